@@ -1,0 +1,83 @@
+// Package ledger remembers what logins used up: codes, recovery codes and
+// wrong attempts. It is the reason why a code is good only once.
+//
+// The entry point is [Store]; [OpenFiles] gives the one that keeps a file for
+// each key. Every Store promises, and package ledgertest tests:
+//
+//   - Update is atomic and isolated: changes of one key happen one after the
+//     other, across goroutines and processes, each on what the one before left.
+//   - Update is durable: when it returns nil, the new entry survives a crash
+//     of the process and of the machine. When it fails, a later reader sees
+//     the old entry or the new one, whole, never a mixture or nothing.
+//   - One key's work never waits for another's, and costs the same whatever
+//     the number of keys.
+package ledger
+
+import (
+	"context"
+	"time"
+)
+
+// Kind says what a key names.
+type Kind uint8
+
+// The kinds of keys.
+const (
+	User   Kind = 1 // a person: Name is the login name
+	Source Kind = 2 // where attempts come from: Name is an address or network
+)
+
+// Key names one entry.
+type Key struct {
+	Kind Kind
+	Name string // any bytes, 1 to 255 of them
+}
+
+// Entry is what the ledger knows about one key. The zero Entry is that of a
+// key never used.
+type Entry struct {
+	// Used holds, for each factor, what has been used of it. The map's keys
+	// are fingerprints that change with the factor's secret.
+	Used map[string]Use `json:"used,omitempty"`
+	// Spent lists the hashes of recovery codes that have been used.
+	Spent []string `json:"spent,omitempty"`
+	// Attempts counts wrong codes.
+	Attempts Attempts `json:"attempts,omitzero"`
+	// LastLogin is when a code was last accepted.
+	LastLogin time.Time `json:"last_login,omitzero"`
+}
+
+// Use is what has been used of one factor.
+type Use struct {
+	// Step is the last TOTP time step (RFC 6238 section 4.2) or HOTP counter
+	// that was accepted. Only later ones may be.
+	Step int64 `json:"step"`
+	// Drift is how many steps the person's clock was ahead (or, negative,
+	// behind) when that code was accepted.
+	Drift int `json:"drift,omitempty"`
+}
+
+// Attempts counts the wrong codes of one key since the last right one.
+type Attempts struct {
+	Wrong       int       `json:"wrong"`
+	LastWrong   time.Time `json:"last_wrong,omitzero"`
+	LockedUntil time.Time `json:"locked_until,omitzero"`
+}
+
+// Store keeps entries. Its methods may be called from many goroutines. An
+// error says which file or server failed and why; the caller then denies.
+type Store interface {
+	// View returns the entry of key, the zero Entry if there is none yet.
+	View(ctx context.Context, key Key) (Entry, error)
+
+	// Update gives the entry of key to change and stores what change made of
+	// it. An error of change is returned as it is and leaves the entry as it
+	// was. Nothing is written if change changed nothing. A store may call
+	// change more than once, each time with a fresh entry, so it must have no
+	// other effect than on its argument. Waiting for other users of the key
+	// ends with ctx.
+	Update(ctx context.Context, key Key, change func(*Entry) error) error
+
+	// Close releases what the store holds open.
+	Close() error
+}

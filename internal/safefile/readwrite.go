@@ -1,0 +1,116 @@
+package safefile
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Read returns the contents of the file at path, an absolute path, if path
+// and file pass every check.
+func Read(path string, rules Rules) ([]byte, error) {
+	dir, err := OpenDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return ReadIn(dir, filepath.Base(path), rules)
+}
+
+// ReadIn is Read for the file name in an open directory.
+func ReadIn(dir *os.File, name string, rules Rules) ([]byte, error) {
+	file, err := OpenIn(dir, name, unix.O_RDONLY, rules)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	// The size is bounded again here: the file may grow after the check.
+	data, err := io.ReadAll(io.LimitReader(file, rules.MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > rules.MaxSize {
+		return nil, fmt.Errorf("%s: %w: over %d bytes", file.Name(), ErrUnsafe, rules.MaxSize)
+	}
+	return data, nil
+}
+
+// Replace makes data the contents of the file name in dir, with mode and the
+// owner of the directory. Whoever reads meanwhile, and whoever looks after a
+// crash, finds the old file or the new one, whole. When it returns nil the new
+// one is on disk.
+func Replace(dir *os.File, name string, data []byte, mode fs.FileMode) error {
+	path := filepath.Join(dir.Name(), name)
+	temporary := ".new-" + rand.Text()
+	if err := writeNew(dir, temporary, data, mode); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := unix.Renameat(int(dir.Fd()), temporary, int(dir.Fd()), name); err != nil {
+		return errors.Join(fmt.Errorf("replace %s: %w", path, err), unlink(dir, temporary))
+	}
+	return syncDir(dir)
+}
+
+func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err error) {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fd), filepath.Join(dir.Name(), name))
+	defer func() {
+		if err = errors.Join(err, file.Close()); err != nil {
+			err = errors.Join(err, unlink(dir, name))
+		}
+	}()
+	if _, err := file.Write(data); err != nil {
+		return err
+	}
+	if err := ownAsDir(dir, file); err != nil {
+		return err
+	}
+	if err := file.Chmod(mode.Perm()); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// ownAsDir gives a new file the directory's owner, so that files that root
+// writes stay readable to a service user who owns the directory.
+func ownAsDir(dir, file *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return err
+	}
+	if unix.Geteuid() != 0 {
+		return nil
+	}
+	return file.Chown(int(st.Uid), int(st.Gid))
+}
+
+// Remove takes the file name out of dir, for good when it returns nil.
+func Remove(dir *os.File, name string) error {
+	if err := unlink(dir, name); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func unlink(dir *os.File, name string) error {
+	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil {
+		return &fs.PathError{Op: "remove", Path: filepath.Join(dir.Name(), name), Err: err}
+	}
+	return nil
+}
+
+func syncDir(dir *os.File) error {
+	if err := unix.Fsync(int(dir.Fd())); err != nil {
+		return &fs.PathError{Op: "sync", Path: dir.Name(), Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+// Package safefile opens and replaces files that decide who gets in.
+//
+// The entry points are [Read], [OpenDir] and [Replace]. They promise that no
+// link is followed in any part of a path, that nothing blocks on a FIFO or a
+// device, and that a file is used only if neither it nor any directory above
+// it could have been written by somebody else than root or the process's own
+// user. See CVE-2024-47191 (pam_oath) and CVE-2024-22365 (pam_namespace) for
+// what happens otherwise.
+package safefile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnsafe is wrapped by errors about a link, an owner, a mode or a kind of
+// file that is refused.
+var ErrUnsafe = errors.New("unsafe file")
+
+// Rules say what a file must be like beyond its owner, which is always root
+// or the process's effective user.
+type Rules struct {
+	// Forbidden are permission bits that must not be set, such as 0o077 for a
+	// secret or 0o022 for a file that others may read.
+	Forbidden fs.FileMode
+	// MaxSize is the largest size in bytes that is read.
+	MaxSize int64
+}
+
+// OpenDir opens a directory for use with the *at system calls, after checking
+// every directory on the way. path must be absolute.
+func OpenDir(path string) (*os.File, error) {
+	clean := filepath.Clean(path)
+	if !filepath.IsAbs(clean) {
+		return nil, fmt.Errorf("open directory %s: %w: not an absolute path", path, ErrUnsafe)
+	}
+	fd, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: "/", Err: err}
+	}
+	walked := "/"
+	for _, name := range strings.Split(strings.Trim(clean, "/"), "/") {
+		if name == "" {
+			break
+		}
+		walked = filepath.Join(walked, name)
+		next, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		unix.Close(fd)
+		if err != nil {
+			return nil, openError(walked, err)
+		}
+		fd = next
+		if err := checkDir(fd, walked); err != nil {
+			unix.Close(fd)
+			return nil, err
+		}
+	}
+	return os.NewFile(uintptr(fd), clean), nil
+}
+
+// openError names a link as what it is: with O_DIRECTORY the kernel calls it
+// ENOTDIR, without it ELOOP.
+func openError(path string, err error) error {
+	var st unix.Stat_t
+	if (err == unix.ELOOP || err == unix.ENOTDIR) && unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return fmt.Errorf("%s: %w: it is a symbolic link, which is never followed; name the real path", path, ErrUnsafe)
+	}
+	return &fs.PathError{Op: "open", Path: path, Err: err}
+}
+
+// checkDir refuses a directory in which a stranger could replace a name. A
+// sticky one, such as /tmp, protects the names that others made in it.
+func checkDir(fd int, path string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if err := checkOwner(path, st.Uid); err != nil {
+		return err
+	}
+	if st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
+		return fmt.Errorf("directory %s: %w: mode %04o lets others write in it; run chmod go-w", path, ErrUnsafe, st.Mode&0o7777)
+	}
+	return nil
+}
+
+func checkOwner(path string, uid uint32) error {
+	if uid == 0 || int(uid) == unix.Geteuid() {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: owned by uid %d, expected root%s; run chown", path, ErrUnsafe, uid, orSelf())
+}
+
+func orSelf() string {
+	if uid := unix.Geteuid(); uid != 0 {
+		return fmt.Sprintf(" or uid %d", uid)
+	}
+	return ""
+}
+
+// OpenIn opens the regular file name in dir with flags and checks it against
+// rules. The open file is what is checked, so nobody can swap it in between.
+func OpenIn(dir *os.File, name string, flags int, rules Rules) (*os.File, error) {
+	path := filepath.Join(dir.Name(), name)
+	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/') {
+		return nil, fmt.Errorf("open %s: %w: %q is no file name", dir.Name(), ErrUnsafe, name)
+	}
+	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	if err := checkFile(fd, path, rules); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func checkFile(fd int, path string, rules Rules) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%s: %w: it is %s, expected a regular file", path, ErrUnsafe, kindName(st.Mode))
+	}
+	if err := checkOwner(path, st.Uid); err != nil {
+		return err
+	}
+	if wrong := st.Mode & uint32(rules.Forbidden.Perm()); wrong != 0 {
+		want := st.Mode & 0o777 &^ uint32(rules.Forbidden.Perm())
+		return fmt.Errorf("%s: %w: mode %04o, expected at most %04o; run chmod", path, ErrUnsafe, st.Mode&0o7777, want)
+	}
+	if st.Nlink != 1 {
+		return fmt.Errorf("%s: %w: it has %d hard links, expected 1", path, ErrUnsafe, st.Nlink)
+	}
+	if rules.MaxSize > 0 && st.Size > rules.MaxSize {
+		return fmt.Errorf("%s: %w: %d bytes, expected at most %d", path, ErrUnsafe, st.Size, rules.MaxSize)
+	}
+	return nil
+}
+
+func kindName(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return "a directory"
+	case unix.S_IFIFO:
+		return "a FIFO"
+	case unix.S_IFSOCK:
+		return "a socket"
+	case unix.S_IFCHR, unix.S_IFBLK:
+		return "a device"
+	}
+	return "no regular file"
+}

@@ -1,0 +1,146 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"strconv"
+	"time"
+)
+
+// Start is the front's opening frame: the PAM items of the login and the
+// module's arguments from pam.d. Items that the host did not set are empty.
+type Start struct {
+	User       string        // PAM_USER
+	Service    string        // PAM_SERVICE
+	RemoteHost string        // PAM_RHOST: an address or, from some hosts, a name
+	RemoteUser string        // PAM_RUSER
+	TTY        string        // PAM_TTY
+	Protocol   string        // argument protocol=
+	Config     string        // argument config=
+	Debug      bool          // argument debug
+	Timeout    time.Duration // argument timeout=: for the whole dialogue, in whole seconds
+}
+
+type tag uint8
+
+const (
+	tagUser       tag = 1
+	tagService    tag = 2
+	tagRemoteHost tag = 3
+	tagRemoteUser tag = 4
+	tagTTY        tag = 5
+	tagProtocol   tag = 6
+	tagConfig     tag = 7
+	tagDebug      tag = 8
+	tagTimeout    tag = 9
+)
+
+// MaxTimeout is the longest dialogue a front may ask for.
+const MaxTimeout = 10 * time.Minute
+
+// ReadStart reads and parses the opening frame.
+func ReadStart(r io.Reader) (Start, error) {
+	kind, payload, err := readFrame(r)
+	if err != nil {
+		return Start{}, err
+	}
+	if kind != TypeStart {
+		return Start{}, protocolError("frame type 0x%02x where start was expected", uint8(kind))
+	}
+	return parseStart(payload)
+}
+
+// parseStart reads the version byte and then fields of one tag byte, two
+// length bytes in network order, and the value.
+func parseStart(payload []byte) (Start, error) {
+	if len(payload) == 0 || payload[0] != Version {
+		return Start{}, protocolError("start frame is not of version %d", Version)
+	}
+	var start Start
+	var seen [tagTimeout + 1]bool
+	for rest := payload[1:]; len(rest) > 0; {
+		if len(rest) < 3 {
+			return Start{}, protocolError("start frame ends within a field")
+		}
+		field, size := tag(rest[0]), int(binary.BigEndian.Uint16(rest[1:]))
+		rest = rest[3:]
+		if size > len(rest) {
+			return Start{}, protocolError("start field %d ends past the frame", field)
+		}
+		if field == 0 || field > tagTimeout || seen[field] {
+			return Start{}, protocolError("start field %d is unknown or repeated", field)
+		}
+		seen[field] = true
+		if err := start.set(field, rest[:size]); err != nil {
+			return Start{}, err
+		}
+		rest = rest[size:]
+	}
+	return start, nil
+}
+
+func (s *Start) set(field tag, value []byte) error {
+	if bytes.IndexByte(value, 0) >= 0 {
+		return protocolError("start field %d holds a NUL byte", field)
+	}
+	switch field {
+	case tagUser:
+		s.User = string(value)
+	case tagService:
+		s.Service = string(value)
+	case tagRemoteHost:
+		s.RemoteHost = string(value)
+	case tagRemoteUser:
+		s.RemoteUser = string(value)
+	case tagTTY:
+		s.TTY = string(value)
+	case tagProtocol:
+		s.Protocol = string(value)
+	case tagConfig:
+		s.Config = string(value)
+	case tagDebug:
+		if len(value) != 0 {
+			return protocolError("start field debug has a value")
+		}
+		s.Debug = true
+	case tagTimeout:
+		seconds, err := strconv.ParseUint(string(value), 10, 16)
+		if err != nil || seconds == 0 || time.Duration(seconds)*time.Second > MaxTimeout {
+			return protocolError("start field timeout is not 1 to %d seconds", int(MaxTimeout/time.Second))
+		}
+		s.Timeout = time.Duration(seconds) * time.Second
+	}
+	return nil
+}
+
+// WriteStart writes the opening frame; empty fields are left out.
+func WriteStart(w io.Writer, s Start) error {
+	payload := []byte{Version}
+	add := func(field tag, value string) {
+		payload = append(payload, byte(field))
+		payload = binary.BigEndian.AppendUint16(payload, uint16(len(value)))
+		payload = append(payload, value...)
+	}
+	for _, item := range []struct {
+		field tag
+		value string
+	}{
+		{tagUser, s.User}, {tagService, s.Service}, {tagRemoteHost, s.RemoteHost}, {tagRemoteUser, s.RemoteUser},
+		{tagTTY, s.TTY}, {tagProtocol, s.Protocol}, {tagConfig, s.Config},
+	} {
+		if len(item.value) > MaxPayload {
+			return protocolError("start field %d is over %d bytes", item.field, MaxPayload)
+		}
+		if item.value != "" {
+			add(item.field, item.value)
+		}
+	}
+	if s.Debug {
+		add(tagDebug, "")
+	}
+	if s.Timeout > 0 {
+		add(tagTimeout, strconv.Itoa(int(s.Timeout/time.Second)))
+	}
+	return writeFrame(w, TypeStart, payload)
+}

@@ -1,0 +1,98 @@
+// Package wire speaks the frames between the PAM front (pam_module/front, C)
+// and whoever runs the engine for it: today the forked core, over a
+// socketpair.
+//
+// A frame is one type byte, the payload's length as three bytes in network
+// order, and the payload, at most [MaxPayload] bytes. The front opens with one
+// Start frame. The core answers with Prompt frames, each asking one (styles
+// EchoOff and EchoOn, answered by exactly one Reply frame) or only telling
+// (Info and Failure, never answered), and ends with one Verdict frame.
+// Anything else is a protocol error, and a protocol error denies.
+//
+// The entry points are [ReadStart] and [Peer]. The package promises that
+// parsing never allocates more than MaxPayload, never accepts a field twice
+// and never accepts an unknown type, tag or status.
+//
+// pam_module/front/wire.h holds the same numbers for C; a test compares them.
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Version is the first byte of a Start payload. A front and a core of
+// different versions deny instead of guessing.
+const Version = 1
+
+// MaxPayload bounds one frame's payload in bytes; a QR code in half blocks
+// with its key fits in.
+const MaxPayload = 16 << 10
+
+// Type says what a frame is.
+type Type uint8
+
+// The frame types. The front sends those below 0x10, the core the others.
+const (
+	TypeStart   Type = 0x01
+	TypeReply   Type = 0x02
+	TypePrompt  Type = 0x10
+	TypeVerdict Type = 0x11
+)
+
+// ErrProtocol is wrapped by every error about bytes that are no valid frame.
+var ErrProtocol = errors.New("wire protocol")
+
+func protocolError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
+}
+
+const headerSize = 4
+
+// readFrame reads one whole frame of any known type.
+func readFrame(r io.Reader) (Type, []byte, error) {
+	var header [headerSize]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return 0, nil, fmt.Errorf("read frame header: %w", err)
+	}
+	kind := Type(header[0])
+	switch kind {
+	case TypeStart, TypeReply, TypePrompt, TypeVerdict:
+	default:
+		return 0, nil, protocolError("unknown frame type 0x%02x", header[0])
+	}
+	header[0] = 0
+	size := binary.BigEndian.Uint32(header[:])
+	if size > MaxPayload {
+		return 0, nil, protocolError("payload of %d bytes, at most %d are allowed", size, MaxPayload)
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return 0, nil, fmt.Errorf("read frame payload: %w", err)
+	}
+	return kind, payload, nil
+}
+
+// writeFrame writes one frame in a single Write, so that a reader never waits
+// between header and payload.
+func writeFrame(w io.Writer, kind Type, payload ...[]byte) error {
+	size := 0
+	for _, part := range payload {
+		size += len(part)
+	}
+	if size > MaxPayload {
+		return protocolError("payload of %d bytes, at most %d are allowed", size, MaxPayload)
+	}
+	frame := make([]byte, headerSize, headerSize+size)
+	binary.BigEndian.PutUint32(frame, uint32(size))
+	frame[0] = byte(kind)
+	for _, part := range payload {
+		frame = append(frame, part...)
+	}
+	if _, err := w.Write(frame); err != nil {
+		return fmt.Errorf("write frame: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+/*
+ * The frames between the front and the core, as numbers.
+ *
+ * internal/wire describes the frames and is the reference; a test compares
+ * every number here with it.
+ */
+#ifndef OTPGATE_WIRE_H
+#define OTPGATE_WIRE_H
+
+#define WIRE_VERSION 1
+#define WIRE_HEADER_SIZE 4
+#define WIRE_MAX_PAYLOAD 16384
+#define WIRE_MAX_ANSWER 512
+#define WIRE_MAX_TIMEOUT 600 /* seconds */
+
+/* Frame types. */
+#define WIRE_START 0x01
+#define WIRE_REPLY 0x02
+#define WIRE_PROMPT 0x10
+#define WIRE_VERDICT 0x11
+
+/* Fields of a start frame: tag, two length bytes in network order, value. */
+#define WIRE_TAG_USER 1
+#define WIRE_TAG_SERVICE 2
+#define WIRE_TAG_REMOTE_HOST 3
+#define WIRE_TAG_REMOTE_USER 4
+#define WIRE_TAG_TTY 5
+#define WIRE_TAG_PROTOCOL 6
+#define WIRE_TAG_CONFIG 7
+#define WIRE_TAG_DEBUG 8
+#define WIRE_TAG_TIMEOUT 9
+
+/* First byte of a prompt frame. */
+#define WIRE_ECHO_OFF 1
+#define WIRE_ECHO_ON 2
+#define WIRE_INFO 3
+#define WIRE_FAILURE 4
+
+/* First byte of a reply frame. */
+#define WIRE_ANSWERED 1
+#define WIRE_NO_ANSWER 2
+#define WIRE_TOO_LONG 3
+#define WIRE_IS_PASSWORD 4
+
+/* The byte of a verdict frame. */
+#define WIRE_DENY 0
+#define WIRE_ACCEPT 1
+#define WIRE_IGNORE 2
+#define WIRE_MAX_TRIES 3
+#define WIRE_FAULT 4
+
+#endif
