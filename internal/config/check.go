@@ -1,0 +1,102 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/otpgate/otpgate/internal/tomlfile"
+)
+
+// Bounds of what a new enrollment may use; secret files have the same.
+const (
+	MinDigits, MaxDigits = 6, 8
+	MinPeriod, MaxPeriod = 15, 300
+)
+
+// Algorithms lists the hashes of RFC 6238 section 1.2.
+var Algorithms = []string{"SHA1", "SHA256", "SHA512"}
+
+// check returns the first problem and the key it is at, or "".
+func (c Config) check() (problem string, key []string) {
+	for _, test := range []struct {
+		ok   bool
+		want string
+		key  []string
+	}{
+		{len(c.Policy.Protocols) > 0, "the list is empty, so no code would be asked anywhere; expected at least one protocol, or no such line for all", []string{"policy", "protocols"}},
+		{within(c.Policy.Attempts.PerLogin, 1, 20), "expected 1 to 20", []string{"policy", "attempts", "per_login"}},
+		{within(c.Policy.Attempts.PerWindow, 1, 1000), "expected 1 to 1000", []string{"policy", "attempts", "per_window"}},
+		{within(c.Policy.Attempts.PerSource, 1, 100000), "expected 1 to 100000", []string{"policy", "attempts", "per_source"}},
+		{within(int(c.Policy.Attempts.Window), int(time.Minute), int(24*time.Hour)), `expected "1m" to "1d"`, []string{"policy", "attempts", "window"}},
+		{filepath.IsAbs(c.Paths.Users), "expected an absolute path", []string{"paths", "users"}},
+		{filepath.IsAbs(c.Paths.State), "expected an absolute path", []string{"paths", "state"}},
+		{filepath.IsAbs(c.Paths.Socket), "expected an absolute path", []string{"paths", "socket"}},
+		{within(c.TOTP.Digits, MinDigits, MaxDigits), "expected 6, 7 or 8", []string{"totp", "digits"}},
+		{within(c.TOTP.Period, MinPeriod, MaxPeriod), "expected 15 to 300 seconds", []string{"totp", "period"}},
+		{slices.Contains(Algorithms, c.TOTP.Algorithm), `expected "SHA1", "SHA256" or "SHA512"`, []string{"totp", "algorithm"}},
+		{within(c.TOTP.Window, 0, 10), "expected 0 to 10 steps", []string{"totp", "window"}},
+		{validIssuer(c.TOTP.Issuer), "expected up to 64 printable characters without a colon", []string{"totp", "issuer"}},
+	} {
+		if !test.ok {
+			return test.want, test.key
+		}
+	}
+	return "", nil
+}
+
+func within(n, low, high int) bool { return low <= n && n <= high }
+
+// validIssuer keeps the label of an otpauth URI unambiguous: the colon
+// divides issuer and account there.
+func validIssuer(issuer string) bool {
+	return len(issuer) <= 64 && !strings.ContainsFunc(issuer, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' })
+}
+
+// planned are keys that the format knows and this version does not act on.
+// To take them silently would leave an admin believing that they work.
+type planned struct {
+	Policy struct {
+		Grace, Session string
+		Sessions       any
+	}
+	Sent, Email, SMS, Verifier, SFTP any
+}
+
+// refusePlanned names the first planned key that data sets. An explicit "0s"
+// is taken, as it asks for what happens anyway.
+func refusePlanned(path string, data []byte) error {
+	var set planned
+	if err := toml.Unmarshal(data, &set); err != nil {
+		return nil // the strict decoder that follows says it better
+	}
+	for _, test := range []struct {
+		set bool
+		key []string
+	}{
+		{set.Policy.Grace != "" && set.Policy.Grace != "0s", []string{"policy", "grace"}},
+		{set.Policy.Session != "" && set.Policy.Session != "0s", []string{"policy", "session"}},
+		{set.Policy.Sessions != nil, []string{"policy", "sessions"}},
+		{set.Sent != nil, []string{"sent"}},
+		{set.Email != nil, []string{"email"}},
+		{set.SMS != nil, []string{"sms"}},
+		{set.Verifier != nil, []string{"verifier"}},
+		{set.SFTP != nil, []string{"sftp"}},
+	} {
+		if test.set {
+			return tomlfile.At(path, data, fmt.Sprintf("%s is not in this version yet; take it out", what(test.key)), test.key...)
+		}
+	}
+	return nil
+}
+
+func what(key []string) string {
+	if len(key) == 1 {
+		return "this table"
+	}
+	return "this key"
+}

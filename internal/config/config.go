@@ -1,0 +1,153 @@
+// Package config reads /etc/otpgate/otpgate.toml.
+//
+// The entry point is [Load]. It promises that a missing file at the default
+// place means the defaults, that a file with any mistake is an error which
+// names file, line and key, and that a file which others than its owner can
+// write is not believed.
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/safefile"
+	"github.com/otpgate/otpgate/internal/tomlfile"
+)
+
+// DefaultPath is read where no other file is named.
+const DefaultPath = "/etc/otpgate/otpgate.toml"
+
+const maxSize = 1 << 20
+
+// Config is the whole file.
+type Config struct {
+	Policy   Policy              `toml:"policy"`
+	Services map[string]Protocol `toml:"services"` // PAM service → protocol
+	Paths    Paths               `toml:"paths"`
+	TOTP     TOTP                `toml:"totp"`
+}
+
+// Policy says who must give a code, and where.
+type Policy struct {
+	// Require names the people who must give a code even if they have not
+	// enrolled: names, "@group" or "@all". Who is enrolled is asked anyway.
+	Require []Selector `toml:"require"`
+	// Exempt names accounts that are never asked. It wins over Require.
+	Exempt []Selector `toml:"exempt"`
+	// Protocols are those on which codes are asked.
+	Protocols []Protocol `toml:"protocols"`
+	// TrustedNetworks are addresses from which no code is asked. A remote
+	// host that is a name never matches (CVE-2024-10963).
+	TrustedNetworks []Network `toml:"trusted_networks"`
+	// Unenrolled says what happens to people who must give a code and have
+	// none to give.
+	Unenrolled Unenrolled `toml:"unenrolled"`
+	// Grace and Session may only be "0s" in this version.
+	Grace   Duration `toml:"grace"`
+	Session Duration `toml:"session"`
+	// Attempts limits wrong codes.
+	Attempts Attempts `toml:"attempts"`
+}
+
+// Attempts limits wrong codes. Right ones are never counted.
+type Attempts struct {
+	// PerLogin is how often one login asks, 1 to 20.
+	PerLogin int `toml:"per_login"`
+	// PerWindow is how many wrong codes lock a person's logins, 1 to 1000.
+	PerWindow int `toml:"per_window"`
+	// PerSource is how many wrong codes, whoever's, lock an address (IPv6: a
+	// /64 network), 1 to 100000. It is larger, as many may share an address.
+	PerSource int `toml:"per_source"`
+	// Window is how long the first lock lasts, a minute to a day. Each
+	// further one without a right code in between lasts twice as long, up to
+	// a day.
+	Window Duration `toml:"window"`
+}
+
+// Paths are where everything is, all absolute.
+type Paths struct {
+	Users  string `toml:"users"`  // secret files, a directory
+	State  string `toml:"state"`  // the ledger, a directory
+	Socket string `toml:"socket"` // of the resident verifier
+}
+
+// TOTP holds what newly enrolled authenticator apps are given, and how far
+// their clocks may be off.
+type TOTP struct {
+	// Issuer names this place in the app. Empty: the machine's host name.
+	Issuer string `toml:"issuer"`
+	// Digits, Period (in seconds) and Algorithm are for new enrollments; each
+	// secret file keeps its own.
+	Digits    int    `toml:"digits"`
+	Period    int    `toml:"period"`
+	Algorithm string `toml:"algorithm"`
+	// Window is how many time steps before and after the current one are
+	// accepted, 0 to 10 (RFC 6238 section 5.2 recommends at most 1).
+	Window int `toml:"window"`
+}
+
+// Default returns what holds without a file: people who are enrolled are
+// asked, nobody else is.
+func Default() Config {
+	return Config{
+		Policy: Policy{
+			Protocols:  AllProtocols(),
+			Unenrolled: Refuse,
+			Attempts:   Attempts{PerLogin: 3, PerWindow: 10, PerSource: 100, Window: Duration(10 * time.Minute)},
+		},
+		Services: map[string]Protocol{
+			"sshd": "ssh", "vsftpd": "ftp", "proftpd": "ftp", "sudo": "sudo", "sudo-i": "sudo",
+			"su": "su", "su-l": "su", "login": "login", "remote": "login", "otpgate-sftpd": "sftp",
+		},
+		Paths: Paths{
+			Users:  "/etc/otpgate/users",
+			State:  "/var/lib/otpgate",
+			Socket: "/run/otpgate/verifier.sock",
+		},
+		TOTP: TOTP{Digits: 6, Period: 30, Algorithm: "SHA1", Window: 1},
+	}
+}
+
+// Load reads the file at path, an absolute path. An empty path means
+// DefaultPath, which alone may be missing.
+func Load(path string) (Config, error) {
+	mayBeMissing := path == ""
+	if mayBeMissing {
+		path = DefaultPath
+	}
+	data, err := safefile.Read(path, safefile.Rules{Forbidden: 0o022, MaxSize: maxSize})
+	if mayBeMissing && errors.Is(err, fs.ErrNotExist) {
+		return Default(), nil
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	return Parse(path, data)
+}
+
+// Parse reads data, the contents of the file at path, over the defaults.
+func Parse(path string, data []byte) (Config, error) {
+	config := Default()
+	// A list in the file replaces the default list, it does not add to it.
+	config.Policy.Protocols = nil
+	services := config.Services
+	config.Services = nil
+	if err := refusePlanned(path, data); err != nil {
+		return Config{}, err
+	}
+	if err := tomlfile.Decode(path, data, &config); err != nil {
+		return Config{}, err
+	}
+	for service, protocol := range config.Services {
+		services[service] = protocol
+	}
+	config.Services = services
+	if config.Policy.Protocols == nil {
+		config.Policy.Protocols = AllProtocols()
+	}
+	if problem, key := config.check(); problem != "" {
+		return Config{}, tomlfile.At(path, data, problem, key...)
+	}
+	return config, nil
+}

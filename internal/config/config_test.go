@@ -1,0 +1,167 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// whole is the example of the documentation without what is yet to come.
+const whole = `
+[policy]
+require   = ["@all"]
+exempt    = ["backup", "@robots"]
+protocols = ["ssh", "sftp"]
+trusted_networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
+unenrolled = "allow"
+grace     = "0s"
+session   = "0s"
+attempts  = { per_login = 2, per_window = 5, window = "1h" }
+
+[services]
+sshd = "ssh"
+myftpd = "ftps"
+
+[paths]
+users  = "/srv/users"
+state  = "/srv/state"
+socket = "/srv/socket"
+
+[totp]
+issuer = "example.com"
+digits = 8
+period = 60
+algorithm = "SHA256"
+window = 2
+`
+
+func TestParseWhole(t *testing.T) {
+	config, err := Parse("otpgate.toml", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Policy.Protocols) != 2 || config.Policy.Unenrolled != Allow || config.Policy.Require[0] != All ||
+		config.Policy.Exempt[1].Group() != "robots" || len(config.Policy.TrustedNetworks) != 3 {
+		t.Errorf("policy: %+v", config.Policy)
+	}
+	if a := config.Policy.Attempts; a.PerLogin != 2 || a.PerWindow != 5 || a.PerSource != 100 || time.Duration(a.Window) != time.Hour {
+		t.Errorf("attempts: %+v", a)
+	}
+	if config.Services["myftpd"] != "ftps" || config.Services["sudo"] != "sudo" {
+		t.Errorf("services: %v", config.Services)
+	}
+	if config.Paths.State != "/srv/state" || config.TOTP.Digits != 8 || config.TOTP.Algorithm != "SHA256" || config.TOTP.Window != 2 {
+		t.Errorf("paths %+v, totp %+v", config.Paths, config.TOTP)
+	}
+}
+
+func TestParseNothingIsDefault(t *testing.T) {
+	config, err := Parse("otpgate.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Policy.Protocols) != len(AllProtocols()) || config.Policy.Unenrolled != Refuse || len(config.Policy.Require) != 0 {
+		t.Errorf("%+v", config.Policy)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"[policy]\nrequir = []\n", "f:2: policy.requir: unknown key, expected one of attempts, exempt, grace, protocols"},
+		{"[policy]\nrequire = ['']\n", "f:2: policy.require: expected a login name"},
+		{"[policy]\nunenrolled = ''\n", `f:2: policy.unenrolled: expected "refuse" or "allow"`},
+		{"[polcy]\n", "f:1: polcy: unknown key"},
+		{"[policy]\nrequire = 'alice'\n", "f:2: policy.require: expected a list of texts"},
+		{"[policy]\nrequire = ['@']\n", `f:2: policy.require: expected a login name, "@group" or "@all"`},
+		{"[policy]\nprotocols = ['shh']\n", "f:2: policy.protocols: expected a protocol, one of ssh, sftp, ftp"},
+		{"[policy]\nprotocols = []\n", "f:2: policy.protocols: the list is empty"},
+		{"[policy]\ntrusted_networks = ['example.com']\n", "f:2: policy.trusted_networks: expected an address or network in numbers"},
+		{"[policy]\ntrusted_networks = ['10.0.0.1/8']\n", `f:2: policy.trusted_networks: expected a network without host bits; did you mean "10.0.0.0/8"?`},
+		{"[policy]\nunenrolled = 'ignore'\n", `f:2: policy.unenrolled: expected "refuse" or "allow"`},
+		{"[policy]\nunenrolled = 'enroll'\n", `f:2: policy.unenrolled: "enroll" is not in this version yet`},
+		{"[policy]\ngrace = '14d'\n", "f:2: policy.grace: this key is not in this version yet"},
+		{"[policy]\n\nsession = '90d'\n", "f:3: policy.session: this key is not in this version yet"},
+		{"[email]\nsmtp = 'x'\n", "f:1: email: this table is not in this version yet"},
+		{"[sms]\n", "f:1: sms: this table is not in this version yet"},
+		{"[verifier]\nallow = ['www-data']\n", "f:1: verifier: this table is not in this version yet"},
+		{"[policy]\nattempts = { per_login = 0 }\n", "f:2: policy.attempts.per_login: expected 1 to 20"},
+		{"[policy]\nattempts = { per_windows = 1 }\n", "f:2: policy.attempts.per_windows: unknown key"},
+		{"[policy.attempts]\nwindow = '10'\n", "f:2: policy.attempts.window: expected a number and a unit"},
+		{"[policy.attempts]\nwindow = '0s'\n", `f:2: policy.attempts.window: expected "1m" to "1d"`},
+		{"[services]\nsshd = 'telnet'\n", "f:2: services.sshd: expected a protocol"},
+		{"[paths]\nusers = 'users'\n", "f:2: paths.users: expected an absolute path"},
+		{"[totp]\ndigits = 5\n", "f:2: totp.digits: expected 6, 7 or 8"},
+		{"[totp]\nalgorithm = 'MD5'\n", `f:2: totp.algorithm: expected "SHA1", "SHA256" or "SHA512"`},
+		{"[totp]\nwindow = 11\n", "f:2: totp.window: expected 0 to 10 steps"},
+		{"[totp]\nissuer = 'a:b'\n", "f:2: totp.issuer: expected up to 64 printable"},
+		{"[totp]\nperiod = 'x'\n", "f:2: totp.period: expected a whole number"},
+		{"[policy\n", "f:1: not valid TOML"},
+	} {
+		_, err := Parse("f", []byte(test.text))
+		if err == nil {
+			t.Errorf("%q was accepted", test.text)
+		} else if !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%q:\n got %s\nwant %s", test.text, err, test.want)
+		}
+	}
+}
+
+func TestLoadChecksTheFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "otpgate.toml")
+	if _, err := Load(path); err == nil {
+		t.Error("a named file that is missing was taken as the defaults")
+	}
+	write := func(mode os.FileMode) {
+		os.Remove(path)
+		if err := os.WriteFile(path, []byte(whole), mode); err != nil {
+			t.Fatal(err)
+		}
+		os.Chmod(path, mode)
+	}
+	write(0o644)
+	if _, err := Load(path); err != nil {
+		t.Error(err)
+	}
+	for _, test := range []struct {
+		want string
+		make func()
+	}{
+		{"mode 0666, expected at most 0644", func() { write(0o666) }},
+		{"owned by uid 4711, expected root", func() { write(0o644); os.Chown(path, 4711, 0) }},
+		{"symbolic link", func() {
+			os.Remove(path)
+			os.WriteFile(path+".real", []byte(whole), 0o644)
+			os.Symlink(path+".real", path)
+		}},
+		{"it is a FIFO", func() { os.Remove(path); unix.Mkfifo(path, 0o644) }},
+		{"it is a directory", func() { os.Remove(path); os.Mkdir(path, 0o755) }},
+	} {
+		test.make()
+		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("got %v, want %s: … %s", err, path, test.want)
+		}
+	}
+	os.Chmod(dir, 0o777)
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "lets others write in it") {
+		t.Errorf("a directory others can write: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(whole))
+	f.Add([]byte("[policy]\nattempts = { per_login = 2 }"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		config, err := Parse("f", data)
+		if err != nil {
+			return
+		}
+		if problem, key := config.check(); problem != "" {
+			t.Errorf("accepted with %v: %s", key, problem)
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Protocol is what a person logs in by. Its names are a closed list, so that
+// a typing mistake is an error and not a protocol nobody uses.
+type Protocol string
+
+// AllProtocols lists every protocol, in the order of the documentation.
+func AllProtocols() []Protocol {
+	return []Protocol{"ssh", "sftp", "ftp", "ftps", "http", "https", "webdav", "sudo", "su", "login"}
+}
+
+// UnmarshalText checks the name.
+func (p *Protocol) UnmarshalText(text []byte) error {
+	if !slices.Contains(AllProtocols(), Protocol(text)) {
+		return fmt.Errorf("expected a protocol, one of %s", joinProtocols())
+	}
+	*p = Protocol(text)
+	return nil
+}
+
+func joinProtocols() string {
+	var names []string
+	for _, p := range AllProtocols() {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Selector names people: a login name, "@group" or "@all".
+type Selector string
+
+// All selects everybody.
+const All Selector = "@all"
+
+// Group returns the group that s selects by, or "".
+func (s Selector) Group() string {
+	if s == All {
+		return ""
+	}
+	group, found := strings.CutPrefix(string(s), "@")
+	if !found {
+		return ""
+	}
+	return group
+}
+
+// UnmarshalText checks the form; whether such a person or group exists is
+// known only at the login.
+func (s *Selector) UnmarshalText(text []byte) error {
+	name := strings.TrimPrefix(string(text), "@")
+	if name == "" || strings.ContainsAny(name, "/*?") || strings.TrimSpace(name) != name {
+		return errors.New(`expected a login name, "@group" or "@all"`)
+	}
+	*s = Selector(text)
+	return nil
+}
+
+// Network is a literal address or network.
+type Network struct{ netip.Prefix }
+
+// UnmarshalText takes an address or a network in CIDR notation. A network
+// with host bits set is refused: it is a slip more often than a wish.
+func (n *Network) UnmarshalText(text []byte) error {
+	if addr, err := netip.ParseAddr(string(text)); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		n.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(string(text))
+	if err != nil || prefix.Addr().Is4In6() {
+		return errors.New(`expected an address or network in numbers, such as "10.0.0.0/8" or "2001:db8::/32"`)
+	}
+	if prefix != prefix.Masked() {
+		return fmt.Errorf("expected a network without host bits; did you mean %q?", prefix.Masked())
+	}
+	n.Prefix = prefix
+	return nil
+}
+
+// Contains says whether remote, a literal address, is in the network.
+func (n Network) Contains(remote netip.Addr) bool {
+	return n.Prefix.Contains(remote.Unmap().WithZone(""))
+}
+
+// Unenrolled says what happens to people who must give a code and have not
+// enrolled. The zero value refuses.
+type Unenrolled string
+
+// The choices for people who have not enrolled.
+const (
+	Refuse Unenrolled = "refuse"
+	Allow  Unenrolled = "allow"
+)
+
+// UnmarshalText checks the choice.
+func (u *Unenrolled) UnmarshalText(text []byte) error {
+	switch Unenrolled(text) {
+	case Refuse, Allow:
+		*u = Unenrolled(text)
+		return nil
+	case "enroll":
+		return errors.New(`"enroll" is not in this version yet; expected "refuse" or "allow"`)
+	}
+	return errors.New(`expected "refuse" or "allow"`)
+}
+
+// Duration is a span of time. Its text is a whole number and one of s, m, h
+// and d: "90s", "10m", "12h", "14d".
+type Duration time.Duration
+
+// UnmarshalText reads the text form.
+func (d *Duration) UnmarshalText(text []byte) error {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+	if len(text) >= 2 {
+		unit := units[text[len(text)-1]]
+		n, err := strconv.ParseUint(string(text[:len(text)-1]), 10, 32)
+		if unit != 0 && err == nil && time.Duration(n) <= (10*366*24*time.Hour)/unit {
+			*d = Duration(time.Duration(n) * unit)
+			return nil
+		}
+	}
+	return errors.New(`expected a number and a unit, such as "30s", "10m", "12h" or "14d"`)
+}

@@ -1,0 +1,184 @@
+// Package tomlfile decodes a TOML file strictly and says of every mistake in
+// it which file, line and key it is in and what was expected there.
+//
+// The entry points are [Decode] and, for mistakes that only the caller can
+// see, [At]. No error quotes a value: a file may hold secrets.
+package tomlfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Decode reads data, the contents of the file at path, into the struct that v
+// points to. A key that the struct does not have is an error.
+func Decode(path string, data []byte, v any) error {
+	decoder := toml.NewDecoder(strings.NewReader(string(data)))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(v)
+	var unknown *toml.StrictMissingError
+	var wrong *toml.DecodeError
+	switch {
+	case err == nil:
+		if key, err := checkTexts(reflect.ValueOf(v), nil); err != nil {
+			return At(path, data, err.Error(), key...)
+		}
+		return nil
+	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
+		first := unknown.Errors[0]
+		line, _ := first.Position()
+		key := inline(data, line, first.Key())
+		return fail(path, line, key, "unknown key"+among(v, key))
+	case errors.As(err, &wrong):
+		line, _ := wrong.Position()
+		key := keyOnLine(data, line)
+		return fail(path, line, key, explain(wrong, v, key))
+	}
+	return fail(path, 1, nil, "not valid TOML")
+}
+
+// At gives a mistake at key in the file at path its place. Elements of an
+// array of tables are named by their number, from 0.
+func At(path string, data []byte, problem string, key ...string) error {
+	return fail(path, lineOf(data, key), key, problem)
+}
+
+func fail(path string, line int, key []string, problem string) error {
+	where := path
+	if line > 0 {
+		where += ":" + strconv.Itoa(line)
+	}
+	if name := keyName(key); name != "" {
+		where += ": " + name
+	}
+	return fmt.Errorf("%s: %s", where, problem)
+}
+
+// keyName joins the parts of a key; numbers count from 1 for people.
+func keyName(key []string) string {
+	var name strings.Builder
+	for _, part := range key {
+		if n, err := strconv.Atoi(part); err == nil {
+			fmt.Fprintf(&name, "[%d]", n+1)
+			continue
+		}
+		if name.Len() > 0 {
+			name.WriteByte('.')
+		}
+		name.WriteString(part)
+	}
+	return name.String()
+}
+
+// place is one key of a document with the line it stands on.
+type place struct {
+	key  []string
+	line int
+}
+
+// places lists the keys of a document in order. It ends at a syntax error.
+func places(data []byte) []place {
+	var found []place
+	var parser unstable.Parser
+	parser.Reset(data)
+	var table []string
+	arrays := map[string]int{}
+	for parser.NextExpression() {
+		node := parser.Expression()
+		parts, raw := keyParts(node)
+		if len(parts) == 0 {
+			continue
+		}
+		line := lineAt(data, raw)
+		switch node.Kind {
+		case unstable.Table:
+			table = parts
+		case unstable.ArrayTable:
+			name := strings.Join(parts, "\x00")
+			table = append(parts, strconv.Itoa(arrays[name]))
+			arrays[name]++
+		case unstable.KeyValue:
+			found = addKeyValue(found, data, node, table)
+			continue
+		}
+		found = append(found, place{append([]string{}, table...), line})
+	}
+	return found
+}
+
+// addKeyValue adds the key of node, and those of an inline table behind it.
+func addKeyValue(found []place, data []byte, node *unstable.Node, table []string) []place {
+	parts, raw := keyParts(node)
+	key := append(append([]string{}, table...), parts...)
+	found = append(found, place{key, lineAt(data, raw)})
+	if value := node.Value(); value.Kind == unstable.InlineTable {
+		for it := value.Children(); it.Next(); {
+			found = addKeyValue(found, data, it.Node(), key)
+		}
+	}
+	return found
+}
+
+func lineAt(data []byte, raw unstable.Range) int {
+	return 1 + bytes.Count(data[:raw.Offset], []byte("\n"))
+}
+
+func keyParts(node *unstable.Node) ([]string, unstable.Range) {
+	if node.Kind != unstable.Table && node.Kind != unstable.ArrayTable && node.Kind != unstable.KeyValue {
+		return nil, unstable.Range{}
+	}
+	var parts []string
+	var raw unstable.Range
+	for it := node.Key(); it.Next(); {
+		if len(parts) == 0 {
+			raw = it.Node().Raw
+		}
+		parts = append(parts, string(it.Node().Data))
+	}
+	return parts, raw
+}
+
+// lineOf finds the line of key, or of the nearest table above it.
+func lineOf(data []byte, key []string) int {
+	all := places(data)
+	for n := len(key); n > 0; n-- {
+		want := strings.Join(key[:n], "\x00")
+		for _, p := range all {
+			if strings.Join(p.key, "\x00") == want {
+				return p.line
+			}
+		}
+	}
+	return 0
+}
+
+// inline gives a key in an inline table its whole name: the decoder leaves the
+// inline table's own name out.
+func inline(data []byte, line int, key []string) []string {
+	for _, p := range places(data) {
+		if p.line == line && len(p.key) > len(key) && p.key[len(p.key)-1] == key[len(key)-1] {
+			return p.key
+		}
+	}
+	return key
+}
+
+// keyOnLine names the last key at or before line: a value may go on over
+// several lines.
+func keyOnLine(data []byte, line int) []string {
+	var key []string
+	for _, p := range places(data) {
+		if p.line > line {
+			break
+		}
+		key = p.key
+	}
+	return key
+}

@@ -1,0 +1,102 @@
+package tomlfile
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+type number int
+
+func (n *number) UnmarshalText(text []byte) error { return errNumber }
+
+type numberError struct{}
+
+func (numberError) Error() string { return "expected a number word" }
+
+var errNumber = numberError{}
+
+// colour is a string kind: the library would store any text in it.
+type colour string
+
+func (c *colour) UnmarshalText(text []byte) error {
+	if string(text) != "red" {
+		return errNumber
+	}
+	*c = colour(text)
+	return nil
+}
+
+type document struct {
+	Colour  colour            `toml:"colour"`
+	Colours []colour          `toml:"colours"`
+	ByName  map[string]colour `toml:"by_name"`
+	Name    string            `toml:"name"`
+	On      bool              `toml:"on"`
+	When    time.Time         `toml:"when"`
+	Word    number            `toml:"word"`
+	Names   []string          `toml:"names"`
+	Map     map[string]string `toml:"map"`
+	Table   struct {
+		Size int `toml:"size"`
+	} `toml:"table"`
+	Item []struct {
+		Count int `toml:"count"`
+	} `toml:"item"`
+}
+
+func TestDecodeNamesPlaceAndExpectation(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"unknown key", "name = 'a'\nnmae = 'b'\n", "f.toml:2: nmae: unknown key, expected one of by_name, colour, colours, item, map, name, names, on, table, when, word"},
+		{"unknown key in table", "[table]\nsizes = 1\n", "f.toml:2: table.sizes: unknown key, expected one of size"},
+		{"unknown table", "[tabel]\nsize = 1\n", "f.toml:1: tabel: unknown key, expected one of by_name, colour, colours, item, map, name, names, on, table, when, word"},
+		{"text for number", "[table]\n\nsize = 'SECRET'\n", "f.toml:3: table.size: expected a whole number"},
+		{"number for text", "name = 4711\n", "f.toml:1: name: expected a text in quotes"},
+		{"text for list", "names = 'SECRET'\n", `f.toml:1: names: expected a list of texts, such as ["a", "b"]`},
+		{"number in list", "names = ['a', 4711]\n", `f.toml:1: names: expected a list of texts, such as ["a", "b"]`},
+		{"text for bool", "on = 'SECRET'\n", "f.toml:1: on: expected true or false"},
+		{"text for date", "when = 'SECRET'\n", "f.toml:1: when: expected a date and time, such as 2026-11-22T10:00:00Z"},
+		{"own text type", "word = 'SECRET'\n", "f.toml:1: word: expected a number word"},
+		{"in an array of tables", "[[item]]\ncount = 1\n[[item]]\ncount = 'SECRET'\n", "f.toml:4: item[2].count: expected a whole number"},
+		{"string kind", "colour = 'SECRET'\n", "f.toml:1: colour: expected a number word"},
+		{"string kinds", "colours = ['red', 'SECRET']\n", "f.toml:1: colours: expected a number word"},
+		{"string kinds by name", "name = 'a'\n[by_name]\na = 'red'\nb = 'SECRET'\n", "f.toml:4: by_name.b: expected a number word"},
+		{"in an inline table", "name = 'a'\ntable = { sise = 1 }\n", "f.toml:2: table.sise: unknown key, expected one of size"},
+		{"syntax", "name = 'a'\non = SECRET\n", "f.toml:2:"},
+		{"unquoted", "name = SECRET\n", "f.toml:1:"},
+		{"twice", "name = 'a'\nname = 'SECRET'\n", "f.toml:2: name:"},
+		{"unclosed", "names = ['SECRET'\n", "f.toml:"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			doc := document{Colour: "red"}
+			err := Decode("f.toml", []byte(test.text), &doc)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got  %s\nwant %s", err, test.want)
+			}
+			if strings.Contains(err.Error(), "SECRET") || strings.Contains(err.Error(), "4711") {
+				t.Errorf("the error quotes the value: %s", err)
+			}
+			t.Log(err)
+		})
+	}
+}
+
+func TestAtFindsLine(t *testing.T) {
+	text := "name = 'a'\n[[item]]\ncount = 1\n\n[[item]]\ncount = 2\n[table]\nsize = 3\n"
+	for _, test := range []struct {
+		key  []string
+		want string
+	}{
+		{[]string{"item", "1", "count"}, "f.toml:6: item[2].count: bad"},
+		{[]string{"item", "1", "missing"}, "f.toml:5: item[2].missing: bad"},
+		{[]string{"table", "size"}, "f.toml:8: table.size: bad"},
+		{[]string{"absent"}, "f.toml: absent: bad"},
+	} {
+		if got := At("f.toml", []byte(text), "bad", test.key...).Error(); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
