@@ -1,0 +1,176 @@
+// Package account reads and writes secret files: one TOML file per person,
+// with what the person's codes are checked against.
+//
+// The entry points are [Open] and the methods of [Dir]. They promise that a
+// name never leads out of the directory, that a file is believed only if its
+// owner, mode and contents are right, and that no error quotes a secret. What
+// logins write is in package ledger; logins never write here.
+package account
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/safefile"
+)
+
+// ErrNotFound is wrapped by the error for a person who has no secret file.
+var ErrNotFound = errors.New("no secret file")
+
+// Person is one secret file.
+type Person struct {
+	Version int    `toml:"version"` // 1
+	User    string `toml:"user"`    // the login name, as in the file's name
+	// Enabled is false for a person whose factors do not count for now.
+	Enabled bool `toml:"enabled"`
+	// Protocols, if set, is where this person is asked, instead of the policy's.
+	Protocols []config.Protocol `toml:"protocols,omitempty"`
+	Email     string            `toml:"email,omitempty"`
+	Phone     string            `toml:"phone,omitempty"`
+	Factors   []Factor          `toml:"factor,omitempty"`
+	Recovery  Recovery          `toml:"recovery,omitempty"`
+
+	// heading is the comment that the file begins with; it is kept.
+	heading string
+}
+
+// Factor is something that a person's codes come from.
+type Factor struct {
+	ID        string `toml:"id"`
+	Kind      Kind   `toml:"kind"`
+	Secret    Secret `toml:"secret"`
+	Digits    int    `toml:"digits"`    // 6 to 8
+	Period    int    `toml:"period"`    // seconds, 15 to 300
+	Algorithm string `toml:"algorithm"` // SHA1, SHA256, SHA512
+	// Confirmed is when a first code proved that the person has the secret.
+	// Before that the factor does not count.
+	Confirmed time.Time `toml:"confirmed,omitzero"`
+}
+
+// Recovery holds the hashes of the recovery codes, see package factor.
+type Recovery struct {
+	Hashes []string `toml:"hashes,omitempty"`
+}
+
+// Kind says how a factor's codes are made.
+type Kind string
+
+// TOTP is the kind of codes from an authenticator app (RFC 6238).
+const TOTP Kind = "totp"
+
+// UnmarshalText checks the kind.
+func (k *Kind) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "totp":
+		*k = TOTP
+		return nil
+	case "hotp", "email", "sms":
+		return fmt.Errorf(`%q is not in this version yet; expected "totp"`, text)
+	}
+	return errors.New(`expected "totp"`)
+}
+
+// Confirmed returns the factors that count.
+func (p Person) Confirmed() []Factor {
+	var confirmed []Factor
+	for _, f := range p.Factors {
+		if !f.Confirmed.IsZero() {
+			confirmed = append(confirmed, f)
+		}
+	}
+	return confirmed
+}
+
+// Enrolled says whether the person has given a first code and is enabled.
+func (p Person) Enrolled() bool {
+	return p.Enabled && len(p.Confirmed()) > 0
+}
+
+// maxNameBytes leaves room for the ending in a file name of 255 bytes.
+const maxNameBytes = 200
+
+// CheckName refuses a login name that is no plain file name or that a log or
+// a prompt cannot show.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("empty user name")
+	case len(name) > maxNameBytes:
+		return fmt.Errorf("user name of %d bytes, expected at most %d", len(name), maxNameBytes)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("user name %q: expected printable characters only", name)
+	case strings.Contains(name, "/") || strings.Contains(name, ".."):
+		return fmt.Errorf("user name %q: expected neither %q nor %q in it", name, "/", "..")
+	case strings.ContainsRune(".-@~ ", rune(name[0])) || strings.HasSuffix(name, " "):
+		return fmt.Errorf("user name %q: expected it not to begin with one of . - @ ~ or a space", name)
+	}
+	return nil
+}
+
+const suffix = ".toml"
+
+// Dir is the directory of secret files, open.
+type Dir struct {
+	dir *os.File
+}
+
+// Open opens the directory of secret files at path, which must be absolute.
+// It is an error if there is none: an unmounted disk must not look like
+// nobody having enrolled.
+func Open(path string) (*Dir, error) {
+	dir, err := safefile.OpenDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("directory of secret files: %w; make it with install -d -m 700 %s", err, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("directory of secret files: %w", err)
+	}
+	return &Dir{dir}, nil
+}
+
+// Close closes the directory.
+func (d *Dir) Close() error { return d.dir.Close() }
+
+// rules of a secret file. 64 KiB hold hundreds of factors.
+var rules = safefile.Rules{Forbidden: 0o077, MaxSize: 64 << 10}
+
+// Load reads the secret file of the person with this login name. Its error
+// wraps ErrNotFound if there is none.
+func (d *Dir) Load(name string) (Person, error) {
+	if err := CheckName(name); err != nil {
+		return Person{}, err
+	}
+	data, err := safefile.ReadIn(d.dir, name+suffix, rules)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Person{}, fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
+	}
+	if err != nil {
+		return Person{}, fmt.Errorf("secret file: %w", err)
+	}
+	return Parse(d.Path(name), name, data)
+}
+
+// Path returns where the secret file of name is.
+func (d *Dir) Path(name string) string { return d.dir.Name() + "/" + name + suffix }
+
+// Names lists the people who have a secret file, in order.
+func (d *Dir) Names() ([]string, error) {
+	entries, err := os.ReadDir(d.dir.Name())
+	if err != nil {
+		return nil, fmt.Errorf("list secret files: %w", err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if name, found := strings.CutSuffix(entry.Name(), suffix); found && CheckName(name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

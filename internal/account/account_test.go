@@ -1,0 +1,281 @@
+package account
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// byHand is the example of the documentation, as an admin would type it.
+const byHand = `# phone bought in May
+# ask Bob
+version = 1
+user = "alice"
+enabled = true
+protocols = ["ssh", "sftp"]           # optional; overrides the policy for alice
+email = "alice@example.com"
+phone = "+491511234567"
+
+[[factor]]
+id = "phone"
+kind = "totp"
+secret = "JBSWY3DPEHPK3PXP"
+digits = 6
+period = 30
+algorithm = "SHA1"
+confirmed = 2026-11-22T10:00:00Z
+
+[recovery]
+hashes = ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]
+`
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	os.Remove(path)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func openDir(t *testing.T) (*Dir, string) {
+	t.Helper()
+	path := t.TempDir()
+	dir, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	return dir, path
+}
+
+func TestLoadWrittenByHand(t *testing.T) {
+	dir, path := openDir(t)
+	write(t, path, "alice.toml", byHand)
+	person, err := dir.Load("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !person.Enrolled() || len(person.Protocols) != 2 || person.Email != "alice@example.com" || person.Phone != "+491511234567" {
+		t.Errorf("%+v", person)
+	}
+	factor := person.Confirmed()[0]
+	if factor.Secret.Base32() != "JBSWY3DPEHPK3PXP" || factor.Digits != 6 || factor.Period != 30 || factor.Algorithm != "SHA1" {
+		t.Errorf("%+v", factor)
+	}
+	if !factor.Confirmed.Equal(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)) {
+		t.Errorf("confirmed %v", factor.Confirmed)
+	}
+}
+
+func TestLoadDefaults(t *testing.T) {
+	dir, path := openDir(t)
+	write(t, path, "bob.toml", "version = 1\nuser = 'bob'\n[[factor]]\nid = 'app'\nkind = 'totp'\nsecret = 'jbsw y3dp ehpk 3pxp'\n")
+	person, err := dir.Load("bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	factor := person.Factors[0]
+	if !person.Enabled || person.Enrolled() || factor.Digits != 6 || factor.Period != 30 || factor.Algorithm != "SHA1" {
+		t.Errorf("%+v", person)
+	}
+}
+
+func TestLoadNamesFileLineAndKey(t *testing.T) {
+	dir, path := openDir(t)
+	edit := func(old, new string) string {
+		if !strings.Contains(byHand, old) {
+			t.Fatalf("no %q in the example", old)
+		}
+		return strings.Replace(byHand, old, new, 1)
+	}
+	for _, test := range []struct{ name, text, want string }{
+		{"not TOML", edit(`user = "alice"`, `user = "alice`), ":4: "},
+		{"unknown key", edit("email", "mail"), ":7: mail: unknown key, expected one of email, enabled, factor"},
+		{"unknown factor key", edit("digits", "digit"), ":14: factor[1].digit: unknown key"},
+		{"bad base32", edit("JBSWY3DPEHPK3PXP", "JBSWY3DPEHPK3PX1"), ":13: factor[1].secret: expected base32"},
+		{"short secret", edit("JBSWY3DPEHPK3PXP", "JBSWY3DP"), ":13: factor[1].secret: expected 16 to 205 characters"},
+		{"no secret", edit(`secret = "JBSWY3DPEHPK3PXP"`, ""), ":10: factor[1].secret: expected the key in base32"},
+		{"5 digits", edit("digits = 6", "digits = 5"), ":14: factor[1].digits: expected 6, 7 or 8"},
+		{"0 digits", edit("digits = 6", "digits = 0"), ":14: factor[1].digits: expected 6, 7 or 8"},
+		{"short period", edit("period = 30", "period = 1"), ":15: factor[1].period: expected 15 to 300 seconds"},
+		{"MD5", edit("SHA1", "MD5"), `:16: factor[1].algorithm: expected "SHA1", "SHA256" or "SHA512"`},
+		{"unknown kind", edit(`"totp"`, `"tot"`), `:12: factor[1].kind: expected "totp"`},
+		{"planned kind", edit(`"totp"`, `"sms"`), `:12: factor[1].kind: "sms" is not in this version yet; expected "totp"`},
+		{"no kind", edit(`kind = "totp"`, ""), `:10: factor[1].kind: expected "totp"`},
+		{"bad id", edit(`"phone"`, `"my phone"`), ":11: factor[1].id: expected 1 to 32 of"},
+		{"same id twice", byHand + "[[factor]]\nid = 'phone'\nkind = 'totp'\nsecret = 'JBSWY3DPEHPK3PXP'\nconfirmed = 2026-11-22T10:00:00Z\n", ":22: factor[2].id: this id is there twice"},
+		{"somebody else's", edit(`user = "alice"`, `user = "bob"`), `:4: user: expected "alice", the name of the file`},
+		{"no user", edit(`user = "alice"`, ""), `: user: expected "alice"`},
+		{"version", edit("version = 1", "version = 2"), ":3: version: expected 1"},
+		{"empty protocols", edit(`["ssh", "sftp"]`, `[]`), ":6: protocols: the list is empty"},
+		{"unknown protocol", edit(`"sftp"`, `"sfpt"`), ":6: protocols: expected a protocol, one of ssh"},
+		{"bad hash", edit("0123", "012X"), ":20: recovery.hashes: expected hashes of 64 digits"},
+		{"text for bool", edit("enabled = true", "enabled = 'yes'"), ":5: enabled: expected true or false"},
+		{"text for date", edit("2026-11-22T10:00:00Z", "'yes'"), ":17: factor[1].confirmed: expected a date and time"},
+		{"empty", "", ": version: expected 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := write(t, path, "alice.toml", test.text)
+			_, err := dir.Load("alice")
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.HasPrefix(err.Error(), file+test.want) {
+				t.Errorf("got  %s\nwant %s%s", err, file, test.want)
+			}
+			if strings.Contains(err.Error(), "JBSW") {
+				t.Errorf("the error quotes the secret: %s", err)
+			}
+		})
+	}
+}
+
+func TestLoadChecksTheFile(t *testing.T) {
+	dir, path := openDir(t)
+	file := filepath.Join(path, "alice.toml")
+	for _, test := range []struct {
+		want string
+		make func()
+	}{
+		{"mode 0644, expected at most 0600", func() { write(t, path, "alice.toml", byHand); os.Chmod(file, 0o644) }},
+		{"mode 0640, expected at most 0600", func() { write(t, path, "alice.toml", byHand); os.Chmod(file, 0o640) }},
+		{"owned by uid 4711, expected root", func() { write(t, path, "alice.toml", byHand); os.Chown(file, 4711, 0) }},
+		{"symbolic link", func() { os.Remove(file); os.Symlink(write(t, path, "real", byHand), file) }},
+		{"2 hard links, expected 1", func() { os.Remove(file); os.Link(filepath.Join(path, "real"), file) }},
+		{"it is a FIFO", func() { os.Remove(file); unix.Mkfifo(file, 0o600) }},
+		{"it is a directory", func() { os.Remove(file); os.Mkdir(file, 0o700) }},
+		{"70000 bytes, expected at most 65536", func() { write(t, path, "alice.toml", strings.Repeat("#", 70000)) }},
+	} {
+		os.RemoveAll(file)
+		test.make()
+		_, err := dir.Load("alice")
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), file) {
+			t.Errorf("got %v, want %s: … %s", err, file, test.want)
+		}
+		if errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: taken for a person without a file", test.want)
+		}
+	}
+}
+
+func TestOpenChecksTheDirectories(t *testing.T) {
+	top := t.TempDir()
+	users := filepath.Join(top, "etc", "users")
+	if _, err := Open(users); err == nil || !strings.Contains(err.Error(), "install -d -m 700") {
+		t.Errorf("missing directory: %v", err)
+	}
+	if err := os.MkdirAll(users, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(users); err != nil {
+		t.Error(err)
+	}
+	os.Chmod(filepath.Dir(users), 0o775)
+	if _, err := Open(users); err == nil || !strings.Contains(err.Error(), "lets others write") {
+		t.Errorf("parent others can write: %v", err)
+	}
+	os.Chmod(filepath.Dir(users), 0o755)
+	os.Chown(filepath.Dir(users), 4711, 0)
+	if _, err := Open(users); err == nil || !strings.Contains(err.Error(), "owned by uid 4711") {
+		t.Errorf("parent of somebody else: %v", err)
+	}
+	os.Chown(filepath.Dir(users), 0, 0)
+	os.Symlink(filepath.Dir(users), filepath.Join(top, "link"))
+	if _, err := Open(filepath.Join(top, "link", "users")); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("link on the way: %v", err)
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	for _, name := range []string{"alice", "Bob.Smith", `CORP\alice`, "alice@corp.example", "müller", "a b", "web$", "x_1"} {
+		if err := CheckName(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "a/b", "/etc/passwd", "../alice", "a..b", ".hidden", "-rf", "@group", "~root", " a", "a ", "a\nb", "a\x00b", "a\x1b[2J", "a\u202eb", "\xff", strings.Repeat("a", 201)} {
+		if err := CheckName(name); err == nil {
+			t.Errorf("%q was accepted", name)
+		} else if strings.ContainsAny(err.Error(), "\n\x00\x1b\u202e") {
+			t.Errorf("%q: control characters in %q", name, err)
+		}
+		dir, _ := openDir(t)
+		if _, err := dir.Load(name); err == nil || errors.Is(err, ErrNotFound) {
+			t.Errorf("Load(%q): %v", name, err)
+		}
+	}
+}
+
+func TestChangeKeepsWhatIsThere(t *testing.T) {
+	dir, path := openDir(t)
+	file := write(t, path, "alice.toml", byHand)
+	if err := dir.Change("alice", func(p *Person) error { p.Enabled = false; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	data, _ := os.ReadFile(file)
+	text := string(data)
+	for _, want := range []string{"# phone bought in May\n# ask Bob\n", "enabled = false", "secret = 'JBSWY3DPEHPK3PXP'", "confirmed = 2026-11-22T10:00:00Z", "protocols = ['ssh', 'sftp']"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if info, _ := os.Stat(file); info.Mode() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	refused := errors.New("refused")
+	if err := dir.Change("alice", func(p *Person) error { p.Enabled = true; return refused }); err != refused {
+		t.Errorf("%v", err)
+	}
+	if err := dir.Change("alice", func(p *Person) error { p.Factors[0].Digits = 5; return nil }); err == nil {
+		t.Error("a file that could not be read back was written")
+	}
+	if again, _ := os.ReadFile(file); string(again) != text {
+		t.Error("a refused change was written")
+	}
+	if entries, _ := os.ReadDir(path); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	dir, path := openDir(t)
+	write(t, path, "alice.toml", byHand)
+	if err := dir.Remove("alice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Remove("alice"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSecretDoesNotPrint(t *testing.T) {
+	person, err := Parse("alice.toml", "alice", []byte(byHand))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(verb, person); strings.Contains(text, "JBSW") || strings.Contains(text, "Hello!") || strings.Contains(text, "72, 101") {
+			t.Errorf("%s: %s", verb, text)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(byHand))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		person, err := Parse("alice.toml", "alice", data)
+		if err != nil {
+			return
+		}
+		if problem, _ := person.check("alice"); problem != "" {
+			t.Error(problem)
+		}
+	})
+}

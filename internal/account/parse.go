@@ -1,0 +1,153 @@
+package account
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/tomlfile"
+)
+
+// maxFactors bounds how many codes a guess is compared with.
+const maxFactors = 8
+
+// file is how a Person is decoded: what may be left out is a pointer.
+type file struct {
+	Version   int               `toml:"version"`
+	User      string            `toml:"user"`
+	Enabled   *bool             `toml:"enabled"`
+	Protocols []config.Protocol `toml:"protocols"`
+	Email     string            `toml:"email"`
+	Phone     string            `toml:"phone"`
+	Factors   []fileFactor      `toml:"factor"`
+	Recovery  Recovery          `toml:"recovery"`
+}
+
+type fileFactor struct {
+	ID        string    `toml:"id"`
+	Kind      Kind      `toml:"kind"`
+	Secret    Secret    `toml:"secret"`
+	Digits    *int      `toml:"digits"`
+	Period    *int      `toml:"period"`
+	Algorithm *string   `toml:"algorithm"`
+	Confirmed time.Time `toml:"confirmed"`
+}
+
+// Parse reads data, the contents of the secret file at path, which must be
+// that of the person with this login name.
+func Parse(path, name string, data []byte) (Person, error) {
+	var f file
+	if err := tomlfile.Decode(path, data, &f); err != nil {
+		return Person{}, err
+	}
+	person := Person{
+		Version: f.Version, User: f.User, Enabled: f.Enabled == nil || *f.Enabled, Protocols: f.Protocols,
+		Email: f.Email, Phone: f.Phone, Recovery: f.Recovery, heading: heading(data),
+	}
+	for _, factor := range f.Factors {
+		person.Factors = append(person.Factors, factor.withDefaults())
+	}
+	if problem, key := person.check(name); problem != "" {
+		return Person{}, tomlfile.At(path, data, problem, key...)
+	}
+	return person, nil
+}
+
+// withDefaults fills in what every authenticator app assumes where nothing is
+// said: see the key URI format that they share.
+func (f fileFactor) withDefaults() Factor {
+	factor := Factor{
+		ID: f.ID, Kind: f.Kind, Secret: f.Secret, Confirmed: f.Confirmed,
+		Digits: 6, Period: 30, Algorithm: "SHA1",
+	}
+	if f.Digits != nil {
+		factor.Digits = *f.Digits
+	}
+	if f.Period != nil {
+		factor.Period = *f.Period
+	}
+	if f.Algorithm != nil {
+		factor.Algorithm = *f.Algorithm
+	}
+	return factor
+}
+
+// heading returns the comment lines that data begins with.
+func heading(data []byte) string {
+	var lines strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasPrefix(line, "#") {
+			break
+		}
+		lines.WriteString(line)
+	}
+	return lines.String()
+}
+
+// check returns the first problem and the key it is at, or "".
+func (p Person) check(name string) (problem string, key []string) {
+	switch {
+	case p.Version != 1:
+		return "expected 1", []string{"version"}
+	case p.User != name:
+		return fmt.Sprintf("expected %q, the name of the file", name), []string{"user"}
+	case p.Protocols != nil && len(p.Protocols) == 0:
+		return "the list is empty; expected at least one protocol, or no such line for the policy's", []string{"protocols"}
+	case len(p.Factors) > maxFactors:
+		return fmt.Sprintf("%d factors, expected at most %d", len(p.Factors), maxFactors), []string{"factor"}
+	}
+	seen := map[string]bool{}
+	for i, factor := range p.Factors {
+		if problem, last := factor.check(); problem != "" {
+			return problem, []string{"factor", strconv.Itoa(i), last}
+		}
+		// One id may be there twice while a confirmed factor waits for the
+		// confirmation of the one that replaces it.
+		identity := factor.ID + "\x00" + strconv.FormatBool(factor.Confirmed.IsZero())
+		if seen[identity] {
+			return "this id is there twice", []string{"factor", strconv.Itoa(i), "id"}
+		}
+		seen[identity] = true
+	}
+	return p.Recovery.check()
+}
+
+func (f Factor) check() (problem, key string) {
+	switch {
+	case f.ID == "" || len(f.ID) > 32 || strings.Trim(f.ID, idCharacters) != "":
+		return "expected 1 to 32 of a-z, A-Z, 0-9, - and _", "id"
+	case f.Kind != TOTP:
+		return `expected "totp"`, "kind"
+	case len(f.Secret) == 0:
+		return "expected the key in base32, 16 characters or more", "secret"
+	case f.Digits < config.MinDigits || f.Digits > config.MaxDigits:
+		return "expected 6, 7 or 8", "digits"
+	case f.Period < config.MinPeriod || f.Period > config.MaxPeriod:
+		return "expected 15 to 300 seconds", "period"
+	case !slices.Contains(config.Algorithms, f.Algorithm):
+		return `expected "SHA1", "SHA256" or "SHA512"`, "algorithm"
+	}
+	return "", ""
+}
+
+const idCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+// maxHashes is far above the ten codes that are made at once.
+const maxHashes = 100
+
+func (r Recovery) check() (problem string, key []string) {
+	key = []string{"recovery", "hashes"}
+	if len(r.Hashes) > maxHashes {
+		return fmt.Sprintf("%d hashes, expected at most %d", len(r.Hashes), maxHashes), key
+	}
+	for _, hash := range r.Hashes {
+		if raw, err := hex.DecodeString(hash); err != nil || len(raw) != 32 || hash != strings.ToLower(hash) {
+			return "expected hashes of 64 digits 0-9 and a-f each, as otpctl recovery writes them", key
+		}
+	}
+	return "", nil
+}

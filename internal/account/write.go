@@ -1,0 +1,87 @@
+package account
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
+)
+
+// Create is Open for the commands that write: it makes the last part of path,
+// 0700, if it is missing.
+func Create(path string) (*Dir, error) {
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("directory of secret files: %w", err)
+	}
+	return Open(path)
+}
+
+// Change gives the person's file to change and writes what change made of it,
+// whole or not at all. A person without a file is given to change as a zero
+// Person with only User set and enabled. Changes wait for each other. An error
+// of change is returned as it is, and nothing is written.
+func (d *Dir) Change(name string, change func(*Person) error) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	person, err := d.Load(name)
+	if errors.Is(err, ErrNotFound) {
+		person, err = Person{Version: 1, User: name, Enabled: true}, nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := change(&person); err != nil {
+		return err
+	}
+	return d.save(name, person)
+}
+
+// Remove deletes the person's file.
+func (d *Dir) Remove(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = safefile.Remove(d.dir, name+suffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
+	}
+	return err
+}
+
+func (d *Dir) lock() (unlock func(), err error) {
+	// A descriptor of its own, as goroutines that share one share its lock.
+	fd, err := unix.Openat(int(d.dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: d.dir.Name(), Err: err}
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX); err != nil {
+		return nil, errors.Join(&fs.PathError{Op: "lock", Path: d.dir.Name(), Err: err}, unix.Close(fd))
+	}
+	return func() { _ = unix.Close(fd) }, nil
+}
+
+func (d *Dir) save(name string, person Person) error {
+	text, err := toml.Marshal(person)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", d.Path(name), err)
+	}
+	data := append([]byte(person.heading), text...)
+	// What could not be read back would lock the person out.
+	if _, err := Parse(d.Path(name), name, data); err != nil {
+		return fmt.Errorf("not written: %w", err)
+	}
+	return safefile.Replace(d.dir, name+suffix, data, 0o600)
+}
