@@ -1,0 +1,54 @@
+package audit
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLineIsOneLine(t *testing.T) {
+	record := Record{
+		User: "eve\nuser=root verdict=accepted", Service: "sshd", Remote: "10.0.0.1\x1b[2J", Verdict: "denied",
+		Rule: "code", Reason: `say "hi"` + strings.Repeat("x", 5000),
+	}
+	line := record.Line()
+	if strings.ContainsAny(line, "\n\r\x1b") {
+		t.Errorf("control characters in %q", line)
+	}
+	if !strings.HasPrefix(line, `user="eve\nuser=root verdict=accepted" service=sshd remote="10.0.0.1\x1b[2J" verdict=denied rule=code reason="say \"hi\"`) {
+		t.Errorf("%s", line)
+	}
+	if len(line) > 1000 {
+		t.Errorf("%d bytes", len(line))
+	}
+	if got := (Record{Verdict: "denied"}).Line(); got != `user="" verdict=denied` {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestSyslogSendsAuthpriv(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	conn, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sink := Syslog{Path: path, Now: func() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }}
+	for verdict, priority := range map[string]string{"accepted": "<86>", "not-asked": "<86>", "denied": "<85>", "fault": "<83>"} {
+		sink.Write(Record{User: "alice", Verdict: verdict})
+		buffer := make([]byte, 1000)
+		n, _, err := conn.ReadFrom(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(buffer[:n]); !strings.HasPrefix(got, priority+"Mar  4 05:06:07 otpgate[") || !strings.HasSuffix(got, "]: user=alice verdict="+verdict) {
+			t.Errorf("%s", got)
+		}
+	}
+}
+
+func TestSyslogWithoutALogReturns(t *testing.T) {
+	Syslog{Path: filepath.Join(t.TempDir(), "absent")}.Write(Record{User: "alice"})
+}
