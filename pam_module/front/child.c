@@ -1,0 +1,139 @@
+/* The forked core: from the file beside this one to a child that serves it. */
+#include "front.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define CORE_NAME "pam_otpgate_core.so"
+#define CORE_ENTRY "otpgate_core_serve"
+
+/* The host may have 0 to 2 closed; what lands there gets other people's output. */
+int above_stdio(int fd)
+{
+	if (fd < 0 || fd > STDERR_FILENO) {
+		return fd;
+	}
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	(void)close(fd);
+	return moved;
+}
+
+/*
+ * The core lies beside the front, wherever that was installed. Looked at
+ * before the fork so that the log can say what to mend.
+ */
+static bool find_core(const struct login *login, char *path, size_t size)
+{
+	static const char here;
+	Dl_info info;
+	if (dladdr(&here, &info) == 0 || info.dli_fname == NULL || info.dli_fname[0] != '/') {
+		log_fault(login, "own path is unknown; name the module in pam.d by its file name or an absolute path");
+		return false;
+	}
+	int directory = (int)(strrchr(info.dli_fname, '/') - info.dli_fname);
+	int length = snprintf(path, size, "%.*s/" CORE_NAME, directory, info.dli_fname);
+	if (length < 0 || (size_t)length >= size) {
+		log_fault(login, "own path is too long");
+		return false;
+	}
+	struct stat core;
+	if (lstat(path, &core) != 0) {
+		log_fault(login, "%s: expected the core there: %m; reinstall otpgate", path);
+		return false;
+	}
+	if (!S_ISREG(core.st_mode) || (core.st_uid != 0 && core.st_uid != geteuid()) ||
+	    (core.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+		log_fault(login, "%s: expected a file of root's that others cannot write, found mode %o of uid %u; reinstall otpgate",
+			path, (unsigned)core.st_mode, (unsigned)core.st_uid);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Nothing here may return or exit() into the host's code: the child carries a
+ * copy of all of it.
+ */
+_Noreturn static void run_core(const struct login *login, int socket, pid_t parent, const char *path)
+{
+	if (!confine(login, &socket, parent)) {
+		_exit(1);
+	}
+	void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (core == NULL) {
+		const char *reason = dlerror();
+		log_fault(login, "the core cannot be loaded: %s", reason == NULL ? path : reason);
+		_exit(1);
+	}
+	int (*serve)(int) = NULL;
+	void *entry = dlsym(core, CORE_ENTRY);
+	if (entry == NULL) {
+		log_fault(login, "%s: expected the function " CORE_ENTRY " in it; reinstall otpgate", path);
+		_exit(1);
+	}
+	memcpy(&serve, &entry, sizeof serve);
+	_exit(serve(socket) == 0 ? 0 : 1);
+}
+
+static pid_t fork_core(struct login *login, int socket, const char *path)
+{
+	sigset_t all;
+	sigset_t before;
+	/* Blocked so that no handler of the host's runs in the child before they are reset. */
+	if (sigfillset(&all) != 0 || pthread_sigmask(SIG_SETMASK, &all, &before) != 0) {
+		return -1;
+	}
+	pid_t parent = getpid();
+	pid_t pid = fork();
+	if (pid == 0) {
+		run_core(login, socket, parent, path);
+	}
+	int error = errno;
+	if (pthread_sigmask(SIG_SETMASK, &before, NULL) != 0) {
+		log_fault(login, "cannot restore the signal mask");
+	}
+	errno = error;
+	return pid;
+}
+
+bool child_start(struct login *login)
+{
+	char path[PATH_MAX];
+	int pair[2];
+	if (!find_core(login, path, sizeof path)) {
+		return false;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+		log_fault(login, "cannot make a socket pair: %m");
+		return false;
+	}
+	login->child.socket = above_stdio(pair[0]);
+	int theirs = above_stdio(pair[1]);
+	bool started = false;
+	if (login->child.socket < 0 || theirs < 0) {
+		log_fault(login, "cannot move the socket pair: %m");
+	} else if (!sigchld_hold(&login->sigchld)) {
+		log_fault(login, "cannot block SIGCHLD");
+	} else {
+		pid_t pid = fork_core(login, theirs, path);
+		started = pid > 0;
+		if (started) {
+			login->child.pid = pid;
+			login->child.pidfd = above_stdio((int)syscall(SYS_pidfd_open, pid, 0));
+			log_debug(login, "core child %ld loads %s", (long)pid, path);
+		} else {
+			log_fault(login, "cannot fork: %m");
+		}
+	}
+	if (theirs >= 0) {
+		(void)close(theirs);
+	}
+	return started;
+}

@@ -1,0 +1,189 @@
+/*
+ * What the child sheds before the core is loaded into it: everything that it
+ * got from the host and that could reach, slow down or mislead the core.
+ */
+#include "front.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define CORE_SOCKET 3
+#define ALARM_AFTER 5 /* seconds past the front's own deadline */
+
+static int host_argc;
+static char **host_argv;
+
+/* glibc hands these to constructors; there is no other way to the first environment. */
+__attribute__((constructor)) static void remember_host(int argc, char **argv)
+{
+	host_argc = argc;
+	host_argv = argv;
+}
+
+/*
+ * A Go runtime reads its environment behind the host's argv, not from
+ * environ. With that block all NULL it also misses the auxiliary vector
+ * behind it, and takes /proc/self/auxv instead.
+ */
+static bool drop_environment(void)
+{
+	static char *none[] = {NULL};
+	if (host_argv != NULL && host_argc >= 0) {
+		for (char **at = host_argv + host_argc + 1; *at != NULL; at++) {
+			*at = NULL;
+		}
+	}
+	environ = none;
+	return true;
+}
+
+/*
+ * Under su and sudo only the effective id is root's. As long as the real or
+ * saved one is the caller's, the caller may signal the child.
+ */
+static bool become_root(void)
+{
+	if (geteuid() != 0) {
+		return true;
+	}
+	gid_t rgid;
+	gid_t egid;
+	gid_t sgid;
+	uid_t ruid;
+	uid_t euid;
+	uid_t suid;
+	if (getresgid(&rgid, &egid, &sgid) != 0 || getresuid(&ruid, &euid, &suid) != 0) {
+		return false;
+	}
+	/* Asked for only where it changes something: a host may have given up the capabilities. */
+	return (getgroups(0, NULL) == 0 || setgroups(0, NULL) == 0) &&
+	       ((rgid == 0 && egid == 0 && sgid == 0) || setresgid(0, 0, 0) == 0) &&
+	       ((ruid == 0 && suid == 0) || setresuid(0, 0, 0) == 0);
+}
+
+/* After become_root(), which would undo these. */
+static bool die_with_host(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+		return false;
+	}
+	/* 0: the host is in another pid namespace. Anyone else: the host died before the prctl. */
+	pid_t now = getppid();
+	return now == parent || now == 0;
+}
+
+static bool leave_no_dump(void)
+{
+	const struct rlimit none = {0, 0};
+	return prctl(PR_SET_DUMPABLE, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
+}
+
+/* For kernels without close_range. */
+static bool close_each_from(int first)
+{
+	DIR *list = opendir("/proc/self/fd");
+	if (list == NULL) {
+		return false;
+	}
+	errno = 0;
+	for (const struct dirent *entry; (entry = readdir(list)) != NULL; errno = 0) {
+		long fd = strtol(entry->d_name, NULL, 10);
+		if (fd >= first && fd != dirfd(list)) {
+			(void)close((int)fd);
+		}
+	}
+	bool complete = errno == 0;
+	return closedir(list) == 0 && complete;
+}
+
+static bool keep_only(int *socket)
+{
+	int null = above_stdio(open("/dev/null", O_RDWR | O_CLOEXEC));
+	if (null < 0) {
+		return false;
+	}
+	/* dup3 refuses equal numbers, and neither source can be below CORE_SOCKET. */
+	if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0 ||
+	    dup2(*socket, CORE_SOCKET) < 0) {
+		return false;
+	}
+	*socket = CORE_SOCKET;
+	return syscall(SYS_close_range, CORE_SOCKET + 1, ~0U, 0) == 0 || close_each_from(CORE_SOCKET + 1);
+}
+
+static bool default_signals(void)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+	for (int number = 1; number < NSIG; number++) {
+		/* SIGKILL, SIGSTOP and libc's own refuse. */
+		(void)sigaction(number, &action, NULL);
+	}
+	action.sa_handler = SIG_IGN;
+	/* The host's alternate stack may be too small for the core's handlers. */
+	const stack_t no_stack = {.ss_flags = SS_DISABLE};
+	sigset_t none;
+	return sigaction(SIGPIPE, &action, NULL) == 0 && sigaltstack(&no_stack, NULL) == 0 &&
+	       sigemptyset(&none) == 0 && pthread_sigmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+/*
+ * The caller of su can lower these to stop the core, or what it writes, half
+ * way. Without the privilege the hard limit has to do.
+ */
+static bool lift_limits(void)
+{
+	static const int limits[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_NOFILE};
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+		if (setrlimit(limits[i], &limit) == 0) {
+			continue;
+		}
+		if (getrlimit(limits[i], &limit) != 0) {
+			return false;
+		}
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(limits[i], &limit) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool confine(const struct login *login, int *socket, pid_t parent)
+{
+	const char *failed = NULL;
+	if (!become_root()) {
+		failed = "take root's ids";
+	} else if (!die_with_host(parent)) {
+		failed = "be tied to the host";
+	} else if (!leave_no_dump()) {
+		failed = "turn off core dumps";
+	} else if (!keep_only(socket)) {
+		failed = "close the host's descriptors";
+	} else if (!default_signals()) {
+		failed = "reset signals";
+	} else if (setsid() < 0) {
+		failed = "leave the session";
+	} else if (chdir("/") != 0) {
+		failed = "change to /";
+	} else if (!lift_limits()) {
+		failed = "lift resource limits";
+	} else if (!drop_environment()) {
+		failed = "empty the environment";
+	}
+	if (failed != NULL) {
+		log_fault(login, "the core's child cannot %s: %m", failed);
+		return false;
+	}
+	(void)umask(077);
+	(void)alarm((unsigned)login->options.timeout + ALARM_AFTER);
+	return true;
+}

@@ -1,0 +1,93 @@
+/*
+ * The front is the half of otpgate that lives inside other people's daemons:
+ * it gathers the PAM items, starts the core in a child, passes its prompts on
+ * and returns its verdict. It decides nothing itself except to deny.
+ *
+ * pam_otpgate.c is where libpam comes in; one login is one struct login.
+ */
+#ifndef OTPGATE_FRONT_H
+#define OTPGATE_FRONT_H
+
+#include <limits.h>
+#include <security/pam_modules.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire.h"
+
+#define NAME_BYTES 255 /* of a user or service name; LOGIN_NAME_MAX counts the NUL */
+
+struct options {
+	const char *config;   /* NULL: the core's default */
+	const char *protocol; /* NULL: the core goes by the service */
+	int timeout;          /* seconds for the whole dialogue */
+	bool debug;
+};
+
+struct child {
+	pid_t pid;  /* 0: none was started */
+	int pidfd;  /* -1: the kernel has none */
+	int socket; /* -1: closed */
+};
+
+struct sigchld {
+	bool held;
+	bool was_pending;
+	sigset_t host_mask;
+};
+
+struct login {
+	pam_handle_t *pamh;
+	int flags;
+	struct options options;
+	char user[NAME_BYTES + 1];
+	char service[NAME_BYTES + 1];
+	int64_t deadline;
+	unsigned prompts;
+	struct child child;
+	struct sigchld sigchld;
+	/* One frame, and a NUL so that a prompt's text can be used in place. */
+	unsigned char frame[WIRE_HEADER_SIZE + WIRE_MAX_PAYLOAD + 1];
+};
+
+/* args.c */
+bool args_parse(struct login *login, int argc, const char **argv);
+
+/* items.c: false when the login cannot be put to the core; it is logged then. */
+void items_service(struct login *login);
+bool items_user(struct login *login);
+bool items_user_is(struct login *login, const char *user);
+bool items_start_frame(struct login *login, size_t *size);
+
+/* stream.c */
+enum stream { STREAM_OK, STREAM_ENDED, STREAM_LATE, STREAM_BROKEN };
+int64_t clock_ms(void); /* -1 when there is no clock */
+int clock_left(int64_t deadline);
+enum stream stream_send(int fd, int64_t deadline, const unsigned char *bytes, size_t size);
+enum stream stream_recv(int fd, int64_t deadline, unsigned char *bytes, size_t size);
+
+/* child.c, confine.c */
+bool child_start(struct login *login);
+int above_stdio(int fd);
+bool confine(const struct login *login, int *socket, pid_t parent);
+
+/* reap.c */
+bool sigchld_hold(struct sigchld *sigchld);
+void sigchld_release(struct sigchld *sigchld, pid_t ours);
+void child_end(struct login *login);
+
+/* relay.c: false on any doubt; it is logged then. */
+bool relay(struct login *login, unsigned char *verdict);
+
+/* text.c */
+size_t text_char(const unsigned char *text, size_t left);
+bool text_is_clean(const char *text);
+
+/* log.c */
+void log_fault(const struct login *login, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_debug(const struct login *login, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

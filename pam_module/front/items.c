@@ -1,0 +1,124 @@
+/* What the host says about the login, and the start frame made of it. */
+#include "front.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool copy_name(char *to, const char *name)
+{
+	size_t size = strnlen(name, NAME_BYTES + 1);
+	if (size > NAME_BYTES) {
+		return false;
+	}
+	memcpy(to, name, size);
+	to[size] = '\0';
+	return true;
+}
+
+/* For the log only; items_start_frame() is strict about it. */
+void items_service(struct login *login)
+{
+	const void *service = NULL;
+	if (pam_get_item(login->pamh, PAM_SERVICE, &service) != PAM_SUCCESS || service == NULL ||
+	    !copy_name(login->service, service)) {
+		login->service[0] = '\0';
+	}
+}
+
+/*
+ * The user is copied: the core must be asked about, and the verdict must
+ * hold for, one name, whatever the host does meanwhile.
+ */
+bool items_user(struct login *login)
+{
+	const char *user = NULL;
+	int result = pam_get_user(login->pamh, &user, NULL);
+	if (result != PAM_SUCCESS) {
+		log_fault(login, "libpam has no user name: error %d", result);
+		return false;
+	}
+	if (user == NULL || user[0] == '\0') {
+		log_fault(login, "the user name is empty");
+		return false;
+	}
+	if (!copy_name(login->user, user)) {
+		log_fault(login, "the user name is longer than %d bytes", NAME_BYTES);
+		return false;
+	}
+	if (!text_is_clean(user)) {
+		log_fault(login, "the user name holds control characters or is not UTF-8");
+		return false;
+	}
+	return true;
+}
+
+bool items_user_is(struct login *login, const char *user)
+{
+	const void *now = NULL;
+	return pam_get_item(login->pamh, PAM_USER, &now) == PAM_SUCCESS && now != NULL && strcmp(now, user) == 0;
+}
+
+/* A field that the frame leaves out when there is no value. */
+static bool put(struct login *login, size_t *used, int tag, const char *value, size_t limit)
+{
+	size_t size = value == NULL ? 0 : strnlen(value, limit + 1);
+	if (size > limit || *used + 3 + size > WIRE_MAX_PAYLOAD) {
+		log_fault(login, "start field %d is longer than %zu bytes", tag, limit);
+		return false;
+	}
+	if (size == 0) {
+		return true;
+	}
+	unsigned char *at = login->frame + WIRE_HEADER_SIZE + *used;
+	at[0] = (unsigned char)tag;
+	at[1] = (unsigned char)(size >> 8);
+	at[2] = (unsigned char)size;
+	memcpy(at + 3, value, size);
+	*used += 3 + size;
+	return true;
+}
+
+static bool put_item(struct login *login, size_t *used, int tag, int item, size_t limit)
+{
+	const void *value = NULL;
+	int result = pam_get_item(login->pamh, item, &value);
+	if (result != PAM_SUCCESS) {
+		log_fault(login, "libpam does not give item %d: error %d", item, result);
+		return false;
+	}
+	return put(login, used, tag, value, limit);
+}
+
+bool items_start_frame(struct login *login, size_t *size)
+{
+	char timeout[16];
+	int digits = snprintf(timeout, sizeof timeout, "%d", login->options.timeout);
+	if (digits < 0 || (size_t)digits >= sizeof timeout) {
+		return false;
+	}
+	size_t used = 0;
+	unsigned char *frame = login->frame;
+	frame[WIRE_HEADER_SIZE + used++] = WIRE_VERSION;
+	if (!put_item(login, &used, WIRE_TAG_SERVICE, PAM_SERVICE, NAME_BYTES) ||
+	    !put(login, &used, WIRE_TAG_USER, login->user, NAME_BYTES) ||
+	    !put_item(login, &used, WIRE_TAG_REMOTE_HOST, PAM_RHOST, 1024) ||
+	    !put_item(login, &used, WIRE_TAG_REMOTE_USER, PAM_RUSER, NAME_BYTES) ||
+	    !put_item(login, &used, WIRE_TAG_TTY, PAM_TTY, NAME_BYTES) ||
+	    !put(login, &used, WIRE_TAG_PROTOCOL, login->options.protocol, NAME_BYTES) ||
+	    !put(login, &used, WIRE_TAG_CONFIG, login->options.config, PATH_MAX) ||
+	    !put(login, &used, WIRE_TAG_TIMEOUT, timeout, sizeof timeout)) {
+		return false;
+	}
+	if (login->options.debug) {
+		unsigned char *at = frame + WIRE_HEADER_SIZE + used;
+		at[0] = WIRE_TAG_DEBUG;
+		at[1] = at[2] = 0;
+		used += 3;
+	}
+	frame[0] = WIRE_START;
+	frame[1] = (unsigned char)(used >> 16);
+	frame[2] = (unsigned char)(used >> 8);
+	frame[3] = (unsigned char)used;
+	*size = WIRE_HEADER_SIZE + used;
+	return true;
+}

@@ -1,0 +1,234 @@
+/*
+ * The dialogue: prompts from the core to the host's conversation, answers
+ * back, until the core's verdict.
+ */
+#include "front.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define MAX_PROMPTS 64
+#define TRAILER_MS 1000
+
+static bool broken(const struct login *login, enum stream state)
+{
+	static const char *const reasons[] = {
+		[STREAM_ENDED] = "the core ended before its verdict",
+		[STREAM_LATE] = "the dialogue took longer than timeout= allows",
+		[STREAM_BROKEN] = "the socket to the core failed",
+	};
+	log_fault(login, "%s", reasons[state]);
+	return false;
+}
+
+/* Controls become '?'; NUL cannot be shown at all. */
+static bool make_presentable(unsigned char *text, size_t size)
+{
+	for (size_t i = 0, step = 0; i < size; i += step) {
+		if (text[i] == '\0') {
+			return false;
+		}
+		step = text_char(text + i, size - i);
+		if (step == 0) {
+			step = 1;
+			if (text[i] != '\n') {
+				text[i] = '?';
+			}
+		}
+	}
+	text[size] = '\0';
+	return true;
+}
+
+/* The host's conversation runs under the host's own signal mask. */
+static int converse(struct login *login, int style, const char *text, struct pam_response **response)
+{
+	const void *item = NULL;
+	*response = NULL;
+	if (pam_get_item(login->pamh, PAM_CONV, &item) != PAM_SUCCESS || item == NULL) {
+		return PAM_CONV_ERR;
+	}
+	const struct pam_conv *conv = item;
+	if (conv->conv == NULL) {
+		return PAM_CONV_ERR;
+	}
+	const struct pam_message message = {.msg_style = style, .msg = text};
+	const struct pam_message *messages = &message;
+	sigchld_release(&login->sigchld, 0);
+	int result = conv->conv(1, &messages, response, conv->appdata_ptr);
+	if (!sigchld_hold(&login->sigchld)) {
+		log_debug(login, "cannot block SIGCHLD again");
+	}
+	return result;
+}
+
+static void wipe(struct pam_response *response)
+{
+	if (response == NULL) {
+		return;
+	}
+	if (response->resp != NULL) {
+		explicit_bzero(response->resp, strlen(response->resp));
+		free(response->resp);
+	}
+	free(response);
+}
+
+/*
+ * The login's password stays here: a host that gives it to every prompt would
+ * otherwise have it passed around as a code.
+ */
+static bool read_answer(struct login *login, int result, const struct pam_response *response, unsigned char *status,
+	unsigned char *text, size_t *size)
+{
+	const void *password = NULL;
+	*size = 0;
+	*status = WIRE_NO_ANSWER;
+	if (result != PAM_SUCCESS || response == NULL || response->resp == NULL) {
+		return true;
+	}
+	if (pam_get_item(login->pamh, PAM_AUTHTOK, &password) != PAM_SUCCESS) {
+		log_fault(login, "libpam does not say whether there is a password");
+		return false;
+	}
+	const char *answer = response->resp;
+	size_t length = strnlen(answer, WIRE_MAX_ANSWER + 1);
+	if (length > 0 && password != NULL && strcmp(answer, password) == 0) {
+		*status = WIRE_IS_PASSWORD;
+	} else if (length > WIRE_MAX_ANSWER) {
+		*status = WIRE_TOO_LONG;
+	} else {
+		*status = WIRE_ANSWERED;
+		*size = length;
+		memcpy(text, answer, length);
+	}
+	return true;
+}
+
+static bool ask(struct login *login, int style, const char *text)
+{
+	unsigned char reply[WIRE_HEADER_SIZE + 1 + WIRE_MAX_ANSWER];
+	size_t size = 0;
+	struct pam_response *response = NULL;
+	int result = converse(login, style, text, &response);
+	bool known = read_answer(login, result, response, &reply[WIRE_HEADER_SIZE], reply + WIRE_HEADER_SIZE + 1, &size);
+	wipe(response);
+	if (!known) {
+		return false;
+	}
+	log_debug(login, "conversation gave %d, reply status %d", result, reply[WIRE_HEADER_SIZE]);
+	reply[0] = WIRE_REPLY;
+	reply[1] = 0;
+	reply[2] = (unsigned char)((size + 1) >> 8);
+	reply[3] = (unsigned char)(size + 1);
+	enum stream state = stream_send(login->child.socket, login->deadline, reply, WIRE_HEADER_SIZE + 1 + size);
+	explicit_bzero(reply, sizeof reply);
+	return state == STREAM_OK || broken(login, state);
+}
+
+static void tell(struct login *login, int style, const char *text)
+{
+	if ((login->flags & PAM_SILENT) != 0) {
+		return;
+	}
+	struct pam_response *response = NULL;
+	/* What a host cannot show changes no verdict. */
+	int result = converse(login, style, text, &response);
+	log_debug(login, "conversation gave %d to a message", result);
+	wipe(response);
+}
+
+static bool prompt(struct login *login, unsigned char *payload, size_t size)
+{
+	if (++login->prompts > MAX_PROMPTS) {
+		log_fault(login, "the core sent more than %d prompts", MAX_PROMPTS);
+		return false;
+	}
+	if (size < 1 || !make_presentable(payload + 1, size - 1)) {
+		log_fault(login, "the core sent a prompt that cannot be shown");
+		return false;
+	}
+	const char *text = (const char *)payload + 1;
+	switch (payload[0]) {
+	case WIRE_ECHO_OFF:
+		return ask(login, PAM_PROMPT_ECHO_OFF, text);
+	case WIRE_ECHO_ON:
+		return ask(login, PAM_PROMPT_ECHO_ON, text);
+	case WIRE_INFO:
+		tell(login, PAM_TEXT_INFO, text);
+		return true;
+	case WIRE_FAILURE:
+		tell(login, PAM_ERROR_MSG, text);
+		return true;
+	default:
+		log_fault(login, "the core sent a prompt of unknown style %d", payload[0]);
+		return false;
+	}
+}
+
+/* A core that goes on talking after its verdict is not one to believe. */
+static bool ends_here(const struct login *login)
+{
+	unsigned char more;
+	int64_t deadline = clock_ms() + TRAILER_MS;
+	if (shutdown(login->child.socket, SHUT_WR) != 0) {
+		log_debug(login, "cannot shut the socket to the core");
+	}
+	enum stream state = stream_recv(login->child.socket, deadline, &more, 1);
+	if (state == STREAM_ENDED || state == STREAM_LATE) {
+		return true;
+	}
+	log_fault(login, "the core did not end with its verdict");
+	return false;
+}
+
+/* One frame: its type, and its payload in login->frame. */
+static bool receive(struct login *login, size_t *size)
+{
+	unsigned char *frame = login->frame;
+	enum stream state = stream_recv(login->child.socket, login->deadline, frame, WIRE_HEADER_SIZE);
+	if (state != STREAM_OK) {
+		return broken(login, state);
+	}
+	*size = ((size_t)frame[1] << 16) | ((size_t)frame[2] << 8) | frame[3];
+	if (*size > WIRE_MAX_PAYLOAD) {
+		log_fault(login, "the core sent a frame of %zu bytes, at most %d are allowed", *size, WIRE_MAX_PAYLOAD);
+		return false;
+	}
+	state = stream_recv(login->child.socket, login->deadline, frame + WIRE_HEADER_SIZE, *size);
+	return state == STREAM_OK || broken(login, state);
+}
+
+bool relay(struct login *login, unsigned char *verdict)
+{
+	size_t size = 0;
+	if (!items_start_frame(login, &size)) {
+		return false;
+	}
+	enum stream state = stream_send(login->child.socket, login->deadline, login->frame, size);
+	if (state != STREAM_OK) {
+		return broken(login, state);
+	}
+	unsigned char *payload = login->frame + WIRE_HEADER_SIZE;
+	while (receive(login, &size)) {
+		switch (login->frame[0]) {
+		case WIRE_PROMPT:
+			if (!prompt(login, payload, size)) {
+				return false;
+			}
+			break;
+		case WIRE_VERDICT:
+			if (size != 1) {
+				log_fault(login, "the core sent a verdict of %zu bytes", size);
+				return false;
+			}
+			*verdict = payload[0];
+			return ends_here(login);
+		default:
+			log_fault(login, "the core sent a frame of unknown type 0x%02x", login->frame[0]);
+			return false;
+		}
+	}
+	return false;
+}
