@@ -7,6 +7,8 @@ import (
 	"crypto/sha512"
 	"encoding/binary"
 	"hash"
+
+	"github.com/otpgate/otpgate/internal/account"
 )
 
 // hashes are those of RFC 6238 section 1.2, by their names in secret files.
@@ -51,4 +53,9 @@ func isDigits(text string, n int) bool {
 		}
 	}
 	return true
+}
+
+// IsCode says whether text has the exact form of the factor's codes.
+func IsCode(f account.Factor, text string) bool {
+	return isDigits(text, f.Digits)
 }

@@ -1,0 +1,129 @@
+// Package gate decides logins. It is the one engine behind the PAM module and
+// every other way in.
+//
+// The entry point is [Gate.Login], which reads top to bottom: who is it, does
+// the policy want a code, is there a right to try, is the code good. It
+// promises that doubt of any kind denies, that a code's use is on disk before
+// the verdict is out, and that each decision leaves one audit line which names
+// the rule that decided.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Gate is the engine with all it needs. Every field must be set.
+type Gate struct {
+	Config   config.Config
+	Accounts Accounts
+	Ledger   ledger.Store
+	Names    Names
+	Audit    audit.Sink
+	Now      func() time.Time
+}
+
+// Accounts finds a person's secret file. The error wraps account.ErrNotFound
+// if, and only if, it is certain that there is none.
+type Accounts interface {
+	Load(name string) (account.Person, error)
+}
+
+// Request is a login whose password stage has passed.
+type Request struct {
+	User       string
+	Service    string          // PAM service
+	Protocol   config.Protocol // if the way in knows it; it wins over the service's
+	RemoteHost string          // an address, or a name from hosts that look it up
+	TTY        string
+}
+
+// Decision is what becomes of a login. The zero value denies.
+type Decision uint8
+
+// The decisions.
+const (
+	Deny     Decision = iota
+	Accept            // a code was given and was right
+	NotAsked          // the policy asks no code of this login
+	TooMany           // denied, and asking again is of no use
+	Fault             // denied, as it could not be decided
+)
+
+func (d Decision) String() string {
+	switch d {
+	case Accept:
+		return "accepted"
+	case NotAsked:
+		return "not-asked"
+	case Fault:
+		return "fault"
+	}
+	return "denied"
+}
+
+// Verdict is a decision with what decided it.
+type Verdict struct {
+	Decision Decision
+	Rule     string // a key of the configuration, a factor, or what went wrong
+	Reason   string // more for the admin
+}
+
+// Login decides one login, asking through conversation where it must.
+func (g *Gate) Login(ctx context.Context, request Request, conversation Conversation) Verdict {
+	verdict := g.decide(ctx, request, conversation)
+	g.Audit.Write(record(g.protocol(request), request, verdict))
+	return verdict
+}
+
+func (g *Gate) decide(ctx context.Context, request Request, conversation Conversation) (verdict Verdict) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			verdict = Verdict{Fault, "internal", fmt.Sprintf("panic: %v", panicked)}
+		}
+	}()
+	need, person, err := g.need(request)
+	switch {
+	case err != nil:
+		conversation.Tell(Failure, cannotDecide)
+		return fault(err)
+	case need.Code == NoCode:
+		return Verdict{NotAsked, need.Rule, need.Reason}
+	case need.Code == Refused:
+		conversation.Tell(Failure, refusedUnenrolled)
+		return Verdict{Deny, need.Rule, need.Reason}
+	}
+	return g.dialogue(ctx, request, person, conversation)
+}
+
+// Refuse denies a login for which no gate could be opened, and audits it.
+func Refuse(sink audit.Sink, request Request, conversation Conversation, err error) Verdict {
+	verdict := fault(err)
+	conversation.Tell(Failure, cannotDecide)
+	sink.Write(record(request.Protocol, request, verdict))
+	return verdict
+}
+
+// fault denies for a reason that the admin has to mend.
+func fault(err error) Verdict {
+	rule := "internal"
+	var bad badName
+	if errors.As(err, &bad) {
+		rule = "user-name"
+	}
+	return Verdict{Fault, rule, err.Error()}
+}
+
+func record(protocol config.Protocol, request Request, verdict Verdict) audit.Record {
+	return audit.Record{
+		User: request.User, Service: request.Service, Protocol: string(protocol), Remote: request.RemoteHost, TTY: request.TTY,
+		Verdict: verdict.Decision.String(), Rule: verdict.Rule, Reason: verdict.Reason,
+	}
+}

@@ -1,0 +1,45 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"os/user"
+	"slices"
+)
+
+// System asks the machine's name services (NSS): files, LDAP, SSSD and others.
+type System struct{}
+
+// Canonical returns the system's own spelling of a login name.
+func (System) Canonical(name string) (string, error) {
+	account, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return name, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return account.Username, nil
+}
+
+// InGroup says whether the person is a member, by the main group too.
+func (System) InGroup(name, group string) (bool, error) {
+	wanted, err := user.LookupGroup(group)
+	if err != nil {
+		return false, fmt.Errorf("look up group %q: %w", group, err)
+	}
+	account, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up user: %w", err)
+	}
+	groups, err := account.GroupIds()
+	if err != nil {
+		return false, fmt.Errorf("look up groups: %w", err)
+	}
+	return slices.Contains(groups, wanted.Gid), nil
+}

@@ -1,0 +1,85 @@
+package gate
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Open makes a gate of what is on this machine. configPath is as for
+// config.Load. The directories are opened at the login that needs them, so
+// that the policy can decide without them.
+func Open(configPath string, sink audit.Sink) (*Gate, error) {
+	settings, err := config.Load(configPath)
+	if err != nil {
+		return nil, err
+	}
+	return &Gate{
+		Config:   settings,
+		Accounts: userFiles{settings.Paths.Users},
+		Ledger:   &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenFiles(settings.Paths.State) }},
+		Names:    System{},
+		Audit:    sink,
+		Now:      time.Now,
+	}, nil
+}
+
+// Close releases what Open opened.
+func (g *Gate) Close() error { return g.Ledger.Close() }
+
+// userFiles opens the directory of secret files anew for each person, so that
+// it may be replaced while a gate is open.
+type userFiles struct{ path string }
+
+func (u userFiles) Load(name string) (account.Person, error) {
+	dir, err := account.Open(u.path)
+	if err != nil {
+		return account.Person{}, err
+	}
+	defer dir.Close()
+	return dir.Load(name)
+}
+
+// lateLedger opens the ledger at its first use.
+type lateLedger struct {
+	open  func() (ledger.Store, error)
+	once  sync.Once
+	store ledger.Store
+	err   error
+}
+
+func (l *lateLedger) get() (ledger.Store, error) {
+	l.once.Do(func() { l.store, l.err = l.open() })
+	return l.store, l.err
+}
+
+// View implements ledger.Store.
+func (l *lateLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
+	store, err := l.get()
+	if err != nil {
+		return ledger.Entry{}, err
+	}
+	return store.View(ctx, key)
+}
+
+// Update implements ledger.Store.
+func (l *lateLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
+	store, err := l.get()
+	if err != nil {
+		return err
+	}
+	return store.Update(ctx, key, change)
+}
+
+// Close implements ledger.Store.
+func (l *lateLedger) Close() error {
+	if l.store == nil {
+		return nil
+	}
+	return l.store.Close()
+}

@@ -1,0 +1,189 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// CodeNeed says whether a login needs a code. The zero value asks.
+type CodeNeed uint8
+
+// The needs.
+const (
+	Asked   CodeNeed = iota
+	NoCode           // let in without
+	Refused          // not let in, as there is nothing to ask for
+)
+
+// Need is what the policy wants of a login, and which rule says so.
+type Need struct {
+	Code   CodeNeed
+	Rule   string
+	Reason string
+}
+
+// Names asks the system about people and groups.
+type Names interface {
+	// Canonical returns the name under which the system knows the person: some
+	// directories let ALICE log in as alice. A name that the system does not
+	// know is returned as it is.
+	Canonical(user string) (string, error)
+	// InGroup says whether the person is a member of the group. An unknown
+	// group is an error.
+	InGroup(user, group string) (bool, error)
+}
+
+// badName is the error for a login name that no file can have.
+type badName struct{ error }
+
+// Need says what the policy wants of a login, without asking anybody.
+func (g *Gate) Need(request Request) (Need, error) {
+	need, _, err := g.need(request)
+	return need, err
+}
+
+// need goes from what lets most people through to what asks. Exemptions come
+// first, so that a service account gets in even while secret files cannot be
+// read.
+func (g *Gate) need(request Request) (Need, account.Person, error) {
+	if err := account.CheckName(request.User); err != nil {
+		return Need{}, account.Person{}, badName{err}
+	}
+	if selector, found := g.exempt(request.User); found {
+		return Need{NoCode, "policy.exempt", string(selector)}, account.Person{}, nil
+	}
+	if network, found := g.trusted(request.RemoteHost); found {
+		return Need{NoCode, "policy.trusted_networks", network.String()}, account.Person{}, nil
+	}
+	person, found, err := g.find(request.User)
+	if err != nil {
+		return Need{}, account.Person{}, err
+	}
+	if rule, off := g.switchedOff(request, person); off {
+		return Need{NoCode, rule, ""}, person, nil
+	}
+	if found && person.Enrolled() {
+		return Need{Asked, "enrolled", ""}, person, nil
+	}
+	return g.unenrolled(request.User, person, found), person, nil
+}
+
+// find loads the person's file, under the given name or the system's own.
+// Without the second look a person could step round the code by writing the
+// name in another case.
+func (g *Gate) find(user string) (person account.Person, found bool, err error) {
+	person, err = g.Accounts.Load(user)
+	if err == nil {
+		return person, true, nil
+	}
+	if !errors.Is(err, account.ErrNotFound) {
+		return account.Person{}, false, err
+	}
+	canonical, err := g.Names.Canonical(user)
+	if err != nil {
+		return account.Person{}, false, fmt.Errorf("look up user: %w", err)
+	}
+	if canonical == user {
+		return account.Person{User: user}, false, nil
+	}
+	person, err = g.Accounts.Load(canonical)
+	if errors.Is(err, account.ErrNotFound) {
+		return account.Person{User: canonical}, false, nil
+	}
+	return person, err == nil, err
+}
+
+// exempt finds the first selector that exempts the person. Doubt, such as an
+// unknown group, exempts nobody.
+func (g *Gate) exempt(user string) (config.Selector, bool) {
+	for _, selector := range g.Config.Policy.Exempt {
+		if in, err := g.selects(selector, user); err == nil && in {
+			return selector, true
+		}
+	}
+	return "", false
+}
+
+func (g *Gate) selects(selector config.Selector, user string) (bool, error) {
+	if selector == config.All || string(selector) == user {
+		return true, nil
+	}
+	if group := selector.Group(); group != "" {
+		return g.Names.InGroup(user, group)
+	}
+	return false, nil
+}
+
+// trusted finds the network that a literal remote address is in. A host name
+// is whatever the other side's DNS says (CVE-2024-10963) and never matches.
+func (g *Gate) trusted(remote string) (config.Network, bool) {
+	addr, err := netip.ParseAddr(remote)
+	if err != nil {
+		return config.Network{}, false
+	}
+	for _, network := range g.Config.Policy.TrustedNetworks {
+		if network.Contains(addr) {
+			return network, true
+		}
+	}
+	return config.Network{}, false
+}
+
+// protocol is what the login comes by, "" if nothing says so.
+func (g *Gate) protocol(request Request) config.Protocol {
+	if request.Protocol != "" {
+		return request.Protocol
+	}
+	return g.Config.Services[request.Service]
+}
+
+// switchedOff says whether no code is asked on this login's protocol. A
+// protocol that is not known cannot be switched off.
+func (g *Gate) switchedOff(request Request, person account.Person) (rule string, off bool) {
+	protocol := g.protocol(request)
+	if protocol == "" {
+		return "", false
+	}
+	if person.Protocols != nil {
+		return "user.protocols", !slices.Contains(person.Protocols, protocol)
+	}
+	return "policy.protocols", !slices.Contains(g.Config.Policy.Protocols, protocol)
+}
+
+// unenrolled decides about a person with nothing to ask for.
+func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
+	state := "not enrolled"
+	switch {
+	case found && !person.Enabled:
+		state = "disabled"
+	case found:
+		state = "enrollment not confirmed"
+	}
+	selector, required := g.required(user, person.User)
+	switch {
+	case !required:
+		return Need{NoCode, "not-enrolled", state}
+	case g.Config.Policy.Unenrolled == config.Allow:
+		return Need{NoCode, "policy.unenrolled", fmt.Sprintf("allow: %s, required by %s", state, selector)}
+	}
+	return Need{Refused, "policy.unenrolled", fmt.Sprintf("refuse: %s, required by %s", state, selector)}
+}
+
+// required finds the first selector that requires a code of the person, under
+// either name. Doubt requires: a directory that is down must not drop the
+// requirement.
+func (g *Gate) required(names ...string) (config.Selector, bool) {
+	for _, selector := range g.Config.Policy.Require {
+		for _, name := range names {
+			if in, err := g.selects(selector, name); err != nil || in {
+				return selector, true
+			}
+		}
+	}
+	return "", false
+}

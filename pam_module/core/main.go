@@ -1,0 +1,44 @@
+// Command core is the cgo-built half of the PAM module: the engine as a shared
+// library, pam_otpgate_core.so.
+//
+// It is never loaded into a PAM host. The front forks a child, cleans it, and
+// there loads the library and calls [otpgate_core_serve] once. So the Go
+// runtime starts in a process of its own, and it may use the whole process.
+package main
+
+import "C"
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/pam_module/serve"
+)
+
+// memoryLimit is when garbage is collected after all; a login needs far less.
+const memoryLimit = 64 << 20
+
+// otpgate_core_serve holds one dialogue on the socket fd. It returns 0 if the
+// front was answered.
+//
+//export otpgate_core_serve
+func otpgate_core_serve(fd C.int) C.int {
+	// The process ends with the dialogue, so collecting garbage is lost time.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(memoryLimit)
+	stream := os.NewFile(uintptr(fd), "front")
+	if stream == nil {
+		return 1
+	}
+	sink := audit.Syslog{}
+	if err := serve.Dialogue(context.Background(), stream, gate.Open, sink); err != nil {
+		sink.Write(audit.Record{Verdict: "fault", Rule: "dialogue", Reason: err.Error()})
+		return 1
+	}
+	return 0
+}
+
+func main() {}

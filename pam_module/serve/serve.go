@@ -1,0 +1,110 @@
+// Package serve lets the engine answer one PAM front.
+//
+// The entry point is [Dialogue]. It promises to end every dialogue that was
+// opened with exactly one verdict, and to send nothing but Deny or Fault when
+// it could not understand the front.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// Opener makes the gate for the configuration file that a front names, "" for
+// the default one.
+type Opener func(configPath string, sink audit.Sink) (*gate.Gate, error)
+
+// Dialogue reads a front's opening frame from stream, decides the login and
+// sends the verdict. The error is for the log; the front has been answered, or
+// is gone.
+func Dialogue(ctx context.Context, stream io.ReadWriter, open Opener, sink audit.Sink) error {
+	start, err := wire.ReadStart(stream)
+	if err != nil {
+		return fmt.Errorf("open dialogue: %w", err)
+	}
+	if start.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, start.Timeout)
+		defer cancel()
+	}
+	peer := wire.Peer{Stream: stream}
+	verdict := login(ctx, start, open, sink, conversation{peer})
+	if err := peer.End(verdicts[verdict.Decision]); err != nil {
+		return fmt.Errorf("send verdict: %w", err)
+	}
+	return nil
+}
+
+// verdicts are the engine's decisions as the front knows them. What is not in
+// the map is Deny.
+var verdicts = map[gate.Decision]wire.Verdict{
+	gate.Deny: wire.Deny, gate.Accept: wire.Accept, gate.NotAsked: wire.Ignore, gate.TooMany: wire.MaxTries, gate.Fault: wire.Fault,
+}
+
+func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, talk conversation) gate.Verdict {
+	request := gate.Request{User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY}
+	if start.Protocol != "" {
+		if err := request.Protocol.UnmarshalText([]byte(start.Protocol)); err != nil {
+			return gate.Refuse(sink, request, talk, fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err))
+		}
+	}
+	engine, err := open(start.Config, sink)
+	if err != nil {
+		return gate.Refuse(sink, request, talk, err)
+	}
+	defer engine.Close()
+	if start.Debug {
+		sink.Write(debugRecord(start, engine.Config))
+	}
+	return engine.Login(ctx, request, talk)
+}
+
+// debugRecord shows what the front sent, none of which is secret.
+func debugRecord(start wire.Start, settings config.Config) audit.Record {
+	return audit.Record{
+		User: start.User, Service: start.Service, Protocol: start.Protocol, Remote: start.RemoteHost, TTY: start.TTY, Verdict: "debug",
+		Reason: fmt.Sprintf("config %q, timeout %s, remote user %q, users %s, state %s",
+			start.Config, start.Timeout, start.RemoteUser, settings.Paths.Users, settings.Paths.State),
+	}
+}
+
+// conversation relays the engine's questions to the front.
+type conversation struct{ peer wire.Peer }
+
+var (
+	errNoAnswer = errors.New("the host gave no answer to the prompt")
+	errTooLong  = fmt.Errorf("the answer is over %d bytes", wire.MaxAnswer)
+)
+
+// Ask implements gate.Conversation.
+func (c conversation) Ask(prompt string) (gate.Answer, error) {
+	reply, err := c.peer.Ask(wire.EchoOff, prompt)
+	if err != nil {
+		return gate.Answer{}, fmt.Errorf("ask: %w", err)
+	}
+	switch reply.Status {
+	case wire.Answered:
+		return gate.Answer{Text: reply.Text}, nil
+	case wire.IsPassword:
+		return gate.Answer{Password: true}, nil
+	case wire.TooLong:
+		return gate.Answer{}, errTooLong
+	}
+	return gate.Answer{}, errNoAnswer
+}
+
+// Tell implements gate.Conversation.
+func (c conversation) Tell(tone gate.Tone, text string) {
+	style := wire.Info
+	if tone == gate.Failure {
+		style = wire.Failure
+	}
+	_ = c.peer.Tell(style, text) // a front that is gone is noticed at the next question
+}
