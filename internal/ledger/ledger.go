@@ -9,6 +9,8 @@
 //   - Update is durable: when it returns nil, the new entry survives a crash
 //     of the process and of the machine. When it fails, a later reader sees
 //     the old entry or the new one, whole, never a mixture or nothing.
+//   - View waits for nobody's Update, and shows only what an Update has made
+//     durable: a login must not pass on what a power cut takes back.
 //   - One key's work never waits for another's, and costs the same whatever
 //     the number of keys.
 package ledger
@@ -34,7 +36,8 @@ type Key struct {
 }
 
 // Entry is what the ledger knows about one key. The zero Entry is that of a
-// key never used.
+// key never used. Strings may be any bytes; of a time the instant is kept. A
+// new field needs a tag in entry.go; ledgertest finds one that is not stored.
 type Entry struct {
 	// Used holds, for each factor, what has been used of it. The map's keys
 	// are fingerprints that change with the factor's secret.

@@ -1,0 +1,147 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// An encoded entry is a row of fields: a tag, the length of the value, the
+// value. A tag keeps its meaning for ever, a new field takes a new one, and
+// one that is not known is refused: an older program would drop it at its next
+// write, and with it what a newer one knew to be used.
+//
+// This is not JSON because a freshly started process spends longer on its
+// first JSON value than on the write to disk; docs/ledger.md has the figures.
+const (
+	tagUse       = 1 // repeated: key, step, drift
+	tagSpent     = 2 // repeated: hash
+	tagAttempts  = 3 // wrong, last wrong, locked until
+	tagLastLogin = 4 // time
+)
+
+// encodeEntry gives the same bytes for the same entry, and none for the zero
+// entry. Of a time it keeps the instant, not the zone.
+func encodeEntry(entry Entry) []byte {
+	var all, value []byte
+	field := func(tag byte) {
+		all = append(all, tag)
+		all = appendBytes(all, value)
+		value = value[:0]
+	}
+	for _, key := range slices.Sorted(maps.Keys(entry.Used)) {
+		use := entry.Used[key]
+		value = appendBytes(value, []byte(key))
+		value = binary.AppendVarint(value, use.Step)
+		value = binary.AppendVarint(value, int64(use.Drift))
+		field(tagUse)
+	}
+	for _, hash := range entry.Spent {
+		value = append(value, hash...)
+		field(tagSpent)
+	}
+	if a := entry.Attempts; a.Wrong != 0 || !a.LastWrong.IsZero() || !a.LockedUntil.IsZero() {
+		value = binary.AppendVarint(value, int64(a.Wrong))
+		value = appendTime(value, a.LastWrong)
+		value = appendTime(value, a.LockedUntil)
+		field(tagAttempts)
+	}
+	if !entry.LastLogin.IsZero() {
+		value = appendTime(value, entry.LastLogin)
+		field(tagLastLogin)
+	}
+	return all
+}
+
+func appendBytes(b, value []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(value))), value...)
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	return binary.AppendVarint(binary.AppendVarint(b, t.Unix()), int64(t.Nanosecond()))
+}
+
+func decodeEntry(payload []byte) (Entry, error) {
+	var entry Entry
+	all := decoder{rest: payload}
+	for len(all.rest) > 0 && !all.bad {
+		tag := all.rest[0]
+		all.rest = all.rest[1:]
+		value := decoder{rest: all.bytes()}
+		switch tag {
+		case tagUse:
+			if entry.Used == nil {
+				entry.Used = make(map[string]Use)
+			}
+			key := string(value.bytes())
+			entry.Used[key] = Use{Step: value.number(), Drift: int(value.number())}
+		case tagSpent:
+			entry.Spent = append(entry.Spent, string(value.rest))
+			value.rest = nil
+		case tagAttempts:
+			entry.Attempts = Attempts{Wrong: int(value.number()), LastWrong: value.time(), LockedUntil: value.time()}
+		case tagLastLogin:
+			entry.LastLogin = value.time()
+		default:
+			return Entry{}, fmt.Errorf("%w: unknown field %d, written by a newer version", ErrDamaged, tag)
+		}
+		all.bad = all.bad || value.bad || len(value.rest) > 0
+	}
+	if all.bad {
+		return Entry{}, fmt.Errorf("%w: entry does not parse", ErrDamaged)
+	}
+	return entry, nil
+}
+
+// decoder takes values off the front of rest. Once one is not there, bad is
+// set and the zero value stands for it and all that follow.
+type decoder struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *decoder) number() int64 {
+	n, size := binary.Varint(d.rest)
+	if size <= 0 {
+		d.rest, d.bad = nil, true
+		return 0
+	}
+	d.rest = d.rest[size:]
+	return n
+}
+
+func (d *decoder) bytes() []byte {
+	n, size := binary.Uvarint(d.rest)
+	if size <= 0 || n > uint64(len(d.rest)-size) {
+		d.rest, d.bad = nil, true
+		return nil
+	}
+	value := d.rest[size : size+int(n)]
+	d.rest = d.rest[size+int(n):]
+	return value
+}
+
+func (d *decoder) time() time.Time {
+	seconds, nanoseconds := d.number(), d.number()
+	if d.bad || nanoseconds < 0 || nanoseconds >= int64(time.Second) {
+		d.bad = true
+		return time.Time{}
+	}
+	return time.Unix(seconds, nanoseconds).UTC()
+}
+
+// apply gives what change makes of an encoded entry, and whether that differs.
+func apply(payload []byte, change func(*Entry) error) (after []byte, changed bool, err error) {
+	entry, err := decodeEntry(payload)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := change(&entry); err != nil {
+		return nil, false, err
+	}
+	after = encodeEntry(entry)
+	return after, !bytes.Equal(after, payload), nil
+}

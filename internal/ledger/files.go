@@ -1,0 +1,163 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
+)
+
+// Files is a [Store] that keeps one file for each key below a directory. It
+// holds nothing open between calls: whoever follows the path next, in this
+// process or another, finds the same file, also if the disk it lives on was
+// mounted meanwhile.
+type Files struct {
+	dir string
+	// fault is called at each step of a write. Tests kill or fail there.
+	fault func(step string) error
+}
+
+var _ Store = (*Files)(nil)
+
+// OpenFiles gives the store in dir, an absolute path, which is made if only
+// its last part is missing.
+func OpenFiles(dir string) (*Files, error) {
+	dir = filepath.Clean(dir)
+	opened, err := safefile.OpenDir(dir)
+	if errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(dir) {
+		opened, err = makeDir(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", dir, err)
+	}
+	opened.Close()
+	return &Files{dir: dir, fault: func(string) error { return nil }}, nil
+}
+
+// Close is there for the interface: nothing is held open.
+func (f *Files) Close() error { return nil }
+
+// place is where a key's record is.
+type place struct {
+	kind, name string
+	path       string
+}
+
+func (f *Files) place(key Key) (place, error) {
+	kind, ok := kindDirs[key.Kind]
+	if !ok {
+		return place{}, fmt.Errorf("ledger key: unknown kind %d", key.Kind)
+	}
+	name, err := fileName(key.Name)
+	if err != nil {
+		return place{}, fmt.Errorf("ledger key: %w", err)
+	}
+	return place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}, nil
+}
+
+// View returns the entry of key. It takes no lock and waits for no write: an
+// entry that is being written counts once it is on disk.
+func (f *Files) View(ctx context.Context, key Key) (Entry, error) {
+	where, err := f.place(key)
+	if err != nil {
+		return Entry{}, err
+	}
+	payload, err := f.read(ctx, where)
+	if errors.Is(err, errNone) {
+		return Entry{}, nil
+	}
+	var entry Entry
+	if err == nil {
+		entry, err = decodeEntry(payload)
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("read ledger entry %s: %w", where.path, err)
+	}
+	return entry, nil
+}
+
+// Update changes the entry of key. See [Store].
+func (f *Files) Update(ctx context.Context, key Key, change func(*Entry) error) error {
+	where, err := f.place(key)
+	if err != nil {
+		return err
+	}
+	var refused error
+	err = f.update(ctx, where, func(entry *Entry) error {
+		refused = change(entry)
+		return refused
+	})
+	if refused != nil {
+		return refused
+	}
+	if err != nil {
+		return fmt.Errorf("update ledger entry %s: %w", where.path, err)
+	}
+	return nil
+}
+
+func (f *Files) update(ctx context.Context, where place, change func(*Entry) error) error {
+	h, err := f.hold(ctx, where)
+	if errors.Is(err, errNone) {
+		// Nothing is made for a key that nothing is to be kept of.
+		if _, changed, err := apply(nil, change); err != nil || !changed {
+			return err
+		}
+		h, err = f.holdNew(ctx, where)
+	}
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	payload, changed, err := apply(h.current.payload, change)
+	if err != nil || !changed {
+		return err
+	}
+	return h.store(ctx, payload)
+}
+
+// errNone says that a key has no record yet.
+var errNone = errors.New("no entry")
+
+// fileRules hold for every record. Entries tell who logs in, when, and hold
+// hashes of codes.
+var fileRules = safefile.Rules{Forbidden: 0o077, MaxSize: 2 * maxSlot}
+
+// open opens the record for reading or for changing it.
+func (f *Files) open(where place, flags int) (dir, file *os.File, err error) {
+	dir, err = f.kindDir(where.kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err = safefile.OpenIn(dir, where.name, flags|unix.O_NOATIME, fileRules)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errNone
+	}
+	if err != nil {
+		dir.Close()
+		return nil, nil, err
+	}
+	return dir, file, nil
+}
+
+// readRecord reads a whole record file in one go; a short one is damaged.
+func readRecord(file *os.File) (record, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return record{}, &os.PathError{Op: "stat", Path: file.Name(), Err: err}
+	}
+	data := make([]byte, min(st.Size, fileRules.MaxSize))
+	if n, err := file.ReadAt(data, 0); err == io.EOF {
+		data = data[:n]
+	} else if err != nil {
+		return record{}, err
+	}
+	return parseRecord(data)
+}

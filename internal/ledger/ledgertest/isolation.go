@@ -1,0 +1,157 @@
+package ledgertest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+func countsAcrossGoroutines(t *testing.T, s suite) {
+	const goroutines, times = 50, 4
+	shared := s.store(t)
+	ctx := context10s(t)
+	var group sync.WaitGroup
+	for i := range goroutines {
+		store := shared
+		if i%2 == 0 {
+			store = s.store(t)
+		}
+		group.Go(func() {
+			for range times {
+				if err := store.Update(ctx, alice, add); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	wantWrong(t, shared, alice, goroutines*times)
+}
+
+func countsAcrossProcesses(t *testing.T, s suite) {
+	const processes, times = 4, 25
+	var group sync.WaitGroup
+	for range processes {
+		cmd, output := s.worker("25")
+		group.Go(func() {
+			if err := cmd.Run(); err != nil {
+				t.Errorf("worker: %v: %s", err, output)
+			}
+		})
+	}
+	group.Wait()
+	wantWrong(t, s.store(t), alice, processes*times)
+}
+
+// oneWins is what the ledger is for: fifty logins with the same code.
+func oneWins(t *testing.T, s suite) {
+	const step = 59
+	errUsed := errors.New("used")
+	ctx := context10s(t)
+	var won atomic.Int32
+	var group sync.WaitGroup
+	for range 50 {
+		store := s.store(t)
+		group.Go(func() {
+			err := store.Update(ctx, alice, func(entry *ledger.Entry) error {
+				if entry.Used["phone"].Step >= step {
+					return errUsed
+				}
+				entry.Used = map[string]ledger.Use{"phone": {Step: step}}
+				return nil
+			})
+			if err == nil {
+				won.Add(1)
+			} else if err != errUsed {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d logins used the same code, expected 1", won.Load())
+	}
+}
+
+// busyKey holds one key in the middle of an Update and looks who waits.
+func busyKey(t *testing.T, s suite) {
+	store, other := s.store(t), s.store(t)
+	ctx := context10s(t)
+	mustUpdate(t, store, alice, add)
+	entered, leave, done := make(chan bool), make(chan bool), make(chan error, 1)
+	enter := sync.OnceFunc(func() { close(entered) })
+	go func() {
+		done <- store.Update(ctx, alice, func(entry *ledger.Entry) error {
+			enter()
+			<-leave
+			return add(entry)
+		})
+	}()
+	<-entered
+
+	want := 2
+	mustUpdate(t, other, bob, add)
+	mustUpdate(t, other, network, add)
+	wantWrong(t, other, bob, 1)
+	wantWrong(t, other, alice, 1)
+
+	soon, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	switch err := other.Update(soon, alice, add); {
+	case err == nil:
+		want++ // a store that tries again instead of waiting
+	case !errors.Is(err, context.DeadlineExceeded):
+		t.Errorf("waiting ended with %v, expected the context's error", err)
+	}
+	close(leave)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	wantWrong(t, other, alice, want)
+}
+
+// viewIsNeverStaleNorAhead reads while others write. A reader must see every
+// Update that returned before it asked, none that had not begun when it got
+// its answer, and never an older entry than before.
+func viewIsNeverStaleNorAhead(t *testing.T, s suite) {
+	const writes = 150
+	ctx := context10s(t)
+	writer := s.store(t)
+	var begun, returned atomic.Int64
+	var group sync.WaitGroup
+	group.Go(func() {
+		for range writes {
+			begun.Add(1)
+			if err := writer.Update(ctx, alice, add); err != nil {
+				t.Error(err)
+				returned.Store(writes)
+				return
+			}
+			returned.Add(1)
+		}
+	})
+	for range 4 {
+		reader := s.store(t)
+		group.Go(func() {
+			for last := 0; returned.Load() < writes; {
+				least := max(int(returned.Load()), last)
+				entry, err := reader.View(ctx, alice)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				most := int(begun.Load())
+				if last = entry.Attempts.Wrong; last < least || last > most {
+					t.Errorf("view shows entry %d, expected %d to %d", last, least, most)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}

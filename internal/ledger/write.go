@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// held is a record whose lock is ours.
+type held struct {
+	record
+	files *Files
+	where place
+	dir   *os.File
+	file  *os.File
+}
+
+// hold opens and locks the record, waiting for whoever has it.
+func (f *Files) hold(ctx context.Context, where place) (*held, error) {
+	for {
+		dir, file, err := f.open(where, unix.O_RDWR)
+		if err != nil {
+			return nil, err
+		}
+		h := &held{files: f, where: where, dir: dir, file: file}
+		if err := lockFile(ctx, file, unix.LOCK_EX); err != nil {
+			h.release()
+			return nil, err
+		}
+		there, err := isAt(dir, where.name, file)
+		if err == nil && there {
+			h.record, err = readRecord(file)
+		}
+		if err == nil && there {
+			return h, nil
+		}
+		h.release()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// release lets the next one in. The lock is given back by name, see
+// setSlotLock for why closing is not enough.
+func (h *held) release() {
+	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
+	h.file.Close()
+	h.dir.Close()
+}
+
+// store makes payload the record's newest entry.
+func (h *held) store(ctx context.Context, payload []byte) error {
+	if headerSize+len(payload) > int(h.slotSize) {
+		if err := h.grow(ctx, len(payload)); err != nil {
+			return err
+		}
+	}
+	// Whoever made or replaced this file may have died before its name was on
+	// disk. An entry in a file that vanishes would be worth nothing.
+	if !h.current.named {
+		if err := syncUpwards(h.dir); err != nil {
+			return err
+		}
+		if err := h.files.fault("directories synced"); err != nil {
+			return err
+		}
+	}
+	return h.write(slot{sequence: h.current.sequence + 1, named: true, payload: payload})
+}
+
+// write puts next on disk beside the current entry. When it fails, the
+// current entry stays the newest.
+func (h *held) write(next slot) (err error) {
+	offset := h.offset(next.sequence)
+	if err := setSlotLock(h.file, unix.F_WRLCK, offset, h.slotSize); err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, setSlotLock(h.file, unix.F_UNLCK, offset, h.slotSize))
+	}()
+	if err := h.files.fault("slot locked"); err != nil {
+		return err
+	}
+	if err = writeThrough(h.file, next.encode(), offset); err == nil {
+		err = h.files.fault("slot written")
+	}
+	if err != nil {
+		// The kernel may show what the disk did not take. Were that to pass
+		// for the current entry, the next write would overwrite the last one
+		// that is on disk.
+		return errors.Join(err, writeThrough(h.file, make([]byte, headerSize), offset))
+	}
+	return nil
+}
+
+// writeThrough returns once data is on disk. It is one system call, not a
+// write and a sync: a process that is killed between those two leaves an entry
+// that everybody sees and a power cut takes back.
+func writeThrough(file *os.File, data []byte, offset int64) error {
+	for {
+		n, err := unix.Pwritev2(int(file.Fd()), [][]byte{data}, offset, unix.RWF_DSYNC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n < len(data) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return &os.PathError{Op: "write", Path: file.Name(), Err: err}
+		}
+		return nil
+	}
+}
