@@ -1,0 +1,157 @@
+package machine
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+)
+
+// Users is where secret files are unless a configuration says otherwise.
+const Users = "/etc/otpgate/users"
+
+// Person is somebody who logs in. Everybody comes from an address of their
+// own, so that what is counted per source never joins two tests.
+type Person struct {
+	Name     string
+	Password string
+	Secret   string // base32
+	Period   int    // seconds; 0 is 30
+	Address  string // a loopback address
+	UID, GID int
+}
+
+var people atomic.Int32
+
+// one useradd at a time: they lock /etc/passwd and give up quickly.
+var useradd sync.Mutex
+
+// NewPerson adds a user with a password, a home and a name that begins with
+// prefix. Nothing is enrolled yet.
+func NewPerson(t T, prefix string) *Person {
+	t.Helper()
+	p := Stranger(prefix)
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "useradd", "--create-home", "--shell", "/bin/bash", p.Name)
+	run(t, p.Name+":"+p.Password+"\n", "chpasswd")
+	account, err := user.Lookup(p.Name)
+	if err != nil {
+		t.Fatalf("look up %s: %v", p.Name, err)
+	}
+	p.UID, _ = strconv.Atoi(account.Uid)
+	p.GID, _ = strconv.Atoi(account.Gid)
+	return p
+}
+
+// Stranger makes up somebody without adding a user, for PAM stacks that have
+// no password stage.
+func Stranger(prefix string) *Person {
+	n := people.Add(1)
+	p := &Person{
+		Name: fmt.Sprintf("%s%d", prefix, n), Password: "pw-" + rand.Text(), Secret: newSecret(),
+		Address: fmt.Sprintf("127.1.%d.%d", n/250, 1+n%250),
+	}
+	keep(p.Password, p.Secret)
+	return p
+}
+
+func newSecret() string {
+	key := make([]byte, 20)
+	if _, err := rand.Read(key); err != nil {
+		panic(err) // crypto/rand never fails on Linux
+	}
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(key)
+}
+
+func run(t T, input, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(input)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, output)
+	}
+}
+
+// As makes cmd run as the person, in the person's home.
+func (p *Person) As(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Dir = "/home/" + p.Name
+	cmd.Env = append([]string{"HOME=" + cmd.Dir, "USER=" + p.Name, "LOGNAME=" + p.Name, "SHELL=/bin/bash", "TERM=dumb",
+		"PATH=/usr/local/bin:/usr/bin:/bin"}, cmd.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(p.UID), Gid: uint32(p.GID)}}
+	return cmd
+}
+
+// SecretFile returns the person's secret file, confirmed, in the form an
+// admin would write by hand.
+func (p *Person) SecretFile() string {
+	period := ""
+	if p.Period != 0 {
+		period = fmt.Sprintf("period = %d\n", p.Period)
+	}
+	return fmt.Sprintf("version = 1\nuser = %q\n\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = %q\n%sconfirmed = 2026-11-22T10:00:00Z\n",
+		p.Name, p.Secret, period)
+}
+
+// Enroll writes the person's secret file into a directory of secret files.
+func (p *Person) Enroll(t T, dir string) *Person {
+	t.Helper()
+	p.Write(t, dir, p.SecretFile())
+	return p
+}
+
+// Write writes text as the person's secret file.
+func (p *Person) Write(t T, dir, text string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatalf("directory of secret files: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, p.Name+".toml"), []byte(text), 0o600); err != nil {
+		t.Fatalf("write the secret file: %v", err)
+	}
+}
+
+// Code returns the code that the person's phone shows, or showed or will show
+// offset steps from now.
+func (p *Person) Code(t T, offset int) string {
+	t.Helper()
+	period := p.Period
+	if period == 0 {
+		period = 30
+	}
+	at := time.Now().Add(time.Duration(offset*period) * time.Second)
+	code, err := totp.GenerateCodeCustom(p.Secret, at, totp.ValidateOpts{Period: uint(period), Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+	if err != nil {
+		t.Fatalf("compute a code: %v", err)
+	}
+	keep(code)
+	return code
+}
+
+// Wrong returns a code that is none of the person's, near or far.
+func (p *Person) Wrong(t T) string {
+	t.Helper()
+	var right []string
+	for offset := -12; offset <= 12; offset++ {
+		right = append(right, p.Code(t, offset))
+	}
+	for n := 100000; ; n += 7919 {
+		if code := strconv.Itoa(n); !slices.Contains(right, code) {
+			keep(code)
+			return code
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package machine
+
+import (
+	"errors"
+	"time"
+)
+
+// T is the part of testing.T that the machine needs, so that a program that
+// is no test can use it too.
+type T interface {
+	Helper()
+	Name() string
+	Failed() bool
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// Patience is how long anything may take that should take moments. It is long
+// because the processors may be busy.
+const Patience = 20 * time.Second
+
+var errDeadline = errors.New("deadline passed")
+
+// Until calls done until it returns true and fails t after Patience.
+func Until(t T, what string, done func() bool) {
+	t.Helper()
+	if err := until(Patience, done); err != nil {
+		t.Fatalf("expected within %v: %s", Patience, what)
+	}
+}
+
+func until(patience time.Duration, done func() bool) error {
+	deadline := time.Now().Add(patience)
+	for pause := time.Millisecond; !done(); pause = min(2*pause, 50*time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errDeadline
+		}
+		time.Sleep(pause)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package machine
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// SSHD is a running OpenSSH server on a loopback port.
+type SSHD struct {
+	Service string // its PAM service
+	Port    int
+	cmd     *exec.Cmd
+	errors  *buffer
+}
+
+// buffer is a bytes.Buffer that a process fills while a test reads it.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+var ports atomic.Int32
+
+var hostKey = sync.OnceValues(func() (string, error) {
+	path := Root + "/ssh_host_key"
+	output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("make a host key: %w: %s", err, output)
+	}
+	return path, nil
+})
+
+// WithCode is OpenSSH's configuration for a password and a code.
+var WithCode = []string{
+	"PasswordAuthentication no", "KbdInteractiveAuthentication yes", "AuthenticationMethods keyboard-interactive:pam",
+}
+
+// StartSSHD starts the machine's sshd with the lines added to its
+// configuration. sshd's PAM service is its program's name, so service names
+// the link it is started by.
+func StartSSHD(t T, service string, lines ...string) *SSHD {
+	t.Helper()
+	key, err := hostKey()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), errors: &buffer{}}
+	binary := filepath.Join(Root, "bin", service)
+	if err := os.Symlink("/usr/sbin/sshd", binary); err != nil && !os.IsExist(err) {
+		t.Fatalf("name sshd %s: %v", service, err)
+	}
+	all := append([]string{
+		"Port " + strconv.Itoa(s.Port), "ListenAddress 127.0.0.1", "HostKey " + key, "PidFile none", "UsePAM yes",
+		"UseDNS no", "LogLevel VERBOSE", "MaxStartups 500", "PrintMotd no", "PrintLastLog no",
+	}, lines...)
+	config := fmt.Sprintf("%s/%s-%d.conf", Root, service, s.Port)
+	if err := os.WriteFile(config, []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {
+		t.Fatalf("write sshd's configuration: %v", err)
+	}
+	s.cmd = exec.Command(binary, "-D", "-f", config)
+	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	s.cmd.Stderr = s.errors
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("start sshd: %v", err)
+	}
+	t.Cleanup(s.stop)
+	Until(t, "sshd listens", s.listens)
+	if s.errors.String() != "" {
+		t.Fatalf("sshd: %s", s.errors)
+	}
+	return s
+}
+
+func (s *SSHD) listens() bool {
+	if s.errors.String() != "" {
+		return true
+	}
+	connection, err := net.Dial("tcp", s.Address())
+	if err != nil {
+		return false
+	}
+	return connection.Close() == nil
+}
+
+func (s *SSHD) stop() {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Wait()
+}
+
+// Address is where the server listens.
+func (s *SSHD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
+
+// Client returns the OpenSSH client's command for p, which says greeting(p)
+// once it is in.
+func (s *SSHD) Client(p *Person, options ...string) *exec.Cmd {
+	args := []string{
+		"-F", "none", "-b", p.Address, "-p", strconv.Itoa(s.Port),
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "IdentityAgent=none",
+	}
+	for _, option := range options {
+		args = append(args, "-o", option)
+	}
+	if !strings.Contains(strings.Join(options, " "), "NumberOfPasswordPrompts") {
+		args = append(args, "-o", "NumberOfPasswordPrompts=1")
+	}
+	return exec.Command("ssh", append(args, p.Name+"@127.0.0.1", Greet)...)
+}
+
+// Greet is a command that says who is in, in words that no prompt or echo has.
+const Greet = `echo "$(id -un) is"" in"`
+
+// In says whether the dialogue ended with p being in.
+func (d Dialogue) In(p *Person) bool {
+	return strings.Contains(d.Transcript, p.Name+" is in")
+}
+
+// Login logs p in with the OpenSSH client.
+func (s *SSHD) Login(t T, p *Person, answers Answers, options ...string) Dialogue {
+	t.Helper()
+	return Open(t, s.Client(p, options...)).Answer(answers, Patience)
+}

@@ -1,0 +1,118 @@
+package machine
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Line is one message that somebody sent to syslog.
+type Line struct {
+	Facility int // LOG_AUTHPRIV is 10, see RFC 5424 section 6.2.1
+	Severity int // 3 err, 4 warning, 5 notice, 6 info
+	Text     string
+}
+
+// Log is the machine's syslog.
+var Log = &Syslog{}
+
+// Syslog collects what is sent to /dev/log.
+type Syslog struct {
+	mu    sync.Mutex
+	lines []Line
+}
+
+// maxDatagram is above what syslog(3) sends.
+const maxDatagram = 64 << 10
+
+func (s *Syslog) listen() error {
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("listen to syslog: %w", err)
+	}
+	// Whoever logs waits while the queue is full.
+	if err := socket.SetReadBuffer(4 << 20); err != nil {
+		return fmt.Errorf("listen to syslog: %w", err)
+	}
+	if err := unix.Chmod("/dev/log", 0o666); err != nil {
+		return fmt.Errorf("listen to syslog: %w", err)
+	}
+	go s.collect(socket)
+	return nil
+}
+
+func (s *Syslog) collect(socket *net.UnixConn) {
+	buffer := make([]byte, maxDatagram)
+	for {
+		n, _, err := socket.ReadFromUnix(buffer)
+		if err != nil {
+			return
+		}
+		line := parseLine(string(buffer[:n]))
+		s.mu.Lock()
+		s.lines = append(s.lines, line)
+		s.mu.Unlock()
+	}
+}
+
+// A datagram of syslog(3) is <PRI>Mmm dd hh:mm:ss tag[pid]: text.
+var datagram = regexp.MustCompile(`(?s)^<(\d{1,3})>(?:\w{3} [ \d]\d \d\d:\d\d:\d\d )?(.*)$`)
+
+func parseLine(raw string) Line {
+	raw = strings.TrimRight(raw, "\x00\n")
+	parts := datagram.FindStringSubmatch(raw)
+	if parts == nil {
+		return Line{Facility: -1, Severity: -1, Text: raw}
+	}
+	priority, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return Line{Facility: -1, Severity: -1, Text: raw}
+	}
+	return Line{Facility: priority >> 3, Severity: priority & 7, Text: parts[2]}
+}
+
+// Lines returns the lines that hold all of the texts.
+func (s *Syslog) Lines(texts ...string) []Line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Line
+	for _, line := range s.lines {
+		if holdsAll(line.Text, texts) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func holdsAll(line string, texts []string) bool {
+	for _, text := range texts {
+		if !strings.Contains(line, text) {
+			return false
+		}
+	}
+	return true
+}
+
+// Expect waits for a line that holds all of the texts and returns the first.
+func (s *Syslog) Expect(t T, texts ...string) Line {
+	t.Helper()
+	var found []Line
+	if err := until(Patience, func() bool { found = s.Lines(texts...); return len(found) > 0 }); err != nil {
+		t.Fatalf("expected a log line with all of %q; lines with the first of them:\n%s", texts, Text(s.Lines(texts[0])))
+	}
+	return found[0]
+}
+
+// Text joins lines for people to read.
+func Text(lines []Line) string {
+	var text strings.Builder
+	for _, line := range lines {
+		fmt.Fprintf(&text, "  <%d.%d> %s\n", line.Facility, line.Severity, line.Text)
+	}
+	return text.String()
+}
