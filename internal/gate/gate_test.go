@@ -1,0 +1,334 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// place is a gate with a clock, people, groups and a log that tests set.
+type place struct {
+	*Gate
+	now    time.Time
+	people map[string]account.Person
+	broken error               // what Load fails with
+	alias  map[string]string   // Canonical
+	groups map[string][]string // group → members
+	mu     sync.Mutex
+	log    []audit.Record
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	store, err := ledger.OpenFiles(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	p := &place{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), people: map[string]account.Person{}}
+	p.Gate = &Gate{Config: config.Default(), Accounts: p, Ledger: store, Names: p, Audit: p, Now: func() time.Time { return p.now }}
+	return p
+}
+
+func (p *place) Load(name string) (account.Person, error) {
+	if p.broken != nil {
+		return account.Person{}, p.broken
+	}
+	person, found := p.people[name]
+	if !found {
+		return account.Person{}, fmt.Errorf("%s: %w", name, account.ErrNotFound)
+	}
+	return person, nil
+}
+
+func (p *place) Canonical(user string) (string, error) {
+	if user == "nss-down" {
+		return "", errors.New("name service is down")
+	}
+	if name, found := p.alias[user]; found {
+		return name, nil
+	}
+	return user, nil
+}
+
+func (p *place) InGroup(user, group string) (bool, error) {
+	members, found := p.groups[group]
+	if !found {
+		return false, errors.New("unknown group")
+	}
+	for _, member := range members {
+		if member == user {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (p *place) Write(r audit.Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = append(p.log, r)
+}
+
+var confirmed = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// enroll gives name a secret and returns its recovery codes.
+func (p *place) enroll(name string) []string {
+	codes, recovery := factor.NewRecovery(name)
+	p.people[name] = account.Person{
+		Version: 1, User: name, Enabled: true, Recovery: recovery,
+		Factors: []account.Factor{{
+			ID: "phone", Kind: account.TOTP, Secret: account.Secret("secret of " + name + ", 20 bytes"),
+			Digits: 6, Period: 30, Algorithm: "SHA1", Confirmed: confirmed,
+		}},
+	}
+	return codes
+}
+
+// code is what name's app shows steps from now, by an independent library.
+func (p *place) code(t *testing.T, name string, steps int) string {
+	t.Helper()
+	at := p.now.Add(time.Duration(steps) * 30 * time.Second)
+	code, err := totp.GenerateCodeCustom(p.people[name].Factors[0].Secret.Base32(), at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// script is a conversation that answers from a list.
+type script struct {
+	answers []any // string, Answer or error
+	asked   int
+	told    []string
+}
+
+func says(answers ...any) *script { return &script{answers: answers} }
+
+func (s *script) Ask(prompt string) (Answer, error) {
+	s.asked++
+	if len(s.answers) == 0 {
+		return Answer{}, errors.New("no more answers")
+	}
+	next := s.answers[0]
+	s.answers = s.answers[1:]
+	switch next := next.(type) {
+	case string:
+		return Answer{Text: next}, nil
+	case Answer:
+		return next, nil
+	}
+	return Answer{}, next.(error)
+}
+
+func (s *script) Tell(_ Tone, text string) { s.told = append(s.told, text) }
+
+func (p *place) login(user string, talk *script) Verdict {
+	return p.Login(context.Background(), Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, talk)
+}
+
+func expect(t *testing.T, got Verdict, decision Decision, rule string) {
+	t.Helper()
+	if got.Decision != decision || got.Rule != rule {
+		t.Errorf("got %s by %s (%s), want %s by %s", got.Decision, got.Rule, got.Reason, decision, rule)
+	}
+}
+
+func TestRightCodeOnce(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	code := p.code(t, "alice", 0)
+	expect(t, p.login("alice", says(code)), Accept, "totp:phone")
+	talk := says(code, code, code)
+	expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_login")
+	if talk.told[0] != usedCode {
+		t.Errorf("told %q", talk.told)
+	}
+	p.now = p.now.Add(30 * time.Second)
+	expect(t, p.login("alice", says("000000", p.code(t, "alice", 0))), Accept, "totp:phone")
+	if last := p.log[len(p.log)-1].Line(); last != "user=alice service=sshd protocol=ssh remote=192.0.2.1 verdict=accepted rule=totp:phone" {
+		t.Errorf("audit: %s", last)
+	}
+}
+
+func TestRecoveryCodeOnce(t *testing.T) {
+	p := newPlace(t)
+	codes := p.enroll("alice")
+	bobs := p.enroll("bob")
+	talk := says(codes[3])
+	expect(t, p.login("alice", talk), Accept, "recovery")
+	if len(talk.told) != 1 || !strings.Contains(talk.told[0], "You have 9 left") {
+		t.Errorf("told %q", talk.told)
+	}
+	expect(t, p.login("alice", says(codes[3], bobs[0], p.people["alice"].Recovery.Hashes[0])), TooMany, "policy.attempts.per_login")
+}
+
+func TestOddAnswersNeverPass(t *testing.T) {
+	for _, answer := range []any{"", " ", "\x00", "\x03", strings.Repeat("9", 5000), "email", "sms", errors.New("ctrl-c"), Answer{Password: true}, Answer{}} {
+		p := newPlace(t)
+		p.enroll("alice")
+		code := p.code(t, "alice", 0)
+		for _, odd := range []any{answer, code + " ", " " + code, code + "\n"} {
+			if got := p.login("alice", says(odd)); got.Decision == Accept || got.Decision == NotAsked {
+				t.Errorf("%q: %v", odd, got)
+			}
+		}
+		if entry, _ := p.Ledger.View(context.Background(), ledger.Key{Kind: ledger.User, Name: "alice"}); entry.Attempts.Wrong != 0 {
+			t.Errorf("%q cost an attempt", answer)
+		}
+		expect(t, p.login("alice", says(code)), Accept, "totp:phone")
+	}
+}
+
+func TestPasswordAnsweredByTheHostEndsTheDialogue(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	talk := says(Answer{Password: true}, Answer{Password: true})
+	got := p.login("alice", talk)
+	expect(t, got, TooMany, "password-repeated")
+	if talk.asked != 1 || !strings.Contains(got.Reason, "KbdInteractiveAuthentication yes") {
+		t.Errorf("asked %d times, %s", talk.asked, got.Reason)
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	type setting func(p *place)
+	set := func(change func(*config.Policy)) setting { return func(p *place) { change(&p.Config.Policy) } }
+	require := func(who ...config.Selector) setting {
+		return set(func(c *config.Policy) { c.Require = who })
+	}
+	exempt := func(who ...config.Selector) setting { return set(func(c *config.Policy) { c.Exempt = who }) }
+	network := func(text string) setting {
+		return func(p *place) {
+			var n config.Network
+			if err := n.UnmarshalText([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			p.Config.Policy.TrustedNetworks = append(p.Config.Policy.TrustedNetworks, n)
+		}
+	}
+	person := func(change func(*account.Person)) setting {
+		return func(p *place) {
+			alice := p.people["alice"]
+			change(&alice)
+			p.people["alice"] = alice
+		}
+	}
+	disabled := person(func(a *account.Person) { a.Enabled = false })
+	unconfirmed := person(func(a *account.Person) { a.Factors[0].Confirmed = time.Time{} })
+	alice := Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.1"}
+	bob := Request{User: "bob", Service: "sshd", RemoteHost: "192.0.2.1"}
+	with := func(r Request, change func(*Request)) Request { change(&r); return r }
+	for _, test := range []struct {
+		name     string
+		settings []setting
+		request  Request
+		want     CodeNeed
+		rule     string
+	}{
+		{"enrolled", nil, alice, Asked, "enrolled"},
+		{"not enrolled", nil, bob, NoCode, "not-enrolled"},
+		{"required and not enrolled", []setting{require("@all")}, bob, Refused, "policy.unenrolled"},
+		{"required by name", []setting{require("bob")}, bob, Refused, "policy.unenrolled"},
+		{"required by group", []setting{require("@staff")}, bob, Refused, "policy.unenrolled"},
+		{"another group", []setting{require("@robots")}, bob, NoCode, "not-enrolled"},
+		{"unknown group requires", []setting{require("@gone")}, bob, Refused, "policy.unenrolled"},
+		{"allowed", []setting{require("@all"), set(func(c *config.Policy) { c.Unenrolled = config.Allow })}, bob, NoCode, "policy.unenrolled"},
+		{"zero choice refuses", []setting{require("@all"), set(func(c *config.Policy) { c.Unenrolled = "" })}, bob, Refused, "policy.unenrolled"},
+		{"exempt", []setting{require("@all"), exempt("alice")}, alice, NoCode, "policy.exempt"},
+		{"exempt by group", []setting{require("@all"), exempt("@robots")}, with(alice, func(r *Request) { r.User = "robot" }), NoCode, "policy.exempt"},
+		{"unknown group exempts nobody", []setting{exempt("@gone")}, alice, Asked, "enrolled"},
+		{"exempt in another spelling", []setting{require("@all"), exempt("backup")}, with(bob, func(r *Request) { r.User = "BACKUP" }), Refused, "policy.unenrolled"},
+		{"trusted network", []setting{network("192.0.2.0/24")}, alice, NoCode, "policy.trusted_networks"},
+		{"trusted address", []setting{network("192.0.2.1")}, alice, NoCode, "policy.trusted_networks"},
+		{"trusted, IPv4 in IPv6", []setting{network("192.0.2.0/24")}, with(alice, func(r *Request) { r.RemoteHost = "::ffff:192.0.2.9" }), NoCode, "policy.trusted_networks"},
+		{"trusted IPv6", []setting{network("2001:db8::/32")}, with(alice, func(r *Request) { r.RemoteHost = "2001:db8:1::9" }), NoCode, "policy.trusted_networks"},
+		{"trusted link-local with zone", []setting{network("fe80::/10")}, with(alice, func(r *Request) { r.RemoteHost = "fe80::1%eth0" }), NoCode, "policy.trusted_networks"},
+		{"other network", []setting{network("198.51.100.0/24")}, alice, Asked, "enrolled"},
+		{"a name is no address", []setting{network("0.0.0.0/0")}, with(alice, func(r *Request) { r.RemoteHost = "192.0.2.1.example.com" }), Asked, "enrolled"},
+		{"no remote host", []setting{network("0.0.0.0/0")}, with(alice, func(r *Request) { r.RemoteHost = "" }), Asked, "enrolled"},
+		{"protocol off", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, alice, NoCode, "policy.protocols"},
+		{"protocol on", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"ssh"} })}, alice, Asked, "enrolled"},
+		{"argument wins over service", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, with(alice, func(r *Request) { r.Protocol = "sudo" }), Asked, "enrolled"},
+		{"unknown service cannot be off", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, with(alice, func(r *Request) { r.Service = "mystery" }), Asked, "enrolled"},
+		{"own protocols", []setting{person(func(a *account.Person) { a.Protocols = []config.Protocol{"sftp"} })}, alice, NoCode, "user.protocols"},
+		{"own protocols win", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} }), person(func(a *account.Person) { a.Protocols = []config.Protocol{"ssh"} })}, alice, Asked, "enrolled"},
+		{"disabled", []setting{disabled}, alice, NoCode, "not-enrolled"},
+		{"disabled but required", []setting{disabled, require("@all")}, alice, Refused, "policy.unenrolled"},
+		{"unconfirmed does not count", []setting{unconfirmed}, alice, NoCode, "not-enrolled"},
+		{"unconfirmed but required", []setting{unconfirmed, require("@all")}, alice, Refused, "policy.unenrolled"},
+		{"other spelling of an enrolled name", nil, with(alice, func(r *Request) { r.User = "ALICE" }), Asked, "enrolled"},
+		{"other spelling of a required name", []setting{require("bob")}, with(bob, func(r *Request) { r.User = "BOB" }), Refused, "policy.unenrolled"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPlace(t)
+			p.enroll("alice")
+			p.alias = map[string]string{"ALICE": "alice", "BOB": "bob"}
+			p.groups = map[string][]string{"staff": {"alice", "bob"}, "robots": {"robot"}}
+			for _, apply := range test.settings {
+				apply(p)
+			}
+			got, err := p.Need(test.request)
+			if err != nil || got.Code != test.want || got.Rule != test.rule {
+				t.Errorf("got %+v, %v; want %v by %s", got, err, test.want, test.rule)
+			}
+			verdict := p.Login(context.Background(), test.request, says())
+			want := map[CodeNeed]Decision{Asked: Deny, NoCode: NotAsked, Refused: Deny}[test.want]
+			if verdict.Decision != want {
+				t.Errorf("login: %v, want %v", verdict, want)
+			}
+			if len(p.log) != 1 || p.log[0].Rule == "" || p.log[0].Verdict != want.String() {
+				t.Errorf("audit: %+v", p.log)
+			}
+		})
+	}
+}
+
+func TestDoubtDenies(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	p.broken = errors.New("secret file: permission denied")
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "internal")
+	p.Config.Policy.Exempt = []config.Selector{"backup"}
+	expect(t, p.login("backup", says()), NotAsked, "policy.exempt")
+	p.broken = nil
+	expect(t, p.login("nss-down", says()), Fault, "internal")
+	for _, name := range []string{"", "../alice", "a/b", "-x", "a\nb"} {
+		expect(t, p.login(name, says()), Fault, "user-name")
+	}
+	p.Ledger = failingLedger{}
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "internal")
+	p.Accounts = nil // a panic
+	expect(t, p.login("alice", says()), Fault, "internal")
+	expect(t, Refuse(p, Request{User: "alice"}, says(), errors.New("no config")), Fault, "internal")
+	if (Verdict{}).Decision != Deny || (Need{}).Code != Asked {
+		t.Error("a zero value lets in")
+	}
+}
+
+type failingLedger struct{}
+
+func (failingLedger) View(context.Context, ledger.Key) (ledger.Entry, error) {
+	return ledger.Entry{}, nil
+}
+func (failingLedger) Update(_ context.Context, _ ledger.Key, change func(*ledger.Entry) error) error {
+	var entry ledger.Entry
+	if err := change(&entry); err != nil {
+		return err
+	}
+	return errors.New("no space left on device")
+}
+func (failingLedger) Close() error { return nil }
