@@ -13,6 +13,7 @@
 
 #define CORE_NAME "pam_otpgate_core.so"
 #define CORE_ENTRY "otpgate_core_serve"
+#define LOADED 'L'
 
 /* The host may have 0 to 2 closed; what lands there gets other people's output. */
 int above_stdio(int fd)
@@ -79,6 +80,10 @@ _Noreturn static void run_core(const struct login *login, int socket, pid_t pare
 		_exit(1);
 	}
 	memcpy(&serve, &entry, sizeof serve);
+	const unsigned char loaded = LOADED;
+	if (stream_send(socket, login->deadline, &loaded, 1) != STREAM_OK) {
+		_exit(1);
+	}
 	_exit(serve(socket) == 0 ? 0 : 1);
 }
 
@@ -103,13 +108,9 @@ static pid_t fork_core(struct login *login, int socket, const char *path)
 	return pid;
 }
 
-bool child_start(struct login *login)
+static bool spawn(struct login *login, const char *path)
 {
-	char path[PATH_MAX];
 	int pair[2];
-	if (!find_core(login, path, sizeof path)) {
-		return false;
-	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
 		log_fault(login, "cannot make a socket pair: %m");
 		return false;
@@ -136,4 +137,44 @@ bool child_start(struct login *login)
 		(void)close(theirs);
 	}
 	return started;
+}
+
+static enum stream await_loaded(const struct login *login, int patience)
+{
+	unsigned char byte = 0;
+	int64_t deadline = clock_ms() + patience;
+	deadline = deadline < login->deadline ? deadline : login->deadline;
+	enum stream state = stream_recv(login->child.socket, deadline, &byte, 1);
+	return state == STREAM_OK && byte != LOADED ? STREAM_BROKEN : state;
+}
+
+/*
+ * In a host with threads the fork may find the loader's lock held by another
+ * thread, and then the child waits in dlopen for good. Seen in one login of a
+ * hundred while other threads load libraries; a new child is the way out.
+ */
+bool child_start(struct login *login)
+{
+	static const int patience[] = {1000, 3000, 10000};
+	char path[PATH_MAX];
+	if (!find_core(login, path, sizeof path)) {
+		return false;
+	}
+	for (size_t i = 0; i < sizeof patience / sizeof patience[0]; i++) {
+		if (!spawn(login, path)) {
+			return false;
+		}
+		enum stream state = await_loaded(login, patience[i]);
+		if (state == STREAM_OK) {
+			return true;
+		}
+		if (state != STREAM_LATE) {
+			log_fault(login, "the child ended before it had loaded %s", path);
+			return false;
+		}
+		log_debug(login, "core child %ld is not loaded after %d ms", (long)login->child.pid, patience[i]);
+		child_end(login, 0);
+	}
+	log_fault(login, "no child could load %s in time", path);
+	return false;
 }

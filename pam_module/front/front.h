@@ -77,7 +77,7 @@ bool confine(const struct login *login, int *socket, pid_t parent);
 /* reap.c */
 bool sigchld_hold(struct sigchld *sigchld);
 void sigchld_release(struct sigchld *sigchld, pid_t ours);
-void child_end(struct login *login);
+void child_end(struct login *login, int patience); /* milliseconds until it is killed */
 
 /* relay.c: false on any doubt; it is logged then. */
 bool relay(struct login *login, unsigned char *verdict);

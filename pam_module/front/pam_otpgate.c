@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define VERIFIED "otpgate_verified"
+#define LEAVE_MS 1000 /* for a core that has given its verdict or lost its peer */
 
 /* Who passed, for the account stage. */
 struct verified {
@@ -93,7 +94,7 @@ static int authenticate(struct login *login, int argc, const char **argv)
 	login->deadline = now + (int64_t)login->options.timeout * 1000;
 	unsigned char verdict = WIRE_FAULT;
 	bool decided = child_start(login) && relay(login, &verdict);
-	child_end(login);
+	child_end(login, LEAVE_MS);
 	return decided ? conclude(login, verdict) : PAM_SYSTEM_ERR;
 }
 

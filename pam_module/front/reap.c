@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LEAVE_MS 1000 /* for a core that has given its verdict or lost its peer */
 #define KILL_MS 5000
 #define STEP_MS 5
 
@@ -90,14 +89,14 @@ static bool wait_end(const struct child *child, int limit)
  * Only through the descriptor, which never means another process. A kernel
  * without one leaves the end to the closed socket and to the child's alarm.
  */
-void child_end(struct login *login)
+void child_end(struct login *login, int patience)
 {
 	struct child *child = &login->child;
 	if (child->socket >= 0) {
 		(void)close(child->socket);
 		child->socket = -1;
 	}
-	if (child->pid > 0 && !wait_end(child, LEAVE_MS)) {
+	if (child->pid > 0 && !wait_end(child, patience)) {
 		log_debug(login, "core child %ld did not leave by itself", (long)child->pid);
 		if (child->pidfd >= 0 && syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0) == 0) {
 			(void)wait_end(child, KILL_MS);
