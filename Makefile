@@ -1,0 +1,83 @@
+# make demo   shows a login with password and code, and leaves nothing behind
+# make test   builds everything and passes every test; needs root
+# make build | bench | lint | install | uninstall | clean
+
+GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+STATEDIR ?= /var/lib
+BUILD := build
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# Where the PAM modules of this distribution are; DESTDIR does not change it.
+SECURITYDIR ?= $(shell packaging/securitydir)
+
+# A clone that another user made must build too, and git refuses to describe
+# it then, so the version is not taken from the tree by go.
+export GOFLAGS := -buildvcs=false -trimpath $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
+export CGO_ENABLED := 1
+export GO
+
+GO_SOURCES := $(shell find . -name '*.go' -not -path './$(BUILD)/*') go.mod go.sum
+C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_module/front/module.map
+
+.PHONY: build demo test bench lint install uninstall clean deps fresh
+
+build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpctl
+
+$(BUILD)/pam_otpgate.so: $(C_SOURCES)
+	@mkdir -p $(BUILD)
+	pam_module/front/build.sh $@
+
+$(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
+	@rm -f $(BUILD)/pam_otpgate_core.h
+
+$(BUILD)/otpctl: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
+
+demo:
+	@packaging/deps demo
+	@$(MAKE) --no-print-directory build
+	@$(GO) run ./packaging/demo
+
+test:
+	@packaging/deps test
+	@$(MAKE) --no-print-directory build lint
+	$(GO) test -timeout 15m ./...
+
+lint:
+	packaging/lint
+
+bench:
+	@packaging/deps bench
+	@$(MAKE) --no-print-directory build
+	$(GO) run ./bench
+
+# fresh runs demo and test in a new Debian 12 made by debootstrap.
+fresh:
+	packaging/fresh
+
+deps:
+	packaging/deps test
+
+install: build
+	@test -n '$(SECURITYDIR)' || { echo 'install: no directory of PAM modules found; name it with SECURITYDIR=/path' >&2; exit 1; }
+	install -D -m 644 $(BUILD)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so
+	install -D -m 644 $(BUILD)/pam_otpgate_core.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
+	install -D -m 755 $(BUILD)/otpctl $(DESTDIR)$(PREFIX)/bin/otpctl
+	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
+	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(STATEDIR)/otpgate
+	GO='$(GO)' packaging/installdocs '$(DESTDIR)$(PREFIX)'
+	@echo 'Installed. No login has changed: see "On a real sshd" in README.md.'
+
+# A line in pam.d without its module denies everybody, so the lines go first.
+uninstall:
+	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
+	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so $(DESTDIR)$(PREFIX)/bin/otpctl
+	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
+	@echo 'Removed. Secret files and ledger are kept in $(SYSCONFDIR)/otpgate and $(STATEDIR)/otpgate.'
+
+clean:
+	rm -rf $(BUILD)
