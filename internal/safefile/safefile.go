@@ -111,22 +111,41 @@ func OpenIn(dir *os.File, name string, flags int, rules Rules) (*os.File, error)
 	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/') {
 		return nil, fmt.Errorf("open %s: %w: %q is no file name", dir.Name(), ErrUnsafe, name)
 	}
-	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, openError(path, err)
-	}
-	if err := checkFile(fd, path, rules); err != nil {
+	for range maxOpens {
+		fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, openError(path, err)
+		}
+		replaced, err := checkFile(fd, path, rules)
+		if err == nil && !replaced {
+			return os.NewFile(uintptr(fd), path), nil
+		}
 		unix.Close(fd)
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return nil, fmt.Errorf("open %s: it is being replaced all the time", path)
 }
 
-func checkFile(fd int, path string, rules Rules) error {
+// maxOpens bounds how often a file that was replaced between its opening and
+// its check is opened again.
+const maxOpens = 100
+
+// checkFile says whether the open file has no name any more, because another
+// took its place.
+func checkFile(fd int, path string, rules Rules) (replaced bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: path, Err: err}
+		return false, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
+	if st.Nlink == 0 {
+		return true, nil
+	}
+	return false, checkStat(st, path, rules)
+}
+
+func checkStat(st unix.Stat_t, path string, rules Rules) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return fmt.Errorf("%s: %w: it is %s, expected a regular file", path, ErrUnsafe, kindName(st.Mode))
 	}

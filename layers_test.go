@@ -1,0 +1,80 @@
+// Package otpgate_test holds what is true of the tree as a whole.
+package otpgate_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/otpgate/otpgate/"
+
+// layers are the packages by height. An import goes down, never sideways or
+// up. What is not named here is a command or a test tool and may import all
+// but those.
+var layers = map[string]int{
+	"internal/wire": 0, "internal/audit": 0, "internal/safefile": 0, "internal/tomlfile": 0,
+	"internal/config":  1,
+	"internal/account": 2, "internal/ledger": 2,
+	"internal/factor":  3,
+	"internal/gate":    4,
+	"pam_module/serve": 5,
+}
+
+func TestImportsGoDown(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		layer, known := layers[filepath.Dir(path)]
+		if !known {
+			return nil
+		}
+		seen[filepath.Dir(path)] = true
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			name, ours := strings.CutPrefix(imported, module)
+			if !ours {
+				continue
+			}
+			if lower, known := layers[name]; !known || lower >= layer {
+				t.Errorf("%s imports %s, which is not below it", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != len(layers) {
+		t.Errorf("found only %v of the packages in the table", seen)
+	}
+}
+
+// TestCoreIsLean keeps out of the core what every forked login would pay for
+// at its start.
+func TestCoreIsLean(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./pam_module/core").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		switch dep {
+		case "net", "net/http", "crypto/tls", "regexp", "text/template", "github.com/spf13/cobra", "github.com/boombuler/barcode":
+			t.Errorf("the core links %s", dep)
+		}
+	}
+}
