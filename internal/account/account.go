@@ -114,6 +114,14 @@ func CheckName(name string) error {
 	return nil
 }
 
+// CheckID refuses an id that no factor can have.
+func CheckID(id string) error {
+	if id == "" || len(id) > 32 || strings.Trim(id, idCharacters) != "" {
+		return errors.New("expected 1 to 32 of a-z, A-Z, 0-9, - and _")
+	}
+	return nil
+}
+
 const suffix = ".toml"
 
 // Dir is the directory of secret files, open.

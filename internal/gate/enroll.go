@@ -1,0 +1,201 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// What an enrollment can end with, beside a WrongCodeError. The caller adds
+// what to do.
+var (
+	ErrAlreadyConfirmed = errors.New("there is a confirmed factor with this id")
+	ErrNothingToConfirm = errors.New("no enrollment waits for its first code")
+	ErrSeveralToConfirm = errors.New("several enrollments wait for their first code")
+	ErrCodeUsed         = errors.New("this code has been used")
+)
+
+// WrongCodeError says that a first code was wrong.
+type WrongCodeError struct {
+	// Digits is how many the code should have; Malformed that it had not.
+	Digits    int
+	Malformed bool
+	// Off is how far from now the code would have been right: negative is the
+	// past. Zero says that it is no code of the last or the next hour.
+	Off time.Duration
+}
+
+func (w WrongCodeError) Error() string {
+	if w.Malformed {
+		return fmt.Sprintf("expected exactly %d digits", w.Digits)
+	}
+	return "the code is not right"
+}
+
+// secretBytes are the sizes of new secrets: the length of the hash, which RFC
+// 4226 section 4 recommends and RFC 6238 section 5.1 takes over.
+var secretBytes = map[string]int{"SHA1": 20, "SHA256": 32, "SHA512": 64}
+
+// NewFactor makes a factor with a random secret, not confirmed yet. settings
+// must have been checked.
+func NewFactor(id string, settings config.TOTP) account.Factor {
+	secret := make(account.Secret, secretBytes[settings.Algorithm])
+	rand.Read(secret) // never fails, see its documentation
+	return account.Factor{
+		ID: id, Kind: account.TOTP, Secret: secret,
+		Digits: settings.Digits, Period: settings.Period, Algorithm: settings.Algorithm,
+	}
+}
+
+// Enrollment is what Enroll wrote.
+type Enrollment struct {
+	File string
+	// Replaces says that a confirmed factor with this id counts until the new
+	// one is confirmed; Restarted that an unconfirmed one is gone.
+	Replaces, Restarted bool
+}
+
+// Enroll writes a new factor, which must not be confirmed, into the person's
+// secret file. Until Confirm it does not count. With replace it may have the
+// id of a confirmed one.
+func (g *Gate) Enroll(user string, f account.Factor, replace bool) (Enrollment, error) {
+	if err := account.CheckName(user); err != nil {
+		return Enrollment{}, badName{err}
+	}
+	dir, err := account.Create(g.Config.Paths.Users)
+	if err != nil {
+		return Enrollment{}, err
+	}
+	defer dir.Close()
+	done := Enrollment{File: dir.Path(user)}
+	err = dir.Change(user, func(person *account.Person) error {
+		done.Replaces = slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool { return old.ID == f.ID })
+		if done.Replaces && !replace {
+			return fmt.Errorf("%s: factor %q: %w", done.File, f.ID, ErrAlreadyConfirmed)
+		}
+		before := len(person.Factors)
+		person.Factors = slices.DeleteFunc(person.Factors, func(old account.Factor) bool {
+			return old.ID == f.ID && old.Confirmed.IsZero()
+		})
+		done.Restarted = len(person.Factors) < before
+		person.Factors = append(person.Factors, f)
+		return nil
+	})
+	return done, err
+}
+
+// Confirmation is what Confirm wrote.
+type Confirmation struct {
+	Factor   account.Factor
+	Replaced bool // an older factor with this id is gone
+	Disabled bool // the person is, so that the factor does not count yet
+	// RecoveryCodes were made, as there were none left. This is the only time
+	// that they can be shown.
+	RecoveryCodes []string
+}
+
+// Confirm makes the person's unconfirmed factor count, if code is right for
+// it. id may be empty if only one waits. The code is marked as used before the
+// file changes, so that it can never log anybody in.
+func (g *Gate) Confirm(ctx context.Context, user, id, code string) (Confirmation, error) {
+	dir, err := account.Open(g.Config.Paths.Users)
+	if err != nil {
+		return Confirmation{}, err
+	}
+	defer dir.Close()
+	var done Confirmation
+	err = dir.Change(user, func(person *account.Person) error {
+		at, err := pending(*person, id)
+		if err != nil {
+			return fmt.Errorf("%s: %w", dir.Path(user), err)
+		}
+		entry, err := g.spendFirst(ctx, *person, person.Factors[at], code)
+		if err != nil {
+			return err
+		}
+		done = confirm(person, at, entry, g.Now())
+		return nil
+	})
+	if err != nil {
+		return Confirmation{}, err
+	}
+	return done, nil
+}
+
+// pending finds the unconfirmed factor that id, which may be empty, means.
+func pending(person account.Person, id string) (int, error) {
+	found, waiting := -1, []string{}
+	for i, f := range person.Factors {
+		if f.Confirmed.IsZero() && (id == "" || f.ID == id) {
+			found, waiting = i, append(waiting, f.ID)
+		}
+	}
+	switch {
+	case len(waiting) == 0 && id != "":
+		return 0, fmt.Errorf("factor %q: %w", id, ErrNothingToConfirm)
+	case len(waiting) == 0:
+		return 0, ErrNothingToConfirm
+	case len(waiting) > 1:
+		return 0, fmt.Errorf("%w: %s", ErrSeveralToConfirm, strings.Join(waiting, ", "))
+	}
+	return found, nil
+}
+
+// spendFirst marks a right code as used, for good when it returns nil. A wrong
+// one costs nothing: the factor does not let anybody in yet.
+func (g *Gate) spendFirst(ctx context.Context, person account.Person, f account.Factor, code string) (ledger.Entry, error) {
+	totp := factor.TOTP{User: person.User, Factor: f, Window: g.Config.TOTP.Window}
+	now := g.Now()
+	var after ledger.Entry
+	err := g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
+		outcome := totp.Verify(code, now, entry)
+		after = *entry
+		switch outcome {
+		case factor.Right:
+			return nil
+		case factor.Used:
+			return ErrCodeUsed
+		}
+		return wrongFirst(totp, code, now)
+	})
+	return after, err
+}
+
+// searched is how far, in steps, a wrong code is looked for: an hour at the
+// usual period.
+const searched = 120
+
+func wrongFirst(totp factor.TOTP, code string, now time.Time) error {
+	wrong := WrongCodeError{Digits: totp.Factor.Digits, Malformed: !factor.IsCode(totp.Factor, code)}
+	if steps, found := totp.Displaced(code, now, searched); found {
+		wrong.Off = time.Duration(steps*totp.Factor.Period) * time.Second
+	}
+	return wrong
+}
+
+// confirm makes factor number at count, in the place of an older one with the
+// same id, and sees to recovery codes. Somebody disabled gets none: they would
+// outlive the reason for which the old ones were taken (CVE-2022-36071).
+func confirm(person *account.Person, at int, entry ledger.Entry, now time.Time) Confirmation {
+	confirmed := person.Factors[at]
+	confirmed.Confirmed = now.UTC().Truncate(time.Second)
+	others := slices.DeleteFunc(person.Factors, func(f account.Factor) bool { return f.ID == confirmed.ID })
+	done := Confirmation{
+		Factor: confirmed, Disabled: !person.Enabled,
+		Replaced: len(others) < len(person.Factors)-1,
+	}
+	person.Factors = append(others, confirmed)
+	if person.Enabled && factor.RecoveryLeft(*person, entry) == 0 {
+		done.RecoveryCodes, person.Recovery = factor.NewRecovery(person.User)
+	}
+	return done
+}

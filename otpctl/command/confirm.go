@@ -1,0 +1,109 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+func (a *app) confirm() *cobra.Command {
+	var id string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "confirm USER [CODE] [flags]",
+		Short: "Make an enrollment count, with a first code from the app",
+		Long: `confirm checks a first code against the enrollment that waits for it. If it is
+right, the device counts from now on, and takes the place of an older one with
+the same id. The code itself is used up by this: it does not log in.
+
+Somebody without a recovery code left gets ten new ones, shown once.
+
+CODE may be - to read it from standard input. Without it, it is asked for.`,
+		Example: `  otpctl confirm alice 123456
+  otpctl confirm alice - --json <code.txt
+  otpctl confirm alice --id tablet`,
+		Args: cobra.RangeArgs(1, 2),
+	}
+	c.Flags().StringVar(&id, "id", "", "`name` of the device, if several wait")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return a.does(c, func(ctx context.Context, args []string) error {
+		g, err := a.gate()
+		if err != nil {
+			return err
+		}
+		user, err := a.enrolledName(g, args[0])
+		if err != nil {
+			return err
+		}
+		code, err := a.firstCode(ctx, args[1:])
+		if err != nil {
+			return err
+		}
+		return a.confirmWith(ctx, g, user, id, code, asJSON)
+	})
+}
+
+// firstCode takes the code from where the command line says.
+func (a *app) firstCode(ctx context.Context, args []string) (string, error) {
+	switch {
+	case len(args) == 1 && args[0] != "-":
+		return args[0], nil
+	case len(args) == 0 && !a.canAsk():
+		return "", usage("CODE is missing, and there is no terminal to ask on; - reads it from standard input")
+	}
+	var code string
+	var err error
+	if len(args) == 0 {
+		code, err = a.ask(ctx, "Code that the app shows: ")
+	} else {
+		code, err = a.lines.next()
+	}
+	if errors.Is(err, io.EOF) {
+		return "", errors.New("no code was given")
+	}
+	return code, err
+}
+
+// confirmed is what confirm made, with new recovery codes.
+type confirmed struct {
+	User          string    `json:"user"`
+	ID            string    `json:"id"`
+	Kind          string    `json:"kind"`
+	Confirmed     bool      `json:"confirmed"`
+	ConfirmedAt   time.Time `json:"confirmed_at"`
+	Enabled       bool      `json:"enabled"`
+	RecoveryCodes []string  `json:"recovery_codes,omitempty"`
+}
+
+func (a *app) confirmWith(ctx context.Context, g *gate.Gate, user, id, code string, asJSON bool) error {
+	done, err := g.Confirm(ctx, user, id, code)
+	if err != nil {
+		return err
+	}
+	f := done.Factor
+	detail := "factor " + f.ID
+	if done.Replaced {
+		detail += " in place of the old one"
+	}
+	if done.RecoveryCodes != nil {
+		detail += ", new recovery codes"
+	}
+	changed(g, user, "confirm", detail)
+	if asJSON {
+		return a.json(confirmed{user, f.ID, string(f.Kind), true, f.Confirmed, !done.Disabled, done.RecoveryCodes})
+	}
+	a.say("%s is confirmed for %s. This code is used up; the next one logs in.", f.ID, user)
+	if done.Replaced {
+		a.say("The old %s does not count any more.", f.ID)
+	}
+	if done.Disabled {
+		a.note("%s is disabled, so no code counts: %s enable %s", user, a.self(), user)
+	}
+	a.showRecovery(done.RecoveryCodes)
+	return nil
+}

@@ -1,0 +1,80 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+// hint says what to do about an error, "" if the error says so itself.
+func (a *app) hint(err error) string {
+	var wrong gate.WrongCodeError
+	var unfinished notFinished
+	switch {
+	case errors.As(err, &unfinished):
+		return "when the app has it, run " + unfinished.later
+	case errors.As(err, &wrong):
+		return a.clockHint(wrong)
+	case errors.Is(err, gate.ErrAlreadyConfirmed):
+		return "give a second device another id, such as --id tablet; or let the new one take the old one's place once it is confirmed, with --replace"
+	case errors.Is(err, gate.ErrNothingToConfirm):
+		return "begin with " + a.self() + " enroll"
+	case errors.Is(err, gate.ErrSeveralToConfirm):
+		return "say which with --id"
+	case errors.Is(err, gate.ErrCodeUsed):
+		return "wait until the app shows the next one"
+	case errors.Is(err, errUnknownUser):
+		return "check the name with getent passwd; --no-user-check enrolls somebody who is still to come"
+	case errors.Is(err, account.ErrNotFound):
+		return "see who has one with " + a.self() + " list"
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return "run it as root"
+	}
+	return ""
+}
+
+// clockHint says how far the clocks are apart, if the code tells. This is what
+// a wrong code comes from most often.
+func (a *app) clockHint(wrong gate.WrongCodeError) string {
+	if wrong.Malformed {
+		return "type the digits only, without a space between them"
+	}
+	if wrong.Off == 0 {
+		return fmt.Sprintf("take the code that is shown now for the newest key; this machine's clock says %s",
+			a.Now().UTC().Format("15:04:05 MST"))
+	}
+	apart, side := wrong.Off, "ahead of"
+	if apart < 0 {
+		apart, side = -apart, "behind"
+	}
+	return fmt.Sprintf("if the phone shows this code now, its clock is about %s %s this machine's, which says %s and is %s; set right the one that is off (the phone: automatic time; here: timedatectl)",
+		span(apart), side, a.Now().UTC().Format("15:04:05 MST"), a.clockState())
+}
+
+func (a *app) clockState() string {
+	if a.Synchronised() {
+		return "kept right by a time service"
+	}
+	return "not kept right by a time service"
+}
+
+// span shows a length of time in seconds, or in minutes if it is long.
+func span(d time.Duration) string {
+	if d < 2*time.Minute {
+		return fmt.Sprintf("%d seconds", int(d.Seconds()))
+	}
+	return fmt.Sprintf("%d minutes", int(d.Round(time.Minute).Minutes()))
+}
+
+// self is how the command is called again with the same configuration.
+func (a *app) self() string {
+	if a.config == "" {
+		return "otpctl"
+	}
+	return "otpctl --config " + a.config
+}

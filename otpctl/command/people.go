@@ -1,0 +1,66 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os/user"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+// lookup asks the system's name services (NSS).
+func lookup(name string) (canonical string, found bool, err error) {
+	known, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return name, false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("look up user %q: %w", name, err)
+	}
+	return known.Username, true, nil
+}
+
+// systemName returns the system's own spelling of name, who must be known to
+// it: a login under another spelling looks for that file.
+func (a *app) systemName(name string) (string, error) {
+	if err := account.CheckName(name); err != nil {
+		return "", usageError{err}
+	}
+	canonical, found, err := a.Lookup(name)
+	switch {
+	case err != nil:
+		return "", err
+	case !found:
+		return "", fmt.Errorf("user %q: %w", name, errUnknownUser)
+	case canonical != name:
+		a.note("this machine knows %s as %s; that name is used", name, canonical)
+	}
+	if err := account.CheckName(canonical); err != nil {
+		return "", err
+	}
+	return canonical, nil
+}
+
+var errUnknownUser = errors.New("this machine knows no such user")
+
+// enrolledName returns the name whose secret file name means: name itself or,
+// as at a login, the system's spelling of it.
+func (a *app) enrolledName(g *gate.Gate, name string) (string, error) {
+	if err := account.CheckName(name); err != nil {
+		return "", usageError{err}
+	}
+	if _, err := g.Accounts.Load(name); !errors.Is(err, account.ErrNotFound) {
+		return name, nil
+	}
+	canonical, found, err := a.Lookup(name)
+	if err != nil || !found || canonical == name || account.CheckName(canonical) != nil {
+		return name, nil
+	}
+	if _, err := g.Accounts.Load(canonical); errors.Is(err, account.ErrNotFound) {
+		return name, nil
+	}
+	a.note("this machine knows %s as %s; that name is used", name, canonical)
+	return canonical, nil
+}

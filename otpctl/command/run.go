@@ -1,0 +1,161 @@
+// Package command is otpctl, the admin's command.
+//
+// The entry point is [Run]; each file holds a group of subcommands. It promises
+// that nothing secret is taken from or shown in the command line, in a log or
+// in an error, that secrets are shown only by the commands that make them, and
+// that every change leaves one audit line.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+// Exit statuses.
+const (
+	statusDone = iota
+	statusFailed
+	statusUsage
+)
+
+// World is what a command works with. Names and Synchronised may be left out.
+type World struct {
+	Version        string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Now            func() time.Time
+	// Lookup asks the system for its own spelling of a login name.
+	Lookup func(name string) (canonical string, found bool, err error)
+	// Synchronised says whether the machine's clock follows a time server.
+	Synchronised func() bool
+}
+
+// app is one run of the command.
+type app struct {
+	World
+	config string // as given, "" for the default place
+	quiet  bool
+	lines  *lineReader
+	out    *checkedWriter
+	opened *gate.Gate
+	// running is set once the command line has been understood. Whatever goes
+	// wrong before is a mistake in it.
+	running bool
+}
+
+// Run runs the command with these arguments and returns its exit status.
+func Run(world World, args []string) int {
+	a := newApp(world)
+	root := a.root()
+	root.SetArgs(args)
+	ran, err := root.ExecuteContextC(context.Background())
+	if a.opened != nil {
+		err = errors.Join(err, a.opened.Close())
+	}
+	if a.out.err != nil && !errors.Is(err, a.out.err) {
+		err = errors.Join(err, fmt.Errorf("write to standard output: %w", a.out.err))
+	}
+	var wrong usageError
+	switch {
+	case err == nil:
+		return statusDone
+	case a.running && !errors.As(err, &wrong):
+		a.complain(err)
+		return statusFailed
+	}
+	a.complain(err)
+	fmt.Fprintf(a.Stderr, "see %s --help\n", ran.CommandPath())
+	return statusUsage
+}
+
+// Tree returns the commands without running any, for making documentation.
+func Tree() *cobra.Command {
+	return newApp(World{Stdout: io.Discard, Stderr: io.Discard}).root()
+}
+
+func newApp(world World) *app {
+	if world.Lookup == nil {
+		world.Lookup = lookup
+	}
+	if world.Synchronised == nil {
+		world.Synchronised = synchronised
+	}
+	return &app{World: world, lines: newLineReader(world.Stdin), out: &checkedWriter{w: world.Stdout}}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "otpctl",
+		Short: "Enroll people for one-time codes and keep their secret files",
+		Long: `otpctl enrolls people for one-time codes and keeps their secret files, one per
+person, in the directory that paths.users of the configuration names.
+
+Every change is logged, with who made it, to the system's log (authpriv), and to
+standard error unless that is a terminal or --quiet is given. The exit status is
+0 if everything was done, 1 if something failed, 2 if the command line was wrong.`,
+		Example: `  otpctl enroll alice
+  otpctl list
+  otpctl test alice --service sshd --from 192.0.2.7`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		RunE:              func(*cobra.Command, []string) error { return errors.New("a command is missing") },
+	}
+	root.SetIn(a.Stdin)
+	root.SetOut(a.out)
+	root.SetErr(a.Stderr)
+	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
+	root.AddCommand(a.enroll(), a.confirm())
+	return root
+}
+
+// does gives c what it does.
+func (a *app) does(c *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
+	c.DisableFlagsInUseLine = true
+	c.RunE = func(c *cobra.Command, args []string) error {
+		a.running = true
+		return run(c.Context(), args)
+	}
+	return c
+}
+
+// gate opens the engine with the configuration.
+func (a *app) gate() (*gate.Gate, error) {
+	if a.opened != nil {
+		return a.opened, nil
+	}
+	path := a.config
+	if path != "" {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return nil, fmt.Errorf("--config: %w", err)
+		}
+		path = absolute
+	}
+	opened, err := gate.Open(path, a.sink())
+	if err != nil {
+		return nil, err
+	}
+	opened.Now = a.Now
+	a.opened = opened
+	return opened, nil
+}
+
+// usageError is a mistake in the command line that only its command can see.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func usage(format string, values ...any) error {
+	return usageError{fmt.Errorf(format, values...)}
+}
