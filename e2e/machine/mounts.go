@@ -28,6 +28,9 @@ func mounts(files string) error {
 	if err := copyTree(files, Files); err != nil {
 		return err
 	}
+	if err := copyTree("/etc/pam.d", stockServices); err != nil {
+		return err
+	}
 	for _, dir := range []string{Root + "/tmp", Root + "/bin", "/run/sshd"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err

@@ -7,20 +7,23 @@ import (
 	"strings"
 )
 
+// stockServices are the real machine's PAM services, which no test changes.
+const stockServices = Root + "/pam.d"
+
 // afterPassword is the line of Debian's stacks that ours comes behind.
 const afterPassword = "@include common-auth"
 
-// AddToService writes the PAM service named to: the machine's service from
+// AddToService writes the PAM service named to: the real machine's service from
 // with the module's line added after the password stage, as an admin would.
 func AddToService(t T, from, to string, arguments ...string) {
 	t.Helper()
-	stack, err := os.ReadFile(filepath.Join("/etc/pam.d", from))
+	stack, err := os.ReadFile(filepath.Join(stockServices, from))
 	if err != nil {
 		t.Fatalf("read the PAM service: %v", err)
 	}
 	with := strings.Replace(string(stack), afterPassword, afterPassword+"\n"+ModuleLine(arguments...), 1)
 	if with == string(stack) {
-		t.Fatalf("/etc/pam.d/%s: expected the line %q in it", from, afterPassword)
+		t.Fatalf("PAM service %s: expected the line %q in it", from, afterPassword)
 	}
 	WriteService(t, to, with)
 }

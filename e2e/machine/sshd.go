@@ -47,8 +47,14 @@ var hostKey = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make a host key: %w: %s", err, output)
 	}
-	return path, nil
+	public, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(knownHosts, append([]byte("* "), public...), 0o644)
 })
+
+const knownHosts = Root + "/known_hosts"
 
 // WithCode is OpenSSH's configuration for a password and a code.
 var WithCode = []string{
@@ -115,8 +121,7 @@ func (s *SSHD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 func (s *SSHD) Client(p *Person, options ...string) *exec.Cmd {
 	args := []string{
 		"-F", "none", "-b", p.Address, "-p", strconv.Itoa(s.Port),
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "IdentityAgent=none",
+		"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile=" + knownHosts, "-o", "IdentityAgent=none",
 	}
 	for _, option := range options {
 		args = append(args, "-o", option)

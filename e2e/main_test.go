@@ -1,0 +1,90 @@
+// Package e2e drives real daemons with the built PAM module in a private
+// machine, see package machine.
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(machine.Run(prepare, func() int {
+		// Logins wait (for a client, for pam_unix's delay after a failure)
+		// far more than they compute.
+		flag.Parse()
+		if err := flag.Set("test.parallel", "16"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		status := m.Run()
+		// Only now has every login been seen.
+		if leaks := machine.Leaks("/var/lib", "/var/log"); len(leaks) > 0 {
+			fmt.Fprintf(os.Stderr, "FAIL: a password, secret or code can be read in\n  %s\n", strings.Join(leaks, "\n  "))
+			return 1
+		}
+		return status
+	}))
+}
+
+// prepare builds what the tests need beside the module.
+func prepare(dir string) error {
+	for _, command := range [][]string{
+		{"gcc", "-Wall", "-O1", "-o", filepath.Join(dir, "pamlogin"), "testdata/pamlogin.c", "-lpam", "-lpthread"},
+		{"gcc", "-D_GNU_SOURCE", "-Wall", "-O1", "-o", filepath.Join(dir, "pamhost"), "../pam_module/front/test/pamhost.c", "-lpam", "-lpthread", "-ldl"},
+		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "evil.so"), "testdata/evil.c"},
+		{"go", "build", "-buildmode=c-shared", "-o", filepath.Join(dir, "pam_naive.so"), "./naive"},
+	} {
+		if output, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, output)
+		}
+	}
+	return nil
+}
+
+// answers are the person's password and codes.
+func answers(p *machine.Person, codes ...string) machine.Answers {
+	return machine.Answers{Passwords: []string{p.Password}, Codes: codes}
+}
+
+// expectIn fails t unless p is in after that many prompts for a code.
+func expectIn(t *testing.T, p *machine.Person, d machine.Dialogue, codes int) {
+	t.Helper()
+	if !d.In(p) || d.Codes != codes {
+		t.Errorf("expected %s in after %d prompts for a code, found status %d after %d:\n%s\n%s",
+			p.Name, codes, d.Status, d.Codes, d.Transcript, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+	}
+}
+
+// expectOut fails t unless p is out after that many prompts for a code.
+func expectOut(t *testing.T, p *machine.Person, d machine.Dialogue, codes int) {
+	t.Helper()
+	if d.In(p) || d.Hung || d.Status == 0 || d.Codes != codes {
+		t.Errorf("expected %s out after %d prompts for a code, found status %d, hung %v, after %d:\n%s\n%s",
+			p.Name, codes, d.Status, d.Hung, d.Codes, d.Transcript, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+	}
+}
+
+// expectAudit waits for p's audit line with the texts and checks where it was
+// sent: authpriv, informational for who is let in, notice for who is not.
+func expectAudit(t *testing.T, p *machine.Person, texts ...string) {
+	t.Helper()
+	const authpriv, failure, notice, informational = 10, 3, 5, 6
+	line := machine.Log.Expect(t, append([]string{"otpgate", "user=" + p.Name + " "}, texts...)...)
+	severity := informational
+	switch {
+	case strings.Contains(line.Text, "verdict=denied"):
+		severity = notice
+	case strings.Contains(line.Text, "verdict=fault"):
+		severity = failure
+	}
+	if line.Facility != authpriv || line.Severity != severity {
+		t.Errorf("expected facility %d severity %d, found %d %d: %s", authpriv, severity, line.Facility, line.Severity, line.Text)
+	}
+}

@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// site is a configuration of its own with an sshd of its own. The PAM service
+// is not in [services], so the line in pam.d says which protocol it is.
+func site(t *testing.T, name, text string) (machine.Site, *machine.SSHD) {
+	t.Helper()
+	made := machine.NewSite(t, name, text)
+	machine.AddToService(t, "sshd", name, "protocol=ssh", made.Argument())
+	return made, machine.StartSSHD(t, name, machine.WithCode...)
+}
+
+// enrollment is what a person's secret file says.
+type enrollment func(p *machine.Person) string
+
+func none(*machine.Person) string          { return "" }
+func confirmed(p *machine.Person) string   { return p.SecretFile() }
+func disabled(p *machine.Person) string    { return "enabled = false\n" + p.SecretFile() }
+func unconfirmed(p *machine.Person) string { return withoutLine(p.SecretFile(), "confirmed") }
+func onlySudo(p *machine.Person) string    { return "protocols = [\"sudo\"]\n" + p.SecretFile() }
+func alsoSSH(p *machine.Person) string     { return "protocols = [\"ssh\"]\n" + p.SecretFile() }
+
+func withoutLine(text, key string) string {
+	var kept []string
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, key) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
+}
+
+// What the policy says about a login: whether it is asked, and whether it is
+// let in if it is not.
+func TestSSHPolicy(t *testing.T) {
+	type outcome string
+	const asked, in, out outcome = "asked", "in without a code", "out without being asked"
+	const all = "[policy]\nrequire = [\"@all\"]\n"
+	for _, test := range []struct {
+		name, config string
+		enrollment   enrollment
+		want         outcome
+		audit        string
+	}{
+		{"nobody-must", "", none, in, "verdict=not-asked rule=not-enrolled"},
+		{"enrolled", "", confirmed, asked, "rule=totp:phone"},
+		{"disabled", "", disabled, in, "verdict=not-asked rule=not-enrolled"},
+		{"unconfirmed", "", unconfirmed, in, "verdict=not-asked rule=not-enrolled"},
+		{"all-enrolled", all, confirmed, asked, "rule=totp:phone"},
+		{"all-default", all, none, out, "verdict=denied rule=policy.unenrolled"},
+		{"all-refuse", all + "unenrolled = \"refuse\"\n", none, out, "verdict=denied rule=policy.unenrolled"},
+		{"all-allow", all + "unenrolled = \"allow\"\n", none, in, "verdict=not-asked rule=policy.unenrolled"},
+		{"all-disabled", all, disabled, out, "verdict=denied rule=policy.unenrolled"},
+		{"all-unconfirmed", all, unconfirmed, out, "verdict=denied rule=policy.unenrolled"},
+		{"by-name", "[policy]\nrequire = [\"NAME\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
+		{"by-group", "[policy]\nrequire = [\"@NAME\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
+		{"unknown-group", "[policy]\nrequire = [\"@nosuchgroup\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
+		{"exempt-name", all + "exempt = [\"NAME\"]\n", confirmed, in, "verdict=not-asked rule=policy.exempt"},
+		{"exempt-group", all + "exempt = [\"@NAME\"]\n", none, in, "verdict=not-asked rule=policy.exempt"},
+		{"exempt-nobody", all + "exempt = [\"@nosuchgroup\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
+		{"trusted", all + "trusted_networks = [\"127.0.0.0/8\"]\n", confirmed, in, "verdict=not-asked rule=policy.trusted_networks"},
+		{"not-trusted", all + "trusted_networks = [\"127.0.0.1\", \"10.0.0.0/8\"]\n", confirmed, asked, "rule=totp:phone"},
+		{"switched-off", all + "protocols = [\"sudo\"]\n", confirmed, in, "verdict=not-asked rule=policy.protocols"},
+		{"switched-on", "[policy]\nprotocols = [\"ssh\"]\n", confirmed, asked, "rule=totp:phone"},
+		{"own-off", all, onlySudo, in, "verdict=not-asked rule=user.protocols"},
+		{"own-on", "[policy]\nprotocols = [\"sudo\"]\n", alsoSSH, asked, "rule=totp:phone"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := machine.NewPerson(t, "pia")
+			here, sshd := site(t, "policy-"+test.name, strings.ReplaceAll(test.config, "NAME", p.Name))
+			if text := test.enrollment(p); text != "" {
+				p.Write(t, here.Users, text)
+			}
+			switch d := sshd.Login(t, p, answers(p, p.Code(t, 0))); test.want {
+			case asked:
+				expectIn(t, p, d, 1)
+				expectOut(t, p, loginRaw(t, sshd, p, "none"), 3)
+			case in:
+				expectIn(t, p, d, 0)
+			case out:
+				expectOut(t, p, d, 0)
+			}
+			expectAudit(t, p, test.audit)
+		})
+	}
+}
+
+// Reconnecting, another server, the right code or time within the window give
+// no new budget.
+func TestSSHLock(t *testing.T) {
+	const limits = "[policy]\nattempts = { per_login = 2, per_window = 4, window = \"1h\" }\n"
+	here, sshd := site(t, "lock", limits)
+	p := machine.NewPerson(t, "lou").Enroll(t, here.Users)
+	wrong := p.Wrong(t)
+	expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
+	expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
+	machine.AddToService(t, "sshd", "lock-again", "protocol=ssh", here.Argument())
+	again := machine.StartSSHD(t, "lock-again", machine.WithCode...)
+	for _, server := range []*machine.SSHD{sshd, again} {
+		d := server.Login(t, p, answers(p, p.Code(t, 0)))
+		expectOut(t, p, d, 0)
+		if !strings.Contains(d.Transcript, "Too many wrong codes") {
+			t.Errorf("expected to be told of the lock:\n%s", d.Transcript)
+		}
+	}
+	expectAudit(t, p, "verdict=denied", "rule=policy.attempts.per_window", "locked until")
+}
+
+// CVE-2015-5600: a client that names the device many times has PAM run many
+// times within one connection, which MaxAuthTries did not count.
+func TestSSHManyDevices(t *testing.T) {
+	here := machine.NewSite(t, "devices", "[policy]\nattempts = { per_login = 3, per_window = 5, window = \"1h\" }\n")
+	machine.AddToService(t, "sshd", "devices", "protocol=ssh", here.Argument())
+	sshd := machine.StartSSHD(t, "devices", append(machine.WithCode, "MaxAuthTries 100", "LoginGraceTime 60")...)
+	p := machine.NewPerson(t, "dev").Enroll(t, here.Users)
+	var guesses machine.Answers
+	for range 50 {
+		guesses.Passwords = append(guesses.Passwords, p.Password)
+		guesses.Codes = append(guesses.Codes, p.Wrong(t))
+	}
+	devices := "pam" + strings.Repeat(",pam", 20)
+	for _, budget := range []int{3, 2} {
+		d := sshd.Login(t, p, guesses, "KbdInteractiveDevices="+devices, "NumberOfPasswordPrompts=6")
+		expectOut(t, p, d, budget)
+	}
+	expectOut(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 0)
+}
