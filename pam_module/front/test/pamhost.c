@@ -18,8 +18,9 @@
  *   --repeat N          N logins one after the other, each with its own handle
  *   --again N           N calls of pam_authenticate on each handle
  *   --threads N         N threads at once, each doing all of that
- *   --stdin             each login takes its answers from a line of standard input:
- *                       ANSWER or USER<TAB>ANSWER; ends at end of file
+ *   --stdin             each login takes its answer from a line of standard input:
+ *                       ANSWER, USER<TAB>ANSWER or SERVICE<TAB>USER<TAB>ANSWER;
+ *                       ends at end of file
  *   --time              one line a login instead of JSON: nanoseconds from
  *                       pam_start to pam_end, of pam_authenticate alone, and the result
  *   --no-snapshot       do not look for changes (--time implies it)
@@ -398,7 +399,7 @@ static void put_stdio(FILE *to)
 	put_json(to, text);
 }
 
-static void login(const char *user, char **answers, int answer_count)
+static void login(const char *service, const char *user, char **answers, int answer_count)
 {
 	struct talk talk = {.answers = answers, .left = answer_count};
 	struct pam_conv conv = {want.no_conv ? NULL : converse, &talk};
@@ -408,7 +409,7 @@ static void login(const char *user, char **answers, int answer_count)
 	start_own_child();
 	int64_t began = now_ns();
 	pam_handle_t *pamh = NULL;
-	int result = pam_start_confdir(want.service, *user != '\0' ? user : NULL, &conv, want.confdir, &pamh);
+	int result = pam_start_confdir(service, *user != '\0' ? user : NULL, &conv, want.confdir, &pamh);
 	if (result != PAM_SUCCESS) {
 		fprintf(out, "pamhost: pam_start: %s\n", name_of(result));
 		exit(2);
@@ -486,12 +487,12 @@ static bool login_from_stdin(void)
 	pthread_mutex_unlock(&input);
 	if (size > 0) {
 		line[strcspn(line, "\n")] = '\0';
-		char *tab = strchr(line, '\t');
-		char *answer = tab != NULL ? tab + 1 : line;
-		if (tab != NULL) {
-			*tab = '\0';
+		char *fields[3], *rest = line;
+		int count = 0;
+		while (count < 3 && (fields[count] = strsep(&rest, "\t")) != NULL) {
+			count++;
 		}
-		login(tab != NULL ? line : want.user, &answer, 1);
+		login(count > 2 ? fields[0] : want.service, count > 1 ? fields[count - 2] : want.user, &fields[count - 1], 1);
 	}
 	free(line);
 	return size > 0;
@@ -507,7 +508,7 @@ static void *run(void *unused)
 		return NULL;
 	}
 	for (int i = 0; i < want.repeat; i++) {
-		login(want.user, want.answers, want.answer_count);
+		login(want.service, want.user, want.answers, want.answer_count);
 	}
 	return NULL;
 }
