@@ -28,13 +28,15 @@ func (a *app) sink() audit.Sink {
 	return all
 }
 
-// changed writes the audit line of a change.
-func changed(g *gate.Gate, user, command, detail string) {
-	reason := "by " + whoami()
-	if detail != "" {
-		reason = detail + ", " + reason
+// changed writes the audit line of a change. record says of what, and its
+// reason what else there is to say.
+func changed(g *gate.Gate, command string, record audit.Record) {
+	record.TTY, record.Verdict, record.Rule = tty(), "changed", "otpctl "+command
+	if record.Reason != "" {
+		record.Reason += ", "
 	}
-	g.Audit.Write(audit.Record{User: user, TTY: tty(), Verdict: "changed", Rule: "otpctl " + command, Reason: reason})
+	record.Reason += "by " + whoami()
+	g.Audit.Write(record)
 }
 
 // whoami says who runs the command: the process's user, whom sudo says it runs

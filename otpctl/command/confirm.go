@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
@@ -27,7 +28,8 @@ CODE may be - to read it from standard input. Without it, it is asked for.`,
 		Example: `  otpctl confirm alice 123456
   otpctl confirm alice - --json <code.txt
   otpctl confirm alice --id tablet`,
-		Args: cobra.RangeArgs(1, 2),
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: a.completeUser,
 	}
 	c.Flags().StringVar(&id, "id", "", "`name` of the device, if several wait")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -92,8 +94,9 @@ func (a *app) confirmWith(ctx context.Context, g *gate.Gate, user, id, code stri
 	}
 	if done.RecoveryCodes != nil {
 		detail += ", new recovery codes"
+		a.again = "otpctl recovery"
 	}
-	changed(g, user, "confirm", detail)
+	changed(g, "confirm", audit.Record{User: user, Reason: detail})
 	if asJSON {
 		return a.json(confirmed{user, f.ID, string(f.Kind), true, f.Confirmed, !done.Disabled, done.RecoveryCodes})
 	}
@@ -104,6 +107,6 @@ func (a *app) confirmWith(ctx context.Context, g *gate.Gate, user, id, code stri
 	if done.Disabled {
 		a.note("%s is disabled, so no code counts: %s enable %s", user, a.self(), user)
 	}
-	a.showRecovery(done.RecoveryCodes)
+	a.showRecovery(user, done.RecoveryCodes)
 	return nil
 }

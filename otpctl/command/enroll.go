@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 )
@@ -38,7 +39,8 @@ An enrollment that was never confirmed gives way to the new one.`,
   otpctl enroll alice --replace                # a new phone; the old one counts until then
   otpctl enroll alice --qr png=/root/alice.png
   otpctl enroll alice --json | jq -r .uri      # confirm later`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := c.Flags()
 	f.StringVar(&flags.id, "id", "phone", "`name` of the device in the secret file")
@@ -50,6 +52,9 @@ An enrollment that was never confirmed gives way to the new one.`,
 	f.BoolVar(&flags.replace, "replace", false, "take the place of the confirmed device with this id, once confirmed")
 	f.BoolVar(&flags.json, "json", false, "print one JSON object and do not ask for a code")
 	f.BoolVar(&flags.noSystemCheck, "no-user-check", false, "enroll also somebody whom this machine does not know")
+	complete(c, "algorithm", config.Algorithms...)
+	complete(c, "digits", "6", "7", "8")
+	complete(c, "qr", "terminal", "png=", "none")
 	return a.does(c, func(ctx context.Context, args []string) error {
 		given := c.Flags().Changed
 		if problem := flags.check(given); problem != nil {
@@ -136,7 +141,8 @@ func (a *app) runEnroll(ctx context.Context, name string, flags enrollFlags) (er
 	if err != nil {
 		return errors.Join(err, discard())
 	}
-	changed(g, name, "enroll", "factor "+f.ID)
+	changed(g, "enroll", audit.Record{User: name, Reason: "factor " + f.ID})
+	a.again = "otpctl enroll again"
 	made := enrolled{
 		User: name, ID: f.ID, Kind: f.Kind, Secret: f.Secret.Base32(), URI: keyURI(settings.Issuer, name, f),
 		Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm, File: done.File, issuer: settings.Issuer,

@@ -15,7 +15,10 @@ import (
 func (a *app) hint(err error) string {
 	var wrong gate.WrongCodeError
 	var unfinished notFinished
+	var lost notShown
 	switch {
+	case errors.As(err, &lost) && lost.again != "":
+		return "the change was made, but what was to be shown is lost: run " + lost.again
 	case errors.As(err, &unfinished):
 		return "when the app has it, run " + unfinished.later
 	case errors.As(err, &wrong):
@@ -28,6 +31,8 @@ func (a *app) hint(err error) string {
 		return "say which with --id"
 	case errors.Is(err, gate.ErrCodeUsed):
 		return "wait until the app shows the next one"
+	case errors.Is(err, gate.ErrNotEnrolled):
+		return "recovery codes are for people who are enrolled and enabled: see " + a.self() + " status"
 	case errors.Is(err, errUnknownUser):
 		return "check the name with getent passwd; --no-user-check enrolls somebody who is still to come"
 	case errors.Is(err, account.ErrNotFound):

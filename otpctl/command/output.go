@@ -24,6 +24,14 @@ func (c *checkedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// notShown is the error for an answer that did not come out.
+type notShown struct {
+	err   error
+	again string
+}
+
+func (n notShown) Error() string { return "write to standard output: " + n.err.Error() }
+
 // say writes a line of the answer.
 func (a *app) say(format string, values ...any) {
 	fmt.Fprintf(a.out, format+"\n", values...)

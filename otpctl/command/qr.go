@@ -18,9 +18,9 @@ import (
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
-// quiet is the light margin that ISO/IEC 18004 section 6.3.8 asks for, in
+// margin is the light border that ISO/IEC 18004 section 6.3.8 asks for, in
 // modules.
-const quiet = 4
+const margin = 4
 
 // qrCode is a QR code with its margin: dark says what is at x, y.
 type qrCode struct {
@@ -35,11 +35,11 @@ func newQR(text string) (qrCode, error) {
 	if err != nil {
 		return qrCode{}, fmt.Errorf("draw QR code: %w", err)
 	}
-	return qrCode{modules, modules.Bounds().Dx() + 2*quiet}, nil
+	return qrCode{modules, modules.Bounds().Dx() + 2*margin}, nil
 }
 
 func (q qrCode) dark(x, y int) bool {
-	if at := image.Pt(x-quiet, y-quiet); at.In(q.modules.Bounds()) {
+	if at := image.Pt(x-margin, y-margin); at.In(q.modules.Bounds()) {
 		r, _, _, _ := q.modules.At(at.X, at.Y).RGBA()
 		return r == 0
 	}

@@ -1,13 +1,62 @@
 package command
 
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/audit"
+)
+
+func (a *app) recovery() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "recovery USER [flags]",
+		Short: "Give somebody new recovery codes",
+		Long: `recovery makes ten recovery codes and shows them, this once. The ones of before
+are worthless from then on. The person must be enrolled and enabled.`,
+		Example: `  otpctl recovery alice
+  otpctl recovery alice --json | jq -r '.recovery_codes[]'`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeUser,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return a.does(c, func(_ context.Context, args []string) error {
+		g, err := a.gate()
+		if err != nil {
+			return err
+		}
+		name, err := a.enrolledName(g, args[0])
+		if err != nil {
+			return err
+		}
+		codes, err := g.NewRecovery(name)
+		if err != nil {
+			return err
+		}
+		changed(g, "recovery", audit.Record{User: name})
+		a.again = "otpctl recovery again"
+		if asJSON {
+			return a.json(newCodes{name, codes})
+		}
+		a.showRecovery(name, codes)
+		return nil
+	})
+}
+
+// newCodes is what recovery made.
+type newCodes struct {
+	User          string   `json:"user"`
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // showRecovery shows new recovery codes, if there are any.
-func (a *app) showRecovery(codes []string) {
+func (a *app) showRecovery(user string, codes []string) {
 	if len(codes) == 0 {
 		return
 	}
-	a.say("")
-	a.say("Recovery codes. Each is good once, in the place of a code from the app. They are")
-	a.say("shown this once: keep them on paper, apart from the phone.")
+	a.say("Recovery codes of %s. Each is good once, in the place of a code from the app.", user)
+	a.say("They are shown this once: keep them on paper, apart from the phone.")
 	a.say("")
 	for _, code := range codes {
 		a.say("  %s", code)

@@ -50,6 +50,8 @@ type app struct {
 	// running is set once the command line has been understood. Whatever goes
 	// wrong before is a mistake in it.
 	running bool
+	// again is the command that helps if what is shown only once got lost.
+	again string
 }
 
 // Run runs the command with these arguments and returns its exit status.
@@ -58,17 +60,20 @@ func Run(world World, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	ran, err := root.ExecuteContextC(context.Background())
+	if help := root.Flags().Lookup("help"); err == nil && ran == root && !help.Changed {
+		err = errors.New("a command is missing")
+	}
 	if a.opened != nil {
 		err = errors.Join(err, a.opened.Close())
 	}
-	if a.out.err != nil && !errors.Is(err, a.out.err) {
-		err = errors.Join(err, fmt.Errorf("write to standard output: %w", a.out.err))
+	if a.out.err != nil {
+		err = notShown{a.out.err, a.again}
 	}
 	var wrong usageError
 	switch {
 	case err == nil:
 		return statusDone
-	case a.running && !errors.As(err, &wrong):
+	case a.running && !errors.As(err, &wrong), a.out.err != nil:
 		a.complain(err)
 		return statusFailed
 	}
@@ -108,14 +113,15 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		RunE:              func(*cobra.Command, []string) error { return errors.New("a command is missing") },
 	}
 	root.SetIn(a.Stdin)
 	root.SetOut(a.out)
 	root.SetErr(a.Stderr)
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
-	root.AddCommand(a.enroll(), a.confirm())
+	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
+		a.recovery(), a.unlock(), a.test(), a.completion(), a.version())
+	root.SetHelpCommand(a.help(root))
 	return root
 }
 
@@ -134,13 +140,9 @@ func (a *app) gate() (*gate.Gate, error) {
 	if a.opened != nil {
 		return a.opened, nil
 	}
-	path := a.config
-	if path != "" {
-		absolute, err := filepath.Abs(path)
-		if err != nil {
-			return nil, fmt.Errorf("--config: %w", err)
-		}
-		path = absolute
+	path, err := a.configPath()
+	if err != nil {
+		return nil, err
 	}
 	opened, err := gate.Open(path, a.sink())
 	if err != nil {
@@ -149,6 +151,18 @@ func (a *app) gate() (*gate.Gate, error) {
 	opened.Now = a.Now
 	a.opened = opened
 	return opened, nil
+}
+
+// configPath is the named configuration, absolute, or "" for the default one.
+func (a *app) configPath() (string, error) {
+	if a.config == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(a.config)
+	if err != nil {
+		return "", fmt.Errorf("--config: %w", err)
+	}
+	return path, nil
 }
 
 // usageError is a mistake in the command line that only its command can see.

@@ -1,0 +1,109 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// ErrNotEnrolled is wrapped by the error for a person who has no confirmed
+// factor or is disabled.
+var ErrNotEnrolled = errors.New("not enrolled")
+
+// edit changes the secret file of a person who has one.
+func (g *Gate) edit(user string, change func(*account.Person) error) error {
+	dir, err := account.Open(g.Config.Paths.Users)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Change(user, func(person *account.Person) error {
+		// Change makes up a person who is missing. Under its lock nobody comes
+		// or goes.
+		if _, err := dir.Load(user); err != nil {
+			return err
+		}
+		return change(person)
+	})
+}
+
+// errUnchanged ends a change that has nothing to do.
+var errUnchanged = errors.New("nothing to change")
+
+// Enable makes the person's factors count, or no longer. Who is disabled loses
+// the recovery codes (CVE-2022-36071). It returns the person as it was before,
+// and whether that was otherwise.
+func (g *Gate) Enable(user string, enabled bool) (before account.Person, changed bool, err error) {
+	err = g.edit(user, func(person *account.Person) error {
+		before = *person
+		if person.Enabled == enabled && (enabled || len(person.Recovery.Hashes) == 0) {
+			return errUnchanged
+		}
+		person.Enabled = enabled
+		if !enabled {
+			person.Recovery = account.Recovery{}
+		}
+		return nil
+	})
+	if errors.Is(err, errUnchanged) {
+		return before, false, nil
+	}
+	return before, err == nil, err
+}
+
+// NewRecovery gives the person new recovery codes; old ones become worthless.
+// Who is not enrolled gets none (CVE-2022-36071).
+func (g *Gate) NewRecovery(user string) (codes []string, err error) {
+	err = g.edit(user, func(person *account.Person) error {
+		switch {
+		case !person.Enabled:
+			return fmt.Errorf("user %q: %w: disabled", user, ErrNotEnrolled)
+		case !person.Enrolled():
+			return fmt.Errorf("user %q: %w: no confirmed factor", user, ErrNotEnrolled)
+		}
+		codes, person.Recovery = factor.NewRecovery(user)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// Unlock forgets the person's wrong codes and returns them.
+func (g *Gate) Unlock(ctx context.Context, user string) (ledger.Attempts, error) {
+	if err := account.CheckName(user); err != nil {
+		return ledger.Attempts{}, badName{err}
+	}
+	return g.unlock(ctx, ledger.Key{Kind: ledger.User, Name: user})
+}
+
+// UnlockSource forgets the wrong codes that came from an address or host, and
+// returns them with the name that they were counted under.
+func (g *Gate) UnlockSource(ctx context.Context, remote string) (name string, was ledger.Attempts, err error) {
+	key, found := sourceKey(Request{RemoteHost: remote})
+	if !found {
+		return "", ledger.Attempts{}, fmt.Errorf("source %q: expected an address, or a host name of up to 255 bytes", remote)
+	}
+	was, err = g.unlock(ctx, key)
+	return key.Name, was, err
+}
+
+func (g *Gate) unlock(ctx context.Context, key ledger.Key) (was ledger.Attempts, err error) {
+	err = g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
+		was, entry.Attempts = entry.Attempts, ledger.Attempts{}
+		return nil
+	})
+	return was, err
+}
+
+// LockedUntil returns until when wrong codes keep this login out, the zero
+// time if they do not. request.User must be the name of the secret file.
+func (g *Gate) LockedUntil(ctx context.Context, request Request) (time.Time, error) {
+	return g.lockedUntil(ctx, request, account.Person{User: request.User})
+}

@@ -1,0 +1,112 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+)
+
+func (a *app) list() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list [flags]",
+		Short: "List everybody who has a secret file",
+		Long: `list shows a line for each secret file. One that cannot be read is a line with
+what is wrong with it, and the exit status is 1 then.`,
+		Example: `  otpctl list
+  otpctl list --json | jq -r '.[] | select(.state == "unconfirmed") | .user'`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, an object for each person as of otpctl status")
+	return a.does(c, func(ctx context.Context, _ []string) error {
+		records, broken, err := a.records(ctx)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			err = a.json(records)
+		default:
+			err = a.table(records)
+		}
+		if err == nil && broken > 0 {
+			return fmt.Errorf("%d of %d records cannot be read", broken, len(records))
+		}
+		return err
+	})
+}
+
+func (a *app) records(ctx context.Context) (records []record, broken int, err error) {
+	g, err := a.gate()
+	if err != nil {
+		return nil, 0, err
+	}
+	dir, err := account.Open(g.Config.Paths.Users)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer dir.Close()
+	names, err := dir.Names()
+	if err != nil {
+		return nil, 0, err
+	}
+	records = []record{}
+	for _, name := range names {
+		r, err := a.record(ctx, g, dir, name)
+		if errors.Is(err, account.ErrNotFound) {
+			continue // removed since the names were read
+		}
+		if err != nil {
+			broken++
+		}
+		records = append(records, r)
+	}
+	return records, broken, nil
+}
+
+func (a *app) table(records []record) error {
+	if len(records) == 0 {
+		a.note("nobody has a secret file yet: see %s enroll --help", a.self())
+		return nil
+	}
+	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "USER\tSTATE\tFACTORS\tRECOVERY LEFT\tLAST LOGIN\tLOCKED")
+	for _, r := range records {
+		if r.State == stateBroken {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", r.User, r.State, strings.ReplaceAll(r.Error, "\n", "; "))
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.User, r.State, factorNames(r.Factors),
+			strconv.Itoa(r.RecoveryLeft), when(r.LastLogin), until(r.LockedUntil))
+	}
+	return table.Flush()
+}
+
+func factorNames(factors []factorRecord) string {
+	if len(factors) == 0 {
+		return "-"
+	}
+	var names []string
+	for _, f := range factors {
+		name := f.ID
+		if !f.Confirmed {
+			name += " (unconfirmed)"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func until(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return "until " + when(t)
+}

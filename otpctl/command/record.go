@@ -1,0 +1,100 @@
+package command
+
+import (
+	"context"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// The states of a person.
+const (
+	stateEnrolled    = "enrolled"
+	stateDisabled    = "disabled"
+	stateUnconfirmed = "unconfirmed"
+	stateEmpty       = "no factor"
+	stateBroken      = "broken"
+)
+
+// record is what is known about one person: the secret file without its
+// secrets, and what the ledger adds.
+type record struct {
+	User         string            `json:"user"`
+	State        string            `json:"state"`
+	Error        string            `json:"error,omitempty"`
+	File         string            `json:"file"`
+	Protocols    []config.Protocol `json:"protocols,omitempty"`
+	Email        string            `json:"email,omitempty"`
+	Phone        string            `json:"phone,omitempty"`
+	Factors      []factorRecord    `json:"factors"`
+	RecoveryLeft int               `json:"recovery_left"`
+	LastLogin    time.Time         `json:"last_login,omitzero"`
+	WrongCodes   int               `json:"wrong_codes"`
+	LastWrong    time.Time         `json:"last_wrong,omitzero"`
+	LockedUntil  time.Time         `json:"locked_until,omitzero"`
+}
+
+type factorRecord struct {
+	ID           string       `json:"id"`
+	Kind         account.Kind `json:"kind"`
+	Digits       int          `json:"digits"`
+	Period       int          `json:"period"`
+	Algorithm    string       `json:"algorithm"`
+	Confirmed    bool         `json:"confirmed"`
+	ConfirmedAt  time.Time    `json:"confirmed_at,omitzero"`
+	LastUsed     time.Time    `json:"last_used,omitzero"`
+	DriftSeconds int          `json:"drift_seconds"`
+}
+
+// record gathers it. A record with an error is still one to show.
+func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name string) (record, error) {
+	r := record{User: name, State: stateBroken, File: dir.Path(name), Factors: []factorRecord{}}
+	person, err := dir.Load(name)
+	if err != nil {
+		r.Error = printable(err.Error())
+		return r, err
+	}
+	entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: person.User})
+	if err != nil {
+		r.Error = printable(err.Error())
+		return r, err
+	}
+	r.State, r.Protocols, r.Email, r.Phone = state(person), person.Protocols, printable(person.Email), printable(person.Phone)
+	for _, f := range person.Factors {
+		r.Factors = append(r.Factors, newFactorRecord(person, f, entry))
+	}
+	r.RecoveryLeft = factor.RecoveryLeft(person, entry)
+	r.LastLogin, r.WrongCodes, r.LastWrong = entry.LastLogin, entry.Attempts.Wrong, entry.Attempts.LastWrong
+	if entry.Attempts.LockedUntil.After(a.Now()) {
+		r.LockedUntil = entry.Attempts.LockedUntil
+	}
+	return r, nil
+}
+
+func state(person account.Person) string {
+	switch {
+	case !person.Enabled:
+		return stateDisabled
+	case person.Enrolled():
+		return stateEnrolled
+	case len(person.Factors) > 0:
+		return stateUnconfirmed
+	}
+	return stateEmpty
+}
+
+func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry) factorRecord {
+	r := factorRecord{
+		ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm,
+		Confirmed: !f.Confirmed.IsZero(), ConfirmedAt: f.Confirmed,
+	}
+	if use, found := entry.Used[factor.TOTP{User: person.User, Factor: f}.Fingerprint()]; found {
+		r.LastUsed = time.Unix((use.Step-int64(use.Drift))*int64(f.Period), 0).UTC()
+		r.DriftSeconds = use.Drift * f.Period
+	}
+	return r
+}

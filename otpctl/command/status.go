@@ -1,0 +1,112 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+func (a *app) status() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status USER [flags]",
+		Short: "Show all about one person, but no secret",
+		Long: `status shows what the secret file and the ledger know about one person: each
+device with how far its clock was off when its last code was used, the recovery
+codes that are left, wrong codes since the last right one, and until when they
+lock the person's logins.`,
+		Example: `  otpctl status alice
+  otpctl status alice --json | jq .recovery_left`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeUser,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return a.does(c, func(ctx context.Context, args []string) error {
+		g, err := a.gate()
+		if err != nil {
+			return err
+		}
+		name, err := a.enrolledName(g, args[0])
+		if err != nil {
+			return err
+		}
+		dir, err := account.Open(g.Config.Paths.Users)
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		r, err := a.record(ctx, g, dir, name)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(r)
+		}
+		return a.showStatus(r)
+	})
+}
+
+func (a *app) showStatus(r record) error {
+	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	row := func(key, format string, values ...any) { fmt.Fprintf(table, key+"\t"+format+"\n", values...) }
+	row("User:", "%s", r.User)
+	row("State:", "%s", r.State)
+	row("File:", "%s", r.File)
+	if r.Protocols == nil {
+		row("Protocols:", "as the policy says")
+	} else {
+		row("Protocols:", "%s", protocolNames(r.Protocols))
+	}
+	if r.Email != "" {
+		row("Email:", "%s", r.Email)
+	}
+	if r.Phone != "" {
+		row("Phone:", "%s", r.Phone)
+	}
+	for _, f := range r.Factors {
+		row("Factor:", "%s: %s, %d digits, every %d seconds, %s", f.ID, f.Kind, f.Digits, f.Period, f.Algorithm)
+		if f.Confirmed {
+			row("", "confirmed %s, last code %s%s", when(f.ConfirmedAt), when(f.LastUsed), drift(f.DriftSeconds))
+		} else {
+			row("", "not confirmed, so it does not count")
+		}
+	}
+	row("Recovery codes:", "%d left", r.RecoveryLeft)
+	if r.WrongCodes == 0 {
+		row("Wrong codes:", "0")
+	} else {
+		row("Wrong codes:", "%d since the last right one, the last %s", r.WrongCodes, when(r.LastWrong))
+	}
+	if r.LockedUntil.IsZero() {
+		row("Locked:", "no")
+	} else {
+		row("Locked:", "until %s; %s unlock %s ends it", when(r.LockedUntil), a.self(), r.User)
+	}
+	row("Last login:", "%s", when(r.LastLogin))
+	return table.Flush()
+}
+
+// drift says how far a device's clock was off.
+func drift(seconds int) string {
+	switch {
+	case seconds > 0:
+		return fmt.Sprintf(", its clock about %d seconds ahead", seconds)
+	case seconds < 0:
+		return fmt.Sprintf(", its clock about %d seconds behind", -seconds)
+	}
+	return ""
+}
+
+func protocolNames(protocols []config.Protocol) string {
+	var names []string
+	for _, p := range protocols {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ", ")
+}

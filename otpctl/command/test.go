@@ -1,0 +1,137 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+func (a *app) test() *cobra.Command {
+	var request gate.Request
+	var protocol string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "test USER (--service S | --protocol P) [flags]",
+		Short: "Say whether a login would be asked for a code, and why",
+		Long: `test says what the policy wants of a login whose password was right, and which
+rule says so. It changes nothing and counts as no attempt. If the login could
+not be decided, and so would be denied, the exit status is 1.`,
+		Example: `  otpctl test alice --service sshd
+  otpctl test alice --protocol ftp --from 10.1.2.3 --json`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeUser,
+	}
+	f := c.Flags()
+	f.StringVar(&request.Service, "service", "", "PAM `service` that the login is for, as in /etc/pam.d")
+	f.StringVar(&protocol, "protocol", "", "`protocol` of the policy; it wins over the service's, as protocol= in pam.d")
+	f.StringVar(&request.RemoteHost, "from", "", "`address` that the login comes from")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	complete(c, "protocol", protocols()...)
+	return a.does(c, func(ctx context.Context, args []string) error {
+		if protocol == "" && request.Service == "" {
+			return usage("expected --service or --protocol")
+		}
+		if protocol != "" {
+			if err := request.Protocol.UnmarshalText([]byte(protocol)); err != nil {
+				return usage("--protocol %q: %w", protocol, err)
+			}
+		}
+		request.User = args[0]
+		return a.runTest(ctx, request, asJSON)
+	})
+}
+
+func protocols() []string { return strings.Split(protocolNames(config.AllProtocols()), ", ") }
+
+// tested is what a login would come to.
+type tested struct {
+	User        string          `json:"user"`
+	Service     string          `json:"service,omitempty"`
+	Protocol    config.Protocol `json:"protocol,omitempty"`
+	From        string          `json:"from,omitempty"`
+	Result      string          `json:"result"` // asked, not-asked or refused
+	Rule        string          `json:"rule"`
+	Reason      string          `json:"reason,omitempty"`
+	LockedUntil time.Time       `json:"locked_until,omitzero"`
+}
+
+var results = map[gate.CodeNeed]string{gate.Asked: "asked", gate.NoCode: "not-asked", gate.Refused: "refused"}
+
+func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) error {
+	g, err := a.gate()
+	if err != nil {
+		return err
+	}
+	name, err := a.enrolledName(g, request.User)
+	if err != nil {
+		return err
+	}
+	need, err := g.Need(request)
+	if err != nil {
+		return fmt.Errorf("the login would be denied: %w", err)
+	}
+	result := tested{
+		User: request.User, Service: request.Service, Protocol: request.Protocol, From: request.RemoteHost,
+		Result: results[need.Code], Rule: need.Rule, Reason: need.Reason,
+	}
+	if result.Protocol == "" {
+		result.Protocol = g.Config.Services[request.Service]
+	}
+	if need.Code == gate.Asked {
+		request.User = name
+		if result.LockedUntil, err = g.LockedUntil(ctx, request); err != nil {
+			return fmt.Errorf("the login would be denied: %w", err)
+		}
+	}
+	a.testRemarks(result)
+	if asJSON {
+		return a.json(result)
+	}
+	a.showTest(result)
+	return nil
+}
+
+// testRemarks says what an admin who tests may have overlooked.
+func (a *app) testRemarks(result tested) {
+	if result.Protocol == "" {
+		a.note("[services] names no protocol for the service %s, so no list of protocols can switch the code off", result.Service)
+	}
+	if _, err := netip.ParseAddr(result.From); err != nil && result.From != "" {
+		a.note("%s is no literal address, so policy.trusted_networks does not apply", result.From)
+	}
+	if _, found, err := a.Lookup(result.User); err == nil && !found {
+		a.note("this machine knows no user %s", result.User)
+	}
+}
+
+func (a *app) showTest(result tested) {
+	words := map[string]string{
+		"asked":     "is asked for a code",
+		"not-asked": "is let in without a code",
+		"refused":   "is refused, as there is no code to ask for",
+	}
+	by := string(result.Protocol)
+	if by == "" {
+		by = "service " + result.Service
+	}
+	from := ""
+	if result.From != "" {
+		from = " from " + printable(result.From)
+	}
+	rule := result.Rule
+	if result.Reason != "" {
+		rule += " (" + result.Reason + ")"
+	}
+	a.say("%s by %s%s %s.", result.User, printable(by), from, words[result.Result])
+	a.say("Rule: %s", rule)
+	if !result.LockedUntil.IsZero() {
+		a.say("But wrong codes lock this login until %s.", when(result.LockedUntil))
+	}
+}

@@ -1,0 +1,39 @@
+package command
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) version() *cobra.Command {
+	return a.does(&cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  otpctl version",
+		Args:    cobra.NoArgs,
+	}, func(context.Context, []string) error {
+		a.say("otpctl %s (%s, %s/%s)", versionOf(a.Version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return nil
+	})
+}
+
+// versionOf falls back to what the Go tool recorded in the program.
+func versionOf(linked string) string {
+	if linked != "" {
+		return linked
+	}
+	info, found := debug.ReadBuildInfo()
+	if !found || info.Main.Version == "" {
+		return "unknown"
+	}
+	version := info.Main.Version
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			version += ", revision " + setting.Value
+		}
+	}
+	return version
+}
