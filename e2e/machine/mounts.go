@@ -28,6 +28,10 @@ func mounts(files string) error {
 	if err := copyTree(files, Files); err != nil {
 		return err
 	}
+	// What users run or load must be readable; the original is private.
+	if err := os.Chmod(Files, 0o755); err != nil {
+		return err
+	}
 	if err := copyTree("/etc/pam.d", stockServices); err != nil {
 		return err
 	}

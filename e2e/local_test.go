@@ -1,0 +1,182 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// asRoot is machine.Greet for commands that run as root for somebody.
+const asRoot = `test "$(id -u)" = 0 && echo "$SUDO_USER is"" in"`
+
+// hostile is what a user may try to make of sudo's environment. See
+// duo PSA-2017-002.
+func hostile(p *machine.Person) []string {
+	return []string{
+		"HTTP_PROXY=http://127.0.0.1:9", "HTTPS_PROXY=http://127.0.0.1:9", "ALL_PROXY=http://127.0.0.1:9", "NO_PROXY=",
+		"SSL_CERT_FILE=/dev/null", "SSL_CERT_DIR=/nonexistent",
+		"GODEBUG=gctrace=1,inittrace=1,schedtrace=1", "GOTRACEBACK=crash", "GOGC=1", "GOMEMLIMIT=1", "GOMAXPROCS=0", "GORACE=halt_on_error=1",
+		"LD_PRELOAD=" + evil, "LD_AUDIT=" + evil, "LD_LIBRARY_PATH=/home/" + p.Name, "LD_DEBUG=all", "LD_BIND_NOT=1",
+		"GCONV_PATH=/home/" + p.Name, "LOCPATH=/home/" + p.Name, "NLSPATH=/home/" + p.Name + "/%N", "GLIBC_TUNABLES=glibc.malloc.check=3",
+		"MALLOC_PERTURB_=255", "HOSTALIASES=/etc/shadow", "RES_OPTIONS=debug", "PAM_WRAPPER=1",
+		"LANG=tr_TR.UTF-8", "LC_ALL=xx_XX", "LANGUAGE=xx", "TZ=/etc/shadow", "TZDIR=/home/" + p.Name, "HOME=/nonexistent", "TMPDIR=/nonexistent",
+		"PATH=/home/" + p.Name + ":/usr/bin:/bin", "IFS=x", "ENV=/etc/shadow", "BASH_ENV=/etc/shadow", "OTPGATE_CONFIG=/dev/null", "TERM=\x1b[31m",
+	}
+}
+
+const (
+	evil  = machine.Files + "/evil.so"
+	marks = machine.Root + "/marks"
+)
+
+// plantEvil puts the evil library where it might be found by its name, and
+// proves that it leaves a mark where it is loaded.
+func plantEvil(t *testing.T, p *machine.Person) {
+	t.Helper()
+	if err := os.MkdirAll(marks, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(marks, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"libpam.so.0", "libaudit.so.1", "libcrypt.so.1", "libdl.so.2"} {
+		if output, err := exec.Command("cp", evil, filepath.Join("/home", p.Name, name)).CombinedOutput(); err != nil {
+			t.Fatalf("plant the library: %v: %s", err, output)
+		}
+	}
+	proof := p.As(exec.Command("id"))
+	proof.Env = append(proof.Env, "LD_PRELOAD="+evil)
+	if output, err := proof.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	left, err := os.ReadDir(marks)
+	if err != nil || len(left) == 0 {
+		t.Fatalf("expected a mark of the evil library, found %v, %v", left, err)
+	}
+}
+
+func sudoer(t *testing.T, here machine.Site) *machine.Person {
+	t.Helper()
+	p := machine.NewPerson(t, "sue").Enroll(t, here.Users)
+	if err := os.WriteFile("/etc/sudoers.d/"+p.Name, []byte(p.Name+" ALL=(ALL:ALL) ALL\n"), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// sudo runs sudo as p, by way of wrapper if there is one.
+func sudo(t *testing.T, p *machine.Person, environment []string, given machine.Answers, wrapper ...string) machine.Dialogue {
+	t.Helper()
+	args := append(wrapper, "/usr/bin/sudo", "-k", "/bin/sh", "-c", asRoot)
+	cmd := p.As(exec.Command(args[0], args[1:]...))
+	cmd.Env = append(cmd.Env, environment...)
+	return machine.Open(t, cmd).Answer(given, machine.Patience)
+}
+
+func TestSudo(t *testing.T) {
+	here := machine.NewSite(t, "sudo", "")
+	machine.AddToService(t, "sudo", "sudo", here.Argument())
+	for name, environment := range map[string]func(*machine.Person) []string{
+		"plain environment":   func(*machine.Person) []string { return nil },
+		"hostile environment": hostile,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := sudoer(t, here)
+			plantEvil(t, p)
+			with := environment(p)
+			code, wrong := p.Code(t, 0), p.Wrong(t)
+			d := sudo(t, p, with, answers(p, code))
+			expectIn(t, p, d, 1)
+			if strings.Contains(d.Transcript, "gc ") || strings.Contains(d.Transcript, "init ") || strings.Contains(d.Transcript, "SCHED") {
+				t.Errorf("the Go runtime heeded the environment:\n%s", d.Transcript)
+			}
+			expectOut(t, p, sudo(t, p, with, answers(p, code, code, code)), 3)
+			expectOut(t, p, sudo(t, p, with, answers(p, wrong, wrong, wrong)), 3)
+			expectOut(t, p, sudo(t, p, with, answers(p, "")), 2)
+			expectOut(t, p, sudo(t, p, with, answers(p, "\x03")), 1)
+			expectOut(t, p, sudo(t, p, with, machine.Answers{Passwords: []string{"not-" + p.Password}}), 0)
+			expectAudit(t, p, "service=sudo", "protocol=sudo", "verdict=accepted")
+			expectNoRootMarks(t)
+		})
+	}
+}
+
+func expectNoRootMarks(t *testing.T) {
+	t.Helper()
+	left, err := filepath.Glob(marks + "/0-*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("the evil library ran as root: %v %v", left, err)
+	}
+}
+
+// Limits that a user sets before sudo may keep it from working, never make a
+// code good twice or a wrong one good.
+func TestSudoLimits(t *testing.T) {
+	here := machine.NewSite(t, "sudo-limits", "")
+	machine.AddToService(t, "sudo", "sudo", here.Argument())
+	for _, limit := range []string{"--fsize=0", "--fsize=100", "--nofile=6", "--nofile=12", "--nproc=1", "--cpu=1", "--as=100000000", "--stack=65536", "--data=1000000", "--memlock=0"} {
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			p := sudoer(t, here)
+			code, wrong := p.Code(t, 0), p.Wrong(t)
+			if d := sudo(t, p, nil, answers(p, wrong, wrong, wrong), "prlimit", limit); d.In(p) {
+				t.Errorf("in with a wrong code:\n%s", d.Transcript)
+			}
+			in := 0
+			for _, wrapper := range [][]string{{"prlimit", limit}, {"prlimit", limit}, {"env"}, {"env"}} {
+				if sudo(t, p, nil, answers(p, code, code, code), wrapper...).In(p) {
+					in++
+				}
+			}
+			// sudo itself may fail after the code was accepted.
+			accepted := len(machine.Log.Lines("otpgate", p.Name, "verdict=accepted"))
+			if in > 1 || accepted != 1 {
+				t.Errorf("expected one of four logins with one code to be accepted, found %d accepted, %d in\n%s",
+					accepted, in, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+			}
+		})
+	}
+}
+
+func TestSu(t *testing.T) {
+	here := machine.NewSite(t, "su", "")
+	machine.AddToService(t, "su", "su", here.Argument())
+	from, to := machine.NewPerson(t, "sven"), machine.NewPerson(t, "tove").Enroll(t, here.Users)
+	su := func(given machine.Answers) machine.Dialogue {
+		return machine.Open(t, from.As(exec.Command("su", to.Name, "-c", machine.Greet))).Answer(given, machine.Patience)
+	}
+	code, wrong := to.Code(t, 0), to.Wrong(t)
+	expectOut(t, to, su(answers(to, wrong, wrong, wrong)), 3)
+	expectOut(t, to, su(machine.Answers{Passwords: []string{from.Password}}), 0)
+	expectIn(t, to, su(answers(to, code)), 1)
+	expectAudit(t, to, "service=su", "protocol=su", "verdict=accepted")
+	expectOut(t, to, su(answers(to, code, code, code)), 3)
+}
+
+func TestLogin(t *testing.T) {
+	here := machine.NewSite(t, "login", "")
+	machine.AddToService(t, "login", "login", here.Argument())
+	p := machine.NewPerson(t, "lea").Enroll(t, here.Users)
+	greet := filepath.Join(machine.Root, "bin", "greet")
+	if err := os.WriteFile(greet, []byte("#!/bin/sh\n"+machine.Greet+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("usermod", "--shell", greet, p.Name).CombinedOutput(); err != nil {
+		t.Fatalf("usermod: %v: %s", err, output)
+	}
+	login := func(codes ...string) machine.Dialogue {
+		given := answers(p, codes...)
+		given.Names = []string{p.Name}
+		return machine.Open(t, exec.Command("login")).Answer(given, machine.Patience)
+	}
+	code, wrong := p.Code(t, 0), p.Wrong(t)
+	expectOut(t, p, login(wrong, wrong, wrong), 3)
+	expectIn(t, p, login(code), 1)
+	expectAudit(t, p, "service=login", "protocol=login", "verdict=accepted")
+	expectOut(t, p, login(code, code, code), 3)
+}

@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// Fifty logins have their prompts; then all give the same code at once. One
+// is in, in each of twenty rounds.
+func TestOnceOfFifty(t *testing.T) {
+	here := machine.NewSite(t, "fifty", "[policy]\nattempts = { per_window = 1000, per_source = 100000 }\n")
+	machine.WriteService(t, "fifty", machine.CodeOnly("protocol=ssh", here.Argument()))
+	for round := range 20 {
+		t.Run(strconv.Itoa(round), func(t *testing.T) {
+			p := machine.Stranger("fay").Enroll(t, here.Users)
+			held, release, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer held.Close()
+			defer release.Close()
+			var hosts []*machine.Host
+			for range 50 {
+				hosts = append(hosts, machine.StartHost(t, "fifty", p.Name, machine.HostOptions{Barrier: held, RemoteHost: p.Address}))
+			}
+			code := p.Code(t, 0)
+			for _, host := range hosts {
+				host.Prompt(t, "Verification code")
+				host.Answer(code)
+			}
+			release.Close()
+			verdicts := map[int]int{}
+			for _, host := range hosts {
+				verdicts[host.Verdict(t)]++
+			}
+			if verdicts[machine.PAMSuccess] != 1 {
+				t.Errorf("expected one login of 50 to be in, found %d; verdicts: %v\n%s",
+					verdicts[machine.PAMSuccess], verdicts, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+			}
+		})
+	}
+}
+
+// The forked child is killed at any moment of a login. A code is still good
+// for one login at most, the ledger is whole, and the host goes on.
+func TestKilledChild(t *testing.T) {
+	here := machine.NewSite(t, "killed", "[policy]\nattempts = { per_window = 1000 }\n")
+	machine.WriteService(t, "killed", machine.CodeOnly("protocol=ssh", here.Argument()))
+	var cut atomic.Int32
+	t.Run("logins", func(t *testing.T) {
+		for n := range 100 {
+			t.Run(strconv.Itoa(n), func(t *testing.T) {
+				t.Parallel()
+				p := machine.Stranger("kit")
+				p.Period = 300 // so that one code lasts
+				p.Enroll(t, here.Users)
+				code, next := p.Code(t, 0), p.Code(t, 1)
+				in := 0
+				if first := killedLogin(t, p, code, n%4 == 0); first == machine.PAMSuccess {
+					in++
+				} else {
+					cut.Add(1)
+				}
+				for range 2 {
+					if plainLogin(t, "killed", p, code) == machine.PAMSuccess {
+						in++
+					}
+				}
+				if in > 1 {
+					t.Errorf("one code was accepted %d times", in)
+				}
+				if verdict := plainLogin(t, "killed", p, next); verdict != machine.PAMSuccess {
+					t.Errorf("the next code: expected PAM_SUCCESS, found %d\n%s", verdict, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+				}
+			})
+		}
+	})
+	t.Logf("%d of 100 logins were cut off", cut.Load())
+	if cut.Load() < 20 {
+		t.Errorf("expected that at least 20 of 100 logins were cut off by the kill, found %d", cut.Load())
+	}
+}
+
+// killedLogin kills the child a random moment after the start or, if not
+// early, after the code was given.
+func killedLogin(t *testing.T, p *machine.Person, code string, early bool) int {
+	t.Helper()
+	host := machine.StartHost(t, "killed", p.Name, machine.HostOptions{RemoteHost: p.Address})
+	moments := 4000
+	if !early {
+		host.Prompt(t, "Verification code")
+		host.Answer(code)
+		moments = 1500
+	}
+	// A moment to hit is the point of this test, not something to wait for.
+	time.Sleep(time.Duration(rand.IntN(moments)) * time.Microsecond)
+	killChildren(t, host.Cmd.Process.Pid)
+	return host.Verdict(t, code)
+}
+
+func killChildren(t *testing.T, parent int) {
+	t.Helper()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
+	if err != nil {
+		return // the login is over
+	}
+	for _, child := range strings.Fields(string(children)) {
+		pid, err := strconv.Atoi(child)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+			t.Fatal(err)
+		}
+	}
+}
+
+// plainLogin is a login at a PAM service without a password stage.
+func plainLogin(t *testing.T, service string, p *machine.Person, codes ...string) int {
+	t.Helper()
+	return machine.StartHost(t, service, p.Name, machine.HostOptions{RemoteHost: p.Address}).Verdict(t, codes...)
+}
