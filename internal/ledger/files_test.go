@@ -2,11 +2,13 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/ledger/ledgertest"
@@ -137,6 +139,32 @@ func TestViewDuringWrite(t *testing.T) {
 	if got := wrong(t, store, alice); !seen || got != 2 {
 		t.Errorf("view after the write shows %d, expected 2", got)
 	}
+}
+
+// TestViewOfTornSlot has one slot torn while somebody holds the lock. The
+// other may then be outdated, so there is no telling before they are done.
+func TestViewOfTornSlot(t *testing.T) {
+	dir := t.TempDir()
+	store := newStore(t, dir)
+	update(t, store, alice, addOne)
+	update(t, store, alice, addOne)
+	store.SetFault(func(step string) error {
+		if step == "slot locked" {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if _, err := store.View(ctx, alice); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("view gives %v, expected it to wait", err)
+			}
+		}
+		return nil
+	})
+	if err := tearSlot(filepath.Join(dir, "users", "alice")); err != nil {
+		t.Fatal(err)
+	}
+	if got := wrong(t, store, alice); got != 2 {
+		t.Errorf("entry %d, expected 2", got)
+	}
+	update(t, store, alice, addOne)
 }
 
 func TestTooLarge(t *testing.T) {

@@ -9,12 +9,15 @@ import (
 
 // read gives the payload of the newest entry that is on disk.
 //
-// It works without the file's lock. What it reads may be half overwritten, so
-// it only trusts a pair of whole slots whose sequence numbers follow each
-// other: then the newer was the newest at some time since read began. If
-// nobody is writing that slot any more, it is on disk. If somebody is, and it
-// is still the newest, then its Update has not returned, and the entry before
-// it is the one that counts.
+// It works without the file's lock, so what it reads may be half overwritten.
+// It trusts only two whole slots whose numbers follow each other: the newer
+// one was then the newest at some time since read began. If nobody is writing
+// that slot any more, it is on disk.
+//
+// If somebody is, either it is what they are writing, and the slot beside it
+// still counts, or later entries have come since. Looking again tells: the
+// older of the two slots is then on disk, and was the newest at some time
+// since the first look.
 func (f *Files) read(ctx context.Context, where place) ([]byte, error) {
 	dir, file, err := f.open(where, unix.O_RDONLY)
 	if err != nil {
@@ -35,7 +38,7 @@ func (f *Files) read(ctx context.Context, where place) ([]byte, error) {
 			return rec.current.payload, nil
 		}
 		again, err := readRecord(file)
-		if err == nil && again.previous != nil && again.current.sequence == rec.current.sequence {
+		if err == nil && again.previous != nil {
 			return again.previous.payload, nil
 		}
 	}

@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,6 +47,35 @@ func countsAcrossProcesses(t *testing.T, s suite) {
 	}
 	group.Wait()
 	wantWrong(t, s.store(t), alice, processes*times)
+}
+
+// growsAcrossGoroutines has an entry outgrow what a store may have set aside
+// for it while others wait for it and read it.
+func growsAcrossGoroutines(t *testing.T, s suite) {
+	const goroutines, times = 10, 30
+	ctx := context10s(t)
+	var group sync.WaitGroup
+	for range goroutines {
+		store := s.store(t)
+		group.Go(func() {
+			for want := 1; want <= times; want++ {
+				err := store.Update(ctx, alice, func(entry *ledger.Entry) error {
+					entry.Spent = append(entry.Spent, strings.Repeat("x", 64))
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				if entry, err := store.View(ctx, alice); err != nil || len(entry.Spent) < want {
+					t.Errorf("%d of at least %d codes are there, %v", len(entry.Spent), want, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if entry := view(t, s.store(t), alice); len(entry.Spent) != goroutines*times {
+		t.Errorf("%d codes are there, expected %d", len(entry.Spent), goroutines*times)
+	}
 }
 
 // oneWins is what the ledger is for: fifty logins with the same code.

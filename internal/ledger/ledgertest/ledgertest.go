@@ -39,6 +39,7 @@ func Run(t *testing.T, fresh func(t *testing.T) string, open Open) {
 		{"KeepsEveryField", keepsEveryField},
 		{"CountsAcrossGoroutines", countsAcrossGoroutines},
 		{"CountsAcrossProcesses", countsAcrossProcesses},
+		{"GrowsAcrossGoroutines", growsAcrossGoroutines},
 		{"OneWins", oneWins},
 		{"SurvivesKill", survivesKill},
 		{"ErrorOfChange", errorOfChange},
