@@ -57,7 +57,7 @@ struct login {
 bool args_parse(struct login *login, int argc, const char **argv);
 
 /* items.c: false when the login cannot be put to the core; it is logged then. */
-void items_service(struct login *login);
+bool items_service(struct login *login);
 bool items_user(struct login *login);
 bool items_user_is(struct login *login, const char *user);
 bool items_start_frame(struct login *login, size_t *size);

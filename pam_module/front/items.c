@@ -15,14 +15,16 @@ static bool copy_name(char *to, const char *name)
 	return true;
 }
 
-/* For the log only; items_start_frame() is strict about it. */
-void items_service(struct login *login)
+/* Without a service the core would not know which policy holds. */
+bool items_service(struct login *login)
 {
 	const void *service = NULL;
-	if (pam_get_item(login->pamh, PAM_SERVICE, &service) != PAM_SUCCESS || service == NULL ||
-	    !copy_name(login->service, service)) {
-		login->service[0] = '\0';
+	int result = pam_get_item(login->pamh, PAM_SERVICE, &service);
+	if (result == PAM_SUCCESS && service != NULL && copy_name(login->service, service) && login->service[0] != '\0') {
+		return true;
 	}
+	log_fault(login, "libpam has no service name, or one longer than %d bytes: error %d", NAME_BYTES, result);
+	return false;
 }
 
 /*
@@ -99,7 +101,7 @@ bool items_start_frame(struct login *login, size_t *size)
 	size_t used = 0;
 	unsigned char *frame = login->frame;
 	frame[WIRE_HEADER_SIZE + used++] = WIRE_VERSION;
-	if (!put_item(login, &used, WIRE_TAG_SERVICE, PAM_SERVICE, NAME_BYTES) ||
+	if (!put(login, &used, WIRE_TAG_SERVICE, login->service, NAME_BYTES) ||
 	    !put(login, &used, WIRE_TAG_USER, login->user, NAME_BYTES) ||
 	    !put_item(login, &used, WIRE_TAG_REMOTE_HOST, PAM_RHOST, 1024) ||
 	    !put_item(login, &used, WIRE_TAG_REMOTE_USER, PAM_RUSER, NAME_BYTES) ||

@@ -30,11 +30,13 @@ static void put(struct line *line, const char *text)
 	line->size += size;
 }
 
-/* In quotes unless it is plain, so that no value can pass for another field. */
-static void put_value(struct line *line, const char *value, bool quoted)
+/* The form of the core's audit lines: in quotes unless plain, so that no value passes for a field. */
+static void put_field(struct line *line, const char *key, const char *value)
 {
-	quoted = quoted || value[0] == '\0' || strpbrk(value, " \"\\=") != NULL || !text_is_clean(value);
-	put(line, quoted ? "\"" : "");
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/@+";
+	const char *quote = value[0] == '\0' || value[strspn(value, plain)] != '\0' ? "\"" : "";
+	put(line, key);
+	put(line, quote);
 	const unsigned char *at = (const unsigned char *)value;
 	for (size_t left = strlen(value), step = 0; left > 0; at += step, left -= step) {
 		char piece[8] = "?";
@@ -49,7 +51,7 @@ static void put_value(struct line *line, const char *value, bool quoted)
 		}
 		put(line, piece);
 	}
-	put(line, quoted ? "\"" : "");
+	put(line, quote);
 }
 
 static void put_header(struct line *line, int severity)
@@ -93,12 +95,9 @@ __attribute__((format(printf, 4, 0))) static void write_line(const struct login 
 		return;
 	}
 	put_header(&line, severity);
-	put(&line, "pam_otpgate(");
-	put_value(&line, login->service, false);
-	put(&line, "): user=");
-	put_value(&line, login->user, false);
-	put(&line, before);
-	put_value(&line, text, true);
+	put_field(&line, "user=", login->user);
+	put_field(&line, " service=", login->service);
+	put_field(&line, before, text);
 	post(&line);
 }
 
@@ -106,7 +105,7 @@ void log_fault(const struct login *login, const char *format, ...)
 {
 	va_list values;
 	va_start(values, format);
-	write_line(login, LOG_ERR, " verdict=deny rule=fault reason=", format, values);
+	write_line(login, LOG_ERR, " verdict=fault rule=front reason=", format, values);
 	va_end(values);
 }
 

@@ -74,10 +74,12 @@ static int conclude(struct login *login, unsigned char verdict)
 
 static int authenticate(struct login *login, int argc, const char **argv)
 {
-	items_service(login);
 	/* An earlier attempt on this handle no longer counts. */
 	if (pam_set_data(login->pamh, VERIFIED, NULL, NULL) != PAM_SUCCESS) {
 		log_fault(login, "libpam cannot forget an earlier attempt");
+		return PAM_SYSTEM_ERR;
+	}
+	if (!items_service(login)) {
 		return PAM_SYSTEM_ERR;
 	}
 	if (!args_parse(login, argc, argv)) {

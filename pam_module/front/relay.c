@@ -41,7 +41,6 @@ static bool make_presentable(unsigned char *text, size_t size)
 	return true;
 }
 
-/* The host's conversation runs under the host's own signal mask. */
 static int converse(struct login *login, int style, const char *text, struct pam_response **response)
 {
 	const void *item = NULL;
@@ -55,12 +54,7 @@ static int converse(struct login *login, int style, const char *text, struct pam
 	}
 	const struct pam_message message = {.msg_style = style, .msg = text};
 	const struct pam_message *messages = &message;
-	sigchld_release(&login->sigchld, 0);
-	int result = conv->conv(1, &messages, response, conv->appdata_ptr);
-	if (!sigchld_hold(&login->sigchld)) {
-		log_debug(login, "cannot block SIGCHLD again");
-	}
-	return result;
+	return conv->conv(1, &messages, response, conv->appdata_ptr);
 }
 
 static void wipe(struct pam_response *response)
@@ -111,7 +105,12 @@ static bool ask(struct login *login, int style, const char *text)
 	unsigned char reply[WIRE_HEADER_SIZE + 1 + WIRE_MAX_ANSWER];
 	size_t size = 0;
 	struct pam_response *response = NULL;
+	/* A person may take long and the core only waits, so the host gets its own signal mask back. */
+	sigchld_release(&login->sigchld, 0);
 	int result = converse(login, style, text, &response);
+	if (!sigchld_hold(&login->sigchld)) {
+		log_debug(login, "cannot block SIGCHLD again");
+	}
 	bool known = read_answer(login, result, response, &reply[WIRE_HEADER_SIZE], reply + WIRE_HEADER_SIZE + 1, &size);
 	wipe(response);
 	if (!known) {

@@ -33,7 +33,7 @@
  *   --ruid N            real user id N, as under su and sudo
  *   --uid N             become user N altogether
  *   --groups N          N supplementary groups
- *   --limit-as MB       RLIMIT_AS, --limit-fsize BYTES  RLIMIT_FSIZE
+ *   --limit-as MB       the soft RLIMIT_AS, --limit-fsize BYTES the soft RLIMIT_FSIZE
  *   --dev DIR           a private mount namespace with DIR as /dev, for a /dev/log
  *
  * An ANSWER is given to each prompt that asks, in order, for each login anew.
@@ -357,7 +357,16 @@ static void start_own_child(void)
 
 static int collect_own_child(void)
 {
-	int status = 0;
+	int status = 0, found = -1;
+	for (int i = 0; i < 2000 && want.own_child >= 0 && found < 0; i++) {
+		if (waitpid(own_pid, &status, WNOHANG) == own_pid) {
+			found = WEXITSTATUS(status);
+		} else if (reaped_status >= 0) {
+			found = reaped_status;
+		} else {
+			usleep(1000);
+		}
+	}
 	if (strcmp(want.sigchld, "blocked") == 0) {
 		const struct timespec none = {0, 0};
 		sigset_t set;
@@ -367,19 +376,7 @@ static int collect_own_child(void)
 			signals_seen++;
 		}
 	}
-	if (want.own_child < 0) {
-		return -1;
-	}
-	for (int i = 0; i < 2000; i++) {
-		if (waitpid(own_pid, &status, WNOHANG) == own_pid) {
-			return WEXITSTATUS(status);
-		}
-		if (reaped_status >= 0) {
-			return reaped_status;
-		}
-		usleep(1000);
-	}
-	return -1;
+	return found;
 }
 
 /* ---- running ---- */
@@ -528,7 +525,10 @@ static void *churn(void *unused)
 static void set_limit(int which, const char *value, unsigned long unit)
 {
 	struct rlimit limit;
-	limit.rlim_cur = limit.rlim_max = strtoul(value, NULL, 10) * unit;
+	if (getrlimit((__rlimit_resource_t)which, &limit) != 0) {
+		die("getrlimit");
+	}
+	limit.rlim_cur = strtoul(value, NULL, 10) * unit;
 	if (setrlimit((__rlimit_resource_t)which, &limit) != 0) {
 		die("setrlimit");
 	}

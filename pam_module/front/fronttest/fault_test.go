@@ -1,0 +1,287 @@
+package fronttest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// wrapped are the calls that faults.c makes fail. TestSymbols holds this list
+// and cannotFail against what the front really calls.
+var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect dladdr dlerror dlopen dlsym dup2 fcntl fork
+	getgroups getresgid getresuid getrlimit kill localtime_r lstat open opendir pam_get_data pam_get_item pam_get_user
+	pam_set_data poll prctl pthread_sigmask readdir recv send setgroups setresgid setresuid setrlimit setsid shutdown
+	sigaction sigaddset sigaltstack sigemptyset sigfillset sigismember sigpending sigtimedwait snprintf socket socketpair
+	syscall time vsnprintf waitid`)
+
+var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid getppid
+	memcpy memset strcmp strlen strncmp strnlen strrchr strspn strtol umask`)
+
+func faultOptions(cflags ...string) Options {
+	flags := []string{"-U_FORTIFY_SOURCE", "-Wno-error", filepath.Join(Source(), "test", "faults.c")}
+	for _, name := range wrapped {
+		flags = append(flags, "-Wl,--wrap="+name)
+	}
+	return Options{CFlags: cflags, Front: flags}
+}
+
+// harmless are the calls without which a login may still succeed, with why.
+var harmless = map[string]string{
+	// In the host.
+	"pidfd_open":        "the child ends by itself",
+	"pidfd_send_signal": "the child ends by itself or by its alarm",
+	"waitid":            "a child of the front's is not what the verdict comes from",
+	"poll":              "only when it waits for the child's end",
+	"close":             "closes all the same",
+	"shutdown":          "the core needs no end of file once it has given its verdict",
+	"clock_gettime":     "only when it waits for the child's end",
+	"PAM_CONV":          "the message after a right answer is not shown; at a prompt the core denies",
+	"fcntl":             "no log line, or no descriptor for the child; for the socket it denies",
+	"sigtimedwait":      "leaves a signal to the host",
+	"kill":              "gives a signal back to the host",
+	"sigaddset":         "leaves a signal to the host",
+	"sigemptyset":       "leaves a signal to the host",
+	"sigpending":        "leaves a signal to the host",
+	"sigismember":       "leaves a signal to the host",
+	"pthread_sigmask":   "blocking again after the conversation, and restoring",
+	"snprintf":          "a log line without its head",
+	"vsnprintf":         "no log line",
+	"localtime_r":       "a log line with a wrong time",
+	"time":              "a log line with a wrong time",
+	"socket":            "no log line",
+	"connect":           "no log line",
+	// In the child.
+	"sigaction":   "some signals always refuse; the handler is one of the host's, whose code is there too",
+	"close_range": "there is another way",
+	"setrlimit":   "raised to the hard limit instead",
+	"getrlimit":   "never reached",
+	"getgroups":   "the groups are dropped without asking",
+}
+
+// optional are the items that a host may well not have; TestFaults claims so.
+var optional = []string{"PAM_RHOST", "PAM_RUSER", "PAM_TTY", "PAM_AUTHTOK"}
+
+// interruptible are the calls where EINTR and a short count mean nothing.
+var interruptible = []string{"poll", "recv", "send"}
+
+// Every call of the front's fails once, in the host and in the child
+// (pam_u2f CVE-2025-23013): nobody may get in by that.
+func TestFaults(t *testing.T) {
+	for _, side := range []string{"parent", "child"} {
+		for _, kind := range []string{"hard", "eintr", "zero", "short"} {
+			for _, core := range []string{"ask:1", "deny", "ignore"} {
+				for _, options := range []string{"--pipe-stdio", "--close-stdio"} {
+					if side == "child" && (kind != "hard" || core == "ignore") || kind == "short" && core == "deny" {
+						continue
+					}
+					t.Run(strings.Join([]string{side, kind, core, options[2:]}, " "), func(t *testing.T) {
+						t.Parallel()
+						everyCall(t, kits.faulty(), side, kind, core, options)
+					})
+				}
+			}
+		}
+	}
+}
+
+// What is left behind on the way out of a failure (pam_u2f CVE-2025-23013 was
+// found there) is for the sanitizers to see.
+func TestFaultsSanitized(t *testing.T) {
+	t.Parallel()
+	everyCall(t, kits.faultySanitized(), "parent", "hard", "ask:1", "--pipe-stdio")
+}
+
+func everyCall(t *testing.T, kit *Kit, side, kind, core, option string) {
+	service := serviceName(t)
+	kit.Stack(t, service, "timeout=3 debug protocol="+core, "authtok=secret")
+	journal := filepath.Join(t.TempDir(), "failed")
+	for at := 1; ; at++ {
+		_ = os.Remove(journal)
+		own := *kit
+		own.Env = []string{"OTPGATE_FAULT_SIDE=" + side, "OTPGATE_FAULT_KIND=" + kind, "OTPGATE_FAULT_AT=" + strconv.Itoa(at), "OTPGATE_FAULT_LOG=" + journal}
+		outcome := own.Login(t, "--service", service, option, "--ruid", "1000", "--groups", "2", "--sigchld", "count", "--own-child", "0", "123456")
+		content, err := os.ReadFile(journal)
+		if err != nil {
+			if at < 20 {
+				t.Fatalf("only %d calls", at)
+			}
+			return
+		}
+		failed := strings.TrimSpace(string(content))
+		excused := harmless[failed] != "" || slices.Contains(interruptible, failed) || kind == "zero" && slices.Contains(optional, failed)
+		interrupted := kind == "eintr" && slices.Contains(interruptible, failed) || kind == "short" && (failed == "send" || failed == "recv")
+		letsIn := outcome.Result == "PAM_SUCCESS" || outcome.Result == "PAM_IGNORE"
+		switch {
+		case letsIn && core == "deny":
+			t.Errorf("call %d, %s: %s though the core denies", at, failed, outcome.Result)
+		case letsIn && outcome.Result == "PAM_IGNORE" && core != "ignore":
+			t.Errorf("call %d, %s: %s though the core does not say so", at, failed, outcome.Result)
+		case letsIn && !excused:
+			t.Errorf("call %d, %s: %s", at, failed, outcome.Result)
+		case !letsIn && core != "deny" && interrupted:
+			t.Errorf("call %d, %s: %s though it was only interrupted", at, failed, outcome.Result)
+		}
+		if outcome.Stdio != "" {
+			t.Errorf("call %d, %s: wrote %q to the host", at, failed, outcome.Stdio)
+		}
+		// A mask that cannot be restored stays; that call cannot fail in truth.
+		if len(outcome.Changed) > 0 && failed != "pthread_sigmask" {
+			t.Errorf("call %d, %s: changed %q", at, failed, outcome.Changed)
+		}
+		if outcome.OwnChild != 7 {
+			t.Errorf("call %d, %s: the host's own child was lost", at, failed)
+		}
+	}
+}
+
+// Kernels and hosts without these calls altogether.
+func TestMissingCalls(t *testing.T) {
+	kit := kits.faulty()
+	kit.Stack(t, "missing", "timeout=3 protocol=ask")
+	kit.Stack(t, "missing-self", "timeout=3 protocol=self")
+	for name, want := range map[string]string{
+		"pidfd_open": "PAM_SUCCESS", "pidfd_send_signal": "PAM_SUCCESS", "close_range": "PAM_SUCCESS", "socket": "PAM_SUCCESS",
+		"kill": "PAM_SUCCESS", "waitid": "PAM_SUCCESS", "pthread_sigmask": "PAM_SYSTEM_ERR", "clock_gettime": "PAM_SYSTEM_ERR",
+		"prctl": "PAM_SYSTEM_ERR", "setgroups": "PAM_SYSTEM_ERR",
+	} {
+		for _, side := range []string{"parent", "child"} {
+			t.Run(name+" "+side, func(t *testing.T) {
+				t.Parallel()
+				inChild := slices.Contains([]string{"close_range", "prctl", "setgroups"}, name)
+				if inChild != (side == "child") {
+					return
+				}
+				own := *kit
+				own.Env = []string{"OTPGATE_FAULT_SIDE=" + side, "OTPGATE_FAULT_KIND=enosys", "OTPGATE_FAULT_NAME=" + name}
+				outcome := own.Login(t, "--service", "missing", "--ruid", "1000", "--groups", "2", "123456")
+				if outcome.Result != want {
+					t.Errorf("%s, want %s", outcome.Result, want)
+				}
+				// waitid would have collected the child.
+				if name != "waitid" && len(outcome.Changed) > 0 {
+					t.Errorf("changed: %q", outcome.Changed)
+				}
+			})
+		}
+	}
+	own := *kit
+	own.Env = []string{"OTPGATE_FAULT_SIDE=child", "OTPGATE_FAULT_KIND=enosys", "OTPGATE_FAULT_NAME=close_range"}
+	outcome := own.Login(t, "--service", "missing-self")
+	if len(outcome.Prompts) != 1 || !regexp.MustCompile(`(?m)^fds=0:/dev/null,1:/dev/null,2:/dev/null,3:socket:\[[0-9]*,$`).MatchString(outcome.Prompts[0].Text) {
+		t.Errorf("without close_range the core has %v", outcome.Prompts)
+	}
+}
+
+// Each call is either made to fail above or known not to.
+func TestSymbols(t *testing.T) {
+	t.Parallel()
+	plain := Build(t, Options{CFlags: []string{"-U_FORTIFY_SOURCE", "-fno-stack-protector"}})
+	output, err := exec.Command("nm", "-D", plain.Front).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := append(append([]string{"__cxa_finalize", "__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable"}, wrapped...), cannotFail...)
+	used := map[string]bool{}
+	for line := range strings.Lines(string(output)) {
+		fields := strings.Fields(line)
+		name, _, _ := strings.Cut(fields[len(fields)-1], "@")
+		if defined := len(fields) == 3; defined && !strings.HasPrefix(name, "pam_sm_") && fields[1] != "V" {
+			t.Errorf("exports %s", name)
+		} else if !defined && !slices.Contains(known, name) {
+			t.Errorf("calls %s, which no test makes fail", name)
+		}
+		used[name] = true
+	}
+	for _, name := range wrapped {
+		if !used[name] {
+			t.Errorf("no longer calls %s", name)
+		}
+	}
+	for _, name := range []string{"pam_sm_authenticate", "pam_sm_setcred", "pam_sm_acct_mgmt", "pam_sm_open_session", "pam_sm_close_session", "pam_sm_chauthtok"} {
+		if !used[name] {
+			t.Errorf("does not export %s", name)
+		}
+	}
+}
+
+func TestObject(t *testing.T) {
+	t.Parallel()
+	info, err := os.Stat(kits.plain().Front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() >= 100<<10 {
+		t.Errorf("%d bytes, want less than 100 kB", info.Size())
+	}
+	output, err := exec.Command("readelf", "-dlW", kits.plain().Front).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(output)
+	for _, want := range []string{"BIND_NOW", "GNU_RELRO"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("linked without %s", want)
+		}
+	}
+	if regexp.MustCompile(`GNU_STACK .*RWE`).MatchString(text) {
+		t.Error("wants an executable stack")
+	}
+	for _, match := range regexp.MustCompile(`NEEDED.*\[(.*)\]`).FindAllStringSubmatch(text, -1) {
+		if !slices.Contains([]string{"libpam.so.0", "libc.so.6"}, match[1]) {
+			t.Errorf("links %s", match[1])
+		}
+	}
+}
+
+func TestTidy(t *testing.T) {
+	t.Parallel()
+	sources, err := filepath.Glob(filepath.Join(Source(), "*.c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command("clang-tidy", append(append([]string{"--quiet"}, sources...), "--", "-std=c11", "-D_GNU_SOURCE", "-O2")...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+	for _, compiler := range []string{"gcc", "clang"} {
+		build := exec.Command(filepath.Join(Source(), "build.sh"), filepath.Join(t.TempDir(), "front.so"))
+		build.Env = append(os.Environ(), "CC="+compiler)
+		if output, err := build.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", compiler, err, output)
+		}
+	}
+}
+
+// The numbers of both halves are written down twice.
+func TestWireNumbers(t *testing.T) {
+	t.Parallel()
+	header, err := os.ReadFile(filepath.Join(Source(), "wire.h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, match := range regexp.MustCompile(`(?m)^#define (WIRE_\w+) (\w+)`).FindAllStringSubmatch(string(header), -1) {
+		value, err := strconv.ParseInt(match[2], 0, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[match[1]] = value
+	}
+	want := wireNumbers(t)
+	for name, value := range want {
+		if have, ok := got[name]; !ok || have != value {
+			t.Errorf("%s is %d in C, %d in Go", name, have, value)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s is in C only", name)
+		}
+	}
+}
+

@@ -1,0 +1,250 @@
+// Package fronttest builds the PAM front, puts a core beside it and drives
+// both under the real libpam with pamhost (pam_module/front/test/pamhost.c).
+//
+// The entry points are [Build] and [Kit.Login]. A Kit lives in a directory of
+// its own and changes nothing outside of it: the stacks are read with
+// pam_start_confdir, and a /dev/log is one in a private mount namespace.
+package fronttest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Kit is a built front with everything that a login through it needs.
+type Kit struct {
+	Dir   string   // holds all of it
+	Front string   // pam_otpgate.so
+	Core  string   // pam_otpgate_core.so beside it; may be replaced
+	Host  string   // pamhost
+	Items string   // a module that sets PAM_AUTHTOK and PAM_USER
+	Conf  string   // the stacks
+	Env   []string // pamhost's environment; none by default
+}
+
+// Source is the directory of the front's sources.
+func Source() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(file))
+}
+
+// Options choose how a Kit is built. The zero value builds the front as it is
+// shipped, beside a core that does what the user name or protocol= says.
+type Options struct {
+	CFlags []string // for the front, pamhost and the fake core
+	Front  []string // more for the front alone
+}
+
+// Build compiles a Kit. It fails the test if that cannot be done.
+func Build(tb testing.TB, options Options) *Kit {
+	tb.Helper()
+	kit, err := build(tb.TempDir(), options)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return kit
+}
+
+func build(dir string, options Options) (*Kit, error) {
+	kit := &Kit{
+		Dir: dir, Front: filepath.Join(dir, "pam_otpgate.so"), Core: filepath.Join(dir, "pam_otpgate_core.so"),
+		Host: filepath.Join(dir, "pamhost"), Items: filepath.Join(dir, "items.so"), Conf: filepath.Join(dir, "pam.d"),
+	}
+	if err := os.Mkdir(kit.Conf, 0o755); err != nil {
+		return nil, err
+	}
+	// Without a default, libpam itself complains to the log.
+	if err := os.WriteFile(filepath.Join(kit.Conf, "other"), []byte("auth required pam_deny.so\n"), 0o644); err != nil {
+		return nil, err
+	}
+	test := filepath.Join(Source(), "test")
+	flags := append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-g"}, options.CFlags...)
+	shared := append([]string{"-shared", "-fPIC"}, flags...)
+	front := exec.Command(filepath.Join(Source(), "build.sh"), kit.Front)
+	front.Env = append(os.Environ(), "CFLAGS="+strings.Join(append(append([]string{}, options.CFlags...), options.Front...), " "))
+	for _, command := range []*exec.Cmd{
+		front,
+		exec.Command("gcc", append(flags, "-o", kit.Host, filepath.Join(test, "pamhost.c"), "-lpam", "-lpthread", "-ldl")...),
+		exec.Command("gcc", append(shared, "-o", kit.Core, filepath.Join(test, "fakecore.c"))...),
+		exec.Command("gcc", append(shared, "-o", kit.Items, filepath.Join(test, "items.c"), "-lpam")...),
+	} {
+		if output, err := command.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%v: %w\n%s", command.Args, err, output)
+		}
+	}
+	return kit, nil
+}
+
+// ignoreMark is what a Stack returns for the front's PAM_IGNORE, which libpam
+// never passes on.
+const ignoreMark = "PAM_AUTHTOK_EXPIRED"
+
+// Stack writes a service whose result is the front's own, for every kind of
+// call. before are arguments for the items module ahead of the front, as
+// authtok=secret; none leaves it out.
+func (k *Kit) Stack(tb testing.TB, service, arguments string, before ...string) {
+	tb.Helper()
+	var stack strings.Builder
+	if len(before) > 0 {
+		fmt.Fprintf(&stack, "auth required %s %s\n", k.Items, strings.Join(before, " "))
+	}
+	for _, kind := range []string{"auth", "account", "session", "password"} {
+		fmt.Fprintf(&stack, "%s [success=1 ignore=ignore default=die] %s %s\n", kind, k.Front, arguments)
+		fmt.Fprintf(&stack, "%s [default=die] %s return=27\n", kind, k.Items)
+		fmt.Fprintf(&stack, "%s required %s\n", kind, k.Items)
+	}
+	k.Raw(tb, service, stack.String())
+}
+
+// Raw writes a service file as it is.
+func (k *Kit) Raw(tb testing.TB, service, stack string) {
+	tb.Helper()
+	if err := os.WriteFile(filepath.Join(k.Conf, service), []byte(stack), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Prompt is one message that reached the conversation.
+type Prompt struct {
+	Style int    `json:"style"` // 1 echo off, 2 echo on, 3 error, 4 info, as in libpam
+	Text  string `json:"text"`
+}
+
+func (p Prompt) String() string { return fmt.Sprintf("%d:%.200q", p.Style, p.Text) }
+
+// Outcome is what pamhost says of one login.
+type Outcome struct {
+	Result       string   `json:"result"`
+	Acct         string   `json:"acct"`
+	Setcred      string   `json:"setcred"`
+	OpenSession  string   `json:"open_session"`
+	CloseSession string   `json:"close_session"`
+	Chauthtok    string   `json:"chauthtok"`
+	Prompts      []Prompt `json:"prompts"`
+	Changed      []string `json:"changed"` // facts about the host before (-) and after (+)
+	Sigchld      int      `json:"sigchld"`
+	OwnChild     int      `json:"own_child"`
+	Stdio        string   `json:"stdio"`
+	AuthNS       int64    `json:"auth_ns"`
+	TotalNS      int64    `json:"total_ns"`
+}
+
+// limit is far above what any login in a test takes.
+const limit = 60 * time.Second
+
+// Logins runs pamhost with its arguments and returns an Outcome a login.
+func (k *Kit) Logins(tb testing.TB, arguments ...string) []Outcome {
+	tb.Helper()
+	outcomes, err := k.run(k.Env, arguments)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return outcomes
+}
+
+// Login is Logins for one login.
+func (k *Kit) Login(tb testing.TB, arguments ...string) Outcome {
+	tb.Helper()
+	outcomes := k.Logins(tb, arguments...)
+	if len(outcomes) != 1 {
+		tb.Fatalf("pamhost %q: %d logins, want 1", arguments, len(outcomes))
+	}
+	return outcomes[0]
+}
+
+func (k *Kit) run(env, arguments []string) ([]Outcome, error) {
+	command := exec.Command(k.Host, append([]string{"--confdir", k.Conf}, arguments...)...)
+	command.Env = append([]string{}, env...)
+	var output, complaints bytes.Buffer
+	command.Stdout, command.Stderr = &output, &complaints
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// The signal is sent when the thread ends that started the host.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	hung := time.AfterFunc(limit, func() { _ = command.Process.Kill() })
+	err := command.Wait()
+	if !hung.Stop() {
+		err = errors.Join(err, errors.New("pamhost hung"))
+	}
+	if err == nil && complaints.Len() > 0 {
+		err = errors.New("it complains")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pamhost %.400s: %w\n%s%s", strings.Join(arguments, " "), err, output.Bytes(), complaints.Bytes())
+	}
+	var outcomes []Outcome
+	for line := range bytes.Lines(output.Bytes()) {
+		var outcome Outcome
+		if err := json.Unmarshal(line, &outcome); err != nil {
+			return nil, fmt.Errorf("pamhost: %w: %.400s", err, line)
+		}
+		for _, result := range []*string{&outcome.Result, &outcome.Acct, &outcome.OpenSession, &outcome.CloseSession, &outcome.Chauthtok} {
+			if *result == ignoreMark {
+				*result = "PAM_IGNORE"
+			}
+		}
+		outcomes = append(outcomes, outcome)
+	}
+	return outcomes, nil
+}
+
+// Log is a /dev/log of its own, for pamhost's --dev.
+type Log struct {
+	Dev    string
+	socket *net.UnixConn
+}
+
+// NewLog makes a directory that can stand in for /dev.
+func NewLog(tb testing.TB) *Log {
+	tb.Helper()
+	dev := filepath.Join(tb.TempDir(), "dev")
+	if err := os.Mkdir(dev, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	for name, minor := range map[string]int{"null": 3, "zero": 5, "urandom": 9} {
+		if err := syscall.Mknod(filepath.Join(dev, name), syscall.S_IFCHR|0o666, 1<<8|minor); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dev, "log"), Net: "unixgram"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = socket.Close() })
+	return &Log{Dev: dev, socket: socket}
+}
+
+// Lines returns what has been logged so far.
+func (l *Log) Lines(tb testing.TB) []string {
+	tb.Helper()
+	var lines []string
+	buffer := make([]byte, 8192)
+	for {
+		// What has been sent is there already.
+		if err := l.socket.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+			tb.Fatal(err)
+		}
+		size, err := l.socket.Read(buffer)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return lines
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		lines = append(lines, string(buffer[:size]))
+	}
+}
