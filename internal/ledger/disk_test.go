@@ -204,7 +204,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 	}
 	errCut := errors.New("cut")
 	for _, cut := range append(makeSteps, "slot locked") {
-		for _, before := range []int{0, 1} {
+		for before, change := range []func(*ledger.Entry) error{addOne, addLarge} {
 			d := newDisk(t)
 			dir := d.dir + "/state"
 			store := newStore(t, dir)
@@ -217,7 +217,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 				}
 				return nil
 			})
-			if err := store.Update(t.Context(), alice, addLarge); !errors.Is(err, errCut) {
+			if err := store.Update(t.Context(), alice, change); !errors.Is(err, errCut) {
 				t.Errorf("%s: error is %v, expected the cut", cut, err)
 			}
 			d.crash(t)
