@@ -81,7 +81,7 @@ func (g *Gate) lockedUntil(ctx context.Context, request Request, person account.
 	for _, key := range keys {
 		entry, err := g.Ledger.View(ctx, key)
 		if err != nil {
-			return time.Time{}, fmt.Errorf("count attempts: %w", err)
+			return time.Time{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
 		}
 		if until := locked(entry.Attempts, now); !until.IsZero() {
 			return until, nil

@@ -95,7 +95,7 @@ func (g *Gate) try(ctx context.Context, request Request, person account.Person, 
 		return tellLocked(conversation, locked.until), false
 	case err != nil:
 		conversation.Tell(Failure, cannotDecide)
-		return fault(err), false
+		return fault(blame{"ledger", err}), false
 	case spent.outcome == factor.Right:
 		if spent.recoveryLeft >= 0 {
 			conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", spent.recoveryLeft))

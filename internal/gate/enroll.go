@@ -69,7 +69,7 @@ type Enrollment struct {
 // id of a confirmed one.
 func (g *Gate) Enroll(user string, f account.Factor, replace bool) (Enrollment, error) {
 	if err := account.CheckName(user); err != nil {
-		return Enrollment{}, badName{err}
+		return Enrollment{}, blame{"user-name", err}
 	}
 	dir, err := account.Create(g.Config.Paths.Users)
 	if err != nil {

@@ -103,22 +103,31 @@ func (g *Gate) decide(ctx context.Context, request Request, conversation Convers
 	return g.dialogue(ctx, request, person, conversation)
 }
 
-// Refuse denies a login for which no gate could be opened, and audits it.
-func Refuse(sink audit.Sink, request Request, conversation Conversation, err error) Verdict {
-	verdict := fault(err)
+// Refuse denies a login for which no gate could be opened, and audits it. rule
+// says what stood in the way.
+func Refuse(sink audit.Sink, request Request, conversation Conversation, rule string, err error) Verdict {
+	verdict := fault(blame{rule, err})
 	conversation.Tell(Failure, cannotDecide)
 	sink.Write(record(request.Protocol, request, verdict))
 	return verdict
 }
 
-// fault denies for a reason that the admin has to mend.
+// blame is an error with the part of the system that the admin has to mend;
+// the audit line has it as the rule.
+type blame struct {
+	rule string
+	error
+}
+
+func (b blame) Unwrap() error { return b.error }
+
 func fault(err error) Verdict {
-	rule := "internal"
-	var bad badName
-	if errors.As(err, &bad) {
-		rule = "user-name"
+	verdict := Verdict{Fault, "internal", err.Error()}
+	var to blame
+	if errors.As(err, &to) {
+		verdict.Rule = to.rule
 	}
-	return Verdict{Fault, rule, err.Error()}
+	return verdict
 }
 
 func record(protocol config.Protocol, request Request, verdict Verdict) audit.Record {

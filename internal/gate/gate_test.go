@@ -301,19 +301,19 @@ func TestDoubtDenies(t *testing.T) {
 	p := newPlace(t)
 	p.enroll("alice")
 	p.broken = errors.New("secret file: permission denied")
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "internal")
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "secret-file")
 	p.Config.Policy.Exempt = []config.Selector{"backup"}
 	expect(t, p.login("backup", says()), NotAsked, "policy.exempt")
 	p.broken = nil
-	expect(t, p.login("nss-down", says()), Fault, "internal")
+	expect(t, p.login("nss-down", says()), Fault, "name-service")
 	for _, name := range []string{"", "../alice", "a/b", "-x", "a\nb"} {
 		expect(t, p.login(name, says()), Fault, "user-name")
 	}
 	p.Ledger = failingLedger{}
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "internal")
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "ledger")
 	p.Accounts = nil // a panic
 	expect(t, p.login("alice", says()), Fault, "internal")
-	expect(t, Refuse(p, Request{User: "alice"}, says(), errors.New("no config")), Fault, "internal")
+	expect(t, Refuse(p, Request{User: "alice"}, says(), "configuration", errors.New("no config")), Fault, "configuration")
 	if (Verdict{}).Decision != Deny || (Need{}).Code != Asked {
 		t.Error("a zero value lets in")
 	}

@@ -78,7 +78,7 @@ func (g *Gate) NewRecovery(user string) (codes []string, err error) {
 // Unlock forgets the person's wrong codes and returns them.
 func (g *Gate) Unlock(ctx context.Context, user string) (ledger.Attempts, error) {
 	if err := account.CheckName(user); err != nil {
-		return ledger.Attempts{}, badName{err}
+		return ledger.Attempts{}, blame{"user-name", err}
 	}
 	return g.unlock(ctx, ledger.Key{Kind: ledger.User, Name: user})
 }

@@ -38,9 +38,6 @@ type Names interface {
 	InGroup(user, group string) (bool, error)
 }
 
-// badName is the error for a login name that no file can have.
-type badName struct{ error }
-
 // Need says what the policy wants of a login, without asking anybody.
 func (g *Gate) Need(request Request) (Need, error) {
 	need, _, err := g.need(request)
@@ -52,7 +49,7 @@ func (g *Gate) Need(request Request) (Need, error) {
 // read.
 func (g *Gate) need(request Request) (Need, account.Person, error) {
 	if err := account.CheckName(request.User); err != nil {
-		return Need{}, account.Person{}, badName{err}
+		return Need{}, account.Person{}, blame{"user-name", err}
 	}
 	if selector, found := g.exempt(request.User); found {
 		return Need{NoCode, "policy.exempt", string(selector)}, account.Person{}, nil
@@ -82,11 +79,11 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 		return person, true, nil
 	}
 	if !errors.Is(err, account.ErrNotFound) {
-		return account.Person{}, false, err
+		return account.Person{}, false, blame{"secret-file", err}
 	}
 	canonical, err := g.Names.Canonical(user)
 	if err != nil {
-		return account.Person{}, false, fmt.Errorf("look up user: %w", err)
+		return account.Person{}, false, blame{"name-service", fmt.Errorf("look up user: %w", err)}
 	}
 	if canonical == user {
 		return account.Person{User: user}, false, nil
@@ -95,7 +92,10 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 	if errors.Is(err, account.ErrNotFound) {
 		return account.Person{User: canonical}, false, nil
 	}
-	return person, err == nil, err
+	if err != nil {
+		return account.Person{}, false, blame{"secret-file", err}
+	}
+	return person, true, nil
 }
 
 // exempt finds the first selector that exempts the person. Doubt, such as an

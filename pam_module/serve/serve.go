@@ -52,12 +52,12 @@ func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, 
 	request := gate.Request{User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY}
 	if start.Protocol != "" {
 		if err := request.Protocol.UnmarshalText([]byte(start.Protocol)); err != nil {
-			return gate.Refuse(sink, request, talk, fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err))
+			return gate.Refuse(sink, request, talk, "module-argument", fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err))
 		}
 	}
 	engine, err := open(start.Config, sink)
 	if err != nil {
-		return gate.Refuse(sink, request, talk, err)
+		return gate.Refuse(sink, request, talk, "configuration", err)
 	}
 	defer engine.Close()
 	if start.Debug {
