@@ -68,6 +68,20 @@ func BenchmarkFirst(b *testing.B) {
 	})
 }
 
+// withFile opens path, does what is to be done with it, and closes it.
+func withFile(b *testing.B, path string, flags int, steps []func(fd int) error) {
+	fd, err := unix.Open(path, flags|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	for _, step := range steps {
+		if err == nil {
+			err = step(fd)
+		}
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	unix.Close(fd)
+}
+
 // BenchmarkFormats holds the ways to put 200 bytes on disk side by side,
 // without locks, checks and encoding.
 func BenchmarkFormats(b *testing.B) {
@@ -83,18 +97,8 @@ func BenchmarkFormats(b *testing.B) {
 	}
 	unix.Sync()
 
-	// with opens path, does what is to be done with it, and closes it.
 	with := func(path string, flags int, steps ...func(fd int) error) {
-		fd, err := unix.Open(path, flags|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
-		for _, step := range steps {
-			if err == nil {
-				err = step(fd)
-			}
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
-		unix.Close(fd)
+		withFile(b, path, flags, steps)
 	}
 	replace := func(fd int) error { return unix.Rename(dir+"/new", dir+"/record") }
 	syncParent := func(int) error { return unix.Fsync(parent) }
@@ -112,7 +116,7 @@ func BenchmarkFormats(b *testing.B) {
 		_, err := unix.Pwritev2(fd, [][]byte{page}, int64(turn%2)*4096, unix.RWF_DSYNC)
 		return err
 	}
-	for _, format := range []struct {
+	formats := []struct {
 		name string
 		do   func()
 	}{
@@ -124,7 +128,8 @@ func BenchmarkFormats(b *testing.B) {
 		{"slots+O_DSYNC", func() { with(slots, unix.O_RDWR|unix.O_DSYNC, slot) }},
 		{"slots+RWF_DSYNC", func() { with(slots, unix.O_RDWR, slotThrough) }},
 		{"slots-without-sync", func() { with(slots, unix.O_RDWR, slot) }},
-	} {
+	}
+	for _, format := range formats {
 		b.Run(format.name, func(b *testing.B) { median(b, func(int) { format.do() }) })
 	}
 }

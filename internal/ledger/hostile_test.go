@@ -42,36 +42,42 @@ func TestHostileRecord(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			outside := filepath.Join(dir, "outside")
-			good := newStore(t, filepath.Join(dir, "good"))
-			update(t, good, alice, addOne)
-			copyFile(t, filepath.Join(dir, "good", "users", "alice"), outside)
-
-			store := newStore(t, filepath.Join(dir, "state"))
-			record := filepath.Join(dir, "state", "users", "alice")
-			update(t, store, ledger.Key{Kind: ledger.User, Name: "bob"}, addOne)
-			if err := test.plant(record, outside); err != nil {
-				t.Fatal(err)
-			}
-			before, err := os.ReadFile(outside)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, viewErr := store.View(t.Context(), alice)
-			for _, err := range []error{viewErr, store.Update(t.Context(), alice, addLarge)} {
-				if err == nil || !strings.Contains(err.Error(), record) || test.want != nil && !errors.Is(err, test.want) {
-					t.Errorf("error is %v, expected %v with the path", err, test.want)
-				}
-			}
-			after, err := os.ReadFile(outside)
-			if err != nil || !reflect.DeepEqual(after, before) {
-				t.Errorf("the file outside changed, %v", err)
-			}
-			if names := list(t, filepath.Join(dir, "state", "users")); !reflect.DeepEqual(names, []string{"alice", "bob"}) {
-				t.Errorf("files are %q", names)
-			}
+			denied(t, test.plant, test.want)
 		})
+	}
+}
+
+// denied plants something and looks that View and Update fail with want.
+func denied(t *testing.T, plant func(record, outside string) error, want error) {
+	t.Helper()
+	dir := t.TempDir()
+	outside := filepath.Join(dir, "outside")
+	good := newStore(t, filepath.Join(dir, "good"))
+	update(t, good, alice, addOne)
+	copyFile(t, filepath.Join(dir, "good", "users", "alice"), outside)
+
+	store := newStore(t, filepath.Join(dir, "state"))
+	record := filepath.Join(dir, "state", "users", "alice")
+	update(t, store, ledger.Key{Kind: ledger.User, Name: "bob"}, addOne)
+	if err := plant(record, outside); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(outside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, viewErr := store.View(t.Context(), alice)
+	for _, err := range []error{viewErr, store.Update(t.Context(), alice, addLarge)} {
+		if err == nil || !strings.Contains(err.Error(), record) || want != nil && !errors.Is(err, want) {
+			t.Errorf("error is %v, expected %v with the path", err, want)
+		}
+	}
+	after, err := os.ReadFile(outside)
+	if err != nil || !reflect.DeepEqual(after, before) {
+		t.Errorf("the file outside changed, %v", err)
+	}
+	if names := list(t, filepath.Join(dir, "state", "users")); !reflect.DeepEqual(names, []string{"alice", "bob"}) {
+		t.Errorf("files are %q", names)
 	}
 }
 

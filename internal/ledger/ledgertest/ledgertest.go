@@ -135,7 +135,8 @@ func work(address string, open Open, what string) error {
 // worker gives a command that works on the store from its own process.
 func (s suite) worker(what string) (*exec.Cmd, *strings.Builder) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), addressVariable+"="+s.address, workVariable+"="+what)
+	// The race detector would have the worker wait a second before it ends.
+	cmd.Env = append(os.Environ(), addressVariable+"="+s.address, workVariable+"="+what, "GORACE=atexit_sleep_ms=0")
 	output := new(strings.Builder)
 	cmd.Stdout, cmd.Stderr = output, output
 	return cmd, output
