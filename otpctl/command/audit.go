@@ -21,7 +21,7 @@ func (s sinks) Write(record audit.Record) {
 // sink is the system's log, and standard error if no person reads that: on a
 // terminal the command's own words say the same.
 func (a *app) sink() audit.Sink {
-	all := sinks{audit.Syslog{Now: a.Now}}
+	all := sinks{a.Log}
 	if !a.quiet && !isTerminal(a.Stderr) {
 		all = append(all, audit.Writer{Writer: a.Stderr})
 	}

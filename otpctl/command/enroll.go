@@ -119,6 +119,9 @@ type enrolled struct {
 }
 
 func (a *app) runEnroll(ctx context.Context, name string, flags enrollFlags) (err error) {
+	if err := account.CheckName(name); err != nil {
+		return usageError{err}
+	}
 	g, err := a.gate()
 	if err != nil {
 		return err

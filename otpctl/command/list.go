@@ -80,7 +80,7 @@ func (a *app) table(records []record) error {
 	fmt.Fprintln(table, "USER\tSTATE\tFACTORS\tRECOVERY LEFT\tLAST LOGIN\tLOCKED")
 	for _, r := range records {
 		if r.State == stateBroken {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", r.User, r.State, strings.ReplaceAll(r.Error, "\n", "; "))
+			fmt.Fprintf(table, "%s\t%s\t%s\n", r.User, r.State, strings.ReplaceAll(printable(r.Error), "\n", "; "))
 			continue
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.User, r.State, factorNames(r.Factors),

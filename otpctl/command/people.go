@@ -25,9 +25,6 @@ func lookup(name string) (canonical string, found bool, err error) {
 // systemName returns the system's own spelling of name, who must be known to
 // it: a login under another spelling looks for that file.
 func (a *app) systemName(name string) (string, error) {
-	if err := account.CheckName(name); err != nil {
-		return "", usageError{err}
-	}
 	canonical, found, err := a.Lookup(name)
 	switch {
 	case err != nil:

@@ -55,15 +55,15 @@ func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name s
 	r := record{User: name, State: stateBroken, File: dir.Path(name), Factors: []factorRecord{}}
 	person, err := dir.Load(name)
 	if err != nil {
-		r.Error = printable(err.Error())
+		r.Error = err.Error()
 		return r, err
 	}
 	entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: person.User})
 	if err != nil {
-		r.Error = printable(err.Error())
+		r.Error = err.Error()
 		return r, err
 	}
-	r.State, r.Protocols, r.Email, r.Phone = state(person), person.Protocols, printable(person.Email), printable(person.Phone)
+	r.State, r.Protocols, r.Email, r.Phone = state(person), person.Protocols, person.Email, person.Phone
 	for _, f := range person.Factors {
 		r.Factors = append(r.Factors, newFactorRecord(person, f, entry))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 )
@@ -27,12 +28,15 @@ const (
 	statusUsage
 )
 
-// World is what a command works with. Names and Synchronised may be left out.
+// World is what a command works with. What stands after Now may be left out
+// and then is the machine's own.
 type World struct {
 	Version        string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Now            func() time.Time
+	// Log takes the audit lines.
+	Log audit.Sink
 	// Lookup asks the system for its own spelling of a login name.
 	Lookup func(name string) (canonical string, found bool, err error)
 	// Synchronised says whether the machine's clock follows a time server.
@@ -88,6 +92,9 @@ func Tree() *cobra.Command {
 }
 
 func newApp(world World) *app {
+	if world.Log == nil {
+		world.Log = audit.Syslog{Now: world.Now}
+	}
 	if world.Lookup == nil {
 		world.Lookup = lookup
 	}

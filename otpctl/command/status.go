@@ -64,10 +64,10 @@ func (a *app) showStatus(r record) error {
 		row("Protocols:", "%s", protocolNames(r.Protocols))
 	}
 	if r.Email != "" {
-		row("Email:", "%s", r.Email)
+		row("Email:", "%s", printable(r.Email))
 	}
 	if r.Phone != "" {
-		row("Phone:", "%s", r.Phone)
+		row("Phone:", "%s", printable(r.Phone))
 	}
 	for _, f := range r.Factors {
 		row("Factor:", "%s: %s, %d digits, every %d seconds, %s", f.ID, f.Kind, f.Digits, f.Period, f.Algorithm)

@@ -2,12 +2,10 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -51,7 +49,7 @@ func (a *app) unlockUser(ctx context.Context, g *gate.Gate, given string) error 
 		return err
 	}
 	// Who has no file cannot be locked out; the name is mistyped.
-	if _, err := g.Accounts.Load(name); errors.Is(err, account.ErrNotFound) {
+	if _, err := g.Accounts.Load(name); err != nil {
 		return err
 	}
 	was, err := g.Unlock(ctx, name)
