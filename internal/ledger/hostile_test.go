@@ -200,6 +200,6 @@ func TestStateGone(t *testing.T) {
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to make files of another owner")
+		t.Fatal("needs root, to make files of another owner")
 	}
 }
