@@ -80,6 +80,7 @@ static bool die_with_host(pid_t parent)
 	return now == parent || now == 0;
 }
 
+/* After keep_only(), since it makes /proc/self root's. */
 static bool leave_no_dump(void)
 {
 	const struct rlimit none = {0, 0};
@@ -164,10 +165,10 @@ bool confine(const struct login *login, int *socket, pid_t parent)
 		failed = "take root's ids";
 	} else if (!die_with_host(parent)) {
 		failed = "be tied to the host";
-	} else if (!leave_no_dump()) {
-		failed = "turn off core dumps";
 	} else if (!keep_only(socket)) {
 		failed = "close the host's descriptors";
+	} else if (!leave_no_dump()) {
+		failed = "turn off core dumps";
 	} else if (!default_signals()) {
 		failed = "reset signals";
 	} else if (setsid() < 0) {

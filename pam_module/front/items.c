@@ -93,7 +93,7 @@ static bool put_item(struct login *login, size_t *used, int tag, int item, size_
 
 bool items_start_frame(struct login *login, size_t *size)
 {
-	char timeout[16];
+	char timeout[16] = "";
 	int digits = snprintf(timeout, sizeof timeout, "%d", login->options.timeout);
 	if (digits < 0 || (size_t)digits >= sizeof timeout) {
 		return false;
@@ -108,7 +108,7 @@ bool items_start_frame(struct login *login, size_t *size)
 	    !put_item(login, &used, WIRE_TAG_TTY, PAM_TTY, NAME_BYTES) ||
 	    !put(login, &used, WIRE_TAG_PROTOCOL, login->options.protocol, NAME_BYTES) ||
 	    !put(login, &used, WIRE_TAG_CONFIG, login->options.config, PATH_MAX) ||
-	    !put(login, &used, WIRE_TAG_TIMEOUT, timeout, sizeof timeout)) {
+	    !put(login, &used, WIRE_TAG_TIMEOUT, timeout, sizeof timeout - 1)) {
 		return false;
 	}
 	if (login->options.debug) {

@@ -59,7 +59,7 @@ static void put_header(struct line *line, int severity)
 	/* strftime would name the month in the host's language. */
 	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
 		"Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	char header[64];
+	char header[64] = "";
 	struct tm tm = {.tm_mday = 1};
 	time_t now = time(NULL);
 	if (localtime_r(&now, &tm) == NULL || tm.tm_mon < 0 || tm.tm_mon > 11) {

@@ -347,12 +347,18 @@ static void start_own_child(void)
 	if (want.own_child < 0) {
 		return;
 	}
+	/* Blocked until the handler can tell the child by its number. */
+	sigset_t set, before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &set, &before);
 	pid_t pid = fork();
 	if (pid == 0) {
 		usleep((useconds_t)want.own_child * 1000);
 		_exit(7);
 	}
 	own_pid = pid;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static int collect_own_child(void)
