@@ -86,6 +86,7 @@ func StartSSHD(t T, service string, lines ...string) *SSHD {
 	s.cmd = exec.Command(binary, "-D", "-f", config)
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.cmd.Stderr = s.errors
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("start sshd: %v", err)
 	}
@@ -108,8 +109,9 @@ func (s *SSHD) listens() bool {
 	return connection.Close() == nil
 }
 
+// stop ends the server and the logins that hang in it.
 func (s *SSHD) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 	_ = s.cmd.Wait()
 }
 

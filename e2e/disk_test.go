@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// smallDisk makes the site's state a disk of its own.
+func smallDisk(t *testing.T, here machine.Site) {
+	t.Helper()
+	if err := unix.Mount("tmpfs", here.State, "tmpfs", 0, "size=256k,mode=700"); err != nil {
+		t.Fatalf("mount the state disk: %v", err)
+	}
+}
+
+// fill leaves no room on the disk.
+func fill(t *testing.T, here machine.Site) (empty func()) {
+	t.Helper()
+	path := filepath.Join(here.State, "filler")
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for chunk := make([]byte, 512); ; {
+		if _, err := file.Write(chunk); errors.Is(err, unix.ENOSPC) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func readOnly(t *testing.T, here machine.Site) (writable func()) {
+	t.Helper()
+	remount := func(flags uintptr) {
+		if err := unix.Mount("", here.State, "", unix.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatalf("remount the state disk: %v", err)
+		}
+	}
+	remount(unix.MS_RDONLY)
+	return func() { remount(0) }
+}
+
+// While the state disk cannot take a code's use nobody is in with it, the log
+// says why and where, and afterwards all is as it was: used codes used, others
+// good. On a full disk an entry that exists can still be written in place, so
+// who has one gets in, once.
+func TestStateDisk(t *testing.T) {
+	for _, test := range []struct {
+		name, cause string
+		harm        func(*testing.T, machine.Site) func()
+	}{
+		{"full", "no space left on device", fill},
+		{"read-only", "read-only file system", readOnly},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			here := machine.NewSite(t, "disk-"+test.name, "")
+			service := "disk-" + test.name
+			smallDisk(t, here)
+			machine.AddToService(t, "sshd", service, "protocol=ssh", here.Argument())
+			sshd := machine.StartSSHD(t, service, machine.WithCode...)
+			before, fresh := machine.NewPerson(t, "dan"), machine.NewPerson(t, "dot").Enroll(t, here.Users)
+			before.Period = 300 // so that the used code would still be good
+			before.Enroll(t, here.Users)
+			used := before.Code(t, 0)
+			expectIn(t, before, sshd.Login(t, before, answers(before, used)), 1)
+
+			mend := test.harm(t, here)
+			next := before.Code(t, 1)
+			in := 0
+			for range 2 {
+				if sshd.Login(t, before, answers(before, next, next, next)).In(before) {
+					in++
+				}
+			}
+			for _, code := range []string{fresh.Wrong(t), fresh.Code(t, 1)} {
+				if d := sshd.Login(t, fresh, answers(fresh, code, code, code)); d.In(fresh) {
+					t.Errorf("%s is in while the disk is %s:\n%s", fresh.Name, test.name, d.Transcript)
+				}
+			}
+			expectAudit(t, fresh, "verdict=fault", test.cause, here.State)
+			expectAudit(t, before, "verdict=fault", test.cause, here.State)
+			mend()
+
+			expectOut(t, before, sshd.Login(t, before, answers(before, used, used, used)), 3)
+			if sshd.Login(t, before, answers(before, next, next, next)).In(before) {
+				in++
+			}
+			if in != 1 {
+				t.Errorf("expected the next code of %s to be good for one login, found %d", before.Name, in)
+			}
+			expectIn(t, fresh, sshd.Login(t, fresh, answers(fresh, fresh.Code(t, 0))), 1)
+		})
+	}
+}

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// mess is a place where one thing is wrong.
+type mess struct {
+	machine.Site
+	t      *testing.T
+	person *machine.Person
+	secret string // the secret file
+}
+
+func (m mess) must(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// away moves a path aside and returns where to.
+func (m mess) away(path string) string {
+	m.t.Helper()
+	m.must(os.Rename(path, path+"-away"))
+	return path + "-away"
+}
+
+func (m mess) write(path, text string) {
+	m.t.Helper()
+	m.must(os.WriteFile(path, []byte(text), 0o600))
+}
+
+func (m mess) socket(path string) {
+	m.t.Helper()
+	listener, err := net.Listen("unix", path)
+	m.must(err)
+	m.t.Cleanup(func() { listener.Close() })
+}
+
+// stranger is a uid that is not root's.
+const stranger = 4711
+
+// What is wrong with a file denies, at once, with a log line that says which
+// file and what was expected.
+func TestFiles(t *testing.T) {
+	for name, test := range map[string]struct {
+		make func(m mess)
+		want []string // in the log line; SECRET, USERS, STATE, CONFIG stand for paths
+	}{
+		"secret is a symbolic link": {func(m mess) { m.must(os.Symlink(m.away(m.secret), m.secret)) }, []string{"SECRET", "symbolic link"}},
+		"secret is a link to nowhere": {func(m mess) { m.away(m.secret); m.must(os.Symlink("/nonexistent", m.secret)) },
+			[]string{"SECRET", "symbolic link"}},
+		"secret has a second name": {func(m mess) { m.must(os.Link(m.secret, m.secret+"-too")) }, []string{"SECRET", "hard links"}},
+		"secret is a FIFO":         {func(m mess) { m.away(m.secret); m.must(unix.Mkfifo(m.secret, 0o600)) }, []string{"SECRET", "FIFO"}},
+		"secret is a directory":    {func(m mess) { m.away(m.secret); m.must(os.Mkdir(m.secret, 0o700)) }, []string{"SECRET", "directory"}},
+		"secret is a socket":       {func(m mess) { m.away(m.secret); m.socket(m.secret) }, []string{"SECRET"}},
+		"secret is a device": {func(m mess) {
+			m.away(m.secret)
+			m.must(unix.Mknod(m.secret, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))))
+		}, []string{"SECRET"}},
+		"secret of a stranger":      {func(m mess) { m.must(os.Chown(m.secret, stranger, 0)) }, []string{"SECRET", "owned by uid 4711"}},
+		"secret readable for group": {func(m mess) { m.must(os.Chmod(m.secret, 0o640)) }, []string{"SECRET", "mode 0640"}},
+		"secret readable for all":   {func(m mess) { m.must(os.Chmod(m.secret, 0o604)) }, []string{"SECRET", "mode 0604"}},
+		"secret is huge":            {func(m mess) { m.must(os.Truncate(m.secret, 1<<30)) }, []string{"SECRET", "bytes"}},
+		"secret is empty":           {func(m mess) { m.must(os.Truncate(m.secret, 0)) }, []string{"SECRET", "version"}},
+		"secret is cut off":         {func(m mess) { m.must(os.Truncate(m.secret, 100)) }, []string{"SECRET:"}},
+		"secret is no TOML":         {func(m mess) { m.write(m.secret, "version = 1\nuser = \n") }, []string{"SECRET:2", "user"}},
+		"secret is binary":          {func(m mess) { m.write(m.secret, "\x00\xff\x1b[31m") }, []string{"SECRET:1"}},
+		"secret has an unknown key": {func(m mess) { m.write(m.secret, "enable = false\n"+m.person.SecretFile()) }, []string{"SECRET:1: enable", "unknown key"}},
+		"secret has a wrong type":   {func(m mess) { m.write(m.secret, "enabled = 1\n"+m.person.SecretFile()) }, []string{"SECRET:1: enabled"}},
+		"secret is not base32": {func(m mess) {
+			m.write(m.secret, strings.Replace(m.person.SecretFile(), m.person.Secret, "0189", 1))
+		}, []string{"SECRET:7: factor", "secret", "base32"}},
+		"secret is somebody else's": {func(m mess) {
+			m.write(m.secret, strings.Replace(m.person.SecretFile(), m.person.Name, "mallory", 1))
+		}, []string{"SECRET:2: user"}},
+		"users writable by others": {func(m mess) { m.must(os.Chmod(m.Users, 0o777)) }, []string{"USERS", "0777"}},
+		"users of a stranger":      {func(m mess) { m.must(os.Chown(m.Users, stranger, 0)) }, []string{"USERS", "owned by uid 4711"}},
+		"users is missing":         {func(m mess) { m.away(m.Users) }, []string{"USERS", "no such file"}},
+		"users is a symbolic link": {func(m mess) { m.must(os.Symlink(m.away(m.Users), m.Users)) }, []string{"USERS", "symbolic link"}},
+		"users is a file":          {func(m mess) { m.away(m.Users); m.write(m.Users, "") }, []string{"USERS", "not a directory"}},
+		"above users writable":     {func(m mess) { m.must(os.Chmod(filepath.Dir(m.Users), 0o777)) }, []string{"lets others write"}},
+		"state writable by others": {func(m mess) { m.must(os.Chmod(m.State, 0o777)) }, []string{"STATE", "0777"}},
+		"state of a stranger":      {func(m mess) { m.must(os.Chown(m.State, stranger, 0)) }, []string{"STATE", "owned by uid 4711"}},
+		"state is a symbolic link": {func(m mess) { m.must(os.Symlink(m.away(m.State), m.State)) }, []string{"STATE", "symbolic link"}},
+		"state is a file":          {func(m mess) { m.away(m.State); m.write(m.State, "") }, []string{"STATE", "not a directory"}},
+		"config is missing":        {func(m mess) { m.away(m.Config) }, []string{"CONFIG", "no such file"}},
+		"config writable":          {func(m mess) { m.must(os.Chmod(m.Config, 0o666)) }, []string{"CONFIG", "mode 0666"}},
+		"config of a stranger":     {func(m mess) { m.must(os.Chown(m.Config, stranger, 0)) }, []string{"CONFIG", "owned by uid 4711"}},
+		"config is a FIFO":         {func(m mess) { m.away(m.Config); m.must(unix.Mkfifo(m.Config, 0o644)) }, []string{"CONFIG", "FIFO"}},
+		"config is a symbolic link": {func(m mess) { m.must(os.Symlink(m.away(m.Config), m.Config)) },
+			[]string{"CONFIG", "symbolic link"}},
+		"config has an unknown key":      {func(m mess) { m.Configure(m.t, "[policy]\nrequires = []\n") }, []string{"CONFIG:2: policy.requires", "unknown key"}},
+		"config has an unknown protocol": {func(m mess) { m.Configure(m.t, "[policy]\nprotocols = [\"shh\"]\n") }, []string{"CONFIG:2: policy.protocols"}},
+		"config is no TOML":              {func(m mess) { m.write(m.Config, "[policy\n") }, []string{"CONFIG:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := machine.Stranger("fil")
+			m := mess{Site: machine.NewSite(t, "files-"+p.Name, ""), t: t, person: p}
+			m.secret = filepath.Join(m.Users, p.Name+".toml")
+			p.Enroll(t, m.Users)
+			service := "files-" + p.Name
+			machine.WriteService(t, service, machine.CodeOnly("protocol=ssh", m.Argument()))
+			paths := strings.NewReplacer("SECRET", m.secret, "USERS", m.Users, "STATE", m.State, "CONFIG", m.Config)
+			test.make(m)
+			start := time.Now()
+			verdict := plainLogin(t, service, p, p.Code(t, 0))
+			if took := time.Since(start); verdict == machine.PAMSuccess || took > 5*time.Second {
+				t.Errorf("expected to be denied at once, found %d after %v", verdict, took)
+			}
+			for i := range test.want {
+				test.want[i] = paths.Replace(test.want[i])
+			}
+			expectAudit(t, p, append(test.want, "verdict=fault")...)
+		})
+	}
+}
+
+// A line in pam.d that is not understood, or a module that is not whole,
+// denies and says so.
+func TestModuleLine(t *testing.T) {
+	here := machine.NewSite(t, "line", "")
+	for name, test := range map[string]struct {
+		line func(dir string) string
+		want string
+	}{
+		"unknown argument":     {func(string) string { return machine.ModuleLine("nullok") }, "nullok"},
+		"misspelt argument":    {func(string) string { return machine.ModuleLine(here.Argument(), "Debug") }, "Debug"},
+		"unknown protocol":     {func(string) string { return machine.ModuleLine(here.Argument(), "protocol=shh") }, "shh"},
+		"relative config":      {func(string) string { return machine.ModuleLine("config=otpgate.toml") }, "absolute path"},
+		"two configs":          {func(string) string { return machine.ModuleLine(here.Argument(), here.Argument()) }, "only once"},
+		"no timeout":           {func(string) string { return machine.ModuleLine(here.Argument(), "timeout=0") }, "timeout="},
+		"core is missing":      {func(dir string) string { return front(t, dir, nil) }, "pam_otpgate_core.so"},
+		"core is not loadable": {func(dir string) string { return front(t, dir, []byte("no library")) }, "cannot be loaded"},
+		"core of a stranger": {func(dir string) string {
+			line := front(t, dir, []byte("no library"))
+			if err := os.Chown(dir+"/pam_otpgate_core.so", stranger, 0); err != nil {
+				t.Fatal(err)
+			}
+			return line
+		}, "pam_otpgate_core.so"},
+		"core is another library": {func(dir string) string {
+			library, err := os.ReadFile(evil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return front(t, dir, library)
+		}, "otpgate_core_serve"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := machine.Stranger("lin").Enroll(t, here.Users)
+			service := "line-" + p.Name
+			machine.WriteService(t, service, "auth required pam_permit.so\n"+test.line(t.TempDir())+"\naccount required pam_permit.so\n")
+			if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == machine.PAMSuccess {
+				t.Error("expected to be denied, found PAM_SUCCESS")
+			}
+			machine.Log.Expect(t, service, test.want)
+		})
+	}
+}
+
+// front puts a copy of the front into dir, beside core if there is one, and
+// returns its line in pam.d.
+func front(t *testing.T, dir string, core []byte) string {
+	if output, err := exec.Command("cp", machine.Module, dir).CombinedOutput(); err != nil {
+		t.Fatalf("copy the front: %v: %s", err, output)
+	}
+	if core != nil {
+		if err := os.WriteFile(dir+"/pam_otpgate_core.so", core, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fmt.Sprintf("auth required %s/pam_otpgate.so", dir)
+}
