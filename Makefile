@@ -28,7 +28,7 @@ $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
 	pam_module/front/build.sh $@
 
-$(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
+$(BUILD)/pam_otpgate_core.so: $(GO_SOURCES) $(wildcard pam_module/core/*.c)
 	@mkdir -p $(BUILD)
 	$(GO) build -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
 	@rm -f $(BUILD)/pam_otpgate_core.h
