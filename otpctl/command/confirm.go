@@ -16,7 +16,7 @@ func (a *app) confirm() *cobra.Command {
 	var id string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "confirm USER [CODE] [flags]",
+		Use:   "confirm USER [CODE]",
 		Short: "Make an enrollment count, with a first code from the app",
 		Long: `confirm checks a first code against the enrollment that waits for it. If it is
 right, the device counts from now on, and takes the place of an older one with

@@ -26,7 +26,7 @@ type enrollFlags struct {
 func (a *app) enroll() *cobra.Command {
 	var flags enrollFlags
 	c := &cobra.Command{
-		Use:   "enroll USER [flags]",
+		Use:   "enroll USER",
 		Short: "Give somebody a new secret for an authenticator app",
 		Long: `enroll makes a secret, writes it into the person's secret file and shows it as a
 QR code, a key and an otpauth URI. It counts only once a first code has proved

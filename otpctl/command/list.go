@@ -17,7 +17,7 @@ import (
 func (a *app) list() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "list [flags]",
+		Use:   "list",
 		Short: "List everybody who has a secret file",
 		Long: `list shows a line for each secret file. One that cannot be read is a line with
 what is wrong with it, and the exit status is 1 then.`,

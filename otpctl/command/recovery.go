@@ -11,7 +11,7 @@ import (
 func (a *app) recovery() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "recovery USER [flags]",
+		Use:   "recovery USER",
 		Short: "Give somebody new recovery codes",
 		Long: `recovery makes ten recovery codes and shows them, this once. The ones of before
 are worthless from then on. The person must be enrolled and enabled.`,

@@ -15,7 +15,7 @@ import (
 func (a *app) remove() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use:   "remove USER [flags]",
+		Use:   "remove USER",
 		Short: "Remove somebody's secret file",
 		Long: `remove deletes the secret file, with every device and recovery code in it, also
 one that cannot be read. The person is then treated as somebody who never

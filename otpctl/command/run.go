@@ -134,7 +134,7 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 
 // does gives c what it does.
 func (a *app) does(c *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
-	c.DisableFlagsInUseLine = true
+	c.DisableFlagsInUseLine = !c.HasLocalFlags()
 	c.RunE = func(c *cobra.Command, args []string) error {
 		a.running = true
 		return run(c.Context(), args)

@@ -15,7 +15,7 @@ import (
 func (a *app) status() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "status USER [flags]",
+		Use:   "status USER",
 		Short: "Show all about one person, but no secret",
 		Long: `status shows what the secret file and the ledger know about one person: each
 device with how far its clock was off when its last code was used, the recovery

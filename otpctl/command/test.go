@@ -18,7 +18,7 @@ func (a *app) test() *cobra.Command {
 	var protocol string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "test USER (--service S | --protocol P) [flags]",
+		Use:   "test USER (--service S | --protocol P)",
 		Short: "Say whether a login would be asked for a code, and why",
 		Long: `test says what the policy wants of a login whose password was right, and which
 rule says so. It changes nothing and counts as no attempt. If the login could

@@ -14,7 +14,7 @@ import (
 func (a *app) unlock() *cobra.Command {
 	var source string
 	c := &cobra.Command{
-		Use:   "unlock [USER] [flags]",
+		Use:   "unlock [USER]",
 		Short: "Forget the wrong codes of a person or an address",
 		Long: `unlock ends a lock that wrong codes brought about, and the count that leads to
 one: of a person, or with --source of everybody's from an address. IPv6

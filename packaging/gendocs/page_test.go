@@ -1,0 +1,49 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/otpctl/command"
+)
+
+func TestPageIsWellFormed(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "otpctl.1")
+	if err := os.WriteFile(name, []byte(page(command.Tree(), date)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	complaints, err := exec.Command("mandoc", "-T", "lint", name).CombinedOutput()
+	if err != nil || len(complaints) > 0 {
+		t.Errorf("mandoc: %v\n%s", err, complaints)
+	}
+}
+
+// Whatever the help says is in the page, and no Go syntax.
+func TestPageHasEveryCommandAndFlag(t *testing.T) {
+	text := page(command.Tree(), date)
+	if text != page(command.Tree(), date) {
+		t.Error("two runs give two pages")
+	}
+	for _, want := range []string{
+		".Ss otpctl enroll USER", ".It Fl -qr Ar where", ".It Fl y , Fl -yes",
+		"(default: phone).", ".It Pa /etc/otpgate/users/USER.toml",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	for _, c := range command.Tree().Commands() {
+		if !strings.Contains(text, ".Ss otpctl "+c.Name()) {
+			t.Errorf("no word on %s", c.Name())
+		}
+		if c.Example == "" || c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: example %q, short %q", c.Name(), c.Example, c.Short)
+		}
+	}
+	if strings.Contains(text, "=false") || strings.Contains(text, `=""`) {
+		t.Error("a flag is shown with its Go default")
+	}
+}
