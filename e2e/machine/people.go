@@ -44,6 +44,13 @@ var useradd sync.Mutex
 func NewPerson(t T, prefix string) *Person {
 	t.Helper()
 	p := Stranger(prefix)
+	p.Add(t)
+	return p
+}
+
+// Add makes the person a user of the machine.
+func (p *Person) Add(t T) {
+	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
 	run(t, "", "useradd", "--create-home", "--shell", "/bin/bash", p.Name)
@@ -54,7 +61,6 @@ func NewPerson(t T, prefix string) *Person {
 	}
 	p.UID, _ = strconv.Atoi(account.Uid)
 	p.GID, _ = strconv.Atoi(account.Gid)
-	return p
 }
 
 // Stranger makes up somebody without adding a user, for PAM stacks that have
