@@ -34,7 +34,7 @@ func (n notShown) Error() string { return "write to standard output: " + n.err.E
 
 // say writes a line of the answer.
 func (a *app) say(format string, values ...any) {
-	fmt.Fprintf(a.out, format+"\n", values...)
+	fmt.Fprintln(a.out, printable(fmt.Sprintf(format, values...)))
 }
 
 // note writes a remark beside the answer.

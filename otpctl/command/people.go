@@ -55,9 +55,6 @@ func (a *app) enrolledName(g *gate.Gate, name string) (string, error) {
 	if err != nil || !found || canonical == name || account.CheckName(canonical) != nil {
 		return name, nil
 	}
-	if _, err := g.Accounts.Load(canonical); errors.Is(err, account.ErrNotFound) {
-		return name, nil
-	}
 	a.note("this machine knows %s as %s; that name is used", name, canonical)
 	return canonical, nil
 }

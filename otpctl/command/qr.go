@@ -133,6 +133,14 @@ func newPNG(path string) (*pngFile, error) {
 const modulePixels = 8
 
 func (p *pngFile) draw(text string) error {
+	err := p.encode(text)
+	if err != nil {
+		return errors.Join(err, p.discard())
+	}
+	return p.file.Close()
+}
+
+func (p *pngFile) encode(text string) error {
 	code, err := newQR(text)
 	if err != nil {
 		return err
@@ -149,7 +157,7 @@ func (p *pngFile) draw(text string) error {
 	if err := png.Encode(p.file, picture); err != nil {
 		return fmt.Errorf("write %s: %w", p.file.Name(), err)
 	}
-	return p.file.Close()
+	return nil
 }
 
 // discard takes back a file that nothing came of.

@@ -55,6 +55,7 @@ func (a *app) showRecovery(user string, codes []string) {
 	if len(codes) == 0 {
 		return
 	}
+	a.say("")
 	a.say("Recovery codes of %s. Each is good once, in the place of a code from the app.", user)
 	a.say("They are shown this once: keep them on paper, apart from the phone.")
 	a.say("")

@@ -54,7 +54,9 @@ lock the person's logins.`,
 
 func (a *app) showStatus(r record) error {
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	row := func(key, format string, values ...any) { fmt.Fprintf(table, key+"\t"+format+"\n", values...) }
+	row := func(key, format string, values ...any) {
+		fmt.Fprintf(table, "%s\t%s\n", key, printable(fmt.Sprintf(format, values...)))
+	}
 	row("User:", "%s", r.User)
 	row("State:", "%s", r.State)
 	row("File:", "%s", r.File)
@@ -64,10 +66,10 @@ func (a *app) showStatus(r record) error {
 		row("Protocols:", "%s", protocolNames(r.Protocols))
 	}
 	if r.Email != "" {
-		row("Email:", "%s", printable(r.Email))
+		row("Email:", "%s", r.Email)
 	}
 	if r.Phone != "" {
-		row("Phone:", "%s", printable(r.Phone))
+		row("Phone:", "%s", r.Phone)
 	}
 	for _, f := range r.Factors {
 		row("Factor:", "%s: %s, %d digits, every %d seconds, %s", f.ID, f.Kind, f.Digits, f.Period, f.Algorithm)

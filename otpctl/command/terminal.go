@@ -33,7 +33,7 @@ var errInterrupted = errors.New("interrupted")
 func (a *app) ask(ctx context.Context, prompt string) (string, error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	fmt.Fprint(a.Stderr, prompt)
+	fmt.Fprint(a.Stderr, printable(prompt))
 	type answer struct {
 		line string
 		err  error

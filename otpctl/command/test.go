@@ -123,13 +123,13 @@ func (a *app) showTest(result tested) {
 	}
 	from := ""
 	if result.From != "" {
-		from = " from " + printable(result.From)
+		from = " from " + result.From
 	}
 	rule := result.Rule
 	if result.Reason != "" {
 		rule += " (" + result.Reason + ")"
 	}
-	a.say("%s by %s%s %s.", result.User, printable(by), from, words[result.Result])
+	a.say("%s by %s%s %s.", result.User, by, from, words[result.Result])
 	a.say("Rule: %s", rule)
 	if !result.LockedUntil.IsZero() {
 		a.say("But wrong codes lock this login until %s.", when(result.LockedUntil))

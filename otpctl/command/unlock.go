@@ -71,7 +71,7 @@ func (a *app) unlockSource(ctx context.Context, g *gate.Gate, source string) err
 
 func (a *app) unlocked(g *gate.Gate, user, name string, was ledger.Attempts) {
 	if was == (ledger.Attempts{}) {
-		a.say("%s: there were no wrong codes", printable(name))
+		a.say("%s: there were no wrong codes", name)
 		return
 	}
 	record := audit.Record{User: user}
@@ -83,5 +83,5 @@ func (a *app) unlocked(g *gate.Gate, user, name string, was ledger.Attempts) {
 	if was.LockedUntil.After(a.Now()) {
 		lock = fmt.Sprintf(", and the lock until %s is lifted", when(was.LockedUntil))
 	}
-	a.say("%s: %d wrong codes are forgotten%s", printable(name), was.Wrong, lock)
+	a.say("%s: %d wrong codes are forgotten%s", name, was.Wrong, lock)
 }
