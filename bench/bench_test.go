@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestQuick runs the bench itself: every side lets everybody in, and there is
+// a row of each.
+func TestQuick(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "bench")
+	if output, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, output)
+	}
+	cmd := exec.Command(program, "-quick")
+	cmd.Dir = ".." // the top of the tree
+	cmd.Stderr = os.Stderr
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	for _, row := range []string{"pam_google_authenticator", "otpgate", "pam_oath", "loading the Go library", "waiting for the disk", "with one: "} {
+		if !strings.Contains(string(output), row) {
+			t.Errorf("no %q in:\n%s", row, output)
+		}
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	times := []time.Duration{5, 1, 4, 2, 3}
+	for q, want := range map[float64]time.Duration{0: 1, 0.5: 3, 0.95: 4, 1: 5} {
+		if got := quantile(times, q); got != want {
+			t.Errorf("quantile %v: %v, want %v", q, got, want)
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for n, want := range map[int]string{1: "1", 999: "999", 1000: "1,000", 100_000: "100,000", 1_002_003: "1,002,003"} {
+		if got := number(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}

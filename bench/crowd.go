@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// crowd makes a site where size people are enrolled and have logged in before,
+// so that each has a secret file and an entry in the ledger. n of them, evenly
+// among the others, log in; those have never done so.
+//
+// The files of the others are kept in build/bench between runs.
+func crowd(label string, size, n int, m model) (*side, error) {
+	name := fmt.Sprintf("crowd-%d", size)
+	state := filepath.Join(disk, "sites", name, "state")
+	users, err := otpgateSite(name, realCore, state)
+	if err != nil {
+		return nil, err
+	}
+	s := &side{label: label, every: 1}
+	entries := filepath.Join(state, "users")
+	complete := filepath.Join(disk, "sites", name, "complete")
+	if _, err := os.Stat(complete); err != nil {
+		if err := enrollCrowd(users, entries, size, m); err != nil {
+			return nil, err
+		}
+		if err := write(complete, ""); err != nil {
+			return nil, err
+		}
+	}
+	stride := size / n
+	for i := stride / 2; len(s.people) < n; i += stride {
+		user := crowdName(i)
+		if err := write(filepath.Join(users, user+".toml"), m.of(user)); err != nil {
+			return nil, err
+		}
+		if err := os.Remove(filepath.Join(entries, user)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		s.people = append(s.people, &person{service: name, name: user})
+	}
+	return s, nil
+}
+
+func crowdName(i int) string { return fmt.Sprintf("user%06d", i) }
+
+func enrollCrowd(users, entries string, size int, m model) error {
+	fmt.Printf("making files of %d people, which are kept for the next run ...\n", size)
+	entry, err := usedEntry()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(entries, 0o700); err != nil {
+		return err
+	}
+	makers := runtime.NumCPU()
+	errs := make([]error, makers)
+	var work sync.WaitGroup
+	for maker := range makers {
+		work.Go(func() {
+			for i := maker; i < size && errs[maker] == nil; i += makers {
+				user := crowdName(i)
+				errs[maker] = write(filepath.Join(users, user+".toml"), m.of(user))
+				if errs[maker] == nil {
+					errs[maker] = write(filepath.Join(entries, user), entry)
+				}
+			}
+		})
+	}
+	work.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// usedEntry gives the bytes of a ledger entry as one login leaves it. Who it
+// is of is said by the file's name alone.
+func usedEntry() (string, error) {
+	dir, err := os.MkdirTemp(disk, "entry-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	store, err := ledger.OpenFiles(dir)
+	if err != nil {
+		return "", err
+	}
+	defer store.Close()
+	key := ledger.Key{Kind: ledger.User, Name: modelName}
+	err = store.Update(context.Background(), key, func(entry *ledger.Entry) error {
+		entry.LastLogin = time.Now().UTC().Truncate(time.Second)
+		entry.Used = map[string]ledger.Use{strings.Repeat("0", 32): {Step: time.Now().Unix() / period}}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "users", modelName))
+	return string(data), err
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bench is all sides of a run. Those after the first three groups are there
+// to take otpgate's time apart.
+type bench struct {
+	google, one, many *side
+	oath              []*side
+	bare              *side // libpam and the host alone
+	instant           *side // and the front
+	hollow            *side // and a Go library
+	memory            *side // and the engine, with the ledger in memory
+}
+
+func (b *bench) sides() []*side {
+	all := append([]*side{b.google, b.one, b.many}, b.oath...)
+	return append(all, b.bare, b.instant, b.hollow, b.memory)
+}
+
+func measure(todo plan) error {
+	b, err := setUp(todo)
+	if err != nil {
+		return err
+	}
+	// What was made above is written now and not by the kernel during a login.
+	unix.Sync()
+	h, err := startHost()
+	if err != nil {
+		return err
+	}
+	if err := b.play(h, todo); err != nil {
+		return err
+	}
+	if err := h.end(); err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	b.report(os.Stdout, todo)
+	return nil
+}
+
+func setUp(todo plan) (*bench, error) {
+	for _, stale := range []string{confdir, disk + "/google", disk + "/oath"} {
+		if err := os.RemoveAll(stale); err != nil {
+			return nil, err
+		}
+	}
+	if err := removeAlone(); err != nil {
+		return nil, err
+	}
+	m, err := newModel(memory + "/model")
+	if err != nil {
+		return nil, err
+	}
+	// A first login and two more each, as no module takes a fourth code of one
+	// person within a time step.
+	n := (todo.rounds + 1) / 2
+	b := &bench{}
+	makers := []func() error{
+		func() (err error) { b.google, err = google(n); return },
+		func() (err error) {
+			b.one, err = otpgateAlone("otpgate", realCore, disk+"/sites/%s/state", n, m)
+			return
+		},
+		func() (err error) { b.many, err = crowd("otpgate", todo.many, n, m); return },
+		func() (err error) { b.bare, err = bare(n); return },
+		func() (err error) {
+			b.instant, err = otpgateAlone("", instantCore, memory+"/state/%s", n, m)
+			return
+		},
+		func() (err error) {
+			b.hollow, err = otpgateAlone("", hollowCore, memory+"/state/%s", n, m)
+			return
+		},
+		func() (err error) {
+			b.memory, err = otpgateAlone("", realCore, memory+"/state/%s", n, m)
+			return
+		},
+	}
+	for _, size := range todo.crowds {
+		makers = append(makers, func() error {
+			every := 1
+			if size == todo.crowds[len(todo.crowds)-1] {
+				every = todo.slow
+			}
+			s, err := oath(size, (todo.rounds/every+1)/2, every)
+			b.oath = append(b.oath, s)
+			return err
+		})
+	}
+	for _, maker := range makers {
+		if err := maker(); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// bare is a service that asks nothing.
+func bare(n int) (*side, error) {
+	s := &side{every: 1}
+	for range n {
+		s.people = append(s.people, &person{service: "bare", name: "nobody"})
+	}
+	return s, service("bare", "pam_permit.so")
+}
+
+// play has everybody log in once, as the first login makes files, and then
+// measures round after round, in which each side has one login.
+func (b *bench) play(h *host, todo plan) error {
+	sides := b.sides()
+	// In a fixed order each side would pay for what the same other one left to
+	// the disk: that alone made a tenth.
+	order := rand.New(rand.NewPCG(1, 2))
+	shuffle := func() {
+		order.Shuffle(len(sides), func(i, j int) { sides[i], sides[j] = sides[j], sides[i] })
+	}
+	for i := range b.google.people {
+		shuffle()
+		for _, s := range sides {
+			if i >= len(s.people) {
+				continue
+			}
+			took, err := s.login(h)
+			if err != nil {
+				return err
+			}
+			s.first = append(s.first, took)
+		}
+	}
+	for round := range todo.rounds {
+		shuffle()
+		for _, s := range sides {
+			if round%s.every != 0 {
+				continue
+			}
+			took, err := s.login(h)
+			if err != nil {
+				return err
+			}
+			s.later = append(s.later, took)
+		}
+	}
+	return nil
+}
+
+// quantile of an even number of values is the lower of the two.
+func quantile(times []time.Duration, q float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[int(q*float64(len(sorted)-1))]
+}

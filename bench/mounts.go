@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Inside, everything is at the same paths on every machine. The directories
+// above belong to root, whoever owns the source tree.
+const (
+	space  = "/run/otpgate-bench"
+	disk   = space + "/disk"   // build/bench
+	memory = space + "/memory" // no disk below
+)
+
+func mounts(dir string) error {
+	if err := onDisk(dir); err != nil {
+		return err
+	}
+	if err := makeDev(); err != nil {
+		return err
+	}
+	// Opened before /run is covered, as the tree may lie below it.
+	from, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount a tmpfs on /run: %w", err)
+	}
+	for _, made := range []string{disk, memory} {
+		if err := os.MkdirAll(made, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", from.Fd()), disk, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind %s: %w", dir, err)
+	}
+	return nil
+}
+
+// onDisk refuses a file system in memory: the ledger's writes, and those of
+// the other modules, would cost nothing there.
+func onDisk(dir string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("look at the file system of %s: %w", dir, err)
+	}
+	if fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.RAMFS_MAGIC {
+		return fmt.Errorf("%s is in memory, expected a disk", dir)
+	}
+	return nil
+}
+
+// makeDev covers /dev, because /dev/log is to be the bench's own: without a
+// listener there some modules write to the console instead, which is dear.
+func makeDev() error {
+	const draft = "/mnt"
+	if err := unix.Mount("tmpfs", draft, "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount a tmpfs: %w", err)
+	}
+	for _, name := range []string{"null", "zero", "urandom", "random"} {
+		if err := os.WriteFile(draft+"/"+name, nil, 0o666); err != nil {
+			return err
+		}
+		if err := unix.Mount("/dev/"+name, draft+"/"+name, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind /dev/%s: %w", name, err)
+		}
+	}
+	if err := unix.Mount(draft, "/dev", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("cover /dev: %w", err)
+	}
+	return nil
+}
+
+// drainLog stands for the machine's log: it takes every line and forgets it.
+func drainLog() error {
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("listen to syslog: %w", err)
+	}
+	go func() {
+		line := make([]byte, 64<<10)
+		for {
+			if _, err := socket.Read(line); err != nil {
+				return
+			}
+		}
+	}()
+	return nil
+}
