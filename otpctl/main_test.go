@@ -80,6 +80,8 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
 	env.Setenv("AUTHPRIV", filepath.Join(env.WorkDir, "authpriv"))
 	env.Setenv("TERM", "xterm-256color")
+	// A process of the race detector sleeps a second before it ends.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	if err := os.Chmod(env.WorkDir, 0o700); err != nil {
 		return err
 	}

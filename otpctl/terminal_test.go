@@ -39,7 +39,7 @@ func talk(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	c := exec.Command(binary, append([]string{"--config", ts.MkAbs("otpgate.toml")}, args[2:]...)...)
 	c.Dir, c.Stdin, c.Stdout, c.Stderr = ts.MkAbs("."), slave, slave, slave
-	for _, name := range []string{"CLOCK", "TZ", "AUTHPRIV", "TERM", "PEOPLE", "NO_COLOR", "PATH"} {
+	for _, name := range []string{"CLOCK", "TZ", "AUTHPRIV", "TERM", "PEOPLE", "NO_COLOR", "PATH", "GORACE"} {
 		c.Env = append(c.Env, name+"="+ts.Getenv(name))
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
