@@ -58,6 +58,7 @@ func readOnly(t *testing.T, here machine.Site) (writable func()) {
 // good. On a full disk an entry that exists can still be written in place, so
 // who has one gets in, once.
 func TestStateDisk(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, cause string
 		harm        func(*testing.T, machine.Site) func()

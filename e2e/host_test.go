@@ -41,6 +41,7 @@ func pamhost(t *testing.T, p *machine.Person, code string, options ...string) []
 // With the real core too, a login leaves the host as it was: ids, umask,
 // descriptors, signal handlers, children; and nothing is written to 0 to 2.
 func TestHostIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "host", "")
 	machine.WriteService(t, "host", machine.CodeOnly("protocol=login", here.Argument()))
 	for name, options := range map[string][]string{
@@ -110,6 +111,7 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 
 // Odd answers that only a host can give: none of them skips the code.
 func TestHostAnswers(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "odd", "")
 	machine.WriteService(t, "odd", machine.CodeOnly("protocol=login", here.Argument()))
 	for name, answer := range map[string]func(*machine.Host, string){

@@ -55,6 +55,7 @@ const stranger = 4711
 // What is wrong with a file denies, at once, with a log line that says which
 // file and what was expected.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		make func(m mess)
 		want []string // in the log line; SECRET, USERS, STATE, CONFIG stand for paths
@@ -132,6 +133,7 @@ func TestFiles(t *testing.T) {
 // A line in pam.d that is not understood, or a module that is not whole,
 // denies and says so.
 func TestModuleLine(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "line", "")
 	for name, test := range map[string]struct {
 		line func(dir string) string

@@ -78,8 +78,14 @@ func sudo(t *testing.T, p *machine.Person, environment []string, given machine.A
 }
 
 func TestSudo(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "sudo", "")
 	machine.AddToService(t, "sudo", "sudo", here.Argument())
+	t.Run("environment", func(t *testing.T) { sudoEnvironment(t, here) })
+	t.Run("limits", func(t *testing.T) { sudoLimits(t, here) })
+}
+
+func sudoEnvironment(t *testing.T, here machine.Site) {
 	for name, environment := range map[string]func(*machine.Person) []string{
 		"plain environment":   func(*machine.Person) []string { return nil },
 		"hostile environment": hostile,
@@ -114,11 +120,9 @@ func expectNoRootMarks(t *testing.T) {
 	}
 }
 
-// Limits that a user sets before sudo may keep it from working, never make a
-// code good twice or a wrong one good.
-func TestSudoLimits(t *testing.T) {
-	here := machine.NewSite(t, "sudo-limits", "")
-	machine.AddToService(t, "sudo", "sudo", here.Argument())
+// sudoLimits: limits that a user sets before sudo may keep it from working,
+// never make a code good twice or a wrong one good.
+func sudoLimits(t *testing.T, here machine.Site) {
 	for _, limit := range []string{"--fsize=0", "--fsize=100", "--nofile=6", "--nofile=12", "--nproc=1", "--cpu=1", "--as=100000000", "--stack=65536", "--data=1000000", "--memlock=0"} {
 		t.Run(limit, func(t *testing.T) {
 			t.Parallel()
@@ -134,16 +138,17 @@ func TestSudoLimits(t *testing.T) {
 				}
 			}
 			// sudo itself may fail after the code was accepted.
-			accepted := len(machine.Log.Lines("otpgate", p.Name, "verdict=accepted"))
+			accepted := len(machine.Log.Lines("otpgate", "user="+p.Name+" ", "verdict=accepted"))
 			if in > 1 || accepted != 1 {
 				t.Errorf("expected one of four logins with one code to be accepted, found %d accepted, %d in\n%s",
-					accepted, in, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+					accepted, in, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 			}
 		})
 	}
 }
 
 func TestSu(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "su", "")
 	machine.AddToService(t, "su", "su", here.Argument())
 	from, to := machine.NewPerson(t, "sven"), machine.NewPerson(t, "tove").Enroll(t, here.Users)
@@ -159,6 +164,7 @@ func TestSu(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "login", "")
 	machine.AddToService(t, "login", "login", here.Argument())
 	p := machine.NewPerson(t, "lea").Enroll(t, here.Users)

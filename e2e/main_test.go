@@ -19,9 +19,16 @@ func TestMain(m *testing.M) {
 		// Logins wait (for a client, for pam_unix's delay after a failure)
 		// far more than they compute.
 		flag.Parse()
-		if err := flag.Set("test.parallel", "16"); err != nil {
+		if err := flag.Set("test.parallel", "32"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
+		}
+		// As make install makes them.
+		for _, dir := range []string{machine.Users, "/var/lib/otpgate"} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
 		}
 		status := m.Run()
 		// Only now has every login been seen.
@@ -58,7 +65,7 @@ func expectIn(t *testing.T, p *machine.Person, d machine.Dialogue, codes int) {
 	t.Helper()
 	if !d.In(p) || d.Codes != codes {
 		t.Errorf("expected %s in after %d prompts for a code, found status %d after %d:\n%s\n%s",
-			p.Name, codes, d.Status, d.Codes, d.Transcript, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+			p.Name, codes, d.Status, d.Codes, d.Transcript, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 	}
 }
 
@@ -67,7 +74,7 @@ func expectOut(t *testing.T, p *machine.Person, d machine.Dialogue, codes int) {
 	t.Helper()
 	if d.In(p) || d.Hung || d.Codes != codes {
 		t.Errorf("expected %s out after %d prompts for a code, found status %d, hung %v, after %d:\n%s\n%s",
-			p.Name, codes, d.Status, d.Hung, d.Codes, d.Transcript, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+			p.Name, codes, d.Status, d.Hung, d.Codes, d.Transcript, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 	}
 }
 

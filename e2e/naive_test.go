@@ -12,6 +12,7 @@ import (
 // Why the module has two halves: one Go object hangs in sshd, where ours
 // works. See package naive.
 func TestNaiveModuleHangs(t *testing.T) {
+	t.Parallel()
 	const enough = 8 * time.Second
 	machine.AddToService(t, "sshd", "ours", "protocol=ssh")
 	stack, err := os.ReadFile("/etc/pam.d/ours")

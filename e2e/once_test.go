@@ -18,6 +18,7 @@ import (
 // Fifty logins have their prompts; then all give the same code at once. One
 // is in, in each of twenty rounds.
 func TestOnceOfFifty(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "fifty", "[policy]\nattempts = { per_window = 1000, per_source = 100000 }\n")
 	machine.WriteService(t, "fifty", machine.CodeOnly("protocol=ssh", here.Argument()))
 	for round := range 20 {
@@ -45,7 +46,7 @@ func TestOnceOfFifty(t *testing.T) {
 			}
 			if verdicts[machine.PAMSuccess] != 1 {
 				t.Errorf("expected one login of 50 to be in, found %d; verdicts: %v\n%s",
-					verdicts[machine.PAMSuccess], verdicts, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+					verdicts[machine.PAMSuccess], verdicts, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 			}
 		})
 	}
@@ -54,6 +55,7 @@ func TestOnceOfFifty(t *testing.T) {
 // The forked child is killed at any moment of a login. A code is still good
 // for one login at most, the ledger is whole, and the host goes on.
 func TestKilledChild(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "killed", "[policy]\nattempts = { per_window = 1000 }\n")
 	machine.WriteService(t, "killed", machine.CodeOnly("protocol=ssh", here.Argument()))
 	var cut atomic.Int32
@@ -80,7 +82,7 @@ func TestKilledChild(t *testing.T) {
 					t.Errorf("one code was accepted %d times", in)
 				}
 				if verdict := plainLogin(t, "killed", p, next); verdict != machine.PAMSuccess {
-					t.Errorf("the next code: expected PAM_SUCCESS, found %d\n%s", verdict, machine.Text(machine.Log.Lines("otpgate", p.Name)))
+					t.Errorf("the next code: expected PAM_SUCCESS, found %d\n%s", verdict, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 				}
 			})
 		}

@@ -60,6 +60,7 @@ func keyAndCode(t *testing.T, service string, arguments ...string) {
 }
 
 func TestSSHKeyAndCode(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "key", "")
 	keyAndCode(t, "key", "protocol=ssh", here.Argument())
 	sshd := machine.StartSSHD(t, "key", "KbdInteractiveAuthentication yes", "PasswordAuthentication no",
@@ -81,6 +82,7 @@ func TestSSHKeyAndCode(t *testing.T) {
 // The password method asks nothing: sshd answers every prompt with the
 // password. That costs no attempt, and the log says what to set.
 func TestSSHPasswordMethod(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "password", "[policy]\nattempts = { per_window = 2 }\n")
 	machine.AddToService(t, "sshd", "password", "protocol=ssh", here.Argument())
 	sshd := machine.StartSSHD(t, "password", "PasswordAuthentication yes", "KbdInteractiveAuthentication no")
@@ -100,6 +102,7 @@ func TestSSHPasswordMethod(t *testing.T) {
 // Whatever methods are tried in whatever order, and repeated: without a code
 // nobody is in who needs one. See SFTPGo #2047 and Teleport #1550.
 func TestSSHMethodOrders(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "orders", "")
 	machine.AddToService(t, "sshd", "orders", "protocol=ssh", here.Argument())
 	keyAndCode(t, "orders-key", "protocol=ssh", here.Argument())

@@ -39,6 +39,7 @@ func withoutLine(text, key string) string {
 // What the policy says about a login: whether it is asked, and whether it is
 // let in if it is not.
 func TestSSHPolicy(t *testing.T) {
+	t.Parallel()
 	type outcome string
 	const asked, in, out outcome = "asked", "in without a code", "out without being asked"
 	const all = "[policy]\nrequire = [\"@all\"]\n"
@@ -95,6 +96,7 @@ func TestSSHPolicy(t *testing.T) {
 // Reconnecting, another server, the right code or time within the window give
 // no new budget.
 func TestSSHLock(t *testing.T) {
+	t.Parallel()
 	const limits = "[policy]\nattempts = { per_login = 2, per_window = 4, window = \"1h\" }\n"
 	here, sshd := site(t, "lock", limits)
 	p := machine.NewPerson(t, "lou").Enroll(t, here.Users)
@@ -116,6 +118,7 @@ func TestSSHLock(t *testing.T) {
 // CVE-2015-5600: a client that names the device many times has PAM run many
 // times within one connection, which MaxAuthTries did not count.
 func TestSSHManyDevices(t *testing.T) {
+	t.Parallel()
 	here := machine.NewSite(t, "devices", "[policy]\nattempts = { per_login = 3, per_window = 5, window = \"1h\" }\n")
 	machine.AddToService(t, "sshd", "devices", "protocol=ssh", here.Argument())
 	sshd := machine.StartSSHD(t, "devices", append(machine.WithCode, "MaxAuthTries 100", "LoginGraceTime 60")...)

@@ -16,6 +16,7 @@ func stock(t *testing.T, service string) {
 }
 
 func TestSSH(t *testing.T) {
+	t.Parallel()
 	stock(t, "sshd")
 	sshd := machine.StartSSHD(t, "sshd", machine.WithCode...)
 	enrolled := func(t *testing.T) *machine.Person {
@@ -94,6 +95,7 @@ func TestSSH(t *testing.T) {
 // Whatever is not exactly a code is refused, costs no attempt and leaves the
 // code good.
 func TestSSHSpelling(t *testing.T) {
+	t.Parallel()
 	machine.AddToService(t, "sshd", "spelling")
 	sshd := machine.StartSSHD(t, "spelling", machine.WithCode...)
 	wide := strings.NewReplacer("0", "０", "1", "１", "2", "２", "3", "３", "4", "４", "5", "５", "6", "６", "7", "７", "8", "８", "9", "９")
@@ -138,6 +140,7 @@ func TestSSHSpelling(t *testing.T) {
 }
 
 func TestSSHRecovery(t *testing.T) {
+	t.Parallel()
 	machine.AddToService(t, "sshd", "recovery")
 	sshd := machine.StartSSHD(t, "recovery", machine.WithCode...)
 	p, other := machine.NewPerson(t, "rae"), machine.NewPerson(t, "ron")

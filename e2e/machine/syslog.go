@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,11 +32,14 @@ type Syslog struct {
 const maxDatagram = 64 << 10
 
 func (s *Syslog) listen() error {
+	// Whoever logs waits, or gives up, while the queue of ten is full.
+	if err := os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("4096"), 0o644); err != nil {
+		return fmt.Errorf("lengthen the queue of syslog: %w", err)
+	}
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
 		return fmt.Errorf("listen to syslog: %w", err)
 	}
-	// Whoever logs waits while the queue is full.
 	if err := socket.SetReadBuffer(4 << 20); err != nil {
 		return fmt.Errorf("listen to syslog: %w", err)
 	}

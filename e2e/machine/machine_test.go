@@ -1,0 +1,140 @@
+package machine
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// That nothing of the real machine changes is checked by Run itself, here as
+// at the end of every other run in a private machine.
+func TestMain(m *testing.M) {
+	os.Exit(Run(func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "prepared"), []byte("here"), 0o600)
+	}, m.Run))
+}
+
+func TestMachineIsPrivate(t *testing.T) {
+	p := NewPerson(t, "amy")
+	for _, path := range []string{"/home/" + p.Name, Files + "/prepared", Module, "/run/sshd", "/dev/pts", "/dev/null", "/etc/pam.d/sshd"} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, dir := range []string{"/etc", "/home", "/run", "/dev", "/var/lib", "/var/log", "/var/mail"} {
+		var on unix.Statfs_t
+		if err := unix.Statfs(dir, &on); err != nil || on.Type != unix.TMPFS_MAGIC {
+			t.Errorf("%s: expected a tmpfs, found type %x, %v", dir, on.Type, err)
+		}
+	}
+	for _, variable := range os.Environ() {
+		if strings.HasPrefix(variable, "OTPGATE_") {
+			t.Errorf("%s is left in the environment", variable)
+		}
+	}
+	if pid := os.Getppid(); pid != 1 {
+		t.Errorf("expected the parent to be process 1, found %d", pid)
+	}
+}
+
+// What Run looks for on the real machine is really found.
+func TestLookSeesChanges(t *testing.T) {
+	before, err := look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPerson(t, "ben")
+	WriteService(t, "looked-for", "auth required pam_deny.so\n")
+	after, err := look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Join(before.differs(after), "\n")
+	for _, path := range []string{"/etc/passwd: was", "/etc/shadow: was", "/etc/pam.d/looked-for is new", "/home/" + p.Name + " is new"} {
+		if !strings.Contains(changed, path) {
+			t.Errorf("expected %q among the changes:\n%s", path, changed)
+		}
+	}
+	if changed := after.differs(after); len(changed) > 0 {
+		t.Errorf("expected no change, found %q", changed)
+	}
+}
+
+func TestProcessesIn(t *testing.T) {
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := processesIn(namespace); len(found) < 2 {
+		t.Errorf("expected this process and process 1, found %q", found)
+	}
+	if found := processesIn("pid:[1]"); len(found) > 0 {
+		t.Errorf("expected none, found %q", found)
+	}
+}
+
+func TestLeaksFindsWhatIsKept(t *testing.T) {
+	p := Stranger("cat")
+	code := p.Code(t, 0)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"code": "code=" + code + ".", "password": "x" + p.Password + "x", "secret": `{"s":"` + p.Secret + `"}`,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if found := Leaks(dir); len(found) != 1 || !strings.Contains(found[0], path) {
+			t.Errorf("%s: expected one leak in %s, found %q", name, path, found)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/longer", []byte("9"+code+" a"+code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found := Leaks(dir); len(found) > 0 {
+		t.Errorf("digits within a word are no code, found %q", found)
+	}
+}
+
+func TestSyslog(t *testing.T) {
+	if output, err := exec.Command("logger", "-p", "authpriv.notice", "-t", "somebody", "hello there").CombinedOutput(); err != nil {
+		t.Fatalf("logger: %v: %s", err, output)
+	}
+	if line := Log.Expect(t, "hello there"); line.Facility != 10 || line.Severity != 5 || !strings.Contains(line.Text, "somebody") {
+		t.Errorf("found %+v", line)
+	}
+	if line := parseLine("no priority"); line.Severity != -1 || line.Text != "no priority" {
+		t.Errorf("found %+v", line)
+	}
+}
+
+// A script stands for ssh and its like: what it asks is answered, and whether
+// it hangs, asks on or ends is told apart.
+func TestAnswer(t *testing.T) {
+	const ask = `stty -echo; printf "$1: "; read -r answer; stty echo; echo; `
+	script := func(text string, answers Answers) Dialogue {
+		return Open(t, exec.Command("sh", "-c", text, "sh", "Password", "Verification code")).Answer(answers, 2*time.Second)
+	}
+	secret := Answers{Passwords: []string{"secret"}, Codes: []string{"123456"}}
+	d := script(ask+`shift; `+ask+`echo "got $answer"; exit 3`, secret)
+	if d.Passwords != 1 || d.Codes != 1 || d.Status != 3 || d.Transcript != "Password: ****\nVerification code: 123456\ngot 123456\n" {
+		t.Errorf("answered: %+v", d)
+	}
+	if d := script(ask+ask, secret); !d.AskedOn || d.Passwords != 2 || d.Hung {
+		t.Errorf("asked on: %+v", d)
+	}
+	if d := script(`trap "" HUP; sleep 60`, secret); !d.Hung || d.AskedOn {
+		t.Errorf("hung: %+v", d)
+	}
+	if d := script(ask, Answers{Passwords: []string{"\x03"}}); d.Status == 0 {
+		t.Errorf("interrupted: %+v", d)
+	}
+}
