@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,6 +41,8 @@ func (c Config) check() (problem string, key []string) {
 		{within(c.TOTP.Period, MinPeriod, MaxPeriod), "expected 15 to 300 seconds", []string{"totp", "period"}},
 		{slices.Contains(Algorithms, c.TOTP.Algorithm), `expected "SHA1", "SHA256" or "SHA512"`, []string{"totp", "algorithm"}},
 		{within(c.TOTP.Window, 0, 10), "expected 0 to 10 steps", []string{"totp", "window"}},
+		{validMetrics(c.Verifier.Metrics), `expected a loopback address and port, such as "127.0.0.1:9151", or "unix:/path"`, []string{"verifier", "metrics"}},
+		{!slices.Contains(c.Verifier.Allow, ""), "expected the names of users", []string{"verifier", "allow"}},
 		{validIssuer(c.TOTP.Issuer), "expected up to 64 printable characters without a colon", []string{"totp", "issuer"}},
 	} {
 		if !test.ok {
@@ -57,6 +60,15 @@ func validIssuer(issuer string) bool {
 	return len(issuer) <= 64 && !strings.ContainsFunc(issuer, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' })
 }
 
+// validMetrics keeps the figures on the machine: they tell who is under attack.
+func validMetrics(address string) bool {
+	if path, found := strings.CutPrefix(address, "unix:"); found {
+		return filepath.IsAbs(path)
+	}
+	port, err := netip.ParseAddrPort(address)
+	return address == "" || err == nil && port.Addr().IsLoopback() && port.Port() != 0
+}
+
 // planned are keys that the format knows and this version does not act on.
 // To take them silently would leave an admin believing that they work.
 type planned struct {
@@ -64,7 +76,7 @@ type planned struct {
 		Grace, Session string
 		Sessions       any
 	}
-	Sent, Email, SMS, Verifier, SFTP any
+	Sent, Email, SMS, SFTP any
 }
 
 // refusePlanned names the first planned key that data sets. An explicit "0s"
@@ -84,7 +96,6 @@ func refusePlanned(path string, data []byte) error {
 		{set.Sent != nil, []string{"sent"}},
 		{set.Email != nil, []string{"email"}},
 		{set.SMS != nil, []string{"sms"}},
-		{set.Verifier != nil, []string{"verifier"}},
 		{set.SFTP != nil, []string{"sftp"}},
 	} {
 		if test.set {

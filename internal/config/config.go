@@ -26,6 +26,7 @@ type Config struct {
 	Services map[string]Protocol `toml:"services"` // PAM service → protocol
 	Paths    Paths               `toml:"paths"`
 	TOTP     TOTP                `toml:"totp"`
+	Verifier Verifier            `toml:"verifier"`
 }
 
 // Policy says who must give a code, and where.
@@ -70,6 +71,16 @@ type Paths struct {
 	Users  string `toml:"users"`  // secret files, a directory
 	State  string `toml:"state"`  // the ledger, a directory
 	Socket string `toml:"socket"` // of the resident verifier
+}
+
+// Verifier is about the resident verifier.
+type Verifier struct {
+	// Allow names the users whose programs may ask for anybody, as root's may:
+	// those that servers without root's rights run as.
+	Allow []string `toml:"allow"`
+	// Metrics is where figures for Prometheus are served, "" for nowhere: a
+	// loopback address with a port, or "unix:" and an absolute path.
+	Metrics string `toml:"metrics"`
 }
 
 // TOTP holds what newly enrolled authenticator apps are given, and how far

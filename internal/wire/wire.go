@@ -23,6 +23,10 @@ import (
 	"io"
 )
 
+// Ready is the byte that whoever takes a login sends before all frames. Until
+// a front has it, it may turn to somebody else.
+const Ready = 0x4c
+
 // Version is the first byte of a Start payload. A front and a core of
 // different versions deny instead of guessing.
 const Version = 1

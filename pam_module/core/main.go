@@ -14,7 +14,6 @@ import (
 	"runtime/debug"
 
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/pam_module/serve"
 )
 
@@ -34,7 +33,7 @@ func otpgate_core_serve(fd C.int) C.int {
 		return 1
 	}
 	sink := audit.Syslog{}
-	if err := serve.Dialogue(context.Background(), stream, gate.Open, sink); err != nil {
+	if err := serve.Dialogue(context.Background(), stream, serve.OpenFresh, sink); err != nil {
 		sink.Write(audit.Record{Verdict: "fault", Rule: "dialogue", Reason: err.Error()})
 		return 1
 	}

@@ -6,6 +6,7 @@
 #define DEFAULT_TIMEOUT 120
 #define PROTOCOL_BYTES 64
 #define CONFIG_BYTES (PATH_MAX - 1)
+#define SOCKET_BYTES 107 /* of sun_path in unix(7) */
 
 /* The value if argument is name=value, else NULL. name ends in '='. */
 static const char *value_of(const char *argument, const char *name)
@@ -54,6 +55,15 @@ static const char *take(struct options *options, const char *argument)
 		}
 		return parse_timeout(value, &options->timeout) ? NULL : "whole seconds from 1 to 600 after timeout=";
 	}
+	value = value_of(argument, "verifier=");
+	if (value != NULL) {
+		if (options->verifier != NULL) {
+			return "verifier= only once";
+		}
+		options->verifier = value;
+		return strcmp(value, "off") == 0 || (value[0] == '/' && strlen(value) <= SOCKET_BYTES)
+			? NULL : "off or an absolute path of at most 107 bytes after verifier=";
+	}
 	if (strcmp(argument, "debug") == 0) {
 		if (options->debug) {
 			return "debug only once";
@@ -61,7 +71,7 @@ static const char *take(struct options *options, const char *argument)
 		options->debug = true;
 		return NULL;
 	}
-	return "one of config=PATH, protocol=NAME, timeout=SECONDS, debug";
+	return "one of config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug";
 }
 
 bool args_parse(struct login *login, int argc, const char **argv)

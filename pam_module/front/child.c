@@ -13,7 +13,6 @@
 
 #define CORE_NAME "pam_otpgate_core.so"
 #define CORE_ENTRY "otpgate_core_serve"
-#define LOADED 'L'
 
 /* The host may have 0 to 2 closed; what lands there gets other people's output. */
 int above_stdio(int fd)
@@ -80,7 +79,7 @@ _Noreturn static void run_core(const struct login *login, int socket, pid_t pare
 		_exit(1);
 	}
 	memcpy(&serve, &entry, sizeof serve);
-	const unsigned char loaded = LOADED;
+	const unsigned char loaded = WIRE_READY;
 	if (stream_send(socket, login->deadline, &loaded, 1) != STREAM_OK) {
 		_exit(1);
 	}
@@ -145,7 +144,7 @@ static enum stream await_loaded(const struct login *login, int patience)
 	int64_t deadline = clock_ms() + patience;
 	deadline = deadline < login->deadline ? deadline : login->deadline;
 	enum stream state = stream_recv(login->child.socket, deadline, &byte, 1);
-	return state == STREAM_OK && byte != LOADED ? STREAM_BROKEN : state;
+	return state == STREAM_OK && byte != WIRE_READY ? STREAM_BROKEN : state;
 }
 
 /*

@@ -23,6 +23,7 @@
 struct options {
 	const char *config;   /* NULL: the core's default */
 	const char *protocol; /* NULL: the core goes by the service */
+	const char *verifier; /* NULL: at the default path; "off": none */
 	int timeout;          /* seconds for the whole dialogue */
 	bool debug;
 };
@@ -79,7 +80,11 @@ bool sigchld_hold(struct sigchld *sigchld);
 void sigchld_release(struct sigchld *sigchld, pid_t ours);
 void child_end(struct login *login, int patience); /* milliseconds until it is killed */
 
+/* resident.c */
+bool resident_start(struct login *login);
+
 /* relay.c: false on any doubt; it is logged then. */
+bool relay_open(struct login *login);
 bool relay(struct login *login, unsigned char *verdict);
 
 /* text.c */

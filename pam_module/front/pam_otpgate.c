@@ -95,7 +95,8 @@ static int authenticate(struct login *login, int argc, const char **argv)
 	}
 	login->deadline = now + (int64_t)login->options.timeout * 1000;
 	unsigned char verdict = WIRE_FAULT;
-	bool decided = child_start(login) && relay(login, &verdict);
+	bool taken = resident_start(login) || (child_start(login) && relay_open(login));
+	bool decided = taken && relay(login, &verdict);
 	child_end(login, LEAVE_MS);
 	return decided ? conclude(login, verdict) : PAM_SYSTEM_ERR;
 }

@@ -108,7 +108,7 @@ static bool ask(struct login *login, int style, const char *text)
 	/* A person may take long and the core only waits, so the host gets its own signal mask back. */
 	sigchld_release(&login->sigchld, 0);
 	int result = converse(login, style, text, &response);
-	if (!sigchld_hold(&login->sigchld)) {
+	if (login->child.pid > 0 && !sigchld_hold(&login->sigchld)) {
 		log_debug(login, "cannot block SIGCHLD again");
 	}
 	bool known = read_answer(login, result, response, &reply[WIRE_HEADER_SIZE], reply + WIRE_HEADER_SIZE + 1, &size);
@@ -199,16 +199,20 @@ static bool receive(struct login *login, size_t *size)
 	return state == STREAM_OK || broken(login, state);
 }
 
-bool relay(struct login *login, unsigned char *verdict)
+/* Says what the login is. */
+bool relay_open(struct login *login)
 {
 	size_t size = 0;
 	if (!items_start_frame(login, &size)) {
 		return false;
 	}
 	enum stream state = stream_send(login->child.socket, login->deadline, login->frame, size);
-	if (state != STREAM_OK) {
-		return broken(login, state);
-	}
+	return state == STREAM_OK || broken(login, state);
+}
+
+bool relay(struct login *login, unsigned char *verdict)
+{
+	size_t size = 0;
 	unsigned char *payload = login->frame + WIRE_HEADER_SIZE;
 	while (receive(login, &size)) {
 		switch (login->frame[0]) {

@@ -13,6 +13,9 @@
 #define WIRE_MAX_ANSWER 512
 #define WIRE_MAX_TIMEOUT 600 /* seconds */
 
+/* The byte that comes before all frames, from whoever takes the login. */
+#define WIRE_READY 0x4c
+
 /* Frame types. */
 #define WIRE_START 0x01
 #define WIRE_REPLY 0x02

@@ -17,9 +17,16 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-// Opener makes the gate for the configuration file that a front names, "" for
-// the default one.
-type Opener func(configPath string, sink audit.Sink) (*gate.Gate, error)
+// Opener gives the gate for what a front asks. Its error says what to blame,
+// as gate.Refuse takes it.
+type Opener func(start wire.Start, sink audit.Sink) (engine *gate.Gate, blame string, err error)
+
+// OpenFresh opens a gate for one login, with the configuration file that the
+// front names.
+func OpenFresh(start wire.Start, sink audit.Sink) (*gate.Gate, string, error) {
+	engine, err := gate.Open(start.Config, sink)
+	return engine, "configuration", err
+}
 
 // Dialogue reads a front's opening frame from stream, decides the login and
 // sends the verdict. The error is for the log; the front has been answered, or
@@ -29,6 +36,11 @@ func Dialogue(ctx context.Context, stream io.ReadWriter, open Opener, sink audit
 	if err != nil {
 		return fmt.Errorf("open dialogue: %w", err)
 	}
+	return Answer(ctx, stream, start, open, sink)
+}
+
+// Answer is Dialogue after the opening frame.
+func Answer(ctx context.Context, stream io.ReadWriter, start wire.Start, open Opener, sink audit.Sink) error {
 	if start.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, start.Timeout)
@@ -55,11 +67,10 @@ func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, 
 			return gate.Refuse(sink, request, talk, "module-argument", fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err))
 		}
 	}
-	engine, err := open(start.Config, sink)
+	engine, blame, err := open(start, sink)
 	if err != nil {
-		return gate.Refuse(sink, request, talk, "configuration", err)
+		return gate.Refuse(sink, request, talk, blame, err)
 	}
-	defer engine.Close()
 	if start.Debug {
 		sink.Write(debugRecord(start, engine.Config))
 	}

@@ -28,11 +28,11 @@ func (nobody) Canonical(user string) (string, error) { return user, nil }
 func (nobody) InGroup(string, string) (bool, error)  { return false, nil }
 
 func opener(settings config.Config, err error) Opener {
-	return func(_ string, sink audit.Sink) (*gate.Gate, error) {
+	return func(_ wire.Start, sink audit.Sink) (*gate.Gate, string, error) {
 		if err != nil {
-			return nil, err
+			return nil, "configuration", err
 		}
-		return &gate.Gate{Config: settings, Accounts: nobody{}, Ledger: noLedger{}, Names: nobody{}, Audit: sink, Now: time.Now}, nil
+		return &gate.Gate{Config: settings, Accounts: nobody{}, Ledger: noLedger{}, Names: nobody{}, Audit: sink, Now: time.Now}, "", nil
 	}
 }
 

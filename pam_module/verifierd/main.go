@@ -1,0 +1,187 @@
+// Command verifierd is the resident verifier: the engine behind a Unix socket,
+// for hosts that cannot fork a core or cannot read root's secrets, and for
+// speed.
+//
+// It promises that the kernel's word alone says who asks (SO_PEERCRED), that a
+// change of configuration or secret file holds from the next login on, and
+// that a peer which lies, stalls, floods or sends garbage costs the others
+// nothing. A front that finds no verifier forks a core, so a dead one locks
+// nobody out.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// version is set when a release is built.
+var version = "unknown"
+
+// memoryLimit keeps the process small: garbage is collected early rather than
+// kept for speed that nobody would notice.
+const memoryLimit = 12 << 20
+
+func main() {
+	options, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		os.Exit(2)
+	case options.version:
+		fmt.Println("otpgate-verifierd", version)
+		os.Exit(0)
+	}
+	debug.SetMemoryLimit(memoryLimit)
+	if err := run(options); err != nil {
+		fmt.Fprintln(os.Stderr, "otpgate-verifierd:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	config  string
+	idle    time.Duration
+	version bool
+}
+
+const usage = `Usage: otpgate-verifierd [--config FILE] [--idle DURATION]
+
+Answers the PAM module over the socket that paths.socket names, or over the
+one that systemd passes. Reloads on SIGHUP, ends open dialogues on SIGTERM.
+
+Examples:
+  otpgate-verifierd                        with /etc/otpgate/otpgate.toml
+  otpgate-verifierd --config /srv/o.toml   with another file
+  systemctl enable --now otpgate-verifierd.socket
+
+Options:
+`
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("otpgate-verifierd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	flags.StringVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
+	flags.DurationVar(&o.idle, "idle", 10*time.Minute, "end after this time without a login, if systemd started it; 0 for never")
+	flags.BoolVar(&o.version, "version", false, "print the version")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "otpgate-verifierd: unexpected argument %q\n", flags.Arg(0))
+		return o, errors.New("usage")
+	}
+	if o.config != "" && !filepath.IsAbs(o.config) {
+		fmt.Fprintf(stderr, "otpgate-verifierd: --config %s: expected an absolute path\n", o.config)
+		return o, errors.New("usage")
+	}
+	return o, nil
+}
+
+// run serves until a signal or idleness ends it.
+func run(o options) error {
+	settings, err := config.Load(o.config)
+	if err != nil {
+		return err
+	}
+	counts := newMetrics()
+	sink := counting{audit.Syslog{}, counts}
+	engines := &engines{path: o.config, sink: sink}
+	if err := engines.reload(); err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	listener, activated, err := listen(settings.Paths.Socket)
+	if err != nil {
+		return err
+	}
+	who := &directory{self: uint32(os.Geteuid()), lookup: user.LookupId}
+	server := newServer(engines, who, sink, counts)
+	closeMetrics, err := serveMetrics(settings.Verifier.Metrics, counts)
+	if err != nil {
+		return err
+	}
+	defer closeMetrics()
+	failed := make(chan error, 1)
+	go func() { failed <- server.serve(listener) }()
+	notify(daemon.SdNotifyReady)
+	idle := o.idle
+	if !activated {
+		idle = 0
+	}
+	wait(server, engines, signals, idle)
+	notify(daemon.SdNotifyStopping)
+	return stop(server, listener, failed)
+}
+
+// wait returns when it is time to end.
+func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.Duration) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if idle > 0 && server.idle() >= idle {
+				return
+			}
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return
+			}
+			notify(daemon.SdNotifyReloading)
+			if err := engines.reload(); err != nil {
+				server.report("configuration", err.Error())
+			}
+			notify(daemon.SdNotifyReady)
+		}
+	}
+}
+
+// stop ends the open dialogues: whoever is typing a code may finish.
+func stop(server *server, listener *net.UnixListener, failed <-chan error) error {
+	if err := listener.Close(); err != nil {
+		return fmt.Errorf("close socket: %w", err)
+	}
+	if err := <-failed; err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wire.MaxTimeout)
+	defer cancel()
+	if !server.drain(ctx) {
+		return errors.New("dialogues were still open")
+	}
+	return nil
+}
+
+// notify tells systemd, if it started this; nothing depends on it.
+func notify(state string) {
+	if state == daemon.SdNotifyReloading {
+		// systemd 253 and later want the time with it, see sd_notify(3).
+		var now unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil {
+			state += fmt.Sprintf("\nMONOTONIC_USEC=%d", now.Nano()/1000)
+		}
+	}
+	_, _ = daemon.SdNotify(false, state)
+}
