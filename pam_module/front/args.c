@@ -6,7 +6,6 @@
 #define DEFAULT_TIMEOUT 120
 #define PROTOCOL_BYTES 64
 #define CONFIG_BYTES (PATH_MAX - 1)
-#define SOCKET_BYTES 107 /* of sun_path in unix(7) */
 
 /* The value if argument is name=value, else NULL. name ends in '='. */
 static const char *value_of(const char *argument, const char *name)

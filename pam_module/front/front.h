@@ -19,6 +19,7 @@
 #include "wire.h"
 
 #define NAME_BYTES 255 /* of a user or service name; LOGIN_NAME_MAX counts the NUL */
+#define SOCKET_BYTES 107 /* of a path in sun_path, see unix(7) */
 
 struct options {
 	const char *config;   /* NULL: the core's default */
@@ -50,7 +51,8 @@ struct login {
 	unsigned prompts;
 	struct child child;
 	struct sigchld sigchld;
-	/* One frame, and a NUL so that a prompt's text can be used in place. */
+	size_t start_size;
+	/* One frame, at first that of the start, and a NUL so that a prompt's text can be used in place. */
 	unsigned char frame[WIRE_HEADER_SIZE + WIRE_MAX_PAYLOAD + 1];
 };
 
@@ -61,7 +63,7 @@ bool args_parse(struct login *login, int argc, const char **argv);
 bool items_service(struct login *login);
 bool items_user(struct login *login);
 bool items_user_is(struct login *login, const char *user);
-bool items_start_frame(struct login *login, size_t *size);
+bool items_start_frame(struct login *login);
 
 /* stream.c */
 enum stream { STREAM_OK, STREAM_ENDED, STREAM_LATE, STREAM_BROKEN };
@@ -80,11 +82,11 @@ bool sigchld_hold(struct sigchld *sigchld);
 void sigchld_release(struct sigchld *sigchld, pid_t ours);
 void child_end(struct login *login, int patience); /* milliseconds until it is killed */
 
-/* resident.c */
+/* resident.c: false when a core must be forked; nobody has been asked anything then. */
 bool resident_start(struct login *login);
 
 /* relay.c: false on any doubt; it is logged then. */
-bool relay_open(struct login *login);
+bool relay_open(const struct login *login);
 bool relay(struct login *login, unsigned char *verdict);
 
 /* text.c */
@@ -93,6 +95,7 @@ bool text_is_clean(const char *text);
 
 /* log.c */
 void log_fault(const struct login *login, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_warning(const struct login *login, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_debug(const struct login *login, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

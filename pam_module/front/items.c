@@ -91,7 +91,8 @@ static bool put_item(struct login *login, size_t *used, int tag, int item, size_
 	return put(login, used, tag, value, limit);
 }
 
-bool items_start_frame(struct login *login, size_t *size)
+/* Made once, so that verifier and core are asked the same. */
+bool items_start_frame(struct login *login)
 {
 	char timeout[16] = "";
 	int digits = snprintf(timeout, sizeof timeout, "%d", login->options.timeout);
@@ -121,6 +122,6 @@ bool items_start_frame(struct login *login, size_t *size)
 	frame[1] = (unsigned char)(used >> 16);
 	frame[2] = (unsigned char)(used >> 8);
 	frame[3] = (unsigned char)used;
-	*size = WIRE_HEADER_SIZE + used;
+	login->start_size = WIRE_HEADER_SIZE + used;
 	return true;
 }

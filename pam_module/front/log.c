@@ -109,6 +109,15 @@ void log_fault(const struct login *login, const char *format, ...)
 	va_end(values);
 }
 
+/* For what an admin should mend and what does not decide this login. */
+void log_warning(const struct login *login, const char *format, ...)
+{
+	va_list values;
+	va_start(values, format);
+	write_line(login, LOG_WARNING, " warning=", format, values);
+	va_end(values);
+}
+
 void log_debug(const struct login *login, const char *format, ...)
 {
 	if (!login->options.debug) {

@@ -67,7 +67,7 @@ static int conclude(struct login *login, unsigned char verdict)
 	case WIRE_FAULT:
 		return PAM_SYSTEM_ERR;
 	default:
-		log_fault(login, "the core sent an unknown verdict %d", verdict);
+		log_fault(login, "there is no verdict %d", verdict);
 		return PAM_SYSTEM_ERR;
 	}
 }
@@ -94,6 +94,9 @@ static int authenticate(struct login *login, int argc, const char **argv)
 		return PAM_SYSTEM_ERR;
 	}
 	login->deadline = now + (int64_t)login->options.timeout * 1000;
+	if (!items_start_frame(login)) {
+		return PAM_SYSTEM_ERR;
+	}
 	unsigned char verdict = WIRE_FAULT;
 	bool taken = resident_start(login) || (child_start(login) && relay_open(login));
 	bool decided = taken && relay(login, &verdict);

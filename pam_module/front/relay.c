@@ -11,14 +11,21 @@
 #define MAX_PROMPTS 64
 #define TRAILER_MS 1000
 
+/* Whom the dialogue is with, for the log. */
+static const char *other(const struct login *login)
+{
+	return login->child.pid > 0 ? "core" : "verifier";
+}
+
 static bool broken(const struct login *login, enum stream state)
 {
-	static const char *const reasons[] = {
-		[STREAM_ENDED] = "the core ended before its verdict",
-		[STREAM_LATE] = "the dialogue took longer than timeout= allows",
-		[STREAM_BROKEN] = "the socket to the core failed",
-	};
-	log_fault(login, "%s", reasons[state]);
+	if (state == STREAM_LATE) {
+		log_fault(login, "the dialogue took longer than timeout= allows");
+	} else if (state == STREAM_ENDED) {
+		log_fault(login, "the %s ended before its verdict", other(login));
+	} else {
+		log_fault(login, "the socket to the %s failed", other(login));
+	}
 	return false;
 }
 
@@ -141,11 +148,11 @@ static void tell(struct login *login, int style, const char *text)
 static bool prompt(struct login *login, unsigned char *payload, size_t size)
 {
 	if (++login->prompts > MAX_PROMPTS) {
-		log_fault(login, "the core sent more than %d prompts", MAX_PROMPTS);
+		log_fault(login, "the %s sent more than %d prompts", other(login), MAX_PROMPTS);
 		return false;
 	}
 	if (size < 1 || !make_presentable(payload + 1, size - 1)) {
-		log_fault(login, "the core sent a prompt that cannot be shown");
+		log_fault(login, "the %s sent a prompt that cannot be shown", other(login));
 		return false;
 	}
 	const char *text = (const char *)payload + 1;
@@ -161,7 +168,7 @@ static bool prompt(struct login *login, unsigned char *payload, size_t size)
 		tell(login, PAM_ERROR_MSG, text);
 		return true;
 	default:
-		log_fault(login, "the core sent a prompt of unknown style %d", payload[0]);
+		log_fault(login, "the %s sent a prompt of unknown style %d", other(login), payload[0]);
 		return false;
 	}
 }
@@ -172,13 +179,13 @@ static bool ends_here(const struct login *login)
 	unsigned char more;
 	int64_t deadline = clock_ms() + TRAILER_MS;
 	if (shutdown(login->child.socket, SHUT_WR) != 0) {
-		log_debug(login, "cannot shut the socket to the core");
+		log_debug(login, "cannot shut the socket to the %s", other(login));
 	}
 	enum stream state = stream_recv(login->child.socket, deadline, &more, 1);
 	if (state == STREAM_ENDED || state == STREAM_LATE) {
 		return true;
 	}
-	log_fault(login, "the core did not end with its verdict");
+	log_fault(login, "the %s did not end with its verdict", other(login));
 	return false;
 }
 
@@ -192,7 +199,7 @@ static bool receive(struct login *login, size_t *size)
 	}
 	*size = ((size_t)frame[1] << 16) | ((size_t)frame[2] << 8) | frame[3];
 	if (*size > WIRE_MAX_PAYLOAD) {
-		log_fault(login, "the core sent a frame of %zu bytes, at most %d are allowed", *size, WIRE_MAX_PAYLOAD);
+		log_fault(login, "the %s sent a frame of %zu bytes, at most %d are allowed", other(login), *size, WIRE_MAX_PAYLOAD);
 		return false;
 	}
 	state = stream_recv(login->child.socket, login->deadline, frame + WIRE_HEADER_SIZE, *size);
@@ -200,13 +207,9 @@ static bool receive(struct login *login, size_t *size)
 }
 
 /* Says what the login is. */
-bool relay_open(struct login *login)
+bool relay_open(const struct login *login)
 {
-	size_t size = 0;
-	if (!items_start_frame(login, &size)) {
-		return false;
-	}
-	enum stream state = stream_send(login->child.socket, login->deadline, login->frame, size);
+	enum stream state = stream_send(login->child.socket, login->deadline, login->frame, login->start_size);
 	return state == STREAM_OK || broken(login, state);
 }
 
@@ -223,13 +226,13 @@ bool relay(struct login *login, unsigned char *verdict)
 			break;
 		case WIRE_VERDICT:
 			if (size != 1) {
-				log_fault(login, "the core sent a verdict of %zu bytes", size);
+				log_fault(login, "the %s sent a verdict of %zu bytes", other(login), size);
 				return false;
 			}
 			*verdict = payload[0];
 			return ends_here(login);
 		default:
-			log_fault(login, "the core sent a frame of unknown type 0x%02x", login->frame[0]);
+			log_fault(login, "the %s sent a frame of unknown type 0x%02x", other(login), login->frame[0]);
 			return false;
 		}
 	}

@@ -6,7 +6,6 @@
  */
 #include "front.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,27 +16,42 @@
 #define DEFAULT_SOCKET "/run/otpgate/verifier.sock"
 #define PATIENCE_MS 2000 /* also for one that systemd starts first */
 
+/* The directory that path is in, or with above the one that this is in. */
+static bool stat_directory(const char *path, bool above, struct stat *info)
+{
+	char directory[SOCKET_BYTES + sizeof "/.."];
+	int length = (int)(strrchr(path, '/') - path);
+	int printed = snprintf(directory, sizeof directory, "%.*s%s", length > 0 ? length : 1, path, above ? "/.." : "");
+	return printed >= 0 && (size_t)printed < sizeof directory && lstat(directory, info) == 0;
+}
+
+static bool only_owner_writes(const struct stat *info)
+{
+	return S_ISDIR(info->st_mode) && (info->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 /*
- * Who may put a socket there must be root or who listens on it; anybody else
- * could stand in for the verifier and let himself in.
+ * Anybody else than root could stand in for the verifier and let himself in.
+ * So the directory must be root's, or belong to whom root has put one there
+ * for, and who listens must be one of the two.
  */
 static bool is_genuine(const struct login *login, int socket, const char *path)
 {
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t size = sizeof peer;
-	char directory[sizeof ((struct sockaddr_un *)0)->sun_path];
-	int length = (int)(strrchr(path, '/') - path);
-	int printed = snprintf(directory, sizeof directory, "%.*s", length > 0 ? length : 1, path);
-	struct stat info = {.st_uid = (uid_t)-1};
-	if (printed < 0 || (size_t)printed >= sizeof directory ||
-	    getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || lstat(directory, &info) != 0) {
-		log_fault(login, "%s: cannot tell who listens there: %m", path);
+	struct stat directory = {.st_uid = (uid_t)-1};
+	struct stat above = {.st_uid = (uid_t)-1};
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof peer ||
+	    !stat_directory(path, false, &directory) || !stat_directory(path, true, &above)) {
+		log_warning(login, "%s: cannot tell who listens there: %m", path);
 		return false;
 	}
-	if (!S_ISDIR(info.st_mode) || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
-	    (info.st_uid != 0 && info.st_uid != peer.uid) || (peer.uid != 0 && peer.uid != info.st_uid)) {
-		log_fault(login, "%s: expected a verifier of root's or of the directory's owner, found uid %u in a directory of mode %o of uid %u",
-			path, (unsigned)peer.uid, (unsigned)info.st_mode, (unsigned)info.st_uid);
+	bool by_root = above.st_uid == 0 && only_owner_writes(&above);
+	if (!only_owner_writes(&directory) || (directory.st_uid != 0 && directory.st_uid != geteuid() && !by_root) ||
+	    (peer.uid != 0 && peer.uid != directory.st_uid)) {
+		log_warning(login, "%s: expected a verifier of root's or of the directory's owner, and a directory that root has made and others cannot write; "
+			"found one of uid %u in a directory of mode %o of uid %u",
+			path, (unsigned)peer.uid, (unsigned)directory.st_mode, (unsigned)directory.st_uid);
 		return false;
 	}
 	return true;
@@ -60,16 +74,17 @@ static int connect_to(const struct login *login, const char *path)
 	return fd;
 }
 
-/* Quietly, as whatever goes wrong here only means that a core is forked. */
-static bool takes_it(struct login *login)
+/*
+ * Quietly, as whatever goes wrong here only means that a core is forked. Half
+ * of the time is left for that.
+ */
+static bool takes_it(const struct login *login, int socket)
 {
-	size_t size = 0;
 	unsigned char byte = 0;
-	int64_t patience = clock_ms() + PATIENCE_MS;
-	int64_t deadline = patience < login->deadline ? patience : login->deadline;
-	return items_start_frame(login, &size) &&
-	       stream_send(login->child.socket, deadline, login->frame, size) == STREAM_OK &&
-	       stream_recv(login->child.socket, deadline, &byte, 1) == STREAM_OK && byte == WIRE_READY;
+	int patience = clock_left(login->deadline) / 2;
+	int64_t deadline = clock_ms() + (patience < PATIENCE_MS ? patience : PATIENCE_MS);
+	return stream_send(socket, deadline, login->frame, login->start_size) == STREAM_OK &&
+	       stream_recv(socket, deadline, &byte, 1) == STREAM_OK && byte == WIRE_READY;
 }
 
 /* True once the verifier has taken the login; then only relay() may follow. */
@@ -83,14 +98,14 @@ bool resident_start(struct login *login)
 	if (fd < 0) {
 		return false;
 	}
-	login->child.socket = fd;
 	if (is_genuine(login, fd, path)) {
-		if (takes_it(login)) {
+		if (takes_it(login, fd)) {
+			log_debug(login, "the verifier at %s takes this login", path);
+			login->child.socket = fd;
 			return true;
 		}
 		log_debug(login, "the verifier at %s does not take this login", path);
 	}
 	(void)close(fd);
-	login->child.socket = -1;
 	return false;
 }

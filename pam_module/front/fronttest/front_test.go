@@ -1,65 +1,11 @@
 package fronttest
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
-
-var kits struct {
-	plain, sanitized, faulty, faultySanitized func() *Kit
-}
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "fronttest")
-	if err != nil {
-		panic(err)
-	}
-	lazily := func(options Options) func() *Kit {
-		return sync.OnceValue(func() *Kit {
-			own, err := os.MkdirTemp(dir, "kit")
-			if err != nil {
-				panic(err)
-			}
-			kit, err := build(own, options)
-			if err != nil {
-				panic(err)
-			}
-			return kit
-		})
-	}
-	kits.plain = lazily(Options{})
-	kits.sanitized = lazily(Options{CFlags: sanitizers})
-	kits.faulty = lazily(faultOptions())
-	kits.faultySanitized = lazily(faultOptions(sanitizers...))
-	// Most of the time these tests wait for a child.
-	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil {
-		panic(err)
-	}
-	status := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(status)
-}
-
-// A report ends the process: pamhost's fails the test at once, and the child's
-// has no descriptor to be written to but makes the login fail.
-var sanitizers = []string{"-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"}
-
-// eachKit runs test with the front as shipped and with the sanitizers in it.
-func eachKit(t *testing.T, test func(*testing.T, *Kit)) {
-	t.Helper()
-	for name, kit := range map[string]func() *Kit{"shipped": kits.plain, "sanitized": kits.sanitized} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, kit())
-		})
-	}
-}
 
 func unchanged(t *testing.T, outcome Outcome) {
 	t.Helper()
@@ -160,7 +106,7 @@ func TestVerdict(t *testing.T) {
 // A grandchild that keeps the socket open must not hold up a verdict for long.
 func TestGrandchild(t *testing.T) {
 	t.Parallel()
-	kit := kits.plain()
+	kit := kits.plain.forked()
 	kit.Stack(t, "grandchild", "protocol=grandchild")
 	outcome := kit.Login(t, "--service", "grandchild")
 	if outcome.Result != "PAM_SUCCESS" || outcome.AuthNS > 2e9 {
@@ -192,7 +138,7 @@ func TestAnswer(t *testing.T) {
 	}
 	eachKit(t, func(t *testing.T, kit *Kit) {
 		service := serviceName(t)
-		kit.Raw(t, service, fmt.Sprintf("auth required %s [authtok=%s]\nauth [success=ok default=die] %s protocol=ask\n", kit.Items, password, kit.Front))
+		kit.Raw(t, service, fmt.Sprintf("auth required %s [authtok=%s]\nauth [success=ok default=die] %s\n", kit.Items, password, kit.Line("protocol=ask")))
 		for _, row := range rows {
 			t.Run(row.name, func(t *testing.T) {
 				outcome := kit.Login(t, "--service", service, "--", row.answer)
@@ -383,7 +329,7 @@ func TestRename(t *testing.T) {
 // A second attempt on the same handle starts from nothing.
 func TestAgain(t *testing.T) {
 	t.Parallel()
-	kit := kits.sanitized()
+	kit := kits.sanitized.forked()
 	kit.Stack(t, "again", "protocol=ask")
 	outcome := kit.Login(t, "--service", "again", "--acct", "--again", "2", "123456", "000000")
 	if outcome.Result != "PAM_AUTH_ERR" || outcome.Acct != "PAM_IGNORE" {
@@ -397,7 +343,7 @@ func TestAgain(t *testing.T) {
 
 func TestOtherStages(t *testing.T) {
 	t.Parallel()
-	kit := kits.sanitized()
+	kit := kits.sanitized.forked()
 	kit.Stack(t, "stages", "protocol=accept")
 	outcome := kit.Login(t, "--service", "stages", "--acct", "--setcred", "--session", "--chauthtok")
 	if outcome.Result != "PAM_SUCCESS" || outcome.Acct != "PAM_SUCCESS" || outcome.Setcred != "PAM_SUCCESS" ||
@@ -409,7 +355,7 @@ func TestOtherStages(t *testing.T) {
 // A person who takes longer than timeout= is denied whatever the answer.
 func TestLateAnswer(t *testing.T) {
 	t.Parallel()
-	kit := kits.plain()
+	kit := kits.plain.forked()
 	kit.Stack(t, "late", "timeout=1 protocol=ask")
 	outcome := kit.Login(t, "--service", "late", "@sleep:1200:123456")
 	if outcome.Result != "PAM_SYSTEM_ERR" {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -31,6 +32,10 @@ type Kit struct {
 	Items string   // a module that sets PAM_AUTHTOK and PAM_USER
 	Conf  string   // the stacks
 	Env   []string // pamhost's environment; none by default
+	// Verifier is the front's argument verifier= in every stack: "off" at
+	// first, so that no verifier of this machine is asked.
+	Verifier string
+	alive    io.Closer // kept from being collected, and closed, while the verifier is wanted
 }
 
 // Source is the directory of the front's sources.
@@ -60,6 +65,7 @@ func build(dir string, options Options) (*Kit, error) {
 	kit := &Kit{
 		Dir: dir, Front: filepath.Join(dir, "pam_otpgate.so"), Core: filepath.Join(dir, "pam_otpgate_core.so"),
 		Host: filepath.Join(dir, "pamhost"), Items: filepath.Join(dir, "items.so"), Conf: filepath.Join(dir, "pam.d"),
+		Verifier: "off",
 	}
 	if err := os.Mkdir(kit.Conf, 0o755); err != nil {
 		return nil, err
@@ -76,6 +82,7 @@ func build(dir string, options Options) (*Kit, error) {
 	for _, command := range []*exec.Cmd{
 		front,
 		exec.Command("gcc", append(flags, "-o", kit.Host, filepath.Join(test, "pamhost.c"), "-lpam", "-lpthread", "-ldl")...),
+		exec.Command("gcc", append(flags, "-o", filepath.Join(dir, fakeVerifier), filepath.Join(test, "fakeverifier.c"), "-ldl")...),
 		exec.Command("gcc", append(shared, "-o", kit.Core, filepath.Join(test, "fakecore.c"))...),
 		exec.Command("gcc", append(shared, "-o", kit.Items, filepath.Join(test, "items.c"), "-lpam")...),
 	} {
@@ -100,11 +107,19 @@ func (k *Kit) Stack(tb testing.TB, service, arguments string, before ...string) 
 		fmt.Fprintf(&stack, "auth required %s %s\n", k.Items, strings.Join(before, " "))
 	}
 	for _, kind := range []string{"auth", "account", "session", "password"} {
-		fmt.Fprintf(&stack, "%s [success=1 ignore=ignore default=die] %s %s\n", kind, k.Front, arguments)
+		fmt.Fprintf(&stack, "%s [success=1 ignore=ignore default=die] %s\n", kind, k.Line(arguments))
 		fmt.Fprintf(&stack, "%s [default=die] %s return=27\n", kind, k.Items)
 		fmt.Fprintf(&stack, "%s required %s\n", kind, k.Items)
 	}
 	k.Raw(tb, service, stack.String())
+}
+
+// Line is the front with its arguments, as a line in pam.d ends.
+func (k *Kit) Line(arguments string) string {
+	if k.Verifier != "" {
+		arguments += " verifier=" + k.Verifier
+	}
+	return k.Front + " " + arguments
 }
 
 // Raw writes a service file as it is.
@@ -138,6 +153,17 @@ type Outcome struct {
 	Stdio        string   `json:"stdio"`
 	AuthNS       int64    `json:"auth_ns"`
 	TotalNS      int64    `json:"total_ns"`
+}
+
+// asked counts the prompts that want an answer.
+func (o Outcome) asked() int {
+	count := 0
+	for _, prompt := range o.Prompts {
+		if prompt.Style == 1 || prompt.Style == 2 {
+			count++
+		}
+	}
+	return count
 }
 
 // limit is far above what any login in a test takes.

@@ -1,0 +1,321 @@
+package fronttest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+const (
+	asked  = "\x10\x00\x00\x06\x01Code:"
+	accept = "\x11\x00\x00\x01\x01"
+)
+
+// ready is what takes a login, before all frames.
+var ready = string([]byte{wire.Ready})
+
+// near is a plain kit with a core beside it, whose front asks for a verifier
+// in a directory of the test's own.
+func near(t *testing.T) *Kit {
+	t.Helper()
+	kit := *kits.plain.forked()
+	dir, err := os.MkdirTemp(filepath.Dir(kit.Dir), "near")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	kit.Verifier = filepath.Join(dir, "verifier.sock")
+	return &kit
+}
+
+// scripted has answer speak to each connection until it returns.
+func scripted(t *testing.T, path string, answer func(*net.UnixConn)) {
+	t.Helper()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.AcceptUnix()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				answer(conn)
+			}()
+		}
+	}()
+}
+
+// say sends each text, the first once the start frame is there, and waits for
+// a reply before each further one.
+func say(texts ...string) func(*net.UnixConn) {
+	return func(conn *net.UnixConn) {
+		if _, err := wire.ReadStart(conn); err != nil {
+			return
+		}
+		for i, text := range texts {
+			if i > 0 {
+				if _, err := conn.Read(make([]byte, 600)); err != nil {
+					return
+				}
+			}
+			if _, err := io.WriteString(conn, text); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func silent(conn *net.UnixConn) { _, _ = io.Copy(io.Discard, conn) }
+
+// Until the verifier has taken a login, a core is forked in its stead; from
+// then on its end is the login's end, and nobody is asked twice.
+func TestVerifierScripts(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		arguments string
+		script    func(*net.UnixConn)
+		forked    bool
+		want      string
+		asked     int
+		within    [2]time.Duration
+	}{
+		{"says nothing", "", silent, true, "PAM_SUCCESS", 1, [2]time.Duration{1900 * time.Millisecond, 4 * time.Second}},
+		{"says nothing, little time", "timeout=3", silent, true, "PAM_SUCCESS", 1, [2]time.Duration{time.Second, 2500 * time.Millisecond}},
+		{"closes at once", "", func(*net.UnixConn) {}, true, "PAM_SUCCESS", 1, [2]time.Duration{}},
+		{"declines", "", say(""), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
+		{"another byte", "", say("\x4d" + accept), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
+		{"NUL", "", say("\x00" + ready + accept), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
+		{"verdict before ready", "", say(accept + ready), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
+		{"prompt before ready", "", say(asked + ready + accept), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
+		{"accepts", "", say(ready + accept), false, "PAM_SUCCESS", 0, [2]time.Duration{}},
+		{"asks and accepts", "", say(ready+asked, accept), false, "PAM_SUCCESS", 1, [2]time.Duration{}},
+		{"dies when it has taken it", "", say(ready), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
+		{"dies within a header", "", say(ready + accept[:3]), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
+		{"dies within a verdict", "", say(ready + accept[:4]), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
+		{"dies at its prompt", "", say(ready + asked), false, "PAM_SYSTEM_ERR", 1, [2]time.Duration{}},
+		{"dies after the answer", "", say(ready+asked, ""), false, "PAM_SYSTEM_ERR", 1, [2]time.Duration{}},
+		{"ready twice", "", say(ready + ready + accept), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
+		{"garbage", "", say(ready + "HTTP/1.0 200 OK\r\n\r\n"), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
+		{"more after the verdict", "", say(ready + accept + accept), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			kit, log, service := near(t), NewLog(t), serviceName(t)
+			scripted(t, kit.Verifier, row.script)
+			kit.Stack(t, service, "protocol=ask debug "+row.arguments)
+			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "--sigchld", "count", "--pipe-stdio", "123456", "123456")
+			lines := strings.Join(log.Lines(t), "\n")
+			if outcome.Result != row.want || outcome.asked() != row.asked {
+				t.Errorf("%s, prompts %v, want %s and %d questions\n%s", outcome.Result, outcome.Prompts, row.want, row.asked, lines)
+			}
+			if forked := strings.Contains(lines, "core child "); forked != row.forked {
+				t.Errorf("a core was forked: %v\n%s", forked, lines)
+			}
+			if took := time.Duration(outcome.AuthNS); row.within[1] > 0 && (took < row.within[0] || took > row.within[1]) {
+				t.Errorf("it took %s, want %s", took, row.within)
+			}
+			unchanged(t, outcome)
+		})
+	}
+}
+
+// listenAs runs the kit's fake verifier as uid in a new directory below parent
+// and gives that directory to owner afterwards.
+func listenAs(t *testing.T, kit *Kit, parent string, uid, owner int) string {
+	t.Helper()
+	kit.mayBeReadByOthers(t)
+	dir := filepath.Join(parent, "verifier")
+	err := errors.Join(os.Mkdir(dir, 0o755), os.Chown(dir, uid, uid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "verifier.sock")
+	alive, err := kit.listen(path, kit.Core, uint32(uid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = alive.Close() })
+	if err := os.Chown(dir, owner, owner); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Who could put himself in the verifier's place is not asked.
+func TestVerifierGenuine(t *testing.T) {
+	const other, third = 1000, 1001
+	for _, row := range []struct {
+		name       string
+		above      os.FileMode // of the directory that the verifier's is in
+		uid, owner int         // who listens, and whose directory it is
+		mode       os.FileMode // of the verifier's directory
+		warning    string
+	}{
+		{"root's", 0o755, 0, 0, 0o755, ""},
+		{"root's, in a directory for all", os.ModeSticky | 0o777, 0, 0, 0o755, ""},
+		{"its owner's", 0o755, other, other, 0o755, ""},
+		{"root's for the owner, as systemd listens", 0o755, 0, other, 0o755, ""},
+		{"its owner's, in a directory for all", os.ModeSticky | 0o777, other, other, 0o755, "found one of uid 1000 in a directory of mode 40755 of uid 1000"},
+		{"its owner's, in a directory of a group", 0o775, other, other, 0o755, "of uid 1000"},
+		{"root's in another's, in a directory for all", os.ModeSticky | 0o777, 0, other, 0o755, "of uid 1000"},
+		{"another's in root's", 0o755, other, 0, 0o755, "found one of uid 1000 in a directory of mode 40755 of uid 0"},
+		{"another's in a third's", 0o755, other, third, 0o755, "of uid 1001"},
+		{"others may write", 0o755, 0, 0, 0o757, "mode 40757"},
+		{"a group may write", 0o755, 0, 0, 0o775, "mode 40775"},
+		{"others may write, sticky", 0o755, 0, 0, os.ModeSticky | 0o777, "mode 41777"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			kit, log, service := near(t), NewLog(t), serviceName(t)
+			above := filepath.Dir(kit.Verifier)
+			kit.Verifier = listenAs(t, kit, above, row.uid, row.owner)
+			if err := errors.Join(os.Chmod(filepath.Dir(kit.Verifier), row.mode), os.Chmod(above, row.above)); err != nil {
+				t.Fatal(err)
+			}
+			kit.checkGenuine(t, service, log, row.warning)
+		})
+	}
+	t.Run("link", func(t *testing.T) {
+		t.Parallel()
+		kit, log, service := near(t), NewLog(t), serviceName(t)
+		above := filepath.Dir(kit.Verifier)
+		path := listenAs(t, kit, above, 0, 0)
+		if err := os.Symlink(filepath.Dir(path), filepath.Join(above, "link")); err != nil {
+			t.Fatal(err)
+		}
+		kit.Verifier = filepath.Join(above, "link", "verifier.sock")
+		kit.checkGenuine(t, service, log, "mode 120777")
+	})
+}
+
+func (k *Kit) checkGenuine(t *testing.T, service string, log *Log, warning string) {
+	t.Helper()
+	k.Stack(t, service, "protocol=ask debug")
+	outcome := k.Login(t, "--service", service, "--dev", log.Dev, "123456")
+	lines := strings.Join(log.Lines(t), "\n")
+	if forked := strings.Contains(lines, "core child "); forked != (warning != "") || outcome.Result != "PAM_SUCCESS" {
+		t.Errorf("%s, a core was forked: %v\n%s", outcome.Result, forked, lines)
+	}
+	if !strings.Contains(lines, warning) || strings.Contains(lines, "<84>") != (warning != "") {
+		t.Errorf("want one warning that says %q:\n%s", warning, lines)
+	}
+	unchanged(t, outcome)
+}
+
+// Where nobody can take the login, nothing is waited for.
+func TestVerifierAbsent(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T, string){
+		"no socket":    func(*testing.T, string) {},
+		"no directory": func(t *testing.T, path string) { _ = os.Remove(filepath.Dir(path)) },
+		"nobody listens": func(t *testing.T, path string) {
+			socket := bound(t, path)
+			_ = unix.Close(socket)
+		},
+		"a file": func(t *testing.T, path string) {
+			if err := os.WriteFile(path, nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a datagram socket": func(t *testing.T, path string) {
+			socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = socket.Close() })
+		},
+		"full queue": func(t *testing.T, path string) {
+			socket := bound(t, path)
+			t.Cleanup(func() { _ = unix.Close(socket) })
+			if err := unix.Listen(socket, 0); err != nil {
+				t.Fatal(err)
+			}
+			waiting, err := net.Dial("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = waiting.Close() })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kit, log, service := near(t), NewLog(t), serviceName(t)
+			prepare(t, kit.Verifier)
+			kit.Stack(t, service, "protocol=ask debug")
+			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "123456")
+			lines := strings.Join(log.Lines(t), "\n")
+			if outcome.Result != "PAM_SUCCESS" || !strings.Contains(lines, "core child ") || !strings.Contains(lines, "no verifier at "+kit.Verifier) {
+				t.Errorf("%s\n%s", outcome.Result, lines)
+			}
+			if took := time.Duration(outcome.AuthNS); took > 1500*time.Millisecond {
+				t.Errorf("it took %s", took)
+			}
+			unchanged(t, outcome)
+		})
+	}
+}
+
+func bound(t *testing.T, path string) int {
+	t.Helper()
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(socket, &unix.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	return socket
+}
+
+func TestVerifierArgument(t *testing.T) {
+	t.Parallel()
+	kit, service := near(t), serviceName(t)
+	own := kit.Verifier
+	scripted(t, own, say(ready+accept))
+	kit.Verifier = ""
+	for arguments, want := range map[string]string{
+		"verifier=" + own:                       "PAM_SUCCESS",
+		"verifier=off":                          "PAM_AUTH_ERR", // the core's word
+		"verifier=/" + strings.Repeat("a", 106): "PAM_AUTH_ERR",
+		"verifier=/verifier.sock":               "PAM_AUTH_ERR",
+		"verifier=/":                            "PAM_AUTH_ERR",
+		"verifier=" + filepath.Dir(own) + "/":   "PAM_AUTH_ERR",
+		"verifier=/" + strings.Repeat("a", 107): "PAM_SERVICE_ERR",
+		"verifier=run/verifier.sock":            "PAM_SERVICE_ERR",
+		"verifier=":                             "PAM_SERVICE_ERR",
+		"verifier":                              "PAM_SERVICE_ERR",
+		"verifier=OFF":                          "PAM_SERVICE_ERR",
+		"verifier=on":                           "PAM_SERVICE_ERR",
+		"verifier=off verifier=off":             "PAM_SERVICE_ERR",
+		"verifier=off verifier=" + own:          "PAM_SERVICE_ERR",
+	} {
+		kit.Stack(t, service, "protocol=deny "+arguments)
+		if outcome := kit.Login(t, "--service", service); outcome.Result != want {
+			t.Errorf("%s: %s, want %s", arguments, outcome.Result, want)
+		}
+	}
+	front, err := os.ReadFile(kit.Front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path := config.Default().Paths.Socket; !bytes.Contains(front, append([]byte(path), 0)) {
+		t.Errorf("the front does not know %s, where the verifier listens by default", path)
+	}
+}
