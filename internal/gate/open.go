@@ -45,17 +45,25 @@ func (u userFiles) Load(name string) (account.Person, error) {
 	return dir.Load(name)
 }
 
-// lateLedger opens the ledger at its first use.
+// lateLedger opens the ledger at its first use, and tries again at the next
+// one if it could not: a gate may outlive what is wrong with the disk.
 type lateLedger struct {
 	open  func() (ledger.Store, error)
-	once  sync.Once
+	mu    sync.Mutex
 	store ledger.Store
-	err   error
 }
 
 func (l *lateLedger) get() (ledger.Store, error) {
-	l.once.Do(func() { l.store, l.err = l.open() })
-	return l.store, l.err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.store != nil {
+		return l.store, nil
+	}
+	store, err := l.open()
+	if err == nil {
+		l.store = store
+	}
+	return store, err
 }
 
 // View implements ledger.Store.
@@ -78,6 +86,8 @@ func (l *lateLedger) Update(ctx context.Context, key ledger.Key, change func(*le
 
 // Close implements ledger.Store.
 func (l *lateLedger) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.store == nil {
 		return nil
 	}

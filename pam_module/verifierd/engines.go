@@ -2,9 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os/user"
+	"slices"
+	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +30,8 @@ type engines struct {
 	engine *gate.Gate
 	err    error
 	allow  []uint32
+	// unknown are names in verifier.allow that the log has been told of.
+	unknown []string
 }
 
 // state is what changes when a file does.
@@ -60,21 +67,19 @@ func (e *engines) isFor(path string) bool {
 	return path == e.path || (path == "" && e.path == config.DefaultPath) || (path == config.DefaultPath && e.path == "")
 }
 
-// current returns the engine for the file as it is now. A file that is wrong
-// denies, as it does everywhere.
-func (e *engines) current() (*gate.Gate, error) {
+// current returns the engine for the file as it is now, and who may ask for
+// anybody. A file that is wrong denies, as it does everywhere.
+func (e *engines) current() (*gate.Gate, []uint32, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now, err := stateOf(e.file())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if now == e.seen && (e.engine != nil || e.err != nil) {
-		return e.engine, e.err
+	if now != e.seen || e.engine == nil && e.err == nil {
+		e.load(now)
 	}
-	e.load()
-	e.seen = now
-	return e.engine, e.err
+	return e.engine, e.allow, e.err
 }
 
 // reload reads the file whether it has changed or not: users may have come or
@@ -86,33 +91,59 @@ func (e *engines) reload() error {
 	if err != nil {
 		return err
 	}
-	e.load()
-	e.seen = now
+	e.load(now)
 	return e.err
 }
 
+// settle is how long after a change another one may leave the file's state as
+// it is: its times come from a clock that ticks, on some file systems slowly.
+const settle = 2 * time.Second
+
 // load must be called with the lock. Dialogues that are under way keep the
-// engine they have.
-func (e *engines) load() {
+// engine they have. seen is the file's state from before it is read.
+func (e *engines) load(seen state) {
+	e.seen = seen
+	if changed := time.Unix(seen.ctime.Unix()); !seen.missing && time.Since(changed).Abs() < settle {
+		e.seen = state{}
+	}
 	e.engine, e.err = gate.Open(e.path, e.sink)
 	if e.err != nil {
 		e.engine = nil
 		return
 	}
 	e.allow = nil
+	told := e.unknown
+	e.unknown = nil
 	for _, name := range e.engine.Config.Verifier.Allow {
-		// A name that is not known denies its own programs, nobody else's.
 		uid, err := uidOf(name)
-		if err != nil {
-			e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
+		if err == nil {
+			e.allow = append(e.allow, uid)
 			continue
 		}
-		e.allow = append(e.allow, uid)
+		// It denies its own programs, nobody else's.
+		e.unknown = append(e.unknown, name)
+		if !slices.Contains(told, name) {
+			e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
+		}
 	}
 }
 
+// allowed is who may ask for anybody as far as is known without looking.
 func (e *engines) allowed() []uint32 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.allow
+}
+
+// uidOf looks up a user of verifier.allow.
+func uidOf(name string) (uint32, error) {
+	account, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("verifier.allow: user %q: %w", name, err)
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("verifier.allow: user %q: uid %q", name, account.Uid)
+	}
+	return uint32(uid), nil
 }

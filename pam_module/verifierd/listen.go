@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -84,49 +80,4 @@ func removeStale(path string) error {
 		return fmt.Errorf("%s: a verifier is already listening there", path)
 	}
 	return os.Remove(path)
-}
-
-// serveMetrics serves the figures at address until its result is called.
-func serveMetrics(address string, m *metrics) (func(), error) {
-	if address == "" {
-		return func() {}, nil
-	}
-	listener, err := listenMetrics(address)
-	if err != nil {
-		return nil, fmt.Errorf("verifier.metrics: %w", err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_ = m.write(w) // the reader is gone
-	})
-	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10}
-	go func() { _ = web.Serve(listener) }()
-	return func() { _ = web.Close() }, nil
-}
-
-func listenMetrics(address string) (net.Listener, error) {
-	path, isPath := strings.CutPrefix(address, "unix:")
-	if !isPath {
-		return net.Listen("tcp", address)
-	}
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
-	old := unix.Umask(0o117)
-	defer unix.Umask(old)
-	return net.Listen("unix", path)
-}
-
-// uidOf looks up a user of verifier.allow.
-func uidOf(name string) (uint32, error) {
-	account, err := user.Lookup(name)
-	if err != nil {
-		return 0, fmt.Errorf("verifier.allow: user %q: %w", name, err)
-	}
-	uid, err := strconv.ParseUint(account.Uid, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("verifier.allow: user %q: uid %q", name, account.Uid)
-	}
-	return uint32(uid), nil
 }

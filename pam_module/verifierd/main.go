@@ -105,7 +105,7 @@ func run(o options) error {
 		return err
 	}
 	counts := newMetrics()
-	sink := counting{audit.Syslog{}, counts}
+	sink := counting{Sink: audit.Syslog{}, metrics: counts}
 	engines := &engines{path: o.config, sink: sink}
 	if err := engines.reload(); err != nil {
 		return err
@@ -117,7 +117,7 @@ func run(o options) error {
 		return err
 	}
 	who := &directory{self: uint32(os.Geteuid()), lookup: user.LookupId}
-	server := newServer(engines, who, sink, counts)
+	server := newServer(engines, who, sink, usual)
 	closeMetrics, err := serveMetrics(settings.Verifier.Metrics, counts)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 	for {
 		select {
 		case <-tick.C:
-			if idle > 0 && server.idle() >= idle {
+			if idle > 0 && server.door.idle() >= idle {
 				return
 			}
 		case s := <-signals:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 )
 
 // metrics counts for operators, in the text format of Prometheus (version
@@ -30,8 +31,12 @@ var buckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 15, 
 
 func newMetrics() *metrics { return &metrics{verdicts: map[[3]string]uint64{}} }
 
-// maxSeries bounds what services and rules can make of the memory.
-const maxSeries = 500
+// maxSeries bounds what services and rules can make of the memory; what is
+// beyond is counted as other.
+const (
+	maxSeries = 500
+	other     = "other"
+)
 
 // decision counts what an audit record says.
 func (m *metrics) decision(r audit.Record) {
@@ -46,7 +51,7 @@ func (m *metrics) decision(r audit.Record) {
 		key[2] = kind
 	}
 	if _, known := m.verdicts[key]; !known && len(m.verdicts) >= maxSeries {
-		key = [3]string{"other", r.Verdict, "other"}
+		key = [3]string{other, r.Verdict, other}
 	}
 	m.verdicts[key]++
 }
@@ -111,12 +116,20 @@ func label(value string) string {
 type counting struct {
 	audit.Sink
 	metrics *metrics
+	// guest says that the service is an ordinary user's word, who could make
+	// up more than are counted apart: it must then be one of services.
+	guest    bool
+	services map[string]config.Protocol
 }
 
 // Write implements audit.Sink.
 func (c counting) Write(r audit.Record) {
-	if r.Verdict != "debug" {
-		c.metrics.decision(r)
-	}
 	c.Sink.Write(r)
+	if r.Verdict == "debug" {
+		return
+	}
+	if _, known := c.services[r.Service]; c.guest && !known {
+		r.Service = other
+	}
+	c.metrics.decision(r)
 }

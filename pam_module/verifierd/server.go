@@ -14,36 +14,17 @@ import (
 	"github.com/otpgate/otpgate/pam_module/serve"
 )
 
-// What one peer can make the others wait for.
-const (
-	// openingTime is how long a peer may take to say what it wants. A front
-	// says it at once.
-	openingTime = 5 * time.Second
-	// defaultTimeout is for fronts that name none.
-	defaultTimeout = 2 * time.Minute
-	// maxPerUser bounds the open dialogues of an ordinary user's programs,
-	// maxTrusted those of root and of the users in verifier.allow.
-	maxPerUser = 16
-	maxTrusted = 4096
-)
-
 // server answers fronts until it is told to stop.
 type server struct {
 	engines *engines
 	who     *directory
-	sink    audit.Sink
-	metrics *metrics
-
-	mu     sync.Mutex
-	open   map[uint32]int // open connections by uid
-	refuse map[uint32]time.Time
-	busy   sync.WaitGroup
-	last   time.Time // when a connection ended or began
+	sink    counting
+	door    *door
+	busy    sync.WaitGroup
 }
 
-func newServer(engines *engines, who *directory, sink audit.Sink, m *metrics) *server {
-	return &server{engines: engines, who: who, sink: sink, metrics: m,
-		open: map[uint32]int{}, refuse: map[uint32]time.Time{}, last: time.Now()}
+func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
+	return &server{engines: engines, who: who, sink: sink, door: newDoor(limits)}
 }
 
 // serve accepts until the listener is closed.
@@ -63,27 +44,39 @@ func (s *server) serve(listener *net.UnixListener) error {
 	}
 }
 
-// connection serves one front.
+// connection serves one front. Without Ready, the front of a connection that
+// is closed forks a core.
 func (s *server) connection(conn *net.UnixConn) {
 	defer conn.Close()
+	defer func() {
+		// What one peer brings down must not take the others along.
+		if panicked := recover(); panicked != nil {
+			s.report("internal", fmt.Sprintf("panic: %v", panicked))
+		}
+	}()
 	peer, err := credentials(conn)
 	if err != nil {
 		s.report("peer", err.Error())
 		return
 	}
 	trusted := s.who.trusted(peer.Uid, s.engines.allowed())
-	if !s.enter(peer.Uid, trusted) {
+	ok, complaint := s.door.enter(peer.Uid, trusted)
+	if !ok {
+		s.sink.metrics.refusedPeer()
+		if complaint != "" {
+			s.report("peer", complaint)
+		}
 		return
 	}
-	defer s.leave(peer.Uid)
-	if err := s.dialogue(conn, peer.Uid, trusted); err != nil {
-		s.metrics.broken()
+	defer s.door.leave(peer.Uid, trusted)
+	if err := s.dialogue(conn, peer.Uid); err != nil {
+		s.sink.metrics.broken()
 		s.report("dialogue", fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err))
 	}
 }
 
-func (s *server) dialogue(conn *net.UnixConn, uid uint32, trusted bool) error {
-	if err := conn.SetDeadline(time.Now().Add(openingTime)); err != nil {
+func (s *server) dialogue(conn *net.UnixConn, uid uint32) error {
+	if err := conn.SetDeadline(time.Now().Add(s.door.limits.opening)); err != nil {
 		return err
 	}
 	start, err := wire.ReadStart(conn)
@@ -96,7 +89,7 @@ func (s *server) dialogue(conn *net.UnixConn, uid uint32, trusted bool) error {
 		return nil
 	}
 	if start.Timeout == 0 {
-		start.Timeout = defaultTimeout
+		start.Timeout = s.door.limits.dialogue
 	}
 	if err := conn.SetDeadline(time.Now().Add(start.Timeout)); err != nil {
 		return err
@@ -105,69 +98,34 @@ func (s *server) dialogue(conn *net.UnixConn, uid uint32, trusted bool) error {
 		return err
 	}
 	begin := time.Now()
-	defer func() { s.metrics.dialogue(time.Since(begin)) }()
-	return serve.Answer(context.Background(), conn, start, s.opener(uid, trusted, &start), s.sink)
+	defer func() { s.sink.metrics.dialogue(time.Since(begin)) }()
+	return s.answer(conn, uid, start)
 }
 
 // errMayNotAsk denies a front that asks for somebody else than its own user.
 var errMayNotAsk = errors.New("asks for another user; expected root, a user in verifier.allow, or the user in question")
 
-// opener gives the engine to those who may ask. What an ordinary user's
+// answer has the engine decide for those who may ask. What an ordinary user's
 // program says of the remote side is not believed: it could spend the attempts
 // of somebody else's address, or claim a trusted network.
-func (s *server) opener(uid uint32, trusted bool, start *wire.Start) serve.Opener {
-	if !trusted {
+func (s *server) answer(conn *net.UnixConn, uid uint32, start wire.Start) error {
+	engine, allow, err := s.engines.current()
+	blame, sink := "configuration", s.sink
+	if !s.who.trusted(uid, allow) {
 		start.RemoteHost = ""
-	}
-	return func(start wire.Start, _ audit.Sink) (*gate.Gate, string, error) {
-		if !trusted && !s.who.is(uid, start.User) {
-			return nil, "peer", fmt.Errorf("a program of uid %d %w", uid, errMayNotAsk)
+		sink.guest = true
+		if !s.who.is(uid, start.User) {
+			engine, blame, err = nil, "peer", fmt.Errorf("a program of uid %d %w", uid, errMayNotAsk)
 		}
-		engine, err := s.engines.current()
-		return engine, "configuration", err
 	}
-}
-
-// enter counts a connection, or refuses it. The front of a refused one forks.
-func (s *server) enter(uid uint32, trusted bool) bool {
-	limit := maxPerUser
-	if trusted {
-		limit = maxTrusted
+	if err == nil {
+		own := *engine
+		sink.services = own.Config.Services
+		own.Audit = sink
+		engine = &own
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if s.open[uid] >= limit {
-		// One line a minute says enough; a flood must not fill the log.
-		if now.Sub(s.refuse[uid]) > time.Minute {
-			s.refuse[uid] = now
-			s.report("peer", fmt.Sprintf("uid %d has %d dialogues open, which is the limit", uid, limit))
-		}
-		s.metrics.refusedPeer()
-		return false
-	}
-	s.open[uid]++
-	s.last = now
-	return true
-}
-
-func (s *server) leave(uid uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[uid]--; s.open[uid] == 0 {
-		delete(s.open, uid)
-	}
-	s.last = time.Now()
-}
-
-// idle says how long nobody has asked anything.
-func (s *server) idle() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.open) > 0 {
-		return 0
-	}
-	return time.Since(s.last)
+	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
+	return serve.Answer(context.Background(), conn, start, open, sink)
 }
 
 // drain waits for the open dialogues, at most for as long as a dialogue may

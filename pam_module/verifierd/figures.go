@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxReaders bounds who reads the figures at once: anybody on the machine can
+// reach a loopback address, and must not take the descriptors of logins.
+const maxReaders = 8
+
+// serveMetrics serves the figures at address until its result is called.
+func serveMetrics(address string, m *metrics) (func(), error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	listener, err := listenMetrics(address)
+	if err != nil {
+		return nil, fmt.Errorf("verifier.metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		_ = m.write(w) // the reader is gone
+	})
+	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10,
+		ErrorLog: log.New(io.Discard, "", 0)}
+	web.SetKeepAlivesEnabled(false)
+	go func() { _ = web.Serve(&fewAtOnce{listener, make(chan struct{}, maxReaders)}) }()
+	return func() { _ = web.Close() }, nil
+}
+
+func listenMetrics(address string) (net.Listener, error) {
+	path, isPath := strings.CutPrefix(address, "unix:")
+	if !isPath {
+		return net.Listen("tcp", address)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	old := unix.Umask(0o117)
+	defer unix.Umask(old)
+	return net.Listen("unix", path)
+}
+
+// fewAtOnce lets further connections wait.
+type fewAtOnce struct {
+	net.Listener
+	open chan struct{}
+}
+
+// Accept implements net.Listener.
+func (f *fewAtOnce) Accept() (net.Conn, error) {
+	f.open <- struct{}{}
+	conn, err := f.Listener.Accept()
+	if err != nil {
+		<-f.open
+		return nil, err
+	}
+	return &oneOfFew{Conn: conn, free: sync.OnceFunc(func() { <-f.open })}, nil
+}
+
+type oneOfFew struct {
+	net.Conn
+	free func()
+}
+
+// Close implements net.Conn.
+func (o *oneOfFew) Close() error {
+	defer o.free()
+	return o.Conn.Close()
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// errReset is what a peer may see whose words were not all read.
+var errReset = syscall.ECONNRESET
+
+func TestStalledOpening(t *testing.T) {
+	short := usual
+	short.opening = 30 * time.Millisecond
+	r := newRig(t, wide, short)
+	for _, text := range []string{"", "\x01", "\x01\x00\x00\x20\x01"} {
+		conn := dial(t, r.socket)
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(conn); len(rest) > 0 || err != nil && !errors.Is(err, errReset) {
+			t.Errorf("%q: got %q, %v", text, rest, err)
+		}
+		if line := r.log.take(t, 1)[0]; line.Rule != "dialogue" || !strings.Contains(line.Reason, "peer uid 0 pid ") || !strings.Contains(line.Reason, "i/o timeout") {
+			t.Errorf("%q: log %+v", text, line)
+		}
+	}
+	if usual.opening != 5*time.Second {
+		t.Errorf("the usual time to open is %s", usual.opening)
+	}
+}
+
+func TestDialogueDeadline(t *testing.T) {
+	short := usual
+	short.dialogue = 50 * time.Millisecond
+	r := newRig(t, wide, short)
+	alice := r.enroll(t, "alice")
+	for timeout, least := range map[time.Duration]time.Duration{0: 50 * time.Millisecond, time.Second: time.Second} {
+		start := r.start("alice")
+		start.Timeout = timeout
+		begin := time.Now()
+		conn := dial(t, r.socket)
+		if err := conn.open(start); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := conn.read(); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(conn)
+		if took := time.Since(begin); took < least || took > least+patience/2 {
+			t.Errorf("timeout %s: ended after %s", timeout, took)
+		}
+		if bytes.HasSuffix(rest, []byte{byte(wire.Accept)}) || bytes.HasSuffix(rest, []byte{byte(wire.Ignore)}) {
+			t.Errorf("timeout %s: got %q", timeout, rest)
+		}
+	}
+	_ = alice
+}
+
+// What is no frame is cut off, logged, and never let in.
+func TestGarbage(t *testing.T) {
+	r := newRig(t, "[policy]\nrequire = [\"@all\"]\n", usual)
+	r.enroll(t, "alice")
+	for _, text := range []string{
+		"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00", strings.Repeat("\x00", 100), strings.Repeat("\xff", 100_000),
+		"\x01\x00\x40\x01" + strings.Repeat("x", 1<<14+1), "\x01\xff\xff\xff", "\x11\x00\x00\x01\x01", "\x02\x00\x00\x01\x01", "\x4c", "\x01\x00\x00\x01\x02",
+	} {
+		conn := dial(t, r.socket)
+		_, _ = io.WriteString(conn, text)
+		_ = conn.Conn.(*net.UnixConn).CloseWrite()
+		if rest, err := io.ReadAll(conn); len(rest) > 0 || err != nil && !errors.Is(err, errReset) {
+			t.Errorf("%.20q: got %q, %v", text, rest, err)
+		}
+		if line := r.log.take(t, 1)[0]; line.Rule != "dialogue" || line.Verdict != "fault" {
+			t.Errorf("%.20q: log %+v", text, line)
+		}
+	}
+	// The same in place of an answer.
+	for _, text := range []string{"GET / HTTP/1.1\r\n\r\n", "\x02\x00\x40\x01", "\x02\x00\x00\x00", "\x01\x00\x00\x01\x01", "\x11\x00\x00\x01\x01", "\x02\x00\x00\x02\x02x", "\x02\x00\x02\x02\x01" + strings.Repeat("1", 513)} {
+		conn := dial(t, r.socket)
+		if err := conn.open(r.start("alice")); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, text)
+		if verdict, _, err := conn.finish(); err == nil && verdict != wire.Deny {
+			t.Errorf("%.20q as an answer: %v", text, verdict)
+		}
+		if line := r.log.take(t, 1)[0]; line.Verdict != "denied" {
+			t.Errorf("%.20q as an answer: log %+v", text, line)
+		}
+	}
+	if !strings.Contains(r.figures(t), "otpgate_protocol_errors_total 10\n") {
+		t.Errorf("metrics:\n%s", r.figures(t))
+	}
+}
+
+// Whoever has gone before the verdict is no trouble.
+func TestPeerGone(t *testing.T) {
+	r := newRig(t, wide, usual)
+	r.enroll(t, "alice")
+	conn := dial(t, r.socket)
+	if err := conn.open(r.start("alice")); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	for _, line := range r.log.take(t, 2) {
+		if line.Verdict != "denied" && line.Rule != "dialogue" {
+			t.Errorf("%+v", line)
+		}
+	}
+	eventually(t, "the end of the dialogue", func() bool { return r.server.door.idle() > 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := r.listener.Close(); err != nil || !r.server.drain(ctx) {
+		t.Errorf("it does not end: %v", err)
+	}
+}
+
+// A front whose pam.d names another file must not be answered by this one's
+// policy.
+func TestOtherConfiguration(t *testing.T) {
+	r := newRig(t, wide, usual)
+	for _, config := range []string{"", "/etc/otpgate/otpgate.toml", r.config + "x", "otpgate.toml"} {
+		start := r.start("alice")
+		start.Config = config
+		if _, _, err := dial(t, r.socket).login(start); !errors.Is(err, errDeclined) {
+			t.Errorf("config=%s: %v", config, err)
+		}
+	}
+	_ = r.log.take(t, 0)
+	for _, row := range []struct {
+		own, asked string
+		want       bool
+	}{
+		{"", "", true}, {"", "/etc/otpgate/otpgate.toml", true}, {"/etc/otpgate/otpgate.toml", "", true}, {"", "/x", false}, {"/x", "", false}, {"/x", "/x", true},
+	} {
+		if got := (&engines{path: row.own}).isFor(row.asked); got != row.want {
+			t.Errorf("verifier of %q asked with %q: %v", row.own, row.asked, got)
+		}
+	}
+}
+
+// FuzzSocket sends anything: nobody gets in who gives no code, and the
+// verifier goes on.
+func FuzzSocket(f *testing.F) {
+	r := newRig(f, "[policy]\nrequire = [\"@all\"]\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n", usual)
+	r.enroll(f, "alice")
+	var opening bytes.Buffer
+	if err := wire.WriteStart(&opening, r.start("alice")); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(opening.Bytes())
+	f.Add(append(opening.Bytes(), "\x02\x00\x00\x07\x01123456"...))
+	f.Add(append(opening.Bytes(), "\x02\x00\x00\x01\x02"...))
+	f.Add([]byte("\x01\x00\x00\x01\x01"))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		conn, err := net.Dial("unix", r.socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, _ = conn.Write(text)
+		_ = conn.(*net.UnixConn).CloseWrite()
+		got, err := io.ReadAll(conn)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("the verifier hangs")
+		}
+		for _, verdict := range []wire.Verdict{wire.Accept, wire.Ignore} {
+			if bytes.HasSuffix(got, []byte{byte(wire.TypeVerdict), 0, 0, 1, byte(verdict)}) {
+				t.Errorf("%q let somebody in: %q", text, got)
+			}
+		}
+		r.log.mu.Lock()
+		defer r.log.mu.Unlock()
+		for _, line := range r.log.all {
+			if line.Rule == "internal" {
+				t.Errorf("%+v", line)
+			}
+		}
+		r.log.all = nil
+	})
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// place is a configuration with everything that it names, in a directory that
+// others may enter.
+type place struct {
+	dir, config, socket, users string
+	text                       string // of the configuration, without the paths
+}
+
+func newPlace(tb testing.TB, parent, text string) *place {
+	tb.Helper()
+	dir, err := os.MkdirTemp(parent, "verifierd")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p := &place{dir: dir, config: filepath.Join(dir, "otpgate.toml"), socket: filepath.Join(dir, "run", "verifier.sock"), users: filepath.Join(dir, "users")}
+	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(p.users, 0o700), os.Mkdir(filepath.Join(dir, "state"), 0o700))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.configure(tb, text)
+	return p
+}
+
+// configure writes the configuration in place, as an editor may.
+func (p *place) configure(tb testing.TB, text string) {
+	tb.Helper()
+	paths := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\n", p.users, filepath.Join(p.dir, "state"), p.socket)
+	if err := os.WriteFile(p.config, []byte(text+"\n"+paths), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// wide lets a person's clock be far off, so that there are many codes now.
+const wide = "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n"
+
+// person has a secret file.
+type person struct {
+	name   string
+	secret string
+	next   int // the offset in steps of the next code
+}
+
+const period = 300
+
+func (p *place) enroll(tb testing.TB, name string) *person {
+	tb.Helper()
+	secret := base32.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%-20.20s", name+" of the tests")))
+	text := fmt.Sprintf("version = 1\nuser = %q\nenabled = true\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = %q\ndigits = 8\nperiod = %d\nalgorithm = \"SHA1\"\nconfirmed = 2026-01-01T00:00:00Z\n",
+		name, strings.TrimRight(secret, "="), period)
+	if err := os.WriteFile(filepath.Join(p.users, name+".toml"), []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return &person{name: name, secret: secret, next: -9}
+}
+
+// codes is how many a person has with wide; the clock may move on by a step.
+const codes = 37
+
+// code returns a right code that has not been used.
+func (p *person) code(tb testing.TB) string {
+	tb.Helper()
+	code, err := totp.GenerateCodeCustom(p.secret, time.Now().Add(time.Duration(p.next)*period*time.Second),
+		totp.ValidateOpts{Period: period, Digits: otp.DigitsEight, Algorithm: otp.AlgorithmSHA1})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.next++
+	return code
+}
+
+// front is the other end of a dialogue.
+type front struct{ net.Conn }
+
+var errDeclined = errors.New("no ready")
+
+// login opens a dialogue and answers its questions in turn.
+func (f front) login(start wire.Start, answers ...string) (verdict wire.Verdict, told string, err error) {
+	if err := f.open(start); err != nil {
+		return 0, "", err
+	}
+	return f.finish(answers...)
+}
+
+func (f front) open(start wire.Start) error {
+	if err := wire.WriteStart(f, start); err != nil {
+		return fmt.Errorf("%w: %w", errDeclined, err)
+	}
+	var ready [1]byte
+	if _, err := io.ReadFull(f, ready[:]); err != nil || ready[0] != wire.Ready {
+		return fmt.Errorf("%w: %x %w", errDeclined, ready, err)
+	}
+	return nil
+}
+
+// finish is login after the opening.
+func (f front) finish(answers ...string) (verdict wire.Verdict, told string, err error) {
+	for {
+		kind, payload, err := f.read()
+		switch {
+		case err != nil:
+			return 0, told, err
+		case kind == wire.TypeVerdict:
+			if rest, _ := io.ReadAll(f); len(rest) > 0 {
+				return 0, told, fmt.Errorf("%q after the verdict", rest)
+			}
+			return wire.Verdict(payload[0]), told, nil
+		}
+		told += string(payload[1:]) + "\n"
+		if style := wire.Style(payload[0]); style == wire.Info || style == wire.Failure {
+			continue
+		}
+		if len(answers) == 0 {
+			return 0, told, errors.New("asked once too often")
+		}
+		if err := f.reply(answers[0]); err != nil {
+			return 0, told, err
+		}
+		answers = answers[1:]
+	}
+}
+
+func (f front) reply(answer string) error {
+	_, err := f.Write(append([]byte{byte(wire.TypeReply), 0, 0, byte(len(answer) + 1), byte(wire.Answered)}, answer...))
+	return err
+}
+
+func (f front) read() (wire.Type, []byte, error) {
+	header := make([]byte, 4)
+	if _, err := io.ReadFull(f, header); err != nil {
+		return 0, nil, err
+	}
+	kind := wire.Type(header[0])
+	header[0] = 0
+	payload := make([]byte, binary.BigEndian.Uint32(header))
+	_, err := io.ReadFull(f, payload)
+	return kind, payload, err
+}
+
+// patience is for what should come at once.
+const patience = 20 * time.Second
+
+func dial(tb testing.TB, socket string) front {
+	tb.Helper()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return front{conn}
+}
+
+// dialAs connects as another user: the kernel tells the other end of the ids
+// that the connecting thread has at that moment.
+func dialAs(tb testing.TB, uid int, socket string) front {
+	tb.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	become := func(uid int) {
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
+			panic(errno)
+		}
+	}
+	become(uid)
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: socket})
+	become(0)
+	if err != nil {
+		tb.Fatalf("connect as %d: %v", uid, err)
+	}
+	file := os.NewFile(uintptr(fd), socket)
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return front{conn}
+}
+
+// records is a log that can be read.
+type records struct {
+	mu  sync.Mutex
+	all []audit.Record
+}
+
+func (r *records) Write(record audit.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, record)
+}
+
+// take returns what was logged since the last call, waiting for want lines.
+func (r *records) take(tb testing.TB, want int) []audit.Record {
+	tb.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		r.mu.Lock()
+		if len(r.all) >= want || time.Now().After(end) {
+			all := slices.Clone(r.all)
+			r.all = nil
+			r.mu.Unlock()
+			if len(all) != want {
+				tb.Errorf("%d lines in the log, want %d: %+v", len(all), want, all)
+			}
+			return all
+		}
+		r.mu.Unlock()
+	}
+}
+
+// rig is a server of this process. uid 1000 is alice's there, and 1001 bob's.
+type rig struct {
+	*place
+	server   *server
+	log      *records
+	listener *net.UnixListener
+	failed   chan error
+}
+
+const alicesUID, bobsUID, rootUID = 1000, 1001, 0
+
+func newRig(tb testing.TB, text string, limits limits) *rig {
+	tb.Helper()
+	r := &rig{place: newPlace(tb, "", text), log: &records{}, failed: make(chan error, 1)}
+	sink := counting{Sink: r.log, metrics: newMetrics()}
+	names := map[string]string{"1000": "alice", "1001": "bob", "0": "root"}
+	who := &directory{self: uint32(os.Geteuid()), lookup: func(uid string) (*user.User, error) {
+		if name, known := names[uid]; known {
+			return &user.User{Uid: uid, Username: name}, nil
+		}
+		return nil, user.UnknownUserIdError(0)
+	}}
+	engines := &engines{path: r.config, sink: sink}
+	if err := engines.reload(); err != nil {
+		tb.Fatal(err)
+	}
+	r.server = newServer(engines, who, sink, limits)
+	listener, err := listenAt(r.socket)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.listener = listener
+	go func() { r.failed <- r.server.serve(listener) }()
+	tb.Cleanup(func() { _ = listener.Close() })
+	return r
+}
+
+// start is alice's login, as a front opens it.
+func (p *place) start(user string) wire.Start {
+	return wire.Start{User: user, Service: "sshd", Config: p.config, Timeout: time.Minute}
+}
+
+// figures is what the metrics say.
+func (r *rig) figures(tb testing.TB) string {
+	tb.Helper()
+	var out bytes.Buffer
+	if err := r.server.sink.metrics.write(&out); err != nil {
+		tb.Fatal(err)
+	}
+	return out.String()
+}
