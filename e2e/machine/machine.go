@@ -162,14 +162,15 @@ func firstProcess() (int, error) {
 }
 
 // environment is a plain one, so that nothing the developer has set changes a
-// result. What begins with GO is for the test binary itself.
+// result. What begins with GO is for the test binary itself, and so is the
+// build's place.
 func environment() []string {
 	environment := []string{
 		stageVariable + "=inside", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "TMPDIR=" + Root + "/tmp",
 	}
 	for _, variable := range os.Environ() {
-		if strings.HasPrefix(variable, "GO") {
+		if strings.HasPrefix(variable, "GO") || strings.HasPrefix(variable, "OTPGATE_BUILD=") {
 			environment = append(environment, variable)
 		}
 	}
