@@ -19,7 +19,7 @@ var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect 
 	sigaction sigaddset sigaltstack sigemptyset sigfillset sigismember sigpending sigtimedwait snprintf socket socketpair
 	syscall time vsnprintf waitid`)
 
-var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid getppid
+var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid getppid mallopt
 	memcpy memset strcmp strlen strncmp strnlen strrchr strspn strtol umask`)
 
 func faultOptions(cflags ...string) Options {
