@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -113,6 +114,15 @@ func runPrivately(files string) (int, error) {
 	if err != nil {
 		namespace = "gone already"
 	}
+	// Who interrupts the program must not leave its files behind.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(interrupts)
+	go func() {
+		if _, interrupted := <-interrupts; interrupted {
+			_ = cmd.Process.Kill()
+		}
+	}()
 	err = cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
