@@ -13,7 +13,7 @@ SECURITYDIR ?= $(shell packaging/securitydir)
 
 # A clone that another user made must build too, and git refuses to describe
 # it then, so the version is not taken from the tree by go.
-export GOFLAGS := -buildvcs=false -trimpath $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
 export CGO_ENABLED := 1
 export GO
 
@@ -28,14 +28,14 @@ $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
 	pam_module/front/build.sh $@
 
-$(BUILD)/pam_otpgate_core.so: $(GO_SOURCES) $(wildcard pam_module/core/*.c)
+$(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
-	$(GO) build -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
+	$(GO) build -trimpath -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
 	@rm -f $(BUILD)/pam_otpgate_core.h
 
 $(BUILD)/otpctl: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
-	$(GO) build -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
 
 demo:
 	@packaging/deps demo

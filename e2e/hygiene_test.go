@@ -155,7 +155,7 @@ func TestModuleLine(t *testing.T) {
 			return line
 		}, "pam_otpgate_core.so"},
 		"core is another library": {func(dir string) string {
-			library, err := os.ReadFile(evil)
+			library, err := os.ReadFile(machine.Module)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -57,7 +59,8 @@ func within(n, low, high int) bool { return low <= n && n <= high }
 // validIssuer keeps the label of an otpauth URI unambiguous: the colon
 // divides issuer and account there.
 func validIssuer(issuer string) bool {
-	return len(issuer) <= 64 && !strings.ContainsFunc(issuer, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' })
+	return len(issuer) <= 64 && utf8.ValidString(issuer) &&
+		!strings.ContainsFunc(issuer, func(r rune) bool { return !unicode.IsPrint(r) || r == ':' })
 }
 
 // validMetrics keeps the figures on the machine: they tell who is under attack.

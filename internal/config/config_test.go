@@ -99,6 +99,7 @@ func TestParseRefuses(t *testing.T) {
 		{"[totp]\ndigits = 5\n", "f:2: totp.digits: expected 6, 7 or 8"},
 		{"[totp]\nalgorithm = 'MD5'\n", `f:2: totp.algorithm: expected "SHA1", "SHA256" or "SHA512"`},
 		{"[totp]\nwindow = 11\n", "f:2: totp.window: expected 0 to 10 steps"},
+		{"[totp]\nissuer = \"a\\u009bb\"\n", "f:2: totp.issuer: expected up to 64 printable"},
 		{"[totp]\nissuer = 'a:b'\n", "f:2: totp.issuer: expected up to 64 printable"},
 		{"[totp]\nperiod = 'x'\n", "f:2: totp.period: expected a whole number"},
 		{"[policy\n", "f:1: not valid TOML"},
