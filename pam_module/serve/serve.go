@@ -48,7 +48,7 @@ func Answer(ctx context.Context, stream io.ReadWriter, start wire.Start, open Op
 	}
 	peer := wire.Peer{Stream: stream}
 	verdict := login(ctx, start, open, sink, conversation{peer})
-	err = peer.End(verdicts[verdict.Decision])
+	err := peer.End(verdicts[verdict.Decision])
 	// A front that is gone misses nothing by a denial: the host ended, or
 	// whoever was asked for a code went away, and the audit line is there.
 	if err != nil && (verdict.Decision == gate.Accept || verdict.Decision == gate.NotAsked) {
