@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 
 // prepare builds what the tests need beside the module.
 func prepare(dir string) error {
+	if err := os.CopyFS(filepath.Join(dir, "systemd"), os.DirFS("../packaging/systemd")); err != nil {
+		return err
+	}
 	for _, command := range [][]string{
 		{"gcc", "-Wall", "-O1", "-o", filepath.Join(dir, "pamlogin"), "testdata/pamlogin.c", "-lpam", "-lpthread"},
 		{"gcc", "-D_GNU_SOURCE", "-Wall", "-O1", "-o", filepath.Join(dir, "pamhost"), "../pam_module/front/test/pamhost.c", "-lpam", "-lpthread", "-ldl"},
@@ -65,7 +68,7 @@ func TestResultDependsOnBuild(*testing.T) {
 	}
 	for _, path := range []string{
 		dir + "/pam_otpgate.so", dir + "/pam_otpgate_core.so", dir + "/otpctl", dir + "/otpgate-verifierd",
-		"../pam_module/front/test/pamhost.c", "testdata/pamlogin.c", "testdata/evil.c", "naive/main.go",
+		"../packaging/systemd/own.conf", "../pam_module/front/test/pamhost.c", "testdata/pamlogin.c", "testdata/evil.c", "naive/main.go",
 	} {
 		// The real machine's /home, and what is in it, may be hidden here.
 		_, _ = os.Stat(path)

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,7 +46,8 @@ func NewSite(t T, name, text string) Site {
 			t.Fatalf("make the site: %v", err)
 		}
 	}
-	if err := os.Chmod(dir, 0o755); err != nil {
+	// The configuration is for all to read, also for a verifier's own user.
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatalf("make the site: %v", err)
 	}
 	site.Configure(t, text)

@@ -1,8 +1,11 @@
 package machine
 
 import (
+	"errors"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 )
 
@@ -18,6 +21,8 @@ type Verifier struct {
 type VerifierOptions struct {
 	// Credential is whom it runs as; nil is root.
 	Credential *syscall.Credential
+	// Activated has it take its socket from root, as from systemd.
+	Activated bool
 	// Default has it read the default configuration, not the site's.
 	Default bool
 }
@@ -33,6 +38,9 @@ func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 	v := &Verifier{cmd: exec.Command(Files+"/otpgate-verifierd", args...), site: site, errors: &buffer{}, ended: make(chan struct{})}
 	v.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	v.cmd.Stderr = v.errors
+	if options.Activated {
+		v.activate(t)
+	}
 	v.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: options.Credential}
 	if err := v.cmd.Start(); err != nil {
 		t.Fatalf("start the verifier: %v", err)
@@ -52,6 +60,28 @@ func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 		t.Fatalf("the verifier of %s: %v: %s", site.Name, v.cmd.ProcessState, v.errors)
 	}
 	return v
+}
+
+// activate makes the socket and passes it as systemd does, see
+// sd_listen_fds(3). LISTEN_PID is known once there is a process.
+func (v *Verifier) activate(t T) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(v.site.Socket), 0o755); err != nil {
+		t.Fatalf("directory of the socket: %v", err)
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: v.site.Socket})
+	if err != nil {
+		t.Fatalf("socket of the verifier: %v", err)
+	}
+	listener.SetUnlinkOnClose(false)
+	t.Cleanup(func() { listener.Close() })
+	file, err := listener.File()
+	if err := errors.Join(err, os.Chmod(v.site.Socket, 0o666)); err != nil {
+		t.Fatalf("socket of the verifier: %v", err)
+	}
+	v.cmd.ExtraFiles = []*os.File{file}
+	v.cmd.Path = "/bin/sh"
+	v.cmd.Args = append([]string{"sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`, "sh"}, v.cmd.Args...)
 }
 
 // PID is the process id that its log lines have.

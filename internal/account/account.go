@@ -133,7 +133,7 @@ type Dir struct {
 // It is an error if there is none: an unmounted disk must not look like
 // nobody having enrolled.
 func Open(path string) (*Dir, error) {
-	dir, err := safefile.OpenDir(path)
+	dir, err := safefile.OpenServiceDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("directory of secret files: %w; make it with install -d -m 700 %s", err, path)
 	}

@@ -133,7 +133,7 @@ func (h *held) prepare(ctx context.Context) (*os.File, error) {
 // the file got another name or none while its lock was waited for.
 func (h *held) openTemporary(ctx context.Context) (*os.File, error) {
 	name := h.where.temporaryName()
-	file, err := createIn(h.dir, name)
+	file, err := safefile.CreateIn(h.dir, name)
 	if errors.Is(err, unix.EEXIST) {
 		file, err = safefile.OpenIn(h.dir, name, unix.O_RDWR, fileRules)
 		if errors.Is(err, unix.ENOENT) {

@@ -14,7 +14,7 @@ import (
 // kindDir opens the directory of a kind of keys. The state directory must be
 // there: if it is gone, so is the memory of what was used.
 func (f *Files) kindDir(kind string) (*os.File, error) {
-	root, err := safefile.OpenDir(f.dir)
+	root, err := safefile.OpenServiceDir(f.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -29,26 +29,26 @@ func (f *Files) kindDir(kind string) (*os.File, error) {
 // makeKindDir is kindDir, but makes the directory if it is missing.
 func (f *Files) makeKindDir(kind string) (*os.File, error) {
 	dir, err := f.kindDir(kind)
-	if errors.Is(err, errNone) {
-		return makeDir(filepath.Join(f.dir, kind))
+	if !errors.Is(err, errNone) {
+		return dir, err
 	}
-	return dir, err
+	root, err := safefile.OpenServiceDir(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	// That its name lasts is up to syncUpwards.
+	return safefile.MakeDirIn(root, kind)
 }
 
-// makeDir makes a directory, or finds it made by somebody else. That its name
-// lasts is up to syncUpwards.
+// makeDir makes the state directory, or finds it made by somebody else.
 func makeDir(path string) (*os.File, error) {
 	parent, err := safefile.OpenDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
 	defer parent.Close()
-	name := filepath.Base(path)
-	err = unix.Mkdirat(int(parent.Fd()), name, 0o700)
-	if err != nil && err != unix.EEXIST {
-		return nil, &os.PathError{Op: "mkdir", Path: path, Err: err}
-	}
-	return safefile.OpenDirIn(parent, name)
+	return safefile.MakeDirIn(parent, filepath.Base(path))
 }
 
 // syncUpwards puts on disk the names in a kind's directory, in the state
@@ -73,15 +73,4 @@ func syncUpwards(dir *os.File) error {
 		}
 		fd = up
 	}
-}
-
-// createIn makes the file name in dir, which must not exist, for the owner
-// alone.
-func createIn(dir *os.File, name string) (*os.File, error) {
-	path := filepath.Join(dir.Name(), name)
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, &os.PathError{Op: "create", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
 }

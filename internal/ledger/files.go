@@ -30,7 +30,7 @@ var _ Store = (*Files)(nil)
 // its last part is missing.
 func OpenFiles(dir string) (*Files, error) {
 	dir = filepath.Clean(dir)
-	opened, err := safefile.OpenDir(dir)
+	opened, err := safefile.OpenServiceDir(dir)
 	if errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(dir) {
 		opened, err = makeDir(dir)
 	}

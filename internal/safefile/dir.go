@@ -10,7 +10,7 @@ import (
 )
 
 // OpenDirIn opens the directory name in an open directory, with the checks of
-// OpenDir.
+// OpenDir. It belongs to the owner of the directory it is in.
 func OpenDirIn(dir *os.File, name string) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)
 	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/') {
@@ -20,7 +20,11 @@ func OpenDirIn(dir *os.File, name string) (*os.File, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	if err := checkDir(fd, path); err != nil {
+	owner, err := ownerOf(dir)
+	if err == nil {
+		err = checkOpen(fd, owner, path, checkDirIn)
+	}
+	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}

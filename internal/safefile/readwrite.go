@@ -58,11 +58,10 @@ func Replace(dir *os.File, name string, data []byte, mode fs.FileMode) error {
 }
 
 func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err error) {
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	file, err := CreateIn(dir, name)
 	if err != nil {
 		return err
 	}
-	file := os.NewFile(uintptr(fd), filepath.Join(dir.Name(), name))
 	defer func() {
 		if err = errors.Join(err, file.Close()); err != nil {
 			err = errors.Join(err, unlink(dir, name))
@@ -71,26 +70,10 @@ func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err err
 	if _, err := file.Write(data); err != nil {
 		return err
 	}
-	if err := ownAsDir(dir, file); err != nil {
-		return err
-	}
 	if err := file.Chmod(mode.Perm()); err != nil {
 		return err
 	}
 	return file.Sync()
-}
-
-// ownAsDir gives a new file the directory's owner, so that files that root
-// writes stay readable to a service user who owns the directory.
-func ownAsDir(dir, file *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return err
-	}
-	if unix.Geteuid() != 0 {
-		return nil
-	}
-	return file.Chown(int(st.Uid), int(st.Gid))
 }
 
 // Remove takes the file name out of dir, for good when it returns nil.

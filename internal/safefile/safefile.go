@@ -1,10 +1,10 @@
 // Package safefile opens and replaces files that decide who gets in.
 //
-// The entry points are [Read], [OpenDir] and [Replace]. They promise that no
-// link is followed in any part of a path, that nothing blocks on a FIFO or a
-// device, and that a file is used only if neither it nor any directory above
-// it could have been written by somebody else than root or the process's own
-// user. See CVE-2024-47191 (pam_oath) and CVE-2024-22365 (pam_namespace) for
+// The entry points are [Read], [OpenDir], [OpenServiceDir] and [Replace]. They
+// promise that no link is followed in any part of a path, that nothing blocks
+// on a FIFO or a device, and that a file is used only if neither it nor any
+// directory above it could have been written by somebody else than root, the
+// process's own user, or the service user whom root has made the directory for. See CVE-2024-47191 (pam_oath) and CVE-2024-22365 (pam_namespace) for
 // what happens otherwise.
 package safefile
 
@@ -23,8 +23,8 @@ import (
 // file that is refused.
 var ErrUnsafe = errors.New("unsafe file")
 
-// Rules say what a file must be like beyond its owner, which is always root
-// or the process's effective user.
+// Rules say what a file must be like beyond its owner, which is always root or
+// the process's effective user, or that of the directory it is in.
 type Rules struct {
 	// Forbidden are permission bits that must not be set, such as 0o077 for a
 	// secret or 0o022 for a file that others may read.
@@ -35,7 +35,10 @@ type Rules struct {
 
 // OpenDir opens a directory for use with the *at system calls, after checking
 // every directory on the way. path must be absolute.
-func OpenDir(path string) (*os.File, error) {
+func OpenDir(path string) (*os.File, error) { return walk(path, checkDir) }
+
+// walk opens a directory by way of all above it. check is given the directory at its end.
+func walk(path string, check func(st, above unix.Stat_t, path string) error) (*os.File, error) {
 	clean := filepath.Clean(path)
 	if !filepath.IsAbs(clean) {
 		return nil, fmt.Errorf("open directory %s: %w: not an absolute path", path, ErrUnsafe)
@@ -45,9 +48,14 @@ func OpenDir(path string) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: "/", Err: err}
 	}
 	walked := "/"
-	for _, name := range strings.Split(strings.Trim(clean, "/"), "/") {
+	var above unix.Stat_t
+	for name := range strings.SplitSeq(strings.Trim(clean, "/"), "/") {
 		if name == "" {
 			break
+		}
+		if err := unix.Fstat(fd, &above); err != nil {
+			unix.Close(fd)
+			return nil, &fs.PathError{Op: "stat", Path: walked, Err: err}
 		}
 		walked = filepath.Join(walked, name)
 		next, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -56,7 +64,11 @@ func OpenDir(path string) (*os.File, error) {
 			return nil, openError(walked, err)
 		}
 		fd = next
-		if err := checkDir(fd, walked); err != nil {
+		here := checkDir
+		if walked == clean {
+			here = check
+		}
+		if err := checkOpen(fd, above, walked, here); err != nil {
 			unix.Close(fd)
 			return nil, err
 		}
@@ -74,16 +86,24 @@ func openError(path string, err error) error {
 	return &fs.PathError{Op: "open", Path: path, Err: err}
 }
 
-// checkDir refuses a directory in which a stranger could replace a name. A
-// sticky one, such as /tmp, protects the names that others made in it.
-func checkDir(fd int, path string) error {
+func checkOpen(fd int, above unix.Stat_t, path string, check func(st, above unix.Stat_t, path string) error) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
+	return check(st, above, path)
+}
+
+// checkDir refuses a directory in which a stranger could replace a name. A
+// sticky one, such as /tmp, protects the names that others made in it.
+func checkDir(st, _ unix.Stat_t, path string) error {
 	if err := checkOwner(path, st.Uid); err != nil {
 		return err
 	}
+	return checkWriters(st, path)
+}
+
+func checkWriters(st unix.Stat_t, path string) error {
 	if st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
 		return fmt.Errorf("directory %s: %w: mode %04o lets others write in it; run chmod go-w", path, ErrUnsafe, st.Mode&0o7777)
 	}
@@ -111,12 +131,19 @@ func OpenIn(dir *os.File, name string, flags int, rules Rules) (*os.File, error)
 	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/') {
 		return nil, fmt.Errorf("open %s: %w: %q is no file name", dir.Name(), ErrUnsafe, name)
 	}
+	owner, err := ownerOf(dir)
+	if err != nil {
+		return nil, err
+	}
 	for range maxOpens {
 		fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.EACCES) && unix.Geteuid() != 0 {
+			return nil, fmt.Errorf("%w; expected it to be owned by uid %d as its directory is; run chown", openError(path, err), owner.Uid)
+		}
 		if err != nil {
 			return nil, openError(path, err)
 		}
-		replaced, err := checkFile(fd, path, rules)
+		replaced, err := checkFile(fd, path, owner.Uid, rules)
 		if err == nil && !replaced {
 			return os.NewFile(uintptr(fd), path), nil
 		}
@@ -134,7 +161,7 @@ const maxOpens = 100
 
 // checkFile says whether the open file has no name any more, because another
 // took its place.
-func checkFile(fd int, path string, rules Rules) (replaced bool, err error) {
+func checkFile(fd int, path string, dirOwner uint32, rules Rules) (replaced bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return false, &fs.PathError{Op: "stat", Path: path, Err: err}
@@ -142,14 +169,14 @@ func checkFile(fd int, path string, rules Rules) (replaced bool, err error) {
 	if st.Nlink == 0 {
 		return true, nil
 	}
-	return false, checkStat(st, path, rules)
+	return false, checkStat(st, path, dirOwner, rules)
 }
 
-func checkStat(st unix.Stat_t, path string, rules Rules) error {
+func checkStat(st unix.Stat_t, path string, dirOwner uint32, rules Rules) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return fmt.Errorf("%s: %w: it is %s, expected a regular file", path, ErrUnsafe, kindName(st.Mode))
 	}
-	if err := checkOwner(path, st.Uid); err != nil {
+	if err := checkOwnerIn(path, st.Uid, dirOwner); err != nil {
 		return err
 	}
 	if wrong := st.Mode & uint32(rules.Forbidden.Perm()); wrong != 0 {
