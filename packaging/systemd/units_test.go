@@ -1,0 +1,126 @@
+// Package systemd_test looks at what is shipped for systemd.
+package systemd_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const service = "otpgate-verifierd.service"
+
+// exposed is the most that systemd's own judgement may say, of 10.
+const exposed = 2.0
+
+func TestServiceIsConfined(t *testing.T) {
+	output, err := exec.Command("systemd-analyze", "--offline=true", "--no-pager", "security", service).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(output)
+	if found == nil {
+		t.Fatalf("expected a level, found\n%s", output)
+	}
+	level, err := strconv.ParseFloat(string(found[1]), 64)
+	if err != nil || level > exposed {
+		t.Errorf("expected a level of at most %v, found %s, %v\n%s", exposed, found[1], err, output)
+	}
+	t.Logf("the level is %v", level)
+}
+
+// What would make the verifier take everybody for nobody, or the front take
+// the socket for somebody else's.
+func TestServiceSeesItsPeers(t *testing.T) {
+	for file, lines := range map[string][]string{
+		service:                    {"PrivateUsers=no", "User=otpgate"},
+		"otpgate-verifierd.socket": {"ListenStream=/run/otpgate/verifier.sock", "SocketMode=0666", "DirectoryMode=0755"},
+		"tmpfiles.d/otpgate.conf":  {"d /run/otpgate 0755 root root -"},
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !slices.Contains(strings.Split(string(text), "\n"), line) {
+				t.Errorf("%s: expected the line %q", file, line)
+			}
+		}
+		if strings.Contains(string(text), "RuntimeDirectory=otpgate\n") {
+			t.Errorf("%s: the socket's directory would become the service's", file)
+		}
+	}
+}
+
+// installUnits runs the script of that name and lists the files below dir.
+func installUnits(t *testing.T, dir string, arguments ...string) []string {
+	t.Helper()
+	cmd := exec.Command("packaging/installunits", append(arguments, dir, "/opt/o")...)
+	cmd.Dir = "../.."
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("installunits: %v: %s", err, output)
+	}
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			files = append(files, strings.TrimPrefix(path, dir))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// The files go below DESTDIR and name what is below PREFIX; systemd takes them
+// for right.
+func TestInstallUnits(t *testing.T) {
+	dir := t.TempDir()
+	const units = "/opt/o/lib/systemd/system/"
+	want := []string{
+		units + service, units + "otpgate-verifierd.socket",
+		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/own.conf",
+	}
+	if files := installUnits(t, dir); !slices.Equal(files, want) {
+		t.Errorf("expected %q, found %q", want, files)
+	}
+	installed := dir + units + service
+	text, err := os.ReadFile(installed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"ExecStart=/opt/o/sbin/otpgate-verifierd", "ExecStartPre=+systemd-tmpfiles --create /opt/o/share/otpgate/own.conf"} {
+		if !strings.Contains(string(text), "\n"+line+"\n") {
+			t.Errorf("expected the line %q, found\n%s", line, text)
+		}
+	}
+	// The program is not installed here.
+	runnable := strings.Replace(string(text), "/opt/o/sbin/otpgate-verifierd", "/bin/true", 1)
+	if err := os.WriteFile(installed, []byte(runnable), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command("systemd-analyze", "verify", "--man=no", installed, dir+units+"otpgate-verifierd.socket").CombinedOutput()
+	if complaints := about(output); err != nil || complaints != "" {
+		t.Errorf("%v\n%s", err, output)
+	}
+	if files := installUnits(t, dir, "--remove"); len(files) > 0 {
+		t.Errorf("left behind: %q", files)
+	}
+}
+
+// about keeps what is said of these units, not of others on the machine.
+func about(output []byte) string {
+	var ours []string
+	for line := range strings.Lines(string(output)) {
+		if strings.Contains(line, "otpgate") {
+			ours = append(ours, line)
+		}
+	}
+	return strings.Join(ours, "")
+}
