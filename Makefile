@@ -1,5 +1,6 @@
 # make demo   shows a login with password and code, and leaves nothing behind
 # make test   builds everything and passes every test; needs root
+# make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
 # make build | bench | lint | install | uninstall | clean
 
 GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
@@ -13,14 +14,14 @@ SECURITYDIR ?= $(shell packaging/securitydir)
 
 # A clone that another user made must build too, and git refuses to describe
 # it then, so the version is not taken from the tree by go.
-export GOFLAGS := -buildvcs=false -trimpath $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
 export CGO_ENABLED := 1
 export GO
 
 GO_SOURCES := $(shell find . -name '*.go' -not -path './$(BUILD)/*') go.mod go.sum
 C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_module/front/module.map
 
-.PHONY: build demo test bench lint install uninstall clean deps fresh
+.PHONY: build demo test soak bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpctl
 
@@ -30,12 +31,12 @@ $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 
 $(BUILD)/pam_otpgate_core.so: $(GO_SOURCES) $(wildcard pam_module/core/*.c)
 	@mkdir -p $(BUILD)
-	$(GO) build -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
+	$(GO) build -trimpath -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
 	@rm -f $(BUILD)/pam_otpgate_core.h
 
 $(BUILD)/otpctl: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
-	$(GO) build -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
 
 demo:
 	@packaging/deps demo
@@ -46,6 +47,10 @@ test:
 	@packaging/deps test
 	@$(MAKE) --no-print-directory build lint
 	$(GO) test -timeout 15m ./...
+
+soak:
+	@packaging/deps test
+	$(GO) test -count=1 -timeout 60m -v -run 'TestMemory|TestKilled' ./pam_module/verifierd -args -soak
 
 lint:
 	packaging/lint

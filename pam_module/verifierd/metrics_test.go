@@ -55,52 +55,55 @@ func TestMetricsServed(t *testing.T) {
 	unixPath := filepath.Join(p.dir, "metrics.sock")
 	for network, address := range map[string]string{"tcp": tcp, "unix": unixPath} {
 		t.Run(network, func(t *testing.T) {
-			alice := p.enroll(t, "alice-"+network)
-			inFile := address
-			if network == "unix" {
-				inFile = "unix:" + address
-			}
-			p.configure(t, wide+fmt.Sprintf("[verifier]\nmetrics = %q\n", inFile))
-			process := p.run(t)
-			for i, answers := range [][]string{{alice.code(t)}, {alice.code(t)}, {"11111111", "11111112", "11111113"}, {alice.code(t)}} {
-				if _, _, err := dial(t, p.socket).login(p.start(alice.name), answers...); err != nil {
-					t.Errorf("login %d: %v", i, err)
-				}
-			}
-			text := get(t, network, address)
-			for _, want := range []string{
-				`otpgate_verdicts_total{service="sshd",verdict="accepted",rule="totp"} 3` + "\n",
-				`otpgate_verdicts_total{service="sshd",verdict="denied",rule="policy.attempts.per_login"} 1` + "\n",
-				`otpgate_dialogue_seconds_bucket{le="+Inf"} 4` + "\n", "otpgate_dialogue_seconds_count 4\n",
-				"otpgate_ledger_errors_total 0\n", "otpgate_refused_peers_total 0\n",
-			} {
-				if !strings.Contains(text, want) {
-					t.Errorf("no %q in\n%s", want, text)
-				}
-			}
-			if strings.Contains(text, "alice") || strings.Contains(text, "phone") {
-				t.Errorf("a person is named in\n%s", text)
-			}
-			crowd(t, network, address)
-			if n := process.descriptors(t); n > 30 {
-				t.Errorf("%d descriptors while many ask for the figures", n)
-			}
-			if verdict, _, err := dial(t, p.socket).login(p.start(alice.name), alice.code(t)); verdict != wire.Accept {
-				t.Errorf("while many ask for the figures: %v, %v", verdict, err)
-			}
-			if info, err := os.Stat(unixPath); network == "unix" && (err != nil || info.Mode().Perm() != 0o660) {
-				t.Errorf("the socket has mode %v, %v", info.Mode(), err)
-			}
-			_ = process.Process.Signal(os.Interrupt)
-			if err := process.wait(t); err != nil {
-				t.Error(err)
-			}
+			p.served(t, network, address)
 		})
 	}
 	// Off unless it is asked for.
 	p.configure(t, wide)
 	if n := p.run(t).sockets(t); n != 1 {
 		t.Errorf("%d sockets without metrics, want the verifier's own", n)
+	}
+}
+
+// served has the figures at address, in a verifier of its own.
+func (p *place) served(t *testing.T, network, address string) {
+	t.Helper()
+	alice := p.enroll(t, "alice-"+network)
+	inFile := strings.TrimPrefix(network+":"+address, "tcp:")
+	p.configure(t, wide+fmt.Sprintf("[verifier]\nmetrics = %q\n", inFile))
+	process := p.run(t)
+	for i, answers := range [][]string{{alice.code(t)}, {alice.code(t)}, {"11111111", "11111112", "11111113"}, {alice.code(t)}} {
+		if _, _, err := dial(t, p.socket).login(p.start(alice.name), answers...); err != nil {
+			t.Errorf("login %d: %v", i, err)
+		}
+	}
+	text := get(t, network, address)
+	for _, want := range []string{
+		`otpgate_verdicts_total{service="sshd",verdict="accepted",rule="totp"} 3` + "\n",
+		`otpgate_verdicts_total{service="sshd",verdict="denied",rule="policy.attempts.per_login"} 1` + "\n",
+		`otpgate_dialogue_seconds_bucket{le="+Inf"} 4` + "\n", "otpgate_dialogue_seconds_count 4\n",
+		"otpgate_ledger_errors_total 0\n", "otpgate_refused_peers_total 0\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "alice") || strings.Contains(text, "phone") {
+		t.Errorf("a person is named in\n%s", text)
+	}
+	if info, err := os.Stat(address); network == "unix" && (err != nil || info.Mode().Perm() != 0o660) {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+	crowd(t, network, address)
+	if n := process.descriptors(t); n > 30 {
+		t.Errorf("%d descriptors while many ask for the figures", n)
+	}
+	if verdict, _, err := dial(t, p.socket).login(p.start(alice.name), alice.code(t)); verdict != wire.Accept {
+		t.Errorf("while many ask for the figures: %v, %v", verdict, err)
+	}
+	_ = process.Process.Signal(os.Interrupt)
+	if err := process.wait(t); err != nil {
+		t.Error(err)
 	}
 }
 
