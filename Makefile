@@ -77,6 +77,7 @@ uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
 	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so $(DESTDIR)$(PREFIX)/bin/otpctl
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
+	@echo 'If you copied it: rm /etc/ssh/sshd_config.d/10-otpgate.conf, which turns passwords off, and reload sshd.'
 	@echo 'Removed. Secret files and ledger are kept in $(SYSCONFDIR)/otpgate and $(STATEDIR)/otpgate.'
 
 clean:
