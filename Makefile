@@ -29,7 +29,7 @@ $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
 	pam_module/front/build.sh $@
 
-$(BUILD)/pam_otpgate_core.so: $(GO_SOURCES) $(wildcard pam_module/core/*.c)
+$(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
 	@rm -f $(BUILD)/pam_otpgate_core.h
@@ -82,6 +82,7 @@ uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
 	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so $(DESTDIR)$(PREFIX)/bin/otpctl
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
+	@echo 'If you copied it: rm /etc/ssh/sshd_config.d/10-otpgate.conf, which turns passwords off, and reload sshd.'
 	@echo 'Removed. Secret files and ledger are kept in $(SYSCONFDIR)/otpgate and $(STATEDIR)/otpgate.'
 
 clean:

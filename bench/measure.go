@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -48,12 +49,7 @@ func measure(todo plan) error {
 }
 
 func setUp(todo plan) (*bench, error) {
-	for _, stale := range []string{confdir, disk + "/google", disk + "/oath"} {
-		if err := os.RemoveAll(stale); err != nil {
-			return nil, err
-		}
-	}
-	if err := removeAlone(); err != nil {
+	if err := clearStale(); err != nil {
 		return nil, err
 	}
 	m, err := newModel(memory + "/model")
@@ -102,6 +98,20 @@ func setUp(todo plan) (*bench, error) {
 		}
 	}
 	return b, nil
+}
+
+// clearStale takes away what an earlier run left, but for the crowds.
+func clearStale() error {
+	stale, err := filepath.Glob(disk + "/sites/*-*-*")
+	if err != nil {
+		return err
+	}
+	for _, path := range append(stale, confdir, disk+"/google", disk+"/oath") {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bare is a service that asks nothing.

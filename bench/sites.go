@@ -138,18 +138,3 @@ func oath(crowd, n, every int) (*side, error) {
 	}
 	return s, nil
 }
-
-// removeAlone takes away the sites of one person of an earlier run. Those of
-// crowds stay.
-func removeAlone() error {
-	sites, err := filepath.Glob(disk + "/sites/*-*-*")
-	if err != nil {
-		return err
-	}
-	for _, site := range sites {
-		if err := os.RemoveAll(site); err != nil {
-			return err
-		}
-	}
-	return nil
-}

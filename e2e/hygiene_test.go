@@ -119,7 +119,7 @@ func TestFiles(t *testing.T) {
 			test.make(m)
 			start := time.Now()
 			verdict := plainLogin(t, service, p, p.Code(t, 0))
-			if took := time.Since(start); verdict == machine.PAMSuccess || took > 5*time.Second {
+			if took := time.Since(start); verdict == machine.PAMSuccess || took > 30*time.Second {
 				t.Errorf("expected to be denied at once, found %d after %v", verdict, took)
 			}
 			for i := range test.want {
@@ -155,7 +155,7 @@ func TestModuleLine(t *testing.T) {
 			return line
 		}, "pam_otpgate_core.so"},
 		"core is another library": {func(dir string) string {
-			library, err := os.ReadFile(evil)
+			library, err := os.ReadFile(machine.Module)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,7 +29,7 @@ func otpgate_core_serve(fd C.int) C.int {
 	}
 	if start.User == "" {
 		// No front sends this. It keeps the linker from leaving the engine out.
-		_ = serve.Dialogue(context.Background(), stream, gate.Open, audit.Syslog{})
+		_ = serve.Dialogue(context.Background(), stream, serve.OpenFresh, audit.Syslog{})
 	}
 	peer := wire.Peer{Stream: stream}
 	if _, err := peer.Ask(wire.EchoOff, gate.Prompt); err != nil {

@@ -12,16 +12,9 @@ import (
 	"time"
 )
 
-// The PAM return values that tests ask for, as in <security/_pam_types.h>.
-const (
-	PAMSuccess      = 0
-	PAMSystemErr    = 4
-	PAMAuthErr      = 7
-	PAMMaxTries     = 11
-	PAMServiceErr   = 3
-	PAMPermDenied   = 6
-	PAMModuleUknown = 28
-)
+// PAMSuccess is PAM_SUCCESS of <security/_pam_types.h>; every other value is
+// a denial.
+const PAMSuccess = 0
 
 // Host is a small PAM application, pamlogin, that a test leads step by step.
 type Host struct {
@@ -58,7 +51,7 @@ func StartHost(t T, service, user string, options HostOptions) *Host {
 	if options.Barrier != nil {
 		args = append(args, "-b")
 	}
-	cmd := exec.Command(Files+"/pamlogin", append(args, service, user)...)
+	cmd := exec.Command(Files+"/pamlogin", append(args, "--", service, user)...)
 	cmd.Env = append(os.Environ(), options.Env...)
 	if options.Barrier != nil {
 		cmd.ExtraFiles = []*os.File{options.Barrier}

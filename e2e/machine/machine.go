@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -113,6 +114,15 @@ func runPrivately(files string) (int, error) {
 	if err != nil {
 		namespace = "gone already"
 	}
+	// Who interrupts the program must not leave its files behind.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(interrupts)
+	go func() {
+		if _, interrupted := <-interrupts; interrupted {
+			_ = cmd.Process.Kill()
+		}
+	}()
 	err = cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -162,14 +172,15 @@ func firstProcess() (int, error) {
 }
 
 // environment is a plain one, so that nothing the developer has set changes a
-// result. What begins with GO is for the test binary itself.
+// result. What begins with GO is for the test binary itself, and so is the
+// build's place.
 func environment() []string {
 	environment := []string{
 		stageVariable + "=inside", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "TMPDIR=" + Root + "/tmp",
 	}
 	for _, variable := range os.Environ() {
-		if strings.HasPrefix(variable, "GO") {
+		if strings.HasPrefix(variable, "GO") || strings.HasPrefix(variable, "OTPGATE_BUILD=") {
 			environment = append(environment, variable)
 		}
 	}

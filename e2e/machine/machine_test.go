@@ -33,7 +33,7 @@ func TestMachineIsPrivate(t *testing.T) {
 		}
 	}
 	for _, variable := range os.Environ() {
-		if strings.HasPrefix(variable, "OTPGATE_") {
+		if strings.HasPrefix(variable, "OTPGATE_MACHINE_STAGE") {
 			t.Errorf("%s is left in the environment", variable)
 		}
 	}

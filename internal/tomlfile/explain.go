@@ -31,7 +31,8 @@ func explain(wrong *toml.DecodeError, v any, key []string) string {
 		message = message[:quote]
 	}
 	message, _, _ = strings.Cut(message, "U+")
-	return "not valid TOML: " + strings.TrimRight(message, ": ")
+	message = strings.TrimSuffix(strings.TrimRight(message, ": "), "expected")
+	return strings.TrimRight("not valid TOML: "+message, ": ")
 }
 
 // readsText says whether t has an UnmarshalText of this project.

@@ -61,9 +61,9 @@ static bool find_core(const struct login *login, char *path, size_t size)
  * Nothing here may return or exit() into the host's code: the child carries a
  * copy of all of it.
  */
-_Noreturn static void run_core(const struct login *login, int socket, pid_t parent, const char *path)
+_Noreturn static void run_core(const struct login *login, int socket, const char *path)
 {
-	if (!confine(login, &socket, parent)) {
+	if (!confine(login, &socket)) {
 		_exit(1);
 	}
 	void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -94,10 +94,9 @@ static pid_t fork_core(struct login *login, int socket, const char *path)
 	if (sigfillset(&all) != 0 || pthread_sigmask(SIG_SETMASK, &all, &before) != 0) {
 		return -1;
 	}
-	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
-		run_core(login, socket, parent, path);
+		run_core(login, socket, path);
 	}
 	int error = errno;
 	if (pthread_sigmask(SIG_SETMASK, &before, NULL) != 0) {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -29,6 +30,21 @@ __attribute__((constructor)) static void remember_host(int argc, char **argv)
 }
 
 /*
+ * The core decides one login and ends. Each thread that its runtime starts for
+ * work at the same time, and each thread's own arena for malloc, only makes
+ * that longer. Where the host had no environment the block has no room: the
+ * NULL that ends it must stay.
+ */
+static void be_quick(char **block)
+{
+	static char one_processor[] = "GOMAXPROCS=1";
+	if (block != NULL) {
+		block[0] = one_processor;
+	}
+	(void)mallopt(M_ARENA_MAX, 1);
+}
+
+/*
  * A Go runtime reads its environment behind the host's argv, not from
  * environ. With that block all NULL it also misses the auxiliary vector
  * behind it, and takes /proc/self/auxv instead.
@@ -37,9 +53,12 @@ static bool drop_environment(void)
 {
 	static char *none[] = {NULL};
 	if (host_argv != NULL && host_argc >= 0) {
-		for (char **at = host_argv + host_argc + 1; *at != NULL; at++) {
+		char **block = host_argv + host_argc + 1;
+		bool room = block[0] != NULL;
+		for (char **at = block; *at != NULL; at++) {
 			*at = NULL;
 		}
+		be_quick(room ? block : NULL);
 	}
 	environ = none;
 	return true;
@@ -69,18 +88,6 @@ static bool become_root(void)
 	       ((ruid == 0 && suid == 0) || setresuid(0, 0, 0) == 0);
 }
 
-/* After become_root(), which would undo these. */
-static bool die_with_host(pid_t parent)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
-		return false;
-	}
-	/* 0: the host is in another pid namespace. Anyone else: the host died before the prctl. */
-	pid_t now = getppid();
-	return now == parent || now == 0;
-}
-
-/* After keep_only(), since it makes /proc/self root's. */
 static bool leave_no_dump(void)
 {
 	const struct rlimit none = {0, 0};
@@ -135,36 +142,52 @@ static bool default_signals(void)
 	       sigemptyset(&none) == 0 && pthread_sigmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
+/* The kernel takes no infinite number of descriptors. */
+#define DESCRIPTORS 1024
+#define FEW_DESCRIPTORS 128
+
 /*
  * The caller of su can lower these to stop the core, or what it writes, half
  * way. Without the privilege the hard limit has to do.
  */
+static bool lift_limit(int which, rlim_t to, rlim_t enough)
+{
+	struct rlimit limit = {to, to};
+	if (setrlimit(which, &limit) == 0) {
+		return true;
+	}
+	if (getrlimit(which, &limit) != 0) {
+		return false;
+	}
+	limit.rlim_cur = limit.rlim_max < to ? limit.rlim_max : to;
+	return setrlimit(which, &limit) == 0 && limit.rlim_cur >= enough;
+}
+
+/*
+ * With few descriptors left a name service may stay silent about groups, and
+ * the log too; so that is refused here and not left to chance.
+ */
 static bool lift_limits(void)
 {
-	static const int limits[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_NOFILE};
+	static const int limits[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU};
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-		struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-		if (setrlimit(limits[i], &limit) == 0) {
-			continue;
-		}
-		if (getrlimit(limits[i], &limit) != 0) {
-			return false;
-		}
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(limits[i], &limit) != 0) {
+		if (!lift_limit(limits[i], RLIM_INFINITY, 0)) {
 			return false;
 		}
 	}
-	return true;
+	return lift_limit(RLIMIT_NOFILE, DESCRIPTORS, FEW_DESCRIPTORS);
 }
 
-bool confine(const struct login *login, int *socket, pid_t parent)
+/*
+ * The child is not killed with its host: the core sees the socket end, and then
+ * has to say in the log that somebody went away at the prompt. The alarm ends
+ * a core that sees nothing any more.
+ */
+bool confine(const struct login *login, int *socket)
 {
 	const char *failed = NULL;
 	if (!become_root()) {
 		failed = "take root's ids";
-	} else if (!die_with_host(parent)) {
-		failed = "be tied to the host";
 	} else if (!keep_only(socket)) {
 		failed = "close the host's descriptors";
 	} else if (!leave_no_dump()) {

@@ -75,7 +75,7 @@ enum stream stream_recv(int fd, int64_t deadline, unsigned char *bytes, size_t s
 /* child.c, confine.c */
 bool child_start(struct login *login);
 int above_stdio(int fd);
-bool confine(const struct login *login, int *socket, pid_t parent);
+bool confine(const struct login *login, int *socket);
 
 /* reap.c */
 bool sigchld_hold(struct sigchld *sigchld);

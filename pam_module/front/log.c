@@ -75,13 +75,15 @@ static void put_header(struct line *line, int severity)
 static void post(const struct line *line)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
-	int fd = above_stdio(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	int fd = above_stdio(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 	if (fd < 0) {
 		return;
 	}
-	/* Nobody can be told that nobody listens; a full log must not hold up a login. */
-	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
-		(void)send(fd, line->bytes, line->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* Nobody can be told that nobody listens. A log that is busy is waited for, but not for long. */
+	const struct timeval patience = {.tv_usec = 500000};
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+	    connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
+		(void)send(fd, line->bytes, line->size, MSG_NOSIGNAL);
 	}
 	(void)close(fd);
 }

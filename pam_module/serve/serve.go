@@ -48,8 +48,11 @@ func Answer(ctx context.Context, stream io.ReadWriter, start wire.Start, open Op
 	}
 	peer := wire.Peer{Stream: stream}
 	verdict := login(ctx, start, open, sink, conversation{peer})
-	if err := peer.End(verdicts[verdict.Decision]); err != nil {
-		return fmt.Errorf("send verdict: %w", err)
+	err := peer.End(verdicts[verdict.Decision])
+	// A front that is gone misses nothing by a denial: the host ended, or
+	// whoever was asked for a code went away, and the audit line is there.
+	if err != nil && (verdict.Decision == gate.Accept || verdict.Decision == gate.NotAsked) {
+		return fmt.Errorf("send verdict on %q: %w", start.User, err)
 	}
 	return nil
 }
@@ -80,7 +83,7 @@ func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, 
 // debugRecord shows what the front sent, none of which is secret.
 func debugRecord(start wire.Start, settings config.Config) audit.Record {
 	return audit.Record{
-		User: start.User, Service: start.Service, Protocol: start.Protocol, Remote: start.RemoteHost, TTY: start.TTY, Verdict: "debug",
+		User: start.User, Service: start.Service, Protocol: start.Protocol, Remote: start.RemoteHost, TTY: start.TTY, Rule: "debug",
 		Reason: fmt.Sprintf("config %q, timeout %s, remote user %q, users %s, state %s",
 			start.Config, start.Timeout, start.RemoteUser, settings.Paths.Users, settings.Paths.State),
 	}
@@ -91,12 +94,16 @@ type conversation struct{ peer wire.Peer }
 
 var (
 	errNoAnswer = errors.New("the host gave no answer to the prompt")
+	errGone     = errors.New("the person or the host went away at the prompt")
 	errTooLong  = fmt.Errorf("the answer is over %d bytes", wire.MaxAnswer)
 )
 
 // Ask implements gate.Conversation.
 func (c conversation) Ask(prompt string) (gate.Answer, error) {
 	reply, err := c.peer.Ask(wire.EchoOff, prompt)
+	if errors.Is(err, io.EOF) {
+		return gate.Answer{}, errGone
+	}
 	if err != nil {
 		return gate.Answer{}, fmt.Errorf("ask: %w", err)
 	}

@@ -15,11 +15,11 @@ import (
 // and cannotFail against what the front really calls.
 var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect dladdr dlerror dlopen dlsym dup2 fcntl fork getsockopt
 	getgroups getresgid getresuid getrlimit kill localtime_r lstat open opendir pam_get_data pam_get_item pam_get_user
-	pam_set_data poll prctl pthread_sigmask readdir recv send setgroups setresgid setresuid setrlimit setsid shutdown
+	pam_set_data poll prctl pthread_sigmask readdir recv send setgroups setresgid setresuid setrlimit setsid setsockopt shutdown
 	sigaction sigaddset sigaltstack sigemptyset sigfillset sigismember sigpending sigtimedwait snprintf socket socketpair
 	syscall time vsnprintf waitid`)
 
-var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid getppid
+var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid mallopt
 	memcpy memset strcmp strlen strncmp strnlen strrchr strspn strtol umask`)
 
 func faultOptions(cflags ...string) Options {
@@ -55,6 +55,7 @@ var harmless = map[string]string{
 	"time":              "a log line with a wrong time",
 	"socket":            "no log line",
 	"connect":           "no log line",
+	"setsockopt":        "no log line",
 	// In the child.
 	"sigaction":   "some signals always refuse; the handler is one of the host's, whose code is there too",
 	"close_range": "there is another way",
