@@ -23,7 +23,7 @@ C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_m
 
 .PHONY: build demo test soak bench lint install uninstall clean deps fresh
 
-build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpctl
+build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpctl
 
 $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
@@ -33,6 +33,10 @@ $(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
 	@rm -f $(BUILD)/pam_otpgate_core.h
+
+$(BUILD)/otpgate-verifierd: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./pam_module/verifierd
 
 $(BUILD)/otpctl: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
@@ -71,6 +75,7 @@ install: build
 	@test -n '$(SECURITYDIR)' || { echo 'install: no directory of PAM modules found; name it with SECURITYDIR=/path' >&2; exit 1; }
 	install -D -m 644 $(BUILD)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so
 	install -D -m 644 $(BUILD)/pam_otpgate_core.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
+	install -D -m 755 $(BUILD)/otpgate-verifierd $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd
 	install -D -m 755 $(BUILD)/otpctl $(DESTDIR)$(PREFIX)/bin/otpctl
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
 	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(STATEDIR)/otpgate
@@ -80,7 +85,8 @@ install: build
 # A line in pam.d without its module denies everybody, so the lines go first.
 uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
-	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so $(DESTDIR)$(PREFIX)/bin/otpctl
+	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
+	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd $(DESTDIR)$(PREFIX)/bin/otpctl
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
 	@echo 'If you copied it: rm /etc/ssh/sshd_config.d/10-otpgate.conf, which turns passwords off, and reload sshd.'
 	@echo 'Removed. Secret files and ledger are kept in $(SYSCONFDIR)/otpgate and $(STATEDIR)/otpgate.'

@@ -66,46 +66,46 @@ func TestStateDisk(t *testing.T) {
 		{"full", "no space left on device", fill},
 		{"read-only", "read-only file system", readOnly},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			here := machine.NewSite(t, "disk-"+test.name, "")
-			service := "disk-" + test.name
-			smallDisk(t, here)
-			machine.AddToService(t, "sshd", service, "protocol=ssh", here.Argument())
-			sshd := machine.StartSSHD(t, service, machine.WithCode...)
-			before, fresh := machine.NewPerson(t, "dan"), machine.NewPerson(t, "dot").Enroll(t, here.Users)
-			before.Period = 300 // so that the used code would still be good
-			before.Enroll(t, here.Users)
-			used := before.Code(t, 0)
-			expectIn(t, before, sshd.Login(t, before, answers(before, used)), 1)
+		for _, path := range machine.Paths {
+			t.Run(string(path)+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
+				here := path.NewSite(t, "disk-"+test.name, "")
+				smallDisk(t, here)
+				sshd := startSSHD(t, here)
+				before, fresh := machine.NewPerson(t, "dan"), machine.NewPerson(t, "dot").Enroll(t, here.Users)
+				before.Period = 300 // so that the used code would still be good
+				before.Enroll(t, here.Users)
+				used := before.Code(t, 0)
+				expectIn(t, before, sshd.Login(t, before, answers(before, used)), 1)
 
-			mend := test.harm(t, here)
-			next := before.Code(t, 1)
-			in := 0
-			for range 2 {
+				mend := test.harm(t, here)
+				next := before.Code(t, 1)
+				in := 0
+				for range 2 {
+					if sshd.Login(t, before, answers(before, next, next, next)).In(before) {
+						in++
+					}
+				}
+				for _, code := range []string{fresh.Wrong(t), fresh.Code(t, 1)} {
+					if d := sshd.Login(t, fresh, answers(fresh, code, code, code)); d.In(fresh) {
+						t.Errorf("%s is in while the disk is %s:\n%s", fresh.Name, test.name, d.Transcript)
+					}
+				}
+				expectAudit(t, fresh, "verdict=fault", test.cause, here.State)
+				if in == 0 {
+					expectAudit(t, before, "verdict=fault", test.cause, here.State)
+				}
+				mend()
+
+				expectOut(t, before, sshd.Login(t, before, answers(before, used, used, used)), 3)
 				if sshd.Login(t, before, answers(before, next, next, next)).In(before) {
 					in++
 				}
-			}
-			for _, code := range []string{fresh.Wrong(t), fresh.Code(t, 1)} {
-				if d := sshd.Login(t, fresh, answers(fresh, code, code, code)); d.In(fresh) {
-					t.Errorf("%s is in while the disk is %s:\n%s", fresh.Name, test.name, d.Transcript)
+				if in != 1 {
+					t.Errorf("expected the next code of %s to be good for one login, found %d", before.Name, in)
 				}
-			}
-			expectAudit(t, fresh, "verdict=fault", test.cause, here.State)
-			if in == 0 {
-				expectAudit(t, before, "verdict=fault", test.cause, here.State)
-			}
-			mend()
-
-			expectOut(t, before, sshd.Login(t, before, answers(before, used, used, used)), 3)
-			if sshd.Login(t, before, answers(before, next, next, next)).In(before) {
-				in++
-			}
-			if in != 1 {
-				t.Errorf("expected the next code of %s to be good for one login, found %d", before.Name, in)
-			}
-			expectIn(t, fresh, sshd.Login(t, fresh, answers(fresh, fresh.Code(t, 0))), 1)
-		})
+				expectIn(t, fresh, sshd.Login(t, fresh, answers(fresh, fresh.Code(t, 0))), 1)
+			})
+		}
 	}
 }

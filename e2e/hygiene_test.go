@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -107,66 +108,91 @@ func TestFiles(t *testing.T) {
 		"config has an unknown protocol": {func(m mess) { m.Configure(m.t, "[policy]\nprotocols = [\"shh\"]\n") }, []string{"CONFIG:2: policy.protocols"}},
 		"config is no TOML":              {func(m mess) { m.write(m.Config, "[policy\n") }, []string{"CONFIG:1"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := machine.Stranger("fil")
-			m := mess{Site: machine.NewSite(t, "files-"+p.Name, ""), t: t, person: p}
-			m.secret = filepath.Join(m.Users, p.Name+".toml")
-			p.Enroll(t, m.Users)
-			service := "files-" + p.Name
-			machine.WriteService(t, service, machine.CodeOnly("protocol=ssh", m.Argument()))
-			paths := strings.NewReplacer("SECRET", m.secret, "USERS", m.Users, "STATE", m.State, "CONFIG", m.Config)
-			test.make(m)
-			start := time.Now()
-			verdict := plainLogin(t, service, p, p.Code(t, 0))
-			if took := time.Since(start); verdict == machine.PAMSuccess || took > 30*time.Second {
-				t.Errorf("expected to be denied at once, found %d after %v", verdict, took)
-			}
-			for i := range test.want {
-				test.want[i] = paths.Replace(test.want[i])
-			}
-			expectAudit(t, p, append(test.want, "verdict=fault")...)
-		})
+		for _, path := range machine.Paths {
+			t.Run(string(path)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				p := machine.Stranger("fil")
+				m := mess{Site: path.NewSite(t, "files-"+p.Name, ""), t: t, person: p}
+				m.secret = filepath.Join(m.Users, p.Name+".toml")
+				p.Enroll(t, m.Users)
+				m.CodeOnly(t, m.Name, "protocol=ssh")
+				paths := strings.NewReplacer("SECRET", m.secret, "USERS", m.Users, "STATE", m.State, "CONFIG", m.Config)
+				test.make(m)
+				start := time.Now()
+				verdict := plainLogin(t, m.Name, p, p.Code(t, 0))
+				if took := time.Since(start); verdict == machine.PAMSuccess || took > 30*time.Second {
+					t.Errorf("expected to be denied at once, found %d after %v", verdict, took)
+				}
+				want := []string{"verdict=fault"}
+				for _, text := range test.want {
+					want = append(want, paths.Replace(text))
+				}
+				expectAudit(t, p, want...)
+			})
+		}
 	}
 }
 
-// A line in pam.d that is not understood, or a module that is not whole,
-// denies and says so.
+// A line in pam.d that is not understood denies and says so.
 func TestModuleLine(t *testing.T) {
+	onBothPaths(t, "line", "", func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		for name, test := range map[string]struct {
+			arguments []string
+			want      string
+		}{
+			"unknown argument":   {[]string{"nullok"}, "nullok"},
+			"misspelt argument":  {[]string{"Debug"}, "Debug"},
+			"unknown protocol":   {[]string{"protocol=shh"}, "shh"},
+			"relative config":    {[]string{"config=otpgate.toml"}, "absolute path"},
+			"two configs":        {[]string{"config=" + here.Config}, "only once"},
+			"relative verifier":  {[]string{"verifier=verifier.sock"}, "absolute path"},
+			"misspelt off":       {[]string{"verifier=Off"}, "absolute path"},
+			"two verifiers":      {[]string{"verifier=off"}, "only once"},
+			"verifier too long":  {[]string{"verifier=/" + strings.Repeat("x", 107)}, "107 bytes"},
+			"no timeout":         {[]string{"timeout=0"}, "timeout="},
+			"timeout of an hour": {[]string{"timeout=3600"}, "timeout="},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p := machine.Stranger("lin").Enroll(t, here.Users)
+				service := "line-" + p.Name
+				here.CodeOnly(t, service, test.arguments...)
+				if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == machine.PAMSuccess {
+					t.Error("expected to be denied, found PAM_SUCCESS")
+				}
+				machine.Log.Expect(t, service, test.want)
+			})
+		}
+	})
+}
+
+// A module that is not whole denies and says so. This is about forked cores
+// only: on the resident path nothing looks for one, and every test of that
+// path shows so.
+func TestCoreFile(t *testing.T) {
 	t.Parallel()
-	here := machine.NewSite(t, "line", "")
+	here := machine.NewSite(t, "core", "")
+	library, err := os.ReadFile(machine.Module)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
-		line func(dir string) string
-		want string
+		core  []byte
+		owner int
+		want  string
 	}{
-		"unknown argument":     {func(string) string { return machine.ModuleLine("nullok") }, "nullok"},
-		"misspelt argument":    {func(string) string { return machine.ModuleLine(here.Argument(), "Debug") }, "Debug"},
-		"unknown protocol":     {func(string) string { return machine.ModuleLine(here.Argument(), "protocol=shh") }, "shh"},
-		"relative config":      {func(string) string { return machine.ModuleLine("config=otpgate.toml") }, "absolute path"},
-		"two configs":          {func(string) string { return machine.ModuleLine(here.Argument(), here.Argument()) }, "only once"},
-		"no timeout":           {func(string) string { return machine.ModuleLine(here.Argument(), "timeout=0") }, "timeout="},
-		"core is missing":      {func(dir string) string { return front(t, dir, nil) }, "pam_otpgate_core.so"},
-		"core is not loadable": {func(dir string) string { return front(t, dir, []byte("no library")) }, "cannot be loaded"},
-		"core of a stranger": {func(dir string) string {
-			line := front(t, dir, []byte("no library"))
-			if err := os.Chown(dir+"/pam_otpgate_core.so", stranger, 0); err != nil {
-				t.Fatal(err)
-			}
-			return line
-		}, "pam_otpgate_core.so"},
-		"core is another library": {func(dir string) string {
-			library, err := os.ReadFile(machine.Module)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return front(t, dir, library)
-		}, "otpgate_core_serve"},
+		"missing":         {nil, 0, "pam_otpgate_core.so"},
+		"not loadable":    {[]byte("no library"), 0, "cannot be loaded"},
+		"of a stranger":   {[]byte("no library"), stranger, "pam_otpgate_core.so"},
+		"another library": {library, 0, "otpgate_core_serve"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := machine.Stranger("lin").Enroll(t, here.Users)
-			service := "line-" + p.Name
-			machine.WriteService(t, service, "auth required pam_permit.so\n"+test.line(t.TempDir())+"\naccount required pam_permit.so\n")
+			p := machine.Stranger("cor").Enroll(t, here.Users)
+			service := "core-" + p.Name
+			line := front(t, t.TempDir(), test.core, test.owner) + " " + strings.Join(here.Arguments(), " ")
+			machine.WriteService(t, service, "auth required pam_permit.so\n"+line+"\naccount required pam_permit.so\n")
 			if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == machine.PAMSuccess {
 				t.Error("expected to be denied, found PAM_SUCCESS")
 			}
@@ -175,14 +201,16 @@ func TestModuleLine(t *testing.T) {
 	}
 }
 
-// front puts a copy of the front into dir, beside core if there is one, and
-// returns its line in pam.d.
-func front(t *testing.T, dir string, core []byte) string {
+// front puts a copy of the front into dir, beside a core of that owner if
+// there is one, and returns its line in pam.d.
+func front(t *testing.T, dir string, core []byte, owner int) string {
+	t.Helper()
 	if output, err := exec.Command("cp", machine.Module, dir).CombinedOutput(); err != nil {
 		t.Fatalf("copy the front: %v: %s", err, output)
 	}
 	if core != nil {
-		if err := os.WriteFile(dir+"/pam_otpgate_core.so", core, 0o644); err != nil {
+		path := dir + "/pam_otpgate_core.so"
+		if err := errors.Join(os.WriteFile(path, core, 0o644), os.Chown(path, owner, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}

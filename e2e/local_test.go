@@ -78,11 +78,11 @@ func sudo(t *testing.T, p *machine.Person, environment []string, given machine.A
 }
 
 func TestSudo(t *testing.T) {
-	t.Parallel()
-	here := machine.NewSite(t, "sudo", "")
-	machine.AddToService(t, "sudo", "sudo", here.Argument())
-	t.Run("environment", func(t *testing.T) { sudoEnvironment(t, here) })
-	t.Run("limits", func(t *testing.T) { sudoLimits(t, here) })
+	onBothPaths(t, "sudo", "", func(t *testing.T, here machine.Site) {
+		here.AddToService(t, "sudo", "sudo")
+		t.Run("environment", func(t *testing.T) { sudoEnvironment(t, here) })
+		t.Run("limits", func(t *testing.T) { sudoLimits(t, here) })
+	})
 }
 
 func sudoEnvironment(t *testing.T, here machine.Site) {
@@ -148,41 +148,41 @@ func sudoLimits(t *testing.T, here machine.Site) {
 }
 
 func TestSu(t *testing.T) {
-	t.Parallel()
-	here := machine.NewSite(t, "su", "")
-	machine.AddToService(t, "su", "su", here.Argument())
-	from, to := machine.NewPerson(t, "sven"), machine.NewPerson(t, "tove").Enroll(t, here.Users)
-	su := func(given machine.Answers) machine.Dialogue {
-		return machine.Open(t, from.As(exec.Command("su", to.Name, "-c", machine.Greet))).Answer(given, machine.Patience)
-	}
-	code, wrong := to.Code(t, 0), to.Wrong(t)
-	expectOut(t, to, su(answers(to, wrong, wrong, wrong)), 3)
-	expectOut(t, to, su(machine.Answers{Passwords: []string{from.Password}}), 0)
-	expectIn(t, to, su(answers(to, code)), 1)
-	expectAudit(t, to, "service=su", "protocol=su", "verdict=accepted")
-	expectOut(t, to, su(answers(to, code, code, code)), 3)
+	onBothPaths(t, "su", "", func(t *testing.T, here machine.Site) {
+		here.AddToService(t, "su", "su")
+		from, to := machine.NewPerson(t, "sven"), machine.NewPerson(t, "tove").Enroll(t, here.Users)
+		su := func(given machine.Answers) machine.Dialogue {
+			return machine.Open(t, from.As(exec.Command("su", to.Name, "-c", machine.Greet))).Answer(given, machine.Patience)
+		}
+		code, wrong := to.Code(t, 0), to.Wrong(t)
+		expectOut(t, to, su(answers(to, wrong, wrong, wrong)), 3)
+		expectOut(t, to, su(machine.Answers{Passwords: []string{from.Password}}), 0)
+		expectIn(t, to, su(answers(to, code)), 1)
+		expectAudit(t, to, "service=su", "protocol=su", "verdict=accepted")
+		expectOut(t, to, su(answers(to, code, code, code)), 3)
+	})
 }
 
 func TestLogin(t *testing.T) {
-	t.Parallel()
-	here := machine.NewSite(t, "login", "")
-	machine.AddToService(t, "login", "login", here.Argument())
-	p := machine.NewPerson(t, "lea").Enroll(t, here.Users)
-	greet := filepath.Join(machine.Root, "bin", "greet")
-	if err := os.WriteFile(greet, []byte("#!/bin/sh\n"+machine.Greet+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if output, err := exec.Command("usermod", "--shell", greet, p.Name).CombinedOutput(); err != nil {
-		t.Fatalf("usermod: %v: %s", err, output)
-	}
-	login := func(codes ...string) machine.Dialogue {
-		given := answers(p, codes...)
-		given.Names = []string{p.Name}
-		return machine.Open(t, exec.Command("login")).Answer(given, machine.Patience)
-	}
-	code, wrong := p.Code(t, 0), p.Wrong(t)
-	expectOut(t, p, login(wrong, wrong, wrong), 3)
-	expectIn(t, p, login(code), 1)
-	expectAudit(t, p, "service=login", "protocol=login", "verdict=accepted")
-	expectOut(t, p, login(code, code, code), 3)
+	onBothPaths(t, "login", "", func(t *testing.T, here machine.Site) {
+		here.AddToService(t, "login", "login")
+		p := machine.NewPerson(t, "lea").Enroll(t, here.Users)
+		greet := filepath.Join(machine.Root, "bin", "greet")
+		if err := os.WriteFile(greet, []byte("#!/bin/sh\n"+machine.Greet+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if output, err := exec.Command("usermod", "--shell", greet, p.Name).CombinedOutput(); err != nil {
+			t.Fatalf("usermod: %v: %s", err, output)
+		}
+		login := func(codes ...string) machine.Dialogue {
+			given := answers(p, codes...)
+			given.Names = []string{p.Name}
+			return machine.Open(t, exec.Command("login")).Answer(given, machine.Patience)
+		}
+		code, wrong := p.Code(t, 0), p.Wrong(t)
+		expectOut(t, p, login(wrong, wrong, wrong), 3)
+		expectIn(t, p, login(code), 1)
+		expectAudit(t, p, "service=login", "protocol=login", "verdict=accepted")
+		expectOut(t, p, login(code, code, code), 3)
+	})
 }

@@ -64,11 +64,22 @@ func TestResultDependsOnBuild(*testing.T) {
 		dir = "../build"
 	}
 	for _, path := range []string{
-		dir + "/pam_otpgate.so", dir + "/pam_otpgate_core.so", dir + "/otpctl",
+		dir + "/pam_otpgate.so", dir + "/pam_otpgate_core.so", dir + "/otpctl", dir + "/otpgate-verifierd",
 		"../pam_module/front/test/pamhost.c", "testdata/pamlogin.c", "testdata/evil.c", "naive/main.go",
 	} {
 		// The real machine's /home, and what is in it, may be hidden here.
 		_, _ = os.Stat(path)
+	}
+}
+
+// onBothPaths runs test for logins that fork a core and for those that a
+// resident verifier answers, each at a site of its own. The two run one after
+// the other unless test begins with t.Parallel.
+func onBothPaths(t *testing.T, name, config string, test func(t *testing.T, here machine.Site)) {
+	t.Helper()
+	t.Parallel()
+	for _, path := range machine.Paths {
+		t.Run(string(path), func(t *testing.T) { test(t, path.NewSite(t, name, config)) })
 	}
 }
 

@@ -16,48 +16,63 @@ import (
 )
 
 // Fifty logins have their prompts; then all give the same code at once. One
-// is in, in each of twenty rounds.
+// is in, in each of twenty rounds on each path and on both together.
 func TestOnceOfFifty(t *testing.T) {
 	t.Parallel()
-	here := machine.NewSite(t, "fifty", "[policy]\nattempts = { per_window = 1000, per_source = 100000 }\n")
-	machine.WriteService(t, "fifty", machine.CodeOnly("protocol=ssh", here.Argument()))
-	for round := range 20 {
-		t.Run(strconv.Itoa(round), func(t *testing.T) {
-			p := machine.Stranger("fay").Enroll(t, here.Users)
-			held, release, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
+	const limits = "[policy]\nattempts = { per_window = 1000, per_source = 100000 }\n"
+	here := machine.Resident.NewSite(t, "fifty", limits)
+	for name, paths := range map[string][2]machine.Path{
+		"forked": {machine.Forked, machine.Forked}, "resident": {machine.Resident, machine.Resident},
+		"both": {machine.Forked, machine.Resident},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			services := [2]string{"fifty-" + name + "-0", "fifty-" + name + "-1"}
+			for i, path := range paths {
+				here.Over(path).CodeOnly(t, services[i], "protocol=ssh")
 			}
-			defer held.Close()
-			defer release.Close()
-			var hosts []*machine.Host
-			for range 50 {
-				hosts = append(hosts, machine.StartHost(t, "fifty", p.Name, machine.HostOptions{Barrier: held, RemoteHost: p.Address}))
-			}
-			code := p.Code(t, 0)
-			for _, host := range hosts {
-				host.Prompt(t, "Verification code")
-				host.Answer(code)
-			}
-			release.Close()
-			verdicts := map[int]int{}
-			for _, host := range hosts {
-				verdicts[host.Verdict(t)]++
-			}
-			if verdicts[machine.PAMSuccess] != 1 {
-				t.Errorf("expected one login of 50 to be in, found %d; verdicts: %v\n%s",
-					verdicts[machine.PAMSuccess], verdicts, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
+			for round := range 20 {
+				t.Run(strconv.Itoa(round), func(t *testing.T) { onceOfFifty(t, here, services) })
 			}
 		})
 	}
 }
 
-// The forked child is killed at any moment of a login. A code is still good
+func onceOfFifty(t *testing.T, here machine.Site, services [2]string) {
+	p := machine.Stranger("fay").Enroll(t, here.Users)
+	held, release, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	defer release.Close()
+	var hosts []*machine.Host
+	for n := range 50 {
+		hosts = append(hosts, machine.StartHost(t, services[n%2], p.Name, machine.HostOptions{Barrier: held, RemoteHost: p.Address}))
+	}
+	code := p.Code(t, 0)
+	for _, host := range hosts {
+		host.Prompt(t, "Verification code")
+		host.Answer(code)
+	}
+	release.Close()
+	verdicts := map[int]int{}
+	for _, host := range hosts {
+		verdicts[host.Verdict(t)]++
+	}
+	if verdicts[machine.PAMSuccess] != 1 {
+		t.Errorf("expected one login of 50 to be in, found %d; verdicts: %v\n%s",
+			verdicts[machine.PAMSuccess], verdicts, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
+	}
+}
+
+// The forked child is killed at any moment of a login: only that path has one.
+// A code is still good
 // for one login at most, the ledger is whole, and the host goes on.
 func TestKilledChild(t *testing.T) {
 	t.Parallel()
 	here := machine.NewSite(t, "killed", "[policy]\nattempts = { per_window = 1000 }\n")
-	machine.WriteService(t, "killed", machine.CodeOnly("protocol=ssh", here.Argument()))
+	here.CodeOnly(t, "killed", "protocol=ssh")
 	var cut atomic.Int32
 	t.Run("logins", func(t *testing.T) {
 		for n := range 100 {

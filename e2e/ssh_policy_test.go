@@ -7,13 +7,12 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-// site is a configuration of its own with an sshd of its own. The PAM service
-// is not in [services], so the line in pam.d says which protocol it is.
-func site(t *testing.T, name, text string) (machine.Site, *machine.SSHD) {
+// startSSHD starts the site's sshd. Its PAM service is not in [services], so
+// the line in pam.d says which protocol it is.
+func startSSHD(t *testing.T, here machine.Site, lines ...string) *machine.SSHD {
 	t.Helper()
-	made := machine.NewSite(t, name, text)
-	machine.AddToService(t, "sshd", name, "protocol=ssh", made.Argument())
-	return made, machine.StartSSHD(t, name, machine.WithCode...)
+	here.AddToService(t, "sshd", here.Name, "protocol=ssh")
+	return machine.StartSSHD(t, here.Name, append(machine.WithCode, lines...)...)
 }
 
 // enrollment is what a person's secret file says.
@@ -72,66 +71,71 @@ func TestSSHPolicy(t *testing.T) {
 		{"own-off", all, onlySudo, in, "verdict=not-asked rule=user.protocols"},
 		{"own-on", "[policy]\nprotocols = [\"sudo\"]\n", alsoSSH, asked, "rule=totp:phone"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			p := machine.NewPerson(t, "pia")
-			here, sshd := site(t, "policy-"+test.name, strings.ReplaceAll(test.config, "NAME", p.Name))
-			if text := test.enrollment(p); text != "" {
-				p.Write(t, here.Users, text)
-			}
-			switch d := sshd.Login(t, p, answers(p, p.Code(t, 0))); test.want {
-			case asked:
-				expectIn(t, p, d, 1)
-				expectOut(t, p, loginRaw(t, sshd, p, "none"), 3)
-			case in:
-				expectIn(t, p, d, 0)
-			case out:
-				expectOut(t, p, d, 0)
-			}
-			expectAudit(t, p, test.audit)
-		})
+		for _, path := range machine.Paths {
+			t.Run(string(path)+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
+				p := machine.NewPerson(t, "pia")
+				here := path.NewSite(t, "policy-"+test.name, strings.ReplaceAll(test.config, "NAME", p.Name))
+				sshd := startSSHD(t, here)
+				if text := test.enrollment(p); text != "" {
+					p.Write(t, here.Users, text)
+				}
+				switch d := sshd.Login(t, p, answers(p, p.Code(t, 0))); test.want {
+				case asked:
+					expectIn(t, p, d, 1)
+					expectOut(t, p, loginRaw(t, sshd, p, "none"), 3)
+				case in:
+					expectIn(t, p, d, 0)
+				case out:
+					expectOut(t, p, d, 0)
+				}
+				expectAudit(t, p, test.audit)
+			})
+		}
 	}
 }
 
 // Reconnecting, another server, the right code or time within the window give
 // no new budget.
 func TestSSHLock(t *testing.T) {
-	t.Parallel()
 	const limits = "[policy]\nattempts = { per_login = 2, per_window = 4, window = \"1h\" }\n"
-	here, sshd := site(t, "lock", limits)
-	p := machine.NewPerson(t, "lou").Enroll(t, here.Users)
-	wrong := p.Wrong(t)
-	expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
-	expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
-	machine.AddToService(t, "sshd", "lock-again", "protocol=ssh", here.Argument())
-	again := machine.StartSSHD(t, "lock-again", machine.WithCode...)
-	for _, server := range []*machine.SSHD{sshd, again} {
-		d := server.Login(t, p, answers(p, p.Code(t, 0)))
-		expectOut(t, p, d, 0)
-		if !strings.Contains(d.Transcript, "Too many wrong codes") {
-			t.Errorf("expected to be told of the lock:\n%s", d.Transcript)
+	onBothPaths(t, "lock", limits, func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		sshd := startSSHD(t, here)
+		p := machine.NewPerson(t, "lou").Enroll(t, here.Users)
+		wrong := p.Wrong(t)
+		expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
+		expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
+		here.AddToService(t, "sshd", here.Name+"-again", "protocol=ssh")
+		again := machine.StartSSHD(t, here.Name+"-again", machine.WithCode...)
+		for _, server := range []*machine.SSHD{sshd, again} {
+			d := server.Login(t, p, answers(p, p.Code(t, 0)))
+			expectOut(t, p, d, 0)
+			if !strings.Contains(d.Transcript, "Too many wrong codes") {
+				t.Errorf("expected to be told of the lock:\n%s", d.Transcript)
+			}
 		}
-	}
-	expectAudit(t, p, "verdict=denied", "rule=policy.attempts.per_window", "locked until")
+		expectAudit(t, p, "verdict=denied", "rule=policy.attempts.per_window", "locked until")
+	})
 }
 
 // CVE-2015-5600: a client that names the device many times has PAM run many
 // times within one connection, which MaxAuthTries did not count.
 func TestSSHManyDevices(t *testing.T) {
-	t.Parallel()
-	here := machine.NewSite(t, "devices", "[policy]\nattempts = { per_login = 3, per_window = 5, window = \"1h\" }\n")
-	machine.AddToService(t, "sshd", "devices", "protocol=ssh", here.Argument())
-	sshd := machine.StartSSHD(t, "devices", append(machine.WithCode, "MaxAuthTries 100", "LoginGraceTime 60")...)
-	p := machine.NewPerson(t, "dev").Enroll(t, here.Users)
-	var guesses machine.Answers
-	for range 50 {
-		guesses.Passwords = append(guesses.Passwords, p.Password)
-		guesses.Codes = append(guesses.Codes, p.Wrong(t))
-	}
-	devices := "pam" + strings.Repeat(",pam", 20)
-	for _, budget := range []int{3, 2} {
-		d := sshd.Login(t, p, guesses, "KbdInteractiveDevices="+devices, "NumberOfPasswordPrompts=6")
-		expectOut(t, p, d, budget)
-	}
-	expectOut(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 0)
+	onBothPaths(t, "devices", "[policy]\nattempts = { per_login = 3, per_window = 5, window = \"1h\" }\n", func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		sshd := startSSHD(t, here, "MaxAuthTries 100", "LoginGraceTime 60")
+		p := machine.NewPerson(t, "dev").Enroll(t, here.Users)
+		var guesses machine.Answers
+		for range 50 {
+			guesses.Passwords = append(guesses.Passwords, p.Password)
+			guesses.Codes = append(guesses.Codes, p.Wrong(t))
+		}
+		devices := "pam" + strings.Repeat(",pam", 20)
+		for _, budget := range []int{3, 2} {
+			d := sshd.Login(t, p, guesses, "KbdInteractiveDevices="+devices, "NumberOfPasswordPrompts=6")
+			expectOut(t, p, d, budget)
+		}
+		expectOut(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 0)
+	})
 }

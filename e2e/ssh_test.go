@@ -9,152 +9,149 @@ import (
 	"github.com/otpgate/otpgate/internal/factor"
 )
 
-// stock is Debian's own PAM service with our line in it, and the defaults.
-func stock(t *testing.T, service string) {
-	t.Helper()
-	machine.AddToService(t, service, service)
-}
-
 func TestSSH(t *testing.T) {
-	t.Parallel()
-	stock(t, "sshd")
-	sshd := machine.StartSSHD(t, "sshd", machine.WithCode...)
-	enrolled := func(t *testing.T) *machine.Person {
+	onBothPaths(t, "ssh", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
-		return machine.NewPerson(t, "ada").Enroll(t, machine.Users)
-	}
-	t.Run("right code", func(t *testing.T) {
-		p := enrolled(t)
-		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
-		expectAudit(t, p, "service=sshd", "protocol=ssh", "remote="+p.Address, "verdict=accepted", "rule=totp:phone")
-	})
-	t.Run("codes of three steps, in order", func(t *testing.T) {
-		p := machine.NewPerson(t, "ada")
-		t.Parallel()
-		p.Period = 120 // so that no step ends within the test
-		p.Enroll(t, machine.Users)
-		for _, code := range []string{p.Code(t, -1), p.Code(t, 0), p.Code(t, 1)} {
+		sshd := startSSHD(t, here)
+		enrolled := func(t *testing.T) *machine.Person {
+			t.Parallel()
+			return machine.NewPerson(t, "ada").Enroll(t, here.Users)
+		}
+		t.Run("right code", func(t *testing.T) {
+			p := enrolled(t)
+			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+			expectAudit(t, p, "service="+here.Name, "protocol=ssh", "remote="+p.Address, "verdict=accepted", "rule=totp:phone")
+		})
+		t.Run("codes of three steps, in order", func(t *testing.T) {
+			p := machine.NewPerson(t, "ada")
+			t.Parallel()
+			p.Period = 120 // so that no step ends within the test
+			p.Enroll(t, here.Users)
+			for _, code := range []string{p.Code(t, -1), p.Code(t, 0), p.Code(t, 1)} {
+				expectIn(t, p, sshd.Login(t, p, answers(p, code)), 1)
+			}
+		})
+		t.Run("wrong codes", func(t *testing.T) {
+			p := enrolled(t)
+			wrong := p.Wrong(t)
+			expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong, wrong)), 3)
+			expectAudit(t, p, "verdict=denied", "rule=policy.attempts.per_login")
+		})
+		t.Run("wrong code, then the right one", func(t *testing.T) {
+			p := enrolled(t)
+			expectIn(t, p, sshd.Login(t, p, answers(p, p.Wrong(t), p.Code(t, 0))), 2)
+		})
+		t.Run("used code", func(t *testing.T) {
+			p := enrolled(t)
+			code := p.Code(t, 0)
 			expectIn(t, p, sshd.Login(t, p, answers(p, code)), 1)
-		}
-	})
-	t.Run("wrong codes", func(t *testing.T) {
-		p := enrolled(t)
-		wrong := p.Wrong(t)
-		expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong, wrong)), 3)
-		expectAudit(t, p, "verdict=denied", "rule=policy.attempts.per_login")
-	})
-	t.Run("wrong code, then the right one", func(t *testing.T) {
-		p := enrolled(t)
-		expectIn(t, p, sshd.Login(t, p, answers(p, p.Wrong(t), p.Code(t, 0))), 2)
-	})
-	t.Run("used code", func(t *testing.T) {
-		p := enrolled(t)
-		code := p.Code(t, 0)
-		expectIn(t, p, sshd.Login(t, p, answers(p, code)), 1)
-		d := sshd.Login(t, p, answers(p, code, code+" ", " "+code))
-		expectOut(t, p, d, 3)
-		if !strings.Contains(d.Transcript, "has been used") {
-			t.Errorf("expected to be told that the code has been used:\n%s", d.Transcript)
-		}
-	})
-	t.Run("older code after a newer one", func(t *testing.T) {
-		p := enrolled(t)
-		past := p.Code(t, -1)
-		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
-		expectOut(t, p, sshd.Login(t, p, answers(p, past, past, past)), 3)
-	})
-	t.Run("somebody else's code", func(t *testing.T) {
-		other := machine.Stranger("bob").Enroll(t, machine.Users)
-		p := enrolled(t)
-		code := other.Code(t, 0)
-		expectOut(t, p, sshd.Login(t, p, answers(p, code, code, code)), 3)
-	})
-	t.Run("wrong password", func(t *testing.T) {
-		p := enrolled(t)
-		d := sshd.Login(t, p, machine.Answers{Passwords: []string{"not-" + p.Password}, Codes: []string{p.Code(t, 0)}})
-		expectOut(t, p, d, 0)
-		if strings.Contains(d.Transcript, "Verification") {
-			t.Errorf("the code was asked after a wrong password:\n%s", d.Transcript)
-		}
-		// The code has not been burned either.
-		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
-	})
-	t.Run("nobody of that name", func(t *testing.T) {
-		t.Parallel()
-		p := machine.Stranger("nobody")
-		expectOut(t, p, sshd.Login(t, p, answers(p, "123456")), 0)
-	})
-	t.Run("Ctrl-C", func(t *testing.T) {
-		p := enrolled(t)
-		expectOut(t, p, sshd.Login(t, p, answers(p, "\x03")), 1)
-		expectOut(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)+"\x03")), 1)
-		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+			d := sshd.Login(t, p, answers(p, code, code+" ", " "+code))
+			expectOut(t, p, d, 3)
+			if !strings.Contains(d.Transcript, "has been used") {
+				t.Errorf("expected to be told that the code has been used:\n%s", d.Transcript)
+			}
+		})
+		t.Run("older code after a newer one", func(t *testing.T) {
+			p := enrolled(t)
+			past := p.Code(t, -1)
+			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+			expectOut(t, p, sshd.Login(t, p, answers(p, past, past, past)), 3)
+		})
+		t.Run("somebody else's code", func(t *testing.T) {
+			other := machine.Stranger("bob").Enroll(t, here.Users)
+			p := enrolled(t)
+			code := other.Code(t, 0)
+			expectOut(t, p, sshd.Login(t, p, answers(p, code, code, code)), 3)
+		})
+		t.Run("wrong password", func(t *testing.T) {
+			p := enrolled(t)
+			d := sshd.Login(t, p, machine.Answers{Passwords: []string{"not-" + p.Password}, Codes: []string{p.Code(t, 0)}})
+			expectOut(t, p, d, 0)
+			if strings.Contains(d.Transcript, "Verification") {
+				t.Errorf("the code was asked after a wrong password:\n%s", d.Transcript)
+			}
+			// The code has not been burned either.
+			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+		})
+		t.Run("nobody of that name", func(t *testing.T) {
+			t.Parallel()
+			p := machine.Stranger("nobody")
+			expectOut(t, p, sshd.Login(t, p, answers(p, "123456")), 0)
+		})
+		t.Run("Ctrl-C", func(t *testing.T) {
+			p := enrolled(t)
+			expectOut(t, p, sshd.Login(t, p, answers(p, "\x03")), 1)
+			expectOut(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)+"\x03")), 1)
+			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+		})
 	})
 }
 
 // Whatever is not exactly a code is refused, costs no attempt and leaves the
 // code good.
 func TestSSHSpelling(t *testing.T) {
-	t.Parallel()
-	machine.AddToService(t, "sshd", "spelling")
-	sshd := machine.StartSSHD(t, "spelling", machine.WithCode...)
-	wide := strings.NewReplacer("0", "０", "1", "１", "2", "２", "3", "３", "4", "４", "5", "５", "6", "６", "7", "７", "8", "８", "9", "９")
-	for name, spell := range map[string]func(code string) string{
-		"leading space":      func(c string) string { return " " + c },
-		"trailing space":     func(c string) string { return c + " " },
-		"space within":       func(c string) string { return c[:3] + " " + c[3:] },
-		"tab":                func(c string) string { return c + "\t" },
-		"full-width digits":  wide.Replace,
-		"arabic digit":       func(c string) string { return "٣" + c[1:] },
-		"sign":               func(c string) string { return "+" + c },
-		"leading zero":       func(c string) string { return "0" + c },
-		"five digits":        func(c string) string { return c[:5] },
-		"twice":              func(c string) string { return c + c },
-		"empty":              func(string) string { return "" },
-		"512 characters":     func(c string) string { return c + strings.Repeat("x", 506) },
-		"escape sequence":    func(c string) string { return "\x1b[31m" + c },
-		"backspaces":         func(c string) string { return c + "0\b" },
-		"right-to-left mark": func(c string) string { return "\u200f" + c },
-		"not UTF-8":          func(c string) string { return c + "\xff" },
-		"format characters":  func(c string) string { return "%n%s" + c },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := machine.NewPerson(t, "sam").Enroll(t, machine.Users)
-			code := p.Code(t, 0)
-			odd := spell(code)
-			expectOut(t, p, loginRaw(t, sshd, p, odd, odd, odd), 3)
-			expectIn(t, p, loginRaw(t, sshd, p, odd, odd, code), 3)
-		})
-	}
-	// Past PAM_MAX_RESP_SIZE there is no answer at all, so the login ends.
-	for _, size := range []int{600, 5000} {
-		t.Run(fmt.Sprint(size, " digits"), func(t *testing.T) {
-			t.Parallel()
-			p := machine.NewPerson(t, "sam").Enroll(t, machine.Users)
-			expectOut(t, p, loginRaw(t, sshd, p, strings.Repeat(p.Code(t, 0), size/6)), 1)
-			expectAudit(t, p, "verdict=denied", "rule=no-answer", "over 512 bytes")
-			expectIn(t, p, loginRaw(t, sshd, p, p.Code(t, 0)), 1)
-		})
-	}
+	onBothPaths(t, "spelling", "", func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		sshd := startSSHD(t, here)
+		wide := strings.NewReplacer("0", "０", "1", "１", "2", "２", "3", "３", "4", "４", "5", "５", "6", "６", "7", "７", "8", "８", "9", "９")
+		for name, spell := range map[string]func(code string) string{
+			"leading space":      func(c string) string { return " " + c },
+			"trailing space":     func(c string) string { return c + " " },
+			"space within":       func(c string) string { return c[:3] + " " + c[3:] },
+			"tab":                func(c string) string { return c + "\t" },
+			"full-width digits":  wide.Replace,
+			"arabic digit":       func(c string) string { return "٣" + c[1:] },
+			"sign":               func(c string) string { return "+" + c },
+			"leading zero":       func(c string) string { return "0" + c },
+			"five digits":        func(c string) string { return c[:5] },
+			"twice":              func(c string) string { return c + c },
+			"empty":              func(string) string { return "" },
+			"512 characters":     func(c string) string { return c + strings.Repeat("x", 506) },
+			"escape sequence":    func(c string) string { return "\x1b[31m" + c },
+			"backspaces":         func(c string) string { return c + "0\b" },
+			"right-to-left mark": func(c string) string { return "\u200f" + c },
+			"not UTF-8":          func(c string) string { return c + "\xff" },
+			"format characters":  func(c string) string { return "%n%s" + c },
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p := machine.NewPerson(t, "sam").Enroll(t, here.Users)
+				code := p.Code(t, 0)
+				odd := spell(code)
+				expectOut(t, p, loginRaw(t, sshd, p, odd, odd, odd), 3)
+				expectIn(t, p, loginRaw(t, sshd, p, odd, odd, code), 3)
+			})
+		}
+		// Past PAM_MAX_RESP_SIZE there is no answer at all, so the login ends.
+		for _, size := range []int{600, 5000} {
+			t.Run(fmt.Sprint(size, " digits"), func(t *testing.T) {
+				t.Parallel()
+				p := machine.NewPerson(t, "sam").Enroll(t, here.Users)
+				expectOut(t, p, loginRaw(t, sshd, p, strings.Repeat(p.Code(t, 0), size/6)), 1)
+				expectAudit(t, p, "verdict=denied", "rule=no-answer", "over 512 bytes")
+				expectIn(t, p, loginRaw(t, sshd, p, p.Code(t, 0)), 1)
+			})
+		}
+	})
 }
 
 func TestSSHRecovery(t *testing.T) {
-	t.Parallel()
-	machine.AddToService(t, "sshd", "recovery")
-	sshd := machine.StartSSHD(t, "recovery", machine.WithCode...)
-	p, other := machine.NewPerson(t, "rae"), machine.NewPerson(t, "ron")
-	codes, recovery := factor.NewRecovery(p.Name)
-	machine.Keep(codes...)
-	hashes := "\n[recovery]\nhashes = [\"" + strings.Join(recovery.Hashes, `", "`) + "\"]\n"
-	p.Write(t, machine.Users, p.SecretFile()+hashes)
-	// The same hashes in somebody else's file open nothing.
-	other.Write(t, machine.Users, other.SecretFile()+hashes)
+	onBothPaths(t, "recovery", "", func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		sshd := startSSHD(t, here)
+		p, other := machine.NewPerson(t, "rae"), machine.NewPerson(t, "ron")
+		codes, recovery := factor.NewRecovery(p.Name)
+		machine.Keep(codes...)
+		hashes := "\n[recovery]\nhashes = [\"" + strings.Join(recovery.Hashes, `", "`) + "\"]\n"
+		p.Write(t, here.Users, p.SecretFile()+hashes)
+		// The same hashes in somebody else's file open nothing.
+		other.Write(t, here.Users, other.SecretFile()+hashes)
 
-	expectOut(t, other, sshd.Login(t, other, answers(other, codes[0], codes[1], codes[2])), 3)
-	expectIn(t, p, sshd.Login(t, p, answers(p, codes[0])), 1)
-	expectAudit(t, p, "verdict=accepted", "rule=recovery")
-	expectOut(t, p, sshd.Login(t, p, answers(p, codes[0], recovery.Hashes[1], codes[0])), 3)
-	expectIn(t, p, sshd.Login(t, p, answers(p, strings.ToUpper(codes[1]), codes[1])), 2)
-	expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+		expectOut(t, other, sshd.Login(t, other, answers(other, codes[0], codes[1], codes[2])), 3)
+		expectIn(t, p, sshd.Login(t, p, answers(p, codes[0])), 1)
+		expectAudit(t, p, "verdict=accepted", "rule=recovery")
+		expectOut(t, p, sshd.Login(t, p, answers(p, codes[0], recovery.Hashes[1], codes[0])), 3)
+		expectIn(t, p, sshd.Login(t, p, answers(p, strings.ToUpper(codes[1]), codes[1])), 2)
+		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+	})
 }

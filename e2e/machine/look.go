@@ -14,8 +14,9 @@ import (
 // missing. Directories are watched with all that is in them.
 var watched = []string{
 	"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid", "/etc/hosts",
-	"/etc/pam.d", "/etc/ssh", "/etc/sudoers", "/etc/sudoers.d", "/etc/otpgate",
-	"/run/sshd", "/run/sudo", "/run/otpgate", "/var/lib/otpgate", "/var/lib/sudo", "/var/mail", "/dev/log",
+	"/etc/pam.d", "/etc/ssh", "/etc/sudoers", "/etc/sudoers.d", "/etc/otpgate", "/etc/vsftpd.conf", "/etc/apache2", "/etc/freeradius",
+	"/run/sshd", "/run/sudo", "/run/otpgate", "/run/vsftpd", "/run/apache2", "/run/freeradius",
+	"/var/log/apache2", "/var/log/freeradius", "/var/lib/otpgate", "/var/lib/sudo", "/var/mail", "/dev/log",
 }
 
 // state is what the real machine looks like: a line for each path.

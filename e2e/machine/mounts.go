@@ -32,6 +32,9 @@ func mounts(files string) error {
 	if err := os.Chmod(Files, 0o755); err != nil {
 		return err
 	}
+	if err := copyFront(); err != nil {
+		return err
+	}
 	if err := copyTree("/etc/pam.d", stockServices); err != nil {
 		return err
 	}
@@ -55,6 +58,17 @@ func mounts(files string) error {
 		return err
 	}
 	return writeHosts()
+}
+
+func copyFront() error {
+	if err := os.MkdirAll(filepath.Dir(FrontAlone), 0o755); err != nil {
+		return err
+	}
+	front, err := os.ReadFile(Module)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(FrontAlone, front, 0o644)
 }
 
 func tmpfs(dir, options string) error {

@@ -13,8 +13,8 @@ import (
 
 // wrapped are the calls that faults.c makes fail. TestSymbols holds this list
 // and cannotFail against what the front really calls.
-var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect dladdr dlerror dlopen dlsym dup2 fcntl fork getsockopt
-	getgroups getresgid getresuid getrlimit kill localtime_r lstat open opendir pam_get_data pam_get_item pam_get_user
+var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect dladdr dlerror dlopen dlsym dup2 fcntl fork
+	getgroups getresgid getresuid getrlimit getsockopt kill localtime_r lstat open opendir pam_get_data pam_get_item pam_get_user
 	pam_set_data poll prctl pthread_sigmask readdir recv send setgroups setresgid setresuid setrlimit setsid setsockopt shutdown
 	sigaction sigaddset sigaltstack sigemptyset sigfillset sigismember sigpending sigtimedwait snprintf socket socketpair
 	syscall time vsnprintf waitid`)

@@ -1,0 +1,109 @@
+package machine
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Server is a running server whose clients give a name and one field, which
+// it answers every prompt with.
+type Server struct {
+	Name   string
+	client func(p *Person, field string) *exec.Cmd
+	// in is what the client shows of somebody who is in.
+	in func(p *Person) string
+}
+
+// In logs p in with that text in the one field, and says whether p is in.
+func (s *Server) In(t T, p *Person, field string) bool {
+	t.Helper()
+	cmd := s.client(p, field)
+	// Clients tell a refusal by their exit status and in words.
+	output, err := cmd.CombinedOutput()
+	in := strings.Contains(string(output), s.in(p))
+	if !in && cmd.ProcessState == nil {
+		t.Fatalf("%s: %v", s.Name, err)
+	}
+	t.Logf("%s: %s in: %v (%v)", s.Name, p.Name, in, cmd.ProcessState)
+	return in
+}
+
+// daemon is a directory and a port for a server, and its output.
+type daemon struct {
+	name   string
+	dir    string
+	port   string
+	output buffer
+}
+
+func newDaemon(t T, name string) *daemon {
+	t.Helper()
+	port := strconv.Itoa(2200 + int(ports.Add(1)))
+	d := &daemon{name: name, dir: filepath.Join(Root, name+"-"+port), port: port}
+	if err := os.Mkdir(d.dir, 0o755); err != nil {
+		t.Fatalf("directory of %s: %v", name, err)
+	}
+	return d
+}
+
+func (d *daemon) address() string { return "127.0.0.1:" + d.port }
+
+// write writes a file below the server's directory and returns its path. DIR
+// and PORT in text stand for the server's.
+func (d *daemon) write(t T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(d.dir, name)
+	text = strings.NewReplacer("DIR", d.dir, "PORT", d.port).Replace(text)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatalf("write %s's file: %v", d.name, err)
+	}
+	return path
+}
+
+// start starts the server and waits until it is ready. It is killed with t.
+func (d *daemon) start(t T, ready func() bool, command ...string) {
+	t.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = d.dir
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Stdout, cmd.Stderr = &d.output, &d.output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", d.name, err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-ended
+	})
+	over := func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	}
+	Until(t, d.name+" is ready", func() bool { return over() || ready() })
+	if over() {
+		t.Fatalf("%s ended: %v\n%s", d.name, cmd.ProcessState, d.output.String())
+	}
+}
+
+func (d *daemon) listens() bool {
+	connection, err := net.Dial("tcp", d.address())
+	if err != nil {
+		return false
+	}
+	return connection.Close() == nil
+}
+
+// greeting is what a client of p is shown that is in.
+func greeting(p *Person) string { return fmt.Sprintf("%s is in", p.Name) }

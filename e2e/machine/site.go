@@ -1,0 +1,110 @@
+package machine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Path is a way from the front to the engine.
+type Path string
+
+// The two ways. A login that takes the resident one has no core to fork: its
+// front lies alone, so that a test of that path cannot pass by the other.
+const (
+	Forked   Path = "forked"
+	Resident Path = "resident"
+)
+
+// Paths are all of them.
+var Paths = []Path{Forked, Resident}
+
+// FrontAlone is a front without a core beside it.
+const FrontAlone = Root + "/front-alone/pam_otpgate.so"
+
+// Site is a configuration with directories of its own, and one way to it.
+type Site struct {
+	Name                         string
+	Config, Users, State, Socket string
+	Path                         Path
+	// Verifier is what answers on the resident path, nil on the other one.
+	Verifier *Verifier
+}
+
+// NewSite makes an empty site whose logins fork a core, and writes its
+// configuration: text, with the paths added.
+func NewSite(t T, name, text string) Site {
+	t.Helper()
+	dir := filepath.Join("/etc/otpgate-sites", name)
+	site := Site{
+		Name: name, Config: dir + "/otpgate.toml", Users: dir + "/users", State: filepath.Join("/var/lib", name),
+		Socket: "/run/otpgate-" + name + "/verifier.sock", Path: Forked,
+	}
+	for _, made := range []string{site.Users, site.State} {
+		if err := os.MkdirAll(made, 0o700); err != nil {
+			t.Fatalf("make the site: %v", err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatalf("make the site: %v", err)
+	}
+	site.Configure(t, text)
+	return site
+}
+
+// NewSite makes an empty site, its name ending in the path's, whose logins take
+// that path. The resident one has a verifier that runs as long as t.
+func (p Path) NewSite(t T, name, text string) Site {
+	t.Helper()
+	site := NewSite(t, name+"-"+string(p), text)
+	if p == Resident {
+		site.Verifier = StartVerifier(t, site, VerifierOptions{})
+		site.Path = Resident
+	}
+	return site
+}
+
+// Over is the site with its logins taking that path.
+func (s Site) Over(path Path) Site {
+	s.Path = path
+	return s
+}
+
+// Configure writes the site's configuration again.
+func (s Site) Configure(t T, text string) {
+	t.Helper()
+	paths := fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\n", s.Users, s.State, s.Socket)
+	if err := os.WriteFile(s.Config, []byte(text+paths), 0o644); err != nil {
+		t.Fatalf("write the configuration: %v", err)
+	}
+}
+
+// Arguments name the site's configuration and path in pam.d, after others.
+func (s Site) Arguments(others ...string) []string {
+	verifier := "verifier=off"
+	if s.Path == Resident {
+		verifier = "verifier=" + s.Socket
+	}
+	return append(others, "config="+s.Config, verifier)
+}
+
+// Line is the line in pam.d.
+func (s Site) Line(arguments ...string) string {
+	module := Module
+	if s.Path == Resident {
+		module = FrontAlone
+	}
+	return moduleLine(module, s.Arguments(arguments...))
+}
+
+// AddToService is the function of that name with the site's line.
+func (s Site) AddToService(t T, from, to string, arguments ...string) {
+	t.Helper()
+	addToService(t, from, to, s.Line(arguments...))
+}
+
+// CodeOnly writes a PAM service without a password stage.
+func (s Site) CodeOnly(t T, service string, arguments ...string) {
+	t.Helper()
+	WriteService(t, service, "auth required pam_permit.so\n"+s.Line(arguments...)+"\naccount required pam_permit.so\n")
+}
