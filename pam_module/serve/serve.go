@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
@@ -101,7 +102,7 @@ var (
 // Ask implements gate.Conversation.
 func (c conversation) Ask(prompt string) (gate.Answer, error) {
 	reply, err := c.peer.Ask(wire.EchoOff, prompt)
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return gate.Answer{}, errGone
 	}
 	if err != nil {

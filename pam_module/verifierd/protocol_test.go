@@ -111,8 +111,8 @@ func TestPeerGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = conn.Close()
-	for _, line := range r.log.take(t, 2) {
-		if line.Verdict != "denied" && line.Rule != "dialogue" {
+	for _, line := range r.log.take(t, 1) {
+		if line.Verdict != "denied" || line.Rule != "no-answer" {
 			t.Errorf("%+v", line)
 		}
 	}
