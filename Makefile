@@ -1,5 +1,6 @@
 # make demo   shows a login with password and code, and leaves nothing behind
 # make test   builds everything and passes every test; needs root
+# make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
 # make build | bench | lint | install | uninstall | clean
 
 GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
@@ -20,7 +21,7 @@ export GO
 GO_SOURCES := $(shell find . -name '*.go' -not -path './$(BUILD)/*') go.mod go.sum
 C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_module/front/module.map
 
-.PHONY: build demo test bench lint install uninstall clean deps fresh
+.PHONY: build demo test soak bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpctl
 
@@ -50,6 +51,10 @@ test:
 	@packaging/deps test
 	@$(MAKE) --no-print-directory build lint
 	$(GO) test -timeout 15m ./...
+
+soak:
+	@packaging/deps test
+	$(GO) test -count=1 -timeout 60m -v -run 'TestMemory|TestKilled' ./pam_module/verifierd -args -soak
 
 lint:
 	packaging/lint
@@ -85,6 +90,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd $(DESTDIR)$(PREFIX)/bin/otpctl
 	packaging/installunits --remove '$(DESTDIR)' '$(PREFIX)'
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
+	@echo 'If you copied it: rm /etc/ssh/sshd_config.d/10-otpgate.conf, which turns passwords off, and reload sshd.'
 	@echo 'Removed. Secret files and ledger are kept in $(SYSCONFDIR)/otpgate and $(STATEDIR)/otpgate.'
 
 clean:

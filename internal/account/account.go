@@ -130,8 +130,8 @@ type Dir struct {
 }
 
 // Open opens the directory of secret files at path, which must be absolute.
-// It is an error if there is none: an unmounted disk must not look like
-// nobody having enrolled.
+// It is an error if there is none: that must not look like nobody having
+// enrolled. An empty one does; policy.require is against that.
 func Open(path string) (*Dir, error) {
 	dir, err := safefile.OpenServiceDir(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -118,6 +118,7 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"empty protocols", edit(`["ssh", "sftp"]`, `[]`), ":6: protocols: the list is empty"},
 		{"unknown protocol", edit(`"sftp"`, `"sfpt"`), ":6: protocols: expected a protocol, one of ssh"},
 		{"bad hash", edit("0123", "012X"), ":20: recovery.hashes: expected hashes of 64 digits"},
+		{"escape in phone", edit("+49151", "\\u001b[31m"), ":8: phone: expected printable characters only"},
 		{"text for bool", edit("enabled = true", "enabled = 'yes'"), ":5: enabled: expected true or false"},
 		{"text for date", edit("2026-11-22T10:00:00Z", "'yes'"), ":17: factor[1].confirmed: expected a date and time"},
 		{"empty", "", ": version: expected 1"},

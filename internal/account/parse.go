@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/tomlfile"
@@ -97,6 +98,10 @@ func (p Person) check(name string) (problem string, key []string) {
 		return fmt.Sprintf("expected %q, the name of the file", name), []string{"user"}
 	case p.Protocols != nil && len(p.Protocols) == 0:
 		return "the list is empty; expected at least one protocol, or no such line for the policy's", []string{"protocols"}
+	case !printable(p.Email):
+		return "expected printable characters only", []string{"email"}
+	case !printable(p.Phone):
+		return "expected printable characters only", []string{"phone"}
 	case len(p.Factors) > maxFactors:
 		return fmt.Sprintf("%d factors, expected at most %d", len(p.Factors), maxFactors), []string{"factor"}
 	}
@@ -114,6 +119,10 @@ func (p Person) check(name string) (problem string, key []string) {
 		seen[identity] = true
 	}
 	return p.Recovery.check()
+}
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func (f Factor) check() (problem, key string) {

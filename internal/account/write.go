@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/sys/unix"
@@ -67,11 +68,22 @@ func (d *Dir) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: d.dir.Name(), Err: err}
 	}
-	if err := unix.Flock(fd, unix.LOCK_EX); err != nil {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if err == unix.EWOULDBLOCK && time.Now().Before(deadline) {
+			continue
+		}
 		return nil, errors.Join(&fs.PathError{Op: "lock", Path: d.dir.Name(), Err: err}, unix.Close(fd))
 	}
 	return func() { _ = unix.Close(fd) }, nil
 }
+
+// lockPatience bounds the wait for others who change files. Whoever may read
+// the directory can hold its lock, and must not hold everybody up for good.
+const lockPatience = 10 * time.Second
 
 func (d *Dir) save(name string, person Person) error {
 	text, err := toml.Marshal(person)

@@ -35,7 +35,7 @@ func (c Config) check() (problem string, key []string) {
 		{within(c.Policy.Attempts.PerLogin, 1, 20), "expected 1 to 20", []string{"policy", "attempts", "per_login"}},
 		{within(c.Policy.Attempts.PerWindow, 1, 1000), "expected 1 to 1000", []string{"policy", "attempts", "per_window"}},
 		{within(c.Policy.Attempts.PerSource, 1, 100000), "expected 1 to 100000", []string{"policy", "attempts", "per_source"}},
-		{within(int(c.Policy.Attempts.Window), int(time.Minute), int(24*time.Hour)), `expected "1m" to "1d"`, []string{"policy", "attempts", "window"}},
+		{within(int(c.Policy.Attempts.Window.Duration), int(time.Minute), int(24*time.Hour)), `expected "1m" to "1d"`, []string{"policy", "attempts", "window"}},
 		{filepath.IsAbs(c.Paths.Users), "expected an absolute path", []string{"paths", "users"}},
 		{filepath.IsAbs(c.Paths.State), "expected an absolute path", []string{"paths", "state"}},
 		{filepath.IsAbs(c.Paths.Socket), "expected an absolute path", []string{"paths", "socket"}},

@@ -18,7 +18,9 @@ import (
 // DefaultPath is read where no other file is named.
 const DefaultPath = "/etc/otpgate/otpgate.toml"
 
-const maxSize = 1 << 20
+// maxSize is far above any configuration. It bounds what explaining a mistake
+// in one costs.
+const maxSize = 64 << 10
 
 // Config is the whole file.
 type Config struct {
@@ -105,7 +107,7 @@ func Default() Config {
 		Policy: Policy{
 			Protocols:  AllProtocols(),
 			Unenrolled: Refuse,
-			Attempts:   Attempts{PerLogin: 3, PerWindow: 10, PerSource: 100, Window: Duration(10 * time.Minute)},
+			Attempts:   Attempts{PerLogin: 3, PerWindow: 10, PerSource: 100, Window: Duration{10 * time.Minute}},
 		},
 		Services: map[string]Protocol{
 			"sshd": "ssh", "vsftpd": "ftp", "proftpd": "ftp", "sudo": "sudo", "sudo-i": "sudo",

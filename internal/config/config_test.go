@@ -48,7 +48,7 @@ func TestParseWhole(t *testing.T) {
 		config.Policy.Exempt[1].Group() != "robots" || len(config.Policy.TrustedNetworks) != 3 {
 		t.Errorf("policy: %+v", config.Policy)
 	}
-	if a := config.Policy.Attempts; a.PerLogin != 2 || a.PerWindow != 5 || a.PerSource != 100 || time.Duration(a.Window) != time.Hour {
+	if a := config.Policy.Attempts; a.PerLogin != 2 || a.PerWindow != 5 || a.PerSource != 100 || a.Window.Duration != time.Hour {
 		t.Errorf("attempts: %+v", a)
 	}
 	if config.Services["myftpd"] != "ftps" || config.Services["sudo"] != "sudo" {
@@ -93,6 +93,7 @@ func TestParseRefuses(t *testing.T) {
 		{"[policy]\nattempts = { per_login = 0 }\n", "f:2: policy.attempts.per_login: expected 1 to 20"},
 		{"[policy]\nattempts = { per_windows = 1 }\n", "f:2: policy.attempts.per_windows: unknown key"},
 		{"[policy.attempts]\nwindow = '10'\n", "f:2: policy.attempts.window: expected a number and a unit"},
+		{"[policy.attempts]\nwindow = 600\n", `f:2: policy.attempts.window: expected a number and a unit, such as "30s"`},
 		{"[policy.attempts]\nwindow = '0s'\n", `f:2: policy.attempts.window: expected "1m" to "1d"`},
 		{"[services]\nsshd = 'telnet'\n", "f:2: services.sshd: expected a protocol"},
 		{"[paths]\nusers = 'users'\n", "f:2: paths.users: expected an absolute path"},

@@ -116,7 +116,9 @@ func (u *Unenrolled) UnmarshalText(text []byte) error {
 
 // Duration is a span of time. Its text is a whole number and one of s, m, h
 // and d: "90s", "10m", "12h", "14d".
-type Duration time.Duration
+//
+// It is a struct so that a bare number, of who knows what, is refused.
+type Duration struct{ time.Duration }
 
 // UnmarshalText reads the text form.
 func (d *Duration) UnmarshalText(text []byte) error {
@@ -125,7 +127,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		unit := units[text[len(text)-1]]
 		n, err := strconv.ParseUint(string(text[:len(text)-1]), 10, 32)
 		if unit != 0 && err == nil && time.Duration(n) <= (10*366*24*time.Hour)/unit {
-			*d = Duration(time.Duration(n) * unit)
+			d.Duration = time.Duration(n) * unit
 			return nil
 		}
 	}

@@ -11,9 +11,17 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// maxLock bounds how long wrong codes lock somebody out. It is also how long
-// it takes until wrong codes without a lock are forgotten.
+// maxLock bounds how long wrong codes lock a person out.
 const maxLock = 24 * time.Hour
+
+// budgetTime is how long it takes until a person's whole budget of wrong codes
+// is forgiven, one after the other.
+const budgetTime = 24 * time.Hour
+
+// quietTime is how long nobody must have given a wrong code for the next lock
+// to be a short one again. It is longer than any lock: whoever waits one out
+// does not begin anew.
+const quietTime = 7 * 24 * time.Hour
 
 // lockedError is what a change of the ledger ends with when the key is locked.
 type lockedError struct{ until time.Time }
@@ -22,32 +30,79 @@ func (l lockedError) Error() string { return "locked until " + l.until.UTC().For
 
 // locked returns until when attempts are locked, the zero time if they are not.
 func locked(attempts ledger.Attempts, now time.Time) time.Time {
-	if now.Before(attempts.LockedUntil) {
+	// A lock further away than any can be is from a clock that was wrong.
+	if now.Before(attempts.LockedUntil) && attempts.LockedUntil.Sub(now) <= maxLock {
 		return attempts.LockedUntil
 	}
 	return time.Time{}
 }
 
-// countWrong counts one wrong code. Every limit-th locks, the first time for
-// window and each further time for twice as long. Waiting a lock out therefore
-// buys ever fewer guesses: about limit a day in the end.
-func countWrong(attempts *ledger.Attempts, limit int, window config.Duration, now time.Time) {
-	if now.Sub(attempts.LastWrong) > maxLock {
-		attempts.Wrong = 0
-	}
-	attempts.Wrong++
-	attempts.LastWrong = now.UTC().Truncate(time.Second)
-	if attempts.Wrong%limit != 0 {
+// forgive takes off the wrong codes that are long enough ago: limit of them in
+// budget.
+func forgive(attempts *ledger.Attempts, limit int, budget time.Duration, now time.Time) {
+	since := now.Sub(attempts.LastWrong)
+	each := budget / time.Duration(limit)
+	if since < 0 || each <= 0 {
 		return
 	}
-	lock := time.Duration(window)
-	for range attempts.Wrong/limit - 1 {
+	attempts.Wrong -= min(attempts.Wrong, int(since/each))
+}
+
+// countPerson counts one wrong code of a person. The limit-th locks for window.
+// Then each further one locks again, for twice as long, as only so many are
+// forgiven in a day. So whoever knows the password and guesses, however
+// patiently, has about limit guesses a day.
+func countPerson(attempts *ledger.Attempts, limit int, window config.Duration, now time.Time) {
+	last := attempts.LastWrong
+	if attempts.LockedUntil.After(last) {
+		last = attempts.LockedUntil
+	}
+	if now.Sub(last) > quietTime {
+		attempts.Locks = 0
+	}
+	forgive(attempts, limit, budgetTime, now)
+	attempts.Wrong++
+	attempts.Unseen++
+	attempts.LastWrong = now.UTC().Truncate(time.Second)
+	if attempts.Wrong < limit {
+		return
+	}
+	attempts.Wrong = limit
+	lock := window.Duration
+	for range attempts.Locks {
 		if lock = 2 * lock; lock >= maxLock {
 			lock = maxLock
 			break
 		}
 	}
+	attempts.Locks++
 	attempts.LockedUntil = now.Add(lock).UTC().Truncate(time.Second)
+}
+
+// countRight notes a right code: the next lock is a short one, and half of the
+// wrong codes are forgiven. Were it all, the owner's own logins would give a
+// guesser a whole budget each. It returns how many wrong codes the owner has
+// not been told of.
+func countRight(attempts *ledger.Attempts) (unseen int) {
+	unseen = attempts.Unseen
+	attempts.Locks, attempts.Unseen = 0, 0
+	attempts.Wrong /= 2
+	attempts.LockedUntil = time.Time{}
+	return unseen
+}
+
+// countAddress counts one wrong code from an address. Many people may share
+// one, so its lock lasts for window alone and all is forgiven in that time.
+func countAddress(attempts *ledger.Attempts, limit int, window config.Duration, now time.Time) {
+	if !locked(*attempts, now).IsZero() {
+		return
+	}
+	forgive(attempts, limit, window.Duration, now)
+	attempts.Wrong++
+	attempts.LastWrong = now.UTC().Truncate(time.Second)
+	if attempts.Wrong >= limit {
+		attempts.LockedUntil = now.Add(window.Duration).UTC().Truncate(time.Second)
+	}
 }
 
 func userKey(person account.Person) ledger.Key {
@@ -98,7 +153,7 @@ func (g *Gate) countSource(ctx context.Context, request Request, now time.Time) 
 	}
 	limits := g.Config.Policy.Attempts
 	return g.Ledger.Update(ctx, source, func(entry *ledger.Entry) error {
-		countWrong(&entry.Attempts, limits.PerSource, limits.Window, now)
+		countAddress(&entry.Attempts, limits.PerSource, limits.Window, now)
 		return nil
 	})
 }

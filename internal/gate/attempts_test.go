@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,24 +117,179 @@ func TestManyGuessesAtOnceStayWithinTheBudget(t *testing.T) {
 	}
 }
 
-func TestCountWrong(t *testing.T) {
-	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	var attempts ledger.Attempts
-	var locks []time.Duration
-	for range 12 {
-		countWrong(&attempts, 1, config.Duration(10*time.Minute), now)
-		locks = append(locks, attempts.LockedUntil.Sub(now))
-		now = attempts.LockedUntil
-	}
-	want := []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440, 1440}
-	for i, lock := range locks {
-		if lock != want[i]*time.Minute {
-			t.Errorf("lock %d: %v, want %v", i, lock, want[i]*time.Minute)
+// TestLocksGrow plays somebody who guesses on as soon as each lock has ended,
+// and a little later.
+func TestLocksGrow(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Second, time.Hour} {
+		now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+		var attempts ledger.Attempts
+		var locks []time.Duration
+		for len(locks) < 12 {
+			countPerson(&attempts, 10, config.Duration{Duration: 10 * time.Minute}, now)
+			if until := locked(attempts, now); !until.IsZero() {
+				locks = append(locks, until.Sub(now))
+				now = until.Add(late)
+			}
+		}
+		want := []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440, 1440}
+		for i, lock := range locks {
+			if lock != want[i]*time.Minute {
+				t.Errorf("%v late, lock %d: %v, want %v", late, i, lock, want[i]*time.Minute)
+			}
 		}
 	}
-	if !locked(attempts, now.Add(-time.Second)).Equal(now) || !locked(attempts, now).IsZero() {
-		t.Error("locked is off by one")
+}
+
+func TestLockFromAWrongClockIsNone(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	attempts := ledger.Attempts{Wrong: 10, LockedUntil: now.AddDate(1, 0, 0)}
+	if until := locked(attempts, now); !until.IsZero() {
+		t.Errorf("locked until %v", until)
 	}
+}
+
+// TestOwnersLoginsGiveAGuesserLittle plays somebody who guesses nine times
+// before each of ten logins a day.
+func TestOwnersLoginsGiveAGuesserLittle(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	guesses, warned := 0, 0
+	for range 10 * 10 {
+		for range 9 {
+			talk := says("000001")
+			p.Config.Policy.Attempts.PerLogin = 1
+			p.login("alice", talk)
+			guesses += talk.asked
+		}
+		p.now = p.now.Add(144 * time.Minute)
+		talk := says(p.code(t, "alice", 0))
+		expect(t, p.login("alice", talk), Accept, "totp:phone")
+		for _, told := range talk.told {
+			if strings.Contains(told, "somebody knows your password") {
+				warned++
+			}
+		}
+	}
+	if guesses > 650 || warned < 90 {
+		t.Errorf("%d guesses in ten days, the owner was warned %d times", guesses, warned)
+	}
+	t.Logf("%d guesses in ten days, the owner was warned %d times", guesses, warned)
+}
+
+// TestOneCannotLockTheAddressOfAll plays somebody who has a code and gives
+// wrong ones all day.
+func TestOneCannotLockTheAddressOfAll(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("mallory")
+	p.enroll("alice")
+	for range 24 * 60 {
+		for range 9 {
+			p.login("mallory", says("000001"))
+		}
+		p.now = p.now.Add(time.Minute)
+		p.login("mallory", says(p.code(t, "mallory", 0)))
+		expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	}
+}
+
+func TestAnAddressIsLockedForTheWindowAlone(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	var attempts ledger.Attempts
+	window := config.Duration{Duration: 10 * time.Minute}
+	for range 1000 {
+		countAddress(&attempts, 100, window, now)
+	}
+	if until := locked(attempts, now); !until.Equal(now.Add(10 * time.Minute)) {
+		t.Errorf("locked until %v", until)
+	}
+	// Some typing mistakes an hour, for a month, lock nobody.
+	attempts = ledger.Attempts{}
+	for range 30 * 24 * 6 {
+		now = now.Add(10 * time.Minute)
+		for range 20 {
+			countAddress(&attempts, 100, window, now)
+		}
+		if until := locked(attempts, now); !until.IsZero() {
+			t.Fatalf("locked until %v", until)
+		}
+	}
+}
+
+func TestPromptsOpenedBeforeTheLockGiveNoMoreGuesses(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Policy.Attempts.PerSource = 20
+	var group sync.WaitGroup
+	gate := make(chan struct{})
+	var opened sync.WaitGroup
+	for i := range 100 {
+		p.enroll(fmt.Sprintf("user%d", i))
+	}
+	for i := range 100 {
+		name := fmt.Sprintf("user%d", i)
+		opened.Add(1)
+		group.Go(func() {
+			request := Request{User: name, Service: "sshd", RemoteHost: "192.0.2.7"}
+			p.Login(context.Background(), request, waiting{says("000001", "000002", "000003"), &opened, gate})
+		})
+	}
+	opened.Wait()
+	close(gate)
+	group.Wait()
+	wrong := 0
+	for i := range 100 {
+		entry, err := p.Ledger.View(context.Background(), ledger.Key{Kind: ledger.User, Name: fmt.Sprintf("user%d", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong += entry.Attempts.Unseen
+	}
+	// What is being checked at the instant of the lock, one code a login, comes
+	// on top.
+	if wrong < 20 || wrong > 20+100 {
+		t.Errorf("%d guesses were checked, the budget is 20", wrong)
+	}
+}
+
+// waiting answers its first prompt when all prompts are open.
+type waiting struct {
+	*script
+	opened *sync.WaitGroup
+	gate   chan struct{}
+}
+
+func (w waiting) Ask(prompt string) (Answer, error) {
+	if w.asked == 0 {
+		w.opened.Done()
+		<-w.gate
+	}
+	return w.script.Ask(prompt)
+}
+
+// TestRevokedAtThePrompt: what is taken away while a person types is gone.
+func TestRevokedAtThePrompt(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	code := p.code(t, "alice", 0)
+	for name, revoke := range map[string]func(){
+		"removed":  func() { delete(p.people, "alice") },
+		"disabled": func() { alice := p.people["alice"]; alice.Enabled = false; p.people["alice"] = alice },
+	} {
+		p.enroll("alice")
+		verdict := p.Login(context.Background(), Request{User: "alice", Service: "sshd"}, revoking{says(code), revoke})
+		if verdict.Decision != Deny || verdict.Rule != "not-enrolled" {
+			t.Errorf("%s: %+v", name, verdict)
+		}
+	}
+}
+
+type revoking struct {
+	*script
+	revoke func()
+}
+
+func (r revoking) Ask(prompt string) (Answer, error) {
+	r.revoke()
+	return r.script.Ask(prompt)
 }
 
 func TestSourceKey(t *testing.T) {

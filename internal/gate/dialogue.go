@@ -43,6 +43,8 @@ const (
 	Prompt            = "Verification code: "
 	wrongCode         = "That code is not right."
 	usedCode          = "That code has been used. Wait for the next one."
+	usedRecovery      = "That recovery code has been used. Take another one."
+	noCode            = "That is no code. Type the digits that the app shows, or a recovery code as it was printed, with its dashes."
 	cannotDecide      = "The verification code cannot be checked now. Please tell your administrator."
 	refusedUnenrolled = "A verification code is required and you have not enrolled yet. Please ask your administrator."
 )
@@ -62,32 +64,58 @@ func (g *Gate) dialogue(ctx context.Context, request Request, person account.Per
 	if !until.IsZero() {
 		return tellLocked(conversation, until)
 	}
-	malformed := 0
+	var tries tries
 	for range g.Config.Policy.Attempts.PerLogin {
 		answer, err := conversation.Ask(Prompt)
 		switch {
 		case err != nil:
-			return Verdict{Deny, "no-answer", err.Error()}
+			return Verdict{Deny, "no-answer", err.Error() + tries.before()}
 		case answer.Password:
 			return Verdict{TooMany, "password-repeated", passwordRepeated}
 		case !plausible(person, answer.Text):
 			// It cannot be a code, so it is no guess and costs only this
 			// login's try.
-			malformed++
-			conversation.Tell(Failure, wrongCode)
+			tries.malformed++
+			conversation.Tell(Failure, noCode)
 			continue
 		}
-		verdict, again := g.try(ctx, request, person, answer.Text, conversation)
+		verdict, again := g.try(ctx, request, answer.Text, conversation, &tries)
 		if !again {
 			return verdict
 		}
 	}
-	return Verdict{TooMany, "policy.attempts.per_login", fmt.Sprintf("%d tries, %d of them not in the form of a code",
-		g.Config.Policy.Attempts.PerLogin, malformed)}
+	return Verdict{TooMany, "policy.attempts.per_login", tries.String()}
+}
+
+// tries counts what one login has tried.
+type tries struct{ wrong, used, malformed int }
+
+func (t tries) String() string {
+	return fmt.Sprintf("codes: %d wrong, %d used before, %d not in the form of a code", t.wrong, t.used, t.malformed)
+}
+
+// before tells of the tries ahead of the one that something else ended.
+func (t tries) before() string {
+	if t == (tries{}) {
+		return ""
+	}
+	return "; before, " + t.String()
 }
 
 // try checks one code. again says that it was wrong and another may be tried.
-func (g *Gate) try(ctx context.Context, request Request, person account.Person, code string, conversation Conversation) (_ Verdict, again bool) {
+func (g *Gate) try(ctx context.Context, request Request, code string, conversation Conversation, tries *tries) (_ Verdict, again bool) {
+	// A person may type for minutes. What was revoked meanwhile is not good,
+	// and what other logins spent of the address's budget is spent.
+	person, until, err := g.stillMay(ctx, request)
+	switch {
+	case err != nil:
+		conversation.Tell(Failure, cannotDecide)
+		return fault(err), false
+	case !until.IsZero():
+		return tellLocked(conversation, until), false
+	case !person.Enrolled():
+		return Verdict{Deny, "not-enrolled", "the enrollment ended while the code was typed"}, false
+	}
 	spent, err := g.spend(ctx, request, person, code)
 	var locked lockedError
 	switch {
@@ -97,18 +125,45 @@ func (g *Gate) try(ctx context.Context, request Request, person account.Person, 
 		conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", err}), false
 	case spent.outcome == factor.Right:
-		if spent.recoveryLeft >= 0 {
-			conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", spent.recoveryLeft))
-		}
+		welcome(conversation, spent, tries)
 		return Verdict{Accept, spent.rule, ""}, false
 	case !spent.lockedUntil.IsZero():
 		return tellLocked(conversation, spent.lockedUntil), false
 	case spent.outcome == factor.Used:
-		conversation.Tell(Failure, usedCode)
+		tries.used++
+		conversation.Tell(Failure, usedText(code))
 	default:
+		tries.wrong++
 		conversation.Tell(Failure, wrongCode)
 	}
 	return Verdict{}, true
+}
+
+// stillMay looks again at the person's file and at the locks.
+func (g *Gate) stillMay(ctx context.Context, request Request) (account.Person, time.Time, error) {
+	person, _, err := g.find(request.User)
+	if err != nil {
+		return account.Person{}, time.Time{}, err
+	}
+	until, err := g.lockedUntil(ctx, request, person)
+	return person, until, err
+}
+
+// welcome tells what the owner should know after a right code.
+func welcome(conversation Conversation, spent spent, tries *tries) {
+	if spent.recoveryLeft >= 0 {
+		conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", spent.recoveryLeft))
+	}
+	if others := spent.unseen - tries.wrong; others > 0 {
+		conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name since your last login. If they were not yours, somebody knows your password.", others))
+	}
+}
+
+func usedText(code string) string {
+	if factor.IsRecovery(code) {
+		return usedRecovery
+	}
+	return usedCode
 }
 
 func tellLocked(conversation Conversation, until time.Time) Verdict {
@@ -134,6 +189,7 @@ type spent struct {
 	outcome      factor.Outcome
 	rule         string
 	recoveryLeft int // -1 unless a recovery code was used
+	unseen       int // wrong codes that the person was not told of
 	lockedUntil  time.Time
 }
 
@@ -150,19 +206,23 @@ func (g *Gate) spend(ctx context.Context, request Request, person account.Person
 		}
 		result.outcome, result.rule = g.verify(person, code, now, entry)
 		if result.outcome == factor.Right {
-			entry.Attempts = ledger.Attempts{}
+			result.unseen = countRight(&entry.Attempts)
 			entry.LastLogin = now.UTC().Truncate(time.Second)
 			if result.rule == recoveryRule {
 				result.recoveryLeft = factor.RecoveryLeft(person, *entry)
 			}
 			return nil
 		}
+		if result.outcome == factor.Used {
+			// It could get nobody in, so it is no guess; clients send one again.
+			return nil
+		}
 		limits := g.Config.Policy.Attempts
-		countWrong(&entry.Attempts, limits.PerWindow, limits.Window, now)
+		countPerson(&entry.Attempts, limits.PerWindow, limits.Window, now)
 		result.lockedUntil = locked(entry.Attempts, now)
 		return nil
 	})
-	if err != nil || result.outcome == factor.Right {
+	if err != nil || result.outcome != factor.Wrong {
 		return result, err
 	}
 	return result, g.countSource(ctx, request, now)

@@ -29,11 +29,9 @@ func (System) InGroup(name, group string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look up group %q: %w", group, err)
 	}
+	// The password stage knew the person. If nobody else does, a name service
+	// did not answer, and that is doubt.
 	account, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		return false, nil
-	}
 	if err != nil {
 		return false, fmt.Errorf("look up user: %w", err)
 	}

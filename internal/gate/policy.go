@@ -164,24 +164,28 @@ func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
 	case found:
 		state = "enrollment not confirmed"
 	}
-	selector, required := g.required(user, person.User)
+	by, required := g.required(user, person.User)
 	switch {
 	case !required:
 		return Need{NoCode, "not-enrolled", state}
 	case g.Config.Policy.Unenrolled == config.Allow:
-		return Need{NoCode, "policy.unenrolled", fmt.Sprintf("allow: %s, required by %s", state, selector)}
+		return Need{NoCode, "policy.unenrolled", fmt.Sprintf("allow: %s, required by %s", state, by)}
 	}
-	return Need{Refused, "policy.unenrolled", fmt.Sprintf("refuse: %s, required by %s", state, selector)}
+	return Need{Refused, "policy.unenrolled", fmt.Sprintf("refuse: %s, required by %s", state, by)}
 }
 
 // required finds the first selector that requires a code of the person, under
 // either name. Doubt requires: a directory that is down must not drop the
-// requirement.
-func (g *Gate) required(names ...string) (config.Selector, bool) {
+// requirement. by names the selector, and the doubt if there is one.
+func (g *Gate) required(names ...string) (by string, required bool) {
 	for _, selector := range g.Config.Policy.Require {
 		for _, name := range names {
-			if in, err := g.selects(selector, name); err != nil || in {
-				return selector, true
+			in, err := g.selects(selector, name)
+			if err != nil {
+				return fmt.Sprintf("%s, which holds for everybody while it cannot be looked up: %v", selector, err), true
+			}
+			if in {
+				return string(selector), true
 			}
 		}
 	}

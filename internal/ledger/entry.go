@@ -19,7 +19,7 @@ import (
 const (
 	tagUse       = 1 // repeated: key, step, drift
 	tagSpent     = 2 // repeated: hash
-	tagAttempts  = 3 // wrong, last wrong, locked until
+	tagAttempts  = 3 // wrong, last wrong, locked until, locks, unseen
 	tagLastLogin = 4 // time
 )
 
@@ -43,10 +43,12 @@ func encodeEntry(entry Entry) []byte {
 		value = append(value, hash...)
 		field(tagSpent)
 	}
-	if a := entry.Attempts; a.Wrong != 0 || !a.LastWrong.IsZero() || !a.LockedUntil.IsZero() {
+	if a := entry.Attempts; a != (Attempts{}) {
 		value = binary.AppendVarint(value, int64(a.Wrong))
 		value = appendTime(value, a.LastWrong)
 		value = appendTime(value, a.LockedUntil)
+		value = binary.AppendVarint(value, int64(a.Locks))
+		value = binary.AppendVarint(value, int64(a.Unseen))
 		field(tagAttempts)
 	}
 	if !entry.LastLogin.IsZero() {
@@ -82,7 +84,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 			entry.Spent = append(entry.Spent, string(value.rest))
 			value.rest = nil
 		case tagAttempts:
-			entry.Attempts = Attempts{Wrong: int(value.number()), LastWrong: value.time(), LockedUntil: value.time()}
+			entry.Attempts = Attempts{Wrong: int(value.number()), LastWrong: value.time(), LockedUntil: value.time(),
+				Locks: int(value.number()), Unseen: int(value.number())}
 		case tagLastLogin:
 			entry.LastLogin = value.time()
 		default:

@@ -60,11 +60,16 @@ type Use struct {
 	Drift int `json:"drift,omitempty"`
 }
 
-// Attempts counts the wrong codes of one key since the last right one.
+// Attempts counts the wrong codes of one key.
 type Attempts struct {
+	// Wrong is how many counted at LastWrong; they are forgiven with time.
 	Wrong       int       `json:"wrong"`
 	LastWrong   time.Time `json:"last_wrong,omitzero"`
 	LockedUntil time.Time `json:"locked_until,omitzero"`
+	// Locks is how many locks there were without a right code in between.
+	Locks int `json:"locks,omitempty"`
+	// Unseen is how many wrong codes the person has not been told of.
+	Unseen int `json:"unseen,omitempty"`
 }
 
 // Store keeps entries. Its methods may be called from many goroutines. An

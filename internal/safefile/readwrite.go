@@ -1,7 +1,6 @@
 package safefile
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -44,10 +43,14 @@ func ReadIn(dir *os.File, name string, rules Rules) ([]byte, error) {
 // Replace makes data the contents of the file name in dir, with mode and the
 // owner of the directory. Whoever reads meanwhile, and whoever looks after a
 // crash, finds the old file or the new one, whole. When it returns nil the new
-// one is on disk.
+// one is on disk. Only one Replace of a name may be under way at a time; what a
+// killed one left behind is taken away by the next one, and by Remove.
 func Replace(dir *os.File, name string, data []byte, mode fs.FileMode) error {
 	path := filepath.Join(dir.Name(), name)
-	temporary := ".new-" + rand.Text()
+	temporary := temporaryPrefix + name
+	if err := removeLeft(dir, name); err != nil {
+		return err
+	}
 	if err := writeNew(dir, temporary, data, mode); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -56,6 +59,10 @@ func Replace(dir *os.File, name string, data []byte, mode fs.FileMode) error {
 	}
 	return syncDir(dir)
 }
+
+// temporaryPrefix is what the name of a file begins with that Replace has not
+// put in its place yet.
+const temporaryPrefix = ".new-"
 
 func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err error) {
 	file, err := CreateIn(dir, name)
@@ -78,10 +85,19 @@ func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err err
 
 // Remove takes the file name out of dir, for good when it returns nil.
 func Remove(dir *os.File, name string) error {
-	if err := unlink(dir, name); err != nil {
+	if err := errors.Join(removeLeft(dir, name), unlink(dir, name)); err != nil {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// removeLeft removes what a killed Replace of name left.
+func removeLeft(dir *os.File, name string) error {
+	err := unlink(dir, temporaryPrefix+name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func unlink(dir *os.File, name string) error {

@@ -27,6 +27,9 @@ func Decode(path string, data []byte, v any) error {
 	var wrong *toml.DecodeError
 	switch {
 	case err == nil:
+		if key, found := otherCase(data, reflect.TypeOf(v)); found {
+			return At(path, data, "unknown key"+among(v, key), key...)
+		}
 		if key, err := checkTexts(reflect.ValueOf(v), nil); err != nil {
 			return At(path, data, err.Error(), key...)
 		}
@@ -41,7 +44,20 @@ func Decode(path string, data []byte, v any) error {
 		key := keyOnLine(data, line)
 		return fail(path, line, key, explain(wrong, v, key))
 	}
-	return fail(path, 1, nil, "not valid TOML")
+	// The library says nothing of where a number stood for which a text type
+	// of this project was asked.
+	return At(path, data, err.Error(), notText(data, reflect.TypeOf(v))...)
+}
+
+// notText finds the first value that is no text where one is read.
+func notText(data []byte, t reflect.Type) []string {
+	for _, p := range places(data) {
+		field, found := fieldAt(t, p.key)
+		if found && p.value != unstable.String && p.value != unstable.Array && p.value != unstable.Invalid && readsText(field) {
+			return p.key
+		}
+	}
+	return nil
 }
 
 // At gives a mistake at key in the file at path its place. Elements of an
@@ -72,15 +88,38 @@ func keyName(key []string) string {
 		if name.Len() > 0 {
 			name.WriteByte('.')
 		}
+		// Somebody may have pasted a secret to the left of the equals sign.
+		if len(part) > maxShown {
+			part = fmt.Sprintf("a name of %d characters", len(part))
+		}
 		name.WriteString(part)
 	}
 	return name.String()
 }
 
+// maxShown is longer than any key of this project and shorter than a secret
+// that would do harm.
+const maxShown = 24
+
+// otherCase finds a key that the struct has in another case only. The TOML
+// library takes those too, and two of them would be one setting, twice.
+func otherCase(data []byte, t reflect.Type) (key []string, found bool) {
+	if !bytes.ContainsFunc(data, func(r rune) bool { return r >= 'A' && r <= 'Z' }) {
+		return nil, false
+	}
+	for _, p := range places(data) {
+		if _, known := fieldAt(t, p.key); !known {
+			return p.key, true
+		}
+	}
+	return nil, false
+}
+
 // place is one key of a document with the line it stands on.
 type place struct {
-	key  []string
-	line int
+	key   []string
+	line  int
+	value unstable.Kind // Invalid for a table
 }
 
 // places lists the keys of a document in order. It ends at a syntax error.
@@ -108,7 +147,7 @@ func places(data []byte) []place {
 			found = addKeyValue(found, data, node, table)
 			continue
 		}
-		found = append(found, place{append([]string{}, table...), line})
+		found = append(found, place{key: append([]string{}, table...), line: line})
 	}
 	return found
 }
@@ -117,7 +156,7 @@ func places(data []byte) []place {
 func addKeyValue(found []place, data []byte, node *unstable.Node, table []string) []place {
 	parts, raw := keyParts(node)
 	key := append(append([]string{}, table...), parts...)
-	found = append(found, place{key, lineAt(data, raw)})
+	found = append(found, place{key, lineAt(data, raw), node.Value().Kind})
 	if value := node.Value(); value.Kind == unstable.InlineTable {
 		for it := value.Children(); it.Next(); {
 			found = addKeyValue(found, data, it.Node(), key)

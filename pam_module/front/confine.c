@@ -142,27 +142,40 @@ static bool default_signals(void)
 	       sigemptyset(&none) == 0 && pthread_sigmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
+/* The kernel takes no infinite number of descriptors. */
+#define DESCRIPTORS 1024
+#define FEW_DESCRIPTORS 128
+
 /*
  * The caller of su can lower these to stop the core, or what it writes, half
  * way. Without the privilege the hard limit has to do.
  */
+static bool lift_limit(int which, rlim_t to, rlim_t enough)
+{
+	struct rlimit limit = {to, to};
+	if (setrlimit(which, &limit) == 0) {
+		return true;
+	}
+	if (getrlimit(which, &limit) != 0) {
+		return false;
+	}
+	limit.rlim_cur = limit.rlim_max < to ? limit.rlim_max : to;
+	return setrlimit(which, &limit) == 0 && limit.rlim_cur >= enough;
+}
+
+/*
+ * With few descriptors left a name service may stay silent about groups, and
+ * the log too; so that is refused here and not left to chance.
+ */
 static bool lift_limits(void)
 {
-	static const int limits[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_NOFILE};
+	static const int limits[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU};
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-		struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-		if (setrlimit(limits[i], &limit) == 0) {
-			continue;
-		}
-		if (getrlimit(limits[i], &limit) != 0) {
-			return false;
-		}
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(limits[i], &limit) != 0) {
+		if (!lift_limit(limits[i], RLIM_INFINITY, 0)) {
 			return false;
 		}
 	}
-	return true;
+	return lift_limit(RLIMIT_NOFILE, DESCRIPTORS, FEW_DESCRIPTORS);
 }
 
 /*

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
@@ -83,7 +84,7 @@ func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, 
 // debugRecord shows what the front sent, none of which is secret.
 func debugRecord(start wire.Start, settings config.Config) audit.Record {
 	return audit.Record{
-		User: start.User, Service: start.Service, Protocol: start.Protocol, Remote: start.RemoteHost, TTY: start.TTY, Verdict: "debug",
+		User: start.User, Service: start.Service, Protocol: start.Protocol, Remote: start.RemoteHost, TTY: start.TTY, Rule: "debug",
 		Reason: fmt.Sprintf("config %q, timeout %s, remote user %q, users %s, state %s",
 			start.Config, start.Timeout, start.RemoteUser, settings.Paths.Users, settings.Paths.State),
 	}
@@ -94,12 +95,16 @@ type conversation struct{ peer wire.Peer }
 
 var (
 	errNoAnswer = errors.New("the host gave no answer to the prompt")
+	errGone     = errors.New("the person or the host went away at the prompt")
 	errTooLong  = fmt.Errorf("the answer is over %d bytes", wire.MaxAnswer)
 )
 
 // Ask implements gate.Conversation.
 func (c conversation) Ask(prompt string) (gate.Answer, error) {
 	reply, err := c.peer.Ask(wire.EchoOff, prompt)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return gate.Answer{}, errGone
+	}
 	if err != nil {
 		return gate.Answer{}, fmt.Errorf("ask: %w", err)
 	}

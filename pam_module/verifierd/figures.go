@@ -34,7 +34,7 @@ func serveMetrics(address string, m *metrics) (func(), error) {
 	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10,
 		ErrorLog: log.New(io.Discard, "", 0)}
 	web.SetKeepAlivesEnabled(false)
-	go func() { _ = web.Serve(&fewAtOnce{listener, make(chan struct{}, maxReaders)}) }()
+	go func() { _ = web.Serve(newFewAtOnce(listener, maxReaders)) }()
 	return func() { _ = web.Close() }, nil
 }
 
@@ -54,12 +54,30 @@ func listenMetrics(address string) (net.Listener, error) {
 // fewAtOnce lets further connections wait.
 type fewAtOnce struct {
 	net.Listener
-	open chan struct{}
+	open   chan struct{}
+	closed chan struct{}
+	close  func() error
 }
+
+func newFewAtOnce(listener net.Listener, most int) *fewAtOnce {
+	f := &fewAtOnce{Listener: listener, open: make(chan struct{}, most), closed: make(chan struct{})}
+	f.close = sync.OnceValue(func() error {
+		close(f.closed)
+		return listener.Close()
+	})
+	return f
+}
+
+// Close implements net.Listener.
+func (f *fewAtOnce) Close() error { return f.close() }
 
 // Accept implements net.Listener.
 func (f *fewAtOnce) Accept() (net.Conn, error) {
-	f.open <- struct{}{}
+	select {
+	case f.open <- struct{}{}:
+	case <-f.closed:
+		return nil, net.ErrClosed
+	}
 	conn, err := f.Listener.Accept()
 	if err != nil {
 		<-f.open

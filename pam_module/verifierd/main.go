@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -35,10 +34,6 @@ import (
 // version is set when a release is built.
 var version = "unknown"
 
-// memoryLimit keeps the process small: garbage is collected early rather than
-// kept for speed that nobody would notice.
-const memoryLimit = 12 << 20
-
 func main() {
 	options, err := parse(os.Args[1:], os.Stderr)
 	switch {
@@ -50,7 +45,6 @@ func main() {
 		fmt.Println("otpgate-verifierd", version)
 		os.Exit(0)
 	}
-	debug.SetMemoryLimit(memoryLimit)
 	if err := run(options); err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-verifierd:", err)
 		os.Exit(1)

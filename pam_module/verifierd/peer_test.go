@@ -140,17 +140,22 @@ func eventually(tb testing.TB, what string, holds func() bool) {
 	}
 }
 
-func TestDoor(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	d := newDoor(limits{perUser: 2, perMinute: 6, strangers: 3, trusted: 4})
-	d.now = func() time.Time { return now }
-	enter := func(uid uint32, trusted, want bool, complaint string) {
+// doorAt is a door with narrow limits and a clock that stands at *now.
+func doorAt(t *testing.T, now *time.Time) (d *door, enter func(uid uint32, trusted, want bool, complaint string)) {
+	d = newDoor(limits{perUser: 2, perMinute: 6, strangers: 3, trusted: 4})
+	d.now = func() time.Time { return *now }
+	return d, func(uid uint32, trusted, want bool, complaint string) {
 		t.Helper()
 		ok, said := d.enter(uid, trusted)
 		if ok != want || (said == "") != (complaint == "") || !strings.Contains(said, complaint) {
 			t.Errorf("uid %d: %v %q, want %v %q", uid, ok, said, want, complaint)
 		}
 	}
+}
+
+func TestDoor(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	d, enter := doorAt(t, &now)
 	enter(7, false, true, "")
 	enter(7, false, true, "")
 	enter(7, false, false, "uid 7 is refused: it has 2 dialogues open")
@@ -166,12 +171,17 @@ func TestDoor(t *testing.T) {
 	if d.idle() != 0 {
 		t.Error("idle with open dialogues")
 	}
-	// Six in a minute, then one each ten seconds.
-	for range 4 {
-		d.leave(7, false)
+}
+
+// Six in a minute, then one each ten seconds.
+func TestDoorPace(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	d, enter := doorAt(t, &now)
+	for range 6 {
 		enter(7, false, true, "")
+		d.leave(7, false)
 	}
-	d.leave(7, false)
+	enter(7, false, false, "more than 6 dialogues in a minute")
 	now = now.Add(5 * time.Second)
 	enter(7, false, false, "")
 	now = now.Add(5 * time.Second)

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// activated starts a verifier as systemd does, through a shell that knows its
+// own number.
+func (p *place) activated(t *testing.T, files []*os.File, arguments string) *process {
+	t.Helper()
+	command := exec.Command("sh", "-c", fmt.Sprintf("LISTEN_PID=$$ LISTEN_FDS=%d exec %s --config %s %s", len(files), program, p.config, arguments))
+	command.ExtraFiles = files
+	return launch(t, command)
+}
+
+// passed is a listening socket as a file that a process can be given.
+func passed(t *testing.T, network, address string) *os.File {
+	t.Helper()
+	socket, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := socket.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(file.Close(), socket.Close()) })
+	return file
+}
+
+func TestActivation(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "", wide)
+	alice := p.enroll(t, "alice")
+	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	socket := []*os.File{passed(t, "unix", p.socket)}
+	for range 2 {
+		// The login waits in the queue until somebody is started for it.
+		conn := dial(t, p.socket)
+		process := p.activated(t, socket, "--idle 1s")
+		if verdict, _, err := conn.login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
+			t.Errorf("%v, %v\n%s", verdict, err, process.output.Bytes())
+		}
+		if err := process.wait(t); err != nil {
+			t.Errorf("when idle: %v\n%s", err, process.output.Bytes())
+		}
+		if _, err := os.Lstat(p.socket); err != nil {
+			t.Errorf("it took systemd's socket away: %v", err)
+		}
+	}
+	// A dialogue that is open is not idleness.
+	conn := dial(t, p.socket)
+	process := p.activated(t, socket, "--idle 1s")
+	if err := conn.open(p.start("alice")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-process.ended:
+		t.Fatalf("it ended with a dialogue open: %v", err)
+	case <-time.After(2500 * time.Millisecond):
+	}
+	if verdict, _, err := conn.finish(alice.code(t)); verdict != wire.Accept {
+		t.Errorf("%v, %v", verdict, err)
+	}
+	if err := process.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestActivationRefused(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "", wide)
+	unix, tcp := passed(t, "unix", filepath.Join(p.dir, "sock")), passed(t, "tcp", "127.0.0.1:0")
+	for want, files := range map[string][]*os.File{
+		"systemd passed 2 sockets, expected one":                        {unix, unix},
+		"systemd passed a socket of tcp, expected a unix stream socket": {tcp},
+	} {
+		process := p.activated(t, files, "")
+		if err := process.wait(t); err == nil || !strings.Contains(process.output.String(), want) {
+			t.Errorf("%v, want %q\n%s", err, want, process.output.Bytes())
+		}
+	}
+}
+
+// The same with systemd's own program.
+func TestSystemdSocketActivate(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "", wide)
+	alice := p.enroll(t, "alice")
+	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, program, "--config", p.config, "--idle", "1s"))
+	eventually(t, "a socket", func() bool { _, err := os.Lstat(p.socket); return err == nil })
+	if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
+		t.Errorf("%v, %v", verdict, err)
+	}
+	if err := process.wait(t); err != nil {
+		t.Errorf("when idle: %v\n%s", err, process.output.Bytes())
+	}
+}

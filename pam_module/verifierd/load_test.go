@@ -1,0 +1,190 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// soak makes the tests long that are only sure when they are: make soak.
+var soak = flag.Bool("soak", false, "run the long variants")
+
+// memoryDisk is where a sync costs nothing: these tests are not about disks.
+const memoryDisk = "/dev/shm"
+
+// crowdOf enrolls as many people as it takes for that many logins. Each call
+// of the result is for another login; it may be called at the same time.
+func (p *place) crowdOf(tb testing.TB, logins int) func() (name, code string) {
+	tb.Helper()
+	var people []*person
+	for i := range logins/codes + 1 {
+		people = append(people, p.enroll(tb, fmt.Sprintf("user%d", i)))
+	}
+	var mu sync.Mutex
+	next := 0
+	return func() (string, string) {
+		mu.Lock()
+		defer mu.Unlock()
+		who := people[next%len(people)]
+		next++
+		return who.name, who.code(tb)
+	}
+}
+
+// once is one login with a right code.
+func (p *place) once(tb testing.TB, name, code string) {
+	tb.Helper()
+	conn, err := net.Dial("unix", p.socket)
+	if err != nil {
+		tb.Error(err)
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if verdict, told, err := (front{conn}).login(p.start(name), code); err != nil || verdict != wire.Accept {
+		tb.Errorf("%s: %v, %q, %v", name, verdict, told, err)
+	}
+}
+
+// slowest is the 95th percentile of so many logins one after the other.
+func (p *place) slowest(tb testing.TB, logins int, next func() (string, string)) time.Duration {
+	tb.Helper()
+	var took []time.Duration
+	for range logins {
+		name, code := next()
+		begin := time.Now()
+		p.once(tb, name, code)
+		took = append(took, time.Since(begin))
+	}
+	slices.Sort(took)
+	return took[len(took)*95/100]
+}
+
+// A thousand connections that say nothing, of a user's programs or of a
+// server's that may ask for anybody, leave the others' logins as fast as they
+// are. In turns, and the quietest turn of each, as the machine is not ours
+// alone.
+func TestStalledConnections(t *testing.T) {
+	const rounds, logins, connections = 6, 100, 1000
+	p := newPlace(t, memoryDisk, wide+"[verifier]\nallow = [\"daemon\"]\n")
+	next := p.crowdOf(t, 4*rounds*logins)
+	p.run(t)
+	for name, uid := range map[string]int{"stranger": alicesUID, "trusted": 1} {
+		t.Run(name, func(t *testing.T) {
+			alone, crowded := time.Hour, time.Hour
+			for range rounds {
+				alone = min(alone, p.slowest(t, logins, next))
+				var stalled []front
+				for range connections {
+					stalled = append(stalled, dialAs(t, uid, p.socket))
+				}
+				crowded = min(crowded, p.slowest(t, logins, next))
+				for _, conn := range stalled {
+					_ = conn.Close()
+				}
+			}
+			t.Logf("p95 alone %s, beside %d stalled connections %s", alone, connections, crowded)
+			if crowded > 2*alone {
+				t.Errorf("p95 is %s beside %d stalled connections, %s without", crowded, connections, alone)
+			}
+		})
+	}
+}
+
+// What each dialogue takes, however it ends, it gives back.
+func TestNothingIsLeft(t *testing.T) {
+	r := newRig(t, wide, usual)
+	next := r.crowdOf(t, 2000)
+	ways := []func(){
+		func() { name, code := next(); r.once(t, name, code) },
+		func() { _ = dial(t, r.socket).Close() },
+		func() { conn := dial(t, r.socket); _ = conn.open(r.start("user0")); _ = conn.Close() },
+		func() { conn := dial(t, r.socket); _, _ = io.WriteString(conn, "garbage\n"); _ = conn.Close() },
+		func() { r.configure(t, wide); name, code := next(); r.once(t, name, code) },
+	}
+	round := func() {
+		for i := range 400 * len(ways) {
+			ways[i%len(ways)]()
+		}
+		eventually(t, "the end of all", func() bool { return r.server.door.idle() > 20*time.Millisecond })
+		runtime.GC()
+	}
+	count := func() (int, int) {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries), runtime.NumGoroutine()
+	}
+	for range 20 {
+		ways[0]()
+	}
+	eventually(t, "the end of all", func() bool { return r.server.door.idle() > 20*time.Millisecond })
+	files, goroutines := count()
+	round()
+	filesAfter, goroutinesAfter := count()
+	t.Logf("descriptors %d, then %d; goroutines %d, then %d", files, filesAfter, goroutines, goroutinesAfter)
+	if filesAfter > files+2 || goroutinesAfter > goroutines+2 {
+		t.Errorf("descriptors %d, then %d; goroutines %d, then %d", files, filesAfter, goroutines, goroutinesAfter)
+	}
+}
+
+// TestMemory makes 100,000 logins in its long variant.
+func TestMemory(t *testing.T) {
+	logins := 3000
+	if *soak {
+		logins = 100_000
+	}
+	const most = 20 << 20
+	p := newPlace(t, memoryDisk, wide)
+	next := p.crowdOf(t, logins)
+	process := p.run(t)
+	files := process.descriptors(t)
+	begin := time.Now()
+	var workers sync.WaitGroup
+	for range 16 {
+		workers.Go(func() {
+			for range logins / 16 {
+				name, code := next()
+				p.once(t, name, code)
+			}
+		})
+	}
+	workers.Wait()
+	resident := process.resident(t)
+	t.Logf("%d logins in %s: %.1f MiB resident, %d descriptors, %d before", logins, time.Since(begin), float64(resident)/(1<<20), process.descriptors(t), files)
+	if resident > most {
+		t.Errorf("%d bytes are resident after %d logins, want at most %d", resident, logins, most)
+	}
+	eventually(t, "as many descriptors as before", func() bool { return process.descriptors(t) <= files })
+}
+
+// resident is what the process has in memory, in bytes.
+func (p *process) resident(tb testing.TB) int {
+	tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	match := regexp.MustCompile(`VmRSS:\s+([0-9]+) kB`).FindStringSubmatch(string(status))
+	if match == nil {
+		tb.Fatalf("no VmRSS in %s", strings.TrimSpace(string(status)))
+	}
+	kilobytes, err := strconv.Atoi(match[1])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return kilobytes << 10
+}

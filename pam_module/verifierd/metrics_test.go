@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// The text format of Prometheus, version 0.0.4.
+var metricsLine = regexp.MustCompile(`^(# (HELP [a-z_]+ .+|TYPE [a-z_]+ (counter|histogram))|[a-z_]+(\{[a-z]+="([^"\\\n]|\\[\\"n])*"(,[a-z]+="([^"\\\n]|\\[\\"n])*")*\})? [0-9.e+-]+)$`)
+
+func get(t *testing.T, network, address string) string {
+	t.Helper()
+	web := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}}
+	defer web.CloseIdleConnections()
+	response, err := web.Get("http://verifier/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Errorf("%s, %v, %v", response.Status, response.Header, err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if !metricsLine.MatchString(strings.TrimSuffix(line, "\n")) {
+			t.Errorf("not in the format: %q", line)
+		}
+	}
+	return string(body)
+}
+
+func TestMetricsServed(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp := free.Addr().String()
+	_ = free.Close()
+	p := newPlace(t, "", wide)
+	unixPath := filepath.Join(p.dir, "metrics.sock")
+	for network, address := range map[string]string{"tcp": tcp, "unix": unixPath} {
+		t.Run(network, func(t *testing.T) {
+			p.served(t, network, address)
+		})
+	}
+	// Off unless it is asked for.
+	p.configure(t, wide)
+	if n := p.run(t).sockets(t); n != 1 {
+		t.Errorf("%d sockets without metrics, want the verifier's own", n)
+	}
+}
+
+// served has the figures at address, in a verifier of its own.
+func (p *place) served(t *testing.T, network, address string) {
+	t.Helper()
+	alice := p.enroll(t, "alice-"+network)
+	inFile := strings.TrimPrefix(network+":"+address, "tcp:")
+	p.configure(t, wide+fmt.Sprintf("[verifier]\nmetrics = %q\n", inFile))
+	process := p.run(t)
+	for i, answers := range [][]string{{alice.code(t)}, {alice.code(t)}, {"11111111", "11111112", "11111113"}, {alice.code(t)}} {
+		if _, _, err := dial(t, p.socket).login(p.start(alice.name), answers...); err != nil {
+			t.Errorf("login %d: %v", i, err)
+		}
+	}
+	text := get(t, network, address)
+	for _, want := range []string{
+		`otpgate_verdicts_total{service="sshd",verdict="accepted",rule="totp"} 3` + "\n",
+		`otpgate_verdicts_total{service="sshd",verdict="denied",rule="policy.attempts.per_login"} 1` + "\n",
+		`otpgate_dialogue_seconds_bucket{le="+Inf"} 4` + "\n", "otpgate_dialogue_seconds_count 4\n",
+		"otpgate_ledger_errors_total 0\n", "otpgate_refused_peers_total 0\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "alice") || strings.Contains(text, "phone") {
+		t.Errorf("a person is named in\n%s", text)
+	}
+	if info, err := os.Stat(address); network == "unix" && (err != nil || info.Mode().Perm() != 0o660) {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+	crowd(t, network, address)
+	if n := process.descriptors(t); n > 30 {
+		t.Errorf("%d descriptors while many ask for the figures", n)
+	}
+	if verdict, _, err := dial(t, p.socket).login(p.start(alice.name), alice.code(t)); verdict != wire.Accept {
+		t.Errorf("while many ask for the figures: %v, %v", verdict, err)
+	}
+	_ = process.Process.Signal(os.Interrupt)
+	if err := process.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// crowd has many connections ask for nothing.
+func crowd(t *testing.T, network, address string) {
+	t.Helper()
+	for range 60 {
+		conn, err := net.Dial(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	time.Sleep(20 * time.Millisecond)
+}
+
+func (p *process) links(t testing.TB) []string {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", p.Process.Pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var links []string
+	for _, entry := range entries {
+		link, _ := os.Readlink(filepath.Join(dir, entry.Name()))
+		links = append(links, link)
+	}
+	return links
+}
+
+func (p *process) descriptors(t testing.TB) int { return len(p.links(t)) }
+
+// sockets leaves out the connection that asked whether there is one.
+func (p *process) sockets(t testing.TB) int {
+	count := 0
+	eventually(t, "no connection", func() bool {
+		count = 0
+		for _, link := range p.links(t) {
+			if strings.HasPrefix(link, "socket:") {
+				count++
+			}
+		}
+		return count <= 1
+	})
+	return count
+}
+
+// Names that strangers make up are counted together, and never drive out those
+// of real services.
+func TestMetricsSeries(t *testing.T) {
+	m := newMetrics()
+	stranger := counting{Sink: &records{}, metrics: m, guest: true}
+	host := counting{Sink: &records{}, metrics: m}
+	for i := range 2 * maxSeries {
+		stranger.Write(audit.Record{Service: strconv.Itoa(i), Verdict: "denied", Rule: "peer"})
+	}
+	host.Write(audit.Record{Service: `a"b\c` + "\n", Verdict: "accepted", Rule: "totp:of alice"})
+	host.Write(audit.Record{Service: "sshd", Verdict: "debug"})
+	var text strings.Builder
+	if err := m.write(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf(`{service="other",verdict="denied",rule="peer"} %d`+"\n", 2*maxSeries),
+		`{service="a\"b\\c\n",verdict="accepted",rule="totp"} 1` + "\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	for i := range 2 * maxSeries {
+		host.Write(audit.Record{Service: strconv.Itoa(i), Verdict: "accepted"})
+	}
+	if len(m.verdicts) > maxSeries+10 {
+		t.Errorf("%d series", len(m.verdicts))
+	}
+}

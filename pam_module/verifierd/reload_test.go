@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// ask logs alice in with a right code and expects that verdict.
+func (r *rig) ask(t *testing.T, alice *person, want wire.Verdict, reason string) {
+	t.Helper()
+	verdict, told, err := dial(t, r.socket).login(r.start("alice"), alice.code(t))
+	if err != nil || verdict != want {
+		t.Errorf("verdict %v, %q, %v; want %v", verdict, told, err, want)
+	}
+	if line := r.log.take(t, 1)[0]; !strings.Contains(line.Rule+" "+line.Reason, reason) {
+		t.Errorf("log %+v, want %q", line, reason)
+	}
+}
+
+// A change of the configuration holds from the next login on, also one that
+// leaves size and time of the file as they were.
+func TestConfigurationChanges(t *testing.T) {
+	r := newRig(t, wide, usual)
+	alice := r.enroll(t, "alice")
+	r.ask(t, alice, wire.Accept, "totp:phone")
+	for range 5 {
+		r.configure(t, wide+"[policy]\nexempt = [\"alice\"]\n")
+		r.ask(t, alice, wire.Ignore, "policy.exempt")
+		r.configure(t, wide+"[policy]\nexempt = [\"alicf\"]\n")
+		r.ask(t, alice, wire.Accept, "totp:phone")
+	}
+	r.configure(t, wide+"[policy]\nexmpt = [\"alice\"]\n")
+	for range 3 {
+		r.ask(t, alice, wire.Fault, "configuration "+r.config+":")
+	}
+	r.configure(t, wide)
+	r.ask(t, alice, wire.Accept, "totp:phone")
+	for _, row := range []struct {
+		name  string
+		spoil func() error
+	}{
+		{"others may write", func() error { return errors.Join(os.WriteFile(r.config, nil, 0o644), os.Chmod(r.config, 0o666)) }},
+		{"gone", func() error { return nil }},
+		{"a directory", func() error { return os.Mkdir(r.config, 0o755) }},
+		{"a link", func() error {
+			return errors.Join(os.WriteFile(r.config+".other", nil, 0o644), os.Symlink(r.config+".other", r.config))
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if err := errors.Join(os.Remove(r.config), row.spoil()); err != nil {
+				t.Fatal(err)
+			}
+			r.ask(t, alice, wire.Fault, r.config+": ")
+			if err := os.RemoveAll(r.config); err != nil {
+				t.Fatal(err)
+			}
+			r.configure(t, wide)
+			r.ask(t, alice, wire.Accept, "totp:phone")
+		})
+	}
+}
+
+// Files are left as they are for long enough that they need not be read again.
+func TestConfigurationIsKept(t *testing.T) {
+	r := newRig(t, wide, usual)
+	now, err := stateOf(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := now
+	old.ctime.Sec -= 60
+	r.server.engines.mu.Lock()
+	r.server.engines.load(old)
+	seen := r.server.engines.seen
+	r.server.engines.load(now)
+	fresh := r.server.engines.seen
+	r.server.engines.mu.Unlock()
+	if seen != old || fresh == now {
+		t.Errorf("an old file is read again, or a new one is not: %+v, %+v", seen, fresh)
+	}
+}
+
+func TestSecretFileChanges(t *testing.T) {
+	r := newRig(t, wide, usual)
+	alice := r.enroll(t, "alice")
+	r.ask(t, alice, wire.Accept, "totp:phone")
+	path := filepath.Join(r.users, "alice.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		old, new string
+		want     wire.Verdict
+		reason   string
+	}{
+		{"enabled = true", "enabled = false", wire.Ignore, ""},
+		{"\"phone\"", "\"watch\"", wire.Accept, "totp:watch"},
+		{"version = 1", "version = 9", wire.Fault, "secret-file"},
+		{"", "", wire.Accept, "totp:phone"},
+	} {
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), row.old, row.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.ask(t, alice, row.want, row.reason)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	r.ask(t, alice, wire.Ignore, "")
+}
+
+// A disk that comes late is found.
+func TestLedgerIsMended(t *testing.T) {
+	r := newRig(t, wide, usual)
+	alice := r.enroll(t, "alice")
+	state := filepath.Join(r.dir, "state")
+	if err := os.Chmod(state, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r.ask(t, alice, wire.Fault, "ledger")
+	}
+	if err := os.Chmod(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.ask(t, alice, wire.Accept, "totp:phone")
+	if !strings.Contains(r.figures(t), "otpgate_ledger_errors_total 2\n") {
+		t.Errorf("metrics:\n%s", r.figures(t))
+	}
+}
