@@ -56,6 +56,24 @@ func TestOneField(t *testing.T) {
 	}
 }
 
+// A forked core does not start under vsftpd's limits: that denies, says so, and
+// leaves the code good.
+func TestVSFTPDForked(t *testing.T) {
+	t.Parallel()
+	here := machine.Resident.NewSite(t, "vsftpd-both", "")
+	p := machine.NewPerson(t, "vic").Enroll(t, here.Users)
+	code := p.Code(t, 0)
+	for _, path := range machine.Paths {
+		service := "vsftpd-both-" + string(path)
+		machine.WriteService(t, service, here.Over(path).Line("protocol=ftp")+"\naccount required pam_permit.so\n")
+		if in := machine.StartVSFTPD(t, service).In(t, p, code); in != (path == machine.Resident) {
+			t.Errorf("%s: found in: %v\n%s", path, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+		}
+	}
+	expectAudit(t, p, "service=vsftpd-both-forked", "verdict=fault", "rule=front")
+	expectAudit(t, p, "service=vsftpd-both-resident", "verdict=accepted")
+}
+
 // Behind a module that has taken the field for the password, the same text
 // comes again as the code: that is refused, and costs no attempt.
 func TestOneFieldAfterPassword(t *testing.T) {
