@@ -142,7 +142,7 @@ func TestOwnUserByHand(t *testing.T) {
 	as := own(t, here)
 	// Without systemd's socket the user needs a directory for its own.
 	socket := filepath.Dir(here.Socket)
-	if err := os.Mkdir(socket, 0o755); err != nil {
+	if err := os.MkdirAll(socket, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(socket, int(as.Uid), int(as.Gid)); err != nil {

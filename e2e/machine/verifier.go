@@ -73,7 +73,6 @@ func (v *Verifier) activate(t T) {
 	if err != nil {
 		t.Fatalf("socket of the verifier: %v", err)
 	}
-	listener.SetUnlinkOnClose(false)
 	t.Cleanup(func() { listener.Close() })
 	file, err := listener.File()
 	if err := errors.Join(err, os.Chmod(v.site.Socket, 0o666)); err != nil {
