@@ -79,6 +79,13 @@ func (g *Gate) dialogue(ctx context.Context, request Request, person account.Per
 			conversation.Tell(Failure, noCode)
 			continue
 		}
+		if answer.Text == tries.last {
+			// A host with one field gives it to every prompt. What is no new
+			// guess is not counted as one.
+			tries.wrong++
+			conversation.Tell(Failure, wrongCode)
+			continue
+		}
 		verdict, again := g.try(ctx, request, answer.Text, conversation, &tries)
 		if !again {
 			return verdict
@@ -88,7 +95,10 @@ func (g *Gate) dialogue(ctx context.Context, request Request, person account.Per
 }
 
 // tries counts what one login has tried.
-type tries struct{ wrong, used, malformed int }
+type tries struct {
+	wrong, used, malformed int
+	last                   string // the last code, if it was wrong
+}
 
 func (t tries) String() string {
 	return fmt.Sprintf("codes: %d wrong, %d used before, %d not in the form of a code", t.wrong, t.used, t.malformed)
@@ -96,7 +106,7 @@ func (t tries) String() string {
 
 // before tells of the tries ahead of the one that something else ended.
 func (t tries) before() string {
-	if t == (tries{}) {
+	if t.wrong+t.used+t.malformed == 0 {
 		return ""
 	}
 	return "; before, " + t.String()
@@ -134,6 +144,7 @@ func (g *Gate) try(ctx context.Context, request Request, code string, conversati
 		conversation.Tell(Failure, usedText(code))
 	default:
 		tries.wrong++
+		tries.last = code
 		conversation.Tell(Failure, wrongCode)
 	}
 	return Verdict{}, true
