@@ -292,19 +292,6 @@ func (r revoking) Ask(prompt string) (Answer, error) {
 	return r.script.Ask(prompt)
 }
 
-// TestOneFieldGivesOneGuess: a host that answers every prompt with its one
-// field guesses once a login.
-func TestOneFieldGivesOneGuess(t *testing.T) {
-	p := newPlace(t)
-	p.enroll("alice")
-	expect(t, p.login("alice", says("000001", "000001", "000001")), TooMany, "policy.attempts.per_login")
-	expect(t, p.login("alice", says("000001", "000002", "000001")), TooMany, "policy.attempts.per_login")
-	entry, err := p.Ledger.View(context.Background(), ledger.Key{Kind: ledger.User, Name: "alice"})
-	if err != nil || entry.Attempts.Wrong != 1+3 {
-		t.Errorf("%d wrong codes were counted, want 1 and 3 (%v)", entry.Attempts.Wrong, err)
-	}
-}
-
 func TestSourceKey(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::/64",

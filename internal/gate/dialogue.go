@@ -79,13 +79,6 @@ func (g *Gate) dialogue(ctx context.Context, request Request, person account.Per
 			conversation.Tell(Failure, noCode)
 			continue
 		}
-		if answer.Text == tries.last {
-			// A host with one field gives it to every prompt. What is no new
-			// guess is not counted as one.
-			tries.wrong++
-			conversation.Tell(Failure, wrongCode)
-			continue
-		}
 		verdict, again := g.try(ctx, request, answer.Text, conversation, &tries)
 		if !again {
 			return verdict
@@ -95,10 +88,7 @@ func (g *Gate) dialogue(ctx context.Context, request Request, person account.Per
 }
 
 // tries counts what one login has tried.
-type tries struct {
-	wrong, used, malformed int
-	last                   string // the last code, if it was wrong
-}
+type tries struct{ wrong, used, malformed int }
 
 func (t tries) String() string {
 	return fmt.Sprintf("codes: %d wrong, %d used before, %d not in the form of a code", t.wrong, t.used, t.malformed)
@@ -106,7 +96,7 @@ func (t tries) String() string {
 
 // before tells of the tries ahead of the one that something else ended.
 func (t tries) before() string {
-	if t.wrong+t.used+t.malformed == 0 {
+	if t == (tries{}) {
 		return ""
 	}
 	return "; before, " + t.String()
@@ -144,7 +134,6 @@ func (g *Gate) try(ctx context.Context, request Request, code string, conversati
 		conversation.Tell(Failure, usedText(code))
 	default:
 		tries.wrong++
-		tries.last = code
 		conversation.Tell(Failure, wrongCode)
 	}
 	return Verdict{}, true
