@@ -14,21 +14,35 @@ import (
 // bench is all sides of a run. Those after the first three groups are there
 // to take otpgate's time apart.
 type bench struct {
-	google, one, many *side
-	oath              []*side
-	bare              *side // libpam and the host alone
-	instant           *side // and the front
-	hollow            *side // and a Go library
-	memory            *side // and the engine, with the ledger in memory
+	google    *side
+	one, many *side   // forked
+	resident  []*side // by growing number of people
+	oath      []*side
+	bare      *side // libpam and the host alone
+	instant   *side // and the front
+	hollow    *side // and a Go library
+	memory    *side // and the engine, with the ledger in memory
+	relayed   *side // the front, and a resident verifier without an engine
+	kept      *side // and the engine, with the ledger in memory
 }
 
 func (b *bench) sides() []*side {
 	all := append([]*side{b.google, b.one, b.many}, b.oath...)
-	return append(all, b.bare, b.instant, b.hollow, b.memory)
+	all = append(all, b.resident...)
+	return append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
 }
 
 func measure(todo plan) error {
 	b, err := setUp(todo)
+	if err != nil {
+		return err
+	}
+	end, err := startVerifiers(append(slices.Clone(b.resident), b.kept), b.relayed)
+	defer end()
+	if err != nil {
+		return err
+	}
+	t, err := newThroughput(todo)
 	if err != nil {
 		return err
 	}
@@ -45,6 +59,10 @@ func measure(todo plan) error {
 		return fmt.Errorf("host: %w", err)
 	}
 	b.report(os.Stdout, todo)
+	if err := t.play(); err != nil {
+		return err
+	}
+	t.report(os.Stdout)
 	return nil
 }
 
@@ -61,12 +79,21 @@ func setUp(todo plan) (*bench, error) {
 	n := (todo.rounds + 1) / 2
 	b := &bench{}
 	makers := []func() error{
-		func() (err error) { b.google, err = google(n); return },
+		func() (err error) { b.google, err = google("g", n); return },
 		func() (err error) {
-			b.one, err = otpgateAlone("otpgate", realCore, disk+"/sites/%s/state", n, m)
+			b.one, err = otpgateAlone(forkedLabel, realCore, disk+"/sites/%s/state", n, m)
 			return
 		},
-		func() (err error) { b.many, err = crowd("otpgate", todo.many, n, m); return },
+		func() (err error) {
+			one, err := residentAlone("resident-alone", disk+"/sites/resident-alone/state", n, m)
+			b.resident = append(b.resident, one)
+			return err
+		},
+		func() (err error) {
+			b.kept, err = residentAlone("resident-memory", memory+"/state/resident-memory", n, m)
+			return
+		},
+		func() (err error) { b.relayed, err = relayed(n); return },
 		func() (err error) { b.bare, err = bare(n); return },
 		func() (err error) {
 			b.instant, err = otpgateAlone("", instantCore, memory+"/state/%s", n, m)
@@ -80,6 +107,16 @@ func setUp(todo plan) (*bench, error) {
 			b.memory, err = otpgateAlone("", realCore, memory+"/state/%s", n, m)
 			return
 		},
+	}
+	for i, size := range todo.many {
+		makers = append(makers, func() error {
+			forked, resident, err := crowd(size, n, m)
+			if i == 0 {
+				b.many = forked
+			}
+			b.resident = append(b.resident, resident)
+			return err
+		})
 	}
 	for _, size := range todo.crowds {
 		makers = append(makers, func() error {
@@ -144,6 +181,18 @@ func (b *bench) play(h *host, todo plan) error {
 				return err
 			}
 			s.first = append(s.first, took)
+			if s.alone != nil {
+				if err := s.alone.forget(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, s := range sides {
+		if s.alone != nil {
+			if err := s.alone.putBack(); err != nil {
+				return err
+			}
 		}
 	}
 	for round := range todo.rounds {
@@ -157,6 +206,11 @@ func (b *bench) play(h *host, todo plan) error {
 				return err
 			}
 			s.later = append(s.later, took)
+			if s.alone != nil {
+				if err := s.alone.putBack(); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
