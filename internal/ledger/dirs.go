@@ -14,16 +14,15 @@ import (
 // kindDir opens the directory of a kind of keys. The state directory must be
 // there: if it is gone, so is the memory of what was used.
 func (f *Files) kindDir(kind string) (*os.File, error) {
+	dir, err := safefile.OpenDir(filepath.Join(f.dir, kind))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
 	root, err := safefile.OpenDir(f.dir)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
-	dir, err := safefile.OpenDirIn(root, kind)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNone
-	}
-	return dir, err
+	return nil, errors.Join(errNone, root.Close())
 }
 
 // makeKindDir is kindDir, but makes the directory if it is missing.

@@ -40,28 +40,40 @@ func OpenDir(path string) (*os.File, error) {
 	if !filepath.IsAbs(clean) {
 		return nil, fmt.Errorf("open directory %s: %w: not an absolute path", path, ErrUnsafe)
 	}
-	fd, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: "/", Err: err}
+	// From the top, so that each directory is looked at when nobody but root and
+	// ourselves can swap it any more: the one that it is in has been found safe.
+	// That takes a third of the system calls of opening one in the other.
+	for at := 1; at < len(clean); at++ {
+		if clean[at] != '/' {
+			continue
+		}
+		if err := checkAbove(clean[:at]); err != nil {
+			return nil, err
+		}
 	}
-	walked := "/"
-	for _, name := range strings.Split(strings.Trim(clean, "/"), "/") {
-		if name == "" {
-			break
-		}
-		walked = filepath.Join(walked, name)
-		next, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		unix.Close(fd)
-		if err != nil {
-			return nil, openError(walked, err)
-		}
-		fd = next
-		if err := checkDir(fd, walked); err != nil {
+	fd, err := unix.Open(clean, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, openError(clean, err)
+	}
+	if clean != "/" {
+		if err := checkDir(fd, clean); err != nil {
 			unix.Close(fd)
 			return nil, err
 		}
 	}
 	return os.NewFile(uintptr(fd), clean), nil
+}
+
+// checkAbove is checkDir for a directory on the way.
+func checkAbove(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return openError(path, unix.ENOTDIR)
+	}
+	return checkDirStat(st, path)
 }
 
 // openError names a link as what it is: with O_DIRECTORY the kernel calls it
@@ -81,6 +93,10 @@ func checkDir(fd int, path string) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
+	return checkDirStat(st, path)
+}
+
+func checkDirStat(st unix.Stat_t, path string) error {
 	if err := checkOwner(path, st.Uid); err != nil {
 		return err
 	}
