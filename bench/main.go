@@ -29,15 +29,15 @@ import (
 // plan is how much is done.
 type plan struct {
 	rounds int   // of one login a side
-	many   []int // people enrolled with otpgate where there are many
+	many   []int // people enrolled with otpgate where there are many; forked: the second
 	crowds []int
 	loads  int // rounds of logins in parallel
 	slow   int // a side with a large pam_oath file takes part in each slow-th round
 }
 
 var (
-	full  = plan{rounds: 600, many: []int{100_000}, crowds: []int{1, 1_000, 100_000}, loads: 9, slow: 12}
-	quick = plan{rounds: 6, many: []int{500}, crowds: []int{1, 100, 200}, loads: 1, slow: 3}
+	full  = plan{rounds: 600, many: []int{1_000, 100_000}, crowds: []int{1, 1_000, 100_000}, loads: 9, slow: 12}
+	quick = plan{rounds: 6, many: []int{400, 500}, crowds: []int{1, 100, 200}, loads: 1, slow: 3}
 )
 
 // insideVariable tells the program that it runs in its own mounts.

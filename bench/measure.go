@@ -93,7 +93,7 @@ func setUp(todo plan) (*bench, error) {
 	for i, size := range todo.many {
 		makers = append(makers, func() error {
 			forked, resident, err := crowd(size, n, m)
-			if i == 0 {
+			if i == 1 {
 				b.many = forked
 			}
 			b.resident = append(b.resident, resident)
