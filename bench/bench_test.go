@@ -23,7 +23,7 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
-	for _, row := range []string{"pam_google_authenticator", "otpgate", "pam_oath", "loading the Go library", "waiting for the disk", "with one: "} {
+	for _, row := range []string{"pam_google_authenticator", forkedLabel, residentLabel, "pam_oath", "front, socket", "in parallel", "loading the Go library", "waiting for the disk", "with one: "} {
 		if !strings.Contains(string(output), row) {
 			t.Errorf("no %q in:\n%s", row, output)
 		}

@@ -1,5 +1,5 @@
 // Command bench times logins with a code through real libpam: otpgate's forked
-// core side by side with pam_google_authenticator and pam_oath, all on one
+// core and its resident verifier side by side with pam_google_authenticator and pam_oath, all on one
 // disk, in turns, in one run. It also shows where otpgate's time goes.
 //
 // It runs in the source tree after make build and needs root: it mounts a /dev
@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,15 +28,16 @@ import (
 
 // plan is how much is done.
 type plan struct {
-	rounds int // of one login a side
-	many   int // people enrolled where there are many
+	rounds int   // of one login a side
+	many   []int // people enrolled with otpgate where there are many; forked: the second
 	crowds []int
+	loads  int // rounds of logins in parallel
 	slow   int // a side with a large pam_oath file takes part in each slow-th round
 }
 
 var (
-	full  = plan{rounds: 600, many: 100_000, crowds: []int{1, 1_000, 100_000}, slow: 12}
-	quick = plan{rounds: 6, many: 500, crowds: []int{1, 200}, slow: 3}
+	full  = plan{rounds: 600, many: []int{1_000, 100_000}, crowds: []int{1, 1_000, 100_000}, loads: 9, slow: 12}
+	quick = plan{rounds: 6, many: []int{400, 500}, crowds: []int{1, 100, 200}, loads: 1, slow: 3}
 )
 
 // insideVariable tells the program that it runs in its own mounts.
@@ -43,7 +45,13 @@ const insideVariable = "OTPGATE_BENCH_INSIDE"
 
 func main() {
 	fast := flag.Bool("quick", false, "do little of everything, to show that the bench works")
+	million := flag.Bool("million", false, "also enroll 1,000,000 people, whose files take 12 GB and are kept in build/bench")
+	hollow := flag.String("hollow-verifier", "", "be a resident verifier without an engine at this `socket`; for the bench itself")
 	flag.Parse()
+	if *hollow != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveHollow(*hollow))
+		os.Exit(1)
+	}
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: expected no arguments")
 		os.Exit(2)
@@ -51,6 +59,9 @@ func main() {
 	todo := full
 	if *fast {
 		todo = quick
+	}
+	if *million {
+		todo.many = append(slices.Clone(todo.many), 1_000_000)
 	}
 	if err := run(todo); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -93,7 +104,7 @@ func builtTree() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"go.mod", "build/pam_otpgate.so", "build/" + coreFile} {
+	for _, name := range []string{"go.mod", "build/pam_otpgate.so", "build/" + coreFile, "build/" + verifierFile} {
 		if _, err := os.Stat(filepath.Join(tree, name)); err != nil {
 			return "", fmt.Errorf("%w; run make build, and the bench in the top directory of the source tree", err)
 		}
@@ -117,7 +128,9 @@ func lock(dir string) (unlock func(), err error) {
 }
 
 const (
-	coreFile    = "pam_otpgate_core.so"
+	coreFile     = "pam_otpgate_core.so"
+	verifierFile = "otpgate-verifierd"
+
 	realCore    = "core"
 	hollowCore  = "hollow"
 	instantCore = "instant"
@@ -156,6 +169,7 @@ func build(tree, dir string) error {
 		// in smaller pieces and costs 0.3 ms more to load.
 		{"cp", dir + "/hollow.so", dir + "/" + hollowCore + "/" + coreFile},
 		{"cp", "build/" + coreFile, dir + "/" + realCore},
+		{"cp", "build/" + verifierFile, dir},
 	} {
 		if err := command(words[0], words[1:]...); err != nil {
 			return err

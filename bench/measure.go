@@ -14,21 +14,35 @@ import (
 // bench is all sides of a run. Those after the first three groups are there
 // to take otpgate's time apart.
 type bench struct {
-	google, one, many *side
-	oath              []*side
-	bare              *side // libpam and the host alone
-	instant           *side // and the front
-	hollow            *side // and a Go library
-	memory            *side // and the engine, with the ledger in memory
+	google    *side
+	one, many *side   // forked
+	resident  []*side // by growing number of people
+	oath      []*side
+	bare      *side // libpam and the host alone
+	instant   *side // and the front
+	hollow    *side // and a Go library
+	memory    *side // and the engine, with the ledger in memory
+	relayed   *side // the front, and a resident verifier without an engine
+	kept      *side // and the engine, with the ledger in memory
 }
 
 func (b *bench) sides() []*side {
 	all := append([]*side{b.google, b.one, b.many}, b.oath...)
-	return append(all, b.bare, b.instant, b.hollow, b.memory)
+	all = append(all, b.resident...)
+	return append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
 }
 
 func measure(todo plan) error {
 	b, err := setUp(todo)
+	if err != nil {
+		return err
+	}
+	end, err := startVerifiers(append(slices.Clone(b.resident), b.kept), b.relayed)
+	defer end()
+	if err != nil {
+		return err
+	}
+	t, err := newThroughput(todo)
 	if err != nil {
 		return err
 	}
@@ -45,6 +59,10 @@ func measure(todo plan) error {
 		return fmt.Errorf("host: %w", err)
 	}
 	b.report(os.Stdout, todo)
+	if err := t.play(); err != nil {
+		return err
+	}
+	t.report(os.Stdout)
 	return nil
 }
 
@@ -60,14 +78,45 @@ func setUp(todo plan) (*bench, error) {
 	// person within a time step.
 	n := (todo.rounds + 1) / 2
 	b := &bench{}
-	makers := []func() error{
-		func() (err error) { b.google, err = google(n); return },
+	makers := append(b.parts(n, m), b.others(todo)...)
+	makers = append(makers,
+		func() (err error) { b.google, err = google("g", n); return },
 		func() (err error) {
-			b.one, err = otpgateAlone("otpgate", realCore, disk+"/sites/%s/state", n, m)
+			b.one, err = otpgateAlone(forkedLabel, realCore, disk+"/sites/%s/state", n, m)
 			return
 		},
-		func() (err error) { b.many, err = crowd("otpgate", todo.many, n, m); return },
+		func() error {
+			one, err := residentAlone("resident-alone", disk+"/sites/resident-alone/state", n, m)
+			b.resident = append(b.resident, one)
+			return err
+		})
+	for i, size := range todo.many {
+		makers = append(makers, func() error {
+			forked, resident, err := crowd(size, n, m)
+			if i == 1 {
+				b.many = forked
+			}
+			b.resident = append(b.resident, resident)
+			return err
+		})
+	}
+	for _, maker := range makers {
+		if err := maker(); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// parts makes the sides that take otpgate's time apart.
+func (b *bench) parts(n int, m model) []func() error {
+	return []func() error{
 		func() (err error) { b.bare, err = bare(n); return },
+		func() (err error) { b.relayed, err = relayed(n); return },
+		func() (err error) {
+			b.kept, err = residentAlone("resident-memory", memory+"/state/resident-memory", n, m)
+			return
+		},
 		func() (err error) {
 			b.instant, err = otpgateAlone("", instantCore, memory+"/state/%s", n, m)
 			return
@@ -81,6 +130,10 @@ func setUp(todo plan) (*bench, error) {
 			return
 		},
 	}
+}
+
+// others makes the sides of pam_oath.
+func (b *bench) others(todo plan) (makers []func() error) {
 	for _, size := range todo.crowds {
 		makers = append(makers, func() error {
 			every := 1
@@ -92,12 +145,7 @@ func setUp(todo plan) (*bench, error) {
 			return err
 		})
 	}
-	for _, maker := range makers {
-		if err := maker(); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
+	return makers
 }
 
 // clearStale takes away what an earlier run left, but for the crowds.
@@ -139,11 +187,14 @@ func (b *bench) play(h *host, todo plan) error {
 			if i >= len(s.people) {
 				continue
 			}
-			took, err := s.login(h)
-			if err != nil {
+			if err := s.take(h, &s.first, (*lone).forget); err != nil {
 				return err
 			}
-			s.first = append(s.first, took)
+		}
+	}
+	for _, s := range sides {
+		if err := s.alone.putBack(); err != nil {
+			return err
 		}
 	}
 	for round := range todo.rounds {
@@ -152,14 +203,22 @@ func (b *bench) play(h *host, todo plan) error {
 			if round%s.every != 0 {
 				continue
 			}
-			took, err := s.login(h)
-			if err != nil {
+			if err := s.take(h, &s.later, (*lone).putBack); err != nil {
 				return err
 			}
-			s.later = append(s.later, took)
 		}
 	}
 	return nil
+}
+
+// take times one login. What undoes it is not timed.
+func (s *side) take(h *host, times *[]time.Duration, undo func(*lone) error) error {
+	took, err := s.login(h)
+	if err != nil {
+		return err
+	}
+	*times = append(*times, took)
+	return undo(s.alone)
 }
 
 // quantile of an even number of values is the lower of the two.

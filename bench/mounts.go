@@ -32,7 +32,7 @@ func mounts(dir string) error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs on /run: %w", err)
 	}
-	for _, made := range []string{disk, memory} {
+	for _, made := range []string{disk, memory, space + "/sockets"} {
 		if err := os.MkdirAll(made, 0o755); err != nil {
 			return err
 		}

@@ -33,13 +33,18 @@ func secret32(name string) string {
 // margin is what a login may take at most before the earliest step is over.
 const margin = 2 * time.Second
 
+// awaitStep waits for the next step if less than margin is left of this one.
+func awaitStep(margin time.Duration) {
+	if left := period*time.Second - time.Duration(time.Now().UnixNano())%(period*time.Second); left < margin {
+		time.Sleep(left)
+	}
+}
+
 // nextCode gives a code that the person has not used and that every module
 // takes: of the step before this one, of this one or of the next. All three
 // are RFC 6238 with a window of one step.
 func (p *person) nextCode() (string, error) {
-	if left := period*time.Second - time.Duration(time.Now().UnixNano())%(period*time.Second); left < margin {
-		time.Sleep(left)
-	}
+	awaitStep(margin)
 	now := time.Now().Unix() / period
 	step := max(p.step+1, now-1)
 	if step > now+1 {
@@ -58,6 +63,8 @@ type side struct {
 	people []*person
 	every  int // takes part in each every-th round
 	next   int
+	// alone is set where one person logs in again and again.
+	alone *lone
 
 	first, later []time.Duration
 }
@@ -69,6 +76,9 @@ func (s *side) login(h *host) (time.Duration, error) {
 	}
 	p := s.people[s.next%len(s.people)]
 	s.next++
+	if s.alone != nil {
+		p.step = 0 // what was used is forgotten after each login
+	}
 	code, err := p.nextCode()
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", s.label, err)

@@ -57,6 +57,12 @@ func (m model) of(name string) string {
 	return strings.NewReplacer(modelName, name, secret32(modelName), secret32(name)).Replace(m.text)
 }
 
+// configOf is where the configuration of a site is.
+func configOf(site string) string { return filepath.Join(disk, "sites", site, "otpgate.toml") }
+
+// socketOf is where the verifier of a site listens.
+func socketOf(site string) string { return filepath.Join(space, "sockets", site) }
+
 // otpgateSite writes a configuration with directories of its own, and a PAM
 // service that uses it through the core in the directory of that name.
 func otpgateSite(name, core, state string) (users string, err error) {
@@ -67,12 +73,11 @@ func otpgateSite(name, core, state string) (users string, err error) {
 			return "", err
 		}
 	}
-	config := filepath.Join(dir, "otpgate.toml")
-	text := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\n", users, state)
-	if err := write(config, text); err != nil {
+	text := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\n", users, state, socketOf(name))
+	if err := write(configOf(name), text); err != nil {
 		return "", err
 	}
-	return users, service(name, fmt.Sprintf("%s/%s/pam_otpgate.so config=%s", disk, core, config))
+	return users, service(name, fmt.Sprintf("%s/%s/pam_otpgate.so verifier=off config=%s", disk, core, configOf(name)))
 }
 
 // otpgateAlone makes n people, each the only one of a site. state, with the
@@ -98,15 +103,15 @@ func otpgateAlone(label, core, state string, n int, m model) (*side, error) {
 const googleFile = "%s\n\" RATE_LIMIT 3 30\n\" WINDOW_SIZE 3\n\" DISALLOW_REUSE\n\" TOTP_AUTH\n" +
 	"10000001\n20000002\n30000003\n40000004\n50000005\n"
 
-func google(n int) (*side, error) {
+func google(name string, n int) (*side, error) {
 	s := &side{label: "pam_google_authenticator", every: 1}
 	dir := disk + "/google"
 	for i := range n {
-		name := fmt.Sprintf("g%d", i)
-		if err := write(filepath.Join(dir, name), fmt.Sprintf(googleFile, secret32(name))); err != nil {
+		user := fmt.Sprintf("%s%d", name, i)
+		if err := write(filepath.Join(dir, user), fmt.Sprintf(googleFile, secret32(user))); err != nil {
 			return nil, err
 		}
-		s.people = append(s.people, &person{service: "google", name: name})
+		s.people = append(s.people, &person{service: "google", name: user})
 	}
 	return s, service("google", "pam_google_authenticator.so user=root secret="+dir+"/${USER}")
 }

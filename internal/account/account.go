@@ -17,6 +17,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -39,6 +41,8 @@ type Person struct {
 
 	// heading is the comment that the file begins with; it is kept.
 	heading string
+	// seen is the file's state when it was read.
+	seen stamp
 }
 
 // Factor is something that a person's codes come from.
@@ -152,17 +156,41 @@ var rules = safefile.Rules{Forbidden: 0o077, MaxSize: 64 << 10}
 // Load reads the secret file of the person with this login name. Its error
 // wraps ErrNotFound if there is none.
 func (d *Dir) Load(name string) (Person, error) {
+	return d.load(name, Person{})
+}
+
+// Reload is Load for somebody loaded before. A file that has not changed is
+// opened and checked again, but not read.
+func (d *Dir) Reload(known Person) (Person, error) {
+	return d.load(known.User, known)
+}
+
+func (d *Dir) load(name string, known Person) (Person, error) {
 	if err := CheckName(name); err != nil {
 		return Person{}, err
 	}
-	data, err := safefile.ReadIn(d.dir, name+suffix, rules)
+	file, err := safefile.OpenIn(d.dir, name+suffix, unix.O_RDONLY, rules)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Person{}, fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
 	}
 	if err != nil {
 		return Person{}, fmt.Errorf("secret file: %w", err)
 	}
-	return Parse(d.Path(name), name, data)
+	defer file.Close()
+	now, err := stampOf(file)
+	if err != nil {
+		return Person{}, fmt.Errorf("secret file: %w", err)
+	}
+	if now.settled && now == known.seen {
+		return known, nil
+	}
+	data, err := safefile.ReadOpen(file, rules)
+	if err != nil {
+		return Person{}, fmt.Errorf("secret file: %w", err)
+	}
+	person, err := Parse(d.Path(name), name, data)
+	person.seen = now
+	return person, err
 }
 
 // Path returns where the secret file of name is.

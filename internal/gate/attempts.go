@@ -126,13 +126,18 @@ func sourceKey(request Request) (ledger.Key, bool) {
 	return ledger.Key{Kind: ledger.Source, Name: name}, true
 }
 
-// lockedUntil returns until when the person or the source is locked.
-func (g *Gate) lockedUntil(ctx context.Context, request Request, person account.Person) (time.Time, error) {
-	now := g.Now()
+// keysOf are those that can be locked.
+func keysOf(request Request, person account.Person) []ledger.Key {
 	keys := []ledger.Key{userKey(person)}
 	if source, found := sourceKey(request); found {
 		keys = append(keys, source)
 	}
+	return keys
+}
+
+// lockedUntil returns until when one of the keys is locked.
+func (g *Gate) lockedUntil(ctx context.Context, keys ...ledger.Key) (time.Time, error) {
+	now := g.Now()
 	for _, key := range keys {
 		entry, err := g.Ledger.View(ctx, key)
 		if err != nil {

@@ -56,7 +56,7 @@ const passwordRepeated = "the host answered the code prompt with the password; i
 
 // dialogue asks until a code is right or the login's tries are spent.
 func (g *Gate) dialogue(ctx context.Context, request Request, person account.Person, conversation Conversation) Verdict {
-	until, err := g.lockedUntil(ctx, request, person)
+	until, err := g.lockedUntil(ctx, keysOf(request, person)...)
 	if err != nil {
 		conversation.Tell(Failure, cannotDecide)
 		return fault(err)
@@ -79,7 +79,7 @@ func (g *Gate) dialogue(ctx context.Context, request Request, person account.Per
 			conversation.Tell(Failure, noCode)
 			continue
 		}
-		verdict, again := g.try(ctx, request, answer.Text, conversation, &tries)
+		verdict, again := g.try(ctx, request, person, answer.Text, conversation, &tries)
 		if !again {
 			return verdict
 		}
@@ -103,10 +103,10 @@ func (t tries) before() string {
 }
 
 // try checks one code. again says that it was wrong and another may be tried.
-func (g *Gate) try(ctx context.Context, request Request, code string, conversation Conversation, tries *tries) (_ Verdict, again bool) {
+func (g *Gate) try(ctx context.Context, request Request, person account.Person, code string, conversation Conversation, tries *tries) (_ Verdict, again bool) {
 	// A person may type for minutes. What was revoked meanwhile is not good,
 	// and what other logins spent of the address's budget is spent.
-	person, until, err := g.stillMay(ctx, request)
+	person, until, err := g.stillMay(ctx, request, person)
 	switch {
 	case err != nil:
 		conversation.Tell(Failure, cannotDecide)
@@ -139,13 +139,18 @@ func (g *Gate) try(ctx context.Context, request Request, code string, conversati
 	return Verdict{}, true
 }
 
-// stillMay looks again at the person's file and at the locks.
-func (g *Gate) stillMay(ctx context.Context, request Request) (account.Person, time.Time, error) {
-	person, _, err := g.find(request.User)
+// stillMay looks again at the person's file and at the address's lock. The
+// person's own is looked at with the ledger's entry held, see spend.
+func (g *Gate) stillMay(ctx context.Context, request Request, known account.Person) (account.Person, time.Time, error) {
+	person, err := g.findAgain(request.User, known)
 	if err != nil {
 		return account.Person{}, time.Time{}, err
 	}
-	until, err := g.lockedUntil(ctx, request, person)
+	source, found := sourceKey(request)
+	if !found {
+		return person, time.Time{}, nil
+	}
+	until, err := g.lockedUntil(ctx, source)
 	return person, until, err
 }
 

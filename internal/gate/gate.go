@@ -36,6 +36,12 @@ type Accounts interface {
 	Load(name string) (account.Person, error)
 }
 
+// reloader is what Accounts may be in addition, to look again at a person
+// without reading what has not changed. Its errors are those of Load.
+type reloader interface {
+	Reload(known account.Person) (account.Person, error)
+}
+
 // Request is a login whose password stage has passed.
 type Request struct {
 	User       string

@@ -105,5 +105,5 @@ func (g *Gate) unlock(ctx context.Context, key ledger.Key) (was ledger.Attempts,
 // LockedUntil returns until when wrong codes keep this login out, the zero
 // time if they do not. request.User must be the name of the secret file.
 func (g *Gate) LockedUntil(ctx context.Context, request Request) (time.Time, error) {
-	return g.lockedUntil(ctx, request, account.Person{User: request.User})
+	return g.lockedUntil(ctx, keysOf(request, account.Person{User: request.User})...)
 }

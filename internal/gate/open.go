@@ -45,6 +45,16 @@ func (u userFiles) Load(name string) (account.Person, error) {
 	return dir.Load(name)
 }
 
+// Reload implements reloader.
+func (u userFiles) Reload(known account.Person) (account.Person, error) {
+	dir, err := account.Open(u.path)
+	if err != nil {
+		return account.Person{}, err
+	}
+	defer dir.Close()
+	return dir.Reload(known)
+}
+
 // lateLedger opens the ledger at its first use, and tries again at the next
 // one if it could not: a gate may outlive what is wrong with the disk.
 type lateLedger struct {

@@ -98,6 +98,24 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 	return person, true, nil
 }
 
+// findAgain is find for somebody found before.
+func (g *Gate) findAgain(user string, known account.Person) (account.Person, error) {
+	files, can := g.Accounts.(reloader)
+	if !can || known.User != user {
+		person, _, err := g.find(user)
+		return person, err
+	}
+	person, err := files.Reload(known)
+	if errors.Is(err, account.ErrNotFound) {
+		person, _, err = g.find(user)
+		return person, err
+	}
+	if err != nil {
+		return account.Person{}, blame{"secret-file", err}
+	}
+	return person, nil
+}
+
 // exempt finds the first selector that exempts the person. Doubt, such as an
 // unknown group, exempts nobody.
 func (g *Gate) exempt(user string) (config.Selector, bool) {

@@ -1,6 +1,7 @@
 package safefile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,15 +30,24 @@ func ReadIn(dir *os.File, name string, rules Rules) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
+	return ReadOpen(file, rules)
+}
+
+// fewReads is more than most files have, so that one is read in two calls: its
+// contents, and its end.
+const fewReads = 4 << 10
+
+// ReadOpen reads what OpenIn opened.
+func ReadOpen(file *os.File, rules Rules) ([]byte, error) {
+	data := bytes.NewBuffer(make([]byte, 0, fewReads+bytes.MinRead))
 	// The size is bounded again here: the file may grow after the check.
-	data, err := io.ReadAll(io.LimitReader(file, rules.MaxSize+1))
-	if err != nil {
+	if _, err := data.ReadFrom(io.LimitReader(file, rules.MaxSize+1)); err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > rules.MaxSize {
+	if int64(data.Len()) > rules.MaxSize {
 		return nil, fmt.Errorf("%s: %w: over %d bytes", file.Name(), ErrUnsafe, rules.MaxSize)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // Replace makes data the contents of the file name in dir, with mode and the

@@ -51,18 +51,25 @@ static bool try_again(void)
 enum stream stream_send(int fd, int64_t deadline, const unsigned char *bytes, size_t size)
 {
 	while (size > 0) {
-		enum stream state = wait_for(fd, POLLOUT, deadline);
-		if (state != STREAM_OK) {
-			return state;
+		if (clock_left(deadline) == 0) {
+			return STREAM_LATE;
 		}
+		/* Without asking first, as there mostly is room: one system call less. */
 		ssize_t sent = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (sent > 0) {
 			bytes += sent;
 			size -= (size_t)sent;
-		} else if (sent < 0 && errno == EPIPE) {
+			continue;
+		}
+		if (sent < 0 && errno == EPIPE) {
 			return STREAM_ENDED;
-		} else if (sent == 0 || !try_again()) {
+		}
+		if (sent == 0 || !try_again()) {
 			return STREAM_BROKEN;
+		}
+		enum stream state = wait_for(fd, POLLOUT, deadline);
+		if (state != STREAM_OK) {
+			return state;
 		}
 	}
 	return STREAM_OK;
@@ -71,18 +78,24 @@ enum stream stream_send(int fd, int64_t deadline, const unsigned char *bytes, si
 enum stream stream_recv(int fd, int64_t deadline, unsigned char *bytes, size_t size)
 {
 	while (size > 0) {
-		enum stream state = wait_for(fd, POLLIN, deadline);
-		if (state != STREAM_OK) {
-			return state;
+		if (clock_left(deadline) == 0) {
+			return STREAM_LATE;
 		}
 		ssize_t got = recv(fd, bytes, size, MSG_DONTWAIT);
 		if (got > 0) {
 			bytes += got;
 			size -= (size_t)got;
-		} else if (got == 0) {
+			continue;
+		}
+		if (got == 0) {
 			return STREAM_ENDED;
-		} else if (!try_again()) {
+		}
+		if (!try_again()) {
 			return STREAM_BROKEN;
+		}
+		enum stream state = wait_for(fd, POLLIN, deadline);
+		if (state != STREAM_OK) {
+			return state;
 		}
 	}
 	return STREAM_OK;

@@ -1,0 +1,61 @@
+package account
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestReload never gives what is no longer in the file, however the change was
+// made, and gives the same where nothing changed.
+func TestReload(t *testing.T) {
+	const text = "version = 1\nuser = \"alice\"\nemail = \"a@example.org\"\n"
+	base := t.TempDir()
+	if err := os.Chmod(base, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := Open(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	path := dir.Path("alice")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	young, err := dir.Load("alice")
+	if err != nil || young.seen.settled {
+		t.Fatalf("a new file: settled %v, %v", young.seen.settled, err)
+	}
+	time.Sleep(settle + 100*time.Millisecond)
+	old, err := dir.Load("alice")
+	if err != nil || !old.seen.settled {
+		t.Fatalf("an old file: settled %v, %v", old.seen.settled, err)
+	}
+	known := old
+	known.Phone = "kept"
+	if again, err := dir.Reload(known); err != nil || again.Phone != "kept" {
+		t.Errorf("an unchanged file was read again: %v", err)
+	}
+	if again, err := dir.Reload(young); err != nil || again.Email != "a@example.org" || !again.seen.settled {
+		t.Errorf("a file that was young: %+v, %v", again, err)
+	}
+	// In place, of the same size and with the old time of modification.
+	if err := os.WriteFile(path, []byte(strings.Replace(text, "a@", "b@", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	modified := time.Unix(old.seen.mtime.Unix())
+	if err := os.Chtimes(path, modified, modified); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := dir.Reload(old); err != nil || again.Email != "b@example.org" {
+		t.Errorf("a changed file: %q, %v", again.Email, err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dir.Reload(old); err == nil {
+		t.Error("a file that others can read was believed")
+	}
+}
