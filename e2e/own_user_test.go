@@ -58,7 +58,8 @@ func own(t *testing.T, here machine.Site) *syscall.Credential {
 // a file that it may not use, and a code that one took is used for the others.
 func TestOwnUser(t *testing.T) {
 	t.Parallel()
-	here := machine.NewSite(t, "own", "")
+	// Wide enough for the three codes to last while a step ends.
+	here := machine.NewSite(t, "own", "[totp]\nwindow = 3\n")
 	as := own(t, here)
 	systemd(t, here, "tmpfiles.d/otpgate.conf", "systemd-tmpfiles", "--create")
 	machine.StartVerifier(t, here, machine.VerifierOptions{Credential: as, Activated: true})
