@@ -188,10 +188,17 @@ func command(name string, args ...string) error {
 // runInside runs the program again with a mount table of its own.
 func runInside(dir string) error {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	// In a chroot the kernel names /proc/self/exe from outside, so whoever has to
+	// start this program again goes by the name that it was started with.
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		return err
+	}
+	cmd.Args[0] = self
 	cmd.Env = append(os.Environ(), insideVariable+"="+dir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return errors.New("no result")

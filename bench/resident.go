@@ -122,12 +122,8 @@ func startVerifiers(real []*side, hollow ...*side) (end func(), err error) {
 			return end, err
 		}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return end, err
-	}
 	for _, s := range hollow {
-		if err := start(siteOf(s), self, "-hollow-verifier", socketOf(siteOf(s))); err != nil {
+		if err := start(siteOf(s), os.Args[0], "-hollow-verifier", socketOf(siteOf(s))); err != nil {
 			return end, err
 		}
 	}
