@@ -47,12 +47,17 @@ type Person struct {
 
 // Factor is something that a person's codes come from.
 type Factor struct {
-	ID        string `toml:"id"`
-	Kind      Kind   `toml:"kind"`
-	Secret    Secret `toml:"secret"`
-	Digits    int    `toml:"digits"`    // 6 to 8
-	Period    int    `toml:"period"`    // seconds, 15 to 300
-	Algorithm string `toml:"algorithm"` // SHA1, SHA256, SHA512
+	ID   string `toml:"id"`
+	Kind Kind   `toml:"kind"`
+	// What follows is of TOTP and HOTP alone: where codes of the other kinds
+	// go is Email and Phone of the person.
+	Secret    Secret `toml:"secret,omitempty"`
+	Digits    int    `toml:"digits,omitempty"`    // 6 to 8
+	Period    int    `toml:"period,omitempty"`    // seconds, 15 to 300; TOTP only
+	Algorithm string `toml:"algorithm,omitempty"` // SHA1, SHA256, SHA512
+	// Counter is the first that the token may use, HOTP only. Where it has
+	// got to since is in the ledger.
+	Counter int64 `toml:"counter,omitempty"`
 	// Confirmed is when a first code proved that the person has the secret.
 	// Before that the factor does not count.
 	Confirmed time.Time `toml:"confirmed,omitzero"`
@@ -66,20 +71,27 @@ type Recovery struct {
 // Kind says how a factor's codes are made.
 type Kind string
 
-// TOTP is the kind of codes from an authenticator app (RFC 6238).
-const TOTP Kind = "totp"
+// The kinds: codes of an authenticator app (RFC 6238), of a token with a
+// counter (RFC 4226), and codes that are sent.
+const (
+	TOTP  Kind = "totp"
+	HOTP  Kind = "hotp"
+	Email Kind = "email"
+	SMS   Kind = "sms"
+)
 
 // UnmarshalText checks the kind.
 func (k *Kind) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case "totp":
-		*k = TOTP
+	switch kind := Kind(text); kind {
+	case TOTP, HOTP, Email, SMS:
+		*k = kind
 		return nil
-	case "hotp", "email", "sms":
-		return fmt.Errorf(`%q is not in this version yet; expected "totp"`, text)
 	}
-	return errors.New(`expected "totp"`)
+	return errors.New(`expected "totp", "hotp", "email" or "sms"`)
 }
+
+// IsSent says whether codes of this kind are sent to the person.
+func (k Kind) IsSent() bool { return k == Email || k == SMS }
 
 // Confirmed returns the factors that count.
 func (p Person) Confirmed() []Factor {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,55 @@ func TestLoadDefaults(t *testing.T) {
 	}
 }
 
+// withKind is alice's file with one factor that has nothing but a kind.
+func withKind(kind, contact string) string {
+	return "version = 1\nuser = 'alice'\n" + contact + "\n[[factor]]\nkind = '" + kind + "'\nid = 'x'\n"
+}
+
+// Every kind is read, and written so that it is read again.
+func TestKindsGoThrough(t *testing.T) {
+	dir, path := openDir(t)
+	const contact = "email = 'alice@example.com'\nphone = '+491511234567'"
+	for kind, text := range map[Kind]string{
+		TOTP: withKind("totp", contact) + "secret = 'JBSWY3DPEHPK3PXP'\n", HOTP: withKind("hotp", contact) + "secret = 'JBSWY3DPEHPK3PXP'\ncounter = 7\n",
+		Email: withKind("email", contact), SMS: withKind("sms", contact),
+	} {
+		write(t, path, "alice.toml", text)
+		before, err := dir.Load("alice")
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		if err := dir.Change("alice", func(*Person) error { return nil }); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		after, err := dir.Load("alice")
+		if f := after.Factors[0]; err != nil || f.Kind != kind || !reflect.DeepEqual(f, before.Factors[0]) {
+			t.Errorf("%s: before %+v, after %+v, %v", kind, before.Factors[0], f, err)
+		}
+		if counter := after.Factors[0].Counter; (kind == HOTP) != (counter == 7) {
+			t.Errorf("%s: counter %d", kind, counter)
+		}
+	}
+}
+
+func TestContact(t *testing.T) {
+	for address, good := range map[string]bool{
+		"alice@example.com": true, "a.b+c@x.example.com": true, "root@localhost": true, "": false, "alice": false, "@x": false, "a@": false, "a@b@c": false,
+		"a b@c": false, "a@b,c@d": false, "<a@b>": false, "a@b\nBcc: c@d": false, "-f@b": false, "\"a\"@b": false, "é@b": false, strings.Repeat("a", 250) + "@b.de": false,
+	} {
+		if (CheckEmail(address) == nil) != good {
+			t.Errorf("%q: %v", address, CheckEmail(address))
+		}
+	}
+	for number, good := range map[string]bool{
+		"+491511234567": true, "015112345": true, "": false, "+": false, "+4915x": false, "1234": false, "+49 151": false, "+1234567890123456": false, "++4915112": false,
+	} {
+		if (CheckPhone(number) == nil) != good {
+			t.Errorf("%q: %v", number, CheckPhone(number))
+		}
+	}
+}
+
 func TestLoadNamesFileLineAndKey(t *testing.T) {
 	dir, path := openDir(t)
 	edit := func(old, new string) string {
@@ -108,7 +158,14 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"short period", edit("period = 30", "period = 1"), ":15: factor[1].period: expected 15 to 300 seconds"},
 		{"MD5", edit("SHA1", "MD5"), `:16: factor[1].algorithm: expected "SHA1", "SHA256" or "SHA512"`},
 		{"unknown kind", edit(`"totp"`, `"tot"`), `:12: factor[1].kind: expected "totp"`},
-		{"planned kind", edit(`"totp"`, `"sms"`), `:12: factor[1].kind: "sms" is not in this version yet; expected "totp"`},
+		{"sms with a secret", edit(`"totp"`, `"sms"`), `:13: factor[1].secret: codes that are sent have none`},
+		{"hotp with a period", edit(`"totp"`, `"hotp"`), `:15: factor[1].period: only a factor of kind "totp" has one`},
+		{"totp with a counter", edit("period = 30", "counter = 1"), `:15: factor[1].counter: only a factor of kind "hotp" has one`},
+		{"sms without a number", withKind("sms", "email = 'a@example.com'"), `:5: factor[1].kind: the person has no number to send to`},
+		{"email without an address", withKind("email", "phone = '+4915112345'"), `:5: factor[1].kind: the person has no address to send to`},
+		{"email with digits", withKind("email", "email = 'a@example.com'") + "digits = 6\n", `:7: factor[1].digits: codes that are sent have none`},
+		{"two addresses", edit("alice@example.com", "alice@example.com,bob@example.com"), ":7: email: expected a plain mail address"},
+		{"letters in phone", edit("+49151", "+49-151"), ":8: phone: expected a telephone number of digits alone"},
 		{"no kind", edit(`kind = "totp"`, ""), `:10: factor[1].kind: expected "totp"`},
 		{"bad id", edit(`"phone"`, `"my phone"`), ":11: factor[1].id: expected 1 to 32 of"},
 		{"same id twice", byHand + "[[factor]]\nid = 'phone'\nkind = 'totp'\nsecret = 'JBSWY3DPEHPK3PXP'\nconfirmed = 2026-11-22T10:00:00Z\n", ":22: factor[2].id: this id is there twice"},
@@ -118,7 +175,7 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"empty protocols", edit(`["ssh", "sftp"]`, `[]`), ":6: protocols: the list is empty"},
 		{"unknown protocol", edit(`"sftp"`, `"sfpt"`), ":6: protocols: expected a protocol, one of ssh"},
 		{"bad hash", edit("0123", "012X"), ":20: recovery.hashes: expected hashes of 64 digits"},
-		{"escape in phone", edit("+49151", "\\u001b[31m"), ":8: phone: expected printable characters only"},
+		{"escape in phone", edit("+49151", "\\u001b[31m"), ":8: phone: expected a telephone number of digits alone"},
 		{"text for bool", edit("enabled = true", "enabled = 'yes'"), ":5: enabled: expected true or false"},
 		{"text for date", edit("2026-11-22T10:00:00Z", "'yes'"), ":17: factor[1].confirmed: expected a date and time"},
 		{"empty", "", ": version: expected 1"},

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/tomlfile"
@@ -35,6 +34,7 @@ type fileFactor struct {
 	Digits    *int      `toml:"digits"`
 	Period    *int      `toml:"period"`
 	Algorithm *string   `toml:"algorithm"`
+	Counter   int64     `toml:"counter"`
 	Confirmed time.Time `toml:"confirmed"`
 }
 
@@ -61,9 +61,12 @@ func Parse(path, name string, data []byte) (Person, error) {
 // withDefaults fills in what every authenticator app assumes where nothing is
 // said: see the key URI format that they share.
 func (f fileFactor) withDefaults() Factor {
-	factor := Factor{
-		ID: f.ID, Kind: f.Kind, Secret: f.Secret, Confirmed: f.Confirmed,
-		Digits: 6, Period: 30, Algorithm: "SHA1",
+	factor := Factor{ID: f.ID, Kind: f.Kind, Secret: f.Secret, Confirmed: f.Confirmed, Counter: f.Counter}
+	switch f.Kind {
+	case TOTP:
+		factor.Digits, factor.Period, factor.Algorithm = 6, 30, "SHA1"
+	case HOTP:
+		factor.Digits, factor.Algorithm = 6, "SHA1"
 	}
 	if f.Digits != nil {
 		factor.Digits = *f.Digits
@@ -98,16 +101,16 @@ func (p Person) check(name string) (problem string, key []string) {
 		return fmt.Sprintf("expected %q, the name of the file", name), []string{"user"}
 	case p.Protocols != nil && len(p.Protocols) == 0:
 		return "the list is empty; expected at least one protocol, or no such line for the policy's", []string{"protocols"}
-	case !printable(p.Email):
-		return "expected printable characters only", []string{"email"}
-	case !printable(p.Phone):
-		return "expected printable characters only", []string{"phone"}
+	case p.Email != "" && CheckEmail(p.Email) != nil:
+		return CheckEmail(p.Email).Error(), []string{"email"}
+	case p.Phone != "" && CheckPhone(p.Phone) != nil:
+		return CheckPhone(p.Phone).Error(), []string{"phone"}
 	case len(p.Factors) > maxFactors:
 		return fmt.Sprintf("%d factors, expected at most %d", len(p.Factors), maxFactors), []string{"factor"}
 	}
 	seen := map[string]bool{}
 	for i, factor := range p.Factors {
-		if problem, last := factor.check(); problem != "" {
+		if problem, last := factor.check(p); problem != "" {
 			return problem, []string{"factor", strconv.Itoa(i), last}
 		}
 		// One id may be there twice while a confirmed factor waits for the
@@ -121,24 +124,72 @@ func (p Person) check(name string) (problem string, key []string) {
 	return p.Recovery.check()
 }
 
-func printable(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+func (f Factor) check(p Person) (problem, key string) {
+	if CheckID(f.ID) != nil {
+		return CheckID(f.ID).Error(), "id"
+	}
+	switch f.Kind {
+	case TOTP:
+		if f.Period < config.MinPeriod || f.Period > config.MaxPeriod {
+			return "expected 15 to 300 seconds", "period"
+		}
+		if f.Counter != 0 {
+			return `only a factor of kind "hotp" has one`, "counter"
+		}
+		return f.checkSecret()
+	case HOTP:
+		if f.Period != 0 {
+			return `only a factor of kind "totp" has one`, "period"
+		}
+		if f.Counter < 0 || f.Counter > maxCounter {
+			return fmt.Sprintf("expected 0 to %d", int64(maxCounter)), "counter"
+		}
+		return f.checkSecret()
+	case Email:
+		if p.Email == "" {
+			return `the person has no address to send to; expected email = "…" above`, "kind"
+		}
+		return f.checkSent()
+	case SMS:
+		if p.Phone == "" {
+			return `the person has no number to send to; expected phone = "…" above`, "kind"
+		}
+		return f.checkSent()
+	}
+	return `expected "totp", "hotp", "email" or "sms"`, "kind"
 }
 
-func (f Factor) check() (problem, key string) {
+// maxCounter is far above what a token can count to in its life, and leaves
+// room for looking ahead.
+const maxCounter = 1 << 40
+
+// checkSecret checks what codes are computed from.
+func (f Factor) checkSecret() (problem, key string) {
 	switch {
-	case f.ID == "" || len(f.ID) > 32 || strings.Trim(f.ID, idCharacters) != "":
-		return "expected 1 to 32 of a-z, A-Z, 0-9, - and _", "id"
-	case f.Kind != TOTP:
-		return `expected "totp"`, "kind"
 	case len(f.Secret) == 0:
 		return "expected the key in base32, 16 characters or more", "secret"
 	case f.Digits < config.MinDigits || f.Digits > config.MaxDigits:
 		return "expected 6, 7 or 8", "digits"
-	case f.Period < config.MinPeriod || f.Period > config.MaxPeriod:
-		return "expected 15 to 300 seconds", "period"
 	case !slices.Contains(config.Algorithms, f.Algorithm):
 		return `expected "SHA1", "SHA256" or "SHA512"`, "algorithm"
+	}
+	return "", ""
+}
+
+// checkSent refuses what codes that are sent do not have.
+func (f Factor) checkSent() (problem, key string) {
+	const none = "codes that are sent have none; see [sent] in the configuration"
+	switch {
+	case len(f.Secret) > 0:
+		return none, "secret"
+	case f.Digits != 0:
+		return none, "digits"
+	case f.Period != 0:
+		return none, "period"
+	case f.Algorithm != "":
+		return none, "algorithm"
+	case f.Counter != 0:
+		return none, "counter"
 	}
 	return "", ""
 }

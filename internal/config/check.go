@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,7 @@ func (c Config) check() (problem string, key []string) {
 		{within(c.Policy.Attempts.PerWindow, 1, 1000), "expected 1 to 1000", []string{"policy", "attempts", "per_window"}},
 		{within(c.Policy.Attempts.PerSource, 1, 100000), "expected 1 to 100000", []string{"policy", "attempts", "per_source"}},
 		{within(int(c.Policy.Attempts.Window.Duration), int(time.Minute), int(24*time.Hour)), `expected "1m" to "1d"`, []string{"policy", "attempts", "window"}},
+		{c.Policy.Session.Duration <= maxSession, `expected at most "366d"`, []string{"policy", "session"}},
 		{filepath.IsAbs(c.Paths.Users), "expected an absolute path", []string{"paths", "users"}},
 		{filepath.IsAbs(c.Paths.State), "expected an absolute path", []string{"paths", "state"}},
 		{filepath.IsAbs(c.Paths.Socket), "expected an absolute path", []string{"paths", "socket"}},
@@ -43,12 +45,31 @@ func (c Config) check() (problem string, key []string) {
 		{within(c.TOTP.Period, MinPeriod, MaxPeriod), "expected 15 to 300 seconds", []string{"totp", "period"}},
 		{slices.Contains(Algorithms, c.TOTP.Algorithm), `expected "SHA1", "SHA256" or "SHA512"`, []string{"totp", "algorithm"}},
 		{within(c.TOTP.Window, 0, 10), "expected 0 to 10 steps", []string{"totp", "window"}},
+		{within(c.HOTP.Digits, MinDigits, MaxDigits), "expected 6, 7 or 8", []string{"hotp", "digits"}},
+		{slices.Contains(Algorithms, c.HOTP.Algorithm), `expected "SHA1", "SHA256" or "SHA512"`, []string{"hotp", "algorithm"}},
+		{within(c.HOTP.Window, 0, 100), "expected 0 to 100 codes", []string{"hotp", "window"}},
 		{validMetrics(c.Verifier.Metrics), `expected a loopback address and port, such as "127.0.0.1:9151", or "unix:/path"`, []string{"verifier", "metrics"}},
 		{!slices.Contains(c.Verifier.Allow, ""), "expected the names of users", []string{"verifier", "allow"}},
 		{validIssuer(c.TOTP.Issuer), "expected up to 64 printable characters without a colon", []string{"totp", "issuer"}},
 	} {
 		if !test.ok {
 			return test.want, test.key
+		}
+	}
+	return c.Policy.checkSessions()
+}
+
+// maxSession bounds how long a login is remembered.
+const maxSession = 366 * 24 * time.Hour
+
+func (p Policy) checkSessions() (problem string, key []string) {
+	for _, name := range slices.Sorted(maps.Keys(p.Sessions)) {
+		var protocol Protocol
+		if err := protocol.UnmarshalText([]byte(name)); err != nil {
+			return err.Error(), []string{"policy", "sessions", name}
+		}
+		if p.Sessions[name].Duration > maxSession {
+			return `expected at most "366d"`, []string{"policy", "sessions", name}
 		}
 	}
 	return "", nil
@@ -75,15 +96,10 @@ func validMetrics(address string) bool {
 // planned are keys that the format knows and this version does not act on.
 // To take them silently would leave an admin believing that they work.
 type planned struct {
-	Policy struct {
-		Grace, Session string
-		Sessions       any
-	}
 	Sent, Email, SMS, SFTP any
 }
 
-// refusePlanned names the first planned key that data sets. An explicit "0s"
-// is taken, as it asks for what happens anyway.
+// refusePlanned names the first planned key that data sets.
 func refusePlanned(path string, data []byte) error {
 	var set planned
 	if err := toml.Unmarshal(data, &set); err != nil {
@@ -93,9 +109,6 @@ func refusePlanned(path string, data []byte) error {
 		set bool
 		key []string
 	}{
-		{set.Policy.Grace != "" && set.Policy.Grace != "0s", []string{"policy", "grace"}},
-		{set.Policy.Session != "" && set.Policy.Session != "0s", []string{"policy", "session"}},
-		{set.Policy.Sessions != nil, []string{"policy", "sessions"}},
 		{set.Sent != nil, []string{"sent"}},
 		{set.Email != nil, []string{"email"}},
 		{set.SMS != nil, []string{"sms"}},

@@ -28,6 +28,8 @@ type Config struct {
 	Services map[string]Protocol `toml:"services"` // PAM service → protocol
 	Paths    Paths               `toml:"paths"`
 	TOTP     TOTP                `toml:"totp"`
+	HOTP     HOTP                `toml:"hotp"`
+	Sent     Sent                `toml:"sent"`
 	Verifier Verifier            `toml:"verifier"`
 }
 
@@ -46,9 +48,13 @@ type Policy struct {
 	// Unenrolled says what happens to people who must give a code and have
 	// none to give.
 	Unenrolled Unenrolled `toml:"unenrolled"`
-	// Grace and Session may only be "0s" in this version.
-	Grace   Duration `toml:"grace"`
-	Session Duration `toml:"session"`
+	// Grace is until when such people are let in nevertheless, and told.
+	Grace Grace `toml:"grace"`
+	// Session is how long a passed code is remembered for the person, the
+	// protocol and the address, up to a year; 0 is not at all. Sessions says so
+	// for single protocols.
+	Session  Duration            `toml:"session"`
+	Sessions map[string]Duration `toml:"sessions"`
 	// Attempts limits wrong codes.
 	Attempts Attempts `toml:"attempts"`
 }
@@ -100,6 +106,24 @@ type TOTP struct {
 	Window int `toml:"window"`
 }
 
+// HOTP holds what newly enrolled tokens with a counter are given, and how far
+// they may be ahead.
+type HOTP struct {
+	Digits    int    `toml:"digits"`
+	Algorithm string `toml:"algorithm"`
+	// Window is how many codes a token may have shown that were not given, 0
+	// to 100 (RFC 4226 section 7.4: the look-ahead window).
+	Window int `toml:"window"`
+}
+
+// SessionFor is how long a code that was passed on protocol is remembered.
+func (p Policy) SessionFor(protocol Protocol) time.Duration {
+	if span, set := p.Sessions[string(protocol)]; set {
+		return span.Duration
+	}
+	return p.Session.Duration
+}
+
 // Default returns what holds without a file: people who are enrolled are
 // asked, nobody else is.
 func Default() Config {
@@ -119,6 +143,8 @@ func Default() Config {
 			Socket: "/run/otpgate/verifier.sock",
 		},
 		TOTP: TOTP{Digits: 6, Period: 30, Algorithm: "SHA1", Window: 1},
+		HOTP: HOTP{Digits: 6, Algorithm: "SHA1", Window: 20},
+		Sent: defaultSent(),
 	}
 }
 

@@ -18,8 +18,9 @@ exempt    = ["backup", "@robots"]
 protocols = ["ssh", "sftp"]
 trusted_networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
 unenrolled = "allow"
-grace     = "0s"
-session   = "0s"
+grace     = "14d"
+session   = "90d"
+sessions  = { ftp = "1d", sudo = "0s" }
 attempts  = { per_login = 2, per_window = 5, window = "1h" }
 
 [services]
@@ -37,6 +38,10 @@ digits = 8
 period = 60
 algorithm = "SHA256"
 window = 2
+
+[hotp]
+digits = 7
+window = 5
 `
 
 func TestParseWhole(t *testing.T) {
@@ -51,11 +56,26 @@ func TestParseWhole(t *testing.T) {
 	if a := config.Policy.Attempts; a.PerLogin != 2 || a.PerWindow != 5 || a.PerSource != 100 || a.Window.Duration != time.Hour {
 		t.Errorf("attempts: %+v", a)
 	}
+	if p := config.Policy; p.Grace.For != 14*24*time.Hour || p.SessionFor("ssh") != 90*24*time.Hour || p.SessionFor("ftp") != 24*time.Hour || p.SessionFor("sudo") != 0 {
+		t.Errorf("grace %+v, session %v, sessions %v", p.Grace, p.Session, p.Sessions)
+	}
+	if h := config.HOTP; h.Digits != 7 || h.Window != 5 || h.Algorithm != "SHA1" {
+		t.Errorf("hotp: %+v", h)
+	}
 	if config.Services["myftpd"] != "ftps" || config.Services["sudo"] != "sudo" {
 		t.Errorf("services: %v", config.Services)
 	}
 	if config.Paths.State != "/srv/state" || config.TOTP.Digits != 8 || config.TOTP.Algorithm != "SHA256" || config.TOTP.Window != 2 {
 		t.Errorf("paths %+v, totp %+v", config.Paths, config.TOTP)
+	}
+}
+
+// A date means the whole of that day.
+func TestGraceUntilADay(t *testing.T) {
+	config, err := Parse("f", []byte("[policy]\ngrace = '2026-12-31'\n"))
+	want := time.Date(2027, 1, 1, 0, 0, 0, 0, time.Local)
+	if err != nil || !config.Policy.Grace.Until.Equal(want) || config.Policy.Grace.For != 0 {
+		t.Errorf("found %+v, %v; expected until %v", config.Policy.Grace, err, want)
 	}
 }
 
@@ -73,7 +93,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"[policy]\nrequir = []\n", "f:2: policy.requir: unknown key, expected one of attempts, exempt, grace, protocols"},
 		{"[policy]\nrequire = ['']\n", "f:2: policy.require: expected a login name"},
-		{"[policy]\nunenrolled = ''\n", `f:2: policy.unenrolled: expected "refuse" or "allow"`},
+		{"[policy]\nunenrolled = ''\n", `f:2: policy.unenrolled: expected "enroll", "refuse" or "allow"`},
 		{"[polcy]\n", "f:1: polcy: unknown key"},
 		{"[policy]\nrequire = 'alice'\n", "f:2: policy.require: expected a list of texts"},
 		{"[policy]\nrequire = ['@']\n", `f:2: policy.require: expected a login name, "@group" or "@all"`},
@@ -81,10 +101,15 @@ func TestParseRefuses(t *testing.T) {
 		{"[policy]\nprotocols = []\n", "f:2: policy.protocols: the list is empty"},
 		{"[policy]\ntrusted_networks = ['example.com']\n", "f:2: policy.trusted_networks: expected an address or network in numbers"},
 		{"[policy]\ntrusted_networks = ['10.0.0.1/8']\n", `f:2: policy.trusted_networks: expected a network without host bits; did you mean "10.0.0.0/8"?`},
-		{"[policy]\nunenrolled = 'ignore'\n", `f:2: policy.unenrolled: expected "refuse" or "allow"`},
-		{"[policy]\nunenrolled = 'enroll'\n", `f:2: policy.unenrolled: "enroll" is not in this version yet`},
-		{"[policy]\ngrace = '14d'\n", "f:2: policy.grace: this key is not in this version yet"},
-		{"[policy]\n\nsession = '90d'\n", "f:3: policy.session: this key is not in this version yet"},
+		{"[policy]\nunenrolled = 'ignore'\n", `f:2: policy.unenrolled: expected "enroll", "refuse" or "allow"`},
+		{"[policy]\ngrace = '2026-13-31'\n", `f:2: policy.grace: expected a number and a unit, such as "14d", or the last day`},
+		{"[policy]\ngrace = 2026-12-31\n", "f:2: policy.grace: expected a text in quotes"},
+		{"[policy]\n\nsession = '400d'\n", `f:3: policy.session: expected at most "366d"`},
+		{"[policy]\nsessions = { fpt = '1d' }\n", "f:2: policy.sessions.fpt: expected a protocol, one of ssh"},
+		{"[policy.sessions]\nssh = '1d'\nftp = '400d'\n", `f:3: policy.sessions.ftp: expected at most "366d"`},
+		{"[policy.sessions]\nssh = 5\n", `f:2: policy.sessions.ssh: expected a number and a unit`},
+		{"[hotp]\nwindow = 101\n", "f:2: hotp.window: expected 0 to 100 codes"},
+		{"[hotp]\ndigits = 9\n", "f:2: hotp.digits: expected 6, 7 or 8"},
 		{"[email]\nsmtp = 'x'\n", "f:1: email: this table is not in this version yet"},
 		{"[sms]\n", "f:1: sms: this table is not in this version yet"},
 		{"[verifier]\nallow = 'www-data'\n", "f:2: verifier.allow: expected a list of texts"},

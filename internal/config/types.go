@@ -100,18 +100,39 @@ type Unenrolled string
 const (
 	Refuse Unenrolled = "refuse"
 	Allow  Unenrolled = "allow"
+	Enroll Unenrolled = "enroll" // at the login, before it goes on
 )
 
 // UnmarshalText checks the choice.
 func (u *Unenrolled) UnmarshalText(text []byte) error {
 	switch Unenrolled(text) {
-	case Refuse, Allow:
+	case Refuse, Allow, Enroll:
 		*u = Unenrolled(text)
 		return nil
-	case "enroll":
-		return errors.New(`"enroll" is not in this version yet; expected "refuse" or "allow"`)
 	}
-	return errors.New(`expected "refuse" or "allow"`)
+	return errors.New(`expected "enroll", "refuse" or "allow"`)
+}
+
+// Grace is until when people who must give a code and have not enrolled are
+// let in: so long after their first login, or until a day. The zero value
+// gives none.
+type Grace struct {
+	For   time.Duration
+	Until time.Time // the end of the day that was named, in the machine's time zone
+}
+
+// UnmarshalText reads a duration, as Duration does, or a date.
+func (g *Grace) UnmarshalText(text []byte) error {
+	if day, err := time.ParseInLocation(time.DateOnly, string(text), time.Local); err == nil {
+		*g = Grace{Until: day.AddDate(0, 0, 1)}
+		return nil
+	}
+	var span Duration
+	if span.UnmarshalText(text) != nil {
+		return errors.New(`expected a number and a unit, such as "14d", or the last day, such as "2026-12-31"`)
+	}
+	*g = Grace{For: span.Duration}
+	return nil
 }
 
 // Duration is a span of time. Its text is a whole number and one of s, m, h

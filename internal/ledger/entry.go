@@ -21,49 +21,98 @@ const (
 	tagSpent     = 2 // repeated: hash
 	tagAttempts  = 3 // wrong, last wrong, locked until, locks, unseen
 	tagLastLogin = 4 // time
+	tagSends     = 5 // count, last
+	tagCarried   = 6 // repeated: for, salt, hash, expires
+	tagSession   = 7 // repeated: protocol, address, since, until, of, code
+	tagGrace     = 8 // time
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
 // entry. Of a time it keeps the instant, not the zone.
 func encodeEntry(entry Entry) []byte {
-	var all, value []byte
-	field := func(tag byte) {
-		all = append(all, tag)
-		all = appendBytes(all, value)
-		value = value[:0]
-	}
+	var e encoder
 	for _, key := range slices.Sorted(maps.Keys(entry.Used)) {
 		use := entry.Used[key]
-		value = appendBytes(value, []byte(key))
-		value = binary.AppendVarint(value, use.Step)
-		value = binary.AppendVarint(value, int64(use.Drift))
-		field(tagUse)
+		e.texts(key)
+		e.number(use.Step)
+		e.number(int64(use.Drift))
+		e.end(tagUse)
 	}
 	for _, hash := range entry.Spent {
-		value = append(value, hash...)
-		field(tagSpent)
+		e.value = append(e.value, hash...)
+		e.end(tagSpent)
 	}
 	if a := entry.Attempts; a != (Attempts{}) {
-		value = binary.AppendVarint(value, int64(a.Wrong))
-		value = appendTime(value, a.LastWrong)
-		value = appendTime(value, a.LockedUntil)
-		value = binary.AppendVarint(value, int64(a.Locks))
-		value = binary.AppendVarint(value, int64(a.Unseen))
-		field(tagAttempts)
+		e.number(int64(a.Wrong))
+		e.times(a.LastWrong, a.LockedUntil)
+		e.number(int64(a.Locks))
+		e.number(int64(a.Unseen))
+		e.end(tagAttempts)
 	}
 	if !entry.LastLogin.IsZero() {
-		value = appendTime(value, entry.LastLogin)
-		field(tagLastLogin)
+		e.times(entry.LastLogin)
+		e.end(tagLastLogin)
 	}
-	return all
+	e.sent(entry)
+	e.sessions(entry)
+	return e.all
+}
+
+// encoder makes up a row of fields.
+type encoder struct {
+	all   []byte
+	value []byte // of the field that is being made
+}
+
+func (e *encoder) sent(entry Entry) {
+	if entry.Sends != (Sends{}) {
+		e.number(int64(entry.Sends.Count))
+		e.times(entry.Sends.Last)
+		e.end(tagSends)
+	}
+	for _, c := range entry.Carried {
+		e.texts(c.For, c.Salt, c.Hash)
+		e.times(c.Expires)
+		e.end(tagCarried)
+	}
+}
+
+func (e *encoder) sessions(entry Entry) {
+	for _, s := range entry.Sessions {
+		e.texts(s.Protocol, s.Address)
+		e.times(s.Since, s.Until)
+		e.texts(s.Of, s.Code)
+		e.end(tagSession)
+	}
+	if !entry.Grace.IsZero() {
+		e.times(entry.Grace)
+		e.end(tagGrace)
+	}
+}
+
+func (e *encoder) number(n int64) { e.value = binary.AppendVarint(e.value, n) }
+
+func (e *encoder) texts(texts ...string) {
+	for _, text := range texts {
+		e.value = appendBytes(e.value, []byte(text))
+	}
+}
+
+func (e *encoder) times(times ...time.Time) {
+	for _, t := range times {
+		e.number(t.Unix())
+		e.number(int64(t.Nanosecond()))
+	}
+}
+
+// end makes a field of the values since the last one.
+func (e *encoder) end(tag byte) {
+	e.all = appendBytes(append(e.all, tag), e.value)
+	e.value = e.value[:0]
 }
 
 func appendBytes(b, value []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(value))), value...)
-}
-
-func appendTime(b []byte, t time.Time) []byte {
-	return binary.AppendVarint(binary.AppendVarint(b, t.Unix()), int64(t.Nanosecond()))
 }
 
 func decodeEntry(payload []byte) (Entry, error) {
@@ -88,6 +137,15 @@ func decodeEntry(payload []byte) (Entry, error) {
 				Locks: int(value.number()), Unseen: int(value.number())}
 		case tagLastLogin:
 			entry.LastLogin = value.time()
+		case tagSends:
+			entry.Sends = Sends{Count: int(value.number()), Last: value.time()}
+		case tagCarried:
+			entry.Carried = append(entry.Carried, Carried{For: value.text(), Salt: value.text(), Hash: value.text(), Expires: value.time()})
+		case tagSession:
+			entry.Sessions = append(entry.Sessions, Session{Protocol: value.text(), Address: value.text(),
+				Since: value.time(), Until: value.time(), Of: value.text(), Code: value.text()})
+		case tagGrace:
+			entry.Grace = value.time()
 		default:
 			return Entry{}, fmt.Errorf("%w: unknown field %d, written by a newer version", ErrDamaged, tag)
 		}
@@ -126,6 +184,8 @@ func (d *decoder) bytes() []byte {
 	d.rest = d.rest[size+int(n):]
 	return value
 }
+
+func (d *decoder) text() string { return string(d.bytes()) }
 
 func (d *decoder) time() time.Time {
 	seconds, nanoseconds := d.number(), d.number()

@@ -48,6 +48,46 @@ type Entry struct {
 	Attempts Attempts `json:"attempts,omitzero"`
 	// LastLogin is when a code was last accepted.
 	LastLogin time.Time `json:"last_login,omitzero"`
+	// Sends counts the codes that were sent to the person lately.
+	Sends Sends `json:"sends,omitzero"`
+	// Carried lists the codes that were sent for a later login to carry.
+	Carried []Carried `json:"carried,omitempty"`
+	// Sessions are the logins that are remembered.
+	Sessions []Session `json:"sessions,omitempty"`
+	// Grace is when a person who must enroll was first let in without.
+	Grace time.Time `json:"grace,omitzero"`
+}
+
+// Sends counts the codes that were sent to one person; they are forgotten with
+// time.
+type Sends struct {
+	Count int       `json:"count"` // how many counted at Last
+	Last  time.Time `json:"last"`
+}
+
+// Carried is a code that was sent and has not been given yet. It is good for
+// one use only: whoever accepts it takes it out.
+type Carried struct {
+	// For says what the code is good for; see package gate.
+	For     string    `json:"for"`
+	Salt    string    `json:"salt"`
+	Hash    string    `json:"hash"`
+	Expires time.Time `json:"expires"`
+}
+
+// Session is a login that is remembered: until its end no code is asked of the
+// person on this protocol from this address.
+type Session struct {
+	Protocol string    `json:"protocol"`
+	Address  string    `json:"address"`
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until"`
+	// Of names the enrollment that the session was opened under. It changes
+	// with the person's factors, and then the session counts no longer.
+	Of string `json:"of"`
+	// Code is a hash of the code that opened the session, which clients that
+	// cannot be prompted go on sending.
+	Code string `json:"code"`
 }
 
 // Use is what has been used of one factor.
