@@ -1,0 +1,42 @@
+// Package deliver says what it is to send a code to a person.
+package deliver
+
+import (
+	"context"
+	"time"
+)
+
+// Channel is a way by which codes are sent.
+type Channel string
+
+// The channels.
+const (
+	Email Channel = "email"
+	SMS   Channel = "sms"
+)
+
+// Message is a code and whom it is for.
+type Message struct {
+	// Channel is what is tried first.
+	Channel Channel
+	// User, Service, Remote and Host say which login the code is for.
+	User, Service, Remote, Host string
+	// Email and Phone are where to. An empty one cannot be used.
+	Email, Phone string
+	Code         string
+	Expires      time.Time
+}
+
+// Delivery says how a code went.
+type Delivery struct {
+	Channel Channel
+	To      string // masked, for the person and the log
+	Failed  string // why the first channel failed, "" if it did not
+}
+
+// Sender sends codes.
+type Sender interface {
+	// Send returns once the code has been handed over to a server that took
+	// it. Its error is free of codes and secrets.
+	Send(ctx context.Context, message Message) (Delivery, error)
+}
