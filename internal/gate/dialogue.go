@@ -2,13 +2,11 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
-	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // Conversation asks and tells the person who logs in.
@@ -50,117 +48,127 @@ const (
 )
 
 // passwordRepeated tells the admin what to set where a host types the password
-// into every prompt.
-const passwordRepeated = "the host answered the code prompt with the password; it cannot ask for a code. " +
-	"For sshd set KbdInteractiveAuthentication yes and PasswordAuthentication no"
+// into every prompt; noCodeBehind what the person left out where that is known.
+const (
+	passwordRepeated = "the host answered the code prompt with the password; it cannot ask for a code. " +
+		"For sshd set KbdInteractiveAuthentication yes and PasswordAuthentication no"
+	noCodeBehind = "no code behind the password, and the host cannot ask for one"
+)
 
-// dialogue asks until a code is right or the login's tries are spent.
-func (g *Gate) dialogue(ctx context.Context, request Request, person account.Person, conversation Conversation) Verdict {
-	until, err := g.lockedUntil(ctx, keysOf(request, person)...)
-	if err != nil {
-		conversation.Tell(Failure, cannotDecide)
-		return fault(err)
+// dialogue is one login in which a code is asked for.
+type dialogue struct {
+	*Gate
+	request      Request
+	person       account.Person
+	conversation Conversation
+	tries        tries
+	// sent are the codes that this login had sent, and that no other can use.
+	sent []sentCode
+}
+
+// ask asks until a code is right or the login's tries are spent.
+func (d *dialogue) ask(ctx context.Context) Verdict {
+	if verdict, decided := d.begin(ctx); decided {
+		return verdict
 	}
-	if !until.IsZero() {
-		return tellLocked(conversation, until)
-	}
-	var tries tries
-	for range g.Config.Policy.Attempts.PerLogin {
-		answer, err := conversation.Ask(Prompt)
+	for d.tries.sum() < d.Config.Policy.Attempts.PerLogin {
+		answer, err := d.conversation.Ask(Prompt)
 		switch {
 		case err != nil:
-			return Verdict{Deny, "no-answer", err.Error() + tries.before()}
+			return Verdict{Deny, "no-answer", err.Error() + d.tries.before()}
 		case answer.Password:
-			return Verdict{TooMany, "password-repeated", passwordRepeated}
-		case !plausible(person, answer.Text):
-			// It cannot be a code, so it is no guess and costs only this
-			// login's try.
-			tries.malformed++
-			conversation.Tell(Failure, noCode)
+			return d.passwordRepeated(ctx)
+		}
+		if channel, isWord := d.channelWord(answer.Text); isWord {
+			if verdict, decided := d.sendAnother(ctx, channel); decided {
+				return verdict
+			}
 			continue
 		}
-		verdict, again := g.try(ctx, request, person, answer.Text, conversation, &tries)
-		if !again {
+		if !d.plausible(answer.Text) {
+			// It cannot be a code, so it is no guess and costs only this
+			// login's try.
+			d.tries.malformed++
+			d.conversation.Tell(Failure, noCode)
+			continue
+		}
+		if verdict, decided := d.try(ctx, answer.Text); decided {
 			return verdict
 		}
 	}
-	return Verdict{TooMany, "policy.attempts.per_login", tries.String()}
+	return Verdict{TooMany, "policy.attempts.per_login", d.tries.String()}
+}
+
+// begin looks at what the ledger knows before anybody is asked: a login that is
+// remembered, wrong codes that lock, and sends the code where that comes first.
+func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
+	entry, err := d.Ledger.View(ctx, userKey(d.person))
+	if err != nil {
+		d.conversation.Tell(Failure, cannotDecide)
+		return fault(blame{"ledger", fmt.Errorf("look up the person: %w", err)}), true
+	}
+	if session, found := d.session(d.request, d.person, entry); found {
+		return remembered(session), true
+	}
+	until := locked(entry.Attempts, d.Now())
+	if source, found := sourceKey(d.request); found && until.IsZero() {
+		if until, err = d.lockedUntil(ctx, source); err != nil {
+			d.conversation.Tell(Failure, cannotDecide)
+			return fault(err), true
+		}
+	}
+	if !until.IsZero() {
+		return tellLocked(d.conversation, until), true
+	}
+	return d.sendFirst(ctx)
+}
+
+// passwordRepeated ends a dialogue with a host that cannot ask. Where its stack
+// takes codes off the password, a code that was sent waits for the next login.
+func (d *dialogue) passwordRepeated(ctx context.Context) Verdict {
+	switch {
+	case !d.request.AfterSplit:
+		return Verdict{TooMany, "password-repeated", passwordRepeated + d.tries.before()}
+	case len(d.sent) > 0:
+		return d.carry(ctx)
+	case d.tries.sum() > 0:
+		return Verdict{TooMany, "policy.attempts.per_login", d.tries.String() + "; the host cannot ask again"}
+	}
+	return Verdict{TooMany, "password-repeated", noCodeBehind}
 }
 
 // tries counts what one login has tried.
-type tries struct{ wrong, used, malformed int }
+type tries struct {
+	wrong, used, malformed int
+	// hint tells the admin of the last wrong code what may have been the matter.
+	hint string
+}
+
+func (t tries) sum() int { return t.wrong + t.used + t.malformed }
 
 func (t tries) String() string {
-	return fmt.Sprintf("codes: %d wrong, %d used before, %d not in the form of a code", t.wrong, t.used, t.malformed)
+	text := fmt.Sprintf("codes: %d wrong, %d used before, %d not in the form of a code", t.wrong, t.used, t.malformed)
+	if t.hint != "" {
+		text += "; " + t.hint
+	}
+	return text
 }
 
 // before tells of the tries ahead of the one that something else ended.
 func (t tries) before() string {
-	if t == (tries{}) {
+	if t.sum() == 0 {
 		return ""
 	}
 	return "; before, " + t.String()
 }
 
-// try checks one code. again says that it was wrong and another may be tried.
-func (g *Gate) try(ctx context.Context, request Request, person account.Person, code string, conversation Conversation, tries *tries) (_ Verdict, again bool) {
-	// A person may type for minutes. What was revoked meanwhile is not good,
-	// and what other logins spent of the address's budget is spent.
-	person, until, err := g.stillMay(ctx, request, person)
-	switch {
-	case err != nil:
-		conversation.Tell(Failure, cannotDecide)
-		return fault(err), false
-	case !until.IsZero():
-		return tellLocked(conversation, until), false
-	case !person.Enrolled():
-		return Verdict{Deny, "not-enrolled", "the enrollment ended while the code was typed"}, false
-	}
-	spent, err := g.spend(ctx, request, person, code)
-	var locked lockedError
-	switch {
-	case errors.As(err, &locked):
-		return tellLocked(conversation, locked.until), false
-	case err != nil:
-		conversation.Tell(Failure, cannotDecide)
-		return fault(blame{"ledger", err}), false
-	case spent.outcome == factor.Right:
-		welcome(conversation, spent, tries)
-		return Verdict{Accept, spent.rule, ""}, false
-	case !spent.lockedUntil.IsZero():
-		return tellLocked(conversation, spent.lockedUntil), false
-	case spent.outcome == factor.Used:
-		tries.used++
-		conversation.Tell(Failure, usedText(code))
-	default:
-		tries.wrong++
-		conversation.Tell(Failure, wrongCode)
-	}
-	return Verdict{}, true
-}
-
-// stillMay looks again at the person's file and at the address's lock. The
-// person's own is looked at with the ledger's entry held, see spend.
-func (g *Gate) stillMay(ctx context.Context, request Request, known account.Person) (account.Person, time.Time, error) {
-	person, err := g.findAgain(request.User, known)
-	if err != nil {
-		return account.Person{}, time.Time{}, err
-	}
-	source, found := sourceKey(request)
-	if !found {
-		return person, time.Time{}, nil
-	}
-	until, err := g.lockedUntil(ctx, source)
-	return person, until, err
-}
-
 // welcome tells what the owner should know after a right code.
-func welcome(conversation Conversation, spent spent, tries *tries) {
+func (d *dialogue) welcome(spent spent) {
 	if spent.recoveryLeft >= 0 {
-		conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", spent.recoveryLeft))
+		d.conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", spent.recoveryLeft))
 	}
-	if others := spent.unseen - tries.wrong; others > 0 {
-		conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name since your last login. If they were not yours, somebody knows your password.", others))
+	if others := spent.unseen - d.tries.wrong; others > 0 {
+		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name since your last login. If they were not yours, somebody knows your password.", others))
 	}
 }
 
@@ -172,89 +180,25 @@ func usedText(code string) string {
 }
 
 func tellLocked(conversation Conversation, until time.Time) Verdict {
-	conversation.Tell(Failure, "Too many wrong codes. Try again after "+until.Local().Format("15:04 MST on 2 January")+".")
+	conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(until)+".")
 	return Verdict{TooMany, "policy.attempts.per_window", "locked until " + until.UTC().Format(time.RFC3339)}
 }
 
-// plausible says whether text has the form of any code of the person.
-func plausible(person account.Person, text string) bool {
+// clock writes a time for people.
+func clock(t time.Time) string { return t.Local().Format("15:04 MST on 2 January") }
+
+// plausible says whether text has the form of any code that this login takes.
+func (d *dialogue) plausible(text string) bool {
 	if factor.IsRecovery(text) {
 		return true
 	}
-	for _, f := range person.Confirmed() {
+	if d.takesSent() && factor.IsSent(d.Config.Sent, text) {
+		return true
+	}
+	for _, f := range d.person.Confirmed() {
 		if factor.IsCode(f, text) {
 			return true
 		}
 	}
 	return false
-}
-
-// spent is what became of a code, and what the ledger now says.
-type spent struct {
-	outcome      factor.Outcome
-	rule         string
-	recoveryLeft int // -1 unless a recovery code was used
-	unseen       int // wrong codes that the person was not told of
-	lockedUntil  time.Time
-}
-
-// spend checks code and, in the same change of the ledger, marks it as used or
-// counts it as wrong. So of many logins with one code one alone gets in, and
-// no number of connections gives more guesses.
-func (g *Gate) spend(ctx context.Context, request Request, person account.Person, code string) (spent, error) {
-	now := g.Now()
-	var result spent
-	err := g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
-		result = spent{recoveryLeft: -1}
-		if until := locked(entry.Attempts, now); !until.IsZero() {
-			return lockedError{until}
-		}
-		result.outcome, result.rule = g.verify(person, code, now, entry)
-		if result.outcome == factor.Right {
-			result.unseen = countRight(&entry.Attempts)
-			entry.LastLogin = now.UTC().Truncate(time.Second)
-			if result.rule == recoveryRule {
-				result.recoveryLeft = factor.RecoveryLeft(person, *entry)
-			}
-			return nil
-		}
-		if result.outcome == factor.Used {
-			// It could get nobody in, so it is no guess; clients send one again.
-			return nil
-		}
-		limits := g.Config.Policy.Attempts
-		countPerson(&entry.Attempts, limits.PerWindow, limits.Window, now)
-		result.lockedUntil = locked(entry.Attempts, now)
-		return nil
-	})
-	if err != nil || result.outcome != factor.Wrong {
-		return result, err
-	}
-	return result, g.countSource(ctx, request, now)
-}
-
-const recoveryRule = "recovery"
-
-// verify compares code with everything of the person that counts.
-func (g *Gate) verify(person account.Person, code string, now time.Time, entry *ledger.Entry) (factor.Outcome, string) {
-	used := false
-	for _, f := range person.Confirmed() {
-		totp := factor.TOTP{User: person.User, Factor: f, Window: g.Config.TOTP.Window}
-		switch totp.Verify(code, now, entry) {
-		case factor.Right:
-			return factor.Right, string(f.Kind) + ":" + f.ID
-		case factor.Used:
-			used = true
-		}
-	}
-	switch factor.VerifyRecovery(person, code, entry) {
-	case factor.Right:
-		return factor.Right, recoveryRule
-	case factor.Used:
-		used = true
-	}
-	if used {
-		return factor.Used, "code"
-	}
-	return factor.Wrong, "code"
 }

@@ -17,10 +17,11 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// Gate is the engine with all it needs. Every field must be set.
+// Gate is the engine with all it needs. Every field must be set but Sender.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -28,6 +29,9 @@ type Gate struct {
 	Names    Names
 	Audit    audit.Sink
 	Now      func() time.Time
+	// Sender sends codes. Without one nothing can be sent, and who needs that
+	// is denied.
+	Sender deliver.Sender
 }
 
 // Accounts finds a person's secret file. The error wraps account.ErrNotFound
@@ -49,6 +53,9 @@ type Request struct {
 	Protocol   config.Protocol // if the way in knows it; it wins over the service's
 	RemoteHost string          // an address, or a name from hosts that look it up
 	TTY        string
+	// AfterSplit says that the stack took a code off the password, if there
+	// was one, and CodeBehind that there was.
+	AfterSplit, CodeBehind bool
 }
 
 // Decision is what becomes of a login. The zero value denies.
@@ -96,17 +103,26 @@ func (g *Gate) decide(ctx context.Context, request Request, conversation Convers
 		}
 	}()
 	need, person, err := g.need(request)
-	switch {
-	case err != nil:
+	if err == nil && (need.Code == Refused || need.Code == Enrolling) {
+		need, err = g.grace(ctx, need, person)
+	}
+	if err != nil {
 		conversation.Tell(Failure, cannotDecide)
 		return fault(err)
-	case need.Code == NoCode:
-		return Verdict{NotAsked, need.Rule, need.Reason}
-	case need.Code == Refused:
-		conversation.Tell(Failure, refusedUnenrolled)
-		return Verdict{Deny, need.Rule, need.Reason}
 	}
-	return g.dialogue(ctx, request, person, conversation)
+	switch need.Code {
+	case NoCode:
+		return Verdict{NotAsked, need.Rule, need.Reason}
+	case InGrace:
+		conversation.Tell(Info, enrollUntil(need.until))
+		return Verdict{NotAsked, need.Rule, need.Reason}
+	case Enrolling:
+		return g.enrollNow(ctx, request, person, conversation)
+	case Asked:
+		return (&dialogue{Gate: g, request: request, person: person, conversation: conversation}).ask(ctx)
+	}
+	conversation.Tell(Failure, refusedUnenrolled)
+	return Verdict{Deny, need.Rule, need.Reason}
 }
 
 // Refuse denies a login for which no gate could be opened, and audits it. rule
@@ -134,6 +150,13 @@ func fault(err error) Verdict {
 		verdict.Rule = to.rule
 	}
 	return verdict
+}
+
+// note writes a line about something that a login brought with it.
+func (g *Gate) note(request Request, what, rule, reason string) {
+	line := record(g.protocol(request), request, Verdict{Rule: rule, Reason: reason})
+	line.Verdict = what
+	g.Audit.Write(line)
 }
 
 func record(protocol config.Protocol, request Request, verdict Verdict) audit.Record {

@@ -130,6 +130,10 @@ func (s *script) Ask(prompt string) (Answer, error) {
 		return Answer{Text: next}, nil
 	case Answer:
 		return next, nil
+	case lastCode:
+		return Answer{Text: next.last()}, nil
+	case func() any:
+		return Answer{Text: next().(string)}, nil
 	}
 	return Answer{}, next.(error)
 }
@@ -281,7 +285,7 @@ func TestPolicy(t *testing.T) {
 			for _, apply := range test.settings {
 				apply(p)
 			}
-			got, err := p.Need(test.request)
+			got, err := p.Need(context.Background(), test.request)
 			if err != nil || got.Code != test.want || got.Rule != test.rule {
 				t.Errorf("got %+v, %v; want %v by %s", got, err, test.want, test.rule)
 			}

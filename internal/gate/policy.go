@@ -1,10 +1,12 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
@@ -15,9 +17,11 @@ type CodeNeed uint8
 
 // The needs.
 const (
-	Asked   CodeNeed = iota
-	NoCode           // let in without
-	Refused          // not let in, as there is nothing to ask for
+	Asked     CodeNeed = iota
+	NoCode             // let in without
+	Refused            // not let in, as there is nothing to ask for
+	Enrolling          // let in after enrolling
+	InGrace            // let in without for now, and told to enroll
 )
 
 // Need is what the policy wants of a login, and which rule says so.
@@ -25,6 +29,9 @@ type Need struct {
 	Code   CodeNeed
 	Rule   string
 	Reason string
+	// mayWait says that grace is for this person too, and until when it ends.
+	mayWait bool
+	until   time.Time
 }
 
 // Names asks the system about people and groups.
@@ -38,10 +45,26 @@ type Names interface {
 	InGroup(user, group string) (bool, error)
 }
 
-// Need says what the policy wants of a login, without asking anybody.
-func (g *Gate) Need(request Request) (Need, error) {
-	need, _, err := g.need(request)
-	return need, err
+// Need says what the policy wants of a login, without asking anybody or
+// changing anything.
+func (g *Gate) Need(ctx context.Context, request Request) (Need, error) {
+	need, person, err := g.need(request)
+	if err != nil || need.Code == NoCode {
+		return need, err
+	}
+	entry, err := g.Ledger.View(ctx, userKey(person))
+	if err != nil {
+		return Need{}, blame{"ledger", fmt.Errorf("look up the person: %w", err)}
+	}
+	if need.Code == Asked {
+		if session, found := g.session(request, person, entry); found {
+			verdict := remembered(session)
+			return Need{Code: NoCode, Rule: verdict.Rule, Reason: verdict.Reason}, nil
+		}
+		return need, nil
+	}
+	until, _ := g.graceUntil(entry)
+	return g.afterGrace(need, until), nil
 }
 
 // need goes from what lets most people through to what asks. Exemptions come
@@ -52,20 +75,20 @@ func (g *Gate) need(request Request) (Need, account.Person, error) {
 		return Need{}, account.Person{}, blame{"user-name", err}
 	}
 	if selector, found := g.exempt(request.User); found {
-		return Need{NoCode, "policy.exempt", string(selector)}, account.Person{}, nil
+		return Need{Code: NoCode, Rule: "policy.exempt", Reason: string(selector)}, account.Person{}, nil
 	}
 	if network, found := g.trusted(request.RemoteHost); found {
-		return Need{NoCode, "policy.trusted_networks", network.String()}, account.Person{}, nil
+		return Need{Code: NoCode, Rule: "policy.trusted_networks", Reason: network.String()}, account.Person{}, nil
 	}
 	person, found, err := g.find(request.User)
 	if err != nil {
 		return Need{}, account.Person{}, err
 	}
 	if rule, off := g.switchedOff(request, person); off {
-		return Need{NoCode, rule, ""}, person, nil
+		return Need{Code: NoCode, Rule: rule}, person, nil
 	}
 	if found && person.Enrolled() {
-		return Need{Asked, "enrolled", ""}, person, nil
+		return Need{Code: Asked, Rule: "enrolled"}, person, nil
 	}
 	return g.unenrolled(request.User, person, found), person, nil
 }
@@ -183,13 +206,21 @@ func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
 		state = "enrollment not confirmed"
 	}
 	by, required := g.required(user, person.User)
-	switch {
-	case !required:
-		return Need{NoCode, "not-enrolled", state}
-	case g.Config.Policy.Unenrolled == config.Allow:
-		return Need{NoCode, "policy.unenrolled", fmt.Sprintf("allow: %s, required by %s", state, by)}
+	if !required {
+		return Need{Code: NoCode, Rule: "not-enrolled", Reason: state}
 	}
-	return Need{Refused, "policy.unenrolled", fmt.Sprintf("refuse: %s, required by %s", state, by)}
+	need := Need{Code: Refused, Rule: "policy.unenrolled", Reason: fmt.Sprintf("refuse: %s, required by %s", state, by)}
+	switch {
+	case g.Config.Policy.Unenrolled == config.Allow:
+		need.Code, need.Reason = NoCode, fmt.Sprintf("allow: %s, required by %s", state, by)
+	case found && !person.Enabled:
+		// Somebody took the codes from this person, who must not get new ones
+		// by himself.
+	case g.Config.Policy.Unenrolled == config.Enroll:
+		need.Code, need.Reason = Enrolling, fmt.Sprintf("enroll: %s, required by %s", state, by)
+	}
+	need.mayWait = !found || person.Enabled
+	return need
 }
 
 // required finds the first selector that requires a code of the person, under

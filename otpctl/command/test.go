@@ -56,13 +56,14 @@ type tested struct {
 	Service     string          `json:"service,omitempty"`
 	Protocol    config.Protocol `json:"protocol,omitempty"`
 	From        string          `json:"from,omitempty"`
-	Result      string          `json:"result"` // asked, not-asked or refused
+	Result      string          `json:"result"` // asked, not-asked, enroll, grace or refused
 	Rule        string          `json:"rule"`
 	Reason      string          `json:"reason,omitempty"`
 	LockedUntil time.Time       `json:"locked_until,omitzero"`
 }
 
-var results = map[gate.CodeNeed]string{gate.Asked: "asked", gate.NoCode: "not-asked", gate.Refused: "refused"}
+var results = map[gate.CodeNeed]string{gate.Asked: "asked", gate.NoCode: "not-asked", gate.Refused: "refused",
+	gate.Enrolling: "enroll", gate.InGrace: "grace"}
 
 func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) error {
 	g, err := a.gate()
@@ -73,7 +74,7 @@ func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) er
 	if err != nil {
 		return err
 	}
-	need, err := g.Need(request)
+	need, err := g.Need(ctx, request)
 	if err != nil {
 		return fmt.Errorf("the login would be denied: %w", err)
 	}
@@ -115,6 +116,8 @@ func (a *app) showTest(result tested) {
 	words := map[string]string{
 		"asked":     "is asked for a code",
 		"not-asked": "is let in without a code",
+		"enroll":    "is let in after enrolling, which needs a terminal",
+		"grace":     "is let in without a code for now, and told to enroll",
 		"refused":   "is refused, as there is no code to ask for",
 	}
 	by := string(result.Protocol)

@@ -1,0 +1,129 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/otpauth"
+)
+
+// What people are told who enroll at the login. Nothing secret is shown before
+// somebody has answered a question: a host that answers by itself may write
+// what it is told into a log.
+const (
+	askToEnroll = "You need a verification code to log in here, from an authenticator app. Press Enter to set it up: "
+	enrollHow   = "Scan this QR code with the app on your phone, or type the key into it. Then type the code that the app shows."
+	enrollFirst = "A verification code is required and you have not enrolled yet. Log in once with a terminal, as with ssh, to set it up."
+	enrolled    = "You are enrolled. With each of these codes you can log in once when you do not have the app. Write them down now; they are not shown again:"
+	pressEnter  = "Press Enter when you have written them down: "
+	elsewhere   = "You have enrolled in another login meanwhile. Log in again with a code from the app."
+	notEnrolled = "You are not enrolled. Log in again to try once more."
+	loginFactor = "app" // the id of a factor that was enrolled at a login
+)
+
+// enrollNow enrolls the person after the password, and lets the login go on
+// once a first code was right. Until then nothing is written.
+func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Person, conversation Conversation) Verdict {
+	const rule = "policy.unenrolled"
+	answer, err := conversation.Ask(askToEnroll)
+	switch {
+	case err != nil:
+		return Verdict{Deny, rule, "enroll: no answer: " + err.Error()}
+	case answer.Password:
+		conversation.Tell(Failure, enrollFirst)
+		return Verdict{TooMany, rule, "enroll: the host cannot ask"}
+	}
+	f := NewFactor(loginFactor, g.Config.TOTP)
+	if err := g.showKey(person.User, f, conversation); err != nil {
+		conversation.Tell(Failure, cannotDecide)
+		return fault(err)
+	}
+	for range g.Config.Policy.Attempts.PerLogin {
+		answer, err := conversation.Ask(Prompt)
+		if err != nil || answer.Password {
+			return Verdict{Deny, rule, "enroll: no first code was given"}
+		}
+		codes, err := g.enrollWith(ctx, person.User, f, answer.Text)
+		var wrong WrongCodeError
+		switch {
+		case errors.As(err, &wrong):
+			conversation.Tell(Failure, firstCodeHint(wrong))
+			continue
+		case errors.Is(err, ErrAlreadyConfirmed):
+			conversation.Tell(Failure, elsewhere)
+			return Verdict{Deny, rule, "enroll: " + err.Error()}
+		case err != nil:
+			conversation.Tell(Failure, cannotDecide)
+			return fault(blame{"enrollment", err})
+		}
+		g.note(request, "enrolled", factorRule(f), "at the login")
+		showCodes(codes, conversation)
+		return Verdict{Accept, factorRule(f), "the first code of an enrollment at the login"}
+	}
+	conversation.Tell(Failure, notEnrolled)
+	return Verdict{TooMany, rule, "enroll: no first code was right"}
+}
+
+func (g *Gate) showKey(user string, f account.Factor, conversation Conversation) error {
+	issuer, err := otpauth.Issuer(g.Config.TOTP.Issuer)
+	if err != nil {
+		return err
+	}
+	code, err := otpauth.Draw(otpauth.URI(issuer, user, f))
+	if err != nil {
+		return err
+	}
+	conversation.Tell(Info, enrollHow+"\n\n"+code.Blocks(false)+"\nKey: "+otpauth.Grouped(f.Secret.Base32()))
+	return nil
+}
+
+// enrollWith writes f as confirmed, if code is its first one, and makes
+// recovery codes. The code is spent before, so that it logs nobody in again.
+func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, code string) (codes []string, err error) {
+	dir, err := account.Create(g.Config.Paths.Users)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	err = dir.Change(user, func(person *account.Person) error {
+		if !person.Enabled || len(person.Confirmed()) > 0 {
+			return ErrAlreadyConfirmed
+		}
+		// What an admin began, and the person never confirmed, is over.
+		person.Factors = slices.DeleteFunc(person.Factors, func(old account.Factor) bool { return old.ID == f.ID })
+		person.Factors = append(person.Factors, f)
+		entry, err := g.spendFirst(ctx, *person, f, code)
+		if err != nil {
+			return err
+		}
+		codes = confirm(person, len(person.Factors)-1, entry, g.Now()).RecoveryCodes
+		return nil
+	})
+	return codes, err
+}
+
+// firstCodeHint helps somebody whose first code is wrong.
+func firstCodeHint(wrong WrongCodeError) string {
+	switch {
+	case wrong.Malformed:
+		return fmt.Sprintf("That is no code: it has %d digits.", wrong.Digits)
+	case wrong.Off != 0:
+		return fmt.Sprintf("That code is for another time, %s from now: set the phone's clock by the network.", wrong.Off.Abs())
+	}
+	return wrongCode
+}
+
+// showCodes shows recovery codes, and waits: many clients clear the screen
+// once the login has gone on.
+func showCodes(codes []string, conversation Conversation) {
+	if len(codes) == 0 {
+		return
+	}
+	conversation.Tell(Info, enrolled+"\n\n  "+strings.Join(codes, "\n  ")+"\n")
+	// The code was right and the enrollment is written, whatever comes here.
+	_, _ = conversation.Ask(pressEnter)
+}

@@ -1,0 +1,134 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// enrolling gives a place with a real directory of secret files, where people
+// enroll at the login.
+func enrolling(t *testing.T) *place {
+	p := required(t, config.Grace{})
+	p.Config.Policy.Unenrolled = config.Enroll
+	p.Config.TOTP.Issuer = "example.com"
+	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
+	if err := os.Mkdir(p.Config.Paths.Users, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.Accounts = userFiles{p.Config.Paths.Users}
+	return p
+}
+
+var keyLine = regexp.MustCompile(`Key: ([A-Z2-7 ]+)`)
+
+// shown is the code of the key that a conversation showed.
+func (p *place) shown(t *testing.T, talk *script) string {
+	found := keyLine.FindStringSubmatch(strings.Join(talk.told, "\n"))
+	if found == nil {
+		t.Fatalf("no key was shown: %q", talk.told)
+	}
+	code, err := totp.GenerateCode(strings.ReplaceAll(found[1], " ", ""), p.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+func TestEnrollAtTheLogin(t *testing.T) {
+	p := enrolling(t)
+	talk := &script{}
+	first := ""
+	talk.answers = []any{"", "12345", "000000", func() any { first = p.shown(t, talk); return first }, ""}
+	expect(t, p.login("bob", talk), Accept, "totp:app")
+	shown := strings.Join(talk.told, "\n")
+	if !strings.Contains(shown, "█") || !strings.Contains(shown, "has 6 digits") || !strings.Contains(shown, wrongCode) {
+		t.Errorf("told %q", talk.told)
+	}
+	recovery := regexp.MustCompile(`[0-9a-z]{4}(-[0-9a-z]{4}){3}`).FindAllString(shown, -1)
+	if len(recovery) != 10 {
+		t.Errorf("recovery codes: %q", recovery)
+	}
+	// The next login is an ordinary one, and the first code was spent.
+	expect(t, p.login("bob", says(first, recovery[0])), Accept, "recovery")
+	p.now = p.now.Add(30 * time.Second)
+	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:app")
+	if log := p.lines(); !strings.Contains(log, "verdict=enrolled rule=totp:app") || strings.Contains(log, first) {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// Nothing secret is shown to a host that answers by itself, and nothing is
+// written before a code was right.
+func TestEnrollNeedsSomebody(t *testing.T) {
+	for name, answers := range map[string][]any{
+		"a host that repeats the password": {Answer{Password: true}}, "nobody": {errors.New("cannot prompt")},
+		"no code": {"", "", "", ""}, "somebody who goes away": {"", errors.New("gone")}, "a password as the code": {"", Answer{Password: true}},
+	} {
+		p := enrolling(t)
+		talk := says(answers...)
+		if got := p.login("bob", talk); got.Decision != Deny && got.Decision != TooMany || got.Rule != "policy.unenrolled" {
+			t.Errorf("%s: %v", name, got)
+		}
+		if _, isText := answers[0].(string); !isText && strings.Contains(strings.Join(talk.told, ""), "Key:") {
+			t.Errorf("%s: told %q", name, talk.told)
+		}
+		if files, err := os.ReadDir(p.Config.Paths.Users); err != nil || len(files) != 0 {
+			t.Errorf("%s: %v, %v", name, files, err)
+		}
+	}
+}
+
+// Of two logins that enroll at once one wins; the other one's key is worth
+// nothing.
+func TestEnrollTwiceAtOnce(t *testing.T) {
+	p := enrolling(t)
+	var ready, wait sync.WaitGroup
+	ready.Add(2)
+	verdicts := make([]Verdict, 2)
+	for i := range verdicts {
+		wait.Go(func() {
+			talk := &script{}
+			talk.answers = []any{"", func() any { ready.Done(); ready.Wait(); return p.shown(t, talk) }, ""}
+			verdicts[i] = p.login("bob", talk)
+		})
+	}
+	wait.Wait()
+	if (verdicts[0].Decision == Accept) == (verdicts[1].Decision == Accept) {
+		t.Errorf("%v, %v", verdicts[0], verdicts[1])
+	}
+	person, err := p.Accounts.Load("bob")
+	if err != nil || len(person.Factors) != 1 {
+		t.Errorf("%d factors, %v", len(person.Factors), err)
+	}
+}
+
+// An enrollment that an admin began gives way to the one at the login.
+func TestEnrollInPlaceOfAnUnconfirmedOne(t *testing.T) {
+	p := enrolling(t)
+	if _, err := p.Enroll("bob", NewFactor("app", p.Config.TOTP), false); err != nil {
+		t.Fatal(err)
+	}
+	talk := &script{}
+	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
+	expect(t, p.login("bob", talk), Accept, "totp:app")
+	// Who is disabled does not get round that.
+	if _, _, err := p.Enable("bob", false); err != nil {
+		t.Fatal(err)
+	}
+	talk = says("", "")
+	expect(t, p.login("bob", talk), Deny, "policy.unenrolled")
+	if need, err := p.Need(context.Background(), Request{User: "bob", Service: "sshd"}); err != nil || need.Code != Refused {
+		t.Errorf("%+v, %v", need, err)
+	}
+}

@@ -1,0 +1,76 @@
+package gate
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// required gives a place where everybody must give a code and bob has none.
+func required(t *testing.T, grace config.Grace) *place {
+	p := newPlace(t)
+	p.Config.Policy.Require = []config.Selector{config.All}
+	p.Config.Policy.Grace = grace
+	return p
+}
+
+func TestGraceCountsFromTheFirstLogin(t *testing.T) {
+	p := required(t, config.Grace{For: 14 * 24 * time.Hour})
+	request := Request{User: "bob", Service: "sshd"}
+	for range 2 { // looking begins nothing
+		if need, err := p.Need(context.Background(), request); err != nil || need.Code != InGrace || need.Rule != "policy.grace" {
+			t.Errorf("%+v, %v", need, err)
+		}
+		p.now = p.now.Add(24 * time.Hour)
+	}
+	talk := says()
+	expect(t, p.login("bob", talk), NotAsked, "policy.grace")
+	if len(talk.told) != 1 || !strings.Contains(talk.told[0], clock(p.now.Add(14*24*time.Hour))) {
+		t.Errorf("told %q", talk.told)
+	}
+	p.now = p.now.Add(14*24*time.Hour - time.Second)
+	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
+	p.now = p.now.Add(time.Second)
+	expect(t, p.login("bob", says()), Deny, "policy.unenrolled")
+	expect(t, p.login("carol", says()), NotAsked, "policy.grace")
+	if need, _ := p.Need(context.Background(), request); need.Code != Refused {
+		t.Errorf("%+v", need)
+	}
+}
+
+func TestGraceUntilADay(t *testing.T) {
+	p := newPlace(t)
+	p = required(t, config.Grace{Until: p.now.Add(time.Hour)})
+	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
+	p.now = p.now.Add(time.Hour)
+	expect(t, p.login("bob", says()), Deny, "policy.unenrolled")
+	p.Config.Policy.Unenrolled = config.Enroll
+	talk := says()
+	expect(t, p.login("bob", talk), Deny, "policy.unenrolled")
+	if talk.asked != 1 {
+		t.Error("was not asked to enroll")
+	}
+}
+
+// Grace is for those who have not enrolled yet, not for those whose codes an
+// admin took away, and it opens nothing while the ledger is broken.
+func TestNoGrace(t *testing.T) {
+	p := required(t, config.Grace{For: time.Hour})
+	p.enroll("alice")
+	expect(t, p.login("alice", says()), Deny, "no-answer")
+	person := p.people["alice"]
+	person.Enabled = false
+	p.people["alice"] = person
+	for _, unenrolled := range []config.Unenrolled{config.Refuse, config.Enroll} {
+		p.Config.Policy.Unenrolled = unenrolled
+		expect(t, p.login("alice", says("", "123456")), Deny, "policy.unenrolled")
+		if need, _ := p.Need(context.Background(), Request{User: "alice", Service: "sshd"}); need.Code != Refused {
+			t.Errorf("%+v", need)
+		}
+	}
+	p.Ledger = failingLedger{}
+	expect(t, p.login("bob", says()), Fault, "ledger")
+}

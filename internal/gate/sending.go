@@ -1,0 +1,239 @@
+package gate
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// What people are told about codes that are sent.
+const (
+	cannotSend  = "The code could not be sent."
+	noneSent    = "No code can be sent to you that way."
+	enoughSent  = "No further code is sent in this login."
+	carryIt     = "Log in again with your password and the code typed directly behind it."
+	sendingHour = time.Hour
+)
+
+// sentCode is a code that was sent for one login. It is kept nowhere else, so
+// no other login can use it, and it ends with this one.
+type sentCode struct {
+	code     string
+	expires  time.Time
+	rule     string
+	delivery deliver.Delivery
+}
+
+// sendFirst sends the code where the person's first factor is one that is
+// sent. Not where one is already on its way behind the password.
+func (d *dialogue) sendFirst(ctx context.Context) (_ Verdict, decided bool) {
+	first := d.person.Confirmed()[0]
+	if !first.Kind.IsSent() || d.request.CodeBehind {
+		d.offerWords()
+		return Verdict{}, false
+	}
+	return d.send(ctx, first)
+}
+
+// offerWords says that a code can be sent too.
+func (d *dialogue) offerWords() {
+	for _, f := range d.person.Confirmed() {
+		switch f.Kind {
+		case account.Email:
+			d.conversation.Tell(Info, "You can also type email to have a code sent to "+deliver.MaskEmail(d.person.Email)+".")
+		case account.SMS:
+			d.conversation.Tell(Info, "You can also type sms to have a code sent to "+deliver.MaskPhone(d.person.Phone)+".")
+		}
+	}
+}
+
+// channelWord says whether text asks for a code to be sent.
+func (d *dialogue) channelWord(text string) (account.Kind, bool) {
+	kind := account.Kind(text)
+	return kind, kind.IsSent()
+}
+
+// sendAnother sends a code because the person asked for one. A word that
+// nothing is sent for costs one of the login's tries, so that it ends.
+func (d *dialogue) sendAnother(ctx context.Context, kind account.Kind) (_ Verdict, decided bool) {
+	confirmed := d.person.Confirmed()
+	at := slices.IndexFunc(confirmed, func(f account.Factor) bool { return f.Kind == kind })
+	switch {
+	case at < 0:
+		d.tries.malformed++
+		d.conversation.Tell(Failure, noneSent)
+		return Verdict{}, false
+	case len(d.sent) > d.Config.Sent.Resend:
+		d.tries.malformed++
+		d.conversation.Tell(Failure, enoughSent)
+		return Verdict{}, false
+	}
+	verdict, decided := d.send(ctx, confirmed[at])
+	if !decided && len(d.sent) == 0 {
+		d.tries.malformed++
+	}
+	return verdict, decided
+}
+
+// send makes a code and sends it. The login is decided only if it cannot go
+// on: the person has nothing else to give.
+func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decided bool) {
+	if until, err := d.countSend(ctx, d.person); err != nil {
+		d.conversation.Tell(Failure, cannotDecide)
+		return fault(blame{"ledger", err}), true
+	} else if !until.IsZero() {
+		return d.notSent("Too many codes have been sent to you. Try again after "+clock(until)+".",
+			Verdict{TooMany, "sent.per_hour", fmt.Sprintf("%d codes were sent in an hour; the next after %s", d.Config.Sent.PerHour, until.UTC().Format(time.RFC3339))})
+	}
+	code := sentCode{code: factor.NewSent(d.Config.Sent), expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f)}
+	delivery, err := d.deliver(ctx, d.request, d.person, f.Kind, code.code, code.expires)
+	if err != nil {
+		return d.notSent(cannotSend, Verdict{Fault, factorRule(f), "the code could not be sent: " + err.Error()})
+	}
+	code.delivery = delivery
+	d.sent = append(d.sent, code)
+	d.note(d.request, "sent", code.rule, sentTo(delivery))
+	d.conversation.Tell(Info, fmt.Sprintf("A code was sent to %s. It is good until %s.", delivery.To, code.expires.Local().Format("15:04 MST")))
+	return Verdict{}, false
+}
+
+// deliver hands a code to the sender.
+func (g *Gate) deliver(ctx context.Context, request Request, person account.Person, kind account.Kind, code string, expires time.Time) (deliver.Delivery, error) {
+	if g.Sender == nil {
+		return deliver.Delivery{}, errNoSender
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return deliver.Delivery{}, fmt.Errorf("name of this machine: %w", err)
+	}
+	return g.Sender.Send(ctx, deliver.Message{
+		Channel: deliver.Channel(kind), User: person.User, Service: request.Service, Remote: request.RemoteHost, Host: host,
+		Email: person.Email, Phone: person.Phone, Code: code, Expires: expires,
+	})
+}
+
+var errNoSender = errors.New("nothing to send with was set up; expected [email] or [sms] in the configuration")
+
+func sentTo(delivery deliver.Delivery) string {
+	text := "by " + string(delivery.Channel) + " to " + delivery.To
+	if delivery.Failed != "" {
+		text += ", after " + delivery.Failed
+	}
+	return text
+}
+
+// notSent tells that nothing was sent. verdict is the login's if the person has
+// nothing else to give.
+func (d *dialogue) notSent(text string, verdict Verdict) (_ Verdict, decided bool) {
+	d.conversation.Tell(Failure, text)
+	other := slices.ContainsFunc(d.person.Confirmed(), func(f account.Factor) bool { return !f.Kind.IsSent() })
+	if !other && len(d.person.Recovery.Hashes) == 0 && len(d.sent) == 0 {
+		return verdict, true
+	}
+	d.note(d.request, "not-sent", verdict.Rule, verdict.Reason)
+	return Verdict{}, false
+}
+
+// countSend counts a code before it is sent, so that nobody can have one
+// person sent any number of them. until is set if it must not be sent yet.
+func (g *Gate) countSend(ctx context.Context, person account.Person) (until time.Time, err error) {
+	now, limit := g.Now(), g.Config.Sent.PerHour
+	each := sendingHour / time.Duration(limit)
+	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
+		until = time.Time{}
+		sends := &entry.Sends
+		if since := now.Sub(sends.Last); since > 0 {
+			sends.Count -= min(sends.Count, int(since/each))
+		}
+		if sends.Count >= limit {
+			until = sends.Last.Add(each)
+			return nil
+		}
+		sends.Count++
+		sends.Last = now.UTC().Truncate(time.Second)
+		return nil
+	})
+	return until, err
+}
+
+// carry leaves the code that was sent for the next login to bring, as the host
+// cannot ask for it in this one.
+func (d *dialogue) carry(ctx context.Context) Verdict {
+	last := d.sent[len(d.sent)-1]
+	carried := factor.Carry(d.person.User, d.purpose(), last.code, last.expires)
+	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
+		factor.AddCarried(entry, carried, d.Now())
+		return nil
+	})
+	if err != nil {
+		d.conversation.Tell(Failure, cannotDecide)
+		return fault(blame{"ledger", err})
+	}
+	d.conversation.Tell(Info, carryIt)
+	return Verdict{TooMany, last.rule, "a code was sent, for the next login to carry behind the password"}
+}
+
+// purpose says what a carried code is good for: a code for FTP is none for
+// sudo.
+func (d *dialogue) purpose() string {
+	if protocol := d.protocol(d.request); protocol != "" {
+		return "protocol " + string(protocol)
+	}
+	return "service " + d.request.Service
+}
+
+// takesSent says whether a code that was sent may get this login in.
+func (d *dialogue) takesSent() bool {
+	_, has := firstSent(d.person)
+	return has && (len(d.sent) > 0 || d.request.AfterSplit)
+}
+
+func firstSent(person account.Person) (account.Factor, bool) {
+	for _, f := range person.Confirmed() {
+		if f.Kind.IsSent() {
+			return f, true
+		}
+	}
+	return account.Factor{}, false
+}
+
+// verifySent compares code with those that were sent: for this login, or for
+// one that could not be asked.
+func (d *dialogue) verifySent(code string, now time.Time, entry *ledger.Entry) (rule string, right bool) {
+	f, has := firstSent(d.person)
+	if !has || !factor.IsSent(d.Config.Sent, code) {
+		return "", false
+	}
+	for _, sent := range d.sent {
+		if now.Before(sent.expires) && subtle.ConstantTimeCompare([]byte(sent.code), []byte(code)) == 1 {
+			rule = sent.rule
+		}
+	}
+	if rule != "" {
+		return rule, true
+	}
+	if d.request.AfterSplit && factor.VerifyCarried(d.person.User, d.purpose(), code, now, entry) == factor.Right {
+		return factorRule(f), true
+	}
+	return "", false
+}
+
+// deliveredBy says for the log if the code came by another way than the
+// factor's own.
+func (d *dialogue) deliveredBy(rule string) string {
+	for _, sent := range d.sent {
+		if sent.rule == rule && sent.delivery.Failed != "" {
+			return "sent " + sentTo(sent.delivery)
+		}
+	}
+	return ""
+}

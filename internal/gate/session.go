@@ -1,0 +1,96 @@
+package gate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// maxSessions bounds the remembered logins of one person; a further one takes
+// the place of the oldest.
+const maxSessions = 64
+
+// sessionPlace is what a login is remembered for, beside the person. A host
+// name is whatever the other side's DNS says, and without an address anybody
+// on the machine would do: such logins are not remembered.
+func (g *Gate) sessionPlace(request Request) (protocol, address string, span time.Duration) {
+	by := g.protocol(request)
+	addr, err := netip.ParseAddr(request.RemoteHost)
+	if err != nil || by == "" {
+		return "", "", 0
+	}
+	return string(by), addr.Unmap().WithZone("").String(), g.Config.Policy.SessionFor(by)
+}
+
+// session finds the remembered login that lets request in. It ends when it was
+// going to, when the policy has become stricter, and when the person's factors
+// change.
+func (g *Gate) session(request Request, person account.Person, entry ledger.Entry) (ledger.Session, bool) {
+	protocol, address, span := g.sessionPlace(request)
+	if span <= 0 || !person.Enrolled() {
+		return ledger.Session{}, false
+	}
+	now, of := g.Now(), enrollment(person)
+	for _, s := range entry.Sessions {
+		if s.Protocol == protocol && s.Address == address && s.Of == of &&
+			!now.Before(s.Since) && now.Before(s.Until) && now.Before(s.Since.Add(span)) {
+			return s, true
+		}
+	}
+	return ledger.Session{}, false
+}
+
+func remembered(s ledger.Session) Verdict {
+	return Verdict{NotAsked, "policy.session", "a code was given on " + s.Since.UTC().Format(time.RFC3339) + ", remembered until " + s.Until.UTC().Format(time.RFC3339)}
+}
+
+// openSession remembers a login whose code was right, if the policy wants that.
+func (g *Gate) openSession(request Request, person account.Person, code string, now time.Time, entry *ledger.Entry) {
+	protocol, address, span := g.sessionPlace(request)
+	if span <= 0 {
+		return
+	}
+	now = now.UTC().Truncate(time.Second)
+	entry.Sessions = slices.DeleteFunc(entry.Sessions, func(s ledger.Session) bool {
+		return !now.Before(s.Until) || s.Protocol == protocol && s.Address == address
+	})
+	if extra := len(entry.Sessions) + 1 - maxSessions; extra > 0 {
+		entry.Sessions = slices.Delete(entry.Sessions, 0, extra)
+	}
+	entry.Sessions = append(entry.Sessions, ledger.Session{
+		Protocol: protocol, Address: address, Since: now, Until: now.Add(span), Of: enrollment(person), Code: hashOpener(person.User, code),
+	})
+}
+
+// hashOpener is how a session knows again the code that opened it. That code is
+// spent, so the hash need not keep it secret.
+func hashOpener(user, code string) string {
+	sum := sha256.Sum256([]byte("otpgate session\x00" + user + "\x00" + code))
+	return hex.EncodeToString(sum[:16])
+}
+
+// enrollment names the person's factors as they are: a session that was opened
+// with a phone does not outlive the phone.
+func enrollment(person account.Person) string {
+	sum := sha256.New()
+	field := func(text string) { sum.Write([]byte(text + "\x00")) }
+	field("otpgate enrollment")
+	for _, f := range person.Confirmed() {
+		field(string(f.Kind))
+		field(f.ID)
+		field(string(f.Secret))
+		field(f.Confirmed.UTC().Format(time.RFC3339))
+		switch f.Kind {
+		case account.Email:
+			field(person.Email)
+		case account.SMS:
+			field(person.Phone)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}

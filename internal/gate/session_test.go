@@ -1,0 +1,153 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// from is alice's login from an address, by a protocol.
+func (p *place) from(address string, protocol config.Protocol, talk *script) Verdict {
+	return p.Login(context.Background(), Request{User: "alice", Service: "sshd", Protocol: protocol, RemoteHost: address}, talk)
+}
+
+// sessions gives a place where alice's logins are remembered for a day.
+func sessions(t *testing.T) *place {
+	p := newPlace(t)
+	p.enroll("alice")
+	p.Config.Policy.Session = config.Duration{Duration: 24 * time.Hour}
+	return p
+}
+
+func TestSessionIsOfPersonProtocolAndAddress(t *testing.T) {
+	p := sessions(t)
+	p.enroll("bob")
+	expect(t, p.from("192.0.2.1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	talk := says()
+	expect(t, p.from("192.0.2.1", "ssh", talk), NotAsked, "policy.session")
+	expect(t, p.from("::ffff:192.0.2.1", "ssh", says()), NotAsked, "policy.session")
+	if talk.asked != 0 {
+		t.Error("a remembered login was asked")
+	}
+	for _, test := range []Request{
+		{User: "alice", Protocol: "ftp", RemoteHost: "192.0.2.1"},
+		{User: "alice", Protocol: "ssh", RemoteHost: "192.0.2.2"},
+		{User: "alice", Protocol: "ssh", RemoteHost: ""},
+		{User: "alice", Protocol: "ssh", RemoteHost: "192.0.2.1.example.com"},
+		{User: "alice", Service: "mystery", RemoteHost: "192.0.2.1"},
+		{User: "bob", Protocol: "ssh", RemoteHost: "192.0.2.1"},
+	} {
+		if got := p.Login(context.Background(), test, says()); got.Decision != Deny {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+}
+
+func TestWhatIsNoAddressIsNotRemembered(t *testing.T) {
+	p := sessions(t)
+	for i, remote := range []string{"", "client.example.com", "localhost"} {
+		expect(t, p.from(remote, "ssh", says(p.code(t, "alice", i-1))), Accept, "totp:phone")
+		expect(t, p.from(remote, "ssh", says()), Deny, "no-answer")
+	}
+}
+
+func TestSessionEnds(t *testing.T) {
+	for name, end := range map[string]func(*place){
+		"in time":             func(p *place) { p.now = p.now.Add(24 * time.Hour) },
+		"with a clock back":   func(p *place) { p.now = p.now.Add(-time.Minute) },
+		"by a shorter policy": func(p *place) { p.now = p.now.Add(2 * time.Hour); p.Config.Policy.Session.Duration = time.Hour },
+		"by no policy":        func(p *place) { p.Config.Policy.Session.Duration = 0 },
+		"on the protocol":     func(p *place) { p.Config.Policy.Sessions = map[string]config.Duration{"ssh": {}} },
+		"with the factor": func(p *place) {
+			person := p.people["alice"]
+			person.Factors[0].Secret = account.Secret("another secret, 20 b")
+			p.people["alice"] = person
+		},
+		"with a second one": func(p *place) {
+			person := p.people["alice"]
+			person.Factors = append(person.Factors, person.Factors[0])
+			p.people["alice"] = person
+		},
+	} {
+		p := sessions(t)
+		expect(t, p.from("192.0.2.1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		p.now = p.now.Add(time.Minute)
+		expect(t, p.from("192.0.2.1", "ssh", says()), NotAsked, "policy.session")
+		p.now = p.now.Add(-time.Minute)
+		end(p)
+		if got := p.from("192.0.2.1", "ssh", says()); got.Decision != Deny {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestPerProtocolSession(t *testing.T) {
+	p := sessions(t)
+	p.Config.Policy.Session.Duration = 0
+	p.Config.Policy.Sessions = map[string]config.Duration{"https": {Duration: time.Hour}}
+	expect(t, p.from("192.0.2.1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	expect(t, p.from("192.0.2.1", "ssh", says()), Deny, "no-answer")
+	expect(t, p.from("192.0.2.1", "https", says(p.code(t, "alice", 1))), Accept, "totp:phone")
+	expect(t, p.from("192.0.2.1", "https", says()), NotAsked, "policy.session")
+}
+
+// A client that sends the same code with many requests at once gets in with
+// all of them where a session was opened, and with one where not.
+func TestManyAtOnceWithOneCode(t *testing.T) {
+	for _, span := range []time.Duration{0, time.Hour} {
+		p := sessions(t)
+		p.Config.Policy.Session.Duration = span
+		code := p.code(t, "alice", 0)
+		var wait sync.WaitGroup
+		var mu sync.Mutex
+		count := map[Decision]int{}
+		for range 30 {
+			wait.Go(func() {
+				got := p.from("192.0.2.1", "https", says(code, Answer{Password: true}))
+				mu.Lock()
+				defer mu.Unlock()
+				count[got.Decision]++
+			})
+		}
+		wait.Wait()
+		if in := count[Accept] + count[NotAsked]; count[Accept] != 1 || (span > 0) != (in == 30) {
+			t.Errorf("session %v: %v", span, count)
+		}
+	}
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	p := sessions(t)
+	p.Config.TOTP.Window = 0
+	for i := range maxSessions + 5 {
+		p.now = p.now.Add(30 * time.Second)
+		expect(t, p.from(fmt.Sprintf("192.0.2.%d", i), "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	}
+	entry, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	if err != nil || len(entry.Sessions) != maxSessions {
+		t.Errorf("%d sessions, %v", len(entry.Sessions), err)
+	}
+	expect(t, p.from("192.0.2.0", "ssh", says()), Deny, "no-answer")
+	expect(t, p.from(fmt.Sprintf("192.0.2.%d", maxSessions+4), "ssh", says()), NotAsked, "policy.session")
+}
+
+// What otpctl test says is what the login then does.
+func TestNeedKnowsSessions(t *testing.T) {
+	p := sessions(t)
+	request := Request{User: "alice", Protocol: "ssh", RemoteHost: "192.0.2.1"}
+	for _, want := range []struct {
+		code CodeNeed
+		rule string
+	}{{Asked, "enrolled"}, {NoCode, "policy.session"}} {
+		need, err := p.Need(context.Background(), request)
+		if err != nil || need.Code != want.code || need.Rule != want.rule {
+			t.Errorf("%+v, %v; expected %+v", need, err, want)
+		}
+		p.Login(context.Background(), request, says(p.code(t, "alice", 0)))
+	}
+}
