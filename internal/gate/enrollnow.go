@@ -15,7 +15,8 @@ import (
 // somebody has answered a question: a host that answers by itself may write
 // what it is told into a log.
 const (
-	askToEnroll = "You need a verification code to log in here, from an authenticator app. Press Enter to set it up: "
+	needsEnroll = "A verification code from an authenticator app is required here."
+	askToEnroll = "Press Enter to set it up: "
 	enrollHow   = "Scan this QR code with the app on your phone, or type the key into it. Then type the code that the app shows."
 	enrollFirst = "A verification code is required and you have not enrolled yet. Log in once with a terminal, as with ssh, to set it up."
 	enrolled    = "You are enrolled. With each of these codes you can log in once when you do not have the app. Write them down now; they are not shown again:"
@@ -29,6 +30,7 @@ const (
 // once a first code was right. Until then nothing is written.
 func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Person, conversation Conversation) Verdict {
 	const rule = "policy.unenrolled"
+	conversation.Tell(Info, needsEnroll)
 	answer, err := conversation.Ask(askToEnroll)
 	switch {
 	case err != nil:

@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pquerna/otp"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+const mustEnroll = "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n[totp]\nissuer = \"example.com\"\nwindow = 3\n"
+
+// Somebody who must give a code and has none sets it up at the login, reading
+// the QR code off the screen, and logs in with the app from then on.
+func TestEnrollAtLogin(t *testing.T) {
+	onBothPaths(t, "enroll-login", mustEnroll, func(t *testing.T, here machine.Site) {
+		sshd := startSSHD(t, here)
+		p := machine.NewPerson(t, "new")
+		screen := machine.Show(t, 100, 60, sshd.Client(p))
+		screen.Await("assword:")
+		screen.Type(p.Password)
+		screen.Await("Press Enter to set it up")
+		screen.Type("")
+		screen.Await("Verification code:")
+		uri := screen.QR()
+		key, err := otp.NewKeyFromURL(uri)
+		if err != nil || key.Issuer() != "example.com" || key.AccountName() != p.Name {
+			t.Fatalf("the QR code holds %q: %v", uri, err)
+		}
+		p.Secret = key.Secret()
+		machine.Keep(p.Secret)
+		first := p.Code(t, 0)
+		screen.Type(first)
+		screen.Await("Write them down")
+		recovery := regexp.MustCompile(`[0-9a-z]{4}(-[0-9a-z]{4}){3}`).FindAllString(screen.Text(), -1)
+		machine.Keep(recovery...)
+		if len(recovery) != 10 {
+			t.Errorf("expected ten recovery codes, found %d\n%s", len(recovery), screen.Text())
+		}
+		screen.Type("")
+		screen.Await(p.Name + " is in")
+		expectAudit(t, p, "verdict=enrolled", "rule=totp:app")
+		expectAudit(t, p, "verdict=accepted", "rule=totp:app")
+		// The first code is spent; the next one and a recovery code are good.
+		expectOut(t, p, sshd.Login(t, p, answers(p, first)), 2)
+		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 1))), 1)
+		expectIn(t, p, sshd.Login(t, p, answers(p, recovery[0])), 1)
+	})
+}
+
+// A host that cannot ask shows no key: it says how to enroll, and refuses.
+func TestEnrollNeedsATerminal(t *testing.T) {
+	t.Parallel()
+	here := machine.Resident.NewSite(t, "enroll-ftp", mustEnroll)
+	here.AddToService(t, "vsftpd", here.Name, "protocol=ftp")
+	server := machine.StartVSFTPD(t, here.Name)
+	p := machine.NewPerson(t, "ftp")
+	if server.In(t, p, p.Password) {
+		t.Error("let in without a code")
+	}
+	expectAudit(t, p, "verdict=denied", "rule=policy.unenrolled", "the host cannot ask")
+	if files, err := os.ReadDir(here.Users); err != nil || len(files) != 0 {
+		t.Errorf("expected no secret file, found %v, %v", files, err)
+	}
+}
+
+// Whoever turns back on the way has enrolled nothing and is not in.
+func TestEnrollTurnedBack(t *testing.T) {
+	onBothPaths(t, "enroll-back", mustEnroll, func(t *testing.T, here machine.Site) {
+		sshd := startSSHD(t, here)
+		p := machine.NewPerson(t, "back")
+		screen := machine.Show(t, 100, 60, sshd.Client(p))
+		screen.Await("assword:")
+		screen.Type(p.Password)
+		screen.Await("Press Enter to set it up")
+		screen.Type("")
+		for range 3 {
+			screen.Await("Verification code:")
+			screen.Type("12")
+		}
+		expectAudit(t, p, "verdict=denied", "rule=policy.unenrolled")
+		if _, err := os.Stat(filepath.Join(here.Users, p.Name+".toml")); !os.IsNotExist(err) {
+			t.Errorf("expected no secret file, found %v", err)
+		}
+		if strings.Contains(screen.Text(), "is in") {
+			t.Errorf("let in:\n%s", screen.Text())
+		}
+	})
+}

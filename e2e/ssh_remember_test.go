@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// A login that is remembered is asked again from elsewhere, by another
+// protocol, and once it is expired: one alone, or everybody's.
+func TestSessions(t *testing.T) {
+	onBothPaths(t, "sessions", "[policy]\nsession = \"90d\"\nsessions = { sftp = \"0s\" }\n[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
+		sshd := startSSHD(t, here)
+		ctl := func(args ...string) string {
+			out, err := exec.Command(machine.Files+"/otpctl", append([]string{"--config", here.Config}, args...)...).CombinedOutput()
+			if err != nil {
+				t.Errorf("otpctl %q: %v: %s", args, err, out)
+			}
+			return string(out)
+		}
+		p, q := machine.NewPerson(t, "rem").Enroll(t, here.Users), machine.NewPerson(t, "rem").Enroll(t, here.Users)
+		for _, who := range []*machine.Person{p, q} {
+			expectIn(t, who, sshd.Login(t, who, answers(who, who.Code(t, 0))), 1)
+			expectIn(t, who, sshd.Login(t, who, answers(who)), 0)
+			expectAudit(t, who, "verdict=not-asked", "rule=policy.session")
+		}
+		elsewhere := *p
+		elsewhere.Address = "127.9.9.9"
+		expectOut(t, p, sshd.Login(t, &elsewhere, answers(p, p.Wrong(t))), 2)
+		if listed := ctl("session", "list"); !strings.Contains(listed, p.Name) || !strings.Contains(listed, q.Address) || strings.Contains(listed, "127.9.9.9") {
+			t.Errorf("otpctl session list:\n%s", listed)
+		}
+		ctl("session", "expire", p.Name)
+		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 1))), 1)
+		expectIn(t, q, sshd.Login(t, q, answers(q)), 0)
+		ctl("session", "clear", "--yes")
+		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 2))), 1)
+		expectIn(t, q, sshd.Login(t, q, answers(q, q.Code(t, 1))), 1)
+	})
+}
+
+// Grace lets in and tells; when it is over nobody gets in without a code.
+func TestGrace(t *testing.T) {
+	onBothPaths(t, "grace", "", func(t *testing.T, here machine.Site) {
+		const must = "[policy]\nrequire = [\"@all\"]\n"
+		here.Configure(t, must+"grace = \"14d\"\n")
+		sshd := startSSHD(t, here)
+		p := machine.NewPerson(t, "gra")
+		d := sshd.Login(t, p, answers(p))
+		expectIn(t, p, d, 0)
+		if !strings.Contains(d.Transcript, "a verification code is required here") {
+			t.Errorf("was not told:\n%s", d.Transcript)
+		}
+		expectAudit(t, p, "verdict=not-asked", "rule=policy.grace", "until ")
+		here.Configure(t, must+"grace = \"2026-01-31\"\n")
+		expectOut(t, p, sshd.Login(t, p, answers(p)), 0)
+		here.Configure(t, must+"grace = \"2999-12-31\"\n")
+		expectIn(t, p, sshd.Login(t, p, answers(p)), 0)
+		// It began long enough ago, by the person's own record.
+		here.Configure(t, must+"grace = \"0s\"\n")
+		expectOut(t, p, sshd.Login(t, p, answers(p)), 0)
+	})
+}
+
+// An account for automation gets in with its key, asked nothing, without a
+// terminal, also where everybody else needs a code after the key.
+func TestAutomation(t *testing.T) {
+	onBothPaths(t, "automation", "", func(t *testing.T, here machine.Site) {
+		robot, p := machine.NewPerson(t, "bot"), machine.NewPerson(t, "hum").Enroll(t, here.Users)
+		here.Configure(t, "[policy]\nrequire = [\"@all\"]\nexempt = [\""+robot.Name+"\"]\n")
+		keyAndCode(t, here, here.Name)
+		methods := []string{"PasswordAuthentication no", "KbdInteractiveAuthentication yes", "AuthenticationMethods publickey,keyboard-interactive:pam"}
+		sshd := machine.StartSSHD(t, here.Name, methods...)
+		byKey := machine.StartSSHD(t, here.Name, append(methods, "Match User "+robot.Name, "AuthenticationMethods publickey")...)
+		_, robotKey := newKey(t, robot)
+		_, key := newKey(t, p)
+		// Exempt, so that the second method asks nothing; and, for clients in
+		// batch mode, which know no second method, by the key alone.
+		for name, cmd := range map[string]*exec.Cmd{
+			"exempt": sshd.Client(robot, "IdentityFile="+robotKey), "batch mode": byKey.Client(robot, "IdentityFile="+robotKey, "BatchMode=yes"),
+		} {
+			if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), robot.Name+" is in") {
+				t.Errorf("%s: the robot is not let in: %v: %s", name, err, out)
+			}
+		}
+		expectAudit(t, robot, "verdict=not-asked", "rule=policy.exempt")
+		for _, server := range []*machine.SSHD{sshd, byKey} {
+			if out, err := server.Client(p, "IdentityFile="+key, "BatchMode=yes").CombinedOutput(); err == nil || strings.Contains(string(out), "is in") {
+				t.Errorf("a person is let in with the key alone: %s", out)
+			}
+		}
+		expectIn(t, p, sshd.Login(t, p, machine.Answers{Codes: []string{p.Code(t, 0)}}, "IdentityFile="+key), 1)
+	})
+}
