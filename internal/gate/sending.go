@@ -135,11 +135,11 @@ func sentTo(delivery deliver.Delivery) string {
 // nothing else to give.
 func (d *dialogue) notSent(text string, verdict Verdict) (_ Verdict, decided bool) {
 	d.conversation.Tell(Failure, text)
+	d.note(d.request, "not-sent", verdict.Rule, verdict.Reason)
 	other := slices.ContainsFunc(d.person.Confirmed(), func(f account.Factor) bool { return !f.Kind.IsSent() })
 	if !other && len(d.person.Recovery.Hashes) == 0 && len(d.sent) == 0 {
 		return verdict, true
 	}
-	d.note(d.request, "not-sent", verdict.Rule, verdict.Reason)
 	return Verdict{}, false
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 type metrics struct {
 	mu        sync.Mutex
 	verdicts  map[[3]string]uint64 // service, verdict, rule
+	sent      map[[2]string]uint64 // kind, result
 	latency   [len(buckets) + 1]uint64
 	seconds   float64
 	ledger    uint64
@@ -29,7 +32,9 @@ type metrics struct {
 // so they reach far.
 var buckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 15, 60, 300}
 
-func newMetrics() *metrics { return &metrics{verdicts: map[[3]string]uint64{}} }
+func newMetrics() *metrics {
+	return &metrics{verdicts: map[[3]string]uint64{}, sent: map[[2]string]uint64{}}
+}
 
 // maxSeries bounds what services and rules can make of the memory; what is
 // beyond is counted as other.
@@ -49,6 +54,10 @@ func (m *metrics) decision(r audit.Record) {
 	// A factor's id is the person's own word.
 	if kind, _, found := strings.Cut(r.Rule, ":"); found {
 		key[2] = kind
+	}
+	if r.Verdict == "sent" || r.Verdict == "not-sent" {
+		m.sent[[2]string{key[2], r.Verdict}]++
+		return
 	}
 	if _, known := m.verdicts[key]; !known && len(m.verdicts) >= maxSeries {
 		key = [3]string{other, r.Verdict, other}
@@ -84,6 +93,10 @@ func (m *metrics) write(w io.Writer) error {
 	sort.Slice(keys, func(i, j int) bool { return fmt.Sprint(keys[i]) < fmt.Sprint(keys[j]) })
 	for _, key := range keys {
 		fmt.Fprintf(&text, "otpgate_verdicts_total{service=%s,verdict=%s,rule=%s} %d\n", label(key[0]), label(key[1]), label(key[2]), m.verdicts[key])
+	}
+	head("otpgate_deliveries_total", "counter", "Codes by the kind of factor or the rule, and whether they were sent.")
+	for _, key := range slices.SortedFunc(maps.Keys(m.sent), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		fmt.Fprintf(&text, "otpgate_deliveries_total{kind=%s,result=%s} %d\n", label(key[0]), label(key[1]), m.sent[key])
 	}
 	head("otpgate_dialogue_seconds", "histogram", "Time from a front's question to the verdict, the person's typing included.")
 	total := uint64(0)

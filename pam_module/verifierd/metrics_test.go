@@ -163,6 +163,10 @@ func TestMetricsSeries(t *testing.T) {
 	}
 	host.Write(audit.Record{Service: `a"b\c` + "\n", Verdict: "accepted", Rule: "totp:of alice"})
 	host.Write(audit.Record{Service: "sshd", Verdict: "debug"})
+	for _, rule := range []string{"email:of alice", "email:of bob", "sms:of bob"} {
+		host.Write(audit.Record{Service: "sshd", Verdict: "sent", Rule: rule})
+	}
+	host.Write(audit.Record{Service: "sshd", Verdict: "not-sent", Rule: "sent.per_hour"})
 	var text strings.Builder
 	if err := m.write(&text); err != nil {
 		t.Fatal(err)
@@ -170,6 +174,8 @@ func TestMetricsSeries(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf(`{service="other",verdict="denied",rule="peer"} %d`+"\n", 2*maxSeries),
 		`{service="a\"b\\c\n",verdict="accepted",rule="totp"} 1` + "\n",
+		`otpgate_deliveries_total{kind="email",result="sent"} 2` + "\n" + `otpgate_deliveries_total{kind="sent.per_hour",result="not-sent"} 1` + "\n" +
+			`otpgate_deliveries_total{kind="sms",result="sent"} 1` + "\n",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
