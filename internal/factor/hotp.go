@@ -35,7 +35,7 @@ const lastCounter = math.MaxInt64 - 1<<20
 // leaves the server ahead of the token, which would refuse the person's next
 // codes.
 func (h HOTP) Verify(code string, entry *ledger.Entry) Outcome {
-	next, ok := h.next(*entry)
+	next, ok := h.Next(*entry)
 	if !ok || !isDigits(code, h.Factor.Digits) {
 		return Wrong
 	}
@@ -63,9 +63,10 @@ func (h HOTP) Verify(code string, entry *ledger.Entry) Outcome {
 	return Right
 }
 
-// next is the first counter whose code may be right. It never goes back: a
-// file that is edited or restored cannot make it less than what was used.
-func (h HOTP) next(entry ledger.Entry) (counter int64, ok bool) {
+// Next is the first counter whose code may be right. It never goes back: a
+// file that is edited or restored cannot make it less than what was used. ok is
+// false where no code can be right.
+func (h HOTP) Next(entry ledger.Entry) (counter int64, ok bool) {
 	counter = h.Factor.Counter
 	if use, known := entry.Used[Fingerprint(h.User, h.Factor)]; known {
 		if use.Step < 0 || use.Step >= lastCounter {
@@ -86,7 +87,7 @@ func (h HOTP) is(code string, counter int64) bool {
 // looking up to reach of them; the nearest counts. It is for telling admins
 // that a token is ahead, and accepts nothing.
 func (h HOTP) Ahead(code string, reach int, entry ledger.Entry) (codes int, found bool) {
-	next, ok := h.next(entry)
+	next, ok := h.Next(entry)
 	if !ok || !isDigits(code, h.Factor.Digits) {
 		return 0, false
 	}
@@ -101,7 +102,7 @@ func (h HOTP) Ahead(code string, reach int, entry ledger.Entry) (codes int, foun
 // resync looks for two codes that follow each other, far ahead and as far
 // back. See Resync.
 func (h HOTP) resync(first, second string, entry ledger.Entry) (search, bool) {
-	next, ok := h.next(entry)
+	next, ok := h.Next(entry)
 	if !ok {
 		return search{}, false
 	}
