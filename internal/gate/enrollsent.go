@@ -26,6 +26,9 @@ var ErrNoAddress = errors.New("nowhere to send codes to")
 // has shown that codes arrive there.
 func (g *Gate) EnrollSent(user string, f account.Factor, to string, replace bool) (Enrollment, error) {
 	return g.enrollSent(user, f, to, replace, func(person *account.Person, to string) error {
+		if g.Sender == nil {
+			return errNoSender
+		}
 		if address := contact(person, f.Kind); *address == "" {
 			*address = to
 		}

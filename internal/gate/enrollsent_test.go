@@ -157,6 +157,9 @@ func TestEnrollSentNeedsAnAddress(t *testing.T) {
 			t.Errorf("%+v to %q: %v", test.f, test.to, err)
 		}
 	}
+	if _, err := p.EnrollSent("alice", sent(account.Email), "alice@example.com", false); !errors.Is(err, errNoSender) {
+		t.Errorf("nothing to send with: %v", err)
+	}
 	if _, err := p.Accounts.Load("alice"); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("a file was made: %v", err)
 	}
@@ -184,8 +187,9 @@ func TestEnrollTrusted(t *testing.T) {
 	}
 }
 
-func TestEnrollSentTwiceAtOnceLeavesOne(t *testing.T) {
+func TestEnrollSentTwiceLeavesOne(t *testing.T) {
 	p := newOffice(t)
+	p.Sender = &postman{}
 	for _, id := range []string{"one", "two"} {
 		if _, err := p.EnrollSent("alice", account.Factor{ID: id, Kind: account.Email}, "alice@example.com", false); err != nil {
 			t.Fatal(err)
