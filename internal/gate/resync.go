@@ -30,7 +30,7 @@ type Resynced struct {
 // the other, first and second, and marks them as used. id may be empty if only
 // one can be meant; a confirmed one goes before one that waits for its first
 // code. Wrong codes cost nothing: this is not for people at a login, who would
-// have 5,000 steps to guess at.
+// have thousands of steps to guess at.
 func (g *Gate) Resync(ctx context.Context, user, id, first, second string) (Resynced, error) {
 	person, err := g.Accounts.Load(user)
 	if err != nil {

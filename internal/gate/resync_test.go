@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,5 +154,30 @@ func TestResyncCountsNothing(t *testing.T) {
 	entry, err := p.Ledger.View(context.Background(), ledger.Key{Kind: ledger.User, Name: "alice"})
 	if err != nil || entry.Attempts != (ledger.Attempts{}) || entry.Used != nil {
 		t.Errorf("%+v, %v", entry, err)
+	}
+}
+
+// One code in many logins, and in resynchronisations at the same time.
+func TestOneCodeOfATokenAtOnce(t *testing.T) {
+	p := newPlace(t)
+	p.token("alice", 0)
+	code, next := p.press(t, "alice", 3), p.press(t, "alice", 4)
+	var wait sync.WaitGroup
+	var won atomic.Int32
+	for range 20 {
+		wait.Go(func() {
+			if p.login("alice", says(code)).Decision == Accept {
+				won.Add(1)
+			}
+		})
+		wait.Go(func() {
+			if _, err := p.Resync(context.Background(), "alice", "token", code, next); err == nil {
+				won.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if won.Load() != 1 {
+		t.Errorf("the code was taken %d times", won.Load())
 	}
 }
