@@ -24,6 +24,7 @@ import (
 //	see TEXT       wait until TEXT is shown
 //	type TEXT      type it, and Enter
 //	code SECONDS   type the code that the URI on the screen has then, and Enter
+//	sent           type the code that was sent last, and Enter
 //	press ctrl-c   or ctrl-d
 //	status N       wait for the end, with that exit status
 //
@@ -39,7 +40,7 @@ func talk(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	c := exec.Command(binary, append([]string{"--config", ts.MkAbs("otpgate.toml")}, args[2:]...)...)
 	c.Dir, c.Stdin, c.Stdout, c.Stderr = ts.MkAbs("."), slave, slave, slave
-	for _, name := range []string{"CLOCK", "TZ", "AUTHPRIV", "TERM", "PEOPLE", "NO_COLOR", "PATH", "GORACE"} {
+	for _, name := range []string{"CLOCK", "TZ", "AUTHPRIV", "POST", "TERM", "PEOPLE", "NO_COLOR", "PATH", "GORACE"} {
 		c.Env = append(c.Env, name+"="+ts.Getenv(name))
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -115,6 +116,9 @@ func (d *dialogue) step(line string) {
 		d.see(text)
 	case "type":
 		d.typeIn(text + "\n")
+	case "sent":
+		setSent(d.ts, false, []string{"SENT"})
+		d.typeIn(d.ts.Getenv("SENT") + "\n")
 	case "press":
 		d.typeIn(keys[text])
 	case "code":

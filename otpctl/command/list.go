@@ -96,7 +96,10 @@ func factorNames(factors []factorRecord) string {
 	var names []string
 	for _, f := range factors {
 		name := f.ID
-		if !f.Confirmed {
+		switch {
+		case f.Replaces:
+			name += " (waits to replace it)"
+		case !f.Confirmed:
 			name += " (unconfirmed)"
 		}
 		names = append(names, name)

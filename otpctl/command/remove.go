@@ -30,15 +30,7 @@ the codes that were used before stay used.`,
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return a.does(c, func(ctx context.Context, args []string) error {
-		g, err := a.gate()
-		if err != nil {
-			return err
-		}
-		name, err := a.enrolledName(g, args[0])
-		if err != nil {
-			return err
-		}
-		dir, err := account.Open(g.Config.Paths.Users)
+		g, dir, name, err := a.openPerson(args[0])
 		if err != nil {
 			return err
 		}

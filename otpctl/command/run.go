@@ -18,6 +18,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
@@ -41,6 +42,8 @@ type World struct {
 	Lookup func(name string) (canonical string, found bool, err error)
 	// Synchronised says whether the machine's clock follows a time server.
 	Synchronised func() bool
+	// Sender sends codes, in the place of what the configuration names.
+	Sender deliver.Sender
 }
 
 // app is one run of the command.
@@ -127,7 +130,7 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
 	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
-		a.recovery(), a.unlock(), a.test(), a.completion(), a.version())
+		a.recovery(), a.resync(), a.unlock(), a.test(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root
 }
@@ -156,6 +159,9 @@ func (a *app) gate() (*gate.Gate, error) {
 		return nil, err
 	}
 	opened.Now = a.Now
+	if a.Sender != nil {
+		opened.Sender = a.Sender
+	}
 	a.opened = opened
 	return opened, nil
 }

@@ -29,7 +29,7 @@ func TestPageHasEveryCommandAndFlag(t *testing.T) {
 	}
 	for _, want := range []string{
 		".Ss otpctl enroll USER", ".It Fl -qr Ar where", ".It Fl y , Fl -yes",
-		"(default: phone).", ".It Pa /etc/otpgate/users/USER.toml",
+		"(default: totp).", ".It Pa /etc/otpgate/users/USER.toml",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
