@@ -54,6 +54,21 @@ const (
 const passwordRepeated = "the host answered the code prompt with the password; it cannot ask for a code. " +
 	"For sshd set KbdInteractiveAuthentication yes and PasswordAuthentication no"
 
+// nothingBehind is for such a host behind a split line.
+const nothingBehind = "no code behind the password, and the host cannot ask for one. Type the code right behind the password"
+
+// repeated ends the dialogue with a host that gives the password as a code. It
+// costs no attempt.
+func repeated(request Request, tries tries) Verdict {
+	switch {
+	case !request.AfterSplit:
+		return Verdict{TooMany, "password-repeated", passwordRepeated + tries.before()}
+	case tries.none():
+		return Verdict{TooMany, "password-repeated", nothingBehind}
+	}
+	return Verdict{TooMany, "code", tries.String() + "; the host cannot ask for another one"}
+}
+
 // dialogue asks until a code is right or the login's tries are spent.
 func (g *Gate) dialogue(ctx context.Context, request Request, person account.Person, conversation Conversation) Verdict {
 	until, err := g.lockedUntil(ctx, keysOf(request, person)...)
@@ -71,7 +86,7 @@ func (g *Gate) dialogue(ctx context.Context, request Request, person account.Per
 		case err != nil:
 			return Verdict{Deny, "no-answer", err.Error() + tries.before()}
 		case answer.Password:
-			return Verdict{TooMany, "password-repeated", passwordRepeated}
+			return repeated(request, tries)
 		case !plausible(person, answer.Text):
 			// It cannot be a code, so it is no guess and costs only this
 			// login's try.
@@ -94,9 +109,11 @@ func (t tries) String() string {
 	return fmt.Sprintf("codes: %d wrong, %d used before, %d not in the form of a code", t.wrong, t.used, t.malformed)
 }
 
+func (t tries) none() bool { return t == (tries{}) }
+
 // before tells of the tries ahead of the one that something else ended.
 func (t tries) before() string {
-	if t == (tries{}) {
+	if t.none() {
 		return ""
 	}
 	return "; before, " + t.String()

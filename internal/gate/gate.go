@@ -49,6 +49,9 @@ type Request struct {
 	Protocol   config.Protocol // if the way in knows it; it wins over the service's
 	RemoteHost string          // an address, or a name from hosts that look it up
 	TTY        string
+	// AfterSplit says that the end of the password, if it had the form of a
+	// code, is the first answer of the conversation.
+	AfterSplit bool
 }
 
 // Decision is what becomes of a login. The zero value denies.
