@@ -137,6 +137,31 @@ func TestFieldApache(t *testing.T) {
 	}
 }
 
+// Clients of web servers make many requests with one field. The server has to
+// remember it, since the code in it is good once; here it does for all ways in.
+func TestFieldRemembered(t *testing.T) {
+	t.Parallel()
+	machine.JoinGroup(t, "www-data", "shadow")
+	here := machine.Resident.NewSite(t, "apache-remembers", "[totp]\nwindow = 3\n[verifier]\nallow = [\"www-data\"]\n")
+	here.AroundPassword(t, here.Name, ownPassword, "protocol=webdav")
+	apache := machine.StartApacheThatRemembers(t, here.Name)
+	p := machine.NewPerson(t, "fie").Enroll(t, here.Users)
+	field := p.Password + p.Code(t, 0)
+	for _, server := range []*machine.Server{apache.DAV, apache.DAV, apache.HTTP, apache.HTTPS} {
+		if !server.In(t, p, field) {
+			t.Errorf("%s: expected that the field is remembered\n%s", server.Name, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+		}
+	}
+	for _, other := range []string{p.Password, p.Password + p.Wrong(t), "not-" + field} {
+		if apache.DAV.In(t, p, other) {
+			t.Error("in with another field than the one that is remembered")
+		}
+	}
+	if accepted := machine.Log.Lines("user="+p.Name+" ", "verdict=accepted"); len(accepted) != 1 {
+		t.Errorf("expected one question of PAM's to be accepted, found\n%s", machine.Text(accepted))
+	}
+}
+
 // Where the verifier does not let the server's user ask for others, the line
 // that takes the code off denies already.
 func TestFieldApacheNotAllowed(t *testing.T) {

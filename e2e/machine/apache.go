@@ -23,6 +23,18 @@ func StartApache(t T, service string) *Server {
 // StartApacheFor starts Apache for PAM services of HTTP, HTTPS and WebDAV.
 func StartApacheFor(t T, http, https, dav string) Apache {
 	t.Helper()
+	return startApache(t, http, https, dav, " AuthBasicProvider PAM\n")
+}
+
+// StartApacheThatRemembers starts Apache for one PAM service. Who was let in is
+// remembered for a minute, by the name and the field.
+func StartApacheThatRemembers(t T, service string) Apache {
+	t.Helper()
+	return startApache(t, service, service, service, " AuthBasicProvider socache PAM\n AuthnCacheProvideFor PAM\n AuthnCacheContext otpgate\n AuthnCacheTimeout 60\n")
+}
+
+func startApache(t T, http, https, dav, provider string) Apache {
+	t.Helper()
 	plain, secure := newDaemon(t, "apache"), newDaemon(t, "apache-tls")
 	for _, dir := range []string{"/www", "/www/dav", "/locks"} {
 		if err := os.Mkdir(plain.dir+dir, 0o755); err != nil {
@@ -42,11 +54,12 @@ User www-data
 Group www-data
 DocumentRoot DIR/www
 DavLockDB DIR/locks/dav
+AuthnCacheEnable
+AuthnCacheSOCache shmcb:DIR/locks/remembered
 <Directory DIR/www>
  AuthType Basic
  AuthName otpgate
- AuthBasicProvider PAM
- AuthPAMService `+http+`
+`+provider+` AuthPAMService `+http+`
  Require valid-user
 </Directory>
 <Directory DIR/www/dav>
@@ -84,7 +97,7 @@ DavLockDB DIR/locks/dav
 
 func apacheModules() string {
 	var lines strings.Builder
-	for _, name := range []string{"mpm_prefork", "authn_core", "authz_core", "authz_user", "auth_basic", "authnz_pam", "ssl", "dav", "dav_fs"} {
+	for _, name := range []string{"mpm_prefork", "authn_core", "authz_core", "authz_user", "auth_basic", "authnz_pam", "socache_shmcb", "authn_socache", "ssl", "dav", "dav_fs"} {
 		lines.WriteString("LoadModule " + name + "_module /usr/lib/apache2/modules/mod_" + name + ".so\n")
 	}
 	return lines.String()

@@ -207,6 +207,10 @@ func FuzzDialogue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, _, _ := dialogue(t, in, opener(settings, nil))
 		for _, verdict := range []wire.Verdict{wire.Accept, wire.Ignore} {
+			// To a line with split this says that nothing is taken off.
+			if s, err := wire.ReadStart(bytes.NewReader(in)); err == nil && s.Split && verdict == wire.Ignore {
+				continue
+			}
 			if strings.HasSuffix(out, "\x11\x00\x00\x01"+string(rune(verdict))) {
 				t.Errorf("%q let somebody in: %q", in, out)
 			}
