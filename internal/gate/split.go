@@ -38,11 +38,11 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 	}
 	for _, form := range forms(person) {
 		if err := ctx.Err(); err != nil {
-			return 0, fmt.Errorf("take the code off the password: %w", err)
+			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
 		text, found, err := tails.Tail(form.length, form.alphabet)
 		if err != nil {
-			return 0, fmt.Errorf("take the code off the password: %w", err)
+			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
 		if found && form.is(text) {
 			return form.length, nil

@@ -141,7 +141,7 @@ func TestSplitFaultsAreAudited(t *testing.T) {
 	p := newPlace(t)
 	p.enroll("alice")
 	gone := &field{text: "secret123456", fail: errors.New("front is gone")}
-	if n, err := p.Split(context.Background(), Request{User: "alice"}, gone); n != 0 || err == nil || len(p.log) != 1 {
+	if n, err := p.Split(context.Background(), Request{User: "alice"}, gone); n != 0 || err == nil || len(p.log) != 1 || p.log[0].Rule != "dialogue" {
 		t.Errorf("front gone: %d, %v, audited %v", n, err, p.log)
 	}
 	ended, cancel := context.WithCancel(context.Background())

@@ -137,9 +137,9 @@ func TestSplit(t *testing.T) {
 	}{
 		"code":           {alice, usual, "\x02\x00\x00\x07\x01123456", ask + six, ""},
 		"no code":        {alice, usual, "\x02\x00\x00\x01\x02", ask + ignore, ""},
-		"other digits":   {alice, usual, "\x02\x00\x00\x07\x0112345x", ask + fault, "internal"},
-		"whole password": {alice, usual, "\x02\x00\x00\x01\x04", ask + fault, "internal"},
-		"gone":           {alice, usual, "", ask + fault, "internal"},
+		"other digits":   {alice, usual, "\x02\x00\x00\x07\x0112345x", ask + fault, "dialogue"},
+		"whole password": {alice, usual, "\x02\x00\x00\x01\x04", ask + fault, "dialogue"},
+		"gone":           {alice, usual, "", ask + fault, "dialogue"},
 		"not enrolled":   {bob, usual, "", ignore, ""},
 		"switched off":   {alice, withAlice(off), "", ignore, ""},
 		"protocol":       {telnet, usual, "", fault, "module-argument"},
