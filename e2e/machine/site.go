@@ -105,6 +105,15 @@ func (s Site) AddToService(t T, from, to string, arguments ...string) {
 	addToService(t, from, to, s.Line(arguments...))
 }
 
+// AroundPassword writes a PAM service for hosts that have one field: password,
+// the lines of the password stage, between the line that takes the code off and
+// the one that asks for it.
+func (s Site) AroundPassword(t T, service, password string, arguments ...string) {
+	t.Helper()
+	split := s.Line(append([]string{"split"}, arguments...)...)
+	WriteService(t, service, split+"\n"+password+"\n"+s.Line(arguments...)+"\naccount required pam_unix.so\nsession required pam_permit.so\n")
+}
+
 // CodeOnly writes a PAM service without a password stage.
 func (s Site) CodeOnly(t T, service string, arguments ...string) {
 	t.Helper()

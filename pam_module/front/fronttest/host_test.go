@@ -296,7 +296,7 @@ func TestLog(t *testing.T) {
 			options   []string
 			want      string
 		}{
-			{"nullok", nil, line(`""`, `argument 1 in pam.d is \"nullok\", expected one of config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug`)},
+			{"nullok", nil, line(`""`, `argument 1 in pam.d is \"nullok\", expected one of split, config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug`)},
 			{"debug timeout=0", nil, line(`""`, `argument 2 in pam.d is \"timeout=0\", expected whole seconds from 1 to 600 after timeout=`)},
 			{"protocol=garbage", nil, line("alice", "the WHO sent a frame of 5526608 bytes, at most 16384 are allowed")},
 			{"protocol=hang timeout=1", nil, line("alice", "the dialogue took longer than timeout= allows")},

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,6 +399,98 @@ static void unread_reply(int unused)
 	verdict(WIRE_ACCEPT);
 }
 
+static void ask_twice(int unused)
+{
+	char answer[WIRE_MAX_ANSWER + 1];
+	char line[2 * WIRE_MAX_ANSWER + 64];
+	(void)unused;
+	int status = ask(WIRE_ECHO_OFF, "Verification code: ", answer);
+	int used = snprintf(line, sizeof line, "status=%d text=%s", status, answer);
+	prompt(WIRE_FAILURE, "That code is not right.");
+	status = ask(WIRE_ECHO_OFF, "Verification code: ", answer);
+	snprintf(line + used, sizeof line - (size_t)used, " status=%d text=%s", status, answer);
+	prompt(WIRE_INFO, line);
+	verdict(status == WIRE_ANSWERED && strcmp(answer, "123456") == 0 ? WIRE_ACCEPT : WIRE_DENY);
+}
+
+/* ---- for lines with split ---- */
+
+static bool has(int tag)
+{
+	bool found = false;
+	for (size_t at = 1; at + 3 <= start_size; at += 3 + (((size_t)start[at + 1] << 8) | start[at + 2])) {
+		found = found || start[at] == tag;
+	}
+	return found;
+}
+
+static int ask_tail(int size)
+{
+	char question[] = "?0123456789";
+	char answer[WIRE_MAX_ANSWER + 1];
+	question[0] = (char)size;
+	int status = ask(WIRE_TAIL, question, answer);
+	return status == WIRE_ANSWERED && strlen(answer) == (size_t)size && strspn(answer, question + 1) == (size_t)size;
+}
+
+static void split_verdict(int size)
+{
+	const unsigned char bytes[2] = {WIRE_SPLIT, (unsigned char)size};
+	frame(WIRE_VERDICT, bytes, sizeof bytes);
+}
+
+static void split(int size)
+{
+	if (!has(WIRE_TAG_SPLIT) || has(WIRE_TAG_AFTER_SPLIT)) {
+		verdict(WIRE_FAULT);
+	} else if (ask_tail(size)) {
+		split_verdict(size);
+	} else {
+		verdict(WIRE_IGNORE);
+	}
+}
+
+static void split_other(int size)
+{
+	(void)ask_tail(6);
+	split_verdict(size);
+}
+
+static void split_long(int unused)
+{
+	static const unsigned char bytes[3] = {WIRE_SPLIT, 6, 6};
+	(void)unused;
+	(void)ask_tail(6);
+	frame(WIRE_VERDICT, bytes, sizeof bytes);
+}
+
+static void tails(int count)
+{
+	int given = 0;
+	for (int i = 0; i < count; i++) {
+		given = ask_tail(6);
+	}
+	if (given) {
+		split_verdict(6);
+	} else {
+		verdict(WIRE_IGNORE);
+	}
+}
+
+static void raw_tail(int which)
+{
+	static const struct {
+		const char *text;
+		size_t size;
+	} questions[] = {{"", 0}, {"\006", 1}, {"\000" "0123", 5}, {"\041" "0123", 5}, {"\377" "0123", 5}, {"\006" "012 ", 5},
+		{"\006" "012\377", 5}, {"\006" "012\000", 5}, {"\006" "012\177", 5}};
+	unsigned char payload[8] = {WIRE_TAIL};
+	memcpy(payload + 1, questions[which].text, questions[which].size);
+	frame(WIRE_PROMPT, payload, questions[which].size + 1);
+	usleep(100000);
+	verdict(WIRE_IGNORE);
+}
+
 static void help_first(int unused)
 {
 	char answer[WIRE_MAX_ANSWER + 1];
@@ -451,6 +544,13 @@ static const struct {
 	{"grandchild", grandchild, 0},
 	{"stdio", stdio, 0},
 	{"unread", unread_reply, 0},
+	{"asktwice", ask_twice, 0},
+	{"split", split, 6},
+	{"splitother", split_other, 5},
+	{"splitblind", split_verdict, 6},
+	{"splitlong", split_long, 0},
+	{"tails", tails, 16},
+	{"rawtail", raw_tail, 0},
 };
 
 __attribute__((visibility("default"))) int otpgate_core_serve(int fd)
