@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -180,4 +181,55 @@ func TestHostThatCannotAskForAnotherCode(t *testing.T) {
 	}
 	p.now = p.now.Add(30 * time.Second)
 	expect(t, login("000000", p.code(t, "alice", 0)), Accept, "totp:phone")
+}
+
+// Where codes are sent, the bare password asks for one, however it ends; the
+// next login's tail is the code.
+func TestSplitOfSentCodes(t *testing.T) {
+	p := newPlace(t)
+	post := p.sendTo("alice", account.Email)
+	if n, _, err := p.split("alice", "secret123456"); n != 0 || err != nil {
+		t.Errorf("before a code was sent: %d, %v", n, err)
+	}
+	p.carrying("alice", "", "ftp")
+	if n, _, err := p.split("alice", "secret"+post.last()); n != 6 || err != nil {
+		t.Errorf("after it was sent: %d, %v", n, err)
+	}
+	p.now = p.now.Add(time.Hour)
+	if n, _, err := p.split("alice", "secret123456"); n != 0 || err != nil {
+		t.Errorf("after it expired: %d, %v", n, err)
+	}
+}
+
+// In a remembered login both come: clients that go on sending the code, and
+// people who leave it out and whose password may end like one.
+func TestSplitOfRememberedLogins(t *testing.T) {
+	p := newPlace(t)
+	recovery := p.enroll("alice")
+	p.Config.Policy.Session.Duration = time.Hour
+	opener := p.code(t, "alice", 0)
+	if verdict := p.carrying("alice", opener, "ftp"); verdict.Decision != Accept {
+		t.Fatal(verdict)
+	}
+	p.now = p.now.Add(10 * time.Minute)
+	before, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{
+		"secret" + opener: 6, "secret": 0, "secret" + p.code(t, "alice", 0): 6, "secret" + recovery[0]: 19, "secret123456": 0,
+		"secret" + p.code(t, "alice", 9): 0, "secret0000-0000-0000-0000": 0,
+	} {
+		if n, _, err := p.split("alice", text); n != want || err != nil {
+			t.Errorf("%q: %d, %v, want %d", text, n, err, want)
+		}
+	}
+	after, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	if err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("looking changed the ledger: %+v, then %+v, %v", before, after, err)
+	}
+	p.now = p.now.Add(time.Hour)
+	if n, _, err := p.split("alice", "secret123456"); n != 6 || err != nil {
+		t.Errorf("after the session: %d, %v", n, err)
+	}
 }

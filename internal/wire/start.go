@@ -22,6 +22,7 @@ type Start struct {
 	Timeout    time.Duration // argument timeout=: for the whole dialogue, in whole seconds
 	Split      bool          // argument split: asks only whether a code is to be taken off the password
 	AfterSplit bool          // such a line came before this one in the same login
+	CodeBehind bool          // and took a code off the password, which answers the first prompt
 }
 
 type tag uint8
@@ -38,6 +39,7 @@ const (
 	tagTimeout    tag = 9
 	tagSplit      tag = 10
 	tagAfterSplit tag = 11
+	tagCodeBehind tag = 12
 )
 
 // MaxTimeout is the longest dialogue a front may ask for.
@@ -62,7 +64,7 @@ func parseStart(payload []byte) (Start, error) {
 		return Start{}, protocolError("start frame is not of version %d", Version)
 	}
 	var start Start
-	var seen [tagAfterSplit + 1]bool
+	var seen [tagCodeBehind + 1]bool
 	for rest := payload[1:]; len(rest) > 0; {
 		if len(rest) < 3 {
 			return Start{}, protocolError("start frame ends within a field")
@@ -72,7 +74,7 @@ func parseStart(payload []byte) (Start, error) {
 		if size > len(rest) {
 			return Start{}, protocolError("start field %d ends past the frame", field)
 		}
-		if field == 0 || field > tagAfterSplit || seen[field] {
+		if field == 0 || field > tagCodeBehind || seen[field] {
 			return Start{}, protocolError("start field %d is unknown or repeated", field)
 		}
 		seen[field] = true
@@ -109,6 +111,8 @@ func (s *Start) set(field tag, value []byte) error {
 		return flag(&s.Split, field, value)
 	case tagAfterSplit:
 		return flag(&s.AfterSplit, field, value)
+	case tagCodeBehind:
+		return flag(&s.CodeBehind, field, value)
 	case tagTimeout:
 		seconds, err := strconv.ParseUint(string(value), 10, 16)
 		if err != nil || seconds == 0 || time.Duration(seconds)*time.Second > MaxTimeout {
@@ -156,7 +160,7 @@ func WriteStart(w io.Writer, s Start) error {
 	for _, item := range []struct {
 		field tag
 		set   bool
-	}{{tagDebug, s.Debug}, {tagSplit, s.Split}, {tagAfterSplit, s.AfterSplit}} {
+	}{{tagDebug, s.Debug}, {tagSplit, s.Split}, {tagAfterSplit, s.AfterSplit}, {tagCodeBehind, s.CodeBehind}} {
 		if item.set {
 			add(item.field, "")
 		}

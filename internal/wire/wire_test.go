@@ -13,7 +13,7 @@ import (
 var whole = Start{
 	User: "alice", Service: "sshd", RemoteHost: "192.0.2.1", RemoteUser: "bob", TTY: "ssh",
 	Protocol: "ssh", Config: "/etc/otpgate/otpgate.toml", Debug: true, Timeout: 90 * time.Second,
-	Split: true, AfterSplit: true,
+	Split: true, AfterSplit: true, CodeBehind: true,
 }
 
 func frame(kind Type, payload string) string {
@@ -39,7 +39,7 @@ func TestReadStartRefuses(t *testing.T) {
 		"unknown frame":     frame(0x7f, ""),
 		"no version":        frame(TypeStart, ""),
 		"other version":     frame(TypeStart, "\x02"),
-		"unknown field":     frame(TypeStart, "\x01\x0c\x00\x00"),
+		"unknown field":     frame(TypeStart, "\x01\x0d\x00\x00"),
 		"field 0":           frame(TypeStart, "\x01\x00\x00\x00"),
 		"repeated field":    frame(TypeStart, "\x01\x01\x00\x01a\x01\x00\x01b"),
 		"cut field":         frame(TypeStart, "\x01\x01\x00"),

@@ -129,7 +129,8 @@ bool items_start_frame(struct login *login)
 	    !put(login, &used, WIRE_TAG_TIMEOUT, timeout, sizeof timeout - 1) ||
 	    !put_flag(login, &used, WIRE_TAG_DEBUG, login->options.debug) ||
 	    !put_flag(login, &used, WIRE_TAG_SPLIT, login->options.split) ||
-	    !put_flag(login, &used, WIRE_TAG_AFTER_SPLIT, login->after_split)) {
+	    !put_flag(login, &used, WIRE_TAG_AFTER_SPLIT, login->after_split) ||
+	    !put_flag(login, &used, WIRE_TAG_CODE_BEHIND, login->after_split && login->field.ready)) {
 		return false;
 	}
 	frame[0] = WIRE_START;

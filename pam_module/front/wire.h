@@ -35,6 +35,7 @@
 #define WIRE_TAG_TIMEOUT 9
 #define WIRE_TAG_SPLIT 10
 #define WIRE_TAG_AFTER_SPLIT 11
+#define WIRE_TAG_CODE_BEHIND 12
 
 /* First byte of a prompt frame. */
 #define WIRE_ECHO_OFF 1

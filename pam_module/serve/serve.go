@@ -77,7 +77,10 @@ func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, 
 
 // prepare gives the engine and what it is asked, or what is to blame.
 func prepare(start wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.Request, string, error) {
-	request := gate.Request{User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY, AfterSplit: start.AfterSplit}
+	request := gate.Request{
+		User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY,
+		AfterSplit: start.AfterSplit, CodeBehind: start.AfterSplit && start.CodeBehind,
+	}
 	if start.Protocol != "" {
 		if err := request.Protocol.UnmarshalText([]byte(start.Protocol)); err != nil {
 			return nil, request, "module-argument", fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err)

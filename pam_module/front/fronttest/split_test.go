@@ -180,9 +180,9 @@ func TestSplitStartFrame(t *testing.T) {
 	eachKit(t, func(t *testing.T, kit *Kit) {
 		service := serviceName(t)
 		kit.around(t, service, "protocol=split debug", "", "protocol=start debug")
-		for _, password := range []string{"secret123456", "secret"} {
+		for password, behind := range map[string]string{"secret123456": "\n12=", "secret": ""} {
 			outcome := kit.Login(t, "--service", service, password)
-			want := "version=1\n2=" + service + "\n1=alice\n6=start\n9=120\n8=\n11="
+			want := "version=1\n2=" + service + "\n1=alice\n6=start\n9=120\n8=\n11=" + behind
 			if n := len(outcome.Prompts); n != 3 || outcome.Prompts[2].Text != want {
 				t.Errorf("%v, want %q", outcome.Prompts, want)
 			}
