@@ -68,7 +68,10 @@ func Run(world World, args []string) int {
 	root.SetArgs(args)
 	ran, err := root.ExecuteContextC(context.Background())
 	if help := root.Flags().Lookup("help"); err == nil && ran == root && !help.Changed {
-		err = errors.New("a command is missing")
+		err = errMissing
+	}
+	if err != nil && !a.running {
+		err = clearer(root, err)
 	}
 	if a.opened != nil {
 		err = errors.Join(err, a.opened.Close())
@@ -124,6 +127,8 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.SuggestionsMinimumDistance = distance
+	root.SetFlagErrorFunc(flagError)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.out)
 	root.SetErr(a.Stderr)
@@ -138,6 +143,7 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 // does gives c what it does.
 func (a *app) does(c *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
 	c.DisableFlagsInUseLine = !c.HasLocalFlags()
+	c.Args = explained(c.Args)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		a.running = true
 		return run(c.Context(), args)
