@@ -40,6 +40,11 @@ type World struct {
 	Log audit.Sink
 	// Lookup asks the system for its own spelling of a login name.
 	Lookup func(name string) (canonical string, found bool, err error)
+	// Groups asks the system about groups.
+	Groups Groups
+	// Patience is how long work on a terminal goes on without saying how far
+	// it is.
+	Patience time.Duration
 	// Synchronised says whether the machine's clock follows a time server.
 	Synchronised func() bool
 	// Sender sends codes, in the place of what the configuration names.
@@ -49,11 +54,12 @@ type World struct {
 // app is one run of the command.
 type app struct {
 	World
-	config string // as given, "" for the default place
-	quiet  bool
-	lines  *lineReader
-	out    *checkedWriter
-	opened *gate.Gate
+	config   string // as given, "" for the default place
+	quiet    bool
+	lines    *lineReader
+	out      *checkedWriter
+	opened   *gate.Gate
+	progress *progress // of what is being done, if it takes long
 	// running is set once the command line has been understood. Whatever goes
 	// wrong before is a mistake in it.
 	running bool
@@ -103,6 +109,12 @@ func newApp(world World) *app {
 	}
 	if world.Lookup == nil {
 		world.Lookup = lookup
+	}
+	if world.Groups == nil {
+		world.Groups = gate.System{}
+	}
+	if world.Patience == 0 {
+		world.Patience = progressAfter
 	}
 	if world.Synchronised == nil {
 		world.Synchronised = synchronised
