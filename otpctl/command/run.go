@@ -147,7 +147,7 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
 	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
-		a.recovery(), a.resync(), a.unlock(), a.test(), a.completion(), a.version())
+		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.test(), a.sendTest(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root
 }
