@@ -146,7 +146,7 @@ func (a *app) sum(s *several, outcomes []outcome, alone bool) error {
 		}
 	}
 	if len(outcomes) > 0 {
-		a.note("%d people: %s", len(outcomes), strings.Join(parts, ", "))
+		a.note("%s: %s", counted(len(outcomes), "person", "people"), strings.Join(parts, ", "))
 	}
 	if failed := counts[failedResult]; failed > 0 {
 		return fmt.Errorf("%d of %d failed", failed, len(outcomes))

@@ -129,7 +129,7 @@ func (a *app) readCSV(g *gate.Gate, name string) ([]csvLine, error) {
 		if n > maxProblems {
 			a.note("and %d more", n-maxProblems)
 		}
-		return nil, fmt.Errorf("nobody is enrolled: %d mistakes in %s", n, shown)
+		return nil, fmt.Errorf("nobody is enrolled: %s in %s", counted(n, "mistake", "mistakes"), shown)
 	}
 	return reader.lines, nil
 }

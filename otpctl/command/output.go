@@ -73,6 +73,14 @@ func printable(text string) string {
 	return safe.String()
 }
 
+// counted says how many there are of something.
+func counted(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
+}
+
 // when shows an instant to people, in the machine's time zone.
 func when(t time.Time) string {
 	if t.IsZero() {

@@ -184,16 +184,13 @@ func (a *app) expireOne(ctx context.Context, g *gate.Gate, command, name string,
 	if dry {
 		sessions, err := g.Sessions(ctx, name)
 		n := len(slices.DeleteFunc(sessions, func(s ledger.Session) bool { return !match(s) }))
-		return fmt.Sprintf("%d remembered logins would be ended", n), n > 0, err
+		return counted(n, "remembered login", "remembered logins") + " would be ended", n > 0, err
 	}
 	n, err := g.ExpireSessions(ctx, name, match)
 	if err != nil || n == 0 {
 		return "there was none to end", false, err
 	}
-	words := fmt.Sprintf("%d remembered logins are ended", n)
-	if n == 1 {
-		words = "1 remembered login is ended"
-	}
+	words := counted(n, "remembered login is ended", "remembered logins are ended")
 	changed(g, command, audit.Record{User: name, Reason: words})
 	return words, true, nil
 }
