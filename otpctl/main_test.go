@@ -26,8 +26,9 @@ import (
 
 // The scripts in testdata drive the command as a process of its own. Its clock
 // stands at $CLOCK, what it logs goes to $WORK/authpriv, what it sends to the
-// file $POST, if that is set, and if $PEOPLE is set ("ALICE=alice"), it stands
-// for the system's accounts.
+// file $POST, if that is set. If they are set, $PEOPLE ("ALICE=alice") stands
+// for the system's accounts, $GROUPS ("staff=alice,bob") for its groups, and
+// $SENDER for a sender that does as it says.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"otpctl": runCommand})
 }
@@ -47,6 +48,13 @@ func runCommand() {
 	if path := os.Getenv("POST"); path != "" {
 		world.Sender = postbox{path}
 	}
+	if groups := os.Getenv("GROUPS"); groups != "" {
+		world.Groups = fakeGroups(strings.Fields(groups))
+	}
+	if how := os.Getenv("SENDER"); how != "" {
+		world.Sender = fakeSender(how)
+	}
+	world.Patience, _ = time.ParseDuration(os.Getenv("PATIENCE"))
 	if people := os.Getenv("PEOPLE"); people != "" {
 		world.Lookup = func(name string) (string, bool, error) {
 			for known := range strings.FieldsSeq(people) {
@@ -191,6 +199,12 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	g.Now = func() time.Time { return clock(ts.Getenv) }
 	g.Sender = postbox{ts.MkAbs("logins")}
 	request := gate.Request{User: args[1], Service: "sshd", RemoteHost: "192.0.2.7"}
+	if service := ts.Getenv("SERVICE"); service != "" {
+		request.Service = service
+	}
+	if from := ts.Getenv("FROM"); from != "" {
+		request.RemoteHost = from
+	}
 	verdict := g.Login(context.Background(), request, &typist{args[2:]})
 	if verdict.Decision.String() != args[0] {
 		ts.Fatalf("login is %s (%s, %s), want %s", verdict.Decision, verdict.Rule, verdict.Reason, args[0])

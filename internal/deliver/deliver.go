@@ -3,6 +3,7 @@ package deliver
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -42,7 +43,15 @@ type Sender interface {
 }
 
 // MaskEmail shows enough of an address for its owner to know it again.
-func MaskEmail(address string) string { return address }
+func MaskEmail(address string) string {
+	local, domain, found := strings.Cut(address, "@")
+	if !found {
+		return "…"
+	}
+	return local[:min(1, len(local)/2)] + "…@" + domain
+}
 
 // MaskPhone shows enough of a number for its owner to know it again.
-func MaskPhone(number string) string { return number }
+func MaskPhone(number string) string {
+	return "…" + number[len(number)-min(3, len(number)/3):]
+}

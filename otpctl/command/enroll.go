@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,9 @@ import (
 
 func (a *app) enroll() *cobra.Command {
 	var flags enrollFlags
+	var many bulk
 	c := &cobra.Command{
-		Use:   "enroll USER",
+		Use:   "enroll USER | --csv FILE",
 		Short: "Give somebody a new way to get codes",
 		Long: `enroll writes a new device or address into the person's secret file. It counts
 only once a first code has proved that the codes arrive: on a terminal enroll
@@ -33,21 +35,32 @@ its secret already is taken in with --secret -.
 or that the secret file has. A new address takes the place of the old one once
 its code came back.
 
-An enrollment that was never confirmed gives way to the new one.`,
+An enrollment that was never confirmed gives way to the new one.` + bulkHelp,
 		Example: `  otpctl enroll alice
   otpctl enroll alice --id tablet              # a second device
   otpctl enroll alice --replace                # a new phone; the old one counts until then
   otpctl enroll alice --qr png=/root/alice.png
   otpctl enroll alice --json | jq -r .uri      # confirm later
   otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt
-  otpctl enroll alice --kind email --email alice@example.com`,
-		Args:              cobra.ExactArgs(1),
+  otpctl enroll alice --kind email --email alice@example.com
+  otpctl enroll --csv people.csv --dry-run
+  otpctl enroll --csv people.csv --out secrets.csv`,
+		Args: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("csv") {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags.register(c)
+	many.register(c.Flags())
 	return a.does(c, func(ctx context.Context, args []string) error {
-		if problem := flags.check(c.Flags().Changed); problem != nil {
+		if problem := cmp.Or(many.check(c.Flags().Changed), flags.check(c.Flags().Changed)); problem != nil {
 			return problem
+		}
+		if many.file != "" {
+			return a.enrollCSV(ctx, many, flags)
 		}
 		return a.runEnroll(ctx, args[0], flags)
 	})

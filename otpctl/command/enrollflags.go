@@ -166,20 +166,25 @@ func (a *app) readSecret(ctx context.Context) (account.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := line
-	// The digit 0 is not one of base32.
-	if digits, isHex := strings.CutPrefix(line, "0x"); isHex {
-		key, err := hex.DecodeString(digits)
-		if err != nil {
-			return nil, errors.New("secret: expected hexadecimal digits behind 0x")
-		}
-		text = account.Secret(key).Base32()
-	}
-	var secret account.Secret
-	if err := secret.UnmarshalText([]byte(text)); err != nil {
+	secret, err := parseSecret(line)
+	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
 	return secret, nil
+}
+
+// parseSecret reads base32 or, behind 0x, hexadecimal: the digit 0 is not one
+// of base32. Its error does not quote the secret.
+func parseSecret(text string) (secret account.Secret, err error) {
+	if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
+		key, err := hex.DecodeString(digits)
+		if err != nil {
+			return nil, errors.New("expected hexadecimal digits behind 0x")
+		}
+		text = account.Secret(key).Base32()
+	}
+	err = secret.UnmarshalText([]byte(text))
+	return secret, err
 }
 
 // answer reads a line from standard input, with a prompt on a terminal.

@@ -17,7 +17,18 @@ func (a *app) hint(err error) string {
 	var wrong gate.WrongCodeError
 	var unfinished notFinished
 	var lost notShown
+	var unsent notSent
 	switch {
+	case a.needed(err) != "":
+		return a.needed(err)
+	case errors.As(err, &unsent):
+		return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, and the certificates it trusts", unsent.channel, a.configName())
+	case errors.Is(err, gate.ErrNoSuchFactor):
+		return "see which there are with " + a.self() + " status"
+	case errors.Is(err, gate.ErrWaiting):
+		return "--replace makes a new one, and the secret of before worthless"
+	case errors.Is(err, errUnknownGroup):
+		return "check the name with getent group"
 	case errors.As(err, &lost) && lost.again != "":
 		return "the change was made, but what was to be shown is lost: run " + lost.again
 	case errors.As(err, &unfinished):
@@ -25,7 +36,7 @@ func (a *app) hint(err error) string {
 	case errors.As(err, &wrong):
 		return a.wrongHint(wrong)
 	case errors.Is(err, gate.ErrNoAddress):
-		return "give --email ADDRESS or --phone NUMBER"
+		return "give --email ADDRESS or --phone NUMBER; " + a.self() + " set USER takes them too"
 	case errors.Is(err, gate.ErrSeveralToResync):
 		return "say which with --id"
 	case errors.Is(err, gate.ErrNothingToResync):

@@ -41,27 +41,36 @@ func (a *app) showQR(text string) error {
 // pngFile is a new file for a picture that holds a secret.
 type pngFile struct{ file *os.File }
 
-// newPNG makes the file, which must not be there yet. Its directory must be as
-// safe as that of a secret file, so that no link leads it elsewhere.
 func newPNG(path string) (*pngFile, error) {
+	file, err := newSecretFile("--qr", path)
+	if err != nil {
+		return nil, err
+	}
+	return &pngFile{file}, nil
+}
+
+// newSecretFile makes a file for something secret, which must not be there yet.
+// Its directory must be as safe as that of a secret file, so that no link leads
+// it elsewhere. flag names it in errors.
+func newSecretFile(flag, path string) (*os.File, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	dir, err := safefile.OpenDir(filepath.Dir(absolute))
 	if err != nil {
-		return nil, fmt.Errorf("--qr: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	defer dir.Close()
 	fd, err := unix.Openat(int(dir.Fd()), filepath.Base(absolute),
 		unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, unix.EEXIST) {
-		return nil, fmt.Errorf("--qr: %s is there already; it is not overwritten", absolute)
+		return nil, fmt.Errorf("%s: %s is there already; it is not overwritten", flag, absolute)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--qr: %w", &os.PathError{Op: "create", Path: absolute, Err: err})
+		return nil, fmt.Errorf("%s: %w", flag, &os.PathError{Op: "create", Path: absolute, Err: err})
 	}
-	return &pngFile{os.NewFile(uintptr(fd), absolute)}, nil
+	return os.NewFile(uintptr(fd), absolute), nil
 }
 
 // modulePixels makes a module large enough for a phone held over a print.
