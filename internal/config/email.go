@@ -172,12 +172,12 @@ func validFrom(from string) bool {
 		}
 		address = strings.TrimSuffix(rest, ">")
 	}
-	return ValidAddress(address)
+	return validAddress(address)
 }
 
-// ValidAddress says whether text is one email address, local@domain, of
+// validAddress says whether text is one email address, local@domain, of
 // printable ASCII and without quotes or comments.
-func ValidAddress(text string) bool {
+func validAddress(text string) bool {
 	local, domain, found := strings.Cut(text, "@")
 	return found && local != "" && len(text) <= 254 && printable(text) && validHost(domain) &&
 		!strings.ContainsAny(local, ` "<>@,;:\()[]`) && local[0] != '-' && local[0] != '.' && !strings.HasSuffix(local, ".") &&
