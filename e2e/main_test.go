@@ -67,7 +67,7 @@ func TestResultDependsOnBuild(*testing.T) {
 		dir = "../build"
 	}
 	for _, path := range []string{
-		dir + "/pam_otpgate.so", dir + "/pam_otpgate_core.so", dir + "/otpctl", dir + "/otpgate-verifierd",
+		dir + "/pam_otpgate.so", dir + "/pam_otpgate_core.so", dir + "/otpctl", dir + "/otpgate-verifierd", dir + "/otpgate-send",
 		"../packaging/systemd/own.conf", "../pam_module/front/test/pamhost.c", "testdata/pamlogin.c", "testdata/evil.c", "naive/main.go",
 	} {
 		// The real machine's /home, and what is in it, may be hidden here.
