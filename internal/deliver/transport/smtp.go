@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/wneessen/go-mail"
@@ -30,6 +31,8 @@ func (m *mailer) newServer() (func(context.Context, *mail.Msg) error, error) {
 		options := []mail.Option{
 			mail.WithPort(server.Port), mail.WithTLSConfig(trust), mail.WithTLSPolicy(m.policy(server.TLS)),
 			mail.WithTimeout(m.settings.Timeout.Duration), mail.WithDialContextFunc(line.dial), mail.WithoutNoop(),
+			// The addresses are ASCII; with it some servers could not pass the message on.
+			mail.WithoutSMTPUTF8(),
 		}
 		if m.settings.Username != "" {
 			options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover),
@@ -43,8 +46,16 @@ func (m *mailer) newServer() (func(context.Context, *mail.Msg) error, error) {
 		if letter.IsDelivered() {
 			return nil // and the good-bye went wrong
 		}
-		return unreachable(err)
+		return fmt.Errorf("%s: %w", m.settings.SMTP, unreachable(brief(err)))
 	}, nil
+}
+
+// brief leaves out what the library adds about the message.
+func brief(err error) error {
+	if text, _, found := strings.Cut(err.Error(), ", affected "); found {
+		return errors.New(text)
+	}
+	return err
 }
 
 // policy is about STARTTLS. Within TLS there is none to ask for, RFC 3207

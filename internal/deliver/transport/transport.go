@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -123,7 +124,7 @@ func (s *sender) sendSMS(ctx context.Context, m deliver.Message) error {
 
 // inTime says of an error after the time has run out that this is why.
 func inTime(ctx context.Context, timeout config.Duration, err error) error {
-	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	return fmt.Errorf("not done in time, which is %s at most: %w", timeout.Duration, err)
