@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -271,4 +275,65 @@ func TestSendFallsBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Root's programs and the verifier's own user take the same password, from the
+// directory that is that user's; what is root's in there neither takes.
+func TestSendAsOwnUser(t *testing.T) {
+	t.Parallel()
+	gateway := machine.StartGateway(t)
+	p := newPost(t, deliver.SMS, "")
+	p.message.Email = "" // so that nothing else can be tried
+	here := machine.NewSite(t, "send-own", "")
+	password := filepath.Join(secretsOf(here), "sms")
+	here.Configure(t, strings.Replace(gateway.Settings(""), gateway.TokenFile, password, 1))
+	p.program.Config = here.Config
+	if err := os.Mkdir(secretsOf(here), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write := func() {
+		os.Remove(password)
+		if err := os.WriteFile(password, []byte(twiliotest.Token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	as := own(t, here)
+	both := func(want string) {
+		t.Helper()
+		if got := p.sendAs(t, nil); !strings.Contains(got, want) {
+			t.Errorf("root: expected %q, found %s", want, got)
+		}
+		if got := p.sendAs(t, as); !strings.Contains(got, want) {
+			t.Errorf("uid %d: expected %q, found %s", as.Uid, want, got)
+		}
+	}
+	const sent = `"channel":"sms","to":"+49…567"`
+	both(sent)
+	write()
+	both("expected")
+	both("run chown")
+	own(t, here) // as a restart of the service does
+	both(sent)
+	// Who is neither has no password to send with, and is told so.
+	if got := p.sendAs(t, &syscall.Credential{Uid: uint32(p.UID), Gid: uint32(p.GID)}); !strings.Contains(got, "password_file: open "+secretsOf(here)+": permission denied") {
+		t.Errorf("found %s", got)
+	}
+}
+
+// sendAs runs the command as somebody and returns what it prints.
+func (p *post) sendAs(t *testing.T, as *syscall.Credential) string {
+	t.Helper()
+	request, err := json.Marshal(deliver.Request{Config: p.program.Config, Message: p.message})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(machine.Sender)
+	cmd.Stdin, cmd.Env = bytes.NewReader(request), []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+	output, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(output)
 }
