@@ -376,3 +376,22 @@ func again(t *testing.T, variable string) {
 		t.Errorf("%v\n%s", err, output)
 	}
 }
+
+// What the documentation shows is taken.
+func TestParseTakesDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/sent-codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Split(string(text), "```toml\n")[1:]
+	for _, example := range examples {
+		example, _, _ = strings.Cut(example, "```")
+		example = strings.ReplaceAll(example, `"AC…"`, `"`+sid+`"`)
+		if _, err := Parse("f", []byte(example)); err != nil {
+			t.Errorf("%v\n%s", err, example)
+		}
+	}
+	if len(examples) < 4 {
+		t.Errorf("found only %d examples", len(examples))
+	}
+}
