@@ -77,7 +77,7 @@ func TestResultDependsOnBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range append(pamhost,
-		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd",
+		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-send",
 		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "testdata/pamlogin.c", "testdata/evil.c", "naive/main.go",
 	) {
 		// The real machine's /home, and what is in it, may be hidden here.

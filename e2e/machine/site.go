@@ -23,6 +23,9 @@ var Paths = []Path{Forked, Resident}
 // FrontAlone is a front without a core beside it.
 const FrontAlone = Root + "/front-alone/pam_otpgate.so"
 
+// Sender is the command that a forked core runs to send a code.
+const Sender = Files + "/otpgate-send"
+
 // Site is a configuration with directories of its own, and one way to it.
 type Site struct {
 	Name                         string
@@ -75,7 +78,7 @@ func (s Site) Over(path Path) Site {
 // Configure writes the site's configuration again.
 func (s Site) Configure(t T, text string) {
 	t.Helper()
-	paths := fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\n", s.Users, s.State, s.Socket)
+	paths := fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\nsender = %q\n", s.Users, s.State, s.Socket, Sender)
 	if err := os.WriteFile(s.Config, []byte(text+paths), 0o644); err != nil {
 		t.Fatalf("write the configuration: %v", err)
 	}

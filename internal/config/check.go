@@ -50,13 +50,25 @@ func (c Config) check() (problem string, key []string) {
 		{within(c.HOTP.Window, 0, 100), "expected 0 to 100 codes", []string{"hotp", "window"}},
 		{validMetrics(c.Verifier.Metrics), `expected a loopback address and port, such as "127.0.0.1:9151", or "unix:/path"`, []string{"verifier", "metrics"}},
 		{!slices.Contains(c.Verifier.Allow, ""), "expected the names of users", []string{"verifier", "allow"}},
+		{c.Paths.Sender == "" || filepath.IsAbs(c.Paths.Sender), "expected an absolute path", []string{"paths", "sender"}},
 		{validIssuer(c.TOTP.Issuer), "expected up to 64 printable characters without a colon", []string{"totp", "issuer"}},
 	} {
 		if !test.ok {
 			return test.want, test.key
 		}
 	}
-	return c.Policy.checkSessions()
+	if problem, key := c.Policy.checkSessions(); problem != "" {
+		return problem, key
+	}
+	for _, table := range []struct {
+		name  string
+		check func() (problem string, key []string)
+	}{{"sent", c.Sent.check}, {"email", c.Email.check}, {"sms", c.SMS.check}} {
+		if problem, key := table.check(); problem != "" {
+			return problem, append([]string{table.name}, key...)
+		}
+	}
+	return "", nil
 }
 
 // maxSession bounds how long a login is remembered.
@@ -96,7 +108,7 @@ func validMetrics(address string) bool {
 // planned are keys that the format knows and this version does not act on.
 // To take them silently would leave an admin believing that they work.
 type planned struct {
-	Sent, Email, SMS, SFTP any
+	SFTP any
 }
 
 // refusePlanned names the first planned key that data sets.
@@ -109,9 +121,6 @@ func refusePlanned(path string, data []byte) error {
 		set bool
 		key []string
 	}{
-		{set.Sent != nil, []string{"sent"}},
-		{set.Email != nil, []string{"email"}},
-		{set.SMS != nil, []string{"sms"}},
 		{set.SFTP != nil, []string{"sftp"}},
 	} {
 		if test.set {

@@ -19,6 +19,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
@@ -177,11 +178,25 @@ func (a *app) gate() (*gate.Gate, error) {
 		return nil, err
 	}
 	opened.Now = a.Now
-	if a.Sender != nil {
-		opened.Sender = a.Sender
-	}
+	opened.Sender = a.sender(opened.Config)
 	a.opened = opened
 	return opened, nil
+}
+
+// sender sends codes. One that cannot be set up fails the commands that send,
+// and no others.
+func (a *app) sender(settings config.Config) deliver.Sender {
+	if a.Sender != nil {
+		return a.Sender
+	}
+	if settings.Email == nil && settings.SMS == nil {
+		return nil
+	}
+	sender, err := transport.New(settings)
+	if err != nil {
+		return deliver.Broken{Err: err}
+	}
+	return sender
 }
 
 // configPath is the named configuration, absolute, or "" for the default one.

@@ -134,9 +134,15 @@ fds=0:/dev/null,1:/dev/null,2:/dev/null,3:socket:[1,
 // goCore builds a real Go core, which tells what it sees of the host.
 func goCore(t *testing.T) *Kit {
 	t.Helper()
+	return buildCore(t, "gocore")
+}
+
+// buildCore builds a front beside the Go core of that name.
+func buildCore(t *testing.T, name string) *Kit {
+	t.Helper()
 	kit := Build(t, Options{})
 	command := exec.Command("go", "build", "-buildmode=c-shared", "-o", kit.Core, ".")
-	command.Dir = filepath.Join(Source(), "fronttest", "testdata", "gocore")
+	command.Dir = filepath.Join(Source(), "fronttest", "testdata", name)
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
