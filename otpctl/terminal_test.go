@@ -79,7 +79,22 @@ func openTerminal(size unix.Winsize) (master, slave *os.File, err error) {
 		return nil, nil, err
 	}
 	slave, err = os.OpenFile(filepath.Join("/dev/pts", strconv.Itoa(n)), os.O_RDWR|unix.O_NOCTTY, 0)
-	return master, slave, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return master, slave, keepOutput(int(slave.Fd()))
+}
+
+// keepOutput has ctrl-c leave alone what is on its way to the screen. The
+// kernel sends the signal first and then throws output away, and with it, on a
+// busy machine, what the command says about the signal.
+func keepOutput(fd int) error {
+	settings, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	settings.Lflag |= unix.NOFLSH
+	return unix.IoctlSetTermios(fd, unix.TCSETS, settings)
 }
 
 type dialogue struct {
