@@ -190,6 +190,18 @@ func TestSplitStartFrame(t *testing.T) {
 	})
 }
 
+// timeout= holds for the engine's part; the person may type for longer.
+func TestSplitTimeout(t *testing.T) {
+	t.Parallel()
+	kit := kits.plain.forked()
+	for core, want := range map[string]string{"ignore": "PAM_IGNORE", "accepthang": "PAM_SYSTEM_ERR", "slow:1500": "PAM_SYSTEM_ERR", "hang": "PAM_SYSTEM_ERR"} {
+		kit.around(t, "split-timeout", "timeout=1 protocol="+core, "", "protocol=ignore")
+		if outcome := kit.Login(t, "--service", "split-timeout", "@sleep:1200:secret123456"); outcome.Result != want {
+			t.Errorf("%s: %s, want %s", core, outcome.Result, want)
+		}
+	}
+}
+
 // Each call of pam_authenticate on a handle starts afresh, as sudo makes three.
 func TestSplitAgain(t *testing.T) {
 	eachKit(t, func(t *testing.T, kit *Kit) {
@@ -221,6 +233,14 @@ func TestSplitAgain(t *testing.T) {
 		if outcome.Result != "PAM_AUTH_ERR" || !slices.Equal(outcome.Prompts, want) {
 			t.Errorf("left over: %s, prompts %v", outcome.Result, outcome.Prompts)
 		}
+		// Nor when that line is reached and gets no password.
+		kit.Raw(t, service, fmt.Sprintf("auth required %s\nauth requisite %s once=7\nauth required %s\n",
+			kit.Line("split protocol=split"), kit.Items, kit.Line("protocol=start")))
+		outcome = kit.Login(t, "--service", service, "--again", "2", "secret123456", "@error")
+		start := outcome.Prompts[len(outcome.Prompts)-1]
+		if outcome.Result == "PAM_SUCCESS" || len(outcome.Prompts) != 3 || !strings.HasPrefix(start.Text, "version=1") || strings.Contains(start.Text, "\n11=") {
+			t.Errorf("left over, no password: %s, prompts %v", outcome.Result, outcome.Prompts)
+		}
 	})
 }
 
@@ -251,8 +271,13 @@ func TestSplitRename(t *testing.T) {
 		service := serviceName(t)
 		kit.around(t, service, "protocol=split", "", "protocol=ask")
 		for user, want := range map[string]string{"alice": "PAM_SUCCESS", "root": "PAM_AUTH_ERR", "": "PAM_AUTH_ERR"} {
-			if outcome := kit.Login(t, "--service", service, "--rename", user, "secret123456"); outcome.Result != want {
+			outcome := kit.Login(t, "--service", service, "--rename", user, "secret123456")
+			if outcome.Result != want {
 				t.Errorf("renamed to %q at the password prompt: %s, want %s", user, outcome.Result, want)
+			}
+			// The line with split denies by itself.
+			if want != "PAM_SUCCESS" && !slices.Equal(outcome.Prompts, []Prompt{passwordPrompt}) {
+				t.Errorf("renamed to %q, the stack goes on: %v", user, outcome.Prompts)
 			}
 		}
 	})
