@@ -15,9 +15,10 @@ import (
 // code is typed behind the password there.
 type Tails interface {
 	// Tail returns the last n bytes of the password. found is false unless all
-	// of them are in alphabet, which is ASCII, and something is left of the
-	// password. The error means that there is nobody to ask.
-	Tail(n int, alphabet string) (text string, found bool, err error)
+	// of them are in alphabet, which is ASCII, but for a dash behind each group
+	// of them if group is not 0, and something is left of the password. The
+	// error means that there is nobody to ask.
+	Tail(n, group int, alphabet string) (text string, found bool, err error)
 }
 
 // Split says how many bytes at the end of the password are a code, 0 if none
@@ -47,7 +48,7 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 		if err := ctx.Err(); err != nil {
 			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
-		text, has, err := tails.Tail(form.length, form.alphabet)
+		text, has, err := tails.Tail(form.length, form.group, form.alphabet)
 		if err != nil {
 			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
@@ -90,7 +91,8 @@ func (g *Gate) isCode(request Request, person account.Person, text string, sessi
 
 // form is what one kind of code looks like.
 type form struct {
-	length   int // bytes
+	length   int // bytes, at most wire.MaxTail
+	group    int // bytes between two dashes; 0: there are none
 	alphabet string
 	is       func(text string) bool
 }
@@ -103,17 +105,17 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 	var all []form
 	for _, f := range person.Confirmed() {
 		if !f.Kind.IsSent() {
-			all = append(all, form{f.Digits, "0123456789", func(text string) bool { return factor.IsCode(f, text) }})
+			all = append(all, form{f.Digits, 0, "0123456789", func(text string) bool { return factor.IsCode(f, text) }})
 		}
 	}
 	_, sent := firstSent(person)
 	if sent && (remembered || factor.Waits(entry, g.purpose(request), g.Now())) {
 		settings := g.Config.Sent
-		all = append(all, form{settings.Length, settings.Alphabet, func(text string) bool { return factor.IsSent(settings, text) }})
+		all = append(all, form{settings.Length, 0, settings.Alphabet, func(text string) bool { return factor.IsSent(settings, text) }})
 	}
 	if len(person.Recovery.Hashes) > 0 {
-		all = append(all, form{factor.RecoveryLength, factor.RecoveryCharacters, factor.IsRecovery})
+		all = append(all, form{factor.RecoveryLength, factor.RecoveryGroup, factor.RecoveryCharacters, factor.IsRecovery})
 	}
 	slices.SortStableFunc(all, func(a, b form) int { return b.length - a.length })
-	return slices.CompactFunc(all, func(a, b form) bool { return a.length == b.length && a.alphabet == b.alphabet })
+	return slices.CompactFunc(all, func(a, b form) bool { return a.length == b.length && a.group == b.group && a.alphabet == b.alphabet })
 }

@@ -14,22 +14,31 @@ import (
 )
 
 // field is a password as a client sent it. It gives its ends as a front does,
-// and remembers how long those were that it was asked for.
+// and remembers how long those were that it was asked for and that it gave.
 type field struct {
 	text  string
 	asked []int
+	given []int
 	fail  error
 }
 
-func (f *field) Tail(n int, alphabet string) (string, bool, error) {
+func (f *field) Tail(n, group int, alphabet string) (string, bool, error) {
 	f.asked = append(f.asked, n)
 	if f.fail != nil {
 		return "", false, f.fail
 	}
-	if n >= len(f.text) || strings.Trim(f.text[len(f.text)-n:], alphabet) != "" {
+	if n >= len(f.text) {
 		return "", false, nil
 	}
-	return f.text[len(f.text)-n:], true, nil
+	tail := f.text[len(f.text)-n:]
+	for i := range n {
+		dash := group > 0 && i%(group+1) == group
+		if dash != (tail[i] == '-') || !dash && !strings.Contains(alphabet, tail[i:i+1]) {
+			return "", false, nil
+		}
+	}
+	f.given = append(f.given, n)
+	return tail, true, nil
 }
 
 func (p *place) split(user, text string) (int, *field, error) {
@@ -64,8 +73,13 @@ func TestSplitTakesWhatHasTheFormOfACode(t *testing.T) {
 		{recovery, 0},
 		{"", 0},
 	} {
-		if n, _, err := p.split("alice", test.text); n != test.want || err != nil {
+		n, f, err := p.split("alice", test.text)
+		if n != test.want || err != nil {
 			t.Errorf("%q: %d, %v, want %d", test.text, n, err, test.want)
+		}
+		// What is no code stays in the front.
+		if test.want == 0 && len(f.given) > 0 {
+			t.Errorf("%q: got the last %v bytes", test.text, f.given)
 		}
 	}
 	if len(p.log) != 0 {

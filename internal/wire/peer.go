@@ -9,9 +9,10 @@ import (
 type Style uint8
 
 // The styles. EchoOff and EchoOn ask and are answered; Info and Failure only
-// tell. Tail asks the front itself for the end of the password: its text is
-// one byte that says how many bytes, and then the characters, all of them
-// printable ASCII, that these may be of.
+// tell. Tail asks the front itself for the end of the password: its text is one
+// byte that says how many bytes, one that says after how many of them each time
+// a dash comes, 0 if none does, and then the characters, all of them printable
+// ASCII, that the others may be of.
 const (
 	EchoOff Style = 1
 	EchoOn  Style = 2
@@ -74,13 +75,14 @@ func (p Peer) Ask(style Style, text string) (Reply, error) {
 }
 
 // Tail asks for the last n bytes of the password. found is false, and the
-// front keeps them, unless all are in alphabet and more is left of the
-// password. Only a front whose Start says Split has an answer.
-func (p Peer) Tail(n int, alphabet string) (text string, found bool, err error) {
-	if n < 1 || n > MaxTail {
-		return "", false, protocolError("end of %d bytes, expected 1 to %d", n, MaxTail)
+// front keeps them, unless all are in alphabet, but for a dash behind each group
+// of them if group is not 0, and more is left of the password. Only a front
+// whose Start says Split has an answer.
+func (p Peer) Tail(n, group int, alphabet string) (text string, found bool, err error) {
+	if n < 1 || n > MaxTail || group < 0 || group >= n {
+		return "", false, protocolError("end of %d bytes in groups of %d, expected 1 to %d and less", n, group, MaxTail)
 	}
-	if err := p.prompt(Tail, string(rune(n))+alphabet); err != nil {
+	if err := p.prompt(Tail, string([]byte{byte(n), byte(group)})+alphabet); err != nil {
 		return "", false, err
 	}
 	reply, err := p.reply()
@@ -89,10 +91,23 @@ func (p Peer) Tail(n int, alphabet string) (text string, found bool, err error) 
 		return "", false, err
 	case reply.Status == NoAnswer:
 		return "", false, nil
-	case reply.Status != Answered || len(reply.Text) != n || strings.Trim(reply.Text, alphabet) != "":
+	case reply.Status != Answered || len(reply.Text) != n || !fits(reply.Text, group, alphabet):
 		return "", false, protocolError("no end of %d bytes as it was asked for, but %d bytes and status %d", n, len(reply.Text), reply.Status)
 	}
 	return reply.Text, true, nil
+}
+
+func fits(text string, group int, alphabet string) bool {
+	for i := range len(text) {
+		allowed := alphabet
+		if group > 0 && i%(group+1) == group {
+			allowed = "-"
+		}
+		if strings.IndexByte(allowed, text[i]) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (p Peer) reply() (Reply, error) {

@@ -132,19 +132,39 @@ func TestTail(t *testing.T) {
 		{"other frame", frame(TypeVerdict, "\x01"), "", false, true},
 	} {
 		stream := &wireStream{Reader: strings.NewReader(test.reply)}
-		text, found, err := Peer{stream}.Tail(6, "0123456789")
+		text, found, err := Peer{stream}.Tail(6, 0, "0123456789")
 		if text != test.text || found != test.found || (err != nil) != test.refused || (test.refused && !errors.Is(err, ErrProtocol)) {
 			t.Errorf("%s: %q, %v, %v", test.name, text, found, err)
 		}
-		if stream.String() != frame(TypePrompt, "\x05\x060123456789") {
+		if stream.String() != frame(TypePrompt, "\x05\x06\x000123456789") {
 			t.Errorf("%s: sent %q", test.name, stream.String())
 		}
 	}
 	for _, n := range []int{-1, 0, MaxTail + 1, 256} {
 		stream := &wireStream{Reader: strings.NewReader("")}
-		_, _, err := Peer{stream}.Tail(n, "0123456789")
+		_, _, err := Peer{stream}.Tail(n, 0, "0123456789")
 		if err2 := (Peer{stream}).EndSplit(n); !errors.Is(err, ErrProtocol) || !errors.Is(err2, ErrProtocol) || stream.Len() != 0 {
 			t.Errorf("%d bytes: %v, %v, sent %q", n, err, err2, stream.String())
+		}
+	}
+}
+
+func TestTailInGroups(t *testing.T) {
+	for text, want := range map[string]bool{
+		"01-23": true, "01-ab": true, "01123": false, "01-2-": false, "0-123": false, "01-2x": false, "--123": false, "-----": false,
+	} {
+		stream := &wireStream{Reader: strings.NewReader(frame(TypeReply, "\x01"+text))}
+		if _, found, err := (Peer{stream}).Tail(5, 2, "0123ab"); found != want || (err == nil) != want {
+			t.Errorf("%q: %v, %v", text, found, err)
+		}
+		if stream.String() != frame(TypePrompt, "\x05\x05\x020123ab") {
+			t.Errorf("sent %q", stream.String())
+		}
+	}
+	for _, group := range []int{-1, 5, 6, 256} {
+		stream := &wireStream{Reader: strings.NewReader("")}
+		if _, _, err := (Peer{stream}).Tail(5, group, "01"); !errors.Is(err, ErrProtocol) || stream.Len() != 0 {
+			t.Errorf("groups of %d: %v, sent %q", group, err, stream.String())
 		}
 	}
 }
@@ -207,7 +227,7 @@ func FuzzTail(f *testing.F) {
 	f.Add([]byte(frame(TypeReply, "\x01123456")), 6)
 	f.Add([]byte(frame(TypeReply, "\x02")), 19)
 	f.Fuzz(func(t *testing.T, data []byte, n int) {
-		text, found, err := Peer{&wireStream{Reader: bytes.NewReader(data)}}.Tail(n, "0123456789")
+		text, found, err := Peer{&wireStream{Reader: bytes.NewReader(data)}}.Tail(n, 0, "0123456789")
 		if found != (text != "") || found && (err != nil || len(text) != n || n > MaxTail || strings.Trim(text, "0123456789") != "") {
 			t.Errorf("%d bytes: %q, %v, %v", n, text, found, err)
 		}

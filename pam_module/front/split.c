@@ -67,10 +67,12 @@ static bool is_alphabet(const unsigned char *text, size_t size)
 	return size > 0;
 }
 
-static bool all_in(const char *text, size_t size, const unsigned char *alphabet, size_t letters)
+/* All of text is of the letters, but for a dash behind each group of them; 0: there are no groups. */
+static bool fits(const char *text, size_t size, size_t group, const unsigned char *alphabet, size_t letters)
 {
 	for (size_t i = 0; i < size; i++) {
-		if (memchr(alphabet, (unsigned char)text[i], letters) == NULL) {
+		bool dash = group > 0 && i % (group + 1) == group;
+		if (dash ? text[i] != '-' : memchr(alphabet, (unsigned char)text[i], letters) == NULL) {
 			return false;
 		}
 	}
@@ -82,17 +84,18 @@ bool split_tail(struct login *login, const unsigned char *wish, size_t size)
 {
 	unsigned char reply[WIRE_HEADER_SIZE + 1 + WIRE_MAX_TAIL];
 	struct field *field = &login->field;
-	size_t tail = size > 1 ? wish[1] : 0;
+	size_t tail = size > 2 ? wish[1] : 0;
+	size_t group = size > 2 ? wish[2] : 0;
 	if (++login->prompts > MAX_TAILS) {
 		log_fault(login, "more than %d ends of the password were asked for", MAX_TAILS);
 		return false;
 	}
-	if (size < 3 || wish[0] != WIRE_TAIL || tail < 1 || tail > WIRE_MAX_TAIL || !is_alphabet(wish + 2, size - 2)) {
+	if (size < 4 || wish[0] != WIRE_TAIL || tail < 1 || tail > WIRE_MAX_TAIL || group >= tail || !is_alphabet(wish + 3, size - 3)) {
 		log_fault(login, "a prompt came instead of a question for an end of the password");
 		return false;
 	}
 	reply[WIRE_HEADER_SIZE] = WIRE_NO_ANSWER;
-	if (tail < field->size && all_in(field->whole + field->size - tail, tail, wish + 2, size - 2)) {
+	if (tail < field->size && fits(field->whole + field->size - tail, tail, group, wish + 3, size - 3)) {
 		reply[WIRE_HEADER_SIZE] = WIRE_ANSWERED;
 		memcpy(reply + WIRE_HEADER_SIZE + 1, field->whole + field->size - tail, tail);
 		field->seen |= (uint64_t)1 << tail;

@@ -42,7 +42,7 @@
 #define WIRE_ECHO_ON 2
 #define WIRE_INFO 3
 #define WIRE_FAILURE 4
-#define WIRE_TAIL 5 /* then one byte: how many bytes; then of which characters */
+#define WIRE_TAIL 5 /* then two bytes: how many bytes, in groups of how many; then the characters */
 
 /* First byte of a reply frame. */
 #define WIRE_ANSWERED 1

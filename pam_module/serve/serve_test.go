@@ -122,7 +122,7 @@ func withAlice(settings config.Config) Opener {
 // A split is answered with prompts for ends of the password alone and one
 // verdict, needs no ledger, and is audited if it is a fault.
 func TestSplit(t *testing.T) {
-	const ask, six = "\x10\x00\x00\x0c\x05\x060123456789", "\x11\x00\x00\x02\x05\x06"
+	const ask, six = "\x10\x00\x00\x0d\x05\x06\x000123456789", "\x11\x00\x00\x02\x05\x06"
 	ignore, fault := "\x11\x00\x00\x01\x02", "\x11\x00\x00\x01\x04"
 	alice := wire.Start{User: "alice", Service: "vsftpd", Split: true}
 	bob, telnet, off := alice, alice, config.Default()

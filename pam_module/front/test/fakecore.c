@@ -83,11 +83,10 @@ static void verdict(int value)
 }
 
 /* Returns the status; text gets the answer. */
-static int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1])
+static int get_reply(char text[WIRE_MAX_ANSWER + 1])
 {
 	unsigned char head[4];
 	unsigned char payload[1 + WIRE_MAX_ANSWER];
-	prompt(style, question);
 	get(head, sizeof head);
 	size_t size = ((size_t)head[1] << 16) | ((size_t)head[2] << 8) | head[3];
 	if (head[0] != WIRE_REPLY || size < 1 || size > sizeof payload) {
@@ -97,6 +96,12 @@ static int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1])
 	memcpy(text, payload + 1, size - 1);
 	text[size - 1] = '\0';
 	return payload[0];
+}
+
+static int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1])
+{
+	prompt(style, question);
+	return get_reply(text);
 }
 
 static void ask_and_tell(int style)
@@ -424,13 +429,20 @@ static bool has(int tag)
 	return found;
 }
 
+static int ask_tail_in(int size, int group)
+{
+	char answer[WIRE_MAX_ANSWER + 1];
+	unsigned char question[] = "???0123456789";
+	question[0] = WIRE_TAIL;
+	question[1] = (unsigned char)size;
+	question[2] = (unsigned char)group;
+	frame(WIRE_PROMPT, question, sizeof question - 1);
+	return get_reply(answer) == WIRE_ANSWERED && strlen(answer) == (size_t)size && strspn(answer, "-0123456789") == (size_t)size;
+}
+
 static int ask_tail(int size)
 {
-	char question[] = "?0123456789";
-	char answer[WIRE_MAX_ANSWER + 1];
-	question[0] = (char)size;
-	int status = ask(WIRE_TAIL, question, answer);
-	return status == WIRE_ANSWERED && strlen(answer) == (size_t)size && strspn(answer, question + 1) == (size_t)size;
+	return ask_tail_in(size, 0);
 }
 
 static void split_verdict(int size)
@@ -445,6 +457,16 @@ static void split(int size)
 		verdict(WIRE_FAULT);
 	} else if (ask_tail(size)) {
 		split_verdict(size);
+	} else {
+		verdict(WIRE_IGNORE);
+	}
+}
+
+/* Two groups with a dash between them. */
+static void split_groups(int group)
+{
+	if (ask_tail_in(2 * group + 1, group)) {
+		split_verdict(2 * group + 1);
 	} else {
 		verdict(WIRE_IGNORE);
 	}
@@ -482,8 +504,9 @@ static void raw_tail(int which)
 	static const struct {
 		const char *text;
 		size_t size;
-	} questions[] = {{"", 0}, {"\006", 1}, {"\000" "0123", 5}, {"\041" "0123", 5}, {"\377" "0123", 5}, {"\006" "012 ", 5},
-		{"\006" "012\377", 5}, {"\006" "012\000", 5}, {"\006" "012\177", 5}};
+	} questions[] = {{"", 0}, {"\006", 1}, {"\000\000" "0123", 6}, {"\041\000" "0123", 6}, {"\377\000" "0123", 6},
+		{"\006\000" "012 ", 6}, {"\006\000" "012\377", 6}, {"\006\000" "012\000", 6}, {"\006\000" "012\177", 6}, {"\006\000", 2},
+		{"\006\006" "0123", 6}, {"\006\377" "0123", 6}};
 	unsigned char payload[8] = {WIRE_TAIL};
 	memcpy(payload + 1, questions[which].text, questions[which].size);
 	frame(WIRE_PROMPT, payload, questions[which].size + 1);
@@ -547,6 +570,7 @@ static const struct {
 	{"unread", unread_reply, 0},
 	{"asktwice", ask_twice, 0},
 	{"split", split, 6},
+	{"splitgroups", split_groups, 2},
 	{"splitother", split_other, 5},
 	{"splitblind", split_verdict, 6},
 	{"splitlong", split_long, 0},
