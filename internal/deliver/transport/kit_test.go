@@ -61,8 +61,13 @@ func serve(t *testing.T, handler http.Handler) (plain, secured, ca string) {
 	closed.Config.ErrorLog = quiet
 	closed.StartTLS()
 	t.Cleanup(closed.Close)
-	ca = file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: closed.Certificate().Raw})))
-	return open.URL, closed.URL, ca
+	return open.URL, closed.URL, authority(t, closed)
+}
+
+// authority writes the server's certificate as one to trust.
+func authority(t *testing.T, server *httptest.Server) string {
+	t.Helper()
+	return file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 }
 
 // twilio configures the preset with a gateway at base.

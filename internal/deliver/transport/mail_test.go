@@ -8,6 +8,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
+	"net"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -355,5 +356,24 @@ func TestPasswordIsReadEachTime(t *testing.T) {
 	}
 	if _, err := s.Send(context.Background(), m); err == nil || !strings.Contains(err.Error(), "password_file: open") {
 		t.Errorf("found %v", err)
+	}
+}
+
+// Who is no longer waited for is not spoken to any more: the login may end
+// before the timeout does.
+func TestEmailEndsWithContext(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	s, _ := newSender(t, "[email]\nsmtp = 'smtp://"+silent.Addr().String()+"'\nstarttls = 'off'\nfrom = 'a@h'\ntimeout = '2m'\n")
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(200*time.Millisecond, cancel)
+	m := message
+	m.Channel = deliver.Email
+	start := time.Now()
+	if _, err := s.Send(ctx, m); err == nil || time.Since(start) > 30*time.Second {
+		t.Errorf("after %v: %v", time.Since(start), err)
 	}
 }

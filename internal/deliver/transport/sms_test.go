@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -323,5 +324,60 @@ func TestHostileValues(t *testing.T) {
 	}
 	if len(gateway.seen) != 1 {
 		t.Errorf("found %d requests", len(gateway.seen))
+	}
+}
+
+// An answer without an end is an answer: what it began with is shown.
+func TestEndlessAnswer(t *testing.T) {
+	plain, _, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, "no and no and "); err != nil {
+				return
+			}
+		}
+	}))
+	s, _ := newSender(t, twilio(t, plain, ""))
+	m := message
+	m.Email = ""
+	if _, err := s.Send(context.Background(), m); err == nil || !strings.Contains(err.Error(), "HTTP status 400: no and no") {
+		t.Errorf("found %v", err)
+	}
+}
+
+// A gateway may quote whatever it was given.
+func TestGatewayQuotes(t *testing.T) {
+	const secret = "s3cret&pass"
+	plain, _, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		fmt.Fprintf(w, "cannot %s %s", r.RequestURI, r.URL.Query().Get("p"))
+	}))
+	s, _ := newSender(t, "[sms]\nmethod = 'GET'\npassword_file = '"+file(t, secret)+"'\nurl = '"+plain+"/{otp_to}?t={otp_token}&p={otp_password}'\n")
+	m := message
+	m.Email, m.Code = "", "ab#cd"
+	_, err := s.Send(context.Background(), m)
+	if err == nil || !strings.Contains(err.Error(), "HTTP status 400: cannot /+49…567?t=…&p=… …") {
+		t.Errorf("found %v", err)
+	}
+	for _, text := range []string{"s3cret", "ab#cd", "ab%23cd", "1511234567"} {
+		if err != nil && strings.Contains(err.Error(), text) {
+			t.Errorf("%v shows %s", err, text)
+		}
+	}
+}
+
+// TLS of before 1.2 is none.
+func TestOldTLS(t *testing.T) {
+	gateway := twiliotest.New()
+	old := httptest.NewUnstartedServer(gateway)
+	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	old.Config.ErrorLog = quiet
+	old.StartTLS()
+	t.Cleanup(old.Close)
+	s, _ := newSender(t, twilio(t, old.URL, "ca_file = '"+authority(t, old)+"'\n"))
+	m := message
+	m.Email = ""
+	if _, err := s.Send(context.Background(), m); err == nil || !strings.Contains(err.Error(), "protocol version") || gateway.Requests() != 0 {
+		t.Errorf("%d requests, %v", gateway.Requests(), err)
 	}
 }
