@@ -173,7 +173,7 @@ func TestPreparedMakesNoRecoveryCodesForNobody(t *testing.T) {
 	if made := p.enrollPrepared(t, what); made.RecoveryCodes != nil || len(p.load(t).Recovery.Hashes) != 0 {
 		t.Error("recovery codes were made that nobody sees")
 	}
-	if _, _, err := p.Enable("alice", false); err != nil {
+	if _, _, err := p.Enable(context.Background(), "alice", false); err != nil {
 		t.Fatal(err)
 	}
 	if made := p.enrollPrepared(t, prepared("other")); !made.Disabled || made.RecoveryCodes != nil || p.load(t).Enabled {

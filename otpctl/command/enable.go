@@ -30,7 +30,7 @@ func (a *app) disable() *cobra.Command {
 		Use:   "disable USER... | --group GROUP",
 		Short: "Let somebody's codes count no more, and remove the recovery codes",
 		Long: `disable keeps the secret file, but nothing in it counts, and removes the recovery
-codes from it.
+codes from it, and ends what is remembered of the person's logins.
 
 This locks no account. Who is disabled is treated as somebody who never
 enrolled: refused if policy.require names the person, otherwise let in without a
@@ -45,8 +45,8 @@ code. otpctl test tells which. To lock an account, use usermod --lock and
 	return a.does(c, func(ctx context.Context, args []string) error { return a.each(ctx, s, args, a.disableOne) })
 }
 
-func (a *app) enableOne(_ context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
-	before, isNew, err := a.switchTo(g, name, true, dry)
+func (a *app) enableOne(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+	before, isNew, err := a.switchTo(ctx, g, name, true, dry)
 	if err != nil {
 		return "", false, err
 	}
@@ -66,8 +66,8 @@ func (a *app) enableOne(_ context.Context, g *gate.Gate, name string, dry bool) 
 	return "enabled", true, nil
 }
 
-func (a *app) disableOne(_ context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
-	before, isNew, err := a.switchTo(g, name, false, dry)
+func (a *app) disableOne(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+	before, isNew, err := a.switchTo(ctx, g, name, false, dry)
 	switch {
 	case err != nil:
 		return "", false, err
@@ -84,9 +84,9 @@ func (a *app) disableOne(_ context.Context, g *gate.Gate, name string, dry bool)
 }
 
 // switchTo enables or disables somebody, or with dry looks what that would do.
-func (a *app) switchTo(g *gate.Gate, name string, enabled, dry bool) (before account.Person, isNew bool, err error) {
+func (a *app) switchTo(ctx context.Context, g *gate.Gate, name string, enabled, dry bool) (before account.Person, isNew bool, err error) {
 	if !dry {
-		return g.Enable(name, enabled)
+		return g.Enable(ctx, name, enabled)
 	}
 	before, err = g.Accounts.Load(name)
 	return before, before.Enabled != enabled || !enabled && len(before.Recovery.Hashes) > 0, err
