@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		if err := machine.UseExtraNames(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		// As make install makes them.
 		for _, dir := range []string{machine.Users, "/var/lib/otpgate"} {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
