@@ -118,7 +118,7 @@ func newPNG(path string) (*pngFile, error) {
 		return nil, fmt.Errorf("--qr: %w", err)
 	}
 	defer dir.Close()
-	fd, err := unix.Openat(int(dir.Fd()), filepath.Base(absolute),
+	fd, err := unix.Openat(dir.Fd(), filepath.Base(absolute),
 		unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("--qr: %s is there already; it is not overwritten", absolute)
