@@ -182,14 +182,8 @@ func (d *Dir) Load(name string) (Person, error) {
 // or links changes too, is that of the file that was checked then. The
 // directories on the way are checked again in any case.
 func Reload(path string, known Person) (Person, error) {
-	if known.seen.settled && CheckName(known.User) == nil {
-		place, err := safefile.CheckServiceDir(path)
-		if err == nil {
-			now, err := place.Look(known.User + suffix)
-			if err == nil && stampOf(now, place.Owner()) == known.seen {
-				return known, nil
-			}
-		}
+	if known.seen.settled && unchanged(path, known) {
+		return known, nil
 	}
 	dir, err := Open(path)
 	if err != nil {
@@ -197,6 +191,18 @@ func Reload(path string, known Person) (Person, error) {
 	}
 	defer dir.Close()
 	return dir.Load(known.User)
+}
+
+// unchanged says whether the person's file is as it was. If it cannot be told,
+// reading the file tells why.
+func unchanged(path string, known Person) bool {
+	place, err := safefile.CheckServiceDir(path)
+	if err != nil {
+		return false
+	}
+	defer place.Close()
+	now, err := place.Look(known.User + suffix)
+	return err == nil && stampOf(now, place.Owner()) == known.seen
 }
 
 // Path returns where the secret file of name is.

@@ -18,6 +18,7 @@ func (f *Files) kindDir(kind string) (*safefile.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer root.Close()
 	dir, err := root.OpenDir(kind)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNone

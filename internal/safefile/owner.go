@@ -26,20 +26,30 @@ const maxServiceUID = 999
 // nobody else's to write in. The owner is then trusted for what is in it.
 func OpenServiceDir(path string) (*File, error) { return walk(path, checkServiceDir) }
 
-// Place is a directory that has passed the checks of OpenServiceDir without
-// being opened.
+// Place is a directory that has passed the checks of OpenServiceDir, mostly
+// without being opened.
 type Place struct {
 	path string
 	seen unix.Stat_t
+	// open is set where looking at paths would not have been enough.
+	open *File
 }
 
 // CheckServiceDir is OpenServiceDir for what needs no more than a name in it.
+// The place must be closed.
 func CheckServiceDir(path string) (Place, error) {
 	clean, err := cleaned(path)
 	if err != nil {
 		return Place{}, err
 	}
 	above, err := checkAbove(clean)
+	if errors.Is(err, errShared) {
+		dir, err := walkOpen(clean, checkServiceDir)
+		if err != nil {
+			return Place{}, err
+		}
+		return Place{clean, dir.seen, dir}, nil
+	}
 	if err != nil {
 		return Place{}, err
 	}
@@ -47,11 +57,22 @@ func CheckServiceDir(path string) (Place, error) {
 	if err == nil && clean != "/" {
 		err = checkServiceDir(st, above, clean)
 	}
-	return Place{clean, st}, err
+	return Place{clean, st, nil}, err
 }
+
+// Close closes what has been opened, if anything.
+func (p Place) Close() error { return p.open.Close() }
 
 // Owner returns the user id of the directory's owner.
 func (p Place) Owner() uint32 { return p.seen.Uid }
+
+// at returns how the *at system calls reach a name in the place.
+func (p Place) at(name string) (fd int, path string) {
+	if p.open != nil {
+		return p.open.fd, name
+	}
+	return unix.AT_FDCWD, filepath.Join(p.path, name)
+}
 
 // OpenDir is OpenDirIn for the place. Who owns the place can put a link there
 // in between, which is not followed, or another directory, which is checked.
@@ -59,16 +80,16 @@ func (p Place) OpenDir(name string) (*File, error) {
 	if !isFileName(name) {
 		return nil, fmt.Errorf("open directory in %s: %w: %q is no file name", p.path, ErrUnsafe, name)
 	}
-	path := filepath.Join(p.path, name)
-	return openDirAt(unix.AT_FDCWD, path, path, p.seen, checkDirIn)
+	fd, reached := p.at(name)
+	return openDirAt(fd, reached, filepath.Join(p.path, name), p.seen, checkDirIn)
 }
 
 // Look returns the state of what has that name there, be it a link. Nothing of
 // it has been checked.
 func (p Place) Look(name string) (st unix.Stat_t, err error) {
-	path := filepath.Join(p.path, name)
-	if err = unix.Lstat(path, &st); err != nil {
-		err = &fs.PathError{Op: "stat", Path: path, Err: err}
+	fd, reached := p.at(name)
+	if err = unix.Fstatat(fd, reached, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		err = &fs.PathError{Op: "stat", Path: filepath.Join(p.path, name), Err: err}
 	}
 	return st, err
 }

@@ -43,11 +43,37 @@ func walk(path string, check dirCheck) (*File, error) {
 		return nil, err
 	}
 	above, err := checkAbove(clean)
+	if errors.Is(err, errShared) {
+		return walkOpen(clean, check)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return openDirAt(unix.AT_FDCWD, clean, clean, above, check)
 }
+
+// walkOpen opens one directory after the other on the way to clean, so that
+// nothing that is put in the place of one of them meanwhile counts.
+func walkOpen(clean string, check dirCheck) (*File, error) {
+	dir, err := openDirAt(unix.AT_FDCWD, "/", "/", unix.Stat_t{}, checkDir)
+	for name := range strings.SplitSeq(strings.Trim(clean, "/"), "/") {
+		if err != nil || name == "" {
+			break
+		}
+		here := checkDir
+		if dir.in(name) == clean {
+			here = check
+		}
+		next, failed := openDirAt(dir.fd, name, dir.in(name), dir.seen, here)
+		dir.Close()
+		dir, err = next, failed
+	}
+	return dir, err
+}
+
+// errShared says that a directory on the way is one in which others make names
+// of their own, such as /tmp.
+var errShared = errors.New("a directory on the way is shared")
 
 // dirCheck looks at a directory, given the one that it is in.
 type dirCheck func(st, above unix.Stat_t, path string) error
@@ -67,6 +93,10 @@ func cleaned(path string) (string, error) {
 // since only root and the process's own user can change a name in a directory
 // that has passed: until the next look nobody else can have put something else
 // there. A service user's directory can be at the end only.
+//
+// Where others have names of their own it is not as good: if root took away a
+// directory in /tmp just then, somebody could put a link there. That is
+// errShared.
 func checkAbove(clean string) (st unix.Stat_t, err error) {
 	if clean == "/" {
 		return st, nil
@@ -79,6 +109,9 @@ func checkAbove(clean string) (st unix.Stat_t, err error) {
 		}
 		if end > 0 {
 			err = checkDir(st, above, path)
+		}
+		if err == nil && st.Mode&0o022 != 0 {
+			err = errShared
 		}
 		if err != nil {
 			return st, err

@@ -42,7 +42,17 @@ func aged() { time.Sleep(3100 * time.Millisecond) }
 // Each look at a directory is a new one: at the next login, and when the code
 // comes. Nothing is believed for having been right before.
 func TestDirectoriesChange(t *testing.T) {
-	r := newRig(t, wide, usual)
+	for _, parent := range parents {
+		t.Run("in "+parent, func(t *testing.T) { directoriesChange(t, parent) })
+	}
+}
+
+// parents are a directory in which everybody has names, and root's own: the
+// way through them is not checked alike.
+var parents = []string{"/tmp", "/run"}
+
+func directoriesChange(t *testing.T, parent string) {
+	r := newRigIn(t, parent, wide, usual)
 	// One level more, whose loss does not take the configuration along.
 	top := filepath.Join(r.dir, "top")
 	users := filepath.Join(top, "users")
@@ -104,7 +114,13 @@ func TestDirectoriesChange(t *testing.T) {
 // Another directory in the place of the old one holds from the next look on,
 // though file and person have the same names and the old file is as it was.
 func TestDirectoryIsReplaced(t *testing.T) {
-	r := newRig(t, wide, usual)
+	for _, parent := range parents {
+		t.Run("in "+parent, func(t *testing.T) { directoryIsReplaced(t, parent) })
+	}
+}
+
+func directoryIsReplaced(t *testing.T, parent string) {
+	r := newRigIn(t, parent, wide, usual)
 	alice := r.enroll(t, "alice")
 	other := r.users + ".other"
 	text, err := os.ReadFile(filepath.Join(r.users, "alice.toml"))
