@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bufio"
+	"net"
+
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// stream is a front's connection. It sends Ready together with the first
+// frame: a front that is woken twice costs as much as a walk to its secret
+// file. What may make the front wait for long must call announce first.
+type stream struct {
+	net.Conn
+	in *bufio.Reader
+	// owed is set while Ready has to go ahead of what is written.
+	owed bool
+}
+
+// inBytes holds a whole opening frame as fronts send it.
+const inBytes = 1 << 10
+
+func newStream(conn net.Conn) *stream {
+	return &stream{Conn: conn, in: bufio.NewReaderSize(conn, inBytes)}
+}
+
+// Read implements [io.Reader]. A frame's header and payload mostly come at once.
+func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+// Write implements [io.Writer].
+func (s *stream) Write(p []byte) (int, error) {
+	if !s.owed {
+		return s.Conn.Write(p)
+	}
+	s.owed = false
+	n, err := s.Conn.Write(append([]byte{wire.Ready}, p...))
+	return max(0, n-1), err
+}
+
+// announce sends Ready if that is still to be done. A front that is gone is
+// noticed at the next frame.
+func (s *stream) announce() {
+	if s.owed {
+		_, _ = s.Write(nil)
+	}
+}
+
+// announced asks the name services, which may be on the network and slow, only
+// after the front has been told that its login is taken: it would turn to a
+// core of its own before they answer.
+type announced struct {
+	gate.Names
+	stream *stream
+}
+
+// Canonical implements gate.Names.
+func (a announced) Canonical(user string) (string, error) {
+	a.stream.announce()
+	return a.Names.Canonical(user)
+}
+
+// InGroup implements gate.Names.
+func (a announced) InGroup(user, group string) (bool, error) {
+	a.stream.announce()
+	return a.Names.InGroup(user, group)
+}
