@@ -122,7 +122,7 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 		own := *engine
 		sink.services = own.Config.Services
 		own.Audit = sink
-		own.Names = announced{own.Names, stream}
+		stream.announceFor(&own)
 		engine = &own
 	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }

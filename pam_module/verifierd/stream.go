@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"net"
 
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -46,9 +49,17 @@ func (s *stream) announce() {
 	}
 }
 
-// announced asks the name services, which may be on the network and slow, only
-// after the front has been told that its login is taken: it would turn to a
-// core of its own before they answer.
+// announceFor makes an engine do what may be slow only after the front has been
+// told that its login is taken: ask name services, write to a disk, send a code.
+// Otherwise it would turn to a core of its own, and a code would go out twice.
+func (s *stream) announceFor(engine *gate.Gate) {
+	engine.Names = announced{engine.Names, s}
+	engine.Ledger = announcedLedger{engine.Ledger, s}
+	if engine.Sender != nil {
+		engine.Sender = announcedSender{engine.Sender, s}
+	}
+}
+
 type announced struct {
 	gate.Names
 	stream *stream
@@ -64,4 +75,26 @@ func (a announced) Canonical(user string) (string, error) {
 func (a announced) InGroup(user, group string) (bool, error) {
 	a.stream.announce()
 	return a.Names.InGroup(user, group)
+}
+
+type announcedLedger struct {
+	ledger.Store
+	stream *stream
+}
+
+// Update implements ledger.Store.
+func (a announcedLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
+	a.stream.announce()
+	return a.Store.Update(ctx, key, change)
+}
+
+type announcedSender struct {
+	deliver.Sender
+	stream *stream
+}
+
+// Send implements deliver.Sender.
+func (a announcedSender) Send(ctx context.Context, message deliver.Message) (deliver.Delivery, error) {
+	a.stream.announce()
+	return a.Sender.Send(ctx, message)
 }
