@@ -18,7 +18,8 @@ func (g *Gate) graceUntil(entry ledger.Entry) (until time.Time, begins bool) {
 		return grace.Until, false
 	case grace.For <= 0:
 		return time.Time{}, false
-	case entry.Grace.IsZero():
+	case entry.Grace.IsZero() || entry.Grace.After(g.Now()):
+		// A beginning that is still to come is from a clock that was wrong.
 		return g.Now().Add(grace.For), true
 	}
 	return entry.Grace.Add(grace.For), false

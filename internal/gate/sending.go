@@ -31,6 +31,8 @@ type sentCode struct {
 	expires  time.Time
 	rule     string
 	delivery deliver.Delivery
+	// of names the enrollment that it was sent under.
+	of string
 }
 
 // sendFirst sends the code where the person's first factor is one that is
@@ -77,8 +79,10 @@ func (d *dialogue) sendAnother(ctx context.Context, kind account.Kind) (_ Verdic
 		d.conversation.Tell(Failure, enoughSent)
 		return Verdict{}, false
 	}
+	before := len(d.sent)
 	verdict, decided := d.send(ctx, confirmed[at])
-	if !decided && len(d.sent) == 0 {
+	if !decided && len(d.sent) == before {
+		// It may have gone out all the same.
 		d.tries.malformed++
 	}
 	return verdict, decided
@@ -94,7 +98,7 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 		return d.notSent("Too many codes have been sent to you. Try again after "+clock(until)+".",
 			Verdict{TooMany, "sent.per_hour", fmt.Sprintf("%d codes were sent in an hour; the next after %s", d.Config.Sent.PerHour, until.UTC().Format(time.RFC3339))})
 	}
-	code := sentCode{code: factor.NewSent(d.Config.Sent), expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f)}
+	code := sentCode{code: factor.NewSent(d.Config.Sent), expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f), of: enrollment(d.person)}
 	delivery, err := d.deliver(ctx, d.request, d.person, f.Kind, code.code, code.expires)
 	if err != nil {
 		return d.notSent(cannotSend, Verdict{Fault, factorRule(f), "the code could not be sent: " + err.Error()})
@@ -169,7 +173,7 @@ func (g *Gate) countSend(ctx context.Context, person account.Person) (until time
 // cannot ask for it in this one.
 func (d *dialogue) carry(ctx context.Context) Verdict {
 	last := d.sent[len(d.sent)-1]
-	carried := factor.Carry(d.person.User, d.purpose(d.request), last.code, last.expires)
+	carried := factor.Carry(d.person.User, d.purpose(d.request, last.of), last.code, last.expires)
 	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
 		factor.AddCarried(entry, carried, d.Now())
 		return nil
@@ -183,12 +187,13 @@ func (d *dialogue) carry(ctx context.Context) Verdict {
 }
 
 // purpose says what a carried code is good for: a code for FTP is none for
-// sudo.
-func (g *Gate) purpose(request Request) string {
+// sudo, and one that was sent to a number which is the person's no longer is
+// none at all. of names the enrollment.
+func (g *Gate) purpose(request Request, of string) string {
 	if protocol := g.protocol(request); protocol != "" {
-		return "protocol " + string(protocol)
+		return "protocol " + string(protocol) + " " + of
 	}
-	return "service " + request.Service
+	return "service " + request.Service + " " + of
 }
 
 // takesSent says whether a code that was sent may get this login in.
@@ -213,15 +218,16 @@ func (d *dialogue) verifySent(code string, now time.Time, entry *ledger.Entry) (
 	if !has || !factor.IsSent(d.Config.Sent, code) {
 		return "", false
 	}
+	of := enrollment(d.person)
 	for _, sent := range d.sent {
-		if now.Before(sent.expires) && subtle.ConstantTimeCompare([]byte(sent.code), []byte(code)) == 1 {
+		if now.Before(sent.expires) && sent.of == of && subtle.ConstantTimeCompare([]byte(sent.code), []byte(code)) == 1 {
 			rule = sent.rule
 		}
 	}
 	if rule != "" {
 		return rule, true
 	}
-	if d.request.AfterSplit && factor.VerifyCarried(d.person.User, d.purpose(d.request), code, now, entry) == factor.Right {
+	if d.request.AfterSplit && factor.VerifyCarried(d.person.User, d.purpose(d.request, of), code, now, entry) == factor.Right {
 		return factorRule(f), true
 	}
 	return "", false

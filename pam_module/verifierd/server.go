@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/serve"
@@ -120,6 +121,10 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	}
 	if err == nil {
 		own := *engine
+		if sink.guest && own.Config.Policy.Unenrolled == config.Enroll {
+			// No password was shown here, and enrolling takes one.
+			own.Config.Policy.Unenrolled = config.Refuse
+		}
 		sink.services = own.Config.Services
 		own.Audit = sink
 		stream.announceFor(&own)
