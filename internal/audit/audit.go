@@ -62,7 +62,13 @@ func quote(value string) string {
 	if value != "" && strings.TrimFunc(value, plain) == "" {
 		return value
 	}
-	return strconv.QuoteToASCII(value)
+	// The sign that stands for what a mask leaves out stays as it is.
+	parts := strings.Split(value, "…")
+	for i, part := range parts {
+		quoted := strconv.QuoteToASCII(part)
+		parts[i] = quoted[1 : len(quoted)-1]
+	}
+	return `"` + strings.Join(parts, "…") + `"`
 }
 
 // Sink takes records.

@@ -24,6 +24,9 @@ func TestLineIsOneLine(t *testing.T) {
 	if len(line) > 1000 {
 		t.Errorf("%d bytes", len(line))
 	}
+	if got := (Record{User: "b", Reason: "to b…e@\u202e\xe2\x80"}).Line(); got != `user=b reason="to b…e@\u202e\xe2\x80"` {
+		t.Errorf("%s", got)
+	}
 	if got := (Record{Verdict: "denied"}).Line(); got != `user="" verdict=denied` {
 		t.Errorf("%s", got)
 	}

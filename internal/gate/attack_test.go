@@ -162,7 +162,7 @@ func TestEnablingBringsNoSessionBack(t *testing.T) {
 	p.Config.Policy.Session = config.Duration{Duration: time.Hour}
 	talk := &script{}
 	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
-	expect(t, p.login("bob", talk), Accept, "totp:app")
+	expect(t, p.login("bob", talk), Accept, "totp:phone")
 	person, err := p.Accounts.Load("bob")
 	if err != nil {
 		t.Fatal(err)

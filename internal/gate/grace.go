@@ -14,6 +14,9 @@ import (
 func (g *Gate) graceUntil(entry ledger.Entry) (until time.Time, begins bool) {
 	grace := g.Config.Policy.Grace
 	switch {
+	case !entry.LastLogin.IsZero() || len(entry.Used) > 0:
+		// Somebody who had codes and has none now, such as after a theft.
+		return time.Time{}, false
 	case !grace.Until.IsZero():
 		return grace.Until, false
 	case grace.For <= 0:

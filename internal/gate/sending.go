@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -17,7 +18,7 @@ import (
 
 // What people are told about codes that are sent.
 const (
-	cannotSend  = "The code could not be sent."
+	cannotSend  = "The code could not be sent. Type another one that you have, such as a recovery code, or try again later."
 	noneSent    = "No code can be sent to you that way."
 	enoughSent  = "No further code is sent in this login."
 	carryIt     = "Log in again with your password and the code typed directly behind it."
@@ -60,7 +61,7 @@ func (d *dialogue) offerWords() {
 
 // channelWord says whether text asks for a code to be sent.
 func (d *dialogue) channelWord(text string) (account.Kind, bool) {
-	kind := account.Kind(text)
+	kind := account.Kind(strings.ToLower(text))
 	return kind, kind.IsSent()
 }
 
@@ -106,7 +107,11 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 	code.delivery = delivery
 	d.sent = append(d.sent, code)
 	d.note(d.request, "sent", code.rule, sentTo(delivery))
-	d.conversation.Tell(Info, fmt.Sprintf("A code was sent to %s. It is good until %s.", delivery.To, code.expires.Local().Format("15:04 MST")))
+	text := fmt.Sprintf("A code was sent to %s. It is good until %s.", delivery.To, code.expires.Local().Format("15:04 MST"))
+	if len(d.sent) <= d.Config.Sent.Resend {
+		text += fmt.Sprintf(" Type %s to have another one sent.", f.Kind)
+	}
+	d.conversation.Tell(Info, text)
 	return Verdict{}, false
 }
 
@@ -231,6 +236,15 @@ func (d *dialogue) verifySent(code string, now time.Time, entry *ledger.Entry) (
 		return factorRule(f), true
 	}
 	return "", false
+}
+
+// wasSent says whether code was sent for this login, whatever has become of it.
+func (d *dialogue) wasSent(code string) bool {
+	found := 0
+	for _, sent := range d.sent {
+		found |= subtle.ConstantTimeCompare([]byte(sent.code), []byte(code))
+	}
+	return found == 1
 }
 
 // deliveredBy says for the log if the code came by another way than the

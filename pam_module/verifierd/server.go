@@ -109,12 +109,12 @@ var errMayNotAsk = errors.New("asks for another user; expected root, a user in v
 // program says of the remote side is not believed: it could spend the attempts
 // of somebody else's address, or claim a trusted network.
 func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
-	engine, allow, err := s.engines.current(stream.announce)
+	engine, allow, err := s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
 	if !s.who.trusted(uid, allow) {
 		start.RemoteHost = ""
 		sink.guest = true
-		stream.announce()
+		_ = stream.announce() // noticed at the next frame
 		if !s.who.is(uid, start.User) {
 			engine, blame, err = nil, "peer", fmt.Errorf("a program of uid %d %w", uid, errMayNotAsk)
 		}

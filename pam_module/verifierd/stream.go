@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net"
 
 	"github.com/otpgate/otpgate/internal/deliver"
@@ -19,6 +20,8 @@ type stream struct {
 	in *bufio.Reader
 	// owed is set while Ready has to go ahead of what is written.
 	owed bool
+	// gone is why Ready could not be sent ahead of all frames.
+	gone error
 }
 
 // inBytes holds a whole opening frame as fronts send it.
@@ -41,12 +44,14 @@ func (s *stream) Write(p []byte) (int, error) {
 	return max(0, n-1), err
 }
 
-// announce sends Ready if that is still to be done. A front that is gone is
-// noticed at the next frame.
-func (s *stream) announce() {
+// announce sends Ready if that is still to be done. The error says that the
+// front is gone; whoever has done nothing yet that matters learns of it at the
+// next frame.
+func (s *stream) announce() error {
 	if s.owed {
-		_, _ = s.Write(nil)
+		_, s.gone = s.Write(nil)
 	}
+	return s.gone
 }
 
 // announceFor makes an engine do what may be slow only after the front has been
@@ -67,13 +72,13 @@ type announced struct {
 
 // Canonical implements gate.Names.
 func (a announced) Canonical(user string) (string, error) {
-	a.stream.announce()
+	_ = a.stream.announce()
 	return a.Names.Canonical(user)
 }
 
 // InGroup implements gate.Names.
 func (a announced) InGroup(user, group string) (bool, error) {
-	a.stream.announce()
+	_ = a.stream.announce()
 	return a.Names.InGroup(user, group)
 }
 
@@ -84,7 +89,7 @@ type announcedLedger struct {
 
 // Update implements ledger.Store.
 func (a announcedLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
-	a.stream.announce()
+	_ = a.stream.announce()
 	return a.Store.Update(ctx, key, change)
 }
 
@@ -93,8 +98,11 @@ type announcedSender struct {
 	stream *stream
 }
 
-// Send implements deliver.Sender.
+// Send implements deliver.Sender. A front that is gone has asked another engine,
+// which sends the code.
 func (a announcedSender) Send(ctx context.Context, message deliver.Message) (deliver.Delivery, error) {
-	a.stream.announce()
+	if err := a.stream.announce(); err != nil {
+		return deliver.Delivery{}, fmt.Errorf("the host is gone: %w", err)
+	}
 	return a.Sender.Send(ctx, message)
 }
