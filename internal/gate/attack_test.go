@@ -180,3 +180,21 @@ func TestEnablingBringsNoSessionBack(t *testing.T) {
 	}
 	expect(t, p.login("bob", says()), Deny, "no-answer")
 }
+
+// An address that waits for its first code may be a slip: no code of another
+// kind goes there when that one fails.
+func TestNoFallbackToAnAddressThatWaits(t *testing.T) {
+	p := enrolling(t)
+	post := &postman{}
+	p.Sender = post
+	if _, _, err := p.EnrollTrusted(context.Background(), "bob", account.Factor{ID: "sms", Kind: account.SMS}, "+491511234567", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.EnrollSent("bob", account.Factor{ID: "mail", Kind: account.Email}, "slip@example.net", false); err != nil {
+		t.Fatal(err)
+	}
+	p.login("bob", says())
+	if got := post.messages[0].Email; got != "" {
+		t.Errorf("a code may go to %s, which nobody has confirmed", got)
+	}
+}
