@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -46,8 +47,24 @@ func (m *mailer) newServer() (func(context.Context, *mail.Msg) error, error) {
 		if letter.IsDelivered() {
 			return nil // and the good-bye went wrong
 		}
-		return fmt.Errorf("%s: %w", m.settings.SMTP, unreachable(brief(err)))
+		return fmt.Errorf("%s: %w%s", m.settings.SMTP, unreachable(brief(err)), hint(err, m.settings.SMTP))
 	}, nil
+}
+
+// hint says what to do about what mail libraries only name.
+func hint(err error, url string) string {
+	text := err.Error()
+	var name x509.HostnameError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case strings.Contains(text, "STARTTLS mode set to"):
+		return `; the server offers no STARTTLS: for one on this machine, starttls = "off"`
+	case strings.Contains(text, "SMTP Auth autodiscover"):
+		return "; the server offers no way to log in that is safe on this connection"
+	case errors.As(err, &name), errors.As(err, &unknown), strings.Contains(text, "x509: "):
+		return fmt.Sprintf(`; name the server in smtp as its certificate does, give ca_file its issuer, or for one on this machine say starttls = "off" (found %s)`, url)
+	}
+	return ""
 }
 
 // brief leaves out what the library adds about the message.
