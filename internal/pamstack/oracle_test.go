@@ -108,7 +108,7 @@ func (c *composer) control() string {
 	}
 	var pairs []string
 	for range 1 + c.IntN(4) {
-		action := c.one("ignore", "ok", "done", "bad", "die", "reset", strconv.Itoa(1+c.IntN(4)))
+		action := c.one("ignore", "ok", "done", "bad", "die", "reset", "reset", strconv.Itoa(1+c.IntN(4)))
 		pairs = append(pairs, c.one("success", "auth_err", "ignore", "default", "new_authtok_reqd", "user_unknown", "authtok_err")+c.one("=", " = ")+action)
 	}
 	return "[" + strings.Join(pairs, c.one(" ", "  ", "\t", "\\\n")) + "]"
@@ -177,6 +177,44 @@ func TestWalkIsLibpams(t *testing.T) {
 			}
 			if agreed < randomStacks*3/4 {
 				t.Errorf("only %d of %d stacks could be run, %d crashed libpam: the test shows little", agreed, randomStacks, crashed)
+			}
+		})
+	}
+}
+
+// What chance seldom makes: each is a service that includes the file x.
+var seldom = map[string]struct{ service, x string }{
+	"a substack forgets what was before it not": {"auth required MARK\nauth substack x\n", "auth required MARK ret=7\nauth [default=reset] MARK\n"},
+	"nor what was bad before it":                {"auth required MARK ret=7\nauth substack x\nauth required MARK\n", "auth required MARK\nauth [default=reset] MARK\n"},
+	"all is forgotten":                          {"auth required MARK ret=7\nauth [default=reset] MARK\nauth required MARK ret=10\n", ""},
+	"out of two substacks":                      {"auth required MARK\nauth substack y\nauth required MARK\n", "auth sufficient MARK\nauth required MARK ret=7\n"},
+	"a jump over a substack":                    {"auth [success=1 default=ignore] MARK\nauth substack x\nauth required MARK\n", "auth required MARK ret=7\nauth required MARK\n"},
+	"a jump over half an include":               {"auth [success=1 default=ignore] MARK\nauth include x\nauth required MARK\n", "auth required MARK ret=7\nauth required MARK\n"},
+	"a jump past the end of a substack":         {"auth required MARK\nauth substack x\nauth required MARK\n", "auth [success=3 default=bad] MARK\nauth required MARK ret=7\n"},
+	"a jump to the end":                         {"auth required MARK\nauth [success=1 default=bad] MARK\nauth required MARK ret=7\n", ""},
+	"die in a substack":                         {"auth substack x\nauth required MARK\n", "auth requisite MARK ret=7\nauth required MARK\n"},
+	"the first bad one counts":                  {"auth required MARK ret=7\nauth required MARK ret=10\n", ""},
+	"ignore cannot be returned":                 {"auth [ignore=bad] MARK ret=25\nauth required MARK\n", ""},
+}
+
+func TestSeldom(t *testing.T) {
+	o := newOracle(t)
+	for name, test := range seldom {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for file, text := range map[string]string{
+				"s": test.service, "x": test.x, "y": "auth required MARK\nauth substack x\nauth required MARK\n", Other: "account required MARK\n",
+			} {
+				number := 0
+				for strings.Contains(text, "MARK") {
+					number++
+					text = strings.Replace(text, "MARK", fmt.Sprintf("%s id=%s%d", o.module, file, number), 1)
+				}
+				write(t, root+AdminDir+"/"+file, text)
+			}
+			want := strings.Join(said(t, o.within(root+AdminDir, "s"))[0], "\n")
+			if got := strings.Join(foretold(Tree{Root: root, Debian: debian}, "s", o.module), "\n"); got != want {
+				t.Errorf("libpam:\n%s\nWalk:\n%s", want, got)
 			}
 		})
 	}
