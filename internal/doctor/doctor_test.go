@@ -108,6 +108,8 @@ func (p *patient) fact(words []string) {
 		p.machine.Verifier = func(string) Listener { return Listener{Err: unix.ECONNREFUSED} }
 	case "verifier runs":
 		p.machine.Verifier = func(string) Listener { return Listener{Program: "/usr/sbin/otpgate-verifierd", PID: 17} }
+	case "verifier stranger":
+		p.machine.Verifier = func(string) Listener { return Listener{Program: "/home/eve/verifier", PID: 17, UID: 1000} }
 	case "verifier old":
 		p.machine.Verifier = func(string) Listener {
 			return Listener{Program: "/usr/sbin/otpgate-verifierd (deleted)", PID: 17}
