@@ -54,6 +54,9 @@ func runCommand() {
 	if how := os.Getenv("SENDER"); how != "" {
 		world.Sender = fakeSender(how)
 	}
+	if root := os.Getenv("ROOT"); root != "" {
+		onTree(&world, root)
+	}
 	world.Patience, _ = time.ParseDuration(os.Getenv("PATIENCE"))
 	if people := os.Getenv("PEOPLE"); people != "" {
 		world.Lookup = func(name string) (string, bool, error) {
@@ -95,7 +98,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		Condition:           func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ctl": ctl, "totp": setCode, "login": login, "talk": talk, "snap": snap, "mode": mode, "recovery": recoveryCode, "field": field,
+			"ctl": ctl, "bare": bare, "totp": setCode, "login": login, "talk": talk, "snap": snap, "mode": mode, "recovery": recoveryCode, "field": field,
 			"hotp": setCounterCode, "sent": setSent,
 		},
 	})
@@ -129,6 +132,15 @@ func ctl(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	err = ts.Exec("otpctl", append([]string{"--config", ts.MkAbs("otpgate.toml")}, args[1:]...)...)
 	if got := statusOf(ts, err); got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// bare STATUS ARGUMENT... is ctl without a configuration.
+func bare(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := statusOf(ts, ts.Exec("otpctl", args[1:]...)); got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/otpctl/command"
 )
 
 // fakeGroups are groups as in "staff=alice,bob". Of somebody listed as bob? it
@@ -64,4 +65,26 @@ func (f fakeSender) Send(_ context.Context, m deliver.Message) (deliver.Delivery
 		return deliver.Delivery{Channel: deliver.Email, To: "a***@example.com", Failed: "the gateway says 402"}, nil
 	}
 	return deliver.Delivery{Channel: m.Channel, To: "(masked)"}, nil
+}
+
+// onTree has the commands work on a tree of files in the place of the machine.
+// Its libpam does in a dry login what the stack should, unless $DRYLOGIN is in
+// or out: then it says the same to everybody.
+func onTree(world *command.World, root string) {
+	world.Machine.Root = root
+	world.Machine.Module = func(name string) (string, bool) { return "/usr/lib/security/" + name, true }
+	logins := 0
+	world.Authenticate = func(_, _, _ string, answer func(string) (string, error)) (bool, error) {
+		if _, err := answer("Verification code: "); err != nil {
+			return false, err
+		}
+		logins++
+		switch os.Getenv("DRYLOGIN") {
+		case "in":
+			return true, nil
+		case "out":
+			return false, nil
+		}
+		return logins == 1, nil
+	}
 }

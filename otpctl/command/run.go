@@ -20,7 +20,9 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/transport"
+	"github.com/otpgate/otpgate/internal/doctor"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/rollout"
 )
 
 // Exit statuses.
@@ -50,6 +52,10 @@ type World struct {
 	Synchronised func() bool
 	// Sender sends codes, in the place of what the configuration names.
 	Sender deliver.Sender
+	// Machine is what the doctor examines and pam changes.
+	Machine doctor.Machine
+	// Authenticate is how libpam is asked for a dry login.
+	Authenticate rollout.Authenticate
 }
 
 // app is one run of the command.
@@ -87,7 +93,10 @@ func Run(world World, args []string) int {
 		err = notShown{a.out.err, a.again}
 	}
 	var wrong usageError
+	var found foundStatus
 	switch {
+	case errors.As(err, &found):
+		return int(found)
 	case err == nil:
 		return statusDone
 	case a.running && !errors.As(err, &wrong), a.out.err != nil:
@@ -120,6 +129,9 @@ func newApp(world World) *app {
 	if world.Synchronised == nil {
 		world.Synchronised = synchronised
 	}
+	if world.Authenticate == nil {
+		world.Authenticate = rollout.LibPAM
+	}
 	return &app{World: world, lines: newLineReader(world.Stdin), out: &checkedWriter{w: world.Stdout}}
 }
 
@@ -132,7 +144,8 @@ person, in the directory that paths.users of the configuration names.
 
 Every change is logged, with who made it, to the system's log (authpriv), and to
 standard error unless that is a terminal or --quiet is given. The exit status is
-0 if everything was done, 1 if something failed, 2 if the command line was wrong.`,
+0 if everything was done, 1 if something failed, 2 if the command line was wrong;
+doctor has two more.`,
 		Example: `  otpctl enroll alice
   otpctl list
   otpctl test alice --service sshd --from 192.0.2.7`,
@@ -148,7 +161,8 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
 	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
-		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.test(), a.sendTest(), a.completion(), a.version())
+		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.test(), a.sendTest(),
+		a.doctor(), a.pam(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root
 }

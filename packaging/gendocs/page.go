@@ -39,7 +39,7 @@ func page(root *cobra.Command, date time.Time) string {
 		m.text(file.what)
 	}
 	m.line(".El\n.Sh EXIT STATUS")
-	m.text("0 if everything was done, 1 if something failed, 2 if the command line was wrong.")
+	m.text("0 if everything was done, 1 if something failed, 2 if the command line was wrong. Of the command doctor also 3 if it found warnings, 4 if it found errors.")
 	m.line(".Sh EXAMPLES")
 	m.examples(root.Example)
 	return m.String()

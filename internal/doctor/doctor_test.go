@@ -1,0 +1,232 @@
+package doctor
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/sys/unix"
+)
+
+var update = flag.Bool("update", false, "write what was found into the files of testdata/doctor")
+
+const setups = "../../testdata/doctor/"
+
+// patient is a set-up in a tree of files: the txtar's files, and its file
+// "machine" with what no file can show.
+type patient struct {
+	t       *testing.T
+	root    string
+	machine Machine
+	want    string
+}
+
+func admit(t *testing.T, archive *txtar.Archive) *patient {
+	t.Helper()
+	p := &patient{t: t, root: t.TempDir()}
+	if err := os.Chmod(p.root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.machine = Machine{
+		Root: p.root, Synchronised: func() bool { return true }, SSHD: p.sshd,
+		Module:   func(name string) (string, bool) { return "/usr/lib/security/" + filepath.Base(name), true },
+		Space:    func(string) Space { return Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20} },
+		Verifier: func(string) Listener { return Listener{Err: fs.ErrNotExist} },
+	}
+	p.write("usr/lib/security/pam_otpgate.so", "")
+	p.write("usr/lib/security/pam_otpgate_core.so", "")
+	p.write("var/lib/otpgate/.keep", "")
+	p.write("etc/otpgate/users/.keep", "")
+	facts := ""
+	for _, file := range archive.Files {
+		switch file.Name {
+		case "machine":
+			facts = string(file.Data)
+		case "want":
+			p.want = string(file.Data)
+		default:
+			p.write(file.Name, string(file.Data))
+		}
+	}
+	for line := range strings.Lines(facts) {
+		p.fact(strings.Fields(line))
+	}
+	return p
+}
+
+func (p *patient) write(name, text string) {
+	p.t.Helper()
+	path := filepath.Join(p.root, name)
+	mode := fs.FileMode(0o644)
+	if strings.HasPrefix(name, "etc/otpgate/users") {
+		mode = 0o600
+	}
+	// Includes are written as on a machine, and sshd knows nothing of the tree.
+	if strings.HasPrefix(name, "etc/ssh/") {
+		text = strings.ReplaceAll(text, "Include /etc/ssh/", "Include "+p.root+"/etc/ssh/")
+	}
+	if name == "etc/otpgate/otpgate.toml" {
+		text = strings.ReplaceAll(text, "ROOT", p.root)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// fact is a line of "machine".
+func (p *patient) fact(words []string) {
+	p.t.Helper()
+	var err error
+	switch strings.Join(words[:min(2, len(words))], " ") {
+	case "clock unsynchronised":
+		p.machine.Synchronised = func() bool { return false }
+	case "clock behind":
+		p.machine.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+		// A time in the text would differ in each run.
+		at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+		p.machine.Now = func() time.Time { return at }
+		err = os.Chtimes(filepath.Join(p.root, "etc/otpgate/users"), at, at.Add(time.Hour))
+	case "disk full":
+		p.machine.Space = func(string) Space { return Space{Err: unix.ENOSPC} }
+	case "disk low":
+		p.machine.Space = func(string) Space { return Space{Bytes: 1 << 20, Files: 50000, Total: 60000} }
+	case "disk read-only":
+		p.machine.Space = func(string) Space { return Space{Err: unix.EROFS} }
+	case "verifier stale":
+		p.machine.Verifier = func(string) Listener { return Listener{Err: unix.ECONNREFUSED} }
+	case "verifier runs":
+		p.machine.Verifier = func(string) Listener { return Listener{Program: "/usr/sbin/otpgate-verifierd", PID: 17} }
+	case "verifier stranger":
+		p.machine.Verifier = func(string) Listener { return Listener{Program: "/home/eve/verifier", PID: 17, UID: 1000} }
+	case "verifier old":
+		p.machine.Verifier = func(string) Listener {
+			return Listener{Program: "/usr/sbin/otpgate-verifierd (deleted)", PID: 17}
+		}
+	default:
+		err = p.otherFact(words)
+	}
+	if err != nil {
+		p.t.Fatalf("machine: %q: %v", words, err)
+	}
+}
+
+func (p *patient) otherFact(words []string) error {
+	switch words[0] {
+	case "mode":
+		mode, err := strconv.ParseUint(words[1], 8, 32)
+		if err != nil {
+			return err
+		}
+		return os.Chmod(filepath.Join(p.root, words[2]), fs.FileMode(mode))
+	case "owner":
+		uid, err := strconv.Atoi(words[1])
+		if err != nil {
+			return err
+		}
+		return os.Chown(filepath.Join(p.root, words[2]), uid, uid)
+	case "remove":
+		return os.RemoveAll(filepath.Join(p.root, words[1]))
+	case "missing":
+		found := p.machine.Module
+		p.machine.Module = func(name string) (string, bool) {
+			if name == words[1] {
+				return "", false
+			}
+			return found(name)
+		}
+		return nil
+	}
+	return fmt.Errorf("not understood")
+}
+
+// sshd is the real one on the tree's configuration, with a host key of its own.
+func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
+	if _, err := os.Stat(p.root + sshdConfig); err != nil {
+		return "", errNoSSHD
+	}
+	key := p.t.TempDir() + "/key"
+	if output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("ssh-keygen: %w: %s", err, output)
+	}
+	args := []string{"-T", "-h", key, "-f", p.root + sshdConfig}
+	if spec != "" {
+		args = append(args, "-C", spec)
+	}
+	text, err := runSSHD(ctx, args)
+	if err != nil {
+		// The arguments are the test's, and differ in each run.
+		return "", fmt.Errorf("sshd -T: %s", err.Error()[strings.Index(err.Error(), "exit status"):])
+	}
+	return text, nil
+}
+
+func (p *patient) examine() string {
+	var report strings.Builder
+	for _, f := range (Doctor{Machine: p.machine}).Examine(p.t.Context()) {
+		report.WriteString(f.String())
+	}
+	return report.String()
+}
+
+// Each broken set-up is found and named, and of those in order nothing is.
+func TestSetups(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("running without root: the files' owners matter")
+	}
+	for kind, least := range map[string]int{"broken": 25, "good": 10, "noted": 1} {
+		files, err := filepath.Glob(setups + kind + "/*.txtar")
+		if err != nil || len(files) < least {
+			t.Errorf("%d set-ups in %s, %v; expected %d", len(files), kind, err, least)
+		}
+		for _, file := range files {
+			t.Run(kind+"/"+strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+				t.Parallel()
+				archive, err := txtar.ParseFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := admit(t, archive)
+				got := p.examine()
+				if *update {
+					rewrite(t, file, archive, got)
+				} else if got != p.want {
+					t.Errorf("found\n%s\nexpected\n%s", got, p.want)
+				}
+				if kind == "good" && got != "" {
+					t.Errorf("it is in order, and this was found:\n%s", got)
+				}
+				if kind == "broken" && !strings.Contains(got, "error: ") && !strings.Contains(got, "warning: ") {
+					t.Errorf("nothing was found:\n%s", got)
+				}
+			})
+		}
+	}
+}
+
+func rewrite(t *testing.T, file string, archive *txtar.Archive, got string) {
+	kept := archive.Files[:0]
+	for _, f := range archive.Files {
+		if f.Name != "want" {
+			kept = append(kept, f)
+		}
+	}
+	archive.Files = kept
+	if got != "" {
+		archive.Files = append(kept, txtar.File{Name: "want", Data: []byte(got)})
+	}
+	if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

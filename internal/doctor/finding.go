@@ -1,0 +1,120 @@
+// Package doctor finds what is wrong with how otpgate is set up on a machine:
+// stacks in pam.d that never come to the code, an sshd that cannot ask, files
+// that a login could not read, a disk, clock or verifier that would deny it.
+//
+// The entry point is [Doctor.Examine]. It promises to change nothing, to read
+// what is in force rather than what somebody meant (sshd -T, included files,
+// jumps counted), and to name for each finding the file and line, what follows
+// from it, and the fix. What it cannot know it says nothing about, so that a
+// machine without a finding is one where every login through these stacks is
+// asked, as far as files tell.
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+// Severity says how bad a finding is. The zero value is the worst.
+type Severity uint8
+
+// The severities. An Error lets somebody in without a code or denies everybody;
+// a Warning will, or does in a case that is not the usual one; a Note is true
+// and may be wished.
+const (
+	Error Severity = iota
+	Warning
+	Note
+)
+
+func (s Severity) String() string { return [...]string{"error", "warning", "note"}[s] }
+
+// MarshalText is for JSON.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	// ID names the kind of finding; it never changes.
+	ID string `json:"id"`
+	// Services are the PAM services that it is about, if it is.
+	Services []string `json:"services,omitempty"`
+	// File and Line are where, Line 0 for the whole file.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+	// What is wrong, what Follows, and the Fix: one sentence or two each.
+	What    string `json:"what"`
+	Follows string `json:"follows,omitempty"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// Where is the file and line, "" if the finding has none.
+func (f Finding) Where() string {
+	if f.File == "" || f.Line == 0 {
+		return f.File
+	}
+	return fmt.Sprintf("%s:%d", f.File, f.Line)
+}
+
+// String is the finding as people read it, over several lines.
+func (f Finding) String() string {
+	head := f.Severity.String() + ": "
+	if where := f.Where(); where != "" {
+		head += where + ": "
+	}
+	text := head + f.What + "\n"
+	for _, part := range [][2]string{{"services", strings.Join(f.Services, ", ")}, {"follows", f.Follows}, {"fix", f.Fix}, {"id", f.ID}} {
+		if part[1] != "" {
+			text += fmt.Sprintf("  %-9s %s\n", part[0]+":", part[1])
+		}
+	}
+	return text
+}
+
+func at(place pamstack.Place, f Finding) Finding {
+	f.File, f.Line = place.File, place.Line
+	return f
+}
+
+// Worst is the worst severity of these, and whether there is any.
+func Worst(findings []Finding) (worst Severity, found bool) {
+	worst = Note
+	for _, f := range findings {
+		worst = min(worst, f.Severity)
+	}
+	return worst, len(findings) > 0
+}
+
+// merge makes one finding of those that differ in the service alone, as happens
+// where services include the same file, and sorts them.
+func merge(all []Finding) []Finding {
+	var merged []Finding
+	for _, f := range all {
+		same := slices.IndexFunc(merged, func(m Finding) bool {
+			return m.ID == f.ID && m.Where() == f.Where() && m.What == f.What
+		})
+		if same < 0 {
+			merged = append(merged, f)
+			continue
+		}
+		merged[same].Services = append(merged[same].Services, f.Services...)
+		slices.Sort(merged[same].Services)
+		merged[same].Services = slices.Compact(merged[same].Services)
+	}
+	slices.SortStableFunc(merged, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
+	return merged
+}
+
+// below takes the root of a tree that is no machine out of the texts.
+func (f *Finding) below(root string) {
+	if root == "" {
+		return
+	}
+	for _, text := range []*string{&f.File, &f.What, &f.Follows, &f.Fix} {
+		*text = strings.ReplaceAll(*text, root, "")
+	}
+}

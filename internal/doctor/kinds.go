@@ -1,0 +1,130 @@
+package doctor
+
+import (
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+// kind says what a module may return when somebody logs in.
+type kind uint8
+
+const (
+	conditional kind = iota // nobody knows: everything is tried
+	password
+	ours
+	oursSplit
+	denies
+	permits
+	passive // does something beside, and stands in nobody's way
+	forRoot // lets root through, who needs no login
+)
+
+// passwords are the modules that check a password.
+var passwords = words("unix unix_auth unix2 pwdb sss ldap ldapd krb5 krb5afs winbind tcb userdb pwdfile mysql pgsql radius tacplus radius_auth " +
+	"systemd_home ecryptfs_auth himmelblau aad authd sqlite shield kanidm")
+
+// passives never decide whether somebody gets in.
+var passives = words("env faildelay motd mail lastlog limits keyinit loginuid selinux cap group gnome_keyring kwallet kwallet5 umask echo " +
+	"systemd mount ecryptfs mkhomedir warn issue setquota ck_connector fscrypt xauth namespace faillock tally tally2 nologin securetty " +
+	"shells access time usertype_ console afs_session reauthorize lsass_")
+
+var others = map[string]kind{"deny": denies, "permit": permits, "rootok": forRoot}
+
+func words(text string) map[string]bool {
+	set := map[string]bool{}
+	for word := range strings.FieldsSeq(text) {
+		set[word] = true
+	}
+	return set
+}
+
+func short(line pamstack.Line) string {
+	return strings.TrimSuffix(strings.TrimPrefix(line.Name(), "pam_"), ".so")
+}
+
+func kindOf(line pamstack.Line) kind {
+	name := short(line)
+	switch {
+	case Ours(line) && line.Has("split"):
+		return oursSplit
+	case Ours(line):
+		return ours
+	case passwords[name]:
+		return password
+	case passives[name]:
+		return passive
+	}
+	return others[name]
+}
+
+// kindsOf is kindOf for all lines. In a stack that has no module known to check
+// a password, one that nobody knows is taken for such a module: there are many.
+func kindsOf(lines []pamstack.Line) []kind {
+	kinds := make([]kind, len(lines))
+	known := false
+	for i, line := range lines {
+		kinds[i] = kindOf(line)
+		known = known || kinds[i] == password
+	}
+	for i, line := range lines {
+		if !known && kinds[i] == conditional && line.Kind == pamstack.Module && !conditions[short(line)] {
+			kinds[i] = password
+		}
+	}
+	return kinds
+}
+
+// conditions are modules that are known to check no password.
+var conditions = words("succeed_if localuser usertype listfile rhosts wheel ftp fprintd u2f yubico google_authenticator oath duo timestamp " +
+	"ssh_agent_auth pkcs11 exec script sepermit")
+
+// Outcome is what somebody has who logs in.
+type Outcome struct {
+	Password bool
+	Code     Code
+}
+
+// Code is what became of the question for a code.
+type Code uint8
+
+// The codes.
+const (
+	RightCode Code = iota
+	WrongCode
+	NotAsked
+)
+
+// flows says whether the next line comes next.
+func flows(action pamstack.Action) bool { return action == pamstack.OK || action == pamstack.IgnoreIt }
+
+// returnsOf are what a line may return. The first is the usual one.
+func returnsOf(k kind, line pamstack.Line, outcome Outcome) []pamstack.Return {
+	const (
+		success, failure, ignore = pamstack.Success, pamstack.AuthErr, pamstack.Ignore
+	)
+	switch k {
+	case password:
+		if outcome.Password {
+			return []pamstack.Return{success, failure, pamstack.UserUnknown}
+		}
+		return []pamstack.Return{failure, pamstack.UserUnknown}
+	case ours:
+		return []pamstack.Return{[]pamstack.Return{RightCode: success, WrongCode: failure, NotAsked: ignore}[outcome.Code]}
+	case oursSplit:
+		return []pamstack.Return{ignore}
+	case denies, forRoot:
+		return []pamstack.Return{failure}
+	case permits:
+		return []pamstack.Return{success}
+	case passive:
+		if line.Has("authfail") { // pam_faillock's count of failures
+			return []pamstack.Return{failure}
+		}
+		if flows(line.Actions[success]) && flows(line.Actions[ignore]) {
+			return []pamstack.Return{success}
+		}
+		return []pamstack.Return{success, ignore}
+	}
+	return []pamstack.Return{success, failure, ignore}
+}

@@ -1,0 +1,110 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// arguments finds what the module would not take, which denies everybody.
+func (s Stack) arguments() []Finding {
+	var found []Finding
+	for _, i := range s.own() {
+		line := s.Lines[i]
+		for n, argument := range line.Args {
+			if expected := wrongArgument(argument, line.Args[:n]); expected != "" {
+				found = append(found, s.line(i, Finding{Severity: Error, ID: "argument",
+					What:    fmt.Sprintf("The module does not take the argument %q, expected %s.", argument, expected),
+					Follows: "It denies every login.", Fix: "Correct or remove the argument, see docs/pam-stacks.md."}))
+			}
+		}
+		if control := strings.ToLower(line.Control); control != "required" && control != "requisite" {
+			found = append(found, s.line(i, Finding{Severity: Note, ID: "control",
+				What:    "The control of the line is " + bracketed(line.Control) + ".",
+				Follows: "What it does hangs on every return of the module; the stack was walked with those it has today.",
+				Fix:     "Write required."}))
+		}
+	}
+	return found
+}
+
+func (s Stack) own() []int {
+	own := append(slices.Clone(s.Splits), s.Checks...)
+	slices.Sort(own)
+	return own
+}
+
+// wrongArgument says what was expected instead of an argument, as the front
+// does (pam_module/front/args.c).
+func wrongArgument(argument string, before []string) string {
+	name, value, valued := strings.Cut(argument, "=")
+	for _, b := range before {
+		if other, _, _ := strings.Cut(b, "="); other == name {
+			return name + " only once"
+		}
+	}
+	var protocol config.Protocol
+	switch {
+	case !valued && (name == "debug" || name == "split"):
+		return ""
+	case valued && name == "config" && strings.HasPrefix(value, "/"):
+		return ""
+	case valued && name == "protocol" && protocol.UnmarshalText([]byte(value)) == nil:
+		return ""
+	case valued && name == "verifier" && (value == "off" || strings.HasPrefix(value, "/") && len(value) <= 107):
+		return ""
+	case valued && name == "timeout" && validTimeout(value):
+		return ""
+	}
+	return "split, config=/path, protocol=NAME, timeout=1 to 600, verifier=off or a path, or debug"
+}
+
+func validTimeout(value string) bool {
+	n := 0
+	_, err := fmt.Sscanf(value+" ", "%d ", &n)
+	return err == nil && len(value) <= 3 && strings.Trim(value, "0123456789") == "" && n >= 1 && n <= 600
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func bracketed(control string) string {
+	if strings.ContainsAny(control, "= ") {
+		return "[" + control + "]"
+	}
+	return control
+}
+
+// oneField are protocols whose servers have one field for all that is asked.
+var oneField = []config.Protocol{"ftp", "ftps", "http", "https", "webdav"}
+
+// splits is about codes behind the password.
+func (s Stack) splits() []Finding {
+	var found []Finding
+	kinds := kindsOf(s.Lines)
+	first := slices.Index(kinds, password)
+	switch {
+	case len(s.Splits) > 0 && (len(s.Checks) == 0 || s.Checks[len(s.Checks)-1] < s.Splits[0]):
+		found = append(found, s.line(s.Splits[0], Finding{Severity: Error, ID: "split-without-check",
+			What:    "The line with split takes the code off the password, and no line behind it checks the code.",
+			Follows: "Everybody gets in with the password and any code or none.",
+			Fix:     "Add behind the password modules: auth required " + ModuleName}))
+	case len(s.Splits) > 0 && first >= 0 && first < s.Splits[0]:
+		found = append(found, s.line(s.Splits[0], Finding{Severity: Error, ID: "split-too-late",
+			What:    fmt.Sprintf("The line with split comes behind %s (%s), which has taken the whole field for the password by then.", s.Lines[first].Name(), s.Lines[first].Place),
+			Follows: "Whoever types a code behind the password is denied.",
+			Fix:     "Move the line with split before the password modules."}))
+	case len(s.Splits) == 0 && slices.Contains(oneField, s.Protocol) && len(s.Checks) > 0 && first >= 0:
+		found = append(found, s.line(s.Checks[0], Finding{Severity: Error, ID: "one-field-without-split",
+			What:    fmt.Sprintf("%s is a service of %s, which has one field for password and code, and no line with split takes the code off it.", s.Service, s.Protocol),
+			Follows: "The server answers the prompt for a code with the password: whoever needs a code is denied.",
+			Fix:     "Add before the password modules: auth required " + ModuleName + " split"}))
+	}
+	return found
+}

@@ -1,0 +1,165 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine is what is examined. The zero value is the machine itself; the fields
+// are for trees that are none.
+type Machine struct {
+	// Root goes before every path. With it, users and groups are those of its
+	// /etc/passwd and /etc/group.
+	Root string
+	Now  func() time.Time
+	// SSHD returns what sshd -T says, with -C spec if spec is not "".
+	SSHD func(ctx context.Context, spec string) (string, error)
+	// Module says whether libpam would find a module of that name in pam.d.
+	Module func(name string) (path string, found bool)
+	// UserKnown and GroupKnown ask the system's name services.
+	UserKnown, GroupKnown func(name string) (bool, error)
+	// Synchronised says whether a time service keeps the clock right.
+	Synchronised func() bool
+	// Space tries whether a small file can be written in a directory, and says
+	// how many bytes and files are free.
+	Space func(dir string) Space
+	// Verifier looks at who listens at a socket.
+	Verifier func(socket string) Listener
+}
+
+func (m *Machine) fill() {
+	if m.Now == nil {
+		m.Now = time.Now
+	}
+	if m.SSHD == nil {
+		m.SSHD = m.realSSHD
+	}
+	if m.Module == nil {
+		m.Module = m.findModule
+	}
+	if m.UserKnown == nil {
+		m.UserKnown, m.GroupKnown = knownUser, knownGroup
+		if m.Root != "" {
+			m.UserKnown = func(name string) (bool, error) { return m.listed("/etc/passwd", name) }
+			m.GroupKnown = func(name string) (bool, error) { return m.listed("/etc/group", name) }
+		}
+	}
+	if m.Synchronised == nil {
+		m.Synchronised = synchronised
+	}
+	if m.Space == nil {
+		m.Space = space
+	}
+	if m.Verifier == nil {
+		m.Verifier = listener
+	}
+}
+
+// sshdPath is where every distribution has it; sshd wants an absolute path.
+const sshdPath = "/usr/sbin/sshd"
+
+var errNoSSHD = errors.New("there is no " + sshdPath)
+
+func (m *Machine) realSSHD(ctx context.Context, spec string) (string, error) {
+	if _, err := os.Stat(sshdPath); err != nil {
+		return "", errNoSSHD
+	}
+	args := []string{"-T"}
+	if spec != "" {
+		args = append(args, "-C", spec)
+	}
+	if m.Root != "" {
+		args = append(args, "-f", m.Root+sshdConfig)
+	}
+	return runSSHD(ctx, args)
+}
+
+// runSSHD runs sshd where the directory is that it wants below /run. Only a
+// service that is running has one, and nothing is to be changed, so it is in a
+// mount namespace of the command's own.
+func runSSHD(ctx context.Context, args []string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, sshdPath, args...)
+	if _, err := os.Stat("/run/sshd"); err != nil && os.Geteuid() == 0 {
+		script := `mount -t tmpfs -o mode=755 none /run && mkdir -m 755 /run/sshd && exec "$@"`
+		cmd = exec.CommandContext(ctx, "unshare", append([]string{"--mount", "sh", "-c", script, "sh", sshdPath}, args...)...)
+	}
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("sshd %s: %w: %s", strings.Join(args, " "), err, strings.Join(strings.Fields(complaint.String()), " "))
+	}
+	return string(out), nil
+}
+
+// moduleDirs are where the distributions' libpam looks.
+var moduleDirs = []string{
+	"/lib/*-linux-*/security", "/usr/lib/*-linux-*/security", "/lib64/security", "/usr/lib64/security",
+	"/lib/security", "/usr/lib/security",
+}
+
+func (m *Machine) findModule(name string) (path string, found bool) {
+	if strings.HasPrefix(name, "/") {
+		info, err := os.Stat(m.Root + name)
+		return name, err == nil && info.Mode().IsRegular()
+	}
+	for _, dir := range moduleDirs {
+		matches, err := filepath.Glob(m.Root + dir + "/" + name)
+		if err == nil && len(matches) > 0 {
+			return strings.TrimPrefix(matches[0], m.Root), true
+		}
+	}
+	return "", false
+}
+
+func knownUser(name string) (bool, error) {
+	_, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func knownGroup(name string) (bool, error) {
+	_, err := user.LookupGroup(name)
+	var unknown user.UnknownGroupError
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// listed looks a name up in a file of lines that begin with "name:".
+func (m *Machine) listed(path, name string) (bool, error) {
+	file, err := os.Open(m.Root + path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), name+":") {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
+}
+
+func synchronised() bool {
+	var query unix.Timex
+	state, err := unix.Adjtimex(&query)
+	return err == nil && state != unix.TIME_ERROR && query.Status&unix.STA_UNSYNC == 0
+}

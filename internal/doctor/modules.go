@@ -1,0 +1,87 @@
+package doctor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+const coreName = "pam_otpgate_core.so"
+
+// modules finds lines whose module is not there.
+func (e *exam) modules() {
+	looked := map[string]bool{}
+	for _, s := range e.stacks {
+		for _, line := range s.Lines {
+			if line.Kind != pamstack.Module {
+				continue
+			}
+			path, found := e.Machine.Module(line.Module)
+			switch {
+			case !found && Ours(line):
+				e.add(at(line.Place, Finding{Severity: Error, ID: "module-missing", Services: []string{s.Service},
+					What:    "The module " + line.Module + " is not in libpam's directories.",
+					Follows: "The line fails: everybody is denied.",
+					Fix:     "Install the package again, or take the line out: otpctl pam disable " + s.Service}))
+			case !found && !line.Silent:
+				e.add(at(line.Place, Finding{Severity: Warning, ID: "other-module-missing", Services: []string{s.Service},
+					What:    "The module " + line.Module + " is not in libpam's directories.",
+					Follows: "The line fails at every login.",
+					Fix:     "Install what it belongs to, or take the line out."}))
+			case found && Ours(line) && !looked[path]:
+				looked[path] = true
+				e.module(s.Service, line, path)
+			}
+		}
+	}
+}
+
+// module looks at the files of our module.
+func (e *exam) module(service string, line pamstack.Line, path string) {
+	core := filepath.Join(filepath.Dir(path), coreName)
+	for _, file := range []string{path, core} {
+		info, err := os.Stat(e.Machine.Root + file)
+		if err != nil {
+			continue
+		}
+		owner, known := info.Sys().(*syscall.Stat_t)
+		if mode := info.Mode().Perm(); mode&0o022 != 0 || known && owner.Uid != 0 {
+			e.add(Finding{Severity: Error, ID: "module-writable", Services: []string{service}, File: file,
+				What:    fmt.Sprintf("The file has mode %04o and belongs to uid %d.", mode, owner.Uid),
+				Follows: "Whoever can write it can let anybody in, and run code as root.",
+				Fix:     fmt.Sprintf("chown root:root %s && chmod 644 %s", file, file)})
+		}
+	}
+	if _, err := os.Stat(e.Machine.Root + core); err != nil && line.Arg("verifier") != "" && line.Arg("verifier") != "off" {
+		return // that line has a verifier of its own, see there
+	}
+	if _, err := os.Stat(e.Machine.Root + core); err != nil {
+		e.add(at(line.Place, Finding{Severity: Error, ID: "core-missing", Services: []string{service},
+			What:    core + " is not there: " + err.Error() + ".",
+			Follows: "Without a resident verifier every login is denied.",
+			Fix:     "Install the package again: both files belong into one directory."}))
+	}
+}
+
+// sender looks for the program that a forked core runs to send codes.
+func (e *exam) sender() {
+	places := deliver.Places
+	if e.settings.Paths.Sender != "" {
+		places = []string{e.settings.Paths.Sender}
+	}
+	if len(e.stacks) == 0 || e.settings.Email == nil && e.settings.SMS == nil {
+		return
+	}
+	for _, path := range places {
+		info, err := os.Stat(e.Machine.Root + path)
+		if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			return
+		}
+	}
+	e.add(Finding{Severity: Warning, ID: "sender-missing", File: places[0], What: "There is no such program, and codes are to be sent.",
+		Follows: "Without a resident verifier no code is sent.", Fix: "Install the package again, or name it in paths.sender."})
+}

@@ -1,0 +1,124 @@
+package doctor
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+const sshdConfig = "/etc/ssh/sshd_config"
+
+// setting is a line of sshd's configuration. It serves to say where a value
+// comes from; what is in force is sshd's to say.
+type setting struct {
+	pamstack.Place
+	keyword, value string
+	// match is the Match line it is under, nil if none.
+	match *setting
+}
+
+// sshdSettings reads sshd_config(5) with its includes, in sshd's order. What
+// cannot be read is left out: sshd itself complains about that.
+func sshdSettings(root string) []setting {
+	r := sshdReader{root: root}
+	r.file(sshdConfig, nil, 0)
+	return r.all
+}
+
+type sshdReader struct {
+	root string
+	all  []setting
+}
+
+func (r *sshdReader) file(path string, match *setting, depth int) {
+	const maxDepth = 16 // sshd's own
+	data, err := os.ReadFile(r.root + path)
+	if err != nil || depth > maxDepth {
+		return
+	}
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		keyword, value := splitKeyword(line)
+		s := setting{pamstack.Place{File: path, Line: number}, keyword, value, match}
+		switch keyword {
+		case "":
+		case "match":
+			s.match = nil
+			r.all = append(r.all, s)
+			match = &s
+		case "include":
+			r.include(s, depth)
+		default:
+			r.all = append(r.all, s)
+		}
+	}
+}
+
+func (r *sshdReader) include(s setting, depth int) {
+	for pattern := range strings.FieldsSeq(s.value) {
+		pattern = strings.Trim(pattern, `"`)
+		pattern = strings.TrimPrefix(pattern, r.root)
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(filepath.Dir(sshdConfig), pattern)
+		}
+		paths, err := filepath.Glob(r.root + pattern)
+		if err != nil {
+			continue
+		}
+		for _, path := range paths {
+			r.file(strings.TrimPrefix(path, r.root), s.match, depth+1)
+		}
+	}
+}
+
+// splitKeyword reads "keyword value" and "keyword=value".
+func splitKeyword(line string) (keyword, value string) {
+	line = strings.TrimSpace(line)
+	if line == "" || line[0] == '#' {
+		return "", ""
+	}
+	end := strings.IndexAny(line, " \t=")
+	if end < 0 {
+		return strings.ToLower(line), ""
+	}
+	value = strings.TrimLeft(line[end:], " \t=")
+	if before, _, commented := strings.Cut(value, " #"); commented {
+		value = before
+	}
+	keyword = strings.ToLower(line[:end])
+	if keyword == "challengeresponseauthentication" || keyword == "skeyauthentication" {
+		keyword = "kbdinteractiveauthentication"
+	}
+	return keyword, strings.TrimSpace(value)
+}
+
+// origin is the line that a value comes from: the first one wins. Where none
+// says so, it is the whole file.
+func origin(all []setting, match *setting, keyword string) (setting, bool) {
+	for _, s := range all {
+		if s.keyword == keyword && s.match != nil && match != nil && s.match.Place == match.Place {
+			return s, true
+		}
+	}
+	for _, s := range all {
+		if s.keyword == keyword && s.match == nil {
+			return s, true
+		}
+	}
+	return setting{Place: pamstack.Place{File: sshdConfig}}, false
+}
+
+// later finds a line that wants another value and comes too late.
+func later(all []setting, first setting, value string) (setting, bool) {
+	past := false
+	for _, s := range all {
+		if past && s.match == nil && s.keyword == first.keyword && strings.EqualFold(s.value, value) {
+			return s, true
+		}
+		past = past || s.Place == first.Place
+	}
+	return setting{}, false
+}

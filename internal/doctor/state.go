@@ -1,0 +1,116 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
+)
+
+// Space is what a directory has left.
+type Space struct {
+	// Err is why a small file could not be written.
+	Err error
+	// Bytes and Files are free for everybody; Files is 0 too where the file
+	// system does not count them, and then Total is.
+	Bytes, Files, Total uint64
+}
+
+// lowBytes and lowFiles are far more than a login needs and far less than a
+// healthy disk has.
+const (
+	lowBytes = 16 << 20
+	lowFiles = 1000
+)
+
+// space writes a file that has no name, so that nothing can be left behind.
+func space(dir string) Space {
+	var found Space
+	var fsInfo unix.Statfs_t
+	if err := unix.Statfs(dir, &fsInfo); err == nil {
+		found = Space{Bytes: fsInfo.Bavail * uint64(fsInfo.Bsize), Files: fsInfo.Ffree, Total: fsInfo.Files}
+	}
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
+		return found
+	}
+	if err == nil {
+		if _, err = unix.Write(fd, make([]byte, 4096)); err == nil {
+			err = unix.Fsync(fd)
+		}
+		err = errors.Join(err, unix.Close(fd))
+	}
+	found.Err = err
+	return found
+}
+
+// state looks at the ledger's directory and disk.
+func (e *exam) state() {
+	if len(e.stacks) == 0 {
+		return
+	}
+	path := e.settings.Paths.State
+	dir, err := safefile.OpenServiceDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(path)); err == nil {
+			e.add(Finding{Severity: Note, ID: "state-missing", File: path, What: "The ledger's directory is not there yet.",
+				Follows: "The first login makes it. If there was one, it has forgotten which codes were used."})
+			return
+		}
+	}
+	if err != nil {
+		e.add(Finding{Severity: Error, ID: "state-directory", File: path, What: err.Error() + ".",
+			Follows: "Every login that needs a code is denied.", Fix: "It must belong to root (or the verifier's user) and be writable for nobody else: install -d -m 700 " + path})
+		return
+	}
+	defer dir.Close()
+	e.disk(path, e.Machine.Space(path))
+}
+
+func (e *exam) disk(path string, space Space) {
+	const denied = "Every login that needs a code is denied, as its use could not be recorded."
+	switch {
+	case errors.Is(space.Err, unix.EROFS):
+		e.add(Finding{Severity: Error, ID: "state-read-only", File: path, What: "The file system of the ledger is read-only.", Follows: denied,
+			Fix: "dmesg says why the kernel made it so; mount it for writing, or name another directory in paths.state."})
+	case errors.Is(space.Err, unix.ENOSPC) || errors.Is(space.Err, unix.EDQUOT):
+		e.add(Finding{Severity: Error, ID: "state-full", File: path, What: "The disk of the ledger is full: " + space.Err.Error() + ".", Follows: denied,
+			Fix: "Make room (df, df -i)."})
+	case space.Err != nil:
+		e.add(Finding{Severity: Error, ID: "state-directory", File: path, What: "A file cannot be written there: " + space.Err.Error() + ".", Follows: denied,
+			Fix: "Run otpctl doctor as root; then look at the mount, quotas, and SELinux or AppArmor's log."})
+	case space.Total > 0 && (space.Bytes < lowBytes || space.Files < lowFiles):
+		e.add(Finding{Severity: Warning, ID: "state-nearly-full", File: path,
+			What:    fmt.Sprintf("The disk of the ledger has %d KiB and %d files left.", space.Bytes>>10, space.Files),
+			Follows: "When it is full, every login that needs a code is denied.", Fix: "Make room (df, df -i), or put the ledger on a disk that logs cannot fill."})
+	}
+}
+
+// clock looks for signs that codes will not match.
+func (e *exam) clock() {
+	if len(e.stacks) == 0 {
+		return
+	}
+	if !e.Machine.Synchronised() {
+		e.add(Finding{Severity: Warning, ID: "clock-unsynchronised", What: "No time service keeps this machine's clock right.",
+			Follows: "Once it is off by more than a step or two of 30 seconds, right codes are refused.",
+			Fix:     "timedatectl set-ntp true, or install chrony. In a container the host's counts."})
+	}
+	const tolerance = 2 * time.Minute
+	now := e.Machine.Now()
+	for _, path := range []string{e.configPath(), e.settings.Paths.Users, e.settings.Paths.State} {
+		info, err := os.Stat(path)
+		if err == nil && info.ModTime().After(now.Add(tolerance)) {
+			e.add(Finding{Severity: Error, ID: "clock-behind", File: path,
+				What:    fmt.Sprintf("It was changed at %s, and this machine's clock says %s.", info.ModTime().UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)),
+				Follows: "If the clock is behind, right codes are refused.", Fix: "Set the clock right: timedatectl, chronyc tracking."})
+			return
+		}
+	}
+}

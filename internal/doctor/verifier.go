@@ -1,0 +1,152 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+// Listener is who was found at the verifier's socket.
+type Listener struct {
+	// Err is why nobody was; it wraps fs.ErrNotExist if there is no socket.
+	Err error
+	UID uint32
+	PID int32
+	// Program is the running program's file, with " (deleted)" behind it if
+	// that has been replaced since.
+	Program string
+}
+
+// listener connects and says nothing.
+func listener(socket string) Listener {
+	connection, err := net.DialTimeout("unix", socket, 2*time.Second)
+	if err != nil {
+		return Listener{Err: err}
+	}
+	defer connection.Close()
+	raw, err := connection.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return Listener{Err: err}
+	}
+	var found Listener
+	err = raw.Control(func(fd uintptr) {
+		peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			found.Err = err
+			return
+		}
+		found.UID, found.PID = peer.Uid, peer.Pid
+	})
+	if err != nil {
+		return Listener{Err: err}
+	}
+	// Another user's program cannot be looked at but by root.
+	found.Program, _ = os.Readlink(fmt.Sprintf("/proc/%d/exe", found.PID))
+	return found
+}
+
+// needing are services whose PAM cannot do without: see docs/verifier.md.
+func needing(s Stack) (why string) {
+	switch {
+	case s.Service == "vsftpd":
+		return "vsftpd's 200 MiB of address space are too few to fork a core"
+	case slices.Contains([]config.Protocol{"http", "https", "webdav"}, s.Protocol):
+		return "web servers run PAM as a user that cannot read secret files"
+	case s.Service == "radiusd" || s.Service == "freeradius":
+		return "FreeRADIUS runs PAM as a user that cannot read secret files"
+	}
+	return ""
+}
+
+// verifier looks at the sockets that lines lead to.
+func (e *exam) verifier() {
+	looked := map[string]Listener{}
+	for _, s := range e.stacks {
+		for _, i := range s.own() {
+			socket := e.socket(s.Lines[i])
+			if _, done := looked[socket]; socket != "" && !done {
+				looked[socket] = e.Machine.Verifier(socket)
+				e.listener(socket, looked[socket])
+			}
+		}
+		first := s.Lines[s.own()[0]]
+		e.needed(s, first, looked[e.socket(first)])
+	}
+}
+
+// socket is where a line looks for a verifier, "" if it does not.
+func (e *exam) socket(line pamstack.Line) string {
+	switch named := line.Arg("verifier"); named {
+	case "off":
+		return ""
+	case "":
+		return e.settings.Paths.Socket
+	default:
+		return e.Machine.Root + named
+	}
+}
+
+func (e *exam) needed(s Stack, line pamstack.Line, found Listener) {
+	why, socket := needing(s), e.socket(line)
+	f := Finding{Severity: Error, ID: "verifier-needed", Services: []string{s.Service}, Follows: "Every login through " + s.Service + " is denied."}
+	switch {
+	case why == "":
+		return
+	case socket == "":
+		f.What = "The line has verifier=off, and " + why + "."
+		f.Fix = "Take verifier=off out and start otpgate-verifierd, see docs/verifier.md."
+	case found.Err != nil:
+		f.What = "No verifier answers at " + socket + ", and " + why + "."
+		f.Fix = "systemctl enable --now otpgate-verifierd.socket, see docs/verifier.md."
+	default:
+		return
+	}
+	e.add(at(line.Place, f))
+}
+
+// listener looks at one socket. That there is none is no fault: the front forks.
+func (e *exam) listener(socket string, found Listener) {
+	if errors.Is(found.Err, fs.ErrNotExist) {
+		return
+	}
+	if found.Err != nil {
+		e.add(Finding{Severity: Warning, ID: "verifier-stale", File: socket, What: "The socket is there and nobody answers: " + found.Err.Error() + ".",
+			Follows: "Logins fork a core instead; hosts that cannot are denied.", Fix: "systemctl restart otpgate-verifierd.socket otpgate-verifierd, or remove the socket."})
+		return
+	}
+	if strings.HasSuffix(found.Program, " (deleted)") {
+		e.add(Finding{Severity: Warning, ID: "verifier-old", File: socket,
+			What:    fmt.Sprintf("The verifier (process %d) is older than what is installed: %s.", found.PID, found.Program),
+			Follows: "It decides by the old program, and a front of another version denies.", Fix: "systemctl restart otpgate-verifierd"})
+	}
+	e.genuine(socket, found)
+}
+
+// genuine does what the front does (pam_module/front/resident.c).
+func (e *exam) genuine(socket string, found Listener) {
+	dir := filepath.Dir(socket)
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if !known || info.Mode().Perm()&0o022 == 0 && (found.UID == 0 || found.UID == owner.Uid) {
+		return
+	}
+	e.add(Finding{Severity: Error, ID: "verifier-not-genuine", File: socket,
+		What:    fmt.Sprintf("Uid %d listens there, in a directory of uid %d with mode %04o.", found.UID, owner.Uid, info.Mode().Perm()),
+		Follows: "The module does not believe it: it may be somebody who lets himself in.",
+		Fix:     "The directory must be writable for its owner alone, and root or that owner must listen."})
+}

@@ -1,0 +1,83 @@
+package pamstack
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Where files are looked for, and what stands in for those that are missing:
+// libpam in a root of its own, and Load below it, say the same.
+func TestPlaces(t *testing.T) {
+	o := newOracle(t)
+	const mark = "/mark.so"
+	for name, files := range map[string]map[string]string{
+		"the admin's counts, not the vendor's": {
+			"etc/pam.d/s": "auth required MARK id=admin\n", "usr/lib/pam.d/s": "auth required MARK id=vendor\n",
+		},
+		"the vendor's":             {"etc/pam.d/other": "auth required MARK id=other\n", "usr/lib/pam.d/s": "auth required MARK id=vendor\n"},
+		"includes of the vendor's": {"etc/pam.d/s": "auth include x\n", "usr/lib/pam.d/x": "auth required MARK id=vendor\n"},
+		"other for a service that is not there": {
+			"etc/pam.d/other": "auth required MARK id=other\naccount required MARK id=other ret=7\n",
+		},
+		"other for a type that is not there": {
+			"etc/pam.d/s": "auth required MARK id=own\n", "etc/pam.d/other": "auth required MARK id=other\naccount required MARK id=other\n",
+		},
+		"nothing":                      {"etc/pam.d/unrelated": ""},
+		"other in capitals":            {"etc/pam.d/OTHER": "auth required MARK id=other\n"},
+		"pam.conf":                     {"etc/pam.conf": "s auth required MARK id=conf\nt auth required MARK id=t\nS account required MARK id=capital\n"},
+		"pam.conf beside pam.d":        {"etc/pam.conf": "s auth required MARK id=conf\n", "etc/pam.d/other": "auth required MARK id=other\n"},
+		"other of pam.conf":            {"etc/pam.conf": "other auth required MARK id=conf\ns account required MARK id=own\n"},
+		"an include of pam.conf":       {"etc/pam.conf": "s auth include /etc/x\n", "etc/x": "auth required MARK id=x\n"},
+		"a file that ends in a line":   {"etc/pam.d/s": "auth required MARK id=own\nauth required \\", "etc/pam.d/other": "auth required MARK id=other\n"},
+		"an absolute include":          {"etc/pam.d/s": "auth include /etc/x\n", "etc/x": "auth required MARK id=x\n"},
+		"a directory for a service":    {"etc/pam.d/s/x": "", "etc/pam.d/other": "auth required MARK id=other\n"},
+		"an empty service":             {"etc/pam.d/s": "# nothing\n", "etc/pam.d/other": "auth required MARK id=other\n"},
+		"an include of what has other": {"etc/pam.d/s": "@include other\n", "etc/pam.d/other": "auth required MARK id=other\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for path, text := range files {
+				write(t, filepath.Join(root, path), strings.ReplaceAll(text, "MARK", mark))
+			}
+			want := strings.Join(said(t, o.chrooted(t, root, "s"))[0], "\n")
+			got := strings.Join(foretold(Tree{Root: root, Debian: debian}, "s", mark), "\n")
+			if got != want {
+				t.Errorf("libpam:\n%s\nWalk:\n%s", want, got)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// chrooted runs the oracle in root, with the machine's libraries mounted where
+// they do not bring a pam.d along.
+func (o oracle) chrooted(t *testing.T, root, service string) *exec.Cmd {
+	t.Helper()
+	for _, file := range []string{o.program, o.module} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, filepath.Base(file)), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const script = `cd "$1" && for dir in /usr/lib/*-linux-gnu /usr/lib64; do
+	mkdir -p ".$dir" && mount --bind "$dir" ".$dir" || exit 1
+done
+ln -s usr/lib lib; ln -s usr/lib64 lib64
+exec chroot . /oracle - "$2"`
+	return exec.Command("unshare", "--mount", "sh", "-c", script, "sh", root, service)
+}

@@ -1,0 +1,159 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/doctor"
+)
+
+// Target is a file that is to be changed.
+type Target struct {
+	path string
+	mode fs.FileMode
+}
+
+// Find looks at the file of an edit. A symbolic link is refused: what it leads
+// to belongs to authselect, or to somebody else who writes it again.
+func (c Changer) Find(edit Edit) (Target, error) {
+	target := Target{path: c.Root + edit.Path}
+	info, err := os.Lstat(target.path)
+	if err != nil {
+		return target, err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		to, err := os.Readlink(target.path)
+		if err != nil {
+			return target, err
+		}
+		return target, fmt.Errorf("%s is a symbolic link to %s, and nothing is changed through one: change that file by what manages it (authselect), or put a file of its own here", edit.Path, to)
+	}
+	if owner, known := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || !known || owner.Uid != 0 {
+		return target, fmt.Errorf("%s: expected a regular file of root's", edit.Path)
+	}
+	target.mode = info.Mode().Perm()
+	return target, nil
+}
+
+// backUp keeps what the file was beside it, by a name with the time.
+func (c Changer) backUp(edit Edit, target Target) (string, error) {
+	backup := edit.Path + doctor.CopyInfix + c.Now().UTC().Format("20060102T150405Z")
+	if _, err := os.Lstat(c.Root + backup); err == nil {
+		return "", fmt.Errorf("%s is there already: wait a second", backup)
+	}
+	return backup, replace(c.Root+backup, []byte(edit.Before), target.mode)
+}
+
+// unchanged refuses to overwrite what somebody else has written meanwhile.
+func (c Changer) unchanged(edit Edit) error {
+	now, err := os.ReadFile(c.Root + edit.Path)
+	if err != nil {
+		return err
+	}
+	if string(now) != edit.Before {
+		return fmt.Errorf("%s has been changed meanwhile; nothing was written, try again", edit.Path)
+	}
+	return nil
+}
+
+// Put puts an edit in place for good, and returns the name of the copy of what
+// was there before.
+func (c Changer) Put(edit Edit, target Target) (backup string, err error) {
+	err = c.alone(func() error {
+		if err := c.unchanged(edit); err != nil {
+			return err
+		}
+		if backup, err = c.backUp(edit, target); err != nil {
+			return err
+		}
+		if err := replace(target.path, []byte(edit.After), target.mode); err != nil {
+			return err
+		}
+		err := c.forget(edit.Service)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	})
+	return backup, err
+}
+
+// PutFor puts an edit in place until a deadline. start starts the process that
+// undoes it, before anything is changed, and returns its process id.
+func (c Changer) PutFor(edit Edit, target Target, within time.Duration, login string, start func() (pid int, err error)) (Pending, error) {
+	p := Pending{Service: edit.Service, Path: edit.Path, Login: login, Boot: bootID(), Changed: c.Now(), Deadline: c.Now().Add(within)}
+	err := c.alone(func() (err error) {
+		if _, err := c.load(edit.Service); err == nil {
+			return fmt.Errorf("a change of %s waits to be confirmed: otpctl pam confirm %s, or otpctl pam restore %s", edit.Service, edit.Service, edit.Service)
+		}
+		if err := c.unchanged(edit); err != nil {
+			return err
+		}
+		if p.Backup, err = c.backUp(edit, target); err != nil {
+			return err
+		}
+		if err := c.save(p); err != nil {
+			return err
+		}
+		if p.Watchdog, err = start(); err == nil {
+			err = c.save(p)
+		}
+		if err == nil {
+			err = replace(target.path, []byte(edit.After), target.mode)
+		}
+		if err != nil {
+			return errors.Join(err, c.forget(edit.Service))
+		}
+		return nil
+	})
+	return p, err
+}
+
+// Confirm keeps a change. Another login than the one that made it must say so:
+// that it is there shows that people still get in.
+func (c Changer) Confirm(service, login string, same bool) error {
+	return c.alone(func() error {
+		p, err := c.load(service)
+		if err != nil {
+			return err
+		}
+		if p.Login == login && !same {
+			return fmt.Errorf("%s was changed from this same login: confirm it from a second one, which shows that people get in", p.Path)
+		}
+		return c.forget(service)
+	})
+}
+
+// Restore puts back what was there before a change that nobody has confirmed.
+// If the file has been changed since, that is kept beside.
+func (c Changer) Restore(service string) (p Pending, kept string, err error) {
+	err = c.alone(func() error {
+		if p, err = c.load(service); err != nil {
+			return err
+		}
+		before, err := os.ReadFile(c.Root + p.Backup)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(c.Root + p.Backup)
+		if err != nil {
+			return err
+		}
+		now, err := os.ReadFile(c.Root + p.Path)
+		if err == nil && without(string(now)) != string(before) {
+			kept = p.Path + doctor.CopyInfix + c.Now().UTC().Format("20060102T150405Z") + "-changed"
+			if err := replace(c.Root+kept, now, info.Mode().Perm()); err != nil {
+				return err
+			}
+		}
+		if err := replace(c.Root+p.Path, before, info.Mode().Perm()); err != nil {
+			return err
+		}
+		return c.forget(service)
+	})
+	return p, kept, err
+}

@@ -1,0 +1,164 @@
+package rollout
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/doctor"
+)
+
+const before, after = "@include common-auth\n", "@include common-auth\nauth required pam_otpgate.so\n"
+
+// bench is a tree with one service, and a change of it.
+func bench(t *testing.T) (Changer, Edit, Target) {
+	t.Helper()
+	root := t.TempDir()
+	put(t, root+"/etc/pam.d/sshd", before)
+	if err := os.MkdirAll(root+"/etc/otpgate", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(root+"/etc/pam.d/sshd", 0o640); err != nil {
+		t.Fatal(err)
+	}
+	c := Changer{Root: root, Now: time.Now}
+	edit := Edit{Service: "sshd", Path: "/etc/pam.d/sshd", Before: before, After: after}
+	target, err := c.Find(edit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, edit, target
+}
+
+func expect(t *testing.T, c Changer, path, want string) {
+	t.Helper()
+	if got, err := os.ReadFile(c.Root + path); err != nil || string(got) != want {
+		t.Errorf("%s: %v, found %q, expected %q", path, err, got, want)
+	}
+}
+
+func started() (int, error) { return os.Getpid(), nil }
+
+func (c Changer) mustPutFor(t *testing.T, edit Edit, target Target) Pending {
+	t.Helper()
+	p, err := c.PutFor(edit, target, time.Minute, "session 1", started)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPutKeepsWhatWas(t *testing.T) {
+	c, edit, target := bench(t)
+	backup, err := c.Put(edit, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, edit.Path, after)
+	expect(t, c, backup, before)
+	for _, path := range []string{edit.Path, backup} {
+		if info, err := os.Stat(c.Root + path); err != nil || info.Mode().Perm() != 0o640 {
+			t.Errorf("%s: %v, mode %v", path, err, info.Mode())
+		}
+	}
+	if !doctor.IsCopy(filepath.Base(backup)) {
+		t.Errorf("the doctor would take %s for a service", backup)
+	}
+	if _, err := c.Put(edit, target); err == nil || !strings.Contains(err.Error(), "changed meanwhile") {
+		t.Errorf("a file that is no longer what was planned for: %v", err)
+	}
+}
+
+func TestConfirmWantsAnotherLogin(t *testing.T) {
+	c, edit, target := bench(t)
+	c.mustPutFor(t, edit, target)
+	if err := c.Confirm("sshd", "session 1", false); err == nil {
+		t.Error("the login that made the change confirmed it")
+	}
+	if _, err := c.PutFor(edit, target, time.Minute, "session 1", started); err == nil {
+		t.Error("a second change was made before the first was confirmed")
+	}
+	if err := c.Confirm("sshd", "session 2", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Confirm("sshd", "session 2", false); !errors.Is(err, ErrNothingPending) {
+		t.Errorf("confirmed twice: %v", err)
+	}
+	if _, _, undone, err := c.Watch("sshd", 0, time.Millisecond); undone || err != nil {
+		t.Errorf("undone after it was confirmed: %v, %v", undone, err)
+	}
+	expect(t, c, edit.Path, after)
+}
+
+func TestWatchUndoes(t *testing.T) {
+	c, edit, target := bench(t)
+	c.mustPutFor(t, edit, target)
+	_, kept, undone, err := c.Watch("sshd", 20*time.Millisecond, time.Millisecond)
+	if err != nil || !undone || kept != "" {
+		t.Fatalf("undone %v, kept %q, %v", undone, kept, err)
+	}
+	expect(t, c, edit.Path, before)
+	if pending, err := c.Pending(); err != nil || len(pending) > 0 {
+		t.Errorf("still waits: %v, %v", pending, err)
+	}
+}
+
+// What somebody has written since is kept beside.
+func TestRestoreKeepsOtherChanges(t *testing.T) {
+	c, edit, target := bench(t)
+	c.mustPutFor(t, edit, target)
+	const own = after + "auth optional pam_warn.so\n"
+	put(t, c.Root+edit.Path, own)
+	_, kept, err := c.Restore("sshd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, edit.Path, before)
+	expect(t, c, kept, own)
+}
+
+// Without the process that would undo it nothing is changed.
+func TestNoWatchdogNoChange(t *testing.T) {
+	c, edit, target := bench(t)
+	_, err := c.PutFor(edit, target, time.Minute, "session 1", func() (int, error) { return 0, errors.New("no more processes") })
+	if err == nil {
+		t.Error("expected an error")
+	}
+	expect(t, c, edit.Path, before)
+	if pending, err := c.Pending(); err != nil || len(pending) > 0 {
+		t.Errorf("something waits: %v, %v", pending, err)
+	}
+}
+
+// A change whose process is gone is found.
+func TestForgottenChange(t *testing.T) {
+	c, edit, target := bench(t)
+	p := c.mustPutFor(t, edit, target)
+	if _, found := p.Finding(); found {
+		t.Error("found although the process lives")
+	}
+	p.Boot = "another"
+	if f, found := p.Finding(); !found || f.Severity != doctor.Warning {
+		t.Errorf("after a reboot: %v, %v", f, found)
+	}
+}
+
+func TestFindRefuses(t *testing.T) {
+	c, edit, _ := bench(t)
+	path := c.Root + edit.Path
+	if err := errors.Join(os.Rename(path, path+"-real"), os.Symlink("sshd-real", path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Find(edit); err == nil || !strings.Contains(err.Error(), "symbolic link to sshd-real") {
+		t.Errorf("a symbolic link: %v", err)
+	}
+	if err := errors.Join(os.Remove(path), os.Rename(path+"-real", path), os.Chown(path, 1000, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Find(edit); err == nil {
+		t.Error("somebody else's file was taken")
+	}
+}

@@ -1,0 +1,209 @@
+// Package rollout puts the module's line into a service of pam.d, and takes it
+// out again, without locking anybody out.
+//
+// The entry points are [Plan] and [Remove], which say what a file would become,
+// [DryLogin], which has the real libpam run it before it counts, and [Changer],
+// which puts it in place and back again. The package promises that a file is
+// replaced whole or not at all, that what it was is kept beside, that a change
+// which nobody confirms is undone, and that Remove takes out exactly the lines
+// that call the module.
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+// Edit is a change of one file.
+type Edit struct {
+	Service, Path string
+	Before, After string
+	// Findings are what the doctor says of the stack as it would be.
+	Findings []doctor.Finding
+}
+
+// Line says how the line is written.
+type Line struct {
+	Module    string // as in pam.d
+	Arguments []string
+}
+
+func (l Line) text(extra ...string) string {
+	return strings.Join(append(append([]string{"auth required", l.Module}, extra...), l.Arguments...), " ")
+}
+
+// ErrAlready is wrapped by Plan's error if the stack has a line of ours.
+var ErrAlready = errors.New("the module is called there already")
+
+// oneField are the protocols whose servers have one field for password and code.
+var oneField = []config.Protocol{"ftp", "ftps", "http", "https", "webdav"}
+
+// Plan finds where the line belongs: the first place in the service's own file
+// at which the doctor has nothing to say of the stack, or as little as can be.
+func Plan(tree pamstack.Tree, settings config.Config, service string, line Line) (Edit, error) {
+	stack, err := doctor.Load(tree, service, settings)
+	switch {
+	case err != nil:
+		return Edit{}, err
+	case stack.File == "":
+		return Edit{}, fmt.Errorf("there is no service %s: expected a file %s/%s", service, pamstack.AdminDir, service)
+	case path.Dir(stack.File) != pamstack.AdminDir:
+		return Edit{}, fmt.Errorf("%s is the distribution's: copy it to %s first, which counts instead of it: cp %s %s/", stack.File, pamstack.AdminDir, stack.File, pamstack.AdminDir)
+	case len(stack.Checks)+len(stack.Splits) > 0:
+		own := append(slices.Clone(stack.Checks), stack.Splits...)
+		return Edit{}, fmt.Errorf("%s: %w", stack.Lines[own[0]].Place, ErrAlready)
+	}
+	before, err := tree.Read(stack.File)
+	if err != nil {
+		return Edit{}, err
+	}
+	edit := Edit{Service: service, Path: stack.File, Before: before}
+	protocol := stack.Protocol
+	for _, argument := range line.Arguments {
+		if name, found := strings.CutPrefix(argument, "protocol="); found {
+			protocol = config.Protocol(name)
+		}
+	}
+	best := -1
+	for _, after := range candidates(before, line, slices.Contains(oneField, protocol)) {
+		found := examined(tree, settings, edit, after)
+		if cost := cost(found); best < 0 || cost < best {
+			best, edit.After, edit.Findings = cost, after, found
+		}
+	}
+	if best < 0 {
+		return edit, fmt.Errorf("%s has no line of the type auth to stand behind", edit.Path)
+	}
+	return edit, edit.refused()
+}
+
+// examined is what the doctor says of the service with that file.
+func examined(tree pamstack.Tree, settings config.Config, edit Edit, text string) []doctor.Finding {
+	tree.Edited = map[string]string{edit.Path: text}
+	stack, err := doctor.Load(tree, edit.Service, settings)
+	if err != nil {
+		return []doctor.Finding{{ID: "service-unreadable", What: err.Error()}}
+	}
+	return stack.Problems()
+}
+
+// cost weighs findings: one error is worse than any number of what is less.
+func cost(findings []doctor.Finding) (cost int) {
+	for _, f := range findings {
+		cost += map[doctor.Severity]int{doctor.Error: 10000, doctor.Warning: 100, doctor.Note: 1}[f.Severity]
+	}
+	return cost
+}
+
+func (e Edit) refused() error {
+	var texts []string
+	for _, f := range e.Findings {
+		if f.Severity == doctor.Error {
+			texts = append(texts, f.What+" "+f.Fix)
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: no place in it is right for the line. At the best one: %s", e.Path, strings.Join(texts, " "))
+}
+
+// candidates are the file with the line at every place where it could stand.
+// For a server of one field the line with split stands before it.
+func candidates(text string, line Line, split bool) []string {
+	var all []string
+	statements := only(pamstack.Statements(text), isAuth)
+	for n, s := range statements {
+		if !split {
+			all = append(all, insert(text, s.Last, line.text()))
+			continue
+		}
+		for _, first := range statements[:n+1] {
+			all = append(all, insert(insert(text, s.Last, line.text()), first.First-1, line.text("split")))
+		}
+	}
+	return all
+}
+
+func only(all []pamstack.Statement, test func(pamstack.Statement) bool) []pamstack.Statement {
+	return slices.DeleteFunc(all, func(s pamstack.Statement) bool { return !test(s) })
+}
+
+func isAuth(s pamstack.Statement) bool {
+	word := strings.ToLower(strings.TrimPrefix(s.Fields[0], "-"))
+	return word == "auth" || word == "@include"
+}
+
+// insert puts line behind so many lines of text. A last line without an end
+// stays without one.
+func insert(text string, behind int, line string) string {
+	lines := slices.Collect(strings.Lines(text))
+	if behind == len(lines) && behind > 0 && !strings.HasSuffix(lines[behind-1], "\n") {
+		return text + "\n" + line
+	}
+	return strings.Join(slices.Insert(lines, behind, line+"\n"), "")
+}
+
+// Remove takes the lines that call the module out of a service's own file.
+func Remove(tree pamstack.Tree, settings config.Config, service string) (Edit, error) {
+	stack, err := tree.Load(service)
+	if err != nil && stack.File == "" {
+		return Edit{}, err
+	}
+	edit := Edit{Service: service, Path: stack.File}
+	if edit.Before, err = tree.Read(stack.File); err != nil {
+		return edit, err
+	}
+	edit.After = without(edit.Before)
+	if edit.After == edit.Before {
+		return edit, notThere(stack)
+	}
+	return edit, edit.opens(tree, settings)
+}
+
+// without leaves out the lines that call the module, and the end of the line
+// before if the last one had none.
+func without(text string) string {
+	lines := slices.Collect(strings.Lines(text))
+	for _, s := range slices.Backward(pamstack.Statements(text)) {
+		if !callsUs(s) {
+			continue
+		}
+		unended := s.Last == len(lines) && !strings.HasSuffix(lines[s.Last-1], "\n")
+		lines = slices.Delete(lines, s.First-1, s.Last)
+		if unended && len(lines) > 0 {
+			lines[len(lines)-1] = strings.TrimSuffix(lines[len(lines)-1], "\n")
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func callsUs(s pamstack.Statement) bool {
+	return len(s.Fields) > 2 && path.Base(s.Fields[2]) == doctor.ModuleName
+}
+
+func notThere(stack pamstack.Stack) error {
+	for _, line := range stack.Own() {
+		if doctor.Ours(line) {
+			return fmt.Errorf("%s has no line that calls %s; %s has, which other services include too: take it out there by hand, or with pam-auth-update or authselect", stack.File, doctor.ModuleName, line.Place)
+		}
+	}
+	return fmt.Errorf("%s has no line that calls %s", stack.File, doctor.ModuleName)
+}
+
+// opens refuses to take the code out of a stack that asks for nothing else.
+func (e Edit) opens(tree pamstack.Tree, settings config.Config) error {
+	tree.Edited = map[string]string{e.Path: e.After}
+	stack, err := doctor.Load(tree, e.Service, settings)
+	if err == nil && stack.Open() {
+		return fmt.Errorf("%s asks for nothing but the code: without it everybody would get in with nothing at all. Put the password modules back first", e.Path)
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/pamstack"
+	"github.com/otpgate/otpgate/internal/rollout"
+)
+
+func (a *app) pam() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "pam COMMAND",
+		Short: "Put the module's line into services of pam.d, and take it out",
+		Long: `pam changes one file of /etc/pam.d at a time, whole or not at all, and keeps what
+it was beside it. Whoever changes how people log in should have a second shell
+open, and read docs/roll-out.md.`,
+		Example: `  otpctl pam enable sshd
+  otpctl pam status`,
+	}, a.pamEnable(), a.pamDisable(), a.pamConfirm(), a.pamRestore(), a.pamStatus(), a.pamWatch())
+}
+
+// enabling is how pam enable was called.
+type enabling struct {
+	line          rollout.Line
+	within        time.Duration
+	dryRun, force bool
+}
+
+func (a *app) pamEnable() *cobra.Command {
+	var how enabling
+	c := &cobra.Command{
+		Use:   "enable SERVICE",
+		Short: "Ask for codes in a service of pam.d, and undo that unless it is confirmed",
+		Long: `enable adds "auth required pam_otpgate.so" to /etc/pam.d/SERVICE, at the first
+place behind the password where the doctor has nothing to say of the stack. To a
+service of one field, such as vsftpd, it adds two lines, see docs/pam-stacks.md.
+
+First it shows the change and tries it: the doctor looks at the machine as it
+would be, and libpam logs somebody made up in through a private copy of the
+service. If either finds a fault, nothing is changed.
+
+What the file was is kept beside it. Unless the change is confirmed with otpctl
+pam confirm from a second login within the time of --confirm-within, the file is
+put back. A process of its own does that, which outlives this login. A reboot
+ends it: the change then stays, doctor and pam status say so, and otpctl pam
+restore puts the file back.`,
+		Example: `  otpctl pam enable sshd
+  otpctl pam enable sudo --dry-run
+  otpctl pam enable vsftpd --argument protocol=ftps --confirm-within 10m`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeService,
+	}
+	f := c.Flags()
+	f.StringVar(&how.line.Module, "module", doctor.ModuleName, "`path` of the module, if it is not in libpam's directory")
+	f.StringArrayVar(&how.line.Arguments, "argument", nil, "`argument` of the module; may be given again")
+	f.DurationVar(&how.within, "confirm-within", 5*time.Minute, "put the file back unless confirmed within this `time`; 0s keeps it")
+	f.BoolVar(&how.dryRun, "dry-run", false, "show and try the change only")
+	f.BoolVar(&how.force, "force", false, "change the file although the doctor finds errors elsewhere")
+	return a.does(c, func(ctx context.Context, args []string) error {
+		if how.within < 0 || how.within > 0 && how.within < 10*time.Second || how.within > 24*time.Hour {
+			return usage("--confirm-within %s: expected 10s to 24h, or 0s", how.within)
+		}
+		return a.runEnable(ctx, args[0], how)
+	})
+}
+
+func (a *app) runEnable(ctx context.Context, service string, how enabling) error {
+	settings, err := a.settings()
+	if err != nil {
+		return err
+	}
+	tree := pamstack.Of(a.Machine.Root)
+	edit, err := rollout.Plan(tree, settings, service, how.line)
+	if err != nil {
+		return err
+	}
+	target, err := a.changer().Find(edit)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(a.out, printable(edit.Diff()))
+	if err := a.examineEdit(ctx, edit, how.force); err != nil {
+		return err
+	}
+	if err := rollout.DryLogin(tree, settings, edit, a.Authenticate); err != nil {
+		return err
+	}
+	a.say("Dry logins through libpam: the right code gets in, a wrong one and a wrong password do not.")
+	if how.dryRun {
+		return nil
+	}
+	return a.put(edit, target, how.within)
+}
+
+// examineEdit has the doctor look at the machine as it would be.
+func (a *app) examineEdit(ctx context.Context, edit rollout.Edit, force bool) error {
+	path, err := a.configPath()
+	if err != nil {
+		return err
+	}
+	examined := doctor.Doctor{Machine: a.machine(), Config: path, Services: []string{edit.Service}, Edited: map[string]string{edit.Path: edit.After}}
+	findings := examined.Examine(ctx)
+	for _, f := range findings {
+		a.say("%s", f.String())
+	}
+	if worst, found := doctor.Worst(findings); found && worst == doctor.Error && !force {
+		return errors.New("nothing was changed: with this line the errors above would lock people out or let them in; correct them first, or give --force")
+	}
+	return nil
+}
+
+func (a *app) put(edit rollout.Edit, target rollout.Target, within time.Duration) error {
+	if within == 0 {
+		backup, err := a.changer().Put(edit, target)
+		if err != nil {
+			return err
+		}
+		a.pamChanged("enable", edit.Service, "kept "+backup)
+		a.say("%s is changed. What it was is in %s.", edit.Path, backup)
+		return nil
+	}
+	start := func() (int, error) {
+		args := []string{"--quiet"}
+		if a.config != "" {
+			args = append(args, "--config", a.config)
+		}
+		return rollout.StartWatchdog(edit.Service, append(args, "pam", "watch", edit.Service, "--within", within.String())...)
+	}
+	pending, err := a.changer().PutFor(edit, target, within, rollout.LoginID(), start)
+	if err != nil {
+		return err
+	}
+	a.pamChanged("enable", edit.Service, "kept "+pending.Backup+", until confirmed")
+	a.say("%s is changed. What it was is in %s.", edit.Path, pending.Backup)
+	a.say("Now log in through %s once more, with a code, and there run: %s pam confirm %s", edit.Service, a.self(), edit.Service)
+	a.say("Otherwise the file is put back at %s. Keep this shell open.", when(pending.Deadline))
+	return nil
+}
+
+// pamChanged writes the audit line of a change of pam.d.
+func (a *app) pamChanged(command, service, reason string) {
+	a.sink().Write(audit.Record{Service: service, TTY: tty(), Verdict: "changed", Rule: "otpctl pam " + command, Reason: reason + ", by " + whoami()})
+}
+
+func (a *app) pamDisable() *cobra.Command {
+	dryRun := false
+	c := &cobra.Command{
+		Use:   "disable SERVICE",
+		Short: "Ask for no more codes in a service of pam.d",
+		Long: `disable takes exactly those lines out of /etc/pam.d/SERVICE that call the module,
+and keeps beside it what the file was. It refuses if the code is all that the
+service asks for.`,
+		Example:           "  otpctl pam disable sshd",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeService,
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "show the change only")
+	return a.does(c, func(_ context.Context, args []string) error {
+		// The configuration may be what is wrong.
+		settings := a.settingsOrDefault()
+		edit, err := rollout.Remove(pamstack.Of(a.Machine.Root), settings, args[0])
+		if err != nil {
+			return err
+		}
+		target, err := a.changer().Find(edit)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(a.out, printable(edit.Diff()))
+		if dryRun {
+			return nil
+		}
+		backup, err := a.changer().Put(edit, target)
+		if err != nil {
+			return err
+		}
+		a.pamChanged("disable", edit.Service, "kept "+backup)
+		a.say("%s is changed. What it was is in %s.", edit.Path, backup)
+		return nil
+	})
+}
+
+// completeService offers the services of pam.d.
+func (a *app) completeService(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names, err := pamstack.Of(a.Machine.Root).Services()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,231 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/pamstack"
+	"github.com/otpgate/otpgate/internal/rollout"
+)
+
+func (a *app) pamConfirm() *cobra.Command {
+	same := false
+	c := &cobra.Command{
+		Use:   "confirm [SERVICE]",
+		Short: "Keep a change of pam.d that would be undone otherwise",
+		Long: `confirm keeps what otpctl pam enable changed: in the SERVICE, or in all that wait
+for it. It has to be run from another login than the one that made the change:
+that there is one shows that people still get in.`,
+		Example: "  otpctl pam confirm sshd",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	c.Flags().BoolVar(&same, "same-login", false, "confirm from the login that made the change")
+	return a.does(c, func(_ context.Context, args []string) error {
+		services, err := a.pendingServices(args)
+		if err != nil {
+			return err
+		}
+		for _, service := range services {
+			if err := a.changer().Confirm(service, rollout.LoginID(), same); err != nil {
+				return err
+			}
+			a.pamChanged("confirm", service, "the change stays")
+			a.say("%s: the change stays.", service)
+		}
+		return nil
+	})
+}
+
+// pendingServices are those named, or all with a change that waits.
+func (a *app) pendingServices(args []string) ([]string, error) {
+	if len(args) > 0 {
+		return args, nil
+	}
+	pending, err := a.changer().Pending()
+	if err != nil {
+		return nil, err
+	}
+	var services []string
+	for _, p := range pending {
+		services = append(services, p.Service)
+	}
+	if len(services) == 0 {
+		return nil, rollout.ErrNothingPending
+	}
+	return services, nil
+}
+
+func (a *app) pamRestore() *cobra.Command {
+	overdue := false
+	c := &cobra.Command{
+		Use:   "restore [SERVICE]",
+		Short: "Undo a change of pam.d that has not been confirmed",
+		Long: `restore puts back now what otpctl pam enable changed and nobody has confirmed: in
+the SERVICE, or in all. If the file has been changed since, that is kept beside.
+
+With --overdue it does so only where the time is over and the process is gone
+that should have done it, as after a reboot; a unit can run that at each start.`,
+		Example: "  otpctl pam restore sshd",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	c.Flags().BoolVar(&overdue, "overdue", false, "only where the time is over and nothing is left to do it")
+	return a.does(c, func(_ context.Context, args []string) error {
+		services, err := a.pendingServices(args)
+		if overdue {
+			services, err = a.overdue()
+		}
+		if err != nil {
+			return err
+		}
+		for _, service := range services {
+			p, kept, err := a.changer().Restore(service)
+			if err != nil {
+				return err
+			}
+			a.restored(p, kept)
+		}
+		return nil
+	})
+}
+
+func (a *app) overdue() ([]string, error) {
+	pending, err := a.changer().Pending()
+	var services []string
+	for _, p := range pending {
+		if !p.Alive() && a.Now().After(p.Deadline) {
+			services = append(services, p.Service)
+		}
+	}
+	return services, err
+}
+
+func (a *app) restored(p rollout.Pending, kept string) {
+	a.pamChanged("restore", p.Service, "put back "+p.Backup)
+	a.say("%s is as it was before (%s).", p.Path, p.Backup)
+	if kept != "" {
+		a.say("It had been changed since; that is in %s.", kept)
+	}
+}
+
+// pamWatch is what pam enable starts.
+func (a *app) pamWatch() *cobra.Command {
+	var within time.Duration
+	c := &cobra.Command{
+		Use:    "watch SERVICE",
+		Short:  "Wait until a change is confirmed, or undo it",
+		Args:   cobra.ExactArgs(1),
+		Hidden: true,
+	}
+	c.Flags().DurationVar(&within, "within", 0, "how long to wait")
+	return a.does(c, func(_ context.Context, args []string) error {
+		p, kept, undone, err := a.changer().Watch(args[0], within, time.Second)
+		switch {
+		case err != nil:
+			a.pamChanged("watch", args[0], "the change could not be undone: "+err.Error())
+			return err
+		case undone:
+			a.restored(p, kept)
+		}
+		return nil
+	})
+}
+
+// pamService is a service that asks for codes, or waits to be confirmed.
+type pamService struct {
+	Service  string           `json:"service"`
+	File     string           `json:"file,omitempty"`
+	Lines    []string         `json:"lines,omitempty"`
+	Protocol config.Protocol  `json:"protocol,omitempty"`
+	Pending  *rollout.Pending `json:"pending,omitempty"`
+}
+
+func (a *app) pamStatus() *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:     "status",
+		Short:   "List the services of pam.d that call the module",
+		Example: "  otpctl pam status",
+		Args:    cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	return a.does(c, func(context.Context, []string) error {
+		services, err := a.pamServices()
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(services)
+		}
+		return a.showServices(services)
+	})
+}
+
+func (a *app) pamServices() ([]pamService, error) {
+	tree := pamstack.Of(a.Machine.Root)
+	names, err := tree.Services()
+	if err != nil {
+		return nil, err
+	}
+	pending, err := a.changer().Pending()
+	if err != nil {
+		return nil, err
+	}
+	services := []pamService{}
+	for _, name := range names {
+		stack, err := doctor.Load(tree, name, a.settingsOrDefault())
+		if err != nil || doctor.IsCopy(name) {
+			continue
+		}
+		s := pamService{Service: name, File: stack.File, Protocol: stack.Protocol}
+		for _, line := range stack.Lines {
+			if doctor.Ours(line) {
+				s.Lines = append(s.Lines, line.Place.String())
+			}
+		}
+		for _, p := range pending {
+			if p.Service == name {
+				s.Pending = &p
+			}
+		}
+		if len(s.Lines) > 0 || s.Pending != nil {
+			services = append(services, s)
+		}
+	}
+	return services, nil
+}
+
+func (a *app) showServices(services []pamService) error {
+	if len(services) == 0 {
+		a.say("No service asks for codes.")
+		return nil
+	}
+	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SERVICE\tPROTOCOL\tLINE\tSTATE")
+	for _, s := range services {
+		protocol, line := "-", "-"
+		if s.Protocol != "" {
+			protocol = string(s.Protocol)
+		}
+		if len(s.Lines) > 0 {
+			line = s.Lines[0]
+		}
+		fmt.Fprintln(table, printable(fmt.Sprintf("%s\t%s\t%s\t%s", s.Service, protocol, line, stateOf(s.Pending))))
+	}
+	return table.Flush()
+}
+
+func stateOf(p *rollout.Pending) string {
+	switch {
+	case p == nil:
+		return "in force"
+	case p.Alive():
+		return "put back at " + when(p.Deadline) + " unless confirmed"
+	}
+	return "not confirmed, and nothing puts it back: confirm or restore it"
+}
