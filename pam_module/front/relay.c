@@ -17,16 +17,21 @@ static const char *other(const struct login *login)
 	return login->child.pid > 0 ? "core" : "verifier";
 }
 
+/* What helps where a core cannot start, as under vsftpd's limits. */
+static const char *instead(const struct login *login)
+{
+	return login->child.pid > 0 && login->prompts == 0
+		? "; if it cannot start in this host, otpgate-verifierd must run, which answers in its place" : "";
+}
+
 static bool broken(const struct login *login, enum stream state)
 {
 	if (state == STREAM_LATE) {
 		log_fault(login, "the dialogue took longer than timeout= allows");
-	} else if (login->child.pid > 0 && login->prompts == 0) {
-		log_fault(login, "the core could not start in this host, or ended at once; otpgate-verifierd answers where a core cannot, and none was there");
 	} else if (state == STREAM_ENDED) {
-		log_fault(login, "the %s ended before its verdict", other(login));
+		log_fault(login, "the %s ended before its verdict%s", other(login), instead(login));
 	} else {
-		log_fault(login, "the socket to the %s failed", other(login));
+		log_fault(login, "the socket to the %s failed%s", other(login), instead(login));
 	}
 	return false;
 }
