@@ -24,7 +24,8 @@ type Prepared struct {
 	// admin vouches that the person has it.
 	Factor    account.Factor
 	Confirmed bool
-	// Replace lets it take the place of a factor with the same id.
+	// Replace has it take the place of a factor with the same id, also of one
+	// that waits for its first code. There must be one.
 	Replace bool
 	// Recovery says that recovery codes can be shown, so that they are made
 	// for a person who counts as enrolled from now on and has none.
@@ -49,7 +50,7 @@ func (g *Gate) EnrollPrepared(ctx context.Context, p Prepared) (Confirmation, er
 		if err := p.put(person); err != nil {
 			return err
 		}
-		done = Confirmation{Factor: p.Factor, Disabled: !person.Enabled}
+		done = Confirmation{Factor: p.Factor, Disabled: !person.Enabled, Beside: beside(*person, p.Factor.ID)}
 		if !p.Confirmed {
 			return nil
 		}
@@ -105,6 +106,13 @@ func (p Prepared) put(person *account.Person) error {
 
 // inTheWay says which factor of the person's does not let this one be put in.
 func (p Prepared) inTheWay(person account.Person) error {
+	// What waits is in the way of this one, as it is not of Enroll's, so that it
+	// may be what is to be replaced.
+	if p.Replace && !hasFactor(person, p.Factor.ID) {
+		if err := replaceable(person, p.Factor.ID); err != nil {
+			return err
+		}
+	}
 	for _, old := range person.Factors {
 		problem := p.clash(person, old)
 		if problem != nil {

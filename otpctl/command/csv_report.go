@@ -116,6 +116,9 @@ func (r *report) addJSON(line enrolledLine) error {
 
 func (l enrolledLine) words() string {
 	what := fmt.Sprintf("%s (%s)", l.ID, l.Kind)
+	if len(l.Beside) > 0 {
+		what += ", beside " + strings.Join(l.Beside, ", ")
+	}
 	switch {
 	case l.Error != "":
 		return "failed: " + l.Error

@@ -68,6 +68,7 @@ type enrolledLine struct {
 	Confirmed     bool         `json:"confirmed"`
 	Secret        string       `json:"secret,omitempty"`
 	URI           string       `json:"uri,omitempty"`
+	Beside        []string     `json:"beside,omitempty"` // other devices that count
 	RecoveryCodes []string     `json:"recovery_codes,omitempty"`
 
 	disabled bool
@@ -163,7 +164,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 		done.Result = "would-enroll"
 		return done, nil
 	}
-	done.Result, done.disabled, done.RecoveryCodes = "enrolled", made.Disabled, made.RecoveryCodes
+	done.Result, done.disabled, done.RecoveryCodes, done.Beside = "enrolled", made.Disabled, made.RecoveryCodes, made.Beside
 	if line.made {
 		done.Secret, done.URI = p.Factor.Secret.Base32(), otpauth.URI(e.issuer, p.User, p.Factor)
 	}

@@ -18,6 +18,7 @@ func (a *app) hint(err error) string {
 	var unfinished notFinished
 	var lost notShown
 	var unsent notSent
+	var nothing gate.NothingToReplaceError
 	switch {
 	case a.needed(err) != "":
 		return a.needed(err)
@@ -25,6 +26,8 @@ func (a *app) hint(err error) string {
 		return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, and the certificates it trusts", unsent.channel, a.configName())
 	case errors.Is(err, gate.ErrNoSuchFactor):
 		return "see which there are with " + a.self() + " status"
+	case errors.As(err, &nothing):
+		return a.replaceHint(nothing)
 	case errors.Is(err, gate.ErrWaiting):
 		return "--replace makes a new one, and the secret of before worthless"
 	case errors.Is(err, errUnknownGroup):
@@ -65,6 +68,17 @@ func (a *app) hint(err error) string {
 		return "run it as root"
 	}
 	return ""
+}
+
+// replaceHint says how to replace what is there.
+func (a *app) replaceHint(nothing gate.NothingToReplaceError) string {
+	switch {
+	case len(nothing.Have) == 0:
+		return "leave --replace out for who has none"
+	case a.csv:
+		return "name the device that is replaced in the column id"
+	}
+	return "say which with --id"
 }
 
 // wrongHint says what may be the matter with a first code.
