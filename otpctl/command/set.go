@@ -136,12 +136,30 @@ func (a *app) setOne(g *gate.Gate, name string, changes gate.Changes, dry bool) 
 		return "would be changed: " + told(after, keys), true, nil
 	}
 	changed(g, "set", audit.Record{User: name, Reason: told(after, keys)})
+	a.remarkOnAddresses(after, keys)
+	return "changed: " + told(after, keys), true, nil
+}
+
+// remarkOnAddresses says what a new address is for.
+func (a *app) remarkOnAddresses(after account.Person, keys []string) {
 	for _, f := range after.Confirmed() {
 		if slices.Contains(keys, addressOf(f.Kind)) {
-			a.note("codes of %s go there from now on; %s send-test %s %s tries it", f.ID, a.self(), f.Kind, name)
+			a.note("codes of %s go to the new %s from now on; %s send-test %s %s tries it", f.ID, addressWord(f.Kind), a.self(), f.Kind, after.User)
 		}
 	}
-	return "changed: " + told(after, keys), true, nil
+	if after.Email != "" && slices.Contains(keys, "email") {
+		a.remarkOnKind(after, account.Email)
+	}
+	if after.Phone != "" && slices.Contains(keys, "phone") {
+		a.remarkOnKind(after, account.SMS)
+	}
+}
+
+func addressWord(kind account.Kind) string {
+	if kind == account.SMS {
+		return "number"
+	}
+	return "address"
 }
 
 // addressOf is the key of the address that codes of this kind go to.
