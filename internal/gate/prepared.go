@@ -24,6 +24,9 @@ type Prepared struct {
 	// admin vouches that the person has it.
 	Factor    account.Factor
 	Confirmed bool
+	// Made says that the secret is a new one that nobody has asked for, so that
+	// any other is as good.
+	Made bool
 	// Replace has it take the place of a factor with the same id, also of one
 	// that waits for its first code. There must be one.
 	Replace bool
@@ -35,7 +38,8 @@ type Prepared struct {
 // EnrollPrepared writes an enrollment into the person's secret file, all of it
 // or nothing. A factor with the same id, also one that waits for its first
 // code, is in the way unless Replace is set: so doing the same again does no
-// harm to somebody who has got the first secret.
+// harm to somebody who has got the first secret. What is there already, confirmed
+// and with the same data, is an error too, ErrAsBefore.
 func (g *Gate) EnrollPrepared(ctx context.Context, p Prepared) (Confirmation, error) {
 	if err := account.CheckName(p.User); err != nil {
 		return Confirmation{}, blame{"user-name", err}
@@ -88,6 +92,11 @@ func (g *Gate) CheckPrepared(p Prepared) error {
 
 // put makes the enrollment part of the person, not confirmed yet.
 func (p Prepared) put(person *account.Person) error {
+	if !p.Replace {
+		if err := p.asBefore(*person); err != nil {
+			return err
+		}
+	}
 	if err := p.inTheWay(*person); err != nil {
 		return err
 	}

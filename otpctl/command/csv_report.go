@@ -122,6 +122,8 @@ func (l enrolledLine) words() string {
 	switch {
 	case l.Error != "":
 		return "failed: " + l.Error
+	case l.Result == unchanged:
+		return "as before: " + what
 	case l.Result != "enrolled":
 		return "would be enrolled: " + what
 	case l.disabled:

@@ -39,7 +39,7 @@ func (a *app) hint(err error) string {
 	case errors.As(err, &wrong):
 		return a.wrongHint(wrong)
 	case errors.Is(err, gate.ErrNoAddress):
-		return "give --email ADDRESS or --phone NUMBER; " + a.self() + " set USER takes them too"
+		return a.addressHint()
 	case errors.Is(err, gate.ErrSeveralToResync):
 		return "say which with --id"
 	case errors.Is(err, gate.ErrNothingToResync):
@@ -49,7 +49,9 @@ func (a *app) hint(err error) string {
 	case errors.Is(err, factor.ErrSeveral):
 		return "take the next two"
 	case errors.Is(err, factor.ErrOld):
-		return "its clock or counter has gone back; codes count again once it gets to where it was. Set its clock right, or enroll it anew: " + a.self() + " enroll USER --replace"
+		return "its clock or counter has gone back; codes count again once it gets to where it was. Set its clock right, or enroll it anew: " + a.self() + " enroll USER --id ID --replace"
+	case errors.Is(err, gate.ErrAlreadyConfirmed) && a.csv:
+		return "give a second device another name in the column id; or let the new one take the old one's place once it is confirmed, with --replace"
 	case errors.Is(err, gate.ErrAlreadyConfirmed):
 		return "give a second device another id, such as --id tablet; or let the new one take the old one's place once it is confirmed, with --replace"
 	case errors.Is(err, gate.ErrNothingToConfirm):
@@ -68,6 +70,17 @@ func (a *app) hint(err error) string {
 		return "run it as root"
 	}
 	return ""
+}
+
+// addressHint says where an address is to be given.
+func (a *app) addressHint() string {
+	switch {
+	case a.csv:
+		return "fill in the column email or phone"
+	case a.command == "send-test":
+		return "give one with --to; " + a.self() + " set USER --email ADDRESS or --phone NUMBER writes it into the secret file"
+	}
+	return "give it: --email ADDRESS with --kind email, --phone NUMBER with --kind sms"
 }
 
 // replaceHint says how to replace what is there.
