@@ -24,6 +24,14 @@ var (
 	ErrCodeUsed         = errors.New("this code has been used")
 )
 
+// BeforeCounterError says that a first code is one of the token's that lie
+// before the counter which the enrollment began with.
+type BeforeCounterError struct{ Counter int64 }
+
+func (b BeforeCounterError) Error() string {
+	return fmt.Sprintf("the code is before the counter %d that the enrollment began with", b.Counter)
+}
+
 // WrongCodeError says that a first code was wrong.
 type WrongCodeError struct {
 	Kind account.Kind
@@ -205,6 +213,9 @@ func (g *Gate) spendFirst(ctx context.Context, person account.Person, f account.
 		case factor.Right:
 			return nil
 		case factor.Used:
+			if _, known := entry.Used[factor.Fingerprint(person.User, f)]; f.Kind == account.HOTP && !known {
+				return BeforeCounterError{f.Counter}
+			}
 			return ErrCodeUsed
 		}
 		return wrongFirst(person.User, f, code, now, *entry)

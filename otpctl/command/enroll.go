@@ -229,7 +229,8 @@ func (a *app) finish(ctx context.Context, g *gate.Gate, made enrolled) error {
 			return nil
 		}
 		var wrong gate.WrongCodeError
-		if !errors.As(err, &wrong) && !errors.Is(err, gate.ErrCodeUsed) {
+		var before gate.BeforeCounterError
+		if !errors.As(err, &wrong) && !errors.As(err, &before) && !errors.Is(err, gate.ErrCodeUsed) {
 			return err
 		}
 		a.complain(err)

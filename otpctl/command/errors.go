@@ -18,6 +18,7 @@ func (a *app) hint(err error) string {
 	var unfinished notFinished
 	var lost notShown
 	var unsent notSent
+	var before gate.BeforeCounterError
 	var nothing gate.NothingToReplaceError
 	switch {
 	case a.needed(err) != "":
@@ -36,6 +37,8 @@ func (a *app) hint(err error) string {
 		return "the change was made, but what was to be shown is lost: run " + lost.again
 	case errors.As(err, &unfinished):
 		return unfinished.hint()
+	case errors.As(err, &before):
+		return "take the code that the token shows now; if it shows this one, enroll it again with a smaller --counter"
 	case errors.As(err, &wrong):
 		return a.wrongHint(wrong)
 	case errors.Is(err, gate.ErrNoAddress):

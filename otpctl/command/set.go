@@ -72,7 +72,7 @@ func (f setFlags) changes(given func(flag string) bool) (gate.Changes, error) {
 		to    **string
 	}{
 		{"email", f.email, f.noEmail, account.CheckEmail, &changes.Email},
-		{"phone", f.phone, f.noPhone, account.CheckPhone, &changes.Phone},
+		{"phone", f.phone, f.noPhone, account.CheckNewPhone, &changes.Phone},
 	} {
 		switch {
 		case given(flag.name) && flag.none:
