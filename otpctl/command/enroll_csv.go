@@ -134,6 +134,11 @@ func (a *app) readCSV(g *gate.Gate, name string) ([]csvLine, error) {
 		}
 		return nil, fmt.Errorf("nobody is enrolled: %s in %s", counted(n, "mistake", "mistakes"), shown)
 	}
+	for _, line := range reader.lines {
+		if list := line.prepared.Changes.Protocols; list != nil && a.remarkOnSFTP(*list) {
+			break
+		}
+	}
 	return reader.lines, nil
 }
 

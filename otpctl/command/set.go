@@ -55,6 +55,9 @@ that a factor sends its codes to cannot be taken away, only changed.`,
 		if (flags.email != "" || flags.phone != "") && (s.group != "" || len(args) > 1) {
 			return usage("--email and --phone are of one person: expected one USER, and no --group")
 		}
+		if changes.Protocols != nil {
+			a.remarkOnSFTP(*changes.Protocols)
+		}
 		return a.each(ctx, s, args, func(_ context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
 			return a.setOne(g, name, changes, dry)
 		})
@@ -99,6 +102,15 @@ func (f setFlags) changes(given func(flag string) bool) (gate.Changes, error) {
 		return changes, usage("nothing to change: expected --email, --phone, --protocols or one of them with no- in front")
 	}
 	return changes, nil
+}
+
+// remarkOnSFTP tells of what the name of a protocol does not mean.
+func (a *app) remarkOnSFTP(list []config.Protocol) (remarked bool) {
+	if !slices.Contains(list, "sftp") || slices.Contains(list, "ssh") {
+		return false
+	}
+	a.note("the SFTP of sshd itself is ssh: without ssh in the list no code is asked for it")
+	return true
 }
 
 // protocolList reads names of protocols.

@@ -81,10 +81,9 @@ const noWrongCodes = "there were no wrong codes"
 
 // noWrongFrom says so of an address, and what it is if it is none.
 func noWrongFrom(name string) string {
-	if strings.Contains(name, "/") {
-		return noWrongCodes // a network of IPv6
-	}
-	if _, err := netip.ParseAddr(name); err != nil {
+	_, address := netip.ParseAddr(name)
+	_, network := netip.ParsePrefix(name) // as IPv6 is counted
+	if address != nil && network != nil {
 		return noWrongCodes + " from a host of this name, and it is no address"
 	}
 	return noWrongCodes
