@@ -135,6 +135,9 @@ func TestContact(t *testing.T) {
 		if (CheckPhone(number) == nil) != good {
 			t.Errorf("%q: %v", number, CheckPhone(number))
 		}
+		if (CheckNewPhone(number) == nil) != (good && number != "015112345") {
+			t.Errorf("new: %q: %v", number, CheckNewPhone(number))
+		}
 	}
 }
 
@@ -151,7 +154,7 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"unknown key", edit("email", "mail"), ":7: mail: unknown key, expected one of email, enabled, factor"},
 		{"unknown factor key", edit("digits", "digit"), ":14: factor[1].digit: unknown key"},
 		{"bad base32", edit("JBSWY3DPEHPK3PXP", "JBSWY3DPEHPK3PX1"), ":13: factor[1].secret: expected base32"},
-		{"short secret", edit("JBSWY3DPEHPK3PXP", "JBSWY3DP"), ":13: factor[1].secret: expected 16 to 205 characters"},
+		{"short secret", edit("JBSWY3DPEHPK3PXP", "JBSWY3DP"), ":13: factor[1].secret: expected 10 bytes at least, which is 16 characters of base32"},
 		{"no secret", edit(`secret = "JBSWY3DPEHPK3PXP"`, ""), ":10: factor[1].secret: expected the key in base32"},
 		{"5 digits", edit("digits = 6", "digits = 5"), ":14: factor[1].digits: expected 6, 7 or 8"},
 		{"0 digits", edit("digits = 6", "digits = 0"), ":14: factor[1].digits: expected 6, 7 or 8"},
@@ -165,7 +168,7 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"email without an address", withKind("email", "phone = '+4915112345'"), `:5: factor[1].kind: the person has no address to send to`},
 		{"email with digits", withKind("email", "email = 'a@example.com'") + "digits = 6\n", `:7: factor[1].digits: codes that are sent have none`},
 		{"two addresses", edit("alice@example.com", "alice@example.com,bob@example.com"), ":7: email: expected a plain mail address"},
-		{"letters in phone", edit("+49151", "+49-151"), ":8: phone: expected a telephone number of digits alone"},
+		{"letters in phone", edit("+49151", "+49-151"), ":8: phone: expected a telephone number: a plus and digits, such as +491511234567"},
 		{"no kind", edit(`kind = "totp"`, ""), `:10: factor[1].kind: expected "totp"`},
 		{"bad id", edit(`"phone"`, `"my phone"`), ":11: factor[1].id: expected 1 to 32 of"},
 		{"same id twice", byHand + "[[factor]]\nid = 'phone'\nkind = 'totp'\nsecret = 'JBSWY3DPEHPK3PXP'\nconfirmed = 2026-11-22T10:00:00Z\n", ":22: factor[2].id: this id is there twice"},
@@ -175,7 +178,7 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"empty protocols", edit(`["ssh", "sftp"]`, `[]`), ":6: protocols: the list is empty"},
 		{"unknown protocol", edit(`"sftp"`, `"sfpt"`), ":6: protocols: expected a protocol, one of ssh"},
 		{"bad hash", edit("0123", "012X"), ":20: recovery.hashes: expected hashes of 64 digits"},
-		{"escape in phone", edit("+49151", "\\u001b[31m"), ":8: phone: expected a telephone number of digits alone"},
+		{"escape in phone", edit("+49151", "\\u001b[31m"), ":8: phone: expected a telephone number: a plus and digits, such as +491511234567"},
 		{"text for bool", edit("enabled = true", "enabled = 'yes'"), ":5: enabled: expected true or false"},
 		{"text for date", edit("2026-11-22T10:00:00Z", "'yes'"), ":17: factor[1].confirmed: expected a date and time"},
 		{"empty", "", ": version: expected 1"},

@@ -22,11 +22,23 @@ func CheckEmail(address string) error {
 }
 
 // CheckPhone refuses what is no telephone number in digits: ITU-T E.164 has at
-// most 15, with a plus in front; a gateway may take a short national one.
+// most 15, with a plus in front. A secret file that was written by hand may have
+// a national one, for a gateway that takes it; see CheckNewPhone.
 func CheckPhone(number string) error {
 	digits := strings.TrimPrefix(number, "+")
 	if len(digits) < 5 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {
-		return errors.New(`expected a telephone number of digits alone, such as "+491511234567"`)
+		return errPhone
 	}
 	return nil
+}
+
+var errPhone = errors.New("expected a telephone number: a plus and digits, such as +491511234567")
+
+// CheckNewPhone refuses what otpctl does not write into a secret file: also a
+// national number, which most gateways refuse when it is too late.
+func CheckNewPhone(number string) error {
+	if !strings.HasPrefix(number, "+") {
+		return errPhone
+	}
+	return CheckPhone(number)
 }

@@ -10,7 +10,7 @@ import (
 // recommends 160, which new enrollments have; 80 is what long-established
 // services gave out and what people bring along.
 const (
-	minSecret = 10
+	MinSecret = 10
 	maxSecret = 128
 )
 
@@ -40,8 +40,11 @@ func (s *Secret) UnmarshalText(text []byte) error {
 	if err != nil || strings.ContainsAny(compact, "\r\n") {
 		return errors.New("expected base32: the letters A-Z and the digits 2-7")
 	}
-	if len(key) < minSecret || len(key) > maxSecret {
-		return errors.New("expected 16 to 205 characters of base32")
+	switch {
+	case len(key) < MinSecret:
+		return errors.New("expected 10 bytes at least, which is 16 characters of base32")
+	case len(key) > maxSecret:
+		return errors.New("expected 128 bytes at most, which is 205 characters of base32")
 	}
 	*s = key
 	return nil

@@ -43,7 +43,11 @@ func (c Config) checkFiles() (problem string, key []string) {
 			err = file.Close()
 		}
 		if err != nil && (unix.Geteuid() == 0 || !errors.Is(err, fs.ErrPermission)) {
-			return err.Error(), named.key
+			problem = err.Error()
+			if named.rules == credential && errors.Is(err, fs.ErrNotExist) {
+				problem += "; make it with (umask 077; cat >" + named.path + ")"
+			}
+			return problem, named.key
 		}
 	}
 	return "", nil

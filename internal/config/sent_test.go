@@ -300,7 +300,7 @@ func TestLoadChecksNamedFiles(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, path+want)
 		}
 	}
-	expect(":5: email.password_file: open " + secret + ": no such file")
+	expect(":5: email.password_file: open " + secret + ": no such file or directory; make it with (umask 077; cat >" + secret + ")")
 	write(secret, 0o640)
 	expect(":5: email.password_file: " + secret + ": unsafe file: mode 0640, expected at most 0600")
 	write(secret, 0o400)

@@ -57,7 +57,7 @@ const (
 func (p Program) Send(ctx context.Context, message Message) (Delivery, error) {
 	path, err := p.find()
 	if err != nil {
-		return Delivery{}, fmt.Errorf("the command that sends codes: %w", err)
+		return Delivery{}, err
 	}
 	request, err := json.Marshal(Request{Config: p.Config, Message: message})
 	if err != nil {
@@ -114,9 +114,23 @@ func state(ended error) string {
 	return ended.Error()
 }
 
+// Check says why Send could not run the command, if it could not.
+func (p Program) Check() error {
+	_, err := p.find()
+	return err
+}
+
 // find returns a command that nobody but root, or who runs this, can have put
 // there.
 func (p Program) find() (string, error) {
+	path, err := p.look()
+	if err != nil {
+		return "", fmt.Errorf("the command that sends codes: %w", err)
+	}
+	return path, nil
+}
+
+func (p Program) look() (string, error) {
 	if p.Path != "" {
 		return p.Path, checkCommand(p.Path)
 	}

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,7 +91,7 @@ func TestProgramEndsWithContext(t *testing.T) {
 func TestProgramChecksCommand(t *testing.T) {
 	p := command(t, `echo '{"delivery":{"channel":"email"}}'`)
 	sent := func() error { _, err := p.Send(context.Background(), message); return err }
-	if err := sent(); err != nil {
+	if err := errors.Join(sent(), p.Check()); err != nil {
 		t.Fatal(err)
 	}
 	dir, real := filepath.Dir(p.Path), p.Path
@@ -109,6 +110,9 @@ func TestProgramChecksCommand(t *testing.T) {
 		test.make()
 		if err := sent(); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "the command that sends codes") {
 			t.Errorf("expected %q, found %v", test.want, err)
+		}
+		if err := p.Check(); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "the command that sends codes") {
+			t.Errorf("checked: expected %q, found %v", test.want, err)
 		}
 	}
 }

@@ -24,6 +24,14 @@ var (
 	ErrCodeUsed         = errors.New("this code has been used")
 )
 
+// BeforeCounterError says that a first code is one of the token's that lie
+// before the counter which the enrollment began with.
+type BeforeCounterError struct{ Counter int64 }
+
+func (b BeforeCounterError) Error() string {
+	return fmt.Sprintf("the code is before the counter %d that the enrollment began with", b.Counter)
+}
+
 // WrongCodeError says that a first code was wrong.
 type WrongCodeError struct {
 	Kind account.Kind
@@ -82,13 +90,15 @@ type Enrollment struct {
 	// Replaces says that a confirmed factor with this id counts until the new
 	// one is confirmed; Restarted that an unconfirmed one is gone.
 	Replaces, Restarted bool
+	// Beside are the confirmed factors that a further one was put beside.
+	Beside []string
 	// To is where codes are sent, if they are.
 	To string
 }
 
 // Enroll writes a new factor, which must not be confirmed, into the person's
-// secret file. Until Confirm it does not count. With replace it may have the
-// id of a confirmed one.
+// secret file. Until Confirm it does not count. With replace it must have the
+// id of a confirmed one, or of one that waits if nothing is confirmed.
 func (g *Gate) Enroll(user string, f account.Factor, replace bool) (Enrollment, error) {
 	if err := account.CheckName(user); err != nil {
 		return Enrollment{}, blame{"user-name", err}
@@ -111,6 +121,12 @@ func (e *Enrollment) add(person *account.Person, f account.Factor, replace bool)
 	if e.Replaces && !replace {
 		return fmt.Errorf("%s: factor %q: %w", e.File, f.ID, ErrAlreadyConfirmed)
 	}
+	if replace {
+		if err := replaceable(*person, f.ID); err != nil {
+			return fmt.Errorf("%s: %w", e.File, err)
+		}
+	}
+	e.Beside = beside(*person, f.ID)
 	before := len(person.Factors)
 	person.Factors = slices.DeleteFunc(person.Factors, func(old account.Factor) bool {
 		sameAddress := f.Kind.IsSent() && old.Kind == f.Kind
@@ -126,6 +142,8 @@ type Confirmation struct {
 	Factor   account.Factor
 	Replaced bool // an older factor with this id is gone
 	Disabled bool // the person is, so that the factor does not count yet
+	// Beside are the factors that count, if this is a further one.
+	Beside []string
 	// RecoveryCodes were made, as there were none left. This is the only time
 	// that they can be shown.
 	RecoveryCodes []string
@@ -195,6 +213,9 @@ func (g *Gate) spendFirst(ctx context.Context, person account.Person, f account.
 		case factor.Right:
 			return nil
 		case factor.Used:
+			if _, known := entry.Used[factor.Fingerprint(person.User, f)]; f.Kind == account.HOTP && !known {
+				return BeforeCounterError{f.Counter}
+			}
 			return ErrCodeUsed
 		}
 		return wrongFirst(person.User, f, code, now, *entry)
@@ -226,10 +247,11 @@ func wrongFirst(user string, f account.Factor, code string, now time.Time, entry
 func confirm(person *account.Person, at int, entry ledger.Entry, now time.Time) Confirmation {
 	confirmed := person.Factors[at]
 	confirmed.Confirmed = now.UTC().Truncate(time.Second)
+	besides := beside(*person, confirmed.ID)
 	others := slices.DeleteFunc(person.Factors, func(f account.Factor) bool { return f.ID == confirmed.ID })
 	done := Confirmation{
 		Factor: confirmed, Disabled: !person.Enabled,
-		Replaced: len(others) < len(person.Factors)-1,
+		Replaced: len(others) < len(person.Factors)-1, Beside: besides,
 	}
 	person.Factors = append(others, confirmed)
 	if person.Enabled && factor.RecoveryLeft(*person, entry) == 0 {

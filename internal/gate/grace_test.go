@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 )
 
@@ -85,4 +86,47 @@ func TestNoGrace(t *testing.T) {
 	}
 	p.Ledger = failingLedger{}
 	expect(t, p.login("bob", says()), Fault, "ledger")
+}
+
+func TestGraceOf(t *testing.T) {
+	fortnight := 14 * 24 * time.Hour
+	p := required(t, config.Grace{For: fortnight})
+	p.Config.Policy.Exempt = []config.Selector{"robot"}
+	grace := func(user string) (time.Time, bool) {
+		t.Helper()
+		until, begun, err := p.GraceOf(context.Background(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return until, begun
+	}
+	if until, begun := grace("bob"); begun || !until.Equal(p.now.Add(fortnight)) {
+		t.Errorf("not begun: %s, %v", until, begun)
+	}
+	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
+	began := p.now
+	p.now = p.now.Add(20 * 24 * time.Hour)
+	if until, begun := grace("bob"); !begun || !until.Equal(began.Add(fortnight)) {
+		t.Errorf("over: %s, %v", until, begun)
+	}
+	p.people["carl"] = account.Person{Version: 1, User: "carl", Enabled: false}
+	p.enroll("dora")
+	for _, user := range []string{"robot", "carl", "dora"} {
+		if until, _ := grace(user); !until.IsZero() {
+			t.Errorf("%s has grace until %s", user, until)
+		}
+	}
+	p.Config.Policy.Unenrolled = config.Allow
+	if until, _ := grace("bob"); !until.IsZero() {
+		t.Errorf("where all are let in anyhow: %s", until)
+	}
+	p.Config.Policy.Unenrolled = config.Refuse
+	p.Config.Policy.Grace = config.Grace{Until: began}
+	if until, begun := grace("bob"); !begun || !until.Equal(began) {
+		t.Errorf("until a day: %s, %v", until, begun)
+	}
+	p.Config.Policy.Grace = config.Grace{}
+	if until, _ := grace("bob"); !until.IsZero() {
+		t.Errorf("none: %s", until)
+	}
 }

@@ -89,14 +89,6 @@ func (g *Gate) NewRecovery(user string) (codes []string, err error) {
 	return codes, nil
 }
 
-// Unlock forgets the person's wrong codes and returns them.
-func (g *Gate) Unlock(ctx context.Context, user string) (ledger.Attempts, error) {
-	if err := account.CheckName(user); err != nil {
-		return ledger.Attempts{}, blame{"user-name", err}
-	}
-	return g.unlock(ctx, ledger.Key{Kind: ledger.User, Name: user})
-}
-
 // UnlockSource forgets the wrong codes that came from an address or host, and
 // returns them with the name that they were counted under.
 func (g *Gate) UnlockSource(ctx context.Context, remote string) (name string, was ledger.Attempts, err error) {
@@ -104,16 +96,11 @@ func (g *Gate) UnlockSource(ctx context.Context, remote string) (name string, wa
 	if !found {
 		return "", ledger.Attempts{}, fmt.Errorf("source %q: expected an address, or a host name of up to 255 bytes", remote)
 	}
-	was, err = g.unlock(ctx, key)
-	return key.Name, was, err
-}
-
-func (g *Gate) unlock(ctx context.Context, key ledger.Key) (was ledger.Attempts, err error) {
 	err = g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
 		was, entry.Attempts = entry.Attempts, ledger.Attempts{}
 		return nil
 	})
-	return was, err
+	return key.Name, was, err
 }
 
 // LockedUntil returns until when wrong codes keep this login out, the zero

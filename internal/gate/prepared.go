@@ -24,7 +24,11 @@ type Prepared struct {
 	// admin vouches that the person has it.
 	Factor    account.Factor
 	Confirmed bool
-	// Replace lets it take the place of a factor with the same id.
+	// Made says that the secret is a new one that nobody has asked for, so that
+	// any other is as good.
+	Made bool
+	// Replace has it take the place of a factor with the same id, also of one
+	// that waits for its first code. There must be one.
 	Replace bool
 	// Recovery says that recovery codes can be shown, so that they are made
 	// for a person who counts as enrolled from now on and has none.
@@ -34,7 +38,8 @@ type Prepared struct {
 // EnrollPrepared writes an enrollment into the person's secret file, all of it
 // or nothing. A factor with the same id, also one that waits for its first
 // code, is in the way unless Replace is set: so doing the same again does no
-// harm to somebody who has got the first secret.
+// harm to somebody who has got the first secret. What is there already, confirmed
+// and with the same data, is an error too, ErrAsBefore.
 func (g *Gate) EnrollPrepared(ctx context.Context, p Prepared) (Confirmation, error) {
 	if err := account.CheckName(p.User); err != nil {
 		return Confirmation{}, blame{"user-name", err}
@@ -49,7 +54,7 @@ func (g *Gate) EnrollPrepared(ctx context.Context, p Prepared) (Confirmation, er
 		if err := p.put(person); err != nil {
 			return err
 		}
-		done = Confirmation{Factor: p.Factor, Disabled: !person.Enabled}
+		done = Confirmation{Factor: p.Factor, Disabled: !person.Enabled, Beside: beside(*person, p.Factor.ID)}
 		if !p.Confirmed {
 			return nil
 		}
@@ -87,6 +92,11 @@ func (g *Gate) CheckPrepared(p Prepared) error {
 
 // put makes the enrollment part of the person, not confirmed yet.
 func (p Prepared) put(person *account.Person) error {
+	if !p.Replace {
+		if err := p.asBefore(*person); err != nil {
+			return err
+		}
+	}
 	if err := p.inTheWay(*person); err != nil {
 		return err
 	}
@@ -105,6 +115,13 @@ func (p Prepared) put(person *account.Person) error {
 
 // inTheWay says which factor of the person's does not let this one be put in.
 func (p Prepared) inTheWay(person account.Person) error {
+	// What waits is in the way of this one, as it is not of Enroll's, so that it
+	// may be what is to be replaced.
+	if p.Replace && !hasFactor(person, p.Factor.ID) {
+		if err := replaceable(person, p.Factor.ID); err != nil {
+			return err
+		}
+	}
 	for _, old := range person.Factors {
 		problem := p.clash(person, old)
 		if problem != nil {

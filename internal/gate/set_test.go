@@ -142,7 +142,13 @@ func TestPreparedKeepsTheAddressOfAFactor(t *testing.T) {
 	if got := p.load(t); got.Email != "alice@example.com" || len(got.Factors) != 1 {
 		t.Errorf("got %+v", got)
 	}
+	if _, err := p.Enroll("alice", NewFactor("phone", p.Config.TOTP), false); err != nil {
+		t.Fatal(err)
+	}
 	second.Replace = true
+	if _, err := p.Enroll("alice", account.Factor{ID: "other", Kind: account.Email}, false); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := p.EnrollPrepared(context.Background(), second); !errors.Is(err, ErrAlreadyConfirmed) {
 		t.Errorf("a second one: got %v", err)
 	}

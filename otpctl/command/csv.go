@@ -171,6 +171,9 @@ func (l *csvLine) fillPerson(cells map[string]string) (column string, err error)
 		l.prepared.Changes.Email = &email
 	}
 	if phone := cells["phone"]; phone != "" {
+		if err := account.CheckNewPhone(phone); err != nil {
+			return "phone", err
+		}
 		l.prepared.Changes.Phone = &phone
 	}
 	if names := strings.FieldsFunc(cells["protocols"], func(r rune) bool { return r == ' ' || r == ';' }); len(names) > 0 {

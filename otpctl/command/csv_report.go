@@ -116,9 +116,14 @@ func (r *report) addJSON(line enrolledLine) error {
 
 func (l enrolledLine) words() string {
 	what := fmt.Sprintf("%s (%s)", l.ID, l.Kind)
+	if len(l.Beside) > 0 {
+		what += ", beside " + strings.Join(l.Beside, ", ")
+	}
 	switch {
 	case l.Error != "":
 		return "failed: " + l.Error
+	case l.Result == unchanged:
+		return "as before: " + what
 	case l.Result != "enrolled":
 		return "would be enrolled: " + what
 	case l.disabled:

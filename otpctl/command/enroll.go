@@ -35,10 +35,12 @@ its secret already is taken in with --secret -.
 or that the secret file has. A new address takes the place of the old one once
 its code came back.
 
-An enrollment that was never confirmed gives way to the new one.` + bulkHelp,
+An enrollment that was never confirmed gives way to the new one. --replace is an
+error if nothing confirmed has that id: otpctl status shows the names.` + bulkHelp,
 		Example: `  otpctl enroll alice
   otpctl enroll alice --id tablet              # a second device
   otpctl enroll alice --replace                # a new phone; the old one counts until then
+  otpctl enroll alice --id tablet --replace    # likewise of the device of this name
   otpctl enroll alice --qr png=/root/alice.png
   otpctl enroll alice --json | jq -r .uri      # confirm later
   otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt
@@ -60,6 +62,7 @@ An enrollment that was never confirmed gives way to the new one.` + bulkHelp,
 			return problem
 		}
 		if many.file != "" {
+			a.csv = true
 			return a.enrollCSV(ctx, many, flags)
 		}
 		return a.runEnroll(ctx, args[0], flags)
@@ -81,6 +84,7 @@ type enrolled struct {
 	SentTo        string    `json:"sent_to,omitempty"`
 	CodeExpires   time.Time `json:"code_expires,omitzero"`
 	Confirmed     bool      `json:"confirmed"`
+	Beside        []string  `json:"beside,omitempty"` // other devices that count
 	RecoveryCodes []string  `json:"recovery_codes,omitempty"`
 	File          string    `json:"file"`
 
@@ -128,7 +132,8 @@ func (a *app) enrollDevice(ctx context.Context, g *gate.Gate, name string, flags
 	}
 	changed(g, "enroll", audit.Record{User: name, Reason: "factor " + f.ID})
 	made := enrolled{
-		User: name, ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm, File: done.File, issuer: issuer,
+		User: name, ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm,
+		Beside: done.Beside, File: done.File, issuer: issuer,
 	}
 	if f.Kind == account.HOTP {
 		made.Counter = &f.Counter
@@ -137,10 +142,11 @@ func (a *app) enrollDevice(ctx context.Context, g *gate.Gate, name string, flags
 		a.again = "otpctl enroll again"
 		made.Secret, made.URI = f.Secret.Base32(), otpauth.URI(issuer, name, f)
 	}
+	a.remarkOn(made, done)
 	if flags.json {
 		return errors.Join(draw(made.URI), a.json(made))
 	}
-	a.showEnrolled(made, done)
+	a.showEnrolled(made)
 	if err := draw(made.URI); err != nil {
 		return err
 	}
@@ -179,10 +185,12 @@ func (a *app) remarkOn(made enrolled, done gate.Enrollment) {
 	case done.Restarted:
 		a.note("the enrollment of %s that was never confirmed is worthless now", made.User)
 	}
+	for _, id := range made.Beside {
+		a.note("%s of %s counts as before, beside %s; if it is lost: %s remove %s --id %s", id, made.User, made.ID, a.self(), made.User, id)
+	}
 }
 
-func (a *app) showEnrolled(made enrolled, done gate.Enrollment) {
-	a.remarkOn(made, done)
+func (a *app) showEnrolled(made enrolled) {
 	a.say("User:   %s", made.User)
 	a.say("Device: %s", made.ID)
 	if made.Secret == "" {
@@ -221,7 +229,8 @@ func (a *app) finish(ctx context.Context, g *gate.Gate, made enrolled) error {
 			return nil
 		}
 		var wrong gate.WrongCodeError
-		if !errors.As(err, &wrong) && !errors.Is(err, gate.ErrCodeUsed) {
+		var before gate.BeforeCounterError
+		if !errors.As(err, &wrong) && !errors.As(err, &before) && !errors.Is(err, gate.ErrCodeUsed) {
 			return err
 		}
 		a.complain(err)

@@ -27,9 +27,11 @@ line names the columns: user, and as needed kind (totp, hotp, email, sms), id,
 email, phone, protocols (divided by spaces or semicolons), secret (in base32,
 or in hexadecimal behind 0x; without one it is made), counter, digits, period, algorithm, and confirmed: yes
 lets the factor count without a first code, which is the default for email and
-sms alone. The whole file is checked before anything is written; after that a
-line that fails does not keep the others from it. Who has such a factor already,
-confirmed or not, is left alone without --replace, so a file can be given again.
+sms alone. The form of every line is checked before anything is written. Whether
+the person exists and has an address or such a factor already is seen line by
+line, which --dry-run does without writing; a line that fails does not keep the
+others from it. Who has exactly what the line says, confirmed, is as before. Any
+other factor of that name is left alone without --replace, and the line failed.
 Secrets that are made go to the file of --out, or with --json to standard output.`
 
 func (b *bulk) register(f *pflag.FlagSet) {
@@ -61,13 +63,14 @@ func (b *bulk) check(given func(flag string) bool) error {
 type enrolledLine struct {
 	Line          int          `json:"line"`
 	User          string       `json:"user"`
-	Result        string       `json:"result"` // enrolled, would-enroll or failed
+	Result        string       `json:"result"` // enrolled, would-enroll, unchanged or failed
 	Error         string       `json:"error,omitempty"`
 	ID            string       `json:"id"`
 	Kind          account.Kind `json:"kind"`
 	Confirmed     bool         `json:"confirmed"`
 	Secret        string       `json:"secret,omitempty"`
 	URI           string       `json:"uri,omitempty"`
+	Beside        []string     `json:"beside,omitempty"` // other devices that count
 	RecoveryCodes []string     `json:"recovery_codes,omitempty"`
 
 	disabled bool
@@ -131,6 +134,11 @@ func (a *app) readCSV(g *gate.Gate, name string) ([]csvLine, error) {
 		}
 		return nil, fmt.Errorf("nobody is enrolled: %s in %s", counted(n, "mistake", "mistakes"), shown)
 	}
+	for _, line := range reader.lines {
+		if list := line.prepared.Changes.Protocols; list != nil && a.remarkOnSFTP(*list) {
+			break
+		}
+	}
 	return reader.lines, nil
 }
 
@@ -151,11 +159,14 @@ type enroller struct {
 // returns.
 func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrolledLine, error) {
 	p := line.prepared
-	p.Replace, p.Recovery = e.replace, showable
+	p.Replace, p.Recovery, p.Made = e.replace, showable, line.made
 	done := enrolledLine{Line: line.number, User: p.User, Result: failedResult, ID: p.Factor.ID, Kind: p.Factor.Kind, Confirmed: p.Confirmed}
 	made, err := e.write(ctx, line.number, &p)
 	done.User = p.User
 	switch {
+	case errors.Is(err, gate.ErrAsBefore):
+		done.Result, done.Confirmed = unchanged, true
+		return done, nil
 	case err != nil:
 		done.Error, done.Confirmed = err.Error(), false
 		return done, err
@@ -163,7 +174,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 		done.Result = "would-enroll"
 		return done, nil
 	}
-	done.Result, done.disabled, done.RecoveryCodes = "enrolled", made.Disabled, made.RecoveryCodes
+	done.Result, done.disabled, done.RecoveryCodes, done.Beside = "enrolled", made.Disabled, made.RecoveryCodes, made.Beside
 	if line.made {
 		done.Secret, done.URI = p.Factor.Secret.Base32(), otpauth.URI(e.issuer, p.User, p.Factor)
 	}

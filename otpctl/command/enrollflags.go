@@ -113,8 +113,8 @@ func (f *enrollFlags) checkSources(given func(flag string) bool) error {
 		return usage("--qr: the token has its secret, and it is not shown again")
 	case given("email") && account.CheckEmail(f.email) != nil:
 		return usage("--email %q: %w", f.email, account.CheckEmail(f.email))
-	case given("phone") && account.CheckPhone(f.phone) != nil:
-		return usage("--phone %q: %w", f.phone, account.CheckPhone(f.phone))
+	case given("phone") && account.CheckNewPhone(f.phone) != nil:
+		return usage("--phone %q: %w", f.phone, account.CheckNewPhone(f.phone))
 	}
 	return nil
 }
@@ -178,12 +178,18 @@ func (a *app) readSecret(ctx context.Context) (account.Secret, error) {
 func parseSecret(text string) (secret account.Secret, err error) {
 	if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
 		key, err := hex.DecodeString(digits)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, errors.New("expected hexadecimal digits behind 0x")
+		case len(key) < account.MinSecret:
+			return nil, fmt.Errorf("expected %d bytes at least, which is %d hexadecimal digits", account.MinSecret, 2*account.MinSecret)
 		}
 		text = account.Secret(key).Base32()
 	}
 	err = secret.UnmarshalText([]byte(text))
+	if _, notHex := hex.DecodeString(text); err != nil && notHex == nil {
+		err = fmt.Errorf("%w; hexadecimal goes behind 0x", err)
+	}
 	return secret, err
 }
 

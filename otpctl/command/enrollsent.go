@@ -24,14 +24,14 @@ func (a *app) enrollSent(ctx context.Context, g *gate.Gate, name string, flags e
 		return err
 	}
 	changed(g, "enroll", audit.Record{User: name, Reason: "factor " + f.ID})
-	made := enrolled{User: name, ID: f.ID, Kind: f.Kind, SentTo: done.To, File: done.File}
+	made := enrolled{User: name, ID: f.ID, Kind: f.Kind, SentTo: done.To, Beside: done.Beside, File: done.File}
 	if made.CodeExpires, err = g.SendFirst(ctx, name, f, done.To); err != nil {
 		return err
 	}
+	a.remarkOn(made, done)
 	if flags.json {
 		return a.json(made)
 	}
-	a.remarkOn(made, done)
 	a.say("A code was sent to %s. It is good until %s.", made.SentTo, when(made.CodeExpires))
 	return a.finish(ctx, g, made)
 }
@@ -48,11 +48,11 @@ func (a *app) enrollTrusted(ctx context.Context, g *gate.Gate, name string, f ac
 		a.again = "otpctl recovery"
 	}
 	changed(g, "enroll", audit.Record{User: name, Reason: detail})
-	made := enrolled{User: name, ID: f.ID, Kind: f.Kind, SentTo: done.To, Confirmed: true, RecoveryCodes: confirmed.RecoveryCodes, File: done.File}
+	made := enrolled{User: name, ID: f.ID, Kind: f.Kind, SentTo: done.To, Confirmed: true, Beside: done.Beside, RecoveryCodes: confirmed.RecoveryCodes, File: done.File}
+	a.remarkOn(made, done)
 	if flags.json {
 		return a.json(made)
 	}
-	a.remarkOn(made, done)
 	a.say("%s is enrolled for %s: codes are sent to %s.", f.ID, name, done.To)
 	a.afterConfirming(name, confirmed)
 	return nil

@@ -18,6 +18,8 @@ func (a *app) hint(err error) string {
 	var unfinished notFinished
 	var lost notShown
 	var unsent notSent
+	var before gate.BeforeCounterError
+	var nothing gate.NothingToReplaceError
 	switch {
 	case a.needed(err) != "":
 		return a.needed(err)
@@ -25,6 +27,8 @@ func (a *app) hint(err error) string {
 		return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, and the certificates it trusts", unsent.channel, a.configName())
 	case errors.Is(err, gate.ErrNoSuchFactor):
 		return "see which there are with " + a.self() + " status"
+	case errors.As(err, &nothing):
+		return a.replaceHint(nothing)
 	case errors.Is(err, gate.ErrWaiting):
 		return "--replace makes a new one, and the secret of before worthless"
 	case errors.Is(err, errUnknownGroup):
@@ -33,10 +37,12 @@ func (a *app) hint(err error) string {
 		return "the change was made, but what was to be shown is lost: run " + lost.again
 	case errors.As(err, &unfinished):
 		return unfinished.hint()
+	case errors.As(err, &before):
+		return "take the code that the token shows now; if it shows this one, enroll it again with a smaller --counter"
 	case errors.As(err, &wrong):
 		return a.wrongHint(wrong)
 	case errors.Is(err, gate.ErrNoAddress):
-		return "give --email ADDRESS or --phone NUMBER; " + a.self() + " set USER takes them too"
+		return a.addressHint()
 	case errors.Is(err, gate.ErrSeveralToResync):
 		return "say which with --id"
 	case errors.Is(err, gate.ErrNothingToResync):
@@ -46,7 +52,9 @@ func (a *app) hint(err error) string {
 	case errors.Is(err, factor.ErrSeveral):
 		return "take the next two"
 	case errors.Is(err, factor.ErrOld):
-		return "its clock or counter has gone back; codes count again once it gets to where it was. Set its clock right, or enroll it anew: " + a.self() + " enroll USER --replace"
+		return "its clock or counter has gone back; codes count again once it gets to where it was. Set its clock right, or enroll it anew: " + a.self() + " enroll USER --id ID --replace"
+	case errors.Is(err, gate.ErrAlreadyConfirmed) && a.csv:
+		return "give a second device another name in the column id; or let the new one take the old one's place once it is confirmed, with --replace"
 	case errors.Is(err, gate.ErrAlreadyConfirmed):
 		return "give a second device another id, such as --id tablet; or let the new one take the old one's place once it is confirmed, with --replace"
 	case errors.Is(err, gate.ErrNothingToConfirm):
@@ -65,6 +73,28 @@ func (a *app) hint(err error) string {
 		return "run it as root"
 	}
 	return ""
+}
+
+// addressHint says where an address is to be given.
+func (a *app) addressHint() string {
+	switch {
+	case a.csv:
+		return "fill in the column email or phone"
+	case a.command == "send-test":
+		return "give one with --to; " + a.self() + " set USER --email ADDRESS or --phone NUMBER writes it into the secret file"
+	}
+	return "give it: --email ADDRESS with --kind email, --phone NUMBER with --kind sms"
+}
+
+// replaceHint says how to replace what is there.
+func (a *app) replaceHint(nothing gate.NothingToReplaceError) string {
+	switch {
+	case len(nothing.Have) == 0:
+		return "leave --replace out for who has none"
+	case a.csv:
+		return "name the device that is replaced in the column id"
+	}
+	return "say which with --id"
 }
 
 // wrongHint says what may be the matter with a first code.

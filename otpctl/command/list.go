@@ -22,7 +22,10 @@ func (a *app) list() *cobra.Command {
 		Short: "List everybody who has a secret file",
 		Long: `list shows a line for each secret file. One that cannot be read, or that logins
 would not believe for its owner or mode, is a line with what is wrong with it,
-and the exit status is 1 then. Files that are none by their name are remarked.`,
+and the exit status is 1 then. Files that are none by their name are remarked.
+
+Who has no secret file is not listed, also while policy.grace lets him in: the
+ledger cannot be read by name. otpctl status USER shows it.`,
 		Example: `  otpctl list
   otpctl list --json | jq -r '.[] | select(.state == "unconfirmed") | .user'`,
 		Args: cobra.NoArgs,
@@ -39,7 +42,7 @@ and the exit status is 1 then. Files that are none by their name are remarked.`,
 			err = a.table(records)
 		}
 		if err == nil && broken > 0 {
-			return fmt.Errorf("%d of %d records cannot be read", broken, len(records))
+			return fmt.Errorf("%d of %d secret files cannot be read", broken, len(records))
 		}
 		return err
 	})
@@ -86,16 +89,37 @@ func (a *app) table(records []record) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "USER\tSTATE\tFACTORS\tKINDS\tRECOVERY LEFT\tLAST LOGIN\tLOCKED")
+	grace := slices.ContainsFunc(records, func(r record) bool { return !r.GraceUntil.IsZero() })
+	head := "USER\tSTATE\tFACTORS\tKINDS\tRECOVERY LEFT\tLAST LOGIN\tLOCKED"
+	if grace {
+		head += "\tGRACE"
+	}
+	fmt.Fprintln(table, head)
 	for _, r := range records {
 		if r.State == stateBroken {
 			fmt.Fprintf(table, "%s\t%s\t%s\n", r.User, r.State, strings.ReplaceAll(printable(r.Error), "\n", "; "))
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.User, r.State, factorNames(r.Factors), kindColumn(r.Factors),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s", r.User, r.State, factorNames(r.Factors), kindColumn(r.Factors),
 			strconv.Itoa(r.RecoveryLeft), when(r.LastLogin), until(r.LockedUntil))
+		if grace {
+			fmt.Fprint(table, "\t"+a.graceColumn(r))
+		}
+		fmt.Fprintln(table)
 	}
 	return table.Flush()
+}
+
+func (a *app) graceColumn(r record) string {
+	switch {
+	case r.GraceUntil.IsZero():
+		return "-"
+	case !r.GraceBegun:
+		return "not begun"
+	case a.Now().Before(r.GraceUntil):
+		return "until " + when(r.GraceUntil)
+	}
+	return "over"
 }
 
 func factorNames(factors []factorRecord) string {

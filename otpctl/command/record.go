@@ -19,6 +19,7 @@ const (
 	stateUnconfirmed = "unconfirmed"
 	stateEmpty       = "no factor"
 	stateBroken      = "broken"
+	stateNone        = "not enrolled" // there is no file
 )
 
 // record is what is known about one person: the secret file without its
@@ -27,7 +28,7 @@ type record struct {
 	User         string            `json:"user"`
 	State        string            `json:"state"`
 	Error        string            `json:"error,omitempty"`
-	File         string            `json:"file"`
+	File         string            `json:"file,omitempty"`
 	Protocols    []config.Protocol `json:"protocols,omitempty"`
 	Email        string            `json:"email,omitempty"`
 	Phone        string            `json:"phone,omitempty"`
@@ -37,6 +38,15 @@ type record struct {
 	WrongCodes   int               `json:"wrong_codes"`
 	LastWrong    time.Time         `json:"last_wrong,omitzero"`
 	LockedUntil  time.Time         `json:"locked_until,omitzero"`
+	// SentCodes of SentLimit in an hour were sent; at the limit the next one is
+	// from NextSend on.
+	SentCodes int       `json:"sent_codes"`
+	SentLimit int       `json:"sent_limit,omitempty"`
+	NextSend  time.Time `json:"next_send,omitzero"`
+	// GraceUntil is until when somebody who must enroll first is let in, or
+	// was; GraceBegun is false where it begins with the first login.
+	GraceUntil time.Time `json:"grace_until,omitzero"`
+	GraceBegun bool      `json:"grace_begun,omitempty"`
 }
 
 // factorRecord is one factor. What a kind does not have is left out: digits,
@@ -62,6 +72,9 @@ type factorRecord struct {
 func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name string) (record, error) {
 	r := record{User: name, State: stateBroken, File: dir.Path(name), Factors: []factorRecord{}}
 	person, err := dir.Load(name)
+	if err == nil {
+		err = r.grace(ctx, g)
+	}
 	if err != nil {
 		r.Error = err.Error()
 		return r, err
@@ -80,7 +93,27 @@ func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name s
 	if entry.Attempts.LockedUntil.After(a.Now()) {
 		r.LockedUntil = entry.Attempts.LockedUntil
 	}
+	r.SentLimit = g.Config.Sent.PerHour
+	r.SentCodes, r.NextSend = g.SentLately(entry)
 	return r, nil
+}
+
+// grace fills in how long the person is let in without having enrolled.
+func (r *record) grace(ctx context.Context, g *gate.Gate) (err error) {
+	r.GraceUntil, r.GraceBegun, err = g.GraceOf(ctx, r.User)
+	return err
+}
+
+// stranger is the record of somebody without a secret file whom grace lets in:
+// the ledger knows since when. found is false for anybody else.
+func (a *app) stranger(ctx context.Context, g *gate.Gate, name string) (r record, found bool, err error) {
+	r = record{User: name, State: stateNone, Factors: []factorRecord{}}
+	if err := r.grace(ctx, g); err != nil || r.GraceUntil.IsZero() {
+		return r, false, err
+	}
+	entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: name})
+	r.LastLogin = entry.LastLogin
+	return r, err == nil, err
 }
 
 func state(person account.Person) string {

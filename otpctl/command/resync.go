@@ -88,13 +88,14 @@ func (a *app) twoCodes(ctx context.Context, args []string) (first, second string
 type resynced struct {
 	User         string       `json:"user"`
 	ID           string       `json:"id"`
+	Confirmed    bool         `json:"confirmed"`
 	Kind         account.Kind `json:"kind"`
 	DriftSeconds *int         `json:"drift_seconds,omitempty"`
 	Skipped      *int         `json:"skipped,omitempty"`
 }
 
 func newResynced(name string, done gate.Resynced) resynced {
-	result := resynced{User: name, ID: done.Factor.ID, Kind: done.Factor.Kind}
+	result := resynced{User: name, ID: done.Factor.ID, Kind: done.Factor.Kind, Confirmed: !done.Factor.Confirmed.IsZero()}
 	if result.Kind == account.HOTP {
 		result.Skipped = &done.Ahead
 		return result
@@ -114,10 +115,12 @@ func offBy(done gate.Resynced) string {
 
 func (a *app) showResynced(name string, done gate.Resynced) {
 	id := done.Factor.ID
-	a.say("%s of %s was %s. Both codes are used up; the next one is right.", id, name, offBy(done))
 	if done.Factor.Confirmed.IsZero() {
-		a.note("%s does not count yet: %s confirm %s CODE --id %s", id, a.self(), name, id)
+		a.say("%s of %s was %s. Both codes are used up; the next one can confirm it.", id, name, offBy(done))
+		a.note("%s does not count yet, so its codes log nobody in: %s confirm %s CODE --id %s", id, a.self(), name, id)
+		return
 	}
+	a.say("%s of %s was %s. Both codes are used up; the next one is right.", id, name, offBy(done))
 }
 
 // remarkOnLock tells of a lock that the codes which were off may have led to.

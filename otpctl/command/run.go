@@ -70,6 +70,10 @@ type app struct {
 	// running is set once the command line has been understood. Whatever goes
 	// wrong before is a mistake in it.
 	running bool
+	// command is the one that runs, and csv that it reads people from a file:
+	// what helps depends on it.
+	command string
+	csv     bool
 	// again is the command that helps if what is shown only once got lost.
 	again string
 }
@@ -172,7 +176,7 @@ func (a *app) does(c *cobra.Command, run func(ctx context.Context, args []string
 	c.DisableFlagsInUseLine = !c.HasLocalFlags()
 	c.Args = explained(c.Args)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a.running = true
+		a.running, a.command = true, c.Name()
 		return run(c.Context(), args)
 	}
 	return c

@@ -23,7 +23,10 @@ func (a *app) sendTest() *cobra.Command {
 		Short: "Send somebody a code that is good for nothing, to try the way there",
 		Long: `send-test sends a message like that of a login, with a made-up code in it, to the
 address in the person's secret file. The code logs nobody in. An SMS that fails
-goes by email if there is an address, as at a login; the exit status is 1 then.`,
+goes by email if there is an address, as at a login; the exit status is 1 then.
+
+It sends by itself, and says if otpgate-send, which logins run for that, is not
+where it is looked for (paths.sender) or must not be run.`,
 		Example: `  otpctl send-test email alice
   otpctl send-test sms alice --to +491511234567`,
 		Args: cobra.ExactArgs(2),
@@ -61,6 +64,7 @@ func (a *app) runSendTest(ctx context.Context, channel deliver.Channel, given, t
 	if err != nil {
 		return err
 	}
+	a.remarkOnCore(g.Config)
 	begun := time.Now() // the real clock: this is about how long somebody waits
 	sent, err := g.SendTest(ctx, channel, name, to)
 	took := time.Since(begun)
@@ -76,6 +80,9 @@ func (a *app) runSendTest(ctx context.Context, channel deliver.Channel, given, t
 	})
 	a.say("Sent by %s to %s, in %s.", sent.Channel, sent.To, seconds(took))
 	a.say("The code in it is made up and good for nothing.")
+	if person, err := g.Accounts.Load(name); err == nil && to == "" {
+		a.remarkOnKind(person, account.Kind(channel))
+	}
 	if sent.Failed != "" || sent.Channel != channel {
 		return notSent{channel, 0, errors.New(sent.Failed)}
 	}

@@ -67,7 +67,7 @@ func (a *app) sessionList() *cobra.Command {
 			err = a.sessionTable(list)
 		}
 		if err == nil && failed > 0 {
-			return fmt.Errorf("%d of %d records cannot be read", failed, len(names))
+			return fmt.Errorf("the logins of %d of %d people cannot be read", failed, len(names))
 		}
 		return err
 	})

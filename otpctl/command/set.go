@@ -55,6 +55,9 @@ that a factor sends its codes to cannot be taken away, only changed.`,
 		if (flags.email != "" || flags.phone != "") && (s.group != "" || len(args) > 1) {
 			return usage("--email and --phone are of one person: expected one USER, and no --group")
 		}
+		if changes.Protocols != nil {
+			a.remarkOnSFTP(*changes.Protocols)
+		}
 		return a.each(ctx, s, args, func(_ context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
 			return a.setOne(g, name, changes, dry)
 		})
@@ -72,7 +75,7 @@ func (f setFlags) changes(given func(flag string) bool) (gate.Changes, error) {
 		to    **string
 	}{
 		{"email", f.email, f.noEmail, account.CheckEmail, &changes.Email},
-		{"phone", f.phone, f.noPhone, account.CheckPhone, &changes.Phone},
+		{"phone", f.phone, f.noPhone, account.CheckNewPhone, &changes.Phone},
 	} {
 		switch {
 		case given(flag.name) && flag.none:
@@ -99,6 +102,15 @@ func (f setFlags) changes(given func(flag string) bool) (gate.Changes, error) {
 		return changes, usage("nothing to change: expected --email, --phone, --protocols or one of them with no- in front")
 	}
 	return changes, nil
+}
+
+// remarkOnSFTP tells of what the name of a protocol does not mean.
+func (a *app) remarkOnSFTP(list []config.Protocol) (remarked bool) {
+	if !slices.Contains(list, "sftp") || slices.Contains(list, "ssh") {
+		return false
+	}
+	a.note("the SFTP of sshd itself is ssh: without ssh in the list no code is asked for it")
+	return true
 }
 
 // protocolList reads names of protocols.
@@ -136,12 +148,30 @@ func (a *app) setOne(g *gate.Gate, name string, changes gate.Changes, dry bool) 
 		return "would be changed: " + told(after, keys), true, nil
 	}
 	changed(g, "set", audit.Record{User: name, Reason: told(after, keys)})
+	a.remarkOnAddresses(after, keys)
+	return "changed: " + told(after, keys), true, nil
+}
+
+// remarkOnAddresses says what a new address is for.
+func (a *app) remarkOnAddresses(after account.Person, keys []string) {
 	for _, f := range after.Confirmed() {
 		if slices.Contains(keys, addressOf(f.Kind)) {
-			a.note("codes of %s go there from now on; %s send-test %s %s tries it", f.ID, a.self(), f.Kind, name)
+			a.note("codes of %s go to the new %s from now on; %s send-test %s %s tries it", f.ID, addressWord(f.Kind), a.self(), f.Kind, after.User)
 		}
 	}
-	return "changed: " + told(after, keys), true, nil
+	if after.Email != "" && slices.Contains(keys, "email") {
+		a.remarkOnKind(after, account.Email)
+	}
+	if after.Phone != "" && slices.Contains(keys, "phone") {
+		a.remarkOnKind(after, account.SMS)
+	}
+}
+
+func addressWord(kind account.Kind) string {
+	if kind == account.SMS {
+		return "number"
+	}
+	return "address"
 }
 
 // addressOf is the key of the address that codes of this kind go to.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
 )
 
 func (a *app) status() *cobra.Command {
@@ -19,8 +21,10 @@ func (a *app) status() *cobra.Command {
 		Short: "Show all about one person, but no secret",
 		Long: `status shows what the secret file and the ledger know about one person: each
 device with how far its clock was off when its last code was used, the recovery
-codes that are left, wrong codes since the last right one, and until when they
-lock the person's logins.`,
+codes that are left, wrong codes since the last right one, until when they lock
+the person's logins, how many codes were sent in the last hour, and until when
+policy.grace lets in somebody who still has to enroll. Of people without a secret
+file it shows the last of these.`,
 		Example: `  otpctl status alice
   otpctl status alice --json | jq .recovery_left`,
 		Args:              cobra.ExactArgs(1),
@@ -34,6 +38,9 @@ lock the person's logins.`,
 		}
 		defer dir.Close()
 		r, err := a.record(ctx, g, dir, name)
+		if errors.Is(err, account.ErrNotFound) {
+			r, err = a.withoutFile(ctx, g, name, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -44,6 +51,19 @@ lock the person's logins.`,
 	})
 }
 
+// withoutFile is what is known of somebody without a secret file. missing is
+// the error for whoever has no grace either.
+func (a *app) withoutFile(ctx context.Context, g *gate.Gate, name string, missing error) (record, error) {
+	if _, found, err := a.Lookup(name); err != nil || !found {
+		return record{}, missing
+	}
+	r, found, err := a.stranger(ctx, g, name)
+	if err == nil && !found {
+		err = missing
+	}
+	return r, err
+}
+
 func (a *app) showStatus(r record) error {
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	row := func(key, format string, values ...any) {
@@ -51,6 +71,14 @@ func (a *app) showStatus(r record) error {
 	}
 	row("User:", "%s", r.User)
 	row("State:", "%s", r.State)
+	if !r.GraceUntil.IsZero() {
+		row("Grace:", "%s", a.graceWords(r))
+	}
+	if r.State == stateNone {
+		row("File:", "none")
+		row("Last login:", "%s", when(r.LastLogin))
+		return table.Flush()
+	}
 	row("File:", "%s", r.File)
 	if r.Protocols == nil {
 		row("Protocols:", "as the policy says")
@@ -78,8 +106,31 @@ func (a *app) showStatus(r record) error {
 	} else {
 		row("Locked:", "until %s; %s unlock %s ends it", when(r.LockedUntil), a.self(), r.User)
 	}
+	if r.SentCodes > 0 {
+		row("Codes sent:", "%s", a.sentWords(r))
+	}
 	row("Last login:", "%s", when(r.LastLogin))
 	return table.Flush()
+}
+
+// sentWords says how many codes were sent lately, and whether that is all.
+func (a *app) sentWords(r record) string {
+	words := fmt.Sprintf("%d of %d in an hour (sent.per_hour)", r.SentCodes, r.SentLimit)
+	if !r.NextSend.IsZero() {
+		words += fmt.Sprintf(", the next at %s; %s unlock %s sends it sooner", when(r.NextSend), a.self(), r.User)
+	}
+	return words
+}
+
+// graceWords says how long somebody is let in without having enrolled.
+func (a *app) graceWords(r record) string {
+	switch {
+	case !r.GraceBegun:
+		return "begins with the first login"
+	case a.Now().Before(r.GraceUntil):
+		return "let in without a code until " + when(r.GraceUntil)
+	}
+	return "over since " + when(r.GraceUntil)
 }
 
 // codes says what a factor's codes are.

@@ -99,7 +99,7 @@ func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) er
 			return fmt.Errorf("the login would be denied: %w", err)
 		}
 	}
-	a.testRemarks(result)
+	a.testRemarks(g, result)
 	if asJSON {
 		return a.json(result)
 	}
@@ -108,7 +108,14 @@ func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) er
 }
 
 // testRemarks says what an admin who tests may have overlooked.
-func (a *app) testRemarks(result tested) {
+func (a *app) testRemarks(g *gate.Gate, result tested) {
+	a.remarkOnPolicy(g.Config.Policy)
+	switch result.Result {
+	case "asked":
+		a.remarkOnSending(g.Config, g.Sender)
+	case "enroll":
+		a.remarkOnEnrolling(result)
+	}
 	if result.Protocol == "" {
 		a.note("[services] names no protocol for the service %s, so no list of protocols can switch the code off", result.Service)
 	}
@@ -130,6 +137,9 @@ func (a *app) showTest(result tested) {
 	}[result.Result]
 	if words == "" {
 		words = "comes to: " + result.Result
+	}
+	if result.Result == "enroll" && cannotAsk(result.Protocol) {
+		words = "is let in after enrolling, if the server can ask for that"
 	}
 	by := string(result.Protocol)
 	if by == "" {

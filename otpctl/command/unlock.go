@@ -3,6 +3,8 @@ package command
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,8 @@ func (a *app) unlock() *cobra.Command {
 		Short: "Forget the wrong codes of a person or an address",
 		Long: `unlock ends a lock that wrong codes brought about, and the count that leads to
 one: of people, or with --source of everybody's from an address. IPv6 addresses
-are counted by their /64 network.`,
+are counted by their /64 network. Of people it also forgets how many codes were
+sent to them in the last hour, so that further ones are sent.`,
 		Example: `  otpctl unlock alice
   otpctl unlock --source 192.0.2.7`,
 		ValidArgsFunction: a.completeUsers,
@@ -54,20 +57,37 @@ func (a *app) unlockOne(ctx context.Context, g *gate.Gate, name string, dry bool
 	}
 	if dry {
 		entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: name})
-		if err != nil || entry.Attempts == (ledger.Attempts{}) {
+		if sent, _ := g.SentLately(entry); err != nil || sent == 0 && entry.Attempts == (ledger.Attempts{}) {
 			return noWrongCodes, false, err
 		}
 		return "would be unlocked", true, nil
 	}
 	was, err := g.Unlock(ctx, name)
-	if err != nil || was == (ledger.Attempts{}) {
+	if err != nil || was == (gate.Forgotten{}) {
 		return noWrongCodes, false, err
 	}
 	changed(g, "unlock", audit.Record{User: name})
-	return a.forgotten(was), true, nil
+	var words []string
+	if was.Attempts != (ledger.Attempts{}) {
+		words = append(words, a.forgotten(was.Attempts))
+	}
+	if was.Sent > 0 {
+		words = append(words, counted(was.Sent, "code that was sent does", "codes that were sent do")+" not count any more")
+	}
+	return strings.Join(words, "; "), true, nil
 }
 
 const noWrongCodes = "there were no wrong codes"
+
+// noWrongFrom says so of an address, and what it is if it is none.
+func noWrongFrom(name string) string {
+	_, address := netip.ParseAddr(name)
+	_, network := netip.ParsePrefix(name) // as IPv6 is counted
+	if address != nil && network != nil {
+		return noWrongCodes + " from a host of this name, and it is no address"
+	}
+	return noWrongCodes
+}
 
 func (a *app) unlockSource(ctx context.Context, source string) error {
 	g, err := a.gate()
@@ -79,7 +99,7 @@ func (a *app) unlockSource(ctx context.Context, source string) error {
 	case err != nil:
 		return err
 	case was == (ledger.Attempts{}):
-		a.say("%s: %s", name, noWrongCodes)
+		a.say("%s: %s", name, noWrongFrom(name))
 		return nil
 	}
 	changed(g, "unlock", audit.Record{Remote: name})
@@ -93,5 +113,5 @@ func (a *app) forgotten(was ledger.Attempts) string {
 	if was.LockedUntil.After(a.Now()) {
 		lock = fmt.Sprintf(", and the lock until %s is lifted", when(was.LockedUntil))
 	}
-	return fmt.Sprintf("%d wrong codes are forgotten%s", was.Wrong, lock)
+	return counted(was.Wrong, "wrong code is", "wrong codes are") + " forgotten" + lock
 }

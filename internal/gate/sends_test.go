@@ -1,0 +1,45 @@
+package gate
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// What is shown is what a login goes by.
+func TestSentLatelyIsWhatLoginsCount(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Sent.PerHour = 3
+	alice := account.Person{User: "alice"}
+	entry := func() ledger.Entry {
+		e, err := p.Ledger.View(context.Background(), userKey(alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if n, until := p.SentLately(ledger.Entry{}); n != 0 || !until.IsZero() {
+		t.Errorf("of nobody: %d, %s", n, until)
+	}
+	for i, step := range []time.Duration{0, 0, 0, 0, 19 * time.Minute, time.Minute, 0, -time.Hour, 4 * time.Hour, 0} {
+		p.now = p.now.Add(step)
+		_, shown := p.SentLately(entry())
+		until, err := p.countSend(context.Background(), alice)
+		if err != nil || !until.Equal(shown) {
+			t.Errorf("%d: shown %s, counted %s, %v", i, shown, until, err)
+		}
+		if !shown.IsZero() && !p.now.Before(shown) {
+			t.Errorf("%d: the next one at %s, which is over", i, shown)
+		}
+	}
+	if n, _ := p.SentLately(entry()); n != 2 {
+		t.Errorf("%d count, expected 2", n)
+	}
+	was, err := p.Unlock(context.Background(), "alice")
+	if n, _ := p.SentLately(entry()); err != nil || was.Sent != 2 || n != 0 {
+		t.Errorf("forgot %+v, left %d, %v", was, n, err)
+	}
+}

@@ -1,0 +1,44 @@
+package command
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+)
+
+// remarkOnCore says if logins could not send what this command can: it sends by
+// itself, a forked core by a command of its own.
+func (a *app) remarkOnCore(settings config.Config) {
+	if settings.Email == nil && settings.SMS == nil {
+		return
+	}
+	err := deliver.Program{Path: settings.Paths.Sender}.Check()
+	if err == nil {
+		return
+	}
+	a.note("logins that fork a core cannot send codes: %v", err)
+	if settings.Paths.Sender == "" || errors.Is(err, fs.ErrNotExist) {
+		a.note("make install puts it into PREFIX/libexec/otpgate; another place than below /usr/local or /usr is named by paths.sender")
+	}
+}
+
+// remarkOnSending says what would keep a login from sending a code.
+func (a *app) remarkOnSending(settings config.Config, sender deliver.Sender) {
+	a.remarkOnCore(settings)
+	if broken, is := sender.(deliver.Broken); is {
+		a.note("no code can be sent: %v", broken.Err)
+	}
+}
+
+// remarkOnKind says that an address has nothing to do with logins.
+func (a *app) remarkOnKind(person account.Person, kind account.Kind) {
+	has := slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return f.Kind == kind })
+	if !has {
+		a.note("%s has no confirmed factor of kind %s, so logins send nothing there: %s enroll %s --kind %s",
+			person.User, kind, a.self(), person.User, kind)
+	}
+}
