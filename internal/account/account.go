@@ -68,6 +68,10 @@ type Recovery struct {
 	Hashes []string `toml:"hashes,omitempty"`
 }
 
+// ScratchPrefix is what the hash of a recovery code begins with that was made
+// elsewhere. Programs that do not know such codes refuse the file.
+const ScratchPrefix = "scratch:"
+
 // Kind says how a factor's codes are made.
 type Kind string
 

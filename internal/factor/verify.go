@@ -51,6 +51,16 @@ func mark(entry *ledger.Entry, fingerprint string, use ledger.Use) {
 	entry.Used[fingerprint] = use
 }
 
+// MarkUsed notes in entry what has been used of the user's factor elsewhere. It
+// takes nothing back: where entry knows of a later code, that stays.
+func MarkUsed(user string, f account.Factor, use ledger.Use, entry *ledger.Entry) {
+	fingerprint := Fingerprint(user, f)
+	if known, found := entry.Used[fingerprint]; found && known.Step >= use.Step {
+		return
+	}
+	mark(entry, fingerprint, use)
+}
+
 // How far a wrong code is looked for to say by how much it was off: in steps
 // an hour at the usual period, and as many codes as a resynchronisation.
 const (

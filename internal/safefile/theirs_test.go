@@ -74,9 +74,13 @@ func TestReadOfRefuses(t *testing.T) {
 			return errors.Join(os.Mkdir(elsewhere, 0o755), os.WriteFile(filepath.Join(elsewhere, "file"), []byte("text"), 0o644),
 				os.Chown(filepath.Join(elsewhere, "file"), other, other), os.RemoveAll(dir), os.Symlink(elsewhere, dir))
 		}, "owned by uid 997"},
-		"a directory": {func(dir, path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, person, person)) }, "a directory"},
-		"a FIFO":      {func(dir, path string) error { return errors.Join(unix.Mkfifo(path, 0o600), os.Chown(path, person, person)) }, "a FIFO"},
-		"a device":    {func(dir, path string) error { return os.Symlink("/dev/zero", path) }, "symbolic link"},
+		"a directory": {func(dir, path string) error {
+			return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, person, person))
+		}, "a directory"},
+		"a FIFO": {func(dir, path string) error {
+			return errors.Join(unix.Mkfifo(path, 0o600), os.Chown(path, person, person))
+		}, "a FIFO"},
+		"a device": {func(dir, path string) error { return os.Symlink("/dev/zero", path) }, "symbolic link"},
 		"others read it": {func(dir, path string) error {
 			return errors.Join(os.WriteFile(path, []byte("text"), 0o644), os.Chown(path, person, person))
 		}, "mode 0644"},
