@@ -221,6 +221,24 @@ func unchanged(path string, known Person) bool {
 	return err == nil && stampOf(now, place.Owner()) == known.seen
 }
 
+// Text returns the secret file of name as it is, after the checks of Load.
+func (d *Dir) Text(name string) ([]byte, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	data, err := safefile.ReadIn(d.dir, name+suffix, rules)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
+	}
+	if err == nil {
+		_, err = Parse(d.Path(name), name, data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secret file: %w", err)
+	}
+	return data, nil
+}
+
 // Path returns where the secret file of name is.
 func (d *Dir) Path(name string) string { return d.dir.Name() + "/" + name + suffix }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,6 +60,20 @@ func MarkUsed(user string, f account.Factor, use ledger.Use, entry *ledger.Entry
 		return
 	}
 	mark(entry, fingerprint, use)
+}
+
+// MergeUsed notes in entry all that other knows to be used, recovery codes too.
+func MergeUsed(other ledger.Entry, entry *ledger.Entry) {
+	for fingerprint, use := range other.Used {
+		if known, found := entry.Used[fingerprint]; !found || known.Step < use.Step {
+			mark(entry, fingerprint, use)
+		}
+	}
+	for _, hash := range other.Spent {
+		if !slices.Contains(entry.Spent, hash) {
+			entry.Spent = append(entry.Spent, hash)
+		}
+	}
 }
 
 // How far a wrong code is looked for to say by how much it was off: in steps

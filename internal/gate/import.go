@@ -41,17 +41,17 @@ type ImportedFactor struct {
 // Import writes a person who is brought along, all or nothing. The factors
 // count at once, as they did where they come from. What has been used is in the
 // ledger before the secret file changes, so that a crash in between leaves no
-// used code good.
-func (g *Gate) Import(ctx context.Context, i Imported) error {
+// used code good. recoveryLeft counts the person's recovery codes that are good.
+func (g *Gate) Import(ctx context.Context, i Imported) (recoveryLeft int, err error) {
 	if err := account.CheckName(i.User); err != nil {
-		return blame{"user-name", err}
+		return 0, blame{"user-name", err}
 	}
 	dir, err := account.Create(g.Config.Paths.Users)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer dir.Close()
-	return dir.Change(i.User, func(person *account.Person) error {
+	err = dir.Change(i.User, func(person *account.Person) error {
 		if err := i.put(person, g); err != nil {
 			return err
 		}
@@ -61,6 +61,7 @@ func (g *Gate) Import(ctx context.Context, i Imported) error {
 		}
 		err := g.Ledger.Update(ctx, userKey(*person), func(entry *ledger.Entry) error {
 			i.spend(entry)
+			recoveryLeft = factor.RecoveryLeft(*person, *entry)
 			return nil
 		})
 		if err != nil {
@@ -68,6 +69,7 @@ func (g *Gate) Import(ctx context.Context, i Imported) error {
 		}
 		return nil
 	})
+	return recoveryLeft, err
 }
 
 // CheckImport says what Import would fail with, and changes nothing.

@@ -42,8 +42,8 @@ func codeOf(t *testing.T, p *place, steps int) string {
 
 func TestImportedLogin(t *testing.T) {
 	p := importPlace(t)
-	if err := p.Import(t.Context(), alices(p)); err != nil {
-		t.Fatal(err)
+	if left, err := p.Import(t.Context(), alices(p)); err != nil || left != 2 {
+		t.Fatal(left, err)
 	}
 	got := p.load(t)
 	if len(got.Factors) != 1 || !got.Factors[0].Confirmed.Equal(p.now) || len(got.Recovery.Hashes) != 2 || !got.Enrolled() {
@@ -63,20 +63,20 @@ func TestImportedLogin(t *testing.T) {
 func TestImportAgainTakesNothingBack(t *testing.T) {
 	p := importPlace(t)
 	first := alices(p)
-	if err := p.Import(t.Context(), first); err != nil {
+	if _, err := p.Import(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
 	used := codeOf(t, p, 1)
 	expect(t, p.login("alice", says(used)), Accept, "totp:phone")
 	expect(t, p.login("alice", says("12345678")), Accept, recoveryRule)
-	if err := p.Import(t.Context(), first); !errors.Is(err, ErrEnrolled) {
+	if _, err := p.Import(t.Context(), first); !errors.Is(err, ErrEnrolled) {
 		t.Errorf("without replace: %v", err)
 	}
 	first.Replace = true
 	for _, use := range []*ledger.Use{first.Factors[0].Use, nil, {Step: 5, Drift: 9, Resynced: 9}} {
 		first.Factors[0].Use = use
-		if err := p.Import(t.Context(), first); err != nil {
-			t.Fatal(err)
+		if left, err := p.Import(t.Context(), first); err != nil || left != 1 {
+			t.Fatal(left, err)
 		}
 		expect(t, p.login("alice", says(used, "12345678", "1234-5678")), TooMany, "policy.attempts.per_login")
 	}
@@ -95,7 +95,8 @@ func TestImportBeside(t *testing.T) {
 	what := alices(p)
 	for _, replace := range []bool{false, true} {
 		what.Replace = replace
-		checked, done := p.CheckImport(what), p.Import(t.Context(), what)
+		checked := p.CheckImport(what)
+		_, done := p.Import(t.Context(), what)
 		if (checked == nil) != replace || (done == nil) != replace || !replace && (!errors.Is(done, ErrEnrolled) || len(p.load(t).Factors) != 2) {
 			t.Fatalf("replace %v: %v, %v", replace, checked, done)
 		}
@@ -108,7 +109,7 @@ func TestImportBeside(t *testing.T) {
 		t.Errorf("%d hashes", len(got.Recovery.Hashes))
 	}
 	what.Scratch = nil
-	if err := p.Import(t.Context(), what); err != nil || len(p.load(t).Recovery.Hashes) != 10 {
+	if _, err := p.Import(t.Context(), what); err != nil || len(p.load(t).Recovery.Hashes) != 10 {
 		t.Errorf("%v, %d hashes", err, len(p.load(t).Recovery.Hashes))
 	}
 }
@@ -128,7 +129,7 @@ func TestImportAllOrNothing(t *testing.T) {
 			store := p.Ledger
 			what := alices(p)
 			spoil(p, &what)
-			if err := p.Import(t.Context(), what); err == nil {
+			if _, err := p.Import(t.Context(), what); err == nil {
 				t.Error("it was taken")
 			}
 			if name != "no ledger" && p.CheckImport(what) == nil {
@@ -149,7 +150,7 @@ func TestImportMarksBeforeItWrites(t *testing.T) {
 	p := importPlace(t)
 	watched := &watchedLedger{Store: p.Ledger, path: filepath.Join(p.Config.Paths.Users, "alice.toml")}
 	p.Ledger = watched
-	if err := p.Import(t.Context(), alices(p)); err != nil || !watched.updated || watched.tooLate {
+	if _, err := p.Import(t.Context(), alices(p)); err != nil || !watched.updated || watched.tooLate {
 		t.Errorf("%v, updated %v, file first %v", err, watched.updated, watched.tooLate)
 	}
 }
@@ -169,7 +170,7 @@ func (w *watchedLedger) Update(ctx context.Context, key ledger.Key, change func(
 // Who is shut out is not let in by what is brought along.
 func TestImportOfTheDisabled(t *testing.T) {
 	p := importPlace(t)
-	if err := p.Import(t.Context(), alices(p)); err != nil {
+	if left, err := p.Import(t.Context(), alices(p)); err != nil || left != 2 {
 		t.Fatal(err)
 	}
 	if _, _, err := p.Enable(t.Context(), "alice", false); err != nil {
@@ -177,7 +178,7 @@ func TestImportOfTheDisabled(t *testing.T) {
 	}
 	what := alices(p)
 	what.Replace = true
-	if err := p.Import(t.Context(), what); !errors.Is(err, ErrEnrolled) || !strings.Contains(err.Error(), "disabled") {
+	if _, err := p.Import(t.Context(), what); !errors.Is(err, ErrEnrolled) || !strings.Contains(err.Error(), "disabled") {
 		t.Error(err)
 	}
 	if got := p.load(t); got.Enabled || len(got.Recovery.Hashes) > 0 {
@@ -190,7 +191,7 @@ func TestImportedDrift(t *testing.T) {
 	p := importPlace(t)
 	what := alices(p)
 	what.Factors[0].Use = &ledger.Use{Drift: -200, Resynced: -200}
-	if err := p.Import(t.Context(), what); err != nil {
+	if _, err := p.Import(t.Context(), what); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, p.login("alice", says(codeOf(t, p, -200))), Accept, "totp:phone")
