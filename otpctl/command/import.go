@@ -14,7 +14,7 @@ import (
 func (a *app) imports() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "import COMMAND",
-		Short: "Bring people along from another module or a file",
+		Short: "Bring people along from another module, a file or a backup",
 		Long: `import takes over what people have elsewhere: the same keys, counters, clock
 drifts and unused scratch codes. Who is brought along counts as enrolled at once.
 The old files are only read.
@@ -23,7 +23,7 @@ What was used there is used here. What is used there after the import is not
 known here, so take the old module's line out of pam.d before or with it.`,
 		Example: `  otpctl import google-authenticator --home-dirs --dry-run
   otpctl import oath /etc/users.oath`,
-	}, a.importGoogle(), a.importOath(), a.importCSV())
+	}, a.importGoogle(), a.importOath(), a.importCSV(), a.importBackup())
 }
 
 // importing is what the imports from other modules share.

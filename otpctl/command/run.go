@@ -169,7 +169,7 @@ doctor has two more.`,
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
 	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
-		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.imports(), a.test(), a.sendTest(),
+		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.imports(), a.export(), a.test(), a.sendTest(),
 		a.doctor(), a.pam(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root
