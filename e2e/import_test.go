@@ -163,6 +163,13 @@ func TestImportGoogleAuthenticator(t *testing.T) {
 		newIn(t, here, counted, counterCode(t, counted, 3), true)
 		newIn(t, here, counted, countedScratch[0][:4]+"-"+countedScratch[0][4:], true)
 		newIn(t, here, counted, countedScratch[0], false)
+		// What is used there meanwhile is used here after another import, which
+		// brings nothing back.
+		oldIn(t, old, timed, timedScratch[4], true)
+		broughtAlong(t, here, "google-authenticator", "--home-dirs", "--user", timed.Name, "--replace")
+		newIn(t, here, timed, timedScratch[4], false)
+		newIn(t, here, timed, timedScratch[1], false)
+		newIn(t, here, timed, timedScratch[2], true)
 		// The third one's file says nothing of what was used.
 		newIn(t, here, again, reused, false)
 		newIn(t, here, again, again.Code(t, 3), true)

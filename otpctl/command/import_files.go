@@ -58,6 +58,9 @@ func (a *app) homesOf(names []string) (logins []Login, err error) {
 // isAbsent says that there is no file: for many accounts there is no home, or
 // something else in its place, or they may not enter it themselves.
 func isAbsent(path string, err error) bool {
+	if !filepath.IsAbs(path) {
+		return true
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		_, err = os.Lstat(path)
 	}
