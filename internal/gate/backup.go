@@ -96,7 +96,10 @@ func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored,
 
 // person is whom the backup holds.
 func (r Restore) person(files Accounts) (account.Person, error) {
-	switch _, err := files.Load(r.User); {
+	switch known, err := files.Load(r.User); {
+	case err == nil && !known.Enabled:
+		// The backup may be of before somebody shut the person out.
+		return account.Person{}, fmt.Errorf("user %q: %w, and it is disabled", r.User, ErrEnrolled)
 	case err == nil && !r.Replace:
 		return account.Person{}, fmt.Errorf("user %q: %w", r.User, ErrEnrolled)
 	case err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):

@@ -7,6 +7,9 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -81,16 +84,34 @@ func TestRestoreWhereAllIsLost(t *testing.T) {
 
 // Where the ledger is whole, what was used after the backup stays used.
 func TestRestoreOverALedger(t *testing.T) {
-	p, b := backedUp(t)
+	p, _ := backedUp(t)
+	expect(t, p.login("alice", says(tokenCode(t, p, 3))), Accept, "hotp:token")
+	b, err := p.Backup(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
 	expect(t, p.login("alice", says("22345678")), Accept, recoveryRule)
+	expect(t, p.login("alice", says(tokenCode(t, p, 5))), Accept, "hotp:token")
 	if _, err := p.Restore(t.Context(), Restore{Backup: b}, false); !errors.Is(err, ErrEnrolled) {
 		t.Errorf("over a secret file: %v", err)
 	}
 	done, err := p.Restore(t.Context(), Restore{Backup: b, Replace: true, Recovery: true}, false)
-	if err != nil || done.RecoveryLeft != 0 {
+	if err != nil || done.RecoveryLeft != 0 || done.Forgotten != nil {
 		t.Errorf("%+v, %v", done, err)
 	}
 	expect(t, p.login("alice", says("22345678", "12345678", codeOf(t, p, 0))), TooMany, "policy.attempts.per_login")
+	expect(t, p.login("alice", says(tokenCode(t, p, 5), tokenCode(t, p, 4))), Deny, "no-answer")
+	expect(t, p.login("alice", says(tokenCode(t, p, 6))), Accept, "hotp:token")
+}
+
+// tokenCode is what alice's token shows at a counter, by an independent library.
+func tokenCode(t *testing.T, p *place, counter uint64) string {
+	t.Helper()
+	code, err := hotp.GenerateCodeCustom(alices(p).Factors[0].Factor.Secret.Base32(), counter, hotp.ValidateOpts{Digits: otp.DigitsSix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
 }
 
 func TestRestoreRefuses(t *testing.T) {
@@ -109,5 +130,16 @@ func TestRestoreRefuses(t *testing.T) {
 		if files, _ := os.ReadDir(fresh.Config.Paths.Users); len(files) > 0 {
 			t.Errorf("%s: left %v", name, files)
 		}
+	}
+}
+
+// A backup of before does not let in who was shut out since.
+func TestRestoreOfTheDisabled(t *testing.T) {
+	p, b := backedUp(t)
+	if _, _, err := p.Enable(t.Context(), "alice", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Restore(t.Context(), Restore{Backup: b, Replace: true, Recovery: true}, false); !errors.Is(err, ErrEnrolled) || p.load(t).Enabled {
+		t.Error(err)
 	}
 }

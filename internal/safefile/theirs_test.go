@@ -110,6 +110,9 @@ func TestReadOfRefuses(t *testing.T) {
 			if test.want == "" && (err != nil || string(data) != "text") {
 				t.Errorf("%q, %v", data, err)
 			}
+			if err != nil && strings.Contains(err.Error(), "as the directory is") {
+				t.Errorf("it goes by the directory, which is anybody's: %v", err)
+			}
 			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || len(data) > 0) {
 				t.Errorf("%q, %v, want %q", data, err, test.want)
 			}
