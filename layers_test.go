@@ -23,7 +23,7 @@ var layers = map[string]int{
 	"internal/account": 2, "internal/ledger": 2, "internal/deliver": 2,
 	"internal/factor": 3, "internal/otpauth": 3, "internal/doctor": 3,
 	"internal/gate": 4, "internal/rollout": 4,
-	"pam_module/serve": 5, "internal/deliver/transport": 5,
+	"pam_module/serve": 5, "internal/deliver/transport": 5, "internal/migrate": 5, "internal/backup": 5,
 }
 
 func TestImportsGoDown(t *testing.T) {

@@ -27,7 +27,8 @@ import (
 // The scripts in testdata drive the command as a process of its own. Its clock
 // stands at $CLOCK, what it logs goes to $WORK/authpriv, what it sends to the
 // file $POST, if that is set. If they are set, $PEOPLE ("ALICE=alice") stands
-// for the system's accounts, $GROUPS ("staff=alice,bob") for its groups, and
+// for the system's accounts, $LOGINS
+// ("alice:4711:4711:/home/alice") for what is known of each, $GROUPS ("staff=alice,bob") for its groups, and
 // $SENDER for a sender that does as it says.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"otpctl": runCommand})
@@ -50,6 +51,9 @@ func runCommand() {
 	}
 	if groups := os.Getenv("GROUPS"); groups != "" {
 		world.Groups = fakeGroups(strings.Fields(groups))
+	}
+	if logins := os.Getenv("LOGINS"); logins != "" {
+		world.Logins = fakeLogins(strings.Fields(logins))
 	}
 	if how := os.Getenv("SENDER"); how != "" {
 		world.Sender = fakeSender(how)

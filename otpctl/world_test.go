@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"slices"
@@ -44,6 +45,40 @@ func (f fakeGroups) InGroup(name, group string) (bool, error) {
 		return false, user.UnknownUserError(name)
 	}
 	return slices.Contains(members, name), nil
+}
+
+// fakeLogins are accounts as in "alice:4711:4711:/home/alice".
+type fakeLogins []string
+
+func (f fakeLogins) All() ([]command.Login, error) {
+	var all []command.Login
+	for _, line := range f {
+		var login command.Login
+		fields := strings.Split(line, ":")
+		login.Name, login.Home = fields[0], fields[3]
+		if _, err := fmt.Sscan(fields[1]+" "+fields[2], &login.UID, &login.GID); err != nil {
+			return nil, err
+		}
+		all = append(all, login)
+	}
+	return all, nil
+}
+
+func (f fakeLogins) find(is func(command.Login) bool) (command.Login, bool, error) {
+	all, err := f.All()
+	at := slices.IndexFunc(all, is)
+	if err != nil || at < 0 {
+		return command.Login{}, false, err
+	}
+	return all[at], true, nil
+}
+
+func (f fakeLogins) ByName(name string) (command.Login, bool, error) {
+	return f.find(func(l command.Login) bool { return l.Name == name })
+}
+
+func (f fakeLogins) ByUID(uid uint32) (command.Login, bool, error) {
+	return f.find(func(l command.Login) bool { return l.UID == uid })
 }
 
 // fakeSender keeps what it is given in the file sent. What it does is its

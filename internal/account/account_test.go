@@ -340,3 +340,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Hashes of codes that were brought along have their own mark; any other is none.
+func TestRecoveryHashes(t *testing.T) {
+	digits := strings.Repeat("0a", 32)
+	for hash, good := range map[string]bool{
+		digits: true, ScratchPrefix + digits: true, ScratchPrefix + ScratchPrefix + digits: false, "other:" + digits: false,
+		ScratchPrefix: false, ScratchPrefix + strings.ToUpper(digits): false, ScratchPrefix + digits[2:]: false, ScratchPrefix + "12345678": false,
+	} {
+		_, err := Parse("/users/alice.toml", "alice", []byte("version = 1\nuser = \"alice\"\n[recovery]\nhashes = [\""+hash+"\"]\n"))
+		if (err == nil) != good {
+			t.Errorf("%q: %v", hash, err)
+		}
+	}
+}

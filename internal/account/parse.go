@@ -222,9 +222,10 @@ func (r Recovery) check() (problem string, key []string) {
 	if len(r.Hashes) > maxHashes {
 		return fmt.Sprintf("%d hashes, expected at most %d", len(r.Hashes), maxHashes), key
 	}
-	for _, hash := range r.Hashes {
+	for _, kept := range r.Hashes {
+		hash := strings.TrimPrefix(kept, ScratchPrefix)
 		if raw, err := hex.DecodeString(hash); err != nil || len(raw) != 32 || hash != strings.ToLower(hash) {
-			return "expected hashes of 64 digits 0-9 and a-f each, as otpctl recovery writes them", key
+			return "expected hashes of 64 digits 0-9 and a-f each, as otpctl recovery and import write them", key
 		}
 	}
 	return "", nil

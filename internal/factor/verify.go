@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,6 +50,30 @@ func mark(entry *ledger.Entry, fingerprint string, use ledger.Use) {
 		entry.Used = map[string]ledger.Use{}
 	}
 	entry.Used[fingerprint] = use
+}
+
+// MarkUsed notes in entry what has been used of the user's factor elsewhere. It
+// takes nothing back: where entry knows of a later code, that stays.
+func MarkUsed(user string, f account.Factor, use ledger.Use, entry *ledger.Entry) {
+	fingerprint := Fingerprint(user, f)
+	if known, found := entry.Used[fingerprint]; found && known.Step >= use.Step {
+		return
+	}
+	mark(entry, fingerprint, use)
+}
+
+// MergeUsed notes in entry all that other knows to be used, recovery codes too.
+func MergeUsed(other ledger.Entry, entry *ledger.Entry) {
+	for fingerprint, use := range other.Used {
+		if known, found := entry.Used[fingerprint]; !found || known.Step < use.Step {
+			mark(entry, fingerprint, use)
+		}
+	}
+	for _, hash := range other.Spent {
+		if !slices.Contains(entry.Spent, hash) {
+			entry.Spent = append(entry.Spent, hash)
+		}
+	}
 }
 
 // How far a wrong code is looked for to say by how much it was off: in steps

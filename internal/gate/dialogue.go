@@ -173,11 +173,11 @@ func (d *dialogue) welcome(spent spent) {
 	}
 }
 
-func usedText(rule, code string) string {
-	switch {
-	case rule == expiredRule:
+func usedText(rule string) string {
+	switch rule {
+	case expiredRule:
 		return expiredCode
-	case factor.IsRecovery(code):
+	case recoveryRule:
 		return usedRecovery
 	}
 	return usedCode
@@ -193,7 +193,7 @@ func clock(t time.Time) string { return t.Local().Format("15:04 MST on 2 January
 
 // plausible says whether text has the form of any code that this login takes.
 func (d *dialogue) plausible(text string) bool {
-	if factor.IsRecovery(text) {
+	if factor.IsRecoveryOf(d.person, text) {
 		return true
 	}
 	if d.takesSent() && factor.IsSent(d.Config.Sent, text) {

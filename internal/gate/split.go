@@ -139,7 +139,13 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 		settings := g.Config.Sent
 		all = append(all, form{settings.Length, 0, settings.Alphabet, func(text string) bool { return factor.IsSent(settings, text) }})
 	}
-	if len(person.Recovery.Hashes) > 0 {
+	// Without its dash a scratch code could not be told from a shorter code and
+	// the last digits of a password, as many passwords end in digits. To look
+	// which it is would let whoever has the password guess for nothing.
+	if factor.HasScratch(person) {
+		all = append(all, form{factor.ScratchLength, factor.ScratchGroup, factor.ScratchCharacters, factor.IsScratch})
+	}
+	if factor.HasOwnRecovery(person) {
 		all = append(all, form{factor.RecoveryLength, factor.RecoveryGroup, factor.RecoveryCharacters, factor.IsRecovery})
 	}
 	slices.SortStableFunc(all, func(a, b form) int { return b.length - a.length })

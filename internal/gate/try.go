@@ -46,7 +46,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 		return verdict, true
 	case spent.outcome == factor.Used:
 		d.tries.used++
-		d.conversation.Tell(Failure, usedText(spent.rule, code))
+		d.conversation.Tell(Failure, usedText(spent.rule))
 	default:
 		d.tries.wrong++
 		if spent.hint != "" {
@@ -150,23 +150,23 @@ const expiredRule = "expired"
 
 // verify compares code with what the person has and nobody had to send.
 func (g *Gate) verify(person account.Person, code string, now time.Time, entry *ledger.Entry) (factor.Outcome, string) {
-	used := false
+	used := ""
 	for _, f := range person.Confirmed() {
 		switch factor.Verify(person.User, f, g.Config, code, now, entry) {
 		case factor.Right:
 			return factor.Right, factorRule(f)
 		case factor.Used:
-			used = true
+			used = "code"
 		}
 	}
 	switch factor.VerifyRecovery(person, code, entry) {
 	case factor.Right:
 		return factor.Right, recoveryRule
 	case factor.Used:
-		used = true
+		used = recoveryRule
 	}
-	if used {
-		return factor.Used, "code"
+	if used != "" {
+		return factor.Used, used
 	}
 	return factor.Wrong, "code"
 }

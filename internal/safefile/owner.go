@@ -163,25 +163,30 @@ func asOwner(dir *File, do func() error) error {
 	if err := dir.failed("stat", unix.Fstat(dir.fd, &st)); err != nil {
 		return err
 	}
-	if unix.Geteuid() != 0 || st.Uid == 0 {
+	return asUser(st.Uid, st.Gid, do)
+}
+
+// asUser has root do something with the rights of a user, as far as files go.
+func asUser(uid, gid uint32, do func() error) error {
+	if unix.Geteuid() != 0 || uid == 0 {
 		return do()
 	}
 	// The ids for files are the thread's own, see setfsuid(2).
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	gid, err := unix.SetfsgidRetGid(int(st.Gid))
+	rootsGID, err := unix.SetfsgidRetGid(int(gid))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Setfsgid(gid) }()
-	uid, err := unix.SetfsuidRetUid(int(st.Uid))
+	defer func() { _ = unix.Setfsgid(rootsGID) }()
+	rootsUID, err := unix.SetfsuidRetUid(int(uid))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Setfsuid(uid) }()
+	defer func() { _ = unix.Setfsuid(rootsUID) }()
 	// The call tells of no failure; only asking again does.
-	if now, err := unix.SetfsuidRetUid(-1); err != nil || now != int(st.Uid) {
-		return fmt.Errorf("cannot act as uid %d, the directory's owner: %w", st.Uid, unix.EPERM)
+	if now, err := unix.SetfsuidRetUid(-1); err != nil || now != int(uid) {
+		return fmt.Errorf("cannot act as uid %d: %w", uid, unix.EPERM)
 	}
 	return do()
 }

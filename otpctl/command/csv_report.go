@@ -15,6 +15,7 @@ import (
 // where it belongs, line by line: what was enrolled before a crash is there.
 type report struct {
 	a             *app
+	command       string
 	json          bool
 	total, failed int
 	handed        int // how many lines of out are somebody's
@@ -26,7 +27,7 @@ type report struct {
 // newReport makes the file of --out. Secrets that would reach nobody are
 // refused.
 func (a *app) newReport(b bulk, asJSON bool, lines []csvLine) (*report, error) {
-	r := &report{a: a, json: asJSON}
+	r := &report{a: a, command: b.command, json: asJSON}
 	if b.dryRun {
 		return r, r.open()
 	}
@@ -85,7 +86,7 @@ func (r *report) add(line enrolledLine, hint string) error {
 	}
 	if r.json {
 		if line.Result == "enrolled" {
-			r.a.again = "otpctl enroll --csv again, with --replace for the lines that were done"
+			r.a.again = "otpctl " + r.command + " again, with --replace for the lines that were done"
 		}
 		return r.addJSON(line)
 	}

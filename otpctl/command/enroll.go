@@ -18,7 +18,7 @@ import (
 
 func (a *app) enroll() *cobra.Command {
 	var flags enrollFlags
-	var many bulk
+	many := bulk{command: "enroll --csv"}
 	c := &cobra.Command{
 		Use:   "enroll USER | --csv FILE",
 		Short: "Give somebody a new way to get codes",

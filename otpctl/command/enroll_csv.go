@@ -16,22 +16,26 @@ import (
 
 // bulk is the enrollment of the people in a file.
 type bulk struct {
+	command   string // as it was called
 	file, out string
 	dryRun    bool
 }
 
 const bulkHelp = `
 
-With --csv it enrolls everybody in a file of comma-separated values. Its first
+With --csv it enrolls everybody in a file of comma-separated values.` + columnsHelp
+
+const columnsHelp = ` Its first
 line names the columns: user, and as needed kind (totp, hotp, email, sms), id,
 email, phone, protocols (divided by spaces or semicolons), secret (in base32,
-or in hexadecimal behind 0x; without one it is made), counter, digits, period, algorithm, and confirmed: yes
-lets the factor count without a first code, which is the default for email and
-sms alone. The form of every line is checked before anything is written. Whether
-the person exists and has an address or such a factor already is seen line by
-line, which --dry-run does without writing; a line that fails does not keep the
-others from it. Who has exactly what the line says, confirmed, is as before. Any
-other factor of that name is left alone without --replace, and the line failed.
+or in hexadecimal behind 0x; without one it is made), counter, digits, period,
+algorithm, and confirmed: yes lets the factor count without a first code, which
+is the default for email and sms alone. The form of every line is checked before
+anything is written. Whether the person exists and has an address or such a
+factor already is seen line by line, which --dry-run does without writing; a line
+that fails does not keep the others from it. Who has exactly what the line says,
+confirmed, is as before. Any other factor of that name is left alone without
+--replace, and the line failed.
 Secrets that are made go to the file of --out, or with --json to standard output.`
 
 func (b *bulk) register(f *pflag.FlagSet) {
@@ -81,7 +85,7 @@ func (a *app) enrollCSV(ctx context.Context, b bulk, flags enrollFlags) (err err
 	if err != nil {
 		return err
 	}
-	lines, err := a.readCSV(g, b.file)
+	lines, err := a.readCSV(g, b)
 	if err != nil {
 		return err
 	}
@@ -108,12 +112,12 @@ func (a *app) enrollCSV(ctx context.Context, b bulk, flags enrollFlags) (err err
 }
 
 // readCSV reads and checks the whole file.
-func (a *app) readCSV(g *gate.Gate, name string) ([]csvLine, error) {
+func (a *app) readCSV(g *gate.Gate, b bulk) ([]csvLine, error) {
 	from, shown := a.Stdin, "standard input"
-	if name != "-" {
+	if name := b.file; name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("--csv: %w", err)
+			return nil, fmt.Errorf("%s: %w", b.command, err)
 		}
 		defer file.Close()
 		from, shown = file, name
@@ -185,7 +189,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	if made.RecoveryCodes != nil {
 		reason += ", new recovery codes"
 	}
-	changed(e.g, "enroll --csv", audit.Record{User: p.User, Reason: reason})
+	changed(e.g, e.bulk.command, audit.Record{User: p.User, Reason: reason})
 	return done, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/migrate"
 )
 
 // hint says what to do about an error, "" if the error says so itself.
@@ -31,6 +32,10 @@ func (a *app) hint(err error) string {
 		return a.replaceHint(nothing)
 	case errors.Is(err, gate.ErrWaiting):
 		return "--replace makes a new one, and the secret of before worthless"
+	case errors.Is(err, gate.ErrEnrolled):
+		return "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"
+	case errors.Is(err, migrate.ErrPIN):
+		return "--without-pins takes such lines and drops the PINs"
 	case errors.Is(err, errUnknownGroup):
 		return "check the name with getent group"
 	case errors.As(err, &lost) && lost.again != "":
@@ -66,7 +71,7 @@ func (a *app) hint(err error) string {
 	case errors.Is(err, gate.ErrNotEnrolled):
 		return "recovery codes are for people who are enrolled and enabled: see " + a.self() + " status"
 	case errors.Is(err, errUnknownUser):
-		return "check the name with getent passwd; --no-user-check enrolls somebody who is still to come"
+		return "check the name with getent passwd; --no-user-check enrolls somebody who is still to come; of a file, --user says whose it is"
 	case errors.Is(err, account.ErrNotFound):
 		return "see who has one with " + a.self() + " list"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:

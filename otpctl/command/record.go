@@ -139,7 +139,8 @@ func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry
 		use, found := entry.Used[factor.Fingerprint(person.User, f)]
 		drift := use.Drift * f.Period
 		r.DriftSeconds = &drift
-		if found {
+		// A drift may be known before any code was used.
+		if found && use.Step > 0 {
 			r.LastUsed = time.Unix((use.Step-int64(use.Drift))*int64(f.Period), 0).UTC()
 		}
 	case account.HOTP:

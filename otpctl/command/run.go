@@ -43,7 +43,8 @@ type World struct {
 	Log audit.Sink
 	// Lookup asks the system for its own spelling of a login name.
 	Lookup func(name string) (canonical string, found bool, err error)
-	// Groups asks the system about groups.
+	// Logins asks the system for accounts, Groups about groups.
+	Logins Logins
 	Groups Groups
 	// Patience is how long work on a terminal goes on without saying how far
 	// it is.
@@ -124,6 +125,9 @@ func newApp(world World) *app {
 	if world.Lookup == nil {
 		world.Lookup = lookup
 	}
+	if world.Logins == nil {
+		world.Logins = systemLogins{}
+	}
 	if world.Groups == nil {
 		world.Groups = gate.System{}
 	}
@@ -165,7 +169,7 @@ doctor has two more.`,
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
 	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
-		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.test(), a.sendTest(),
+		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.imports(), a.export(), a.test(), a.sendTest(),
 		a.doctor(), a.pam(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root

@@ -1,0 +1,143 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Backup is what is kept of one person: the secret file as it is, and of the
+// ledger what was used and when. Remembered logins, codes on their way and wrong
+// codes are of the day and are not in it.
+type Backup struct {
+	User  string
+	Text  []byte
+	Entry ledger.Entry
+}
+
+// Backup reads what is to be kept of a person. The file comes first: what is
+// used between the two is used in the backup.
+func (g *Gate) Backup(ctx context.Context, user string) (Backup, error) {
+	dir, err := account.Open(g.Config.Paths.Users)
+	if err != nil {
+		return Backup{}, err
+	}
+	defer dir.Close()
+	text, err := dir.Text(user)
+	if err != nil {
+		return Backup{}, err
+	}
+	entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: user})
+	if err != nil {
+		return Backup{}, blame{"ledger", err}
+	}
+	return Backup{user, text, ledger.Entry{Used: entry.Used, Spent: entry.Spent, LastLogin: entry.LastLogin, Grace: entry.Grace}}, nil
+}
+
+// Restore says how a backup comes back.
+type Restore struct {
+	Backup
+	// Replace lets it take the place of a secret file that is there.
+	Replace bool
+	// Recovery brings the recovery codes back too. Which of them were used after
+	// the backup only the ledger knows, and it may be gone.
+	Recovery bool
+}
+
+// Restored is what came back.
+type Restored struct {
+	Person account.Person
+	// RecoveryLeft counts the recovery codes that are good.
+	RecoveryLeft int
+	// Forgotten are tokens of which the ledger here knows nothing: their codes
+	// that were used after the backup are good again.
+	Forgotten []string
+}
+
+// Restore writes a person from a backup, all or nothing. What the ledger here
+// knows to be used stays used, what the backup knows as well, and of apps
+// whatever could have been used until now. With dry it only looks.
+func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored, err error) {
+	if err := account.CheckName(r.User); err != nil {
+		return Restored{}, blame{"user-name", err}
+	}
+	if dry {
+		done.Person, err = r.person(g.Accounts)
+		done.RecoveryLeft = factor.RecoveryLeft(done.Person, r.Entry)
+		return done, err
+	}
+	dir, err := account.Create(g.Config.Paths.Users)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer dir.Close()
+	err = dir.Change(r.User, func(person *account.Person) error {
+		if *person, err = r.person(dir); err != nil {
+			return err
+		}
+		err := g.Ledger.Update(ctx, userKey(*person), func(entry *ledger.Entry) error {
+			done = Restored{Person: *person, Forgotten: forgotten(*person, *entry)}
+			g.spendRestored(r, *person, entry)
+			done.RecoveryLeft = factor.RecoveryLeft(*person, *entry)
+			return nil
+		})
+		if err != nil {
+			return blame{"ledger", err}
+		}
+		return nil
+	})
+	return done, err
+}
+
+// person is whom the backup holds.
+func (r Restore) person(files Accounts) (account.Person, error) {
+	switch known, err := files.Load(r.User); {
+	case err == nil && !known.Enabled:
+		// The backup may be of before somebody shut the person out.
+		return account.Person{}, fmt.Errorf("user %q: %w, and it is disabled", r.User, ErrEnrolled)
+	case err == nil && !r.Replace:
+		return account.Person{}, fmt.Errorf("user %q: %w", r.User, ErrEnrolled)
+	case err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):
+		return account.Person{}, err
+	}
+	person, err := account.Parse("users/"+r.User+".toml in the backup", r.User, r.Text)
+	if !r.Recovery {
+		person.Recovery = account.Recovery{}
+	}
+	return person, err
+}
+
+// forgotten names the person's tokens of which entry knows nothing.
+func forgotten(person account.Person, entry ledger.Entry) (ids []string) {
+	for _, f := range person.Factors {
+		if _, known := entry.Used[factor.Fingerprint(person.User, f)]; f.Kind == account.HOTP && !known {
+			ids = append(ids, f.ID)
+		}
+	}
+	return ids
+}
+
+// spendRestored notes all that may have been used.
+func (g *Gate) spendRestored(r Restore, person account.Person, entry *ledger.Entry) {
+	factor.MergeUsed(r.Entry, entry)
+	for _, f := range person.Factors {
+		if f.Kind != account.TOTP {
+			continue
+		}
+		totp := factor.TOTP{User: person.User, Factor: f}
+		use := entry.Used[totp.Fingerprint()]
+		use.Step = totp.Step(g.Now()) + int64(max(0, use.Drift)+g.Config.TOTP.Window)
+		factor.MarkUsed(person.User, f, use, entry)
+	}
+	if r.Entry.LastLogin.After(entry.LastLogin) {
+		entry.LastLogin = r.Entry.LastLogin
+	}
+	if entry.Grace.IsZero() {
+		entry.Grace = r.Entry.Grace
+	}
+}

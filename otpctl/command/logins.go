@@ -1,0 +1,93 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+)
+
+// Login is an account of the machine.
+type Login struct {
+	Name     string
+	UID, GID uint32
+	Home     string
+}
+
+// Logins asks the system for its accounts.
+type Logins interface {
+	// ByName and ByUID find one, and say whether there is one.
+	ByName(name string) (Login, bool, error)
+	ByUID(uid uint32) (Login, bool, error)
+	// All lists them, as far as the name services do.
+	All() ([]Login, error)
+}
+
+// systemLogins are those of NSS.
+type systemLogins struct{}
+
+// ByName implements Logins.
+func (systemLogins) ByName(name string) (Login, bool, error) {
+	found, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return Login{}, false, nil
+	}
+	return loginOf(found, err, name)
+}
+
+// ByUID implements Logins.
+func (systemLogins) ByUID(uid uint32) (Login, bool, error) {
+	id := strconv.FormatUint(uint64(uid), 10)
+	found, err := user.LookupId(id)
+	var unknown user.UnknownUserIdError
+	if errors.As(err, &unknown) {
+		return Login{}, false, nil
+	}
+	return loginOf(found, err, "with uid "+id)
+}
+
+func loginOf(found *user.User, err error, asked string) (Login, bool, error) {
+	if err != nil {
+		return Login{}, false, fmt.Errorf("look up user %s: %w", asked, err)
+	}
+	login, err := newLogin(found.Username, found.Uid, found.Gid, found.HomeDir)
+	return login, err == nil, err
+}
+
+func newLogin(name, uid, gid, home string) (Login, error) {
+	u, err := strconv.ParseUint(uid, 10, 32)
+	g, err2 := strconv.ParseUint(gid, 10, 32)
+	if err := errors.Join(err, err2); err != nil {
+		return Login{}, fmt.Errorf("account of %q: %w", name, err)
+	}
+	return Login{name, uint32(u), uint32(g), home}, nil
+}
+
+// All implements Logins. The C library alone can list what all of the name
+// services know, and getent(1) is its way to be asked from a program.
+func (systemLogins) All() ([]Login, error) {
+	out, err := exec.Command("getent", "passwd").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the accounts with getent passwd: %w", err)
+	}
+	return parsePasswd(string(out))
+}
+
+// parsePasswd reads passwd(5).
+func parsePasswd(text string) (all []Login, err error) {
+	for line := range strings.Lines(text) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(fields) != 7 {
+			return nil, fmt.Errorf("list the accounts: %d fields in a line, expected 7", len(fields))
+		}
+		login, err := newLogin(fields[0], fields[2], fields[3], fields[5])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, login)
+	}
+	return all, nil
+}
