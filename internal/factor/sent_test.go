@@ -10,7 +10,7 @@ import (
 )
 
 func TestNewSent(t *testing.T) {
-	settings := config.Sent{Length: 8, Alphabet: "abcdefghjk"}
+	settings := config.Sent{Length: 12, Alphabet: "abcdefghjk"} // so many that none comes twice
 	seen := map[string]bool{}
 	used := map[rune]bool{}
 	for range 1000 {
@@ -26,7 +26,7 @@ func TestNewSent(t *testing.T) {
 	if len(used) != len(settings.Alphabet) {
 		t.Errorf("only %d of %d characters are used", len(used), len(settings.Alphabet))
 	}
-	for _, text := range []string{"", "abcdefg", "abcdefghj", "abcdefgH", "abcdefg "} {
+	for _, text := range []string{"", "abcdefghjka", "abcdefghjkabc", "abcdefghjkaB", "abcdefghjka "} {
 		if IsSent(settings, text) {
 			t.Errorf("%q passes as a code", text)
 		}
