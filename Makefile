@@ -1,6 +1,7 @@
 # make demo   shows a login with password and code, and leaves nothing behind
 # make test   builds everything and passes every test; needs root
 # make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
+# make packages builds a deb and an rpm in build/packages
 # make build | bench | lint | install | uninstall | clean
 
 GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
@@ -21,7 +22,9 @@ export GO
 GO_SOURCES := $(shell find . -name '*.go' -not -path './$(BUILD)/*') go.mod go.sum
 C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_module/front/module.map
 
-.PHONY: build demo test soak bench lint install uninstall clean deps fresh
+export VERSION
+
+.PHONY: build packages demo test soak bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl
 
@@ -46,6 +49,11 @@ $(BUILD)/otpctl: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
 
+packages:
+	@packaging/deps build
+	@$(MAKE) --no-print-directory build
+	packaging/package/build
+
 demo:
 	@packaging/deps demo
 	@$(MAKE) --no-print-directory build
@@ -53,7 +61,7 @@ demo:
 
 test:
 	@packaging/deps test
-	@$(MAKE) --no-print-directory build lint
+	@$(MAKE) --no-print-directory build lint packages
 	$(GO) test -timeout 15m ./...
 
 soak:

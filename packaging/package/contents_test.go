@@ -1,0 +1,199 @@
+package packages_test
+
+import (
+	"debug/buildinfo"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// common are the files that both packages have, by mode.
+var common = map[string]string{
+	"/usr/bin/otpctl": "-rwxr-xr-x", "/usr/sbin/otpgate-verifierd": "-rwxr-xr-x", "/usr/libexec/otpgate/otpgate-send": "-rwxr-xr-x",
+	"/usr/libexec/otpgate/pam-out":                                  "-rwxr-xr-x",
+	"/usr/lib/systemd/system/otpgate-verifierd.service":             "-rw-r--r--",
+	"/usr/lib/systemd/system/otpgate-verifierd.socket":              "-rw-r--r--",
+	"/usr/lib/sysusers.d/otpgate.conf":                              "-rw-r--r--",
+	"/usr/lib/tmpfiles.d/otpgate.conf":                              "-rw-r--r--",
+	"/usr/share/otpgate/own.conf":                                   "-rw-r--r--",
+	"/usr/share/otpgate/send.conf":                                  "-rw-r--r--",
+	"/usr/share/man/man1/otpctl.1.gz":                               "-rw-r--r--",
+	"/usr/share/bash-completion/completions/otpctl":                 "-rw-r--r--",
+	"/usr/share/fish/vendor_completions.d/otpctl.fish":              "-rw-r--r--",
+	"/usr/share/doc/otpgate/copyright":                              "-rw-r--r--",
+	"/usr/share/doc/otpgate/README.md":                              "-rw-r--r--",
+	"/usr/share/doc/otpgate/packages.md":                            "-rw-r--r--",
+	"/usr/share/doc/otpgate/examples/sshd_config.d/10-otpgate.conf": "-rw-r--r--",
+}
+
+var onlyDeb = map[string]string{
+	"/usr/lib/MULTIARCH/security/pam_otpgate.so":            "-rw-r--r--",
+	"/usr/lib/MULTIARCH/security/pam_otpgate_core.so":       "-rw-r--r--",
+	"/usr/share/pam-configs/otpgate":                        "-rw-r--r--",
+	"/usr/share/zsh/vendor-completions/_otpctl":             "-rw-r--r--",
+	"/usr/share/doc/otpgate/changelog.Debian.gz":            "-rw-r--r--",
+	"/etc/apparmor.d/abstractions/authentication.d/otpgate": "-rw-r--r--",
+}
+
+var onlyRPM = map[string]string{
+	"/usr/lib64/security/pam_otpgate.so":           "-rw-r--r--",
+	"/usr/lib64/security/pam_otpgate_core.so":      "-rw-r--r--",
+	"/usr/share/zsh/site-functions/_otpctl":        "-rw-r--r--",
+	"/usr/share/otpgate/selinux/otpgate.te":        "-rw-r--r--",
+	"/usr/share/otpgate/selinux/otpgate.fc":        "-rw-r--r--",
+	"/usr/share/otpgate/selinux/Makefile":          "-rw-r--r--",
+	"/usr/share/otpgate/authselect/stack":          "-rw-r--r--",
+	"/usr/share/otpgate/authselect/create-profile": "-rwxr-xr-x",
+}
+
+func output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	output, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, output)
+	}
+	return string(output)
+}
+
+// listed are a package's files, by path without the dot that tar puts there.
+var listed = regexp.MustCompile(`(?m)^([-dl]\S{9})\s.*?(?:root[/ ]+root|0/0)\s.*?\s\.?(/\S*)$`)
+
+func contents(t *testing.T, list string, want ...map[string]string) {
+	t.Helper()
+	multiarch := strings.TrimSpace(output(t, "gcc", "-print-multiarch"))
+	found := map[string]string{}
+	for _, match := range listed.FindAllStringSubmatch(list, -1) {
+		found[match[2]] = match[1]
+	}
+	if len(found) != strings.Count(list, "\n") {
+		t.Errorf("understood %d entries of these; expected all to be root's:\n%s", len(found), list)
+	}
+	for _, files := range want {
+		for path, mode := range files {
+			path = strings.Replace(path, "MULTIARCH", multiarch, 1)
+			if found[path] != mode {
+				t.Errorf("expected %s %s, found %q", mode, path, found[path])
+			}
+		}
+	}
+	for path, mode := range found {
+		outside := !strings.HasPrefix(path, "/usr/") && !strings.HasPrefix(path, "/etc/apparmor.d/")
+		if strings.ContainsAny(mode, "sStT") || mode[0] != 'd' && outside || strings.HasPrefix(path, "/usr/local") {
+			t.Errorf("did not expect %s %s", mode, path)
+		}
+	}
+}
+
+func TestContents(t *testing.T) {
+	t.Run("deb", func(t *testing.T) {
+		contents(t, output(t, "dpkg-deb", "--contents", built(t, "deb")), common, onlyDeb)
+	})
+	t.Run("rpm", func(t *testing.T) {
+		contents(t, output(t, "rpm", "-qplv", built(t, "rpm")), common, onlyRPM)
+	})
+}
+
+func TestLintian(t *testing.T) {
+	t.Parallel()
+	t.Log(output(t, "lintian", "--allow-root", "--no-cfg", "--fail-on", "error", built(t, "deb")))
+}
+
+func TestRpmlint(t *testing.T) {
+	t.Parallel()
+	t.Log(output(t, "rpmlint", "-c", "rpmlint.toml", built(t, "rpm")))
+}
+
+// The policy compiles against Debian's reference policy; that of RHEL is not
+// here.
+func TestSELinuxCompiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("selinux")); err != nil {
+		t.Fatal(err)
+	}
+	said := output(t, "make", "-C", dir)
+	if info, err := os.Stat(dir + "/otpgate.pp"); err != nil || info.Size() == 0 || strings.Contains(strings.ToLower(said), "warning") {
+		t.Errorf("expected a policy and no warning, found %v\n%s", err, said)
+	}
+}
+
+// A profile that includes the abstraction for programs that log people in gets
+// the verifier's socket by it.
+func TestAppArmor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("/etc/apparmor.d")); err != nil {
+		t.Fatal(err)
+	}
+	profile := dir + "/a-login"
+	text := "include <tunables/global>\n/usr/bin/a-login {\n  include <abstractions/authentication>\n}\n"
+	if err := os.WriteFile(profile, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rules := func() string {
+		return output(t, "apparmor_parser", "--base", dir, "--skip-kernel-load", "--skip-cache", "--debug", profile)
+	}
+	const socket = "otpgate/verifier.sock"
+	if err := os.RemoveAll(dir + "/abstractions/authentication.d"); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(rules(), socket) {
+		t.Error("the rule is there without the file: this test shows nothing")
+	}
+	if err := os.MkdirAll(dir+"/abstractions/authentication.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	snippet, err := os.ReadFile("apparmor/otpgate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/abstractions/authentication.d/otpgate", snippet, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said := rules(); !strings.Contains(said, socket) {
+		t.Errorf("expected a rule for %s, found\n%s", socket, said)
+	}
+}
+
+// Whoever gets a program gets the licences of all that is in it.
+func TestLicences(t *testing.T) {
+	t.Parallel()
+	copyright := output(t, "dpkg-deb", "--fsys-tarfile", built(t, "deb"))
+	var modules []string
+	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "pam_otpgate_core.so"} {
+		info, err := buildinfo.ReadFile("../../build/" + program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dependency := range info.Deps {
+			modules = append(modules, dependency.Path+" "+dependency.Version)
+		}
+	}
+	if len(modules) < 5 {
+		t.Fatalf("found only the modules %q", modules)
+	}
+	for _, module := range append(modules, "Go go1.") {
+		if !strings.Contains(copyright, "----\n"+module) {
+			t.Errorf("the copyright file has nothing of %s", module)
+		}
+	}
+}
+
+// No package names a path that is not in it.
+func TestNamedPaths(t *testing.T) {
+	t.Parallel()
+	for _, script := range []string{"postinst", "prerm", "postrm"} {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range regexp.MustCompile(`/usr/[\w./-]+`).FindAllString(string(text), -1) {
+			if _, there := common[path]; !there {
+				t.Errorf("%s names %s, which is not in both packages", script, filepath.Clean(path))
+			}
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package packages_test
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// base is made by packaging/deps.
+const base = "/var/cache/otpgate-test/bookworm"
+
+// debian is a fresh Debian 12 with sshd and the user alice.
+type debian struct {
+	root string
+	port string // of its sshd
+}
+
+var alice = &machine.Person{Name: "alice", Password: "alice"}
+
+func newDebian(t *testing.T, port string) debian {
+	t.Helper()
+	if _, err := os.Stat(base + "/etc/debian_version"); err != nil {
+		t.Fatalf("expected a Debian in %s: %v; run packaging/deps test", base, err)
+	}
+	d := debian{root: machine.Root + "/debian-" + port, port: port}
+	if err := os.MkdirAll(d.root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", d.root, "tmpfs", 0, "mode=755"); err != nil {
+		t.Fatalf("mount a tmpfs: %v", err)
+	}
+	if output, err := exec.Command("cp", "-a", base+"/.", d.root).CombinedOutput(); err != nil {
+		t.Fatalf("copy %s: %v: %s", base, err, output)
+	}
+	for _, dir := range []string{"/proc", "/dev"} {
+		if err := unix.Mount(dir, d.root+dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			t.Fatalf("bind %s: %v", dir, err)
+		}
+	}
+	t.Cleanup(func() {
+		// The namespace ends with the tests; the memory is needed before.
+		if err := unix.Unmount(d.root, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.MkdirAll(d.root+"/run/sshd", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.run(t, "useradd", "-m", "-s", "/bin/bash", alice.Name)
+	d.run(t, "sh", "-c", "echo alice:alice | chpasswd")
+	return d
+}
+
+// command is what runs within.
+func (d debian) command(args ...string) *exec.Cmd {
+	cmd := exec.Command("chroot", append([]string{d.root}, args...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive"}
+	return cmd
+}
+
+// try runs a command and returns all that it said.
+func (d debian) try(args ...string) (string, error) {
+	output, err := d.command(args...).CombinedOutput()
+	return string(output), err
+}
+
+func (d debian) run(t *testing.T, args ...string) string {
+	t.Helper()
+	output, err := d.try(args...)
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, output)
+	}
+	return output
+}
+
+// bring copies a file of the machine to /root, and returns its place within.
+func (d debian) bring(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := "/root/" + filepath.Base(path)
+	if err := os.WriteFile(d.root+place, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return place
+}
+
+func (d debian) write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(d.root+path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (d debian) read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(d.root + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// enroll enrolls alice as a script would, and returns her secret. The code that
+// oathtool shows now is used up by it.
+func (d debian) enroll(t *testing.T) (secret string) {
+	t.Helper()
+	var enrolled struct {
+		Secret string `json:"secret"`
+	}
+	// Its audit line is on standard error where there is no syslog.
+	output, err := d.command("otpctl", "enroll", alice.Name, "--json").Output()
+	if err != nil {
+		t.Fatalf("otpctl enroll: %v", err)
+	}
+	if err := json.Unmarshal(output, &enrolled); err != nil || enrolled.Secret == "" {
+		t.Fatalf("expected JSON with a secret, found %q, %v", output, err)
+	}
+	// So that no code is too old by the time that a slow step ends.
+	d.write(t, "/etc/otpgate/otpgate.toml", "[totp]\nwindow = 10\n")
+	d.run(t, "otpctl", "confirm", alice.Name, d.code(t, enrolled.Secret, 0))
+	return enrolled.Secret
+}
+
+// code is what oathtool shows so many steps from now.
+func (d debian) code(t *testing.T, secret string, steps int) string {
+	t.Helper()
+	return strings.TrimSpace(d.run(t, "oathtool", "--totp", "--base32", "--now", fmt.Sprintf("%d seconds", 30*steps), secret))
+}
+
+// login logs alice in through the real sshd, started for that.
+func (d debian) login(t *testing.T, codes ...string) machine.Dialogue {
+	t.Helper()
+	return d.loginWith(t, alice.Password, codes...)
+}
+
+func (d debian) loginWith(t *testing.T, password string, codes ...string) machine.Dialogue {
+	t.Helper()
+	server := d.command("/usr/sbin/sshd", "-D", "-e", "-p", d.port, "-o", "PidFile=none")
+	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var said strings.Builder
+	server.Stderr = &said
+	if err := server.Start(); err != nil {
+		t.Fatalf("start sshd: %v", err)
+	}
+	machine.Until(t, "sshd listens", func() bool {
+		connection, err := net.Dial("tcp", "127.0.0.1:"+d.port)
+		return err == nil && connection.Close() == nil
+	})
+	client := d.command("ssh", "-F", "none", "-p", d.port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "PreferredAuthentications=keyboard-interactive,password", "-o", "NumberOfPasswordPrompts=1", alice.Name+"@127.0.0.1", machine.Greet)
+	dialogue := machine.Open(t, client).Answer(machine.Answers{Passwords: []string{password}, Codes: codes}, machine.Patience)
+	_ = syscall.Kill(-server.Process.Pid, syscall.SIGKILL)
+	_ = server.Wait()
+	t.Logf("login with %d codes:\n%s%s", len(codes), dialogue.Transcript, said.String())
+	return dialogue
+}
+
+// expectIn says that alice gets in, and is asked for so many codes.
+func (d debian) expectIn(t *testing.T, codes ...string) {
+	t.Helper()
+	if got := d.login(t, codes...); !got.In(alice) || got.Codes != len(codes) {
+		t.Errorf("expected alice to be in after %d codes, found %+v", len(codes), got)
+	}
+}
+
+// expectOut says that alice does not get in, and is asked for a code.
+func (d debian) expectOut(t *testing.T, code string) {
+	t.Helper()
+	if got := d.login(t, code, code, code); got.In(alice) || got.Codes == 0 {
+		t.Errorf("expected alice to be asked for a code and refused, found %+v", got)
+	}
+}
+
+// files is what is below a directory: modes, owners and contents, by path.
+func (d debian) files(t *testing.T, dirs ...string) map[string]string {
+	t.Helper()
+	seen := map[string]string{}
+	for _, dir := range dirs {
+		err := filepath.WalkDir(d.root+dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := entry.Info()
+			if err != nil {
+				return err
+			}
+			raw := info.Sys().(*syscall.Stat_t)
+			line := fmt.Sprintf("%v %d:%d", info.Mode(), raw.Uid, raw.Gid)
+			if info.Mode().IsRegular() {
+				data, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				line += fmt.Sprintf(" %x", sha256.Sum256(data))
+			}
+			seen[strings.TrimPrefix(path, d.root)] = line
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return seen
+}
+
+// logins are the directories that decide about logins.
+var logins = []string{"/etc/pam.d", "/etc/ssh", "/etc/security", "/etc/systemd", "/etc/init.d"}
+
+// changed names what differs, but for what is excused.
+func changed(before, after map[string]string, excused ...string) []string {
+	differ := map[string]bool{}
+	for path, was := range before {
+		differ[path] = after[path] != was
+	}
+	for path, is := range after {
+		differ[path] = before[path] != is
+	}
+	for _, path := range excused {
+		delete(differ, path)
+	}
+	var names []string
+	for path, differs := range differ {
+		if differs {
+			names = append(names, path)
+		}
+	}
+	return names
+}

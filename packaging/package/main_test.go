@@ -1,0 +1,31 @@
+// Package packages_test installs and removes the packages that `make packages`
+// built, in copies of a Debian 12 that packaging/deps made, with a real sshd.
+package packages_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+func TestMain(m *testing.M) { os.Exit(machine.Run(nil, m.Run)) }
+
+// built returns the package of that ending.
+func built(t *testing.T, ending string) string {
+	t.Helper()
+	found, err := filepath.Glob("../../build/packages/*." + ending)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("expected one %s in build/packages, found %q, %v; run make packages", ending, found, err)
+	}
+	path, err := filepath.Abs(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Other programs read it, so that this is how go test learns of a change.
+	if _, err := os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
