@@ -28,16 +28,22 @@ var ErrNotFound = errors.New("no secret file")
 
 // Person is one secret file.
 type Person struct {
-	Version int    `toml:"version"` // 1
-	User    string `toml:"user"`    // the login name, as in the file's name
+	// Version is that of the format: 1.
+	Version int `toml:"version"`
+	// User is the login name, as in the file's name.
+	User string `toml:"user"`
 	// Enabled is false for a person whose factors do not count for now.
 	Enabled bool `toml:"enabled"`
 	// Protocols, if set, is where this person is asked, instead of the policy's.
 	Protocols []config.Protocol `toml:"protocols,omitempty"`
-	Email     string            `toml:"email,omitempty"`
-	Phone     string            `toml:"phone,omitempty"`
-	Factors   []Factor          `toml:"factor,omitempty"`
-	Recovery  Recovery          `toml:"recovery,omitempty"`
+	// Email is a plain mail address, to which codes of the kind "email" go, and
+	// text messages that fail.
+	Email string `toml:"email,omitempty"`
+	// Phone is a telephone number of digits, with a plus in front if it is an
+	// international one. Codes of the kind "sms" go there.
+	Phone    string   `toml:"phone,omitempty"`
+	Factors  []Factor `toml:"factor,omitempty"`
+	Recovery Recovery `toml:"recovery,omitempty"`
 
 	// heading is the comment that the file begins with; it is kept.
 	heading string
@@ -47,24 +53,34 @@ type Person struct {
 
 // Factor is something that a person's codes come from.
 type Factor struct {
-	ID   string `toml:"id"`
-	Kind Kind   `toml:"kind"`
-	// What follows is of TOTP and HOTP alone: where codes of the other kinds
-	// go is Email and Phone of the person.
-	Secret    Secret `toml:"secret,omitempty"`
-	Digits    int    `toml:"digits,omitempty"`    // 6 to 8
-	Period    int    `toml:"period,omitempty"`    // seconds, 15 to 300; TOTP only
-	Algorithm string `toml:"algorithm,omitempty"` // SHA1, SHA256, SHA512
-	// Counter is the first that the token may use, HOTP only. Where it has
-	// got to since is in the ledger.
+	// ID is the device's name: 1 to 32 of a-z, A-Z, 0-9, - and _.
+	ID string `toml:"id"`
+	// Kind is "totp" (an authenticator app, RFC 6238), "hotp" (a token with a
+	// counter, RFC 4226), "email" or "sms".
+	Kind Kind `toml:"kind"`
+	// Secret is the key that codes are computed from, in base32 (RFC 4648
+	// section 6), of 80 bits at least. It and the next four are of "totp" and
+	// "hotp" alone: where codes of the other kinds go is said of the person.
+	Secret Secret `toml:"secret,omitempty"`
+	// Digits is how long a code is, 6 to 8; 6 if it is left out.
+	Digits int `toml:"digits,omitempty"`
+	// Period is how long a code lasts, 15 to 300 seconds, of "totp" alone; 30
+	// if it is left out.
+	Period int `toml:"period,omitempty"`
+	// Algorithm is "SHA1", "SHA256" or "SHA512"; "SHA1" if it is left out.
+	Algorithm string `toml:"algorithm,omitempty"`
+	// Counter is the first that the token may use, of "hotp" alone. Where it
+	// has got to since is in the ledger, and the greater counts.
 	Counter int64 `toml:"counter,omitempty"`
 	// Confirmed is when a first code proved that the person has the secret.
 	// Before that the factor does not count.
 	Confirmed time.Time `toml:"confirmed,omitzero"`
 }
 
-// Recovery holds the hashes of the recovery codes, see package factor.
+// Recovery holds the recovery codes, see package factor.
 type Recovery struct {
+	// Hashes are the codes' hashes, as otpctl recovery writes them. The codes
+	// cannot be told from them.
 	Hashes []string `toml:"hashes,omitempty"`
 }
 

@@ -25,7 +25,9 @@ const maxSize = 64 << 10
 // Config is the whole file.
 type Config struct {
 	Policy   Policy              `toml:"policy"`
-	Services map[string]Protocol `toml:"services"` // PAM service → protocol
+	// Services says which protocol a PAM service is. What protocol= in pam.d
+	// says wins. A service that is not known is asked always.
+	Services map[string]Protocol `toml:"services"`
 	Paths    Paths               `toml:"paths"`
 	TOTP     TOTP                `toml:"totp"`
 	HOTP     HOTP                `toml:"hotp"`
@@ -44,15 +46,18 @@ type Policy struct {
 	Require []Selector `toml:"require"`
 	// Exempt names accounts that are never asked. It wins over Require.
 	Exempt []Selector `toml:"exempt"`
-	// Protocols are those on which codes are asked.
+	// Protocols are those on which codes are asked: all, or some of ssh, sftp,
+	// ftp, ftps, http, https, webdav, sudo, su and login.
 	Protocols []Protocol `toml:"protocols"`
 	// TrustedNetworks are addresses from which no code is asked. A remote
 	// host that is a name never matches (CVE-2024-10963).
 	TrustedNetworks []Network `toml:"trusted_networks"`
 	// Unenrolled says what happens to people who must give a code and have
-	// none to give.
+	// none to give: "refuse", "allow", or "enroll" at the login.
 	Unenrolled Unenrolled `toml:"unenrolled"`
-	// Grace is until when such people are let in nevertheless, and told.
+	// Grace is until when such people are let in nevertheless, and told: a span
+	// that begins with the person's first such login, or the last day, such as
+	// "2026-12-31".
 	Grace Grace `toml:"grace"`
 	// Session is how long a passed code is remembered for the person, the
 	// protocol and the address, up to a year; 0 is not at all. Sessions says so
@@ -80,11 +85,14 @@ type Attempts struct {
 
 // Paths are where everything is, all absolute.
 type Paths struct {
-	Users  string `toml:"users"`  // secret files, a directory
-	State  string `toml:"state"`  // the ledger, a directory
-	Socket string `toml:"socket"` // of the resident verifier
-	// Sender is the command that a forked core runs to send a code. Empty: as
-	// deliver.Program finds it.
+	// Users is the directory of the secret files.
+	Users string `toml:"users"`
+	// State is the directory of the ledger.
+	State string `toml:"state"`
+	// Socket is where the resident verifier listens.
+	Socket string `toml:"socket"`
+	// Sender is the command that a forked core runs to send a code. Empty:
+	// libexec/otpgate/otpgate-send below /usr/local or /usr.
 	Sender string `toml:"sender"`
 }
 
@@ -103,8 +111,9 @@ type Verifier struct {
 type TOTP struct {
 	// Issuer names this place in the app. Empty: the machine's host name.
 	Issuer string `toml:"issuer"`
-	// Digits, Period (in seconds) and Algorithm are for new enrollments; each
-	// secret file keeps its own.
+	// Digits (6 to 8), Period (15 to 300 seconds) and Algorithm (SHA1, SHA256 or
+	// SHA512) are for new enrollments; each secret file keeps its own. Many apps
+	// know no algorithm but SHA1.
 	Digits    int    `toml:"digits"`
 	Period    int    `toml:"period"`
 	Algorithm string `toml:"algorithm"`
@@ -116,6 +125,8 @@ type TOTP struct {
 // HOTP holds what newly enrolled tokens with a counter are given, and how far
 // they may be ahead.
 type HOTP struct {
+	// Digits (6 to 8) and Algorithm (SHA1, SHA256 or SHA512) are for new
+	// enrollments; each secret file keeps its own.
 	Digits    int    `toml:"digits"`
 	Algorithm string `toml:"algorithm"`
 	// Window is how many codes a token may have shown that were not given, 0

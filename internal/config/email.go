@@ -28,7 +28,8 @@ type Email struct {
 	CAFile string `toml:"ca_file"`
 	// From is the sender, "address" or "Name <address>".
 	From string `toml:"from"`
-	// Subject, Text and HTML are templates with EmailWords. Without HTML the
+	// Subject, Text and HTML are templates with EmailWords. Text, and HTML if
+	// there is one, must have {auth_token}, which is the code. Without HTML the
 	// message is plain text.
 	Subject string `toml:"subject"`
 	Text    string `toml:"text"`

@@ -15,21 +15,22 @@ type SMS struct {
 	// URL, the values of Headers, and Body are templates with SMSWords. URL is
 	// https://, or leads to the machine itself.
 	URL     string            `toml:"url"`
-	Method  string            `toml:"method"` // POST, PUT or GET
 	Headers map[string]string `toml:"headers"`
 	Body    string            `toml:"body"`
+	// Method is POST, PUT or GET, the last without Body.
+	Method string `toml:"method"`
 	// From is who the message comes from, as the gateway wants it.
 	From string `toml:"from"`
 	// Username and PasswordFile are for HTTP's basic authentication, unless a
 	// template has {otp_password}.
 	Username     string `toml:"username"`
 	PasswordFile string `toml:"password_file"`
-	// Proxy is "http://host:port" or "https://host:port", with a name and a
-	// password if it wants them.
+	// Proxy is "http://host:port" or "https://host:port". ProxyUsername and
+	// ProxyPasswordFile are for one that wants them.
 	Proxy             string `toml:"proxy"`
 	ProxyUsername     string `toml:"proxy_username"`
 	ProxyPasswordFile string `toml:"proxy_password_file"`
-	// CAFile is as in Email. It holds for an https:// proxy too.
+	// CAFile is as in [email]. It holds for an https:// proxy too.
 	CAFile string `toml:"ca_file"`
 	// Success says which answers mean that the gateway has taken the message.
 	Success Success `toml:"success"`

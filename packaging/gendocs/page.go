@@ -134,7 +134,7 @@ func (m *manual) examples(text string) {
 
 // escape keeps text from being taken for a request or an escape sequence.
 func escape(text string) string {
-	text = strings.ReplaceAll(text, `\`, `\e`)
+	text = strings.NewReplacer(`\`, `\e`, boldOn, `\fB`, boldOff, `\fP`).Replace(text)
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {
 		text = `\&` + text
 	}

@@ -1,25 +1,11 @@
 package main
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/otpgate/otpgate/otpctl/command"
 )
-
-func TestPageIsWellFormed(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "otpctl.1")
-	if err := os.WriteFile(name, []byte(page(command.Tree(), date)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	complaints, err := exec.Command("mandoc", "-T", "lint", name).CombinedOutput()
-	if err != nil || len(complaints) > 0 {
-		t.Errorf("mandoc: %v\n%s", err, complaints)
-	}
-}
 
 // Whatever the help says is in the page, and no Go syntax.
 func TestPageHasEveryCommandAndFlag(t *testing.T) {
