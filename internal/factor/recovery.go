@@ -24,6 +24,12 @@ const (
 	recoveryGroup  = 4
 )
 
+// What a recovery code is made of: so many bytes, each one of the characters.
+const (
+	RecoveryLength     = recoveryGroups*(recoveryGroup+1) - 1
+	RecoveryCharacters = recoveryAlphabet + "-"
+)
+
 // NewRecovery makes a person's recovery codes and the hashes to keep of them.
 func NewRecovery(user string) (codes []string, recovery account.Recovery) {
 	for range RecoveryCodes {
