@@ -56,6 +56,9 @@ func (c Config) check() (problem string, key []string) {
 			return test.want, test.key
 		}
 	}
+	if problem, key := c.SFTP.check(); problem != "" {
+		return problem, key
+	}
 	return c.Policy.checkSessions()
 }
 
@@ -96,7 +99,7 @@ func validMetrics(address string) bool {
 // planned are keys that the format knows and this version does not act on.
 // To take them silently would leave an admin believing that they work.
 type planned struct {
-	Sent, Email, SMS, SFTP any
+	Sent, Email, SMS any
 }
 
 // refusePlanned names the first planned key that data sets.
@@ -112,7 +115,6 @@ func refusePlanned(path string, data []byte) error {
 		{set.Sent != nil, []string{"sent"}},
 		{set.Email != nil, []string{"email"}},
 		{set.SMS != nil, []string{"sms"}},
-		{set.SFTP != nil, []string{"sftp"}},
 	} {
 		if test.set {
 			return tomlfile.At(path, data, fmt.Sprintf("%s is not in this version yet; take it out", what(test.key)), test.key...)

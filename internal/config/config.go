@@ -31,6 +31,7 @@ type Config struct {
 	HOTP     HOTP                `toml:"hotp"`
 	Sent     Sent                `toml:"sent"`
 	Verifier Verifier            `toml:"verifier"`
+	SFTP     SFTP                `toml:"sftp"`
 }
 
 // Policy says who must give a code, and where.
@@ -145,6 +146,7 @@ func Default() Config {
 		TOTP: TOTP{Digits: 6, Period: 30, Algorithm: "SHA1", Window: 1},
 		HOTP: HOTP{Digits: 6, Algorithm: "SHA1", Window: 20},
 		Sent: defaultSent(),
+		SFTP: defaultSFTP(),
 	}
 }
 
@@ -172,6 +174,8 @@ func Parse(path string, data []byte) (Config, error) {
 	config.Policy.Protocols = nil
 	services := config.Services
 	config.Services = nil
+	lists := config.SFTP
+	config.SFTP.Listen, config.SFTP.HostKeys, config.SFTP.AuthorizedKeys, config.SFTP.CodeAfter = nil, nil, nil, nil
 	if err := refusePlanned(path, data); err != nil {
 		return Config{}, err
 	}
@@ -185,6 +189,7 @@ func Parse(path string, data []byte) (Config, error) {
 	if config.Policy.Protocols == nil {
 		config.Policy.Protocols = AllProtocols()
 	}
+	config.SFTP.fill(lists)
 	if problem, key := config.check(); problem != "" {
 		return Config{}, tomlfile.At(path, data, problem, key...)
 	}
