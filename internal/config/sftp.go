@@ -43,7 +43,7 @@ type SFTP struct {
 	// ReadOnly refuses every change.
 	ReadOnly bool `toml:"read_only"`
 	// Deny are patterns as in a shell; a path or a name that one matches is refused.
-	Deny []Pattern `toml:"deny"`
+	Deny Patterns `toml:"deny"`
 	// AllowRoot lets uid 0 log in.
 	AllowRoot bool `toml:"allow_root"`
 	// Banner is a file that is shown before the login; "" is none.
@@ -161,6 +161,18 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	}
 	*p = Pattern(text)
 	return nil
+}
+
+// Patterns are several.
+type Patterns []Pattern
+
+// Texts are the patterns as they were written.
+func (p Patterns) Texts() []string {
+	texts := make([]string, len(p))
+	for i, pattern := range p {
+		texts[i] = string(pattern)
+	}
+	return texts
 }
 
 func defaultSFTP() SFTP {

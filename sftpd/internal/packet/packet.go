@@ -76,6 +76,13 @@ func New(fd int) (*Conn, error) {
 // Close ends the connection; whoever waits on it is told.
 func (c *Conn) Close() error { return c.file.Close() }
 
+// Dup returns another descriptor of this end, to be sent to another process
+// and closed by the caller.
+func (c *Conn) Dup() (fd int, err error) {
+	controlled := c.raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(controlled, err)
+}
+
 // SetDeadline bounds all sends and receives; the zero time is no bound.
 func (c *Conn) SetDeadline(t time.Time) error { return c.file.SetDeadline(t) }
 

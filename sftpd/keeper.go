@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/otpgate/otpgate/sftpd/internal/packet"
+	"github.com/otpgate/otpgate/sftpd/internal/talk"
+)
+
+// keeper is the process of one person's PAM transaction, see command login.
+type keeper struct {
+	conn    *packet.Conn
+	cmd     *exec.Cmd
+	closing sync.Once
+}
+
+// errPAM is wrapped by what PAM says no with.
+var errPAM = errors.New("pam")
+
+// startKeeper begins a transaction.
+func startKeeper(program, service, user, remote string) (*keeper, error) {
+	conn, theirs, err := packet.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd := &exec.Cmd{Path: program, Args: []string{"otpgate-sftpd-login"}, Dir: "/", Stderr: os.Stderr,
+		Env:        []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1"},
+		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	k := &keeper{conn: conn, cmd: cmd}
+	var w packet.Writer
+	if err := k.stage(w.U8(talk.KeeperStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
+		k.close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// converse answers what PAM asks and tells. Only the hidden and shown styles
+// have an answer.
+type converse func(style uint8, text string) (answer string, err error)
+
+// stage sends what is to be done and returns how it ended.
+func (k *keeper) stage(message []byte, conversation converse) error {
+	_, err := k.stageFor(message, conversation, 0)
+	return err
+}
+
+func (k *keeper) stageFor(message []byte, conversation converse, files int) ([]int, error) {
+	if err := k.conn.Send(message); err != nil {
+		return nil, fmt.Errorf("keeper: %w", err)
+	}
+	buffer := make([]byte, packet.MaxSize)
+	for {
+		n, fds, err := k.conn.Receive(buffer)
+		if err != nil {
+			return nil, fmt.Errorf("keeper: %w", err)
+		}
+		r := packet.NewReader(buffer[:n])
+		switch r.U8() {
+		case talk.KeeperDone:
+			said := r.Text()
+			if r.Done() == nil && said == "" && len(fds) == files {
+				return fds, nil
+			}
+			packet.CloseAll(fds)
+			if said == "" {
+				return nil, fmt.Errorf("keeper: %w", packet.ErrMalformed)
+			}
+			return nil, fmt.Errorf("%w: %s", errPAM, said)
+		case talk.KeeperAsks:
+			packet.CloseAll(fds)
+			if err := k.ask(r, conversation); err != nil {
+				return nil, err
+			}
+		default:
+			packet.CloseAll(fds)
+			return nil, fmt.Errorf("keeper: %w", packet.ErrMalformed)
+		}
+	}
+}
+
+func (k *keeper) ask(r *packet.Reader, conversation converse) error {
+	style, text := r.U8(), r.Text()
+	if err := r.Done(); err != nil {
+		return fmt.Errorf("keeper: %w", err)
+	}
+	answer, err := "", error(nil)
+	if conversation != nil {
+		answer, err = conversation(style, text)
+	}
+	if style != talk.AskHidden && style != talk.AskShown {
+		return nil
+	}
+	var w packet.Writer
+	return k.conn.Send(w.U8(talk.KeeperAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
+}
+
+// password authenticates by a password alone.
+func (k *keeper) password(password string, tell converse) error {
+	var w packet.Writer
+	return k.stage(w.U8(talk.KeeperPassword).Text(password).Bytes, tell)
+}
+
+// interactive authenticates by asking.
+func (k *keeper) interactive(conversation converse) error {
+	return k.stage([]byte{talk.KeeperInteractive}, conversation)
+}
+
+// account says whether the account is good.
+func (k *keeper) account(tell converse) error {
+	return k.stage([]byte{talk.KeeperAccount}, tell)
+}
+
+// open begins the session and returns the connection to its worker. When the
+// worker has ended, ended is closed.
+func (k *keeper) open(program string, spec talk.Spec) (worker *packet.Conn, ended <-chan struct{}, err error) {
+	var w packet.Writer
+	w.U8(talk.KeeperOpen).Text(program)
+	spec.Write(&w)
+	fds, err := k.stageFor(w.Bytes, nil, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	worker, err = packet.New(fds[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		buffer := make([]byte, 64)
+		_, fds, _ := k.conn.Receive(buffer) // KeeperEnded, or its own end
+		packet.CloseAll(fds)
+		k.close()
+	}()
+	return worker, over, nil
+}
+
+// close lets the keeper end. One without a session is given a moment: PAM's
+// modules wait after a failure, but must not do so for ever.
+func (k *keeper) close() {
+	k.closing.Do(func() {
+		_ = k.conn.Send([]byte{talk.KeeperClose}) // it may be gone
+		_ = k.conn.Close()
+		go func() {
+			late := time.AfterFunc(keeperPatience, func() { _ = k.cmd.Process.Kill() })
+			defer late.Stop()
+			_ = k.cmd.Wait() // how it ends changes nothing
+		}()
+	})
+}
+
+const keeperPatience = 30 * time.Second
