@@ -7,6 +7,7 @@ import "golang.org/x/sys/unix"
 const copyChunk = 64 << 20
 
 // copyData copies between two open files; a length of zero means to the end.
+// As in OpenSSH, less than was asked for is no error.
 func (s *session) copyData(_ uint32, c *cursor) error {
 	from, fromOffset, length := s.file(c), c.uint64(), c.uint64()
 	to, toOffset := s.file(c), c.uint64()
@@ -50,10 +51,8 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset, length int64
 		switch {
 		case err != nil:
 			return err
-		case n == 0 && length == 0:
-			return nil
 		case n == 0:
-			return statusEOF
+			return nil
 		}
 		fromOffset += int64(n)
 		toOffset += int64(n)

@@ -105,7 +105,7 @@ func (s *session) read(id uint32, c *cursor) error {
 	case err != nil:
 		h.failed = err
 		return err
-	case n == 0:
+	case n == 0 && length > 0:
 		return statusEOF
 	}
 	reply := s.out[at : at+header+n]

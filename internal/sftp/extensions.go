@@ -84,9 +84,12 @@ func (s *session) putStatVFS(id uint32, st StatVFS) error {
 
 // fsync takes its time, so what is answered already is sent before.
 func (s *session) fsync(_ uint32, c *cursor) error {
-	h := s.file(c)
+	h := s.handle(c)
 	if c.err != nil {
 		return c.err
+	}
+	if h == nil || h.dir != nil {
+		return unix.ENOENT
 	}
 	if err := s.flush(); err != nil {
 		return err
@@ -105,7 +108,8 @@ func (s *session) limits(id uint32, _ *cursor) error {
 	return s.finish(at)
 }
 
-// expandPath is REALPATH with "~" and "~user" at the beginning.
+// expandPath is REALPATH with "~" and "~user" at the beginning. The first is
+// where relative paths start, as in OpenSSH.
 func (s *session) expandPath(id uint32, c *cursor) error {
 	path := c.path()
 	if c.err != nil {
@@ -113,11 +117,14 @@ func (s *session) expandPath(id uint32, c *cursor) error {
 	}
 	if name, ok := strings.CutPrefix(path, "~"); ok {
 		user, rest, _ := strings.Cut(name, "/")
-		home, err := s.files.Home(user)
-		if err != nil {
-			return err
+		path = "./" + rest
+		if user != "" {
+			home, err := s.files.Home(user)
+			if err != nil {
+				return err
+			}
+			path = home + "/" + rest
 		}
-		path = home + "/" + rest
 	}
 	if path == "" {
 		path = "."

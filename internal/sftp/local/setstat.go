@@ -77,6 +77,9 @@ func futimens(fd int, times []unix.Timespec) error {
 }
 
 func truncate(at place, size uint64) error {
+	if int64(size) < 0 {
+		return unix.EINVAL
+	}
 	fd, err := openat(at, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
