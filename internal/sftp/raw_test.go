@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -106,6 +107,7 @@ type peer struct {
 	out     io.ReadCloser
 	id      uint32
 	handles []string
+	stop    func() // ends the server and waits for it
 }
 
 func start(t testing.TB, cmd *exec.Cmd) *peer {
@@ -123,14 +125,16 @@ func start(t testing.TB, cmd *exec.Cmd) *peer {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	stop := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	t.Cleanup(func() {
+	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	p.stop = sync.OnceFunc(func() {
 		p.in.Close()
+		_, _ = io.Copy(io.Discard, p.out)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%s: %v: %s", cmd.Path, err, stderr.String())
 		}
-		stop.Stop()
+		timer.Stop()
 	})
+	t.Cleanup(p.stop)
 	p.write(encode(pkt(fxInit, uint32(3)), 0, nil))
 	if kind, version, _, err := readReply(p.out); err != nil || kind != 2 || version != 3 {
 		t.Fatalf("%s: type %d, version %d, %v", cmd.Path, kind, version, err)
