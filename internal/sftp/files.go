@@ -4,9 +4,9 @@ package sftp
 // itself only reads, writes, stats, syncs and truncates descriptors that Open
 // gave it, so Files may be a client of a process that runs as the user.
 //
-// A path is the bytes that the peer sent: not empty unless that was sent,
+// A path is the bytes that the peer sent: empty where that was sent,
 // without NUL, never cleaned, of any encoding. A relative one starts at the
-// home directory. "..", links and permissions are the kernel's business, under
+// home directory. At most 4,095 bytes. "..", links and permissions are the kernel's business, under
 // the user's uid. What is read-only or denied is refused by Files too, with
 // EACCES, so that it holds when the process of the engine is taken over.
 //
@@ -58,7 +58,7 @@ type Files interface {
 // Dir is a directory being read.
 type Dir interface {
 	// Next is the next page of entries, "." and ".." among them, and io.EOF
-	// after the last. A page is some hundred entries: the engine asks for one
+	// with or after the last; it is not called again then. A page is some hundred entries: the engine asks for one
 	// while it sends the one before, and splits and joins them to replies. The
 	// caller may keep what it got.
 	Next() ([]Entry, error)
