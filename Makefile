@@ -8,6 +8,7 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 STATEDIR ?= /var/lib
 BUILD := build
+SFTPD := $(addprefix $(BUILD)/,otpgate-sftpd otpgate-sftpd-front otpgate-sftpd-login otpgate-sftpd-worker)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # Where the PAM modules of this distribution are; DESTDIR does not change it.
 SECURITYDIR ?= $(shell packaging/securitydir)
@@ -23,7 +24,7 @@ C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_m
 
 .PHONY: build demo test soak bench lint install uninstall clean deps fresh
 
-build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpctl
+build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpctl $(SFTPD)
 
 $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
@@ -37,6 +38,20 @@ $(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
 $(BUILD)/otpgate-verifierd: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./pam_module/verifierd
+
+$(BUILD)/otpgate-sftpd: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./sftpd
+
+$(BUILD)/otpgate-sftpd-login: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./sftpd/login
+
+# Without cgo system calls that give up rights hold for every thread, and the
+# programs are small.
+$(BUILD)/otpgate-sftpd-front $(BUILD)/otpgate-sftpd-worker: $(BUILD)/otpgate-sftpd-%: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./sftpd/$*
 
 $(BUILD)/otpctl: $(GO_SOURCES)
 	@mkdir -p $(BUILD)

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/sftpd/internal/packet"
+	"github.com/otpgate/otpgate/sftpd/internal/remote"
+	"github.com/otpgate/otpgate/sftpd/internal/talk"
+)
+
+// maxChannels is as MaxSessions in sshd.
+const maxChannels = 10
+
+// activity is what a connection is doing, for timeouts and for draining.
+type activity struct {
+	mu       sync.Mutex
+	channels int
+	busy     int // sessions that are answering
+	files    map[*session]int
+	since    time.Time // nothing was asked
+}
+
+// serveChannels serves a connection whose client is in until it ends.
+func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	v.channels.files = map[*session]int{}
+	v.channels.since = time.Now()
+	go refuse(requests)
+	over := make(chan struct{})
+	defer close(over)
+	go v.watch(conn, over)
+	var open sync.WaitGroup
+	defer open.Wait()
+	for offered := range channels {
+		if offered.ChannelType() != "session" {
+			_ = offered.Reject(ssh.UnknownChannelType, "only sessions for sftp") // the client is gone
+			continue
+		}
+		if !v.channels.begin() {
+			_ = offered.Reject(ssh.ResourceShortage, "too many sessions")
+			continue
+		}
+		open.Go(func() {
+			defer v.channels.end()
+			v.serveChannel(offered)
+		})
+	}
+}
+
+func (a *activity) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.channels >= maxChannels {
+		return false
+	}
+	a.channels++
+	return true
+}
+
+func (a *activity) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.channels--
+	a.since = time.Now()
+}
+
+// refuse says no to what nobody here does, keepalives among it, which want an
+// answer of any kind.
+func refuse(requests <-chan *ssh.Request) {
+	for request := range requests {
+		if request.WantReply {
+			_ = request.Reply(false, nil)
+		}
+	}
+}
+
+func (v *visit) serveChannel(offered ssh.NewChannel) {
+	channel, requests, err := offered.Accept()
+	if err != nil {
+		return
+	}
+	defer channel.Close()
+	for request := range requests {
+		switch request.Type {
+		case "subsystem":
+			var name struct{ Name string }
+			if ssh.Unmarshal(request.Payload, &name) != nil || name.Name != "sftp" {
+				_ = request.Reply(false, nil)
+				continue
+			}
+			worker, err := v.line.session()
+			_ = request.Reply(err == nil, nil)
+			if err != nil {
+				return
+			}
+			go refuse(requests)
+			v.serveSFTP(channel, worker)
+			return
+		case "shell", "exec":
+			_ = request.Reply(true, nil)
+			go refuse(requests)
+			// In the words that people know from OpenSSH.
+			_, _ = io.WriteString(channel.Stderr(), "This service allows sftp connections only.\r\n")
+			exit(channel, 1)
+			return
+		default:
+			if request.WantReply {
+				_ = request.Reply(false, nil)
+			}
+		}
+	}
+}
+
+// exit tells the status, without which scp says that it failed.
+func exit(channel ssh.Channel, status uint32) {
+	_ = channel.CloseWrite()
+	_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+}
+
+// session is one SFTP session.
+type session struct{ visit *visit }
+
+func (v *visit) serveSFTP(channel ssh.Channel, worker *packet.Conn) {
+	defer worker.Close()
+	s := &session{v}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	err := sftp.Serve(ctx, channel, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy})
+	v.channels.forget(s)
+	if err != nil {
+		exit(channel, 1)
+		return
+	}
+	exit(channel, 0)
+}
+
+// audit has the broker write what was done.
+func (v *visit) audit(e sftp.Event) {
+	problem := ""
+	if e.Err != nil {
+		problem = clip(e.Err.Error(), 256)
+	}
+	var w packet.Writer
+	w.U8(talk.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, talk.MaxNote)).Text(clip(e.Target, talk.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
+	_ = v.line.note(w.Bytes) // the broker is gone
+}
+
+func clip(text string, most int) string { return text[:min(len(text), most)] }
+
+// busy is told by the engine.
+func (s *session) busy(busy bool, files int) {
+	a := &s.visit.channels
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if busy {
+		a.busy++
+	} else if a.busy > 0 {
+		a.busy--
+	}
+	a.files[s] = files
+	a.since = time.Now()
+}
+
+func (a *activity) forget(s *session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.files, s)
+	a.since = time.Now()
+}
+
+// quiet says whether no request is being answered and no file is open, and
+// since when nothing was asked.
+func (a *activity) quiet() (quiet bool, since time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, files := range a.files {
+		if files > 0 {
+			return false, a.since
+		}
+	}
+	return a.busy == 0, a.since
+}
+
+// watch ends a connection that is idle, whose client does not answer, or that
+// is to be drained and has nothing under way.
+func (v *visit) watch(conn *ssh.ServerConn, over <-chan struct{}) {
+	alive := v.askAlive(conn, over)
+	tick := time.NewTicker(watchEvery(v.settings.Idle))
+	defer tick.Stop()
+	draining := v.front.draining
+	for {
+		select {
+		case <-over:
+			return
+		case <-alive:
+			_ = conn.Close()
+			return
+		case <-draining:
+			draining = nil
+			tick.Reset(50 * time.Millisecond)
+		case <-tick.C:
+		}
+		quiet, since := v.channels.quiet()
+		idle := v.settings.Idle > 0 && time.Since(since) > v.settings.Idle
+		if quiet && draining == nil || idle {
+			_ = conn.Close()
+			return
+		}
+	}
+}
+
+func watchEvery(idle time.Duration) time.Duration {
+	if idle <= 0 {
+		return time.Hour
+	}
+	return max(idle/4, 100*time.Millisecond)
+}
+
+// askAlive asks the client now and then whether it is there, and closes the
+// result when it is not.
+func (v *visit) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan struct{} {
+	dead := make(chan struct{})
+	if v.settings.Keepalive <= 0 {
+		return dead
+	}
+	go func() {
+		tick := time.NewTicker(v.settings.Keepalive)
+		defer tick.Stop()
+		answered := make(chan error, 1)
+		missed := 0
+		waiting := false
+		for {
+			select {
+			case <-over:
+				return
+			case <-answered:
+				missed, waiting = 0, false
+			case <-tick.C:
+				if !waiting {
+					waiting = true
+					go func() {
+						_, _, err := conn.SendRequest("keepalive@openssh.com", true, nil)
+						answered <- err
+					}()
+					continue
+				}
+				if missed++; missed >= 3 {
+					close(dead)
+					return
+				}
+			}
+		}
+	}()
+	return dead
+}
+
