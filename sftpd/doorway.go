@@ -63,7 +63,7 @@ func (d *doorway) enter(addr netip.Addr, limits config.SFTPLimits) bool {
 		return false
 	}
 	from := d.source(addr)
-	if from.inside >= limits.StartupsPerSource || from.until.Sub(d.now()) > penaltyStart {
+	if from.inside >= limits.StartupsPerSource || limits.Penalties && from.until.Sub(d.now()) > penaltyStart {
 		return false
 	}
 	d.inside++

@@ -62,6 +62,8 @@ type SFTPLimits struct {
 	// StartupsPerSource from one address (IPv6: a /64).
 	MaxStartups       int `toml:"max_startups"`
 	StartupsPerSource int `toml:"startups_per_source"`
+	// Penalties turns addresses away for a while that keep failing.
+	Penalties bool `toml:"penalties"`
 	// LoginGrace is how long a login may take.
 	LoginGrace Duration `toml:"login_grace"`
 	// IdleTimeout ends a connection on which nothing was asked for so long; 0
@@ -186,7 +188,7 @@ func defaultSFTP() SFTP {
 		Worker:         PerSession,
 		FrontUser:      "otpgate-sftpd",
 		Limits: SFTPLimits{
-			MaxStartups: 100, StartupsPerSource: 20,
+			MaxStartups: 100, StartupsPerSource: 20, Penalties: true,
 			LoginGrace: Duration{2 * time.Minute}, Keepalive: Duration{time.Minute},
 		},
 	}
