@@ -20,7 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftp/deny"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // serverVersion is the identification line (RFC 4253 section 4.2). Clients

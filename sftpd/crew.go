@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // crew is a worker with the keeper of its PAM session. It serves one

@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // keeper is the process of one person's PAM transaction, see command login.

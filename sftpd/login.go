@@ -10,8 +10,8 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // maxPassword is PAM_MAX_RESP_SIZE without its end.

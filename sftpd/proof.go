@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // Kinds of keys whose signature a front can pass on. Of the others the SSH

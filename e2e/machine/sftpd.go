@@ -14,11 +14,12 @@ import (
 
 // SFTPD is a running otpgate-sftpd on a loopback port.
 type SFTPD struct {
-	Site Site
-	Port int
-	cmd  *exec.Cmd
-	log  *buffer
-	over chan struct{}
+	Site     Site
+	Port     int
+	programs string
+	cmd      *exec.Cmd
+	log      *buffer
+	over     chan struct{}
 }
 
 // StartSFTPD starts the site's sftpd for a stack with the machine's password
@@ -27,11 +28,17 @@ type SFTPD struct {
 // before.
 func StartSFTPD(t T, site Site, text, table string) *SFTPD {
 	t.Helper()
+	return StartSFTPDFrom(t, Files, site, text, table)
+}
+
+// StartSFTPDFrom starts the programs in that directory.
+func StartSFTPDFrom(t T, programs string, site Site, text, table string) *SFTPD {
+	t.Helper()
 	key, err := hostKey()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &SFTPD{Site: site, Port: 2200 + int(ports.Add(1)), log: &buffer{}, over: make(chan struct{})}
+	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), log: &buffer{}, over: make(chan struct{})}
 	WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-session\n")
 	defaults := [][2]string{
 		{"listen", fmt.Sprintf("[%q]", s.Address())}, {"host_keys", fmt.Sprintf("[%q]", key)}, {"pam_service", strconv.Quote(s.Service())},
@@ -53,7 +60,7 @@ func (s *SFTPD) Service() string { return "sftpd-" + s.Site.Name }
 
 func (s *SFTPD) start(t T) {
 	t.Helper()
-	s.cmd = exec.Command(Files+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
+	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.cmd.Stderr = s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/remote"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/remote"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // maxChannels is as MaxSessions in sshd.
@@ -258,4 +258,3 @@ func (v *visit) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan stru
 	}()
 	return dead
 }
-

@@ -18,9 +18,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/sftpd/internal/confine"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // hubFD is the connection to the broker.

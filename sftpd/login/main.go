@@ -23,8 +23,8 @@ import (
 	"github.com/msteinert/pam/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // brokerFD is the connection to the broker.

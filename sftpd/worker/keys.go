@@ -7,9 +7,9 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/otpgate/otpgate/sftpd/internal/authkeys"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // serveKeys answers which keys let the person in.

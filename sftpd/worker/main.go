@@ -19,10 +19,10 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftp/deny"
 	"github.com/otpgate/otpgate/internal/sftp/local"
-	"github.com/otpgate/otpgate/sftpd/internal/confine"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
-	"github.com/otpgate/otpgate/sftpd/internal/remote"
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/remote"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // brokerFD is the connection to the broker.

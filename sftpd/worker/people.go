@@ -8,7 +8,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/otpgate/otpgate/sftpd/internal/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // people knows the names of ids, from files that were opened before a chroot

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
 )
 
 // Serve answers the questions on conn with files until conn ends, which is no

@@ -3,7 +3,7 @@ package talk
 import (
 	"time"
 
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
 )
 
 // To a front, over its hub, from the broker.

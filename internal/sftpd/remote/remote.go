@@ -10,7 +10,7 @@ package remote
 
 import (
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
 )
 
 // The questions.

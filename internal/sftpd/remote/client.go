@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/sftpd/internal/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
 )
 
 // Client is sftp.Files over a connection to a worker.

@@ -5,7 +5,7 @@
 // fields as package packet writes them, the first byte saying which.
 package talk
 
-import "github.com/otpgate/otpgate/sftpd/internal/packet"
+import "github.com/otpgate/otpgate/internal/sftpd/packet"
 
 // To a keeper, from the broker, which it obeys. A keeper is the process of one
 // person's PAM transaction.
