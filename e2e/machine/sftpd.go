@@ -179,3 +179,18 @@ func (s *SFTPD) Login(t T, p *Person, answers Answers, options []string, command
 	t.Helper()
 	return Open(t, s.Batch(t, p, options, commands...)).Answer(answers, Patience)
 }
+
+// HostFingerprint is the SHA-256 fingerprint of the servers' key.
+func HostFingerprint(t T) string {
+	t.Helper()
+	path, err := hostKey()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	output, err := exec.Command("ssh-keygen", "-l", "-f", path).Output()
+	fields := strings.Fields(string(output))
+	if err != nil || len(fields) < 2 {
+		t.Fatalf("fingerprint: %v: %s", err, output)
+	}
+	return fields[1]
+}
