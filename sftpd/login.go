@@ -366,6 +366,10 @@ func (v *visit) enter() uint8 {
 	}
 	v.in = true
 	v.password = ""
+	if v.keys != nil {
+		v.keys.close()
+		v.keys = nil
+	}
 	v.grace.Stop()
 	v.letGo()
 	v.mu.Lock()
