@@ -81,11 +81,12 @@ func Serve(ctx context.Context, channel io.ReadWriter, files Files, options Opti
 		if err == io.EOF {
 			return nil
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.dispatch(packet)
 		}
-		if err := s.dispatch(packet); err != nil {
-			return errors.Join(err, s.flush())
+		if err != nil {
+			_ = s.flush()
+			return err
 		}
 	}
 }

@@ -4,7 +4,9 @@
 // A pattern without a slash names files and directories wherever they are
 // (".ssh", "*.exe"). One that begins with a slash is a path from the root of
 // the session ("/srv/*/private"). "*", "?" and "[a-z]" are as in path.Match and
-// never match a slash. What is beneath something denied is denied too.
+// never match a slash. What is beneath something denied is denied too. That
+// something denied is there is no secret, and a hard link made elsewhere than in
+// SFTP is a name of its own.
 //
 // The entry point is [Parse]. Paths to match must be real ones: absolute,
 // without links, "." and "..", as the kernel tells them of an open file. By
