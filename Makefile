@@ -24,7 +24,7 @@ C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_m
 
 .PHONY: build demo test soak bench lint install uninstall clean deps fresh
 
-build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpctl $(SFTPD)
+build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
 $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
@@ -38,6 +38,10 @@ $(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
 $(BUILD)/otpgate-verifierd: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./pam_module/verifierd
+
+$(BUILD)/otpgate-send: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./pam_module/send
 
 $(BUILD)/otpgate-sftpd: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
@@ -91,9 +95,10 @@ install: build
 	install -D -m 644 $(BUILD)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so
 	install -D -m 644 $(BUILD)/pam_otpgate_core.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
 	install -D -m 755 $(BUILD)/otpgate-verifierd $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd
+	install -D -m 755 $(BUILD)/otpgate-send $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
 	install -D -m 755 $(BUILD)/otpctl $(DESTDIR)$(PREFIX)/bin/otpctl
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
-	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(STATEDIR)/otpgate
+	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(SYSCONFDIR)/otpgate/secrets $(DESTDIR)$(STATEDIR)/otpgate
 	packaging/installunits '$(DESTDIR)' '$(PREFIX)'
 	GO='$(GO)' packaging/installdocs '$(DESTDIR)$(PREFIX)'
 	@echo 'Installed. No login has changed: see "On a real sshd" in README.md.'
@@ -103,6 +108,8 @@ uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
 	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
 	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd $(DESTDIR)$(PREFIX)/bin/otpctl
+	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
+	if [ -d $(DESTDIR)$(PREFIX)/libexec/otpgate ]; then rmdir $(DESTDIR)$(PREFIX)/libexec/otpgate; fi
 	packaging/installunits --remove '$(DESTDIR)' '$(PREFIX)'
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
 	@echo 'If you copied it: rm /etc/ssh/sshd_config.d/10-otpgate.conf, which turns passwords off, and reload sshd.'

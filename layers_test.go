@@ -18,12 +18,12 @@ const module = "github.com/otpgate/otpgate/"
 // up. What is not named here is a command or a test tool and may import all
 // but those.
 var layers = map[string]int{
-	"internal/wire": 0, "internal/audit": 0, "internal/safefile": 0, "internal/tomlfile": 0,
+	"internal/wire": 0, "internal/audit": 0, "internal/safefile": 0, "internal/tomlfile": 0, "internal/placeholder": 0,
 	"internal/config":  1,
 	"internal/account": 2, "internal/ledger": 2, "internal/deliver": 2,
 	"internal/factor": 3, "internal/otpauth": 3,
 	"internal/gate":    4,
-	"pam_module/serve": 5,
+	"pam_module/serve": 5, "internal/deliver/transport": 5,
 }
 
 func TestImportsGoDown(t *testing.T) {

@@ -160,8 +160,12 @@ func build(tree, dir string) error {
 		return err
 	}
 	const front = "pam_module/front"
+	host, err := filepath.Glob(front + "/test/pamhost/*.c")
+	if err != nil {
+		return err
+	}
 	for _, words := range [][]string{
-		{"gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", dir + "/pamhost", front + "/test/pamhost.c", "-lpam", "-lpthread", "-ldl"},
+		slices.Concat([]string{"gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", dir + "/pamhost"}, host, []string{"-lpam", "-lpthread", "-ldl"}),
 		{"gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared", "-I" + front, "-o", dir + "/" + instantCore + "/" + coreFile, "bench/instant/instant.c"},
 		{cmp.Or(os.Getenv("GO"), "go"), "build", "-buildvcs=false", "-buildmode=c-shared", "-ldflags", "-s -w", "-overlay", dir + "/overlay.json",
 			"-o", dir + "/hollow.so", "./pam_module/core"},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,10 @@ func TestMain(m *testing.M) {
 		// far more than they compute.
 		flag.Parse()
 		if err := flag.Set("test.parallel", "32"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		if err := machine.UseExtraNames(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -45,9 +50,14 @@ func prepare(dir string) error {
 	if err := os.CopyFS(filepath.Join(dir, "systemd"), os.DirFS("../packaging/systemd")); err != nil {
 		return err
 	}
+	pamhost, err := filepath.Glob("../pam_module/front/test/pamhost/*.c")
+	if err != nil {
+		return err
+	}
 	for _, command := range [][]string{
 		{"gcc", "-Wall", "-O1", "-o", filepath.Join(dir, "pamlogin"), "testdata/pamlogin.c", "-lpam", "-lpthread"},
-		{"gcc", "-D_GNU_SOURCE", "-Wall", "-O1", "-o", filepath.Join(dir, "pamhost"), "../pam_module/front/test/pamhost.c", "-lpam", "-lpthread", "-ldl"},
+		slices.Concat([]string{"gcc", "-D_GNU_SOURCE", "-Wall", "-O1", "-o", filepath.Join(dir, "pamhost")}, pamhost, []string{"-lpam", "-lpthread", "-ldl"}),
+		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "items.so"), "../pam_module/front/test/items.c", "-lpam"},
 		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "evil.so"), "testdata/evil.c"},
 		{"env", "CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "hostile"), "./hostile"},
 		{"go", "build", "-buildmode=c-shared", "-o", filepath.Join(dir, "pam_naive.so"), "./naive"},
@@ -62,16 +72,20 @@ func prepare(dir string) error {
 // go test gives an old result again while nothing has changed that the tests
 // looked at. The build and what prepare compiles are looked at before it takes
 // note, so here is where it does.
-func TestResultDependsOnBuild(*testing.T) {
+func TestResultDependsOnBuild(t *testing.T) {
 	dir := os.Getenv("OTPGATE_BUILD")
 	if dir == "" {
 		dir = "../build"
 	}
-	for _, path := range []string{
-		dir + "/pam_otpgate.so", dir + "/pam_otpgate_core.so", dir + "/otpctl", dir + "/otpgate-verifierd",
-		dir + "/otpgate-sftpd", dir + "/otpgate-sftpd-front", dir + "/otpgate-sftpd-login", dir + "/otpgate-sftpd-worker", "hostile/main.go",
-		"../packaging/systemd/own.conf", "../pam_module/front/test/pamhost.c", "testdata/pamlogin.c", "testdata/evil.c", "naive/main.go",
-	} {
+	pamhost, err := filepath.Glob("../pam_module/front/test/pamhost/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(pamhost,
+		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-send",
+		dir+"/otpgate-sftpd", dir+"/otpgate-sftpd-front", dir+"/otpgate-sftpd-login", dir+"/otpgate-sftpd-worker", "hostile/main.go",
+		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "testdata/pamlogin.c", "testdata/evil.c", "naive/main.go",
+	) {
 		// The real machine's /home, and what is in it, may be hidden here.
 		_, _ = os.Stat(path)
 	}

@@ -22,7 +22,7 @@ func systemd(t *testing.T, here machine.Site, file string, tool ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer("/etc/otpgate/users", here.Users, "/var/lib/otpgate", here.State,
+	text := strings.NewReplacer("/etc/otpgate/users", here.Users, "/etc/otpgate/secrets", secretsOf(here), "/var/lib/otpgate", here.State,
 		"/run/otpgate", filepath.Dir(here.Socket)).Replace(string(shipped))
 	path := filepath.Join(t.TempDir(), filepath.Base(file))
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -32,6 +32,9 @@ func systemd(t *testing.T, here machine.Site, file string, tool ...string) {
 		t.Fatalf("%s: %v: %s", tool, err, output)
 	}
 }
+
+// secretsOf is the site's directory of passwords.
+func secretsOf(here machine.Site) string { return filepath.Join(filepath.Dir(here.Config), "secrets") }
 
 // own makes the shipped user and gives the site to it, as the unit does.
 func own(t *testing.T, here machine.Site) *syscall.Credential {

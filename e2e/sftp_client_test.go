@@ -119,10 +119,3 @@ func (v *visitor) methods(names []string, signer ssh.Signer, repeat int) []ssh.A
 	}
 	return methods
 }
-
-// login is in with fresh counters.
-func login(t *testing.T, s *machine.SFTPD, p *machine.Person, codes []string, methods func(v *visitor) []ssh.AuthMethod) (bool, *visitor) {
-	t.Helper()
-	v := &visitor{person: p, server: s, codes: codes}
-	return v.in(t, methods(v)...), v
-}

@@ -95,6 +95,25 @@ func TestSSHPolicy(t *testing.T) {
 	}
 }
 
+// Groups that are not in /etc/group count like those that are: the policy asks
+// the system's name services.
+func TestSSHGroupOfNameService(t *testing.T) {
+	onBothPaths(t, "nss-group", "", func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		sshd := startSSHD(t, here)
+		staff, robot := machine.NewPerson(t, "nss"), machine.NewPerson(t, "nss")
+		group := "dir-" + string(here.Path)
+		machine.ExtraGroup(t, group+"-staff", staff)
+		machine.ExtraGroup(t, group+"-robots", robot)
+		robot.Enroll(t, here.Users)
+		here.Configure(t, "[policy]\nrequire = [\"@"+group+"-staff\"]\nexempt = [\"@"+group+"-robots\"]\n")
+		expectOut(t, staff, sshd.Login(t, staff, answers(staff)), 0)
+		expectAudit(t, staff, "verdict=denied", "rule=policy.unenrolled", "required by @"+group+"-staff")
+		expectIn(t, robot, sshd.Login(t, robot, answers(robot)), 0)
+		expectAudit(t, robot, "verdict=not-asked", "rule=policy.exempt")
+	})
+}
+
 // Reconnecting, another server, the right code or time within the window give
 // no new budget.
 func TestSSHLock(t *testing.T) {

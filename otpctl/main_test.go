@@ -14,17 +14,21 @@ import (
 	"time"
 
 	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
 	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/otpctl/command"
 )
 
 // The scripts in testdata drive the command as a process of its own. Its clock
-// stands at $CLOCK, what it logs goes to $WORK/authpriv, and if $PEOPLE is set
-// ("ALICE=alice"), it stands for the system's accounts.
+// stands at $CLOCK, what it logs goes to $WORK/authpriv, what it sends to the
+// file $POST, if that is set. If they are set, $PEOPLE ("ALICE=alice") stands
+// for the system's accounts, $GROUPS ("staff=alice,bob") for its groups, and
+// $SENDER for a sender that does as it says.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"otpctl": runCommand})
 }
@@ -41,6 +45,16 @@ func runCommand() {
 		Log:          audit.Writer{Writer: log},
 		Synchronised: func() bool { return os.Getenv("SYNCHRONISED") != "no" },
 	}
+	if path := os.Getenv("POST"); path != "" {
+		world.Sender = postbox{path}
+	}
+	if groups := os.Getenv("GROUPS"); groups != "" {
+		world.Groups = fakeGroups(strings.Fields(groups))
+	}
+	if how := os.Getenv("SENDER"); how != "" {
+		world.Sender = fakeSender(how)
+	}
+	world.Patience, _ = time.ParseDuration(os.Getenv("PATIENCE"))
 	if people := os.Getenv("PEOPLE"); people != "" {
 		world.Lookup = func(name string) (string, bool, error) {
 			for known := range strings.FieldsSeq(people) {
@@ -52,6 +66,18 @@ func runCommand() {
 		}
 	}
 	os.Exit(command.Run(world, os.Args[1:]))
+}
+
+// postbox is a sender that writes each message as a line of JSON to a file.
+type postbox struct{ path string }
+
+func (p postbox) Send(_ context.Context, m deliver.Message) (deliver.Delivery, error) {
+	file, err := os.OpenFile(p.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return deliver.Delivery{}, errors.New("the post office is closed")
+	}
+	defer file.Close()
+	return deliver.Delivery{Channel: m.Channel, To: m.Email + m.Phone}, json.NewEncoder(file).Encode(m)
 }
 
 func clock(getenv func(string) string) time.Time {
@@ -70,6 +96,7 @@ func TestScripts(t *testing.T) {
 		Condition:           func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ctl": ctl, "totp": setCode, "login": login, "talk": talk, "snap": snap, "mode": mode, "recovery": recoveryCode, "field": field,
+			"hotp": setCounterCode, "sent": setSent,
 		},
 	})
 }
@@ -129,6 +156,29 @@ func setCode(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], codeOf(ts, made.URI, clock(ts.Getenv).Add(time.Duration(offset)*time.Second)))
 }
 
+// setCounterCode NAME FILE COUNTER sets the variable NAME to the code that a
+// token has at that counter. FILE is of enroll --json, or a secret in base32.
+func setCounterCode(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[1])
+	var made struct{ Secret string }
+	if json.Unmarshal([]byte(text), &made) != nil {
+		made.Secret = strings.TrimSpace(text)
+	}
+	counter, err := strconv.ParseUint(args[2], 10, 63)
+	ts.Check(err)
+	code, err := hotp.GenerateCodeCustom(made.Secret, counter, hotp.ValidateOpts{Digits: otp.DigitsSix})
+	ts.Check(err)
+	ts.Setenv(args[0], code)
+}
+
+// setSent NAME sets the variable NAME to the code that was sent last.
+func setSent(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile(ts.Getenv("POST"))), "\n")
+	var last deliver.Message
+	ts.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &last))
+	ts.Setenv(args[0], last.Code)
+}
+
 // codeOf asks an implementation that is not this project's.
 func codeOf(ts *testscript.TestScript, uri string, at time.Time) string {
 	key, err := otp.NewKeyFromURL(uri)
@@ -147,7 +197,14 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer g.Close()
 	g.Now = func() time.Time { return clock(ts.Getenv) }
+	g.Sender = postbox{ts.MkAbs("logins")}
 	request := gate.Request{User: args[1], Service: "sshd", RemoteHost: "192.0.2.7"}
+	if service := ts.Getenv("SERVICE"); service != "" {
+		request.Service = service
+	}
+	if from := ts.Getenv("FROM"); from != "" {
+		request.RemoteHost = from
+	}
 	verdict := g.Login(context.Background(), request, &typist{args[2:]})
 	if verdict.Decision.String() != args[0] {
 		ts.Fatalf("login is %s (%s, %s), want %s", verdict.Decision, verdict.Rule, verdict.Reason, args[0])

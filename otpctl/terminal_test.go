@@ -24,6 +24,7 @@ import (
 //	see TEXT       wait until TEXT is shown
 //	type TEXT      type it, and Enter
 //	code SECONDS   type the code that the URI on the screen has then, and Enter
+//	sent           type the code that was sent last, and Enter
 //	press ctrl-c   or ctrl-d
 //	status N       wait for the end, with that exit status
 //
@@ -39,7 +40,7 @@ func talk(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	c := exec.Command(binary, append([]string{"--config", ts.MkAbs("otpgate.toml")}, args[2:]...)...)
 	c.Dir, c.Stdin, c.Stdout, c.Stderr = ts.MkAbs("."), slave, slave, slave
-	for _, name := range []string{"CLOCK", "TZ", "AUTHPRIV", "TERM", "PEOPLE", "NO_COLOR", "PATH", "GORACE"} {
+	for _, name := range []string{"CLOCK", "TZ", "AUTHPRIV", "POST", "TERM", "PEOPLE", "NO_COLOR", "PATH", "GORACE"} {
 		c.Env = append(c.Env, name+"="+ts.Getenv(name))
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -78,7 +79,22 @@ func openTerminal(size unix.Winsize) (master, slave *os.File, err error) {
 		return nil, nil, err
 	}
 	slave, err = os.OpenFile(filepath.Join("/dev/pts", strconv.Itoa(n)), os.O_RDWR|unix.O_NOCTTY, 0)
-	return master, slave, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return master, slave, keepOutput(int(slave.Fd()))
+}
+
+// keepOutput has ctrl-c leave alone what is on its way to the screen. The
+// kernel sends the signal first and then throws output away, and with it, on a
+// busy machine, what the command says about the signal.
+func keepOutput(fd int) error {
+	settings, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	settings.Lflag |= unix.NOFLSH
+	return unix.IoctlSetTermios(fd, unix.TCSETS, settings)
 }
 
 type dialogue struct {
@@ -115,6 +131,9 @@ func (d *dialogue) step(line string) {
 		d.see(text)
 	case "type":
 		d.typeIn(text + "\n")
+	case "sent":
+		setSent(d.ts, false, []string{"SENT"})
+		d.typeIn(d.ts.Getenv("SENT") + "\n")
 	case "press":
 		d.typeIn(keys[text])
 	case "code":

@@ -17,6 +17,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftp/deny"
@@ -83,10 +85,25 @@ func (b *broker) load() error {
 	if _, err := deny.Parse(engine.Config.SFTP.Deny.Texts()); err != nil {
 		return fmt.Errorf("%s: sftp.%w", b.configPath(), err)
 	}
+	engine.Sender = b.sender(engine.Config)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seen, b.engine = seen, engine
 	return nil
+}
+
+// sender sends the codes of a configuration. One that cannot be set up denies
+// those who need it, and nobody else.
+func (b *broker) sender(settings config.Config) deliver.Sender {
+	if settings.Email == nil && settings.SMS == nil {
+		return nil
+	}
+	sender, err := transport.New(settings)
+	if err != nil {
+		b.log.Write(audit.Record{Service: settings.SFTP.PAMService, Verdict: "fault", Rule: "configuration", Reason: err.Error()})
+		return deliver.Broken{Err: err}
+	}
+	return sender
 }
 
 func (b *broker) configPath() string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/gate"
 )
@@ -23,6 +24,10 @@ type dialogue struct {
 	// code was typed behind the password: the answer to the first question.
 	code     string
 	password string
+	// oneField is set until it is seen that the client can be asked. One that
+	// has gone without an answer could not: the engine then leaves a code that
+	// was sent for the next login to bring behind the password.
+	oneField bool
 
 	mu   sync.Mutex
 	told []string
@@ -31,16 +36,22 @@ type dialogue struct {
 // errGone is for the engine when the client has.
 var errGone = errors.New("the client did not answer")
 
+// endPatience is how long the engine may take to end.
+const endPatience = 5 * time.Second
+
 // begin starts the engine.
 func begin(engine *gate.Gate, request gate.Request, password, code string) *dialogue {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &dialogue{questions: make(chan string), answers: make(chan string), verdict: make(chan gate.Verdict, 1), quit: make(chan struct{}),
-		code: code, password: password}
+		code: code, password: password, oneField: request.AfterSplit}
 	d.stop = sync.OnceFunc(func() {
 		close(d.quit)
-		cancel()
+		time.AfterFunc(endPatience, cancel)
 	})
-	go func() { d.verdict <- engine.Login(ctx, request, d) }()
+	go func() {
+		d.verdict <- engine.Login(ctx, request, d)
+		cancel()
+	}()
 	return d
 }
 
@@ -75,18 +86,26 @@ func (d *dialogue) Ask(prompt string) (gate.Answer, error) {
 	select {
 	case d.questions <- prompt:
 	case <-d.quit:
-		return gate.Answer{}, errGone
+		return d.unanswered()
 	}
 	select {
 	case text := <-d.answers:
+		d.oneField = false
 		// Clients that know one field fill every prompt with it.
 		if d.password != "" && subtle.ConstantTimeCompare([]byte(text), []byte(d.password)) == 1 {
 			return gate.Answer{Password: true}, nil
 		}
 		return gate.Answer{Text: text}, nil
 	case <-d.quit:
-		return gate.Answer{}, errGone
+		return d.unanswered()
 	}
+}
+
+func (d *dialogue) unanswered() (gate.Answer, error) {
+	if d.oneField {
+		return gate.Answer{Password: true}, nil
+	}
+	return gate.Answer{}, errGone
 }
 
 // Tell implements gate.Conversation.
@@ -109,13 +128,17 @@ func (d *dialogue) take() []string {
 type tail string
 
 // Tail implements gate.Tails.
-func (t tail) Tail(n int, alphabet string) (string, bool, error) {
+func (t tail) Tail(n, group int, alphabet string) (string, bool, error) {
 	if n <= 0 || n >= len(t) {
 		return "", false, nil
 	}
 	end := string(t[len(t)-n:])
 	for i := range len(end) {
-		if strings.IndexByte(alphabet, end[i]) < 0 {
+		allowed := alphabet
+		if group > 0 && i%(group+1) == group {
+			allowed = "-"
+		}
+		if strings.IndexByte(allowed, end[i]) < 0 {
 			return "", false, nil
 		}
 	}

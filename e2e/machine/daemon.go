@@ -16,8 +16,17 @@ import (
 type Server struct {
 	Name   string
 	client func(p *Person, field string) *exec.Cmd
+	other  func(p *Person, field string) *exec.Cmd // nil if there is none
 	// in is what the client shows of somebody who is in.
 	in func(p *Person) string
+}
+
+// ByOther is the server with the other one of its clients, nil if it has none.
+func (s *Server) ByOther() *Server {
+	if s.other == nil {
+		return nil
+	}
+	return &Server{Name: s.Name, client: s.other, in: s.in}
 }
 
 // In logs p in with that text in the one field, and says whether p is in.
@@ -103,6 +112,12 @@ func (d *daemon) listens() bool {
 		return false
 	}
 	return connection.Close() == nil
+}
+
+// curl gets url as p.
+func curl(p *Person, field, url string) *exec.Cmd {
+	return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", "60", "--interface", p.Address,
+		"--user", p.Name+":"+field, url)
 }
 
 // greeting is what a client of p is shown that is in.

@@ -15,6 +15,7 @@ import (
 var watched = []string{
 	"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid", "/etc/hosts",
 	"/etc/pam.d", "/etc/ssh", "/etc/sudoers", "/etc/sudoers.d", "/etc/otpgate", "/etc/vsftpd.conf", "/etc/apache2", "/etc/freeradius",
+	"/etc/exim4", "/etc/tinyproxy", "/run/exim4", "/run/tinyproxy", "/var/spool/exim4/input", "/var/log/exim4", "/var/log/tinyproxy",
 	"/run/sshd", "/run/sudo", "/run/otpgate", "/run/vsftpd", "/run/apache2", "/run/freeradius",
 	"/var/log/apache2", "/var/log/freeradius", "/var/lib/otpgate", "/var/lib/sudo", "/var/mail", "/dev/log",
 }

@@ -63,6 +63,14 @@ func (p *Person) Add(t T) {
 	p.GID, _ = strconv.Atoi(account.Gid)
 }
 
+// JoinGroup adds a user of the machine to a group of it.
+func JoinGroup(t T, user, group string) {
+	t.Helper()
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "usermod", "--append", "--groups", group, user)
+}
+
 // Stranger makes up somebody without adding a user, for PAM stacks that have
 // no password stage.
 func Stranger(prefix string) *Person {

@@ -23,6 +23,9 @@ var Paths = []Path{Forked, Resident}
 // FrontAlone is a front without a core beside it.
 const FrontAlone = Root + "/front-alone/pam_otpgate.so"
 
+// Sender is the command that a forked core runs to send a code.
+const Sender = Files + "/otpgate-send"
+
 // Site is a configuration with directories of its own, and one way to it.
 type Site struct {
 	Name                         string
@@ -75,7 +78,7 @@ func (s Site) Over(path Path) Site {
 // Configure writes the site's configuration again.
 func (s Site) Configure(t T, text string) {
 	t.Helper()
-	paths := fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\n", s.Users, s.State, s.Socket)
+	paths := fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\nsender = %q\n", s.Users, s.State, s.Socket, Sender)
 	if err := os.WriteFile(s.Config, []byte(text+paths), 0o644); err != nil {
 		t.Fatalf("write the configuration: %v", err)
 	}
@@ -103,6 +106,15 @@ func (s Site) Line(arguments ...string) string {
 func (s Site) AddToService(t T, from, to string, arguments ...string) {
 	t.Helper()
 	addToService(t, from, to, s.Line(arguments...))
+}
+
+// AroundPassword writes a PAM service for hosts that have one field: password,
+// the lines of the password stage, between the line that takes the code off and
+// the one that asks for it.
+func (s Site) AroundPassword(t T, service, password string, arguments ...string) {
+	t.Helper()
+	split := s.Line(append([]string{"split"}, arguments...)...)
+	WriteService(t, service, split+"\n"+password+"\n"+s.Line(arguments...)+"\naccount required pam_unix.so\nsession required pam_permit.so\n")
 }
 
 // CodeOnly writes a PAM service without a password stage.

@@ -210,15 +210,31 @@ func (d *Dir) Path(name string) string { return d.dir.Name() + "/" + name + suff
 
 // Names lists the people who have a secret file, in order.
 func (d *Dir) Names() ([]string, error) {
+	names, _, err := d.entries()
+	return names, err
+}
+
+// Strays lists what is in the directory and cannot be a secret file by its
+// name, in order: whoever put it there may believe that it counts. What begins
+// with a dot is left out.
+func (d *Dir) Strays() ([]string, error) {
+	_, strays, err := d.entries()
+	return strays, err
+}
+
+func (d *Dir) entries() (names, strays []string, err error) {
 	entries, err := os.ReadDir(d.dir.Name())
 	if err != nil {
-		return nil, fmt.Errorf("list secret files: %w", err)
+		return nil, nil, fmt.Errorf("list secret files: %w", err)
 	}
-	var names []string
 	for _, entry := range entries {
-		if name, found := strings.CutSuffix(entry.Name(), suffix); found && CheckName(name) == nil {
+		name, found := strings.CutSuffix(entry.Name(), suffix)
+		switch {
+		case found && CheckName(name) == nil:
 			names = append(names, name)
+		case !strings.HasPrefix(entry.Name(), "."):
+			strays = append(strays, entry.Name())
 		}
 	}
-	return names, nil
+	return names, strays, nil
 }

@@ -92,6 +92,24 @@ func heading(data []byte) string {
 	return lines.String()
 }
 
+// Problem is what is wrong with one key of a person who was not read from a
+// file.
+type Problem struct {
+	Key  string // the last part, such as "digits"
+	What string
+}
+
+func (p Problem) Error() string { return p.Key + ": " + p.What }
+
+// Check refuses a person whose secret file could not be read back. Its error
+// is a Problem.
+func Check(person Person) error {
+	if problem, key := person.check(person.User); problem != "" {
+		return Problem{key[len(key)-1], problem}
+	}
+	return nil
+}
+
 // check returns the first problem and the key it is at, or "".
 func (p Person) check(name string) (problem string, key []string) {
 	switch {

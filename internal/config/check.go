@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -10,10 +9,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/pelletier/go-toml/v2"
-
-	"github.com/otpgate/otpgate/internal/tomlfile"
 )
 
 // Bounds of what a new enrollment may use; secret files have the same.
@@ -50,16 +45,25 @@ func (c Config) check() (problem string, key []string) {
 		{within(c.HOTP.Window, 0, 100), "expected 0 to 100 codes", []string{"hotp", "window"}},
 		{validMetrics(c.Verifier.Metrics), `expected a loopback address and port, such as "127.0.0.1:9151", or "unix:/path"`, []string{"verifier", "metrics"}},
 		{!slices.Contains(c.Verifier.Allow, ""), "expected the names of users", []string{"verifier", "allow"}},
+		{c.Paths.Sender == "" || filepath.IsAbs(c.Paths.Sender), "expected an absolute path", []string{"paths", "sender"}},
 		{validIssuer(c.TOTP.Issuer), "expected up to 64 printable characters without a colon", []string{"totp", "issuer"}},
 	} {
 		if !test.ok {
 			return test.want, test.key
 		}
 	}
-	if problem, key := c.SFTP.check(); problem != "" {
+	if problem, key := c.Policy.checkSessions(); problem != "" {
 		return problem, key
 	}
-	return c.Policy.checkSessions()
+	for _, table := range []struct {
+		name  string
+		check func() (problem string, key []string)
+	}{{"sent", c.Sent.check}, {"email", c.Email.check}, {"sms", c.SMS.check}, {"sftp", c.SFTP.check}} {
+		if problem, key := table.check(); problem != "" {
+			return problem, append([]string{table.name}, key...)
+		}
+	}
+	return "", nil
 }
 
 // maxSession bounds how long a login is remembered.
@@ -94,38 +98,4 @@ func validMetrics(address string) bool {
 	}
 	port, err := netip.ParseAddrPort(address)
 	return address == "" || err == nil && port.Addr().IsLoopback() && port.Port() != 0
-}
-
-// planned are keys that the format knows and this version does not act on.
-// To take them silently would leave an admin believing that they work.
-type planned struct {
-	Sent, Email, SMS any
-}
-
-// refusePlanned names the first planned key that data sets.
-func refusePlanned(path string, data []byte) error {
-	var set planned
-	if err := toml.Unmarshal(data, &set); err != nil {
-		return nil // the strict decoder that follows says it better
-	}
-	for _, test := range []struct {
-		set bool
-		key []string
-	}{
-		{set.Sent != nil, []string{"sent"}},
-		{set.Email != nil, []string{"email"}},
-		{set.SMS != nil, []string{"sms"}},
-	} {
-		if test.set {
-			return tomlfile.At(path, data, fmt.Sprintf("%s is not in this version yet; take it out", what(test.key)), test.key...)
-		}
-	}
-	return nil
-}
-
-func what(key []string) string {
-	if len(key) == 1 {
-		return "this table"
-	}
-	return "this key"
 }

@@ -32,6 +32,10 @@ type Config struct {
 	Sent     Sent                `toml:"sent"`
 	Verifier Verifier            `toml:"verifier"`
 	SFTP     SFTP                `toml:"sftp"`
+	// Email and SMS are nil where the file has no such table: then nothing is
+	// sent that way.
+	Email *Email `toml:"email"`
+	SMS   *SMS   `toml:"sms"`
 }
 
 // Policy says who must give a code, and where.
@@ -80,6 +84,9 @@ type Paths struct {
 	Users  string `toml:"users"`  // secret files, a directory
 	State  string `toml:"state"`  // the ledger, a directory
 	Socket string `toml:"socket"` // of the resident verifier
+	// Sender is the command that a forked core runs to send a code. Empty: as
+	// deliver.Program finds it.
+	Sender string `toml:"sender"`
 }
 
 // Verifier is about the resident verifier.
@@ -164,10 +171,18 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return Parse(path, data)
+	config, err := Parse(path, data)
+	if err != nil {
+		return Config{}, err
+	}
+	if problem, key := config.checkFiles(); problem != "" {
+		return Config{}, tomlfile.At(path, data, problem, key...)
+	}
+	return config, nil
 }
 
-// Parse reads data, the contents of the file at path, over the defaults.
+// Parse reads data, the contents of the file at path, over the defaults. It
+// does not look at the files that data names; Load does.
 func Parse(path string, data []byte) (Config, error) {
 	config := Default()
 	// A list in the file replaces the default list, it does not add to it.
@@ -176,12 +191,11 @@ func Parse(path string, data []byte) (Config, error) {
 	config.Services = nil
 	lists := config.SFTP
 	config.SFTP.Listen, config.SFTP.HostKeys, config.SFTP.AuthorizedKeys, config.SFTP.CodeAfter = nil, nil, nil, nil
-	if err := refusePlanned(path, data); err != nil {
-		return Config{}, err
-	}
+	config.Email, config.SMS = defaultEmail(), defaultSMS()
 	if err := tomlfile.Decode(path, data, &config); err != nil {
 		return Config{}, err
 	}
+	config.dropAbsent(data)
 	for service, protocol := range config.Services {
 		services[service] = protocol
 	}

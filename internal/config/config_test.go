@@ -110,8 +110,6 @@ func TestParseRefuses(t *testing.T) {
 		{"[policy.sessions]\nssh = 5\n", `f:2: policy.sessions.ssh: expected a number and a unit`},
 		{"[hotp]\nwindow = 101\n", "f:2: hotp.window: expected 0 to 100 codes"},
 		{"[hotp]\ndigits = 9\n", "f:2: hotp.digits: expected 6, 7 or 8"},
-		{"[email]\nsmtp = 'x'\n", "f:1: email: this table is not in this version yet"},
-		{"[sms]\n", "f:1: sms: this table is not in this version yet"},
 		{"[verifier]\nallow = 'www-data'\n", "f:2: verifier.allow: expected a list of texts"},
 		{"[verifier]\nmetrics = '0.0.0.0:9151'\n", "f:2: verifier.metrics: expected a loopback address and port"},
 		{"[verifier]\nmetrics = 'unix:metrics'\n", "f:2: verifier.metrics: expected a loopback address and port"},
@@ -184,6 +182,8 @@ func TestLoadChecksTheFile(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("[policy]\nattempts = { per_login = 2 }"))
+	f.Add([]byte(sending))
+	f.Add([]byte("[sms]\npreset = 'twilio'\nusername = '" + sid + "'\npassword_file = '/f'\nfrom = 'x'"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		config, err := Parse("f", data)
 		if err != nil {

@@ -233,7 +233,7 @@ func (s SFTP) check() (problem string, key []string) {
 		{s.Limits.Bandwidth >= 0, "expected bytes a second, 0 for any number", []string{"limits", "bandwidth"}},
 	} {
 		if !test.ok {
-			return test.want, append([]string{"sftp"}, test.key...)
+			return test.want, test.key
 		}
 	}
 	return "", nil

@@ -1,48 +1,130 @@
-// Package deliver says what it is to send a code to a person.
+// Package deliver says what it takes to send a code to somebody: the message,
+// what became of it, and who can send it.
+//
+// The entry points are [Sender] and [Program]. It promises that printing a
+// message never shows its code, and that a [Delivery] has nothing which the
+// screen of a stranger, or a log, must not have. What speaks to mail servers
+// and gateways is in package transport, which a forked core does not link.
 package deliver
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
-// Channel is a way by which codes are sent.
+// Channel is a way to a person.
 type Channel string
 
-// The channels.
+// The ways there are.
 const (
 	Email Channel = "email"
 	SMS   Channel = "sms"
 )
 
-// Message is a code and whom it is for.
+// Message is a code and where it goes.
 type Message struct {
-	// Channel is what is tried first.
-	Channel Channel
-	// User, Service, Remote and Host say which login the code is for.
-	User, Service, Remote, Host string
-	// Email and Phone are where to. An empty one cannot be used.
-	Email, Phone string
-	Code         string
-	Expires      time.Time
+	// Channel is what is tried first. SMS falls back to email.
+	Channel Channel `json:"channel"`
+	// User, Service, Remote and Host say in the text what the code is for.
+	User    string `json:"user"`
+	Service string `json:"service"`
+	Remote  string `json:"remote"` // "" if the login comes from the machine itself
+	Host    string `json:"host"`
+	// Email and Phone are the person's, "" where there is none: then that
+	// channel is not used. They are as account.CheckEmail and CheckPhone want.
+	Email string `json:"email"`
+	Phone string `json:"phone"`
+	// Code is the secret.
+	Code string `json:"code"`
+	// Expires is when the code ceases to be good.
+	Expires time.Time `json:"expires"`
 }
 
-// Delivery says how a code went.
+// Format implements fmt.Formatter for every verb, so that no log gets the code
+// by way of a message.
+func (m Message) Format(state fmt.State, _ rune) {
+	fmt.Fprintf(state, "a code for %q by %s to %s or %s", m.User, m.Channel, MaskEmail(m.Email), MaskPhone(m.Phone))
+}
+
+// Delivery is what became of a message that was sent.
 type Delivery struct {
-	Channel Channel
-	To      string // masked, for the person and the log
-	Failed  string // why the first channel failed, "" if it did not
+	// Channel is the one that it took, To where it went, masked.
+	Channel Channel `json:"channel"`
+	To      string  `json:"to"`
+	// Failed says why the first channel failed, "" if it did not.
+	Failed string `json:"failed"`
 }
 
-// Sender sends codes.
+// Sender sends messages. It returns once a server, or a gateway, has taken the
+// message. An error means that no channel took the message for
+// certain; it has neither codes nor passwords, nor a whole address or number.
 type Sender interface {
-	// Send returns once the code has been handed over to a server that took
-	// it. Its error is free of codes and secrets.
 	Send(ctx context.Context, message Message) (Delivery, error)
 }
 
-// MaskEmail shows enough of an address for its owner to know it again.
-func MaskEmail(address string) string { return address }
+// Broken is a Sender that could not be set up; Err says why.
+type Broken struct{ Err error }
 
-// MaskPhone shows enough of a number for its owner to know it again.
-func MaskPhone(number string) string { return number }
+// Send implements Sender.
+func (b Broken) Send(context.Context, Message) (Delivery, error) { return Delivery{}, b.Err }
+
+// hidden stands for what a mask leaves out.
+const hidden = "…"
+
+// MaskEmail shows of an address what its owner recognises: the first and the
+// last character before the @, and the domain. Short names lose more.
+func MaskEmail(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return ends(address, 0, 0)
+	}
+	domain := Clean(address[at:], 80)
+	if n := utf8.RuneCountInString(address[:at]); n < 4 {
+		return ends(address[:at], min(n/2, 1), 0) + domain
+	}
+	return ends(address[:at], 1, 1) + domain
+}
+
+// MaskPhone shows of a number its country, as far as three characters tell, and
+// its last three digits.
+func MaskPhone(number string) string {
+	if len(number) < 9 {
+		return ends(number, 0, min(2, len(number)/4))
+	}
+	return ends(number, 3, 3)
+}
+
+// ends keeps the first and the last characters of text. It must be longer.
+func ends(text string, first, last int) string {
+	if text == "" {
+		return "nowhere"
+	}
+	runes := []rune(text)
+	return Clean(string(runes[:first]), first) + hidden + Clean(string(runes[len(runes)-last:]), last)
+}
+
+// Clean makes text fit for a prompt or a log: one line of at most that many
+// characters, which are printable. What comes from far away may have others.
+func Clean(text string, most int) string {
+	var clean strings.Builder
+	n := 0
+	for _, r := range text {
+		if n == most {
+			clean.WriteString(hidden)
+			break
+		}
+		switch {
+		case unicode.IsSpace(r):
+			r = ' '
+		case !unicode.IsPrint(r) || r == utf8.RuneError:
+			r = '?'
+		}
+		clean.WriteRune(r)
+		n++
+	}
+	return clean.String()
+}

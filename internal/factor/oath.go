@@ -7,8 +7,6 @@ import (
 	"crypto/sha512"
 	"encoding/binary"
 	"hash"
-
-	"github.com/otpgate/otpgate/internal/account"
 )
 
 // hashes are those of RFC 6238 section 1.2, by their names in secret files.
@@ -44,7 +42,7 @@ func oath(secret []byte, counter int64, digits int, algorithm string) string {
 // isDigits says whether text is exactly n of 0-9. Nothing is trimmed or
 // normalised first: what is remembered as used must have one spelling only.
 func isDigits(text string, n int) bool {
-	if len(text) != n {
+	if n < 1 || len(text) != n {
 		return false
 	}
 	for i := range len(text) {
@@ -53,9 +51,4 @@ func isDigits(text string, n int) bool {
 		}
 	}
 	return true
-}
-
-// IsCode says whether text has the exact form of the factor's codes.
-func IsCode(f account.Factor, text string) bool {
-	return isDigits(text, f.Digits)
 }

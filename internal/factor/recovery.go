@@ -24,10 +24,12 @@ const (
 	recoveryGroup  = 4
 )
 
-// What a recovery code is made of: so many bytes, each one of the characters.
+// What a recovery code is made of: so many bytes, in groups of the characters
+// with a dash between them.
 const (
 	RecoveryLength     = recoveryGroups*(recoveryGroup+1) - 1
-	RecoveryCharacters = recoveryAlphabet + "-"
+	RecoveryGroup      = recoveryGroup
+	RecoveryCharacters = recoveryAlphabet
 )
 
 // NewRecovery makes a person's recovery codes and the hashes to keep of them.

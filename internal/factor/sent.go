@@ -61,6 +61,11 @@ func AddCarried(entry *ledger.Entry, carried ledger.Carried, now time.Time) {
 	}
 }
 
+// Waits says whether a code that was sent for purpose can still be given.
+func Waits(entry ledger.Entry, purpose string, now time.Time) bool {
+	return slices.ContainsFunc(entry.Carried, func(c ledger.Carried) bool { return c.For == purpose && now.Before(c.Expires) })
+}
+
 // VerifyCarried checks a code that was sent for a later login. A right one is
 // taken out of entry, and with it all others for the same purpose: it is good
 // once, and those that were sent before it are not wanted any more.

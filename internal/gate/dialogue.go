@@ -48,11 +48,11 @@ const (
 )
 
 // passwordRepeated tells the admin what to set where a host types the password
-// into every prompt; noCodeBehind what the person left out where that is known.
+// into every prompt; nothingBehind what the person left out where that is known.
 const (
 	passwordRepeated = "the host answered the code prompt with the password; it cannot ask for a code. " +
 		"For sshd set KbdInteractiveAuthentication yes and PasswordAuthentication no"
-	noCodeBehind = "no code behind the password, and the host cannot ask for one"
+	nothingBehind = "no code behind the password, and the host cannot ask for one. Type the code right behind the password"
 )
 
 // dialogue is one login in which a code is asked for.
@@ -132,9 +132,9 @@ func (d *dialogue) passwordRepeated(ctx context.Context) Verdict {
 	case len(d.sent) > 0:
 		return d.carry(ctx)
 	case d.tries.sum() > 0:
-		return Verdict{TooMany, "policy.attempts.per_login", d.tries.String() + "; the host cannot ask again"}
+		return Verdict{TooMany, "code", d.tries.String() + "; the host cannot ask for another one"}
 	}
-	return Verdict{TooMany, "password-repeated", noCodeBehind}
+	return Verdict{TooMany, "password-repeated", nothingBehind}
 }
 
 // tries counts what one login has tried.

@@ -26,16 +26,23 @@ var (
 
 // WrongCodeError says that a first code was wrong.
 type WrongCodeError struct {
-	// Digits is how many the code should have; Malformed that it had not.
+	Kind account.Kind
+	// Digits is how many the code should have, or characters if it was sent;
+	// Malformed that it had not.
 	Digits    int
 	Malformed bool
 	// Off is how far from now the code would have been right: negative is the
 	// past. Zero says that it is no code of the last or the next hour.
 	Off time.Duration
+	// Ahead is how many codes too far a token with a counter is, 0 if it is not.
+	Ahead int
 }
 
 func (w WrongCodeError) Error() string {
-	if w.Malformed {
+	switch {
+	case w.Malformed && w.Kind.IsSent():
+		return fmt.Sprintf("expected exactly the %d characters that were sent", w.Digits)
+	case w.Malformed:
 		return fmt.Sprintf("expected exactly %d digits", w.Digits)
 	}
 	return "the code is not right"
@@ -48,12 +55,25 @@ var secretBytes = map[string]int{"SHA1": 20, "SHA256": 32, "SHA512": 64}
 // NewFactor makes a factor with a random secret, not confirmed yet. settings
 // must have been checked.
 func NewFactor(id string, settings config.TOTP) account.Factor {
-	secret := make(account.Secret, secretBytes[settings.Algorithm])
-	rand.Read(secret) // never fails, see its documentation
 	return account.Factor{
-		ID: id, Kind: account.TOTP, Secret: secret,
+		ID: id, Kind: account.TOTP, Secret: newSecret(settings.Algorithm),
 		Digits: settings.Digits, Period: settings.Period, Algorithm: settings.Algorithm,
 	}
+}
+
+// NewToken makes a factor with a random secret for a token with a counter, not
+// confirmed yet. counter is the first that the token uses.
+func NewToken(id string, settings config.HOTP, counter int64) account.Factor {
+	return account.Factor{
+		ID: id, Kind: account.HOTP, Secret: newSecret(settings.Algorithm),
+		Digits: settings.Digits, Algorithm: settings.Algorithm, Counter: counter,
+	}
+}
+
+func newSecret(algorithm string) account.Secret {
+	secret := make(account.Secret, secretBytes[algorithm])
+	rand.Read(secret) // never fails, see its documentation
+	return secret
 }
 
 // Enrollment is what Enroll wrote.
@@ -62,6 +82,8 @@ type Enrollment struct {
 	// Replaces says that a confirmed factor with this id counts until the new
 	// one is confirmed; Restarted that an unconfirmed one is gone.
 	Replaces, Restarted bool
+	// To is where codes are sent, if they are.
+	To string
 }
 
 // Enroll writes a new factor, which must not be confirmed, into the person's
@@ -78,19 +100,25 @@ func (g *Gate) Enroll(user string, f account.Factor, replace bool) (Enrollment, 
 	defer dir.Close()
 	done := Enrollment{File: dir.Path(user)}
 	err = dir.Change(user, func(person *account.Person) error {
-		done.Replaces = slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool { return old.ID == f.ID })
-		if done.Replaces && !replace {
-			return fmt.Errorf("%s: factor %q: %w", done.File, f.ID, ErrAlreadyConfirmed)
-		}
-		before := len(person.Factors)
-		person.Factors = slices.DeleteFunc(person.Factors, func(old account.Factor) bool {
-			return old.ID == f.ID && old.Confirmed.IsZero()
-		})
-		done.Restarted = len(person.Factors) < before
-		person.Factors = append(person.Factors, f)
-		return nil
+		return done.add(person, f, replace)
 	})
 	return done, err
+}
+
+// add puts an unconfirmed factor into the person's file.
+func (e *Enrollment) add(person *account.Person, f account.Factor, replace bool) error {
+	e.Replaces = slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool { return old.ID == f.ID })
+	if e.Replaces && !replace {
+		return fmt.Errorf("%s: factor %q: %w", e.File, f.ID, ErrAlreadyConfirmed)
+	}
+	before := len(person.Factors)
+	person.Factors = slices.DeleteFunc(person.Factors, func(old account.Factor) bool {
+		sameAddress := f.Kind.IsSent() && old.Kind == f.Kind
+		return old.Confirmed.IsZero() && (old.ID == f.ID || sameAddress)
+	})
+	e.Restarted = len(person.Factors) < before
+	person.Factors = append(person.Factors, f)
+	return nil
 }
 
 // Confirmation is what Confirm wrote.
@@ -118,7 +146,12 @@ func (g *Gate) Confirm(ctx context.Context, user, id, code string) (Confirmation
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir.Path(user), err)
 		}
-		entry, err := g.spendFirst(ctx, *person, person.Factors[at], code)
+		var entry ledger.Entry
+		if f := person.Factors[at]; f.Kind.IsSent() {
+			entry, err = g.spendFirstSent(ctx, person, f, code)
+		} else {
+			entry, err = g.spendFirst(ctx, *person, f, code)
+		}
 		if err != nil {
 			return err
 		}
@@ -153,11 +186,10 @@ func pending(person account.Person, id string) (int, error) {
 // spendFirst marks a right code as used, for good when it returns nil. A wrong
 // one costs nothing: the factor does not let anybody in yet.
 func (g *Gate) spendFirst(ctx context.Context, person account.Person, f account.Factor, code string) (ledger.Entry, error) {
-	totp := factor.TOTP{User: person.User, Factor: f, Window: g.Config.TOTP.Window}
 	now := g.Now()
 	var after ledger.Entry
 	err := g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
-		outcome := totp.Verify(code, now, entry)
+		outcome := factor.Verify(person.User, f, g.Config, code, now, entry)
 		after = *entry
 		switch outcome {
 		case factor.Right:
@@ -165,19 +197,25 @@ func (g *Gate) spendFirst(ctx context.Context, person account.Person, f account.
 		case factor.Used:
 			return ErrCodeUsed
 		}
-		return wrongFirst(totp, code, now)
+		return wrongFirst(person.User, f, code, now, *entry)
 	})
 	return after, err
 }
 
-// searched is how far, in steps, a wrong code is looked for: an hour at the
-// usual period.
-const searched = 120
+// How far a wrong first code is looked for: an hour of steps at the usual
+// period, and so many codes of a token.
+const (
+	searchedSteps = 120
+	searchedCodes = 1000
+)
 
-func wrongFirst(totp factor.TOTP, code string, now time.Time) error {
-	wrong := WrongCodeError{Digits: totp.Factor.Digits, Malformed: !factor.IsCode(totp.Factor, code)}
-	if steps, found := totp.Displaced(code, now, searched); found {
-		wrong.Off = time.Duration(steps*totp.Factor.Period) * time.Second
+func wrongFirst(user string, f account.Factor, code string, now time.Time, entry ledger.Entry) error {
+	wrong := WrongCodeError{Kind: f.Kind, Digits: f.Digits, Malformed: !factor.IsCode(f, code)}
+	if steps, found := (factor.TOTP{User: user, Factor: f}).Displaced(code, now, searchedSteps); found {
+		wrong.Off = time.Duration(steps*f.Period) * time.Second
+	}
+	if codes, found := (factor.HOTP{User: user, Factor: f}).Ahead(code, searchedCodes, entry); found {
+		wrong.Ahead = codes
 	}
 	return wrong
 }

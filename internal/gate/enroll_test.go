@@ -201,7 +201,7 @@ func TestEnableAndRecoveryNeedAFile(t *testing.T) {
 	if err := os.Mkdir(p.Config.Paths.Users, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := p.Enable("alice", true)
+	_, _, err := p.Enable(context.Background(), "alice", true)
 	_, err2 := p.NewRecovery("alice")
 	if !errors.Is(err, account.ErrNotFound) || !errors.Is(err2, account.ErrNotFound) {
 		t.Errorf("got %v and %v", err, err2)

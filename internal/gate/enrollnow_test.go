@@ -123,7 +123,7 @@ func TestEnrollInPlaceOfAnUnconfirmedOne(t *testing.T) {
 	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
 	expect(t, p.login("bob", talk), Accept, "totp:app")
 	// Who is disabled does not get round that.
-	if _, _, err := p.Enable("bob", false); err != nil {
+	if _, _, err := p.Enable(context.Background(), "bob", false); err != nil {
 		t.Fatal(err)
 	}
 	talk = says("", "")

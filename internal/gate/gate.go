@@ -53,8 +53,8 @@ type Request struct {
 	Protocol   config.Protocol // if the way in knows it; it wins over the service's
 	RemoteHost string          // an address, or a name from hosts that look it up
 	TTY        string
-	// AfterSplit says that the stack took a code off the password, if there
-	// was one, and CodeBehind that there was.
+	// AfterSplit says that the stack takes codes off the password, CodeBehind
+	// that there was one; then it is the conversation's first answer.
 	AfterSplit, CodeBehind bool
 }
 

@@ -36,9 +36,10 @@ func (g *Gate) edit(user string, change func(*account.Person) error) error {
 var errUnchanged = errors.New("nothing to change")
 
 // Enable makes the person's factors count, or no longer. Who is disabled loses
-// the recovery codes (CVE-2022-36071). It returns the person as it was before,
-// and whether that was otherwise.
-func (g *Gate) Enable(user string, enabled bool) (before account.Person, changed bool, err error) {
+// the recovery codes (CVE-2022-36071) and what the ledger would let in: logins
+// that are remembered and codes that were sent. It returns the person as it was
+// before, and whether that was otherwise.
+func (g *Gate) Enable(ctx context.Context, user string, enabled bool) (before account.Person, changed bool, err error) {
 	err = g.edit(user, func(person *account.Person) error {
 		before = *person
 		if person.Enabled == enabled && (enabled || len(person.Recovery.Hashes) == 0) {
@@ -50,10 +51,21 @@ func (g *Gate) Enable(user string, enabled bool) (before account.Person, changed
 		}
 		return nil
 	})
-	if errors.Is(err, errUnchanged) {
-		return before, false, nil
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return before, false, err
 	}
-	return before, err == nil, err
+	changed = err == nil
+	if enabled {
+		return before, changed, nil
+	}
+	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
+		entry.Sessions, entry.Carried = nil, nil
+		return nil
+	})
+	if err != nil {
+		return before, changed, fmt.Errorf("end the sessions of %q: %w", user, err)
+	}
+	return before, changed, nil
 }
 
 // NewRecovery gives the person new recovery codes; old ones become worthless.

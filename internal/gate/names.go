@@ -41,3 +41,16 @@ func (System) InGroup(name, group string) (bool, error) {
 	}
 	return slices.Contains(groups, wanted.Gid), nil
 }
+
+// HasGroup says whether there is such a group.
+func (System) HasGroup(group string) (bool, error) {
+	_, err := user.LookupGroup(group)
+	var unknown user.UnknownGroupError
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up group %q: %w", group, err)
+	}
+	return true, nil
+}

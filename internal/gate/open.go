@@ -8,18 +8,25 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // Open makes a gate of what is on this machine. configPath is as for
 // config.Load. The directories are opened at the login that needs them, so
-// that the policy can decide without them.
+// that the policy can decide without them. Codes are sent by another program;
+// who links what speaks to the network sets another Sender.
 func Open(configPath string, sink audit.Sink) (*Gate, error) {
 	settings, err := config.Load(configPath)
 	if err != nil {
 		return nil, err
 	}
+	var sender deliver.Sender
+	if settings.Email != nil || settings.SMS != nil {
+		sender = deliver.Program{Path: settings.Paths.Sender, Config: configPath}
+	}
 	return &Gate{
+		Sender:   sender,
 		Config:   settings,
 		Accounts: userFiles{settings.Paths.Users},
 		Ledger:   &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenFiles(settings.Paths.State) }},

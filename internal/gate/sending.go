@@ -169,7 +169,7 @@ func (g *Gate) countSend(ctx context.Context, person account.Person) (until time
 // cannot ask for it in this one.
 func (d *dialogue) carry(ctx context.Context) Verdict {
 	last := d.sent[len(d.sent)-1]
-	carried := factor.Carry(d.person.User, d.purpose(), last.code, last.expires)
+	carried := factor.Carry(d.person.User, d.purpose(d.request), last.code, last.expires)
 	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
 		factor.AddCarried(entry, carried, d.Now())
 		return nil
@@ -184,11 +184,11 @@ func (d *dialogue) carry(ctx context.Context) Verdict {
 
 // purpose says what a carried code is good for: a code for FTP is none for
 // sudo.
-func (d *dialogue) purpose() string {
-	if protocol := d.protocol(d.request); protocol != "" {
+func (g *Gate) purpose(request Request) string {
+	if protocol := g.protocol(request); protocol != "" {
 		return "protocol " + string(protocol)
 	}
-	return "service " + d.request.Service
+	return "service " + request.Service
 }
 
 // takesSent says whether a code that was sent may get this login in.
@@ -221,7 +221,7 @@ func (d *dialogue) verifySent(code string, now time.Time, entry *ledger.Entry) (
 	if rule != "" {
 		return rule, true
 	}
-	if d.request.AfterSplit && factor.VerifyCarried(d.person.User, d.purpose(), code, now, entry) == factor.Right {
+	if d.request.AfterSplit && factor.VerifyCarried(d.person.User, d.purpose(d.request), code, now, entry) == factor.Right {
 		return factorRule(f), true
 	}
 	return "", false

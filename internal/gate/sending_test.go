@@ -229,24 +229,24 @@ func (p *place) carrying(user, code string, protocol config.Protocol) Verdict {
 func TestCarriedCode(t *testing.T) {
 	p := newPlace(t)
 	post := p.sendTo("alice", account.Email)
-	expect(t, p.carrying("alice", "000000", "ftp"), TooMany, "policy.attempts.per_login")
+	expect(t, p.carrying("alice", "000000", "ftp"), TooMany, "code")
 	if len(post.messages) != 0 {
 		t.Error("a wrong code sent another")
 	}
 	expect(t, p.carrying("alice", "", "ftp"), TooMany, "email:my-email")
 	code := post.last()
-	expect(t, p.carrying("alice", code, "sudo"), TooMany, "policy.attempts.per_login")
+	expect(t, p.carrying("alice", code, "sudo"), TooMany, "code")
 	expect(t, p.login("alice", says(code)), Deny, "no-answer")
 	expect(t, p.carrying("alice", code, "ftp"), Accept, "email:my-email")
-	expect(t, p.carrying("alice", code, "ftp"), TooMany, "policy.attempts.per_login")
+	expect(t, p.carrying("alice", code, "ftp"), TooMany, "code")
 	// It is gone with its time, and with the factor.
 	expect(t, p.carrying("alice", "", "ftp"), TooMany, "email:my-email")
 	p.now = p.now.Add(11 * time.Minute)
-	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "policy.attempts.per_login")
+	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "code")
 	expect(t, p.carrying("alice", "", "ftp"), TooMany, "email:my-email")
 	person := p.people["alice"]
 	person.Factors[0] = account.Factor{ID: "app", Kind: account.TOTP, Secret: []byte("12345678901234567890"), Digits: 6, Period: 30, Algorithm: "SHA1", Confirmed: confirmed}
-	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "policy.attempts.per_login")
+	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "code")
 	entry, _ := p.Ledger.View(context.Background(), userKey(person))
 	for _, m := range post.messages {
 		if text, _ := json.Marshal(entry); strings.Contains(string(text), m.Code) || strings.Contains(p.lines(), m.Code) {
@@ -260,5 +260,5 @@ func TestNothingIsCarriedWithoutSplit(t *testing.T) {
 	p := newPlace(t)
 	post := p.sendTo("alice", account.Email)
 	expect(t, p.login("alice", says(Answer{Password: true})), TooMany, "password-repeated")
-	expect(t, p.carrying("alice", post.last(), "ssh"), TooMany, "policy.attempts.per_login")
+	expect(t, p.carrying("alice", post.last(), "ssh"), TooMany, "code")
 }

@@ -136,6 +136,24 @@ func TestSessionsAreBounded(t *testing.T) {
 	expect(t, p.from(fmt.Sprintf("192.0.2.%d", maxSessions+4), "ssh", says()), NotAsked, "policy.session")
 }
 
+// Somebody who was disabled comes back with nothing that was remembered.
+func TestDisablingEndsSessions(t *testing.T) {
+	p := enrolling(t)
+	p.Config.Policy.Session = config.Duration{Duration: time.Hour}
+	talk := &script{}
+	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
+	expect(t, p.login("bob", talk), Accept, "totp:app")
+	p.now = p.now.Add(time.Minute)
+	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:app")
+	expect(t, p.login("bob", says()), NotAsked, "policy.session")
+	for _, enabled := range []bool{false, true} {
+		if _, changed, err := p.Enable(context.Background(), "bob", enabled); err != nil || !changed {
+			t.Fatalf("%v, %v", changed, err)
+		}
+	}
+	expect(t, p.login("bob", says()), Deny, "no-answer")
+}
+
 // What otpctl test says is what the login then does.
 func TestNeedKnowsSessions(t *testing.T) {
 	p := sessions(t)

@@ -2,20 +2,23 @@ package gate
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // Tails gives ends of the password of a login that nobody can be asked in: a
 // code is typed behind the password there.
 type Tails interface {
 	// Tail returns the last n bytes of the password. found is false unless all
-	// of them are in alphabet, which is ASCII, and something is left of the
-	// password. The error means that there is nobody to ask.
-	Tail(n int, alphabet string) (text string, found bool, err error)
+	// of them are in alphabet, which is ASCII, but for a dash behind each group
+	// of them if group is not 0, and something is left of the password. The
+	// error means that there is nobody to ask.
+	Tail(n, group int, alphabet string) (text string, found bool, err error)
 }
 
 // Split says how many bytes at the end of the password are a code, 0 if none
@@ -36,38 +39,83 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 	if err != nil || need.Code != Asked {
 		return 0, err
 	}
-	for _, form := range forms(person) {
+	entry, err := g.waiting(ctx, request, person)
+	if err != nil {
+		return 0, err
+	}
+	session, found := g.session(request, person, entry)
+	for _, form := range g.forms(request, person, entry, found) {
 		if err := ctx.Err(); err != nil {
 			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
-		text, found, err := tails.Tail(form.length, form.alphabet)
+		text, has, err := tails.Tail(form.length, form.group, form.alphabet)
 		if err != nil {
 			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
-		if found && form.is(text) {
+		if has && form.is(text) && (!found || g.isCode(request, person, text, session, entry)) {
 			return form.length, nil
 		}
 	}
 	return 0, nil
 }
 
+// waiting is the person's entry in the ledger, if something in it can matter: a
+// session, or a code that was sent.
+func (g *Gate) waiting(ctx context.Context, request Request, person account.Person) (ledger.Entry, error) {
+	_, sent := firstSent(person)
+	if _, _, span := g.sessionPlace(request); !sent && span <= 0 {
+		return ledger.Entry{}, nil
+	}
+	entry, err := g.Ledger.View(ctx, userKey(person))
+	if err != nil {
+		return ledger.Entry{}, blame{"ledger", fmt.Errorf("look up the person: %w", err)}
+	}
+	return entry, nil
+}
+
+// isCode says whether text is a code and not the end of a password, where the
+// login is remembered and either may come: it is the code that opened the
+// session, which clients go on sending, or one that is right or was. entry is
+// for looking at only. Whoever learns from it that a code is right could log in
+// without one.
+func (g *Gate) isCode(request Request, person account.Person, text string, session ledger.Session, entry ledger.Entry) bool {
+	if subtle.ConstantTimeCompare([]byte(session.Code), []byte(hashOpener(person.User, text))) == 1 {
+		return true
+	}
+	now := g.Now()
+	if outcome, _ := g.verify(person, text, now, &entry); outcome != factor.Wrong {
+		return true
+	}
+	return factor.VerifyCarried(person.User, g.purpose(request), text, now, &entry) == factor.Right
+}
+
 // form is what one kind of code looks like.
 type form struct {
-	length   int // bytes
+	length   int // bytes, at most wire.MaxTail
+	group    int // bytes between two dashes; 0: there are none
 	alphabet string
 	is       func(text string) bool
 }
 
 // forms are those of the person's codes, the longest first: the end of a
-// longer code may look like a shorter one.
-func forms(person account.Person) []form {
+// longer code may look like a shorter one. Where codes are sent, a password
+// without one is how the person asks for one, so that form counts only while
+// one is on its way or the login is remembered.
+func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry, remembered bool) []form {
 	var all []form
 	for _, f := range person.Confirmed() {
-		all = append(all, form{f.Digits, "0123456789", func(text string) bool { return factor.IsCode(f, text) }})
+		if !f.Kind.IsSent() {
+			all = append(all, form{f.Digits, 0, "0123456789", func(text string) bool { return factor.IsCode(f, text) }})
+		}
+	}
+	_, sent := firstSent(person)
+	if sent && (remembered || factor.Waits(entry, g.purpose(request), g.Now())) {
+		settings := g.Config.Sent
+		all = append(all, form{settings.Length, 0, settings.Alphabet, func(text string) bool { return factor.IsSent(settings, text) }})
 	}
 	if len(person.Recovery.Hashes) > 0 {
-		all = append(all, form{factor.RecoveryLength, factor.RecoveryCharacters, factor.IsRecovery})
+		all = append(all, form{factor.RecoveryLength, factor.RecoveryGroup, factor.RecoveryCharacters, factor.IsRecovery})
 	}
 	slices.SortStableFunc(all, func(a, b form) int { return b.length - a.length })
-	return slices.CompactFunc(all, func(a, b form) bool { return a.length == b.length && a.alphabet == b.alphabet })
+	return slices.CompactFunc(all, func(a, b form) bool { return a.length == b.length && a.group == b.group && a.alphabet == b.alphabet })
 }

@@ -39,12 +39,19 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 		d.welcome(spent)
 		return Verdict{Accept, spent.rule, d.deliveredBy(spent.rule)}, true
 	case !spent.lockedUntil.IsZero():
-		return tellLocked(d.conversation, spent.lockedUntil), true
+		verdict := tellLocked(d.conversation, spent.lockedUntil)
+		if spent.hint != "" {
+			verdict.Reason += "; " + spent.hint
+		}
+		return verdict, true
 	case spent.outcome == factor.Used:
 		d.tries.used++
 		d.conversation.Tell(Failure, usedText(code))
 	default:
 		d.tries.wrong++
+		if spent.hint != "" {
+			d.tries.hint = spent.hint
+		}
 		d.conversation.Tell(Failure, wrongCode)
 	}
 	return Verdict{}, false
@@ -70,6 +77,8 @@ type spent struct {
 	recoveryLeft int // -1 unless a recovery code was used
 	unseen       int // wrong codes that the person was not told of
 	lockedUntil  time.Time
+	// hint says for the log what may have been the matter with a wrong code.
+	hint string
 	// session is set if the code had just opened one, in another login.
 	session *ledger.Session
 }
@@ -80,6 +89,7 @@ type spent struct {
 func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 	now := d.Now()
 	var result spent
+	var seen ledger.Entry
 	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
 		result = spent{recoveryLeft: -1}
 		if until := locked(entry.Attempts, now); !until.IsZero() {
@@ -99,12 +109,14 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 			limits := d.Config.Policy.Attempts
 			countPerson(&entry.Attempts, limits.PerWindow, limits.Window, now)
 			result.lockedUntil = locked(entry.Attempts, now)
+			seen = *entry
 		}
 		return nil
 	})
 	if err != nil || result.outcome != factor.Wrong {
 		return result, err
 	}
+	result.hint = displaced(d.person, code, now, seen)
 	return result, d.countSource(ctx, d.request, now)
 }
 
@@ -132,8 +144,7 @@ func (d *dialogue) verify(code string, now time.Time, entry *ledger.Entry) (fact
 func (g *Gate) verify(person account.Person, code string, now time.Time, entry *ledger.Entry) (factor.Outcome, string) {
 	used := false
 	for _, f := range person.Confirmed() {
-		totp := factor.TOTP{User: person.User, Factor: f, Window: g.Config.TOTP.Window}
-		switch totp.Verify(code, now, entry) {
+		switch factor.Verify(person.User, f, g.Config, code, now, entry) {
 		case factor.Right:
 			return factor.Right, factorRule(f)
 		case factor.Used:
@@ -150,6 +161,18 @@ func (g *Gate) verify(person account.Person, code string, now time.Time, entry *
 		return factor.Used, "code"
 	}
 	return factor.Wrong, "code"
+}
+
+// displaced says of a wrong code which factor's it would have been, and by how
+// much it was off. This is for the log only: it would tell a guesser that a code
+// is a real one. Every factor is looked at, so that time does not tell it either.
+func displaced(person account.Person, code string, now time.Time, entry ledger.Entry) (hint string) {
+	for _, f := range person.Confirmed() {
+		if where := factor.Displaced(person.User, f, code, now, entry); where != "" {
+			hint = "a code of " + f.ID + ", " + where + " (see otpctl resync)"
+		}
+	}
+	return hint
 }
 
 func factorRule(f account.Factor) string { return string(f.Kind) + ":" + f.ID }

@@ -25,6 +25,7 @@ const (
 	tagCarried   = 6 // repeated: for, salt, hash, expires
 	tagSession   = 7 // repeated: protocol, address, since, until, of, code
 	tagGrace     = 8 // time
+	tagResynced  = 9 // repeated, behind the use of the same key: key, steps
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -37,6 +38,11 @@ func encodeEntry(entry Entry) []byte {
 		e.number(use.Step)
 		e.number(int64(use.Drift))
 		e.end(tagUse)
+		if use.Resynced != 0 {
+			e.texts(key)
+			e.number(int64(use.Resynced))
+			e.end(tagResynced)
+		}
 	}
 	for _, hash := range entry.Spent {
 		e.value = append(e.value, hash...)
@@ -129,6 +135,13 @@ func decodeEntry(payload []byte) (Entry, error) {
 			}
 			key := string(value.bytes())
 			entry.Used[key] = Use{Step: value.number(), Drift: int(value.number())}
+		case tagResynced:
+			key := value.text()
+			use, found := entry.Used[key]
+			if use.Resynced = int(value.number()); found {
+				entry.Used[key] = use
+			}
+			value.bad = value.bad || !found
 		case tagSpent:
 			entry.Spent = append(entry.Spent, string(value.rest))
 			value.rest = nil

@@ -98,6 +98,9 @@ type Use struct {
 	// Drift is how many steps the person's clock was ahead (or, negative,
 	// behind) when that code was accepted.
 	Drift int `json:"drift,omitempty"`
+	// Resynced is what Drift was when a resynchronisation last set it. From
+	// there Drift follows the clock a little way only.
+	Resynced int `json:"resynced,omitempty"`
 }
 
 // Attempts counts the wrong codes of one key.

@@ -66,6 +66,9 @@ func expected(t reflect.Type) string {
 		if t.Elem().Kind() == reflect.Struct && !reflect.PointerTo(t.Elem()).Implements(textUnmarshaler) {
 			return "an array of tables, [[like this]]"
 		}
+		if t.Elem().Kind() == reflect.Int {
+			return "a list of whole numbers, such as [1, 2]"
+		}
 		return `a list of texts, such as ["a", "b"]`
 	case reflect.Map, reflect.Struct:
 		return "a table"

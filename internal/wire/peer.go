@@ -1,17 +1,24 @@
 package wire
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
 // Style says how the front shows a prompt.
 type Style uint8
 
 // The styles. EchoOff and EchoOn ask and are answered; Info and Failure only
-// tell.
+// tell. Tail asks the front itself for the end of the password: its text is one
+// byte that says how many bytes, one that says after how many of them each time
+// a dash comes, 0 if none does, and then the characters, all of them printable
+// ASCII, that the others may be of.
 const (
 	EchoOff Style = 1
 	EchoOn  Style = 2
 	Info    Style = 3
 	Failure Style = 4
+	Tail    Style = 5
 )
 
 // Status says what became of a prompt that asks.
@@ -29,6 +36,9 @@ const (
 // above any code and is PAM_MAX_RESP_SIZE of Linux-PAM.
 const MaxAnswer = 512
 
+// MaxTail is the longest end of a password in bytes that a front gives.
+const MaxTail = 32
+
 // Reply is the front's answer to one prompt.
 type Reply struct {
 	Status Status
@@ -45,6 +55,7 @@ const (
 	Ignore   Verdict = 2 // PAM_IGNORE: policy asks no code of this login
 	MaxTries Verdict = 3 // PAM_MAXTRIES: no further try in this login
 	Fault    Verdict = 4 // PAM_SYSTEM_ERR: the question could not be decided
+	Split    Verdict = 5 // PAM_IGNORE: a code is taken off the password; one byte follows, how many bytes it has
 )
 
 // Peer is the core's end of a dialogue that has been opened by a Start frame.
@@ -60,6 +71,46 @@ func (p Peer) Ask(style Style, text string) (Reply, error) {
 	if err := p.prompt(style, text); err != nil {
 		return Reply{}, err
 	}
+	return p.reply()
+}
+
+// Tail asks for the last n bytes of the password. found is false, and the
+// front keeps them, unless all are in alphabet, but for a dash behind each group
+// of them if group is not 0, and more is left of the password. Only a front
+// whose Start says Split has an answer.
+func (p Peer) Tail(n, group int, alphabet string) (text string, found bool, err error) {
+	if n < 1 || n > MaxTail || group < 0 || group >= n {
+		return "", false, protocolError("end of %d bytes in groups of %d, expected 1 to %d and less", n, group, MaxTail)
+	}
+	if err := p.prompt(Tail, string([]byte{byte(n), byte(group)})+alphabet); err != nil {
+		return "", false, err
+	}
+	reply, err := p.reply()
+	switch {
+	case err != nil:
+		return "", false, err
+	case reply.Status == NoAnswer:
+		return "", false, nil
+	case reply.Status != Answered || len(reply.Text) != n || !fits(reply.Text, group, alphabet):
+		return "", false, protocolError("no end of %d bytes as it was asked for, but %d bytes and status %d", n, len(reply.Text), reply.Status)
+	}
+	return reply.Text, true, nil
+}
+
+func fits(text string, group int, alphabet string) bool {
+	for i := range len(text) {
+		allowed := alphabet
+		if group > 0 && i%(group+1) == group {
+			allowed = "-"
+		}
+		if strings.IndexByte(allowed, text[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (p Peer) reply() (Reply, error) {
 	kind, payload, err := readFrame(p.Stream)
 	if err != nil {
 		return Reply{}, err
@@ -98,7 +149,19 @@ func (p Peer) prompt(style Style, text string) error {
 	return writeFrame(p.Stream, TypePrompt, []byte{byte(style)}, []byte(text))
 }
 
-// End sends the verdict. Nothing follows it.
+// End sends the verdict, any but Split. Nothing follows it.
 func (p Peer) End(v Verdict) error {
+	if v == Split {
+		return protocolError("a split without its length")
+	}
 	return writeFrame(p.Stream, TypeVerdict, []byte{byte(v)})
+}
+
+// EndSplit sends the verdict Split: the last n bytes of the password, which
+// Tail has given, are a code. Nothing follows it.
+func (p Peer) EndSplit(n int) error {
+	if n < 1 || n > MaxTail {
+		return protocolError("split of %d bytes, expected 1 to %d", n, MaxTail)
+	}
+	return writeFrame(p.Stream, TypeVerdict, []byte{byte(Split), byte(n)})
 }

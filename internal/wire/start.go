@@ -20,6 +20,9 @@ type Start struct {
 	Config     string        // argument config=
 	Debug      bool          // argument debug
 	Timeout    time.Duration // argument timeout=: for the whole dialogue, in whole seconds
+	Split      bool          // argument split: asks only whether a code is to be taken off the password
+	AfterSplit bool          // such a line came before this one in the same login
+	CodeBehind bool          // and took a code off the password, which answers the first prompt
 }
 
 type tag uint8
@@ -34,6 +37,9 @@ const (
 	tagConfig     tag = 7
 	tagDebug      tag = 8
 	tagTimeout    tag = 9
+	tagSplit      tag = 10
+	tagAfterSplit tag = 11
+	tagCodeBehind tag = 12
 )
 
 // MaxTimeout is the longest dialogue a front may ask for.
@@ -58,7 +64,7 @@ func parseStart(payload []byte) (Start, error) {
 		return Start{}, protocolError("start frame is not of version %d", Version)
 	}
 	var start Start
-	var seen [tagTimeout + 1]bool
+	var seen [tagCodeBehind + 1]bool
 	for rest := payload[1:]; len(rest) > 0; {
 		if len(rest) < 3 {
 			return Start{}, protocolError("start frame ends within a field")
@@ -68,7 +74,7 @@ func parseStart(payload []byte) (Start, error) {
 		if size > len(rest) {
 			return Start{}, protocolError("start field %d ends past the frame", field)
 		}
-		if field == 0 || field > tagTimeout || seen[field] {
+		if field == 0 || field > tagCodeBehind || seen[field] {
 			return Start{}, protocolError("start field %d is unknown or repeated", field)
 		}
 		seen[field] = true
@@ -100,10 +106,13 @@ func (s *Start) set(field tag, value []byte) error {
 	case tagConfig:
 		s.Config = string(value)
 	case tagDebug:
-		if len(value) != 0 {
-			return protocolError("start field debug has a value")
-		}
-		s.Debug = true
+		return flag(&s.Debug, field, value)
+	case tagSplit:
+		return flag(&s.Split, field, value)
+	case tagAfterSplit:
+		return flag(&s.AfterSplit, field, value)
+	case tagCodeBehind:
+		return flag(&s.CodeBehind, field, value)
 	case tagTimeout:
 		seconds, err := strconv.ParseUint(string(value), 10, 16)
 		if err != nil || seconds == 0 || time.Duration(seconds)*time.Second > MaxTimeout {
@@ -111,6 +120,15 @@ func (s *Start) set(field tag, value []byte) error {
 		}
 		s.Timeout = time.Duration(seconds) * time.Second
 	}
+	return nil
+}
+
+// flag sets a field that says all by being there.
+func flag(to *bool, field tag, value []byte) error {
+	if len(value) != 0 {
+		return protocolError("start field %d has a value", field)
+	}
+	*to = true
 	return nil
 }
 
@@ -136,11 +154,16 @@ func WriteStart(w io.Writer, s Start) error {
 			add(item.field, item.value)
 		}
 	}
-	if s.Debug {
-		add(tagDebug, "")
-	}
 	if s.Timeout > 0 {
 		add(tagTimeout, strconv.Itoa(int(s.Timeout/time.Second)))
+	}
+	for _, item := range []struct {
+		field tag
+		set   bool
+	}{{tagDebug, s.Debug}, {tagSplit, s.Split}, {tagAfterSplit, s.AfterSplit}, {tagCodeBehind, s.CodeBehind}} {
+		if item.set {
+			add(item.field, "")
+		}
 	}
 	return writeFrame(w, TypeStart, payload)
 }

@@ -6,7 +6,9 @@
 // order, and the payload, at most [MaxPayload] bytes. The front opens with one
 // Start frame. The core answers with Prompt frames, each asking one (styles
 // EchoOff and EchoOn, answered by exactly one Reply frame) or only telling
-// (Info and Failure, never answered), and ends with one Verdict frame.
+// (Info and Failure, never answered), and ends with one Verdict frame. To a
+// Start that says Split the prompts are of the style Tail, each answered by the
+// front itself.
 // Anything else is a protocol error, and a protocol error denies.
 //
 // The entry points are [ReadStart] and [Peer]. The package promises that

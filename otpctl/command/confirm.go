@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/gate"
 )
@@ -17,10 +18,11 @@ func (a *app) confirm() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "confirm USER [CODE]",
-		Short: "Make an enrollment count, with a first code from the app",
-		Long: `confirm checks a first code against the enrollment that waits for it. If it is
-right, the device counts from now on, and takes the place of an older one with
-the same id. The code itself is used up by this: it does not log in.
+		Short: "Make an enrollment count, with a first code",
+		Long: `confirm checks a first code, from the app or the token or as it was sent, against
+the enrollment that waits for it. If it is right, the device or address counts
+from now on, and takes the place of an older one with the same id. The code
+itself is used up by this: it does not log in.
 
 Somebody without a recovery code left gets ten new ones, shown once.
 
@@ -42,7 +44,7 @@ CODE may be - to read it from standard input. Without it, it is asked for.`,
 		if err != nil {
 			return err
 		}
-		code, err := a.firstCode(ctx, args[1:])
+		code, err := a.firstCode(ctx, args[1:], firstPrompt(waiting(g, user, id)))
 		if err != nil {
 			return err
 		}
@@ -50,8 +52,20 @@ CODE may be - to read it from standard input. Without it, it is asked for.`,
 	})
 }
 
+// waiting is the kind of what waits for its first code, as far as can be told.
+func waiting(g *gate.Gate, user, id string) (kind account.Kind) {
+	// A file that cannot be read is for Confirm to complain about.
+	person, _ := g.Accounts.Load(user)
+	for _, f := range person.Factors {
+		if f.Confirmed.IsZero() && (id == "" || f.ID == id) {
+			kind = f.Kind
+		}
+	}
+	return kind
+}
+
 // firstCode takes the code from where the command line says.
-func (a *app) firstCode(ctx context.Context, args []string) (string, error) {
+func (a *app) firstCode(ctx context.Context, args []string, prompt string) (string, error) {
 	switch {
 	case len(args) == 1 && args[0] != "-":
 		return args[0], nil
@@ -61,7 +75,7 @@ func (a *app) firstCode(ctx context.Context, args []string) (string, error) {
 	var code string
 	var err error
 	if len(args) == 0 {
-		code, err = a.ask(ctx, "Code that the app shows: ")
+		code, err = a.ask(ctx, prompt)
 	} else {
 		code, err = a.lines.next()
 	}
@@ -101,12 +115,17 @@ func (a *app) confirmWith(ctx context.Context, g *gate.Gate, user, id, code stri
 		return a.json(confirmed{user, f.ID, string(f.Kind), true, f.Confirmed, !done.Disabled, done.RecoveryCodes})
 	}
 	a.say("%s is confirmed for %s. This code is used up; the next one logs in.", f.ID, user)
+	a.afterConfirming(user, done)
+	return nil
+}
+
+// afterConfirming tells what came with a confirmation.
+func (a *app) afterConfirming(user string, done gate.Confirmation) {
 	if done.Replaced {
-		a.say("The old %s does not count any more.", f.ID)
+		a.say("The old %s does not count any more.", done.Factor.ID)
 	}
 	if done.Disabled {
 		a.note("%s is disabled, so no code counts: %s enable %s", user, a.self(), user)
 	}
 	a.showRecovery(user, done.RecoveryCodes)
-	return nil
 }

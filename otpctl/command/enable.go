@@ -2,80 +2,53 @@ package command
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
 func (a *app) enable() *cobra.Command {
-	return a.does(&cobra.Command{
-		Use:   "enable USER...",
+	c := &cobra.Command{
+		Use:   "enable USER... | --group GROUP",
 		Short: "Let somebody's codes count again",
 		Long: `enable undoes disable. Recovery codes do not come back: run otpctl recovery for
 new ones.`,
-		Example:           "  otpctl enable alice bob",
-		Args:              cobra.MinimumNArgs(1),
+		Example: `  otpctl enable alice bob
+  otpctl enable --group staff --dry-run`,
 		ValidArgsFunction: a.completeUsers,
-	}, func(_ context.Context, args []string) error { return a.each(args, a.enableOne) })
+	}
+	s := severalPeople(c)
+	c.Args = s.args
+	return a.does(c, func(ctx context.Context, args []string) error { return a.each(ctx, s, args, a.enableOne) })
 }
 
 func (a *app) disable() *cobra.Command {
-	return a.does(&cobra.Command{
-		Use:   "disable USER...",
+	c := &cobra.Command{
+		Use:   "disable USER... | --group GROUP",
 		Short: "Let somebody's codes count no more, and remove the recovery codes",
 		Long: `disable keeps the secret file, but nothing in it counts, and removes the recovery
-codes from it.
+codes from it, and ends what is remembered of the person's logins.
 
 This locks no account. Who is disabled is treated as somebody who never
 enrolled: refused if policy.require names the person, otherwise let in without a
 code. otpctl test tells which. To lock an account, use usermod --lock and
 --expiredate.`,
-		Example:           "  otpctl disable alice bob",
-		Args:              cobra.MinimumNArgs(1),
+		Example: `  otpctl disable alice bob
+  otpctl disable --group interns --dry-run`,
 		ValidArgsFunction: a.completeUsers,
-	}, func(_ context.Context, args []string) error { return a.each(args, a.disableOne) })
+	}
+	s := severalPeople(c)
+	c.Args = s.args
+	return a.does(c, func(ctx context.Context, args []string) error { return a.each(ctx, s, args, a.disableOne) })
 }
 
-// each does one thing for several people. A failure does not keep the others
-// from it.
-func (a *app) each(names []string, one func(g *gate.Gate, name string) error) error {
-	g, err := a.gate()
+func (a *app) enableOne(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+	before, isNew, err := a.switchTo(ctx, g, name, true, dry)
 	if err != nil {
-		return err
-	}
-	failed := 0
-	for _, given := range names {
-		name, err := a.enrolledName(g, given)
-		if err == nil {
-			err = one(g, name)
-		}
-		if len(names) == 1 {
-			return err
-		}
-		if err != nil {
-			a.complain(err)
-			failed++
-		}
-	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d failed", failed, len(names))
-	}
-	return nil
-}
-
-func (a *app) enableOne(g *gate.Gate, name string) error {
-	before, isNew, err := g.Enable(name, true)
-	switch {
-	case err != nil:
-		return err
-	case isNew:
-		changed(g, "enable", audit.Record{User: name})
-		a.say("%s: enabled", name)
-	default:
-		a.say("%s: was enabled already", name)
+		return "", false, err
 	}
 	switch {
 	case len(before.Confirmed()) == 0:
@@ -83,23 +56,38 @@ func (a *app) enableOne(g *gate.Gate, name string) error {
 	case len(before.Recovery.Hashes) == 0:
 		a.note("%s has no recovery codes: %s recovery %s makes some", name, a.self(), name)
 	}
-	return nil
+	switch {
+	case !isNew:
+		return "was enabled already", false, nil
+	case dry:
+		return "would be enabled", true, nil
+	}
+	changed(g, "enable", audit.Record{User: name})
+	return "enabled", true, nil
 }
 
-func (a *app) disableOne(g *gate.Gate, name string) error {
-	before, isNew, err := g.Enable(name, false)
+func (a *app) disableOne(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+	before, isNew, err := a.switchTo(ctx, g, name, false, dry)
 	switch {
 	case err != nil:
-		return err
+		return "", false, err
 	case !isNew:
-		a.say("%s: was disabled already", name)
-		return nil
+		return "was disabled already", false, nil
+	case dry:
+		return "would be disabled", true, nil
 	case len(before.Recovery.Hashes) > 0:
 		changed(g, "disable", audit.Record{User: name, Reason: "recovery codes removed"})
-		a.say("%s: disabled, and the recovery codes are removed", name)
-	default:
-		changed(g, "disable", audit.Record{User: name})
-		a.say("%s: disabled", name)
+		return "disabled, and the recovery codes are removed", true, nil
 	}
-	return nil
+	changed(g, "disable", audit.Record{User: name})
+	return "disabled", true, nil
+}
+
+// switchTo enables or disables somebody, or with dry looks what that would do.
+func (a *app) switchTo(ctx context.Context, g *gate.Gate, name string, enabled, dry bool) (before account.Person, isNew bool, err error) {
+	if !dry {
+		return g.Enable(ctx, name, enabled)
+	}
+	before, err = g.Accounts.Load(name)
+	return before, before.Enabled != enabled || !enabled && len(before.Recovery.Hashes) > 0, err
 }

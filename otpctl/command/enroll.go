@@ -1,132 +1,97 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/otpauth"
 )
-
-// enrollFlags are the flags of enroll. Zero values stand for the
-// configuration's.
-type enrollFlags struct {
-	id, qr                       string
-	totp                         config.TOTP
-	replace, json, noSystemCheck bool
-}
 
 func (a *app) enroll() *cobra.Command {
 	var flags enrollFlags
+	var many bulk
 	c := &cobra.Command{
-		Use:   "enroll USER",
-		Short: "Give somebody a new secret for an authenticator app",
-		Long: `enroll makes a secret, writes it into the person's secret file and shows it as a
-QR code, a key and an otpauth URI. It counts only once a first code has proved
-that the app has it: on a terminal enroll asks for that code, otherwise use
-otpctl confirm. With the first confirmation come ten recovery codes, shown once.
+		Use:   "enroll USER | --csv FILE",
+		Short: "Give somebody a new way to get codes",
+		Long: `enroll writes a new device or address into the person's secret file. It counts
+only once a first code has proved that the codes arrive: on a terminal enroll
+asks for that code, otherwise use otpctl confirm. With the first confirmation
+come ten recovery codes, shown once.
 
-An enrollment that was never confirmed gives way to the new one.`,
+--kind totp, an authenticator app, and hotp, a token or app with a counter, make
+a secret and show it as a QR code, a key and an otpauth URI. A token that has
+its secret already is taken in with --secret -.
+
+--kind email and sms send a first code to the address or number that is given,
+or that the secret file has. A new address takes the place of the old one once
+its code came back.
+
+An enrollment that was never confirmed gives way to the new one.` + bulkHelp,
 		Example: `  otpctl enroll alice
   otpctl enroll alice --id tablet              # a second device
   otpctl enroll alice --replace                # a new phone; the old one counts until then
   otpctl enroll alice --qr png=/root/alice.png
-  otpctl enroll alice --json | jq -r .uri      # confirm later`,
-		Args:              cobra.ExactArgs(1),
+  otpctl enroll alice --json | jq -r .uri      # confirm later
+  otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt
+  otpctl enroll alice --kind email --email alice@example.com
+  otpctl enroll --csv people.csv --dry-run
+  otpctl enroll --csv people.csv --out secrets.csv`,
+		Args: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("csv") {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	f := c.Flags()
-	f.StringVar(&flags.id, "id", "phone", "`name` of the device in the secret file")
-	f.IntVar(&flags.totp.Digits, "digits", 0, "length `N` of the codes, 6 to 8 (default: the configuration's)")
-	f.IntVar(&flags.totp.Period, "period", 0, "`seconds` that a code is shown, 15 to 300 (default: the configuration's)")
-	f.StringVar(&flags.totp.Algorithm, "algorithm", "", "`hash`: SHA1, SHA256 or SHA512 (default: the configuration's)")
-	f.StringVar(&flags.totp.Issuer, "issuer", "", "`name` of this place in the app (default: the configuration's, or the host name)")
-	f.StringVar(&flags.qr, "qr", "", "`where` the QR code goes: terminal, png=FILE or none (default: terminal, if there is one)")
-	f.BoolVar(&flags.replace, "replace", false, "take the place of the confirmed device with this id, once confirmed")
-	f.BoolVar(&flags.json, "json", false, "print one JSON object and do not ask for a code")
-	f.BoolVar(&flags.noSystemCheck, "no-user-check", false, "enroll also somebody whom this machine does not know")
-	complete(c, "algorithm", config.Algorithms...)
-	complete(c, "digits", "6", "7", "8")
-	complete(c, "qr", "terminal", "png=", "none")
+	flags.register(c)
+	many.register(c.Flags())
 	return a.does(c, func(ctx context.Context, args []string) error {
-		given := c.Flags().Changed
-		if problem := flags.check(given); problem != nil {
+		if problem := cmp.Or(many.check(c.Flags().Changed), flags.check(c.Flags().Changed)); problem != nil {
 			return problem
+		}
+		if many.file != "" {
+			return a.enrollCSV(ctx, many, flags)
 		}
 		return a.runEnroll(ctx, args[0], flags)
 	})
 }
 
-// check refuses values that a secret file or an app would not take.
-func (f enrollFlags) check(given func(flag string) bool) error {
-	if err := checkIssuer(f.totp.Issuer); err != nil {
-		return usage("--issuer: %w", err)
-	}
-	id := account.CheckID(f.id)
-	switch {
-	case id != nil:
-		return usage("--id %q: %w", f.id, id)
-	case given("digits") && (f.totp.Digits < config.MinDigits || f.totp.Digits > config.MaxDigits):
-		return usage("--digits %d: expected 6, 7 or 8", f.totp.Digits)
-	case given("period") && (f.totp.Period < config.MinPeriod || f.totp.Period > config.MaxPeriod):
-		return usage("--period %d: expected 15 to 300 seconds", f.totp.Period)
-	case given("algorithm") && !slices.Contains(config.Algorithms, f.totp.Algorithm):
-		return usage("--algorithm %q: expected SHA1, SHA256 or SHA512", f.totp.Algorithm)
-	}
-	return nil
-}
-
-// over puts the flags over the configuration.
-func (f enrollFlags) over(settings config.TOTP) (config.TOTP, error) {
-	if f.totp.Digits != 0 {
-		settings.Digits = f.totp.Digits
-	}
-	if f.totp.Period != 0 {
-		settings.Period = f.totp.Period
-	}
-	if f.totp.Algorithm != "" {
-		settings.Algorithm = f.totp.Algorithm
-	}
-	if f.totp.Issuer != "" {
-		settings.Issuer = f.totp.Issuer
-	}
-	name, err := issuer(settings.Issuer)
-	settings.Issuer = name
-	return settings, err
-}
-
-// enrolled is what enroll made, with the secret.
+// enrolled is what enroll made, with a secret that it made.
 type enrolled struct {
 	User      string       `json:"user"`
 	ID        string       `json:"id"`
 	Kind      account.Kind `json:"kind"`
-	Secret    string       `json:"secret"`
-	URI       string       `json:"uri"`
-	Digits    int          `json:"digits"`
-	Period    int          `json:"period"`
-	Algorithm string       `json:"algorithm"`
-	Confirmed bool         `json:"confirmed"`
-	File      string       `json:"file"`
+	Secret    string       `json:"secret,omitempty"`
+	URI       string       `json:"uri,omitempty"`
+	Digits    int          `json:"digits,omitempty"`
+	Period    int          `json:"period,omitempty"`
+	Algorithm string       `json:"algorithm,omitempty"`
+	Counter   *int64       `json:"counter,omitempty"`
+	// SentTo is where codes go, CodeExpires until when the first one is good.
+	SentTo        string    `json:"sent_to,omitempty"`
+	CodeExpires   time.Time `json:"code_expires,omitzero"`
+	Confirmed     bool      `json:"confirmed"`
+	RecoveryCodes []string  `json:"recovery_codes,omitempty"`
+	File          string    `json:"file"`
 
 	issuer string
 }
 
-func (a *app) runEnroll(ctx context.Context, name string, flags enrollFlags) (err error) {
+func (a *app) runEnroll(ctx context.Context, name string, flags enrollFlags) error {
 	if err := account.CheckName(name); err != nil {
 		return usageError{err}
 	}
 	g, err := a.gate()
-	if err != nil {
-		return err
-	}
-	settings, err := flags.over(g.Config.TOTP)
 	if err != nil {
 		return err
 	}
@@ -135,20 +100,42 @@ func (a *app) runEnroll(ctx context.Context, name string, flags enrollFlags) (er
 			return err
 		}
 	}
+	if flags.kind.IsSent() {
+		return a.enrollSent(ctx, g, name, flags)
+	}
+	return a.enrollDevice(ctx, g, name, flags)
+}
+
+// enrollDevice enrolls an app or a token.
+func (a *app) enrollDevice(ctx context.Context, g *gate.Gate, name string, flags enrollFlags) error {
+	issuer, err := flags.issuerOver(g.Config.TOTP)
+	if err != nil {
+		return err
+	}
+	f := flags.factor(g.Config)
+	if flags.secret != "" {
+		if f.Secret, err = a.readSecret(ctx); err != nil {
+			return err
+		}
+	}
 	draw, discard, err := a.qrPlace(flags)
 	if err != nil {
 		return err
 	}
-	f := gate.NewFactor(flags.id, settings)
 	done, err := g.Enroll(name, f, flags.replace)
 	if err != nil {
 		return errors.Join(err, discard())
 	}
 	changed(g, "enroll", audit.Record{User: name, Reason: "factor " + f.ID})
-	a.again = "otpctl enroll again"
 	made := enrolled{
-		User: name, ID: f.ID, Kind: f.Kind, Secret: f.Secret.Base32(), URI: keyURI(settings.Issuer, name, f),
-		Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm, File: done.File, issuer: settings.Issuer,
+		User: name, ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm, File: done.File, issuer: issuer,
+	}
+	if f.Kind == account.HOTP {
+		made.Counter = &f.Counter
+	}
+	if flags.secret == "" {
+		a.again = "otpctl enroll again"
+		made.Secret, made.URI = f.Secret.Base32(), otpauth.URI(issuer, name, f)
 	}
 	if flags.json {
 		return errors.Join(draw(made.URI), a.json(made))
@@ -166,6 +153,8 @@ func (a *app) qrPlace(flags enrollFlags) (draw func(uri string) error, discard f
 	none := func(string) error { return nil }
 	path, isPNG := strings.CutPrefix(flags.qr, "png=")
 	switch {
+	case flags.secret != "":
+		return none, nothing, nil
 	case isPNG && path != "":
 		file, err := newPNG(path)
 		if err != nil {
@@ -182,19 +171,35 @@ func (a *app) qrPlace(flags enrollFlags) (draw func(uri string) error, discard f
 	return nil, nil, usage("--qr %q: expected terminal, png=FILE or none", flags.qr)
 }
 
-func (a *app) showEnrolled(made enrolled, done gate.Enrollment) {
+// remarkOn says what the enrollment does to what was there.
+func (a *app) remarkOn(made enrolled, done gate.Enrollment) {
 	switch {
-	case done.Replaces:
+	case done.Replaces && !made.Confirmed:
 		a.note("the confirmed %s of %s counts until the new one is confirmed", made.ID, made.User)
 	case done.Restarted:
 		a.note("the enrollment of %s that was never confirmed is worthless now", made.User)
 	}
+}
+
+func (a *app) showEnrolled(made enrolled, done gate.Enrollment) {
+	a.remarkOn(made, done)
 	a.say("User:   %s", made.User)
 	a.say("Device: %s", made.ID)
+	if made.Secret == "" {
+		a.say("Codes:  %s", codesOf(made))
+		return
+	}
 	a.say("Issuer: %s", made.issuer)
-	a.say("Key:    %s", grouped(made.Secret))
-	a.say("        (time-based, %d digits, every %d seconds, %s)", made.Digits, made.Period, made.Algorithm)
+	a.say("Key:    %s", otpauth.Grouped(made.Secret))
+	a.say("        (%s)", codesOf(made))
 	a.say("URI:    %s", made.URI)
+}
+
+func codesOf(made enrolled) string {
+	if made.Kind == account.HOTP {
+		return fmt.Sprintf("counter-based, from %d, %d digits, %s", *made.Counter, made.Digits, made.Algorithm)
+	}
+	return fmt.Sprintf("time-based, %d digits, every %d seconds, %s", made.Digits, made.Period, made.Algorithm)
 }
 
 // firstTries is how often a first code is asked for.
@@ -202,15 +207,14 @@ const firstTries = 3
 
 // finish asks for the first code, or says how to give it later.
 func (a *app) finish(ctx context.Context, g *gate.Gate, made enrolled) error {
-	later := fmt.Sprintf("%s confirm %s CODE --id %s", a.self(), made.User, made.ID)
+	later := notFinished{made.Kind, fmt.Sprintf("%s confirm %s CODE --id %s", a.self(), made.User, made.ID)}
 	if !a.canAsk() || !isTerminal(a.Stdout) {
-		a.note("not confirmed yet: add the key to the app, then run %s", later)
+		a.note("not confirmed yet: %s", later.hint())
 		return nil
 	}
-	var err error
 	for range firstTries {
-		var code string
-		if code, err = a.ask(ctx, "Code that the app shows: "); err != nil {
+		code, err := a.ask(ctx, firstPrompt(made.Kind))
+		if err != nil {
 			break
 		}
 		if err = a.confirmWith(ctx, g, made.User, made.ID, code, false); err == nil {
@@ -222,10 +226,61 @@ func (a *app) finish(ctx context.Context, g *gate.Gate, made enrolled) error {
 		}
 		a.complain(err)
 	}
-	return notFinished{later}
+	return later
+}
+
+// firstPrompt asks for a first code.
+func firstPrompt(kind account.Kind) string {
+	switch {
+	case kind == account.HOTP:
+		return "Code that the token shows: "
+	case kind.IsSent():
+		return "Code that was sent: "
+	}
+	return "Code that the app shows: "
 }
 
 // notFinished says that an enrollment was written and not confirmed.
-type notFinished struct{ later string }
+type notFinished struct {
+	kind  account.Kind
+	later string // the command
+}
 
-func (n notFinished) Error() string { return "not confirmed, so the new key does not count" }
+func (n notFinished) Error() string {
+	if n.kind.IsSent() {
+		return "not confirmed, so no codes are sent there"
+	}
+	return "not confirmed, so the new key does not count"
+}
+
+func (n notFinished) hint() string {
+	switch {
+	case n.kind == account.HOTP:
+		return "when the token has it, run " + n.later
+	case n.kind.IsSent():
+		return "when the code has arrived, run " + n.later
+	}
+	return "when the app has it, run " + n.later
+}
+
+// kinds are those that enroll knows, in the order of the documentation.
+var kinds = []account.Kind{account.TOTP, account.HOTP, account.Email, account.SMS}
+
+func kindNames() []string {
+	var names []string
+	for _, kind := range kinds {
+		names = append(names, string(kind))
+	}
+	return names
+}
+
+// usualID is the name of a person's first device of a kind.
+func usualID(kind account.Kind) string {
+	switch kind {
+	case account.HOTP:
+		return "token"
+	case account.Email, account.SMS:
+		return string(kind)
+	}
+	return "phone"
+}

@@ -10,13 +10,17 @@ import (
 // there is no such command.
 func (a *app) help(root *cobra.Command) *cobra.Command {
 	return a.does(&cobra.Command{
-		Use:     "help [COMMAND]",
+		Use:     "help [COMMAND [SUBCOMMAND]]",
 		Short:   "Show what a command does",
 		Example: "  otpctl help enroll",
-		Args:    cobra.MaximumNArgs(1),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		Args:    cobra.MaximumNArgs(2),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
-			for _, c := range root.Commands() {
+			above, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			for _, c := range above.Commands() {
 				names = append(names, c.Name())
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
@@ -24,7 +28,7 @@ func (a *app) help(root *cobra.Command) *cobra.Command {
 	}, func(_ context.Context, args []string) error {
 		found, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
-			return usage("no command %q", args)
+			return noCommand(found, args[len(args)-len(rest)])
 		}
 		return found.Help()
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,8 +20,9 @@ func (a *app) list() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List everybody who has a secret file",
-		Long: `list shows a line for each secret file. One that cannot be read is a line with
-what is wrong with it, and the exit status is 1 then.`,
+		Long: `list shows a line for each secret file. One that cannot be read, or that logins
+would not believe for its owner or mode, is a line with what is wrong with it,
+and the exit status is 1 then. Files that are none by their name are remarked.`,
 		Example: `  otpctl list
   otpctl list --json | jq -r '.[] | select(.state == "unconfirmed") | .user'`,
 		Args: cobra.NoArgs,
@@ -57,6 +59,13 @@ func (a *app) records(ctx context.Context) (records []record, broken int, err er
 	if err != nil {
 		return nil, 0, err
 	}
+	strays, err := dir.Strays()
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, name := range strays {
+		a.note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", g.Config.Paths.Users, name)
+	}
 	records = []record{}
 	for _, name := range names {
 		r, err := a.record(ctx, g, dir, name)
@@ -77,13 +86,13 @@ func (a *app) table(records []record) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "USER\tSTATE\tFACTORS\tRECOVERY LEFT\tLAST LOGIN\tLOCKED")
+	fmt.Fprintln(table, "USER\tSTATE\tFACTORS\tKINDS\tRECOVERY LEFT\tLAST LOGIN\tLOCKED")
 	for _, r := range records {
 		if r.State == stateBroken {
 			fmt.Fprintf(table, "%s\t%s\t%s\n", r.User, r.State, strings.ReplaceAll(printable(r.Error), "\n", "; "))
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.User, r.State, factorNames(r.Factors),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.User, r.State, factorNames(r.Factors), kindColumn(r.Factors),
 			strconv.Itoa(r.RecoveryLeft), when(r.LastLogin), until(r.LockedUntil))
 	}
 	return table.Flush()
@@ -96,12 +105,26 @@ func factorNames(factors []factorRecord) string {
 	var names []string
 	for _, f := range factors {
 		name := f.ID
-		if !f.Confirmed {
+		switch {
+		case f.Replaces:
+			name += " (waits to replace it)"
+		case !f.Confirmed:
 			name += " (unconfirmed)"
 		}
 		names = append(names, name)
 	}
 	return strings.Join(names, ", ")
+}
+
+// kindColumn lists the kinds of the factors, each once.
+func kindColumn(factors []factorRecord) string {
+	var names []string
+	for _, f := range factors {
+		if !slices.Contains(names, string(f.Kind)) {
+			names = append(names, string(f.Kind))
+		}
+	}
+	return orDash(strings.Join(names, ", "))
 }
 
 func until(t time.Time) string {

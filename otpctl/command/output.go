@@ -34,15 +34,18 @@ func (n notShown) Error() string { return "write to standard output: " + n.err.E
 
 // say writes a line of the answer.
 func (a *app) say(format string, values ...any) {
+	a.clear()
 	fmt.Fprintln(a.out, printable(fmt.Sprintf(format, values...)))
 }
 
 // note writes a remark beside the answer.
 func (a *app) note(format string, values ...any) {
+	a.clear()
 	fmt.Fprintln(a.Stderr, "otpctl: "+printable(fmt.Sprintf(format, values...)))
 }
 
 func (a *app) complain(err error) {
+	a.clear()
 	fmt.Fprintln(a.Stderr, "otpctl: "+printable(err.Error()))
 	if hint := a.hint(err); hint != "" {
 		fmt.Fprintln(a.Stderr, "hint: "+printable(hint))
@@ -68,6 +71,14 @@ func printable(text string) string {
 		fmt.Fprintf(&safe, `\x%02x`, r)
 	}
 	return safe.String()
+}
+
+// counted says how many there are of something.
+func counted(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 // when shows an instant to people, in the machine's time zone.

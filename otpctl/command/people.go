@@ -9,6 +9,21 @@ import (
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
+// openPerson opens the engine and the directory of secret files, and returns
+// the name whose file given means. The caller closes the directory.
+func (a *app) openPerson(given string) (g *gate.Gate, dir *account.Dir, name string, err error) {
+	if g, err = a.gate(); err != nil {
+		return nil, nil, "", err
+	}
+	if name, err = a.enrolledName(g, given); err != nil {
+		return nil, nil, "", err
+	}
+	if dir, err = account.Open(g.Config.Paths.Users); err != nil {
+		return nil, nil, "", err
+	}
+	return g, dir, name, nil
+}
+
 // lookup asks the system's name services (NSS).
 func lookup(name string) (canonical string, found bool, err error) {
 	known, err := user.Lookup(name)

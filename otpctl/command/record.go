@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -38,16 +39,23 @@ type record struct {
 	LockedUntil  time.Time         `json:"locked_until,omitzero"`
 }
 
+// factorRecord is one factor. What a kind does not have is left out: digits,
+// period and algorithm of codes that are sent, a clock of a token.
 type factorRecord struct {
-	ID           string       `json:"id"`
-	Kind         account.Kind `json:"kind"`
-	Digits       int          `json:"digits"`
-	Period       int          `json:"period"`
-	Algorithm    string       `json:"algorithm"`
-	Confirmed    bool         `json:"confirmed"`
-	ConfirmedAt  time.Time    `json:"confirmed_at,omitzero"`
-	LastUsed     time.Time    `json:"last_used,omitzero"`
-	DriftSeconds int          `json:"drift_seconds"`
+	ID          string       `json:"id"`
+	Kind        account.Kind `json:"kind"`
+	Digits      int          `json:"digits,omitempty"`
+	Period      int          `json:"period,omitempty"`
+	Algorithm   string       `json:"algorithm,omitempty"`
+	NextCounter *int64       `json:"next_counter,omitempty"`
+	SentTo      string       `json:"sent_to,omitempty"`
+	Confirmed   bool         `json:"confirmed"`
+	ConfirmedAt time.Time    `json:"confirmed_at,omitzero"`
+	// Replaces says that the confirmed factor with this id ends once this one
+	// is confirmed.
+	Replaces     bool      `json:"replaces,omitempty"`
+	LastUsed     time.Time `json:"last_used,omitzero"`
+	DriftSeconds *int      `json:"drift_seconds,omitempty"`
 }
 
 // record gathers it. A record with an error is still one to show.
@@ -92,9 +100,23 @@ func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry
 		ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm,
 		Confirmed: !f.Confirmed.IsZero(), ConfirmedAt: f.Confirmed,
 	}
-	if use, found := entry.Used[factor.TOTP{User: person.User, Factor: f}.Fingerprint()]; found {
-		r.LastUsed = time.Unix((use.Step-int64(use.Drift))*int64(f.Period), 0).UTC()
-		r.DriftSeconds = use.Drift * f.Period
+	r.Replaces = !r.Confirmed && slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool { return old.ID == f.ID })
+	switch f.Kind {
+	case account.TOTP:
+		use, found := entry.Used[factor.Fingerprint(person.User, f)]
+		drift := use.Drift * f.Period
+		r.DriftSeconds = &drift
+		if found {
+			r.LastUsed = time.Unix((use.Step-int64(use.Drift))*int64(f.Period), 0).UTC()
+		}
+	case account.HOTP:
+		if next, ok := (factor.HOTP{User: person.User, Factor: f}).Next(entry); ok {
+			r.NextCounter = &next
+		}
+	case account.Email:
+		r.SentTo = person.Email
+	case account.SMS:
+		r.SentTo = person.Phone
 	}
 	return r
 }

@@ -10,35 +10,33 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/gate"
 )
 
 func (a *app) remove() *cobra.Command {
 	var yes bool
+	var id string
 	c := &cobra.Command{
 		Use:   "remove USER",
-		Short: "Remove somebody's secret file",
+		Short: "Remove somebody's secret file, or one device from it",
 		Long: `remove deletes the secret file, with every device and recovery code in it, also
 one that cannot be read. The person is then treated as somebody who never
 enrolled: see otpctl test.
 
+With --id it takes one device out of the file and leaves the others. The recovery
+codes go with the last one that counts.
+
 What the ledger knows of the person stays: if the file comes back from a backup,
 the codes that were used before stay used.`,
 		Example: `  otpctl remove alice
-  otpctl remove alice --yes`,
+  otpctl remove alice --id tablet --yes`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeUser,
 	}
+	c.Flags().StringVar(&id, "id", "", "`name` of the device to remove, instead of the whole file")
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return a.does(c, func(ctx context.Context, args []string) error {
-		g, err := a.gate()
-		if err != nil {
-			return err
-		}
-		name, err := a.enrolledName(g, args[0])
-		if err != nil {
-			return err
-		}
-		dir, err := account.Open(g.Config.Paths.Users)
+		g, dir, name, err := a.openPerson(args[0])
 		if err != nil {
 			return err
 		}
@@ -46,7 +44,11 @@ the codes that were used before stay used.`,
 		if _, err := dir.Load(name); errors.Is(err, account.ErrNotFound) {
 			return err
 		}
-		if err := a.sure(ctx, yes, dir.Path(name)); err != nil {
+		if c.Flags().Changed("id") {
+			return a.removeFactor(ctx, g, name, id, yes)
+		}
+		question := fmt.Sprintf("Remove %s? Its devices and recovery codes are lost.", dir.Path(name))
+		if err := a.sure(ctx, yes, question, "nothing is removed"); err != nil {
 			return err
 		}
 		if err := dir.Remove(name); err != nil {
@@ -58,20 +60,38 @@ the codes that were used before stay used.`,
 	})
 }
 
-// sure asks whether path is to be removed.
-func (a *app) sure(ctx context.Context, yes bool, path string) error {
+func (a *app) removeFactor(ctx context.Context, g *gate.Gate, name, id string, yes bool) error {
+	question := fmt.Sprintf("Remove the factor %s of %s?", id, name)
+	if err := a.sure(ctx, yes, question, "nothing is removed"); err != nil {
+		return err
+	}
+	after, err := g.RemoveFactor(name, id)
+	if err != nil {
+		return err
+	}
+	changed(g, "remove", audit.Record{User: name, Reason: "factor " + id})
+	a.say("%s of %s is removed.", id, name)
+	if !after.Enrolled() {
+		a.note("%s is not enrolled any more: %s test %s says what a login comes to", name, a.self(), name)
+	}
+	return nil
+}
+
+// sure asks whether something is to be done. otherwise is the error if it is
+// not.
+func (a *app) sure(ctx context.Context, yes bool, question, otherwise string) error {
 	if yes {
 		return nil
 	}
 	if !a.canAsk() {
-		return usage("there is no terminal to ask on; --yes removes without asking")
+		return usage("there is no terminal to ask on; --yes does it without asking")
 	}
-	answer, err := a.ask(ctx, fmt.Sprintf("Remove %s? Its devices and recovery codes are lost. [y/N] ", path))
+	answer, err := a.ask(ctx, question+" [y/N] ")
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if answer != "y" && answer != "Y" && answer != "yes" {
-		return errors.New("nothing is removed")
+		return errors.New(otherwise)
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
@@ -39,18 +41,26 @@ type World struct {
 	Log audit.Sink
 	// Lookup asks the system for its own spelling of a login name.
 	Lookup func(name string) (canonical string, found bool, err error)
+	// Groups asks the system about groups.
+	Groups Groups
+	// Patience is how long work on a terminal goes on without saying how far
+	// it is.
+	Patience time.Duration
 	// Synchronised says whether the machine's clock follows a time server.
 	Synchronised func() bool
+	// Sender sends codes, in the place of what the configuration names.
+	Sender deliver.Sender
 }
 
 // app is one run of the command.
 type app struct {
 	World
-	config string // as given, "" for the default place
-	quiet  bool
-	lines  *lineReader
-	out    *checkedWriter
-	opened *gate.Gate
+	config   string // as given, "" for the default place
+	quiet    bool
+	lines    *lineReader
+	out      *checkedWriter
+	opened   *gate.Gate
+	progress *progress // of what is being done, if it takes long
 	// running is set once the command line has been understood. Whatever goes
 	// wrong before is a mistake in it.
 	running bool
@@ -65,7 +75,10 @@ func Run(world World, args []string) int {
 	root.SetArgs(args)
 	ran, err := root.ExecuteContextC(context.Background())
 	if help := root.Flags().Lookup("help"); err == nil && ran == root && !help.Changed {
-		err = errors.New("a command is missing")
+		err = errMissing
+	}
+	if err != nil && !a.running {
+		err = clearer(root, err)
 	}
 	if a.opened != nil {
 		err = errors.Join(err, a.opened.Close())
@@ -98,6 +111,12 @@ func newApp(world World) *app {
 	if world.Lookup == nil {
 		world.Lookup = lookup
 	}
+	if world.Groups == nil {
+		world.Groups = gate.System{}
+	}
+	if world.Patience == 0 {
+		world.Patience = progressAfter
+	}
 	if world.Synchronised == nil {
 		world.Synchronised = synchronised
 	}
@@ -121,13 +140,15 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.SuggestionsMinimumDistance = distance
+	root.SetFlagErrorFunc(flagError)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.out)
 	root.SetErr(a.Stderr)
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
 	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
-		a.recovery(), a.unlock(), a.test(), a.completion(), a.version())
+		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.test(), a.sendTest(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root
 }
@@ -135,6 +156,7 @@ standard error unless that is a terminal or --quiet is given. The exit status is
 // does gives c what it does.
 func (a *app) does(c *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
 	c.DisableFlagsInUseLine = !c.HasLocalFlags()
+	c.Args = explained(c.Args)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		a.running = true
 		return run(c.Context(), args)
@@ -156,8 +178,25 @@ func (a *app) gate() (*gate.Gate, error) {
 		return nil, err
 	}
 	opened.Now = a.Now
+	opened.Sender = a.sender(opened.Config)
 	a.opened = opened
 	return opened, nil
+}
+
+// sender sends codes. One that cannot be set up fails the commands that send,
+// and no others.
+func (a *app) sender(settings config.Config) deliver.Sender {
+	if a.Sender != nil {
+		return a.Sender
+	}
+	if settings.Email == nil && settings.SMS == nil {
+		return nil
+	}
+	sender, err := transport.New(settings)
+	if err != nil {
+		return deliver.Broken{Err: err}
+	}
+	return sender
 }
 
 // configPath is the named configuration, absolute, or "" for the default one.

@@ -28,15 +28,7 @@ lock the person's logins.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.does(c, func(ctx context.Context, args []string) error {
-		g, err := a.gate()
-		if err != nil {
-			return err
-		}
-		name, err := a.enrolledName(g, args[0])
-		if err != nil {
-			return err
-		}
-		dir, err := account.Open(g.Config.Paths.Users)
+		g, dir, name, err := a.openPerson(args[0])
 		if err != nil {
 			return err
 		}
@@ -72,12 +64,8 @@ func (a *app) showStatus(r record) error {
 		row("Phone:", "%s", r.Phone)
 	}
 	for _, f := range r.Factors {
-		row("Factor:", "%s: %s, %d digits, every %d seconds, %s", f.ID, f.Kind, f.Digits, f.Period, f.Algorithm)
-		if f.Confirmed {
-			row("", "confirmed %s, last code %s%s", when(f.ConfirmedAt), when(f.LastUsed), drift(f.DriftSeconds))
-		} else {
-			row("", "not confirmed, so it does not count")
-		}
+		row("Factor:", "%s: %s", f.ID, f.codes())
+		row("", "%s", f.state())
 	}
 	row("Recovery codes:", "%d left", r.RecoveryLeft)
 	if r.WrongCodes == 0 {
@@ -92,6 +80,34 @@ func (a *app) showStatus(r record) error {
 	}
 	row("Last login:", "%s", when(r.LastLogin))
 	return table.Flush()
+}
+
+// codes says what a factor's codes are.
+func (f factorRecord) codes() string {
+	switch f.Kind {
+	case account.TOTP:
+		return fmt.Sprintf("totp, %d digits, every %d seconds, %s", f.Digits, f.Period, f.Algorithm)
+	case account.HOTP:
+		text := fmt.Sprintf("hotp, %d digits, %s", f.Digits, f.Algorithm)
+		if f.NextCounter != nil {
+			text += fmt.Sprintf(", next counter %d", *f.NextCounter)
+		}
+		return text
+	}
+	return fmt.Sprintf("%s, sent to %s", f.Kind, f.SentTo)
+}
+
+// state says whether a factor counts, and what is known of its last code.
+func (f factorRecord) state() string {
+	switch {
+	case f.Replaces:
+		return "waits for its first code, then replaces the confirmed " + f.ID
+	case !f.Confirmed:
+		return "not confirmed, so it does not count"
+	case f.Kind == account.TOTP:
+		return fmt.Sprintf("confirmed %s, last code %s%s", when(f.ConfirmedAt), when(f.LastUsed), drift(*f.DriftSeconds))
+	}
+	return "confirmed " + when(f.ConfirmedAt)
 }
 
 // drift says how far a device's clock was off.

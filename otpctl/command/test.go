@@ -65,6 +65,14 @@ type tested struct {
 var results = map[gate.CodeNeed]string{gate.Asked: "asked", gate.NoCode: "not-asked", gate.Refused: "refused",
 	gate.Enrolling: "enroll", gate.InGrace: "grace"}
 
+// resultOf names a need; one that this command has no word for is a number.
+func resultOf(need gate.CodeNeed) string {
+	if word, found := results[need]; found {
+		return word
+	}
+	return fmt.Sprintf("need %d", need)
+}
+
 func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) error {
 	g, err := a.gate()
 	if err != nil {
@@ -80,7 +88,7 @@ func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) er
 	}
 	result := tested{
 		User: request.User, Service: request.Service, Protocol: request.Protocol, From: request.RemoteHost,
-		Result: results[need.Code], Rule: need.Rule, Reason: need.Reason,
+		Result: resultOf(need.Code), Rule: need.Rule, Reason: need.Reason,
 	}
 	if result.Protocol == "" {
 		result.Protocol = g.Config.Services[request.Service]
@@ -119,6 +127,9 @@ func (a *app) showTest(result tested) {
 		"enroll":    "is let in after enrolling, which needs a terminal",
 		"grace":     "is let in without a code for now, and told to enroll",
 		"refused":   "is refused, as there is no code to ask for",
+	}[result.Result]
+	if words == "" {
+		words = "comes to: " + result.Result
 	}
 	by := string(result.Protocol)
 	if by == "" {
@@ -132,7 +143,7 @@ func (a *app) showTest(result tested) {
 	if result.Reason != "" {
 		rule += " (" + result.Reason + ")"
 	}
-	a.say("%s by %s%s %s.", result.User, by, from, words[result.Result])
+	a.say("%s by %s%s %s.", result.User, by, from, words)
 	a.say("Rule: %s", rule)
 	if !result.LockedUntil.IsZero() {
 		a.say("But wrong codes lock this login until %s.", when(result.LockedUntil))

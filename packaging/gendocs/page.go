@@ -27,11 +27,7 @@ func page(root *cobra.Command, date time.Time) string {
 	m.line(".Pp\nThese flags may be given to every command:")
 	m.flags(root.PersistentFlags())
 	m.line(".Sh COMMANDS")
-	for _, c := range root.Commands() {
-		if c.IsAvailableCommand() {
-			m.command(c)
-		}
-	}
+	m.below(root)
 	m.line(".Sh FILES\n.Bl -tag -width Ds")
 	paths := config.Default().Paths
 	for _, file := range []struct{ path, what string }{
@@ -49,8 +45,18 @@ func page(root *cobra.Command, date time.Time) string {
 	return m.String()
 }
 
+// below writes the commands of c, and those below them.
+func (m *manual) below(c *cobra.Command) {
+	for _, one := range c.Commands() {
+		if one.IsAvailableCommand() {
+			m.command(one)
+			m.below(one)
+		}
+	}
+}
+
 func (m *manual) command(c *cobra.Command) {
-	m.line(".Ss %s %s\\&", c.Root().Name(), escape(c.Use))
+	m.line(".Ss %s %s\\&", c.Parent().CommandPath(), escape(c.Use))
 	m.text(c.Short + ".")
 	if c.Long != "" {
 		m.line(".Pp")

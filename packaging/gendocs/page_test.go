@@ -28,19 +28,23 @@ func TestPageHasEveryCommandAndFlag(t *testing.T) {
 		t.Error("two runs give two pages")
 	}
 	for _, want := range []string{
-		".Ss otpctl enroll USER", ".It Fl -qr Ar where", ".It Fl y , Fl -yes",
-		"(default: phone).", ".It Pa /etc/otpgate/users/USER.toml",
+		".Ss otpctl enroll USER", ".Ss otpctl session expire USER", ".It Fl -qr Ar where", ".It Fl y , Fl -yes",
+		"(default: totp).", ".It Pa /etc/otpgate/users/USER.toml",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
 		}
 	}
-	for _, c := range command.Tree().Commands() {
-		if !strings.Contains(text, ".Ss otpctl "+c.Name()) {
-			t.Errorf("no word on %s", c.Name())
+	commands := command.Tree().Commands()
+	for _, c := range commands {
+		commands = append(commands, c.Commands()...)
+	}
+	for _, c := range commands {
+		if !strings.Contains(text, ".Ss "+c.CommandPath()) {
+			t.Errorf("no word on %s", c.CommandPath())
 		}
 		if c.Example == "" || c.Short == "" || strings.HasSuffix(c.Short, ".") {
-			t.Errorf("%s: example %q, short %q", c.Name(), c.Example, c.Short)
+			t.Errorf("%s: example %q, short %q", c.CommandPath(), c.Example, c.Short)
 		}
 	}
 	if strings.Contains(text, "=false") || strings.Contains(text, `=""`) {

@@ -18,8 +18,28 @@ const service = "otpgate-verifierd.service"
 // exposed is the most that systemd's own judgement may say, of 10.
 const exposed = 2.0
 
-func TestServiceIsConfined(t *testing.T) {
-	output, err := exec.Command("systemd-analyze", "--offline=true", "--no-pager", "security", service).CombinedOutput()
+func TestServiceIsConfined(t *testing.T) { confined(t, service) }
+
+// With the drop-in that lets codes out it still is.
+func TestSendingServiceIsConfined(t *testing.T) {
+	var whole []byte
+	for _, file := range []string{service, "send.conf"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole = append(append(whole, text...), '\n')
+	}
+	sending := filepath.Join(t.TempDir(), service)
+	if err := os.WriteFile(sending, whole, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	confined(t, sending)
+}
+
+func confined(t *testing.T, unit string) {
+	t.Helper()
+	output, err := exec.Command("systemd-analyze", "--offline=true", "--no-pager", "security", unit).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -85,7 +105,7 @@ func TestInstallUnits(t *testing.T) {
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
 		units + service, units + "otpgate-verifierd.socket",
-		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/own.conf",
+		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
 		t.Errorf("expected %q, found %q", want, files)

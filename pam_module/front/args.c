@@ -27,6 +27,13 @@ static bool parse_timeout(const char *digits, int *seconds)
 	return sum >= 1 && sum <= WIRE_MAX_TIMEOUT;
 }
 
+static const char *take_flag(bool *flag, const char *expected)
+{
+	bool again = *flag;
+	*flag = true;
+	return again ? expected : NULL;
+}
+
 /* NULL if the argument was taken, else what was expected instead. */
 static const char *take(struct options *options, const char *argument)
 {
@@ -64,13 +71,12 @@ static const char *take(struct options *options, const char *argument)
 			? NULL : "off or an absolute path of at most 107 bytes after verifier=";
 	}
 	if (strcmp(argument, "debug") == 0) {
-		if (options->debug) {
-			return "debug only once";
-		}
-		options->debug = true;
-		return NULL;
+		return take_flag(&options->debug, "debug only once");
 	}
-	return "one of config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug";
+	if (strcmp(argument, "split") == 0) {
+		return take_flag(&options->split, "split only once");
+	}
+	return "one of split, config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug";
 }
 
 bool args_parse(struct login *login, int argc, const char **argv)

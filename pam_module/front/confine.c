@@ -123,6 +123,10 @@ static bool keep_only(int *socket)
 	    dup2(*socket, CORE_SOCKET) < 0) {
 		return false;
 	}
+	/* What the core runs must not be able to give verdicts. */
+	if (fcntl(CORE_SOCKET, F_SETFD, FD_CLOEXEC) != 0) {
+		return false;
+	}
 	*socket = CORE_SOCKET;
 	return syscall(SYS_close_range, CORE_SOCKET + 1, ~0U, 0) == 0 || close_each_from(CORE_SOCKET + 1);
 }

@@ -27,6 +27,19 @@ struct options {
 	const char *verifier; /* NULL: at the default path; "off": none */
 	int timeout;          /* seconds for the whole dialogue */
 	bool debug;
+	bool split;           /* this line takes the code off the password */
+};
+
+/*
+ * A password with a code behind it, as the client sent it: in the split line
+ * to be taken apart, in the line that asks already taken apart.
+ */
+struct field {
+	char whole[WIRE_MAX_ANSWER + 1]; /* empty: none, or too long to have a code behind it */
+	size_t size;                     /* of whole */
+	size_t rest;                     /* of the password in it, with the code behind */
+	bool ready;                      /* the code is there and has not been given to the engine */
+	uint64_t seen;                   /* a bit for each length of an end that the engine was given */
 };
 
 struct child {
@@ -49,6 +62,8 @@ struct login {
 	char service[NAME_BYTES + 1];
 	int64_t deadline;
 	unsigned prompts;
+	bool after_split; /* a split line came before in this call of pam_authenticate */
+	struct field field;
 	struct child child;
 	struct sigchld sigchld;
 	size_t start_size;
@@ -62,7 +77,7 @@ bool args_parse(struct login *login, int argc, const char **argv);
 /* items.c: false when the login cannot be put to the core; it is logged then. */
 bool items_service(struct login *login);
 bool items_user(struct login *login);
-bool items_user_is(struct login *login, const char *user);
+bool items_user_is(const struct login *login, const char *user);
 bool items_start_frame(struct login *login);
 
 /* stream.c */
@@ -87,7 +102,17 @@ bool resident_start(struct login *login);
 
 /* relay.c: false on any doubt; it is logged then. */
 bool relay_open(const struct login *login);
-bool relay(struct login *login, unsigned char *verdict);
+bool relay(struct login *login, unsigned char *verdict, size_t *code); /* code: bytes, after WIRE_SPLIT */
+bool relay_reply(struct login *login, unsigned char *reply, size_t size);
+
+/* split.c */
+bool split_forget(pam_handle_t *pamh);
+bool split_begin(struct login *login);
+bool split_tail(struct login *login, const unsigned char *wish, size_t size);
+bool split_keep(const struct login *login, size_t code);
+bool split_resume(struct login *login);
+size_t split_code(struct login *login, unsigned char *text); /* 0: none */
+bool split_is_password(const struct login *login, const char *answer);
 
 /* text.c */
 size_t text_char(const unsigned char *text, size_t left);

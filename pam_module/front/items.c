@@ -54,10 +54,27 @@ bool items_user(struct login *login)
 	return true;
 }
 
-bool items_user_is(struct login *login, const char *user)
+bool items_user_is(const struct login *login, const char *user)
 {
 	const void *now = NULL;
 	return pam_get_item(login->pamh, PAM_USER, &now) == PAM_SUCCESS && now != NULL && strcmp(now, user) == 0;
+}
+
+/* A field that says all by being there. */
+static bool put_flag(struct login *login, size_t *used, int tag, bool set)
+{
+	if (!set) {
+		return true;
+	}
+	if (*used + 3 > WIRE_MAX_PAYLOAD) {
+		log_fault(login, "there is no room for start field %d", tag);
+		return false;
+	}
+	unsigned char *at = login->frame + WIRE_HEADER_SIZE + *used;
+	at[0] = (unsigned char)tag;
+	at[1] = at[2] = 0;
+	*used += 3;
+	return true;
 }
 
 /* A field that the frame leaves out when there is no value. */
@@ -109,14 +126,12 @@ bool items_start_frame(struct login *login)
 	    !put_item(login, &used, WIRE_TAG_TTY, PAM_TTY, NAME_BYTES) ||
 	    !put(login, &used, WIRE_TAG_PROTOCOL, login->options.protocol, NAME_BYTES) ||
 	    !put(login, &used, WIRE_TAG_CONFIG, login->options.config, PATH_MAX) ||
-	    !put(login, &used, WIRE_TAG_TIMEOUT, timeout, sizeof timeout - 1)) {
+	    !put(login, &used, WIRE_TAG_TIMEOUT, timeout, sizeof timeout - 1) ||
+	    !put_flag(login, &used, WIRE_TAG_DEBUG, login->options.debug) ||
+	    !put_flag(login, &used, WIRE_TAG_SPLIT, login->options.split) ||
+	    !put_flag(login, &used, WIRE_TAG_AFTER_SPLIT, login->after_split) ||
+	    !put_flag(login, &used, WIRE_TAG_CODE_BEHIND, login->after_split && login->field.ready)) {
 		return false;
-	}
-	if (login->options.debug) {
-		unsigned char *at = frame + WIRE_HEADER_SIZE + used;
-		at[0] = WIRE_TAG_DEBUG;
-		at[1] = at[2] = 0;
-		used += 3;
 	}
 	frame[0] = WIRE_START;
 	frame[1] = (unsigned char)(used >> 16);

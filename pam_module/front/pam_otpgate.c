@@ -35,21 +35,31 @@ static bool remember(struct login *login, int result)
 	return true;
 }
 
-/* What can still turn a verdict that lets someone in into a denial. */
-static bool stands(struct login *login, int result)
+/* What can still turn a verdict that lets someone on into a denial. */
+static bool stands(const struct login *login)
 {
 	const char *doubt = NULL;
 	if (clock_left(login->deadline) == 0) {
 		doubt = "the dialogue took longer than timeout= allows";
 	} else if (!items_user_is(login, login->user)) {
 		doubt = "the host changed the user name during the dialogue";
-	} else if (!remember(login, result)) {
-		doubt = "libpam cannot keep who was verified";
 	}
 	if (doubt != NULL) {
 		log_fault(login, "%s", doubt);
 	}
 	return doubt == NULL;
+}
+
+static int let_in(struct login *login, int result)
+{
+	if (!stands(login)) {
+		return PAM_AUTH_ERR;
+	}
+	if (!remember(login, result)) {
+		log_fault(login, "libpam cannot keep who was verified");
+		return PAM_AUTH_ERR;
+	}
+	return result;
 }
 
 /* The only way to PAM_SUCCESS and PAM_IGNORE. */
@@ -59,15 +69,32 @@ static int conclude(struct login *login, unsigned char verdict)
 	case WIRE_DENY:
 		return PAM_AUTH_ERR;
 	case WIRE_ACCEPT:
-		return stands(login, PAM_SUCCESS) ? PAM_SUCCESS : PAM_AUTH_ERR;
+		return let_in(login, PAM_SUCCESS);
 	case WIRE_IGNORE:
-		return stands(login, PAM_IGNORE) ? PAM_IGNORE : PAM_AUTH_ERR;
+		return let_in(login, PAM_IGNORE);
 	case WIRE_MAX_TRIES:
 		return PAM_MAXTRIES;
 	case WIRE_FAULT:
 		return PAM_SYSTEM_ERR;
 	default:
 		log_fault(login, "there is no verdict %d", verdict);
+		return PAM_SYSTEM_ERR;
+	}
+}
+
+/* A line with split lets nobody in: it only leaves the login to the lines behind it. */
+static int conclude_split(const struct login *login, unsigned char verdict, size_t code)
+{
+	switch (verdict) {
+	case WIRE_DENY:
+		return PAM_AUTH_ERR;
+	case WIRE_IGNORE:
+	case WIRE_SPLIT:
+		return stands(login) && split_keep(login, code) ? PAM_IGNORE : PAM_AUTH_ERR;
+	case WIRE_FAULT:
+		return PAM_SYSTEM_ERR;
+	default:
+		log_fault(login, "there is no verdict %d for a line with split", verdict);
 		return PAM_SYSTEM_ERR;
 	}
 }
@@ -85,7 +112,7 @@ static int authenticate(struct login *login, int argc, const char **argv)
 	if (!args_parse(login, argc, argv)) {
 		return PAM_SERVICE_ERR;
 	}
-	if (!items_user(login)) {
+	if (!items_user(login) || !(login->options.split ? split_begin(login) : split_resume(login))) {
 		return PAM_AUTH_ERR;
 	}
 	int64_t now = clock_ms();
@@ -99,9 +126,13 @@ static int authenticate(struct login *login, int argc, const char **argv)
 	}
 	unsigned char verdict = WIRE_FAULT;
 	bool taken = resident_start(login) || (child_start(login) && relay_open(login));
-	bool decided = taken && relay(login, &verdict);
+	size_t code = 0;
+	bool decided = taken && relay(login, &verdict, &code);
 	child_end(login, LEAVE_MS);
-	return decided ? conclude(login, verdict) : PAM_SYSTEM_ERR;
+	if (!decided) {
+		return PAM_SYSTEM_ERR;
+	}
+	return login->options.split ? conclude_split(login, verdict, code) : conclude(login, verdict);
 }
 
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -140,10 +171,11 @@ int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
 
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	(void)pamh;
 	(void)flags;
 	(void)argc;
 	(void)argv;
+	/* A stack may have jumped over the line that the code was kept for. */
+	(void)split_forget(pamh);
 	return PAM_SUCCESS;
 }
 

@@ -95,7 +95,7 @@ static bool read_answer(struct login *login, int result, const struct pam_respon
 	}
 	const char *answer = response->resp;
 	size_t length = strnlen(answer, WIRE_MAX_ANSWER + 1);
-	if (length > 0 && password != NULL && strcmp(answer, password) == 0) {
+	if (length > 0 && ((password != NULL && strcmp(answer, password) == 0) || split_is_password(login, answer))) {
 		*status = WIRE_IS_PASSWORD;
 	} else if (length > WIRE_MAX_ANSWER) {
 		*status = WIRE_TOO_LONG;
@@ -107,11 +107,28 @@ static bool read_answer(struct login *login, int result, const struct pam_respon
 	return true;
 }
 
+/* reply: room for the header, then the status and so many bytes of text. It is wiped. */
+bool relay_reply(struct login *login, unsigned char *reply, size_t size)
+{
+	log_debug(login, "reply status %d", reply[WIRE_HEADER_SIZE]);
+	reply[0] = WIRE_REPLY;
+	reply[1] = 0;
+	reply[2] = (unsigned char)((size + 1) >> 8);
+	reply[3] = (unsigned char)(size + 1);
+	enum stream state = stream_send(login->child.socket, login->deadline, reply, WIRE_HEADER_SIZE + 1 + size);
+	explicit_bzero(reply, WIRE_HEADER_SIZE + 1 + size);
+	return state == STREAM_OK || broken(login, state);
+}
+
 static bool ask(struct login *login, int style, const char *text)
 {
 	unsigned char reply[WIRE_HEADER_SIZE + 1 + WIRE_MAX_ANSWER];
-	size_t size = 0;
 	struct pam_response *response = NULL;
+	size_t size = style == PAM_PROMPT_ECHO_OFF ? split_code(login, reply + WIRE_HEADER_SIZE + 1) : 0;
+	if (size > 0) {
+		reply[WIRE_HEADER_SIZE] = WIRE_ANSWERED;
+		return relay_reply(login, reply, size);
+	}
 	/* A person may take long and the core only waits, so the host gets its own signal mask back. */
 	sigchld_release(&login->sigchld, 0);
 	int result = converse(login, style, text, &response);
@@ -120,17 +137,8 @@ static bool ask(struct login *login, int style, const char *text)
 	}
 	bool known = read_answer(login, result, response, &reply[WIRE_HEADER_SIZE], reply + WIRE_HEADER_SIZE + 1, &size);
 	wipe(response);
-	if (!known) {
-		return false;
-	}
-	log_debug(login, "conversation gave %d, reply status %d", result, reply[WIRE_HEADER_SIZE]);
-	reply[0] = WIRE_REPLY;
-	reply[1] = 0;
-	reply[2] = (unsigned char)((size + 1) >> 8);
-	reply[3] = (unsigned char)(size + 1);
-	enum stream state = stream_send(login->child.socket, login->deadline, reply, WIRE_HEADER_SIZE + 1 + size);
-	explicit_bzero(reply, sizeof reply);
-	return state == STREAM_OK || broken(login, state);
+	log_debug(login, "conversation gave %d", result);
+	return known && relay_reply(login, reply, size);
 }
 
 static void tell(struct login *login, int style, const char *text)
@@ -147,6 +155,9 @@ static void tell(struct login *login, int style, const char *text)
 
 static bool prompt(struct login *login, unsigned char *payload, size_t size)
 {
+	if (login->options.split) {
+		return split_tail(login, payload, size);
+	}
 	if (++login->prompts > MAX_PROMPTS) {
 		log_fault(login, "the %s sent more than %d prompts", other(login), MAX_PROMPTS);
 		return false;
@@ -213,7 +224,21 @@ bool relay_open(const struct login *login)
 	return state == STREAM_OK || broken(login, state);
 }
 
-bool relay(struct login *login, unsigned char *verdict)
+/* Only WIRE_SPLIT, which is for lines with split, says how many bytes the code has. */
+static bool take_verdict(const struct login *login, size_t size, unsigned char *verdict, size_t *code)
+{
+	const unsigned char *payload = login->frame + WIRE_HEADER_SIZE;
+	bool split = size == 2 && payload[0] == WIRE_SPLIT && payload[1] > 0 && login->options.split;
+	if (!split && (size != 1 || payload[0] == WIRE_SPLIT)) {
+		log_fault(login, "the %s sent a verdict of %zu bytes", other(login), size);
+		return false;
+	}
+	*verdict = payload[0];
+	*code = split ? payload[1] : 0;
+	return ends_here(login);
+}
+
+bool relay(struct login *login, unsigned char *verdict, size_t *code)
 {
 	size_t size = 0;
 	unsigned char *payload = login->frame + WIRE_HEADER_SIZE;
@@ -225,12 +250,7 @@ bool relay(struct login *login, unsigned char *verdict)
 			}
 			break;
 		case WIRE_VERDICT:
-			if (size != 1) {
-				log_fault(login, "the %s sent a verdict of %zu bytes", other(login), size);
-				return false;
-			}
-			*verdict = payload[0];
-			return ends_here(login);
+			return take_verdict(login, size, verdict, code);
 		default:
 			log_fault(login, "the %s sent a frame of unknown type 0x%02x", other(login), login->frame[0]);
 			return false;

@@ -12,6 +12,7 @@
 #define WIRE_MAX_PAYLOAD 16384
 #define WIRE_MAX_ANSWER 512
 #define WIRE_MAX_TIMEOUT 600 /* seconds */
+#define WIRE_MAX_TAIL 32
 
 /* The byte that comes before all frames, from whoever takes the login. */
 #define WIRE_READY 0x4c
@@ -32,12 +33,16 @@
 #define WIRE_TAG_CONFIG 7
 #define WIRE_TAG_DEBUG 8
 #define WIRE_TAG_TIMEOUT 9
+#define WIRE_TAG_SPLIT 10
+#define WIRE_TAG_AFTER_SPLIT 11
+#define WIRE_TAG_CODE_BEHIND 12
 
 /* First byte of a prompt frame. */
 #define WIRE_ECHO_OFF 1
 #define WIRE_ECHO_ON 2
 #define WIRE_INFO 3
 #define WIRE_FAILURE 4
+#define WIRE_TAIL 5 /* then two bytes: how many bytes, in groups of how many; then the characters */
 
 /* First byte of a reply frame. */
 #define WIRE_ANSWERED 1
@@ -45,11 +50,12 @@
 #define WIRE_TOO_LONG 3
 #define WIRE_IS_PASSWORD 4
 
-/* The byte of a verdict frame. */
+/* The first byte of a verdict frame; there is another one after WIRE_SPLIT alone: how many bytes. */
 #define WIRE_DENY 0
 #define WIRE_ACCEPT 1
 #define WIRE_IGNORE 2
 #define WIRE_MAX_TRIES 3
 #define WIRE_FAULT 4
+#define WIRE_SPLIT 5
 
 #endif

@@ -19,3 +19,8 @@ func (noLedger) Update(context.Context, ledger.Key, func(*ledger.Entry) error) e
 	return errNoLedger
 }
 func (noLedger) Close() error { return nil }
+
+// empty is a ledger that nothing is in yet.
+type empty struct{ noLedger }
+
+func (empty) View(context.Context, ledger.Key) (ledger.Entry, error) { return ledger.Entry{}, nil }

@@ -48,6 +48,9 @@ func Answer(ctx context.Context, stream io.ReadWriter, start wire.Start, open Op
 		defer cancel()
 	}
 	peer := wire.Peer{Stream: stream}
+	if start.Split {
+		return split(ctx, peer, start, open, sink)
+	}
 	verdict := login(ctx, start, open, sink, conversation{peer})
 	err := peer.End(verdicts[verdict.Decision])
 	// A front that is gone misses nothing by a denial: the host ended, or
@@ -64,21 +67,33 @@ var verdicts = map[gate.Decision]wire.Verdict{
 	gate.Deny: wire.Deny, gate.Accept: wire.Accept, gate.NotAsked: wire.Ignore, gate.TooMany: wire.MaxTries, gate.Fault: wire.Fault,
 }
 
-func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, talk conversation) gate.Verdict {
-	request := gate.Request{User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY}
+func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, talk gate.Conversation) gate.Verdict {
+	engine, request, blame, err := prepare(start, open, sink)
+	if err != nil {
+		return gate.Refuse(sink, request, talk, blame, err)
+	}
+	return engine.Login(ctx, request, talk)
+}
+
+// prepare gives the engine and what it is asked, or what is to blame.
+func prepare(start wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.Request, string, error) {
+	request := gate.Request{
+		User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY,
+		AfterSplit: start.AfterSplit, CodeBehind: start.AfterSplit && start.CodeBehind,
+	}
 	if start.Protocol != "" {
 		if err := request.Protocol.UnmarshalText([]byte(start.Protocol)); err != nil {
-			return gate.Refuse(sink, request, talk, "module-argument", fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err))
+			return nil, request, "module-argument", fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err)
 		}
 	}
 	engine, blame, err := open(start, sink)
 	if err != nil {
-		return gate.Refuse(sink, request, talk, blame, err)
+		return nil, request, blame, err
 	}
 	if start.Debug {
 		sink.Write(debugRecord(start, engine.Config))
 	}
-	return engine.Login(ctx, request, talk)
+	return engine, request, "", nil
 }
 
 // debugRecord shows what the front sent, none of which is secret.

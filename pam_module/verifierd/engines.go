@@ -15,6 +15,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
@@ -111,6 +113,7 @@ func (e *engines) load(seen state) {
 		e.engine = nil
 		return
 	}
+	e.engine.Sender = e.sender(e.engine.Config)
 	e.allow = nil
 	told := e.unknown
 	e.unknown = nil
@@ -126,6 +129,20 @@ func (e *engines) load(seen state) {
 			e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
 		}
 	}
+}
+
+// sender sends the codes of a configuration. One that cannot be set up denies
+// those who need it, and nobody else.
+func (e *engines) sender(settings config.Config) deliver.Sender {
+	if settings.Email == nil && settings.SMS == nil {
+		return nil
+	}
+	sender, err := transport.New(settings)
+	if err != nil {
+		e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
+		return deliver.Broken{Err: err}
+	}
+	return sender
 }
 
 // allowed is who may ask for anybody as far as is known without looking.

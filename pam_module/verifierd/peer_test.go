@@ -52,6 +52,33 @@ func TestWhoMayAsk(t *testing.T) {
 	}
 }
 
+// Who may ask for a code of somebody may ask whether one is behind the password.
+func TestWhoMaySplit(t *testing.T) {
+	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", usual)
+	alice := r.enroll(t, "alice")
+	start := r.start("alice")
+	start.Split = true
+	for uid, may := range map[int]bool{rootUID: true, alicesUID: true, 1: true, bobsUID: false, 4242: false} {
+		verdict, asked, err := dialAs(t, uid, r.socket).login(start, alice.code(t))
+		if want := map[bool]wire.Verdict{true: wire.Split, false: wire.Fault}[may]; err != nil || verdict != want {
+			t.Errorf("uid %d: %v, %v, want %v", uid, verdict, err, want)
+		}
+		if (asked != "") != may {
+			t.Errorf("uid %d was asked %q", uid, asked)
+		}
+		if !may {
+			if line := r.log.take(t, 1)[0]; line.Rule != "peer" {
+				t.Errorf("uid %d: log %+v", uid, line)
+			}
+		}
+	}
+	// It used nothing up and left no line behind.
+	if verdict, _, err := dialAs(t, rootUID, r.socket).login(r.start("alice"), alice.code(t)); err != nil || verdict != wire.Accept {
+		t.Errorf("the code afterwards: %v, %v", verdict, err)
+	}
+	_ = r.log.take(t, 1)
+}
+
 // An ordinary user's program cannot say where the login comes from: it could
 // lock others out by their address, or be in a trusted network.
 func TestRemoteHostOfStrangers(t *testing.T) {

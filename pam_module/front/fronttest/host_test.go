@@ -134,9 +134,15 @@ fds=0:/dev/null,1:/dev/null,2:/dev/null,3:socket:[1,
 // goCore builds a real Go core, which tells what it sees of the host.
 func goCore(t *testing.T) *Kit {
 	t.Helper()
+	return buildCore(t, "gocore")
+}
+
+// buildCore builds a front beside the Go core of that name.
+func buildCore(t *testing.T, name string) *Kit {
+	t.Helper()
 	kit := Build(t, Options{})
 	command := exec.Command("go", "build", "-buildmode=c-shared", "-o", kit.Core, ".")
-	command.Dir = filepath.Join(Source(), "fronttest", "testdata", "gocore")
+	command.Dir = filepath.Join(Source(), "fronttest", "testdata", name)
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -296,7 +302,7 @@ func TestLog(t *testing.T) {
 			options   []string
 			want      string
 		}{
-			{"nullok", nil, line(`""`, `argument 1 in pam.d is \"nullok\", expected one of config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug`)},
+			{"nullok", nil, line(`""`, `argument 1 in pam.d is \"nullok\", expected one of split, config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug`)},
 			{"debug timeout=0", nil, line(`""`, `argument 2 in pam.d is \"timeout=0\", expected whole seconds from 1 to 600 after timeout=`)},
 			{"protocol=garbage", nil, line("alice", "the WHO sent a frame of 5526608 bytes, at most 16384 are allowed")},
 			{"protocol=hang timeout=1", nil, line("alice", "the dialogue took longer than timeout= allows")},

@@ -1,5 +1,5 @@
 // Package fronttest builds the PAM front, puts a core beside it and drives
-// both under the real libpam with pamhost (pam_module/front/test/pamhost.c).
+// both under the real libpam with pamhost (pam_module/front/test/pamhost).
 //
 // The entry points are [Build] and [Kit.Login]. A Kit lives in a directory of
 // its own and changes nothing outside of it: the stacks are read with
@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,13 +76,17 @@ func build(dir string, options Options) (*Kit, error) {
 		return nil, err
 	}
 	test := filepath.Join(Source(), "test")
+	host, err := filepath.Glob(filepath.Join(test, "pamhost", "*.c"))
+	if err != nil {
+		return nil, err
+	}
 	flags := append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-g"}, options.CFlags...)
 	shared := append([]string{"-shared", "-fPIC"}, flags...)
 	front := exec.Command(filepath.Join(Source(), "build.sh"), kit.Front)
 	front.Env = append(os.Environ(), "CFLAGS="+strings.Join(append(append([]string{}, options.CFlags...), options.Front...), " "))
 	for _, command := range []*exec.Cmd{
 		front,
-		exec.Command("gcc", append(flags, "-o", kit.Host, filepath.Join(test, "pamhost.c"), "-lpam", "-lpthread", "-ldl")...),
+		exec.Command("gcc", slices.Concat(flags, []string{"-o", kit.Host}, host, []string{"-lpam", "-lpthread", "-ldl"})...),
 		exec.Command("gcc", append(flags, "-o", filepath.Join(dir, fakeVerifier), filepath.Join(test, "fakeverifier.c"), "-ldl")...),
 		exec.Command("gcc", append(shared, "-o", kit.Core, filepath.Join(test, "fakecore.c"))...),
 		exec.Command("gcc", append(shared, "-o", kit.Items, filepath.Join(test, "items.c"), "-lpam")...),

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,11 +83,10 @@ static void verdict(int value)
 }
 
 /* Returns the status; text gets the answer. */
-static int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1])
+static int get_reply(char text[WIRE_MAX_ANSWER + 1])
 {
 	unsigned char head[4];
 	unsigned char payload[1 + WIRE_MAX_ANSWER];
-	prompt(style, question);
 	get(head, sizeof head);
 	size_t size = ((size_t)head[1] << 16) | ((size_t)head[2] << 8) | head[3];
 	if (head[0] != WIRE_REPLY || size < 1 || size > sizeof payload) {
@@ -96,6 +96,12 @@ static int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1])
 	memcpy(text, payload + 1, size - 1);
 	text[size - 1] = '\0';
 	return payload[0];
+}
+
+static int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1])
+{
+	prompt(style, question);
+	return get_reply(text);
 }
 
 static void ask_and_tell(int style)
@@ -398,6 +404,117 @@ static void unread_reply(int unused)
 	verdict(WIRE_ACCEPT);
 }
 
+static void ask_twice(int unused)
+{
+	char answer[WIRE_MAX_ANSWER + 1];
+	char line[2 * WIRE_MAX_ANSWER + 64];
+	(void)unused;
+	int status = ask(WIRE_ECHO_OFF, "Verification code: ", answer);
+	int used = snprintf(line, sizeof line, "status=%d text=%s", status, answer);
+	prompt(WIRE_FAILURE, "That code is not right.");
+	status = ask(WIRE_ECHO_OFF, "Verification code: ", answer);
+	snprintf(line + used, sizeof line - (size_t)used, " status=%d text=%s", status, answer);
+	prompt(WIRE_INFO, line);
+	verdict(status == WIRE_ANSWERED && strcmp(answer, "123456") == 0 ? WIRE_ACCEPT : WIRE_DENY);
+}
+
+/* ---- for lines with split ---- */
+
+static bool has(int tag)
+{
+	bool found = false;
+	for (size_t at = 1; at + 3 <= start_size; at += 3 + (((size_t)start[at + 1] << 8) | start[at + 2])) {
+		found = found || start[at] == tag;
+	}
+	return found;
+}
+
+static int ask_tail_in(int size, int group)
+{
+	char answer[WIRE_MAX_ANSWER + 1];
+	unsigned char question[] = "???0123456789";
+	question[0] = WIRE_TAIL;
+	question[1] = (unsigned char)size;
+	question[2] = (unsigned char)group;
+	frame(WIRE_PROMPT, question, sizeof question - 1);
+	return get_reply(answer) == WIRE_ANSWERED && strlen(answer) == (size_t)size && strspn(answer, "-0123456789") == (size_t)size;
+}
+
+static int ask_tail(int size)
+{
+	return ask_tail_in(size, 0);
+}
+
+static void split_verdict(int size)
+{
+	const unsigned char bytes[2] = {WIRE_SPLIT, (unsigned char)size};
+	frame(WIRE_VERDICT, bytes, sizeof bytes);
+}
+
+static void split(int size)
+{
+	if (!has(WIRE_TAG_SPLIT) || has(WIRE_TAG_AFTER_SPLIT)) {
+		verdict(WIRE_FAULT);
+	} else if (ask_tail(size)) {
+		split_verdict(size);
+	} else {
+		verdict(WIRE_IGNORE);
+	}
+}
+
+/* Two groups with a dash between them. */
+static void split_groups(int group)
+{
+	if (ask_tail_in(2 * group + 1, group)) {
+		split_verdict(2 * group + 1);
+	} else {
+		verdict(WIRE_IGNORE);
+	}
+}
+
+static void split_other(int size)
+{
+	(void)ask_tail(6);
+	split_verdict(size);
+}
+
+static void split_long(int unused)
+{
+	static const unsigned char bytes[3] = {WIRE_SPLIT, 6, 6};
+	(void)unused;
+	(void)ask_tail(6);
+	frame(WIRE_VERDICT, bytes, sizeof bytes);
+}
+
+static void tails(int count)
+{
+	int given = 0;
+	for (int i = 0; i < count; i++) {
+		given = ask_tail(6);
+	}
+	if (given) {
+		split_verdict(6);
+	} else {
+		verdict(WIRE_IGNORE);
+	}
+}
+
+static void raw_tail(int which)
+{
+	static const struct {
+		const char *text;
+		size_t size;
+	} questions[] = {{"", 0}, {"\006", 1}, {"\000\000" "0123", 6}, {"\041\000" "0123", 6}, {"\377\000" "0123", 6},
+		{"\006\000" "012 ", 6}, {"\006\000" "012\377", 6}, {"\006\000" "012\000", 6}, {"\006\000" "012\177", 6}, {"\006\000", 2},
+		{"\006\006" "0123", 6}, {"\006\377" "0123", 6}};
+	unsigned char payload[8] = {WIRE_TAIL};
+	memcpy(payload + 1, questions[which].text, questions[which].size);
+	frame(WIRE_PROMPT, payload, questions[which].size + 1);
+	/* Whatever is answered; a front that denies answers nothing. */
+	get(payload, 5);
+	verdict(WIRE_IGNORE);
+}
+
 static void help_first(int unused)
 {
 	char answer[WIRE_MAX_ANSWER + 1];
@@ -451,6 +568,14 @@ static const struct {
 	{"grandchild", grandchild, 0},
 	{"stdio", stdio, 0},
 	{"unread", unread_reply, 0},
+	{"asktwice", ask_twice, 0},
+	{"split", split, 6},
+	{"splitgroups", split_groups, 2},
+	{"splitother", split_other, 5},
+	{"splitblind", split_verdict, 6},
+	{"splitlong", split_long, 0},
+	{"tails", tails, 16},
+	{"rawtail", raw_tail, 0},
 };
 
 __attribute__((visibility("default"))) int otpgate_core_serve(int fd)

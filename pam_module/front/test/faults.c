@@ -129,6 +129,7 @@ WRAP(time_t, time, (time_t *a), (a), (time_t)-1)
 WRAP(int, waitid, (idtype_t a, id_t b, siginfo_t *c, int d), (a, b, c, d), -1)
 WRAP(int, pam_get_data, (const pam_handle_t *a, const char *b, const void **c), (a, b, c), PAM_SYSTEM_ERR)
 WRAP(int, pam_set_data, (pam_handle_t *a, const char *b, void *c, void (*d)(pam_handle_t *, void *, int)), (a, b, c, d), PAM_BUF_ERR)
+WRAP(int, pam_set_item, (pam_handle_t *a, int b, const void *c), (a, b, c), PAM_BUF_ERR)
 WRAP(int, poll, (struct pollfd *a, nfds_t b, int c), (a, b, c), kind == ZERO ? 0 : -1)
 WRAP(int, vsnprintf, (char *a, size_t b, const char *c, va_list d), (a, b, c, d), -1)
 
@@ -154,6 +155,17 @@ int __wrap_pam_get_user(pam_handle_t *pamh, const char **user, const char *promp
 	}
 	*user = NULL;
 	return kind == ZERO ? PAM_SUCCESS : PAM_CONV_ERR;
+}
+
+int __wrap_pam_get_authtok(pam_handle_t *pamh, int item, const char **password, const char *prompt);
+int __real_pam_get_authtok(pam_handle_t *pamh, int item, const char **password, const char *prompt);
+int __wrap_pam_get_authtok(pam_handle_t *pamh, int item, const char **password, const char *prompt)
+{
+	if (!fails("pam_get_authtok")) {
+		return __real_pam_get_authtok(pamh, item, password, prompt);
+	}
+	*password = NULL;
+	return kind == ZERO ? PAM_SUCCESS : PAM_AUTHTOK_ERR;
 }
 
 ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);

@@ -1,0 +1,50 @@
+package machine
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// StartRADIUS starts FreeRADIUS with rlm_pam for a PAM service. It asks PAM as
+// freerad.
+func StartRADIUS(t T, service string) *Server {
+	t.Helper()
+	d := newDaemon(t, "radius")
+	if err := copyTree("/etc/freeradius/3.0", d.dir); err != nil {
+		t.Fatalf("radius: %v", err)
+	}
+	// What Debian enables beside ours would only want more set up.
+	for _, link := range []string{"mods-enabled/eap", "sites-enabled/inner-tunnel", "sites-enabled/default"} {
+		if err := os.Remove(filepath.Join(d.dir, link)); err != nil {
+			t.Fatalf("radius: %v", err)
+		}
+	}
+	d.write(t, "mods-enabled/pam", "pam {\n\tpam_auth = "+service+"\n}\n")
+	d.write(t, "clients.conf", "client localhost {\n\tipaddr = 127.0.0.0/8\n\tsecret = testing123\n}\n")
+	d.write(t, "sites-enabled/default", `server default {
+	listen {
+		type = auth
+		ipaddr = 127.0.0.1
+		port = PORT
+	}
+	authorize {
+		update control {
+			Auth-Type := PAM
+		}
+	}
+	authenticate {
+		pam
+	}
+}
+`)
+	run(t, "", "chown", "-R", "freerad:freerad", d.dir)
+	d.start(t, func() bool { return strings.Contains(d.output.String(), "Ready to process requests") },
+		"/usr/sbin/freeradius", "-d", d.dir, "-f", "-l", "stdout")
+	return &Server{Name: "radius", in: func(*Person) string { return "Received Access-Accept" }, client: func(p *Person, field string) *exec.Cmd {
+		cmd := exec.Command("radclient", "-t", "60", "-r", "1", d.address(), "auth", "testing123")
+		cmd.Stdin = strings.NewReader("User-Name=" + p.Name + ",User-Password=" + field + "\n")
+		return cmd
+	}}
+}

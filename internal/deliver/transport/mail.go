@@ -1,0 +1,116 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"strings"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/placeholder"
+)
+
+// mailer is [email] with what its files hold.
+type mailer struct {
+	settings            *config.Email
+	subject, text, html placeholder.Template
+	name, from          string
+	password            string
+	// hand gives a message to the server, or to sendmail.
+	hand func(ctx context.Context, message *mail.Msg) error
+}
+
+func newMailer(settings *config.Email) (*mailer, error) {
+	m := &mailer{settings: settings, from: settings.From}
+	for _, part := range []struct {
+		key, text string
+		template  *placeholder.Template
+	}{{"subject", settings.Subject, &m.subject}, {"text", settings.Text, &m.text}, {"html", settings.HTML, &m.html}} {
+		parsed, err := placeholder.Parse(part.text, config.EmailWords...)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", part.key, err)
+		}
+		*part.template = parsed
+	}
+	if name, rest, found := strings.Cut(settings.From, "<"); found {
+		m.name, m.from = strings.TrimSpace(name), strings.TrimSuffix(rest, ">")
+	}
+	var err error
+	if m.password, err = password("password_file", settings.PasswordFile); err != nil {
+		return nil, err
+	}
+	if settings.Sendmail != "" {
+		m.hand, err = newSendmail(settings.Sendmail, m.from)
+	} else {
+		m.hand, err = m.newServer()
+	}
+	return m, err
+}
+
+func (m *mailer) secrets(message deliver.Message) secrets {
+	var s secrets
+	s.keep(message.Code, "…")
+	s.keep(m.password, "…")
+	s.keep(message.Email, deliver.MaskEmail(message.Email))
+	s.keep(message.Phone, deliver.MaskPhone(message.Phone))
+	return s
+}
+
+func (m *mailer) send(ctx context.Context, message deliver.Message) error {
+	letter, err := m.write(message)
+	if err != nil {
+		return err
+	}
+	return m.hand(ctx, letter)
+}
+
+// write makes the message: plain text, and HTML beside it if there is any.
+func (m *mailer) write(message deliver.Message) (*mail.Msg, error) {
+	letter := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	from := letter.From(m.from)
+	if m.name != "" {
+		from = letter.FromFormat(m.name, m.from)
+	}
+	if from != nil {
+		return nil, fmt.Errorf("from: %w", from)
+	}
+	if err := letter.To(message.Email); err != nil {
+		return nil, fmt.Errorf("the person's email address: %w", err)
+	}
+	letter.SetDate()
+	letter.SetMessageID()
+	// Nobody's holiday notice answers this, RFC 3834 section 5.
+	letter.SetGenHeader("Auto-Submitted", "auto-generated")
+	values := emailValues(message)
+	plain := func(word string) string { return values[word] }
+	// What a mail program would decode (RFC 2047) could be anything again.
+	letter.Subject(strings.ReplaceAll(m.subject.Fill(plain), "=?", "= ?"))
+	letter.SetBodyString(mail.TypeTextPlain, m.text.Fill(plain))
+	if m.settings.HTML != "" {
+		letter.AddAlternativeString(mail.TypeTextHTML, m.html.Fill(func(word string) string { return html.EscapeString(values[word]) }))
+	}
+	return letter, nil
+}
+
+// maxValue bounds what somebody else chose: names of hosts and the like.
+const maxValue = 120
+
+// emailValues are one line each, of characters that can be seen, so that none
+// begins a header or paints over the text.
+func emailValues(message deliver.Message) map[string]string {
+	remote := message.Remote
+	if remote == "" {
+		remote = "the machine itself"
+	}
+	values := map[string]string{
+		"auth_token": message.Code, "user": message.User, "service": message.Service, "host": message.Host, "remote": remote,
+		"expires": message.Expires.Local().Format("15:04:05 MST"),
+	}
+	for word, value := range values {
+		values[word] = deliver.Clean(value, maxValue)
+	}
+	return values
+}

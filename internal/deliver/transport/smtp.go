@@ -1,0 +1,112 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/wneessen/go-mail"
+)
+
+// newServer returns what gives a message to the SMTP server.
+func (m *mailer) newServer() (func(context.Context, *mail.Msg) error, error) {
+	server, problem := m.settings.Server()
+	if problem != "" {
+		return nil, fmt.Errorf("smtp: %s", problem)
+	}
+	trust, err := tlsConfig(server.Host, m.settings.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, letter *mail.Msg) error {
+		line := &connection{ctx: ctx}
+		if server.TLS {
+			line.tls = trust
+		}
+		defer line.close()
+		options := []mail.Option{
+			mail.WithPort(server.Port), mail.WithTLSConfig(trust), mail.WithTLSPolicy(m.policy(server.TLS)),
+			mail.WithTimeout(m.settings.Timeout.Duration), mail.WithDialContextFunc(line.dial), mail.WithoutNoop(),
+			// The addresses are ASCII; with it some servers could not pass the message on.
+			mail.WithoutSMTPUTF8(),
+		}
+		if m.settings.Username != "" {
+			options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover),
+				mail.WithUsername(m.settings.Username), mail.WithPassword(m.password))
+		}
+		client, err := mail.NewClient(server.Host, options...)
+		if err != nil {
+			return err
+		}
+		err = client.DialAndSendWithContext(ctx, letter)
+		if letter.IsDelivered() {
+			return nil // and the good-bye went wrong
+		}
+		return fmt.Errorf("%s: %w", m.settings.SMTP, unreachable(brief(err)))
+	}, nil
+}
+
+// brief leaves out what the library adds about the message.
+func brief(err error) error {
+	if text, _, found := strings.Cut(err.Error(), ", affected "); found {
+		return errors.New(text)
+	}
+	return err
+}
+
+// policy is about STARTTLS. Within TLS there is none to ask for, RFC 3207
+// section 4.2; the library then only looks whether the connection has TLS.
+func (m *mailer) policy(already bool) mail.TLSPolicy {
+	switch {
+	case already:
+		return mail.TLSOpportunistic
+	case m.settings.StartTLS == "off":
+		return mail.NoTLS
+	}
+	return mail.TLSMandatory
+}
+
+// connection is one to a server. The library leaves it open after an error, and
+// knows the context only until it is made.
+type connection struct {
+	ctx  context.Context
+	tls  *tls.Config
+	raw  net.Conn
+	stop func() bool
+}
+
+func (c *connection) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	raw, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c.raw = raw
+	c.stop = context.AfterFunc(c.ctx, func() { raw.Close() })
+	if c.tls == nil {
+		return raw, nil
+	}
+	secured := tls.Client(raw, c.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS with %s: %w", address, err)
+	}
+	return secured, nil
+}
+
+func (c *connection) close() {
+	if c.raw != nil {
+		c.stop()
+		c.raw.Close()
+	}
+}
+
+// unreachable adds what an admin cannot see in EPERM: systemd's filter.
+func unreachable(err error) error {
+	if errors.Is(err, syscall.EPERM) {
+		return fmt.Errorf("%w; if this is the service otpgate-verifierd, its unit needs IPAddressAllow= in a drop-in", err)
+	}
+	return err
+}

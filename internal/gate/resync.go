@@ -1,0 +1,76 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// What a resynchronisation can end with, beside the errors of factor.Resync.
+var (
+	ErrNothingToResync = errors.New("no device to resynchronise")
+	ErrSeveralToResync = errors.New("several devices could be meant")
+)
+
+// Resynced is what Resync found.
+type Resynced struct {
+	Factor account.Factor
+	// Ahead is how many steps the clock is ahead (or, negative, behind), or how
+	// many codes a token had been ahead.
+	Ahead int
+}
+
+// Resync finds the person's device again by two codes that it shows one after
+// the other, first and second, and marks them as used. id may be empty if only
+// one can be meant; a confirmed one goes before one that waits for its first
+// code. Wrong codes cost nothing: this is not for people at a login, who would
+// have thousands of steps to guess at.
+func (g *Gate) Resync(ctx context.Context, user, id, first, second string) (Resynced, error) {
+	person, err := g.Accounts.Load(user)
+	if err != nil {
+		return Resynced{}, err
+	}
+	f, err := astray(person, id)
+	if err != nil {
+		return Resynced{}, fmt.Errorf("user %q: %w", user, err)
+	}
+	done := Resynced{Factor: f}
+	now := g.Now()
+	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) (err error) {
+		done.Ahead, err = factor.Resync(person.User, f, first, second, now, entry)
+		return err
+	})
+	if err != nil {
+		return Resynced{}, fmt.Errorf("factor %q: %w", f.ID, err)
+	}
+	return done, nil
+}
+
+// astray finds the factor that id, which may be empty, means.
+func astray(person account.Person, id string) (account.Factor, error) {
+	for _, confirmed := range []bool{true, false} {
+		meant := slices.DeleteFunc(slices.Clone(person.Factors), func(f account.Factor) bool {
+			return f.Confirmed.IsZero() == confirmed || id != "" && f.ID != id || id == "" && f.Kind.IsSent()
+		})
+		switch {
+		case len(meant) == 1:
+			return meant[0], nil
+		case len(meant) > 1:
+			var names []string
+			for _, f := range meant {
+				names = append(names, f.ID)
+			}
+			return account.Factor{}, fmt.Errorf("%w: %s", ErrSeveralToResync, strings.Join(names, ", "))
+		}
+	}
+	if id != "" {
+		return account.Factor{}, fmt.Errorf("factor %q: %w", id, ErrNothingToResync)
+	}
+	return account.Factor{}, ErrNothingToResync
+}

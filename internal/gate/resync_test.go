@@ -1,0 +1,183 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// token gives name a token with a counter beside the phone.
+func (p *place) token(name string, counter int64) {
+	p.enroll(name)
+	person := p.people[name]
+	person.Factors = append(person.Factors, account.Factor{
+		ID: "token", Kind: account.HOTP, Secret: account.Secret("token of " + name + ", 20 bytes"),
+		Digits: 6, Algorithm: "SHA1", Counter: counter, Confirmed: confirmed,
+	})
+	p.people[name] = person
+}
+
+// press is what name's token shows at a counter, by an independent library.
+func (p *place) press(t *testing.T, name string, counter int) string {
+	t.Helper()
+	code, err := hotp.GenerateCodeCustom(p.people[name].Factors[1].Secret.Base32(), uint64(counter), hotp.ValidateOpts{Digits: otp.DigitsSix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+func TestLoginWithAToken(t *testing.T) {
+	p := newPlace(t)
+	p.token("alice", 5)
+	expect(t, p.login("alice", says(p.press(t, "alice", 5))), Accept, "hotp:token")
+	expect(t, p.login("alice", says(p.press(t, "alice", 5), p.press(t, "alice", 4), p.press(t, "alice", 26))), Accept, "hotp:token")
+	talk := says(p.press(t, "alice", 26), p.press(t, "alice", 20), p.press(t, "alice", 48))
+	verdict := p.login("alice", talk)
+	expect(t, verdict, TooMany, "policy.attempts.per_login")
+	if want := "codes: 1 wrong, 2 used before, 0 not in the form of a code; a code of token, 21 codes ahead (see otpctl resync)"; verdict.Reason != want {
+		t.Errorf("reason %q, want %q", verdict.Reason, want)
+	}
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+}
+
+// The log says by how much a wrong code was off, and the person never learns
+// that it was a real one.
+func TestNearlyRightCodesAreForTheLog(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	real := []string{p.code(t, "alice", -7), p.code(t, "alice", -3)}
+	talk := says(real[0], real[1], "000000")
+	verdict := p.login("alice", talk)
+	expect(t, verdict, TooMany, "policy.attempts.per_login")
+	if want := "; a code of phone, 3 steps (90 s) behind (see otpctl resync)"; !strings.HasSuffix(verdict.Reason, want) {
+		t.Errorf("reason %q, want …%q", verdict.Reason, want)
+	}
+	for _, line := range talk.told {
+		if line != wrongCode {
+			t.Errorf("told %q", line)
+		}
+	}
+	for _, code := range real {
+		if strings.Contains(p.lines(), code) {
+			t.Errorf("the code is in the log: %s", p.lines())
+		}
+	}
+	p.Config.Policy.Attempts.PerWindow = 4
+	verdict = p.login("alice", says(p.code(t, "alice", 40)))
+	expect(t, verdict, TooMany, "policy.attempts.per_window")
+	if !strings.HasSuffix(verdict.Reason, "Z; a code of phone, 40 steps (1200 s) ahead (see otpctl resync)") {
+		t.Errorf("reason %q", verdict.Reason)
+	}
+}
+
+func TestResync(t *testing.T) {
+	p := newPlace(t)
+	p.token("alice", 0)
+	off := 960 // eight hours ahead
+	expect(t, p.login("alice", says(p.code(t, "alice", off))), Deny, "no-answer")
+	done, err := p.Resync(context.Background(), "alice", "phone", p.code(t, "alice", off), p.code(t, "alice", off+1))
+	if err != nil || done.Ahead != off+1 || done.Factor.ID != "phone" {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	for steps := off - 2; steps <= off+1; steps++ {
+		if got := p.login("alice", says(p.code(t, "alice", steps))); got.Decision == Accept {
+			t.Errorf("step %d logs in", steps)
+		}
+	}
+	p.now = p.now.Add(time.Minute)
+	expect(t, p.login("alice", says(p.code(t, "alice", off))), Accept, "totp:phone")
+
+	done, err = p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801))
+	if err != nil || done.Ahead != 800 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if _, err := p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801)); !errors.Is(err, factor.ErrOld) {
+		t.Errorf("the same again: %v", err)
+	}
+	expect(t, p.login("alice", says(p.press(t, "alice", 801), p.press(t, "alice", 0), p.press(t, "alice", 802))), Accept, "hotp:token")
+}
+
+func TestResyncOfWhich(t *testing.T) {
+	p := newPlace(t)
+	p.token("alice", 0)
+	ctx := context.Background()
+	one, two := p.press(t, "alice", 30), p.press(t, "alice", 31)
+	if _, err := p.Resync(ctx, "alice", "", one, two); !errors.Is(err, ErrSeveralToResync) || !strings.Contains(err.Error(), "phone, token") {
+		t.Errorf("%v", err)
+	}
+	if _, err := p.Resync(ctx, "alice", "gone", one, two); !errors.Is(err, ErrNothingToResync) {
+		t.Errorf("%v", err)
+	}
+	if _, err := p.Resync(ctx, "nobody", "", one, two); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	// One that waits for its first code can be astray too, and does not count
+	// for that.
+	person := p.people["alice"]
+	person.Factors = person.Factors[1:]
+	person.Factors[0].Confirmed = time.Time{}
+	person.Factors = append(person.Factors, account.Factor{ID: "mail", Kind: account.Email, Confirmed: confirmed})
+	p.people["alice"] = person
+	if done, err := p.Resync(ctx, "alice", "", one, two); err != nil || done.Factor.ID != "token" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if _, err := p.Resync(ctx, "alice", "mail", one, two); !errors.Is(err, factor.ErrNoResync) {
+		t.Errorf("%v", err)
+	}
+	p.Ledger = failingLedger{}
+	if _, err := p.Resync(ctx, "alice", "token", one, two); err == nil {
+		t.Error("resynchronised without a ledger")
+	}
+}
+
+// Wrong codes are no attempts, and leave no trace.
+func TestResyncCountsNothing(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	for range 20 {
+		if _, err := p.Resync(context.Background(), "alice", "", "000000", "000001"); !errors.Is(err, factor.ErrNowhere) {
+			t.Fatal(err)
+		}
+	}
+	entry, err := p.Ledger.View(context.Background(), ledger.Key{Kind: ledger.User, Name: "alice"})
+	if err != nil || entry.Attempts != (ledger.Attempts{}) || entry.Used != nil {
+		t.Errorf("%+v, %v", entry, err)
+	}
+}
+
+// One code in many logins, and in resynchronisations at the same time.
+func TestOneCodeOfATokenAtOnce(t *testing.T) {
+	p := newPlace(t)
+	p.token("alice", 0)
+	code, next := p.press(t, "alice", 3), p.press(t, "alice", 4)
+	var wait sync.WaitGroup
+	var won atomic.Int32
+	for range 20 {
+		wait.Go(func() {
+			if p.login("alice", says(code)).Decision == Accept {
+				won.Add(1)
+			}
+		})
+		wait.Go(func() {
+			if _, err := p.Resync(context.Background(), "alice", "token", code, next); err == nil {
+				won.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if won.Load() != 1 {
+		t.Errorf("the code was taken %d times", won.Load())
+	}
+}

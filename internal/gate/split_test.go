@@ -1,0 +1,249 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// field is a password as a client sent it. It gives its ends as a front does,
+// and remembers how long those were that it was asked for and that it gave.
+type field struct {
+	text  string
+	asked []int
+	given []int
+	fail  error
+}
+
+func (f *field) Tail(n, group int, alphabet string) (string, bool, error) {
+	f.asked = append(f.asked, n)
+	if f.fail != nil {
+		return "", false, f.fail
+	}
+	if n >= len(f.text) {
+		return "", false, nil
+	}
+	tail := f.text[len(f.text)-n:]
+	for i := range n {
+		dash := group > 0 && i%(group+1) == group
+		if dash != (tail[i] == '-') || !dash && !strings.Contains(alphabet, tail[i:i+1]) {
+			return "", false, nil
+		}
+	}
+	f.given = append(f.given, n)
+	return tail, true, nil
+}
+
+func (p *place) split(user, text string) (int, *field, error) {
+	f := &field{text: text}
+	n, err := p.Split(context.Background(), Request{User: user, Service: "vsftpd", RemoteHost: "192.0.2.1"}, f)
+	return n, f, err
+}
+
+func TestSplitTakesWhatHasTheFormOfACode(t *testing.T) {
+	p := newPlace(t)
+	recovery := p.enroll("alice")[0]
+	for _, test := range []struct {
+		text string
+		want int
+	}{
+		{"secret123456", 6},
+		{"secret000000", 6}, // right or wrong is for later
+		{"12345123456", 6},
+		{"x123456", 6},
+		{"secret" + recovery, 19},
+		{"secret" + strings.ToUpper(recovery), 0},
+		{"secret" + recovery[:18], 0},
+		{"secret-" + recovery, 19},
+		{"secret" + recovery + "123456", 6},
+		{"secret-aaaa-bbbb-ccccdddd", 0},
+		{"secretaaaabbbbccccdddd", 0},
+		{"secret", 0},
+		{"secret12345", 0},
+		{"secret123456 ", 0},
+		{"secret１２３４５６", 0},
+		{"123456", 0}, // nothing would be left
+		{recovery, 0},
+		{"", 0},
+	} {
+		n, f, err := p.split("alice", test.text)
+		if n != test.want || err != nil {
+			t.Errorf("%q: %d, %v, want %d", test.text, n, err, test.want)
+		}
+		// What is no code stays in the front.
+		if test.want == 0 && len(f.given) > 0 {
+			t.Errorf("%q: got the last %v bytes", test.text, f.given)
+		}
+	}
+	if len(p.log) != 0 {
+		t.Errorf("audited: %v", p.log)
+	}
+}
+
+func TestSplitGoesByThePersonsFactors(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	person := p.people["alice"]
+	six := person.Factors[0]
+	eight, unconfirmed := six, six
+	eight.Digits, unconfirmed.Digits = 8, 7
+	unconfirmed.Confirmed = time.Time{}
+	person.Factors = []account.Factor{six, eight, six, unconfirmed}
+	p.people["alice"] = person
+	n, asked, err := p.split("alice", "secret12345678")
+	if n != 8 || err != nil || !slices.Equal(asked.asked, []int{19, 8}) {
+		t.Errorf("%d, %v, asked for %v", n, err, asked.asked)
+	}
+	n, asked, err = p.split("alice", "secret345678")
+	if n != 6 || err != nil || !slices.Equal(asked.asked, []int{19, 8, 6}) {
+		t.Errorf("%d, %v, asked for %v", n, err, asked.asked)
+	}
+	person.Recovery = account.Recovery{}
+	p.people["alice"] = person
+	if n, asked, err = p.split("alice", "secret0123-4567-89ab-cdef"); n != 0 || err != nil || slices.Contains(asked.asked, 19) {
+		t.Errorf("without recovery codes: %d, %v, asked for %v", n, err, asked.asked)
+	}
+}
+
+// A password that ends like a code keeps working for whoever is not asked.
+func TestSplitLeavesThoseAloneWhoAreNotAsked(t *testing.T) {
+	var near config.Network
+	if err := near.UnmarshalText([]byte("192.0.2.0/24")); err != nil {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]func(p *place){
+		"exempt":       func(p *place) { p.Config.Policy.Exempt = []config.Selector{"alice"} },
+		"protocol off": func(p *place) { p.Config.Policy.Protocols = []config.Protocol{"ssh"} },
+		"trusted":      func(p *place) { p.Config.Policy.TrustedNetworks = append(p.Config.Policy.TrustedNetworks, near) },
+		"not enrolled": func(p *place) { delete(p.people, "alice") },
+		"must enroll":  func(p *place) { delete(p.people, "alice"); p.Config.Policy.Require = []config.Selector{config.All} },
+		"switched off": func(p *place) { person := p.people["alice"]; person.Enabled = false; p.people["alice"] = person },
+		"own protocols": func(p *place) {
+			person := p.people["alice"]
+			person.Protocols = []config.Protocol{"ssh"}
+			p.people["alice"] = person
+		},
+	} {
+		p := newPlace(t)
+		p.enroll("alice")
+		set(p)
+		if n, f, err := p.split("alice", "secret123456"); n != 0 || err != nil || len(f.asked) != 0 || len(p.log) != 0 {
+			t.Errorf("%s: %d, %v, asked for %v, audited %v", name, n, err, f.asked, p.log)
+		}
+	}
+}
+
+func TestSplitFaultsAreAudited(t *testing.T) {
+	for rule, set := range map[string]func(p *place){
+		"secret-file": func(p *place) { p.broken = errors.New("permission denied") },
+		"internal":    func(p *place) { p.Accounts = nil },
+	} {
+		p := newPlace(t)
+		p.enroll("alice")
+		set(p)
+		n, _, err := p.split("alice", "secret123456")
+		if n != 0 || err == nil || len(p.log) != 1 || p.log[0].Verdict != "fault" || p.log[0].Rule != rule {
+			t.Errorf("%s: %d, %v, audited %v", rule, n, err, p.log)
+		}
+	}
+	p := newPlace(t)
+	p.enroll("alice")
+	gone := &field{text: "secret123456", fail: errors.New("front is gone")}
+	if n, err := p.Split(context.Background(), Request{User: "alice"}, gone); n != 0 || err == nil || len(p.log) != 1 || p.log[0].Rule != "dialogue" {
+		t.Errorf("front gone: %d, %v, audited %v", n, err, p.log)
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if n, err := p.Split(ended, Request{User: "alice"}, &field{text: "secret123456"}); n != 0 || err == nil {
+		t.Errorf("too late: %d, %v", n, err)
+	}
+}
+
+// A host that cannot ask gives the password again when the code behind it was
+// not right. The line in the log is about the code then.
+func TestHostThatCannotAskForAnotherCode(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	code := p.code(t, "alice", 0)
+	login := func(answers ...any) Verdict {
+		talk := says(answers...)
+		return p.Login(context.Background(), Request{User: "alice", Service: "vsftpd", AfterSplit: true}, talk)
+	}
+	again := Answer{Password: true}
+	wrong := login("000000", again)
+	expect(t, wrong, TooMany, "code")
+	if !strings.HasPrefix(wrong.Reason, "codes: 1 wrong, 0 used before") {
+		t.Errorf("reason: %s", wrong.Reason)
+	}
+	expect(t, login(code), Accept, "totp:phone")
+	used := login(code, again)
+	expect(t, used, TooMany, "code")
+	if !strings.HasPrefix(used.Reason, "codes: 0 wrong, 1 used before") {
+		t.Errorf("reason: %s", used.Reason)
+	}
+	bare := login(again)
+	expect(t, bare, TooMany, "password-repeated")
+	if !strings.HasPrefix(bare.Reason, "no code behind the password") || strings.Contains(bare.Reason, "KbdInteractive") {
+		t.Errorf("reason: %s", bare.Reason)
+	}
+	p.now = p.now.Add(30 * time.Second)
+	expect(t, login("000000", p.code(t, "alice", 0)), Accept, "totp:phone")
+}
+
+// Where codes are sent, the bare password asks for one, however it ends; the
+// next login's tail is the code.
+func TestSplitOfSentCodes(t *testing.T) {
+	p := newPlace(t)
+	post := p.sendTo("alice", account.Email)
+	if n, _, err := p.split("alice", "secret123456"); n != 0 || err != nil {
+		t.Errorf("before a code was sent: %d, %v", n, err)
+	}
+	p.carrying("alice", "", "ftp")
+	if n, _, err := p.split("alice", "secret"+post.last()); n != 6 || err != nil {
+		t.Errorf("after it was sent: %d, %v", n, err)
+	}
+	p.now = p.now.Add(time.Hour)
+	if n, _, err := p.split("alice", "secret123456"); n != 0 || err != nil {
+		t.Errorf("after it expired: %d, %v", n, err)
+	}
+}
+
+// In a remembered login both come: clients that go on sending the code, and
+// people who leave it out and whose password may end like one.
+func TestSplitOfRememberedLogins(t *testing.T) {
+	p := newPlace(t)
+	recovery := p.enroll("alice")
+	p.Config.Policy.Session.Duration = time.Hour
+	opener := p.code(t, "alice", 0)
+	if verdict := p.carrying("alice", opener, "ftp"); verdict.Decision != Accept {
+		t.Fatal(verdict)
+	}
+	p.now = p.now.Add(10 * time.Minute)
+	before, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{
+		"secret" + opener: 6, "secret": 0, "secret" + p.code(t, "alice", 0): 6, "secret" + recovery[0]: 19, "secret123456": 0,
+		"secret" + p.code(t, "alice", 9): 0, "secret0000-0000-0000-0000": 0,
+	} {
+		if n, _, err := p.split("alice", text); n != want || err != nil {
+			t.Errorf("%q: %d, %v, want %d", text, n, err, want)
+		}
+	}
+	after, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	if err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("looking changed the ledger: %+v, then %+v, %v", before, after, err)
+	}
+	p.now = p.now.Add(time.Hour)
+	if n, _, err := p.split("alice", "secret123456"); n != 6 || err != nil {
+		t.Errorf("after the session: %d, %v", n, err)
+	}
+}

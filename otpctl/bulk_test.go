@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// thousand is a file of 1,000 people and a configuration, in a directory.
+func thousand(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var people strings.Builder
+	people.WriteString("user,kind,email\n")
+	for i := range 1000 {
+		fmt.Fprintf(&people, "p%d,%s,p%d@example.com\n", i, []string{"totp", "email"}[i%2], i)
+	}
+	config := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\n", filepath.Join(dir, "users"), filepath.Join(dir, "state"))
+	for name, text := range map[string]string{"people.csv": people.String(), "otpgate.toml": config} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// otpctl is the command, which testscript.Main has put into the path of the
+// scripts alone: here the test's own program takes its name.
+func otpctl(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "otpctl")
+	if err := os.Symlink(self, name); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	c := exec.Command(name, append([]string{"--config", filepath.Join(dir, "otpgate.toml")}, args...)...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "AUTHPRIV="+filepath.Join(dir, "authpriv"), "PATIENCE=1ms", "TERM=xterm-256color")
+	return c
+}
+
+// A thousand people are enrolled, listed and disabled in a few seconds: the
+// limits are ten times what it takes on a quiet machine with a slow disk.
+func TestThousandPeople(t *testing.T) {
+	dir := thousand(t)
+	for _, step := range []struct {
+		args  []string
+		limit time.Duration
+	}{
+		{[]string{"enroll", "--csv", "people.csv", "--dry-run", "--no-user-check"}, 20 * time.Second},
+		{[]string{"enroll", "--csv", "people.csv", "--out", "out.csv", "--no-user-check"}, 60 * time.Second},
+		{[]string{"list"}, 20 * time.Second},
+		{[]string{"session", "list"}, 20 * time.Second},
+	} {
+		begun := time.Now()
+		out, err := otpctl(t, dir, step.args...).Output()
+		took := time.Since(begun)
+		t.Logf("%s: %v", strings.Join(step.args, " "), took.Round(time.Millisecond))
+		if err != nil || took > step.limit {
+			t.Errorf("%v: %v after %v", step.args, err, took)
+		}
+		if n := bytes.Count(out, []byte("\n")); step.args[0] == "enroll" && n != 1000 {
+			t.Errorf("%d lines of report, want 1000", n)
+		}
+	}
+	files, err := os.ReadDir(filepath.Join(dir, "users"))
+	handed, err2 := os.ReadFile(filepath.Join(dir, "out.csv"))
+	if err != nil || err2 != nil || len(files) != 1000 || bytes.Count(handed, []byte("\n")) != 1001 {
+		t.Errorf("%d secret files and %d lines to hand out: %v, %v", len(files), bytes.Count(handed, []byte("\n")), err, err2)
+	}
+}
+
+// On a terminal long work says how far it is, and takes that away in the end;
+// elsewhere it does not.
+func TestProgress(t *testing.T) {
+	dir := thousand(t)
+	master, slave, err := openTerminal(unix.Winsize{Row: 24, Col: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	c := otpctl(t, dir, "enroll", "--csv", "people.csv", "--json", "--no-user-check")
+	var answer bytes.Buffer
+	c.Stdout, c.Stderr = &answer, slave
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	var screen strings.Builder
+	for buffer := make([]byte, 4096); ; {
+		n, err := master.Read(buffer)
+		screen.Write(buffer[:n])
+		if err != nil { // EIO once the other side is closed
+			break
+		}
+	}
+	if err := c.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, screen.String())
+	}
+	text := screen.String()
+	at := strings.LastIndex(text, "lines done: ")
+	if at < 0 || !strings.Contains(text[at:], " of 1000") || !strings.HasSuffix(text[at:], "\r\x1b[K") {
+		t.Errorf("on a terminal: %q", text)
+	}
+	if strings.Contains(answer.String(), "lines done") || strings.Count(answer.String(), `"uri"`) != 500 {
+		t.Error("the answer holds the progress, or not every URI")
+	}
+	quiet := otpctl(t, dir, "session", "list")
+	var stderr bytes.Buffer
+	quiet.Stderr = &stderr
+	if err := quiet.Run(); err != nil || strings.Contains(stderr.String(), "people looked at") {
+		t.Errorf("elsewhere: %v: %q", err, stderr.String())
+	}
+}

@@ -1,0 +1,130 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+func (a *app) resync() *cobra.Command {
+	var id string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "resync USER [CODE CODE]",
+		Short: "Find a device whose clock or counter went astray",
+		Long: `resync takes two codes that the device shows one after the other, finds them, and
+remembers how far the device is off, so that its codes are right from then on.
+For apps it looks a day either way, for tokens 1,000 codes ahead. Give the second
+code while the device shows it.
+
+Both codes are used up by this, and with them all before: what was used stays
+used. So a clock that was ahead and is set back, or set right, gives codes that
+count as used until it gets to where it was. Setting the phone's clock by the
+network is better where that can be done; nothing else is needed then.
+
+Without the codes they are asked for; - reads them from standard input, each on a
+line.`,
+		Example: `  otpctl resync alice
+  otpctl resync alice 123456 654321
+  otpctl resync alice --id token - --json <codes.txt`,
+		Args:              cobra.RangeArgs(1, 3),
+		ValidArgsFunction: a.completeUser,
+	}
+	c.Flags().StringVar(&id, "id", "", "`name` of the device, if there are several")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return a.does(c, func(ctx context.Context, args []string) error {
+		g, err := a.gate()
+		if err != nil {
+			return err
+		}
+		name, err := a.enrolledName(g, args[0])
+		if err != nil {
+			return err
+		}
+		first, second, err := a.twoCodes(ctx, args[1:])
+		if err != nil {
+			return err
+		}
+		done, err := g.Resync(ctx, name, id, first, second)
+		if err != nil {
+			return err
+		}
+		changed(g, "resync", audit.Record{User: name, Reason: "factor " + done.Factor.ID + ", " + offBy(done)})
+		if asJSON {
+			return a.json(newResynced(name, done))
+		}
+		a.showResynced(name, done)
+		return a.remarkOnLock(ctx, g, name)
+	})
+}
+
+// twoCodes takes the codes from where the command line says.
+func (a *app) twoCodes(ctx context.Context, args []string) (first, second string, err error) {
+	switch {
+	case len(args) == 2:
+		return args[0], args[1], nil
+	case len(args) == 1 && args[0] != "-":
+		return "", "", usage("expected two codes, one after the other")
+	case len(args) == 0 && !a.canAsk():
+		return "", "", usage("the codes are missing, and there is no terminal to ask on; - reads them from standard input")
+	}
+	if first, err = a.answer(ctx, "Code that the device shows: "); err == nil {
+		second, err = a.answer(ctx, "The next one: ")
+	}
+	if errors.Is(err, io.EOF) {
+		err = errors.New("expected two codes")
+	}
+	return first, second, err
+}
+
+// resynced is what resync found: DriftSeconds of a clock, Skipped of a token.
+type resynced struct {
+	User         string       `json:"user"`
+	ID           string       `json:"id"`
+	Kind         account.Kind `json:"kind"`
+	DriftSeconds *int         `json:"drift_seconds,omitempty"`
+	Skipped      *int         `json:"skipped,omitempty"`
+}
+
+func newResynced(name string, done gate.Resynced) resynced {
+	result := resynced{User: name, ID: done.Factor.ID, Kind: done.Factor.Kind}
+	if result.Kind == account.HOTP {
+		result.Skipped = &done.Ahead
+		return result
+	}
+	seconds := done.Ahead * done.Factor.Period
+	result.DriftSeconds = &seconds
+	return result
+}
+
+// offBy says how far the device was off.
+func offBy(done gate.Resynced) string {
+	if done.Factor.Kind == account.HOTP {
+		return factor.Codes(done.Ahead)
+	}
+	return factor.Steps(done.Ahead, done.Factor.Period)
+}
+
+func (a *app) showResynced(name string, done gate.Resynced) {
+	id := done.Factor.ID
+	a.say("%s of %s was %s. Both codes are used up; the next one is right.", id, name, offBy(done))
+	if done.Factor.Confirmed.IsZero() {
+		a.note("%s does not count yet: %s confirm %s CODE --id %s", id, a.self(), name, id)
+	}
+}
+
+// remarkOnLock tells of a lock that the codes which were off may have led to.
+func (a *app) remarkOnLock(ctx context.Context, g *gate.Gate, name string) error {
+	until, err := g.LockedUntil(ctx, gate.Request{User: name})
+	if err == nil && !until.IsZero() {
+		a.note("wrong codes lock %s until %s: %s unlock %s", name, when(until), a.self(), name)
+	}
+	return err
+}

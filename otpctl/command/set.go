@@ -1,0 +1,185 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+// setFlags are the flags of set.
+type setFlags struct {
+	email, phone, protocols       string
+	noEmail, noPhone, noProtocols bool
+}
+
+func (a *app) set() *cobra.Command {
+	var flags setFlags
+	c := &cobra.Command{
+		Use:   "set USER... | --group GROUP",
+		Short: "Change somebody's addresses, or where codes are asked",
+		Long: `set changes the secret file of people who have one: the addresses that codes are
+sent to, and the protocols on which a code is asked of this person, instead of
+those of the policy.
+
+An address is one person's, so --email and --phone go with one USER alone. One
+that a factor sends its codes to cannot be taken away, only changed.`,
+		Example: `  otpctl set alice --email alice@example.com --phone +491511234567
+  otpctl set alice bob --protocols ssh,sudo
+  otpctl set --group staff --no-protocols --dry-run`,
+		ValidArgsFunction: a.completeUsers,
+	}
+	s := severalPeople(c)
+	c.Args = s.args
+	f := c.Flags()
+	f.StringVar(&flags.email, "email", "", "`address` that codes are sent to")
+	f.StringVar(&flags.phone, "phone", "", "`number` that codes are sent to, in digits with a plus in front")
+	f.StringVar(&flags.protocols, "protocols", "", "`list` of protocols, with commas, on which a code is asked")
+	f.BoolVar(&flags.noEmail, "no-email", false, "take the mail address away")
+	f.BoolVar(&flags.noPhone, "no-phone", false, "take the telephone number away")
+	f.BoolVar(&flags.noProtocols, "no-protocols", false, "ask on the protocols of the policy again")
+	complete(c, "protocols", protocols()...)
+	return a.does(c, func(ctx context.Context, args []string) error {
+		changes, err := flags.changes(f.Changed)
+		if err != nil {
+			return err
+		}
+		if (flags.email != "" || flags.phone != "") && (s.group != "" || len(args) > 1) {
+			return usage("--email and --phone are of one person: expected one USER, and no --group")
+		}
+		return a.each(ctx, s, args, func(_ context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+			return a.setOne(g, name, changes, dry)
+		})
+	})
+}
+
+// changes checks the flags.
+func (f setFlags) changes(given func(flag string) bool) (gate.Changes, error) {
+	var changes gate.Changes
+	for _, flag := range []struct {
+		name  string
+		value string
+		none  bool
+		check func(string) error
+		to    **string
+	}{
+		{"email", f.email, f.noEmail, account.CheckEmail, &changes.Email},
+		{"phone", f.phone, f.noPhone, account.CheckPhone, &changes.Phone},
+	} {
+		switch {
+		case given(flag.name) && flag.none:
+			return changes, usage("--%s and --no-%s: expected one of them", flag.name, flag.name)
+		case given(flag.name) && flag.check(flag.value) != nil:
+			return changes, usage("--%s %q: %w", flag.name, flag.value, flag.check(flag.value))
+		case given(flag.name) || flag.none:
+			*flag.to = &flag.value
+		}
+	}
+	switch {
+	case given("protocols") && f.noProtocols:
+		return changes, usage("--protocols and --no-protocols: expected one of them")
+	case f.noProtocols:
+		changes.Protocols = &[]config.Protocol{}
+	case given("protocols"):
+		list, err := protocolList(strings.Split(f.protocols, ","))
+		if err != nil {
+			return changes, usage("--protocols %q: %w", f.protocols, err)
+		}
+		changes.Protocols = &list
+	}
+	if changes == (gate.Changes{}) {
+		return changes, usage("nothing to change: expected --email, --phone, --protocols or one of them with no- in front")
+	}
+	return changes, nil
+}
+
+// protocolList reads names of protocols.
+func protocolList(names []string) ([]config.Protocol, error) {
+	var list []config.Protocol
+	for _, name := range names {
+		var protocol config.Protocol
+		if err := protocol.UnmarshalText([]byte(strings.TrimSpace(name))); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(list, protocol) {
+			list = append(list, protocol)
+		}
+	}
+	return list, nil
+}
+
+func (a *app) setOne(g *gate.Gate, name string, changes gate.Changes, dry bool) (string, bool, error) {
+	var keys []string
+	var after account.Person
+	var err error
+	if dry {
+		if after, err = g.Accounts.Load(name); err == nil {
+			keys, err = changes.Apply(&after)
+		}
+	} else {
+		after, keys, err = g.Set(name, changes)
+	}
+	switch {
+	case err != nil:
+		return "", false, err
+	case len(keys) == 0:
+		return "was so already", false, nil
+	case dry:
+		return "would be changed: " + told(after, keys), true, nil
+	}
+	changed(g, "set", audit.Record{User: name, Reason: told(after, keys)})
+	for _, f := range after.Confirmed() {
+		if slices.Contains(keys, addressOf(f.Kind)) {
+			a.note("codes of %s go there from now on; %s send-test %s %s tries it", f.ID, a.self(), f.Kind, name)
+		}
+	}
+	return "changed: " + told(after, keys), true, nil
+}
+
+// addressOf is the key of the address that codes of this kind go to.
+func addressOf(kind account.Kind) string {
+	switch kind {
+	case account.Email:
+		return "email"
+	case account.SMS:
+		return "phone"
+	}
+	return ""
+}
+
+// told says what the keys of a person are, addresses masked.
+func told(person account.Person, keys []string) string {
+	values := map[string]string{"email": deliver.MaskEmail(person.Email), "phone": deliver.MaskPhone(person.Phone), "protocols": protocolNames(person.Protocols)}
+	if person.Email == "" {
+		values["email"] = "none"
+	}
+	if person.Phone == "" {
+		values["phone"] = "none"
+	}
+	if person.Protocols == nil {
+		values["protocols"] = "those of the policy"
+	}
+	var parts []string
+	for _, key := range keys {
+		parts = append(parts, key+" "+values[key])
+	}
+	return strings.Join(parts, "; ")
+}
+
+// needed says what to do about an address that cannot be taken away.
+func (a *app) needed(err error) string {
+	var e gate.AddressNeededError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return "take the factor away first, with " + a.self() + " remove " + e.User + " --id " + e.Factors[0] +
+		"; or give another address with " + a.self() + " set " + e.User + " --" + e.Address
+}

@@ -1,0 +1,73 @@
+/* The conversation: gives the answers in order and keeps the prompts. */
+#include "pamhost.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void put_json(FILE *to, const char *text)
+{
+	fputc('"', to);
+	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+		if (*at == '"' || *at == '\\') {
+			fprintf(to, "\\%c", *at);
+		} else if (*at < 0x20 || *at == 0x7F) {
+			fprintf(to, "\\u%04x", *at);
+		} else {
+			fputc(*at, to);
+		}
+	}
+	fputc('"', to);
+}
+
+static char *spell_answer(const char *marker)
+{
+	int number = 0;
+	int skip = 0;
+	if (strcmp(marker, "@null") == 0) {
+		return NULL;
+	}
+	if (sscanf(marker, "@long:%d", &number) == 1) {
+		char *text = malloc((size_t)number + 1);
+		memset(text, 'a', (size_t)number);
+		text[number] = '\0';
+		return text;
+	}
+	if (sscanf(marker, "@sleep:%d:%n", &number, &skip) == 1 && skip > 0) {
+		usleep((useconds_t)number * 1000);
+		return strdup(marker + skip);
+	}
+	return strdup(strncmp(marker, "@@", 2) == 0 ? marker + 1 : marker);
+}
+
+int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *data)
+{
+	struct talk *talk = data;
+	struct pam_response *made = calloc((size_t)count, sizeof *made);
+	if (want.rename != NULL && !talk->renamed) {
+		talk->renamed = true;
+		pam_set_item(talk->pamh, PAM_USER, want.rename);
+	}
+	for (int i = 0; i < count; i++) {
+		int style = messages[i]->msg_style;
+		fprintf(talk->prompts, "%s{\"style\":%d,\"text\":", ftell(talk->prompts) > 0 ? "," : "", style);
+		put_json(talk->prompts, messages[i]->msg);
+		fputc('}', talk->prompts);
+		if (style != PAM_PROMPT_ECHO_OFF && style != PAM_PROMPT_ECHO_ON) {
+			continue;
+		}
+		const char *answer = talk->left > 0 ? *talk->answers : "@error";
+		if (talk->left > 0) {
+			talk->answers++;
+			talk->left--;
+		}
+		if (strcmp(answer, "@error") == 0 || strcmp(answer, "@none") == 0) {
+			free(made);
+			*responses = NULL;
+			return strcmp(answer, "@none") == 0 ? PAM_SUCCESS : PAM_CONV_ERR;
+		}
+		made[i].resp = spell_answer(answer);
+	}
+	*responses = made;
+	return PAM_SUCCESS;
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// enrollPhone gives name a factor of kind sms and nothing else.
+func (p *place) enrollPhone(tb testing.TB, name string) {
+	tb.Helper()
+	text := fmt.Sprintf("version = 1\nuser = %q\nphone = \"+491511234567\"\n[[factor]]\nid = \"mobile\"\nkind = \"sms\"\nconfirmed = 2026-01-01T00:00:00Z\n", name)
+	if err := os.WriteFile(filepath.Join(p.users, name+".toml"), []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// A hundred logins that wait for a gateway leave the others as fast as they
+// are, and get in once it has answered. In turns, as in TestStalledConnections.
+func TestSlowGateway(t *testing.T) {
+	const few, most, logins, waiting = 4, 24, 100, 100
+	asked, answer := make(chan string, 2*waiting), make(chan struct{})
+	gateway := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Query().Get("text")
+		<-answer
+	}))
+	t.Cleanup(gateway.Close)
+	p := newPlace(t, memoryDisk, wide+fmt.Sprintf("[sent]\nper_hour = 1000\n[sms]\nurl = %q\nmethod = \"GET\"\ntimeout = \"60s\"\n",
+		gateway.URL+"/?to={otp_to}&text={otp_token}"))
+	next := p.crowdOf(t, 2*most*logins)
+	for i := range waiting {
+		p.enrollPhone(t, fmt.Sprintf("waits%d", i))
+	}
+	p.run(t)
+	alone, crowded := time.Hour, time.Hour
+	rounds := 0
+	for ; rounds < few || (crowded > 2*alone && rounds < most); rounds++ {
+		alone = min(alone, p.slowest(t, logins, next))
+		crowded = min(crowded, p.slowestBeside(t, logins, next, waiting, asked, answer))
+	}
+	t.Logf("p95 alone %s, beside %d logins that wait for the gateway %s, %d rounds", alone, waiting, crowded, rounds)
+	if crowded > 2*alone {
+		t.Errorf("p95 is %s beside %d logins that wait for the gateway, %s without", crowded, waiting, alone)
+	}
+}
+
+// slowestBeside is slowest while so many logins wait for the gateway; then it
+// answers, and they are asked for the code.
+func (p *place) slowestBeside(t *testing.T, logins int, next func() (string, string), waiting int, asked <-chan string, answer chan<- struct{}) time.Duration {
+	t.Helper()
+	fronts := make([]front, waiting)
+	for i := range fronts {
+		fronts[i] = dial(t, p.socket)
+		_ = fronts[i].SetDeadline(time.Now().Add(time.Minute))
+		if err := wire.WriteStart(fronts[i], p.start(fmt.Sprintf("waits%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	codes := map[string]bool{}
+	for range fronts {
+		codes[<-asked] = true
+	}
+	took := p.slowest(t, logins, next)
+	for range fronts {
+		answer <- struct{}{}
+	}
+	for i, conn := range fronts {
+		var ready [1]byte
+		if _, err := conn.Read(ready[:]); err != nil || ready[0] != wire.Ready {
+			t.Fatalf("%x, %v", ready, err)
+		}
+		// Nobody's code is right for another's login.
+		verdict, told, err := conn.finish("000000", "000001", "000002")
+		if i == 0 && (err != nil || verdict != wire.MaxTries || !strings.Contains(told, "A code was sent to +49…567")) {
+			t.Errorf("%v, %q, %v", verdict, told, err)
+		}
+		_ = conn.Close()
+	}
+	if len(codes) < waiting*9/10 {
+		t.Errorf("%d logins had only %d codes", waiting, len(codes))
+	}
+	return took
+}
