@@ -130,7 +130,7 @@ func (v *visit) serveSFTP(channel ssh.Channel, worker *packet.Conn) {
 	s := &session{v}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	err := sftp.Serve(ctx, channel, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy})
+	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy})
 	v.channels.forget(s)
 	if err != nil {
 		exit(channel, 1)
@@ -257,4 +257,19 @@ func (v *visit) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan stru
 		}
 	}()
 	return dead
+}
+
+// corking sends what is written at once with as few system calls as it can.
+type corking struct {
+	ssh.Channel
+	conn *conn
+}
+
+// Write implements io.Writer.
+func (c corking) Write(p []byte) (int, error) {
+	if len(p) > sshBuffer {
+		c.conn.cork()
+		defer c.conn.uncork()
+	}
+	return c.Channel.Write(p)
 }

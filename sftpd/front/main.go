@@ -125,8 +125,7 @@ func (f *front) welcome(fd, lineFD int, remote string) error {
 		return nil // the client is gone already
 	}
 	file := os.NewFile(uintptr(fd), "client")
-	conn, err := net.FileConn(file)
-	file.Close()
+	conn, err := open(file)
 	if err != nil {
 		line.Close()
 		return nil
@@ -137,4 +136,17 @@ func (f *front) welcome(fd, lineFD int, remote string) error {
 		v.serve()
 	})
 	return nil
+}
+
+func open(file *os.File) (*conn, error) {
+	defer file.Close()
+	plain, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newConn(plain)
+	if err != nil {
+		plain.Close()
+	}
+	return c, err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/ed25519"
 	"errors"
-	"net"
 	"strings"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 type visit struct {
 	front    *front
 	settings talk.Settings
-	conn     net.Conn
+	conn     *conn
 	line     *line1
 	remote   string
 	preAuth  ssh.ServerPreAuthConn
@@ -34,11 +33,15 @@ func (v *visit) serve() {
 	if err != nil {
 		return
 	}
+	if config.Ciphers, err = v.conn.steer(v.settings.Version); err != nil {
+		return
+	}
 	conn, channels, requests, err := ssh.NewServerConn(v.conn, config)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
+	v.conn.quick.Store(false)
 	v.serveChannels(conn, channels, requests)
 }
 
