@@ -96,6 +96,11 @@ install: build
 	install -D -m 644 $(BUILD)/pam_otpgate_core.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
 	install -D -m 755 $(BUILD)/otpgate-verifierd $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd
 	install -D -m 755 $(BUILD)/otpgate-send $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
+	install -D -m 755 $(BUILD)/otpgate-sftpd $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd
+	for part in front login worker; do \
+		install -D -m 755 $(BUILD)/otpgate-sftpd-$$part $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-$$part || exit 1; \
+	done
+	test -e $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd || install -D -m 644 packaging/pam.d/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	install -D -m 755 $(BUILD)/otpctl $(DESTDIR)$(PREFIX)/bin/otpctl
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
 	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(SYSCONFDIR)/otpgate/secrets $(DESTDIR)$(STATEDIR)/otpgate
@@ -108,7 +113,8 @@ uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
 	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
 	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd $(DESTDIR)$(PREFIX)/bin/otpctl
-	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
+	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send $(addprefix $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-,front login worker)
+	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	if [ -d $(DESTDIR)$(PREFIX)/libexec/otpgate ]; then rmdir $(DESTDIR)$(PREFIX)/libexec/otpgate; fi
 	packaging/installunits --remove '$(DESTDIR)' '$(PREFIX)'
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
