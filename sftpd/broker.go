@@ -45,6 +45,7 @@ type broker struct {
 
 	doorway *doorway
 	house   house
+	lookups lookups
 	crews   crews
 	visits  atomic.Int64
 }

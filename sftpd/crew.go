@@ -15,6 +15,7 @@ import (
 type crew struct {
 	key    string // of a shared one, else ""
 	worker *packet.Conn
+	keeper *keeper
 	ended  <-chan struct{}
 	users  int
 	mu     sync.Mutex // one message at a time to the worker
@@ -38,10 +39,7 @@ func (c *crews) join(k *keeper, spec talk.Spec, per config.WorkerPer) (*crew, er
 	if per != config.PerUser {
 		return c.make(k, spec, "")
 	}
-	// What makes workers different must not be shared.
-	var w packet.Writer
-	spec.Write(&w)
-	key := string(w.Bytes)
+	key := keyOf(spec)
 	making := c.making1(key)
 	making.Lock()
 	defer making.Unlock()
@@ -50,6 +48,13 @@ func (c *crews) join(k *keeper, spec talk.Spec, per config.WorkerPer) (*crew, er
 		return found, nil
 	}
 	return c.make(k, spec, key)
+}
+
+// keyOf is for whom a worker can be shared: all that makes workers different.
+func keyOf(spec talk.Spec) string {
+	var w packet.Writer
+	spec.Write(&w)
+	return string(w.Bytes)
 }
 
 func (c *crews) making1(key string) *sync.Mutex {
@@ -86,7 +91,7 @@ func (c *crews) make(k *keeper, spec talk.Spec, key string) (*crew, error) {
 		k.close()
 		return nil, err
 	}
-	made := &crew{key: key, worker: worker, ended: ended, users: 1}
+	made := &crew{key: key, worker: worker, keeper: k, ended: ended, users: 1}
 	c.open.Add(1)
 	c.mu.Lock()
 	if key != "" {

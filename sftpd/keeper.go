@@ -18,6 +18,11 @@ type keeper struct {
 	conn    *packet.Conn
 	cmd     *exec.Cmd
 	closing sync.Once
+
+	// Of an open session:
+	mu    sync.Mutex    // one question at a time
+	later chan []byte   // what the keeper says
+	over  chan struct{} // closed when the worker, or the keeper, has ended
 }
 
 // errPAM is wrapped by what PAM says no with.
@@ -119,7 +124,48 @@ func (k *keeper) interactive(conversation converse) error {
 
 // account says whether the account is good.
 func (k *keeper) account(tell converse) error {
-	return k.stage([]byte{talk.KeeperAccount}, tell)
+	var w packet.Writer
+	return k.stage(w.U8(talk.KeeperAccount).Text("").Bytes, tell)
+}
+
+// again is account for another login into the open session.
+func (k *keeper) again(remote string, tell converse) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var w packet.Writer
+	if err := k.conn.Send(w.U8(talk.KeeperAccount).Text(remote).Bytes); err != nil {
+		return fmt.Errorf("keeper: %w", err)
+	}
+	for {
+		select {
+		case <-k.over:
+			return errors.New("keeper: the session has ended")
+		case message := <-k.later:
+			done, err := k.heard(message, tell)
+			if done {
+				return err
+			}
+		}
+	}
+}
+
+// heard takes a message of a keeper with an open session.
+func (k *keeper) heard(message []byte, tell converse) (done bool, err error) {
+	r := packet.NewReader(message)
+	switch r.U8() {
+	case talk.KeeperAsks:
+		return false, k.ask(r, tell)
+	case talk.KeeperDone:
+		said := r.Text()
+		if err := r.Done(); err != nil {
+			return true, err
+		}
+		if said != "" {
+			return true, fmt.Errorf("%w: %s", errPAM, said)
+		}
+		return true, nil
+	}
+	return true, fmt.Errorf("keeper: %w", packet.ErrMalformed)
 }
 
 // open begins the session and returns the connection to its worker. When the
@@ -136,15 +182,29 @@ func (k *keeper) open(program string, spec talk.Spec) (worker *packet.Conn, ende
 	if err != nil {
 		return nil, nil, err
 	}
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		buffer := make([]byte, 64)
-		_, fds, _ := k.conn.Receive(buffer) // KeeperEnded, or its own end
+	k.later, k.over = make(chan []byte), make(chan struct{})
+	go k.listen()
+	return worker, k.over, nil
+}
+
+// listen passes on what a keeper with an open session says, until it says that
+// the worker has ended, or is gone.
+func (k *keeper) listen() {
+	defer k.close()
+	defer close(k.over)
+	buffer := make([]byte, 8<<10)
+	for {
+		n, fds, err := k.conn.Receive(buffer)
 		packet.CloseAll(fds)
-		k.close()
-	}()
-	return worker, over, nil
+		if err != nil || buffer[0] == talk.KeeperEnded {
+			return
+		}
+		select {
+		case k.later <- append([]byte(nil), buffer[:n]...):
+		case <-time.After(keeperPatience): // nobody asked
+			return
+		}
+	}
 }
 
 // close lets the keeper end. One without a session is given a moment: PAM's

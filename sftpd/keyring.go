@@ -3,107 +3,133 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
-	"os"
-	"os/exec"
-	"syscall"
+	"io/fs"
+	"runtime"
+	"sync"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 )
 
-// keyring is a process with the person's own rights that reads the person's
-// authorized_keys. What it says lets nobody in but that person.
-type keyring struct {
-	conn *packet.Conn
-	cmd  *exec.Cmd
+// keyringPatience bounds how long a home directory may take to answer, and
+// keyringMost how many lookups of one person may hang in one.
+const (
+	keyringPatience = 20 * time.Second
+	keyringMost     = 8
+)
+
+// lookups counts those that are under way, by uid.
+type lookups struct {
+	mu sync.Mutex
+	of map[uint32]int
 }
 
-// grant is what a line of authorized_keys says of a key.
-type grant struct {
-	noTouch, verify bool
-	principals      []string
+func (l *lookups) begin(uid uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of == nil {
+		l.of = map[uint32]int{}
+	}
+	if l.of[uid] >= keyringMost {
+		return false
+	}
+	l.of[uid]++
+	return true
 }
 
-// keyringPatience bounds how long a home directory may take to answer.
-const keyringPatience = 20 * time.Second
-
-// keyringFor starts it with the first key that is offered.
-func (v *visit) keyring() (*keyring, error) {
-	if v.keys != nil {
-		return v.keys, nil
+func (l *lookups) end(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of[uid]--; l.of[uid] <= 0 {
+		delete(l.of, uid)
 	}
-	spec := talk.Spec{User: v.user, UID: v.person.uid, GID: v.person.gid, Groups: v.person.groups, Home: v.person.home,
-		Umask: math.MaxUint32, AllowRoot: v.settings.AllowRoot, Keys: true}
-	for _, path := range v.settings.AuthorizedKeys {
-		spec.KeyFiles = append(spec.KeyFiles, config.Expand(path, v.user, v.person.home))
-	}
-	conn, theirs, err := packet.Pair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	cmd := &exec.Cmd{Path: v.broker.programs.worker, Args: []string{"otpgate-sftpd-worker"}, Dir: "/", Env: []string{"GOMAXPROCS=1"}, Stderr: os.Stderr,
-		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := cmd.Start(); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	v.keys = &keyring{conn, cmd}
-	var w packet.Writer
-	spec.Write(&w)
-	return v.keys, v.keys.conn.Send(w.Bytes)
 }
 
-// close ends it, also if it hangs in a file system.
-func (k *keyring) close() {
-	_ = k.conn.Close()
-	_ = k.cmd.Process.Kill()
-	go func() { _ = k.cmd.Wait() }()
-}
-
-// look asks whether a key lets the person in, or is an authority that may say
-// so.
-func (v *visit) look(key []byte, authority bool) (grant, bool) {
+// look asks the person's files whether a key lets the person in, or is an
+// authority that may say so.
+func (v *visit) look(key []byte, authority bool) (authkeys.Grant, bool) {
 	if v.person == nil {
-		return grant{}, false
+		return authkeys.Grant{}, false
 	}
-	found, ok, err := v.lookFor(key, authority)
+	login := authkeys.Login{Key: append([]byte(nil), key...), Remote: v.remote, Now: v.engine.Now(), Authority: authority}
+	granted, found, err := v.lookAs(login)
 	if err != nil {
 		v.broker.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "denied", Rule: "authorized_keys", Reason: err.Error()})
 	}
-	return found, ok
+	return granted, found
 }
 
-func (v *visit) lookFor(key []byte, authority bool) (grant, bool, error) {
-	k, err := v.keyring()
-	if err != nil {
-		return grant{}, false, err
+type looked struct {
+	grant authkeys.Grant
+	found bool
+	err   error
+}
+
+// lookAs reads the files with the person's rights, as sshd does. A file system
+// that does not answer holds up a thread, not the login.
+func (v *visit) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
+	p := *v.person
+	var paths []string
+	for _, path := range v.settings.AuthorizedKeys {
+		paths = append(paths, authkeys.Place(config.Expand(path, v.user, p.home), p.home))
 	}
-	if err := k.conn.SetDeadline(time.Now().Add(keyringPatience)); err != nil {
-		return grant{}, false, err
+	if !v.broker.lookups.begin(p.uid) {
+		return authkeys.Grant{}, false, errors.New("too many lookups of the person's keys are under way")
 	}
-	var w packet.Writer
-	if err := k.conn.Send(w.U8(talk.WorkerKey).Blob(key).Text(v.remote.String()).Bool(authority).Bytes); err != nil {
-		return grant{}, false, fmt.Errorf("the person's keys cannot be read: %w", err)
+	result := make(chan looked, 1)
+	go func() {
+		defer v.broker.lookups.end(p.uid)
+		// The thread is never given back: it ends with this goroutine.
+		runtime.LockOSThread()
+		if err := becomeHere(p); err != nil {
+			result <- looked{err: err}
+			return
+		}
+		result <- find(paths, p, login)
+	}()
+	select {
+	case l := <-result:
+		return l.grant, l.found, l.err
+	case <-time.After(keyringPatience):
+		return authkeys.Grant{}, false, errors.New("the person's keys could not be read in time")
 	}
-	buffer := make([]byte, packet.MaxSize)
-	n, fds, err := k.conn.Receive(buffer)
-	packet.CloseAll(fds)
-	if err != nil {
-		return grant{}, false, fmt.Errorf("the person's keys cannot be read: %w", err)
+}
+
+func find(paths []string, p person, login authkeys.Login) (l looked) {
+	for _, path := range paths {
+		file, err := authkeys.Open(path, p.home, p.uid)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				l.err = err
+			}
+			continue
+		}
+		if grant, found := authkeys.Find(file, login); found {
+			return looked{grant: grant, found: true}
+		}
 	}
-	r := packet.NewReader(buffer[:n])
-	op, ok, g := r.U8(), r.Bool(), grant{r.Bool(), r.Bool(), r.Texts()}
-	problem := r.Text()
-	if r.Done() != nil || op != talk.WorkerGrant {
-		return grant{}, false, packet.ErrMalformed
+	return l
+}
+
+// becomeHere gives this thread alone the person's rights on files: the calls
+// of the C library and of package syscall would change all threads.
+func becomeHere(p person) error {
+	groups := append([]uint32{p.gid}, p.groups...)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0])), 0); errno != 0 {
+		return fmt.Errorf("take the person's groups: %w", errno)
 	}
-	if problem != "" {
-		err = errors.New(problem)
+	// These tell the id from before, and no errors: the second call looks.
+	unix.RawSyscall(unix.SYS_SETFSGID, uintptr(p.gid), 0, 0)
+	unix.RawSyscall(unix.SYS_SETFSUID, uintptr(p.uid), 0, 0)
+	gid, _, _ := unix.RawSyscall(unix.SYS_SETFSGID, ^uintptr(0), 0, 0)
+	uid, _, _ := unix.RawSyscall(unix.SYS_SETFSUID, ^uintptr(0), 0, 0)
+	if uint32(gid) != p.gid || uint32(uid) != p.uid {
+		return fmt.Errorf("take the person's rights: uid %d gid %d, expected %d %d", uid, gid, p.uid, p.gid)
 	}
-	return g, ok, err
+	return nil
 }

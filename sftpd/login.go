@@ -350,13 +350,7 @@ func (v *visit) enter() uint8 {
 	if v.person == nil {
 		return talk.Over
 	}
-	err := v.startKeeper()
-	if err == nil {
-		err = v.keeper.account(func(_ uint8, text string) (string, error) {
-			v.tell(text)
-			return "", errors.New("the client cannot be asked")
-		})
-	}
+	err := v.account()
 	if err == nil && !v.broker.house.enter(v.user, v.settings.Limits.SessionsPerUser) {
 		err = fmt.Errorf("%w: sftp.limits.sessions_per_user reached", errPAM)
 	}
@@ -366,10 +360,6 @@ func (v *visit) enter() uint8 {
 	}
 	v.in = true
 	v.password = ""
-	if v.keys != nil {
-		v.keys.close()
-		v.keys = nil
-	}
 	v.grace.Stop()
 	v.letGo()
 	v.mu.Lock()
@@ -379,9 +369,31 @@ func (v *visit) enter() uint8 {
 	return talk.Accepted
 }
 
+// account asks PAM about the account: the keeper of the person's open session
+// if there is one that can be shared, else one of this login's own.
+func (v *visit) account() error {
+	spec, err := v.spec()
+	if err != nil {
+		return err
+	}
+	if v.keeper == nil && v.settings.Worker == config.PerUser {
+		if v.crew = v.broker.crews.find(keyOf(spec)); v.crew != nil {
+			return v.crew.keeper.again(v.remote.String(), v.hear)
+		}
+	}
+	if err := v.startKeeper(); err != nil {
+		return err
+	}
+	return v.keeper.account(v.hear)
+}
+
 // open begins the session while the client is still being told that it is in.
 func (v *visit) open() {
 	v.joining = make(chan struct{})
+	if v.crew != nil {
+		close(v.joining)
+		return
+	}
 	go func() {
 		defer close(v.joining)
 		spec, err := v.spec()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
@@ -73,7 +74,7 @@ var errSignature = errors.New("the signature is not right")
 
 // verify checks a signature over what RFC 4252 section 7 says is signed, for
 // the session's id that the broker knows from its own signature.
-func verify(p proof, sessionID []byte, user string, granted grant) error {
+func verify(p proof, sessionID []byte, user string, granted authkeys.Grant) error {
 	kind := kindOf(p.key)
 	if len(sessionID) == 0 || p.algorithm != kind {
 		return errSignature
@@ -121,11 +122,11 @@ const (
 	userVerified = 4
 )
 
-func checkFlags(flags uint8, granted grant) error {
-	if flags&userPresent == 0 && !granted.noTouch {
+func checkFlags(flags uint8, granted authkeys.Grant) error {
+	if flags&userPresent == 0 && !granted.NoTouch {
 		return errors.New("the hardware key was not touched")
 	}
-	if flags&userVerified == 0 && granted.verify {
+	if flags&userVerified == 0 && granted.Verify {
 		return errors.New("the hardware key did not ask for its PIN")
 	}
 	return nil

@@ -48,7 +48,6 @@ type visit struct {
 	dialogue *dialogue
 	prompt   string   // that the dialogue waits at
 	told     []string // for the next answer
-	keys     *keyring
 	keeper   *keeper
 	in       bool
 	crew     *crew
@@ -287,9 +286,6 @@ func (v *visit) end() {
 	v.front.open.Add(-1)
 	if v.dialogue != nil {
 		v.dialogue.end()
-	}
-	if v.keys != nil {
-		v.keys.close()
 	}
 	if v.joining != nil {
 		<-v.joining

@@ -99,7 +99,11 @@ func (k *keeper) do(op uint8, r *packet.Reader) error {
 		k.password = nil
 		return k.done(k.authenticate())
 	case talk.KeeperAccount:
-		return k.done(k.account())
+		remote := r.Text()
+		if err := r.Done(); err != nil {
+			return err
+		}
+		return k.done(k.account(remote))
 	case talk.KeeperOpen:
 		program := r.Text()
 		spec := talk.ReadSpec(r)
@@ -155,10 +159,19 @@ func (k *keeper) sameUser() error {
 	return err
 }
 
-func (k *keeper) account() error {
+// account may be asked again for further logins into an open session.
+func (k *keeper) account(remote string) error {
 	if k.pam == nil {
 		return errors.New("no transaction")
 	}
+	if remote != "" {
+		if err := k.pam.SetItem(pam.Rhost, remote); err != nil {
+			return err
+		}
+	}
+	silent := k.silent
+	k.silent = false
+	defer func() { k.silent = silent }()
 	if err := k.pam.AcctMgmt(pam.DisallowNullAuthtok); err != nil {
 		return err
 	}

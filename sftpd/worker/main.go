@@ -1,6 +1,5 @@
 // Command worker uses one person's files, with that person's uid, gid and
-// groups, for the fronts of sftpd; or it reads that person's authorized_keys,
-// for the broker.
+// groups, for the fronts of sftpd.
 //
 // It is built without cgo and links no network, as one is started for a login.
 // It is started as root and is the person before it answers anything: package
@@ -29,7 +28,8 @@ import (
 const brokerFD = 3
 
 func main() {
-	debug.SetGCPercent(50)
+	// It is idle most of the time and many.
+	debug.SetGCPercent(10)
 	conn, err := packet.New(brokerFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker: it is started by otpgate-sftpd:", err)
@@ -52,12 +52,6 @@ func run(conn *packet.Conn) error {
 	spec := talk.ReadSpec(r)
 	if err := r.Done(); err != nil {
 		return err
-	}
-	if spec.Keys {
-		if err := become(spec); err != nil {
-			return err
-		}
-		return serveKeys(conn, spec, buffer)
 	}
 	return serveFiles(conn, spec, buffer)
 }

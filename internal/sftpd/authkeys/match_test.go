@@ -97,7 +97,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	expect := func(what string, want bool) {
 		t.Helper()
-		if _, err := Open(path, home); (err == nil) != want {
+		if _, err := Open(path, home, uint32(os.Getuid())); (err == nil) != want {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -14,7 +14,7 @@ const (
 	KeeperPassword               // password; the keeper authenticates
 	KeeperInteractive            // the same, with questions
 	KeeperAnswer                 // whether there is an answer, and the answer
-	KeeperAccount                // is the account good
+	KeeperAccount                // is the account good; remote address, "" for that of KeeperStart
 	KeeperOpen                   // begin the session: program and Spec of the worker
 	KeeperClose                  // end it once the worker has ended
 )
@@ -48,30 +48,20 @@ type Spec struct {
 	ReadOnly  bool
 	AllowRoot bool
 	Deny      []string
-	// Keys has it answer questions about keys instead of files, from these
-	// files of keys.
-	Keys     bool
-	KeyFiles []string
 }
 
 // Write writes the fields.
 func (s Spec) Write(w *packet.Writer) {
 	w.Text(s.User).U32(s.UID).U32(s.GID).U32s(s.Groups).Bool(s.InheritGroups).Text(s.Root).Text(s.Home)
-	w.U32(s.Umask).Bool(s.ReadOnly).Bool(s.AllowRoot).Texts(s.Deny).Bool(s.Keys).Texts(s.KeyFiles)
+	w.U32(s.Umask).Bool(s.ReadOnly).Bool(s.AllowRoot).Texts(s.Deny)
 }
 
 // ReadSpec reads what Write wrote.
 func ReadSpec(r *packet.Reader) Spec {
 	return Spec{User: r.Text(), UID: r.U32(), GID: r.U32(), Groups: r.U32s(), InheritGroups: r.Bool(), Root: r.Text(), Home: r.Text(),
-		Umask: r.U32(), ReadOnly: r.Bool(), AllowRoot: r.Bool(), Deny: r.Texts(), Keys: r.Bool(), KeyFiles: r.Texts()}
+		Umask: r.U32(), ReadOnly: r.Bool(), AllowRoot: r.Bool(), Deny: r.Texts()}
 }
 
-// To a worker, after its Spec, from the broker, which it obeys.
-const (
-	WorkerSession = iota + 1 // with the descriptor of a session; not answered
-	WorkerKey                // key, remote address, whether an authority is looked for
-)
-
-// From a worker that knows keys: whether it is let in, no touch, verify,
-// principals, and for the log what stood in the way.
-const WorkerGrant = 1
+// WorkerSession is the message to a worker that follows its Spec, from the
+// broker, which it obeys: with the descriptor of a session, not answered.
+const WorkerSession = 1
