@@ -33,7 +33,7 @@ const brokerFD = 3
 func main() {
 	// What modules change of a thread must be what the worker inherits.
 	runtime.LockOSThread()
-	debug.SetGCPercent(20)
+	debug.SetGCPercent(10)
 	conn, err := packet.New(brokerFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-login: it is started by otpgate-sftpd:", err)
@@ -48,9 +48,13 @@ func main() {
 	}
 }
 
+// maxMessage bounds what the broker sends; a Spec with many patterns is the
+// longest.
+const maxMessage = 16 << 10
+
 type keeper struct {
 	conn   *packet.Conn
-	buffer [packet.MaxSize]byte
+	buffer [maxMessage]byte
 	user   string
 	pam    *pam.Transaction
 	// password answers the one hidden question of a stage that cannot ask.
@@ -245,7 +249,10 @@ func (k *keeper) session(program string, spec talk.Spec) error {
 		_ = k.conn.Send(w.U8(talk.KeeperEnded).Bytes) // the broker may be gone
 		close(k.ended)
 	}()
-	return k.done(nil, fd)
+	err = k.done(nil, fd)
+	// What is left is to wait.
+	debug.FreeOSMemory()
+	return err
 }
 
 func (k *keeper) begin(program string, spec talk.Spec) (*exec.Cmd, int, error) {

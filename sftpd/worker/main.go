@@ -53,7 +53,7 @@ func run(conn *packet.Conn) error {
 	if err := r.Done(); err != nil {
 		return err
 	}
-	return serveFiles(conn, spec, buffer)
+	return serveFiles(conn, spec)
 }
 
 func become(spec talk.Spec) error {
@@ -65,7 +65,7 @@ func become(spec talk.Spec) error {
 	}, spec.AllowRoot)
 }
 
-func serveFiles(conn *packet.Conn, spec talk.Spec, buffer []byte) error {
+func serveFiles(conn *packet.Conn, spec talk.Spec) error {
 	patterns, err := deny.Parse(spec.Deny)
 	if err != nil {
 		return err
@@ -81,6 +81,8 @@ func serveFiles(conn *packet.Conn, spec talk.Spec, buffer []byte) error {
 	if err := become(spec); err != nil {
 		return err
 	}
+	debug.FreeOSMemory()
+	buffer := make([]byte, 16)
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
 	for {

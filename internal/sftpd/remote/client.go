@@ -41,7 +41,7 @@ func (c *Client) askFor(op uint8, fill func(*packet.Writer), take func(*packet.R
 	}
 	c.out.Bytes = append(c.out.Bytes[:0], op)
 	fill(&c.out)
-	if len(c.out.Bytes) > packet.MaxSize {
+	if len(c.out.Bytes) > maxQuestion {
 		return nil, syscall.ENAMETOOLONG
 	}
 	got, err := c.exchange(take, files, fds)
@@ -212,9 +212,28 @@ func (c *Client) Home(user string) (home string, err error) {
 
 // Names implements sftp.Files.
 func (c *Client) Names(uids, gids []uint32) (users, groups []string, err error) {
+	for len(uids) > 0 || len(gids) > 0 {
+		u, g := uids[:min(len(uids), namesAtOnce)], gids[:min(len(gids), namesAtOnce)]
+		uids, gids = uids[len(u):], gids[len(g):]
+		someUsers, someGroups, err := c.someNames(u, g)
+		if err != nil {
+			return nil, nil, err
+		}
+		users, groups = append(users, someUsers...), append(groups, someGroups...)
+	}
+	return users, groups, nil
+}
+
+// namesAtOnce bounds a question, and its answer: names have up to 32 bytes.
+const namesAtOnce = 500
+
+func (c *Client) someNames(uids, gids []uint32) (users, groups []string, err error) {
 	err = c.ask(opNames, func(w *packet.Writer) { w.U32s(uids).U32s(gids) }, func(r *packet.Reader) { users, groups = r.Texts(), r.Texts() })
 	if err == nil && (len(users) != len(uids) || len(groups) != len(gids)) {
-		return nil, nil, fmt.Errorf("worker: %w", packet.ErrMalformed)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.broken = fmt.Errorf("worker: %w", packet.ErrMalformed)
+		return nil, nil, c.broken
 	}
 	return users, groups, err
 }

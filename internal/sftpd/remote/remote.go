@@ -38,6 +38,9 @@ const (
 // pageSize bounds a page of entries, in bytes; a name may take PATH_MAX.
 const pageSize = packet.MaxSize - 8<<10
 
+// maxQuestion bounds a question in bytes: two paths, or the ids of a page.
+const maxQuestion = 16 << 10
+
 // maxDirs bounds the directories that one session has open in the worker.
 const maxDirs = 1024
 

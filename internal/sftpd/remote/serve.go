@@ -17,7 +17,7 @@ import (
 func Serve(conn *packet.Conn, files sftp.Files) error {
 	s := &server{files: files, dirs: map[uint32]*openDir{}}
 	defer s.close()
-	buffer := make([]byte, packet.MaxSize)
+	buffer := make([]byte, maxQuestion)
 	for {
 		n, fds, err := conn.Receive(buffer)
 		if err == io.EOF {
@@ -37,6 +37,9 @@ func Serve(conn *packet.Conn, files sftp.Files) error {
 		}
 		if err := s.reply(conn, err); err != nil {
 			return fmt.Errorf("answer: %w", err)
+		}
+		if cap(s.out.Bytes) > maxQuestion {
+			s.out.Bytes = nil
 		}
 	}
 }
