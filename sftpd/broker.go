@@ -32,7 +32,8 @@ const serverVersion = "SSH-2.0-otpgate_sftpd"
 type broker struct {
 	options  options
 	programs programs
-	log      audit.Syslog
+	log      recorder
+	figures  *figures
 
 	mu     sync.Mutex
 	seen   fileState
@@ -43,11 +44,12 @@ type broker struct {
 	ended  bool
 	next   int
 
-	doorway *doorway
-	house   house
-	lookups lookups
-	crews   crews
-	visits  atomic.Int64
+	doorway   *doorway
+	house     house
+	lookups   lookups
+	bandwidth bandwidth
+	crews     crews
+	visits    atomic.Int64
 }
 
 // frontIdentity is what fronts become.
@@ -57,7 +59,8 @@ type frontIdentity struct {
 }
 
 func newBroker(o options, p programs) (*broker, error) {
-	b := &broker{options: o, programs: p, doorway: newDoorway(time.Now)}
+	counts := newFigures()
+	b := &broker{options: o, programs: p, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	if err := b.load(); err != nil {
 		return nil, err

@@ -76,6 +76,7 @@ func (b *broker) supervise(f *front) {
 			return
 		}
 		b.report("front", fmt.Errorf("a front ended: %v; another is started", errorOr(err, f.cmd.ProcessState)))
+		b.figures.restarted()
 		if time.Since(began) > time.Minute {
 			pause = 10 * time.Millisecond
 		}

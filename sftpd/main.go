@@ -103,6 +103,9 @@ func run(o options) error {
 	if err := b.startFronts(); err != nil {
 		return err
 	}
+	if err := b.serveFigures(b.settings().SFTP.Metrics); err != nil {
+		return err
+	}
 	for _, l := range listeners {
 		go b.accept(l)
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -80,8 +81,15 @@ func (b *broker) receive(conn *net.TCPConn) {
 		b.report("configuration", err)
 		return
 	}
+	if fromProxy(remote, engine.Config.SFTP.ProxyProtocol) {
+		if remote, err = proxied(conn, remote); err != nil {
+			b.figures.turnedAway("proxy")
+			return
+		}
+	}
 	limits := engine.Config.SFTP.Limits
 	if !b.doorway.enter(remote, limits) {
+		b.figures.turnedAway("limits")
 		return
 	}
 	v := &visit{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, conn: -1}
@@ -212,6 +220,20 @@ func (v *visit) answer(message []byte) error {
 		return v.session()
 	case op == talk.AskNote:
 		return v.note(r)
+	case op == talk.AskBytes:
+		n, upload := r.U32(), r.Bool()
+		if err := r.Done(); err != nil {
+			return err
+		}
+		wait := v.broker.bandwidth.wait(v.user, upload, n, v.settings.Limits.Bandwidth)
+		var w packet.Writer
+		return v.line.Send(w.U8(talk.AnswerBytes).U64(uint64(wait)).Bytes)
+	case op == talk.AskHostKey:
+		index := r.U32()
+		if err := r.Done(); err != nil {
+			return err
+		}
+		return v.proveHostKey(index)
 	}
 	return packet.ErrMalformed
 }
@@ -234,6 +256,30 @@ func (v *visit) sign(index uint32, algorithm string, data []byte) error {
 	}
 	if v.sessionID == nil {
 		v.sessionID = append([]byte(nil), data...)
+	}
+	return v.line.Send(w.Text(signature.Format).Blob(signature.Blob).Bytes)
+}
+
+// proveHostKey signs that the client's server has a host key, as the extension
+// hostkeys-prove-00@openssh.com wants it.
+func (v *visit) proveHostKey(index uint32) error {
+	v.broker.mu.Lock()
+	keys := v.broker.keys
+	v.broker.mu.Unlock()
+	if int(index) >= len(keys) {
+		return packet.ErrMalformed
+	}
+	key := keys[index]
+	algorithm := key.signer.PublicKey().Type()
+	if algorithm == ssh.KeyAlgoRSA {
+		algorithm = ssh.KeyAlgoRSASHA512
+	}
+	var signed, w packet.Writer
+	signed.Text("hostkeys-prove-00@openssh.com").Blob(v.sessionID).Blob(key.public)
+	w.U8(talk.AnswerSignature)
+	signature, err := key.signer.SignWithAlgorithm(rand.Reader, signed.Bytes, algorithm)
+	if err != nil {
+		return v.line.Send(w.Text("").Text("").Bytes)
 	}
 	return v.line.Send(w.Text(signature.Format).Blob(signature.Blob).Bytes)
 }
@@ -294,6 +340,7 @@ func (v *visit) end() {
 	}
 	if v.in {
 		v.broker.house.leave(v.user)
+		v.broker.bandwidth.forget(v.user)
 	}
 	if v.crew != nil {
 		v.broker.crews.leave(v.crew)

@@ -30,7 +30,8 @@ type activity struct {
 func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	v.channels.files = map[*session]int{}
 	v.channels.since = time.Now()
-	go refuse(requests)
+	go v.answerGlobal(requests)
+	go v.tellHostKeys(conn)
 	over := make(chan struct{})
 	defer close(over)
 	go v.watch(conn, over)
@@ -130,13 +131,33 @@ func (v *visit) serveSFTP(channel ssh.Channel, worker *packet.Conn) {
 	s := &session{v}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy})
+	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy, Limit: v.limit()})
 	v.channels.forget(s)
 	if err != nil {
 		exit(channel, 1)
 		return
 	}
 	exit(channel, 0)
+}
+
+// limit asks the broker, who knows of the person's other connections, how long
+// to wait.
+func (v *visit) limit() func(ctx context.Context, n int, upload bool) error {
+	if v.settings.Bandwidth == 0 {
+		return nil
+	}
+	return func(ctx context.Context, n int, upload bool) error {
+		wait, err := v.line.bytes(n, upload)
+		if err != nil || wait <= 0 {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // audit has the broker write what was done.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -128,6 +129,42 @@ func (l *line1) session() (*packet.Conn, error) {
 	return packet.New(fds[0])
 }
 
+// bytes asks how long to wait before so many are moved.
+func (l *line1) bytes(n int, upload bool) (time.Duration, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var w packet.Writer
+	r, fds, err := l.ask(w.U8(talk.AskBytes).U32(uint32(n)).Bool(upload).Bytes, talk.AnswerBytes)
+	packet.CloseAll(fds)
+	if err != nil {
+		return 0, err
+	}
+	wait := time.Duration(r.U64())
+	return wait, r.Done()
+}
+
+// hostKey has the broker prove a host key.
+func (l *line1) hostKey(index int) (*ssh.Signature, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var w packet.Writer
+	return l.signature(w.U8(talk.AskHostKey).U32(uint32(index)).Bytes)
+}
+
+// signature must be called with the lock.
+func (l *line1) signature(question []byte) (*ssh.Signature, error) {
+	r, fds, err := l.ask(question, talk.AnswerSignature)
+	packet.CloseAll(fds)
+	if err != nil {
+		return nil, err
+	}
+	format, blob := r.Text(), r.Text()
+	if err := r.Done(); err != nil || format == "" {
+		return nil, fmt.Errorf("the broker did not sign: %w", errors.Join(err, errLine))
+	}
+	return &ssh.Signature{Format: format, Blob: []byte(blob)}, nil
+}
+
 // signer is a host key that the broker has.
 type signer struct {
 	line   *line1
@@ -148,14 +185,5 @@ func (s signer) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*
 	s.line.mu.Lock()
 	defer s.line.mu.Unlock()
 	var w packet.Writer
-	r, fds, err := s.line.ask(w.U8(talk.AskSign).U32(uint32(s.index)).Text(algorithm).Blob(data).Bytes, talk.AnswerSignature)
-	packet.CloseAll(fds)
-	if err != nil {
-		return nil, err
-	}
-	format, blob := r.Text(), r.Text()
-	if err := r.Done(); err != nil || format == "" {
-		return nil, fmt.Errorf("the broker did not sign: %w", errors.Join(err, errLine))
-	}
-	return &ssh.Signature{Format: format, Blob: []byte(blob)}, nil
+	return s.line.signature(w.U8(talk.AskSign).U32(uint32(s.index)).Text(algorithm).Blob(data).Bytes)
 }

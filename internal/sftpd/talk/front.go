@@ -57,6 +57,8 @@ const (
 	AskInteractive            // user: AnswerPrompt or AnswerOutcome
 	AskAnswer                 // whether there is one, text: as AskInteractive; follows AnswerPrompt alone
 	AskSession                // AnswerSession, once in
+	AskBytes                  // count, whether it is an upload: AnswerBytes
+	AskHostKey                // index: AnswerSignature, that the server has it
 	AskNote                   // op, path, target, read, written, what went wrong: not answered
 )
 
@@ -66,6 +68,7 @@ const (
 	AnswerOutcome              // an outcome, what to tell
 	AnswerPrompt               // what to tell, whether what is typed is shown, prompt
 	AnswerSession              // whether there is a session, with its descriptor
+	AnswerBytes                // how long to wait, in nanoseconds
 )
 
 // Outcomes of a step of the login. The zero value is none.
