@@ -161,8 +161,16 @@ func serving(t testing.TB, files sftp.Files, options sftp.Options) (p *peer, end
 	t.Helper()
 	here, there := net.Pipe()
 	ended = make(chan error, 1)
-	go func() { ended <- sftp.Serve(context.Background(), there, files, options); there.Close() }()
-	t.Cleanup(func() { here.Close() })
+	go func() {
+		ended <- sftp.Serve(context.Background(), there, files, options)
+		there.Close()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		here.Close()
+		for range ended {
+		}
+	})
 	p = &peer{t: t, in: here, out: here, id: 100}
 	p.write(initPacket)
 	if kind, _, _, err := readReply(p.out); err != nil || kind != 2 {

@@ -85,6 +85,8 @@ func TestBadFields(t *testing.T) {
 		{"an extension without a name", packet{fxExtended, nil}, badMessage},
 		{"an unknown extension", ext("x@example.com"), unsupported},
 		{"ids that are no numbers", ext("users-groups-by-id@openssh.com", "12345", ""), badMessage},
+		{"1,025 users", ext("users-groups-by-id@openssh.com", strings.Repeat("user", 1025), ""), 4},
+		{"1,025 groups", ext("users-groups-by-id@openssh.com", "", strings.Repeat("user", 1025)), 4},
 		{"no offset", pkt(fxRead, firstHandle), badMessage},
 		{"a handle of 4 GiB", pkt(fxClose, raw(be32(0xfffffff0))), badMessage},
 		{"copy-data without a target", ext("copy-data", firstHandle, uint64(0), uint64(0), firstHandle), badMessage},

@@ -63,7 +63,8 @@ func plant(t *testing.T, root string) {
 	file("suid", "x", os.ModeSetuid|os.ModeSetgid|0o755, me, me)
 	file("odd\xff\xfename", "x", 0o604, me, me)
 	file("new\nline and space", "x", 0o000, me, me)
-	must(os.Chtimes(in("second"), old, old))
+	future := recent.Add(50 * 24 * time.Hour)
+	must(os.Chtimes(in("theirs"), future, future))
 	for name, target := range map[string]string{
 		"link": "file", "dirlink": "dir", "dangling": "nowhere", "loop": "loop", "abs": in("full"), "up": "..",
 	} {

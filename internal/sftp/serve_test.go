@@ -96,7 +96,7 @@ func TestAudit(t *testing.T) {
 		pkt(fxSetstat, in("b"), withMode(0o600)), ext("lsetstat@openssh.com", in("s"), withTimes(1, 2)),
 		pkt(fxOpen, in("new"), opWrite|opCreate, noAttrs), pkt(fxWrite, opened(2), zero64, "four"), pkt(fxFsetstat, opened(2), withMode(0o600)),
 		pkt(fxOpen, in("b"), opRead, noAttrs), ext("copy-data", opened(3), zero64, zero64, opened(2), zero64),
-		pkt(fxRemove, in("b")), pkt(fxStat, in("c")),
+		pkt(fxRemove, in("b")), pkt(fxStat, in("c")), pkt(fxClose, opened(2)),
 	} {
 		p.ask(request)
 	}
@@ -121,7 +121,7 @@ setstat /new  0 0 <nil>
 copy /b /new 0 0 <nil>
 remove /b  0 0 <nil>
 transfer /new  0 4 <nil>
-transfer /b  0 0 <nil>`
+transfer /b  0 0 the session ended before the file was closed`
 	if got := strings.Join(events, "\n"); got != want {
 		t.Errorf("got\n%s\nexpected\n%s", got, want)
 	}
