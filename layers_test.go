@@ -19,9 +19,10 @@ const module = "github.com/otpgate/otpgate/"
 // but those.
 var layers = map[string]int{
 	"internal/wire": 0, "internal/audit": 0, "internal/safefile": 0, "internal/tomlfile": 0,
-	"internal/config":  1,
-	"internal/account": 2, "internal/ledger": 2, "internal/deliver": 2,
-	"internal/factor": 3, "internal/otpauth": 3,
+	"internal/sftp/deny": 0, "internal/sftp/packet": 0,
+	"internal/config": 1, "internal/sftp/longname": 1,
+	"internal/account": 2, "internal/ledger": 2, "internal/deliver": 2, "internal/sftp": 2,
+	"internal/factor": 3, "internal/otpauth": 3, "internal/sftp/local": 3,
 	"internal/gate":    4,
 	"pam_module/serve": 5,
 }

@@ -1,6 +1,8 @@
 package sftp_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -9,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/sftp"
 )
 
 // The benchmarks run our server and OpenSSH's on pipes, with the same client:
@@ -195,5 +199,23 @@ func list(b *testing.B, p *peer, dir string, n int) {
 			return
 		}
 		got += int(binary.BigEndian.Uint32(body))
+	}
+}
+
+// BenchmarkRequest is the engine alone: requests that cost nothing to do.
+func BenchmarkRequest(b *testing.B) {
+	for name, request := range map[string]packet{"stat": pkt(fxStat, "some/path"), "unknown handle": pkt(fxWrite, "12345678", zero64, "x")} {
+		b.Run(name, func(b *testing.B) {
+			input := bytes.Repeat(packets(request), b.N)
+			b.ReportAllocs()
+			b.ResetTimer()
+			s := struct {
+				io.Reader
+				io.Writer
+			}{io.MultiReader(bytes.NewReader(initPacket), bytes.NewReader(input)), io.Discard}
+			if err := sftp.Serve(context.Background(), s, fake{}, sftp.Options{}); err != nil {
+				b.Fatal(err)
+			}
+		})
 	}
 }

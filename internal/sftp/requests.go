@@ -48,7 +48,8 @@ func (s *session) dispatch(request []byte) error {
 		s.putStatus(id, packet.StatusUnsupported)
 		return nil
 	}
-	err := requests[kind](s, id, &packet.Cursor{Rest: request[5:]})
+	s.fields = packet.Cursor{Rest: request[5:]}
+	err := requests[kind](s, id, &s.fields)
 	if err == errReplied {
 		return nil
 	}

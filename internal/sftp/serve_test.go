@@ -186,17 +186,18 @@ func TestDirectoryReplies(t *testing.T) {
 	var mu sync.Mutex
 	for _, test := range []struct {
 		name    string
+		last    bool
 		limits  bool
 		options sftp.Options
 		largest int
 	}{
-		{"usual", false, sftp.Options{}, 32 << 10},
-		{"limits", true, sftp.Options{}, 200 << 10},
-		{"known", false, sftp.Options{LargeReplies: true}, 200 << 10},
+		{"usual", false, false, sftp.Options{}, 32 << 10},
+		{"limits", true, true, sftp.Options{}, 200 << 10},
+		{"known", false, false, sftp.Options{LargeReplies: true}, 200 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			asked = nil
-			p, _ := serving(t, fake{names: 20000, pageErr: syscall.EIO, asked: &asked, mu: &mu}, test.options)
+			p, _ := serving(t, fake{names: 20000, last: test.last, pageErr: syscall.EIO, asked: &asked, mu: &mu}, test.options)
 			if test.limits {
 				p.ask(ext("limits@openssh.com"))
 			}

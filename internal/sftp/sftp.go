@@ -23,6 +23,7 @@ import (
 	"sync"
 
 	"github.com/otpgate/otpgate/internal/sftp/longname"
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
 // ErrProtocol is wrapped by errors about a peer that does not speak SFTP. What
@@ -52,6 +53,7 @@ type session struct {
 	handles handles
 	names   longname.Names
 	started bool // INIT was answered
+	fields  packet.Cursor
 
 	small  [smallBuffer]byte
 	in     []byte // small, or lent whole

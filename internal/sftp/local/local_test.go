@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -270,6 +271,20 @@ func names(t *testing.T, files *local.Files, path string) string {
 			return strings.Join(list, " ")
 		}
 		try(t, err)
+	}
+}
+
+// TestDeniedAndRemoved opens what had a denied name when it was removed.
+func TestDeniedAndRemoved(t *testing.T) {
+	path := filepath.Join(realTemp(t), "secret.key")
+	secret, err := os.Create(path)
+	try(t, err)
+	defer secret.Close()
+	try(t, os.Remove(path))
+	way := fmt.Sprint("/proc/self/fd/", secret.Fd())
+	try(t, open(newFiles(t, local.Options{}, "*.pem"), way, os.O_RDONLY))
+	if err := open(newFiles(t, local.Options{}, "*.key"), way, os.O_RDONLY); err != unix.EACCES {
+		t.Error(err)
 	}
 }
 
