@@ -1,6 +1,10 @@
 package sftp
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
+)
 
 // copyChunk bounds one copy_file_range in bytes, so that the end of the
 // session is seen in time.
@@ -8,14 +12,14 @@ const copyChunk = 64 << 20
 
 // copyData copies between two open files; a length of zero means to the end.
 // As in OpenSSH, less than was asked for is no error.
-func (s *session) copyData(_ uint32, c *cursor) error {
-	from, fromOffset, length := s.file(c), c.uint64(), c.uint64()
-	to, toOffset := s.file(c), c.uint64()
-	if c.err != nil {
-		return c.err
+func (s *session) copyData(_ uint32, c *packet.Cursor) error {
+	from, fromOffset, length := s.file(c), c.Uint64(), c.Uint64()
+	to, toOffset := s.file(c), c.Uint64()
+	if c.Err != nil {
+		return c.Err
 	}
 	if from.path == to.path {
-		return statusFailure
+		return packet.StatusFailure
 	}
 	if int64(fromOffset) < 0 || int64(toOffset) < 0 || int64(length) < 0 {
 		return unix.EINVAL

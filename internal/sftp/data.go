@@ -4,45 +4,14 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
-// The flags of OPEN.
-const (
-	openRead     = 0x01
-	openWrite    = 0x02
-	openAppend   = 0x04
-	openCreate   = 0x08
-	openTruncate = 0x10
-	openExclude  = 0x20
-)
-
-// openFlags are the flags of open(2) for those of OPEN.
-func openFlags(wanted uint32) int {
-	flags := unix.O_RDONLY
-	switch wanted & (openRead | openWrite) {
-	case openWrite:
-		flags = unix.O_WRONLY
-	case openRead | openWrite:
-		flags = unix.O_RDWR
-	}
-	for _, flag := range []struct {
-		ours  uint32
-		posix int
-	}{
-		{openAppend, unix.O_APPEND}, {openCreate, unix.O_CREAT},
-		{openTruncate, unix.O_TRUNC}, {openExclude, unix.O_EXCL},
-	} {
-		if wanted&flag.ours != 0 {
-			flags |= flag.posix
-		}
-	}
-	return flags
-}
-
-func (s *session) open(id uint32, c *cursor) error {
-	path, flags, change := c.path(), openFlags(c.uint32()), c.change()
-	if c.err != nil {
-		return c.err
+func (s *session) open(id uint32, c *packet.Cursor) error {
+	path, flags, change := c.Path(), packet.OpenFlags(c.Uint32()), c.Change()
+	if c.Err != nil {
+		return c.Err
 	}
 	mode := uint32(0o666)
 	if change.HasMode {
@@ -59,15 +28,15 @@ func (s *session) open(id uint32, c *cursor) error {
 }
 
 func (s *session) putHandle(id uint32, h handle) error {
-	at := s.begin(typeHandle, id, smallReply)
+	at := s.begin(packet.TypeHandle, id, smallReply)
 	s.putString(s.handles.add(h))
 	return s.finish(at)
 }
 
-func (s *session) closeRequest(_ uint32, c *cursor) error {
-	name := c.string()
-	if c.err != nil {
-		return c.err
+func (s *session) closeRequest(_ uint32, c *packet.Cursor) error {
+	name := c.Text()
+	if c.Err != nil {
+		return c.Err
 	}
 	h := s.handles.get(name)
 	if h == nil {
@@ -91,10 +60,10 @@ func (s *session) allow(n int, upload bool) error {
 }
 
 // read puts the data straight behind a header in the replies.
-func (s *session) read(id uint32, c *cursor) error {
-	h, offset, length := s.file(c), c.uint64(), c.uint32()
-	if c.err != nil {
-		return c.err
+func (s *session) read(id uint32, c *packet.Cursor) error {
+	h, offset, length := s.file(c), c.Uint64(), c.Uint32()
+	if c.Err != nil {
+		return c.Err
 	}
 	const header = 13
 	n := int(min(length, maxData))
@@ -106,11 +75,11 @@ func (s *session) read(id uint32, c *cursor) error {
 		h.failed = err
 		return err
 	case n == 0 && length > 0:
-		return statusEOF
+		return packet.StatusEOF
 	}
 	reply := s.out[at : at+header+n]
 	binary.BigEndian.PutUint32(reply, uint32(header-4+n))
-	reply[4] = typeData
+	reply[4] = packet.TypeData
 	binary.BigEndian.PutUint32(reply[5:], id)
 	binary.BigEndian.PutUint32(reply[9:], uint32(n))
 	if s.options.Limit == nil {
@@ -126,10 +95,10 @@ func (s *session) read(id uint32, c *cursor) error {
 	return errReplied
 }
 
-func (s *session) write(_ uint32, c *cursor) error {
-	h, offset, data := s.file(c), c.uint64(), c.string()
-	if c.err != nil {
-		return c.err
+func (s *session) write(_ uint32, c *packet.Cursor) error {
+	h, offset, data := s.file(c), c.Uint64(), c.Text()
+	if c.Err != nil {
+		return c.Err
 	}
 	if err := s.allow(len(data), true); err != nil {
 		return err
@@ -169,10 +138,10 @@ func pwrite(fd int, b []byte, offset int64) (written int, err error) {
 	}
 }
 
-func (s *session) fstat(id uint32, c *cursor) error {
+func (s *session) fstat(id uint32, c *packet.Cursor) error {
 	h := s.file(c)
-	if c.err != nil {
-		return c.err
+	if c.Err != nil {
+		return c.Err
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(h.fd, &st); err != nil {
@@ -182,10 +151,10 @@ func (s *session) fstat(id uint32, c *cursor) error {
 }
 
 // fsetstat truncates by itself, because that looks at how the file was opened.
-func (s *session) fsetstat(_ uint32, c *cursor) error {
-	h, change := s.file(c), c.change()
-	if c.err != nil {
-		return c.err
+func (s *session) fsetstat(_ uint32, c *packet.Cursor) error {
+	h, change := s.file(c), c.Change()
+	if c.Err != nil {
+		return c.Err
 	}
 	var failed error
 	if change.HasSize {
@@ -198,24 +167,4 @@ func (s *session) fsetstat(_ uint32, c *cursor) error {
 		}
 	}
 	return s.audited("setstat", h.path, "", failed)
-}
-
-// AttrOf is what a system call said.
-func AttrOf(st *unix.Stat_t) Attr {
-	return Attr{
-		Size: uint64(st.Size), Mode: st.Mode, Nlink: uint32(st.Nlink), UID: st.Uid, GID: st.Gid,
-		Atime: st.Atim.Sec, Mtime: st.Mtim.Sec,
-	}
-}
-
-// StatVFSOf is what a system call said.
-func StatVFSOf(st *unix.Statfs_t) StatVFS {
-	const readOnly, noSUID = 1, 2
-	return StatVFS{
-		Bsize: uint64(st.Bsize), Frsize: uint64(st.Frsize),
-		Blocks: st.Blocks, Bfree: st.Bfree, Bavail: st.Bavail,
-		Files: st.Files, Ffree: st.Ffree, Favail: st.Ffree,
-		Fsid: uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32,
-		Flag: uint64(st.Flags) & (readOnly | noSUID), Namemax: uint64(st.Namelen),
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
 const (
@@ -54,7 +56,7 @@ func (d *directory) peek(s *session) (*Entry, error) {
 		} else {
 			d.fetch()
 		}
-		if err := s.names.learn(s.files, page.entries); err != nil {
+		if err := s.names.Learn(s.files, page.entries); err != nil {
 			return nil, err
 		}
 		d.rest = page.entries
@@ -74,10 +76,10 @@ func (d *directory) close() {
 	}()
 }
 
-func (s *session) opendir(id uint32, c *cursor) error {
-	path := c.path()
-	if c.err != nil {
-		return c.err
+func (s *session) opendir(id uint32, c *packet.Cursor) error {
+	path := c.Path()
+	if c.Err != nil {
+		return c.Err
 	}
 	if s.handles.full() {
 		return s.audited("open", path, "", unix.EMFILE)
@@ -90,13 +92,13 @@ func (s *session) opendir(id uint32, c *cursor) error {
 }
 
 // readdir answers with as many entries as are there and fit in.
-func (s *session) readdir(id uint32, c *cursor) error {
+func (s *session) readdir(id uint32, c *packet.Cursor) error {
 	h := s.handle(c)
-	if c.err != nil {
-		return c.err
+	if c.Err != nil {
+		return c.Err
 	}
 	if h == nil || h.dir == nil {
-		return statusFailure
+		return packet.StatusFailure
 	}
 	limit := usualNames
 	if s.options.LargeReplies {
@@ -104,12 +106,12 @@ func (s *session) readdir(id uint32, c *cursor) error {
 	}
 	entry, err := h.dir.peek(s)
 	if err == io.EOF {
-		return statusEOF
+		return packet.StatusEOF
 	}
 	if err != nil {
 		return err
 	}
-	at := s.begin(typeName, id, maxPacket)
+	at := s.begin(packet.TypeName, id, maxPacket)
 	count := uint32(0)
 	s.putUint32(0)
 	now := time.Now()
@@ -133,7 +135,7 @@ func (s *session) putEntry(entry *Entry, now time.Time) {
 	s.putString(entry.Name)
 	long := len(s.out)
 	s.putUint32(0)
-	s.out = s.names.appendLong(s.out, entry, now)
+	s.out = s.names.Append(s.out, entry, now)
 	binary.BigEndian.PutUint32(s.out[long:], uint32(len(s.out)-long-4))
-	s.out = appendAttr(s.out, entry.Attr)
+	s.out = packet.AppendAttr(s.out, entry.Attr)
 }

@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,9 +20,11 @@ import (
 // fake is Files without files: every path is a file of 64 KiB in memory that
 // cannot grow, and a directory of many names.
 type fake struct {
-	err     error // of all but Names
-	names   int   // in a directory, by pages of 100
-	pageErr error // after the last page; io.EOF if nil
+	err     error         // of all but Names
+	names   int           // in a directory, by pages of 100
+	pageErr error         // after the last page; io.EOF if nil
+	slow    time.Duration // of each page
+	last    bool          // the end comes with the last page
 	asked   *[]string
 	mu      *sync.Mutex
 }
@@ -56,7 +60,7 @@ func (f fake) OpenDir(string) (sftp.Dir, error) {
 	if end == nil {
 		end = io.EOF
 	}
-	return &fakeDir{left: f.names, end: end}, f.err
+	return &fakeDir{left: f.names, end: end, slow: f.slow, last: f.last}, f.err
 }
 
 func (f fake) Stat(string, bool) (sftp.Attr, error) {
@@ -80,23 +84,40 @@ func (f fake) Names(uids, gids []uint32) (users, groups []string, err error) {
 	return make([]string, len(uids)), make([]string, len(gids)), nil
 }
 
+// fakeDir panics when it is used otherwise than sftp.Dir says.
 type fakeDir struct {
-	left int
-	end  error
+	left    int
+	end     error
+	slow    time.Duration
+	reading atomic.Bool
+	last    bool // the end comes with the last entries
+	over    bool // Next gave an error, or Close was called
 }
 
 func (d *fakeDir) Next() ([]sftp.Entry, error) {
-	if d.left == 0 {
-		return nil, d.end
+	if d.over || d.reading.Swap(true) {
+		panic("Next after the end, or twice at once")
 	}
+	defer d.reading.Store(false)
+	time.Sleep(d.slow)
 	var entries []sftp.Entry
 	for ; d.left > 0 && len(entries) < 100; d.left-- {
 		entries = append(entries, sftp.Entry{Name: "name-" + string(rune('A'+d.left%26)), Attr: sftp.Attr{UID: uint32(d.left % 7)}})
 	}
+	if len(entries) == 0 || d.last && d.left == 0 {
+		d.over = true
+		return entries, d.end
+	}
 	return entries, nil
 }
 
-func (d *fakeDir) Close() error { return nil }
+func (d *fakeDir) Close() error {
+	if d.reading.Load() {
+		panic("Close during Next")
+	}
+	d.over = true
+	return nil
+}
 
 // stream is a channel whose requests are all there and whose replies are kept.
 type stream struct {
@@ -161,8 +182,16 @@ func serving(t testing.TB, files sftp.Files, options sftp.Options) (p *peer, end
 	t.Helper()
 	here, there := net.Pipe()
 	ended = make(chan error, 1)
-	go func() { ended <- sftp.Serve(context.Background(), there, files, options); there.Close() }()
-	t.Cleanup(func() { here.Close() })
+	go func() {
+		ended <- sftp.Serve(context.Background(), there, files, options)
+		there.Close()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		here.Close()
+		for range ended {
+		}
+	})
 	p = &peer{t: t, in: here, out: here, id: 100}
 	p.write(initPacket)
 	if kind, _, _, err := readReply(p.out); err != nil || kind != 2 {

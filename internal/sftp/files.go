@@ -1,5 +1,11 @@
 package sftp
 
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
+)
+
 // Files does what needs the user's rights: it looks up paths. The engine
 // itself only reads, writes, stats, syncs and truncates descriptors that Open
 // gave it, so Files may be a client of a process that runs as the user.
@@ -66,34 +72,30 @@ type Dir interface {
 	Close() error
 }
 
-// Entry is a name in a directory with what lstat says of it.
-type Entry struct {
-	Name string
-	Attr Attr
+// What the methods say and are told, as packets hold it.
+type (
+	Entry   = packet.Entry
+	Attr    = packet.Attr
+	Change  = packet.Change
+	StatVFS = packet.StatVFS
+)
+
+// AttrOf is what a system call said.
+func AttrOf(st *unix.Stat_t) Attr {
+	return Attr{
+		Size: uint64(st.Size), Mode: st.Mode, Nlink: uint32(st.Nlink), UID: st.Uid, GID: st.Gid,
+		Atime: st.Atim.Sec, Mtime: st.Mtim.Sec,
+	}
 }
 
-// Attr is what stat says.
-type Attr struct {
-	Size     uint64
-	Mode     uint32 // type and permissions, st_mode
-	Nlink    uint32
-	UID, GID uint32
-	Atime    int64 // seconds since 1970
-	Mtime    int64
-}
-
-// Change is what SETSTAT, FSETSTAT, MKDIR and OPEN may set: the fields whose
-// Has is true.
-type Change struct {
-	HasSize, HasMode, HasTimes, HasOwner bool
-
-	Size         uint64
-	Mode         uint32 // only 07777 is meant
-	Atime, Mtime uint32 // seconds since 1970
-	UID, GID     uint32
-}
-
-// StatVFS is what statvfs(3) says, in the order of the extension.
-type StatVFS struct {
-	Bsize, Frsize, Blocks, Bfree, Bavail, Files, Ffree, Favail, Fsid, Flag, Namemax uint64
+// StatVFSOf is what a system call said.
+func StatVFSOf(st *unix.Statfs_t) StatVFS {
+	const readOnly, noSUID = 1, 2
+	return StatVFS{
+		Bsize: uint64(st.Bsize), Frsize: uint64(st.Frsize),
+		Blocks: st.Blocks, Bfree: st.Bfree, Bavail: st.Bavail,
+		Files: st.Files, Ffree: st.Ffree, Favail: st.Ffree,
+		Fsid: uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32,
+		Flag: uint64(st.Flags) & (readOnly | noSUID), Namemax: uint64(st.Namelen),
+	}
 }

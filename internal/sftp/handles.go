@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
 // defaultHandles bounds the handles of a session that says nothing else.
@@ -101,6 +103,9 @@ func (s *session) closeHandle(h *handle) error {
 func (s *session) closeAll() {
 	for i := range s.handles.slots {
 		if h := &s.handles.slots[i]; h.used {
+			if h.failed == nil {
+				h.failed = ErrUnfinished
+			}
 			_ = s.closeHandle(h)
 			h.used = false
 		}
@@ -108,15 +113,15 @@ func (s *session) closeAll() {
 }
 
 // handle takes a handle off a packet and gives nil for one that is not open.
-func (s *session) handle(c *cursor) *handle { return s.handles.get(c.string()) }
+func (s *session) handle(c *packet.Cursor) *handle { return s.handles.get(c.Text()) }
 
 // file takes the handle of an open file. The answer for any other is failure.
-func (s *session) file(c *cursor) *handle {
+func (s *session) file(c *packet.Cursor) *handle {
 	h := s.handle(c)
-	if c.err == nil && (h == nil || h.dir != nil) {
-		c.err = statusFailure
+	if c.Err == nil && (h == nil || h.dir != nil) {
+		c.Err = packet.StatusFailure
 	}
-	if c.err != nil {
+	if c.Err != nil {
 		return nil
 	}
 	return h

@@ -85,6 +85,8 @@ func TestBadFields(t *testing.T) {
 		{"an extension without a name", packet{fxExtended, nil}, badMessage},
 		{"an unknown extension", ext("x@example.com"), unsupported},
 		{"ids that are no numbers", ext("users-groups-by-id@openssh.com", "12345", ""), badMessage},
+		{"1,025 users", ext("users-groups-by-id@openssh.com", strings.Repeat("user", 1025), ""), 4},
+		{"1,025 groups", ext("users-groups-by-id@openssh.com", "", strings.Repeat("user", 1025)), 4},
 		{"no offset", pkt(fxRead, firstHandle), badMessage},
 		{"a handle of 4 GiB", pkt(fxClose, raw(be32(0xfffffff0))), badMessage},
 		{"copy-data without a target", ext("copy-data", firstHandle, uint64(0), uint64(0), firstHandle), badMessage},
@@ -92,7 +94,11 @@ func TestBadFields(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			begin := time.Now()
 			s, err := feed(fake{}, sftp.Options{}, packets(pkt(fxOpen, "x", opRead, noAttrs), test.packet, pkt(fxStat, "x")))
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("took %v", took)
+			}
 			replies := s.replies(t)
 			if err != nil || len(replies) != 3 {
 				t.Fatalf("%d replies, %v", len(replies), err)
@@ -155,6 +161,22 @@ type wrapped struct{ error }
 
 func (w *wrapped) Unwrap() error { return w.error }
 
+// TestPartlyWritten writes over the end of what there is room for.
+func TestPartlyWritten(t *testing.T) {
+	var events []sftp.Event
+	s, err := feed(fake{}, sftp.Options{Audit: func(event sftp.Event) { events = append(events, event) }}, packets(
+		pkt(fxOpen, "x", opRead|opWrite, noAttrs),
+		pkt(fxWrite, firstHandle, uint64(fakeSize-8192), strings.Repeat("a", 8192)+strings.Repeat("b", 8192)),
+		pkt(fxRead, firstHandle, uint64(fakeSize-8192), uint32(20000)), pkt(fxClose, firstHandle)))
+	replies := s.replies(t)
+	if err != nil || len(replies) != 4 || replies[1].status() != 3 || string(replies[2].body[4:]) != strings.Repeat("a", 8192) {
+		t.Errorf("%v, %v", replies, err)
+	}
+	if len(events) != 1 || events[0].Written != 8192 || events[0].Read != 8192 || events[0].Err != syscall.EPERM {
+		t.Errorf("%+v", events)
+	}
+}
+
 // TestLostFiles: an error that is no errno is answered and ends the session.
 func TestLostFiles(t *testing.T) {
 	lost := errors.New("the worker is gone")
@@ -174,7 +196,7 @@ func TestLostFiles(t *testing.T) {
 // closed at the end.
 func TestHandles(t *testing.T) {
 	before, goroutines := descriptors(t), runtime.NumGoroutine()
-	p, ended := serving(t, fake{names: 500}, sftp.Options{Handles: 10})
+	p, ended := serving(t, fake{names: 500, slow: time.Millisecond}, sftp.Options{Handles: 10})
 	for i := range 10 {
 		request := pkt(fxOpen, "x", opRead, noAttrs)
 		if i%2 == 1 {

@@ -141,16 +141,16 @@ var (
 	nobody = account{uid: 65534, gid: 65534, groups: []uint32{65534, 60}}
 )
 
-// command is our server or OpenSSH's, in a directory.
-func command(ours bool, who account, dir, umask string, readOnly bool) *exec.Cmd {
+// command is our server or OpenSSH's, in a directory. Ours may deny a pattern.
+func command(ours bool, who account, dir, umask string, readOnly bool, denied ...string) *exec.Cmd {
 	if ours {
 		access := "rw"
 		if readOnly {
 			access = "ro"
 		}
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d:%s:%s:%s:", serverEnv,
-			who.uid, who.gid, strings.Trim(fmt.Sprint(who.groups), "[]"), umask, access))
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d:%s:%s:%s:%s", serverEnv,
+			who.uid, who.gid, strings.Trim(fmt.Sprint(who.groups), "[]"), umask, access, strings.Join(denied, "")))
 		cmd.Dir = dir
 		return cmd
 	}

@@ -1,6 +1,9 @@
 package sftp
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Options are what a session may differ in. The zero value is a session
 // without limits and audit.
@@ -34,6 +37,11 @@ type Event struct {
 	// Read and Written are bytes of file data that went to and came from the
 	// peer in this transfer.
 	Read, Written uint64
-	// Err is nil, or the last error of a read or write.
+	// Err is nil, or why a change failed. Of a transfer it is the last error of
+	// a read or write, or ErrUnfinished.
 	Err error
 }
+
+// ErrUnfinished is of a transfer whose file the peer had not closed when the
+// session ended.
+var ErrUnfinished = errors.New("the session ended before the file was closed")

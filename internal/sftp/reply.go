@@ -4,110 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
-	"syscall"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
-
-// The types of packets.
-const (
-	typeInit          = 1
-	typeVersion       = 2
-	typeOpen          = 3
-	typeClose         = 4
-	typeRead          = 5
-	typeWrite         = 6
-	typeLstat         = 7
-	typeFstat         = 8
-	typeSetstat       = 9
-	typeFsetstat      = 10
-	typeOpendir       = 11
-	typeReaddir       = 12
-	typeRemove        = 13
-	typeMkdir         = 14
-	typeRmdir         = 15
-	typeRealpath      = 16
-	typeStat          = 17
-	typeRename        = 18
-	typeReadlink      = 19
-	typeSymlink       = 20
-	typeStatus        = 101
-	typeHandle        = 102
-	typeData          = 103
-	typeName          = 104
-	typeAttrs         = 105
-	typeExtended      = 200
-	typeExtendedReply = 201
-)
-
-// status is the code of a STATUS reply, and an error of its own.
-type status uint32
-
-const (
-	statusOK               status = 0
-	statusEOF              status = 1
-	statusNoSuchFile       status = 2
-	statusPermissionDenied status = 3
-	statusFailure          status = 4
-	statusBadMessage       status = 5
-	statusUnsupported      status = 8
-)
-
-// Error is the text that OpenSSH's server sends with the code.
-func (code status) Error() string {
-	switch code {
-	case statusOK:
-		return "Success"
-	case statusEOF:
-		return "End of file"
-	case statusNoSuchFile:
-		return "No such file"
-	case statusPermissionDenied:
-		return "Permission denied"
-	case statusBadMessage:
-		return "Bad message"
-	case statusUnsupported:
-		return "Operation unsupported"
-	}
-	return "Failure"
-}
-
-// statusOf is the code for an error, as OpenSSH's server chooses it, and the
-// text. Where the code says no more than that it failed, the text is the
-// system's: a full disk and a used up quota are told.
-func statusOf(err error) (status, string) {
-	if err == nil {
-		return statusOK, statusOK.Error()
-	}
-	var code status
-	if errors.As(err, &code) {
-		return code, code.Error()
-	}
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return statusFailure, statusFailure.Error()
-	}
-	switch errno {
-	case syscall.ENOENT, syscall.ENOTDIR, syscall.EBADF, syscall.ELOOP:
-		code = statusNoSuchFile
-	case syscall.EPERM, syscall.EACCES, syscall.EFAULT:
-		code = statusPermissionDenied
-	case syscall.ENAMETOOLONG, syscall.EINVAL:
-		code = statusBadMessage
-	case syscall.ENOSYS:
-		code = statusUnsupported
-	default:
-		text := errno.Error()
-		return statusFailure, strings.ToUpper(text[:1]) + text[1:]
-	}
-	return code, code.Error()
-}
-
-// isAnswer says whether the peer is told err and the session goes on.
-func isAnswer(err error) bool {
-	var code status
-	var errno syscall.Errno
-	return err == nil || errors.As(err, &code) || errors.As(err, &errno)
-}
 
 // errReplied is what a request returns that has answered itself.
 var errReplied = errors.New("replied")
@@ -169,17 +68,12 @@ func (s *session) finish(at int) error {
 
 func (s *session) putUint32(n uint32)   { s.out = binary.BigEndian.AppendUint32(s.out, n) }
 func (s *session) putUint64(n uint64)   { s.out = binary.BigEndian.AppendUint64(s.out, n) }
-func (s *session) putString(str string) { s.out = appendString(s.out, str) }
-
-func appendString(b []byte, str string) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(str)))
-	return append(b, str...)
-}
+func (s *session) putString(str string) { s.out = packet.AppendString(s.out, str) }
 
 // putStatus answers with err, nil being success.
 func (s *session) putStatus(id uint32, err error) {
-	code, text := statusOf(err)
-	at := s.begin(typeStatus, id, smallReply)
+	code, text := packet.StatusOf(err)
+	at := s.begin(packet.TypeStatus, id, smallReply)
 	s.putUint32(uint32(code))
 	s.putString(text)
 	s.putString("")
@@ -188,7 +82,7 @@ func (s *session) putStatus(id uint32, err error) {
 
 // putName answers with one path, as REALPATH and READLINK do.
 func (s *session) putName(id uint32, path string) error {
-	at := s.begin(typeName, id, smallReply+2*len(path))
+	at := s.begin(packet.TypeName, id, smallReply+2*len(path))
 	s.putUint32(1)
 	s.putString(path)
 	s.putString(path)
@@ -197,7 +91,7 @@ func (s *session) putName(id uint32, path string) error {
 }
 
 func (s *session) putAttrs(id uint32, attr Attr) error {
-	at := s.begin(typeAttrs, id, smallReply)
-	s.out = appendAttr(s.out, attr)
+	at := s.begin(packet.TypeAttrs, id, smallReply)
+	s.out = packet.AppendAttr(s.out, attr)
 	return s.finish(at)
 }

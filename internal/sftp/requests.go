@@ -3,6 +3,8 @@ package sftp
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
 // version is the version of the protocol that is spoken.
@@ -10,48 +12,49 @@ const version = 3
 
 // requests are by the type of the packet. Each returns nil for success, a
 // status or errno for the peer, errReplied, or what ends the session.
-var requests = [...]func(s *session, id uint32, c *cursor) error{
-	typeOpen:     (*session).open,
-	typeClose:    (*session).closeRequest,
-	typeRead:     (*session).read,
-	typeWrite:    (*session).write,
-	typeLstat:    (*session).lstat,
-	typeFstat:    (*session).fstat,
-	typeSetstat:  (*session).setstat,
-	typeFsetstat: (*session).fsetstat,
-	typeOpendir:  (*session).opendir,
-	typeReaddir:  (*session).readdir,
-	typeRemove:   (*session).remove,
-	typeMkdir:    (*session).mkdir,
-	typeRmdir:    (*session).rmdir,
-	typeRealpath: (*session).realpath,
-	typeStat:     (*session).stat,
-	typeRename:   (*session).rename,
-	typeReadlink: (*session).readlink,
-	typeSymlink:  (*session).symlink,
-	typeExtended: (*session).extended,
+var requests = [...]func(s *session, id uint32, c *packet.Cursor) error{
+	packet.TypeOpen:     (*session).open,
+	packet.TypeClose:    (*session).closeRequest,
+	packet.TypeRead:     (*session).read,
+	packet.TypeWrite:    (*session).write,
+	packet.TypeLstat:    (*session).lstat,
+	packet.TypeFstat:    (*session).fstat,
+	packet.TypeSetstat:  (*session).setstat,
+	packet.TypeFsetstat: (*session).fsetstat,
+	packet.TypeOpendir:  (*session).opendir,
+	packet.TypeReaddir:  (*session).readdir,
+	packet.TypeRemove:   (*session).remove,
+	packet.TypeMkdir:    (*session).mkdir,
+	packet.TypeRmdir:    (*session).rmdir,
+	packet.TypeRealpath: (*session).realpath,
+	packet.TypeStat:     (*session).stat,
+	packet.TypeRename:   (*session).rename,
+	packet.TypeReadlink: (*session).readlink,
+	packet.TypeSymlink:  (*session).symlink,
+	packet.TypeExtended: (*session).extended,
 }
 
 // dispatch answers one packet, which has at least five bytes. Its error ends
 // the session.
-func (s *session) dispatch(packet []byte) error {
-	kind, id := packet[0], binary.BigEndian.Uint32(packet[1:])
-	if kind == typeInit {
+func (s *session) dispatch(request []byte) error {
+	kind, id := request[0], binary.BigEndian.Uint32(request[1:])
+	if kind == packet.TypeInit {
 		return s.init(id)
 	}
 	if !s.started {
 		return fmt.Errorf("%w: a request of type %d before INIT", ErrProtocol, kind)
 	}
 	if int(kind) >= len(requests) || requests[kind] == nil {
-		s.putStatus(id, statusUnsupported)
+		s.putStatus(id, packet.StatusUnsupported)
 		return nil
 	}
-	err := requests[kind](s, id, &cursor{rest: packet[5:]})
+	s.fields = packet.Cursor{Rest: request[5:]}
+	err := requests[kind](s, id, &s.fields)
 	if err == errReplied {
 		return nil
 	}
 	s.putStatus(id, err)
-	if !isAnswer(err) {
+	if !packet.IsAnswer(err) {
 		return err
 	}
 	return nil
@@ -65,7 +68,7 @@ func (s *session) init(peer uint32) error {
 		return fmt.Errorf("%w: the peer speaks version %d, expected 3 or later", ErrProtocol, peer)
 	}
 	s.started = true
-	at := s.begin(typeVersion, version, 2*smallReply)
+	at := s.begin(packet.TypeVersion, version, 2*smallReply)
 	for _, extension := range extensions {
 		s.putString(extension.name)
 		s.putString(extension.version)
@@ -86,13 +89,13 @@ func (s *session) audited(op, path, target string, err error) error {
 	return err
 }
 
-func (s *session) lstat(id uint32, c *cursor) error { return s.statPath(id, c, false) }
-func (s *session) stat(id uint32, c *cursor) error  { return s.statPath(id, c, true) }
+func (s *session) lstat(id uint32, c *packet.Cursor) error { return s.statPath(id, c, false) }
+func (s *session) stat(id uint32, c *packet.Cursor) error  { return s.statPath(id, c, true) }
 
-func (s *session) statPath(id uint32, c *cursor, follow bool) error {
-	path := c.path()
-	if c.err != nil {
-		return c.err
+func (s *session) statPath(id uint32, c *packet.Cursor, follow bool) error {
+	path := c.Path()
+	if c.Err != nil {
+		return c.Err
 	}
 	attr, err := s.files.Stat(path, follow)
 	if err != nil {
@@ -101,20 +104,20 @@ func (s *session) statPath(id uint32, c *cursor, follow bool) error {
 	return s.putAttrs(id, attr)
 }
 
-func (s *session) setstat(_ uint32, c *cursor) error { return s.setstatPath(c, true) }
+func (s *session) setstat(_ uint32, c *packet.Cursor) error { return s.setstatPath(c, true) }
 
-func (s *session) setstatPath(c *cursor, follow bool) error {
-	path, change := c.path(), c.change()
-	if c.err != nil {
-		return c.err
+func (s *session) setstatPath(c *packet.Cursor, follow bool) error {
+	path, change := c.Path(), c.Change()
+	if c.Err != nil {
+		return c.Err
 	}
 	return s.audited("setstat", path, "", s.files.SetStat(path, change, follow))
 }
 
-func (s *session) mkdir(_ uint32, c *cursor) error {
-	path, change := c.path(), c.change()
-	if c.err != nil {
-		return c.err
+func (s *session) mkdir(_ uint32, c *packet.Cursor) error {
+	path, change := c.Path(), c.Change()
+	if c.Err != nil {
+		return c.Err
 	}
 	mode := uint32(0o777)
 	if change.HasMode {
@@ -124,39 +127,41 @@ func (s *session) mkdir(_ uint32, c *cursor) error {
 }
 
 // onPath is a request that holds one path and is answered with success.
-func (s *session) onPath(c *cursor, op string, do func(path string) error) error {
-	path := c.path()
-	if c.err != nil {
-		return c.err
+func (s *session) onPath(c *packet.Cursor, op string, do func(path string) error) error {
+	path := c.Path()
+	if c.Err != nil {
+		return c.Err
 	}
 	return s.audited(op, path, "", do(path))
 }
 
-func (s *session) rmdir(_ uint32, c *cursor) error  { return s.onPath(c, "rmdir", s.files.Rmdir) }
-func (s *session) remove(_ uint32, c *cursor) error { return s.onPath(c, "remove", s.files.Remove) }
+func (s *session) rmdir(_ uint32, c *packet.Cursor) error { return s.onPath(c, "rmdir", s.files.Rmdir) }
+func (s *session) remove(_ uint32, c *packet.Cursor) error {
+	return s.onPath(c, "remove", s.files.Remove)
+}
 
 // onPaths is the same with two paths.
-func (s *session) onPaths(c *cursor, op string, do func(first, second string) error) error {
-	first, second := c.path(), c.path()
-	if c.err != nil {
-		return c.err
+func (s *session) onPaths(c *packet.Cursor, op string, do func(first, second string) error) error {
+	first, second := c.Path(), c.Path()
+	if c.Err != nil {
+		return c.Err
 	}
 	return s.audited(op, first, second, do(first, second))
 }
 
-func (s *session) rename(_ uint32, c *cursor) error {
+func (s *session) rename(_ uint32, c *packet.Cursor) error {
 	return s.onPaths(c, "rename", func(from, to string) error { return s.files.Rename(from, to, false) })
 }
 
 // symlink takes the target first, as OpenSSH does, and not as the draft says.
-func (s *session) symlink(_ uint32, c *cursor) error {
+func (s *session) symlink(_ uint32, c *packet.Cursor) error {
 	return s.onPaths(c, "symlink", s.files.Symlink)
 }
 
-func (s *session) readlink(id uint32, c *cursor) error {
-	path := c.path()
-	if c.err != nil {
-		return c.err
+func (s *session) readlink(id uint32, c *packet.Cursor) error {
+	path := c.Path()
+	if c.Err != nil {
+		return c.Err
 	}
 	target, err := s.files.Readlink(path)
 	if err != nil {
@@ -165,11 +170,16 @@ func (s *session) readlink(id uint32, c *cursor) error {
 	return s.putName(id, target)
 }
 
-func (s *session) realpath(id uint32, c *cursor) error {
-	path := c.path()
-	if c.err != nil {
-		return c.err
+func (s *session) realpath(id uint32, c *packet.Cursor) error {
+	path := c.Path()
+	if c.Err != nil {
+		return c.Err
 	}
+	return s.putReal(id, path)
+}
+
+// putReal answers with what a path really is; "" is where relative ones start.
+func (s *session) putReal(id uint32, path string) error {
 	if path == "" {
 		path = "."
 	}

@@ -96,7 +96,7 @@ func TestAudit(t *testing.T) {
 		pkt(fxSetstat, in("b"), withMode(0o600)), ext("lsetstat@openssh.com", in("s"), withTimes(1, 2)),
 		pkt(fxOpen, in("new"), opWrite|opCreate, noAttrs), pkt(fxWrite, opened(2), zero64, "four"), pkt(fxFsetstat, opened(2), withMode(0o600)),
 		pkt(fxOpen, in("b"), opRead, noAttrs), ext("copy-data", opened(3), zero64, zero64, opened(2), zero64),
-		pkt(fxRemove, in("b")), pkt(fxStat, in("c")),
+		pkt(fxRemove, in("b")), pkt(fxStat, in("c")), pkt(fxClose, opened(2)),
 	} {
 		p.ask(request)
 	}
@@ -121,7 +121,7 @@ setstat /new  0 0 <nil>
 copy /b /new 0 0 <nil>
 remove /b  0 0 <nil>
 transfer /new  0 4 <nil>
-transfer /b  0 0 <nil>`
+transfer /b  0 0 the session ended before the file was closed`
 	if got := strings.Join(events, "\n"); got != want {
 		t.Errorf("got\n%s\nexpected\n%s", got, want)
 	}
@@ -186,17 +186,18 @@ func TestDirectoryReplies(t *testing.T) {
 	var mu sync.Mutex
 	for _, test := range []struct {
 		name    string
+		last    bool
 		limits  bool
 		options sftp.Options
 		largest int
 	}{
-		{"usual", false, sftp.Options{}, 32 << 10},
-		{"limits", true, sftp.Options{}, 200 << 10},
-		{"known", false, sftp.Options{LargeReplies: true}, 200 << 10},
+		{"usual", false, false, sftp.Options{}, 32 << 10},
+		{"limits", true, true, sftp.Options{}, 200 << 10},
+		{"known", false, false, sftp.Options{LargeReplies: true}, 200 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			asked = nil
-			p, _ := serving(t, fake{names: 20000, pageErr: syscall.EIO, asked: &asked, mu: &mu}, test.options)
+			p, _ := serving(t, fake{names: 20000, last: test.last, pageErr: syscall.EIO, asked: &asked, mu: &mu}, test.options)
 			if test.limits {
 				p.ask(ext("limits@openssh.com"))
 			}

@@ -21,6 +21,9 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/otpgate/otpgate/internal/sftp/longname"
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
 // ErrProtocol is wrapped by errors about a peer that does not speak SFTP. What
@@ -37,8 +40,6 @@ const (
 	// smallBuffer is what a session waits with. Requests to read fit in by the
 	// dozen.
 	smallBuffer = 2 << 10
-	// maxPath bounds a path as the kernel does (PATH_MAX without the NUL).
-	maxPath = 4095
 )
 
 // buffers lends large buffers to sessions that are at work.
@@ -50,8 +51,9 @@ type session struct {
 	files   Files
 	options Options
 	handles handles
-	names   names
+	names   longname.Names
 	started bool // INIT was answered
+	fields  packet.Cursor
 
 	small  [smallBuffer]byte
 	in     []byte // small, or lent whole
@@ -77,12 +79,12 @@ func Serve(ctx context.Context, channel io.ReadWriter, files Files, options Opti
 	}
 	defer s.close()
 	for {
-		packet, err := s.next()
+		request, err := s.next()
 		if err == io.EOF {
 			return nil
 		}
 		if err == nil {
-			err = s.dispatch(packet)
+			err = s.dispatch(request)
 		}
 		if err != nil {
 			_ = s.flush()
@@ -108,9 +110,9 @@ func (s *session) next() ([]byte, error) {
 				return nil, fmt.Errorf("%w: a packet of %d bytes, expected 5 to %d", ErrProtocol, length, maxPacket)
 			}
 			if s.end-s.start >= 4+length {
-				packet := s.in[s.start+4 : s.start+4+length]
+				found := s.in[s.start+4 : s.start+4+length]
 				s.start += 4 + length
-				return packet, nil
+				return found, nil
 			}
 			s.makeRoom(4 + length)
 		}

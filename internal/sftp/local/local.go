@@ -128,7 +128,7 @@ func (f *Files) change(path string, do func(at place) error) error {
 	if f.options.ReadOnly {
 		return unix.EACCES
 	}
-	at, err := f.resolve(path, false)
+	at, err := f.resolveName(path)
 	if err != nil {
 		return err
 	}

@@ -21,48 +21,65 @@ func (at place) release() {
 	}
 }
 
-// resolve is the place of a path. Where nothing is denied that is the path
-// itself. Where something is, it is either the name in a directory that is held
-// open (not followed), or the magic link in /proc/self/fd of what is held open
-// (followed), and the real path of that was matched.
+// plain is the place of a path where nothing is denied: the path itself.
+func plain(path string) place { return place{dir: unix.AT_FDCWD, path: path, fd: -1} }
+
+// resolve is the place of what a path leads to, or of the link at its end.
+// Where something is denied it is held open, and its real path was matched.
 func (f *Files) resolve(path string, follow bool) (place, error) {
-	if f.options.Deny.Empty() {
-		return place{dir: unix.AT_FDCWD, path: path, fd: -1}, nil
-	}
-	if follow {
+	switch {
+	case f.options.Deny.Empty():
+		return plain(path), nil
+	case follow:
 		return f.hold(path, 0)
+	case isName(path):
+		return f.resolveName(path)
+	}
+	at, err := f.hold(path, unix.O_DIRECTORY)
+	at.dir, at.path = at.fd, "."
+	return at, err
+}
+
+// resolveName is the place of a name in a directory. Where something is denied
+// the directory is held open, and its real path with the name was matched. The
+// calls that change names do not follow one that is a link, slash or not, and
+// all refuse "/", "." and "..".
+func (f *Files) resolveName(path string) (place, error) {
+	if f.options.Deny.Empty() {
+		return plain(path), nil
 	}
 	parent, base := split(path)
-	if base == "" {
-		return f.hold(path, 0)
-	}
 	at, err := f.hold(parent, unix.O_DIRECTORY)
 	if err != nil {
 		return place{}, err
 	}
-	at.real = strings.TrimSuffix(at.real, "/") + "/" + base
+	at.dir, at.path = at.fd, base
+	switch name := strings.TrimRight(base, "/"); name {
+	case "", ".", "..":
+	default:
+		at.real = strings.TrimSuffix(at.real, "/") + "/" + name
+	}
 	if f.options.Deny.Match(at.real) {
 		at.release()
 		return place{}, unix.EACCES
 	}
-	at.dir, at.path = at.fd, base
 	return at, nil
 }
 
-// split is the directory and the last component. There is no such component in
-// "/", "." and "..". Slashes at the end are cut, as they would follow a link.
+// isName says whether a path ends in a name: not in a slash, "." or "..",
+// which lead to directories through links.
+func isName(path string) bool {
+	base := path[strings.LastIndexByte(path, '/')+1:]
+	return base != "" && base != "." && base != ".."
+}
+
+// split is the directory and the last component, with the slashes behind it.
 func split(path string) (parent, base string) {
-	trimmed := strings.TrimRight(path, "/")
-	slash := strings.LastIndexByte(trimmed, '/')
-	parent, base = trimmed[:slash+1], trimmed[slash+1:]
-	if parent == "" {
-		parent = "."
+	slash := strings.LastIndexByte(strings.TrimRight(path, "/"), '/')
+	if slash < 0 {
+		return ".", path
 	}
-	switch base {
-	case "", ".", "..":
-		return path, ""
-	}
-	return parent, base
+	return path[:slash+1], path[slash+1:]
 }
 
 // hold opens what a path leads to without any access to it, and matches the
@@ -93,12 +110,12 @@ func (f *Files) resolveOpen(path string, flags int) (place, int, error) {
 		at, err := f.resolve(path, true)
 		return at, flags, err
 	}
-	if flags&unix.O_EXCL == 0 {
+	if flags&unix.O_EXCL == 0 && !strings.HasSuffix(path, "/") {
 		at, err := f.resolve(path, true)
 		if err != unix.ENOENT {
 			return at, flags &^ unix.O_CREAT, err
 		}
 	}
-	at, err := f.resolve(path, false)
+	at, err := f.resolveName(path)
 	return at, flags | unix.O_EXCL | unix.O_NOFOLLOW, err
 }

@@ -17,6 +17,9 @@ func (f *Files) SetStat(path string, change sftp.Change, follow bool) error {
 	if change.HasSize && !follow {
 		return unix.EINVAL
 	}
+	if !change.HasSize && !change.HasMode && !change.HasTimes && !change.HasOwner {
+		return nil
+	}
 	at, err := f.resolve(path, follow)
 	if err != nil {
 		return err

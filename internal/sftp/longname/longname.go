@@ -1,22 +1,33 @@
-package sftp
+// Package longname writes the lines that `ls -l` prints, which a directory's
+// entries carry beside their attributes and which graphical clients parse.
+//
+// The entry point is [Names], which remembers what users and groups are called.
+package longname
 
 import (
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
 // maxNames bounds the names of users and of groups that a session remembers.
 const maxNames = 10000
 
-// names are the users and groups that a session has seen.
-type names struct {
+// Asked is who knows the names of users and groups, "" for those without.
+type Asked interface {
+	Names(uids, gids []uint32) (users, groups []string, err error)
+}
+
+// Names are the users and groups that a session has seen.
+type Names struct {
 	users, groups map[uint32]string
 }
 
-// learn asks for the names in a page that are not known.
-func (n *names) learn(files Files, entries []Entry) error {
+// Learn asks for the names in a page that are not known.
+func (n *Names) Learn(who Asked, entries []packet.Entry) error {
 	if n.users == nil || len(n.users) > maxNames || len(n.groups) > maxNames {
 		n.users, n.groups = map[uint32]string{}, map[uint32]string{}
 	}
@@ -35,7 +46,7 @@ func (n *names) learn(files Files, entries []Entry) error {
 	if len(uids)+len(gids) == 0 {
 		return nil
 	}
-	users, groups, err := files.Names(uids, gids)
+	users, groups, err := who.Names(uids, gids)
 	if err != nil {
 		return err
 	}
@@ -52,10 +63,10 @@ func remember(known map[uint32]string, ids []uint32, names []string) {
 	}
 }
 
-// appendLong appends the line that `ls -l` prints, laid out as OpenSSH's
+// Append appends the line for an entry, laid out as OpenSSH's
 // server does, because clients parse it: mode, links, owner, group, size, time
 // and name. A time more than half a year away shows its year.
-func (n *names) appendLong(b []byte, entry *Entry, now time.Time) []byte {
+func (n *Names) Append(b []byte, entry *packet.Entry, now time.Time) []byte {
 	attr := &entry.Attr
 	b = appendMode(b, attr.Mode)
 	b = append(b, ' ', ' ')

@@ -1,4 +1,4 @@
-package sftp
+package packet
 
 import (
 	"bytes"
@@ -14,20 +14,20 @@ func FuzzChange(f *testing.F) {
 	f.Add([]byte{0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 'a', 0, 0, 0, 1, 'b', 'r'})
 	f.Add([]byte{0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c := cursor{rest: b}
-		change := c.change()
-		if c.err != nil {
-			if c.err != statusBadMessage {
-				t.Errorf("error %v", c.err)
+		c := Cursor{Rest: b}
+		change := c.Change()
+		if c.Err != nil {
+			if c.Err != StatusBadMessage {
+				t.Errorf("error %v", c.Err)
 			}
 			return
 		}
-		if !bytes.HasSuffix(b, c.rest) {
-			t.Errorf("%x is left of %x", c.rest, b)
+		if !bytes.HasSuffix(b, c.Rest) {
+			t.Errorf("%x is left of %x", c.Rest, b)
 		}
-		again := cursor{rest: appendChange(change)}
-		if got := again.change(); got != change || again.err != nil || len(again.rest) != 0 {
-			t.Errorf("%+v became %+v, %v", change, got, again.err)
+		again := Cursor{Rest: appendChange(change)}
+		if got := again.Change(); got != change || again.Err != nil || len(again.Rest) != 0 {
+			t.Errorf("%+v became %+v, %v", change, got, again.Err)
 		}
 	})
 }
