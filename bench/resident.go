@@ -167,12 +167,25 @@ func hollowDialogue(conn *net.UnixConn) error {
 	if _, err := wire.ReadStart(conn); err != nil {
 		return err
 	}
-	if _, err := conn.Write([]byte{wire.Ready}); err != nil {
-		return err
-	}
-	peer := wire.Peer{Stream: conn}
+	peer := wire.Peer{Stream: &afterReady{Conn: conn}}
 	if _, err := peer.Ask(wire.EchoOff, gate.Prompt); err != nil {
 		return err
 	}
 	return peer.End(wire.Accept)
+}
+
+// afterReady sends Ready with the first frame, as verifierd does.
+type afterReady struct {
+	net.Conn
+	sent bool
+}
+
+// Write implements [io.Writer].
+func (a *afterReady) Write(p []byte) (int, error) {
+	if a.sent {
+		return a.Conn.Write(p)
+	}
+	a.sent = true
+	n, err := a.Conn.Write(append([]byte{wire.Ready}, p...))
+	return max(0, n-1), err
 }

@@ -43,8 +43,8 @@ func TestEnrollAtLogin(t *testing.T) {
 		}
 		screen.Type("")
 		screen.Await(p.Name + " is in")
-		expectAudit(t, p, "verdict=enrolled", "rule=totp:app")
-		expectAudit(t, p, "verdict=accepted", "rule=totp:app")
+		expectAudit(t, p, "verdict=enrolled", "rule=totp:phone")
+		expectAudit(t, p, "verdict=accepted", "rule=totp:phone")
 		// The first code is spent; the next one and a recovery code are good.
 		expectOut(t, p, sshd.Login(t, p, answers(p, first)), 2)
 		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 1))), 1)

@@ -142,7 +142,7 @@ const suffix = ".toml"
 
 // Dir is the directory of secret files, open.
 type Dir struct {
-	dir *os.File
+	dir *safefile.File
 }
 
 // Open opens the directory of secret files at path, which must be absolute.
@@ -168,16 +168,6 @@ var rules = safefile.Rules{Forbidden: 0o077, MaxSize: 64 << 10}
 // Load reads the secret file of the person with this login name. Its error
 // wraps ErrNotFound if there is none.
 func (d *Dir) Load(name string) (Person, error) {
-	return d.load(name, Person{})
-}
-
-// Reload is Load for somebody loaded before. A file that has not changed is
-// opened and checked again, but not read.
-func (d *Dir) Reload(known Person) (Person, error) {
-	return d.load(known.User, known)
-}
-
-func (d *Dir) load(name string, known Person) (Person, error) {
 	if err := CheckName(name); err != nil {
 		return Person{}, err
 	}
@@ -189,20 +179,42 @@ func (d *Dir) load(name string, known Person) (Person, error) {
 		return Person{}, fmt.Errorf("secret file: %w", err)
 	}
 	defer file.Close()
-	now, err := stampOf(file)
-	if err != nil {
-		return Person{}, fmt.Errorf("secret file: %w", err)
-	}
-	if now.settled && now == known.seen {
-		return known, nil
-	}
+	seen := stampOf(file.Seen(), d.dir.Seen().Uid)
 	data, err := safefile.ReadOpen(file, rules)
 	if err != nil {
 		return Person{}, fmt.Errorf("secret file: %w", err)
 	}
 	person, err := Parse(d.Path(name), name, data)
-	person.seen = now
+	person.seen = seen
 	return person, err
+}
+
+// Reload is Open and Load for somebody loaded before. A file that has not
+// changed is neither opened nor read: its state, which a change of owner, mode
+// or links changes too, is that of the file that was checked then. The
+// directories on the way are checked again in any case.
+func Reload(path string, known Person) (Person, error) {
+	if known.seen.settled && unchanged(path, known) {
+		return known, nil
+	}
+	dir, err := Open(path)
+	if err != nil {
+		return Person{}, err
+	}
+	defer dir.Close()
+	return dir.Load(known.User)
+}
+
+// unchanged says whether the person's file is as it was. If it cannot be told,
+// reading the file tells why.
+func unchanged(path string, known Person) bool {
+	place, err := safefile.CheckServiceDir(path)
+	if err != nil {
+		return false
+	}
+	defer place.Close()
+	now, err := place.Look(known.User + suffix)
+	return err == nil && stampOf(now, place.Owner()) == known.seen
 }
 
 // Path returns where the secret file of name is.

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +11,8 @@ type stamp struct {
 	dev, ino     uint64
 	size         int64
 	mtime, ctime unix.Timespec
+	// dirOwner decides with the file's own owner whether it is believed.
+	dirOwner uint32
 	// settled says that the last change was some time ago when this was taken.
 	// Two changes at once may leave the same times: those come from a clock
 	// that ticks, on some file systems slowly.
@@ -22,13 +23,9 @@ type stamp struct {
 // the longest.
 const settle = 3 * time.Second
 
-// stampOf must be called before the file is read: a change from then on gives
-// another stamp.
-func stampOf(file *os.File) (stamp, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
-		return stamp{}, &os.PathError{Op: "stat", Path: file.Name(), Err: err}
-	}
+// stampOf takes the state that the file was in before it was read: a change
+// from then on gives another stamp.
+func stampOf(st unix.Stat_t, dirOwner uint32) stamp {
 	age := time.Since(time.Unix(st.Ctim.Unix()))
-	return stamp{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim, age > settle}, nil
+	return stamp{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim, dirOwner, age > settle}
 }

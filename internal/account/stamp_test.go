@@ -35,10 +35,10 @@ func TestReload(t *testing.T) {
 	}
 	known := old
 	known.Phone = "kept"
-	if again, err := dir.Reload(known); err != nil || again.Phone != "kept" {
+	if again, err := Reload(base, known); err != nil || again.Phone != "kept" {
 		t.Errorf("an unchanged file was read again: %v", err)
 	}
-	if again, err := dir.Reload(young); err != nil || again.Email != "a@example.org" || !again.seen.settled {
+	if again, err := Reload(base, young); err != nil || again.Email != "a@example.org" || !again.seen.settled {
 		t.Errorf("a file that was young: %+v, %v", again, err)
 	}
 	// In place, of the same size and with the old time of modification.
@@ -49,13 +49,13 @@ func TestReload(t *testing.T) {
 	if err := os.Chtimes(path, modified, modified); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := dir.Reload(old); err != nil || again.Email != "b@example.org" {
+	if again, err := Reload(base, old); err != nil || again.Email != "b@example.org" {
 		t.Errorf("a changed file: %q, %v", again.Email, err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dir.Reload(old); err == nil {
+	if _, err := Reload(base, old); err == nil {
 		t.Error("a file that others can read was believed")
 	}
 }

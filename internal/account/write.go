@@ -64,7 +64,7 @@ func (d *Dir) Remove(name string) error {
 
 func (d *Dir) lock() (unlock func(), err error) {
 	// A descriptor of its own, as goroutines that share one share its lock.
-	fd, err := unix.Openat(int(d.dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(d.dir.Fd(), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: d.dir.Name(), Err: err}
 	}

@@ -64,7 +64,13 @@ func quoteUpTo(value string, most int) string {
 	if value != "" && strings.TrimFunc(value, plain) == "" {
 		return value
 	}
-	return strconv.QuoteToASCII(value)
+	// The sign that stands for what a mask leaves out stays as it is.
+	parts := strings.Split(value, "…")
+	for i, part := range parts {
+		quoted := strconv.QuoteToASCII(part)
+		parts[i] = quoted[1 : len(quoted)-1]
+	}
+	return `"` + strings.Join(parts, "…") + `"`
 }
 
 // Sink takes records.
@@ -79,12 +85,27 @@ type Writer struct{ io.Writer }
 func (w Writer) Write(r Record) { fmt.Fprintln(w.Writer, "otpgate: "+r.Line()) }
 
 // Syslog is a Sink that sends each record as one datagram to the system's log.
-// It keeps nothing open between records.
+// It keeps nothing open between records unless [Syslog.Keep] is called.
 type Syslog struct {
 	// Path of the log's socket; empty means /dev/log.
 	Path string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+
+	kept bool
+	fd   int // if kept
+}
+
+// Keep makes s, which must not be in use yet, keep its end of the way to the
+// log for as long as the process lives. Each record still goes to whoever
+// listens at the path then, as the log may be started anew.
+func (s *Syslog) Keep() error {
+	fd, err := newSocket()
+	if err != nil {
+		return fmt.Errorf("socket for the log: %w", err)
+	}
+	s.kept, s.fd = true, fd
+	return nil
 }
 
 // sendTimeout bounds how long a log that takes nothing holds up a login.
@@ -128,14 +149,26 @@ func (s Syslog) send(datagram []byte) error {
 	if path == "" {
 		path = "/dev/log"
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	timeout := unix.NsecToTimeval(int64(sendTimeout))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout); err != nil {
-		return err
+	fd := s.fd
+	if !s.kept {
+		var err error
+		if fd, err = newSocket(); err != nil {
+			return err
+		}
+		defer unix.Close(fd)
 	}
 	return unix.Sendto(fd, datagram, unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
+}
+
+func newSocket() (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	timeout := unix.NsecToTimeval(int64(sendTimeout))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +23,9 @@ func TestLineIsOneLine(t *testing.T) {
 	}
 	if len(line) > 1000 {
 		t.Errorf("%d bytes", len(line))
+	}
+	if got := (Record{User: "b", Reason: "to b…e@\u202e\xe2\x80"}).Line(); got != `user=b reason="to b…e@\u202e\xe2\x80"` {
+		t.Errorf("%s", got)
 	}
 	if got := (Record{Verdict: "denied"}).Line(); got != `user="" verdict=denied` {
 		t.Errorf("%s", got)
@@ -51,4 +55,33 @@ func TestSyslogSendsAuthpriv(t *testing.T) {
 
 func TestSyslogWithoutALogReturns(t *testing.T) {
 	Syslog{Path: filepath.Join(t.TempDir(), "absent")}.Write(Record{User: "alice"})
+}
+
+// A kept way to the log leads to whoever listens at the path at that moment.
+func TestKeptSyslogFindsANewLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	sink := Syslog{Path: path}
+	if err := sink.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody is there yet.
+	sink.Write(Record{User: "nobody"})
+	for _, user := range []string{"alice", "bob"} {
+		conn, err := net.ListenPacket("unixgram", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 1000)
+		for range 2 {
+			sink.Write(Record{User: user})
+			if n, _, err := conn.ReadFrom(buffer); err != nil || !strings.Contains(string(buffer[:n]), "user="+user) {
+				t.Errorf("%s: %q, %v", user, buffer[:n], err)
+			}
+		}
+		// The old log stays there, but at another path, as behind a mount.
+		if err := os.Rename(path, path+"."+user); err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
 }

@@ -42,11 +42,12 @@ var EmailWords = []string{"auth_token", "user", "service", "host", "remote", "ex
 
 const defaultText = `Your code: {auth_token}
 
-It is for one login of {user} to {service} on {host}, coming from {remote}, and
-good until {expires}.
+It is for {user} on {host}: {service}, coming from {remote}. It is good until
+{expires}, once.
 
-If that is not you, somebody else knows your password. Do not pass the code on,
-change the password, and tell whoever runs {host}.
+If you are neither logging in there nor being enrolled, somebody else may know
+your password. Do not pass the code on, change the password, and tell whoever
+runs {host}.
 `
 
 func defaultEmail() *Email {

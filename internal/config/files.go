@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,7 +97,7 @@ func read(path string, rules safefile.Rules) ([]byte, error) {
 
 // open takes the service user's directory too: a resident verifier that is not
 // root has its credentials there.
-func open(path string, rules safefile.Rules) (*os.File, error) {
+func open(path string, rules safefile.Rules) (*safefile.File, error) {
 	dir, err := safefile.OpenServiceDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err

@@ -142,12 +142,8 @@ func checkCommand(path string) error {
 		return err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Mode()&0o111 == 0 {
-		return fmt.Errorf("%s: expected a program, found mode %04o; run chmod 755", path, info.Mode().Perm())
+	if mode := file.Seen().Mode & 0o777; mode&0o111 == 0 {
+		return fmt.Errorf("%s: expected a program, found mode %04o; run chmod 755", path, mode)
 	}
 	return nil
 }

@@ -42,7 +42,8 @@ const (
 	wrongCode         = "That code is not right."
 	usedCode          = "That code has been used. Wait for the next one."
 	usedRecovery      = "That recovery code has been used. Take another one."
-	noCode            = "That is no code. Type the digits that the app shows, or a recovery code as it was printed, with its dashes."
+	expiredCode       = "That code has expired. Type email or sms to have another one sent."
+	noCode            = "That is no code. Type it as it was shown or sent, or a recovery code as it was printed, with its dashes."
 	cannotDecide      = "The verification code cannot be checked now. Please tell your administrator."
 	refusedUnenrolled = "A verification code is required and you have not enrolled yet. Please ask your administrator."
 )
@@ -172,8 +173,11 @@ func (d *dialogue) welcome(spent spent) {
 	}
 }
 
-func usedText(code string) string {
-	if factor.IsRecovery(code) {
+func usedText(rule, code string) string {
+	switch {
+	case rule == expiredRule:
+		return expiredCode
+	case factor.IsRecovery(code):
 		return usedRecovery
 	}
 	return usedCode

@@ -23,7 +23,9 @@ const (
 	pressEnter  = "Press Enter when you have written them down: "
 	elsewhere   = "You have enrolled in another login meanwhile. Log in again with a code from the app."
 	notEnrolled = "You are not enrolled. Log in again to try once more."
-	loginFactor = "app" // the id of a factor that was enrolled at a login
+	// loginFactor is otpctl's own id too: a lost phone is then replaced, not kept
+	// beside the new one.
+	loginFactor = "phone"
 )
 
 // enrollNow enrolls the person after the password, and lets the login go on

@@ -50,7 +50,7 @@ func TestEnrollAtTheLogin(t *testing.T) {
 	talk := &script{}
 	first := ""
 	talk.answers = []any{"", "12345", "000000", func() any { first = p.shown(t, talk); return first }, ""}
-	expect(t, p.login("bob", talk), Accept, "totp:app")
+	expect(t, p.login("bob", talk), Accept, "totp:phone")
 	shown := strings.Join(talk.told, "\n")
 	if !strings.Contains(shown, "█") || !strings.Contains(shown, "has 6 digits") || !strings.Contains(shown, wrongCode) {
 		t.Errorf("told %q", talk.told)
@@ -62,8 +62,8 @@ func TestEnrollAtTheLogin(t *testing.T) {
 	// The next login is an ordinary one, and the first code was spent.
 	expect(t, p.login("bob", says(first, recovery[0])), Accept, "recovery")
 	p.now = p.now.Add(30 * time.Second)
-	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:app")
-	if log := p.lines(); !strings.Contains(log, "verdict=enrolled rule=totp:app") || strings.Contains(log, first) {
+	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:phone")
+	if log := p.lines(); !strings.Contains(log, "verdict=enrolled rule=totp:phone") || strings.Contains(log, first) {
 		t.Errorf("log:\n%s", log)
 	}
 }
@@ -116,12 +116,12 @@ func TestEnrollTwiceAtOnce(t *testing.T) {
 // An enrollment that an admin began gives way to the one at the login.
 func TestEnrollInPlaceOfAnUnconfirmedOne(t *testing.T) {
 	p := enrolling(t)
-	if _, err := p.Enroll("bob", NewFactor("app", p.Config.TOTP), false); err != nil {
+	if _, err := p.Enroll("bob", NewFactor("phone", p.Config.TOTP), false); err != nil {
 		t.Fatal(err)
 	}
 	talk := &script{}
 	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
-	expect(t, p.login("bob", talk), Accept, "totp:app")
+	expect(t, p.login("bob", talk), Accept, "totp:phone")
 	// Who is disabled does not get round that.
 	if _, _, err := p.Enable(context.Background(), "bob", false); err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func (g *Gate) SendFirst(ctx context.Context, user string, f account.Factor, to 
 	// nothing about it.
 	person := account.Person{User: user}
 	*contact(&person, f.Kind) = to
-	delivery, err := g.deliver(ctx, Request{}, person, f.Kind, code, carried.Expires)
+	delivery, err := g.deliver(ctx, Request{Service: "enrollment"}, person, f.Kind, code, carried.Expires)
 	if err == nil && delivery.Channel != deliver.Channel(f.Kind) {
 		err = fmt.Errorf("it was sent by %s instead of %s", delivery.Channel, f.Kind)
 	}

@@ -14,11 +14,15 @@ import (
 func (g *Gate) graceUntil(entry ledger.Entry) (until time.Time, begins bool) {
 	grace := g.Config.Policy.Grace
 	switch {
+	case !entry.LastLogin.IsZero() || len(entry.Used) > 0:
+		// Somebody who had codes and has none now, such as after a theft.
+		return time.Time{}, false
 	case !grace.Until.IsZero():
 		return grace.Until, false
 	case grace.For <= 0:
 		return time.Time{}, false
-	case entry.Grace.IsZero():
+	case entry.Grace.IsZero() || entry.Grace.After(g.Now()):
+		// A beginning that is still to come is from a clock that was wrong.
 		return g.Now().Add(grace.For), true
 	}
 	return entry.Grace.Add(grace.For), false

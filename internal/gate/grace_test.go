@@ -55,6 +55,18 @@ func TestGraceUntilADay(t *testing.T) {
 	}
 }
 
+// Who had codes once does not get days without, as after a theft.
+func TestNoGraceAfterCodes(t *testing.T) {
+	for _, grace := range []config.Grace{{For: time.Hour}, {Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}} {
+		p := required(t, grace)
+		p.enroll("alice")
+		expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		delete(p.people, "alice")
+		expect(t, p.login("alice", says()), Deny, "policy.unenrolled")
+		expect(t, p.login("bob", says()), NotAsked, "policy.grace")
+	}
+}
+
 // Grace is for those who have not enrolled yet, not for those whose codes an
 // admin took away, and it opens nothing while the ledger is broken.
 func TestNoGrace(t *testing.T) {

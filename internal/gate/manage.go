@@ -55,9 +55,11 @@ func (g *Gate) Enable(ctx context.Context, user string, enabled bool) (before ac
 		return before, false, err
 	}
 	changed = err == nil
-	if enabled {
-		return before, changed, nil
+	if enabled && !changed {
+		return before, false, nil
 	}
+	// Also who is enabled again: a login that was under way when the person was
+	// disabled may have been remembered after that.
 	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
 		entry.Sessions, entry.Carried = nil, nil
 		return nil

@@ -54,12 +54,7 @@ func (u userFiles) Load(name string) (account.Person, error) {
 
 // Reload implements reloader.
 func (u userFiles) Reload(known account.Person) (account.Person, error) {
-	dir, err := account.Open(u.path)
-	if err != nil {
-		return account.Person{}, err
-	}
-	defer dir.Close()
-	return dir.Reload(known)
+	return account.Reload(u.path, known)
 }
 
 // lateLedger opens the ledger at its first use, and tries again at the next

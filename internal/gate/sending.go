@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -17,7 +18,7 @@ import (
 
 // What people are told about codes that are sent.
 const (
-	cannotSend  = "The code could not be sent."
+	cannotSend  = "The code could not be sent. Type another one that you have, such as a recovery code, or try again later."
 	noneSent    = "No code can be sent to you that way."
 	enoughSent  = "No further code is sent in this login."
 	carryIt     = "Log in again with your password and the code typed directly behind it."
@@ -31,6 +32,8 @@ type sentCode struct {
 	expires  time.Time
 	rule     string
 	delivery deliver.Delivery
+	// of names the enrollment that it was sent under.
+	of string
 }
 
 // sendFirst sends the code where the person's first factor is one that is
@@ -58,7 +61,7 @@ func (d *dialogue) offerWords() {
 
 // channelWord says whether text asks for a code to be sent.
 func (d *dialogue) channelWord(text string) (account.Kind, bool) {
-	kind := account.Kind(text)
+	kind := account.Kind(strings.ToLower(text))
 	return kind, kind.IsSent()
 }
 
@@ -77,8 +80,10 @@ func (d *dialogue) sendAnother(ctx context.Context, kind account.Kind) (_ Verdic
 		d.conversation.Tell(Failure, enoughSent)
 		return Verdict{}, false
 	}
+	before := len(d.sent)
 	verdict, decided := d.send(ctx, confirmed[at])
-	if !decided && len(d.sent) == 0 {
+	if !decided && len(d.sent) == before {
+		// It may have gone out all the same.
 		d.tries.malformed++
 	}
 	return verdict, decided
@@ -94,7 +99,7 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 		return d.notSent("Too many codes have been sent to you. Try again after "+clock(until)+".",
 			Verdict{TooMany, "sent.per_hour", fmt.Sprintf("%d codes were sent in an hour; the next after %s", d.Config.Sent.PerHour, until.UTC().Format(time.RFC3339))})
 	}
-	code := sentCode{code: factor.NewSent(d.Config.Sent), expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f)}
+	code := sentCode{code: factor.NewSent(d.Config.Sent), expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f), of: enrollment(d.person)}
 	delivery, err := d.deliver(ctx, d.request, d.person, f.Kind, code.code, code.expires)
 	if err != nil {
 		return d.notSent(cannotSend, Verdict{Fault, factorRule(f), "the code could not be sent: " + err.Error()})
@@ -102,7 +107,11 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 	code.delivery = delivery
 	d.sent = append(d.sent, code)
 	d.note(d.request, "sent", code.rule, sentTo(delivery))
-	d.conversation.Tell(Info, fmt.Sprintf("A code was sent to %s. It is good until %s.", delivery.To, code.expires.Local().Format("15:04 MST")))
+	text := fmt.Sprintf("A code was sent to %s. It is good until %s.", delivery.To, code.expires.Local().Format("15:04 MST"))
+	if len(d.sent) <= d.Config.Sent.Resend {
+		text += fmt.Sprintf(" Type %s to have another one sent.", f.Kind)
+	}
+	d.conversation.Tell(Info, text)
 	return Verdict{}, false
 }
 
@@ -115,10 +124,20 @@ func (g *Gate) deliver(ctx context.Context, request Request, person account.Pers
 	if err != nil {
 		return deliver.Delivery{}, fmt.Errorf("name of this machine: %w", err)
 	}
+	if kind == account.SMS && waits(person, account.Email) {
+		person.Email = "" // what fails must not go there
+	}
 	return g.Sender.Send(ctx, deliver.Message{
 		Channel: deliver.Channel(kind), User: person.User, Service: request.Service, Remote: request.RemoteHost, Host: host,
 		Email: person.Email, Phone: person.Phone, Code: code, Expires: expires,
 	})
+}
+
+// waits says whether the person's address of a kind has still to show that codes
+// arrive there.
+func waits(person account.Person, kind account.Kind) bool {
+	of := func(f account.Factor) bool { return f.Kind == kind }
+	return slices.ContainsFunc(person.Factors, of) && !slices.ContainsFunc(person.Confirmed(), of)
 }
 
 var errNoSender = errors.New("nothing to send with was set up; expected [email] or [sms] in the configuration")
@@ -169,7 +188,7 @@ func (g *Gate) countSend(ctx context.Context, person account.Person) (until time
 // cannot ask for it in this one.
 func (d *dialogue) carry(ctx context.Context) Verdict {
 	last := d.sent[len(d.sent)-1]
-	carried := factor.Carry(d.person.User, d.purpose(d.request), last.code, last.expires)
+	carried := factor.Carry(d.person.User, d.purpose(d.request, last.of), last.code, last.expires)
 	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
 		factor.AddCarried(entry, carried, d.Now())
 		return nil
@@ -183,12 +202,13 @@ func (d *dialogue) carry(ctx context.Context) Verdict {
 }
 
 // purpose says what a carried code is good for: a code for FTP is none for
-// sudo.
-func (g *Gate) purpose(request Request) string {
+// sudo, and one that was sent to a number which is the person's no longer is
+// none at all. of names the enrollment.
+func (g *Gate) purpose(request Request, of string) string {
 	if protocol := g.protocol(request); protocol != "" {
-		return "protocol " + string(protocol)
+		return "protocol " + string(protocol) + " " + of
 	}
-	return "service " + request.Service
+	return "service " + request.Service + " " + of
 }
 
 // takesSent says whether a code that was sent may get this login in.
@@ -213,18 +233,28 @@ func (d *dialogue) verifySent(code string, now time.Time, entry *ledger.Entry) (
 	if !has || !factor.IsSent(d.Config.Sent, code) {
 		return "", false
 	}
+	of := enrollment(d.person)
 	for _, sent := range d.sent {
-		if now.Before(sent.expires) && subtle.ConstantTimeCompare([]byte(sent.code), []byte(code)) == 1 {
+		if now.Before(sent.expires) && sent.of == of && subtle.ConstantTimeCompare([]byte(sent.code), []byte(code)) == 1 {
 			rule = sent.rule
 		}
 	}
 	if rule != "" {
 		return rule, true
 	}
-	if d.request.AfterSplit && factor.VerifyCarried(d.person.User, d.purpose(d.request), code, now, entry) == factor.Right {
+	if d.request.AfterSplit && factor.VerifyCarried(d.person.User, d.purpose(d.request, of), code, now, entry) == factor.Right {
 		return factorRule(f), true
 	}
 	return "", false
+}
+
+// wasSent says whether code was sent for this login, whatever has become of it.
+func (d *dialogue) wasSent(code string) bool {
+	found := 0
+	for _, sent := range d.sent {
+		found |= subtle.ConstantTimeCompare([]byte(sent.code), []byte(code))
+	}
+	return found == 1
 }
 
 // deliveredBy says for the log if the code came by another way than the

@@ -111,7 +111,14 @@ func TestSentCodeIsOfOneLogin(t *testing.T) {
 func TestSentCodeExpires(t *testing.T) {
 	p := newPlace(t)
 	post := p.sendTo("alice", account.Email)
-	expect(t, p.login("alice", says(func() any { p.now = p.now.Add(10 * time.Minute); return post.last() })), Deny, "no-answer")
+	late := says(func() any { p.now = p.now.Add(10 * time.Minute); return post.last() })
+	expect(t, p.login("alice", late), Deny, "no-answer")
+	if told := late.told[len(late.told)-1]; told != expiredCode {
+		t.Errorf("told %q", told)
+	}
+	if entry, err := p.Ledger.View(context.Background(), userKey(p.people["alice"])); err != nil || entry.Attempts.Wrong != 0 {
+		t.Errorf("%d wrong codes, %v", entry.Attempts.Wrong, err)
+	}
 	expect(t, p.login("alice", says(func() any { p.now = p.now.Add(10*time.Minute - 1); return post.last() })), Accept, "email:my-email")
 }
 
@@ -130,7 +137,7 @@ func TestWordsAtThePrompt(t *testing.T) {
 		t.Errorf("%+v, told %q", post.messages[0], talk.told)
 	}
 	expect(t, p.login("alice", says("email", "email", "email")), TooMany, "policy.attempts.per_login")
-	expect(t, p.login("alice", says("SMS", "sms ", "sms\n")), TooMany, "policy.attempts.per_login")
+	expect(t, p.login("alice", says("smss", "sms ", "sms\n")), TooMany, "policy.attempts.per_login")
 	if len(post.messages) != 1 {
 		t.Errorf("%d codes were sent", len(post.messages))
 	}

@@ -17,15 +17,23 @@ const maxSessions = 64
 
 // sessionPlace is what a login is remembered for, beside the person. A host
 // name is whatever the other side's DNS says, and without an address anybody
-// on the machine would do: such logins are not remembered.
+// on the machine would do: such logins are not remembered. Nor are those from
+// the address that a proxy or a tunnel on the machine gives everybody. The zone
+// is part of the address: fe80::1 of one link is not that of another.
 func (g *Gate) sessionPlace(request Request) (protocol, address string, span time.Duration) {
 	by := g.protocol(request)
 	addr, err := netip.ParseAddr(request.RemoteHost)
-	if err != nil || by == "" {
+	addr = addr.Unmap()
+	if err != nil || by == "" || addr == localhost4 || addr.WithZone("") == netip.IPv6Loopback() || len(addr.Zone()) > maxZone {
 		return "", "", 0
 	}
-	return string(by), addr.Unmap().WithZone("").String(), g.Config.Policy.SessionFor(by)
+	return string(by), addr.String(), g.Config.Policy.SessionFor(by)
 }
+
+var localhost4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// maxZone is far above the name of an interface.
+const maxZone = 64
 
 // session finds the remembered login that lets request in. It ends when it was
 // going to, when the policy has become stricter, and when the person's factors

@@ -142,9 +142,9 @@ func TestDisablingEndsSessions(t *testing.T) {
 	p.Config.Policy.Session = config.Duration{Duration: time.Hour}
 	talk := &script{}
 	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
-	expect(t, p.login("bob", talk), Accept, "totp:app")
+	expect(t, p.login("bob", talk), Accept, "totp:phone")
 	p.now = p.now.Add(time.Minute)
-	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:app")
+	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:phone")
 	expect(t, p.login("bob", says()), NotAsked, "policy.session")
 	for _, enabled := range []bool{false, true} {
 		if _, changed, err := p.Enable(context.Background(), "bob", enabled); err != nil || !changed {

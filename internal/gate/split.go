@@ -23,8 +23,9 @@ type Tails interface {
 
 // Split says how many bytes at the end of the password are a code, 0 if none
 // are. It comes before the password stage, so it decides nothing: nothing is
-// counted, written or told, and only a fault leaves an audit line. Nothing is
-// taken off unless the policy asks a code of this login, so that a password
+// counted or told, only a fault leaves an audit line, and nothing is written but
+// that a right code in a remembered login is spent, see isCode. Nothing is taken
+// off unless the policy asks a code of this login, so that a password
 // which itself ends like a code keeps working everywhere else.
 func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, err error) {
 	defer func() {
@@ -52,7 +53,14 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 		if err != nil {
 			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
-		if has && form.is(text) && (!found || g.isCode(request, person, text, session, entry)) {
+		taken := has && form.is(text)
+		if taken && found {
+			taken, err = g.isCode(ctx, request, person, text, session, entry)
+		}
+		switch {
+		case err != nil:
+			return 0, err
+		case taken:
 			return form.length, nil
 		}
 	}
@@ -75,18 +83,36 @@ func (g *Gate) waiting(ctx context.Context, request Request, person account.Pers
 
 // isCode says whether text is a code and not the end of a password, where the
 // login is remembered and either may come: it is the code that opened the
-// session, which clients go on sending, or one that is right or was. entry is
-// for looking at only. Whoever learns from it that a code is right could log in
-// without one.
-func (g *Gate) isCode(request Request, person account.Person, text string, session ledger.Session, entry ledger.Entry) bool {
+// session, which clients go on sending, or one that is right or was.
+//
+// One that is right is spent by that. Nothing is counted here, so whoever has
+// the password could try ends of it until one is taken off; that one must not be
+// good for another login, which would ask for it.
+func (g *Gate) isCode(ctx context.Context, request Request, person account.Person, text string, session ledger.Session, entry ledger.Entry) (bool, error) {
 	if subtle.ConstantTimeCompare([]byte(session.Code), []byte(hashOpener(person.User, text))) == 1 {
-		return true
+		return true, nil
 	}
 	now := g.Now()
-	if outcome, _ := g.verify(person, text, now, &entry); outcome != factor.Wrong {
-		return true
+	look := func(entry *ledger.Entry) factor.Outcome {
+		outcome, _ := g.verify(person, text, now, entry)
+		if outcome == factor.Wrong {
+			outcome = factor.VerifyCarried(person.User, g.purpose(request, enrollment(person)), text, now, entry)
+		}
+		return outcome
 	}
-	return factor.VerifyCarried(person.User, g.purpose(request), text, now, &entry) == factor.Right
+	outcome := look(&entry)
+	// Nobody finds a recovery code by trying, and there are only a few of them.
+	if outcome != factor.Right || factor.IsRecovery(text) {
+		return outcome != factor.Wrong, nil
+	}
+	err := g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
+		look(entry)
+		return nil
+	})
+	if err != nil {
+		return false, blame{"ledger", fmt.Errorf("spend a code: %w", err)}
+	}
+	return true, nil
 }
 
 // form is what one kind of code looks like.
@@ -109,7 +135,7 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 		}
 	}
 	_, sent := firstSent(person)
-	if sent && (remembered || factor.Waits(entry, g.purpose(request), g.Now())) {
+	if sent && (remembered || factor.Waits(entry, g.purpose(request, enrollment(person)), g.Now())) {
 		settings := g.Config.Sent
 		all = append(all, form{settings.Length, 0, settings.Alphabet, func(text string) bool { return factor.IsSent(settings, text) }})
 	}

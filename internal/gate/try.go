@@ -46,7 +46,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 		return verdict, true
 	case spent.outcome == factor.Used:
 		d.tries.used++
-		d.conversation.Tell(Failure, usedText(code))
+		d.conversation.Tell(Failure, usedText(spent.rule, code))
 	default:
 		d.tries.wrong++
 		if spent.hint != "" {
@@ -137,8 +137,16 @@ func (d *dialogue) verify(code string, now time.Time, entry *ledger.Entry) (fact
 	if rule, right := d.verifySent(code, now, entry); right {
 		return factor.Right, rule
 	}
-	return d.Gate.verify(d.person, code, now, entry)
+	outcome, rule := d.Gate.verify(d.person, code, now, entry)
+	if outcome == factor.Wrong && d.wasSent(code) {
+		// It was right, and no guess.
+		return factor.Used, expiredRule
+	}
+	return outcome, rule
 }
+
+// expiredRule is of a code that was sent for this login and came too late.
+const expiredRule = "expired"
 
 // verify compares code with what the person has and nobody had to send.
 func (g *Gate) verify(person account.Person, code string, now time.Time, entry *ledger.Entry) (factor.Outcome, string) {

@@ -54,7 +54,7 @@ func (f *Files) create(ctx context.Context, where place) (*held, error) {
 	}
 	// Anything else than this flag would replace the record of somebody who
 	// was quicker, with what they stored in it.
-	err = unix.Renameat2(int(dir.Fd()), where.temporaryName(), int(dir.Fd()), where.name, unix.RENAME_NOREPLACE)
+	err = unix.Renameat2(dir.Fd(), where.temporaryName(), dir.Fd(), where.name, unix.RENAME_NOREPLACE)
 	if err != nil {
 		err = h.abandon(h.file, "create", err)
 		dir.Close()
@@ -89,10 +89,10 @@ func (h *held) grow(ctx context.Context, payload int) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Renameat(int(h.dir.Fd()), h.where.temporaryName(), int(h.dir.Fd()), h.where.name); err != nil {
+	if err := unix.Renameat(h.dir.Fd(), h.where.temporaryName(), h.dir.Fd(), h.where.name); err != nil {
 		return h.abandon(larger.file, "replace", err)
 	}
-	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
+	unix.Flock(h.file.Fd(), unix.LOCK_UN)
 	h.file.Close()
 	*h = larger
 	return h.files.fault("renamed")
@@ -100,7 +100,7 @@ func (h *held) grow(ctx context.Context, payload int) error {
 
 // prepare gives a file, locked and on disk, under the temporary name, with the
 // current entry in both slots.
-func (h *held) prepare(ctx context.Context) (*os.File, error) {
+func (h *held) prepare(ctx context.Context) (*safefile.File, error) {
 	file, err := h.openTemporary(ctx)
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (h *held) prepare(ctx context.Context) (*os.File, error) {
 
 // openTemporary opens or makes the temporary file and locks it. It is raced if
 // the file got another name or none while its lock was waited for.
-func (h *held) openTemporary(ctx context.Context) (*os.File, error) {
+func (h *held) openTemporary(ctx context.Context) (*safefile.File, error) {
 	name := h.where.temporaryName()
 	file, err := safefile.CreateIn(h.dir, name)
 	if errors.Is(err, unix.EEXIST) {
@@ -159,12 +159,12 @@ func (h *held) openTemporary(ctx context.Context) (*os.File, error) {
 
 // abandon gives up a temporary file whose lock is ours and takes it away, so
 // that it does not hold space on a disk that may be full.
-func (h *held) abandon(file *os.File, operation string, err error) error {
+func (h *held) abandon(file *safefile.File, operation string, err error) error {
 	if _, isPath := errors.AsType[*os.PathError](err); !isPath {
 		err = &os.PathError{Op: operation, Path: h.where.path, Err: err}
 	}
 	name := h.where.temporaryName()
-	if gone := unix.Unlinkat(int(h.dir.Fd()), name, 0); gone != nil {
+	if gone := unix.Unlinkat(h.dir.Fd(), name, 0); gone != nil {
 		err = errors.Join(err, &os.PathError{Op: "remove", Path: file.Name(), Err: gone})
 	}
 	file.Close()

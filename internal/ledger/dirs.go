@@ -13,13 +13,13 @@ import (
 
 // kindDir opens the directory of a kind of keys. The state directory must be
 // there: if it is gone, so is the memory of what was used.
-func (f *Files) kindDir(kind string) (*os.File, error) {
-	root, err := safefile.OpenServiceDir(f.dir)
+func (f *Files) kindDir(kind string) (*safefile.File, error) {
+	root, err := safefile.CheckServiceDir(f.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	dir, err := safefile.OpenDirIn(root, kind)
+	dir, err := root.OpenDir(kind)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNone
 	}
@@ -27,7 +27,7 @@ func (f *Files) kindDir(kind string) (*os.File, error) {
 }
 
 // makeKindDir is kindDir, but makes the directory if it is missing.
-func (f *Files) makeKindDir(kind string) (*os.File, error) {
+func (f *Files) makeKindDir(kind string) (*safefile.File, error) {
 	dir, err := f.kindDir(kind)
 	if !errors.Is(err, errNone) {
 		return dir, err
@@ -42,7 +42,7 @@ func (f *Files) makeKindDir(kind string) (*os.File, error) {
 }
 
 // makeDir makes the state directory, or finds it made by somebody else.
-func makeDir(path string) (*os.File, error) {
+func makeDir(path string) (*safefile.File, error) {
 	parent, err := safefile.OpenDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -54,8 +54,8 @@ func makeDir(path string) (*os.File, error) {
 // syncUpwards puts on disk the names in a kind's directory, in the state
 // directory and in the one above: any of the three may be new, and whoever
 // made them may have died before saying so to the disk.
-func syncUpwards(dir *os.File) error {
-	fd := int(dir.Fd())
+func syncUpwards(dir *safefile.File) error {
+	fd := dir.Fd()
 	for level := 0; ; level++ {
 		err := unix.Fsync(fd)
 		up := -1

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -131,7 +130,7 @@ var errNone = errors.New("no entry")
 var fileRules = safefile.Rules{Forbidden: 0o077, MaxSize: 2 * maxSlot}
 
 // open opens the record for reading or for changing it.
-func (f *Files) open(where place, flags int) (dir, file *os.File, err error) {
+func (f *Files) open(where place, flags int) (dir, file *safefile.File, err error) {
 	dir, err = f.kindDir(where.kind)
 	if err != nil {
 		return nil, nil, err
@@ -148,12 +147,9 @@ func (f *Files) open(where place, flags int) (dir, file *os.File, err error) {
 }
 
 // readRecord reads a whole record file in one go; a short one is damaged.
-func readRecord(file *os.File) (record, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
-		return record{}, &os.PathError{Op: "stat", Path: file.Name(), Err: err}
-	}
-	data := make([]byte, min(st.Size, fileRules.MaxSize))
+func readRecord(file *safefile.File) (record, error) {
+	// A record never changes its size under one name and inode, see grow.
+	data := make([]byte, file.Seen().Size)
 	if n, err := file.ReadAt(data, 0); err == io.EOF {
 		data = data[:n]
 	} else if err != nil {

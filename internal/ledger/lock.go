@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Two locks guard a record file, and both belong to the open file, so they
@@ -25,9 +27,9 @@ const (
 
 // lockFile waits for the file's lock, LOCK_EX or LOCK_SH, until ctx ends. It
 // polls because a thread that sleeps in flock cannot be called back.
-func lockFile(ctx context.Context, file *os.File, how int) error {
+func lockFile(ctx context.Context, file *safefile.File, how int) error {
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		switch err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB); err {
+		switch err := unix.Flock(file.Fd(), how|unix.LOCK_NB); err {
 		case nil:
 			return nil
 		case unix.EINTR:
@@ -48,36 +50,34 @@ func lockFile(ctx context.Context, file *os.File, how int) error {
 
 // isAt says whether the name in dir still leads to file. It does not once the
 // file was replaced by a larger one or removed while its lock was waited for.
-func isAt(dir *os.File, name string, file *os.File) (bool, error) {
-	var there, here unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &here); err != nil {
-		return false, &os.PathError{Op: "stat", Path: file.Name(), Err: err}
-	}
-	err := unix.Fstatat(int(dir.Fd()), name, &there, unix.AT_SYMLINK_NOFOLLOW)
+func isAt(dir *safefile.File, name string, file *safefile.File) (bool, error) {
+	var there unix.Stat_t
+	err := unix.Fstatat(dir.Fd(), name, &there, unix.AT_SYMLINK_NOFOLLOW)
 	if err == unix.ENOENT {
 		return false, nil
 	}
 	if err != nil {
 		return false, &os.PathError{Op: "stat", Path: file.Name(), Err: err}
 	}
+	here := file.Seen()
 	return there.Dev == here.Dev && there.Ino == here.Ino, nil
 }
 
 // setSlotLock marks the slot at offset as being written, or no longer. It
 // must be taken back before the file is closed: a program that is starting
 // another one has, for a moment, a copy of the open file in the child.
-func setSlotLock(file *os.File, kind int16, offset, size int64) error {
+func setSlotLock(file *safefile.File, kind int16, offset, size int64) error {
 	lock := unix.Flock_t{Type: kind, Start: offset, Len: size}
-	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+	if err := unix.FcntlFlock(uintptr(file.Fd()), unix.F_OFD_SETLK, &lock); err != nil {
 		return &os.PathError{Op: "lock slot of", Path: file.Name(), Err: err}
 	}
 	return nil
 }
 
 // slotBusy says whether the slot at offset is being written.
-func slotBusy(file *os.File, offset, size int64) (bool, error) {
+func slotBusy(file *safefile.File, offset, size int64) (bool, error) {
 	lock := unix.Flock_t{Type: unix.F_RDLCK, Start: offset, Len: size}
-	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+	if err := unix.FcntlFlock(uintptr(file.Fd()), unix.F_OFD_GETLK, &lock); err != nil {
 		return false, &os.PathError{Op: "query lock of", Path: file.Name(), Err: err}
 	}
 	return lock.Type != unix.F_UNLCK, nil

@@ -2,9 +2,10 @@ package ledger
 
 import (
 	"context"
-	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // read gives the payload of the newest entry that is on disk.
@@ -47,11 +48,11 @@ func (f *Files) read(ctx context.Context, where place) ([]byte, error) {
 
 // readLocked is for the file that makes no sense without a lock: because it
 // was read while two writes went by, or because a crash or worse damaged it.
-func readLocked(ctx context.Context, file *os.File) ([]byte, error) {
+func readLocked(ctx context.Context, file *safefile.File) ([]byte, error) {
 	if err := lockFile(ctx, file, unix.LOCK_SH); err != nil {
 		return nil, err
 	}
-	defer unix.Flock(int(file.Fd()), unix.LOCK_UN)
+	defer unix.Flock(file.Fd(), unix.LOCK_UN)
 	rec, err := readRecord(file)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // held is a record whose lock is ours.
@@ -14,8 +16,8 @@ type held struct {
 	record
 	files *Files
 	where place
-	dir   *os.File
-	file  *os.File
+	dir   *safefile.File
+	file  *safefile.File
 }
 
 // hold opens and locks the record, waiting for whoever has it.
@@ -47,7 +49,7 @@ func (f *Files) hold(ctx context.Context, where place) (*held, error) {
 // release lets the next one in. The lock is given back by name, see
 // setSlotLock for why closing is not enough.
 func (h *held) release() {
-	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
+	unix.Flock(h.file.Fd(), unix.LOCK_UN)
 	h.file.Close()
 	h.dir.Close()
 }
@@ -100,9 +102,9 @@ func (h *held) write(next slot) (err error) {
 // writeThrough returns once data is on disk. It is one system call, not a
 // write and a sync: a process that is killed between those two leaves an entry
 // that everybody sees and a power cut takes back.
-func writeThrough(file *os.File, data []byte, offset int64) error {
+func writeThrough(file *safefile.File, data []byte, offset int64) error {
 	for {
-		n, err := unix.Pwritev2(int(file.Fd()), [][]byte{data}, offset, unix.RWF_DSYNC)
+		n, err := unix.Pwritev2(file.Fd(), [][]byte{data}, offset, unix.RWF_DSYNC)
 		if err == unix.EINTR {
 			continue
 		}

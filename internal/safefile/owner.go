@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 
@@ -25,7 +24,75 @@ const maxServiceUID = 999
 // OpenServiceDir is OpenDir for a directory that may also belong to a service
 // user, if root has put it where it is: the directory above must be root's and
 // nobody else's to write in. The owner is then trusted for what is in it.
-func OpenServiceDir(path string) (*os.File, error) { return walk(path, checkServiceDir) }
+func OpenServiceDir(path string) (*File, error) { return walk(path, checkServiceDir) }
+
+// Place is a directory that has passed the checks of OpenServiceDir, mostly
+// without being opened.
+type Place struct {
+	path string
+	seen unix.Stat_t
+	// open is set where looking at paths would not have been enough.
+	open *File
+}
+
+// CheckServiceDir is OpenServiceDir for what needs no more than a name in it.
+// The place must be closed.
+func CheckServiceDir(path string) (Place, error) {
+	clean, err := cleaned(path)
+	if err != nil {
+		return Place{}, err
+	}
+	above, err := checkAbove(clean)
+	if errors.Is(err, errShared) {
+		dir, err := walkOpen(clean, checkServiceDir)
+		if err != nil {
+			return Place{}, err
+		}
+		return Place{clean, dir.seen, dir}, nil
+	}
+	if err != nil {
+		return Place{}, err
+	}
+	st, err := lookAtDir(clean)
+	if err == nil && clean != "/" {
+		err = checkServiceDir(st, above, clean)
+	}
+	return Place{clean, st, nil}, err
+}
+
+// Close closes what has been opened, if anything.
+func (p Place) Close() error { return p.open.Close() }
+
+// Owner returns the user id of the directory's owner.
+func (p Place) Owner() uint32 { return p.seen.Uid }
+
+// at returns how the *at system calls reach a name in the place.
+func (p Place) at(name string) (fd int, path string) {
+	if p.open != nil {
+		return p.open.fd, name
+	}
+	return unix.AT_FDCWD, filepath.Join(p.path, name)
+}
+
+// OpenDir is OpenDirIn for the place. Who owns the place can put a link there
+// in between, which is not followed, or another directory, which is checked.
+func (p Place) OpenDir(name string) (*File, error) {
+	if !isFileName(name) {
+		return nil, fmt.Errorf("open directory in %s: %w: %q is no file name", p.path, ErrUnsafe, name)
+	}
+	fd, reached := p.at(name)
+	return openDirAt(fd, reached, filepath.Join(p.path, name), p.seen, checkDirIn)
+}
+
+// Look returns the state of what has that name there, be it a link. Nothing of
+// it has been checked.
+func (p Place) Look(name string) (st unix.Stat_t, err error) {
+	fd, reached := p.at(name)
+	if err = unix.Fstatat(fd, reached, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		err = &fs.PathError{Op: "stat", Path: filepath.Join(p.path, name), Err: err}
+	}
+	return st, err
+}
 
 func checkServiceDir(st, above unix.Stat_t, path string) error {
 	byRoot := above.Uid == 0 && above.Mode&0o022 == 0
@@ -57,35 +124,32 @@ func checkOwnerIn(path string, uid, dirOwner uint32) error {
 	return fmt.Errorf("%s: %w: owned by uid %d, expected uid %d as the directory is; run chown", path, ErrUnsafe, uid, dirOwner)
 }
 
-func ownerOf(dir *os.File) (unix.Stat_t, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return st, &fs.PathError{Op: "stat", Path: dir.Name(), Err: err}
-	}
-	return st, nil
-}
-
 // CreateIn makes the file name in dir, which must not exist, for the owner of
 // the directory alone, open for reading and writing.
-func CreateIn(dir *os.File, name string) (*os.File, error) {
-	path := filepath.Join(dir.Name(), name)
+func CreateIn(dir *File, name string) (*File, error) {
+	path := dir.in(name)
 	fd := -1
 	err := asOwner(dir, func() (err error) {
-		fd, err = unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		fd, err = unix.Openat(dir.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		return err
 	})
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	file := &File{fd: fd, path: path}
+	if err := file.look(); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return file, nil
 }
 
 // MakeDirIn makes the directory name in dir for the owner of dir alone, or
 // finds one there, and opens it.
-func MakeDirIn(dir *os.File, name string) (*os.File, error) {
-	err := asOwner(dir, func() error { return unix.Mkdirat(int(dir.Fd()), name, 0o700) })
+func MakeDirIn(dir *File, name string) (*File, error) {
+	err := asOwner(dir, func() error { return unix.Mkdirat(dir.fd, name, 0o700) })
 	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, &fs.PathError{Op: "mkdir", Path: filepath.Join(dir.Name(), name), Err: err}
+		return nil, &fs.PathError{Op: "mkdir", Path: dir.in(name), Err: err}
 	}
 	return OpenDirIn(dir, name)
 }
@@ -93,9 +157,10 @@ func MakeDirIn(dir *os.File, name string) (*os.File, error) {
 // asOwner has root do something with the rights of the directory's owner, so
 // that what is made belongs to that user from the first moment: a process that
 // is killed leaves nothing of root's there, and no chown can be led astray.
-func asOwner(dir *os.File, do func() error) error {
-	st, err := ownerOf(dir)
-	if err != nil {
+func asOwner(dir *File, do func() error) error {
+	// Commands keep a directory open, and it may be given away meanwhile.
+	var st unix.Stat_t
+	if err := dir.failed("stat", unix.Fstat(dir.fd, &st)); err != nil {
 		return err
 	}
 	if unix.Geteuid() != 0 || st.Uid == 0 {

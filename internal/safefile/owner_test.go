@@ -28,7 +28,7 @@ func plant(t *testing.T, path string, dir bool, uid int, mode uint32) string {
 	return path
 }
 
-func serviceDir(t *testing.T) *os.File {
+func serviceDir(t *testing.T) *File {
 	t.Helper()
 	dir, err := OpenServiceDir(plant(t, filepath.Join(t.TempDir(), "dir"), true, service, 0o700))
 	if err != nil {

@@ -1,12 +1,10 @@
 package safefile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +22,7 @@ func Read(path string, rules Rules) ([]byte, error) {
 }
 
 // ReadIn is Read for the file name in an open directory.
-func ReadIn(dir *os.File, name string, rules Rules) ([]byte, error) {
+func ReadIn(dir *File, name string, rules Rules) ([]byte, error) {
 	file, err := OpenIn(dir, name, unix.O_RDONLY, rules)
 	if err != nil {
 		return nil, err
@@ -33,21 +31,25 @@ func ReadIn(dir *os.File, name string, rules Rules) ([]byte, error) {
 	return ReadOpen(file, rules)
 }
 
-// fewReads is more than most files have, so that one is read in two calls: its
-// contents, and its end.
-const fewReads = 4 << 10
-
 // ReadOpen reads what OpenIn opened.
-func ReadOpen(file *os.File, rules Rules) ([]byte, error) {
-	data := bytes.NewBuffer(make([]byte, 0, fewReads+bytes.MinRead))
-	// The size is bounded again here: the file may grow after the check.
-	if _, err := data.ReadFrom(io.LimitReader(file, rules.MaxSize+1)); err != nil {
-		return nil, err
+func ReadOpen(file *File, rules Rules) ([]byte, error) {
+	// One byte more than there was, so that a file which has grown is noticed,
+	// and one that has not is read in one call and found to end in another.
+	size := file.seen.Size
+	for {
+		data := make([]byte, size+1)
+		n, err := file.ReadAt(data, 0)
+		switch {
+		case err == io.EOF:
+			return data[:n], nil
+		case err != nil:
+			return nil, err
+		case size >= rules.MaxSize:
+			return nil, fmt.Errorf("%s: %w: over %d bytes", file.Name(), ErrUnsafe, rules.MaxSize)
+		}
+		// The size is bounded again here: the file may grow after the check.
+		size = min(2*size+1, rules.MaxSize)
 	}
-	if int64(data.Len()) > rules.MaxSize {
-		return nil, fmt.Errorf("%s: %w: over %d bytes", file.Name(), ErrUnsafe, rules.MaxSize)
-	}
-	return data.Bytes(), nil
 }
 
 // Replace makes data the contents of the file name in dir, with mode and the
@@ -55,8 +57,8 @@ func ReadOpen(file *os.File, rules Rules) ([]byte, error) {
 // crash, finds the old file or the new one, whole. When it returns nil the new
 // one is on disk. Only one Replace of a name may be under way at a time; what a
 // killed one left behind is taken away by the next one, and by Remove.
-func Replace(dir *os.File, name string, data []byte, mode fs.FileMode) error {
-	path := filepath.Join(dir.Name(), name)
+func Replace(dir *File, name string, data []byte, mode fs.FileMode) error {
+	path := dir.in(name)
 	temporary := temporaryPrefix + name
 	if err := removeLeft(dir, name); err != nil {
 		return err
@@ -64,7 +66,7 @@ func Replace(dir *os.File, name string, data []byte, mode fs.FileMode) error {
 	if err := writeNew(dir, temporary, data, mode); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := unix.Renameat(int(dir.Fd()), temporary, int(dir.Fd()), name); err != nil {
+	if err := unix.Renameat(dir.fd, temporary, dir.fd, name); err != nil {
 		return errors.Join(fmt.Errorf("replace %s: %w", path, err), unlink(dir, temporary))
 	}
 	return syncDir(dir)
@@ -74,7 +76,7 @@ func Replace(dir *os.File, name string, data []byte, mode fs.FileMode) error {
 // put in its place yet.
 const temporaryPrefix = ".new-"
 
-func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err error) {
+func writeNew(dir *File, name string, data []byte, mode fs.FileMode) (err error) {
 	file, err := CreateIn(dir, name)
 	if err != nil {
 		return err
@@ -84,7 +86,7 @@ func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err err
 			err = errors.Join(err, unlink(dir, name))
 		}
 	}()
-	if _, err := file.Write(data); err != nil {
+	if _, err := file.WriteAt(data, 0); err != nil {
 		return err
 	}
 	if err := file.Chmod(mode.Perm()); err != nil {
@@ -94,7 +96,7 @@ func writeNew(dir *os.File, name string, data []byte, mode fs.FileMode) (err err
 }
 
 // Remove takes the file name out of dir, for good when it returns nil.
-func Remove(dir *os.File, name string) error {
+func Remove(dir *File, name string) error {
 	if err := errors.Join(removeLeft(dir, name), unlink(dir, name)); err != nil {
 		return err
 	}
@@ -102,7 +104,7 @@ func Remove(dir *os.File, name string) error {
 }
 
 // removeLeft removes what a killed Replace of name left.
-func removeLeft(dir *os.File, name string) error {
+func removeLeft(dir *File, name string) error {
 	err := unlink(dir, temporaryPrefix+name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -110,15 +112,15 @@ func removeLeft(dir *os.File, name string) error {
 	return err
 }
 
-func unlink(dir *os.File, name string) error {
-	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil {
-		return &fs.PathError{Op: "remove", Path: filepath.Join(dir.Name(), name), Err: err}
+func unlink(dir *File, name string) error {
+	if err := unix.Unlinkat(dir.fd, name, 0); err != nil {
+		return &fs.PathError{Op: "remove", Path: dir.in(name), Err: err}
 	}
 	return nil
 }
 
-func syncDir(dir *os.File) error {
-	if err := unix.Fsync(int(dir.Fd())); err != nil {
+func syncDir(dir *File) error {
+	if err := unix.Fsync(dir.fd); err != nil {
 		return &fs.PathError{Op: "sync", Path: dir.Name(), Err: err}
 	}
 	return nil

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -35,46 +34,135 @@ type Rules struct {
 
 // OpenDir opens a directory for use with the *at system calls, after checking
 // every directory on the way. path must be absolute.
-func OpenDir(path string) (*os.File, error) { return walk(path, checkDir) }
+func OpenDir(path string) (*File, error) { return walk(path, checkDir) }
 
 // walk opens a directory by way of all above it. check is given the directory at its end.
-func walk(path string, check func(st, above unix.Stat_t, path string) error) (*os.File, error) {
-	clean := filepath.Clean(path)
-	if !filepath.IsAbs(clean) {
-		return nil, fmt.Errorf("open directory %s: %w: not an absolute path", path, ErrUnsafe)
-	}
-	fd, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func walk(path string, check dirCheck) (*File, error) {
+	clean, err := cleaned(path)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: "/", Err: err}
+		return nil, err
 	}
-	walked := "/"
-	var above unix.Stat_t
+	above, err := checkAbove(clean)
+	if errors.Is(err, errShared) {
+		return walkOpen(clean, check)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return openDirAt(unix.AT_FDCWD, clean, clean, above, check)
+}
+
+// walkOpen opens one directory after the other on the way to clean, so that
+// nothing that is put in the place of one of them meanwhile counts.
+func walkOpen(clean string, check dirCheck) (*File, error) {
+	dir, err := openDirAt(unix.AT_FDCWD, "/", "/", unix.Stat_t{}, checkDir)
 	for name := range strings.SplitSeq(strings.Trim(clean, "/"), "/") {
-		if name == "" {
+		if err != nil || name == "" {
 			break
 		}
-		if err := unix.Fstat(fd, &above); err != nil {
-			unix.Close(fd)
-			return nil, &fs.PathError{Op: "stat", Path: walked, Err: err}
-		}
-		walked = filepath.Join(walked, name)
-		next, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		unix.Close(fd)
-		if err != nil {
-			return nil, openError(walked, err)
-		}
-		fd = next
 		here := checkDir
-		if walked == clean {
+		if dir.in(name) == clean {
 			here = check
 		}
-		if err := checkOpen(fd, above, walked, here); err != nil {
-			unix.Close(fd)
-			return nil, err
-		}
+		next, failed := openDirAt(dir.fd, name, dir.in(name), dir.seen, here)
+		dir.Close()
+		dir, err = next, failed
 	}
-	return os.NewFile(uintptr(fd), clean), nil
+	return dir, err
 }
+
+// errShared says that a directory on the way is one in which others make names
+// of their own, such as /tmp.
+var errShared = errors.New("a directory on the way is shared")
+
+// dirCheck looks at a directory, given the one that it is in.
+type dirCheck func(st, above unix.Stat_t, path string) error
+
+func cleaned(path string) (string, error) {
+	clean := filepath.Clean(path)
+	if !filepath.IsAbs(clean) {
+		return "", fmt.Errorf("open directory %s: %w: not an absolute path", path, ErrUnsafe)
+	}
+	return clean, nil
+}
+
+// checkAbove checks every directory above clean, from the top, and returns
+// what the last of them is like.
+//
+// They are looked at by their paths and not opened one by one. That is as good,
+// since only root and the process's own user can change a name in a directory
+// that has passed: until the next look nobody else can have put something else
+// there. A service user's directory can be at the end only.
+//
+// Where others have names of their own it is not as good: if root took away a
+// directory in /tmp just then, somebody could put a link there. That is
+// errShared.
+func checkAbove(clean string) (st unix.Stat_t, err error) {
+	if clean == "/" {
+		return st, nil
+	}
+	var above unix.Stat_t
+	for end := 0; end >= 0; end = nextSlash(clean, end) {
+		path := clean[:max(end, 1)]
+		if st, err = lookAtDir(path); err != nil {
+			return st, err
+		}
+		if end > 0 {
+			err = checkDir(st, above, path)
+		}
+		if err == nil && st.Mode&0o022 != 0 {
+			err = errShared
+		}
+		if err != nil {
+			return st, err
+		}
+		above = st
+	}
+	return st, nil
+}
+
+// nextSlash returns where the next slash after the one at end is, or -1.
+func nextSlash(path string, end int) int {
+	next := strings.IndexByte(path[end+1:], '/')
+	if next < 0 {
+		return -1
+	}
+	return end + 1 + next
+}
+
+func lookAtDir(path string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	err := unix.Lstat(path, &st)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return st, openError(path, err)
+	}
+	return st, nil
+}
+
+// openDirAt opens and checks the directory name, below the directory at.
+func openDirAt(at int, name, path string, above unix.Stat_t, check dirCheck) (*File, error) {
+	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	dir := &File{fd: fd, path: path}
+	err = dir.look()
+	// Nobody can put another root directory in the place of this one.
+	if err == nil && path != "/" {
+		err = check(dir.seen, above, path)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return dir, nil
+}
+
+// look takes the file's state.
+func (f *File) look() error { return f.failed("stat", unix.Fstat(f.fd, &f.seen)) }
 
 // openError names a link as what it is: with O_DIRECTORY the kernel calls it
 // ENOTDIR, without it ELOOP.
@@ -84,14 +172,6 @@ func openError(path string, err error) error {
 		return fmt.Errorf("%s: %w: it is a symbolic link, which is never followed; name the real path", path, ErrUnsafe)
 	}
 	return &fs.PathError{Op: "open", Path: path, Err: err}
-}
-
-func checkOpen(fd int, above unix.Stat_t, path string, check func(st, above unix.Stat_t, path string) error) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return check(st, above, path)
 }
 
 // checkDir refuses a directory in which a stranger could replace a name. A
@@ -126,26 +206,23 @@ func orSelf() string {
 
 // OpenIn opens the regular file name in dir with flags and checks it against
 // rules. The open file is what is checked, so nobody can swap it in between.
-func OpenIn(dir *os.File, name string, flags int, rules Rules) (*os.File, error) {
-	path := filepath.Join(dir.Name(), name)
-	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/') {
+func OpenIn(dir *File, name string, flags int, rules Rules) (*File, error) {
+	path := dir.in(name)
+	if !isFileName(name) {
 		return nil, fmt.Errorf("open %s: %w: %q is no file name", dir.Name(), ErrUnsafe, name)
 	}
-	owner, err := ownerOf(dir)
-	if err != nil {
-		return nil, err
-	}
 	for range maxOpens {
-		fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Openat(dir.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		if errors.Is(err, unix.EACCES) && unix.Geteuid() != 0 {
-			return nil, fmt.Errorf("%w; expected it to be owned by uid %d as its directory is; run chown", openError(path, err), owner.Uid)
+			return nil, fmt.Errorf("%w; expected it to be owned by uid %d as its directory is; run chown", openError(path, err), dir.seen.Uid)
 		}
 		if err != nil {
 			return nil, openError(path, err)
 		}
-		replaced, err := checkFile(fd, path, owner.Uid, rules)
+		file := &File{fd: fd, path: path}
+		replaced, err := checkFile(file, dir.seen.Uid, rules)
 		if err == nil && !replaced {
-			return os.NewFile(uintptr(fd), path), nil
+			return file, nil
 		}
 		unix.Close(fd)
 		if err != nil {
@@ -155,21 +232,24 @@ func OpenIn(dir *os.File, name string, flags int, rules Rules) (*os.File, error)
 	return nil, fmt.Errorf("open %s: it is being replaced all the time", path)
 }
 
+func isFileName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsRune(name, '/')
+}
+
 // maxOpens bounds how often a file that was replaced between its opening and
 // its check is opened again.
 const maxOpens = 100
 
 // checkFile says whether the open file has no name any more, because another
 // took its place.
-func checkFile(fd int, path string, dirOwner uint32, rules Rules) (replaced bool, err error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return false, &fs.PathError{Op: "stat", Path: path, Err: err}
+func checkFile(file *File, dirOwner uint32, rules Rules) (replaced bool, err error) {
+	if err := file.look(); err != nil {
+		return false, err
 	}
-	if st.Nlink == 0 {
+	if file.seen.Nlink == 0 {
 		return true, nil
 	}
-	return false, checkStat(st, path, dirOwner, rules)
+	return false, checkStat(file.seen, file.path, dirOwner, rules)
 }
 
 func checkStat(st unix.Stat_t, path string, dirOwner uint32, rules Rules) error {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func openDir(t *testing.T, path string) *os.File {
+func openDir(t *testing.T, path string) *File {
 	t.Helper()
 	dir, err := OpenDir(path)
 	if err != nil {

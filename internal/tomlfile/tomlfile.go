@@ -104,9 +104,37 @@ const maxShown = 24
 // otherCase finds a key that the struct has in another case only. The TOML
 // library takes those too, and two of them would be one setting, twice.
 func otherCase(data []byte, t reflect.Type) (key []string, found bool) {
-	if !bytes.ContainsFunc(data, func(r rune) bool { return r >= 'A' && r <= 'Z' }) {
+	if !mayHaveCapitalKey(data) {
 		return nil, false
 	}
+	return findOtherCase(data, t)
+}
+
+// mayHaveCapitalKey is a quick look for what a file rarely has: looking up all
+// keys is half of the work of reading a secret file. It says yes in doubt,
+// which is any line that is not simply a key, = and a value.
+func mayHaveCapitalKey(data []byte) bool {
+	// What may hold keys behind a =, or lines that are within a value.
+	if bytes.IndexByte(data, '{') >= 0 || bytes.Contains(data, []byte(`"""`)) || bytes.Contains(data, []byte("'''")) {
+		return true
+	}
+	for line := range bytes.Lines(data) {
+		line = bytes.TrimLeft(line, " \t")
+		if len(line) > 0 && line[0] == '#' {
+			continue
+		}
+		key, _, _ := bytes.Cut(line, []byte("="))
+		// A key in quotes may hold a = and escapes.
+		if bytes.ContainsAny(key, "\"'") || bytes.ContainsFunc(key, isCapital) {
+			return true
+		}
+	}
+	return false
+}
+
+func isCapital(r rune) bool { return r >= 'A' && r <= 'Z' }
+
+func findOtherCase(data []byte, t reflect.Type) (key []string, found bool) {
 	for _, p := range places(data) {
 		if _, known := fieldAt(t, p.key); !known {
 			return p.key, true

@@ -1,9 +1,13 @@
 package tomlfile
 
 import (
+	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 type number int
@@ -103,4 +107,23 @@ func TestAtFindsLine(t *testing.T) {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}
+}
+
+// The quick look lets no key pass that the full one would find.
+func FuzzCapitalKeys(f *testing.F) {
+	for _, text := range []string{
+		"name = 'A'\n", "Name = 'a'\n", " \tName = 'a'\n", "# Name = 'a'\nname = 'a' # B\n", "[Table]\nsize = 1\n", "[[Item]]\ncount = 1\n",
+		"table = { Size = 1 }\n", "table.Size = 1\n", "\"a=B\" = 1\n", "'Name' = 'a'\n", "\"\\u004eame\" = 'a'\n", "names = [\n'A',\n'B = c',\n]\nName = 'a'\n",
+		"name = \"\"\"\n# \"\"\"\nName = 'a'\n", "name = 'a'\r\nName = 'b'\r\n", "on = true", "when = 2026-11-22T10:00:00Z\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var doc document
+		key, found := findOtherCase(data, reflect.TypeOf(doc))
+		hasCapital := bytes.ContainsFunc([]byte(strings.Join(key, "")), isCapital)
+		if found && hasCapital && toml.Unmarshal(data, &doc) == nil && !mayHaveCapitalKey(data) {
+			t.Errorf("%q: key %q is not seen", data, key)
+		}
+	})
 }

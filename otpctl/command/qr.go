@@ -62,7 +62,7 @@ func newSecretFile(flag, path string) (*os.File, error) {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	defer dir.Close()
-	fd, err := unix.Openat(int(dir.Fd()), filepath.Base(absolute),
+	fd, err := unix.Openat(dir.Fd(), filepath.Base(absolute),
 		unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("%s: %s is there already; it is not overwritten", flag, absolute)

@@ -107,6 +107,7 @@ bool relay_reply(struct login *login, unsigned char *reply, size_t size);
 
 /* split.c */
 bool split_forget(pam_handle_t *pamh);
+void split_unasked(pam_handle_t *pamh);
 bool split_begin(struct login *login);
 bool split_tail(struct login *login, const unsigned char *wish, size_t size);
 bool split_keep(const struct login *login, size_t code);

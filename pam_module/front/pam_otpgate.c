@@ -174,8 +174,7 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 	(void)flags;
 	(void)argc;
 	(void)argv;
-	/* A stack may have jumped over the line that the code was kept for. */
-	(void)split_forget(pamh);
+	split_unasked(pamh);
 	return PAM_SUCCESS;
 }
 

@@ -21,6 +21,8 @@ static bool broken(const struct login *login, enum stream state)
 {
 	if (state == STREAM_LATE) {
 		log_fault(login, "the dialogue took longer than timeout= allows");
+	} else if (login->child.pid > 0 && login->prompts == 0) {
+		log_fault(login, "the core could not start in this host, or ended at once; otpgate-verifierd answers where a core cannot, and none was there");
 	} else if (state == STREAM_ENDED) {
 		log_fault(login, "the %s ended before its verdict", other(login));
 	} else {

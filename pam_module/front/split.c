@@ -33,6 +33,30 @@ bool split_forget(pam_handle_t *pamh)
 	return pam_set_data(pamh, KEPT, NULL, NULL) == PAM_SUCCESS;
 }
 
+/*
+ * The host lets the user in, and no line has asked for what was taken off.
+ * Whoever wrote such a stack believes that codes are asked for. The log is all
+ * there is: libpam does not look at what setcred says of a line that it ignored.
+ */
+void split_unasked(pam_handle_t *pamh)
+{
+	const void *data = NULL;
+	if (pam_get_data(pamh, KEPT, &data) != PAM_SUCCESS || data == NULL) {
+		return;
+	}
+	const struct kept *kept = data;
+	struct login *login = calloc(1, sizeof *login);
+	if (login != NULL) {
+		login->pamh = pamh;
+		memcpy(login->user, kept->user, sizeof login->user);
+		if (items_service(login)) {
+			log_fault(login, "let in without a code: the line with split has no line without split behind the password modules, which would ask for it");
+		}
+		free(login);
+	}
+	(void)split_forget(pamh);
+}
+
 /* ---- the line with split ---- */
 
 /* Nothing of an earlier call on this handle may be left, whatever comes now. */

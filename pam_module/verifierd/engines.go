@@ -70,8 +70,9 @@ func (e *engines) isFor(path string) bool {
 }
 
 // current returns the engine for the file as it is now, and who may ask for
-// anybody. A file that is wrong denies, as it does everywhere.
-func (e *engines) current() (*gate.Gate, []uint32, error) {
+// anybody. A file that is wrong denies, as it does everywhere. slow is called
+// before anything that may take long.
+func (e *engines) current(slow func()) (*gate.Gate, []uint32, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now, err := stateOf(e.file())
@@ -79,6 +80,7 @@ func (e *engines) current() (*gate.Gate, []uint32, error) {
 		return nil, nil, err
 	}
 	if now != e.seen || e.engine == nil && e.err == nil {
+		slow()
 		e.load(now)
 	}
 	return e.engine, e.allow, e.err

@@ -99,7 +99,11 @@ func run(o options) error {
 		return err
 	}
 	counts := newMetrics()
-	sink := counting{Sink: audit.Syslog{}, metrics: counts}
+	var log audit.Syslog
+	if err := log.Keep(); err != nil {
+		return err
+	}
+	sink := counting{Sink: log, metrics: counts}
 	engines := &engines{path: o.config, sink: sink}
 	if err := engines.reload(); err != nil {
 		return err

@@ -3,9 +3,13 @@ package main
 import (
 	"errors"
 	"io"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pquerna/otp/totp"
 
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -249,3 +253,50 @@ func TestFloodInLog(t *testing.T) {
 		}
 	}
 }
+
+// Nobody's program has shown a password here. So that of somebody who has not
+// enrolled cannot enroll in that name.
+func TestGuestsCannotEnroll(t *testing.T) {
+	r := newRig(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n", usual)
+	conn := dialAs(t, alicesUID, r.socket)
+	if err := conn.open(r.start("alice")); err != nil {
+		t.Fatal(err)
+	}
+	// Enter, and then whatever app has the key that was shown.
+	told := ""
+	verdict, found := wire.Verdict(0xff), keyLine.FindStringSubmatch("")
+	for found == nil && verdict == 0xff {
+		kind, payload, err := conn.read()
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case kind == wire.TypeVerdict:
+			verdict = wire.Verdict(payload[0])
+			continue
+		}
+		told += string(payload[1:]) + "\n"
+		found = keyLine.FindStringSubmatch(told)
+		if style := wire.Style(payload[0]); style == wire.EchoOff {
+			if err := conn.reply(""); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if found != nil {
+		code, err := totp.GenerateCode(strings.ReplaceAll(found[1], " ", ""), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdict, _, err = conn.finish(code, "")
+		t.Errorf("a program of alice's was shown a key: %v, %v", verdict, err)
+	}
+	if verdict != wire.Deny {
+		t.Errorf("%v, told %q", verdict, told)
+	}
+	if files, err := os.ReadDir(r.users); err != nil || len(files) != 0 {
+		t.Errorf("it enrolled: %v, %v", files, err)
+	}
+	_ = r.log.take(t, 1)
+}
+
+var keyLine = regexp.MustCompile(`Key: ([A-Z2-7 ]+)`)

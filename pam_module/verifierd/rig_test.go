@@ -253,7 +253,12 @@ const alicesUID, bobsUID, rootUID = 1000, 1001, 0
 
 func newRig(tb testing.TB, text string, limits limits) *rig {
 	tb.Helper()
-	r := &rig{place: newPlace(tb, "", text), log: &records{}, failed: make(chan error, 1)}
+	return newRigIn(tb, "", text, limits)
+}
+
+func newRigIn(tb testing.TB, parent, text string, limits limits) *rig {
+	tb.Helper()
+	r := &rig{place: newPlace(tb, parent, text), log: &records{}, failed: make(chan error, 1)}
 	sink := counting{Sink: r.log, metrics: newMetrics()}
 	names := map[string]string{"1000": "alice", "1001": "bob", "0": "root"}
 	who := &directory{self: uint32(os.Geteuid()), lookup: func(uid string) (*user.User, error) {

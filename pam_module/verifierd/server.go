@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/serve"
@@ -79,7 +80,8 @@ func (s *server) dialogue(conn *net.UnixConn, uid uint32) error {
 	if err := conn.SetDeadline(time.Now().Add(s.door.limits.opening)); err != nil {
 		return err
 	}
-	start, err := wire.ReadStart(conn)
+	stream := newStream(conn)
+	start, err := wire.ReadStart(stream)
 	if err != nil {
 		return fmt.Errorf("open dialogue: %w", err)
 	}
@@ -94,12 +96,10 @@ func (s *server) dialogue(conn *net.UnixConn, uid uint32) error {
 	if err := conn.SetDeadline(time.Now().Add(start.Timeout)); err != nil {
 		return err
 	}
-	if _, err := conn.Write([]byte{wire.Ready}); err != nil {
-		return err
-	}
+	stream.owed = true
 	begin := time.Now()
 	defer func() { s.sink.metrics.dialogue(time.Since(begin)) }()
-	return s.answer(conn, uid, start)
+	return s.answer(stream, uid, start)
 }
 
 // errMayNotAsk denies a front that asks for somebody else than its own user.
@@ -108,24 +108,30 @@ var errMayNotAsk = errors.New("asks for another user; expected root, a user in v
 // answer has the engine decide for those who may ask. What an ordinary user's
 // program says of the remote side is not believed: it could spend the attempts
 // of somebody else's address, or claim a trusted network.
-func (s *server) answer(conn *net.UnixConn, uid uint32, start wire.Start) error {
-	engine, allow, err := s.engines.current()
+func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
+	engine, allow, err := s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
 	if !s.who.trusted(uid, allow) {
 		start.RemoteHost = ""
 		sink.guest = true
+		_ = stream.announce() // noticed at the next frame
 		if !s.who.is(uid, start.User) {
 			engine, blame, err = nil, "peer", fmt.Errorf("a program of uid %d %w", uid, errMayNotAsk)
 		}
 	}
 	if err == nil {
 		own := *engine
+		if sink.guest && own.Config.Policy.Unenrolled == config.Enroll {
+			// No password was shown here, and enrolling takes one.
+			own.Config.Policy.Unenrolled = config.Refuse
+		}
 		sink.services = own.Config.Services
 		own.Audit = sink
+		stream.announceFor(&own)
 		engine = &own
 	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
-	return serve.Answer(context.Background(), conn, start, open, sink)
+	return serve.Answer(context.Background(), stream, start, open, sink)
 }
 
 // drain waits for the open dialogues, at most for as long as a dialogue may

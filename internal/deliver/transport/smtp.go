@@ -86,14 +86,35 @@ func (c *connection) dial(ctx context.Context, network, address string) (net.Con
 	}
 	c.raw = raw
 	c.stop = context.AfterFunc(c.ctx, func() { raw.Close() })
+	heard := &bounded{Conn: raw, left: maxSaid}
 	if c.tls == nil {
-		return raw, nil
+		return heard, nil
 	}
-	secured := tls.Client(raw, c.tls)
+	secured := tls.Client(heard, c.tls)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS with %s: %w", address, err)
 	}
 	return secured, nil
+}
+
+// maxSaid is what a mail server may say in all, in bytes, far above what one
+// has to. The library keeps a line until it ends, also before the server has
+// shown a certificate.
+const maxSaid = 256 << 10
+
+// bounded is a connection that somebody else may not fill the memory by.
+type bounded struct {
+	net.Conn
+	left int
+}
+
+func (b *bounded) Read(data []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("the server said more than %d bytes", maxSaid)
+	}
+	n, err := b.Conn.Read(data[:min(len(data), b.left)])
+	b.left -= n
+	return n, err
 }
 
 func (c *connection) close() {

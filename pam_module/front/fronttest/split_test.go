@@ -201,6 +201,30 @@ func TestSplitStartFrame(t *testing.T) {
 	})
 }
 
+// A stack that takes codes off and asks for none is a mistake that lets
+// everybody in, and the log says so.
+func TestSplitUnasked(t *testing.T) {
+	eachKit(t, func(t *testing.T, kit *Kit) {
+		service := serviceName(t)
+		kit.Raw(t, service, fmt.Sprintf("auth required %s\nauth required %s\n", kit.Line("split protocol=split"), kit.Items))
+		for _, password := range []string{"secret123456", "secret"} {
+			log := NewLog(t)
+			outcome := kit.Login(t, "--service", service, "--setcred", "--dev", log.Dev, password)
+			lines := strings.Join(log.Lines(t), "\n")
+			if outcome.Setcred != "PAM_SUCCESS" || !strings.Contains(lines, "let in without a code: the line with split") {
+				t.Errorf("%s: %s, then %s: %s", password, outcome.Result, outcome.Setcred, lines)
+			}
+		}
+		asked := serviceName(t) + "-asked"
+		kit.around(t, asked, "protocol=split", "", "protocol=ask")
+		log := NewLog(t)
+		outcome := kit.Login(t, "--service", asked, "--setcred", "--dev", log.Dev, "secret123456")
+		if lines := log.Lines(t); outcome.Setcred != "PAM_SUCCESS" || len(lines) > 0 {
+			t.Errorf("with both lines: %s, then %s: %q", outcome.Result, outcome.Setcred, lines)
+		}
+	})
+}
+
 // timeout= holds for the engine's part; the person may type for longer.
 func TestSplitTimeout(t *testing.T) {
 	t.Parallel()

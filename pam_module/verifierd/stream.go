@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// stream is a front's connection. It sends Ready together with the first
+// frame: a front that is woken twice costs as much as a walk to its secret
+// file. What may make the front wait for long must call announce first.
+type stream struct {
+	net.Conn
+	in *bufio.Reader
+	// owed is set while Ready has to go ahead of what is written.
+	owed bool
+	// gone is why Ready could not be sent ahead of all frames.
+	gone error
+}
+
+// inBytes holds a whole opening frame as fronts send it.
+const inBytes = 1 << 10
+
+func newStream(conn net.Conn) *stream {
+	return &stream{Conn: conn, in: bufio.NewReaderSize(conn, inBytes)}
+}
+
+// Read implements [io.Reader]. A frame's header and payload mostly come at once.
+func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+// Write implements [io.Writer].
+func (s *stream) Write(p []byte) (int, error) {
+	if !s.owed {
+		return s.Conn.Write(p)
+	}
+	s.owed = false
+	n, err := s.Conn.Write(append([]byte{wire.Ready}, p...))
+	return max(0, n-1), err
+}
+
+// announce sends Ready if that is still to be done. The error says that the
+// front is gone; whoever has done nothing yet that matters learns of it at the
+// next frame.
+func (s *stream) announce() error {
+	if s.owed {
+		_, s.gone = s.Write(nil)
+	}
+	return s.gone
+}
+
+// announceFor makes an engine do what may be slow only after the front has been
+// told that its login is taken: ask name services, write to a disk, send a code.
+// Otherwise it would turn to a core of its own, and a code would go out twice.
+func (s *stream) announceFor(engine *gate.Gate) {
+	engine.Names = announced{engine.Names, s}
+	engine.Ledger = announcedLedger{engine.Ledger, s}
+	if engine.Sender != nil {
+		engine.Sender = announcedSender{engine.Sender, s}
+	}
+}
+
+type announced struct {
+	gate.Names
+	stream *stream
+}
+
+// Canonical implements gate.Names.
+func (a announced) Canonical(user string) (string, error) {
+	_ = a.stream.announce()
+	return a.Names.Canonical(user)
+}
+
+// InGroup implements gate.Names.
+func (a announced) InGroup(user, group string) (bool, error) {
+	_ = a.stream.announce()
+	return a.Names.InGroup(user, group)
+}
+
+type announcedLedger struct {
+	ledger.Store
+	stream *stream
+}
+
+// Update implements ledger.Store.
+func (a announcedLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
+	_ = a.stream.announce()
+	return a.Store.Update(ctx, key, change)
+}
+
+type announcedSender struct {
+	deliver.Sender
+	stream *stream
+}
+
+// Send implements deliver.Sender. A front that is gone has asked another engine,
+// which sends the code.
+func (a announcedSender) Send(ctx context.Context, message deliver.Message) (deliver.Delivery, error) {
+	if err := a.stream.announce(); err != nil {
+		return deliver.Delivery{}, fmt.Errorf("the host is gone: %w", err)
+	}
+	return a.Sender.Send(ctx, message)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os/user"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// settle makes the configuration count as one that has been as it is for long,
+// so that it is not read again.
+func (r *rig) settle(t *testing.T) {
+	t.Helper()
+	now, err := stateOf(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.server.engines.mu.Lock()
+	defer r.server.engines.mu.Unlock()
+	r.server.engines.seen = now
+}
+
+// Ready comes with the first frame, so that the front wakes once.
+func TestReadyComesWithTheFirstFrame(t *testing.T) {
+	r := newRig(t, wide+"[policy]\nexempt = [\"bob\"]\n", usual)
+	r.enroll(t, "alice")
+	r.settle(t)
+	prompt := append([]byte{wire.Ready, byte(wire.TypePrompt), 0, 0, byte(1 + len(gate.Prompt)), byte(wire.EchoOff)}, gate.Prompt...)
+	for user, want := range map[string][]byte{
+		"alice": prompt,
+		"bob":   {wire.Ready, byte(wire.TypeVerdict), 0, 0, 1, byte(wire.Ignore)},
+	} {
+		conn := dial(t, r.socket)
+		if err := wire.WriteStart(conn, r.start(user)); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 100)
+		if n, err := conn.Read(got); err != nil || !bytes.Equal(got[:n], want) {
+			t.Errorf("%s: %q, %v; expected %q", user, got[:n], err, want)
+		}
+	}
+}
+
+// slowNames is a name service that answers when it is let go.
+type slowNames struct{ answer chan struct{} }
+
+func (s slowNames) Canonical(user string) (string, error) { <-s.answer; return user, nil }
+func (s slowNames) InGroup(string, string) (bool, error)  { <-s.answer; return true, nil }
+
+// A front waits for Ready only as long as it would not rather fork a core. A
+// name service may take longer, so Ready does not wait for it.
+func TestReadyDoesNotWaitForNameServices(t *testing.T) {
+	for name, test := range map[string]struct{ text, user string }{
+		"group":    {"[policy]\nexempt = [\"@staff\"]\n", "alice"},
+		"spelling": {"", "ALICE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, test.text, usual)
+			r.settle(t)
+			names := slowNames{make(chan struct{})}
+			r.server.engines.mu.Lock()
+			r.server.engines.engine.Names = names
+			r.server.engines.mu.Unlock()
+			conn := dial(t, r.socket)
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			if err := conn.open(r.start(test.user)); err != nil {
+				t.Fatal(err)
+			}
+			close(names.answer)
+			if verdict, told, err := conn.finish(); err != nil || verdict != wire.Ignore {
+				t.Errorf("%v, %q, %v", verdict, told, err)
+			}
+		})
+	}
+}
+
+// An ordinary user's name is looked up too.
+func TestReadyDoesNotWaitForTheOwnName(t *testing.T) {
+	r := newRig(t, wide, usual)
+	r.enroll(t, "alice")
+	lookup, answer := r.server.who.lookup, make(chan struct{})
+	r.server.who.lookup = func(uid string) (*user.User, error) { <-answer; return lookup(uid) }
+	conn := dialAs(t, alicesUID, r.socket)
+	if err := conn.open(r.start("alice")); err != nil {
+		t.Fatal(err)
+	}
+	close(answer)
+	if _, _, err := conn.read(); err != nil {
+		t.Error(err)
+	}
+	_, _ = io.WriteString(conn, "\xff")
+}
