@@ -235,8 +235,8 @@ func identifyFront(name, root string) (frontIdentity, error) {
 		return frontIdentity{}, fmt.Errorf("directory of the fronts: %w", err)
 	}
 	defer dir.Close()
-	if names, err := dir.Readdirnames(1); len(names) > 0 {
-		return frontIdentity{}, fmt.Errorf("directory of the fronts: %s is not empty (%v)", root, err)
+	if names, err := os.ReadDir(root); err != nil || len(names) > 0 {
+		return frontIdentity{}, fmt.Errorf("directory of the fronts: expected %s to be empty, found %d names, %v", root, len(names), err)
 	}
 	return frontIdentity{uint32(uid), uint32(gid), root}, nil
 }
