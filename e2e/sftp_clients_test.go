@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"fmt"
 	"os"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -62,7 +65,12 @@ func (c *scene) write(name, text string, mode os.FileMode) string {
 // run runs a client that is not asked anything on a terminal.
 func (c *scene) run(name string, args ...string) string {
 	c.t.Helper()
-	cmd := exec.Command(name, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), machine.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	// Those written in Go say where they hang.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "HOME="+c.dir, "SSH_ASKPASS="+c.askpass, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=:0")
 	output, err := cmd.CombinedOutput()
@@ -199,7 +207,6 @@ func TestSFTPRclone(t *testing.T) {
 			if first == "key" {
 				// A code that was given from the same address serves rclone too.
 				v := &visitor{person: c.person, server: s, codes: []string{code}}
-				v.person = &machine.Person{Name: c.person.Name, Password: c.person.Password, Address: "127.0.0.1"}
 				if !v.in(t, ssh.PublicKeys(c.signer), ssh.KeyboardInteractive(v.challenge)) {
 					t.Fatal(v.told)
 				}
@@ -209,7 +216,7 @@ func TestSFTPRclone(t *testing.T) {
 			}
 			conf := c.write("rclone.conf", remote, 0o600)
 			rclone := func(args ...string) string {
-				return c.run("rclone", append([]string{"--config", conf, "--retries", "1", "--transfers", "8"}, args...)...)
+				return c.run("rclone", append([]string{"--config", conf, "--bind", c.person.Address, "--retries", "1", "--transfers", "8"}, args...)...)
 			}
 			for n := range 30 {
 				c.write("many/"+strconv.Itoa(n), strconv.Itoa(n), 0o644)

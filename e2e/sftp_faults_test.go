@@ -330,3 +330,39 @@ func TestSFTPReloadAndDrain(t *testing.T) {
 		t.Errorf("found %q, %v", data, err)
 	}
 }
+
+// A broker that is killed cuts no transfer, and nothing of it is left once the
+// transfers are done.
+func TestSFTPKilledBroker(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-broker", noCodes, patient)
+	p, _, f := newFiles(t, s)
+	file, err := f.Create("slow")
+	must(t, err)
+	_, err = file.Write([]byte("first "))
+	must(t, err)
+	parts := append(children(t, s, "otpgate-sftpd-worker", p.UID), children(t, s, "otpgate-sftpd-login", 0)...)
+	parts = append(parts, children(t, s, "otpgate-sftpd-front", nobody(t))...)
+	if len(parts) < 3 {
+		t.Fatalf("parts: %v", parts)
+	}
+	s.Signal(t, syscall.SIGKILL)
+	s.WaitEnd(t)
+	time.Sleep(200 * time.Millisecond)
+	_, err = file.Write([]byte("second"))
+	must(t, err)
+	must(t, file.Close())
+	machine.Until(t, "all parts have ended", func() bool {
+		for _, pid := range parts {
+			// Process 1 of the machine buries them.
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+				return false
+			}
+		}
+		return true
+	})
+	data, err := os.ReadFile("/home/" + p.Name + "/slow")
+	if err != nil || string(data) != "first second" {
+		t.Errorf("found %q, %v", data, err)
+	}
+}

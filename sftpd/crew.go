@@ -40,7 +40,7 @@ func (c *crews) join(k *keeper, spec talk.Spec, per config.WorkerPer) (*crew, er
 		return c.make(k, spec, "")
 	}
 	key := keyOf(spec)
-	making := c.making1(key)
+	making := c.maker(key)
 	making.Lock()
 	defer making.Unlock()
 	if found := c.find(key); found != nil {
@@ -57,7 +57,7 @@ func keyOf(spec talk.Spec) string {
 	return string(w.Bytes)
 }
 
-func (c *crews) making1(key string) *sync.Mutex {
+func (c *crews) maker(key string) *sync.Mutex {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.making == nil {

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os/user"
-	"strconv"
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -54,13 +50,6 @@ type visit struct {
 	crew     *crew
 	joining  chan struct{} // closed when crew, or joinErr, is there
 	joinErr  error
-}
-
-// person is what the system knows of somebody.
-type person struct {
-	uid, gid uint32
-	home     string
-	groups   []uint32
 }
 
 // maxFailures ends a connection, as MaxAuthTries does in sshd.
@@ -238,52 +227,6 @@ func (v *visit) answer(message []byte) error {
 	return packet.ErrMalformed
 }
 
-// sign signs an exchange hash (RFC 4253 section 8), so nothing but the sizes
-// of the hashes in use. The first one is the session's id, which is how the
-// broker knows it.
-func (v *visit) sign(index uint32, algorithm string, data []byte) error {
-	v.broker.mu.Lock()
-	keys := v.broker.keys
-	v.broker.mu.Unlock()
-	if int(index) >= len(keys) || (len(data) != 20 && len(data) != 32 && len(data) != 48 && len(data) != 64) {
-		return packet.ErrMalformed
-	}
-	var w packet.Writer
-	w.U8(talk.AnswerSignature)
-	signature, err := keys[index].signer.SignWithAlgorithm(rand.Reader, data, algorithm)
-	if err != nil {
-		return v.line.Send(w.Text("").Text("").Bytes)
-	}
-	if v.sessionID == nil {
-		v.sessionID = append([]byte(nil), data...)
-	}
-	return v.line.Send(w.Text(signature.Format).Blob(signature.Blob).Bytes)
-}
-
-// proveHostKey signs that the client's server has a host key, as the extension
-// hostkeys-prove-00@openssh.com wants it.
-func (v *visit) proveHostKey(index uint32) error {
-	v.broker.mu.Lock()
-	keys := v.broker.keys
-	v.broker.mu.Unlock()
-	if int(index) >= len(keys) {
-		return packet.ErrMalformed
-	}
-	key := keys[index]
-	algorithm := key.signer.PublicKey().Type()
-	if algorithm == ssh.KeyAlgoRSA {
-		algorithm = ssh.KeyAlgoRSASHA512
-	}
-	var signed, w packet.Writer
-	signed.Text("hostkeys-prove-00@openssh.com").Blob(v.sessionID).Blob(key.public)
-	w.U8(talk.AnswerSignature)
-	signature, err := key.signer.SignWithAlgorithm(rand.Reader, signed.Bytes, algorithm)
-	if err != nil {
-		return v.line.Send(w.Text("").Text("").Bytes)
-	}
-	return v.line.Send(w.Text(signature.Format).Blob(signature.Blob).Bytes)
-}
-
 // is fixes whom the connection is for. Another name later is refused: what was
 // proven was proven of the first.
 func (v *visit) is(name string) bool {
@@ -296,32 +239,6 @@ func (v *visit) is(name string) bool {
 	v.user = name
 	v.person = lookUp(name, v.settings.AllowRoot)
 	return true
-}
-
-// lookUp is nil for somebody who is not to log in.
-func lookUp(name string, allowRoot bool) *person {
-	found, err := user.Lookup(name)
-	if err != nil {
-		return nil
-	}
-	uid, err1 := strconv.ParseUint(found.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(found.Gid, 10, 32)
-	if errors.Join(err1, err2) != nil || uid == 0 && !allowRoot {
-		return nil
-	}
-	p := &person{uid: uint32(uid), gid: uint32(gid), home: found.HomeDir}
-	ids, err := found.GroupIds()
-	if err != nil {
-		return nil
-	}
-	for _, id := range ids {
-		gid, err := strconv.ParseUint(id, 10, 32)
-		if err != nil {
-			return nil
-		}
-		p.groups = append(p.groups, uint32(gid))
-	}
-	return p
 }
 
 // end gives back what the visit holds.

@@ -138,9 +138,20 @@ func (b *bench) giveCode(s *machine.SFTPD) error {
 }
 
 func (b *bench) dial(port int, methods ...ssh.AuthMethod) (*ssh.Client, error) {
-	return ssh.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), &ssh.ClientConfig{
-		User: b.person.Name, Auth: methods, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: time.Minute,
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	// Nobody is remembered at 127.0.0.1.
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(b.person.Address)}, Timeout: time.Minute}
+	plain, err := dialer.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	conn, channels, requests, err := ssh.NewClientConn(plain, address, &ssh.ClientConfig{
+		User: b.person.Name, Auth: methods, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewClient(conn, channels, requests), nil
 }
 
 // sftp runs OpenSSH's client and returns the seconds it took.
@@ -149,7 +160,7 @@ func (b *bench) sftp(s *server, options []string, commands ...string) (float64, 
 	if err := os.WriteFile(file, []byte(strings.Join(commands, "\n")+"\n"), 0o644); err != nil {
 		return 0, err
 	}
-	args := []string{"-q", "-F", "none", "-P", strconv.Itoa(s.port), "-i", b.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityAgent=none", "-b", file}
+	args := []string{"-q", "-F", "none", "-P", strconv.Itoa(s.port), "-i", b.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityAgent=none", "-o", "BindAddress=" + b.person.Address, "-b", file}
 	for _, option := range options {
 		args = append(args, "-o", option)
 	}
@@ -338,7 +349,7 @@ func (b *bench) rclone(s *server, from, to string) (float64, error) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return 0, err
 	}
-	cmd := exec.Command("rclone", "--config", conf, "--transfers", "8", "--checkers", "8", "copy", from, to)
+	cmd := exec.Command("rclone", "--config", conf, "--bind", b.person.Address, "--transfers", "8", "--checkers", "8", "copy", from, to)
 	began := time.Now()
 	output, err := cmd.CombinedOutput()
 	took := time.Since(began).Seconds()

@@ -20,6 +20,7 @@ type SFTPD struct {
 	cmd      *exec.Cmd
 	log      *buffer
 	over     chan struct{}
+	told     bool // to end
 }
 
 // StartSFTPD starts the site's sftpd for a stack with the machine's password
@@ -63,6 +64,8 @@ func (s *SFTPD) start(t T) {
 	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.cmd.Stderr = s.log
+	// Its parts may outlive it, with the same standard error.
+	s.cmd.WaitDelay = time.Second
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("start sftpd: %v", err)
@@ -72,7 +75,7 @@ func (s *SFTPD) start(t T) {
 		close(s.over)
 	}()
 	t.Cleanup(func() {
-		if s.Ended() {
+		if s.Ended() && !s.told {
 			t.Errorf("sftpd of %s ended by itself: %v: %s", s.Site.Name, s.cmd.ProcessState, s.log)
 		}
 		_ = s.cmd.Process.Kill()
@@ -127,12 +130,7 @@ func (s *SFTPD) WaitEnd(t T) {
 	t.Helper()
 	select {
 	case <-s.over:
-		// What follows must not take it for a surprise.
-		s.over = make(chan struct{})
-		go func(over chan struct{}) {
-			time.Sleep(10 * time.Millisecond)
-			close(over)
-		}(s.over)
+		s.told = true
 	case <-time.After(Patience):
 		t.Fatalf("sftpd has not ended: %s", s.log)
 	}

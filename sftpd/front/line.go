@@ -13,8 +13,8 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
-// line1 asks the broker about one connection, one thing at a time.
-type line1 struct {
+// brokerLine asks the broker about one connection, one thing at a time.
+type brokerLine struct {
 	mu     sync.Mutex
 	conn   *packet.Conn
 	buffer [talk.MaxLine]byte
@@ -24,7 +24,7 @@ type line1 struct {
 var errLine = errors.New("the broker hung up")
 
 // ask sends a question and returns the answer, which begins with want.
-func (l *line1) ask(question []byte, want uint8) (*packet.Reader, []int, error) {
+func (l *brokerLine) ask(question []byte, want uint8) (*packet.Reader, []int, error) {
 	op, r, fds, err := l.askAny(question)
 	if err == nil && op != want {
 		packet.CloseAll(fds)
@@ -33,7 +33,7 @@ func (l *line1) ask(question []byte, want uint8) (*packet.Reader, []int, error) 
 	return r, fds, err
 }
 
-func (l *line1) askAny(question []byte) (op uint8, r *packet.Reader, fds []int, err error) {
+func (l *brokerLine) askAny(question []byte) (op uint8, r *packet.Reader, fds []int, err error) {
 	if len(question) > talk.MaxLine {
 		return 0, nil, nil, packet.ErrTooLarge
 	}
@@ -49,7 +49,7 @@ func (l *line1) askAny(question []byte) (op uint8, r *packet.Reader, fds []int, 
 }
 
 // note tells something that needs no answer.
-func (l *line1) note(message []byte) error {
+func (l *brokerLine) note(message []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn.Send(message)
@@ -62,7 +62,7 @@ func readOutcome(r *packet.Reader) (outcome uint8, told []string, err error) {
 }
 
 // step asks for one step of the login.
-func (l *line1) step(question []byte) (outcome uint8, told []string, err error) {
+func (l *brokerLine) step(question []byte) (outcome uint8, told []string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r, fds, err := l.ask(question, talk.AnswerOutcome)
@@ -82,7 +82,7 @@ type prompt struct {
 
 // stepOrAsk is step with questions for the client in between, which ask
 // answers.
-func (l *line1) stepOrAsk(question []byte, ask func(prompt) (string, error)) (outcome uint8, told []string, err error) {
+func (l *brokerLine) stepOrAsk(question []byte, ask func(prompt) (string, error)) (outcome uint8, told []string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -111,7 +111,7 @@ func (l *line1) stepOrAsk(question []byte, ask func(prompt) (string, error)) (ou
 }
 
 // session asks for another session with the person's worker.
-func (l *line1) session() (*packet.Conn, error) {
+func (l *brokerLine) session() (*packet.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r, fds, err := l.ask([]byte{talk.AskSession}, talk.AnswerSession)
@@ -130,7 +130,7 @@ func (l *line1) session() (*packet.Conn, error) {
 }
 
 // bytes asks how long to wait before so many are moved.
-func (l *line1) bytes(n int, upload bool) (time.Duration, error) {
+func (l *brokerLine) bytes(n int, upload bool) (time.Duration, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var w packet.Writer
@@ -144,7 +144,7 @@ func (l *line1) bytes(n int, upload bool) (time.Duration, error) {
 }
 
 // hostKey has the broker prove a host key.
-func (l *line1) hostKey(index int) (*ssh.Signature, error) {
+func (l *brokerLine) hostKey(index int) (*ssh.Signature, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var w packet.Writer
@@ -152,7 +152,7 @@ func (l *line1) hostKey(index int) (*ssh.Signature, error) {
 }
 
 // signature must be called with the lock.
-func (l *line1) signature(question []byte) (*ssh.Signature, error) {
+func (l *brokerLine) signature(question []byte) (*ssh.Signature, error) {
 	r, fds, err := l.ask(question, talk.AnswerSignature)
 	packet.CloseAll(fds)
 	if err != nil {
@@ -167,7 +167,7 @@ func (l *line1) signature(question []byte) (*ssh.Signature, error) {
 
 // signer is a host key that the broker has.
 type signer struct {
-	line   *line1
+	line   *brokerLine
 	index  int
 	public ssh.PublicKey
 }

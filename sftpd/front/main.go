@@ -132,7 +132,7 @@ func (f *front) welcome(fd, lineFD int, remote string) error {
 	}
 	settings := f.settings
 	f.visits.Go(func() {
-		v := &visit{front: f, settings: settings, conn: conn, line: &line1{conn: line}, remote: remote}
+		v := &visit{front: f, settings: settings, conn: conn, line: &brokerLine{conn: line}, remote: remote}
 		v.serve()
 	})
 	return nil

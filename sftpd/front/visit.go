@@ -17,7 +17,7 @@ type visit struct {
 	front    *front
 	settings talk.Settings
 	conn     *conn
-	line     *line1
+	line     *brokerLine
 	remote   string
 	preAuth  ssh.ServerPreAuthConn
 	channels activity
