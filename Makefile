@@ -9,6 +9,7 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 STATEDIR ?= /var/lib
 BUILD := build
+SFTPD := $(addprefix $(BUILD)/,otpgate-sftpd otpgate-sftpd-front otpgate-sftpd-login otpgate-sftpd-worker)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # Where the PAM modules of this distribution are; DESTDIR does not change it.
 SECURITYDIR ?= $(shell packaging/securitydir)
@@ -26,7 +27,7 @@ export VERSION
 
 .PHONY: build packages demo test soak bench lint install uninstall clean deps fresh
 
-build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl
+build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
 $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
@@ -44,6 +45,20 @@ $(BUILD)/otpgate-verifierd: $(GO_SOURCES)
 $(BUILD)/otpgate-send: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./pam_module/send
+
+$(BUILD)/otpgate-sftpd: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./sftpd
+
+$(BUILD)/otpgate-sftpd-login: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./sftpd/login
+
+# Without cgo system calls that give up rights hold for every thread, and the
+# programs are small.
+$(BUILD)/otpgate-sftpd-front $(BUILD)/otpgate-sftpd-worker: $(BUILD)/otpgate-sftpd-%: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./sftpd/$*
 
 $(BUILD)/otpctl: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
@@ -89,6 +104,11 @@ install: build
 	install -D -m 644 $(BUILD)/pam_otpgate_core.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
 	install -D -m 755 $(BUILD)/otpgate-verifierd $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd
 	install -D -m 755 $(BUILD)/otpgate-send $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
+	install -D -m 755 $(BUILD)/otpgate-sftpd $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd
+	for part in front login worker; do \
+		install -D -m 755 $(BUILD)/otpgate-sftpd-$$part $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-$$part || exit 1; \
+	done
+	test -e $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd || install -D -m 644 packaging/pam.d/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	install -D -m 755 $(BUILD)/otpctl $(DESTDIR)$(PREFIX)/bin/otpctl
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
 	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(SYSCONFDIR)/otpgate/secrets $(DESTDIR)$(STATEDIR)/otpgate
@@ -101,7 +121,8 @@ uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
 	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
 	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd $(DESTDIR)$(PREFIX)/bin/otpctl
-	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
+	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send $(addprefix $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-,front login worker)
+	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	if [ -d $(DESTDIR)$(PREFIX)/libexec/otpgate ]; then rmdir $(DESTDIR)$(PREFIX)/libexec/otpgate; fi
 	packaging/installunits --remove '$(DESTDIR)' '$(PREFIX)'
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,9 +20,11 @@ const module = "github.com/otpgate/otpgate/"
 // but those.
 var layers = map[string]int{
 	"internal/wire": 0, "internal/audit": 0, "internal/safefile": 0, "internal/tomlfile": 0, "internal/placeholder": 0, "internal/pamstack": 0,
-	"internal/config":  1,
-	"internal/account": 2, "internal/ledger": 2, "internal/deliver": 2,
-	"internal/factor": 3, "internal/otpauth": 3, "internal/doctor": 3,
+	"internal/sftp/deny": 0, "internal/sftp/packet": 0,
+	"internal/sftpd/packet": 0, "internal/sftpd/authkeys": 0, "internal/sftpd/confine": 0,
+	"internal/config": 1, "internal/sftp/longname": 1, "internal/sftpd/talk": 1,
+	"internal/account": 2, "internal/ledger": 2, "internal/deliver": 2, "internal/sftp": 2,
+	"internal/factor": 3, "internal/otpauth": 3, "internal/doctor": 3, "internal/sftp/local": 3, "internal/sftpd/remote": 3,
 	"internal/gate": 4, "internal/rollout": 4,
 	"pam_module/serve": 5, "internal/deliver/transport": 5, "internal/migrate": 5, "internal/backup": 5,
 }
@@ -75,6 +78,26 @@ func TestCoreIsLean(t *testing.T) {
 		switch dep {
 		case "net", "net/http", "crypto/tls", "regexp", "text/template", "github.com/spf13/cobra":
 			t.Errorf("the core links %s", dep)
+		}
+	}
+}
+
+// TestPartsOfTheServerAreLean keeps what is started for each session small, and
+// what speaks with clients apart from what decides.
+func TestPartsOfTheServerAreLean(t *testing.T) {
+	for program, unwanted := range map[string][]string{
+		"./sftpd/worker": {"net", "net/http", "crypto/tls", "regexp", "os/user", "encoding/json", "golang.org/x/crypto/ssh"},
+		"./sftpd/login":  {"net", "net/http", "crypto/tls", "regexp", "golang.org/x/crypto/ssh"},
+		"./sftpd/front":  {"net/http", "os/user", "os/exec", module + "internal/gate", module + "internal/config", module + "internal/ledger", module + "internal/account"},
+	} {
+		out, err := exec.Command("go", "list", "-deps", program).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dep := range strings.Fields(string(out)) {
+			if slices.Contains(unwanted, dep) {
+				t.Errorf("%s links %s", program, dep)
+			}
 		}
 	}
 }

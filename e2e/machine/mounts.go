@@ -11,7 +11,7 @@ import (
 
 // devices are what daemons and clients open. /dev is made anew because
 // /dev/log must be the machine's own, and devtmpfs is one for everybody.
-var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
+var devices = []string{"null", "zero", "full", "random", "urandom", "tty", "fuse"}
 
 // mounts puts private mounts over whatever a test may change. A copy of /etc
 // works everywhere; overlayfs does not.

@@ -147,3 +147,6 @@ func (s *SSHD) Login(t T, p *Person, answers Answers, options ...string) Dialogu
 	t.Helper()
 	return Open(t, s.Client(p, options...)).Answer(answers, Patience)
 }
+
+// PID is the server's process id.
+func (s *SSHD) PID() int { return s.cmd.Process.Pid }

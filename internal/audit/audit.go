@@ -52,9 +52,11 @@ func (r Record) Line() string {
 const maxValue = 512
 
 // quote leaves plain words as they are and escapes everything else.
-func quote(value string) string {
-	if len(value) > maxValue {
-		value = value[:maxValue] + "…"
+func quote(value string) string { return quoteUpTo(value, maxValue) }
+
+func quoteUpTo(value string, most int) string {
+	if len(value) > most {
+		value = value[:most] + "…"
 	}
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:/@+", r)
@@ -127,13 +129,17 @@ func (s Syslog) Write(r Record) {
 	case "fault":
 		severity = failure
 	}
+	s.line(severity, r.Line())
+}
+
+// line sends one line. The form is that of RFC 3164 section 4.1 without a
+// host, as syslog(3) of the C library sends it.
+func (s Syslog) line(severity int, line string) {
 	now := time.Now
 	if s.Now != nil {
 		now = s.Now
 	}
-	// The form is that of RFC 3164 section 4.1 without a host, as syslog(3)
-	// of the C library sends it.
-	text := fmt.Sprintf("<%d>%s otpgate[%d]: %s", authpriv|severity, now().Format(time.Stamp), os.Getpid(), r.Line())
+	text := fmt.Sprintf("<%d>%s otpgate[%d]: %s", authpriv|severity, now().Format(time.Stamp), os.Getpid(), line)
 	_ = s.send([]byte(text)) // there is no other place to complain to
 }
 

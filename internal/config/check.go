@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -10,10 +9,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/pelletier/go-toml/v2"
-
-	"github.com/otpgate/otpgate/internal/tomlfile"
 )
 
 // Bounds of what a new enrollment may use; secret files have the same.
@@ -63,7 +58,7 @@ func (c Config) check() (problem string, key []string) {
 	for _, table := range []struct {
 		name  string
 		check func() (problem string, key []string)
-	}{{"sent", c.Sent.check}, {"email", c.Email.check}, {"sms", c.SMS.check}} {
+	}{{"sent", c.Sent.check}, {"email", c.Email.check}, {"sms", c.SMS.check}, {"sftp", c.SFTP.check}} {
 		if problem, key := table.check(); problem != "" {
 			return problem, append([]string{table.name}, key...)
 		}
@@ -103,36 +98,4 @@ func validMetrics(address string) bool {
 	}
 	port, err := netip.ParseAddrPort(address)
 	return address == "" || err == nil && port.Addr().IsLoopback() && port.Port() != 0
-}
-
-// planned are keys that the format knows and this version does not act on.
-// To take them silently would leave an admin believing that they work.
-type planned struct {
-	SFTP any
-}
-
-// refusePlanned names the first planned key that data sets.
-func refusePlanned(path string, data []byte) error {
-	var set planned
-	if err := toml.Unmarshal(data, &set); err != nil {
-		return nil // the strict decoder that follows says it better
-	}
-	for _, test := range []struct {
-		set bool
-		key []string
-	}{
-		{set.SFTP != nil, []string{"sftp"}},
-	} {
-		if test.set {
-			return tomlfile.At(path, data, fmt.Sprintf("%s is not in this version yet; take it out", what(test.key)), test.key...)
-		}
-	}
-	return nil
-}
-
-func what(key []string) string {
-	if len(key) == 1 {
-		return "this table"
-	}
-	return "this key"
 }

@@ -24,7 +24,7 @@ const maxSize = 64 << 10
 
 // Config is the whole file.
 type Config struct {
-	Policy   Policy              `toml:"policy"`
+	Policy Policy `toml:"policy"`
 	// Services says which protocol a PAM service is. What protocol= in pam.d
 	// says wins. A service that is not known is asked always.
 	Services map[string]Protocol `toml:"services"`
@@ -33,6 +33,7 @@ type Config struct {
 	HOTP     HOTP                `toml:"hotp"`
 	Sent     Sent                `toml:"sent"`
 	Verifier Verifier            `toml:"verifier"`
+	SFTP     SFTP                `toml:"sftp"`
 	// Email and SMS are nil where the file has no such table: then nothing is
 	// sent that way.
 	Email *Email `toml:"email"`
@@ -163,6 +164,7 @@ func Default() Config {
 		TOTP: TOTP{Digits: 6, Period: 30, Algorithm: "SHA1", Window: 1},
 		HOTP: HOTP{Digits: 6, Algorithm: "SHA1", Window: 20},
 		Sent: defaultSent(),
+		SFTP: defaultSFTP(),
 	}
 }
 
@@ -198,9 +200,8 @@ func Parse(path string, data []byte) (Config, error) {
 	config.Policy.Protocols = nil
 	services := config.Services
 	config.Services = nil
-	if err := refusePlanned(path, data); err != nil {
-		return Config{}, err
-	}
+	lists := config.SFTP
+	config.SFTP.Listen, config.SFTP.HostKeys, config.SFTP.AuthorizedKeys, config.SFTP.CodeAfter = nil, nil, nil, nil
 	config.Email, config.SMS = defaultEmail(), defaultSMS()
 	if err := tomlfile.Decode(path, data, &config); err != nil {
 		return Config{}, err
@@ -213,6 +214,7 @@ func Parse(path string, data []byte) (Config, error) {
 	if config.Policy.Protocols == nil {
 		config.Policy.Protocols = AllProtocols()
 	}
+	config.SFTP.fill(lists)
 	if problem, key := config.check(); problem != "" {
 		return Config{}, tomlfile.At(path, data, problem, key...)
 	}

@@ -15,10 +15,16 @@ import (
 
 const service = "otpgate-verifierd.service"
 
+const sftpService = "otpgate-sftpd.service"
+
 // exposed is the most that systemd's own judgement may say, of 10.
 const exposed = 2.0
 
-func TestServiceIsConfined(t *testing.T) { confined(t, service) }
+func TestServiceIsConfined(t *testing.T) { confined(t, service, exposed) }
+
+// The SFTP server becomes people and reaches their files, which costs most of
+// the points; sshd's own unit has 9.6.
+func TestSFTPServiceIsConfined(t *testing.T) { confined(t, sftpService, 5.0) }
 
 // With the drop-in that lets codes out it still is.
 func TestSendingServiceIsConfined(t *testing.T) {
@@ -34,10 +40,10 @@ func TestSendingServiceIsConfined(t *testing.T) {
 	if err := os.WriteFile(sending, whole, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	confined(t, sending)
+	confined(t, sending, exposed)
 }
 
-func confined(t *testing.T, unit string) {
+func confined(t *testing.T, unit string, exposed float64) {
 	t.Helper()
 	output, err := exec.Command("systemd-analyze", "--offline=true", "--no-pager", "security", unit).CombinedOutput()
 	if err != nil {
@@ -104,7 +110,7 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + service, units + "otpgate-verifierd.socket",
+		units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket",
 		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
@@ -129,8 +135,70 @@ func TestInstallUnits(t *testing.T) {
 	if complaints := about(output); err != nil || complaints != "" {
 		t.Errorf("%v\n%s", err, output)
 	}
+	verifySFTP(t, dir+units)
 	if files := installUnits(t, dir, "--remove"); len(files) > 0 {
 		t.Errorf("left behind: %q", files)
+	}
+}
+
+// verifySFTP has systemd look at the SFTP server's units.
+func verifySFTP(t *testing.T, units string) {
+	t.Helper()
+	text, err := os.ReadFile(units + sftpService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runnable := strings.Replace(string(text), "/opt/o/sbin/otpgate-sftpd", "/bin/true", 1)
+	if runnable == string(text) {
+		t.Errorf("expected the program below the prefix, found\n%s", text)
+	}
+	if err := os.WriteFile(units+sftpService, []byte(runnable), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command("systemd-analyze", "verify", "--man=no", units+sftpService, units+"otpgate-sftpd.socket").CombinedOutput()
+	if complaints := about(output); err != nil || complaints != "" {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+// What the parts of the SFTP server shed their rights with is among the system
+// calls that its unit lets through.
+func TestSFTPServiceMayShedRights(t *testing.T) {
+	text, err := os.ReadFile(sftpService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter := regexp.MustCompile(`(?m)^SystemCallFilter=(.*)$`).FindStringSubmatch(string(text))
+	if filter == nil {
+		t.Fatal("no filter")
+	}
+	allowed := map[string]bool{}
+	var add func(name string)
+	add = func(name string) {
+		if allowed[name] {
+			return
+		}
+		allowed[name] = true
+		if !strings.HasPrefix(name, "@") {
+			return
+		}
+		output, err := exec.Command("systemd-analyze", "--no-pager", "syscall-filter", name).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for line := range strings.Lines(string(output)) {
+			if fields := strings.Fields(line); len(fields) == 1 && fields[0] != name && !strings.HasPrefix(fields[0], "#") {
+				add(fields[0])
+			}
+		}
+	}
+	for name := range strings.FieldsSeq(filter[1]) {
+		add(name)
+	}
+	for _, call := range []string{"seccomp", "prctl", "chroot", "setgroups", "setresuid", "setresgid", "umask", "keyctl", "prlimit64", "execve", "sendmsg", "fchownat", "statfs"} {
+		if !allowed[call] {
+			t.Errorf("%s is not let through", call)
+		}
 	}
 }
 

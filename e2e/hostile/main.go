@@ -1,0 +1,163 @@
+// Command hostile takes the place of sftpd's front in a test: it is a front
+// that an attacker has taken over. It gives up its rights as the real one does
+// and then does what the client says: every message goes to the broker as it
+// is, with nothing in between.
+//
+// A frame from the client is a length of four bytes and a message: for the
+// broker, or if it begins with Worker for the worker of the session that was got last, or
+// with Probe for what a process can do by itself. A frame to the client is the
+// same with the number of descriptors that came in front.
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// Messages that are not for the broker.
+const (
+	Worker = 0xFE
+	Probe  = 0xFF
+)
+
+func main() {
+	hub, err := packet.New(3)
+	if err != nil {
+		panic(err)
+	}
+	buffer := make([]byte, packet.MaxSize)
+	for {
+		n, fds, err := hub.Receive(buffer)
+		if err != nil {
+			return
+		}
+		r := packet.NewReader(buffer[:n])
+		switch r.U8() {
+		case talk.HubBecome:
+			id := confine.Identity{UID: r.U32(), GID: r.U32(), Root: r.Text(), Home: "/"}
+			if err := confine.Become(id, false); err != nil {
+				panic(err)
+			}
+			if err := confine.Narrow(); err != nil {
+				panic(err)
+			}
+		case talk.HubConn:
+			go serve(fds[0], fds[1])
+		}
+	}
+}
+
+func serve(fd, lineFD int) {
+	line, err := packet.New(lineFD)
+	if err != nil {
+		return
+	}
+	defer line.Close()
+	file := os.NewFile(uintptr(fd), "client")
+	conn, err := net.FileConn(file)
+	file.Close()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	var worker *packet.Conn
+	go func() {
+		buffer := make([]byte, packet.MaxSize)
+		for {
+			n, fds, err := line.Receive(buffer)
+			if err != nil {
+				conn.Close()
+				return
+			}
+			if len(fds) == 1 {
+				worker, _ = packet.New(fds[0])
+			}
+			answer(conn, len(fds), buffer[:n])
+		}
+	}()
+	for {
+		var head [4]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			return
+		}
+		message := make([]byte, binary.BigEndian.Uint32(head[:]))
+		if _, err := io.ReadFull(conn, message); err != nil || len(message) == 0 {
+			return
+		}
+		switch message[0] {
+		case Probe:
+			answer(conn, 0, []byte(probe(string(message[1:]))))
+		case Worker:
+			if worker == nil {
+				answer(conn, 0, []byte("no worker"))
+				continue
+			}
+			buffer := make([]byte, packet.MaxSize)
+			err := worker.Send(message[1:])
+			n, fds, err2 := 0, []int(nil), err
+			if err == nil {
+				n, fds, err2 = worker.Receive(buffer)
+			}
+			packet.CloseAll(fds)
+			if err2 != nil {
+				answer(conn, 0, []byte("gone"))
+				continue
+			}
+			answer(conn, len(fds), buffer[:n])
+		default:
+			_ = line.Send(message)
+		}
+	}
+}
+
+func answer(conn net.Conn, fds int, message []byte) {
+	frame := binary.BigEndian.AppendUint32(nil, uint32(len(message)+1))
+	frame = append(frame, byte(fds))
+	_, _ = conn.Write(append(frame, message...))
+}
+
+// probe tries what a process can do by itself and says what worked. pid is the
+// broker's.
+func probe(pid string) string {
+	var worked []string
+	try := func(what string, err error) {
+		if err == nil {
+			worked = append(worked, what)
+		}
+	}
+	number, _ := strconv.Atoi(pid)
+	for _, path := range []string{"/etc/passwd", "/proc/self/mem", "/", "../../../etc/passwd", "/dev/null"} {
+		fd, err := unix.Open(path, unix.O_RDONLY, 0)
+		try("open "+path, err)
+		if err == nil {
+			unix.Close(fd)
+		}
+	}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6, unix.AF_UNIX, unix.AF_NETLINK} {
+		_, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+		try(fmt.Sprintf("socket %d", family), err)
+	}
+	try("kill", unix.Kill(number, 0))
+	try("ptrace", unix.PtraceAttach(number))
+	try("mkdir", unix.Mkdir("/x", 0o700))
+	try("chroot", unix.Chroot("."))
+	try("setuid", unix.Setuid(0))
+	try("exec", unix.Exec("/proc/self/exe", []string{"x"}, nil))
+	try("mount", unix.Mount("none", "/", "tmpfs", 0, ""))
+	try("unshare", unix.Unshare(unix.CLONE_NEWUSER))
+	if os.Getuid() == 0 || os.Geteuid() == 0 {
+		worked = append(worked, "root")
+	}
+	return "probed: " + strings.Join(worked, ", ")
+}

@@ -1,0 +1,194 @@
+package machine
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// SFTPD is a running otpgate-sftpd on a loopback port.
+type SFTPD struct {
+	Site     Site
+	Port     int
+	programs string
+	cmd      *exec.Cmd
+	log      *buffer
+	over     chan struct{}
+	told     bool // to end
+}
+
+// StartSFTPD starts the site's sftpd for a stack with the machine's password
+// stage, and waits until it listens. text is the configuration, and table what
+// is added to its table [sftp]. It is killed with t, and must not have ended
+// before.
+func StartSFTPD(t T, site Site, text, table string) *SFTPD {
+	t.Helper()
+	return StartSFTPDFrom(t, Files, site, text, table)
+}
+
+// StartSFTPDFrom starts the programs in that directory.
+func StartSFTPDFrom(t T, programs string, site Site, text, table string) *SFTPD {
+	t.Helper()
+	key, err := hostKey()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), log: &buffer{}, over: make(chan struct{})}
+	WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-session\n")
+	defaults := [][2]string{
+		{"listen", fmt.Sprintf("[%q]", s.Address())}, {"host_keys", fmt.Sprintf("[%q]", key)}, {"pam_service", strconv.Quote(s.Service())},
+		{"front_user", `"nobody"`},
+	}
+	lines := ""
+	for _, d := range defaults {
+		if !strings.Contains("\n"+table, "\n"+d[0]) {
+			lines += d[0] + " = " + d[1] + "\n"
+		}
+	}
+	site.Configure(t, text+"\n[sftp]\n"+lines+table)
+	s.start(t)
+	return s
+}
+
+// Service is the PAM service.
+func (s *SFTPD) Service() string { return "sftpd-" + s.Site.Name }
+
+func (s *SFTPD) start(t T) {
+	t.Helper()
+	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
+	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	s.cmd.Stderr = s.log
+	// Its parts may outlive it, with the same standard error.
+	s.cmd.WaitDelay = time.Second
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("start sftpd: %v", err)
+	}
+	go func() {
+		_ = s.cmd.Wait() // its state says all
+		close(s.over)
+	}()
+	t.Cleanup(func() {
+		if s.Ended() && !s.told {
+			t.Errorf("sftpd of %s ended by itself: %v: %s", s.Site.Name, s.cmd.ProcessState, s.log)
+		}
+		_ = s.cmd.Process.Kill()
+		<-s.over
+		if strings.Contains(s.log.String(), "panic") {
+			t.Errorf("sftpd: %s", s.log)
+		}
+	})
+	Until(t, "sftpd listens", func() bool { return s.Ended() || s.listens() })
+	if s.Ended() {
+		t.Fatalf("sftpd of %s: %v: %s", s.Site.Name, s.cmd.ProcessState, s.log)
+	}
+}
+
+// Ended says whether it has.
+func (s *SFTPD) Ended() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// Output is what it and its parts wrote to standard error.
+func (s *SFTPD) Output() string { return s.log.String() }
+
+// PID is the broker's process id.
+func (s *SFTPD) PID() int { return s.cmd.Process.Pid }
+
+func (s *SFTPD) listens() bool {
+	connection, err := net.Dial("tcp", s.Address())
+	if err != nil {
+		return false
+	}
+	return connection.Close() == nil
+}
+
+// Address is where the server listens.
+func (s *SFTPD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
+
+// Signal sends the broker a signal.
+func (s *SFTPD) Signal(t T, signal syscall.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("signal sftpd: %v", err)
+	}
+}
+
+// WaitEnd waits until the broker has ended, as it was told to.
+func (s *SFTPD) WaitEnd(t T) {
+	t.Helper()
+	select {
+	case <-s.over:
+		s.told = true
+	case <-time.After(Patience):
+		t.Fatalf("sftpd has not ended: %s", s.log)
+	}
+}
+
+// SSHOptions are what OpenSSH's programs need to reach the server as p.
+func (s *SFTPD) SSHOptions(p *Person, options ...string) []string {
+	args := []string{"-F", "none"}
+	all := append([]string{
+		"BindAddress=" + p.Address, "Port=" + strconv.Itoa(s.Port), "StrictHostKeyChecking=yes", "UserKnownHostsFile=" + knownHosts, "IdentityAgent=none",
+	}, options...)
+	if !strings.Contains(strings.Join(options, " "), "NumberOfPasswordPrompts") {
+		all = append(all, "NumberOfPasswordPrompts=1")
+	}
+	for _, option := range all {
+		args = append(args, "-o", option)
+	}
+	return args
+}
+
+// KnownHosts is a file with the servers' keys for all hosts.
+const KnownHosts = knownHosts
+
+// Batch is OpenSSH's sftp with commands for p, as in Dialogue.In if it is in.
+func (s *SFTPD) Batch(t T, p *Person, options []string, commands ...string) *exec.Cmd {
+	t.Helper()
+	file, err := os.CreateTemp(Root+"/tmp", "batch")
+	if err != nil {
+		t.Fatalf("batch: %v", err)
+	}
+	defer file.Close()
+	lines := append([]string{"!echo " + p.Name + ` is" "in`}, commands...)
+	if _, err := file.WriteString(strings.ReplaceAll(strings.Join(lines, "\n"), `" "`, " ") + "\n"); err != nil {
+		t.Fatalf("batch: %v", err)
+	}
+	args := append(s.SSHOptions(p, options...), "-o", "BatchMode=no", "-b", file.Name(), p.Name+"@127.0.0.1")
+	cmd := exec.Command("sftp", args...)
+	cmd.Dir = filepath.Dir(file.Name())
+	return cmd
+}
+
+// Login runs commands in OpenSSH's sftp.
+func (s *SFTPD) Login(t T, p *Person, answers Answers, options []string, commands ...string) Dialogue {
+	t.Helper()
+	return Open(t, s.Batch(t, p, options, commands...)).Answer(answers, Patience)
+}
+
+// HostFingerprint is the SHA-256 fingerprint of the servers' key.
+func HostFingerprint(t T) string {
+	t.Helper()
+	path, err := hostKey()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	output, err := exec.Command("ssh-keygen", "-l", "-f", path).Output()
+	fields := strings.Fields(string(output))
+	if err != nil || len(fields) < 2 {
+		t.Fatalf("fingerprint: %v: %s", err, output)
+	}
+	return fields[1]
+}

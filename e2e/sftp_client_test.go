@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// visitor is an SSH client that tries methods in any order.
+type visitor struct {
+	person *machine.Person
+	server *machine.SFTPD
+	// codes are the answers to the prompts for a code; the last one is given
+	// again and again. Without any it does not answer.
+	codes []string
+	user  string // if it is not the person's
+	// keyOnly has it give no password.
+	keyOnly bool
+	// asked counts the prompts for a code, and told has all that was shown.
+	asked int
+	told  string
+}
+
+func (v *visitor) challenge(_, instruction string, questions []string, _ []bool) ([]string, error) {
+	v.told += instruction
+	given := make([]string, len(questions))
+	for i, question := range questions {
+		v.told += question + "\n"
+		if !strings.Contains(question, "Verification code") {
+			if v.keyOnly {
+				return nil, errors.New("no password to give")
+			}
+			given[i] = v.person.Password
+			continue
+		}
+		v.asked++
+		if len(v.codes) == 0 {
+			return nil, errors.New("no code to give")
+		}
+		given[i] = v.codes[min(v.asked, len(v.codes))-1]
+	}
+	return given, nil
+}
+
+// dial is a connection from the person's address.
+func (v *visitor) dial(t *testing.T) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(v.person.Address)}, Timeout: machine.Patience}
+	conn, err := dialer.Dial("tcp", v.server.Address())
+	if err != nil {
+		t.Fatalf("reach sftpd: %v", err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(machine.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// connect logs in by the methods in their order.
+func (v *visitor) connect(t *testing.T, methods ...ssh.AuthMethod) (*ssh.Client, error) {
+	t.Helper()
+	user := v.person.Name
+	if v.user != "" {
+		user = v.user
+	}
+	conn, channels, requests, err := ssh.NewClientConn(v.dial(t), v.server.Address(), &ssh.ClientConfig{
+		User: user, Auth: methods, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		BannerCallback: func(text string) error { v.told += text; return nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	client := ssh.NewClient(conn, channels, requests)
+	t.Cleanup(func() { client.Close() })
+	return client, nil
+}
+
+// in says whether the methods lead to the person's files.
+func (v *visitor) in(t *testing.T, methods ...ssh.AuthMethod) bool {
+	t.Helper()
+	client, err := v.connect(t, methods...)
+	if err != nil {
+		v.told += fmt.Sprintf("[%v]", err)
+		return false
+	}
+	defer client.Close()
+	files, err := sftp.NewClient(client)
+	if err != nil {
+		v.told += fmt.Sprintf("[sftp: %v]", err)
+		return false
+	}
+	defer files.Close()
+	home, err := files.Getwd()
+	v.told += fmt.Sprintf("[home %s %v]", home, err)
+	return err == nil && home == "/home/"+v.person.Name
+}
+
+// methods are ssh's by name.
+func (v *visitor) methods(names []string, signer ssh.Signer, repeat int) []ssh.AuthMethod {
+	var methods []ssh.AuthMethod
+	for _, name := range names {
+		switch name {
+		case "publickey":
+			methods = append(methods, ssh.PublicKeys(signer))
+		case "password":
+			methods = append(methods, ssh.RetryableAuthMethod(ssh.Password(v.person.Password), repeat))
+		case "keyboard-interactive":
+			methods = append(methods, ssh.RetryableAuthMethod(ssh.KeyboardInteractive(v.challenge), repeat))
+		}
+	}
+	return methods
+}

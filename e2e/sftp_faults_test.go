@@ -1,0 +1,368 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// noCodes is a policy for tests about what comes after the login.
+const noCodes = "[policy]\nexempt = [\"@all\"]\n"
+
+// files logs a new person in and returns the person's files.
+func files(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) (*ssh.Client, *sftp.Client) {
+	t.Helper()
+	v := &visitor{person: p, server: s}
+	client, err := v.connect(t, ssh.PublicKeys(signer))
+	if err != nil {
+		t.Fatalf("log in: %v: %s", err, s.Output())
+	}
+	files, err := sftp.NewClient(client)
+	if err != nil {
+		t.Fatalf("sftp: %v\n%s", err, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+	}
+	t.Cleanup(func() { files.Close() })
+	return client, files
+}
+
+func newFiles(t *testing.T, s *machine.SFTPD) (*machine.Person, *ssh.Client, *sftp.Client) {
+	t.Helper()
+	p := machine.NewPerson(t, "sfx")
+	signer, _ := newKey(t, p)
+	client, f := files(t, s, p, signer)
+	return p, client, f
+}
+
+// children lists the processes below the server, by program and user.
+func children(t *testing.T, s *machine.SFTPD, program string, uid int) []int {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, path := range paths {
+		// Those that end meanwhile are not meant.
+		target, err := os.Readlink(path)
+		if err != nil || !strings.HasSuffix(target, "/"+program) {
+			continue
+		}
+		status, err := os.ReadFile(filepath.Dir(path) + "/status")
+		if err != nil || !strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", uid)) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
+		if err == nil && below(pid, s.PID()) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+func below(pid, ancestor int) bool {
+	for pid > 1 {
+		if pid == ancestor {
+			return true
+		}
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return false
+		}
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if pid, err = strconv.Atoi(fields[1]); err != nil {
+			return false
+		}
+	}
+	return false
+}
+
+func nobody(t *testing.T) int {
+	t.Helper()
+	output, err := exec.Command("id", "-u", "nobody").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.Atoi(strings.TrimSpace(string(output)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uid
+}
+
+// A worker that is killed ends its person's sessions, a front its connections;
+// nobody else's, and the next login works.
+func TestSFTPKilledPieces(t *testing.T) {
+	t.Parallel()
+	for _, per := range []string{"session", "user"} {
+		t.Run(per, func(t *testing.T) {
+			t.Parallel()
+			s := startSFTPD(t, "sftp-killed-"+per, noCodes, patient+"fronts = 2\nworker = \""+per+"\"\n")
+			p, _, mine := newFiles(t, s)
+			_, _, theirs := newFiles(t, s)
+			workers := children(t, s, "otpgate-sftpd-worker", p.UID)
+			if len(workers) != 1 {
+				t.Fatalf("expected one worker of %s, found %v", p.Name, workers)
+			}
+			if err := syscall.Kill(workers[0], syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := mine.ReadDir("."); err == nil {
+				t.Error("expected that the session of the killed worker is over")
+			}
+			if _, err := theirs.ReadDir("."); err != nil {
+				t.Errorf("another person's session: %v", err)
+			}
+			signer, _ := newKeyAgain(t, p)
+			_, again := files(t, s, p, signer)
+			if _, err := again.ReadDir("."); err != nil {
+				t.Errorf("after the worker was killed: %v", err)
+			}
+			fronts := children(t, s, "otpgate-sftpd-front", nobody(t))
+			if len(fronts) != 2 {
+				t.Fatalf("expected two fronts, found %v", fronts)
+			}
+			if err := syscall.Kill(fronts[0], syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			alive := 0
+			for _, f := range []*sftp.Client{theirs, again} {
+				if _, err := f.ReadDir("."); err == nil {
+					alive++
+				}
+			}
+			if alive == 0 {
+				t.Error("one front was killed, and the sessions of both are over")
+			}
+			machine.Until(t, "another front is there", func() bool { return len(children(t, s, "otpgate-sftpd-front", nobody(t))) == 2 })
+			for range 4 {
+				newFiles(t, s)
+			}
+		})
+	}
+}
+
+// newKeyAgain puts another key in place of the person's.
+func newKeyAgain(t *testing.T, p *machine.Person) (ssh.Signer, string) {
+	t.Helper()
+	signer := ed25519Key(t)
+	return signer, authorize(t, p, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+}
+
+// descriptors counts those of a process.
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
+// Clients that vanish, say nothing or say garbage leave nothing behind.
+func TestSFTPLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-leaves", noCodes, patient+"fronts = 1\nlimits.max_startups = 5000\nlimits.startups_per_source = 5000\nlimits.login_grace = \"4s\"\n")
+	p := machine.NewPerson(t, "sfv")
+	signer, _ := newKey(t, p)
+	front := children(t, s, "otpgate-sftpd-front", nobody(t))
+	if len(front) != 1 {
+		t.Fatalf("fronts: %v", front)
+	}
+	{
+		client, f := files(t, s, p, signer)
+		f.Close()
+		client.Close()
+	}
+	settled := func() bool {
+		return len(children(t, s, "otpgate-sftpd-worker", p.UID)) == 0 && len(children(t, s, "otpgate-sftpd-login", 0)) == 0
+	}
+	machine.Until(t, "all is quiet", settled)
+	time.Sleep(200 * time.Millisecond)
+	was := [2]int{descriptors(t, s.PID()), descriptors(t, front[0])}
+	var half []net.Conn
+	for i := range 1000 {
+		conn, err := net.Dial("tcp", s.Address())
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		half = append(half, conn)
+		switch i % 4 {
+		case 1:
+			fmt.Fprint(conn, "SSH-2.0-slow\r\n")
+		case 2:
+			fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
+		case 3:
+			fmt.Fprint(conn, "SSH-2.0-x\r\n\xff\xff\xff\xff\x00\x14garbage")
+		}
+	}
+	// Somebody else's login beside them.
+	began := time.Now()
+	client, f := files(t, s, p, signer)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("a login beside 1,000 half-open connections took %v", took)
+	}
+	// Some vanish in the middle of a transfer.
+	big, err := f.Create("big")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := big.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	client.Conn.Close()
+	machine.Until(t, "the half-open connections are cut", func() bool {
+		for _, conn := range half {
+			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+				return false
+			}
+			if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
+				return false
+			}
+		}
+		return true
+	})
+	for _, conn := range half {
+		conn.Close()
+	}
+	machine.Until(t, "all is quiet again", settled)
+	var now [2]int
+	machine.Until(t, "no descriptor is left", func() bool {
+		now = [2]int{descriptors(t, s.PID()), descriptors(t, front[0])}
+		return now[0] <= was[0] && now[1] <= was[1]
+	})
+	t.Logf("descriptors of broker and front: %v before, %v after", was, now)
+}
+
+// A full disk is told as what it is, and the session goes on.
+func TestSFTPFullDisk(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-full", noCodes, patient)
+	p, _, f := newFiles(t, s)
+	disk := "/home/" + p.Name + "/disk"
+	if err := os.Mkdir(disk, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=1m,mode=777"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	file, err := f.Create("disk/big")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.ReadFrom(strings.NewReader(strings.Repeat("x", 4<<20)))
+	if err == nil {
+		t.Error("expected an error from a full disk")
+	}
+	_ = file.Close()
+	machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", "no space left on device")
+	if err := f.Remove("disk/big"); err != nil {
+		t.Errorf("after the disk was full: %v", err)
+	}
+}
+
+// SIGTERM lets a transfer finish and nothing new begin; SIGHUP changes
+// settings without touching who is in.
+func TestSFTPReloadAndDrain(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-drain", noCodes, patient)
+	p, _, f := newFiles(t, s)
+	idle, _, _ := newFiles(t, s)
+	if err := os.WriteFile("/home/"+p.Name+"/banner", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	banner := filepath.Join(filepath.Dir(s.Site.Config), "banner")
+	if err := os.WriteFile(banner, []byte("Only for those who belong here.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(s.Site.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(config), "[sftp]\n", "[sftp]\nbanner = \""+banner+"\"\n", 1)
+	if err := os.WriteFile(s.Site.Config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(t, syscall.SIGHUP)
+	machine.Until(t, "the banner is shown", func() bool {
+		v := &visitor{person: p, server: s}
+		_, _ = v.connect(t)
+		return strings.Contains(v.told, "belong here")
+	})
+	file, err := f.Create("slow")
+	if err != nil {
+		t.Fatalf("after SIGHUP: %v", err)
+	}
+	if _, err := file.Write([]byte("first ")); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(t, syscall.SIGTERM)
+	machine.Until(t, "no connection is taken", func() bool {
+		conn, err := net.Dial("tcp", s.Address())
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	machine.Until(t, "the idle connection is ended", func() bool { return len(children(t, s, "otpgate-sftpd-worker", idle.UID)) == 0 })
+	if _, err := file.Write([]byte("second")); err != nil {
+		t.Errorf("the transfer was cut: %v", err)
+	}
+	if err := file.Close(); err != nil {
+		t.Errorf("the transfer was cut: %v", err)
+	}
+	s.WaitEnd(t)
+	data, err := os.ReadFile("/home/" + p.Name + "/slow")
+	if err != nil || string(data) != "first second" {
+		t.Errorf("found %q, %v", data, err)
+	}
+}
+
+// A broker that is killed cuts no transfer, and nothing of it is left once the
+// transfers are done.
+func TestSFTPKilledBroker(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-broker", noCodes, patient)
+	p, _, f := newFiles(t, s)
+	file, err := f.Create("slow")
+	must(t, err)
+	_, err = file.Write([]byte("first "))
+	must(t, err)
+	parts := append(children(t, s, "otpgate-sftpd-worker", p.UID), children(t, s, "otpgate-sftpd-login", 0)...)
+	parts = append(parts, children(t, s, "otpgate-sftpd-front", nobody(t))...)
+	if len(parts) < 3 {
+		t.Fatalf("parts: %v", parts)
+	}
+	s.Signal(t, syscall.SIGKILL)
+	s.WaitEnd(t)
+	time.Sleep(200 * time.Millisecond)
+	_, err = file.Write([]byte("second"))
+	must(t, err)
+	must(t, file.Close())
+	machine.Until(t, "all parts have ended", func() bool {
+		for _, pid := range parts {
+			// Process 1 of the machine buries them.
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+				return false
+			}
+		}
+		return true
+	})
+	data, err := os.ReadFile("/home/" + p.Name + "/slow")
+	if err != nil || string(data) != "first second" {
+		t.Errorf("found %q, %v", data, err)
+	}
+}

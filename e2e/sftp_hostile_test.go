@@ -1,0 +1,284 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// startHostile starts a server whose fronts do what the client says.
+func startHostile(t *testing.T, name, text, table string) *machine.SFTPD {
+	t.Helper()
+	programs := filepath.Join(machine.Root, "hostile-"+name)
+	if err := os.MkdirAll(programs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{"otpgate-sftpd": "otpgate-sftpd", "otpgate-sftpd-login": "otpgate-sftpd-login",
+		"otpgate-sftpd-worker": "otpgate-sftpd-worker", "hostile": "otpgate-sftpd-front"} {
+		data, err := os.ReadFile(filepath.Join(machine.Files, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(programs, to), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return machine.StartSFTPDFrom(t, programs, machine.NewSite(t, name, text), text, table)
+}
+
+// taken is a connection of a front that was taken over.
+type taken struct {
+	t      *testing.T
+	conn   net.Conn
+	server *machine.SFTPD
+}
+
+func take(t *testing.T, s *machine.SFTPD, p *machine.Person) *taken {
+	t.Helper()
+	return &taken{t, (&visitor{person: p, server: s}).dial(t), s}
+}
+
+var errHungUp = errors.New("the broker hung up")
+
+// ask sends a message as it is and returns the answer.
+func (c *taken) ask(message []byte) (answer []byte, fds int, err error) {
+	c.t.Helper()
+	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...)); err != nil {
+		return nil, 0, errHungUp
+	}
+	var head [4]byte
+	if _, err := io.ReadFull(c.conn, head[:]); err != nil {
+		return nil, 0, errHungUp
+	}
+	frame := make([]byte, binary.BigEndian.Uint32(head[:]))
+	if _, err := io.ReadFull(c.conn, frame); err != nil {
+		return nil, 0, errHungUp
+	}
+	return frame[1:], int(frame[0]), nil
+}
+
+// sign has the broker sign, which makes data the session's id.
+func (c *taken) sign(data []byte) error {
+	var w packet.Writer
+	_, _, err := c.ask(w.U8(talk.AskSign).U32(0).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
+	return err
+}
+
+// step returns an outcome, 0 if the broker asks or hung up.
+func (c *taken) step(message []byte) uint8 {
+	c.t.Helper()
+	answer, _, err := c.ask(message)
+	if err != nil || len(answer) < 2 || answer[0] != talk.AnswerOutcome {
+		return 0
+	}
+	return answer[1]
+}
+
+// hasSession says whether the broker gives out a worker.
+func (c *taken) hasSession() bool {
+	c.t.Helper()
+	answer, fds, err := c.ask([]byte{talk.AskSession})
+	return err == nil && fds == 1 && len(answer) == 2 && answer[1] == 1
+}
+
+// proofOf is a message that proves a key for a session.
+func proofOf(t *testing.T, user, signedUser string, signer ssh.Signer, sessionID []byte) []byte {
+	t.Helper()
+	key := signer.PublicKey().Marshal()
+	var signed packet.Writer
+	signed.Blob(sessionID).U8(50).Text(signedUser).Text("ssh-connection").Text("publickey").Bool(true).Text(signer.PublicKey().Type()).Blob(key)
+	signature, err := signer.Sign(nil, signed.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blob, w packet.Writer
+	blob.Text(signature.Format).Blob(signature.Blob)
+	return w.U8(talk.AskProve).Text(user).Blob(key).Text(signer.PublicKey().Type()).Blob(blob.Bytes).Text(signature.Format).Bytes
+}
+
+func sessionID(fill byte) []byte {
+	id := make([]byte, 32)
+	for i := range id {
+		id[i] = fill
+	}
+	return id
+}
+
+// A front that is taken over proves nothing by saying so.
+func TestSFTPTakenOverLogin(t *testing.T) {
+	t.Parallel()
+	s := startHostile(t, "sftp-taken", "", patient)
+	p := machine.NewPerson(t, "sft").Enroll(t, s.Site.Users)
+	signer, _ := newKey(t, p)
+	free := machine.NewPerson(t, "sft")
+	freeKey, _ := newKey(t, free)
+	stranger := ed25519Key(t)
+	id := sessionID(7)
+	password := func(user, password string) []byte {
+		var w packet.Writer
+		return w.U8(talk.AskPassword).Text(user).Text(password).Bytes
+	}
+	interactive := func(user string) []byte {
+		var w packet.Writer
+		return w.U8(talk.AskInteractive).Text(user).Bytes
+	}
+	unseen := func(user string, signer ssh.Signer) []byte {
+		var w packet.Writer
+		kind := signer.PublicKey().Type()
+		return w.U8(talk.AskProve).Text(user).Blob(signer.PublicKey().Marshal()).Text(kind).Text("").Text(kind).Bytes
+	}
+	for name, messages := range map[string][][]byte{
+		"nothing":                    nil,
+		"no signature":               {unseen(free.Name, freeKey)},
+		"another key's signature":    {proofOf(t, free.Name, free.Name, stranger, id)},
+		"another session's":          {proofOf(t, free.Name, free.Name, freeKey, sessionID(8))},
+		"another user's":             {proofOf(t, free.Name, p.Name, freeKey, id)},
+		"another user's key":         {proofOf(t, p.Name, p.Name, freeKey, id)},
+		"a key without its code":     {proofOf(t, p.Name, p.Name, signer, id)},
+		"the same twice":             {proofOf(t, p.Name, p.Name, signer, id), proofOf(t, p.Name, p.Name, signer, id)},
+		"a key, then a password":     {proofOf(t, p.Name, p.Name, signer, id), password(p.Name, p.Password)},
+		"a key, then somebody else":  {proofOf(t, p.Name, p.Name, signer, id), interactive(free.Name)},
+		"somebody else after a key":  {proofOf(t, p.Name, p.Name, signer, id), proofOf(t, free.Name, free.Name, freeKey, id)},
+		"a password without a code":  {password(p.Name, p.Password)},
+		"a password, then another's": {password(p.Name, p.Password), proofOf(t, free.Name, free.Name, freeKey, id)},
+		"a wrong password":           {password(free.Name, "wrong")},
+		"root":                       {password("root", "")},
+		"nobody":                     {password("", "")},
+		"a name of the file system":  {password("../"+free.Name, free.Password)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := take(t, s, p)
+			if err := c.sign(id); err != nil {
+				t.Fatal(err)
+			}
+			for _, message := range messages {
+				if outcome := c.step(message); outcome == talk.Accepted {
+					t.Errorf("accepted")
+				}
+			}
+			if c.hasSession() {
+				t.Errorf("a worker was given out")
+			}
+		})
+	}
+	t.Run("and the right ones", func(t *testing.T) {
+		c := take(t, s, free)
+		if err := c.sign(id); err != nil {
+			t.Fatal(err)
+		}
+		if outcome := c.step(proofOf(t, free.Name, free.Name, freeKey, id)); outcome != talk.Accepted || !c.hasSession() {
+			t.Errorf("expected that a proof is accepted, found %d\n%s", outcome, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
+		}
+	})
+}
+
+// Only what has the sizes of exchange hashes is signed, and the first is the
+// session's id for good.
+func TestSFTPTakenOverSigning(t *testing.T) {
+	t.Parallel()
+	s := startHostile(t, "sftp-signing", "", patient)
+	p := machine.NewPerson(t, "sfs")
+	signer, _ := newKey(t, p)
+	for _, size := range []int{0, 1, 31, 33, 65, 1000} {
+		if err := take(t, s, p).sign(make([]byte, size)); err == nil {
+			t.Errorf("%d bytes were signed", size)
+		}
+	}
+	c := take(t, s, p)
+	for fill := range byte(3) {
+		if err := c.sign(sessionID(fill)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(2))); outcome == talk.Accepted {
+		t.Error("accepted for what was signed later")
+	}
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(0))); outcome != talk.Accepted {
+		t.Errorf("expected accepted, found %d", outcome)
+	}
+}
+
+// What a front that is taken over can do by itself, and with the worker of
+// somebody who is in.
+func TestSFTPTakenOverReach(t *testing.T) {
+	t.Parallel()
+	s := startHostile(t, "sftp-reach", "", patient)
+	p, other := machine.NewPerson(t, "sfr"), machine.NewPerson(t, "sfr")
+	signer, _ := newKey(t, p)
+	secret := "/home/" + other.Name + "/secret"
+	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := take(t, s, p)
+	answer, _, err := c.ask(append([]byte{0xFF}, strconv.Itoa(s.PID())...))
+	if err != nil || string(answer) != "probed: " {
+		t.Errorf("the process could: %q %v", answer, err)
+	}
+	if err := c.sign(sessionID(1)); err != nil {
+		t.Fatal(err)
+	}
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(1))); outcome != talk.Accepted || !c.hasSession() {
+		t.Fatalf("expected accepted, found %d", outcome)
+	}
+	open := func(path string) []byte {
+		var w packet.Writer
+		return append([]byte{0xFE}, w.U8(1).Text(path).U32(0).U32(0).Bytes...)
+	}
+	for _, path := range []string{secret, "/etc/shadow", s.Site.Users, s.Site.State + "/x", "/proc/1/environ", "/proc/" + strconv.Itoa(s.PID()) + "/mem"} {
+		answer, fds, err := c.ask(open(path))
+		if err != nil || fds != 0 || binary.BigEndian.Uint32(answer) == 0 {
+			t.Errorf("%s was opened: %x, %d descriptors, %v", path, answer, fds, err)
+		}
+	}
+	if answer, fds, err := c.ask(open("/home/" + p.Name + "/.ssh/authorized_keys")); err != nil || fds != 1 {
+		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
+	}
+	// What is in the log of a transfer is the front's word, who it was is not.
+	var w packet.Writer
+	w.U8(talk.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
+	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(w.Bytes))), w.Bytes...)); err != nil {
+		t.Fatal(err)
+	}
+	line := machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", "written=2")
+	if strings.Contains(line.Text, "/x\" user="+other.Name) {
+		t.Errorf("a forged field: %s", line.Text)
+	}
+}
+
+// Garbage from a front ends its own connection and nothing else.
+func TestSFTPTakenOverGarbage(t *testing.T) {
+	t.Parallel()
+	s := startHostile(t, "sftp-garbage", "", patient+"limits.startups_per_source = 100\n")
+	p := machine.NewPerson(t, "sfg")
+	signer, _ := newKey(t, p)
+	well := take(t, s, p)
+	if err := well.sign(sessionID(1)); err != nil {
+		t.Fatal(err)
+	}
+	var long packet.Writer
+	long.U8(talk.AskPassword).Text(p.Name).Text(strings.Repeat("x", 40000))
+	for _, garbage := range [][]byte{
+		{0}, {talk.AskSign}, {talk.AskSession}, {talk.AskNote}, {talk.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {talk.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
+		{talk.AskInteractive, 0, 0, 0, 1}, {talk.AskSign, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0, 0}, long.Bytes, make([]byte, 60000),
+	} {
+		c := take(t, s, p)
+		if answer, fds, err := c.ask(garbage); err == nil && (fds != 0 || answer[0] != talk.AnswerOutcome || answer[1] == talk.Accepted) {
+			t.Errorf("%.20x: answered %x", garbage, answer)
+		}
+	}
+	if outcome := well.step(proofOf(t, p.Name, p.Name, signer, sessionID(1))); outcome != talk.Accepted || !well.hasSession() {
+		t.Errorf("expected that another connection goes on, found %d", outcome)
+	}
+}

@@ -1,0 +1,214 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// The limit is the person's, whatever the number of connections.
+func TestSFTPBandwidth(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-bandwidth", noCodes, patient+"limits.bandwidth = 1048576\nfronts = 2\n")
+	p := machine.NewPerson(t, "sfw")
+	signer, _ := newKey(t, p)
+	done := make(chan error)
+	began := time.Now()
+	for i := range 2 {
+		_, f := files(t, s, p, signer)
+		go func() {
+			file, err := f.Create(fmt.Sprint("file", i))
+			if err == nil {
+				_, err = file.ReadFrom(strings.NewReader(strings.Repeat("x", 1<<20)))
+			}
+			done <- err
+		}()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if took := time.Since(began); took < 1200*time.Millisecond {
+		t.Errorf("2 MiB at 1 MiB/s took %v", took)
+	}
+}
+
+// Behind a proxy that is listed the client's address counts, for the policy and
+// the log; others cannot send such a header.
+func TestSFTPProxyProtocol(t *testing.T) {
+	t.Parallel()
+	text := "[policy]\nrequire = [\"@all\"]\ntrusted_networks = [\"192.0.2.0/24\"]\n"
+	p := machine.NewPerson(t, "sfy")
+	s := startSFTPD(t, "sftp-proxy", text, patient+"proxy_protocol = [\""+p.Address+"\"]\n")
+	signer, _ := newKey(t, p)
+	through := func(address, header string) error {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: machine.Patience}
+		conn, err := dialer.Dial("tcp", s.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		must(t, conn.SetDeadline(time.Now().Add(machine.Patience)))
+		fmt.Fprint(conn, header)
+		secure, _, _, err := ssh.NewClientConn(conn, "", &ssh.ClientConfig{User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+		if err == nil {
+			secure.Close()
+		}
+		return err
+	}
+	const trusted, stranger = "PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n", "PROXY TCP4 198.51.100.7 10.0.0.1 1 2\r\n"
+	if err := through(p.Address, trusted); err != nil {
+		t.Errorf("from a trusted network: %v", err)
+	}
+	if err := through(p.Address, stranger); err == nil {
+		t.Error("in from another network without a code")
+	}
+	if err := through("127.99.0.1", trusted); err == nil {
+		t.Error("somebody who is no proxy said who the client is")
+	}
+	if err := through(p.Address, ""); err == nil {
+		t.Error("in without a header")
+	}
+	expectAudit(t, p, "remote=192.0.2.7", "rule=policy.trusted_networks")
+	expectAudit(t, p, "remote=198.51.100.7", "verdict=denied")
+}
+
+func TestSFTPMetrics(t *testing.T) {
+	t.Parallel()
+	socket := "/run/sftp-metrics.sock"
+	s := startSFTPD(t, "sftp-metrics", noCodes, patient+"metrics = \"unix:"+socket+"\"\n")
+	p, _, f := newFiles(t, s)
+	file, err := f.Create("counted")
+	must(t, err)
+	_, err = file.Write(make([]byte, 12345))
+	must(t, err)
+	must(t, file.Close())
+	web := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	var text string
+	machine.Until(t, "the figures tell of the transfer", func() bool {
+		response, err := web.Get("http://x/metrics")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		all, err := io.ReadAll(response.Body)
+		text = string(all)
+		return err == nil && strings.Contains(text, "otpgate_sftp_written_bytes_total 12345")
+	})
+	for _, line := range []string{"otpgate_sftp_connections 1", `otpgate_sftp_verdicts_total{verdict="not-asked",rule="policy.exempt"} 1`, `otpgate_sftp_operations_total{op="transfer",result="ok"} 1`} {
+		if !strings.Contains(text, line) {
+			t.Errorf("expected %q in\n%s", line, text)
+		}
+	}
+	if strings.Contains(text, p.Name) || strings.Contains(text, p.Address) {
+		t.Errorf("a name or an address:\n%s", text)
+	}
+}
+
+// OpenSSH's client learns a host key that is new.
+func TestSFTPHostKeyRotation(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for path := dir; path != "/"; path = filepath.Dir(path) {
+		must(t, os.Chmod(path, 0o755))
+	}
+	rsaKey := dir + "/rsa"
+	if output, err := exec.Command("ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", rsaKey).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	old := machine.Root + "/ssh_host_key"
+	machine.HostFingerprint(t) // makes it
+	s := startSFTPD(t, "sftp-rotation", "", patient+fmt.Sprintf("host_keys = [%q, %q]\n", old, rsaKey))
+	c := newScene(t, s, "sfh")
+	known, err := os.ReadFile(machine.KnownHosts)
+	must(t, err)
+	// A name with a wildcard is not updated.
+	mine := c.write("known_hosts", strings.Replace(string(known), "* ", fmt.Sprintf("[127.0.0.1]:%d ", s.Port), 1), 0o644)
+	c.write("commands", "pwd\n!sleep 1\npwd\n", 0o644)
+	args := append([]string{"-o", "UpdateHostKeys=yes", "-o", "UserKnownHostsFile=" + mine, "-o", "BatchMode=no", "-b", "commands"}, c.ssh()...)
+	c.run("sftp", append(args, c.person.Name+"@127.0.0.1")...)
+	learned, err := os.ReadFile(mine)
+	must(t, err)
+	if !strings.Contains(string(learned), "ssh-rsa ") {
+		t.Errorf("the RSA key was not learned:\n%s", learned)
+	}
+}
+
+// A connection that does nothing, and a client that does not answer, are ended.
+func TestSFTPTimeouts(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-idle", noCodes, patient+"limits.idle_timeout = \"1s\"\n")
+	_, client, f := newFiles(t, s)
+	for range 6 {
+		time.Sleep(300 * time.Millisecond)
+		if _, err := f.Getwd(); err != nil {
+			t.Fatalf("ended although busy: %v", err)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- client.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("an idle connection was not ended")
+	}
+	s = startSFTPD(t, "sftp-keepalive", noCodes, patient+"limits.keepalive = \"1s\"\n")
+	p := machine.NewPerson(t, "sfi")
+	signer, _ := newKey(t, p)
+	dead, _ := files(t, s, p, signer)
+	_, alive := files(t, s, p, signer)
+	// Stopped is what a client is whose machine has gone to sleep.
+	cmd := exec.Command("sftp", append(s.SSHOptions(p), "-i", writeKey(t, p), "-b", "-", p.Name+"@127.0.0.1")...)
+	_ = dead
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { in.Close(); _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	machine.Until(t, "three workers", func() bool { return len(children(t, s, "otpgate-sftpd-worker", p.UID)) == 3 })
+	stop(t, cmd.Process.Pid)
+	machine.Until(t, "the silent client's worker is gone", func() bool { return len(children(t, s, "otpgate-sftpd-worker", p.UID)) == 2 })
+	if _, err := alive.Getwd(); err != nil {
+		t.Errorf("a client that answers was ended: %v", err)
+	}
+}
+
+// Started by systemd's socket.
+func TestSFTPActivated(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	file, err := listener.(*net.TCPListener).File()
+	must(t, err)
+	site := machine.NewSite(t, "sftp-activated", "")
+	machine.WriteService(t, "sftpd-activated", "@include common-auth\n@include common-account\n@include common-session\n")
+	key := machine.Root + "/activated/ssh_host_ed25519_key"
+	site.Configure(t, noCodes+"[sftp]\nhost_keys = [\""+key+"\"]\nfront_user = \"nobody\"\npam_service = \"sftpd-activated\"\n")
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`, "sh", machine.Files+"/otpgate-sftpd", "--config", site.Config, "--run", "/run/otpgate-sftpd-activated")
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.Stderr = os.Stderr
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	p := machine.NewPerson(t, "sfz")
+	signer, _ := newKey(t, p)
+	client, err := ssh.Dial("tcp", listener.Addr().String(), &ssh.ClientConfig{User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: machine.Patience})
+	must(t, err)
+	client.Close()
+	// The host key was made, for its owner alone.
+	info, err := os.Stat(key)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("host key: %v %v", info, err)
+	}
+}

@@ -1,0 +1,279 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// SFTP is about the SFTP server.
+type SFTP struct {
+	// Listen are addresses and ports; "" before the colon is every address.
+	// Sockets that systemd passes take their place.
+	Listen []string `toml:"listen"`
+	// HostKeys are files of private keys, one of each kind. An ed25519 key that
+	// is missing is made.
+	HostKeys []string `toml:"host_keys"`
+	// PAMService names the stack of the password, the account and the session.
+	PAMService string `toml:"pam_service"`
+	// AuthorizedKeys are files with a person's keys, below the home directory or
+	// absolute; %u is the person's name, %h the home directory, %% a percent sign.
+	AuthorizedKeys []string `toml:"authorized_keys"`
+	// CodeAfter are the first factors that a code is asked after.
+	CodeAfter []FirstFactor `toml:"code_after"`
+	// UnprovenKeys says what becomes of keys whose signature only the process
+	// that speaks with the client can see.
+	UnprovenKeys UnprovenKeys `toml:"unproven_keys"`
+	// Root is a directory that people are locked into, with %u and %h as above;
+	// "" is none.
+	Root string `toml:"root"`
+	// Worker says whether sessions share a process.
+	Worker WorkerPer `toml:"worker"`
+	// Fronts is how many processes speak with clients; 0 is one per processor.
+	Fronts int `toml:"fronts"`
+	// FrontUser is whom they run as.
+	FrontUser string `toml:"front_user"`
+	// Umask is taken off the permissions of what is made; "" leaves it to PAM.
+	Umask Umask `toml:"umask"`
+	// ReadOnly refuses every change.
+	ReadOnly bool `toml:"read_only"`
+	// Deny are patterns as in a shell; a path or a name that one matches is refused.
+	Deny Patterns `toml:"deny"`
+	// AllowRoot lets uid 0 log in.
+	AllowRoot bool `toml:"allow_root"`
+	// Banner is a file that is shown before the login; "" is none.
+	Banner string `toml:"banner"`
+	// ProxyProtocol are addresses whose connections begin with a header of the
+	// PROXY protocol.
+	ProxyProtocol []Network `toml:"proxy_protocol"`
+	// Metrics is where figures for Prometheus are served, as in [verifier].
+	Metrics string     `toml:"metrics"`
+	Limits  SFTPLimits `toml:"limits"`
+}
+
+// SFTPLimits bound what clients take.
+type SFTPLimits struct {
+	// MaxStartups is how many connections may be at their login at once, and
+	// StartupsPerSource from one address (IPv6: a /64).
+	MaxStartups       int `toml:"max_startups"`
+	StartupsPerSource int `toml:"startups_per_source"`
+	// Penalties turns addresses away for a while that keep failing.
+	Penalties bool `toml:"penalties"`
+	// LoginGrace is how long a login may take.
+	LoginGrace Duration `toml:"login_grace"`
+	// IdleTimeout ends a connection on which nothing was asked for so long; 0
+	// is never.
+	IdleTimeout Duration `toml:"idle_timeout"`
+	// Keepalive is how often a silent client is asked whether it is there; the
+	// third question without an answer ends the connection. 0 is never.
+	Keepalive Duration `toml:"keepalive"`
+	// SessionsPerUser is how many connections a person may have; 0 is any number.
+	SessionsPerUser int `toml:"sessions_per_user"`
+	// Bandwidth is how many bytes of file data a second a person may move in one direction; 0
+	// is any number.
+	Bandwidth int64 `toml:"bandwidth"`
+}
+
+// FirstFactor is what a login begins with.
+type FirstFactor string
+
+// The first factors.
+const (
+	PasswordFirst  FirstFactor = "password"
+	PublicKeyFirst FirstFactor = "publickey"
+)
+
+// UnmarshalText checks the name.
+func (f *FirstFactor) UnmarshalText(text []byte) error {
+	switch FirstFactor(text) {
+	case PasswordFirst, PublicKeyFirst:
+		*f = FirstFactor(text)
+		return nil
+	}
+	return errors.New(`expected "password" or "publickey"`)
+}
+
+// UnprovenKeys says what becomes of such keys. The zero value refuses.
+type UnprovenKeys string
+
+// The choices.
+const (
+	RefuseUnproven UnprovenKeys = "refuse"
+	WithCode       UnprovenKeys = "with-code" // good where a code is given too
+	AllowUnproven  UnprovenKeys = "allow"
+)
+
+// UnmarshalText checks the choice.
+func (u *UnprovenKeys) UnmarshalText(text []byte) error {
+	switch UnprovenKeys(text) {
+	case RefuseUnproven, WithCode, AllowUnproven:
+		*u = UnprovenKeys(text)
+		return nil
+	}
+	return errors.New(`expected "with-code", "refuse" or "allow"`)
+}
+
+// WorkerPer says what has a worker of its own.
+type WorkerPer string
+
+// The choices.
+const (
+	PerSession WorkerPer = "session"
+	PerUser    WorkerPer = "user"
+)
+
+// UnmarshalText checks the choice.
+func (w *WorkerPer) UnmarshalText(text []byte) error {
+	switch WorkerPer(text) {
+	case PerSession, PerUser:
+		*w = WorkerPer(text)
+		return nil
+	}
+	return errors.New(`expected "session" or "user"`)
+}
+
+// Umask is an octal number. The zero value is not set.
+type Umask struct {
+	Set  bool
+	Mask uint32
+}
+
+// UnmarshalText reads octal digits.
+func (u *Umask) UnmarshalText(text []byte) error {
+	mask, err := strconv.ParseUint(string(text), 8, 32)
+	if err != nil || mask > 0o777 {
+		return errors.New(`expected octal digits, such as "022"`)
+	}
+	*u = Umask{true, uint32(mask)}
+	return nil
+}
+
+// Pattern is as path.Match takes it.
+type Pattern string
+
+// UnmarshalText checks the form.
+func (p *Pattern) UnmarshalText(text []byte) error {
+	if _, err := path.Match(string(text), ""); err != nil || len(text) == 0 {
+		return errors.New(`expected a pattern such as "*.exe" or "/srv/private/*"`)
+	}
+	*p = Pattern(text)
+	return nil
+}
+
+// Patterns are several.
+type Patterns []Pattern
+
+// Texts are the patterns as they were written.
+func (p Patterns) Texts() []string {
+	texts := make([]string, len(p))
+	for i, pattern := range p {
+		texts[i] = string(pattern)
+	}
+	return texts
+}
+
+func defaultSFTP() SFTP {
+	return SFTP{
+		Listen:         []string{":2022"},
+		HostKeys:       []string{"/etc/otpgate/sftpd/ssh_host_ed25519_key"},
+		PAMService:     "otpgate-sftpd",
+		AuthorizedKeys: []string{".ssh/authorized_keys"},
+		CodeAfter:      []FirstFactor{PasswordFirst, PublicKeyFirst},
+		UnprovenKeys:   WithCode,
+		Worker:         PerSession,
+		FrontUser:      "otpgate-sftpd",
+		Limits: SFTPLimits{
+			MaxStartups: 100, StartupsPerSource: 20, Penalties: true,
+			LoginGrace: Duration{2 * time.Minute}, Keepalive: Duration{time.Minute},
+		},
+	}
+}
+
+// fill gives the lists that the file does not have their defaults. An empty one
+// that it has stays empty.
+func (s *SFTP) fill(defaults SFTP) {
+	if s.Listen == nil {
+		s.Listen = defaults.Listen
+	}
+	if s.HostKeys == nil {
+		s.HostKeys = defaults.HostKeys
+	}
+	if s.AuthorizedKeys == nil {
+		s.AuthorizedKeys = defaults.AuthorizedKeys
+	}
+	if s.CodeAfter == nil {
+		s.CodeAfter = defaults.CodeAfter
+	}
+}
+
+func (s SFTP) check() (problem string, key []string) {
+	for _, test := range []struct {
+		ok   bool
+		want string
+		key  []string
+	}{
+		{len(s.Listen) > 0 && !slices.ContainsFunc(s.Listen, func(a string) bool { return !validListen(a) }), `expected addresses and ports, such as ":2022" or "192.0.2.1:22"`, []string{"listen"}},
+		{len(s.HostKeys) > 0 && allAbsolute(s.HostKeys), "expected absolute paths", []string{"host_keys"}},
+		{s.PAMService != "" && !strings.ContainsAny(s.PAMService, "/ "), "expected the name of a file in /etc/pam.d", []string{"pam_service"}},
+		{!slices.ContainsFunc(s.AuthorizedKeys, func(p string) bool { return !validExpansion(p) }), "expected paths in which only %u, %h and %% are replaced", []string{"authorized_keys"}},
+		{s.Root == "" || validExpansion(s.Root) && (filepath.IsAbs(s.Root) || strings.HasPrefix(s.Root, "%h")), "expected an absolute path in which only %u, %h and %% are replaced", []string{"root"}},
+		{within(s.Fronts, 0, 256), "expected 0 to 256", []string{"fronts"}},
+		{s.FrontUser != "", "expected the name of a user", []string{"front_user"}},
+		{s.Banner == "" || filepath.IsAbs(s.Banner), "expected an absolute path", []string{"banner"}},
+		{validMetrics(s.Metrics), `expected a loopback address and port, such as "127.0.0.1:9152", or "unix:/path"`, []string{"metrics"}},
+		{within(s.Limits.MaxStartups, 1, 100000), "expected 1 to 100000", []string{"limits", "max_startups"}},
+		{within(s.Limits.StartupsPerSource, 1, 100000), "expected 1 to 100000", []string{"limits", "startups_per_source"}},
+		{s.Limits.LoginGrace.Duration >= time.Second && s.Limits.LoginGrace.Duration <= time.Hour, `expected "1s" to "1h"`, []string{"limits", "login_grace"}},
+		{within(s.Limits.SessionsPerUser, 0, 100000), "expected 0 to 100000", []string{"limits", "sessions_per_user"}},
+		{s.Limits.Bandwidth >= 0, "expected bytes a second, 0 for any number", []string{"limits", "bandwidth"}},
+	} {
+		if !test.ok {
+			return test.want, test.key
+		}
+	}
+	return "", nil
+}
+
+// validListen takes what net.Listen does, without names: those are somebody
+// else's to change.
+func validListen(address string) bool {
+	host, port, found := cutLast(address, ':')
+	n, err := strconv.ParseUint(port, 10, 16)
+	if !found || err != nil || n == 0 {
+		return false
+	}
+	if host == "" {
+		return true
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	_, err = netip.ParseAddr(host)
+	return err == nil
+}
+
+func cutLast(text string, separator byte) (before, after string, found bool) {
+	i := strings.LastIndexByte(text, separator)
+	if i < 0 {
+		return "", text, false
+	}
+	return text[:i], text[i+1:], true
+}
+
+func allAbsolute(paths []string) bool {
+	return !slices.ContainsFunc(paths, func(p string) bool { return !filepath.IsAbs(p) })
+}
+
+func validExpansion(path string) bool {
+	rest := strings.NewReplacer("%%", "", "%u", "", "%h", "").Replace(path)
+	return path != "" && !strings.Contains(rest, "%")
+}
+
+// Expand puts a person's name and home directory into a path that check let
+// pass.
+func Expand(path, user, home string) string {
+	return strings.NewReplacer("%%", "%", "%u", user, "%h", home).Replace(path)
+}

@@ -1,0 +1,81 @@
+package sftp
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
+)
+
+// copyChunk bounds one copy_file_range in bytes, so that the end of the
+// session is seen in time.
+const copyChunk = 64 << 20
+
+// copyData copies between two open files; a length of zero means to the end.
+// As in OpenSSH, less than was asked for is no error.
+func (s *session) copyData(_ uint32, c *packet.Cursor) error {
+	from, fromOffset, length := s.file(c), c.Uint64(), c.Uint64()
+	to, toOffset := s.file(c), c.Uint64()
+	if c.Err != nil {
+		return c.Err
+	}
+	if from.path == to.path {
+		return packet.StatusFailure
+	}
+	if int64(fromOffset) < 0 || int64(toOffset) < 0 || int64(length) < 0 {
+		return unix.EINVAL
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	err := s.copyRange(from, to, int64(fromOffset), int64(toOffset), int64(length))
+	return s.audited("copy", from.path, to.path, err)
+}
+
+func (s *session) copyRange(from, to *handle, fromOffset, toOffset, length int64) error {
+	copySome := copyInKernel
+	if to.appends {
+		copySome = s.copyByHand
+	}
+	for left := length; ; {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		chunk := copyChunk
+		if length > 0 {
+			chunk = int(min(left, copyChunk))
+		}
+		n, err := copySome(from.fd, to.fd, fromOffset, toOffset, chunk)
+		switch err {
+		case nil:
+		case unix.EINTR:
+			continue
+		case unix.EINVAL, unix.EXDEV, unix.ENOSYS, unix.EOPNOTSUPP:
+			n, err = s.copyByHand(from.fd, to.fd, fromOffset, toOffset, chunk)
+		}
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return nil
+		}
+		fromOffset += int64(n)
+		toOffset += int64(n)
+		if left -= int64(n); left == 0 {
+			return nil
+		}
+	}
+}
+
+func copyInKernel(from, to int, fromOffset, toOffset int64, n int) (int, error) {
+	return unix.CopyFileRange(from, &fromOffset, to, &toOffset, n, 0)
+}
+
+// copyByHand copies through the buffer of the replies, which is empty.
+func (s *session) copyByHand(from, to int, fromOffset, toOffset int64, n int) (int, error) {
+	s.room(bigBuffer)
+	n, err := pread(from, s.out[:min(n, maxData)], fromOffset)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return pwrite(to, s.out[:n], toOffset)
+}

@@ -1,0 +1,170 @@
+package sftp
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/packet"
+)
+
+func (s *session) open(id uint32, c *packet.Cursor) error {
+	path, flags, change := c.Path(), packet.OpenFlags(c.Uint32()), c.Change()
+	if c.Err != nil {
+		return c.Err
+	}
+	mode := uint32(0o666)
+	if change.HasMode {
+		mode = change.Mode & 0o7777
+	}
+	if s.handles.full() {
+		return s.audited("open", path, "", unix.EMFILE)
+	}
+	fd, real, err := s.files.Open(path, flags, mode)
+	if err != nil {
+		return s.audited("open", path, "", err)
+	}
+	return s.putHandle(id, handle{fd: fd, path: real, appends: flags&unix.O_APPEND != 0})
+}
+
+func (s *session) putHandle(id uint32, h handle) error {
+	at := s.begin(packet.TypeHandle, id, smallReply)
+	s.putString(s.handles.add(h))
+	return s.finish(at)
+}
+
+func (s *session) closeRequest(_ uint32, c *packet.Cursor) error {
+	name := c.Text()
+	if c.Err != nil {
+		return c.Err
+	}
+	h := s.handles.get(name)
+	if h == nil {
+		return unix.ENOENT
+	}
+	err := s.closeHandle(h)
+	s.handles.drop(name, h)
+	return err
+}
+
+// allow waits until n bytes of file data may pass. What is answered already is
+// sent before.
+func (s *session) allow(n int, upload bool) error {
+	if s.options.Limit == nil || n == 0 {
+		return nil
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.options.Limit(s.ctx, n, upload)
+}
+
+// read puts the data straight behind a header in the replies.
+func (s *session) read(id uint32, c *packet.Cursor) error {
+	h, offset, length := s.file(c), c.Uint64(), c.Uint32()
+	if c.Err != nil {
+		return c.Err
+	}
+	const header = 13
+	n := int(min(length, maxData))
+	s.room(header + n)
+	at := len(s.out)
+	n, err := pread(h.fd, s.out[at+header:at+header+n], int64(offset))
+	switch {
+	case err != nil:
+		h.failed = err
+		return err
+	case n == 0 && length > 0:
+		return packet.StatusEOF
+	}
+	reply := s.out[at : at+header+n]
+	binary.BigEndian.PutUint32(reply, uint32(header-4+n))
+	reply[4] = packet.TypeData
+	binary.BigEndian.PutUint32(reply[5:], id)
+	binary.BigEndian.PutUint32(reply[9:], uint32(n))
+	if s.options.Limit == nil {
+		s.out = s.out[:at+header+n]
+	} else {
+		if err := s.allow(n, false); err != nil {
+			return err
+		}
+		// What was held before the reply is sent, and its place is free.
+		s.out = s.out[:copy(s.out[:header+n], reply)]
+	}
+	h.read += uint64(n)
+	return errReplied
+}
+
+func (s *session) write(_ uint32, c *packet.Cursor) error {
+	h, offset, data := s.file(c), c.Uint64(), c.Text()
+	if c.Err != nil {
+		return c.Err
+	}
+	if err := s.allow(len(data), true); err != nil {
+		return err
+	}
+	n, err := pwrite(h.fd, data, int64(offset))
+	h.written += uint64(n)
+	if err != nil {
+		h.failed = err
+	}
+	return err
+}
+
+// pread is pread(2), again after a signal.
+func pread(fd int, b []byte, offset int64) (int, error) {
+	for {
+		n, err := unix.Pread(fd, b, offset)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// pwrite writes all of b, and says how much it did.
+func pwrite(fd int, b []byte, offset int64) (written int, err error) {
+	for {
+		n, err := unix.Pwrite(fd, b[written:], offset+int64(written))
+		written += max(n, 0)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return written, err
+		case written == len(b):
+			return written, nil
+		case n == 0:
+			return written, unix.EIO
+		}
+	}
+}
+
+func (s *session) fstat(id uint32, c *packet.Cursor) error {
+	h := s.file(c)
+	if c.Err != nil {
+		return c.Err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(h.fd, &st); err != nil {
+		return err
+	}
+	return s.putAttrs(id, AttrOf(&st))
+}
+
+// fsetstat truncates by itself, because that looks at how the file was opened.
+func (s *session) fsetstat(_ uint32, c *packet.Cursor) error {
+	h, change := s.file(c), c.Change()
+	if c.Err != nil {
+		return c.Err
+	}
+	var failed error
+	if change.HasSize {
+		failed = unix.Ftruncate(h.fd, int64(change.Size))
+	}
+	if change.HasMode || change.HasTimes || change.HasOwner {
+		change.HasSize, change.Size = false, 0
+		if err := s.files.FSetStat(h.fd, change); err != nil {
+			failed = err
+		}
+	}
+	return s.audited("setstat", h.path, "", failed)
+}

@@ -1,0 +1,166 @@
+// Package packet carries messages, with descriptors where they need one,
+// between the processes of sftpd.
+//
+// The entry points are [Pair] and [New]. A message is one packet of a
+// SOCK_SEQPACKET socket, so it comes whole or not at all and a peer cannot
+// have more memory set aside than one buffer. Descriptors that nobody asked
+// for are closed, and none outlives an exec.
+package packet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxSize bounds a message in bytes.
+const MaxSize = 64 << 10
+
+// maxFiles bounds the descriptors of one message.
+const maxFiles = 2
+
+// ErrTooLarge says that a message was longer than its buffer, or had more
+// descriptors than are taken. The connection is of no use then.
+var ErrTooLarge = errors.New("message too large")
+
+// Conn is one end of a connection. One goroutine may send while another
+// receives.
+type Conn struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+// Pair makes a connection. theirs is for another process.
+func Pair() (ours *Conn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socketpair: %w", err)
+	}
+	theirs = os.NewFile(uintptr(fds[1]), "packet")
+	ours, err = New(fds[0])
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return ours, theirs, nil
+}
+
+// New takes over fd, one end of a SOCK_SEQPACKET socket.
+func New(fd int) (*Conn, error) {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err == nil && kind != unix.SOCK_SEQPACKET {
+		err = unix.EPROTOTYPE
+	}
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("take over a connection: %w", err)
+	}
+	unix.CloseOnExec(fd)
+	file := os.NewFile(uintptr(fd), "packet")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("take over a connection: %w", err)
+	}
+	return &Conn{file, raw}, nil
+}
+
+// Close ends the connection; whoever waits on it is told.
+func (c *Conn) Close() error { return c.file.Close() }
+
+// Dup returns another descriptor of this end, to be sent to another process
+// and closed by the caller.
+func (c *Conn) Dup() (fd int, err error) {
+	controlled := c.raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(controlled, err)
+}
+
+// SetDeadline bounds all sends and receives; the zero time is no bound.
+func (c *Conn) SetDeadline(t time.Time) error { return c.file.SetDeadline(t) }
+
+// Send sends a message, which is not empty, with copies of the descriptors.
+func (c *Conn) Send(message []byte, fds ...int) error {
+	if len(message) == 0 || len(message) > MaxSize {
+		return fmt.Errorf("send %d bytes: %w", len(message), ErrTooLarge)
+	}
+	var control []byte
+	if len(fds) > 0 {
+		control = unix.UnixRights(fds...)
+	}
+	var sent error
+	err := c.raw.Write(func(fd uintptr) bool {
+		for {
+			sent = unix.Sendmsg(int(fd), message, control, nil, unix.MSG_NOSIGNAL)
+			if sent != unix.EINTR {
+				return sent != unix.EAGAIN
+			}
+		}
+	})
+	return errors.Join(err, sent)
+}
+
+// Receive reads one message into buffer and returns its length and its
+// descriptors, which the caller closes. At the end of the connection the error
+// is io.EOF.
+func (c *Conn) Receive(buffer []byte) (n int, fds []int, err error) {
+	var control [64]byte
+	var got, flags int
+	var received error
+	n = 0
+	err = c.raw.Read(func(fd uintptr) bool {
+		for {
+			n, got, flags, _, received = unix.Recvmsg(int(fd), buffer, control[:], unix.MSG_CMSG_CLOEXEC)
+			if received != unix.EINTR {
+				return received != unix.EAGAIN
+			}
+		}
+	})
+	if err = errors.Join(err, received); err != nil {
+		if errors.Is(err, unix.ECONNRESET) {
+			err = io.EOF
+		}
+		return 0, nil, err
+	}
+	if got > 0 {
+		fds = rights(control[:got])
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || len(fds) > maxFiles {
+		CloseAll(fds)
+		return 0, nil, ErrTooLarge
+	}
+	if n == 0 {
+		CloseAll(fds)
+		return 0, nil, io.EOF
+	}
+	return n, fds, nil
+}
+
+func rights(control []byte) []int {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return nil
+	}
+	var all []int
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err == nil {
+			all = append(all, fds...)
+		}
+	}
+	return all
+}
+
+// CloseAll closes descriptors that are of no use.
+func CloseAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,239 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+)
+
+// Client is sftp.Files over a connection to a worker.
+type Client struct {
+	conn   *packet.Conn
+	mu     sync.Mutex // one question at a time
+	out    packet.Writer
+	broken error
+}
+
+var buffers = sync.Pool{New: func() any { return new([packet.MaxSize]byte) }}
+
+// NewClient uses conn until it is closed by the caller.
+func NewClient(conn *packet.Conn) *Client { return &Client{conn: conn} }
+
+// ask sends a question that fill writes and has take read the answer. An
+// error that is no syscall.Errno means that the worker is not to be used.
+func (c *Client) ask(op uint8, fill func(*packet.Writer), take func(*packet.Reader), fds ...int) error {
+	_, err := c.askFor(op, fill, take, 0, fds...)
+	return err
+}
+
+func (c *Client) askFor(op uint8, fill func(*packet.Writer), take func(*packet.Reader), files int, fds ...int) ([]int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return nil, c.broken
+	}
+	c.out.Bytes = append(c.out.Bytes[:0], op)
+	fill(&c.out)
+	if len(c.out.Bytes) > maxQuestion {
+		return nil, syscall.ENAMETOOLONG
+	}
+	got, err := c.exchange(take, files, fds)
+	var errno syscall.Errno
+	if err != nil && !errors.As(err, &errno) {
+		c.broken = fmt.Errorf("worker: %w", err)
+		return nil, c.broken
+	}
+	return got, err
+}
+
+// exchange must not give an errno of its own: that would be the worker's
+// answer.
+func (c *Client) exchange(take func(*packet.Reader), files int, fds []int) ([]int, error) {
+	if err := c.conn.Send(c.out.Bytes, fds...); err != nil {
+		return nil, errors.New(err.Error())
+	}
+	buffer := buffers.Get().(*[packet.MaxSize]byte)
+	defer buffers.Put(buffer)
+	n, got, err := c.conn.Receive(buffer[:])
+	if err != nil {
+		return nil, errors.New(err.Error())
+	}
+	answer := packet.NewReader(buffer[:n])
+	errno := syscall.Errno(answer.U32())
+	if errno != 0 {
+		packet.CloseAll(got)
+		if answer.Done() != nil || errno > maxErrno {
+			return nil, packet.ErrMalformed
+		}
+		return nil, errno
+	}
+	take(answer)
+	if answer.Done() != nil || len(got) != files {
+		packet.CloseAll(got)
+		return nil, packet.ErrMalformed
+	}
+	return got, nil
+}
+
+// maxErrno is MAX_ERRNO of the kernel.
+const maxErrno = 4095
+
+func nothing(*packet.Reader) {}
+
+// Open implements sftp.Files.
+func (c *Client) Open(path string, flags int, mode uint32) (int, string, error) {
+	var real string
+	fds, err := c.askFor(opOpen, func(w *packet.Writer) { w.Text(path).U32(uint32(flags)).U32(mode) },
+		func(r *packet.Reader) { real = r.Text() }, 1)
+	if err != nil {
+		return -1, "", err
+	}
+	// What is no regular file could hold up the whole process.
+	var st unix.Stat_t
+	if err := unix.Fstat(fds[0], &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		unix.Close(fds[0])
+		return -1, "", syscall.EACCES
+	}
+	return fds[0], real, nil
+}
+
+// OpenDir implements sftp.Files.
+func (c *Client) OpenDir(path string) (sftp.Dir, error) {
+	var id uint32
+	err := c.ask(opOpenDir, func(w *packet.Writer) { w.Text(path) }, func(r *packet.Reader) { id = r.U32() })
+	if err != nil {
+		return nil, err
+	}
+	return &dir{c, id}, nil
+}
+
+type dir struct {
+	client *Client
+	id     uint32
+}
+
+// Next implements sftp.Dir.
+func (d *dir) Next() ([]sftp.Entry, error) {
+	var entries []sftp.Entry
+	var end bool
+	err := d.client.ask(opNext, func(w *packet.Writer) { w.U32(d.id) }, func(r *packet.Reader) {
+		end = r.Bool()
+		for n := min(r.U32(), packet.MaxSize/40); n > 0; n-- {
+			entries = append(entries, sftp.Entry{Name: r.Text(), Attr: getAttr(r)})
+		}
+	})
+	if err == nil && end {
+		return nil, io.EOF
+	}
+	return entries, err
+}
+
+// Close implements sftp.Dir.
+func (d *dir) Close() error {
+	return d.client.ask(opCloseDir, func(w *packet.Writer) { w.U32(d.id) }, nothing)
+}
+
+// Stat implements sftp.Files.
+func (c *Client) Stat(path string, follow bool) (attr sftp.Attr, err error) {
+	err = c.ask(opStat, func(w *packet.Writer) { w.Text(path).Bool(follow) }, func(r *packet.Reader) { attr = getAttr(r) })
+	return attr, err
+}
+
+// SetStat implements sftp.Files.
+func (c *Client) SetStat(path string, change sftp.Change, follow bool) error {
+	return c.ask(opSetStat, func(w *packet.Writer) { putChange(w.Text(path).Bool(follow), change) }, nothing)
+}
+
+// FSetStat implements sftp.Files.
+func (c *Client) FSetStat(fd int, change sftp.Change) error {
+	return c.ask(opFSetStat, func(w *packet.Writer) { putChange(w, change) }, nothing, fd)
+}
+
+// Mkdir implements sftp.Files.
+func (c *Client) Mkdir(path string, mode uint32) error {
+	return c.ask(opMkdir, func(w *packet.Writer) { w.Text(path).U32(mode) }, nothing)
+}
+
+// Rmdir implements sftp.Files.
+func (c *Client) Rmdir(path string) error {
+	return c.ask(opRmdir, func(w *packet.Writer) { w.Text(path) }, nothing)
+}
+
+// Remove implements sftp.Files.
+func (c *Client) Remove(path string) error {
+	return c.ask(opRemove, func(w *packet.Writer) { w.Text(path) }, nothing)
+}
+
+// Rename implements sftp.Files.
+func (c *Client) Rename(from, to string, overwrite bool) error {
+	return c.ask(opRename, func(w *packet.Writer) { w.Text(from).Text(to).Bool(overwrite) }, nothing)
+}
+
+// Link implements sftp.Files.
+func (c *Client) Link(from, to string) error {
+	return c.ask(opLink, func(w *packet.Writer) { w.Text(from).Text(to) }, nothing)
+}
+
+// Symlink implements sftp.Files.
+func (c *Client) Symlink(target, path string) error {
+	return c.ask(opSymlink, func(w *packet.Writer) { w.Text(target).Text(path) }, nothing)
+}
+
+// Readlink implements sftp.Files.
+func (c *Client) Readlink(path string) (target string, err error) {
+	err = c.ask(opReadlink, func(w *packet.Writer) { w.Text(path) }, func(r *packet.Reader) { target = r.Text() })
+	return target, err
+}
+
+// RealPath implements sftp.Files.
+func (c *Client) RealPath(path string) (real string, err error) {
+	err = c.ask(opRealPath, func(w *packet.Writer) { w.Text(path) }, func(r *packet.Reader) { real = r.Text() })
+	return real, err
+}
+
+// StatVFS implements sftp.Files.
+func (c *Client) StatVFS(path string) (s sftp.StatVFS, err error) {
+	err = c.ask(opStatVFS, func(w *packet.Writer) { w.Text(path) }, func(r *packet.Reader) { s = getStatVFS(r) })
+	return s, err
+}
+
+// Home implements sftp.Files.
+func (c *Client) Home(user string) (home string, err error) {
+	err = c.ask(opHome, func(w *packet.Writer) { w.Text(user) }, func(r *packet.Reader) { home = r.Text() })
+	return home, err
+}
+
+// Names implements sftp.Files.
+func (c *Client) Names(uids, gids []uint32) (users, groups []string, err error) {
+	for len(uids) > 0 || len(gids) > 0 {
+		u, g := uids[:min(len(uids), namesAtOnce)], gids[:min(len(gids), namesAtOnce)]
+		uids, gids = uids[len(u):], gids[len(g):]
+		someUsers, someGroups, err := c.someNames(u, g)
+		if err != nil {
+			return nil, nil, err
+		}
+		users, groups = append(users, someUsers...), append(groups, someGroups...)
+	}
+	return users, groups, nil
+}
+
+// namesAtOnce bounds a question, and its answer: names have up to 32 bytes.
+const namesAtOnce = 500
+
+func (c *Client) someNames(uids, gids []uint32) (users, groups []string, err error) {
+	err = c.ask(opNames, func(w *packet.Writer) { w.U32s(uids).U32s(gids) }, func(r *packet.Reader) { users, groups = r.Texts(), r.Texts() })
+	if err == nil && (len(users) != len(uids) || len(groups) != len(gids)) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.broken = fmt.Errorf("worker: %w", packet.ErrMalformed)
+		return nil, nil, c.broken
+	}
+	return users, groups, err
+}

@@ -1,0 +1,243 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+)
+
+// Serve answers the questions on conn with files until conn ends, which is no
+// error.
+func Serve(conn *packet.Conn, files sftp.Files) error {
+	s := &server{files: files, dirs: map[uint32]*openDir{}}
+	defer s.close()
+	buffer := make([]byte, maxQuestion)
+	for {
+		n, fds, err := conn.Receive(buffer)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("question: %w", err)
+		}
+		s.out.Bytes = s.out.Bytes[:0]
+		s.out.U32(0)
+		s.send = -1
+		question := packet.NewReader(buffer[:n])
+		err = s.answer(question.U8(), question, fds)
+		packet.CloseAll(fds)
+		if errors.Is(err, packet.ErrMalformed) {
+			return err
+		}
+		if err := s.reply(conn, err); err != nil {
+			return fmt.Errorf("answer: %w", err)
+		}
+		if cap(s.out.Bytes) > maxQuestion {
+			s.out.Bytes = nil
+		}
+	}
+}
+
+type server struct {
+	files sftp.Files
+	dirs  map[uint32]*openDir
+	next  uint32
+	out   packet.Writer
+	send  int // a descriptor for the answer, or -1
+}
+
+// openDir keeps what did not fit into a page.
+type openDir struct {
+	dir  sftp.Dir
+	rest []sftp.Entry
+}
+
+func (s *server) close() {
+	for _, d := range s.dirs {
+		_ = d.dir.Close() // nobody is left to tell
+	}
+}
+
+func (s *server) reply(conn *packet.Conn, err error) error {
+	if err == nil && len(s.out.Bytes) > packet.MaxSize {
+		err = syscall.ENAMETOOLONG
+	}
+	if err != nil {
+		var errno syscall.Errno
+		if !errors.As(err, &errno) || errno == 0 {
+			errno = syscall.EIO
+		}
+		s.out.Bytes = s.out.Bytes[:0]
+		s.out.U32(uint32(errno))
+	}
+	if s.send < 0 {
+		return conn.Send(s.out.Bytes)
+	}
+	defer unix.Close(s.send)
+	if err != nil {
+		return conn.Send(s.out.Bytes)
+	}
+	return conn.Send(s.out.Bytes, s.send)
+}
+
+// answer does what is asked. packet.ErrMalformed is the only error that the
+// question is to blame for.
+func (s *server) answer(op uint8, q *packet.Reader, fds []int) error {
+	if (op == opFSetStat) != (len(fds) == 1) || len(fds) > 1 {
+		return packet.ErrMalformed
+	}
+	switch op {
+	case opOpen:
+		path, flags, mode := q.Text(), q.U32(), q.U32()
+		return s.do(q, func() error { return s.open(path, int(flags), mode) })
+	case opOpenDir, opNext, opCloseDir:
+		return s.directory(op, q)
+	case opStat:
+		path, follow := q.Text(), q.Bool()
+		return s.do(q, func() error {
+			attr, err := s.files.Stat(path, follow)
+			putAttr(&s.out, attr)
+			return err
+		})
+	case opSetStat:
+		path, follow, change := q.Text(), q.Bool(), getChange(q)
+		return s.do(q, func() error { return s.files.SetStat(path, change, follow) })
+	case opFSetStat:
+		change := getChange(q)
+		return s.do(q, func() error { return s.files.FSetStat(fds[0], change) })
+	case opStatVFS:
+		path := q.Text()
+		return s.do(q, func() error {
+			stat, err := s.files.StatVFS(path)
+			putStatVFS(&s.out, stat)
+			return err
+		})
+	case opNames:
+		uids, gids := q.U32s(), q.U32s()
+		return s.do(q, func() error {
+			users, groups, err := s.files.Names(uids, gids)
+			s.out.Texts(users).Texts(groups)
+			return err
+		})
+	case opReadlink, opRealPath, opHome:
+		path := q.Text()
+		return s.do(q, func() error {
+			text, err := map[uint8]func(string) (string, error){opReadlink: s.files.Readlink, opRealPath: s.files.RealPath, opHome: s.files.Home}[op](path)
+			s.out.Text(text)
+			return err
+		})
+	}
+	return s.change(op, q)
+}
+
+// do runs what a whole question asks for.
+func (s *server) do(q *packet.Reader, what func() error) error {
+	if err := q.Done(); err != nil {
+		return err
+	}
+	return what()
+}
+
+// change answers the questions that change a name.
+func (s *server) change(op uint8, q *packet.Reader) error {
+	path := q.Text()
+	switch op {
+	case opMkdir:
+		mode := q.U32()
+		return s.do(q, func() error { return s.files.Mkdir(path, mode) })
+	case opRmdir:
+		return s.do(q, func() error { return s.files.Rmdir(path) })
+	case opRemove:
+		return s.do(q, func() error { return s.files.Remove(path) })
+	case opRename:
+		to, overwrite := q.Text(), q.Bool()
+		return s.do(q, func() error { return s.files.Rename(path, to, overwrite) })
+	case opLink:
+		to := q.Text()
+		return s.do(q, func() error { return s.files.Link(path, to) })
+	case opSymlink:
+		link := q.Text()
+		return s.do(q, func() error { return s.files.Symlink(path, link) })
+	}
+	return packet.ErrMalformed
+}
+
+func (s *server) open(path string, flags int, mode uint32) error {
+	const allowed = syscall.O_ACCMODE | syscall.O_CREAT | syscall.O_EXCL | syscall.O_TRUNC | syscall.O_APPEND
+	if flags&^allowed != 0 {
+		return packet.ErrMalformed
+	}
+	fd, real, err := s.files.Open(path, flags, mode)
+	if err != nil {
+		return err
+	}
+	s.send = fd
+	s.out.Text(real)
+	return nil
+}
+
+func (s *server) directory(op uint8, q *packet.Reader) error {
+	if op == opOpenDir {
+		path := q.Text()
+		return s.do(q, func() error { return s.openDir(path) })
+	}
+	id := q.U32()
+	d, found := s.dirs[id]
+	if q.Done() != nil || !found {
+		return packet.ErrMalformed
+	}
+	if op == opCloseDir {
+		delete(s.dirs, id)
+		return d.dir.Close()
+	}
+	if len(d.rest) == 0 {
+		entries, err := d.dir.Next()
+		if err == io.EOF {
+			s.out.Bool(true).U32(0)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		d.rest = entries
+	}
+	s.page(d)
+	return nil
+}
+
+func (s *server) openDir(path string) error {
+	if len(s.dirs) >= maxDirs {
+		return syscall.EMFILE
+	}
+	dir, err := s.files.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	s.next++
+	s.dirs[s.next] = &openDir{dir: dir}
+	s.out.U32(s.next)
+	return nil
+}
+
+// page writes as many entries as fit.
+func (s *server) page(d *openDir) {
+	s.out.Bool(false)
+	count := len(s.out.Bytes)
+	s.out.U32(0)
+	n := uint32(0)
+	for len(d.rest) > 0 && len(s.out.Bytes) < pageSize {
+		s.out.Text(d.rest[0].Name)
+		putAttr(&s.out, d.rest[0].Attr)
+		d.rest = d.rest[1:]
+		n++
+	}
+	var number packet.Writer
+	number.U32(n)
+	copy(s.out.Bytes[count:], number.Bytes)
+}

@@ -1,0 +1,87 @@
+package talk
+
+import (
+	"time"
+
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+)
+
+// To a front, over its hub, from the broker.
+const (
+	HubBecome   = iota + 1 // uid, gid, empty directory: the first message
+	HubSettings            // Settings, for connections from then on
+	HubConn                // with the descriptors of a connection and of its line to the broker; remote address
+	HubDrain               // end connections that do nothing, and the others when they are done
+)
+
+// Settings are what a front needs to know.
+type Settings struct {
+	Version    string   // of the SSH server
+	Banner     string   // shown before the login
+	HostKeys   [][]byte // public, as on the wire
+	Idle       time.Duration
+	Keepalive  time.Duration
+	Bandwidth  uint64 // bytes a second, 0 for any number
+	Unproven   bool   // keys whose signature cannot be passed on are taken
+	Passwords  bool
+	PublicKeys bool
+}
+
+// Write writes the fields.
+func (s Settings) Write(w *packet.Writer) {
+	w.Text(s.Version).Text(s.Banner).U64(uint64(s.Idle)).U64(uint64(s.Keepalive)).U64(s.Bandwidth).Bool(s.Unproven).Bool(s.Passwords).Bool(s.PublicKeys)
+	w.U32(uint32(len(s.HostKeys)))
+	for _, key := range s.HostKeys {
+		w.Blob(key)
+	}
+}
+
+// ReadSettings reads what Write wrote.
+func ReadSettings(r *packet.Reader) Settings {
+	s := Settings{Version: r.Text(), Banner: r.Text(), Idle: time.Duration(r.U64()), Keepalive: time.Duration(r.U64()), Bandwidth: r.U64(),
+		Unproven: r.Bool(), Passwords: r.Bool(), PublicKeys: r.Bool()}
+	for _, key := range r.Texts() {
+		s.HostKeys = append(s.HostKeys, []byte(key))
+	}
+	return s
+}
+
+// From a front to the broker, over the line of one connection. The broker
+// believes nothing of it: who is in, and by what, is decided by what the broker
+// itself has checked.
+const (
+	AskSign        = iota + 1 // index of the host key, algorithm, data: AnswerSignature
+	AskOffer                  // user, key: AnswerOutcome, Partial if the key may be proven
+	AskProve                  // user, key, algorithm, signature ("" if it cannot be seen), the signature's format: AnswerOutcome
+	AskPassword               // user, password: AnswerOutcome
+	AskInteractive            // user: AnswerPrompt or AnswerOutcome
+	AskAnswer                 // whether there is one, text: as AskInteractive; follows AnswerPrompt alone
+	AskSession                // AnswerSession, once in
+	AskBytes                  // count, whether it is an upload: AnswerBytes
+	AskHostKey                // index: AnswerSignature, that the server has it
+	AskNote                   // op, path, target, read, written, what went wrong: not answered
+)
+
+// To a front, over that line.
+const (
+	AnswerSignature = iota + 1 // format, blob; both "" if refused
+	AnswerOutcome              // an outcome, what to tell
+	AnswerPrompt               // what to tell, whether what is typed is shown, prompt
+	AnswerSession              // whether there is a session, with its descriptor
+	AnswerBytes                // how long to wait, in nanoseconds
+)
+
+// Outcomes of a step of the login. The zero value is none.
+const (
+	Denied  = iota + 1
+	Partial // go on with keyboard-interactive
+	Accepted
+	Over // denied, and trying again is of no use
+)
+
+// MaxLine bounds a message on that line. Keys, signatures and passwords are
+// smaller.
+const MaxLine = 32 << 10
+
+// MaxNote bounds a path in AskNote.
+const MaxNote = 4096

@@ -1,0 +1,67 @@
+// Package talk has the messages between sftpd's processes, beside those about
+// files, which are in package remote.
+//
+// Who sends first and who believes whom is said with each message. All are
+// fields as package packet writes them, the first byte saying which.
+package talk
+
+import "github.com/otpgate/otpgate/internal/sftpd/packet"
+
+// To a keeper, from the broker, which it obeys. A keeper is the process of one
+// person's PAM transaction.
+const (
+	KeeperStart       = iota + 1 // service, user, remote address
+	KeeperPassword               // password; the keeper authenticates
+	KeeperInteractive            // the same, with questions
+	KeeperAnswer                 // whether there is an answer, and the answer
+	KeeperAccount                // is the account good; remote address, "" for that of KeeperStart
+	KeeperOpen                   // begin the session: program and Spec of the worker
+	KeeperClose                  // end it once the worker has ended
+)
+
+// From a keeper.
+const (
+	KeeperAsks  = iota + 1 // style, text; questions wait for KeeperAnswer
+	KeeperDone             // what PAM says, "" if all is well; for KeeperOpen with the worker's descriptor
+	KeeperEnded            // the worker has
+)
+
+// The styles of what PAM says.
+const (
+	AskHidden = iota + 1
+	AskShown
+	TellInfo
+	TellError
+)
+
+// Spec is what a worker becomes and does.
+type Spec struct {
+	User     string
+	UID, GID uint32
+	// Groups are the supplementary ones. InheritGroups has the worker keep
+	// those it was started with.
+	Groups        []uint32
+	InheritGroups bool
+	Root, Home    string
+	// Umask is 0 to 0777, anything else leaves it.
+	Umask     uint32
+	ReadOnly  bool
+	AllowRoot bool
+	Deny      []string
+}
+
+// Write writes the fields.
+func (s Spec) Write(w *packet.Writer) {
+	w.Text(s.User).U32(s.UID).U32(s.GID).U32s(s.Groups).Bool(s.InheritGroups).Text(s.Root).Text(s.Home)
+	w.U32(s.Umask).Bool(s.ReadOnly).Bool(s.AllowRoot).Texts(s.Deny)
+}
+
+// ReadSpec reads what Write wrote.
+func ReadSpec(r *packet.Reader) Spec {
+	return Spec{User: r.Text(), UID: r.U32(), GID: r.U32(), Groups: r.U32s(), InheritGroups: r.Bool(), Root: r.Text(), Home: r.Text(),
+		Umask: r.U32(), ReadOnly: r.Bool(), AllowRoot: r.Bool(), Deny: r.Texts()}
+}
+
+// WorkerSession is the message to a worker that follows its Spec, from the
+// broker, which it obeys: with the descriptor of a session, not answered.
+const WorkerSession = 1

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/deliver/transport"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/safefile"
+	"github.com/otpgate/otpgate/internal/sftp/deny"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// serverVersion is the identification line (RFC 4253 section 4.2). Clients
+// choose workarounds by it, so it does not change with releases.
+const serverVersion = "SSH-2.0-otpgate_sftpd"
+
+type broker struct {
+	options  options
+	programs programs
+	log      recorder
+	figures  *figures
+
+	mu     sync.Mutex
+	seen   fileState
+	engine *gate.Gate
+	keys   []hostKey
+	front  frontIdentity
+	fronts []*front
+	ended  bool
+	next   int
+
+	doorway   *doorway
+	house     house
+	lookups   lookups
+	bandwidth bandwidth
+	crews     crews
+	visits    atomic.Int64
+}
+
+// frontIdentity is what fronts become.
+type frontIdentity struct {
+	uid, gid uint32
+	root     string
+}
+
+func newBroker(o options, p programs) (*broker, error) {
+	counts := newFigures()
+	b := &broker{options: o, programs: p, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
+	b.crews.broker = b
+	if err := b.load(); err != nil {
+		return nil, err
+	}
+	settings := b.settings().SFTP
+	var err error
+	if b.front, err = identifyFront(settings.FrontUser, filepath.Join(o.run, "empty")); err != nil {
+		return nil, err
+	}
+	if b.keys, err = loadHostKeys(settings.HostKeys); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// load reads the configuration. What it was before holds if that fails.
+func (b *broker) load() error {
+	seen, err := stateOf(b.configPath())
+	if err != nil {
+		return err
+	}
+	engine, err := gate.Open(b.options.config, b.log)
+	if err != nil {
+		return err
+	}
+	if _, err := deny.Parse(engine.Config.SFTP.Deny.Texts()); err != nil {
+		return fmt.Errorf("%s: sftp.%w", b.configPath(), err)
+	}
+	engine.Sender = b.sender(engine.Config)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen, b.engine = seen, engine
+	return nil
+}
+
+// sender sends the codes of a configuration. One that cannot be set up denies
+// those who need it, and nobody else.
+func (b *broker) sender(settings config.Config) deliver.Sender {
+	if settings.Email == nil && settings.SMS == nil {
+		return nil
+	}
+	sender, err := transport.New(settings)
+	if err != nil {
+		b.log.Write(audit.Record{Service: settings.SFTP.PAMService, Verdict: "fault", Rule: "configuration", Reason: err.Error()})
+		return deliver.Broken{Err: err}
+	}
+	return sender
+}
+
+func (b *broker) configPath() string {
+	if b.options.config == "" {
+		return config.DefaultPath
+	}
+	return b.options.config
+}
+
+func (b *broker) settings() config.Config {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.engine.Config
+}
+
+// current is the engine for the configuration as it is in the file: a change
+// of who must give a code holds from the next login on. A file that is wrong
+// denies.
+func (b *broker) current() (*gate.Gate, error) {
+	now, err := stateOf(b.configPath())
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	same := now == b.seen
+	engine := b.engine
+	b.mu.Unlock()
+	if same {
+		return engine, nil
+	}
+	if err := b.load(); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.engine, nil
+}
+
+// fileState is what changes when a file does.
+type fileState struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime unix.Timespec
+}
+
+func stateOf(path string) (fileState, error) {
+	var st unix.Stat_t
+	err := unix.Lstat(path, &st)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fileState{}, nil
+	}
+	if err != nil {
+		return fileState{}, fmt.Errorf("stat %s: %w", path, err)
+	}
+	return fileState{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}, nil
+}
+
+// reload reads again what the configuration names. What is wrong is logged,
+// and what was before holds.
+func (b *broker) reload() {
+	err := b.load()
+	if err == nil {
+		var keys []hostKey
+		keys, err = loadHostKeys(b.settings().SFTP.HostKeys)
+		if err == nil {
+			b.mu.Lock()
+			b.keys = keys
+			b.mu.Unlock()
+		}
+	}
+	if err != nil {
+		b.report("configuration", err)
+		return
+	}
+	b.tellFronts()
+}
+
+// report is for what is nobody's login.
+func (b *broker) report(rule string, err error) {
+	b.log.Write(audit.Record{Service: b.settings().SFTP.PAMService, Verdict: "fault", Rule: rule, Reason: err.Error()})
+}
+
+// frontSettings are for connections from now on.
+func (b *broker) frontSettings() talk.Settings {
+	settings := b.settings().SFTP
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := talk.Settings{
+		Version: serverVersion, Idle: settings.Limits.IdleTimeout.Duration, Keepalive: settings.Limits.Keepalive.Duration,
+		Bandwidth: uint64(settings.Limits.Bandwidth), Unproven: settings.UnprovenKeys != config.RefuseUnproven,
+		Passwords: true, PublicKeys: len(settings.AuthorizedKeys) > 0,
+	}
+	for _, key := range b.keys {
+		s.HostKeys = append(s.HostKeys, key.public)
+	}
+	if settings.Banner != "" {
+		// Its absence keeps nobody out.
+		text, err := safefile.Read(settings.Banner, safefile.Rules{Forbidden: 0o022, MaxSize: 16 << 10})
+		if err == nil {
+			s.Banner = string(text)
+		}
+	}
+	return s
+}
+
+// identifyFront looks up whom fronts run as and makes their directory.
+func identifyFront(name, root string) (frontIdentity, error) {
+	account, err := user.Lookup(name)
+	if err != nil {
+		return frontIdentity{}, fmt.Errorf("sftp.front_user: %w; make a system user of that name, or name another", err)
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil || uid == 0 {
+		return frontIdentity{}, fmt.Errorf("sftp.front_user %q: uid %s, expected a user without rights", name, account.Uid)
+	}
+	gid, err := strconv.ParseUint(account.Gid, 10, 32)
+	if err != nil {
+		return frontIdentity{}, fmt.Errorf("sftp.front_user %q: gid %s", name, account.Gid)
+	}
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return frontIdentity{}, fmt.Errorf("directory of the fronts: %w", err)
+	}
+	dir, err := safefile.OpenDir(root)
+	if err != nil {
+		return frontIdentity{}, fmt.Errorf("directory of the fronts: %w", err)
+	}
+	defer dir.Close()
+	if names, err := os.ReadDir(root); err != nil || len(names) > 0 {
+		return frontIdentity{}, fmt.Errorf("directory of the fronts: expected %s to be empty, found %d names, %v", root, len(names), err)
+	}
+	return frontIdentity{uint32(uid), uint32(gid), root}, nil
+}
+
+func (b *broker) frontCount() int {
+	if n := b.settings().SFTP.Fronts; n > 0 {
+		return n
+	}
+	return runtime.NumCPU()
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/audit"
+)
+
+// figures counts for operators, in the text format of Prometheus (version
+// 0.0.4). Names of people and addresses are never labels.
+type figures struct {
+	mu       sync.Mutex
+	verdicts map[[2]string]uint64 // verdict, rule
+	turned   map[string]uint64    // why
+	ops      map[[2]string]uint64 // op, result
+	read     uint64
+	written  uint64
+	restarts uint64
+}
+
+func newFigures() *figures {
+	return &figures{verdicts: map[[2]string]uint64{}, turned: map[string]uint64{}, ops: map[[2]string]uint64{}}
+}
+
+// maxSeries bounds what a front can make of the memory.
+const maxSeries = 200
+
+func (f *figures) verdict(r audit.Record) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rule, _, _ := strings.Cut(r.Rule, ":") // a factor's id is the person's own word
+	count(f.verdicts, [2]string{r.Verdict, rule})
+}
+
+func (f *figures) event(e audit.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	result := "ok"
+	if e.Problem != "" {
+		result = "failed"
+	}
+	count(f.ops, [2]string{e.Op, result})
+	f.read += e.Read
+	f.written += e.Written
+}
+
+func count(series map[[2]string]uint64, key [2]string) {
+	if _, known := series[key]; !known && len(series) >= maxSeries {
+		key = [2]string{"other", "other"}
+	}
+	series[key]++
+}
+
+func (f *figures) turnedAway(why string) { f.mu.Lock(); f.turned[why]++; f.mu.Unlock() }
+func (f *figures) restarted()            { f.mu.Lock(); f.restarts++; f.mu.Unlock() }
+
+// write prints the figures.
+func (f *figures) write(w io.Writer, connections, atLogin int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var text strings.Builder
+	head := func(name, kind, help string) {
+		fmt.Fprintf(&text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	}
+	pairs := func(name, first, second string, series map[[2]string]uint64) {
+		keys := make([][2]string, 0, len(series))
+		for key := range series {
+			keys = append(keys, key)
+		}
+		slices.SortFunc(keys, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+		for _, key := range keys {
+			fmt.Fprintf(&text, "%s{%s=%q,%s=%q} %d\n", name, first, key[0], second, key[1], series[key])
+		}
+	}
+	head("otpgate_sftp_verdicts_total", "counter", "Steps of logins by verdict and the rule that decided.")
+	pairs("otpgate_sftp_verdicts_total", "verdict", "rule", f.verdicts)
+	head("otpgate_sftp_operations_total", "counter", "Transfers and changes by kind and result.")
+	pairs("otpgate_sftp_operations_total", "op", "result", f.ops)
+	head("otpgate_sftp_turned_away_total", "counter", "Connections that were closed before their login.")
+	for _, why := range []string{"limits", "proxy"} {
+		fmt.Fprintf(&text, "otpgate_sftp_turned_away_total{why=%q} %d\n", why, f.turned[why])
+	}
+	for _, one := range []struct {
+		name, kind, help string
+		value            int64
+	}{
+		{"otpgate_sftp_connections", "gauge", "Connections that are open.", connections},
+		{"otpgate_sftp_logins_pending", "gauge", "Connections that are at their login.", atLogin},
+		{"otpgate_sftp_read_bytes_total", "counter", "Bytes of files that were sent to clients.", int64(f.read)},
+		{"otpgate_sftp_written_bytes_total", "counter", "Bytes of files that came from clients.", int64(f.written)},
+		{"otpgate_sftp_front_restarts_total", "counter", "Fronts that ended and were started again.", int64(f.restarts)},
+	} {
+		head(one.name, one.kind, one.help)
+		fmt.Fprintf(&text, "%s %d\n", one.name, one.value)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// serveFigures serves them at address until the process ends.
+func (b *broker) serveFigures(address string) error {
+	if address == "" {
+		return nil
+	}
+	listener, err := listenFigures(address)
+	if err != nil {
+		return fmt.Errorf("sftp.metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		_ = b.figures.write(w, b.visits.Load(), int64(b.doorway.waiting())) // the reader is gone
+	})
+	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10, ErrorLog: log.New(io.Discard, "", 0)}
+	web.SetKeepAlivesEnabled(false)
+	go func() { _ = web.Serve(listener) }()
+	return nil
+}
+
+func listenFigures(address string) (net.Listener, error) {
+	path, isPath := strings.CutPrefix(address, "unix:")
+	if !isPath {
+		return net.Listen("tcp", address)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	old := unix.Umask(0o117)
+	defer unix.Umask(old)
+	return net.Listen("unix", path)
+}
+
+// recorder is the broker's log: what is written is counted.
+type recorder struct {
+	audit.Syslog
+	figures *figures
+}
+
+// Write implements audit.Sink.
+func (r recorder) Write(record audit.Record) {
+	r.Syslog.Write(record)
+	r.figures.verdict(record)
+}
+
+// Event writes what somebody did.
+func (r recorder) Event(event audit.Event) {
+	r.Syslog.Event(event)
+	r.figures.event(event)
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/remote"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// maxChannels is as MaxSessions in sshd.
+const maxChannels = 10
+
+// activity is what a connection is doing, for timeouts and for draining.
+type activity struct {
+	mu       sync.Mutex
+	channels int
+	busy     int // sessions that are answering
+	files    map[*session]int
+	since    time.Time // nothing was asked
+}
+
+// serveChannels serves a connection whose client is in until it ends.
+func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	v.channels.files = map[*session]int{}
+	v.channels.since = time.Now()
+	go v.answerGlobal(requests)
+	go v.tellHostKeys(conn)
+	over := make(chan struct{})
+	defer close(over)
+	go v.watch(conn, over)
+	var open sync.WaitGroup
+	defer open.Wait()
+	for offered := range channels {
+		if offered.ChannelType() != "session" {
+			_ = offered.Reject(ssh.UnknownChannelType, "only sessions for sftp") // the client is gone
+			continue
+		}
+		if !v.channels.begin() {
+			_ = offered.Reject(ssh.ResourceShortage, "too many sessions")
+			continue
+		}
+		open.Go(func() {
+			defer v.channels.end()
+			v.serveChannel(offered)
+		})
+	}
+}
+
+func (a *activity) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.channels >= maxChannels {
+		return false
+	}
+	a.channels++
+	return true
+}
+
+func (a *activity) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.channels--
+	a.since = time.Now()
+}
+
+// refuse says no to what nobody here does, keepalives among it, which want an
+// answer of any kind.
+func refuse(requests <-chan *ssh.Request) {
+	for request := range requests {
+		if request.WantReply {
+			_ = request.Reply(false, nil)
+		}
+	}
+}
+
+func (v *visit) serveChannel(offered ssh.NewChannel) {
+	channel, requests, err := offered.Accept()
+	if err != nil {
+		return
+	}
+	defer channel.Close()
+	for request := range requests {
+		switch request.Type {
+		case "subsystem":
+			var name struct{ Name string }
+			if ssh.Unmarshal(request.Payload, &name) != nil || name.Name != "sftp" {
+				_ = request.Reply(false, nil)
+				continue
+			}
+			worker, err := v.line.session()
+			_ = request.Reply(err == nil, nil)
+			if err != nil {
+				return
+			}
+			go refuse(requests)
+			v.serveSFTP(channel, worker)
+			return
+		case "shell", "exec":
+			_ = request.Reply(true, nil)
+			go refuse(requests)
+			// In the words that people know from OpenSSH.
+			_, _ = io.WriteString(channel.Stderr(), "This service allows sftp connections only.\r\n")
+			exit(channel, 1)
+			return
+		default:
+			if request.WantReply {
+				_ = request.Reply(false, nil)
+			}
+		}
+	}
+}
+
+// exit tells the status, without which scp says that it failed.
+func exit(channel ssh.Channel, status uint32) {
+	_ = channel.CloseWrite()
+	_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+}
+
+// session is one SFTP session.
+type session struct{ visit *visit }
+
+func (v *visit) serveSFTP(channel ssh.Channel, worker *packet.Conn) {
+	defer worker.Close()
+	s := &session{v}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy, Limit: v.limit()})
+	v.channels.forget(s)
+	if err != nil {
+		exit(channel, 1)
+		return
+	}
+	exit(channel, 0)
+}
+
+// limit asks the broker, who knows of the person's other connections, how long
+// to wait.
+func (v *visit) limit() func(ctx context.Context, n int, upload bool) error {
+	if v.settings.Bandwidth == 0 {
+		return nil
+	}
+	return func(ctx context.Context, n int, upload bool) error {
+		wait, err := v.line.bytes(n, upload)
+		if err != nil || wait <= 0 {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// audit has the broker write what was done.
+func (v *visit) audit(e sftp.Event) {
+	problem := ""
+	if e.Err != nil {
+		problem = clip(e.Err.Error(), 256)
+	}
+	var w packet.Writer
+	w.U8(talk.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, talk.MaxNote)).Text(clip(e.Target, talk.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
+	_ = v.line.note(w.Bytes) // the broker is gone
+}
+
+func clip(text string, most int) string { return text[:min(len(text), most)] }
+
+// busy is told by the engine.
+func (s *session) busy(busy bool, files int) {
+	a := &s.visit.channels
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if busy {
+		a.busy++
+	} else if a.busy > 0 {
+		a.busy--
+	}
+	a.files[s] = files
+	a.since = time.Now()
+}
+
+func (a *activity) forget(s *session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.files, s)
+	a.since = time.Now()
+}
+
+// quiet says whether no request is being answered and no file is open, and
+// since when nothing was asked.
+func (a *activity) quiet() (quiet bool, since time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, files := range a.files {
+		if files > 0 {
+			return false, a.since
+		}
+	}
+	return a.busy == 0, a.since
+}
+
+// corking sends what is written at once with as few system calls as it can.
+type corking struct {
+	ssh.Channel
+	conn *conn
+}
+
+// Write implements io.Writer.
+func (c corking) Write(p []byte) (int, error) {
+	if len(p) > sshBuffer {
+		c.conn.cork()
+		defer c.conn.uncork()
+	}
+	return c.Channel.Write(p)
+}

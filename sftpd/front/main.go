@@ -1,0 +1,152 @@
+// Command front speaks SSH and SFTP with clients for sftpd's broker, which
+// starts it and hands it connections.
+//
+// It is the only part that reads what the network sends, so it has no rights:
+// a user of its own, an empty directory for a root, no new privileges, and no
+// system calls that open or connect. What it is allowed to do for a client it
+// asks the broker, over a line for each connection; files it gets as open
+// descriptors from the client's own worker.
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// hubFD is the connection to the broker.
+const hubFD = 3
+
+func main() {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(1 << 30)
+	hub, err := packet.New(hubFD)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front: it is started by otpgate-sftpd:", err)
+		os.Exit(2)
+	}
+	f := &front{hub: hub, draining: make(chan struct{})}
+	if err := f.serve(); err != nil {
+		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front:", err)
+		os.Exit(1)
+	}
+}
+
+type front struct {
+	hub      *packet.Conn
+	settings talk.Settings
+	visits   sync.WaitGroup
+	draining chan struct{} // closed when no new work is begun
+	drained  sync.Once
+}
+
+// serve takes connections until the broker says that it is over, or is gone;
+// those that are open may go on.
+func (f *front) serve() error {
+	buffer := make([]byte, packet.MaxSize)
+	if err := f.become(buffer); err != nil {
+		return err
+	}
+	defer f.visits.Wait()
+	defer f.drain()
+	for {
+		n, fds, err := f.hub.Receive(buffer)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.take(buffer[:n], fds); err != nil {
+			packet.CloseAll(fds)
+			return err
+		}
+	}
+}
+
+func (f *front) drain() { f.drained.Do(func() { close(f.draining) }) }
+
+// become takes the rights away, which the first message says how.
+func (f *front) become(buffer []byte) error {
+	n, fds, err := f.hub.Receive(buffer)
+	packet.CloseAll(fds)
+	if err != nil {
+		return err
+	}
+	r := packet.NewReader(buffer[:n])
+	op := r.U8()
+	id := confine.Identity{UID: r.U32(), GID: r.U32(), Root: r.Text(), Home: "/"}
+	if r.Done() != nil || op != talk.HubBecome {
+		return packet.ErrMalformed
+	}
+	if err := confine.Become(id, false); err != nil {
+		return err
+	}
+	return confine.Narrow()
+}
+
+func (f *front) take(message []byte, fds []int) error {
+	r := packet.NewReader(message)
+	switch op := r.U8(); {
+	case op == talk.HubSettings && len(fds) == 0:
+		settings := talk.ReadSettings(r)
+		if err := r.Done(); err != nil {
+			return err
+		}
+		f.settings = settings
+		return nil
+	case op == talk.HubDrain && len(fds) == 0:
+		f.drain()
+		return nil
+	case op == talk.HubConn && len(fds) == 2:
+		remote := r.Text()
+		if err := r.Done(); err != nil {
+			return err
+		}
+		return f.welcome(fds[0], fds[1], remote)
+	}
+	return packet.ErrMalformed
+}
+
+// welcome serves a connection. The error is about what the broker sent.
+func (f *front) welcome(fd, lineFD int, remote string) error {
+	line, err := packet.New(lineFD)
+	if err != nil {
+		unix.Close(fd)
+		return nil // the client is gone already
+	}
+	file := os.NewFile(uintptr(fd), "client")
+	conn, err := open(file)
+	if err != nil {
+		line.Close()
+		return nil
+	}
+	settings := f.settings
+	f.visits.Go(func() {
+		v := &visit{front: f, settings: settings, conn: conn, line: &brokerLine{conn: line}, remote: remote}
+		v.serve()
+	})
+	return nil
+}
+
+func open(file *os.File) (*conn, error) {
+	defer file.Close()
+	plain, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newConn(plain)
+	if err != nil {
+		plain.Close()
+	}
+	return c, err
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// visit is one connection.
+type visit struct {
+	front    *front
+	settings talk.Settings
+	conn     *conn
+	line     *brokerLine
+	remote   string
+	preAuth  ssh.ServerPreAuthConn
+	channels activity
+}
+
+// errDenied is what a client hears as a failure.
+var errDenied = errors.New("denied")
+
+func (v *visit) serve() {
+	defer v.line.conn.Close()
+	defer v.conn.Close()
+	config, err := v.config()
+	if err != nil {
+		return
+	}
+	if config.Ciphers, err = v.conn.steer(v.settings.Version); err != nil {
+		return
+	}
+	conn, channels, requests, err := ssh.NewServerConn(v.conn, config)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	v.conn.quick.Store(false)
+	v.serveChannels(conn, channels, requests)
+}
+
+func (v *visit) config() (*ssh.ServerConfig, error) {
+	config := &ssh.ServerConfig{
+		ServerVersion:       v.settings.Version,
+		MaxAuthTries:        maxTries,
+		PreAuthConnCallback: func(conn ssh.ServerPreAuthConn) { v.preAuth = conn },
+		BannerCallback:      func(ssh.ConnMetadata) string { return v.settings.Banner },
+	}
+	if v.settings.Passwords {
+		config.PasswordCallback = v.password
+		config.KeyboardInteractiveCallback = v.interactive
+	}
+	if v.settings.PublicKeys {
+		config.PublicKeyCallback = v.offered
+		config.VerifiedPublicKeyCallback = v.proven
+	}
+	for i, key := range v.settings.HostKeys {
+		public, err := ssh.ParsePublicKey(key)
+		if err != nil {
+			return nil, err
+		}
+		config.AddHostKey(signer{v.line, i, public})
+	}
+	return config, nil
+}
+
+// maxTries is as in sshd. The broker counts too.
+const maxTries = 6
+
+// outcome turns the broker's word into what x/crypto/ssh wants. After a partial
+// success keyboard-interactive alone goes on.
+func (v *visit) outcome(outcome uint8, told []string, err error) (*ssh.Permissions, error) {
+	if err != nil {
+		v.hangUp()
+		return nil, err
+	}
+	switch outcome {
+	case talk.Accepted:
+		v.banner(told)
+		return &ssh.Permissions{}, nil
+	case talk.Partial:
+		v.banner(told)
+		return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{KeyboardInteractiveCallback: v.interactive}}
+	case talk.Over:
+		v.banner(told)
+		v.hangUp()
+	default:
+		v.banner(told)
+	}
+	return nil, errDenied
+}
+
+// hangUp ends the connection once what is being answered is sent.
+func (v *visit) hangUp() {
+	// The next read fails; what is written goes out before.
+	_ = v.conn.SetReadDeadline(time.Now())
+}
+
+// banner shows lines where there is no prompt to show them with.
+func (v *visit) banner(told []string) {
+	if len(told) > 0 && v.preAuth != nil {
+		_ = v.preAuth.SendAuthBanner(strings.Join(told, "\r\n") + "\r\n") // nobody is left to tell
+	}
+}
+
+func (v *visit) password(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+	var w packet.Writer
+	return v.outcome(v.line.step(w.U8(talk.AskPassword).Text(conn.User()).Blob(password).Bytes))
+}
+
+// offered says whether a key may be proven. Nothing of it is kept for later:
+// a client may sign with another (CVE-2024-45337).
+func (v *visit) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	var w packet.Writer
+	outcome, _, err := v.line.step(w.U8(talk.AskOffer).Text(conn.User()).Blob(key.Marshal()).Bytes)
+	if err != nil {
+		v.hangUp()
+		return nil, err
+	}
+	if outcome != talk.Partial {
+		if outcome == talk.Over {
+			v.hangUp()
+		}
+		return nil, errDenied
+	}
+	return nil, nil
+}
+
+// proven passes on the key whose signature was right, with the signature if it
+// can be had.
+func (v *visit) proven(conn ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, format string) (*ssh.Permissions, error) {
+	var w packet.Writer
+	w.U8(talk.AskProve).Text(conn.User()).Blob(key.Marshal()).Text(key.Type()).Blob(signatureBehind(key)).Text(format)
+	return v.outcome(v.line.step(w.Bytes))
+}
+
+// signatureBehind is the signature that came with an ed25519 key. The library
+// checks signatures and shows them to nobody, but such a key is a part of the
+// message that it came in, and the signature follows. If that changes one day
+// the broker lets nobody in by such a key, and a test says so.
+func signatureBehind(key ssh.PublicKey) []byte {
+	public, ok := key.(ssh.CryptoPublicKey)
+	if !ok {
+		return nil
+	}
+	bytes, ok := public.CryptoPublicKey().(ed25519.PublicKey)
+	if !ok || len(bytes) != ed25519.PublicKeySize {
+		return nil
+	}
+	r := packet.NewReader(bytes[ed25519.PublicKeySize:cap(bytes)])
+	if key.Type() == ssh.KeyAlgoSKED25519 {
+		r.Blob() // the application
+	}
+	return r.Blob()
+}
+
+// interactive has the broker ask what it wants to.
+func (v *visit) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+	var w packet.Writer
+	outcome, told, err := v.line.stepOrAsk(w.U8(talk.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
+		answers, err := challenge("", strings.Join(p.told, "\n"), []string{p.text}, []bool{p.shown})
+		if err != nil {
+			return "", err
+		}
+		if len(answers) != 1 {
+			return "", errDenied
+		}
+		return answers[0], nil
+	})
+	if err == nil && len(told) > 0 && outcome != talk.Partial {
+		// A round without questions shows what is left to say.
+		if _, err := challenge("", strings.Join(told, "\n"), nil, nil); err != nil {
+			return nil, err
+		}
+		told = nil
+	}
+	return v.outcome(outcome, told, err)
+}

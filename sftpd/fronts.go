@@ -1,0 +1,180 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// front is a process that speaks SSH.
+type front struct {
+	hub  *packet.Conn
+	cmd  *exec.Cmd
+	mu   sync.Mutex // one message at a time on the hub
+	gone chan struct{}
+	open atomic.Int64 // connections
+}
+
+// startFronts starts them all; each is started again when it ends.
+func (b *broker) startFronts() error {
+	for range b.frontCount() {
+		f, err := b.startFront()
+		if err != nil {
+			return fmt.Errorf("start a front: %w", err)
+		}
+		b.mu.Lock()
+		b.fronts = append(b.fronts, f)
+		b.mu.Unlock()
+		go b.supervise(f)
+	}
+	return nil
+}
+
+func (b *broker) startFront() (*front, error) {
+	hub, theirs, err := packet.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd := &exec.Cmd{Path: b.programs.front, Args: []string{"otpgate-sftpd-front"}, Dir: "/", Env: []string{"GOMAXPROCS=1"}, Stderr: os.Stderr,
+		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		hub.Close()
+		return nil, err
+	}
+	f := &front{hub: hub, cmd: cmd, gone: make(chan struct{})}
+	var become, settings packet.Writer
+	become.U8(talk.HubBecome).U32(b.front.uid).U32(b.front.gid).Text(b.front.root)
+	settings.U8(talk.HubSettings)
+	b.frontSettings().Write(&settings)
+	return f, errors.Join(f.send(become.Bytes), f.send(settings.Bytes))
+}
+
+func (f *front) send(message []byte, fds ...int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hub.Send(message, fds...)
+}
+
+// supervise starts another front in the place of one that ended. Its
+// connections are gone; nobody else's are.
+func (b *broker) supervise(f *front) {
+	for pause := 10 * time.Millisecond; ; {
+		began := time.Now()
+		err := f.cmd.Wait()
+		close(f.gone)
+		f.hub.Close()
+		if b.isEnding() {
+			return
+		}
+		b.report("front", fmt.Errorf("a front ended: %v; another is started", errorOr(err, f.cmd.ProcessState)))
+		b.figures.restarted()
+		if time.Since(began) > time.Minute {
+			pause = 10 * time.Millisecond
+		}
+		next := b.replaceFront(f, &pause)
+		if next == nil {
+			return
+		}
+		f = next
+	}
+}
+
+func errorOr(err error, state *os.ProcessState) any {
+	if err != nil {
+		return err
+	}
+	return state
+}
+
+// replaceFront tries until there is another one.
+func (b *broker) replaceFront(old *front, pause *time.Duration) *front {
+	for !b.isEnding() {
+		time.Sleep(*pause)
+		*pause = min(2**pause, 10*time.Second)
+		f, err := b.startFront()
+		if err != nil {
+			b.report("front", err)
+			continue
+		}
+		b.mu.Lock()
+		for i := range b.fronts {
+			if b.fronts[i] == old {
+				b.fronts[i] = f
+			}
+		}
+		b.mu.Unlock()
+		return f
+	}
+	return nil
+}
+
+func (b *broker) isEnding() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ended
+}
+
+// pick is the front with the fewest connections, each in its turn where that
+// is many.
+func (b *broker) pick() *front {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	var best *front
+	for i := range b.fronts {
+		f := b.fronts[(b.next+i)%len(b.fronts)]
+		if best == nil || f.open.Load() < best.open.Load() {
+			best = f
+		}
+	}
+	return best
+}
+
+func (b *broker) allFronts() []*front {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]*front(nil), b.fronts...)
+}
+
+func (b *broker) tellFronts() {
+	var w packet.Writer
+	w.U8(talk.HubSettings)
+	b.frontSettings().Write(&w)
+	for _, f := range b.allFronts() {
+		if err := f.send(w.Bytes); err != nil {
+			b.report("front", err)
+		}
+	}
+}
+
+// drain waits until what is under way is done; a second signal ends it.
+func (b *broker) drain(signals <-chan os.Signal) {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+	for _, f := range b.allFronts() {
+		// One that is gone has nothing to end.
+		_ = f.send([]byte{talk.HubDrain})
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for b.visits.Load() > 0 {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return
+			}
+		case <-tick.C:
+		}
+	}
+	b.crews.wait(2 * time.Second)
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/safefile"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// house counts the connections of the people who are in.
+type house struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+// enter says whether there is room; most is 0 for any number.
+func (h *house) enter(user string, most int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if most > 0 && h.of[user] >= most {
+		return false
+	}
+	if h.of == nil {
+		h.of = map[string]int{}
+	}
+	h.of[user]++
+	return true
+}
+
+func (h *house) leave(user string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of[user]--; h.of[user] <= 0 {
+		delete(h.of, user)
+	}
+}
+
+// spec is what the person's worker is to be.
+func (v *visit) spec() (talk.Spec, error) {
+	s := talk.Spec{User: v.user, UID: v.person.uid, GID: v.person.gid, Home: v.person.home, Umask: math.MaxUint32,
+		ReadOnly: v.settings.ReadOnly, AllowRoot: v.settings.AllowRoot, Deny: v.settings.Deny.Texts()}
+	if v.settings.Umask.Set {
+		s.Umask = v.settings.Umask.Mask
+	}
+	if v.settings.Root == "" {
+		return s, nil
+	}
+	s.Root = filepath.Clean(config.Expand(v.settings.Root, v.user, v.person.home))
+	// As in sshd: whoever can write the root, or above it, can leave it.
+	dir, err := safefile.OpenDir(s.Root)
+	if err != nil {
+		return s, fmt.Errorf("sftp.root: %w", err)
+	}
+	defer dir.Close()
+	s.Home = homeBelow(s.Root, v.person.home)
+	return s, nil
+}
+
+// homeBelow is the home directory as seen below root.
+func homeBelow(root, home string) string {
+	if home == root {
+		return "/"
+	}
+	if inside, found := strings.CutPrefix(home, root+"/"); found {
+		return "/" + inside
+	}
+	return home
+}
+
+// reportFor is for what goes wrong of somebody who is in.
+func (b *broker) reportFor(v *visit, rule string, err error) {
+	b.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "fault", Rule: rule, Reason: err.Error()})
+}
+
+// note writes a line about a transfer or a change. Who it was is the broker's
+// word, what it was the front's.
+func (v *visit) note(r *packet.Reader) error {
+	event := audit.Event{User: v.user, Service: v.settings.PAMService, Remote: v.remote.String(),
+		Op: r.Text(), Path: r.Text(), Target: r.Text(), Read: r.U64(), Written: r.U64(), Problem: r.Text()}
+	if err := r.Done(); err != nil {
+		return err
+	}
+	v.broker.log.Event(event)
+	return nil
+}

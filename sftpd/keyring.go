@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
+)
+
+// keyringPatience bounds how long a home directory may take to answer, and
+// keyringMost how many lookups of one person may hang in one.
+const (
+	keyringPatience = 20 * time.Second
+	keyringMost     = 8
+)
+
+// lookups counts those that are under way, by uid.
+type lookups struct {
+	mu sync.Mutex
+	of map[uint32]int
+}
+
+func (l *lookups) begin(uid uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of == nil {
+		l.of = map[uint32]int{}
+	}
+	if l.of[uid] >= keyringMost {
+		return false
+	}
+	l.of[uid]++
+	return true
+}
+
+func (l *lookups) end(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of[uid]--; l.of[uid] <= 0 {
+		delete(l.of, uid)
+	}
+}
+
+// look asks the person's files whether a key lets the person in, or is an
+// authority that may say so.
+func (v *visit) look(key []byte, authority bool) (authkeys.Grant, bool) {
+	if v.person == nil {
+		return authkeys.Grant{}, false
+	}
+	login := authkeys.Login{Key: append([]byte(nil), key...), Remote: v.remote, Now: v.engine.Now(), Authority: authority}
+	granted, found, err := v.lookAs(login)
+	if err != nil {
+		v.broker.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "denied", Rule: "authorized_keys", Reason: err.Error()})
+	}
+	return granted, found
+}
+
+type looked struct {
+	grant authkeys.Grant
+	found bool
+	err   error
+}
+
+// lookAs reads the files with the person's rights, as sshd does. A file system
+// that does not answer holds up a thread, not the login.
+func (v *visit) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
+	p := *v.person
+	var paths []string
+	for _, path := range v.settings.AuthorizedKeys {
+		paths = append(paths, authkeys.Place(config.Expand(path, v.user, p.home), p.home))
+	}
+	if !v.broker.lookups.begin(p.uid) {
+		return authkeys.Grant{}, false, errors.New("too many lookups of the person's keys are under way")
+	}
+	result := make(chan looked, 1)
+	go func() {
+		defer v.broker.lookups.end(p.uid)
+		// The thread is never given back: it ends with this goroutine.
+		runtime.LockOSThread()
+		if err := becomeHere(p); err != nil {
+			result <- looked{err: err}
+			return
+		}
+		result <- find(paths, p, login)
+	}()
+	select {
+	case l := <-result:
+		return l.grant, l.found, l.err
+	case <-time.After(keyringPatience):
+		return authkeys.Grant{}, false, errors.New("the person's keys could not be read in time")
+	}
+}
+
+func find(paths []string, p person, login authkeys.Login) (l looked) {
+	for _, path := range paths {
+		file, err := authkeys.Open(path, p.home, p.uid)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				l.err = err
+			}
+			continue
+		}
+		if grant, found := authkeys.Find(file, login); found {
+			return looked{grant: grant, found: true}
+		}
+	}
+	return l
+}
+
+// becomeHere gives this thread alone the person's rights on files: the calls
+// of the C library and of package syscall would change all threads.
+func becomeHere(p person) error {
+	groups := append([]uint32{p.gid}, p.groups...)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0])), 0); errno != 0 {
+		return fmt.Errorf("take the person's groups: %w", errno)
+	}
+	// These tell the id from before, and no errors: the second call looks.
+	unix.RawSyscall(unix.SYS_SETFSGID, uintptr(p.gid), 0, 0)
+	unix.RawSyscall(unix.SYS_SETFSUID, uintptr(p.uid), 0, 0)
+	gid, _, _ := unix.RawSyscall(unix.SYS_SETFSGID, ^uintptr(0), 0, 0)
+	uid, _, _ := unix.RawSyscall(unix.SYS_SETFSUID, ^uintptr(0), 0, 0)
+	if uint32(gid) != p.gid || uint32(uid) != p.uid {
+		return fmt.Errorf("take the person's rights: uid %d gid %d, expected %d %d", uid, gid, p.uid, p.gid)
+	}
+	return nil
+}

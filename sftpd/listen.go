@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+)
+
+// listen takes systemd's sockets, or listens on the addresses.
+func listen(addresses []string) ([]*net.TCPListener, error) {
+	passed, err := activation.Listeners()
+	if err != nil {
+		return nil, fmt.Errorf("take systemd's sockets: %w", err)
+	}
+	if len(passed) == 0 {
+		for _, address := range addresses {
+			l, err := net.Listen("tcp", address)
+			if err != nil {
+				return nil, fmt.Errorf("sftp.listen: %w", err)
+			}
+			passed = append(passed, l)
+		}
+	}
+	var listeners []*net.TCPListener
+	for _, l := range passed {
+		tcp, ok := l.(*net.TCPListener)
+		if !ok {
+			return nil, fmt.Errorf("systemd passed a socket that is not for TCP, expected ListenStream= with a port")
+		}
+		listeners = append(listeners, tcp)
+	}
+	return listeners, nil
+}
+
+// accept lets connections in until the listener is closed.
+func (b *broker) accept(l *net.TCPListener) {
+	for {
+		conn, err := l.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// No descriptors or memory just now.
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		go b.receive(conn)
+	}
+}
+
+// Nothing depends on whether systemd hears these.
+func notifyReady()    { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }
+func notifyStopping() { _, _ = daemon.SdNotify(false, daemon.SdNotifyStopping) }
+
+// notifyReloading tells the time too, as systemd 253 and later want; see
+// sd_notify(3).
+func notifyReloading() {
+	state := daemon.SdNotifyReloading
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil {
+		state += fmt.Sprintf("\nMONOTONIC_USEC=%d", now.Nano()/1000)
+	}
+	_, _ = daemon.SdNotify(false, state)
+}

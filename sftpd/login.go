@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// maxPassword is PAM_MAX_RESP_SIZE without its end.
+const maxPassword = 511
+
+// loginStep does one step of the login. In whatever order they come, nobody is
+// in without a first factor that the broker checked and, where code_after says
+// so, the engine's verdict after it.
+func (v *visit) loginStep(op uint8, r *packet.Reader) error {
+	user := r.Text()
+	var step func() (uint8, error)
+	switch op {
+	case talk.AskOffer:
+		key := r.Blob()
+		step = func() (uint8, error) { return v.offer(key), nil }
+	case talk.AskProve:
+		proof := proof{key: r.Blob(), algorithm: r.Text(), signature: r.Blob(), format: r.Text()}
+		step = func() (uint8, error) { return v.prove(proof), nil }
+	case talk.AskPassword:
+		password := r.Text()
+		step = func() (uint8, error) { return v.tryPassword(password), nil }
+	case talk.AskInteractive:
+		step = v.interactive
+	default:
+		return packet.ErrMalformed
+	}
+	if err := r.Done(); err != nil {
+		return err
+	}
+	outcome := uint8(talk.Over)
+	if !v.over && v.is(user) {
+		var err error
+		if outcome, err = step(); err != nil {
+			return err
+		}
+	}
+	return v.settle(op, outcome)
+}
+
+// settle counts a failure and tells the front the outcome.
+func (v *visit) settle(op, outcome uint8) error {
+	if outcome == talk.Denied || outcome == talk.Over {
+		// Clients offer all the keys they have before they find the right one.
+		if op != talk.AskOffer {
+			v.penalize(penaltyFailed)
+		}
+		v.failures++
+		if v.failures >= maxFailures {
+			outcome = talk.Over
+		}
+	}
+	v.over = v.over || outcome == talk.Over
+	var w packet.Writer
+	w.U8(talk.AnswerOutcome).U8(outcome).Texts(v.takeTold())
+	return v.line.Send(w.Bytes)
+}
+
+// tell keeps a line for the next answer.
+func (v *visit) tell(text string) {
+	if text = printable(text); text != "" && len(v.told) < 50 {
+		v.told = append(v.told, text)
+	}
+}
+
+// printable drops what could do something to a terminal. Enrollment shows
+// more than one line.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\r' || r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+func (v *visit) takeTold() []string {
+	if v.dialogue != nil {
+		for _, text := range v.dialogue.take() {
+			v.tell(text)
+		}
+	}
+	told := v.told
+	v.told = nil
+	size := 0
+	for i, text := range told {
+		if size += len(text) + 4; size > talk.MaxLine-1024 {
+			return told[:i]
+		}
+	}
+	return told
+}
+
+func (v *visit) request() gate.Request {
+	return gate.Request{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", RemoteHost: v.remote.String(), TTY: "ssh"}
+}
+
+// tryPassword is the method password: one field. A code may be typed behind
+// the password; it is looked at once the password was right.
+func (v *visit) tryPassword(password string) uint8 {
+	if v.first != "" || len(password) > maxPassword || strings.ContainsRune(password, 0) {
+		return talk.Denied
+	}
+	request := v.request()
+	behind := 0
+	if v.asksAfter(config.PasswordFirst) {
+		request.AfterSplit = true
+		var err error
+		if behind, err = v.engine.Split(context.Background(), request, tail(password)); err != nil {
+			return talk.Denied
+		}
+	}
+	plain := password[:len(password)-behind]
+	err := v.authenticate(plain)
+	if err != nil && behind > 0 {
+		// It may be a password that ends like a code.
+		plain, behind = password, 0
+		err = v.authenticate(plain)
+	}
+	if err != nil {
+		v.failed("password", err)
+		return talk.Denied
+	}
+	request.CodeBehind = behind > 0
+	v.first, v.password = config.PasswordFirst, plain
+	return v.afterFirst(request, password[len(password)-behind:])
+}
+
+// startKeeper begins the person's PAM transaction.
+func (v *visit) startKeeper() error {
+	if v.keeper != nil {
+		return nil
+	}
+	k, err := startKeeper(v.broker.programs.login, v.settings.PAMService, v.user, v.remote.String())
+	if err != nil {
+		return err
+	}
+	v.keeper = k
+	return nil
+}
+
+// dropKeeper ends a transaction that is not to be gone on with.
+func (v *visit) dropKeeper() {
+	if v.keeper != nil {
+		v.keeper.close()
+		v.keeper = nil
+	}
+}
+
+func (v *visit) authenticate(password string) error {
+	if err := v.startKeeper(); err != nil {
+		return err
+	}
+	err := v.keeper.password(password, v.hear)
+	return v.known(err)
+}
+
+// known makes sure that somebody whom only PAM knows does not get in. PAM was
+// asked first, so that it takes as long as for anybody.
+func (v *visit) known(err error) error {
+	if err == nil && v.person == nil {
+		err = errors.New("not a user who may log in")
+	}
+	if err != nil && !errors.Is(err, errPAM) {
+		v.dropKeeper()
+	}
+	return err
+}
+
+// hear takes what PAM tells where it cannot ask.
+func (v *visit) hear(_ uint8, text string) (string, error) {
+	v.tell(text)
+	return "", errors.New("the client cannot be asked")
+}
+
+// failed notes a first factor that was wrong.
+func (v *visit) failed(rule string, err error) {
+	record := audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "denied", Rule: rule, Reason: err.Error()}
+	if !errors.Is(err, errPAM) && v.person != nil {
+		record.Verdict = "fault"
+	}
+	v.broker.log.Write(record)
+}
+
+func (v *visit) asksAfter(first config.FirstFactor) bool {
+	return slices.Contains(v.settings.CodeAfter, first)
+}
+
+// afterFirst goes on once the first factor was right.
+func (v *visit) afterFirst(request gate.Request, code string) uint8 {
+	if !v.asksAfter(v.first) {
+		v.broker.log.Write(audit.Record{User: v.user, Service: request.Service, Protocol: "sftp", Remote: request.RemoteHost,
+			Verdict: gate.NotAsked.String(), Rule: "sftp.code_after", Reason: "not after " + string(v.first)})
+		return v.decide(gate.Verdict{Decision: gate.NotAsked, Rule: "sftp.code_after"})
+	}
+	v.dialogue = begin(v.engine, request, v.password, code)
+	prompt, asks, verdict := v.dialogue.next()
+	if asks {
+		v.prompt = prompt
+		return talk.Partial
+	}
+	return v.decide(verdict)
+}
+
+// interactive is the method keyboard-interactive: the code if the first factor
+// was proven, else the password and the code.
+func (v *visit) interactive() (uint8, error) {
+	if v.first == "" {
+		if outcome, err := v.askPassword(); err != nil || outcome != talk.Partial {
+			return outcome, err
+		}
+	}
+	if v.dialogue == nil {
+		return talk.Denied, nil
+	}
+	for {
+		text, given, err := v.askClient(v.prompt, false)
+		if err != nil {
+			return talk.Denied, err
+		}
+		if !given {
+			v.dialogue.end()
+		} else {
+			v.dialogue.give(text)
+		}
+		prompt, asks, verdict := v.dialogue.next()
+		if !asks {
+			return v.decide(verdict), nil
+		}
+		v.prompt = prompt
+	}
+}
+
+// askPassword has PAM ask.
+func (v *visit) askPassword() (uint8, error) {
+	// A transaction that has failed before is not gone on with: its modules
+	// may take what they know of it for true.
+	v.dropKeeper()
+	if err := v.startKeeper(); err != nil {
+		v.failed("pam", err)
+		return talk.Over, nil
+	}
+	var broken error
+	last := ""
+	err := v.keeper.interactive(func(style uint8, text string) (string, error) {
+		if style == talk.TellInfo || style == talk.TellError {
+			v.tell(text)
+			return "", nil
+		}
+		answer, given, err := v.askClient(text, style == talk.AskShown)
+		if err != nil {
+			broken = err
+		}
+		if err != nil || !given || len(answer) > maxPassword || strings.ContainsRune(answer, 0) {
+			return "", errGone
+		}
+		last = answer
+		return answer, nil
+	})
+	if broken != nil {
+		return talk.Denied, broken
+	}
+	if err := v.known(err); err != nil {
+		v.failed("password", err)
+		v.dropKeeper()
+		return talk.Denied, nil
+	}
+	v.first, v.password = config.PasswordFirst, last
+	return v.afterFirst(v.request(), ""), nil
+}
+
+// askClient asks by way of the front. An error means that the front has gone.
+func (v *visit) askClient(prompt string, shown bool) (text string, given bool, err error) {
+	var w packet.Writer
+	w.U8(talk.AnswerPrompt).Texts(v.takeTold()).Bool(shown).Text(printable(prompt))
+	if err := v.line.Send(w.Bytes); err != nil {
+		return "", false, err
+	}
+	message, err := v.ask(make([]byte, talk.MaxLine))
+	if err != nil {
+		return "", false, err
+	}
+	r := packet.NewReader(message)
+	op := r.U8()
+	given, text = r.Bool(), r.Text()
+	if r.Done() != nil || op != talk.AskAnswer {
+		return "", false, packet.ErrMalformed
+	}
+	return text, given, nil
+}

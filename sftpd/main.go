@@ -1,0 +1,146 @@
+// Command sftpd is the SFTP server: files as the user, a code where the policy
+// wants one.
+//
+// This program is the broker, the only part that stays root. It listens, passes
+// connections on to fronts, which have no rights and speak SSH, checks what
+// they bring of passwords, keys and codes, signs with the host keys, and starts
+// workers, which have the user's rights. It promises that nothing a front says
+// makes anybody somebody else: docs/sftpd.md says what is believed of whom.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// version is set when a release is built.
+var version = "unknown"
+
+func main() {
+	options, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		os.Exit(2)
+	case options.version:
+		fmt.Println("otpgate-sftpd", version)
+		os.Exit(0)
+	}
+	if err := run(options); err != nil {
+		fmt.Fprintln(os.Stderr, "otpgate-sftpd:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	config  string
+	run     string
+	version bool
+}
+
+const usage = `Usage: otpgate-sftpd [--config FILE] [--run DIRECTORY]
+
+Serves SFTP on the addresses in [sftp] listen, or on the sockets that systemd
+passes. Reloads on SIGHUP; on SIGTERM takes no new connections and ends when
+the transfers under way are done.
+
+Examples:
+  otpgate-sftpd                        with /etc/otpgate/otpgate.toml
+  otpgate-sftpd --config /srv/o.toml   with another file
+
+Options:
+`
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("otpgate-sftpd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	flags.StringVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
+	flags.StringVar(&o.run, "run", "/run/otpgate-sftpd", "`DIRECTORY` that is made for the fronts to be locked into")
+	flags.BoolVar(&o.version, "version", false, "print the version")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "otpgate-sftpd: unexpected argument %q\n", flags.Arg(0))
+		return o, errors.New("usage")
+	}
+	for _, path := range []string{o.config, o.run} {
+		if path != "" && !filepath.IsAbs(path) {
+			fmt.Fprintf(stderr, "otpgate-sftpd: %s: expected an absolute path\n", path)
+			return o, errors.New("usage")
+		}
+	}
+	return o, nil
+}
+
+// run serves until a signal ends it.
+func run(o options) error {
+	programs, err := findPrograms()
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	b, err := newBroker(o, programs)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(b.settings().SFTP.Listen)
+	if err != nil {
+		return err
+	}
+	if err := b.startFronts(); err != nil {
+		return err
+	}
+	if err := b.serveFigures(b.settings().SFTP.Metrics); err != nil {
+		return err
+	}
+	for _, l := range listeners {
+		go b.accept(l)
+	}
+	notifyReady()
+	for s := range signals {
+		if s != syscall.SIGHUP {
+			break
+		}
+		notifyReloading()
+		b.reload()
+		notifyReady()
+	}
+	notifyStopping()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+	b.drain(signals)
+	return nil
+}
+
+// programs are the other parts.
+type programs struct{ front, login, worker string }
+
+// findPrograms looks beside this program, and where make install puts them.
+func findPrograms() (programs, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return programs{}, err
+	}
+	dir := filepath.Dir(self)
+	for _, place := range []string{dir, filepath.Join(dir, "../libexec/otpgate")} {
+		p := programs{filepath.Join(place, "otpgate-sftpd-front"), filepath.Join(place, "otpgate-sftpd-login"), filepath.Join(place, "otpgate-sftpd-worker")}
+		if _, err := os.Stat(p.front); err == nil {
+			return p, nil
+		}
+	}
+	return programs{}, fmt.Errorf("otpgate-sftpd-front: expected it and its like in %s or ../libexec/otpgate from there", dir)
+}

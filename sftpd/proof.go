@@ -1,0 +1,141 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// Kinds of keys whose signature a front can pass on. Of the others the SSH
+// library shows it to nobody.
+const (
+	kindED25519   = "ssh-ed25519"
+	kindSKED25519 = "sk-ssh-ed25519@openssh.com"
+)
+
+// proof is what a front brings to show that the client has a key.
+type proof struct {
+	key       []byte // as on the wire
+	algorithm string
+	signature []byte // format and blob as on the wire; empty if it cannot be seen
+	format    string
+}
+
+// offer says whether a key may be proven. Nothing is remembered of it: what
+// counts is the key that the proof is of.
+func (v *visit) offer(key []byte) uint8 {
+	if v.first != "" {
+		return talk.Denied
+	}
+	if kind := kindOf(key); kind != kindED25519 && kind != kindSKED25519 && v.settings.UnprovenKeys == config.RefuseUnproven {
+		return talk.Denied
+	}
+	if _, found := v.look(key, false); !found {
+		return talk.Denied
+	}
+	return talk.Partial
+}
+
+func kindOf(key []byte) string { return packet.NewReader(key).Text() }
+
+// prove takes a key for the first factor.
+func (v *visit) prove(p proof) uint8 {
+	if v.first != "" {
+		return talk.Denied
+	}
+	granted, found := v.look(p.key, false)
+	if !found {
+		return talk.Denied
+	}
+	unproven := false
+	switch kindOf(p.key) {
+	case kindED25519, kindSKED25519:
+		if err := verify(p, v.sessionID, v.user, granted); err != nil {
+			v.failed("publickey", fmt.Errorf("%w: %w", errPAM, err))
+			return talk.Denied
+		}
+	default:
+		if v.settings.UnprovenKeys == config.RefuseUnproven {
+			return talk.Denied
+		}
+		unproven = true
+	}
+	v.first, v.unproven = config.PublicKeyFirst, unproven
+	return v.afterFirst(v.request(), "")
+}
+
+var errSignature = errors.New("the signature is not right")
+
+// verify checks a signature over what RFC 4252 section 7 says is signed, for
+// the session's id that the broker knows from its own signature.
+func verify(p proof, sessionID []byte, user string, granted authkeys.Grant) error {
+	kind := kindOf(p.key)
+	if len(sessionID) == 0 || p.algorithm != kind {
+		return errSignature
+	}
+	k := packet.NewReader(p.key)
+	k.Text()
+	public := k.Blob()
+	application := ""
+	if kind == kindSKED25519 {
+		application = k.Text()
+	}
+	s := packet.NewReader(p.signature)
+	format, blob := s.Text(), s.Blob()
+	var flags uint8
+	var counter uint32
+	if kind == kindSKED25519 {
+		flags, counter = s.U8(), s.U32()
+	}
+	if k.Done() != nil || s.Done() != nil || format != kind || len(public) != ed25519.PublicKeySize || len(blob) != ed25519.SignatureSize {
+		return errSignature
+	}
+	signed := signedData(sessionID, user, p)
+	if kind == kindSKED25519 {
+		if err := checkFlags(flags, granted); err != nil {
+			return err
+		}
+		signed = hardwareData(application, flags, counter, signed)
+	}
+	if !ed25519.Verify(public, signed, blob) {
+		return errSignature
+	}
+	return nil
+}
+
+func signedData(sessionID []byte, user string, p proof) []byte {
+	const userAuthRequest = 50
+	var w packet.Writer
+	w.Blob(sessionID).U8(userAuthRequest).Text(user).Text("ssh-connection").Text("publickey").Bool(true).Text(p.algorithm).Blob(p.key)
+	return w.Bytes
+}
+
+// Flags of a key in hardware, see PROTOCOL.u2f of OpenSSH.
+const (
+	userPresent  = 1
+	userVerified = 4
+)
+
+func checkFlags(flags uint8, granted authkeys.Grant) error {
+	if flags&userPresent == 0 && !granted.NoTouch {
+		return errors.New("the hardware key was not touched")
+	}
+	if flags&userVerified == 0 && granted.Verify {
+		return errors.New("the hardware key did not ask for its PIN")
+	}
+	return nil
+}
+
+func hardwareData(application string, flags uint8, counter uint32, message []byte) []byte {
+	app, digest := sha256.Sum256([]byte(application)), sha256.Sum256(message)
+	var w packet.Writer
+	w.Bytes = append(w.Bytes, app[:]...)
+	w.U8(flags).U32(counter)
+	return append(w.Bytes, digest[:]...)
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// visit is one connection, from its acceptance to its end: all that the broker
+// knows and has checked of it. Its front can only ask.
+type visit struct {
+	broker *broker
+	remote netip.Addr
+	line   *packet.Conn // to the front
+	front  *front
+	grace  *time.Timer
+
+	engine   *gate.Gate
+	settings config.SFTP
+
+	mu   sync.Mutex
+	conn int // a copy of the connection, to cut it; -1 once in
+
+	sessionID []byte // the first thing signed
+	user      string // fixed by the first step
+	person    *person
+	failures  int
+	over      bool // no step can succeed any more
+	penalty   time.Duration
+
+	first    config.FirstFactor // that was proven; "" for none
+	unproven bool               // by the front's word alone
+	password string             // that was right
+	dialogue *dialogue
+	prompt   string   // that the dialogue waits at
+	told     []string // for the next answer
+	keeper   *keeper
+	in       bool
+	crew     *crew
+	joining  chan struct{} // closed when crew, or joinErr, is there
+	joinErr  error
+}
+
+// maxFailures ends a connection, as MaxAuthTries does in sshd.
+const maxFailures = 6
+
+// receive takes a new connection.
+func (b *broker) receive(conn *net.TCPConn) {
+	defer conn.Close()
+	b.visits.Add(1)
+	defer b.visits.Add(-1)
+	remote, ok := netip.AddrFromSlice(conn.RemoteAddr().(*net.TCPAddr).IP)
+	if !ok {
+		return
+	}
+	remote = remote.Unmap()
+	engine, err := b.current()
+	if err != nil {
+		b.report("configuration", err)
+		return
+	}
+	if fromProxy(remote, engine.Config.SFTP.ProxyProtocol) {
+		if remote, err = proxied(conn, remote); err != nil {
+			b.figures.turnedAway("proxy")
+			return
+		}
+	}
+	limits := engine.Config.SFTP.Limits
+	if !b.doorway.enter(remote, limits) {
+		b.figures.turnedAway("limits")
+		return
+	}
+	v := &visit{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, conn: -1}
+	left := sync.OnceFunc(func() { b.doorway.leave(remote, v.penalty) })
+	defer left()
+	if err := v.handOver(conn, limits.LoginGrace.Duration); err != nil {
+		b.report("front", err)
+		return
+	}
+	v.serve(left)
+	v.end()
+}
+
+// handOver gives the connection to a front.
+func (v *visit) handOver(conn *net.TCPConn, grace time.Duration) error {
+	file, err := conn.File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	line, theirs, err := packet.Pair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	fd := int(file.Fd())
+	if v.conn, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		line.Close()
+		return err
+	}
+	v.line = line
+	v.front = v.broker.pick()
+	v.front.open.Add(1)
+	v.grace = time.AfterFunc(grace, func() {
+		v.penalize(penaltyGrace)
+		v.cut()
+	})
+	var w packet.Writer
+	if err := v.front.send(w.U8(talk.HubConn).Text(v.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
+		v.end()
+		return err
+	}
+	return conn.Close()
+}
+
+func (v *visit) penalize(more time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.penalty += more
+}
+
+// cut ends the connection whatever its front does.
+func (v *visit) cut() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.conn >= 0 {
+		_ = unix.Shutdown(v.conn, unix.SHUT_RDWR)
+	}
+	_ = v.line.Close()
+}
+
+// letGo gives up the copy of the connection.
+func (v *visit) letGo() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.conn >= 0 {
+		unix.Close(v.conn)
+		v.conn = -1
+	}
+}
+
+// serve answers the front until it hangs up. entered is called once the person
+// is in.
+func (v *visit) serve(entered func()) {
+	buffer := make([]byte, talk.MaxLine)
+	for {
+		message, err := v.ask(buffer)
+		if err == nil {
+			err = v.answer(message)
+		}
+		if errors.Is(err, packet.ErrMalformed) || errors.Is(err, packet.ErrTooLarge) {
+			v.broker.report("front", fmt.Errorf("connection from %s: %w", v.remote, err))
+		}
+		if err != nil {
+			if !v.in && v.user == "" {
+				v.penalize(penaltyNothing)
+			}
+			v.cut()
+			return
+		}
+		if v.in && buffer != nil && len(buffer) == talk.MaxLine {
+			entered()
+			// What is asked from here on is small, and sessions are many.
+			buffer = make([]byte, 2*talk.MaxNote+512)
+		}
+	}
+}
+
+// ask is the next thing that the front asks. It never brings descriptors.
+func (v *visit) ask(buffer []byte) ([]byte, error) {
+	n, fds, err := v.line.Receive(buffer)
+	if err != nil {
+		return nil, err
+	}
+	if len(fds) > 0 {
+		packet.CloseAll(fds)
+		return nil, packet.ErrMalformed
+	}
+	return buffer[:n], nil
+}
+
+func (v *visit) answer(message []byte) error {
+	r := packet.NewReader(message)
+	op := r.U8()
+	switch {
+	case op == talk.AskSign:
+		index, algorithm, data := r.U32(), r.Text(), r.Blob()
+		if err := r.Done(); err != nil {
+			return err
+		}
+		return v.sign(index, algorithm, data)
+	case !v.in:
+		return v.loginStep(op, r)
+	case op == talk.AskSession:
+		if err := r.Done(); err != nil {
+			return err
+		}
+		return v.session()
+	case op == talk.AskNote:
+		return v.note(r)
+	case op == talk.AskBytes:
+		n, upload := r.U32(), r.Bool()
+		if err := r.Done(); err != nil {
+			return err
+		}
+		wait := v.broker.bandwidth.wait(v.user, upload, n, v.settings.Limits.Bandwidth)
+		var w packet.Writer
+		return v.line.Send(w.U8(talk.AnswerBytes).U64(uint64(wait)).Bytes)
+	case op == talk.AskHostKey:
+		index := r.U32()
+		if err := r.Done(); err != nil {
+			return err
+		}
+		return v.proveHostKey(index)
+	}
+	return packet.ErrMalformed
+}
+
+// is fixes whom the connection is for. Another name later is refused: what was
+// proven was proven of the first.
+func (v *visit) is(name string) bool {
+	if v.user != "" {
+		return v.user == name
+	}
+	if account.CheckName(name) != nil {
+		return false
+	}
+	v.user = name
+	v.person = lookUp(name, v.settings.AllowRoot)
+	return true
+}
+
+// end gives back what the visit holds.
+func (v *visit) end() {
+	v.grace.Stop()
+	v.letGo()
+	_ = v.line.Close()
+	v.front.open.Add(-1)
+	if v.dialogue != nil {
+		v.dialogue.end()
+	}
+	if v.joining != nil {
+		<-v.joining
+	} else if v.keeper != nil {
+		v.keeper.close()
+	}
+	if v.in {
+		v.broker.house.leave(v.user)
+		v.broker.bandwidth.forget(v.user)
+	}
+	if v.crew != nil {
+		v.broker.crews.leave(v.crew)
+	}
+}
+
+// session gives the front a session of the person's worker.
+func (v *visit) session() error {
+	<-v.joining
+	var w packet.Writer
+	w.U8(talk.AnswerSession)
+	err := v.joinErr
+	fd := -1
+	if err == nil {
+		fd, err = v.crew.session()
+	}
+	if err != nil {
+		v.broker.reportFor(v, "session", err)
+		return v.line.Send(w.Bool(false).Bytes)
+	}
+	defer unix.Close(fd)
+	return v.line.Send(w.Bool(true).Bytes, fd)
+}

@@ -1,0 +1,110 @@
+// Command worker uses one person's files, with that person's uid, gid and
+// groups, for the fronts of sftpd.
+//
+// It is built without cgo and links no network, as one is started for a login.
+// It is started as root and is the person before it answers anything: package
+// confine says how. It ends when the broker has hung up and no session is left.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftp/deny"
+	"github.com/otpgate/otpgate/internal/sftp/local"
+	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/remote"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// brokerFD is the connection to the broker.
+const brokerFD = 3
+
+func main() {
+	// It is idle most of the time and many.
+	debug.SetGCPercent(10)
+	conn, err := packet.New(brokerFD)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker: it is started by otpgate-sftpd:", err)
+		os.Exit(2)
+	}
+	if err := run(conn); err != nil {
+		fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker:", err)
+		os.Exit(1)
+	}
+}
+
+func run(conn *packet.Conn) error {
+	buffer := make([]byte, packet.MaxSize)
+	n, fds, err := conn.Receive(buffer)
+	packet.CloseAll(fds)
+	if err != nil {
+		return err
+	}
+	r := packet.NewReader(buffer[:n])
+	spec := talk.ReadSpec(r)
+	if err := r.Done(); err != nil {
+		return err
+	}
+	return serveFiles(conn, spec)
+}
+
+func become(spec talk.Spec) error {
+	if spec.Umask <= 0o777 {
+		unix.Umask(int(spec.Umask))
+	}
+	return confine.Become(confine.Identity{
+		UID: spec.UID, GID: spec.GID, Groups: spec.Groups, KeepGroups: spec.InheritGroups, Root: spec.Root, Home: spec.Home,
+	}, spec.AllowRoot)
+}
+
+func serveFiles(conn *packet.Conn, spec talk.Spec) error {
+	patterns, err := deny.Parse(spec.Deny)
+	if err != nil {
+		return err
+	}
+	// These open what a chroot hides.
+	people := openPeople(spec)
+	files, err := local.New(local.Options{
+		ReadOnly: spec.ReadOnly, Deny: patterns, HomeOf: people.homeOf, User: people.user, Group: people.group,
+	})
+	if err != nil {
+		return err
+	}
+	if err := become(spec); err != nil {
+		return err
+	}
+	debug.FreeOSMemory()
+	buffer := make([]byte, 16)
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	for {
+		n, fds, err := conn.Receive(buffer)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n != 1 || buffer[0] != talk.WorkerSession || len(fds) != 1 {
+			packet.CloseAll(fds)
+			return packet.ErrMalformed
+		}
+		session, err := packet.New(fds[0])
+		if err != nil {
+			return err
+		}
+		sessions.Go(func() {
+			if err := errors.Join(remote.Serve(session, files), session.Close()); err != nil {
+				fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker:", err)
+			}
+		})
+	}
+}
