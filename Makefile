@@ -90,6 +90,7 @@ bench:
 	@packaging/deps bench
 	@$(MAKE) --no-print-directory build
 	$(GO) run ./bench
+	$(GO) run ./bench/sftp
 
 # fresh runs demo and test in a new Debian 12 made by debootstrap.
 fresh:

@@ -122,7 +122,7 @@ func (b *bench) run() (err error) {
 	for _, s := range b.servers[1:] {
 		fmt.Printf(" %20s", s.name)
 	}
-	fmt.Println("   (ratio; CPU ratio)")
+	fmt.Println("   (ratio)")
 	for _, r := range b.rows() {
 		if !strings.HasPrefix(r.name, *only) {
 			continue
@@ -137,7 +137,6 @@ func (b *bench) run() (err error) {
 // time measures a row in turns, the order rotated.
 func (b *bench) time(r row) error {
 	figures := make([][]float64, len(b.servers))
-	cpu := make([][]float64, len(b.servers))
 	rounds := b.plan.rounds
 	if r.once {
 		rounds = 1
@@ -145,19 +144,17 @@ func (b *bench) time(r row) error {
 	for round := range rounds {
 		for i := range b.servers {
 			i = (i + round) % len(b.servers)
-			before := b.servers[i].cpu()
 			figure, err := r.times(b.servers[i])
 			if err != nil {
 				return fmt.Errorf("%s: %w", b.servers[i].name, err)
 			}
 			figures[i] = append(figures[i], figure)
-			cpu[i] = append(cpu[i], b.servers[i].cpu()-before)
 		}
 	}
-	base, baseCPU := median(figures[0]), median(cpu[0])
+	base := median(figures[0])
 	fmt.Printf("%-34s %9.3f %-4s", r.name, base, r.unit)
 	for i := range b.servers[1:] {
-		fmt.Printf(" %9.3f %4.2fx %4.2fx", median(figures[i+1]), median(figures[i+1])/base, median(cpu[i+1])/baseCPU)
+		fmt.Printf(" %14.3f %4.2fx", median(figures[i+1]), median(figures[i+1])/base)
 	}
 	if r.goal > 0 {
 		fmt.Printf("  goal %.2f", r.goal)

@@ -30,24 +30,6 @@ type server struct {
 	pid  int
 }
 
-// cpu is the processor time in seconds of the server and all its children,
-// those that have ended too.
-func (s *server) cpu() float64 {
-	total := 0.0
-	for _, pid := range tree(s.pid) {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		for _, i := range []int{11, 12, 13, 14} { // utime, stime, cutime, cstime
-			ticks, _ := strconv.ParseFloat(fields[i], 64)
-			total += ticks / 100
-		}
-	}
-	return total
-}
-
 // tree is a process and all below it.
 func tree(pid int) []int {
 	all := []int{pid}
