@@ -24,7 +24,7 @@ const maxSize = 64 << 10
 
 // Config is the whole file.
 type Config struct {
-	Policy   Policy              `toml:"policy"`
+	Policy Policy `toml:"policy"`
 	// Services says which protocol a PAM service is. What protocol= in pam.d
 	// says wins. A service that is not known is asked always.
 	Services map[string]Protocol `toml:"services"`
