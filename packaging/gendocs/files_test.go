@@ -109,16 +109,16 @@ func TestPagesHaveEveryKey(t *testing.T) {
 func TestDocumentsHaveEveryKey(t *testing.T) {
 	documented := documentedKeys(t)
 	for _, full := range append(keysOf(config.Config{}), keysOf(account.Person{})...) {
-		// A table that is written in one line is a key of the one around it.
-		line := full
+		// A table within another may be written in one line, as a key of that.
+		lines := documented[full]
 		if parts := strings.Split(full, "."); len(parts) == 3 {
-			line = parts[0] + "." + parts[1]
+			lines += documented[parts[0]+"."+parts[1]]
 		}
 		key := full[strings.LastIndexByte(full, '.')+1:]
 		if full == "services" {
-			line, key = "services.sshd", "sshd"
+			lines, key = documented["services.sshd"], "sshd"
 		}
-		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(documented[line] + documented[full]) {
+		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(lines) {
 			t.Errorf("docs/configuration.md: no word on %s", full)
 		}
 	}
@@ -136,7 +136,7 @@ func documentedKeys(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := regexp.MustCompile("^(?:\\[{1,2}|\\| `\\[)([a-z]+)\\]")
+	header := regexp.MustCompile("^(?:\\[{1,2}|\\| `\\[)([a-z.]+)\\]")
 	example, row, name := regexp.MustCompile(`^([a-z_]+) *=`), regexp.MustCompile("^\\| (`[^|]*)"), regexp.MustCompile("`([a-z_]+)`")
 	keys := map[string]string{}
 	for _, path := range paths {
@@ -157,8 +157,9 @@ func documentedKeys(t *testing.T) map[string]string {
 			} else if cell := row.FindStringSubmatch(line); cell != nil {
 				found = name.FindAllStringSubmatch(cell[1], -1)
 			}
-			// A table of a file's own page is described there alone.
-			if filepath.Base(path) != "configuration.md" && !strings.HasPrefix(filepath.Base(path), strings.TrimSuffix(table, ".")) {
+			// A daemon's table has a page of its own.
+			first, _, _ := strings.Cut(table, ".")
+			if page := filepath.Base(path); page != "configuration.md" && page != first+"d.md" {
 				continue
 			}
 			for _, one := range found {
@@ -212,5 +213,64 @@ func TestPagesSpeakTheFilesLanguage(t *testing.T) {
 				t.Errorf("%s: %s", name, found)
 			}
 		}
+	}
+}
+
+// The pages have every option and argument that the programs take.
+func TestPagesHaveEveryOption(t *testing.T) {
+	all := allPages(t)
+	for _, test := range []struct{ page, source, pattern, item string }{
+		{"otpgate-verifierd.8", "pam_module/verifierd/main.go", `flags\.\w+Var\(&o\.\w+, "(\w+)"`, ".It Fl -%s"},
+		{"pam_otpgate.8", "pam_module/front/args.c", `"(\w+)=?"`, ".It Cm %s"},
+	} {
+		source, err := os.ReadFile(filepath.Join(root, test.source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := regexp.MustCompile(test.pattern).FindAllStringSubmatch(string(source), -1)
+		if len(options) < 3 {
+			t.Errorf("%s: found only %q", test.source, options)
+		}
+		for _, option := range options {
+			if item := fmt.Sprintf(test.item, option[1]); option[1] != "off" && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(item)+`\b`).MatchString(all[test.page]) {
+				t.Errorf("%s: no word on %s", test.page, option[1])
+			}
+		}
+	}
+}
+
+// make install puts the pages where man looks, and make uninstall takes away
+// no others.
+func TestInstalledAndRemoved(t *testing.T) {
+	prefix := t.TempDir()
+	install := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("packaging/installdocs", append(args, prefix)...)
+		cmd.Dir = root
+		if output, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("installdocs: %v: %s; it needs make build", err, output)
+		}
+	}
+	other := prefix + "/share/man/man8/other.8"
+	install()
+	for name, text := range allPages(t) {
+		path := prefix + "/share/man/man" + filepath.Ext(name)[1:] + "/" + name
+		info, err := os.Stat(path)
+		if err != nil || info.Mode() != 0o644 || info.Size() != int64(len(text)) {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+	if err := os.WriteFile(other, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	install("--remove")
+	err := filepath.WalkDir(prefix, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && path != other {
+			t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -76,7 +76,7 @@ func (r *reader) read(v reflect.Value, name string, array bool) ([]table, error)
 		return nil, fmt.Errorf("%s: expected a struct of the package, found %v", name, v.Type())
 	}
 	names := r.names(v.Type())
-	this := table{name: name, array: array, doc: r.plain(r.docs[goName], map[string]string{goName: display(name)})}
+	this := table{name: name, array: array, doc: r.plain(strings.Replace(r.docs[goName], goName, display(name), 1), nil)}
 	var within []table
 	about := ""
 	for _, field := range spec.Type.(*ast.StructType).Fields.List {
