@@ -28,7 +28,7 @@ func allPages(t *testing.T) map[string]string {
 
 func TestPagesAreWellFormed(t *testing.T) {
 	all := allPages(t)
-	for _, want := range []string{"otpctl.1", "pam_otpgate.8", "otpgate-verifierd.8", "otpgate.toml.5", "otpgate-user.5"} {
+	for _, want := range []string{"otpctl.1", "pam_otpgate.8", "otpgate-verifierd.8", "otpgate-sftpd.8", "otpgate.toml.5", "otpgate-user.5"} {
 		if all[want] == "" {
 			t.Errorf("no page %s", want)
 		}
@@ -221,6 +221,7 @@ func TestPagesHaveEveryOption(t *testing.T) {
 	all := allPages(t)
 	for _, test := range []struct{ page, source, pattern, item string }{
 		{"otpgate-verifierd.8", "pam_module/verifierd/main.go", `flags\.\w+Var\(&o\.\w+, "(\w+)"`, ".It Fl -%s"},
+		{"otpgate-sftpd.8", "sftpd/main.go", `flags\.\w+Var\(&o\.\w+, "(\w+)"`, ".It Fl -%s"},
 		{"pam_otpgate.8", "pam_module/front/args.c", `"(\w+)=?"`, ".It Cm %s"},
 	} {
 		source, err := os.ReadFile(filepath.Join(root, test.source))
