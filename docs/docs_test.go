@@ -3,6 +3,7 @@ package docs_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -345,6 +346,40 @@ func answers(lines []pamstack.Line, password, code pamstack.Return) func(i int) 
 }
 
 // A link leads to a page that is there, and to a heading of it.
+// A test that README.md or SECURITY.md names must be there.
+func TestNamedTests(t *testing.T) {
+	there := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, found := range declared.FindAllStringSubmatch(string(text), -1) {
+			there[found[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, n := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+(…)?`), 0
+	for _, page := range []string{"../README.md", "../SECURITY.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range named.FindAllStringSubmatch(string(text), -1) {
+			if n++; found[1] == "" && !there[found[0]] {
+				t.Errorf("%s: there is no %s", page, found[0])
+			}
+		}
+	}
+	if n < 40 {
+		t.Errorf("found only %d names of tests", n)
+	}
+}
+
 func TestLinks(t *testing.T) {
 	texts := documents(t)
 	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
