@@ -27,13 +27,7 @@ func startHostile(t *testing.T, name, text, table string) *machine.SFTPD {
 	}
 	for from, to := range map[string]string{"otpgate-sftpd": "otpgate-sftpd", "otpgate-sftpd-login": "otpgate-sftpd-login",
 		"otpgate-sftpd-worker": "otpgate-sftpd-worker", "hostile": "otpgate-sftpd-front"} {
-		data, err := os.ReadFile(filepath.Join(machine.Files, from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(programs, to), data, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		copyProgram(t, filepath.Join(machine.Files, from), filepath.Join(programs, to))
 	}
 	return machine.StartSFTPDFrom(t, programs, machine.NewSite(t, name, text), text, table)
 }
