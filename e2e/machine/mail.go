@@ -196,11 +196,11 @@ func ownCertificate(t T, d *daemon) string {
 	if err != nil {
 		t.Fatalf("key of %s: %v", d.name, err)
 	}
-	secret := d.write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	secret := d.keep(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 	if err := os.Chmod(secret, 0o600); err != nil {
 		t.Fatalf("key of %s: %v", d.name, err)
 	}
-	return d.write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})))
+	return d.keep(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})))
 }
 
 // Gateway is a stand-in for Twilio that is running.
@@ -217,7 +217,7 @@ type Gateway struct {
 func StartGateway(t T) *Gateway {
 	t.Helper()
 	d := newDaemon(t, "gateway")
-	g := &Gateway{Gateway: twiliotest.New(), CA: ownCertificate(t, d), TokenFile: d.write(t, "token", twiliotest.Token+"\n")}
+	g := &Gateway{Gateway: twiliotest.New(), CA: ownCertificate(t, d), TokenFile: d.keep(t, "token", twiliotest.Token+"\n")}
 	g.URL = "https://" + d.address() + "/2010-04-01/Accounts/{otp_username}/Messages.json"
 	keep(twiliotest.Token)
 	if err := os.Chmod(g.TokenFile, 0o600); err != nil {
