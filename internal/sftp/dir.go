@@ -56,10 +56,11 @@ func (d *directory) peek(s *session) (*Entry, error) {
 		} else {
 			d.fetch()
 		}
+		// Before what can fail, or an error would lose the page.
+		d.rest = page.entries
 		if err := s.names.Learn(s.files, page.entries); err != nil {
 			return nil, err
 		}
-		d.rest = page.entries
 	}
 	return &d.rest[0], nil
 }

@@ -77,7 +77,11 @@ func (d *dir) entries(b []byte) []sftp.Entry {
 			continue
 		}
 		var st unix.Stat_t
-		if unix.Fstatat(d.fd, entry.Name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		err := unix.Fstatat(d.fd, entry.Name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		for err == unix.EINTR {
+			err = unix.Fstatat(d.fd, entry.Name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		}
+		if err != nil {
 			continue
 		}
 		entry.Attr = sftp.AttrOf(&st)
