@@ -76,6 +76,10 @@ func build(dir string, options Options) (*Kit, error) {
 		return nil, err
 	}
 	test := filepath.Join(Source(), "test")
+	core, err := filepath.Glob(filepath.Join(test, "fakecore", "*.c"))
+	if err != nil {
+		return nil, err
+	}
 	host, err := filepath.Glob(filepath.Join(test, "pamhost", "*.c"))
 	if err != nil {
 		return nil, err
@@ -88,7 +92,7 @@ func build(dir string, options Options) (*Kit, error) {
 		front,
 		exec.Command("gcc", slices.Concat(flags, []string{"-o", kit.Host}, host, []string{"-lpam", "-lpthread", "-ldl"})...),
 		exec.Command("gcc", append(flags, "-o", filepath.Join(dir, fakeVerifier), filepath.Join(test, "fakeverifier.c"), "-ldl")...),
-		exec.Command("gcc", append(shared, "-o", kit.Core, filepath.Join(test, "fakecore.c"))...),
+		exec.Command("gcc", slices.Concat(shared, []string{"-fvisibility=hidden", "-o", kit.Core}, core)...),
 		exec.Command("gcc", append(shared, "-o", kit.Items, filepath.Join(test, "items.c"), "-lpam")...),
 	} {
 		if output, err := command.CombinedOutput(); err != nil {

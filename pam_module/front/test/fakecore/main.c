@@ -17,91 +17,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../wire.h"
+#include "fakecore.h"
 
 extern char **environ;
 
-static int peer;
-static unsigned char start[WIRE_MAX_PAYLOAD];
-static size_t start_size;
 static char **host_block;
 
 __attribute__((constructor)) static void remember_host(int argc, char **argv)
 {
 	host_block = argv + argc + 1;
-}
-
-static void put(const void *bytes, size_t size)
-{
-	for (const char *at = bytes; size > 0;) {
-		ssize_t sent = send(peer, at, size, MSG_NOSIGNAL);
-		if (sent <= 0) {
-			_exit(9);
-		}
-		at += sent;
-		size -= (size_t)sent;
-	}
-}
-
-static void get(void *bytes, size_t size)
-{
-	for (char *at = bytes; size > 0;) {
-		ssize_t got = recv(peer, at, size, 0);
-		if (got <= 0) {
-			_exit(8);
-		}
-		at += got;
-		size -= (size_t)got;
-	}
-}
-
-static void header(int type, size_t size)
-{
-	unsigned char bytes[4] = {(unsigned char)type, (unsigned char)(size >> 16), (unsigned char)(size >> 8), (unsigned char)size};
-	put(bytes, sizeof bytes);
-}
-
-static void frame(int type, const void *payload, size_t size)
-{
-	header(type, size);
-	put(payload, size);
-}
-
-static void prompt(int style, const char *text)
-{
-	unsigned char payload[WIRE_MAX_PAYLOAD];
-	size_t size = strnlen(text, sizeof payload - 1);
-	payload[0] = (unsigned char)style;
-	memcpy(payload + 1, text, size);
-	frame(WIRE_PROMPT, payload, size + 1);
-}
-
-static void verdict(int value)
-{
-	unsigned char byte = (unsigned char)value;
-	frame(WIRE_VERDICT, &byte, 1);
-}
-
-/* Returns the status; text gets the answer. */
-static int get_reply(char text[WIRE_MAX_ANSWER + 1])
-{
-	unsigned char head[4];
-	unsigned char payload[1 + WIRE_MAX_ANSWER];
-	get(head, sizeof head);
-	size_t size = ((size_t)head[1] << 16) | ((size_t)head[2] << 8) | head[3];
-	if (head[0] != WIRE_REPLY || size < 1 || size > sizeof payload) {
-		_exit(7);
-	}
-	get(payload, size);
-	memcpy(text, payload + 1, size - 1);
-	text[size - 1] = '\0';
-	return payload[0];
-}
-
-static int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1])
-{
-	prompt(style, question);
-	return get_reply(text);
 }
 
 static void ask_and_tell(int style)
@@ -112,19 +36,6 @@ static void ask_and_tell(int style)
 	snprintf(line, sizeof line, "status=%d text=%s", status, answer);
 	prompt(WIRE_INFO, line);
 	verdict(status == WIRE_ANSWERED && strcmp(answer, "123456") == 0 ? WIRE_ACCEPT : WIRE_DENY);
-}
-
-static const char *field(int tag, char *value, size_t room)
-{
-	value[0] = '\0';
-	for (size_t at = 1; at + 3 <= start_size;) {
-		size_t size = ((size_t)start[at + 1] << 8) | start[at + 2];
-		if (start[at] == tag) {
-			snprintf(value, room, "%.*s", (int)size, (const char *)start + at + 3);
-		}
-		at += 3 + size;
-	}
-	return value;
 }
 
 static void tell_start(int unused)
@@ -416,103 +327,6 @@ static void ask_twice(int unused)
 	snprintf(line + used, sizeof line - (size_t)used, " status=%d text=%s", status, answer);
 	prompt(WIRE_INFO, line);
 	verdict(status == WIRE_ANSWERED && strcmp(answer, "123456") == 0 ? WIRE_ACCEPT : WIRE_DENY);
-}
-
-/* ---- for lines with split ---- */
-
-static bool has(int tag)
-{
-	bool found = false;
-	for (size_t at = 1; at + 3 <= start_size; at += 3 + (((size_t)start[at + 1] << 8) | start[at + 2])) {
-		found = found || start[at] == tag;
-	}
-	return found;
-}
-
-static int ask_tail_in(int size, int group)
-{
-	char answer[WIRE_MAX_ANSWER + 1];
-	unsigned char question[] = "???0123456789";
-	question[0] = WIRE_TAIL;
-	question[1] = (unsigned char)size;
-	question[2] = (unsigned char)group;
-	frame(WIRE_PROMPT, question, sizeof question - 1);
-	return get_reply(answer) == WIRE_ANSWERED && strlen(answer) == (size_t)size && strspn(answer, "-0123456789") == (size_t)size;
-}
-
-static int ask_tail(int size)
-{
-	return ask_tail_in(size, 0);
-}
-
-static void split_verdict(int size)
-{
-	const unsigned char bytes[2] = {WIRE_SPLIT, (unsigned char)size};
-	frame(WIRE_VERDICT, bytes, sizeof bytes);
-}
-
-static void split(int size)
-{
-	if (!has(WIRE_TAG_SPLIT) || has(WIRE_TAG_AFTER_SPLIT)) {
-		verdict(WIRE_FAULT);
-	} else if (ask_tail(size)) {
-		split_verdict(size);
-	} else {
-		verdict(WIRE_IGNORE);
-	}
-}
-
-/* Two groups with a dash between them. */
-static void split_groups(int group)
-{
-	if (ask_tail_in(2 * group + 1, group)) {
-		split_verdict(2 * group + 1);
-	} else {
-		verdict(WIRE_IGNORE);
-	}
-}
-
-static void split_other(int size)
-{
-	(void)ask_tail(6);
-	split_verdict(size);
-}
-
-static void split_long(int unused)
-{
-	static const unsigned char bytes[3] = {WIRE_SPLIT, 6, 6};
-	(void)unused;
-	(void)ask_tail(6);
-	frame(WIRE_VERDICT, bytes, sizeof bytes);
-}
-
-static void tails(int count)
-{
-	int given = 0;
-	for (int i = 0; i < count; i++) {
-		given = ask_tail(6);
-	}
-	if (given) {
-		split_verdict(6);
-	} else {
-		verdict(WIRE_IGNORE);
-	}
-}
-
-static void raw_tail(int which)
-{
-	static const struct {
-		const char *text;
-		size_t size;
-	} questions[] = {{"", 0}, {"\006", 1}, {"\000\000" "0123", 6}, {"\041\000" "0123", 6}, {"\377\000" "0123", 6},
-		{"\006\000" "012 ", 6}, {"\006\000" "012\377", 6}, {"\006\000" "012\000", 6}, {"\006\000" "012\177", 6}, {"\006\000", 2},
-		{"\006\006" "0123", 6}, {"\006\377" "0123", 6}};
-	unsigned char payload[8] = {WIRE_TAIL};
-	memcpy(payload + 1, questions[which].text, questions[which].size);
-	frame(WIRE_PROMPT, payload, questions[which].size + 1);
-	/* Whatever is answered; a front that denies answers nothing. */
-	get(payload, 5);
-	verdict(WIRE_IGNORE);
 }
 
 static void help_first(int unused)

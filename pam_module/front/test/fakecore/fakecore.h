@@ -1,0 +1,36 @@
+/* What the parts of the core that misbehaves share. */
+#ifndef OTPGATE_FAKECORE_H
+#define OTPGATE_FAKECORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../../wire.h"
+
+/* The other end, and the payload of its start frame. */
+extern int peer;
+extern unsigned char start[WIRE_MAX_PAYLOAD];
+extern size_t start_size;
+
+/* talk.c */
+void put(const void *bytes, size_t size);
+void get(void *bytes, size_t size);
+void header(int type, size_t size);
+void frame(int type, const void *payload, size_t size);
+void prompt(int style, const char *text);
+void verdict(int value);
+int get_reply(char text[WIRE_MAX_ANSWER + 1]);
+int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1]);
+const char *field(int tag, char *value, size_t room);
+bool has(int tag);
+
+/* split.c */
+void split(int size);
+void split_groups(int group);
+void split_other(int size);
+void split_verdict(int size);
+void split_long(int unused);
+void tails(int count);
+void raw_tail(int which);
+
+#endif
