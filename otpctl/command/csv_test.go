@@ -76,7 +76,11 @@ func FuzzCSV(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		r := &csvReader{name: "people.csv", config: config.Default()}
 		if err := r.read(strings.NewReader(text)); err != nil {
-			t.Skip()
+			// A file that cannot be read at all: nothing of it may be written.
+			if len(r.lines) > 0 {
+				t.Errorf("%d lines beside %v", len(r.lines), err)
+			}
+			return
 		}
 		if r.header == nil && len(r.problems) == 0 {
 			t.Error("neither a header nor a mistake")
