@@ -14,17 +14,24 @@ import (
 
 const mustEnroll = "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n[totp]\nissuer = \"example.com\"\nwindow = 3\n"
 
+// setUp logs in with the password, and says yes to enrolling.
+func setUp(t *testing.T, sshd *machine.SSHD, p *machine.Person) *machine.Screen {
+	t.Helper()
+	screen := machine.Show(t, 100, 60, sshd.Client(p))
+	screen.Await("assword:")
+	screen.Type(p.Password)
+	screen.Await("Press Enter to set it up")
+	screen.Type("")
+	return screen
+}
+
 // Somebody who must give a code and has none sets it up at the login, reading
 // the QR code off the screen, and logs in with the app from then on.
 func TestEnrollAtLogin(t *testing.T) {
 	onBothPaths(t, "enroll-login", mustEnroll, func(t *testing.T, here machine.Site) {
 		sshd := startSSHD(t, here)
 		p := machine.NewPerson(t, "new")
-		screen := machine.Show(t, 100, 60, sshd.Client(p))
-		screen.Await("assword:")
-		screen.Type(p.Password)
-		screen.Await("Press Enter to set it up")
-		screen.Type("")
+		screen := setUp(t, sshd, p)
 		screen.Await("Verification code:")
 		uri := screen.QR()
 		key, err := otp.NewKeyFromURL(uri)
@@ -73,13 +80,9 @@ func TestEnrollTurnedBack(t *testing.T) {
 	onBothPaths(t, "enroll-back", mustEnroll, func(t *testing.T, here machine.Site) {
 		sshd := startSSHD(t, here)
 		p := machine.NewPerson(t, "back")
-		screen := machine.Show(t, 100, 60, sshd.Client(p))
-		screen.Await("assword:")
-		screen.Type(p.Password)
-		screen.Await("Press Enter to set it up")
-		screen.Type("")
-		for range 3 {
-			screen.Await("Verification code:")
+		screen := setUp(t, sshd, p)
+		for asked := range 3 {
+			screen.AwaitTimes("Verification code:", asked+1)
 			screen.Type("12")
 		}
 		expectAudit(t, p, "verdict=denied", "rule=policy.unenrolled")

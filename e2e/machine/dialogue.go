@@ -61,7 +61,11 @@ func (c *Terminal) Answer(answers Answers, patience time.Duration) Dialogue {
 			break
 		}
 		transcript.WriteString(show)
-		if err := c.Send(answer); err != nil {
+		send := c.Send
+		if answer == interrupt {
+			send = c.insist
+		}
+		if err := send(answer); err != nil {
 			fmt.Fprintf(&transcript, "[cannot type: %v]", err)
 		}
 	}
@@ -69,6 +73,32 @@ func (c *Terminal) Answer(answers Answers, patience time.Duration) Dialogue {
 	d.Status = -1
 	d.Transcript = tidy(transcript.String())
 	return d
+}
+
+// interrupt is the key that ends a program.
+const interrupt = "\x03"
+
+// insist sends a key again, as a person does, until the program heeds it. The
+// signal of an interrupt that comes between sudo's prompt and its read(2) is
+// lost: its handler only notes it, and the read waits all the same.
+func (c *Terminal) insist(key string) error {
+	shown := len(c.Output(0))
+	for range 10 {
+		if err := c.Send(key); err != nil {
+			return err
+		}
+		for range 10 {
+			select {
+			case <-c.ended:
+				return nil
+			case <-time.After(100 * time.Millisecond):
+			}
+			if len(c.Output(0)) > shown {
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 // next counts the prompt and picks its answer and what to show of it.

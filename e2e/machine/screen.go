@@ -61,6 +61,16 @@ func (s *Screen) Await(text string) {
 	}
 }
 
+// AwaitTimes waits until the screen shows text that many times. What is typed
+// before a prompt is there can be lost: programs that turn the echo off throw
+// away what came earlier.
+func (s *Screen) AwaitTimes(text string, times int) {
+	s.t.Helper()
+	if err := until(Patience, func() bool { return strings.Count(s.Text(), text) >= times }); err != nil {
+		s.t.Fatalf("expected %q %d times on the screen, found\n%s", text, times, s.Text())
+	}
+}
+
 // Type types text and the return key.
 func (s *Screen) Type(text string) {
 	s.t.Helper()
