@@ -9,43 +9,28 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/program"
 )
 
 // version is set when a release is built.
 var version = "unknown"
 
 func main() {
-	options, err := parse(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(0)
-	case err != nil:
-		os.Exit(2)
-	case options.version:
-		fmt.Println("otpgate-sftpd", version)
-		os.Exit(0)
-	}
-	if err := run(options); err != nil {
-		fmt.Fprintln(os.Stderr, "otpgate-sftpd:", err)
-		os.Exit(1)
-	}
+	var o options
+	p := program.New("otpgate-sftpd", version, usage)
+	p.PathVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
+	p.PathVar(&o.run, "run", "/run/otpgate-sftpd", "`DIRECTORY` that is made for the fronts to be locked into")
+	p.Main(func() error { return run(o) })
 }
 
-type options struct {
-	config  string
-	run     string
-	version bool
-}
+type options struct{ config, run string }
 
 const usage = `Usage: otpgate-sftpd [--config FILE] [--run DIRECTORY]
 
@@ -59,30 +44,6 @@ Examples:
 
 Options:
 `
-
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("otpgate-sftpd", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	flags.StringVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
-	flags.StringVar(&o.run, "run", "/run/otpgate-sftpd", "`DIRECTORY` that is made for the fronts to be locked into")
-	flags.BoolVar(&o.version, "version", false, "print the version")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "otpgate-sftpd: unexpected argument %q\n", flags.Arg(0))
-		return o, errors.New("usage")
-	}
-	for _, path := range []string{o.config, o.run} {
-		if path != "" && !filepath.IsAbs(path) {
-			fmt.Fprintf(stderr, "otpgate-sftpd: %s: expected an absolute path\n", path)
-			return o, errors.New("usage")
-		}
-	}
-	return o, nil
-}
 
 // run serves until a signal ends it.
 func run(o options) error {

@@ -100,6 +100,13 @@ type Enrollment struct {
 // secret file. Until Confirm it does not count. With replace it must have the
 // id of a confirmed one, or of one that waits if nothing is confirmed.
 func (g *Gate) Enroll(user string, f account.Factor, replace bool) (Enrollment, error) {
+	return g.enroll(user, func(done *Enrollment, person *account.Person) error {
+		return done.add(person, f, replace)
+	})
+}
+
+// enroll changes the person's secret file, which need not be there, by add.
+func (g *Gate) enroll(user string, add func(*Enrollment, *account.Person) error) (Enrollment, error) {
 	if err := account.CheckName(user); err != nil {
 		return Enrollment{}, blame{"user-name", err}
 	}
@@ -109,9 +116,7 @@ func (g *Gate) Enroll(user string, f account.Factor, replace bool) (Enrollment, 
 	}
 	defer dir.Close()
 	done := Enrollment{File: dir.Path(user)}
-	err = dir.Change(user, func(person *account.Person) error {
-		return done.add(person, f, replace)
-	})
+	err = dir.Change(user, func(person *account.Person) error { return add(&done, person) })
 	return done, err
 }
 

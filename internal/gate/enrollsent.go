@@ -56,16 +56,7 @@ func (g *Gate) EnrollTrusted(ctx context.Context, user string, f account.Factor,
 }
 
 func (g *Gate) enrollSent(user string, f account.Factor, to string, replace bool, then func(person *account.Person, to string) error) (Enrollment, error) {
-	if err := account.CheckName(user); err != nil {
-		return Enrollment{}, blame{"user-name", err}
-	}
-	dir, err := account.Create(g.Config.Paths.Users)
-	if err != nil {
-		return Enrollment{}, err
-	}
-	defer dir.Close()
-	done := Enrollment{File: dir.Path(user)}
-	err = dir.Change(user, func(person *account.Person) error {
+	return g.enroll(user, func(done *Enrollment, person *account.Person) error {
 		if done.To = to; to == "" {
 			done.To = *contact(person, f.Kind)
 		}
@@ -82,7 +73,6 @@ func (g *Gate) enrollSent(user string, f account.Factor, to string, replace bool
 		}
 		return then(person, done.To)
 	})
-	return done, err
 }
 
 // contact is where the person's codes of a kind are sent.

@@ -165,20 +165,11 @@ func (d *dialogue) notSent(text string, verdict Verdict) (_ Verdict, decided boo
 // countSend counts a code before it is sent, so that nobody can have one
 // person sent any number of them. until is set if it must not be sent yet.
 func (g *Gate) countSend(ctx context.Context, person account.Person) (until time.Time, err error) {
-	now, limit := g.Now(), g.Config.Sent.PerHour
-	each := sendingHour / time.Duration(limit)
 	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
-		until = time.Time{}
-		sends := &entry.Sends
-		if since := now.Sub(sends.Last); since > 0 {
-			sends.Count -= min(sends.Count, int(since/each))
+		var count int
+		if count, until = g.SentLately(*entry); until.IsZero() {
+			entry.Sends = ledger.Sends{Count: count + 1, Last: g.Now().UTC().Truncate(time.Second)}
 		}
-		if sends.Count >= limit {
-			until = sends.Last.Add(each)
-			return nil
-		}
-		sends.Count++
-		sends.Last = now.UTC().Truncate(time.Second)
 		return nil
 	})
 	return until, err

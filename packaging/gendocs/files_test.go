@@ -219,18 +219,25 @@ func TestPagesSpeakTheFilesLanguage(t *testing.T) {
 // The pages have every option and argument that the programs take.
 func TestPagesHaveEveryOption(t *testing.T) {
 	all := allPages(t)
-	for _, test := range []struct{ page, source, pattern, item string }{
-		{"otpgate-verifierd.8", "pam_module/verifierd/main.go", `flags\.\w+Var\(&o\.\w+, "(\w+)"`, ".It Fl -%s"},
-		{"otpgate-sftpd.8", "sftpd/main.go", `flags\.\w+Var\(&o\.\w+, "(\w+)"`, ".It Fl -%s"},
-		{"pam_otpgate.8", "pam_module/front/args.c", `"(\w+)=?"`, ".It Cm %s"},
+	const option = `p\.\w+Var\(&[\w.]+, "(\w+)"`
+	for _, test := range []struct {
+		page, pattern, item string
+		sources             []string
+	}{
+		{"otpgate-verifierd.8", option, ".It Fl -%s", []string{"pam_module/verifierd/main.go", "internal/program/program.go"}},
+		{"otpgate-sftpd.8", option, ".It Fl -%s", []string{"sftpd/main.go", "internal/program/program.go"}},
+		{"pam_otpgate.8", `"(\w+)=?"`, ".It Cm %s", []string{"pam_module/front/args.c"}},
 	} {
-		source, err := os.ReadFile(filepath.Join(root, test.source))
-		if err != nil {
-			t.Fatal(err)
+		var options [][]string
+		for _, name := range test.sources {
+			source, err := os.ReadFile(filepath.Join(root, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			options = append(options, regexp.MustCompile(test.pattern).FindAllStringSubmatch(string(source), -1)...)
 		}
-		options := regexp.MustCompile(test.pattern).FindAllStringSubmatch(string(source), -1)
 		if len(options) < 3 {
-			t.Errorf("%s: found only %q", test.source, options)
+			t.Errorf("%s: found only %q", test.sources, options)
 		}
 		for _, option := range options {
 			if item := fmt.Sprintf(test.item, option[1]); option[1] != "off" && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(item)+`\b`).MatchString(all[test.page]) {

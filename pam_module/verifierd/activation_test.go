@@ -18,7 +18,7 @@ import (
 // own number.
 func (p *place) activated(t *testing.T, files []*os.File, arguments string) *process {
 	t.Helper()
-	command := exec.Command("sh", "-c", fmt.Sprintf("LISTEN_PID=$$ LISTEN_FDS=%d exec %s --config %s %s", len(files), program, p.config, arguments))
+	command := exec.Command("sh", "-c", fmt.Sprintf("LISTEN_PID=$$ LISTEN_FDS=%d exec %s --config %s %s", len(files), verifierd, p.config, arguments))
 	command.ExtraFiles = files
 	return launch(t, command)
 }
@@ -102,7 +102,7 @@ func TestSystemdSocketActivate(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, program, "--config", p.config, "--idle", "1s"))
+	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, verifierd, "--config", p.config, "--idle", "1s"))
 	eventually(t, "a socket", func() bool { _, err := os.Lstat(p.socket); return err == nil })
 	if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
 		t.Errorf("%v, %v", verdict, err)

@@ -12,14 +12,11 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
 	"os/user"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -28,6 +25,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -35,26 +33,16 @@ import (
 var version = "unknown"
 
 func main() {
-	options, err := parse(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(0)
-	case err != nil:
-		os.Exit(2)
-	case options.version:
-		fmt.Println("otpgate-verifierd", version)
-		os.Exit(0)
-	}
-	if err := run(options); err != nil {
-		fmt.Fprintln(os.Stderr, "otpgate-verifierd:", err)
-		os.Exit(1)
-	}
+	var o options
+	p := program.New("otpgate-verifierd", version, usage)
+	p.PathVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
+	p.DurationVar(&o.idle, "idle", 10*time.Minute, "end after this time without a login, if systemd started it; 0 for never")
+	p.Main(func() error { return run(o) })
 }
 
 type options struct {
-	config  string
-	idle    time.Duration
-	version bool
+	config string
+	idle   time.Duration
 }
 
 const usage = `Usage: otpgate-verifierd [--config FILE] [--idle DURATION]
@@ -69,28 +57,6 @@ Examples:
 
 Options:
 `
-
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("otpgate-verifierd", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	flags.StringVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
-	flags.DurationVar(&o.idle, "idle", 10*time.Minute, "end after this time without a login, if systemd started it; 0 for never")
-	flags.BoolVar(&o.version, "version", false, "print the version")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "otpgate-verifierd: unexpected argument %q\n", flags.Arg(0))
-		return o, errors.New("usage")
-	}
-	if o.config != "" && !filepath.IsAbs(o.config) {
-		fmt.Fprintf(stderr, "otpgate-verifierd: --config %s: expected an absolute path\n", o.config)
-		return o, errors.New("usage")
-	}
-	return o, nil
-}
 
 // run serves until a signal or idleness ends it.
 func run(o options) error {

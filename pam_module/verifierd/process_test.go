@@ -19,21 +19,21 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-// program is the command, built once.
-var program string
+// verifierd is the command, built once.
+var verifierd string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "verifierd-bin")
 	if err != nil {
 		panic(err)
 	}
-	program = filepath.Join(dir, "otpgate-verifierd")
+	verifierd = filepath.Join(dir, "otpgate-verifierd")
 	// Opened so that go test takes no old result when only main has changed,
 	// which is not part of the test's own program.
 	if _, err := os.ReadFile("main.go"); err != nil {
 		panic(err)
 	}
-	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if output, err := exec.Command("go", "build", "-o", verifierd, ".").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("%v\n%s", err, output))
 	}
 	status := m.Run()
@@ -74,7 +74,7 @@ func launch(tb testing.TB, command *exec.Cmd) *process {
 // run starts a verifier for the place and waits until it listens.
 func (p *place) run(tb testing.TB, env ...string) *process {
 	tb.Helper()
-	command := exec.Command(program, "--config", p.config)
+	command := exec.Command(verifierd, "--config", p.config)
 	command.Env = append(os.Environ(), env...)
 	process := launch(tb, command)
 	eventually(tb, "a socket", func() bool {
@@ -180,7 +180,7 @@ func TestSocketPlace(t *testing.T) {
 	p := newPlace(t, "", wide)
 	alice := p.enroll(t, "alice")
 	first := p.run(t)
-	second := launch(t, exec.Command(program, "--config", p.config))
+	second := launch(t, exec.Command(verifierd, "--config", p.config))
 	if err := second.wait(t); err == nil || !strings.Contains(second.output.String(), p.socket+": a verifier is already listening there") {
 		t.Errorf("a second one: %v\n%s", err, second.output.Bytes())
 	}
@@ -216,7 +216,7 @@ func TestSocketPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, _ := os.Lstat(p.socket)
-		process := launch(t, exec.Command(program, "--config", p.config))
+		process := launch(t, exec.Command(verifierd, "--config", p.config))
 		if err := process.wait(t); err == nil || !strings.Contains(process.output.String(), row.want) {
 			t.Errorf("%s: %v\n%s", row.name, err, process.output.Bytes())
 		}
@@ -243,7 +243,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--config", p.config}, 1, p.config + ":2"},
 		{[]string{"--config", p.config + ".not"}, 1, "no such file"},
 	} {
-		process := launch(t, exec.Command(program, row.arguments...))
+		process := launch(t, exec.Command(verifierd, row.arguments...))
 		err := process.wait(t)
 		if status := process.ProcessState.ExitCode(); status != row.status || !strings.Contains(process.output.String(), row.want) {
 			t.Errorf("%q: status %d, %v\n%s", row.arguments, status, err, process.output.Bytes())
