@@ -55,7 +55,14 @@ type Options struct {
 // Build compiles a Kit. It fails the test if that cannot be done.
 func Build(tb testing.TB, options Options) *Kit {
 	tb.Helper()
-	kit, err := build(tb.TempDir(), options)
+	dir := tb.TempDir()
+	// Hosts that are not root must reach it too.
+	for _, path := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	kit, err := build(dir, options)
 	if err != nil {
 		tb.Fatal(err)
 	}

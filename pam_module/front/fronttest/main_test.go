@@ -16,18 +16,15 @@ var kits struct {
 }
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "fronttest")
-	if err != nil {
-		panic(err)
-	}
+	dir := mustMake("", "fronttest")
 	// No core lies beside the front of an ordinary resident kit: no login
 	// there may have come from a fork. The faulty ones may.
 	lazily := func(options Options, beside bool) pair {
 		forked := sync.OnceValue(func() *Kit {
-			return must(build(mustMake(dir), options))
+			return must(build(mustMake(dir, "kit"), options))
 		})
 		return pair{forked, sync.OnceValue(func() *Kit {
-			return must(forked().resident(mustMake(dir), beside))
+			return must(forked().resident(mustMake(dir, "kit"), beside))
 		})}
 	}
 	kits.plain = lazily(Options{}, false)
@@ -51,9 +48,13 @@ func must(kit *Kit, err error) *Kit {
 	return kit
 }
 
-func mustMake(dir string) string {
-	own, err := os.MkdirTemp(dir, "kit")
+// mustMake makes a directory that hosts reach which are not root.
+func mustMake(dir, name string) string {
+	own, err := os.MkdirTemp(dir, name)
 	if err != nil {
+		panic(err)
+	}
+	if err := os.Chmod(own, 0o755); err != nil {
 		panic(err)
 	}
 	return own
