@@ -90,12 +90,7 @@ const (
 
 // UnmarshalText checks the name.
 func (f *FirstFactor) UnmarshalText(text []byte) error {
-	switch FirstFactor(text) {
-	case PasswordFirst, PublicKeyFirst:
-		*f = FirstFactor(text)
-		return nil
-	}
-	return errors.New(`expected "password" or "publickey"`)
+	return choose(f, text, PasswordFirst, PublicKeyFirst)
 }
 
 // UnprovenKeys says what becomes of such keys. The zero value refuses.
@@ -110,12 +105,7 @@ const (
 
 // UnmarshalText checks the choice.
 func (u *UnprovenKeys) UnmarshalText(text []byte) error {
-	switch UnprovenKeys(text) {
-	case RefuseUnproven, WithCode, AllowUnproven:
-		*u = UnprovenKeys(text)
-		return nil
-	}
-	return errors.New(`expected "with-code", "refuse" or "allow"`)
+	return choose(u, text, WithCode, RefuseUnproven, AllowUnproven)
 }
 
 // WorkerPer says what has a worker of its own.
@@ -129,12 +119,7 @@ const (
 
 // UnmarshalText checks the choice.
 func (w *WorkerPer) UnmarshalText(text []byte) error {
-	switch WorkerPer(text) {
-	case PerSession, PerUser:
-		*w = WorkerPer(text)
-		return nil
-	}
-	return errors.New(`expected "session" or "user"`)
+	return choose(w, text, PerSession, PerUser)
 }
 
 // Umask is an octal number. The zero value is not set.

@@ -105,12 +105,21 @@ const (
 
 // UnmarshalText checks the choice.
 func (u *Unenrolled) UnmarshalText(text []byte) error {
-	switch Unenrolled(text) {
-	case Refuse, Allow, Enroll:
-		*u = Unenrolled(text)
+	return choose(u, text, Enroll, Refuse, Allow)
+}
+
+// choose sets choice to text if that is one of the choices.
+func choose[T ~string](choice *T, text []byte, choices ...T) error {
+	if slices.Contains(choices, T(text)) {
+		*choice = T(text)
 		return nil
 	}
-	return errors.New(`expected "enroll", "refuse" or "allow"`)
+	last := len(choices) - 1
+	quoted := make([]string, last)
+	for i, c := range choices[:last] {
+		quoted[i] = strconv.Quote(string(c))
+	}
+	return fmt.Errorf("expected %s or %q", strings.Join(quoted, ", "), choices[last])
 }
 
 // Grace is until when people who must give a code and have not enrolled are
