@@ -12,21 +12,9 @@ import (
 func TestFieldNginx(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "www-data", "shadow")
-	const allow = "[verifier]\nallow = [\"www-data\"]\n"
-	sites := map[string]machine.Site{}
-	for _, protocol := range []string{"http", "https"} {
-		here := machine.Resident.NewSite(t, "nginx-"+protocol, allow)
-		here.AroundPassword(t, here.Name, ownPassword, "protocol="+protocol)
-		sites[protocol] = here
-	}
+	sites, run := fieldSites(t, "nginx", "http", "https")
 	nginx := machine.StartNginx(t, sites["http"].Name, sites["https"].Name)
-	for _, server := range []*machine.Server{nginx.HTTP, nginx.HTTPS} {
-		t.Run(server.Name, func(t *testing.T) {
-			t.Parallel()
-			here := sites[server.Name]
-			fieldTest{here, here.Name, server.Name, allow}.run(t, server)
-		})
-	}
+	run(nginx.HTTP, nginx.HTTPS)
 }
 
 // A remembered login lets a browser's many requests in with one field, from one

@@ -106,16 +106,5 @@ func (v *visitor) in(t *testing.T, methods ...ssh.AuthMethod) bool {
 
 // methods are ssh's by name.
 func (v *visitor) methods(names []string, signer ssh.Signer, repeat int) []ssh.AuthMethod {
-	var methods []ssh.AuthMethod
-	for _, name := range names {
-		switch name {
-		case "publickey":
-			methods = append(methods, ssh.PublicKeys(signer))
-		case "password":
-			methods = append(methods, ssh.RetryableAuthMethod(ssh.Password(v.person.Password), repeat))
-		case "keyboard-interactive":
-			methods = append(methods, ssh.RetryableAuthMethod(ssh.KeyboardInteractive(v.challenge), repeat))
-		}
-	}
-	return methods
+	return methods(names, signer, v.person.Password, v.challenge, repeat)
 }

@@ -120,20 +120,30 @@ func TestFieldApache(t *testing.T) {
 	t.Parallel()
 	// pam_unix does not let www-data ask about others but as one of this group.
 	machine.JoinGroup(t, "www-data", "shadow")
+	sites, run := fieldSites(t, "apache", "http", "https", "webdav")
+	apache := machine.StartApacheFor(t, sites["http"].Name, sites["https"].Name, sites["webdav"].Name)
+	run(apache.HTTP, apache.HTTPS, apache.DAV)
+}
+
+// fieldSites are a web server's, one for each protocol; run tests the servers
+// that are named after them.
+func fieldSites(t *testing.T, name string, protocols ...string) (sites map[string]machine.Site, run func(...*machine.Server)) {
+	t.Helper()
 	const allow = "[verifier]\nallow = [\"www-data\"]\n"
-	sites := map[string]machine.Site{}
-	for _, protocol := range []string{"http", "https", "webdav"} {
-		here := machine.Resident.NewSite(t, "apache-"+protocol, allow)
+	sites = map[string]machine.Site{}
+	for _, protocol := range protocols {
+		here := machine.Resident.NewSite(t, name+"-"+protocol, allow)
 		here.AroundPassword(t, here.Name, ownPassword, "protocol="+protocol)
 		sites[protocol] = here
 	}
-	apache := machine.StartApacheFor(t, sites["http"].Name, sites["https"].Name, sites["webdav"].Name)
-	for _, server := range []*machine.Server{apache.HTTP, apache.HTTPS, apache.DAV} {
-		t.Run(server.Name, func(t *testing.T) {
-			t.Parallel()
-			here := sites[server.Name]
-			fieldTest{here, here.Name, server.Name, allow}.run(t, server)
-		})
+	return sites, func(servers ...*machine.Server) {
+		for _, server := range servers {
+			t.Run(server.Name, func(t *testing.T) {
+				t.Parallel()
+				here := sites[server.Name]
+				fieldTest{here, here.Name, server.Name, allow}.run(t, server)
+			})
+		}
 	}
 }
 

@@ -126,7 +126,7 @@ func TestSSHMethodOrders(t *testing.T) {
 			signer, _ := newKey(t, p)
 			login := func(t *testing.T, order []string, repeat int, codes ...string) machine.Dialogue {
 				c := &client{person: p, codes: codes}
-				return c.login(t, server.sshd, c.methods(order, signer, repeat)...)
+				return c.login(t, server.sshd, methods(order, signer, c.person.Password, c.challenge, repeat)...)
 			}
 			t.Run(name, func(t *testing.T) {
 				for _, order := range orders("publickey", "password", "keyboard-interactive") {
@@ -148,18 +148,18 @@ func TestSSHMethodOrders(t *testing.T) {
 	})
 }
 
-// methods are the client's, in that order. The method none is always tried
+// methods are a client's, in that order. The method none is always tried
 // first.
-func (c *client) methods(order []string, signer ssh.Signer, repeat int) []ssh.AuthMethod {
+func methods(order []string, signer ssh.Signer, password string, challenge ssh.KeyboardInteractiveChallenge, repeat int) []ssh.AuthMethod {
 	var methods []ssh.AuthMethod
 	for _, name := range order {
 		switch name {
 		case "publickey":
 			methods = append(methods, ssh.PublicKeys(signer))
 		case "password":
-			methods = append(methods, ssh.RetryableAuthMethod(ssh.Password(c.person.Password), repeat))
+			methods = append(methods, ssh.RetryableAuthMethod(ssh.Password(password), repeat))
 		case "keyboard-interactive":
-			methods = append(methods, ssh.RetryableAuthMethod(ssh.KeyboardInteractive(c.challenge), repeat))
+			methods = append(methods, ssh.RetryableAuthMethod(ssh.KeyboardInteractive(challenge), repeat))
 		}
 	}
 	return methods
