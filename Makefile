@@ -1,6 +1,7 @@
 # make demo   shows a login with password and code, and leaves nothing behind
 # make test   builds everything and passes every test; needs root
 # make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
+# make fuzz   runs each fuzz test for FUZZTIME (20s)
 # make packages builds a deb and an rpm in build/packages
 # make build | bench | lint | install | uninstall | clean
 
@@ -25,7 +26,7 @@ C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_m
 
 export VERSION
 
-.PHONY: build packages demo test soak bench lint install uninstall clean deps fresh
+.PHONY: build packages demo test soak fuzz bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
@@ -85,6 +86,9 @@ soak:
 
 lint:
 	packaging/lint
+
+fuzz:
+	@packaging/fuzz $(FUZZTIME)
 
 bench:
 	@packaging/deps bench
