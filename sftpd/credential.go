@@ -145,9 +145,10 @@ func (b *broker) checkKeyFiles() {
 }
 
 // refuseKey notes why a key that is known is not taken.
-func (v *visit) refuseKey(rule, reason string) { v.noteKey("denied", rule, reason) }
+func (v *visit) refuseKey(rule, reason string) { v.remark("denied", rule, reason) }
 
-func (v *visit) noteKey(verdict, rule, reason string) {
+// remark writes a line about the login.
+func (v *visit) remark(verdict, rule, reason string) {
 	v.broker.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(),
 		Verdict: verdict, Rule: rule, Reason: reason})
 }

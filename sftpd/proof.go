@@ -71,7 +71,7 @@ func (v *visit) prove(p proof) uint8 {
 		return talk.Denied
 	}
 	if c.hasCert {
-		v.noteKey("proven", "certificate", describe(c.cert)+", for "+fingerprint(c.key))
+		v.remark("proven", "certificate", describe(c.cert)+", for "+fingerprint(c.key))
 	}
 	v.first, v.unproven = config.PublicKeyFirst, unproven
 	return v.afterFirst(v.request(), "")
