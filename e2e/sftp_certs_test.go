@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -196,7 +197,7 @@ func TestSFTPCertAuthority(t *testing.T) {
 			t.Errorf("%s: sshd lets in: %v\n%s", test.options, in, shown)
 		}
 	}
-	// sshd took one without principals for everybody's.
+	// The sshd of OpenSSH 9.2 takes one without principals for everybody's.
 	authorize(t, p, "cert-authority "+read(t, ca+".pub"))
 	if in, shown := byCertificate(t, s, p, key, none); in {
 		t.Errorf("in by a certificate that names nobody:\n%s", shown)
@@ -263,6 +264,8 @@ func TestSFTPRevokedKeys(t *testing.T) {
 		}
 	}
 	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=fault", "rule=sftp.revoked_keys", "no such file")
+	s.Signal(t, syscall.SIGHUP)
+	machine.Log.Expect(t, `user="" service=`+s.Service()+" ", "verdict=fault", "rule=sftp.revoked_keys", "no such file")
 }
 
 // Kinds of certified keys follow unproven_keys as plain ones do.

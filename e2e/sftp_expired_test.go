@@ -68,7 +68,7 @@ func TestSFTPExpiredPasswordRefuses(t *testing.T) {
 		passwords func(p *machine.Person) []string // nil for a wrong code
 		why       string
 	}{
-		"a wrong code": {nil, nil, ""},
+		"a wrong code": {[]string{"PreferredAuthentications=keyboard-interactive"}, nil, ""},
 		"a wrong retype": {nil, func(p *machine.Person) []string {
 			return []string{p.Password, p.Password, "New-password-1", other}
 		}, "rule=password-change"},
@@ -80,7 +80,7 @@ func TestSFTPExpiredPasswordRefuses(t *testing.T) {
 		}, "rule=password-change"},
 		"an interrupt": {nil, func(p *machine.Person) []string {
 			return []string{p.Password, p.Password, "\x03"}
-		}, "and was not changed"},
+		}, "rule=password-change"},
 		"a client that cannot be asked": {[]string{"PreferredAuthentications=password", "KbdInteractiveAuthentication=no"}, func(p *machine.Person) []string {
 			return []string{p.Password + p.Code(t, 0)}
 		}, "the client must know the method keyboard-interactive"},
@@ -105,6 +105,38 @@ func TestSFTPExpiredPasswordRefuses(t *testing.T) {
 			d = s.Login(t, p, machine.Answers{Passwords: []string{p.Password, p.Password, fresh, fresh}, Codes: []string{p.Code(t, 1)}}, nil, "pwd")
 			expectIn(t, p, d, 1)
 		})
+	}
+}
+
+// A dialogue ends with the time for the login.
+func TestSFTPExpiredPasswordGrace(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-expired-grace", noCodes, patient+"limits.login_grace = \"3s\"\n")
+	p := machine.NewPerson(t, "sfx")
+	signer, _ := newKey(t, p)
+	p.Expire(t)
+	asked := make(chan string, 9)
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	v := &visitor{person: p, server: s}
+	done := make(chan bool, 1)
+	go func() {
+		_, err := v.connect(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+			if asked <- strings.Join(questions, ""); strings.Contains(questions[0], "Current") {
+				return []string{p.Password}, nil
+			}
+			<-hold
+			return []string{"Late-password-1"}, nil
+		}))
+		done <- err == nil
+	}()
+	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=denied", "and was not changed")
+	if len(asked) != 2 {
+		t.Errorf("expected two questions, found %d", len(asked))
+	}
+	hold <- struct{}{}
+	if <-done {
+		t.Error("in after the time for the login")
 	}
 }
 
@@ -180,9 +212,5 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 		if c.hasSession() {
 			t.Errorf("%s: a worker was given out", name)
 		}
-	}
-	v := &visitor{person: p, server: s}
-	if v.in(t, ssh.PublicKeys(signer)) {
-		t.Error("in without a change")
 	}
 }

@@ -24,7 +24,7 @@ func (c Certificate) Check(remote netip.Addr, now time.Time) error {
 		return errors.New("it is not a user's certificate")
 	}
 	if len(c.Principals) == 0 {
-		// To older versions of sshd's authorized_keys it is everybody's.
+		// On a line of authorized_keys OpenSSH 9.2 takes it for everybody's.
 		return errors.New("it names no principals")
 	}
 	if err := c.checkValidity(now); err != nil {
