@@ -22,10 +22,10 @@ const (
 
 // From a keeper.
 const (
-	KeeperAsks  = iota + 1 // style, text; questions wait for KeeperAnswer
-	KeeperDone             // what PAM says, "" if all is well; for KeeperOpen with the worker's descriptor
-	KeeperEnded            // the worker has
-	KeeperExpired          // instead of KeeperDone of KeeperAccount: the password has to be changed first
+	KeeperAsks    = iota + 1 // style, text; questions wait for KeeperAnswer
+	KeeperDone               // what PAM says, "" if all is well; for KeeperOpen with the worker's descriptor
+	KeeperEnded              // the worker has
+	KeeperExpired            // instead of KeeperDone of KeeperAccount: the password has to be changed first
 )
 
 // The styles of what PAM says.
