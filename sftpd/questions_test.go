@@ -3,52 +3,36 @@ package main
 import (
 	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
-// A module that asks for ever is not answered for ever, and one that gets no
-// answer asks nobody else.
+// A module that asks for ever is not answered for ever, and a front that has
+// gone is noticed.
 func TestQuestionsAreBounded(t *testing.T) {
-	line, theirs, err := packet.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer theirs.Close()
-	duplicate, err := unix.Dup(int(theirs.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	front, err := packet.New(duplicate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer front.Close()
+	v, front := testVisit(t, testBroker(t, ""))
+	defer v.end()
 	go func() {
 		buffer := make([]byte, talk.MaxLine)
-		for {
+		for range maxQuestions {
 			if _, _, err := front.Receive(buffer); err != nil {
-				return
+				break
 			}
-			var w packet.Writer
-			if front.Send(w.U8(talk.AskAnswer).Bool(true).Text("x").Bytes) != nil {
-				return
+			if front.Send(message(talk.AskAnswer).Bool(true).Text("x").Bytes) != nil {
+				break
 			}
 		}
+		front.Close()
 	}()
-	q := questions{visit: &visit{line: line}}
+	q := questions{visit: v}
 	for range maxQuestions {
 		if answer, err := q.answer(talk.AskHidden, "New password:"); err != nil || answer != "x" {
 			t.Fatalf("%q, %v", answer, err)
 		}
 	}
-	if _, err := q.answer(talk.AskHidden, "New password:"); err == nil {
+	if _, err := q.answer(talk.AskHidden, "New password:"); err == nil || q.broken != nil {
 		t.Errorf("answered more than %d questions", maxQuestions)
 	}
-	gone := questions{visit: &visit{line: line}}
-	_ = line.Close()
+	gone := questions{visit: v}
 	if _, err := gone.answer(talk.AskHidden, "New password:"); err == nil || gone.broken == nil {
 		t.Errorf("expected that the front is gone, found %v, %v", err, gone.broken)
 	}
