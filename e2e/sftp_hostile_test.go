@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -113,10 +114,18 @@ func sessionID(fill byte) []byte {
 // A front that is taken over proves nothing by saying so.
 func TestSFTPTakenOverLogin(t *testing.T) {
 	t.Parallel()
-	s := startHostile(t, "sftp-taken", "", patient)
+	ca, trusted := ed25519Key(t), filepath.Join(t.TempDir(), "user_ca.pub")
+	write(t, trusted, string(ssh.MarshalAuthorizedKey(ca.PublicKey())))
+	s := startHostile(t, "sftp-taken", "", patient+"trusted_user_ca_keys = \""+trusted+"\"\n")
 	p := machine.NewPerson(t, "sft").Enroll(t, s.Site.Users)
 	signer, _ := newKey(t, p)
 	free := machine.NewPerson(t, "sft")
+	certified := certifiedSigner(t, ca, ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{free.Name, p.Name}})
+	forged := certifiedSigner(t, ed25519Key(t), ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{free.Name}})
+	forged.PublicKey().(*ssh.Certificate).SignatureKey = ca.PublicKey()
+	host := certifiedSigner(t, ca, ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{free.Name}})
+	host.PublicKey().(*ssh.Certificate).CertType = ssh.HostCert
+	must(t, host.PublicKey().(*ssh.Certificate).SignCert(rand.Reader, ca))
 	freeKey, _ := newKey(t, free)
 	stranger := ed25519Key(t)
 	id := sessionID(7)
@@ -145,6 +154,12 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 		"a key, then a password":     {proofOf(t, p.Name, p.Name, signer, id), password(p.Name, p.Password)},
 		"a key, then somebody else":  {proofOf(t, p.Name, p.Name, signer, id), interactive(free.Name)},
 		"somebody else after a key":  {proofOf(t, p.Name, p.Name, signer, id), proofOf(t, free.Name, free.Name, freeKey, id)},
+		"a certificate unsigned":     {unseen(free.Name, certified)},
+		"a certificate, other time":  {proofOf(t, free.Name, free.Name, certified, sessionID(8))},
+		"a certificate, code due":    {proofOf(t, p.Name, p.Name, certified, id)},
+		"a forged certificate":       {proofOf(t, free.Name, free.Name, forged, id)},
+		"a host's certificate":       {proofOf(t, free.Name, free.Name, host, id)},
+		"the authority's key":        {proofOf(t, free.Name, free.Name, ca, id)},
 		"a password without a code":  {password(p.Name, p.Password)},
 		"a password, then another's": {password(p.Name, p.Password), proofOf(t, free.Name, free.Name, freeKey, id)},
 		"a wrong password":           {password(free.Name, "wrong")},
@@ -168,12 +183,14 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 		})
 	}
 	t.Run("and the right ones", func(t *testing.T) {
-		c := take(t, s, free)
-		if err := c.sign(id); err != nil {
-			t.Fatal(err)
-		}
-		if outcome := c.step(proofOf(t, free.Name, free.Name, freeKey, id)); outcome != talk.Accepted || !c.hasSession() {
-			t.Errorf("expected that a proof is accepted, found %d\n%s", outcome, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
+		for _, signer := range []ssh.Signer{freeKey, certified} {
+			c := take(t, s, free)
+			if err := c.sign(id); err != nil {
+				t.Fatal(err)
+			}
+			if outcome := c.step(proofOf(t, free.Name, free.Name, signer, id)); outcome != talk.Accepted || !c.hasSession() {
+				t.Errorf("expected that a proof is accepted, found %d\n%s", outcome, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
+			}
 		}
 	})
 }

@@ -73,6 +73,7 @@ func newBroker(o options, p programs) (*broker, error) {
 	if b.keys, err = loadHostKeys(settings.HostKeys); err != nil {
 		return nil, err
 	}
+	b.checkKeyFiles()
 	return b, nil
 }
 
@@ -182,6 +183,7 @@ func (b *broker) reload() {
 		b.report("configuration", err)
 		return
 	}
+	b.checkKeyFiles()
 	b.tellFronts()
 }
 
@@ -198,7 +200,7 @@ func (b *broker) frontSettings() talk.Settings {
 	s := talk.Settings{
 		Version: serverVersion, Idle: settings.Limits.IdleTimeout.Duration, Keepalive: settings.Limits.Keepalive.Duration,
 		Bandwidth: uint64(settings.Limits.Bandwidth), Unproven: settings.UnprovenKeys != config.RefuseUnproven,
-		Passwords: true, PublicKeys: len(settings.AuthorizedKeys) > 0,
+		Passwords: true, PublicKeys: len(settings.AuthorizedKeys) > 0 || settings.TrustedUserCAKeys != "",
 	}
 	for _, key := range b.keys {
 		s.HostKeys = append(s.HostKeys, key.public)

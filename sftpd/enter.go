@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/otpgate/otpgate/internal/config"
@@ -57,6 +58,9 @@ func (v *visit) enter() uint8 {
 		return talk.Over
 	}
 	err := v.account()
+	if errors.Is(err, errExpired) && !v.changed {
+		return v.expire()
+	}
 	if err == nil && !v.broker.house.enter(v.user, v.settings.Limits.SessionsPerUser) {
 		err = fmt.Errorf("%w: sftp.limits.sessions_per_user reached", errPAM)
 	}
@@ -84,7 +88,13 @@ func (v *visit) account() error {
 	}
 	if v.keeper == nil && v.settings.Worker == config.PerUser {
 		if v.crew = v.broker.crews.find(keyOf(spec)); v.crew != nil {
-			return v.crew.keeper.again(v.remote.String(), v.hear)
+			err := v.crew.keeper.again(v.remote.String(), v.hear)
+			if !errors.Is(err, errExpired) {
+				return err
+			}
+			// The session's transaction is not this login's to change it in.
+			v.broker.crews.leave(v.crew)
+			v.crew, v.told = nil, nil
 		}
 	}
 	if err := v.startKeeper(); err != nil {

@@ -28,6 +28,9 @@ type keeper struct {
 // errPAM is wrapped by what PAM says no with.
 var errPAM = errors.New("pam")
 
+// errExpired says that the account is good once its password is changed.
+var errExpired = fmt.Errorf("%w: the password has expired", errPAM)
+
 // startKeeper begins a transaction.
 func startKeeper(program, service, user, remote string) (*keeper, error) {
 	conn, theirs, err := packet.Pair()
@@ -83,6 +86,9 @@ func (k *keeper) stageFor(message []byte, conversation converse, files int) ([]i
 				return nil, fmt.Errorf("keeper: %w", packet.ErrMalformed)
 			}
 			return nil, fmt.Errorf("%w: %s", errPAM, said)
+		case talk.KeeperExpired:
+			packet.CloseAll(fds)
+			return nil, errExpired
 		case talk.KeeperAsks:
 			packet.CloseAll(fds)
 			if err := k.ask(r, conversation); err != nil {
@@ -128,6 +134,11 @@ func (k *keeper) account(tell converse) error {
 	return k.stage(w.U8(talk.KeeperAccount).Text("").Bytes, tell)
 }
 
+// change has an expired password changed.
+func (k *keeper) change(conversation converse) error {
+	return k.stage([]byte{talk.KeeperChange}, conversation)
+}
+
 // again is account for another login into the open session.
 func (k *keeper) again(remote string, tell converse) error {
 	k.mu.Lock()
@@ -155,6 +166,8 @@ func (k *keeper) heard(message []byte, tell converse) (done bool, err error) {
 	switch r.U8() {
 	case talk.KeeperAsks:
 		return false, k.ask(r, tell)
+	case talk.KeeperExpired:
+		return true, errExpired
 	case talk.KeeperDone:
 		said := r.Text()
 		if err := r.Done(); err != nil {

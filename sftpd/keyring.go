@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 )
@@ -52,14 +52,13 @@ func (l *lookups) end(uid uint32) {
 
 // look asks the person's files whether a key lets the person in, or is an
 // authority that may say so.
-func (v *visit) look(key []byte, authority bool) (authkeys.Grant, bool) {
-	if v.person == nil {
-		return authkeys.Grant{}, false
-	}
-	login := authkeys.Login{Key: append([]byte(nil), key...), Remote: v.remote, Now: v.engine.Now(), Authority: authority}
+func (v *visit) look(login authkeys.Login) (authkeys.Grant, bool) {
+	// What is being answered is read over by the next question, and a lookup
+	// may outlive it.
+	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), v.remote, v.engine.Now()
 	granted, found, err := v.lookAs(login)
 	if err != nil {
-		v.broker.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "denied", Rule: "authorized_keys", Reason: err.Error()})
+		v.refuseKey("authorized_keys", err.Error())
 	}
 	return granted, found
 }

@@ -63,6 +63,9 @@ func (v *visit) settle(op, outcome uint8) error {
 		}
 	}
 	v.over = v.over || outcome == talk.Over
+	if outcome == talk.Partial && v.expired {
+		v.tell("The password has expired. It can be changed now, by the method keyboard-interactive.")
+	}
 	var w packet.Writer
 	w.U8(talk.AnswerOutcome).U8(outcome).Texts(v.takeTold())
 	return v.line.Send(w.Bytes)
@@ -215,10 +218,21 @@ func (v *visit) afterFirst(request gate.Request, code string) uint8 {
 }
 
 // interactive is the method keyboard-interactive: the code if the first factor
-// was proven, else the password and the code.
+// was proven, else the password and the code, and then a new password if that
+// has expired.
 func (v *visit) interactive() (uint8, error) {
+	if !v.expired {
+		outcome, err := v.askFactors()
+		if err != nil || !v.expired {
+			return outcome, err
+		}
+	}
+	return v.changePassword()
+}
+
+func (v *visit) askFactors() (uint8, error) {
 	if v.first == "" {
-		if outcome, err := v.askPassword(); err != nil || outcome != talk.Partial {
+		if outcome, err := v.askPassword(); err != nil || outcome != talk.Partial || v.expired {
 			return outcome, err
 		}
 	}
@@ -252,51 +266,16 @@ func (v *visit) askPassword() (uint8, error) {
 		v.failed("pam", err)
 		return talk.Over, nil
 	}
-	var broken error
-	last := ""
-	err := v.keeper.interactive(func(style uint8, text string) (string, error) {
-		if style == talk.TellInfo || style == talk.TellError {
-			v.tell(text)
-			return "", nil
-		}
-		answer, given, err := v.askClient(text, style == talk.AskShown)
-		if err != nil {
-			broken = err
-		}
-		if err != nil || !given || len(answer) > maxPassword || strings.ContainsRune(answer, 0) {
-			return "", errGone
-		}
-		last = answer
-		return answer, nil
-	})
-	if broken != nil {
-		return talk.Denied, broken
+	q := questions{visit: v}
+	err := v.keeper.interactive(q.answer)
+	if q.broken != nil {
+		return talk.Denied, q.broken
 	}
 	if err := v.known(err); err != nil {
 		v.failed("password", err)
 		v.dropKeeper()
 		return talk.Denied, nil
 	}
-	v.first, v.password = config.PasswordFirst, last
+	v.first, v.password = config.PasswordFirst, q.last
 	return v.afterFirst(v.request(), ""), nil
-}
-
-// askClient asks by way of the front. An error means that the front has gone.
-func (v *visit) askClient(prompt string, shown bool) (text string, given bool, err error) {
-	var w packet.Writer
-	w.U8(talk.AnswerPrompt).Texts(v.takeTold()).Bool(shown).Text(printable(prompt))
-	if err := v.line.Send(w.Bytes); err != nil {
-		return "", false, err
-	}
-	message, err := v.ask(make([]byte, talk.MaxLine))
-	if err != nil {
-		return "", false, err
-	}
-	r := packet.NewReader(message)
-	op := r.U8()
-	given, text = r.Bool(), r.Text()
-	if r.Done() != nil || op != talk.AskAnswer {
-		return "", false, packet.ErrMalformed
-	}
-	return text, given, nil
 }

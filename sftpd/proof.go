@@ -19,9 +19,12 @@ const (
 	kindSKED25519 = "sk-ssh-ed25519@openssh.com"
 )
 
+// kindSKECDSA is the other kind in hardware.
+const kindSKECDSA = "sk-ecdsa-sha2-nistp256@openssh.com"
+
 // proof is what a front brings to show that the client has a key.
 type proof struct {
-	key       []byte // as on the wire
+	key       []byte // as on the wire, or its certificate
 	algorithm string
 	signature []byte // format and blob as on the wire; empty if it cannot be seen
 	format    string
@@ -33,10 +36,8 @@ func (v *visit) offer(key []byte) uint8 {
 	if v.first != "" {
 		return talk.Denied
 	}
-	if kind := kindOf(key); kind != kindED25519 && kind != kindSKED25519 && v.settings.UnprovenKeys == config.RefuseUnproven {
-		return talk.Denied
-	}
-	if _, found := v.look(key, false); !found {
+	c, found := v.admit(key)
+	if kind := kindOf(c.key); !found || kind != kindED25519 && kind != kindSKED25519 && v.settings.UnprovenKeys == config.RefuseUnproven {
 		return talk.Denied
 	}
 	return talk.Partial
@@ -49,22 +50,28 @@ func (v *visit) prove(p proof) uint8 {
 	if v.first != "" {
 		return talk.Denied
 	}
-	granted, found := v.look(p.key, false)
+	c, found := v.admit(p.key)
 	if !found {
 		return talk.Denied
 	}
 	unproven := false
-	switch kindOf(p.key) {
+	err := error(nil)
+	switch kindOf(c.key) {
 	case kindED25519, kindSKED25519:
-		if err := verify(p, v.sessionID, v.user, granted); err != nil {
-			v.failed("publickey", fmt.Errorf("%w: %w", errPAM, err))
-			return talk.Denied
-		}
+		err = verify(p, c, v.sessionID, v.user)
 	default:
 		if v.settings.UnprovenKeys == config.RefuseUnproven {
 			return talk.Denied
 		}
 		unproven = true
+		err = checkUnseen(c)
+	}
+	if err != nil {
+		v.failed("publickey", fmt.Errorf("%w: %w", errPAM, err))
+		return talk.Denied
+	}
+	if c.hasCert {
+		v.remark("proven", "certificate", describe(c.cert)+", for "+fingerprint(c.key))
 	}
 	v.first, v.unproven = config.PublicKeyFirst, unproven
 	return v.afterFirst(v.request(), "")
@@ -74,12 +81,12 @@ var errSignature = errors.New("the signature is not right")
 
 // verify checks a signature over what RFC 4252 section 7 says is signed, for
 // the session's id that the broker knows from its own signature.
-func verify(p proof, sessionID []byte, user string, granted authkeys.Grant) error {
-	kind := kindOf(p.key)
-	if len(sessionID) == 0 || p.algorithm != kind {
+func verify(p proof, c credential, sessionID []byte, user string) error {
+	kind := kindOf(c.key)
+	if len(sessionID) == 0 || p.algorithm != kindOf(p.key) {
 		return errSignature
 	}
-	k := packet.NewReader(p.key)
+	k := packet.NewReader(c.key)
 	k.Text()
 	public := k.Blob()
 	application := ""
@@ -98,7 +105,7 @@ func verify(p proof, sessionID []byte, user string, granted authkeys.Grant) erro
 	}
 	signed := signedData(sessionID, user, p)
 	if kind == kindSKED25519 {
-		if err := checkFlags(flags, granted); err != nil {
+		if err := checkFlags(flags, c.grant); err != nil {
 			return err
 		}
 		signed = hardwareData(application, flags, counter, signed)
@@ -130,6 +137,15 @@ func checkFlags(flags uint8, granted authkeys.Grant) error {
 		return errors.New("the hardware key did not ask for its PIN")
 	}
 	return nil
+}
+
+// checkUnseen refuses a key in hardware whose flags would have to be seen. The
+// library has it touched unless its certificate says otherwise.
+func checkUnseen(c credential) error {
+	if kindOf(c.key) != kindSKECDSA || !c.grant.Verify && (!c.cert.NoTouch || c.grant.NoTouch) {
+		return nil
+	}
+	return errors.New("of this kind of key it cannot be seen whether it was touched and asked for its PIN; use an ed25519-sk key")
 }
 
 func hardwareData(application string, flags uint8, counter uint32, message []byte) []byte {

@@ -44,6 +44,8 @@ type visit struct {
 	password string             // that was right
 	dialogue *dialogue
 	prompt   string   // that the dialogue waits at
+	expired  bool     // the password, and nothing else is left to ask
+	changed  bool     // it was tried to
 	told     []string // for the next answer
 	keeper   *keeper
 	in       bool
@@ -250,6 +252,7 @@ func (v *visit) end() {
 	if v.dialogue != nil {
 		v.dialogue.end()
 	}
+	v.noteUnchanged()
 	if v.joining != nil {
 		<-v.joining
 	} else if v.keeper != nil {

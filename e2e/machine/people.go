@@ -63,6 +63,14 @@ func (p *Person) Add(t T) {
 	p.GID, _ = strconv.Atoi(account.Gid)
 }
 
+// Expire has the person's password expire: it must be changed at the login.
+func (p *Person) Expire(t T) {
+	t.Helper()
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "chage", "--lastday", "0", p.Name)
+}
+
 // JoinGroup adds a user of the machine to a group of it.
 func JoinGroup(t T, user, group string) {
 	t.Helper()

@@ -40,7 +40,7 @@ func StartSFTPDFrom(t T, programs string, site Site, text, table string) *SFTPD 
 		t.Fatalf("%v", err)
 	}
 	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), log: &buffer{}, over: make(chan struct{})}
-	WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-session\n")
+	WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n")
 	defaults := [][2]string{
 		{"listen", fmt.Sprintf("[%q]", s.Address())}, {"host_keys", fmt.Sprintf("[%q]", key)}, {"pam_service", strconv.Quote(s.Service())},
 		{"front_user", `"nobody"`},

@@ -25,7 +25,7 @@ type Record struct {
 	Protocol string // as the policy sees it; empty if it is not known
 	Remote   string // remote address or host, empty for a local login
 	TTY      string
-	Verdict  string // accepted, not-asked, denied or fault; sent, not-sent or enrolled on the way there
+	Verdict  string // accepted, not-asked, denied or fault; sent, not-sent, enrolled, proven or changed on the way there
 	Rule     string // what decided: a key of the policy, or a factor
 	Reason   string // more for the admin; empty if the rule says all
 }
@@ -124,7 +124,7 @@ const (
 func (s Syslog) Write(r Record) {
 	severity := notice
 	switch r.Verdict {
-	case "accepted", "not-asked", "sent", "enrolled":
+	case "accepted", "not-asked", "sent", "enrolled", "proven", "changed":
 		severity = informational
 	case "fault":
 		severity = failure

@@ -24,6 +24,12 @@ type SFTP struct {
 	// AuthorizedKeys are files with a person's keys, below the home directory or
 	// absolute; %u is the person's name, %h the home directory, %% a percent sign.
 	AuthorizedKeys []string `toml:"authorized_keys"`
+	// TrustedUserCAKeys is a file of public keys, one a line, whose certificates
+	// let in the people that they name; "" is none.
+	TrustedUserCAKeys string `toml:"trusted_user_ca_keys"`
+	// RevokedKeys is a file of public keys, one a line, that let nobody in, nor
+	// do certificates of them or signed by them; "" is none.
+	RevokedKeys string `toml:"revoked_keys"`
 	// CodeAfter are the first factors that a code is asked after.
 	CodeAfter []FirstFactor `toml:"code_after"`
 	// UnprovenKeys says what becomes of keys whose signature only the process
@@ -206,6 +212,8 @@ func (s SFTP) check() (problem string, key []string) {
 		{len(s.HostKeys) > 0 && allAbsolute(s.HostKeys), "expected absolute paths", []string{"host_keys"}},
 		{s.PAMService != "" && !strings.ContainsAny(s.PAMService, "/ "), "expected the name of a file in /etc/pam.d", []string{"pam_service"}},
 		{!slices.ContainsFunc(s.AuthorizedKeys, func(p string) bool { return !validExpansion(p) }), "expected paths in which only %u, %h and %% are replaced", []string{"authorized_keys"}},
+		{s.TrustedUserCAKeys == "" || filepath.IsAbs(s.TrustedUserCAKeys), "expected an absolute path", []string{"trusted_user_ca_keys"}},
+		{s.RevokedKeys == "" || filepath.IsAbs(s.RevokedKeys), "expected an absolute path", []string{"revoked_keys"}},
 		{s.Root == "" || validExpansion(s.Root) && (filepath.IsAbs(s.Root) || strings.HasPrefix(s.Root, "%h")), "expected an absolute path in which only %u, %h and %% are replaced", []string{"root"}},
 		{within(s.Fronts, 0, 256), "expected 0 to 256", []string{"fronts"}},
 		{s.FrontUser != "", "expected the name of a user", []string{"front_user"}},

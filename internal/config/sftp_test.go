@@ -55,6 +55,8 @@ func TestSFTPRefuses(t *testing.T) {
 		{"root = 'srv'", "sftp.root: expected an absolute path"},
 		{"root = '/srv/%x'", "sftp.root: expected an absolute path"},
 		{"authorized_keys = ['%d/keys']", "sftp.authorized_keys: expected"},
+		{"trusted_user_ca_keys = 'ca.pub'", "sftp.trusted_user_ca_keys: expected an absolute path"},
+		{"revoked_keys = '%h/revoked'", "sftp.revoked_keys: expected an absolute path"},
 		{"umask = '8'", "sftp.umask: expected octal"},
 		{"deny = ['[']", "sftp.deny"},
 		{"fronts = -1", "sftp.fronts: expected"},

@@ -129,6 +129,10 @@ func (v *visit) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissi
 		}
 		return nil, errDenied
 	}
+	if key.Type() == ssh.KeyAlgoSKED25519 || key.Type() == ssh.CertAlgoSKED25519v01 {
+		// The broker sees whether it was touched, and whether it has to be.
+		return &ssh.Permissions{Extensions: map[string]string{"no-touch-required": ""}}, nil
+	}
 	return nil, nil
 }
 
@@ -145,6 +149,10 @@ func (v *visit) proven(conn ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissi
 // message that it came in, and the signature follows. If that changes one day
 // the broker lets nobody in by such a key, and a test says so.
 func signatureBehind(key ssh.PublicKey) []byte {
+	cert, certified := key.(*ssh.Certificate)
+	if certified {
+		key = cert.Key
+	}
 	public, ok := key.(ssh.CryptoPublicKey)
 	if !ok {
 		return nil
@@ -157,7 +165,24 @@ func signatureBehind(key ssh.PublicKey) []byte {
 	if key.Type() == ssh.KeyAlgoSKED25519 {
 		r.Blob() // the application
 	}
+	if certified {
+		skipCertificate(r)
+	}
 	return r.Blob()
+}
+
+// skipCertificate takes what follows the key in a certificate, see
+// PROTOCOL.certkeys of OpenSSH.
+func skipCertificate(r *packet.Reader) {
+	r.U64() // serial
+	r.U32() // type
+	r.Blob()
+	r.Blob() // principals
+	r.U64()  // valid after
+	r.U64()  // valid before
+	for range 5 {
+		r.Blob() // options, extensions, reserved, authority, signature
+	}
 }
 
 // interactive has the broker ask what it wants to.

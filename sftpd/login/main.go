@@ -55,6 +55,7 @@ type keeper struct {
 	// password answers the one hidden question of a stage that cannot ask.
 	password *string
 	silent   bool // nobody is asked or told
+	expired  bool // the password, as the account stage said
 	cred     bool
 	open     bool
 	ended    chan struct{} // closed when the worker has; nil without one
@@ -102,7 +103,13 @@ func (k *keeper) do(op uint8, r *packet.Reader) error {
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return k.done(k.account(remote))
+		err := k.account(remote)
+		if k.expired = errors.Is(err, pam.ErrNewAuthtokReqd); k.expired {
+			return k.conn.Send([]byte{talk.KeeperExpired})
+		}
+		return k.done(err)
+	case talk.KeeperChange:
+		return k.done(k.change())
 	case talk.KeeperOpen:
 		program := r.Text()
 		spec := talk.ReadSpec(r)
@@ -171,7 +178,21 @@ func (k *keeper) account(remote string) error {
 	silent := k.silent
 	k.silent = false
 	defer func() { k.silent = silent }()
-	if err := k.pam.AcctMgmt(pam.DisallowNullAuthtok); err != nil {
+	err := k.pam.AcctMgmt(pam.DisallowNullAuthtok)
+	if err := k.sameUser(); err != nil {
+		return err
+	}
+	return err
+}
+
+// change has the person change an expired password. It asks for the old one,
+// also of those who did not log in with it.
+func (k *keeper) change() error {
+	if !k.expired {
+		return errors.New("the password has not expired")
+	}
+	k.expired, k.password = false, nil
+	if err := k.pam.ChangeAuthTok(pam.ChangeExpiredAuthtok); err != nil {
 		return err
 	}
 	return k.sameUser()

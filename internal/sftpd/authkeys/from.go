@@ -32,18 +32,46 @@ func fromMatches(list string, remote netip.Addr) bool {
 }
 
 func fromOne(pattern string, remote netip.Addr) (matches, understood bool) {
-	if strings.Contains(pattern, "/") {
-		network, err := netip.ParsePrefix(pattern)
-		// sshd takes a network with host bits for a mistake and refuses all.
-		if err != nil || network != network.Masked() {
-			return false, false
-		}
+	if network, ok := parseNetwork(pattern); ok {
 		return network.Contains(remote), true
 	}
-	if addr, err := netip.ParseAddr(pattern); err == nil {
-		return addr.Unmap() == remote, true
+	if strings.Contains(pattern, "/") {
+		return false, false
 	}
 	return wildcard(strings.ToLower(pattern), remote.String()), pattern != ""
+}
+
+// parseNetwork reads a network, or an address as a network of one. sshd takes a
+// network with host bits for a mistake and refuses all.
+func parseNetwork(text string) (netip.Prefix, bool) {
+	if strings.Contains(text, "/") {
+		network, err := netip.ParsePrefix(text)
+		return network, err == nil && network == network.Masked()
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	addr = addr.Unmap()
+	return netip.PrefixFrom(addr, addr.BitLen()), true
+}
+
+// InNetworks says whether a list of addresses and networks, as certificates
+// have them, holds the address. One that is not understood refuses.
+func InNetworks(list string, remote netip.Addr) bool {
+	if !remote.IsValid() {
+		return false
+	}
+	remote = remote.Unmap().WithZone("")
+	found := false
+	for text := range strings.SplitSeq(list, ",") {
+		network, ok := parseNetwork(text)
+		if !ok {
+			return false
+		}
+		found = found || network.Contains(remote)
+	}
+	return found
 }
 
 // wildcard matches with * for any text and ? for one character.

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,8 +21,6 @@ type Grant struct {
 	// NoTouch and Verify are about keys in hardware: that they need not be
 	// touched, and that a PIN must have been given.
 	NoTouch, Verify bool
-	// Principals are for authorities alone.
-	Principals []string
 }
 
 // Login is the attempt that a line is asked about.
@@ -29,8 +28,13 @@ type Login struct {
 	Key    []byte // as on the wire, RFC 4253 section 6.6
 	Remote netip.Addr
 	Now    time.Time
-	// Authority looks for lines with cert-authority, and for no others.
+	// Authority is set for a key that signed a certificate: lines with
+	// cert-authority are looked for, and no others.
 	Authority bool
+	// User is who logs in, and Principals are the certificate's. One of them
+	// must be the user's name, or one that the line names.
+	User       string
+	Principals []string
 }
 
 // maxLine is above the longest key that sshd takes.
@@ -57,14 +61,14 @@ func Find(file []byte, login Login) (Grant, bool) {
 // parse divides a line into options and key. A line without options begins
 // with the key's type, which is no option's name.
 func parse(line string) (options string, key []byte, found bool) {
-	if key, ok := parseKey(line); ok {
+	if key, ok := ParseKey(line); ok {
 		return "", key, true
 	}
 	end := optionsEnd(line)
 	if end < 0 {
 		return "", nil, false
 	}
-	key, ok := parseKey(strings.TrimLeft(line[end:], " \t"))
+	key, ok := ParseKey(strings.TrimLeft(line[end:], " \t"))
 	return line[:end], key, ok
 }
 
@@ -84,8 +88,9 @@ func optionsEnd(line string) int {
 	return -1
 }
 
-// parseKey reads "type base64 comment" and looks that the two agree.
-func parseKey(text string) ([]byte, bool) {
+// ParseKey reads "type base64 comment" and looks that the two agree. The key is
+// as on the wire.
+func ParseKey(text string) ([]byte, bool) {
 	fields := strings.Fields(text)
 	if len(fields) < 2 {
 		return nil, false
@@ -110,6 +115,7 @@ var harmless = map[string]bool{
 func allows(options string, login Login) (Grant, bool) {
 	var grant Grant
 	authority := false
+	var principals []string
 	for options != "" {
 		name, value, hasValue, rest, ok := nextOption(options)
 		if !ok {
@@ -120,7 +126,7 @@ func allows(options string, login Login) (Grant, bool) {
 		case name == "cert-authority" && !hasValue:
 			authority = true
 		case name == "principals" && hasValue:
-			grant.Principals = strings.Split(value, ",")
+			principals = strings.Split(value, ",")
 		case name == "no-touch-required" && !hasValue:
 			grant.NoTouch = true
 		case name == "verify-required" && !hasValue:
@@ -138,7 +144,15 @@ func allows(options string, login Login) (Grant, bool) {
 			return Grant{}, false
 		}
 	}
-	return grant, authority == login.Authority
+	if !authority {
+		return grant, !login.Authority && principals == nil
+	}
+	if principals == nil {
+		principals = []string{login.User}
+	}
+	return grant, login.Authority && slices.ContainsFunc(principals, func(name string) bool {
+		return name != "" && slices.Contains(login.Principals, name)
+	})
 }
 
 // nextOption takes one option off a list.

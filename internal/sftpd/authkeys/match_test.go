@@ -75,13 +75,56 @@ func TestFind(t *testing.T) {
 	if _, found := Find([]byte("no-such "+line+"\n"+line), login); !found {
 		t.Error("expected that the second line lets in")
 	}
-	authority := login
-	authority.Authority = true
-	if grant, found := Find([]byte(`cert-authority,principals="a,b" `+line), authority); !found || len(grant.Principals) != 2 {
-		t.Errorf("authority: %v %v", grant, found)
+	if _, found := Find([]byte(`principals="alice" `+line), login); found {
+		t.Error("a plain key with principals is let in")
 	}
-	if _, found := Find([]byte(line), authority); found {
-		t.Error("a plain key is an authority")
+}
+
+// An authority's line counts for certificates alone, and for nobody whom
+// neither it nor the certificate names.
+func TestFindAuthority(t *testing.T) {
+	for _, test := range []struct {
+		options    string
+		principals []string
+		want       bool
+	}{
+		{"cert-authority ", []string{"bob", "alice"}, true},
+		{"cert-authority ", []string{"bob"}, false},
+		{"cert-authority ", []string{"Alice"}, false},
+		{"cert-authority ", []string{"alic?", "*"}, false},
+		{"cert-authority ", nil, false},
+		{"cert-authority ", []string{""}, false},
+		{"", []string{"alice"}, false},
+		{`principals="alice" `, []string{"alice"}, false},
+		{`cert-authority,principals="ops,dev" `, []string{"dev"}, true},
+		{`cert-authority,principals="ops,dev" `, []string{"alice"}, false},
+		{`cert-authority,principals="ops,dev" `, []string{"ops,dev"}, false},
+		{`cert-authority,principals="" `, []string{""}, false},
+		{`cert-authority,principals="" `, []string{"alice"}, false},
+		{`cert-authority,from="192.0.2.0/24" `, []string{"alice"}, true},
+		{`cert-authority,from="10.0.0.0/8" `, []string{"alice"}, false},
+		{`cert-authority,expiry-time="20200101" `, []string{"alice"}, false},
+		{`cert-authority,command="/bin/true" `, []string{"alice"}, false},
+	} {
+		login := Login{Key: key, Remote: netip.MustParseAddr("192.0.2.7"), Now: time.Unix(1795341600, 0), Authority: true, User: "alice", Principals: test.principals}
+		if _, got := Find([]byte(test.options+line), login); got != test.want {
+			t.Errorf("%q for %q: expected %v, found %v", test.options, test.principals, test.want, got)
+		}
+	}
+}
+
+func TestInNetworks(t *testing.T) {
+	remote := netip.MustParseAddr("::ffff:192.0.2.7")
+	for list, want := range map[string]bool{
+		"192.0.2.7": true, "10.0.0.0/8,192.0.2.0/24": true, "10.0.0.0/8": false, "": false, "192.0.2.7,": false, "192.0.2.7, 10.0.0.1": false,
+		"192.0.2.*": false, "192.0.2.7,!10.0.0.1": false, "192.0.2.7/24": false, "host.example.com,192.0.2.7": false, "::ffff:192.0.2.7": true, "0.0.0.0/0": true, "::/0": false,
+	} {
+		if got := InNetworks(list, remote); got != want {
+			t.Errorf("%q: expected %v, found %v", list, want, got)
+		}
+	}
+	if InNetworks("0.0.0.0/0", netip.Addr{}) {
+		t.Error("no address is in a network")
 	}
 }
 

@@ -154,6 +154,9 @@ func (r *Reader) Texts() []string {
 	return all
 }
 
+// More says whether there is something left to take.
+func (r *Reader) More() bool { return !r.bad && len(r.rest) > 0 }
+
 // Done says whether the message had all the fields that were taken, and no
 // more.
 func (r *Reader) Done() error {

@@ -17,13 +17,15 @@ const (
 	KeeperAccount                // is the account good; remote address, "" for that of KeeperStart
 	KeeperOpen                   // begin the session: program and Spec of the worker
 	KeeperClose                  // end it once the worker has ended
+	KeeperChange                 // have an expired password changed, with questions; after KeeperExpired
 )
 
 // From a keeper.
 const (
-	KeeperAsks  = iota + 1 // style, text; questions wait for KeeperAnswer
-	KeeperDone             // what PAM says, "" if all is well; for KeeperOpen with the worker's descriptor
-	KeeperEnded            // the worker has
+	KeeperAsks    = iota + 1 // style, text; questions wait for KeeperAnswer
+	KeeperDone               // what PAM says, "" if all is well; for KeeperOpen with the worker's descriptor
+	KeeperEnded              // the worker has
+	KeeperExpired            // instead of KeeperDone of KeeperAccount: the password has to be changed first
 )
 
 // The styles of what PAM says.
