@@ -14,6 +14,8 @@ SFTPD := $(addprefix $(BUILD)/,otpgate-sftpd otpgate-sftpd-front otpgate-sftpd-l
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # Where the PAM modules of this distribution are; DESTDIR does not change it.
 SECURITYDIR ?= $(shell packaging/securitydir)
+# Whose stacks the SFTP server's own includes: packaging/pam.d has each.
+PAMSTACK ?= $(if $(wildcard /etc/debian_version),debian,redhat)
 
 # A clone that another user made must build too, and git refuses to describe
 # it then, so the version is not taken from the tree by go.
@@ -113,7 +115,7 @@ install: build
 	for part in front login worker; do \
 		install -D -m 755 $(BUILD)/otpgate-sftpd-$$part $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-$$part || exit 1; \
 	done
-	test -e $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd || install -D -m 644 packaging/pam.d/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
+	test -e $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd || install -D -m 644 packaging/pam.d/$(PAMSTACK)/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	install -D -m 755 $(BUILD)/otpctl $(DESTDIR)$(PREFIX)/bin/otpctl
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
 	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(SYSCONFDIR)/otpgate/secrets $(DESTDIR)$(STATEDIR)/otpgate

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftp/deny"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
@@ -67,6 +69,9 @@ func newBroker(o options, p programs) (*broker, error) {
 	}
 	settings := b.settings().SFTP
 	var err error
+	if err := checkService(settings.PAMService); err != nil {
+		return nil, err
+	}
 	if b.front, err = identifyFront(settings.FrontUser, filepath.Join(o.run, "empty")); err != nil {
 		return nil, err
 	}
@@ -195,24 +200,40 @@ func (b *broker) report(rule string, err error) {
 // frontSettings are for connections from now on.
 func (b *broker) frontSettings() talk.Settings {
 	settings := b.settings().SFTP
+	banner := b.banner(settings.Banner)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := talk.Settings{
-		Version: serverVersion, Idle: settings.Limits.IdleTimeout.Duration, Keepalive: settings.Limits.Keepalive.Duration,
+		Version: serverVersion, Banner: banner, Idle: settings.Limits.IdleTimeout.Duration, Keepalive: settings.Limits.Keepalive.Duration,
 		Bandwidth: uint64(settings.Limits.Bandwidth), Unproven: settings.UnprovenKeys != config.RefuseUnproven,
 		Passwords: true, PublicKeys: len(settings.AuthorizedKeys) > 0 || settings.TrustedUserCAKeys != "",
 	}
 	for _, key := range b.keys {
 		s.HostKeys = append(s.HostKeys, key.public)
 	}
-	if settings.Banner != "" {
-		// Its absence keeps nobody out.
-		text, err := safefile.Read(settings.Banner, safefile.Rules{Forbidden: 0o022, MaxSize: 16 << 10})
-		if err == nil {
-			s.Banner = string(text)
-		}
-	}
 	return s
+}
+
+// banner reads what is shown before the login. Its absence keeps nobody out.
+func (b *broker) banner(path string) string {
+	if path == "" {
+		return ""
+	}
+	text, err := safefile.Read(path, safefile.Rules{Forbidden: 0o022, MaxSize: 16 << 10})
+	if err != nil {
+		b.report("configuration", fmt.Errorf("sftp.banner: %w", err))
+		return ""
+	}
+	return string(text)
+}
+
+// checkService refuses a service for which libpam would silently take another
+// one: other, which denies everybody on some distributions.
+func checkService(name string) error {
+	if _, found := pamstack.Of("").Find(strings.ToLower(name)); !found {
+		return fmt.Errorf("sftp.pam_service: there is no %s/%s; name one that is there, or install the package's again", pamstack.AdminDir, name)
+	}
+	return nil
 }
 
 // identifyFront looks up whom fronts run as and makes their directory.

@@ -95,8 +95,9 @@ func (d *doorway) forget() {
 	}
 }
 
-// leave takes the connection off the count and notes what it did wrong.
-func (d *doorway) leave(addr netip.Addr, penalty time.Duration) {
+// leave takes the connection off the count and notes what it did wrong. If the
+// address is turned away from now on because of that, it says for how long.
+func (d *doorway) leave(addr netip.Addr, penalty time.Duration) (closed time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inside--
@@ -107,7 +108,11 @@ func (d *doorway) leave(addr netip.Addr, penalty time.Duration) {
 		if from.until.Before(now) {
 			from.until = now
 		}
+		open := from.until.Sub(now) <= penaltyStart
 		from.until = from.until.Add(penalty)
+		if wait := from.until.Sub(now) - penaltyStart; open && wait > 0 {
+			closed = wait
+		}
 		if most := now.Add(penaltyMost); from.until.After(most) {
 			from.until = most
 		}
@@ -115,6 +120,7 @@ func (d *doorway) leave(addr netip.Addr, penalty time.Duration) {
 	if from.inside == 0 && !d.now().Before(from.until) {
 		delete(d.sources, sourceOf(addr))
 	}
+	return closed
 }
 
 // waiting is how many are at their login.

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
@@ -77,6 +79,12 @@ func homeBelow(root, home string) string {
 // reportFor is for what goes wrong of somebody who is in.
 func (b *broker) reportFor(v *visit, rule string, err error) {
 	b.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "fault", Rule: rule, Reason: err.Error()})
+}
+
+// reportClosed says that an address is turned away, once for each time.
+func (b *broker) reportClosed(service string, remote netip.Addr, closed time.Duration) {
+	b.log.Write(audit.Record{Service: service, Protocol: "sftp", Remote: remote.String(), Verdict: "turned-away", Rule: "sftp.limits.penalties",
+		Reason: fmt.Sprintf("it keeps failing; its connections are closed for the next %s, longer if it goes on", closed.Round(time.Second))})
 }
 
 // note writes a line about a transfer or a change. Who it was is the broker's

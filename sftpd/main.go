@@ -69,6 +69,7 @@ func run(o options) error {
 	}
 	for _, l := range listeners {
 		go b.accept(l)
+		fmt.Fprintf(os.Stderr, "otpgate-sftpd: serving SFTP on %s\n", l.Addr())
 	}
 	notifyReady()
 	for s := range signals {

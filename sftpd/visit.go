@@ -84,7 +84,11 @@ func (b *broker) receive(conn *net.TCPConn) {
 		return
 	}
 	v := &visit{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, conn: -1}
-	left := sync.OnceFunc(func() { b.doorway.leave(remote, v.penalty) })
+	left := sync.OnceFunc(func() {
+		if closed := b.doorway.leave(remote, v.penalty); closed > 0 && limits.Penalties {
+			b.reportClosed(v.settings.PAMService, remote, closed)
+		}
+	})
 	defer left()
 	if err := v.handOver(conn, limits.LoginGrace.Duration); err != nil {
 		b.report("front", err)

@@ -120,21 +120,34 @@ func (e *exam) services() {
 			continue
 		}
 		s := view(stack, e.settings)
-		seen += e.wrongType(s)
 		if s.asks() {
 			seen++
 			e.stacks = append(e.stacks, s)
 			e.stack(s)
-		} else if len(e.Services) > 0 {
-			e.add(Finding{Severity: Note, ID: "service-without-line", Services: []string{name}, File: stack.File,
-				What:    "No line of " + name + " calls " + ModuleName + ".",
-				Follows: "Nobody is asked for a code there.", Fix: "otpctl pam enable " + name + " adds the line."})
+			continue
+		}
+		slips := e.wrongType(s) + e.slips(s)
+		seen += slips
+		if slips == 0 && len(e.Services) > 0 {
+			e.withoutLine(s)
 		}
 	}
 	if seen == 0 && len(e.Services) == 0 {
 		e.add(Finding{Severity: Note, ID: "no-lines", What: "No service in /etc/pam.d calls " + ModuleName + ".",
 			Follows: "Nobody is asked for a code.", Fix: "otpctl pam enable sshd adds the line, see docs/roll-out.md."})
 	}
+}
+
+// withoutLine is about a service that was named and does not ask.
+func (e *exam) withoutLine(s Stack) {
+	f := Finding{Severity: Note, ID: "service-without-line", Services: []string{s.Service}, File: s.File,
+		What:    "No line of " + s.Service + " calls " + ModuleName + ".",
+		Follows: "Nobody is asked for a code there.", Fix: "otpctl pam enable " + s.Service + " adds the line."}
+	if s.Service == e.settings.SFTP.PAMService {
+		f.Follows = "None belongs there: otpgate-sftpd asks for the code itself, behind this stack."
+		f.Fix = "Nothing is to be done; otpctl test USER --service " + s.Service + " says who is asked."
+	}
+	e.add(f)
 }
 
 // candidates are the services of the machine, without files that are only there
@@ -162,6 +175,21 @@ func (e *exam) candidates() []string {
 	})
 }
 
+// Includers are the services with lines out of the file of this one. The error
+// says that pam.d cannot be listed.
+func Includers(tree pamstack.Tree, service string) (includers []string, err error) {
+	file, _ := tree.Find(service)
+	all, err := tree.Services()
+	for _, name := range all {
+		stack, err := tree.Load(name)
+		has := func(line pamstack.Line) bool { return line.File == file }
+		if err == nil && stack.File != file && !IsCopy(name) && slices.ContainsFunc(stack.Own(), has) {
+			includers = append(includers, name)
+		}
+	}
+	return includers, err
+}
+
 // IsCopy knows the names that editors, package tools and otpctl give to copies.
 func IsCopy(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".bak") ||
@@ -175,8 +203,8 @@ const CopyInfix = ".before-otpgate-"
 // mentions says whether the files of a stack that could not be read to the end
 // have our line.
 func (e *exam) mentions(stack pamstack.Stack) bool {
-	return slices.ContainsFunc(stack.Files, func(path string) bool {
-		text, err := e.tree.Read(path)
+	return slices.ContainsFunc(stack.Files, func(file string) bool {
+		text, err := e.tree.Read(file)
 		return err == nil && strings.Contains(text, ModuleName)
 	})
 }

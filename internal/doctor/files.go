@@ -124,7 +124,7 @@ func (e *exam) secretFiles() {
 		e.add(Finding{Severity: Error, ID: "users-directory", File: path, What: err.Error() + ".", Follows: "Nobody who has to give a code gets in."})
 		return
 	}
-	enrolled := 0
+	enrolled, sent := 0, waiting{}
 	for _, name := range names {
 		person, err := dir.Load(name)
 		if err != nil {
@@ -133,7 +133,11 @@ func (e *exam) secretFiles() {
 		if err != nil || person.Enrolled() {
 			enrolled++ // or meant to be
 		}
+		if err == nil && person.Enrolled() {
+			sent.add(e, person)
+		}
 	}
+	e.nothingToSendWith(sent)
 	e.strays(path)
 	e.nobodyEnrolled(path, enrolled, len(names))
 }
@@ -191,6 +195,10 @@ func (e *exam) names() {
 			e.known(selector, Finding{Severity: Warning, ID: list.id, File: path, Line: lineOf(data, list.key), Follows: list.follows,
 				What: "policy." + list.key + " names "})
 		}
+	}
+	if slices.Contains(e.settings.Policy.Exempt, config.All) {
+		e.add(Finding{Severity: Warning, ID: "exempt-all", File: path, Line: lineOf(data, "exempt"), What: `policy.exempt names "@all".`,
+			Follows: "Nobody is asked for a code, whoever is enrolled or required.", Fix: "Name those whom no person runs, or take it out."})
 	}
 	for _, name := range e.settings.Verifier.Allow {
 		e.known(config.Selector(name), Finding{Severity: Warning, ID: "allow-unknown", File: path, Line: lineOf(data, "allow"), What: "verifier.allow names ",

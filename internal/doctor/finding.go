@@ -105,8 +105,13 @@ func merge(all []Finding) []Finding {
 		slices.Sort(merged[same].Services)
 		merged[same].Services = slices.Compact(merged[same].Services)
 	}
-	slices.SortStableFunc(merged, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
+	Sort(merged)
 	return merged
+}
+
+// Sort puts the worst first, and leaves the others in their order.
+func Sort(findings []Finding) {
+	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 }
 
 // below takes the root of a tree that is no machine out of the texts.

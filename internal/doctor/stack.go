@@ -25,7 +25,7 @@ func (e *exam) stack(s Stack) {
 func (s Stack) Problems() []Finding {
 	var found []Finding
 	for _, check := range []func(Stack) []Finding{
-		Stack.tooLong, Stack.brokenLines, Stack.arguments, Stack.splits, Stack.reached, Stack.passes, Stack.order, Stack.lets,
+		Stack.tooLong, Stack.brokenLines, Stack.arguments, Stack.splits, Stack.reached, Stack.passes, Stack.order, Stack.lets, Stack.twice,
 	} {
 		found = append(found, check(s)...)
 	}
@@ -54,10 +54,9 @@ func (s Stack) tooLong() []Finding {
 // lets them fail.
 func (s Stack) brokenLines() []Finding {
 	var found []Finding
-	for i, line := range s.Lines {
+	for _, line := range s.Lines {
 		if line.Problem != "" {
-			found = append(found, s.line(i, Finding{Severity: Error, ID: "line-broken", What: line.Problem + ".",
-				Follows: "The line fails at every login.", Fix: "Correct the line, see pam.conf(5)."}))
+			found = append(found, broken(line, s.Service))
 		}
 	}
 	return found

@@ -54,6 +54,8 @@ type Restored struct {
 	Person account.Person
 	// RecoveryLeft counts the recovery codes that are good.
 	RecoveryLeft int
+	// Withheld counts those in the backup that did not come back.
+	Withheld int
 	// Forgotten are tokens of which the ledger here knows nothing: their codes
 	// that were used after the backup are good again.
 	Forgotten []string
@@ -67,7 +69,7 @@ func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored,
 		return Restored{}, blame{"user-name", err}
 	}
 	if dry {
-		done.Person, err = r.person(g.Accounts)
+		done.Person, done.Withheld, err = r.person(g.Accounts)
 		done.RecoveryLeft = factor.RecoveryLeft(done.Person, r.Entry)
 		return done, err
 	}
@@ -77,11 +79,12 @@ func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored,
 	}
 	defer dir.Close()
 	err = dir.Change(r.User, func(person *account.Person) error {
-		if *person, err = r.person(dir); err != nil {
+		withheld := 0
+		if *person, withheld, err = r.person(dir); err != nil {
 			return err
 		}
 		err := g.Ledger.Update(ctx, userKey(*person), func(entry *ledger.Entry) error {
-			done = Restored{Person: *person, Forgotten: forgotten(*person, *entry)}
+			done = Restored{Person: *person, Withheld: withheld, Forgotten: forgotten(*person, *entry)}
 			g.spendRestored(r, *person, entry)
 			done.RecoveryLeft = factor.RecoveryLeft(*person, *entry)
 			return nil
@@ -94,22 +97,23 @@ func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored,
 	return done, err
 }
 
-// person is whom the backup holds.
-func (r Restore) person(files Accounts) (account.Person, error) {
+// person is whom the backup holds, and how many recovery codes were left out.
+func (r Restore) person(files Accounts) (found account.Person, withheld int, err error) {
 	switch known, err := files.Load(r.User); {
 	case err == nil && !known.Enabled:
 		// The backup may be of before somebody shut the person out.
-		return account.Person{}, fmt.Errorf("user %q: %w, and it is disabled", r.User, ErrEnrolled)
+		return account.Person{}, 0, fmt.Errorf("user %q: %w, and it is disabled", r.User, ErrEnrolled)
 	case err == nil && !r.Replace:
-		return account.Person{}, fmt.Errorf("user %q: %w", r.User, ErrEnrolled)
+		return account.Person{}, 0, fmt.Errorf("user %q: %w", r.User, ErrEnrolled)
 	case err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):
-		return account.Person{}, err
+		return account.Person{}, 0, err
 	}
 	person, err := account.Parse("users/"+r.User+".toml in the backup", r.User, r.Text)
 	if !r.Recovery {
+		withheld = len(person.Recovery.Hashes)
 		person.Recovery = account.Recovery{}
 	}
-	return person, err
+	return person, withheld, err
 }
 
 // forgotten names the person's tokens of which entry knows nothing.

@@ -124,7 +124,7 @@ func (l *loader) add(path string, s statement, wanted Type, level int, via []Pla
 	}
 	known := false
 	if line.Type, known = typesByName[strings.ToLower(word)]; !known {
-		line.Kind, line.Problem = Broken, "expected auth, account, session or password as the first word"
+		line.Kind, line.Problem = Broken, "expected auth, account, session or password as the first word, found "+quoted(word)
 		line.Type = wanted
 		if wanted == Any {
 			line.Type = Auth

@@ -60,6 +60,9 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		own := append(slices.Clone(stack.Checks), stack.Splits...)
 		return Edit{}, fmt.Errorf("%s: %w", stack.Lines[own[0]].Place, ErrAlready)
 	}
+	if err := belongs(tree, settings, service); err != nil {
+		return Edit{}, err
+	}
 	before, err := tree.Read(stack.File)
 	if err != nil {
 		return Edit{}, err
@@ -82,6 +85,23 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		return edit, fmt.Errorf("%s has no line of the type auth to stand behind", edit.Path)
 	}
 	return edit, edit.refused()
+}
+
+// belongs refuses a file in which the line would ask elsewhere than meant, or
+// beside a server that asks by itself.
+func belongs(tree pamstack.Tree, settings config.Config, service string) error {
+	if service == settings.SFTP.PAMService {
+		return fmt.Errorf("%s: otpgate-sftpd asks for the code itself, so no line belongs here", service)
+	}
+	included, err := doctor.Includers(tree, service)
+	if err != nil {
+		return err
+	}
+	if _, known := settings.Services[service]; known || len(included) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s/%s is included by %s, which would all ask: enable the services that people log in by, or all at once with pam-auth-update --enable otpgate or a profile of authselect",
+		pamstack.AdminDir, service, strings.Join(included, ", "))
 }
 
 // examined is what the doctor says of the service with that file.

@@ -107,6 +107,8 @@ func TestPlanRefuses(t *testing.T) {
 		"already":                 {"good/debian-sshd", "sshd", "@include common-auth\nauth required pam_otpgate.so\n", "already"},
 		"no auth":                 {"good/debian-sshd", "sshd", "account required pam_unix.so\n", "no line of the type auth"},
 		"no service":              {"good/debian-sshd", "nothing", "", "there is no service"},
+		"included by others":      {"good/debian-sshd", "common-auth", "", "is included by other, sshd, which"},
+		"the SFTP server's":       {"good/debian-sshd", "otpgate-sftpd", "@include common-auth\n", "asks for the code itself"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := tree(t, test.setup)

@@ -101,6 +101,8 @@ func typeName(flag *pflag.Flag) string {
 		return "a whole number"
 	case "bool":
 		return "true or false, or nothing for true"
+	case "duration":
+		return "a time such as 90s or 10m"
 	}
 	return "a " + flag.Value.Type()
 }

@@ -63,6 +63,7 @@ denied.`,
 		}
 		findings := doctor.Doctor{Machine: a.machine(), Config: path, Services: services}.Examine(ctx)
 		findings = append(findings, a.unconfirmed()...)
+		doctor.Sort(findings)
 		findings = slices.DeleteFunc(findings, func(f doctor.Finding) bool { return slices.Contains(ignored, f.ID) })
 		if err := a.showDoctor(services, findings, asJSON); err != nil {
 			return err

@@ -243,6 +243,9 @@ func (a *app) bringOneBack(ctx context.Context, g *gate.Gate, p *found, r gate.R
 	for _, f := range done.Person.Factors {
 		p.Factors = append(p.Factors, gate.ImportedFactor{Factor: f})
 	}
+	if done.Withheld > 0 {
+		p.Remarks = append(p.Remarks, fmt.Sprintf("the recovery codes stay away, as some may have been used since; %s recovery %s makes new ones", a.self(), p.User))
+	}
 	for _, id := range done.Forgotten {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("codes of %s that were used after the backup are good again; %s resync %s moves it on", id, a.self(), p.User))
 	}

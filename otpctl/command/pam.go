@@ -60,7 +60,7 @@ restore puts the file back.`,
 	f := c.Flags()
 	f.StringVar(&how.line.Module, "module", doctor.ModuleName, "`path` of the module, if it is not in libpam's directory")
 	f.StringArrayVar(&how.line.Arguments, "argument", nil, "`argument` of the module; may be given again")
-	f.DurationVar(&how.within, "confirm-within", 5*time.Minute, "put the file back unless confirmed within this `time`; 0s keeps it")
+	f.DurationVar(&how.within, "confirm-within", 5*time.Minute, "put the file back unless confirmed within this `time`, 10s to 24h; 0s keeps it")
 	f.BoolVar(&how.dryRun, "dry-run", false, "show and try the change only")
 	f.BoolVar(&how.force, "force", false, "change the file although the doctor finds errors elsewhere")
 	return a.does(c, func(ctx context.Context, args []string) error {
@@ -85,7 +85,7 @@ func (a *app) runEnable(ctx context.Context, service string, how enabling) error
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(a.out, printable(edit.Diff()))
+	fmt.Fprintln(a.out, printable(edit.Diff()))
 	if err := a.examineEdit(ctx, edit, how.force); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (a *app) put(edit rollout.Edit, target rollout.Target, within time.Duration
 	}
 	a.pamChanged("enable", edit.Service, "kept "+pending.Backup+", until confirmed")
 	a.say("%s is changed. What it was is in %s.", edit.Path, pending.Backup)
-	a.say("Now log in through %s once more, with a code, and there run: %s pam confirm %s", edit.Service, a.self(), edit.Service)
+	a.say("Now log in through %s once more, with a code, and there run as root: %s pam confirm %s", edit.Service, a.self(), edit.Service)
 	a.say("Otherwise the file is put back at %s. Keep this shell open.", when(pending.Deadline))
 	return nil
 }

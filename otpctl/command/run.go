@@ -85,7 +85,8 @@ func Run(world World, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	ran, err := root.ExecuteContextC(context.Background())
-	if help := root.Flags().Lookup("help"); err == nil && ran == root && !help.Changed {
+	flags := root.Flags()
+	if err == nil && ran == root && !flags.Changed("help") && !flags.Changed("version") {
 		err = errMissing
 	}
 	if err != nil && !a.running {
@@ -157,10 +158,13 @@ doctor has two more.`,
 		Example: `  otpctl enroll alice
   otpctl list
   otpctl test alice --service sshd --from 192.0.2.7`,
+		Version:           a.versionLine(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version")
 	root.SuggestionsMinimumDistance = distance
 	root.SetFlagErrorFunc(flagError)
 	root.SetIn(a.Stdin)

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -15,9 +16,13 @@ func (a *app) version() *cobra.Command {
 		Example: "  otpctl version",
 		Args:    cobra.NoArgs,
 	}, func(context.Context, []string) error {
-		a.say("otpctl %s (%s, %s/%s)", versionOf(a.Version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		a.say("%s", a.versionLine())
 		return nil
 	})
+}
+
+func (a *app) versionLine() string {
+	return fmt.Sprintf("otpctl %s (%s, %s/%s)", versionOf(a.Version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // versionOf falls back to what the Go tool recorded in the program.

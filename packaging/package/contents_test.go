@@ -28,6 +28,8 @@ var common = map[string]string{
 	"/usr/share/man/man8/otpgate-sftpd.8.gz":                        "-rw-r--r--",
 	"/usr/sbin/otpgate-sftpd":                                       "-rwxr-xr-x",
 	"/usr/libexec/otpgate/otpgate-sftpd-front":                      "-rwxr-xr-x",
+	"/usr/lib/systemd/system/otpgate-sftpd.service":                 "-rw-r--r--",
+	"/etc/pam.d/otpgate-sftpd":                                      "-rw-r--r--",
 	"/usr/share/bash-completion/completions/otpctl":                 "-rw-r--r--",
 	"/usr/share/fish/vendor_completions.d/otpctl.fish":              "-rw-r--r--",
 	"/usr/share/doc/otpgate/copyright":                              "-rw-r--r--",
@@ -87,7 +89,7 @@ func contents(t *testing.T, list string, want ...map[string]string) {
 		}
 	}
 	for path, mode := range found {
-		outside := !strings.HasPrefix(path, "/usr/") && !strings.HasPrefix(path, "/etc/apparmor.d/")
+		outside := !strings.HasPrefix(path, "/usr/") && !strings.HasPrefix(path, "/etc/apparmor.d/") && path != ownService
 		if strings.ContainsAny(mode, "sStT") || mode[0] != 'd' && outside || strings.HasPrefix(path, "/usr/local") {
 			t.Errorf("did not expect %s %s", mode, path)
 		}

@@ -23,7 +23,7 @@ func TestDeb(t *testing.T) {
 	d.expectIn(t)
 
 	d.run(t, "dpkg", "-i", deb)
-	if names := changed(before, d.files(t, logins...)); len(names) > 0 {
+	if names := changed(before, d.files(t, logins...), ownService); len(names) > 0 {
 		t.Errorf("installing changed %q", names)
 	}
 	d.expectIn(t)
@@ -55,7 +55,7 @@ func TestDeb(t *testing.T) {
 		t.Errorf("expected to be told of /etc/pam.d/sshd, found\n%s", said)
 	}
 	const dropIn = "/etc/ssh/sshd_config.d/10-otpgate.conf"
-	if names := changed(before, d.files(t, logins...), dropIn, "/etc/ssh/sshd_config.d"); len(names) > 0 {
+	if names := changed(before, d.files(t, logins...), ownService, dropIn, "/etc/ssh/sshd_config.d"); len(names) > 0 {
 		t.Errorf("after the removal these are not as they were: %q", names)
 	}
 	d.expectIn(t)
@@ -98,7 +98,7 @@ func TestDebProfile(t *testing.T) {
 	d.run(t, "dpkg", "-i", d.newer(t, deb))
 	d.expectIn(t, d.code(t, secret, 2))
 	d.run(t, "apt-get", "remove", "-y", "otpgate")
-	if names := changed(before, d.files(t, "/etc/pam.d")); len(names) > 0 {
+	if names := changed(before, d.files(t, "/etc/pam.d"), ownService); len(names) > 0 {
 		t.Errorf("after the removal these are not as they were: %q", names)
 	}
 	d.expectIn(t)

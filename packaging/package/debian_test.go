@@ -221,6 +221,10 @@ func (d debian) files(t *testing.T, dirs ...string) map[string]string {
 // logins are the directories that decide about logins.
 var logins = []string{"/etc/pam.d", "/etc/ssh", "/etc/security", "/etc/systemd", "/etc/init.d"}
 
+// ownService is the stack of the package's own SFTP server, which no other login
+// goes through. dpkg keeps it until a purge, as every file in /etc.
+const ownService = "/etc/pam.d/otpgate-sftpd"
+
 // changed names what differs, but for what is excused.
 func changed(before, after map[string]string, excused ...string) []string {
 	differ := map[string]bool{}

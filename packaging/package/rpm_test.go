@@ -26,7 +26,7 @@ func TestRPM(t *testing.T) {
 	rpm := built(t, "rpm")
 	before := d.files(t, logins...)
 	d.rpm(t, "-i", rpm)
-	if names := changed(before, d.files(t, logins...)); len(names) > 0 {
+	if names := changed(before, d.files(t, logins...), ownService); len(names) > 0 {
 		t.Errorf("installing changed %q", names)
 	}
 	secret := d.enroll(t)
