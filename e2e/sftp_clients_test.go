@@ -243,65 +243,87 @@ func TestSFTPOtherLibraries(t *testing.T) {
 	t.Parallel()
 	s := startSFTPD(t, "sftp-libraries", "", "")
 	known := startSFTPD(t, "sftp-libraries-known", remembered, "")
-	t.Run("paramiko", func(t *testing.T) {
-		t.Parallel()
-		for _, first := range []string{"password", "questions", "key"} {
-			s := s
-			if first == "key" {
-				s = known
-			}
-			c := newScene(t, s, "sfl")
-			c.write("client.py", paramiko, 0o644)
-			if first == "key" {
-				// It asks for the service again before its second method, which
-				// x/crypto/ssh takes for an error: a code must be remembered.
-				v := &visitor{person: c.person, server: s, codes: []string{c.person.Code(t, 0)}}
-				if !v.in(t, ssh.PublicKeys(c.signer), ssh.KeyboardInteractive(v.challenge)) {
-					t.Fatal(v.told)
-				}
-			}
-			c.run("/usr/bin/python3", "client.py", c.person.Address, strconv.Itoa(s.Port), c.person.Name, c.person.Password, c.key, c.person.Code(t, 0), first)
-			c.same(c.home("two"))
-			c.same(c.dir + "/back")
+	for name, test := range map[string]func(t *testing.T){
+		"paramiko": func(t *testing.T) { useParamiko(t, s, known) },
+		"psftp":    func(t *testing.T) { usePSFTP(t, s) },
+		"curl":     func(t *testing.T) { useCurl(t, s) },
+		"lftp":     func(t *testing.T) { useLFTP(t, s) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+func useParamiko(t *testing.T, s, known *machine.SFTPD) {
+	for _, first := range []string{"password", "questions", "key"} {
+		s := s
+		if first == "key" {
+			s = known
 		}
-	})
-	t.Run("psftp", func(t *testing.T) {
-		t.Parallel()
-		for _, first := range []string{"password", "key"} {
-			c := newScene(t, s, "sfl")
-			c.write("commands", "put sent one\nmv one two\nget two back\nls\nput -r tree\n!echo "+c.person.Name+" is in\n", 0o644)
-			args := []string{"-P", strconv.Itoa(s.Port), "-hostkey", machine.HostFingerprint(t), "-b", "commands"}
-			given := answers(c.person, c.person.Code(t, 0))
-			if first == "key" {
-				c.run("puttygen", c.key, "-o", c.dir+"/key.ppk")
-				args = append(args, "-i", c.dir+"/key.ppk")
-				given.Passwords = nil
-			}
-			cmd := exec.Command("psftp", append(args, c.person.Name+"@127.0.0.1")...)
-			cmd.Dir = c.dir
-			cmd.Env = append(os.Environ(), "HOME="+c.dir)
-			d := machine.Open(t, cmd).Answer(given, machine.Patience)
-			if d.Status != 0 || d.Codes != 1 {
-				t.Errorf("status %d after %d codes:\n%s", d.Status, d.Codes, d.Transcript)
-			}
-			c.same(c.home("two"))
-			c.same(c.dir + "/back")
-			c.there(c.home("tree/a/b/deep"), true)
-		}
-	})
-	t.Run("curl", func(t *testing.T) {
-		t.Parallel()
 		c := newScene(t, s, "sfl")
-		other := machine.Person{Name: c.person.Name, Secret: c.person.Secret}
-		url := "sftp://" + s.Address() + "/~/two"
-		curl := func(code string, args ...string) {
-			c.run("curl", append([]string{"--silent", "--show-error", "--insecure", "--interface", c.person.Address, "--user", c.person.Name + ":" + c.person.Password + code}, args...)...)
+		c.write("client.py", paramiko, 0o644)
+		if first == "key" {
+			// It asks for the service again before its second method, which
+			// x/crypto/ssh takes for an error: a code must be remembered.
+			v := &visitor{person: c.person, server: s, codes: []string{c.person.Code(t, 0)}}
+			if !v.in(t, ssh.PublicKeys(c.signer), ssh.KeyboardInteractive(v.challenge)) {
+				t.Fatal(v.told)
+			}
 		}
-		curl(other.Code(t, -1), "-T", "sent", url)
-		curl(other.Code(t, 0), "-o", "back", url)
+		c.run("/usr/bin/python3", "client.py", c.person.Address, strconv.Itoa(s.Port), c.person.Name, c.person.Password, c.key, c.person.Code(t, 0), first)
 		c.same(c.home("two"))
 		c.same(c.dir + "/back")
-	})
+	}
+}
+
+func usePSFTP(t *testing.T, s *machine.SFTPD) {
+	for _, first := range []string{"password", "key"} {
+		c := newScene(t, s, "sfl")
+		c.write("commands", "put sent one\nmv one two\nget two back\nls\nput -r tree\n!echo "+c.person.Name+" is in\n", 0o644)
+		args := []string{"-P", strconv.Itoa(s.Port), "-hostkey", machine.HostFingerprint(t), "-b", "commands"}
+		given := answers(c.person, c.person.Code(t, 0))
+		if first == "key" {
+			c.run("puttygen", c.key, "-o", c.dir+"/key.ppk")
+			args = append(args, "-i", c.dir+"/key.ppk")
+			given.Passwords = nil
+		}
+		cmd := exec.Command("psftp", append(args, c.person.Name+"@127.0.0.1")...)
+		cmd.Dir = c.dir
+		cmd.Env = append(os.Environ(), "HOME="+c.dir)
+		d := machine.Open(t, cmd).Answer(given, machine.Patience)
+		if d.Status != 0 || d.Codes != 1 {
+			t.Errorf("status %d after %d codes:\n%s", d.Status, d.Codes, d.Transcript)
+		}
+		c.same(c.home("two"))
+		c.same(c.dir + "/back")
+		c.there(c.home("tree/a/b/deep"), true)
+	}
+}
+
+// curl knows the method password alone.
+func useCurl(t *testing.T, s *machine.SFTPD) {
+	c := newScene(t, s, "sfl")
+	other := machine.Person{Name: c.person.Name, Secret: c.person.Secret}
+	url := "sftp://" + s.Address() + "/~/two"
+	curl := func(code string, args ...string) {
+		c.run("curl", append([]string{"--silent", "--show-error", "--insecure", "--interface", c.person.Address, "--user", c.person.Name + ":" + c.person.Password + code}, args...)...)
+	}
+	curl(other.Code(t, -1), "-T", "sent", url)
+	curl(other.Code(t, 0), "-o", "back", url)
+	c.same(c.home("two"))
+	c.same(c.dir + "/back")
+}
+
+// lftp lets ssh ask, and gives its password to every question.
+func useLFTP(t *testing.T, s *machine.SFTPD) {
+	c := newScene(t, s, "sfl")
+	program := "ssh -a -x " + strings.Join(quoteAll(s.SSHOptions(c.person, "PubkeyAuthentication=no", "NumberOfPasswordPrompts=1")), " ")
+	c.run("lftp", "-c", "set sftp:auto-confirm yes; set sftp:connect-program '"+program+"'; set net:max-retries 1; open -u "+
+		c.person.Name+","+c.person.Password+c.person.Code(t, 0)+" sftp://127.0.0.1; put sent -o one; mv one two; get two -o back")
+	c.same(c.home("two"))
+	c.same(c.dir + "/back")
 }
 
 // paramiko is a program of that library.

@@ -59,10 +59,31 @@ func TestSFTPMethodOrders(t *testing.T) {
 const patient = "limits.penalties = false\n"
 
 // A client that knows the password method alone has the code behind the
-// password. A wrong password does not burn it.
+// password, and so has one that gives all it has to every question. A wrong
+// password does not burn it.
 func TestSFTPCodeBehind(t *testing.T) {
 	t.Parallel()
 	s := startSFTPD(t, "sftp-behind", "[policy.attempts]\nper_window = 100\n", patient)
+	for name, method := range map[string]func(string) ssh.AuthMethod{"password": ssh.Password, "keyboard-interactive": toEveryQuestion} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			codeBehind(t, s, method)
+		})
+	}
+}
+
+// toEveryQuestion is a client that was given one field.
+func toEveryQuestion(field string) ssh.AuthMethod {
+	return ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+		answers := make([]string, len(questions))
+		for i := range answers {
+			answers[i] = field
+		}
+		return answers, nil
+	})
+}
+
+func codeBehind(t *testing.T, s *machine.SFTPD, method func(string) ssh.AuthMethod) {
 	p := machine.NewPerson(t, "sfb").Enroll(t, s.Site.Users)
 	code := p.Code(t, 0)
 	for _, test := range []struct {
@@ -81,8 +102,8 @@ func TestSFTPCodeBehind(t *testing.T) {
 		{p.Password + code, false},
 	} {
 		v := &visitor{person: p, server: s}
-		if in := v.in(t, ssh.Password(test.field)); in != test.want {
-			t.Errorf("password and %q: expected in %v, found %v: %s", strings.TrimPrefix(test.field, p.Password), test.want, in, v.told)
+		if in := v.in(t, method(test.field)); in != test.want {
+			t.Errorf("password and %q: expected in %v, found %v: %s\n%s", strings.TrimPrefix(test.field, p.Password), test.want, in, v.told, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
 	}
 	// A password that itself ends like a code.
@@ -90,9 +111,15 @@ func TestSFTPCodeBehind(t *testing.T) {
 	p.Password += "123456"
 	p.Add(t)
 	p.Enroll(t, s.Site.Users)
-	v := &visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}
-	if !v.in(t, ssh.Password(p.Password), ssh.KeyboardInteractive(v.challenge)) {
-		t.Errorf("a password that ends like a code: %s", v.told)
+	for i, methods := range [][]string{{"password", "keyboard-interactive"}, {"keyboard-interactive"}} {
+		v := &visitor{person: p, server: s, codes: []string{p.Code(t, i-1)}}
+		if !v.in(t, v.methods(methods, nil, 1)...) {
+			t.Errorf("%s, a password that ends like a code: %s", methods, v.told)
+		}
+	}
+	v := &visitor{person: p, server: s}
+	if !v.in(t, method(p.Password+p.Code(t, 1))) {
+		t.Errorf("that and a code: %s", v.told)
 	}
 }
 

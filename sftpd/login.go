@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -12,9 +11,6 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
-
-// maxPassword is PAM_MAX_RESP_SIZE without its end.
-const maxPassword = 511
 
 // loginStep does one step of the login. In whatever order they come, nobody is
 // in without a first factor that the broker checked and, where code_after says
@@ -108,37 +104,6 @@ func (v *visit) takeTold() []string {
 
 func (v *visit) request() gate.Request {
 	return gate.Request{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", RemoteHost: v.remote.String(), TTY: "ssh"}
-}
-
-// tryPassword is the method password: one field. A code may be typed behind
-// the password; it is looked at once the password was right.
-func (v *visit) tryPassword(password string) uint8 {
-	if v.first != "" || len(password) > maxPassword || strings.ContainsRune(password, 0) {
-		return talk.Denied
-	}
-	request := v.request()
-	behind := 0
-	if v.asksAfter(config.PasswordFirst) {
-		request.AfterSplit = true
-		var err error
-		if behind, err = v.engine.Split(context.Background(), request, tail(password)); err != nil {
-			return talk.Denied
-		}
-	}
-	plain := password[:len(password)-behind]
-	err := v.authenticate(plain)
-	if err != nil && behind > 0 {
-		// It may be a password that ends like a code.
-		plain, behind = password, 0
-		err = v.authenticate(plain)
-	}
-	if err != nil {
-		v.failed("password", err)
-		return talk.Denied
-	}
-	request.CodeBehind = behind > 0
-	v.first, v.password = config.PasswordFirst, plain
-	return v.afterFirst(request, password[len(password)-behind:])
 }
 
 // startKeeper begins the person's PAM transaction.
@@ -255,27 +220,4 @@ func (v *visit) askFactors() (uint8, error) {
 		}
 		v.prompt = prompt
 	}
-}
-
-// askPassword has PAM ask.
-func (v *visit) askPassword() (uint8, error) {
-	// A transaction that has failed before is not gone on with: its modules
-	// may take what they know of it for true.
-	v.dropKeeper()
-	if err := v.startKeeper(); err != nil {
-		v.failed("pam", err)
-		return talk.Over, nil
-	}
-	q := questions{visit: v}
-	err := v.keeper.interactive(q.answer)
-	if q.broken != nil {
-		return talk.Denied, q.broken
-	}
-	if err := v.known(err); err != nil {
-		v.failed("password", err)
-		v.dropKeeper()
-		return talk.Denied, nil
-	}
-	v.first, v.password = config.PasswordFirst, q.last
-	return v.afterFirst(v.request(), ""), nil
 }

@@ -14,10 +14,14 @@ const maxQuestions = 20
 
 // questions passes on to the client what PAM asks and tells in one stage.
 type questions struct {
-	visit  *visit
-	asked  int
-	last   string // answer
-	broken error  // the front has gone
+	visit *visit
+	// divides has a code taken off what is typed at the first question.
+	divides bool
+	// before are answers of a stage that is gone through again.
+	before []string
+	given  []string
+	field  field // at the first question
+	broken error // the front has gone
 }
 
 // answer is a converse.
@@ -26,7 +30,29 @@ func (q *questions) answer(style uint8, text string) (string, error) {
 		q.visit.tell(text)
 		return "", nil
 	}
-	if q.asked++; q.asked > maxQuestions || q.broken != nil {
+	answer, err := q.next(style, text)
+	if err != nil {
+		return "", err
+	}
+	q.given = append(q.given, answer)
+	if len(q.given) > 1 {
+		return answer, nil
+	}
+	q.field = field{text: answer}
+	if q.divides && style == talk.AskHidden {
+		if q.field, err = q.visit.divide(answer); err != nil {
+			return "", err
+		}
+	}
+	return q.field.password(), nil
+}
+
+// next is what the client answers, or has answered before.
+func (q *questions) next(style uint8, text string) (string, error) {
+	if len(q.given) < len(q.before) {
+		return q.before[len(q.given)], nil
+	}
+	if len(q.given) >= maxQuestions || q.broken != nil {
 		return "", errors.New("no more questions")
 	}
 	answer, given, err := q.visit.askClient(text, style == talk.AskShown)
@@ -36,7 +62,6 @@ func (q *questions) answer(style uint8, text string) (string, error) {
 	if err != nil || !given || len(answer) > maxPassword || strings.ContainsRune(answer, 0) {
 		return "", errGone
 	}
-	q.last = answer
 	return answer, nil
 }
 
