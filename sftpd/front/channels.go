@@ -131,7 +131,9 @@ func (v *visit) serveSFTP(channel ssh.Channel, worker *packet.Conn) {
 	s := &session{v}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy, Limit: v.limit()})
+	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{
+		Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(),
+	})
 	v.channels.forget(s)
 	if err != nil {
 		exit(channel, 1)

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// greedy opens files of the person's until none can be had any more, in
+// sessions of ever fewer, as one that gets no more ends and gives back its own.
+func greedy(t *testing.T, client *ssh.Client, p *machine.Person) (opened int) {
+	t.Helper()
+	path := "/home/" + p.Name + "/x"
+	must(t, os.WriteFile(path, []byte("x"), 0o644))
+	for _, want := range []int{256, 128, 64, 32, 16, 8, 4, 2, 1, 1} {
+		session, err := sftp.NewClient(client)
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { session.Close() })
+		got := 0
+		for ; got < want; got++ {
+			// It is left open on purpose.
+			if _, err := session.Open(path); err != nil {
+				break
+			}
+		}
+		if _, err := session.Getwd(); err == nil {
+			opened += got
+		}
+	}
+	return opened
+}
+
+// One person who opens all that can be opened keeps nobody else out: a front
+// has descriptors left for others.
+func TestSFTPGreedyFiles(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-greedy", noCodes, "fronts = 1\n")
+	const all = 600
+	must(t, unix.Prlimit(s.PID(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: all, Max: all}, nil))
+	var front []int
+	fronts := func() bool {
+		front = children(t, s, "otpgate-sftpd-front", nobody(t))
+		return len(front) == 1
+	}
+	machine.Until(t, "a front", fronts)
+	old := front[0]
+	must(t, syscall.Kill(old, syscall.SIGKILL))
+	machine.Until(t, "a front with that limit", func() bool { return fronts() && front[0] != old })
+	for range 3 {
+		p, client, _ := newFiles(t, s)
+		t.Logf("%d files of %s are open", greedy(t, client, p), p.Name)
+	}
+	_, _, other := newFiles(t, s)
+	if _, err := other.Getwd(); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	if old = front[0]; !fronts() || front[0] != old {
+		t.Errorf("fronts: %v, expected %d", front, old)
+	}
+}
