@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"encoding/binary"
+	"io"
 	"os"
 	"syscall"
 	"testing"
@@ -65,4 +67,47 @@ func TestSFTPGreedyFiles(t *testing.T) {
 	if old = front[0]; !fronts() || front[0] != old {
 		t.Errorf("fronts: %v, expected %d", front, old)
 	}
+}
+
+// A copy within the server ends with the connection that asked for it.
+func TestSFTPCopyOfOneWhoLeft(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-copy", noCodes, "")
+	p, client, _ := newFiles(t, s)
+	const size = 2 << 30
+	from, to := "/home/"+p.Name+"/from", "/home/"+p.Name+"/to"
+	for _, path := range []string{from, to} {
+		must(t, os.WriteFile(path, nil, 0o644))
+		must(t, os.Chown(path, p.UID, -1))
+	}
+	must(t, os.Truncate(from, size))
+	session, err := client.NewSession()
+	must(t, err)
+	in, err := session.StdinPipe()
+	must(t, err)
+	must(t, session.RequestSubsystem("sftp"))
+	text := func(s string) string { return string(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) + s }
+	handle := func(n byte) string { return text("\x00\x00\x00" + string(rune(n)) + "\x00\x00\x00\x00") }
+	zero := "\x00\x00\x00\x00\x00\x00\x00\x00"
+	for _, message := range []string{
+		"\x01\x00\x00\x00\x03",
+		"\x03\x00\x00\x00\x01" + text(from) + "\x00\x00\x00\x01\x00\x00\x00\x00",
+		"\x03\x00\x00\x00\x02" + text(to) + "\x00\x00\x00\x02\x00\x00\x00\x00",
+		"\xc8\x00\x00\x00\x03" + text("copy-data") + handle(0) + zero + zero + handle(1) + zero,
+	} {
+		_, err := io.WriteString(in, text(message))
+		must(t, err)
+	}
+	copied := func() int64 {
+		info, err := os.Stat(to)
+		must(t, err)
+		return info.Size()
+	}
+	machine.Until(t, "the copy is under way", func() bool { return copied() > 0 })
+	client.Close()
+	machine.Until(t, "the session is over", func() bool { return len(children(t, s, "otpgate-sftpd-worker", p.UID)) == 0 })
+	if n := copied(); n == size {
+		t.Errorf("all of it was copied after the client had gone")
+	}
+	must(t, os.Remove(to))
 }
