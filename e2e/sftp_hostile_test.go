@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -225,7 +226,7 @@ func TestSFTPTakenOverSigning(t *testing.T) {
 // somebody who is in.
 func TestSFTPTakenOverReach(t *testing.T) {
 	t.Parallel()
-	s := startHostile(t, "sftp-reach", "", patient)
+	s := startHostile(t, "sftp-reach", "", patient+"fronts = 2\n")
 	p, other := machine.NewPerson(t, "sfr"), machine.NewPerson(t, "sfr")
 	signer, _ := newKey(t, p)
 	secret := "/home/" + other.Name + "/secret"
@@ -233,7 +234,12 @@ func TestSFTPTakenOverReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := take(t, s, p)
-	answer, _, err := c.ask(append([]byte{0xFF}, strconv.Itoa(s.PID())...))
+	var fronts []int
+	machine.Until(t, "two fronts", func() bool {
+		fronts = children(t, s, "otpgate-sftpd-front", nobody(t))
+		return len(fronts) == 2
+	})
+	answer, _, err := c.ask(fmt.Append([]byte{0xFF}, s.PID(), " ", fronts[0], " ", fronts[1]))
 	if err != nil || string(answer) != "probed: " {
 		t.Errorf("the process could: %q %v", answer, err)
 	}
