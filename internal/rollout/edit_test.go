@@ -150,12 +150,13 @@ func TestRemoveIsExact(t *testing.T) {
 func TestRemoveKeepsJumps(t *testing.T) {
 	const instead = "pam_permit.so # instead of otpgate: lines above count this one\n"
 	for before, after := range map[string]string{
-		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\n":                                                      "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required " + instead,
-		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\nauth optional pam_cap.so\n":                            "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required " + instead + "auth optional pam_cap.so\n",
-		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\nauth required pam_permit.so\n":                         "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
-		"auth [success=1 default=ignore] pam_access.so\nauth [success=ok default=bad] \\\n  pam_otpgate.so\nauth required pam_unix.so":                                 "auth [success=1 default=ignore] pam_access.so\nauth [success=ok default=bad] " + instead + "auth required pam_unix.so",
-		"auth [success=1 default=ignore] pam_access.so\nauth required pam_env.so\nauth required pam_env.so\nauth required pam_otpgate.so\nauth required pam_unix.so\n": "auth [success=1 default=ignore] pam_access.so\nauth required pam_env.so\nauth required pam_env.so\nauth required pam_unix.so\n",
-		"account [success=1 default=ignore] pam_access.so\nauth required pam_unix.so\nauth required pam_otpgate.so\nauth required pam_env.so\n":                        "account [success=1 default=ignore] pam_access.so\nauth required pam_unix.so\nauth required pam_env.so\n",
+		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\n":                                                         "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required " + instead,
+		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\nauth optional pam_cap.so\n":                               "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required " + instead + "auth optional pam_cap.so\n",
+		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\nauth required pam_permit.so\n":                            "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
+		"auth [success=1 default=ignore] pam_access.so\nauth [success=ok default=bad] \\\n  pam_otpgate.so\nauth required pam_unix.so":                                    "auth [success=1 default=ignore] pam_access.so\nauth [success=ok default=bad] " + instead + "auth required pam_unix.so",
+		"auth [success=1 default=ignore] pam_access.so\nauth required pam_env.so\nauth required pam_env.so\nauth required pam_otpgate.so\nauth required pam_unix.so\n":    "auth [success=1 default=ignore] pam_access.so\nauth required pam_env.so\nauth required pam_env.so\nauth required pam_unix.so\n",
+		"auth required pam_otpgate.so split\nauth requisite pam_unix.so nullok\tuse_first_pass\nauth required pam_ldap.so use_first_pass\nauth required pam_otpgate.so\n": "auth requisite pam_unix.so nullok\nauth required pam_ldap.so use_first_pass\n",
+		"account [success=1 default=ignore] pam_access.so\nauth required pam_unix.so\nauth required pam_otpgate.so\nauth required pam_env.so\n":                           "account [success=1 default=ignore] pam_access.so\nauth required pam_unix.so\nauth required pam_env.so\n",
 	} {
 		in := tree(t, "good/debian-sshd")
 		put(t, in.Root+"/etc/pam.d/sshd", before)

@@ -52,11 +52,18 @@ func every(text string) map[int]bool {
 }
 
 // instead leaves out the statements that call the module as without does, but
-// for some, in whose place stays a line that ends as the right code did.
+// for some, in whose place stays a line that ends as the right code did. What
+// had the password from a line with split asks for it itself.
 func instead(text string, keep map[int]bool) string {
 	lines := slices.Collect(strings.Lines(text))
+	split := false
 	for _, s := range pamstack.Statements(text) {
-		if !callsUs(s) || !keep[s.First] {
+		if !callsUs(s) {
+			split = split && !askItself(lines[s.First-1:s.Last], s)
+			continue
+		}
+		split = split || slices.Contains(s.Fields[3:], "split")
+		if !keep[s.First] {
 			continue
 		}
 		control := s.Fields[1]
@@ -73,6 +80,24 @@ func instead(text string, keep map[int]bool) string {
 	}
 	return without(strings.Join(lines, ""))
 }
+
+// askItself has the password module behind a line with split, which has the
+// password from there, ask for it. done is whether that was one.
+func askItself(lines []string, s pamstack.Statement) (done bool) {
+	if !isAuth(s) || !slices.Contains(s.Fields, useFirstPass) {
+		return false
+	}
+	for i, line := range lines {
+		before, behind, found := strings.Cut(line, useFirstPass)
+		if found {
+			lines[i] = strings.TrimRight(before, " \t") + behind
+			return true
+		}
+	}
+	return false
+}
+
+const useFirstPass = "use_first_pass"
 
 // letsIn says whether the right password gets in with that text.
 func (e Edit) letsIn(tree pamstack.Tree, settings config.Config, text string) bool {
