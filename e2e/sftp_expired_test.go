@@ -185,21 +185,26 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	p.Expire(t)
-	id := sessionID(7)
 	interactive := (&packet.Writer{}).U8(talk.AskInteractive).Text(p.Name).Bytes
 	answer := func(text string) []byte {
 		return (&packet.Writer{}).U8(talk.AskAnswer).Bool(true).Text(text).Bytes
 	}
 	password := (&packet.Writer{}).U8(talk.AskPassword).Text(p.Name).Text(p.Password).Bytes
+	fill := byte(0)
 	for name, messages := range map[string][][]byte{
 		"at once":         nil,
-		"another proof":   {proofOf(t, p.Name, p.Name, signer, id)},
+		"another proof":   {proofOf(t, p.Name, p.Name, signer, sessionID(7))},
 		"a password":      {password},
 		"not the old one": {interactive, answer("x"), answer("y"), answer("y")},
 		"a long one":      {interactive, answer(p.Password), answer(strings.Repeat("x", 600))},
 		"another's":       {(&packet.Writer{}).U8(talk.AskInteractive).Text("root").Bytes},
 	} {
 		c := take(t, s, p)
+		id := sessionID(7)
+		if name != "another proof" {
+			fill++
+			id = sessionID(fill + 7)
+		}
 		must(t, c.sign(id))
 		if outcome := c.step(proofOf(t, p.Name, p.Name, signer, id)); outcome != talk.Partial {
 			t.Fatalf("%s: expected a partial success, found %d", name, outcome)

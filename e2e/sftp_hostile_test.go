@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -128,7 +129,6 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 	must(t, host.PublicKey().(*ssh.Certificate).SignCert(rand.Reader, ca))
 	freeKey, _ := newKey(t, free)
 	stranger := ed25519Key(t)
-	id := sessionID(7)
 	password := func(user, password string) []byte {
 		var w packet.Writer
 		return w.U8(talk.AskPassword).Text(user).Text(password).Bytes
@@ -142,37 +142,51 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 		kind := signer.PublicKey().Type()
 		return w.U8(talk.AskProve).Text(user).Blob(signer.PublicKey().Marshal()).Text(kind).Text("").Text(kind).Bytes
 	}
-	for name, messages := range map[string][][]byte{
-		"nothing":                    nil,
-		"no signature":               {unseen(free.Name, freeKey)},
-		"another key's signature":    {proofOf(t, free.Name, free.Name, stranger, id)},
-		"another session's":          {proofOf(t, free.Name, free.Name, freeKey, sessionID(8))},
-		"another user's":             {proofOf(t, free.Name, p.Name, freeKey, id)},
-		"another user's key":         {proofOf(t, p.Name, p.Name, freeKey, id)},
-		"a key without its code":     {proofOf(t, p.Name, p.Name, signer, id)},
-		"the same twice":             {proofOf(t, p.Name, p.Name, signer, id), proofOf(t, p.Name, p.Name, signer, id)},
-		"a key, then a password":     {proofOf(t, p.Name, p.Name, signer, id), password(p.Name, p.Password)},
-		"a key, then somebody else":  {proofOf(t, p.Name, p.Name, signer, id), interactive(free.Name)},
-		"somebody else after a key":  {proofOf(t, p.Name, p.Name, signer, id), proofOf(t, free.Name, free.Name, freeKey, id)},
-		"a certificate unsigned":     {unseen(free.Name, certified)},
-		"a certificate, other time":  {proofOf(t, free.Name, free.Name, certified, sessionID(8))},
-		"a certificate, code due":    {proofOf(t, p.Name, p.Name, certified, id)},
-		"a forged certificate":       {proofOf(t, free.Name, free.Name, forged, id)},
-		"a host's certificate":       {proofOf(t, free.Name, free.Name, host, id)},
-		"the authority's key":        {proofOf(t, free.Name, free.Name, ca, id)},
-		"a password without a code":  {password(p.Name, p.Password)},
-		"a password, then another's": {password(p.Name, p.Password), proofOf(t, free.Name, free.Name, freeKey, id)},
-		"a wrong password":           {password(free.Name, "wrong")},
-		"root":                       {password("root", "")},
-		"nobody":                     {password("", "")},
-		"a name of the file system":  {password("../"+free.Name, free.Password)},
+	fill := byte(9)
+	for name, messages := range map[string]func(id []byte) [][]byte{
+		"nothing":                 func([]byte) [][]byte { return nil },
+		"no signature":            func([]byte) [][]byte { return [][]byte{unseen(free.Name, freeKey)} },
+		"another key's signature": func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, stranger, id)} },
+		"another session's":       func([]byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, freeKey, sessionID(8))} },
+		"another user's":          func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, p.Name, freeKey, id)} },
+		"another user's key":      func(id []byte) [][]byte { return [][]byte{proofOf(t, p.Name, p.Name, freeKey, id)} },
+		"a key without its code":  func(id []byte) [][]byte { return [][]byte{proofOf(t, p.Name, p.Name, signer, id)} },
+		"the same twice": func(id []byte) [][]byte {
+			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), proofOf(t, p.Name, p.Name, signer, id)}
+		},
+		"a key, then a password": func(id []byte) [][]byte {
+			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), password(p.Name, p.Password)}
+		},
+		"a key, then somebody else": func(id []byte) [][]byte {
+			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), interactive(free.Name)}
+		},
+		"somebody else after a key": func(id []byte) [][]byte {
+			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), proofOf(t, free.Name, free.Name, freeKey, id)}
+		},
+		"a certificate unsigned":    func([]byte) [][]byte { return [][]byte{unseen(free.Name, certified)} },
+		"a certificate, other time": func([]byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, certified, sessionID(8))} },
+		"a certificate, code due":   func(id []byte) [][]byte { return [][]byte{proofOf(t, p.Name, p.Name, certified, id)} },
+		"a forged certificate":      func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, forged, id)} },
+		"a host's certificate":      func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, host, id)} },
+		"the authority's key":       func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, ca, id)} },
+		"a password without a code": func([]byte) [][]byte { return [][]byte{password(p.Name, p.Password)} },
+		"a password, then another's": func(id []byte) [][]byte {
+			return [][]byte{password(p.Name, p.Password), proofOf(t, free.Name, free.Name, freeKey, id)}
+		},
+		"a wrong password":          func([]byte) [][]byte { return [][]byte{password(free.Name, "wrong")} },
+		"root":                      func([]byte) [][]byte { return [][]byte{password("root", "")} },
+		"nobody":                    func([]byte) [][]byte { return [][]byte{password("", "")} },
+		"a name of the file system": func([]byte) [][]byte { return [][]byte{password("../"+free.Name, free.Password)} },
 	} {
 		t.Run(name, func(t *testing.T) {
+			// Each connection has its own, or the second proof would be no use anyway.
+			fill++
+			id := sessionID(fill)
 			c := take(t, s, p)
 			if err := c.sign(id); err != nil {
 				t.Fatal(err)
 			}
-			for _, message := range messages {
+			for _, message := range messages(id) {
 				if outcome := c.step(message); outcome == talk.Accepted {
 					t.Errorf("accepted")
 				}
@@ -185,6 +199,8 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 	t.Run("and the right ones", func(t *testing.T) {
 		for _, signer := range []ssh.Signer{freeKey, certified} {
 			c := take(t, s, free)
+			fill++
+			id := sessionID(fill)
 			if err := c.sign(id); err != nil {
 				t.Fatal(err)
 			}
@@ -225,7 +241,7 @@ func TestSFTPTakenOverSigning(t *testing.T) {
 // somebody who is in.
 func TestSFTPTakenOverReach(t *testing.T) {
 	t.Parallel()
-	s := startHostile(t, "sftp-reach", "", patient)
+	s := startHostile(t, "sftp-reach", "", patient+"fronts = 2\n")
 	p, other := machine.NewPerson(t, "sfr"), machine.NewPerson(t, "sfr")
 	signer, _ := newKey(t, p)
 	secret := "/home/" + other.Name + "/secret"
@@ -233,7 +249,12 @@ func TestSFTPTakenOverReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := take(t, s, p)
-	answer, _, err := c.ask(append([]byte{0xFF}, strconv.Itoa(s.PID())...))
+	var fronts []int
+	machine.Until(t, "two fronts", func() bool {
+		fronts = children(t, s, "otpgate-sftpd-front", nobody(t))
+		return len(fronts) == 2
+	})
+	answer, _, err := c.ask(fmt.Append([]byte{0xFF}, s.PID(), " ", fronts[0], " ", fronts[1]))
 	if err != nil || string(answer) != "probed: " {
 		t.Errorf("the process could: %q %v", answer, err)
 	}
@@ -291,5 +312,30 @@ func TestSFTPTakenOverGarbage(t *testing.T) {
 	}
 	if outcome := well.step(proofOf(t, p.Name, p.Name, signer, sessionID(1))); outcome != talk.Accepted || !well.hasSession() {
 		t.Errorf("expected that another connection goes on, found %d", outcome)
+	}
+}
+
+// What a client has signed for one connection is good for that one, although
+// a front that is taken over can have the same hash signed on another.
+func TestSFTPTakenOverReplay(t *testing.T) {
+	t.Parallel()
+	s := startHostile(t, "sftp-replay", "", patient)
+	p := machine.NewPerson(t, "sfp")
+	signer, _ := newKey(t, p)
+	id := sessionID(5)
+	proof := proofOf(t, p.Name, p.Name, signer, id)
+	first := take(t, s, p)
+	must(t, first.sign(id))
+	if outcome := first.step(proof); outcome != talk.Accepted || !first.hasSession() {
+		t.Fatalf("expected accepted, found %d", outcome)
+	}
+	attacker := machine.NewPerson(t, "sfp")
+	for range 2 {
+		again := take(t, s, attacker)
+		must(t, again.sign(id))
+		if outcome := again.step(proof); outcome == talk.Accepted || again.hasSession() {
+			t.Errorf("the proof was good for a second connection")
+		}
+		first.conn.Close()
 	}
 }

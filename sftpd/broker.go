@@ -49,6 +49,7 @@ type broker struct {
 	doorway   *doorway
 	house     house
 	lookups   lookups
+	spent     spent
 	bandwidth bandwidth
 	crews     crews
 	visits    atomic.Int64

@@ -35,7 +35,7 @@ const (
 	penaltyMost    = 10 * time.Minute
 )
 
-// maxSources bounds the memory; beyond it new addresses are not remembered.
+// maxSources bounds the memory; beyond it some are forgiven early.
 const maxSources = 100_000
 
 func newDoorway(now func() time.Time) *doorway {
@@ -85,11 +85,19 @@ func (d *doorway) source(addr netip.Addr) *source {
 	return from
 }
 
-// forget makes room.
+// forget makes room, for many at once, as it looks at all.
 func (d *doorway) forget() {
 	now := d.now()
 	for key, from := range d.sources {
 		if from.inside == 0 && !now.Before(from.until) {
+			delete(d.sources, key)
+		}
+	}
+	for key, from := range d.sources {
+		if len(d.sources) <= maxSources/10*9 {
+			return
+		}
+		if from.inside == 0 {
 			delete(d.sources, key)
 		}
 	}

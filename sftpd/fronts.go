@@ -58,10 +58,22 @@ func (b *broker) startFront() (*front, error) {
 	return f, errors.Join(f.send(become.Bytes), f.send(settings.Bytes))
 }
 
+// hubPatience is how long a front may take nothing off its hub.
+const hubPatience = 5 * time.Second
+
+// send ends a front that is deaf: what is sent to it would be held up, and count
+// as being at its login.
 func (f *front) send(message []byte, fds ...int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.hub.Send(message, fds...)
+	err := f.hub.SetDeadline(time.Now().Add(hubPatience))
+	if err == nil {
+		err = f.hub.Send(message, fds...)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = f.cmd.Process.Kill() // it is gone already
+	}
+	return err
 }
 
 // supervise starts another front in the place of one that ended. Its

@@ -61,6 +61,9 @@ func (v *visit) spec() (talk.Spec, error) {
 		return s, fmt.Errorf("sftp.root: %w", err)
 	}
 	defer dir.Close()
+	if err := checkJail(s.Root); err != nil {
+		return s, err
+	}
 	s.Home = homeBelow(s.Root, v.person.home)
 	return s, nil
 }

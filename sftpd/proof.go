@@ -59,6 +59,11 @@ func (v *visit) prove(p proof) uint8 {
 	switch kindOf(c.key) {
 	case kindED25519, kindSKED25519:
 		err = verify(p, c, v.sessionID, v.user)
+		// Who gives a wrong code proves the key again.
+		if err == nil && !v.proved && !v.broker.spent.first(v.user, v.sessionID) {
+			err = errReplayed
+		}
+		v.proved = v.proved || err == nil
 	default:
 		if v.settings.UnprovenKeys == config.RefuseUnproven {
 			return talk.Denied
@@ -77,7 +82,10 @@ func (v *visit) prove(p proof) uint8 {
 	return v.afterFirst(v.request(), "")
 }
 
-var errSignature = errors.New("the signature is not right")
+var (
+	errSignature = errors.New("the signature is not right")
+	errReplayed  = errors.New("the signature was given in another connection before")
+)
 
 // verify checks a signature over what RFC 4252 section 7 says is signed, for
 // the session's id that the broker knows from its own signature.

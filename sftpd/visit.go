@@ -35,6 +35,7 @@ type visit struct {
 	sessionID []byte // the first thing signed
 	user      string // fixed by the first step
 	person    *person
+	proved    bool // a key, in this session
 	failures  int
 	over      bool // no step can succeed any more
 	penalty   time.Duration

@@ -17,6 +17,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -127,16 +128,15 @@ func answer(conn net.Conn, fds int, message []byte) {
 	_, _ = conn.Write(append(frame, message...))
 }
 
-// probe tries what a process can do by itself and says what worked. pid is the
-// broker's.
-func probe(pid string) string {
+// probe tries what a process can do by itself and says what worked. The pids are
+// those of the broker and of all fronts.
+func probe(pids string) string {
 	var worked []string
 	try := func(what string, err error) {
 		if err == nil {
 			worked = append(worked, what)
 		}
 	}
-	number, _ := strconv.Atoi(pid)
 	for _, path := range []string{"/etc/passwd", "/proc/self/mem", "/", "../../../etc/passwd", "/dev/null"} {
 		fd, err := unix.Open(path, unix.O_RDONLY, 0)
 		try("open "+path, err)
@@ -148,8 +148,13 @@ func probe(pid string) string {
 		_, err := unix.Socket(family, unix.SOCK_STREAM, 0)
 		try(fmt.Sprintf("socket %d", family), err)
 	}
-	try("kill", unix.Kill(number, 0))
-	try("ptrace", unix.PtraceAttach(number))
+	for _, pid := range strings.Fields(pids) {
+		if number, err := strconv.Atoi(pid); err == nil && number != os.Getpid() {
+			reach(number, try)
+		}
+	}
+	_, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	try("a socket that can send anywhere", err)
 	try("mkdir", unix.Mkdir("/x", 0o700))
 	try("chroot", unix.Chroot("."))
 	try("setuid", unix.Setuid(0))
@@ -160,4 +165,37 @@ func probe(pid string) string {
 		worked = append(worked, "root")
 	}
 	return "probed: " + strings.Join(worked, ", ")
+}
+
+// reach tries to do something to another process; a thread of it has its pid.
+func reach(pid int, try func(what string, err error)) {
+	try("kill", unix.Kill(pid, 0))
+	try("tgkill", unix.Tgkill(pid, pid, 0))
+	call := func(what string, nr uintptr, arguments ...uintptr) {
+		var a [4]uintptr
+		copy(a[:], arguments)
+		_, _, errno := unix.Syscall6(nr, a[0], a[1], a[2], a[3], 0, 0)
+		if errno == 0 {
+			try(what, nil)
+		}
+	}
+	call("tkill", unix.SYS_TKILL, uintptr(pid), 0)
+	var info [128]byte
+	info[8] = 0xFF // SI_QUEUE, as a process may send it
+	info[9], info[10], info[11] = 0xFF, 0xFF, 0xFF
+	call("rt_sigqueueinfo", unix.SYS_RT_SIGQUEUEINFO, uintptr(pid), 0, uintptr(unsafe.Pointer(&info[0])))
+	call("rt_tgsigqueueinfo", unix.SYS_RT_TGSIGQUEUEINFO, uintptr(pid), uintptr(pid), 0, uintptr(unsafe.Pointer(&info[0])))
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == nil {
+		try("pidfd_send_signal", unix.PidfdSendSignal(fd, 0, nil, 0))
+	}
+	var limit unix.Rlimit
+	try("prlimit", unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit))
+	try("setpriority", unix.Setpriority(unix.PRIO_PROCESS, pid, 19))
+	var processors unix.CPUSet
+	processors.Set(0)
+	try("sched_setaffinity", unix.SchedSetaffinity(pid, &processors))
+	_, err = unix.FcntlInt(0, unix.F_SETOWN, pid)
+	try("a signal by a descriptor", err)
+	try("ptrace", unix.PtraceAttach(pid))
 }

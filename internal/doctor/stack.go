@@ -235,6 +235,13 @@ func (e *exam) protocol(s Stack) {
 		Fix:     `Name it: protocol=… on the line, or SERVICE = "…" in [services]. If the line is in a file that all services include, move it into those that people log in by.`}))
 }
 
+// LetsIn says whether anybody gets in, by the right password and the right code
+// where one is asked for.
+func (s Stack) LetsIn() bool {
+	_, in := has(s.paths(Outcome{Password: true}), path.in)
+	return in
+}
+
 // Open says whether somebody gets in who has neither password nor code.
 func (s Stack) Open() bool {
 	_, in := has(s.paths(Outcome{Code: WrongCode}), func(p path) bool { return p.in() && p.usual })

@@ -171,7 +171,9 @@ func insert(text string, behind int, line string) string {
 	return strings.Join(slices.Insert(lines, behind, line+"\n"), "")
 }
 
-// Remove takes the lines that call the module out of a service's own file.
+// Remove takes the lines that call the module out of a service's own file. Where
+// the stack needs a line in its place, to be jumped over or to say yes, one of
+// pam_permit stays.
 func Remove(tree pamstack.Tree, settings config.Config, service string) (Edit, error) {
 	stack, err := tree.Load(service)
 	if err != nil && stack.File == "" {
@@ -181,9 +183,13 @@ func Remove(tree pamstack.Tree, settings config.Config, service string) (Edit, e
 	if edit.Before, err = tree.Read(stack.File); err != nil {
 		return edit, err
 	}
-	edit.After = without(edit.Before)
+	edit.After = instead(edit.Before, counted(stack))
 	if edit.After == edit.Before {
 		return edit, notThere(stack)
+	}
+	// Jumps may have led to the line, or it may have been the only yes.
+	if all := instead(edit.Before, every(edit.Before)); !edit.letsIn(tree, settings, edit.After) && edit.letsIn(tree, settings, all) {
+		edit.After = all
 	}
 	return edit, edit.opens(tree, settings)
 }

@@ -145,6 +145,28 @@ func TestRemoveIsExact(t *testing.T) {
 	}
 }
 
+// Where jumps count the line, or lead to it, one stays in its place: without it
+// they would go over a password module, or past the end.
+func TestRemoveKeepsJumps(t *testing.T) {
+	const instead = "pam_permit.so # instead of otpgate: lines above count this one\n"
+	for before, after := range map[string]string{
+		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\n":                                                         "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required " + instead,
+		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\nauth optional pam_cap.so\n":                               "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required " + instead + "auth optional pam_cap.so\n",
+		"auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_otpgate.so\nauth required pam_permit.so\n":                            "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
+		"auth [success=1 default=ignore] pam_access.so\nauth [success=ok default=bad] \\\n  pam_otpgate.so\nauth required pam_unix.so":                                    "auth [success=1 default=ignore] pam_access.so\nauth [success=ok default=bad] " + instead + "auth required pam_unix.so",
+		"auth [success=1 default=ignore] pam_access.so\nauth required pam_env.so\nauth required pam_env.so\nauth required pam_otpgate.so\nauth required pam_unix.so\n":    "auth [success=1 default=ignore] pam_access.so\nauth required pam_env.so\nauth required pam_env.so\nauth required pam_unix.so\n",
+		"auth required pam_otpgate.so split\nauth requisite pam_unix.so nullok\tuse_first_pass\nauth required pam_ldap.so use_first_pass\nauth required pam_otpgate.so\n": "auth requisite pam_unix.so nullok\nauth required pam_ldap.so use_first_pass\n",
+		"account [success=1 default=ignore] pam_access.so\nauth required pam_unix.so\nauth required pam_otpgate.so\nauth required pam_env.so\n":                           "account [success=1 default=ignore] pam_access.so\nauth required pam_unix.so\nauth required pam_env.so\n",
+	} {
+		in := tree(t, "good/debian-sshd")
+		put(t, in.Root+"/etc/pam.d/sshd", before)
+		edit, err := Remove(in, config.Default(), "sshd")
+		if err != nil || edit.After != after {
+			t.Errorf("%s\nexpected\n%s\nfound %v\n%s", before, after, err, edit.After)
+		}
+	}
+}
+
 // Taking the code out must not open a door that has no other lock.
 func TestRemoveOpensNothing(t *testing.T) {
 	in := tree(t, "good/debian-sshd")

@@ -1,6 +1,8 @@
 package sftp
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftp/packet"
@@ -18,7 +20,8 @@ func (s *session) copyData(_ uint32, c *packet.Cursor) error {
 	if c.Err != nil {
 		return c.Err
 	}
-	if from.path == to.path {
+	// A file that grows while it is read has no end. OpenSSH looks at the paths.
+	if same, err := sameFile(from.fd, to.fd); err != nil || same {
 		return packet.StatusFailure
 	}
 	if int64(fromOffset) < 0 || int64(toOffset) < 0 || int64(length) < 0 {
@@ -29,6 +32,14 @@ func (s *session) copyData(_ uint32, c *packet.Cursor) error {
 	}
 	err := s.copyRange(from, to, int64(fromOffset), int64(toOffset), int64(length))
 	return s.audited("copy", from.path, to.path, err)
+}
+
+func sameFile(a, b int) (bool, error) {
+	var of [2]unix.Stat_t
+	if err := errors.Join(unix.Fstat(a, &of[0]), unix.Fstat(b, &of[1])); err != nil {
+		return false, err
+	}
+	return of[0].Dev == of[1].Dev && of[0].Ino == of[1].Ino, nil
 }
 
 func (s *session) copyRange(from, to *handle, fromOffset, toOffset, length int64) error {

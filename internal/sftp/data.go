@@ -17,11 +17,12 @@ func (s *session) open(id uint32, c *packet.Cursor) error {
 	if change.HasMode {
 		mode = change.Mode & 0o7777
 	}
-	if s.handles.full() {
+	if !s.admit(false) {
 		return s.audited("open", path, "", unix.EMFILE)
 	}
 	fd, real, err := s.files.Open(path, flags, mode)
 	if err != nil {
+		s.closed(false)
 		return s.audited("open", path, "", err)
 	}
 	return s.putHandle(id, handle{fd: fd, path: real, appends: flags&unix.O_APPEND != 0})

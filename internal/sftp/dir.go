@@ -82,11 +82,12 @@ func (s *session) opendir(id uint32, c *packet.Cursor) error {
 	if c.Err != nil {
 		return c.Err
 	}
-	if s.handles.full() {
+	if !s.admit(true) {
 		return s.audited("open", path, "", unix.EMFILE)
 	}
 	dir, err := s.files.OpenDir(path)
 	if err != nil {
+		s.closed(true)
 		return s.audited("open", path, "", err)
 	}
 	return s.putHandle(id, handle{fd: -1, path: path, dir: newDirectory(dir)})

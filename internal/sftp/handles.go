@@ -33,8 +33,17 @@ type handles struct {
 	files int
 }
 
-// full says whether another one may not be opened.
-func (hs *handles) full() bool { return hs.open >= hs.limit }
+// admit says whether another file or directory may be opened.
+func (s *session) admit(dir bool) bool {
+	return s.handles.open < s.handles.limit && (s.options.Opening == nil || s.options.Opening(dir))
+}
+
+// closed says that one which was admitted is closed, or was not opened.
+func (s *session) closed(dir bool) {
+	if s.options.Closed != nil {
+		s.options.Closed(dir)
+	}
+}
 
 // add keeps h and returns what the peer calls it.
 func (hs *handles) add(h handle) string {
@@ -87,6 +96,7 @@ func (hs *handles) drop(name []byte, h *handle) {
 
 // closeHandle closes what h stands for and tells the audit of a transfer.
 func (s *session) closeHandle(h *handle) error {
+	defer s.closed(h.dir != nil)
 	if h.dir != nil {
 		h.dir.close()
 		return nil

@@ -14,6 +14,10 @@ type Options struct {
 	LargeReplies bool
 	// Handles bounds the files and directories open at once; 0 is 1,000.
 	Handles int
+	// Opening is called before a file or directory is opened, and says whether
+	// it may be; Closed is called for each that was, or could not be opened then.
+	Opening func(dir bool) bool
+	Closed  func(dir bool)
 	// Limit is called before n bytes of file data are read or written, and
 	// returns when they may be. Its error ends the session.
 	Limit func(ctx context.Context, n int, upload bool) error

@@ -155,8 +155,10 @@ func (a *app) pamDisable() *cobra.Command {
 		Use:   "disable SERVICE",
 		Short: "Ask for no more codes in a service of pam.d",
 		Long: `disable takes exactly those lines out of /etc/pam.d/SERVICE that call the module,
-and keeps beside it what the file was. It refuses if the code is all that the
-service asks for.`,
+and keeps beside it what the file was. Where lines above jump over one of them, or
+to it, pam_permit.so stays in its place, so that their numbers stay true; a
+password module behind a line with split asks for the password itself again. It
+refuses if the code is all that the service asks for.`,
 		Example:           "  otpctl pam disable sshd",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeService,

@@ -1,6 +1,6 @@
 # pam-out.awk writes a file of pam.d without the lines that call pam_otpgate.so.
 # With find=1, given all files of pam.d, it writes only the names of those in
-# which nothing but such a line asks who somebody is.
+# which nothing but such a line keeps out whom the others do not know.
 
 FNR == 1 { end_of_file(); file = name_of(FILENAME) }
 {
@@ -66,11 +66,14 @@ function learn(type, control, module) {
 	if (control == "include" || control == "substack") includes[file] = includes[file] " " name_of(module)
 	module = name_of(module)
 	if (module == "pam_otpgate.so") ours[file] = 1
+	# A module whose no is passed over keeps nobody out: behind it a pam_permit
+	# may say yes.
+	if (control ~ /^(sufficient|optional)$/ || control ~ /default ?= ?ignore/) return
 	if (module ~ /^pam_(unix|sss|sss_gss|ldap|krb5|winbind|userdb|pwdfile|mysql|pgsql|radius|tacplus|u2f|pkcs11|p11|yubico|google_authenticator|oath|duo|deny)\.so$/)
 		asking[file] = 1
 }
 
-# asks says whether a file asks who somebody is, by itself or by what it includes.
+# asks says whether a file denies by more than the code, by itself or by what it includes.
 function asks(file,    list, n, i) {
 	if (asking[file] || looked[file]) return asking[file] + 0
 	looked[file] = 1

@@ -90,6 +90,10 @@ func TestPamOutRefuses(t *testing.T) {
 		open  []string // none: it does not refuse
 	}{
 		"alone":          {map[string]string{"x": line + "auth required pam_permit.so\n", "y": "@include common-auth\n" + line}, []string{"x"}},
+		"or a password":  {map[string]string{"x": "auth sufficient pam_unix.so\n" + line + "auth required pam_permit.so\n"}, []string{"x"}},
+		"or a jump":      {map[string]string{"x": "auth [success=1 default=ignore] pam_unix.so\n" + line + "auth required pam_permit.so\n"}, []string{"x"}},
+		"or a deny":      {map[string]string{"x": "auth sufficient pam_unix.so\nauth required pam_deny.so\n" + line}, nil},
+		"or a bad":       {map[string]string{"x": "auth [success=1 default=bad] pam_unix.so\nauth [default=die] pam_faillock.so authfail\n" + line}, nil},
 		"with no sense":  {map[string]string{"x": "auth required pam_env.so\nauth required pam_nologin.so\n" + line}, []string{"x"}},
 		"password later": {map[string]string{"x": line + "password required pam_unix.so\naccount include common-auth\n"}, []string{"x"}},
 		"included":       {map[string]string{"x": "auth include codes\n", "y": "auth required pam_unix.so\nauth include codes\n", "codes": line + "auth required pam_permit.so\n"}, []string{"x"}},
@@ -129,6 +133,30 @@ func TestPamOutRefuses(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A line in a file elsewhere, which a service includes by its path, is seen and
+// not left behind: without the module it would deny everybody.
+func TestPamOutLooksElsewhere(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "codes")
+	if err := os.WriteFile(outside, []byte("auth required pam_unix.so\n"+line), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, include := range []string{"auth include ", "auth  substack\t", "@include "} {
+		text := "auth required pam_unix.so\n" + include + outside + "\n"
+		for _, more := range []string{"", line} {
+			root, output, err := pamOut(t, "mawk", map[string]string{"x": text + more})
+			if err == nil || !strings.Contains(output, outside) {
+				t.Errorf("%s: %v: %s", include, err, output)
+			}
+			if found, err := os.ReadFile(root + "/etc/pam.d/x"); err != nil || string(found) != text+more {
+				t.Errorf("%s: changed: %q %v", include, found, err)
+			}
+		}
+	}
+	if _, output, err := pamOut(t, "mawk", map[string]string{"x": "auth required pam_unix.so\n# auth include " + outside + "\n" + line}); err != nil {
+		t.Errorf("a comment: %v: %s", err, output)
 	}
 }
 

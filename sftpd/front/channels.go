@@ -37,6 +37,9 @@ func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChann
 	go v.watch(conn, over)
 	var open sync.WaitGroup
 	defer open.Wait()
+	// What takes long within one request ends with the connection.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	for offered := range channels {
 		if offered.ChannelType() != "session" {
 			_ = offered.Reject(ssh.UnknownChannelType, "only sessions for sftp") // the client is gone
@@ -48,7 +51,7 @@ func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChann
 		}
 		open.Go(func() {
 			defer v.channels.end()
-			v.serveChannel(offered)
+			v.serveChannel(ctx, offered)
 		})
 	}
 }
@@ -80,7 +83,7 @@ func refuse(requests <-chan *ssh.Request) {
 	}
 }
 
-func (v *visit) serveChannel(offered ssh.NewChannel) {
+func (v *visit) serveChannel(ctx context.Context, offered ssh.NewChannel) {
 	channel, requests, err := offered.Accept()
 	if err != nil {
 		return
@@ -100,7 +103,7 @@ func (v *visit) serveChannel(offered ssh.NewChannel) {
 				return
 			}
 			go refuse(requests)
-			v.serveSFTP(channel, worker)
+			v.serveSFTP(ctx, channel, worker)
 			return
 		case "shell", "exec":
 			_ = request.Reply(true, nil)
@@ -126,12 +129,12 @@ func exit(channel ssh.Channel, status uint32) {
 // session is one SFTP session.
 type session struct{ visit *visit }
 
-func (v *visit) serveSFTP(channel ssh.Channel, worker *packet.Conn) {
+func (v *visit) serveSFTP(ctx context.Context, channel ssh.Channel, worker *packet.Conn) {
 	defer worker.Close()
 	s := &session{v}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{Audit: v.audit, Busy: s.busy, Limit: v.limit()})
+	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{
+		Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(),
+	})
 	v.channels.forget(s)
 	if err != nil {
 		exit(channel, 1)

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,7 +35,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
-	f := &front{hub: hub, draining: make(chan struct{})}
+	all, err := allRoom()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front: limit of open files:", err)
+		os.Exit(1)
+	}
+	f := &front{hub: hub, room: all, draining: make(chan struct{})}
 	if err := f.serve(); err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front:", err)
 		os.Exit(1)
@@ -44,6 +50,7 @@ func main() {
 type front struct {
 	hub      *packet.Conn
 	settings talk.Settings
+	room     *room
 	visits   sync.WaitGroup
 	draining chan struct{} // closed when no new work is begun
 	drained  sync.Once
@@ -60,10 +67,13 @@ func (f *front) serve() error {
 	defer f.drain()
 	for {
 		n, fds, err := f.hub.Receive(buffer)
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, packet.ErrTooLarge):
+			// No descriptor was left for a connection, which the broker sees end.
+			continue
+		case err != nil:
 			return err
 		}
 		if err := f.take(buffer[:n], fds); err != nil {
@@ -132,7 +142,7 @@ func (f *front) welcome(fd, lineFD int, remote string) error {
 	}
 	settings := f.settings
 	f.visits.Go(func() {
-		v := &visit{front: f, settings: settings, conn: conn, line: &brokerLine{conn: line}, remote: remote}
+		v := &visit{front: f, settings: settings, room: f.room.forConnection(), conn: conn, line: &brokerLine{conn: line}, remote: remote}
 		v.serve()
 	})
 	return nil

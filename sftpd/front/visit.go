@@ -16,6 +16,7 @@ import (
 type visit struct {
 	front    *front
 	settings talk.Settings
+	room     *room
 	conn     *conn
 	line     *brokerLine
 	remote   string

@@ -72,7 +72,8 @@ func (p Patterns) Match(real string) bool {
 }
 
 // Above says whether something denied by its path may lie beneath a real path:
-// renaming that would give it a name that is not denied.
+// renaming that would give it a name that is not denied, and renaming something
+// to it would give what that holds a name that is.
 func (p Patterns) Above(real string) bool {
 	components := split(real)
 	for _, pattern := range p.paths {

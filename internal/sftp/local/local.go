@@ -172,6 +172,11 @@ func (f *Files) Rename(from, to string, overwrite bool) error {
 			return unix.EACCES
 		}
 		return f.change(to, func(at place) error {
+			// What is moved may be, or by now have become, a directory that holds
+			// what is denied by its path there.
+			if f.options.Deny.Above(at.real) {
+				return unix.EACCES
+			}
 			if overwrite {
 				return unix.Renameat(old.dir, old.path, at.dir, at.path)
 			}

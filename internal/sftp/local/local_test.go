@@ -233,6 +233,15 @@ func TestDenied(t *testing.T) {
 			t.Errorf("rename %s: %v", path, err)
 		}
 	}
+	// Nor is anything given a name that makes what it holds one that is denied.
+	try(t, os.MkdirAll(at("b/deep/private"), 0o755))
+	for _, path := range []string{"d", "d/", "b/../d"} {
+		for _, overwrite := range []bool{false, true} {
+			if err := files.Rename(at("b/deep"), dir+"/"+path, overwrite); !errors.Is(err, unix.EACCES) {
+				t.Errorf("rename to %s: %v", path, err)
+			}
+		}
+	}
 	if err := files.Rename(at("keep/z"), at("keep/z.key"), true); !errors.Is(err, unix.EACCES) {
 		t.Errorf("rename into a denied name: %v", err)
 	}
@@ -243,13 +252,13 @@ func TestDenied(t *testing.T) {
 			t.Errorf("%s: %v %v", name, info, err)
 		}
 	}
-	for _, name := range []string{"a/private/not-there", "b/new.key", "c", "other"} {
+	for _, name := range []string{"a/private/not-there", "b/new.key", "c", "d", "other"} {
 		if _, err := os.Lstat(at(name)); err == nil {
 			t.Errorf("%s was made", name)
 		}
 	}
 	// And denied names are not in lists.
-	for path, want := range map[string]string{dir: ". .. a b file into keep tonew tox twice", at("a"): ". ..", at("b"): ". .."} {
+	for path, want := range map[string]string{dir: ". .. a b file into keep tonew tox twice", at("a"): ". ..", at("b"): ". .. deep"} {
 		if got := names(t, files, path); got != want {
 			t.Errorf("%s has %s", path, got)
 		}

@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// A root with /proc in it is none: descriptors of what is outside lead there.
+func TestSFTPChrootWithProc(t *testing.T) {
+	t.Parallel()
+	jails := filepath.Join("/run", "sftp-jails-proc")
+	s := startSFTPD(t, "sftp-jail-proc", noCodes, patient+"root = \""+jails+"/%u\"\n")
+	p := machine.NewPerson(t, "sfq")
+	signer, _ := newKey(t, p)
+	proc := filepath.Join(jails, p.Name, "proc")
+	must(t, os.MkdirAll(proc, 0o755))
+	must(t, unix.Mount("/proc", proc, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(proc, unix.MNT_DETACH)) })
+	v := &visitor{person: p, server: s}
+	if _, err := v.connect(t, ssh.PublicKeys(signer)); err != nil {
+		machine.Log.Expect(t, "user="+p.Name+" ", "sftp.root", "/proc")
+		return
+	}
+	t.Errorf("in")
+	_, f := files(t, s, p, signer)
+	for n := range 20 {
+		path := fmt.Sprintf("/proc/self/fd/%d/../../../etc/passwd", n)
+		if _, err := f.Stat(path); err == nil {
+			t.Errorf("%s leads out", path)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"crypto/sha256"
+	"slices"
+	"sync"
+)
+
+// spent remembers the sessions that keys were proven in. A front chooses the
+// hash that a session's id is, so one that is taken over could have an older one
+// signed again and bring the proof that a client gave for that.
+type spent struct {
+	mu sync.Mutex
+	of map[string]*sessions
+}
+
+// sessions are a person's, the oldest given up for new ones. Only the person's
+// own keys put any in.
+type sessions struct {
+	ids  [][sha256.Size]byte
+	next int
+}
+
+// maxSpent bounds what is remembered of one person: 128 KiB.
+const maxSpent = 4096
+
+// first says whether no key of the user was proven in that session before, and
+// notes that one is now.
+func (s *spent) first(user string, sessionID []byte) bool {
+	id := sha256.Sum256(sessionID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[string]*sessions{}
+	}
+	known := s.of[user]
+	if known == nil {
+		known = &sessions{}
+		s.of[user] = known
+	}
+	switch {
+	case slices.Contains(known.ids, id):
+		return false
+	case len(known.ids) < maxSpent:
+		known.ids = append(known.ids, id)
+	default:
+		known.ids[known.next] = id
+		known.next = (known.next + 1) % maxSpent
+	}
+	return true
+}
