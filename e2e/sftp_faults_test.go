@@ -201,6 +201,46 @@ func TestSFTPFullDisk(t *testing.T) {
 	}
 }
 
+// quotaDisk mounts a file system on dir that gives the directory limited in it
+// 2 MiB, whatever else is free: btrfs, which every kernel of Debian has.
+func quotaDisk(t *testing.T, dir string) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "image")
+	script := `for n in $(seq 0 63); do test -e /dev/loop$n || mknod /dev/loop$n b 7 $n; done
+		test -e /dev/loop-control || mknod /dev/loop-control c 10 237
+		truncate -s 128M ` + image + ` && mkfs.btrfs -q ` + image + ` && mount -o loop ` + image + " " + dir + ` && cd ` + dir + `
+		btrfs quota enable . && btrfs subvolume create limited && btrfs qgroup limit 2M limited && chmod 777 limited`
+	if output, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+		t.Fatalf("a file system with a quota: %v: %s", err, output)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+// A quota that is used up is told as what it is, and the session goes on.
+func TestSFTPQuota(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-quota", noCodes, patient)
+	p, _, f := newFiles(t, s)
+	disk := "/home/" + p.Name + "/disk"
+	must(t, os.Mkdir(disk, 0o755))
+	quotaDisk(t, disk)
+	file, err := f.Create("disk/limited/big")
+	must(t, err)
+	_, err = file.ReadFrom(strings.NewReader(strings.Repeat("x", 8<<20)))
+	if err == nil || !strings.Contains(err.Error(), "quota") {
+		t.Errorf("expected to be told of the quota, found %v", err)
+	}
+	_ = file.Close()
+	machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", "disk quota exceeded")
+	must(t, f.Remove("disk/limited/big"))
+	machine.Until(t, "there is room again", func() bool {
+		file, err := f.Create("disk/limited/small")
+		must(t, err)
+		_, err = file.Write(make([]byte, 64<<10))
+		return err == nil && file.Close() == nil
+	})
+}
+
 // SIGTERM lets a transfer finish and nothing new begin; SIGHUP changes
 // settings without touching who is in.
 func TestSFTPReloadAndDrain(t *testing.T) {
