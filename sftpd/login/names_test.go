@@ -5,28 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/packet/packettest"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // asWorker is a worker's end of a connection that is answered.
 func asWorker(t *testing.T, homes bool) *packet.Conn {
 	t.Helper()
-	ours, theirs, err := packet.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Dup(int(theirs.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs.Close()
-	worker, err := packet.New(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours, worker := packettest.Pair(t)
 	ended := make(chan struct{})
 	go func() {
 		answerNames(ours, homes)

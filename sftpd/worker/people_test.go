@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/packet/packettest"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
@@ -17,20 +16,7 @@ import (
 // connection.
 func keptBy(t *testing.T, patience time.Duration) (*people, *packet.Conn) {
 	t.Helper()
-	ours, theirs, err := packet.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Dup(int(theirs.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs.Close()
-	keeper, err := packet.New(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ours.Close(); keeper.Close() })
+	ours, keeper := packettest.Pair(t)
 	p := newPeople(talk.Spec{User: "me", UID: 4000000}, ours)
 	p.patience = patience
 	return p, keeper
