@@ -254,12 +254,12 @@ func expectSame(t *testing.T, what, sshd, ours string) {
 // cannot be read then, and here that is refused at once.
 func TestSFTPRightsLikeSSHD(t *testing.T) {
 	t.Parallel()
-	for name, umask := range map[string]struct{ pam, sshd, table string }{
-		"as it is":     {},
-		"of PAM":       {pam: "session optional pam_umask.so umask=0027\n"},
-		"of PAM, open": {pam: "session optional pam_umask.so umask=0002\n"},
-		"open":         {sshd: " -u 000", table: "umask = \"0\"\n"},
-		"closed":       {sshd: " -u 077", table: "umask = \"077\"\n", pam: "session optional pam_umask.so umask=0002\n"},
+	for name, umask := range map[string]struct{ pam, sshd, table, made string }{
+		"as it is":     {made: "755"},
+		"of pam":       {pam: "session optional pam_umask.so umask=0027\n", made: "750"},
+		"of pam, open": {pam: "session optional pam_umask.so umask=0002\n", made: "775"},
+		"open":         {sshd: " -u 000", table: "umask = \"0\"\n", made: "777"},
+		"closed":       {sshd: " -u 077", table: "umask = \"077\"\n", pam: "session optional pam_umask.so umask=0002\n", made: "700"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,6 +282,9 @@ func TestSFTPRightsLikeSSHD(t *testing.T) {
 				saidOurs := run(ours.Port)
 				expectSame(t, client+" was told", said, saidOurs)
 				expectSame(t, client+" left", left, g.look())
+				if want := "./plain/d777 d " + g.person.Name + ":" + g.person.Name + " " + umask.made + "\n"; client == "paramiko" && !strings.Contains(left, want) {
+					t.Errorf("expected %q of sshd's umask, found\n%s", want, left)
+				}
 			}
 		})
 	}
