@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -46,6 +45,9 @@ func newFiles(t *testing.T, s *machine.SFTPD) (*machine.Person, *ssh.Client, *sf
 	return p, client, f
 }
 
+// anybody is for children of all users.
+const anybody = -1
+
 // children lists the processes below the server, by program and user.
 func children(t *testing.T, s *machine.SFTPD, program string, uid int) []int {
 	t.Helper()
@@ -61,7 +63,7 @@ func children(t *testing.T, s *machine.SFTPD, program string, uid int) []int {
 			continue
 		}
 		status, err := os.ReadFile(filepath.Dir(path) + "/status")
-		if err != nil || !strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", uid)) {
+		if err != nil || uid != anybody && !strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", uid)) {
 			continue
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
@@ -171,81 +173,6 @@ func descriptors(t *testing.T, pid int) int {
 	return len(names)
 }
 
-// Clients that vanish, say nothing or say garbage leave nothing behind.
-func TestSFTPLeavesNothing(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-leaves", noCodes, patient+"fronts = 1\nlimits.max_startups = 5000\nlimits.startups_per_source = 5000\nlimits.login_grace = \"4s\"\n")
-	p := machine.NewPerson(t, "sfv")
-	signer, _ := newKey(t, p)
-	front := children(t, s, "otpgate-sftpd-front", nobody(t))
-	if len(front) != 1 {
-		t.Fatalf("fronts: %v", front)
-	}
-	{
-		client, f := files(t, s, p, signer)
-		f.Close()
-		client.Close()
-	}
-	settled := func() bool {
-		return len(children(t, s, "otpgate-sftpd-worker", p.UID)) == 0 && len(children(t, s, "otpgate-sftpd-login", 0)) == 0
-	}
-	machine.Until(t, "all is quiet", settled)
-	time.Sleep(200 * time.Millisecond)
-	was := [2]int{descriptors(t, s.PID()), descriptors(t, front[0])}
-	var half []net.Conn
-	for i := range 1000 {
-		conn, err := net.Dial("tcp", s.Address())
-		if err != nil {
-			t.Fatalf("connection %d: %v", i, err)
-		}
-		half = append(half, conn)
-		switch i % 4 {
-		case 1:
-			fmt.Fprint(conn, "SSH-2.0-slow\r\n")
-		case 2:
-			fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
-		case 3:
-			fmt.Fprint(conn, "SSH-2.0-x\r\n\xff\xff\xff\xff\x00\x14garbage")
-		}
-	}
-	// Somebody else's login beside them.
-	began := time.Now()
-	client, f := files(t, s, p, signer)
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("a login beside 1,000 half-open connections took %v", took)
-	}
-	// Some vanish in the middle of a transfer.
-	big, err := f.Create("big")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := big.Write(make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
-	client.Conn.Close()
-	machine.Until(t, "the half-open connections are cut", func() bool {
-		for _, conn := range half {
-			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
-				return false
-			}
-			if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
-				return false
-			}
-		}
-		return true
-	})
-	for _, conn := range half {
-		conn.Close()
-	}
-	machine.Until(t, "all is quiet again", settled)
-	var now [2]int
-	machine.Until(t, "no descriptor is left", func() bool {
-		now = [2]int{descriptors(t, s.PID()), descriptors(t, front[0])}
-		return now[0] <= was[0] && now[1] <= was[1]
-	})
-	t.Logf("descriptors of broker and front: %v before, %v after", was, now)
-}
-
 // A full disk is told as what it is, and the session goes on.
 func TestSFTPFullDisk(t *testing.T) {
 	t.Parallel()
@@ -272,6 +199,46 @@ func TestSFTPFullDisk(t *testing.T) {
 	if err := f.Remove("disk/big"); err != nil {
 		t.Errorf("after the disk was full: %v", err)
 	}
+}
+
+// quotaDisk mounts a file system on dir that gives the directory limited in it
+// 2 MiB, whatever else is free: btrfs, which every kernel of Debian has.
+func quotaDisk(t *testing.T, dir string) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "image")
+	script := `for n in $(seq 0 63); do test -e /dev/loop$n || mknod /dev/loop$n b 7 $n; done
+		test -e /dev/loop-control || mknod /dev/loop-control c 10 237
+		truncate -s 128M ` + image + ` && mkfs.btrfs -q ` + image + ` && mount -o loop ` + image + " " + dir + ` && cd ` + dir + `
+		btrfs quota enable . && btrfs subvolume create limited && btrfs qgroup limit 2M limited && chmod 777 limited`
+	if output, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+		t.Fatalf("a file system with a quota: %v: %s", err, output)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+// A quota that is used up is told as what it is, and the session goes on.
+func TestSFTPQuota(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-quota", noCodes, patient)
+	p, _, f := newFiles(t, s)
+	disk := "/home/" + p.Name + "/disk"
+	must(t, os.Mkdir(disk, 0o755))
+	quotaDisk(t, disk)
+	file, err := f.Create("disk/limited/big")
+	must(t, err)
+	_, err = file.ReadFrom(strings.NewReader(strings.Repeat("x", 8<<20)))
+	if err == nil || !strings.Contains(err.Error(), "quota") {
+		t.Errorf("expected to be told of the quota, found %v", err)
+	}
+	_ = file.Close()
+	machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", "disk quota exceeded")
+	must(t, f.Remove("disk/limited/big"))
+	machine.Until(t, "there is room again", func() bool {
+		file, err := f.Create("disk/limited/small")
+		must(t, err)
+		_, err = file.Write(make([]byte, 64<<10))
+		return err == nil && file.Close() == nil
+	})
 }
 
 // SIGTERM lets a transfer finish and nothing new begin; SIGHUP changes

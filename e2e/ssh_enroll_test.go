@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,14 +16,39 @@ import (
 const mustEnroll = "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n[totp]\nissuer = \"example.com\"\nwindow = 3\n"
 
 // setUp logs in with the password, and says yes to enrolling.
-func setUp(t *testing.T, sshd *machine.SSHD, p *machine.Person) *machine.Screen {
+func setUp(t *testing.T, client *exec.Cmd, p *machine.Person) *machine.Screen {
 	t.Helper()
-	screen := machine.Show(t, 100, 60, sshd.Client(p))
+	screen := machine.Show(t, 100, 60, client)
 	screen.Await("assword:")
 	screen.Type(p.Password)
 	screen.Await("Press Enter to set it up")
 	screen.Type("")
 	return screen
+}
+
+// finish reads the QR code off the screen, gives a code of it, and returns that
+// one and the recovery codes that are shown. The person is in then.
+func finish(t *testing.T, screen *machine.Screen, p *machine.Person) (first string, recovery []string) {
+	t.Helper()
+	screen.Await("Verification code:")
+	uri := screen.QR()
+	key, err := otp.NewKeyFromURL(uri)
+	if err != nil || key.Issuer() != "example.com" || key.AccountName() != p.Name {
+		t.Fatalf("the QR code holds %q: %v", uri, err)
+	}
+	p.Secret = key.Secret()
+	machine.Keep(p.Secret)
+	first = p.Code(t, 0)
+	screen.Type(first)
+	screen.Await("Press Enter when you have written")
+	recovery = regexp.MustCompile(`[0-9a-z]{4}(-[0-9a-z]{4}){3}`).FindAllString(screen.Text(), -1)
+	machine.Keep(recovery...)
+	if len(recovery) != 10 {
+		t.Errorf("expected ten recovery codes, found %d\n%s", len(recovery), screen.Text())
+	}
+	screen.Type("")
+	screen.Await(p.Name + " is in")
+	return first, recovery
 }
 
 // Somebody who must give a code and has none sets it up at the login, reading
@@ -31,25 +57,8 @@ func TestEnrollAtLogin(t *testing.T) {
 	onBothPaths(t, "enroll-login", mustEnroll, func(t *testing.T, here machine.Site) {
 		sshd := startSSHD(t, here)
 		p := machine.NewPerson(t, "new")
-		screen := setUp(t, sshd, p)
-		screen.Await("Verification code:")
-		uri := screen.QR()
-		key, err := otp.NewKeyFromURL(uri)
-		if err != nil || key.Issuer() != "example.com" || key.AccountName() != p.Name {
-			t.Fatalf("the QR code holds %q: %v", uri, err)
-		}
-		p.Secret = key.Secret()
-		machine.Keep(p.Secret)
-		first := p.Code(t, 0)
-		screen.Type(first)
-		screen.Await("Write them down")
-		recovery := regexp.MustCompile(`[0-9a-z]{4}(-[0-9a-z]{4}){3}`).FindAllString(screen.Text(), -1)
-		machine.Keep(recovery...)
-		if len(recovery) != 10 {
-			t.Errorf("expected ten recovery codes, found %d\n%s", len(recovery), screen.Text())
-		}
-		screen.Type("")
-		screen.Await(p.Name + " is in")
+		screen := setUp(t, sshd.Client(p), p)
+		first, recovery := finish(t, screen, p)
 		expectAudit(t, p, "verdict=enrolled", "rule=totp:phone")
 		expectAudit(t, p, "verdict=accepted", "rule=totp:phone")
 		// The first code is spent; the next one and a recovery code are good.
@@ -80,7 +89,7 @@ func TestEnrollTurnedBack(t *testing.T) {
 	onBothPaths(t, "enroll-back", mustEnroll, func(t *testing.T, here machine.Site) {
 		sshd := startSSHD(t, here)
 		p := machine.NewPerson(t, "back")
-		screen := setUp(t, sshd, p)
+		screen := setUp(t, sshd.Client(p), p)
 		for asked := range 3 {
 			screen.AwaitTimes("Verification code:", asked+1)
 			screen.Type("12")

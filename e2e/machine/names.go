@@ -7,13 +7,16 @@ import (
 	"sync"
 )
 
-// extraGroups is where libnss-extrausers looks for groups.
-const extraGroups = "/var/lib/extrausers/group"
+// ExtraUsers and extraGroups are where libnss-extrausers looks.
+const (
+	ExtraUsers  = "/var/lib/extrausers/passwd"
+	extraGroups = "/var/lib/extrausers/group"
+)
 
 var extra sync.Mutex
 
-// UseExtraNames has the machine's name service ask libnss-extrausers for groups
-// beside /etc/group, as it would ask LDAP or SSSD. Programs read that when they
+// UseExtraNames has the machine's name service ask libnss-extrausers for users
+// and groups beside /etc/passwd and /etc/group, as it would ask LDAP or SSSD. Programs read that when they
 // start, so it comes before all of them.
 func UseExtraNames() error {
 	const path = "/etc/nsswitch.conf"
@@ -23,28 +26,42 @@ func UseExtraNames() error {
 	}
 	var lines []string
 	for line := range strings.Lines(string(data)) {
-		if !strings.HasPrefix(line, "group:") {
+		if !strings.HasPrefix(line, "group:") && !strings.HasPrefix(line, "passwd:") {
 			lines = append(lines, line)
 		}
 	}
-	text := strings.Join(lines, "") + "\ngroup: files extrausers\n"
+	text := strings.Join(lines, "") + "\npasswd: files extrausers\ngroup: files extrausers\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("name services: %w", err)
 	}
 	return os.MkdirAll("/var/lib/extrausers", 0o755)
 }
 
-// ExtraGroup makes the person a member of a group that is not in /etc/group.
-func ExtraGroup(t T, name string, p *Person) {
+// ExtraGroup makes the person a member of a group that is not in /etc/group,
+// and returns its id.
+func ExtraGroup(t T, name string, p *Person) int {
+	t.Helper()
+	gid := 20000 + int(people.Add(1))
+	addLine(t, extraGroups, fmt.Sprintf("%s:x:%d:%s", name, gid, p.Name))
+	return gid
+}
+
+// ExtraUser makes a user who is not in /etc/passwd.
+func ExtraUser(t T, name string, uid int, home string) {
+	t.Helper()
+	addLine(t, ExtraUsers, fmt.Sprintf("%s:x:%d:20000::%s:/bin/sh", name, uid, home))
+}
+
+func addLine(t T, path, line string) {
 	t.Helper()
 	extra.Lock()
 	defer extra.Unlock()
-	file, err := os.OpenFile(extraGroups, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		t.Fatalf("group %s: %v", name, err)
+		t.Fatalf("%s: %v", path, err)
 	}
 	defer file.Close()
-	if _, err := fmt.Fprintf(file, "%s:x:%d:%s\n", name, 20000+people.Add(1), p.Name); err != nil {
-		t.Fatalf("group %s: %v", name, err)
+	if _, err := fmt.Fprintln(file, line); err != nil {
+		t.Fatalf("%s: %v", path, err)
 	}
 }

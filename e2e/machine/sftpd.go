@@ -138,9 +138,15 @@ func (s *SFTPD) WaitEnd(t T) {
 
 // SSHOptions are what OpenSSH's programs need to reach the server as p.
 func (s *SFTPD) SSHOptions(p *Person, options ...string) []string {
+	return SSHOptions(s.Port, p, options...)
+}
+
+// SSHOptions are what OpenSSH's programs need to reach a port of the machine as
+// p.
+func SSHOptions(port int, p *Person, options ...string) []string {
 	args := []string{"-F", "none"}
 	all := append([]string{
-		"BindAddress=" + p.Address, "Port=" + strconv.Itoa(s.Port), "StrictHostKeyChecking=yes", "UserKnownHostsFile=" + knownHosts, "IdentityAgent=none",
+		"BindAddress=" + p.Address, "Port=" + strconv.Itoa(port), "StrictHostKeyChecking=yes", "UserKnownHostsFile=" + knownHosts, "IdentityAgent=none",
 	}, options...)
 	if !strings.Contains(strings.Join(options, " "), "NumberOfPasswordPrompts") {
 		all = append(all, "NumberOfPasswordPrompts=1")

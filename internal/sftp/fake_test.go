@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,7 +82,7 @@ func (f fake) Home(string) (string, error)             { return "/home", f.err }
 
 func (f fake) Names(uids, gids []uint32) (users, groups []string, err error) {
 	f.note("names")
-	return make([]string, len(uids)), make([]string, len(gids)), nil
+	return slices.Repeat([]string{"somebody"}, len(uids)), slices.Repeat([]string{"some"}, len(gids)), nil
 }
 
 // fakeDir panics when it is used otherwise than sftp.Dir says.

@@ -23,7 +23,7 @@ type activity struct {
 	channels int
 	busy     int // sessions that are answering
 	files    map[*session]int
-	since    time.Time // nothing was asked
+	since    time.Time // nothing was asked, and no answer taken
 }
 
 // serveChannels serves a connection whose client is in until it ends.
@@ -132,7 +132,7 @@ type session struct{ visit *visit }
 func (v *visit) serveSFTP(ctx context.Context, channel ssh.Channel, worker *packet.Conn) {
 	defer worker.Close()
 	s := &session{v}
-	err := sftp.Serve(ctx, corking{channel, v.conn}, remote.NewClient(worker), sftp.Options{
+	err := sftp.Serve(ctx, corking{channel, v.conn, &v.channels}, remote.NewClient(worker), sftp.Options{
 		Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(),
 	})
 	v.channels.forget(s)
@@ -190,6 +190,12 @@ func (s *session) busy(busy bool, files int) {
 	a.since = time.Now()
 }
 
+func (a *activity) touch() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.since = time.Now()
+}
+
 func (a *activity) forget(s *session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -198,7 +204,7 @@ func (a *activity) forget(s *session) {
 }
 
 // quiet says whether no request is being answered and no file is open, and
-// since when nothing was asked.
+// since when nothing was asked and no answer taken.
 func (a *activity) quiet() (quiet bool, since time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -213,14 +219,20 @@ func (a *activity) quiet() (quiet bool, since time.Time) {
 // corking sends what is written at once with as few system calls as it can.
 type corking struct {
 	ssh.Channel
-	conn *conn
+	conn     *conn
+	activity *activity
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. On a slow line answers are taken long after all
+// was asked.
 func (c corking) Write(p []byte) (int, error) {
 	if len(p) > sshBuffer {
 		c.conn.cork()
 		defer c.conn.uncork()
 	}
-	return c.Channel.Write(p)
+	n, err := c.Channel.Write(p)
+	if err == nil {
+		c.activity.touch()
+	}
+	return n, err
 }

@@ -204,11 +204,12 @@ func (c *conn) uncork() {
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
+	// A client that takes nothing has a write wait, with the lock.
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 	c.mu.Lock()
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second)) // a client that takes nothing
 	c.flush()
 	c.mu.Unlock()
 	return c.Conn.Close()

@@ -190,7 +190,8 @@ func skipCertificate(r *packet.Reader) {
 func (v *visit) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	var w packet.Writer
 	outcome, told, err := v.line.stepOrAsk(w.U8(talk.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
-		answers, err := challenge("", strings.Join(p.told, "\n"), []string{p.text}, []bool{p.shown})
+		instruction, text := asking(p.told, p.text)
+		answers, err := challenge("", instruction, []string{text}, []bool{p.shown})
 		if err != nil {
 			return "", err
 		}

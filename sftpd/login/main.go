@@ -4,7 +4,8 @@
 // with it.
 //
 // The worker is its child, so that limits, audit id and control group that the
-// session stage gave hold for it. The session is closed when the worker has
+// session stage gave hold for it; it may ask for names that only the C library's
+// name services know. The session is closed when the worker has
 // ended, also if the broker is gone by then.
 package main
 

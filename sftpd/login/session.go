@@ -95,15 +95,23 @@ func startWorker(program string, spec talk.Spec) (*exec.Cmd, int, error) {
 	if err := ours.Send(w.Bytes); err != nil {
 		return nil, -1, err
 	}
-	keep, err := ours.Dup()
+	names, asking, err := packet.Pair()
 	if err != nil {
 		return nil, -1, err
 	}
-	cmd := &exec.Cmd{Path: program, Args: []string{"otpgate-sftpd-worker"}, Dir: "/", Env: []string{"GOMAXPROCS=1"}, Stderr: os.Stderr,
-		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := cmd.Start(); err != nil {
-		unix.Close(keep)
+	defer asking.Close()
+	keep, err := ours.Dup()
+	if err != nil {
+		names.Close()
 		return nil, -1, err
 	}
+	cmd := &exec.Cmd{Path: program, Args: []string{"otpgate-sftpd-worker"}, Dir: "/", Env: []string{"GOMAXPROCS=1"}, Stderr: os.Stderr,
+		ExtraFiles: []*os.File{theirs, asking}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		unix.Close(keep)
+		names.Close()
+		return nil, -1, err
+	}
+	go answerNames(names, spec.Root == "")
 	return cmd, keep, nil
 }

@@ -24,24 +24,31 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
-// brokerFD is the connection to the broker.
-const brokerFD = 3
+// The connections to the broker, and to the keeper, who knows names.
+const (
+	brokerFD = 3
+	keeperFD = 4
+)
 
 func main() {
 	// It is idle most of the time and many.
 	debug.SetGCPercent(10)
 	conn, err := packet.New(brokerFD)
+	var keeper *packet.Conn
+	if err == nil {
+		keeper, err = packet.New(keeperFD)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
-	if err := run(conn); err != nil {
+	if err := run(conn, keeper); err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker:", err)
 		os.Exit(1)
 	}
 }
 
-func run(conn *packet.Conn) error {
+func run(conn, keeper *packet.Conn) error {
 	buffer := make([]byte, packet.MaxSize)
 	n, fds, err := conn.Receive(buffer)
 	packet.CloseAll(fds)
@@ -53,7 +60,7 @@ func run(conn *packet.Conn) error {
 	if err := r.Done(); err != nil {
 		return err
 	}
-	return serveFiles(conn, spec)
+	return serveFiles(conn, keeper, spec)
 }
 
 func become(spec talk.Spec) error {
@@ -65,13 +72,13 @@ func become(spec talk.Spec) error {
 	}, spec.AllowRoot)
 }
 
-func serveFiles(conn *packet.Conn, spec talk.Spec) error {
+func serveFiles(conn, keeper *packet.Conn, spec talk.Spec) error {
 	patterns, err := deny.Parse(spec.Deny)
 	if err != nil {
 		return err
 	}
 	// These open what a chroot hides.
-	people := openPeople(spec)
+	people := newPeople(spec, keeper)
 	files, err := local.New(local.Options{
 		ReadOnly: spec.ReadOnly, Deny: patterns, HomeOf: people.homeOf, User: people.user, Group: people.group,
 	})

@@ -1,73 +1,66 @@
 package main
 
 import (
-	"bufio"
-	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
+	"time"
 
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
-// people knows the names of ids, from files that were opened before a chroot
-// hid them. Without cgo there are no other name services here.
+const (
+	// usualPatience is how long names may hold sessions up at once. Beyond it
+	// they are waited for a tenth of the time.
+	usualPatience = time.Second
+	// freshness is how long an answer is believed.
+	freshness = 10 * time.Minute
+	// maxKnown bounds the answers that are kept, maxAsked those waited for.
+	maxKnown = 10000
+	maxAsked = 64
+)
+
+type question struct {
+	kind  uint8
+	about string
+}
+
+// people knows names and homes: those of the machine's own files, and for the
+// others there is the keeper, who can ask every name service. One that is slow
+// costs names, never much time: what it says too late is known when the same is
+// asked again.
 type people struct {
-	spec          talk.Spec
-	passwd, names *os.File
-	once          sync.Once
-	users, groups map[uint32]string
-	homes         map[string]string
+	spec     talk.Spec
+	local    *localNames
+	keeper   *packet.Conn
+	patience time.Duration
+	now      func() time.Time
+	listen   sync.Once
+	queue    chan question
+
+	mu     sync.Mutex
+	since  time.Time
+	known  map[question]string
+	asked  map[question]chan struct{} // closed when it is known
+	waited time.Duration              // of the patience
+	paid   time.Time                  // when waited was last made less
 }
 
-func openPeople(spec talk.Spec) *people {
-	p := &people{spec: spec}
-	// A machine may do without the files: ids then stay numbers.
-	p.passwd, _ = os.Open("/etc/passwd")
-	p.names, _ = os.Open("/etc/group")
-	return p
-}
-
-// load reads the files when a name is first asked for.
-func (p *people) load() {
-	p.users, p.groups, p.homes = map[uint32]string{}, map[uint32]string{}, map[string]string{}
-	eachLine(p.passwd, 7, func(fields []string) {
-		p.homes[fields[0]] = fields[5]
-		add(p.users, fields)
-	})
-	eachLine(p.names, 4, func(fields []string) { add(p.groups, fields) })
-	p.users[p.spec.UID] = p.spec.User
-}
-
-func add(names map[uint32]string, fields []string) {
-	id, err := strconv.ParseUint(fields[2], 10, 32)
-	if _, known := names[uint32(id)]; err == nil && !known {
-		names[uint32(id)] = fields[0]
-	}
-}
-
-func eachLine(file *os.File, want int, do func(fields []string)) {
-	if file == nil {
-		return
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if fields := strings.Split(lines.Text(), ":"); len(fields) == want && fields[0] != "" {
-			do(fields)
-		}
-	}
+func newPeople(spec talk.Spec, keeper *packet.Conn) *people {
+	return &people{spec: spec, local: openLocalNames(), keeper: keeper, patience: usualPatience, now: time.Now,
+		queue: make(chan question, maxAsked), asked: map[question]chan struct{}{}}
 }
 
 func (p *people) user(id uint32) string {
-	p.once.Do(p.load)
-	return p.users[id]
+	if id == p.spec.UID {
+		return p.spec.User // others may have the same
+	}
+	return p.ask(question{talk.NameOfUser, strconv.FormatUint(uint64(id), 10)})
 }
 
 func (p *people) group(id uint32) string {
-	p.once.Do(p.load)
-	return p.groups[id]
+	return p.ask(question{talk.NameOfGroup, strconv.FormatUint(uint64(id), 10)})
 }
 
 // homeOf tells other people's homes only where they can be seen.
@@ -75,9 +68,82 @@ func (p *people) homeOf(user string) (string, error) {
 	if user == "" || user == p.spec.User {
 		return p.spec.Home, nil
 	}
-	p.once.Do(p.load)
-	if home, found := p.homes[user]; found && p.spec.Root == "" {
-		return home, nil
+	if p.spec.Root == "" && len(user) <= talk.MaxNameQuestion/2 {
+		if home := p.ask(question{talk.HomeOfUser, user}); home != "" {
+			return home, nil
+		}
 	}
 	return "", syscall.ENOENT
+}
+
+// ask waits for an answer as long as there is patience, and gives "" then.
+func (p *people) ask(q question) string {
+	if answer := p.local.answer(q); answer != "" {
+		return answer
+	}
+	p.listen.Do(func() { go p.exchange() })
+	answer, coming, most := p.begin(q)
+	if coming == nil || most <= 0 {
+		return answer
+	}
+	began := p.now()
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-coming:
+	case <-late.C:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waited += p.now().Sub(began)
+	return p.known[q]
+}
+
+// begin is the answer that is known, or what tells that one has come and how
+// long that may be waited for.
+func (p *people) begin(q question) (answer string, coming <-chan struct{}, most time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if p.known == nil || len(p.known) > maxKnown || now.Sub(p.since) > freshness {
+		p.known, p.since = map[question]string{}, now
+	}
+	if answer, known := p.known[q]; known {
+		return answer, nil, 0
+	}
+	p.waited = max(0, p.waited-now.Sub(p.paid)/10)
+	p.paid = now
+	if come, asked := p.asked[q]; asked {
+		return "", come, p.patience - p.waited
+	}
+	come := make(chan struct{})
+	select {
+	case p.queue <- q:
+		p.asked[q] = come
+		return "", come, p.patience - p.waited
+	default:
+		return "", nil, 0
+	}
+}
+
+// exchange asks the keeper one question after the other. Without it nothing is
+// known: the session goes on in numbers.
+func (p *people) exchange() {
+	buffer := make([]byte, talk.MaxNameAnswer)
+	for q := range p.queue {
+		var w packet.Writer
+		answer := ""
+		if p.keeper.Send(w.U8(q.kind).Text(q.about).Bytes) == nil {
+			n, fds, err := p.keeper.Receive(buffer)
+			packet.CloseAll(fds)
+			if r := packet.NewReader(buffer[:n]); err == nil {
+				answer = r.Text()
+			}
+		}
+		p.mu.Lock()
+		p.known[q] = answer
+		close(p.asked[q])
+		delete(p.asked, q)
+		p.mu.Unlock()
+	}
 }

@@ -5,6 +5,7 @@
 package longname
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,22 +27,16 @@ type Names struct {
 	users, groups map[uint32]string
 }
 
-// Learn asks for the names in a page that are not known.
+// Learn asks for the names in a page that are not known. Who had none is asked
+// for again with the next page: a name service may have been slow.
 func (n *Names) Learn(who Asked, entries []packet.Entry) error {
 	if n.users == nil || len(n.users) > maxNames || len(n.groups) > maxNames {
 		n.users, n.groups = map[uint32]string{}, map[uint32]string{}
 	}
 	var uids, gids []uint32
 	for i := range entries {
-		attr := &entries[i].Attr
-		if _, known := n.users[attr.UID]; !known {
-			uids = append(uids, attr.UID)
-			n.users[attr.UID] = strconv.FormatUint(uint64(attr.UID), 10)
-		}
-		if _, known := n.groups[attr.GID]; !known {
-			gids = append(gids, attr.GID)
-			n.groups[attr.GID] = strconv.FormatUint(uint64(attr.GID), 10)
-		}
+		uids = want(n.users, uids, entries[i].Attr.UID)
+		gids = want(n.groups, gids, entries[i].Attr.GID)
 	}
 	if len(uids)+len(gids) == 0 {
 		return nil
@@ -55,12 +50,29 @@ func (n *Names) Learn(who Asked, entries []packet.Entry) error {
 	return nil
 }
 
+// want adds an id without a name to ids. Neighbours in a directory often have
+// the same.
+func want(known map[uint32]string, ids []uint32, id uint32) []uint32 {
+	if _, found := known[id]; found || slices.Contains(ids, id) {
+		return ids
+	}
+	return append(ids, id)
+}
+
 func remember(known map[uint32]string, ids []uint32, names []string) {
 	for i, id := range ids {
 		if i < len(names) && names[i] != "" {
 			known[id] = names[i]
 		}
 	}
+}
+
+// nameOf is the id itself where there is no name.
+func nameOf(known map[uint32]string, id uint32) string {
+	if name, found := known[id]; found {
+		return name
+	}
+	return strconv.FormatUint(uint64(id), 10)
 }
 
 // Append appends the line for an entry, laid out as OpenSSH's
@@ -72,9 +84,9 @@ func (n *Names) Append(b []byte, entry *packet.Entry, now time.Time) []byte {
 	b = append(b, ' ', ' ')
 	b = appendRight(b, uint64(attr.Nlink), 3)
 	b = append(b, ' ')
-	b = appendLeft(b, n.users[attr.UID], 8)
+	b = appendLeft(b, nameOf(n.users, attr.UID), 8)
 	b = append(b, ' ')
-	b = appendLeft(b, n.groups[attr.GID], 8)
+	b = appendLeft(b, nameOf(n.groups, attr.GID), 8)
 	b = append(b, ' ')
 	b = appendRight(b, attr.Size, 8)
 	b = append(b, ' ')

@@ -224,8 +224,9 @@ func (c *Client) Names(uids, gids []uint32) (users, groups []string, err error) 
 	return users, groups, nil
 }
 
-// namesAtOnce bounds a question, and its answer: names have up to 32 bytes.
-const namesAtOnce = 500
+// namesAtOnce bounds a question, and its answer: names have up to
+// talk.MaxName bytes.
+const namesAtOnce = 250
 
 func (c *Client) someNames(uids, gids []uint32) (users, groups []string, err error) {
 	err = c.ask(opNames, func(w *packet.Writer) { w.U32s(uids).U32s(gids) }, func(r *packet.Reader) { users, groups = r.Texts(), r.Texts() })

@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftp/local"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/packet/packettest"
 )
 
 // connect gives a client and serves it with the files of this process.
@@ -27,19 +28,7 @@ func connect(t testing.TB) (client *Client, raw *packet.Conn, served chan error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs, err := packet.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Dup(int(theirs.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs.Close()
-	conn, err := packet.New(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours, conn := packettest.Pair(t)
 	served = make(chan error, 1)
 	go func() {
 		served <- Serve(conn, files)

@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// pieces are the processes of a server that belong to sessions.
+func pieces(t *testing.T, s *machine.SFTPD) []int {
+	t.Helper()
+	return append(children(t, s, "otpgate-sftpd-worker", anybody), children(t, s, "otpgate-sftpd-login", anybody)...)
+}
+
+func onlyFront(t *testing.T, s *machine.SFTPD) int {
+	t.Helper()
+	var fronts []int
+	machine.Until(t, "one front", func() bool {
+		fronts = children(t, s, "otpgate-sftpd-front", nobody(t))
+		return len(fronts) == 1
+	})
+	return fronts[0]
+}
+
+// stacks has a process end in saying what its goroutines do, and returns one
+// text for each that is not Go's own.
+func stacks(t *testing.T, s *machine.SFTPD, pid int) []string {
+	t.Helper()
+	before := len(s.Output())
+	must(t, syscall.Kill(pid, syscall.SIGQUIT))
+	// The registers come last.
+	last := regexp.MustCompile(`(?m)^(rip|pc) +0x`)
+	machine.Until(t, "the process has said all", func() bool { return last.MatchString(s.Output()[before:]) })
+	all := regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[.*\]:\n(?:.+\n)+`).FindAllString(s.Output()[before:], -1)
+	return slices.DeleteFunc(all, func(stack string) bool {
+		return !strings.Contains(stack, "github.com/") && !strings.Contains(stack, "golang.org/")
+	})
+}
+
+// uploads begins one in each of several sessions, and gives what writes to
+// them.
+func uploads(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer, n int) (clients []*ssh.Client, open []*sftp.File) {
+	t.Helper()
+	for i := range n {
+		client, f := files(t, s, p, signer)
+		file, err := f.Create(fmt.Sprint("upload", i))
+		must(t, err)
+		_, err = file.Write(make([]byte, 1<<20))
+		must(t, err)
+		clients, open = append(clients, client), append(open, file)
+	}
+	return clients, open
+}
+
+// faults are what may become of sessions. Each is over when it returns, or soon
+// after.
+var faults = map[string]struct {
+	table string
+	run   func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer)
+}{
+	"half-open": {"limits.login_grace = \"3s\"\n", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+		halfOpen(t, s, p, signer)
+	}},
+	"vanished": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+		for i := range 10 {
+			v := &visitor{person: p, server: s}
+			conn := v.dial(t)
+			made, channels, requests, err := ssh.NewClientConn(conn, s.Address(), &ssh.ClientConfig{
+				User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+			})
+			must(t, err)
+			f, err := sftp.NewClient(ssh.NewClient(made, channels, requests))
+			must(t, err)
+			file, err := f.Create(fmt.Sprint("vanished", i))
+			must(t, err)
+			go func() { _, _ = file.ReadFrom(endless{}) }()
+			path := fmt.Sprintf("/home/%s/vanished%d", p.Name, i)
+			machine.Until(t, "some of it is there", func() bool {
+				info, err := os.Stat(path)
+				return err == nil && info.Size() > 0
+			})
+			// A reset, in the middle of a packet.
+			must(t, conn.(*net.TCPConn).SetLinger(0))
+			must(t, conn.Close())
+			must(t, os.Remove(path))
+		}
+		machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", "path=/home/"+p.Name+"/vanished9", "written=")
+	}},
+	"killed workers": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+		killed(t, s, p, signer, "otpgate-sftpd-worker", p.UID)
+	}},
+	"killed keepers": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+		killed(t, s, p, signer, "otpgate-sftpd-login", 0)
+	}},
+	"killed front": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+		killed(t, s, p, signer, "otpgate-sftpd-front", nobody(t))
+	}},
+	"slow readers": {"limits.keepalive = \"1s\"\n", slowReaders},
+	"idle readers": {"limits.idle_timeout = \"3s\"\nlimits.keepalive = \"0s\"\n", slowReaders},
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// killed kills the pieces of five sessions that are in the middle of uploads.
+func killed(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer, program string, uid int) {
+	t.Helper()
+	clients, open := uploads(t, s, p, signer, 5)
+	for _, pid := range children(t, s, program, uid) {
+		must(t, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	for _, file := range open {
+		// A worker is not needed for what is open already.
+		_, _ = file.Write(make([]byte, 1<<20))
+		_ = file.Close()
+	}
+	for _, client := range clients {
+		_ = client.Close() // most have been told
+	}
+	machine.Until(t, "the sessions are over", func() bool { return len(pieces(t, s)) == 0 })
+}
+
+// halfOpen makes 1,000 connections that say nothing, little or garbage.
+func halfOpen(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+	t.Helper()
+	var half []net.Conn
+	for i := range 1000 {
+		conn, err := net.Dial("tcp", s.Address())
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		defer conn.Close()
+		half = append(half, conn)
+		switch i % 4 {
+		case 1:
+			fmt.Fprint(conn, "SSH-2.0-slow\r\n")
+		case 2:
+			fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
+		case 3:
+			fmt.Fprint(conn, "SSH-2.0-x\r\n\xff\xff\xff\xff\x00\x14garbage")
+		}
+	}
+	// Somebody else's login beside them.
+	began := time.Now()
+	client, _ := files(t, s, p, signer)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("a login beside 1,000 half-open connections took %v", took)
+	}
+	must(t, client.Close())
+	machine.Until(t, "the half-open connections are cut", func() bool {
+		for _, conn := range half {
+			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+				return false
+			}
+			if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// No descriptor, goroutine or process is left of sessions that end in whatever
+// way.
+func TestSFTPLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSFTPD(t, "sftp-leaves-"+strings.ReplaceAll(name, " ", "-"), noCodes,
+				patient+"fronts = 1\nlimits.max_startups = 5000\nlimits.startups_per_source = 5000\n"+fault.table)
+			p := machine.NewPerson(t, "sfv")
+			signer, _ := newKey(t, p)
+			settle := func() {
+				client, _ := files(t, s, p, signer)
+				must(t, client.Close())
+				machine.Until(t, "all is quiet", func() bool { return len(pieces(t, s)) == 0 })
+			}
+			settle()
+			var was [2]int
+			machine.Until(t, "descriptors rest", func() bool {
+				before := was
+				was = [2]int{descriptors(t, s.PID()), descriptors(t, onlyFront(t, s))}
+				time.Sleep(100 * time.Millisecond)
+				return was == before
+			})
+			fault.run(t, s, p, signer)
+			settle()
+			var now [2]int
+			machine.Until(t, fmt.Sprintf("no descriptor is left beside %v", was), func() bool {
+				now = [2]int{descriptors(t, s.PID()), descriptors(t, onlyFront(t, s))}
+				return now[0] <= was[0] && now[1] <= was[1]
+			})
+			t.Logf("descriptors of broker and front: %v before, %v after", was, now)
+			// The front first, which ends with the broker.
+			if running := stacks(t, s, onlyFront(t, s)); len(running) != 1 {
+				t.Errorf("expected that the front has one goroutine, found\n%s", strings.Join(running, "\n"))
+			}
+			onlyFront(t, s)
+			if running := stacks(t, s, s.PID()); len(running) == 0 || len(running) > 4 {
+				t.Errorf("expected that the broker has up to 4 goroutines, found\n%s", strings.Join(running, "\n"))
+			}
+			s.WaitEnd(t)
+		})
+	}
+}

@@ -1,0 +1,195 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// stalling is a connection that reads nothing any more once it is told.
+type stalling struct {
+	net.Conn
+	stalled chan struct{}
+	over    chan struct{}
+}
+
+func (c *stalling) Read(p []byte) (int, error) {
+	select {
+	case <-c.stalled:
+		<-c.over
+		return 0, io.EOF
+	default:
+		return c.Conn.Read(p)
+	}
+}
+
+// slowReader logs in, asks for far more in each of several channels than any
+// buffer holds, and reads nothing.
+func slowReader(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer, path string) {
+	t.Helper()
+	v := &visitor{person: p, server: s}
+	conn := &stalling{Conn: v.dial(t), stalled: make(chan struct{}), over: make(chan struct{})}
+	t.Cleanup(func() { close(conn.over) })
+	made, news, requests, err := ssh.NewClientConn(conn, s.Address(), &ssh.ClientConfig{
+		User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	must(t, err)
+	client := ssh.NewClient(made, news, requests)
+	var channels []*rawSFTP
+	for range slowChannels {
+		channels = append(channels, openRaw(t, client, path))
+	}
+	close(conn.stalled)
+	for _, channel := range channels {
+		ask := bigEndian(1+4+4+len(channel.handle)+12) + "\x05" + bigEndian(8) + bigEndian(len(channel.handle)) + channel.handle + bigEndian(0) + bigEndian(0) + bigEndian(255<<10)
+		go func() {
+			// It ends when the connection takes no more.
+			for range 100 {
+				if writeAll(channel.in, strings.Repeat(ask, 1000)) != nil {
+					return
+				}
+			}
+		}()
+	}
+	time.Sleep(300 * time.Millisecond)
+}
+
+// slowChannels are more than the kernel's buffers of a connection have room
+// for, at 2 MiB each.
+const slowChannels = 6
+
+// rawSFTP is a channel with an open file.
+type rawSFTP struct {
+	in     io.Writer
+	handle string
+}
+
+func openRaw(t *testing.T, client *ssh.Client, path string) *rawSFTP {
+	t.Helper()
+	session, err := client.NewSession()
+	must(t, err)
+	must(t, session.RequestSubsystem("sftp"))
+	in, err := session.StdinPipe()
+	must(t, err)
+	out, err := session.StdoutPipe()
+	must(t, err)
+	exchange := func(packet string) string {
+		must(t, writeAll(in, bigEndian(len(packet))+packet))
+		head := make([]byte, 4)
+		_, err := io.ReadFull(out, head)
+		must(t, err)
+		body := make([]byte, binary.BigEndian.Uint32(head))
+		_, err = io.ReadFull(out, body)
+		must(t, err)
+		return string(body)
+	}
+	exchange("\x01" + bigEndian(3))
+	// SSH_FXP_OPEN to read, answered with the id and a handle.
+	reply := exchange("\x03" + bigEndian(7) + bigEndian(len(path)) + path + bigEndian(1) + bigEndian(0))
+	return &rawSFTP{in, reply[9:]}
+}
+
+func writeAll(w io.Writer, text string) error {
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+func bigEndian(n int) string {
+	return string([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
+// anonymous is the memory of a process that is its own, in KiB.
+func anonymous(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	must(t, err)
+	var kib int
+	found := regexp.MustCompile(`RssAnon:\s+(\d+)`).FindStringSubmatch(string(status))
+	if _, err := fmt.Sscan(found[1], &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib
+}
+
+// slowReaders must not have the front fill its memory, or anybody else wait.
+func slowReaders(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+	t.Helper()
+	path := "/home/" + p.Name + "/large"
+	must(t, os.WriteFile(path, make([]byte, 1<<20), 0o644))
+	front := onlyFront(t, s)
+	before := anonymous(t, front)
+	const many = 4
+	var all sync.WaitGroup
+	for range many {
+		all.Go(func() { slowReader(t, s, p, signer, path) })
+	}
+	all.Wait()
+	began := time.Now()
+	client, f := files(t, s, p, signer)
+	file, err := f.Open("large")
+	must(t, err)
+	if n, err := io.Copy(io.Discard, file); err != nil || n != 1<<20 {
+		t.Errorf("beside slow readers: %d bytes, %v", n, err)
+	}
+	must(t, client.Close())
+	took := time.Since(began)
+	if grown := anonymous(t, front) - before; grown > many*slowChannels*4<<10 {
+		t.Errorf("%d slow readers cost the front %d KiB", many, grown)
+	} else {
+		t.Logf("%d slow readers cost the front %d KiB; another login and 1 MiB beside them took %v", many, grown, took)
+	}
+	if took > 3*time.Second {
+		t.Errorf("another login and 1 MiB took %v", took)
+	}
+	machine.Until(t, "the slow readers are cut", func() bool { return len(pieces(t, s)) == 0 })
+}
+
+// throttled is a connection that reads so many bytes in a second.
+type throttled struct {
+	net.Conn
+	rate int
+}
+
+func (c throttled) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p[:min(len(p), c.rate/50)])
+	time.Sleep(time.Duration(n) * time.Second / time.Duration(c.rate))
+	return n, err
+}
+
+// A download over a slow line is not idle, though the client has long asked for
+// all of it.
+func TestSFTPSlowDownload(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-slow-line", noCodes, patient+"limits.idle_timeout = \"1s\"\n")
+	p := machine.NewPerson(t, "slw")
+	signer, _ := newKey(t, p)
+	const size = 12 << 20
+	must(t, os.WriteFile("/home/"+p.Name+"/large", make([]byte, size), 0o644))
+	v := &visitor{person: p, server: s}
+	conn, channels, requests, err := ssh.NewClientConn(throttled{v.dial(t), 2 << 20}, s.Address(), &ssh.ClientConfig{
+		User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	must(t, err)
+	f, err := sftp.NewClient(ssh.NewClient(conn, channels, requests), sftp.UseConcurrentReads(true), sftp.MaxPacketUnchecked(250<<10))
+	must(t, err)
+	file, err := f.Open("large")
+	must(t, err)
+	began := time.Now()
+	n, err := file.WriteTo(io.Discard)
+	if n != size || err != nil {
+		t.Errorf("after %v: %d bytes of %d, %v", time.Since(began), n, size, err)
+	}
+	t.Logf("%d bytes in %v", n, time.Since(began))
+}

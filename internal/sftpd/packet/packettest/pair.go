@@ -1,0 +1,30 @@
+// Package packettest gives tests both ends of a connection.
+package packettest
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+)
+
+// Pair makes a connection within the process. Both ends are closed with t.
+func Pair(t testing.TB) (ours, theirs *packet.Conn) {
+	t.Helper()
+	ours, file, err := packet.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := unix.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err = packet.New(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	return ours, theirs
+}

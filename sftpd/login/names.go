@@ -1,0 +1,57 @@
+package main
+
+import (
+	"os/user"
+
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// answerNames tells the worker names until it has ended, one after the other:
+// a name service that takes its time holds up nothing else.
+func answerNames(worker *packet.Conn, homes bool) {
+	defer worker.Close()
+	buffer := make([]byte, talk.MaxNameQuestion)
+	for {
+		n, fds, err := worker.Receive(buffer)
+		packet.CloseAll(fds)
+		if err != nil {
+			return
+		}
+		r := packet.NewReader(buffer[:n])
+		kind, about := r.U8(), r.Text()
+		if r.Done() != nil {
+			return
+		}
+		var w packet.Writer
+		if worker.Send(w.Text(nameOf(kind, about, homes)).Bytes) != nil {
+			return
+		}
+	}
+}
+
+// nameOf asks the machine's name services. An error is no name: the worker can
+// do nothing about it.
+func nameOf(kind uint8, about string, homes bool) string {
+	var name string
+	longest := talk.MaxName
+	switch kind {
+	case talk.NameOfUser:
+		if found, err := user.LookupId(about); err == nil {
+			name = found.Username
+		}
+	case talk.NameOfGroup:
+		if found, err := user.LookupGroupId(about); err == nil {
+			name = found.Name
+		}
+	case talk.HomeOfUser:
+		longest = talk.MaxNameAnswer - 4
+		if found, err := user.Lookup(about); err == nil && homes {
+			name = found.HomeDir
+		}
+	}
+	if len(name) > longest {
+		return ""
+	}
+	return name
+}
