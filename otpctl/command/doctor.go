@@ -81,11 +81,11 @@ func (a *app) machine() doctor.Machine {
 
 // unconfirmed are changes of pam.d that nothing will undo any longer.
 func (a *app) unconfirmed() []doctor.Finding {
+	var findings []doctor.Finding
 	pending, err := a.changer().Pending()
 	if err != nil {
-		return []doctor.Finding{{Severity: doctor.Warning, ID: "change-unconfirmed", What: err.Error() + "."}}
+		findings = append(findings, doctor.Finding{Severity: doctor.Warning, ID: "change-unconfirmed", What: err.Error() + "."})
 	}
-	var findings []doctor.Finding
 	for _, p := range pending {
 		if f, found := p.Finding(); found {
 			findings = append(findings, f)

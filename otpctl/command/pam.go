@@ -48,9 +48,8 @@ service. If either finds a fault, nothing is changed.
 
 What the file was is kept beside it. Unless the change is confirmed with otpctl
 pam confirm from a second login within the time of --confirm-within, the file is
-put back. A process of its own does that, which outlives this login. A reboot
-ends it: the change then stays, doctor and pam status say so, and otpctl pam
-restore puts the file back.`,
+put back. A process of its own does that, which outlives this login; after a
+reboot the unit otpgate-pam-restore does, where systemd runs.`,
 		Example: `  otpctl pam enable sshd
   otpctl pam enable sudo --dry-run
   otpctl pam enable vsftpd --argument protocol=ftps --confirm-within 10m`,
