@@ -51,6 +51,7 @@ denied.`,
 	}
 	f := c.Flags()
 	f.StringArrayVar(&services, "service", nil, "look only at this PAM `service`, and draw its stack; may be given again")
+	completeBy(c, "service", a.completeServices)
 	f.StringArrayVar(&ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.does(c, func(ctx context.Context, _ []string) error {

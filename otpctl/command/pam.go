@@ -186,11 +186,16 @@ service asks for.`,
 	})
 }
 
-// completeService offers the services of pam.d.
-func (a *app) completeService(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+// completeService offers the services of pam.d for the only SERVICE.
+func (a *app) completeService(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return a.completeServices(c, args, "")
+}
+
+// completeServices offers them for each service.
+func (a *app) completeServices(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	names, err := pamstack.Of(a.Machine.Root).Services()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError

@@ -24,8 +24,9 @@ func (a *app) pamConfirm() *cobra.Command {
 		Long: `confirm keeps what otpctl pam enable changed: in the SERVICE, or in all that wait
 for it. It has to be run from another login than the one that made the change:
 that there is one shows that people still get in.`,
-		Example: "  otpctl pam confirm sshd",
-		Args:    cobra.MaximumNArgs(1),
+		Example:           "  otpctl pam confirm sshd",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completePending,
 	}
 	c.Flags().BoolVar(&same, "same-login", false, "confirm from the login that made the change")
 	return a.does(c, func(_ context.Context, args []string) error {
@@ -42,6 +43,16 @@ that there is one shows that people still get in.`,
 		}
 		return nil
 	})
+}
+
+// completePending offers the services with a change that waits.
+func (a *app) completePending(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var services []string
+	if len(args) == 0 {
+		// Without any there is nothing to offer, whatever the reason.
+		services, _ = a.pendingServices(nil)
+	}
+	return services, cobra.ShellCompDirectiveNoFileComp
 }
 
 // pendingServices are those named, or all with a change that waits.
@@ -75,8 +86,9 @@ With --overdue it does so only where the time is over and the process is gone
 that should have done it, as after a reboot. With --wait too it then waits for
 the others, until each is confirmed or its time is over. The unit
 otpgate-pam-restore does both when the machine starts.`,
-		Example: "  otpctl pam restore sshd\n  otpctl pam restore --overdue",
-		Args:    cobra.MaximumNArgs(1),
+		Example:           "  otpctl pam restore sshd\n  otpctl pam restore --overdue",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completePending,
 	}
 	c.Flags().BoolVar(&overdue, "overdue", false, "only where the time is over and nothing is left to do it")
 	c.Flags().BoolVar(&wait, "wait", false, "with --overdue: wait until none is left whose time is not over yet")
