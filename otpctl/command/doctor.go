@@ -120,7 +120,7 @@ func (a *app) showDoctor(services []string, findings []doctor.Finding, asJSON bo
 		if err != nil {
 			continue // there is a finding that says so
 		}
-		if err := doctor.Draw(a.out, stack, isTerminal(a.Stdout) && os.Getenv("NO_COLOR") == ""); err != nil {
+		if err := doctor.Draw(a.out, stack, isTerminal(a.Stdout) && mayColour()); err != nil {
 			return err
 		}
 		a.say("")
