@@ -59,6 +59,7 @@ func TestDocuments(t *testing.T) {
 			}
 		})
 	}
+	t.Run("examples", func(t *testing.T) { examples(t, installed) })
 }
 
 // Each command line of the documents is in a story, and the table has no others.

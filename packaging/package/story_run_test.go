@@ -80,7 +80,7 @@ func (r *run) must(line string) string {
 }
 
 // ask is what a person is asked at a terminal: by otpctl, ssh, sftp, a shell.
-var ask = regexp.MustCompile(`(Code that the app shows: |[Pp]assword: ?|Verification code: |\[y/N\] |sftp> |alice@server:~\$ )$`)
+var ask = regexp.MustCompile(`(Code that [a-z ]+: |The next one: |[Pp]assword: ?|passphrase[^:]*: |Verification code: |\[y/N\] |sftp> |alice@server:~\$ )$`)
 
 // atTerminal runs a command line in a terminal of its own, as a login of its own,
 // and answers what it asks.
@@ -113,17 +113,24 @@ func (r *run) answer(prompt, seen string, h handling) string {
 	r.Helper()
 	switch strings.TrimSpace(prompt) {
 	case "Code that the app shows:":
-		found := regexp.MustCompile(`secret=([A-Z2-7]+)`).FindStringSubmatch(seen)
-		if found == nil {
-			r.Fatalf("expected a secret, found\n%s", seen)
+		r.secret, r.steps = known, 0
+		if found := regexp.MustCompile(`secret=([A-Z2-7]+)`).FindStringSubmatch(seen); found != nil {
+			r.secret = found[1]
 		}
-		r.secret, r.steps = found[1], 0
 		return r.next() + "\r"
+	case "Code that was sent:":
+		return regexp.MustCompile(`\b\d{6}\b`).FindString(r.must("cat /root/mail")) + "\r"
+	case "Code that the device shows:":
+		return now(-3)(r) + "\r"
+	case "The next one:":
+		return now(-2)(r) + "\r"
 	case "Verification code:":
 		if h.code == nil {
 			return r.next() + "\r"
 		}
 		return h.code(r) + "\r"
+	case "passphrase (empty for no passphrase):", "passphrase again:":
+		return "\r"
 	case "[y/N]":
 		return "y\r"
 	case "sftp>":
