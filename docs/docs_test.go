@@ -15,16 +15,10 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/document"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/otpctl/command"
 )
-
-// block is a block of code in a document.
-type block struct {
-	place    string // file and line
-	language string
-	lines    []string
-}
 
 // documents are README.md and the pages beside this file, by their names.
 func documents(t *testing.T) map[string]string {
@@ -45,60 +39,23 @@ func documents(t *testing.T) map[string]string {
 }
 
 // blocks are all blocks of code, and what is left of each document.
-func blocks(t *testing.T) (all []block, prose map[string]string) {
+func blocks(t *testing.T) (all []document.Block, prose map[string]string) {
 	t.Helper()
 	prose = map[string]string{}
 	for name, text := range documents(t) {
-		var within *block
-		for i, line := range strings.Split(text, "\n") {
-			trimmed := strings.TrimSpace(line)
-			language, fence := strings.CutPrefix(trimmed, "```")
-			switch {
-			case fence && within == nil:
-				within = &block{place: fmt.Sprintf("%s:%d", name, i+1), language: language}
-			case fence:
-				all = append(all, *within)
-				within = nil
-			case within != nil:
-				within.lines = append(within.lines, trimmed)
-			default:
-				prose[name] += line + "\n"
-			}
+		here, rest, err := document.Blocks(name, text)
+		if err != nil {
+			t.Error(err)
 		}
-		if within != nil {
-			t.Errorf("%s: the block does not end", within.place)
-		}
+		all, prose[name] = append(all, here...), rest
 	}
 	return all, prose
-}
-
-// commands are the command lines of a block: all of a shell's, and those of a
-// console behind its prompts.
-func (b block) commands() []string {
-	var all []string
-	for _, line := range b.lines {
-		switch prompt := strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "$ "); {
-		case b.language == "sh":
-			all = append(all, line)
-		case prompt && (b.language == "console" || b.language == ""):
-			all = append(all, line[2:])
-		}
-	}
-	for i := range all {
-		all[i] = uncommented(all[i])
-	}
-	return all
-}
-
-func uncommented(line string) string {
-	line, _, _ = strings.Cut(line, " # ")
-	return strings.TrimSpace(line)
 }
 
 // check says what otpctl would make of a command line before it does anything.
 // With whole the arguments have to be there too.
 func check(line string, whole bool) error {
-	words := strings.Fields(uncommented(line))
+	words := strings.Fields(document.Uncommented(line))
 	if end := slices.IndexFunc(words, func(w string) bool { return strings.ContainsRune("|&<>;", rune(w[0])) }); end >= 0 {
 		words = words[:end]
 	}
@@ -154,9 +111,9 @@ func TestCommandLines(t *testing.T) {
 		}
 	}
 	for _, b := range all {
-		for _, line := range b.commands() {
-			if strings.HasPrefix(line, "otpctl ") {
-				try(b.place, line, true)
+		for _, c := range b.Commands() {
+			if strings.HasPrefix(c.Line, "otpctl ") {
+				try(b.Place, c.Line, true)
 			}
 		}
 	}
@@ -209,14 +166,14 @@ func TestTargetsAndFiles(t *testing.T) {
 	all, prose := blocks(t)
 	var targets [][]string
 	for _, b := range all {
-		for _, line := range b.commands() {
-			words := strings.Fields(line)
+		for _, c := range b.Commands() {
+			words := strings.Fields(c.Line)
 			if len(words) > 1 && words[0] == "make" && words[1] != "-C" {
-				targets = append(targets, []string{b.place, words[1]})
+				targets = append(targets, []string{b.Place, words[1]})
 			}
 			for _, word := range words {
 				if _, err := os.Stat("../" + word); strings.HasPrefix(word, "packaging/") && err != nil {
-					t.Errorf("%s: %v", b.place, err)
+					t.Errorf("%s: %v", b.Place, err)
 				}
 			}
 		}
@@ -245,17 +202,17 @@ func TestFiles(t *testing.T) {
 	all, _ := blocks(t)
 	seen := 0
 	for _, b := range all {
-		if b.language != "toml" {
+		if b.Language != "toml" {
 			continue
 		}
 		seen++
 		// Where an identifier is cut short it is its form that is checked.
-		text := strings.ReplaceAll(strings.Join(b.lines, "\n")+"\n", "…", strings.Repeat("0", 32))
+		text := strings.ReplaceAll(strings.Join(b.Lines, "\n")+"\n", "…", strings.Repeat("0", 32))
 		var err error
 		if strings.HasPrefix(text, "version = ") {
-			_, err = account.Parse(b.place, "alice", []byte(text))
+			_, err = account.Parse(b.Place, "alice", []byte(text))
 		} else {
-			_, err = config.Parse(b.place, []byte(text))
+			_, err = config.Parse(b.Place, []byte(text))
 		}
 		if err != nil {
 			t.Errorf("%v", err)
@@ -281,7 +238,7 @@ func TestStacks(t *testing.T) {
 	all, _ := blocks(t)
 	seen := 0
 	for _, b := range all {
-		if b.language != "" || !slices.ContainsFunc(b.lines, pamLine.MatchString) {
+		if b.Language != "" || !slices.ContainsFunc(b.Lines, pamLine.MatchString) {
 			continue
 		}
 		seen++
@@ -289,7 +246,7 @@ func TestStacks(t *testing.T) {
 		if err := os.MkdirAll(dir+"/etc/pam.d", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		files := map[string]string{"sample": strings.Join(b.lines, "\n") + "\n"}
+		files := map[string]string{"sample": strings.Join(b.Lines, "\n") + "\n"}
 		for name, text := range debian {
 			files[name] = text
 		}
@@ -300,13 +257,13 @@ func TestStacks(t *testing.T) {
 		}
 		stack, err := pamstack.Tree{Root: dir, Debian: true}.Load("sample")
 		if err != nil {
-			t.Errorf("%s: %v", b.place, err)
+			t.Errorf("%s: %v", b.Place, err)
 			continue
 		}
 		lines := stack.Lines(pamstack.Auth)
 		for _, line := range append(lines, stack.Lines(pamstack.Account)...) {
 			if line.Kind == pamstack.Broken {
-				t.Errorf("%s: %v: %s", b.place, line.Place, line.Problem)
+				t.Errorf("%s: %v: %s", b.Place, line.Place, line.Problem)
 			}
 		}
 		walk := func(password, code pamstack.Return) pamstack.Return {
@@ -314,13 +271,13 @@ func TestStacks(t *testing.T) {
 		}
 		checksPassword := slices.ContainsFunc(lines, func(l pamstack.Line) bool { return l.Name() == "pam_unix.so" })
 		if walk(pamstack.Success, pamstack.Success) != pamstack.Success {
-			t.Errorf("%s: a right code is refused", b.place)
+			t.Errorf("%s: a right code is refused", b.Place)
 		}
 		if walk(pamstack.Success, pamstack.AuthErr) == pamstack.Success {
-			t.Errorf("%s: a wrong code gets in", b.place)
+			t.Errorf("%s: a wrong code gets in", b.Place)
 		}
 		if checksPassword && walk(pamstack.AuthErr, pamstack.Success) == pamstack.Success {
-			t.Errorf("%s: a wrong password gets in", b.place)
+			t.Errorf("%s: a wrong password gets in", b.Place)
 		}
 	}
 	if seen < 8 {

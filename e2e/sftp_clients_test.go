@@ -73,11 +73,14 @@ func (c *scene) run(name string, args ...string) string {
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "HOME="+c.dir, "SSH_ASKPASS="+c.askpass, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=:0")
-	output, err := cmd.CombinedOutput()
-	if err != nil {
-		c.t.Errorf("%s %q: %v\n%s\n%s", name, args, err, output, machine.Text(machine.Log.Lines("user="+c.person.Name+" ")))
+	// Each to a pipe of its own: ssh(1) makes its standard error non-blocking,
+	// and sftp(1) loses what it prints to the same pipe while that is full.
+	var output, complaints strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &complaints
+	if err := cmd.Run(); err != nil {
+		c.t.Errorf("%s %q: %v\n%s%s\n%s", name, args, err, output.String(), complaints.String(), machine.Text(machine.Log.Lines("user="+c.person.Name+" ")))
 	}
-	return string(output)
+	return output.String() + complaints.String()
 }
 
 // home is a path as the server sees it.

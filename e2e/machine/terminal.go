@@ -132,6 +132,20 @@ func (c *Terminal) Output(offset int) string {
 	return string(c.output[min(offset, len(c.output)):])
 }
 
+// Await waits until what is shown from byte offset on matches pattern, and
+// returns the match; it is nil if the program ended without. A program that is
+// silent for so long is an error.
+func (c *Terminal) Await(offset int, pattern *regexp.Regexp, patience time.Duration) (match []string, err error) {
+	return c.await(offset, pattern, time.Now().Add(patience))
+}
+
+// Status waits for the program's end and returns its exit status, -1 if it was
+// killed.
+func (c *Terminal) Status() int {
+	<-c.ended
+	return c.status
+}
+
 // await waits until what is shown from offset on matches pattern, the program
 // ends, or the deadline passes. It returns the match, nil if there is none.
 func (c *Terminal) await(offset int, pattern *regexp.Regexp, deadline time.Time) ([]string, error) {

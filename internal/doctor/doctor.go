@@ -30,6 +30,7 @@ type exam struct {
 	settings config.Config
 	findings []Finding
 	stacks   []Stack
+	mail     dovecot
 }
 
 func (e *exam) add(f Finding) { e.findings = append(e.findings, f) }
@@ -56,6 +57,8 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.modules()
 	e.sender()
 	e.sshd(ctx)
+	e.mail = dovecotOf(e.Machine.Root)
+	e.dovecot()
 	e.secretFiles()
 	e.names()
 	e.state()

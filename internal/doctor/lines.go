@@ -81,8 +81,18 @@ func bracketed(control string) string {
 	return control
 }
 
-// oneField are protocols whose servers have one field for all that is asked.
-var oneField = []config.Protocol{"ftp", "ftps", "http", "https", "webdav"}
+// oneFieldProtocols, and services of other protocols, are those of servers that
+// have one field for all that is asked.
+var (
+	oneFieldProtocols = []config.Protocol{"ftp", "ftps", "http", "https", "webdav"}
+	oneFieldServices  = append([]string{dovecotService, "radiusd", "freeradius"}, dovecotProtocols...)
+)
+
+// OneField says whether a service's server answers every prompt with the one
+// field that its clients have.
+func OneField(service string, protocol config.Protocol) bool {
+	return slices.Contains(oneFieldProtocols, protocol) || slices.Contains(oneFieldServices, service)
+}
 
 // splits is about codes behind the password.
 func (s Stack) splits() []Finding {
@@ -100,9 +110,9 @@ func (s Stack) splits() []Finding {
 			What:    fmt.Sprintf("The line with split comes behind %s (%s), which has taken the whole field for the password by then.", s.Lines[first].Name(), s.Lines[first].Place),
 			Follows: "Whoever types a code behind the password is denied.",
 			Fix:     "Move the line with split before the password modules."}))
-	case len(s.Splits) == 0 && slices.Contains(oneField, s.Protocol) && len(s.Checks) > 0 && first >= 0:
+	case len(s.Splits) == 0 && OneField(s.Service, s.Protocol) && len(s.Checks) > 0 && first >= 0:
 		found = append(found, s.line(s.Checks[0], Finding{Severity: Error, ID: "one-field-without-split",
-			What:    fmt.Sprintf("%s is a service of %s, which has one field for password and code, and no line with split takes the code off it.", s.Service, s.Protocol),
+			What:    s.Service + " is a service whose clients have one field for password and code, and no line with split takes the code off it.",
 			Follows: "The server answers the prompt for a code with the password: whoever needs a code is denied.",
 			Fix:     "Add before the password modules: auth required " + ModuleName + " split"}))
 	}

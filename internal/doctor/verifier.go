@@ -58,8 +58,10 @@ func listener(socket string) Listener {
 }
 
 // needing are services whose PAM cannot do without: see docs/verifier.md.
-func needing(s Stack) (why string) {
+func (e *exam) needing(s Stack) (why string) {
 	switch {
+	case e.mail.asks(s.Service) && e.mail.limited:
+		return "the 256 MiB of address space that dovecot gives its auth-workers are too few to fork a core"
 	case s.Service == "vsftpd":
 		return "vsftpd's 200 MiB of address space are too few to fork a core"
 	case slices.Contains([]config.Protocol{"http", "https", "webdav"}, s.Protocol):
@@ -99,7 +101,7 @@ func (e *exam) socket(line pamstack.Line) string {
 }
 
 func (e *exam) needed(s Stack, line pamstack.Line, found Listener) {
-	why, socket := needing(s), e.socket(line)
+	why, socket := e.needing(s), e.socket(line)
 	f := Finding{Severity: Error, ID: "verifier-needed", Services: []string{s.Service}, Follows: "Every login through " + s.Service + " is denied."}
 	switch {
 	case why == "":

@@ -85,7 +85,7 @@ func (c Changer) Put(edit Edit, target Target) (backup string, err error) {
 // PutFor puts an edit in place until a deadline. start starts the process that
 // undoes it, before anything is changed, and returns its process id.
 func (c Changer) PutFor(edit Edit, target Target, within time.Duration, login string, start func() (pid int, err error)) (Pending, error) {
-	p := Pending{Service: edit.Service, Path: edit.Path, Login: login, Boot: bootID(), Changed: c.Now(), Deadline: c.Now().Add(within)}
+	p := Pending{Service: edit.Service, Path: edit.Path, Login: login, ChangedIn: bootID(), Boot: bootID(), Changed: c.Now(), Deadline: c.Now().Add(within)}
 	err := c.alone(func() (err error) {
 		if _, err := c.load(edit.Service); err == nil {
 			return fmt.Errorf("a change of %s waits to be confirmed: otpctl pam confirm %s, or otpctl pam restore %s", edit.Service, edit.Service, edit.Service)
@@ -121,7 +121,7 @@ func (c Changer) Confirm(service, login string, same bool) error {
 		if err != nil {
 			return err
 		}
-		if p.Login == login && !same {
+		if p.Login == login && p.ChangedIn == bootID() && !same {
 			return fmt.Errorf("%s was changed from this same login: confirm it from a second one, which shows that people get in", p.Path)
 		}
 		return c.forget(service)

@@ -146,6 +146,32 @@ func TestForgottenChange(t *testing.T) {
 	}
 }
 
+// After a reboot another process takes over, for the time that is left, and the
+// login that made the change is none any more.
+func TestTakeOver(t *testing.T) {
+	c, edit, target := bench(t)
+	p := c.mustPutFor(t, edit, target)
+	whole := p.Deadline.Sub(p.Changed)
+	for now, want := range map[time.Time]time.Duration{
+		p.Deadline.Add(-time.Second): time.Second, p.Deadline: 0, p.Deadline.Add(time.Hour): 0,
+		p.Changed.Add(-time.Hour): whole,
+	} {
+		if left := p.Left(now); left != want {
+			t.Errorf("at %v: %v left, expected %v", now, left, want)
+		}
+	}
+	p.Boot, p.ChangedIn, p.Watchdog = "another", "another", 4711
+	if err := c.save(p); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := c.TakeOver("sshd"); err != nil || !p.Alive() {
+		t.Errorf("taken over: %+v, %v", p, err)
+	}
+	if err := c.Confirm("sshd", p.Login, false); err != nil {
+		t.Errorf("a login of the same number, since the machine started again: %v", err)
+	}
+}
+
 func TestFindRefuses(t *testing.T) {
 	c, edit, _ := bench(t)
 	path := c.Root + edit.Path

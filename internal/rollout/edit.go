@@ -42,9 +42,6 @@ func (l Line) text(extra ...string) string {
 // ErrAlready is wrapped by Plan's error if the stack has a line of ours.
 var ErrAlready = errors.New("the module is called there already")
 
-// oneField are the protocols whose servers have one field for password and code.
-var oneField = []config.Protocol{"ftp", "ftps", "http", "https", "webdav"}
-
 // Plan finds where the line belongs: the first place in the service's own file
 // at which the doctor has nothing to say of the stack, or as little as can be.
 func Plan(tree pamstack.Tree, settings config.Config, service string, line Line) (Edit, error) {
@@ -75,7 +72,7 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		}
 	}
 	best := -1
-	for _, after := range candidates(before, line, slices.Contains(oneField, protocol)) {
+	for _, after := range candidates(before, line, doctor.OneField(service, protocol)) {
 		found := examined(tree, settings, edit, after)
 		if cost := cost(found); best < 0 || cost < best {
 			best, edit.After, edit.Findings = cost, after, found

@@ -28,8 +28,11 @@ type Pending struct {
 	Backup   string    `json:"backup"`
 	Changed  time.Time `json:"changed"`
 	Deadline time.Time `json:"deadline"`
-	// Login is the login that made the change, see LoginID.
-	Login string `json:"login"`
+	// Login is the login that made the change, see LoginID. Its number is
+	// another login's once the machine has started again: ChangedIn says when
+	// it holds.
+	Login     string `json:"login"`
+	ChangedIn string `json:"changed_in"`
 	// Boot and Watchdog say which process undoes it.
 	Boot     string `json:"boot"`
 	Watchdog int    `json:"watchdog"`
@@ -49,7 +52,8 @@ func (c Changer) pendingPath(service string) string {
 	return filepath.Join(c.Root+PendingDir, service+".json")
 }
 
-// Pending lists the changes that nobody has confirmed.
+// Pending lists the changes that nobody has confirmed. One that cannot be read
+// is an error and keeps the others from nothing.
 func (c Changer) Pending() ([]Pending, error) {
 	entries, err := os.ReadDir(c.Root + PendingDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -59,6 +63,7 @@ func (c Changer) Pending() ([]Pending, error) {
 		return nil, err
 	}
 	var all []Pending
+	var unread []error
 	for _, entry := range entries {
 		service, found := strings.CutSuffix(entry.Name(), ".json")
 		if !found || strings.HasPrefix(entry.Name(), ".") {
@@ -66,11 +71,12 @@ func (c Changer) Pending() ([]Pending, error) {
 		}
 		p, err := c.load(service)
 		if err != nil {
-			return all, err
+			unread = append(unread, err)
+			continue
 		}
 		all = append(all, p)
 	}
-	return all, nil
+	return all, errors.Join(unread...)
 }
 
 func (c Changer) load(service string) (Pending, error) {
@@ -147,6 +153,24 @@ func (p Pending) Alive() bool {
 	return p.Watchdog > 0 && p.Boot == bootID() && unix.Kill(p.Watchdog, 0) == nil
 }
 
+// Left is how long a change still has. It is never more than what it was given,
+// as a clock may be behind when a machine starts.
+func (p Pending) Left(now time.Time) time.Duration {
+	return max(0, min(p.Deadline.Sub(now), p.Deadline.Sub(p.Changed)))
+}
+
+// TakeOver makes this process the one that undoes a change.
+func (c Changer) TakeOver(service string) (p Pending, err error) {
+	err = c.alone(func() error {
+		if p, err = c.load(service); err != nil {
+			return err
+		}
+		p.Boot, p.Watchdog = bootID(), os.Getpid()
+		return c.save(p)
+	})
+	return p, err
+}
+
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -161,7 +185,7 @@ func (p Pending) Finding() (doctor.Finding, bool) {
 		return doctor.Finding{}, false
 	}
 	return doctor.Finding{Severity: doctor.Warning, ID: "change-unconfirmed", Services: []string{p.Service}, File: p.Path,
-		What:    "The line was added and never confirmed, and nothing waits any longer to take it out: the machine has started again since, or the process was killed.",
+		What:    "The line was added and never confirmed, and nothing waits any longer to take it out: the machine has started again since, without the unit otpgate-pam-restore, or the process was killed.",
 		Follows: "It stays in force.",
 		Fix:     "If logins work: otpctl pam confirm " + p.Service + ". If not: otpctl pam restore " + p.Service}, true
 }

@@ -2,8 +2,10 @@ package command
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
@@ -64,6 +66,29 @@ func (a *app) completeUsers(*cobra.Command, []string, string) ([]string, cobra.S
 
 // complete offers fixed values for a flag of c.
 func complete(c *cobra.Command, flag string, values ...string) {
+	completeBy(c, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func completeBy(c *cobra.Command, flag string, offer cobra.CompletionFunc) {
 	// It fails only for a flag that c does not have; a test looks at each.
-	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc(flag, offer)
+}
+
+// noFiles keeps shells from offering files for what c and those below take that
+// is none: cobra offers them for all that nobody registered. A flag whose
+// placeholder is file or path takes one, and so does a FILE of the usage.
+func noFiles(c *cobra.Command) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		_, registered := c.GetFlagCompletionFunc(f.Name)
+		placeholder, _ := pflag.UnquoteUsage(f)
+		if !registered && placeholder != "file" && placeholder != "path" {
+			complete(c, f.Name)
+		}
+	})
+	if c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 && !strings.Contains(c.Use, "FILE") {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for _, below := range c.Commands() {
+		noFiles(below)
+	}
 }

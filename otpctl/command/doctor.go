@@ -51,6 +51,7 @@ denied.`,
 	}
 	f := c.Flags()
 	f.StringArrayVar(&services, "service", nil, "look only at this PAM `service`, and draw its stack; may be given again")
+	completeBy(c, "service", a.completeServices)
 	f.StringArrayVar(&ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.does(c, func(ctx context.Context, _ []string) error {
@@ -81,11 +82,11 @@ func (a *app) machine() doctor.Machine {
 
 // unconfirmed are changes of pam.d that nothing will undo any longer.
 func (a *app) unconfirmed() []doctor.Finding {
+	var findings []doctor.Finding
 	pending, err := a.changer().Pending()
 	if err != nil {
-		return []doctor.Finding{{Severity: doctor.Warning, ID: "change-unconfirmed", What: err.Error() + "."}}
+		findings = append(findings, doctor.Finding{Severity: doctor.Warning, ID: "change-unconfirmed", What: err.Error() + "."})
 	}
-	var findings []doctor.Finding
 	for _, p := range pending {
 		if f, found := p.Finding(); found {
 			findings = append(findings, f)
@@ -119,7 +120,7 @@ func (a *app) showDoctor(services []string, findings []doctor.Finding, asJSON bo
 		if err != nil {
 			continue // there is a finding that says so
 		}
-		if err := doctor.Draw(a.out, stack, isTerminal(a.Stdout) && os.Getenv("NO_COLOR") == ""); err != nil {
+		if err := doctor.Draw(a.out, stack, isTerminal(a.Stdout) && mayColour()); err != nil {
 			return err
 		}
 		a.say("")

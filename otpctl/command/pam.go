@@ -48,9 +48,8 @@ service. If either finds a fault, nothing is changed.
 
 What the file was is kept beside it. Unless the change is confirmed with otpctl
 pam confirm from a second login within the time of --confirm-within, the file is
-put back. A process of its own does that, which outlives this login. A reboot
-ends it: the change then stays, doctor and pam status say so, and otpctl pam
-restore puts the file back.`,
+put back. A process of its own does that, which outlives this login; after a
+reboot the unit otpgate-pam-restore does, where systemd runs.`,
 		Example: `  otpctl pam enable sshd
   otpctl pam enable sudo --dry-run
   otpctl pam enable vsftpd --argument protocol=ftps --confirm-within 10m`,
@@ -189,11 +188,16 @@ refuses if the code is all that the service asks for.`,
 	})
 }
 
-// completeService offers the services of pam.d.
-func (a *app) completeService(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+// completeService offers the services of pam.d for the only SERVICE.
+func (a *app) completeService(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return a.completeServices(c, args, "")
+}
+
+// completeServices offers them for each service.
+func (a *app) completeServices(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	names, err := pamstack.Of(a.Machine.Root).Services()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError

@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -22,8 +24,9 @@ func (a *app) pamConfirm() *cobra.Command {
 		Long: `confirm keeps what otpctl pam enable changed: in the SERVICE, or in all that wait
 for it. It has to be run from another login than the one that made the change:
 that there is one shows that people still get in.`,
-		Example: "  otpctl pam confirm sshd",
-		Args:    cobra.MaximumNArgs(1),
+		Example:           "  otpctl pam confirm sshd",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completePending,
 	}
 	c.Flags().BoolVar(&same, "same-login", false, "confirm from the login that made the change")
 	return a.does(c, func(_ context.Context, args []string) error {
@@ -40,6 +43,16 @@ that there is one shows that people still get in.`,
 		}
 		return nil
 	})
+}
+
+// completePending offers the services with a change that waits.
+func (a *app) completePending(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var services []string
+	if len(args) == 0 {
+		// Without any there is nothing to offer, whatever the reason.
+		services, _ = a.pendingServices(nil)
+	}
+	return services, cobra.ShellCompDirectiveNoFileComp
 }
 
 // pendingServices are those named, or all with a change that waits.
@@ -62,7 +75,7 @@ func (a *app) pendingServices(args []string) ([]string, error) {
 }
 
 func (a *app) pamRestore() *cobra.Command {
-	overdue := false
+	overdue, wait := false, false
 	c := &cobra.Command{
 		Use:   "restore [SERVICE]",
 		Short: "Undo a change of pam.d that has not been confirmed",
@@ -70,39 +83,77 @@ func (a *app) pamRestore() *cobra.Command {
 the SERVICE, or in all. If the file has been changed since, that is kept beside.
 
 With --overdue it does so only where the time is over and the process is gone
-that should have done it, as after a reboot; a unit can run that at each start.`,
-		Example: "  otpctl pam restore sshd",
-		Args:    cobra.MaximumNArgs(1),
+that should have done it, as after a reboot. With --wait too it then waits for
+the others, until each is confirmed or its time is over. The unit
+otpgate-pam-restore does both when the machine starts.`,
+		Example:           "  otpctl pam restore sshd\n  otpctl pam restore --overdue",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completePending,
 	}
 	c.Flags().BoolVar(&overdue, "overdue", false, "only where the time is over and nothing is left to do it")
+	c.Flags().BoolVar(&wait, "wait", false, "with --overdue: wait until none is left whose time is not over yet")
 	return a.does(c, func(_ context.Context, args []string) error {
+		switch {
+		case wait && !overdue:
+			return usage("--wait goes with --overdue")
+		case overdue && len(args) > 0:
+			return usage("--overdue is about all services: name none")
+		case overdue:
+			return a.restoreOverdue(wait)
+		}
 		services, err := a.pendingServices(args)
-		if overdue {
-			services, err = a.overdue()
-		}
-		if err != nil {
-			return err
-		}
 		for _, service := range services {
-			p, kept, err := a.changer().Restore(service)
-			if err != nil {
-				return err
-			}
-			a.restored(p, kept)
+			err = errors.Join(err, a.restore(service))
 		}
-		return nil
+		return err
 	})
 }
 
-func (a *app) overdue() ([]string, error) {
+func (a *app) restore(service string) error {
+	p, kept, err := a.changer().Restore(service)
+	if err == nil {
+		a.restored(p, kept)
+	}
+	return err
+}
+
+// restoreOverdue undoes what nothing else undoes any longer, and if it is to
+// wait, what is not due yet when it is. A change that fails keeps no other.
+func (a *app) restoreOverdue(wait bool) error {
 	pending, err := a.changer().Pending()
-	var services []string
+	var waiting []rollout.Pending
 	for _, p := range pending {
-		if !p.Alive() && a.Now().After(p.Deadline) {
-			services = append(services, p.Service)
+		switch left := p.Left(a.Now()); {
+		case p.Alive():
+		case left == 0:
+			err = errors.Join(err, a.restore(p.Service))
+		case wait:
+			waiting = append(waiting, p)
 		}
 	}
-	return services, err
+	return errors.Join(err, a.watchAll(waiting))
+}
+
+// watchAll watches several changes at once, for one may take an hour to undo.
+func (a *app) watchAll(waiting []rollout.Pending) error {
+	var failed error
+	var reports sync.Mutex
+	var watches sync.WaitGroup
+	for _, p := range waiting {
+		left := p.Left(a.Now())
+		watches.Go(func() {
+			_, err := a.changer().TakeOver(p.Service)
+			kept, undone := "", false
+			if err == nil {
+				p, kept, undone, err = a.changer().Watch(p.Service, left, time.Second)
+			}
+			reports.Lock()
+			defer reports.Unlock()
+			failed = errors.Join(failed, a.watched(p.Service, p, kept, undone, err))
+		})
+	}
+	watches.Wait()
+	return failed
 }
 
 func (a *app) restored(p rollout.Pending, kept string) {
@@ -125,15 +176,19 @@ func (a *app) pamWatch() *cobra.Command {
 	c.Flags().DurationVar(&within, "within", 0, "how long to wait")
 	return a.does(c, func(_ context.Context, args []string) error {
 		p, kept, undone, err := a.changer().Watch(args[0], within, time.Second)
-		switch {
-		case err != nil:
-			a.pamChanged("watch", args[0], "the change could not be undone: "+err.Error())
-			return err
-		case undone:
-			a.restored(p, kept)
-		}
-		return nil
+		return a.watched(args[0], p, kept, undone, err)
 	})
+}
+
+// watched tells what became of a change that was watched.
+func (a *app) watched(service string, p rollout.Pending, kept string, undone bool, err error) error {
+	switch {
+	case err != nil:
+		a.pamChanged("watch", service, "the change could not be undone: "+err.Error())
+	case undone:
+		a.restored(p, kept)
+	}
+	return err
 }
 
 // pamService is a service that asks for codes, or waits to be confirmed.

@@ -33,7 +33,7 @@ func (a *app) showQR(text string) error {
 			a.note("the QR code needs %d lines and this terminal has %d: make it higher, or use --qr png=FILE", rows, height)
 		}
 	}
-	colour := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	colour := mayColour()
 	fmt.Fprint(a.out, code.Blocks(colour))
 	return nil
 }

@@ -176,6 +176,7 @@ doctor has two more.`,
 		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.imports(), a.export(), a.test(), a.sendTest(),
 		a.doctor(), a.pam(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))
+	noFiles(root)
 	return root
 }
 

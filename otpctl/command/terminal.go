@@ -24,6 +24,10 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
+// mayColour says whether a terminal shows colours, and whoever sits at it wants
+// them (no-color.org).
+func mayColour() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }
+
 // canAsk says whether somebody is there to answer a prompt.
 func (a *app) canAsk() bool { return isTerminal(a.Stdin) && isTerminal(a.Stderr) }
 

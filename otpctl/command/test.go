@@ -34,6 +34,7 @@ not be decided, and so would be denied, the exit status is 1.`,
 	f.StringVar(&request.RemoteHost, "from", "", "`address` that the login comes from")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	complete(c, "protocol", protocols()...)
+	completeBy(c, "service", a.completeServices)
 	return a.does(c, func(ctx context.Context, args []string) error {
 		if protocol == "" && request.Service == "" {
 			return usage("expected --service or --protocol")

@@ -3,14 +3,28 @@
 package packages_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-func TestMain(m *testing.M) { os.Exit(machine.Run(nil, m.Run)) }
+func TestMain(m *testing.M) { os.Exit(machine.Run(prepare, m.Run)) }
+
+// prepare builds programs that documents have people run, and that are in no
+// package: age's, and the demo.
+func prepare(dir string) error {
+	for _, path := range []string{"filippo.io/age/cmd/age-keygen", "../demo"} {
+		output, err := exec.Command("go", "build", "-o", filepath.Join(dir, filepath.Base(path)), path).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("build %s: %w\n%s", path, err, output)
+		}
+	}
+	return nil
+}
 
 // built returns the package of that ending.
 func built(t *testing.T, ending string) string {

@@ -17,6 +17,8 @@ const service = "otpgate-verifierd.service"
 
 const sftpService = "otpgate-sftpd.service"
 
+const restoreService = "otpgate-pam-restore.service"
+
 // exposed is the most that systemd's own judgement may say, of 10.
 const exposed = 2.0
 
@@ -86,11 +88,7 @@ func TestServiceSeesItsPeers(t *testing.T) {
 // installUnits runs the script of that name and lists the files below dir.
 func installUnits(t *testing.T, dir string, arguments ...string) []string {
 	t.Helper()
-	cmd := exec.Command("packaging/installunits", append(arguments, dir, "/opt/o")...)
-	cmd.Dir = "../.."
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("installunits: %v: %s", err, output)
-	}
+	installUnitsBelow(t, dir, "/opt/o", arguments...)
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
@@ -104,13 +102,22 @@ func installUnits(t *testing.T, dir string, arguments ...string) []string {
 	return files
 }
 
+func installUnitsBelow(t *testing.T, dir, prefix string, arguments ...string) {
+	t.Helper()
+	cmd := exec.Command("packaging/installunits", append(arguments, dir, prefix)...)
+	cmd.Dir = "../.."
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("installunits: %v: %s", err, output)
+	}
+}
+
 // The files go below DESTDIR and name what is below PREFIX; systemd takes them
 // for right.
 func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket",
+		units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
 		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
@@ -135,27 +142,33 @@ func TestInstallUnits(t *testing.T) {
 	if complaints := about(output); err != nil || complaints != "" {
 		t.Errorf("%v\n%s", err, output)
 	}
-	verifySFTP(t, dir+units)
+	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
+	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
 	if files := installUnits(t, dir, "--remove"); len(files) > 0 {
 		t.Errorf("left behind: %q", files)
 	}
 }
 
-// verifySFTP has systemd look at the SFTP server's units.
-func verifySFTP(t *testing.T, units string) {
+// verifyService has systemd look at a service whose program is below the prefix,
+// and at other units of its.
+func verifyService(t *testing.T, units, name, program string, others ...string) {
 	t.Helper()
-	text, err := os.ReadFile(units + sftpService)
+	text, err := os.ReadFile(units + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	runnable := strings.Replace(string(text), "/opt/o/sbin/otpgate-sftpd", "/bin/true", 1)
-	if runnable == string(text) {
+	runnable := strings.ReplaceAll(string(text), program, "/bin/true")
+	if runnable == string(text) || strings.Contains(runnable, "/usr/sbin/") || strings.Contains(runnable, "/usr/bin/") {
 		t.Errorf("expected the program below the prefix, found\n%s", text)
 	}
-	if err := os.WriteFile(units+sftpService, []byte(runnable), 0o644); err != nil {
+	if err := os.WriteFile(units+name, []byte(runnable), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	output, err := exec.Command("systemd-analyze", "verify", "--man=no", units+sftpService, units+"otpgate-sftpd.socket").CombinedOutput()
+	args := []string{"verify", "--man=no", units + name}
+	for _, other := range others {
+		args = append(args, units+other)
+	}
+	output, err := exec.Command("systemd-analyze", args...).CombinedOutput()
 	if complaints := about(output); err != nil || complaints != "" {
 		t.Errorf("%v\n%s", err, output)
 	}

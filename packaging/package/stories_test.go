@@ -1,0 +1,262 @@
+package packages_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// Why a command line is not run as it is.
+const (
+	noSystemd = "systemd is not process 1 here; this asks it to do the same to the files of a machine that does not run"
+	noGo      = "the Debian has no Go and no network to get it by; this machine builds, and installs into the Debian"
+	notRHEL   = "it is of RHEL's, of which there is none here"
+)
+
+// doctors are exit statuses of otpctl doctor that are no error: the clock of
+// the machine that runs the tests may be nobody's to keep.
+var doctors = []int{3}
+
+var installed = handling{outside: "make --no-print-directory install DESTDIR=ROOT", why: noGo}
+
+var startSSHD = "/usr/sbin/sshd -D -e -o PidFile=none"
+
+var stories = []story{
+	{
+		document: "README.md", to: "make demo",
+		begin: func(r *run) {
+			r.hostname("server")
+			r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/ && mkdir -p /run/sshd && otpctl pam enable sshd --confirm-within 0s --force")
+			r.start(startSSHD, "bash -c '</dev/tcp/127.0.0.1/22'")
+		},
+		lines: map[string]handling{
+			// The first time with the next code, and then with that again, until
+			// the person gives up.
+			"ssh alice@server": {
+				code: func(r *run) string {
+					if r.given++; r.given == 1 {
+						return r.next()
+					}
+					return r.code(r.T, r.secret, r.steps-1)
+				},
+				statuses: []int{255},
+			},
+		},
+	},
+	{
+		document: "README.md", from: "make demo",
+		lines: map[string]handling{
+			"make demo": {
+				outside: "env -u OTPGATE_MACHINE_STAGE -u OTPGATE_MACHINE_FILES TMPDIR=/tmp OTPGATE_BUILD=$PWD/build " + machine.Files + "/demo",
+				why:     "make looks for packages of the machine first; this is what it then shows"},
+			"make test": {outside: "make --dry-run test >/dev/null", why: "it is what runs this"},
+			"make packages && dpkg -i build/packages/*.deb": {
+				instead: "dpkg -i build/packages/*.deb", why: "make test has run make packages just before this; " + noGo},
+			"make install":                     installed,
+			"otpctl test alice --service sshd": {says: `alice by \w+ is asked for a code`},
+			"sshd -T | grep -E 'usepam|passwordauth|kbdinteractiveauth'": {says: `(?s)usepam yes.*passwordauthentication no.*kbdinteractiveauthentication yes`},
+			"journalctl -t otpgate": {says: "No journal|No entries"},
+		},
+	},
+	{
+		document: "docs/administration.md", to: "cat people.csv",
+		begin: func(r *run) {
+			r.must("otpctl enroll alice --json && otpctl enroll bob --json")
+			r.must(`printf '[policy]\nsession = "1h"\n' >>/etc/otpgate/otpgate.toml`)
+		},
+		lines: map[string]handling{
+			"otpctl disable --group interns --dry-run": {says: `bob`},
+		},
+	},
+	{
+		document: "docs/administration.md", from: "cat people.csv",
+		lines: map[string]handling{
+			"cat people.csv": {before: func(r *run) {
+				r.chdir("/root")
+				r.write(r.T, "/root/people.csv", r.shown("docs/administration.md", "cat people.csv"))
+			}},
+		},
+	},
+	{
+		document: "docs/doctor.md",
+		begin: func(r *run) {
+			r.enrolled()
+			r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/ && otpctl pam enable sshd --confirm-within 0s --force")
+			// The files of the drawing: comments aside they are Debian's.
+			r.must("sed -i '/^#/d; /^$/d' /etc/pam.d/common-auth && printf '#\nauth required pam_otpgate.so\n@include common-auth\n' >/dev/null")
+			r.write(r.T, "/etc/pam.d/sudo", "@include common-auth\nauth required pam_otpgate.so\n@include common-account\n")
+		},
+		lines: map[string]handling{
+			"otpctl doctor":                                {statuses: doctors},
+			"otpctl doctor --service sshd":                 {statuses: doctors},
+			"otpctl doctor --json --ignore sshd-key-alone": {statuses: doctors, says: `"findings"`},
+			"otpctl doctor --service sudo":                 {statuses: doctors},
+		},
+	},
+	{
+		document: "docs/lost-phone.md",
+		begin:    (*run).enrolled,
+		lines: map[string]handling{
+			"otpctl status alice":            {says: `phone`},
+			"otpctl recovery alice":          {says: `(?m)^ *[0-9a-z]+-`},
+			"otpctl remove alice --id phone": {},
+		},
+	},
+	{
+		document: "docs/moving-over.md",
+		begin: func(r *run) {
+			r.chdir("/root")
+			r.write(r.T, "/home/alice/.google_authenticator", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n\" TOTP_AUTH\n12345678\n")
+			r.must("chown alice: /home/alice/.google_authenticator && chmod 400 /home/alice/.google_authenticator")
+			r.write(r.T, "/etc/users.oath", "HOTP/T30/6 bob - 3132333435363738393031323334353637383930\n")
+			r.must("chmod 600 /etc/users.oath")
+		},
+		lines: map[string]handling{
+			"otpctl list": {says: `alice`},
+			"otpctl export --recipient age1… --out /root/people.age": {
+				fill: func(r *run) (string, string) {
+					return "age1…", strings.TrimSpace(r.must("age-keygen -y key.txt"))
+				},
+			},
+			"otpctl import backup people.age --identity key.txt": {before: func(r *run) { r.must("rm -r /etc/otpgate/users/* /var/lib/otpgate/*") }, says: `alice`},
+		},
+	},
+	{
+		document: "docs/packages.md",
+		lines: map[string]handling{
+			"/usr/share/otpgate/authselect/create-profile": {instead: "sh -n packaging/package/authselect/create-profile", why: notRHEL},
+			"authselect current":                           {instead: "ls packaging/package/authselect", why: notRHEL + "; what it would choose from is there", says: "stack"},
+			"authselect select custom/otpgate with-otpgate with-faillock": {
+				instead: "grep with-otpgate packaging/package/authselect/stack && grep with-faillock packaging/package/authselect/stack",
+				why:     notRHEL + "; both features are in the stack, which TestAuthselect expands and runs"},
+			"dnf install selinux-policy-devel":           {outside: "test -e /usr/share/selinux/devel/Makefile", why: notRHEL + "; this is what the package brings, and Debian's selinux-policy-dev too"},
+			"make -C /usr/share/otpgate/selinux install": {outside: "make -n -C packaging/package/selinux install >/dev/null", why: notRHEL + "; TestSELinuxCompiles makes it"},
+		},
+	},
+	{
+		document: "docs/recipes.md",
+		begin: func(r *run) {
+			r.enrolled()
+			r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/")
+		},
+		lines: map[string]handling{
+			"systemctl enable --now otpgate-verifierd.socket": {instead: "systemctl --root=/ enable otpgate-verifierd.socket", why: noSystemd, says: "Created symlink"},
+			"otpctl pam enable sshd":                          {says: "is changed"},
+			"otpctl doctor --service sshd":                    {statuses: doctors},
+			"otpctl test alice --service sudo":                {says: `alice by \w+ is asked for a code`},
+		},
+	},
+	{
+		document: "docs/roll-out.md", to: "otpctl pam confirm sshd",
+		begin: func(r *run) { r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/") },
+		lines: map[string]handling{
+			"otpctl test alice --service sshd": {says: `alice by \w+ is asked for a code`},
+			"otpctl test root --service sshd":  {says: `root by ssh is let in without a code`},
+			"otpctl list":                      {says: `alice`},
+			"otpctl pam enable sshd":           {says: "(?s)the right code gets in.*Otherwise"},
+		},
+	},
+	{
+		document: "docs/roll-out.md", from: "otpctl pam confirm sshd",
+		begin: func(r *run) { r.enrolled(); r.pamEnabled() },
+		lines: map[string]handling{
+			"otpctl pam restore sshd": {before: (*run).again, says: "as it was before"},
+			"otpctl pam confirm sshd": {before: (*run).pending, says: "the change stays"},
+			"otpctl pam disable sshd": {before: func(r *run) {
+				r.again()
+				r.must("setsid -w otpctl pam confirm sshd --same-login && rm /etc/pam.d/sshd.before-*")
+			}, says: "-auth required pam_otpgate.so"},
+		},
+	},
+	{
+		document: "docs/sent-codes.md",
+		begin:    func(r *run) { r.outside(installed.outside) },
+		lines: map[string]handling{
+			"(umask 077; cat >/etc/otpgate/secrets/smtp)": {typed: "correct horse\r\x04"},
+			"systemctl daemon-reload && systemctl restart otpgate-verifierd": {
+				instead: "systemd-analyze verify --man=no otpgate-verifierd.service && cat /etc/systemd/system/otpgate-verifierd.service.d/send.conf",
+				why:     noSystemd, says: `^#(?s).*IPAddressAllow=any`},
+		},
+	},
+	{
+		document: "docs/sftpd.md",
+		begin:    (*run).enrolled,
+		lines: map[string]handling{
+			"make install && systemd-sysusers":             {outside: installed.outside, instead: "systemd-sysusers", why: noGo},
+			"systemctl enable --now otpgate-sftpd.service": {instead: "systemctl --root=/ enable otpgate-sftpd.service", why: noSystemd, says: "Created symlink"},
+			"ssh-keygen -t ed25519 -f user_ca":             {before: func(r *run) { r.chdir("/root") }},
+			`ssh-keygen -s user_ca -I "alice, laptop" -n alice -V +8h -z 17 id_ed25519.pub`: {
+				before: func(r *run) { r.must("ssh-keygen -q -t ed25519 -N '' -f id_ed25519") }, says: "Signed user key"},
+			"sftp -P 2022 alice@server": {before: func(r *run) {
+				r.start("otpgate-sftpd", "bash -c '</dev/tcp/127.0.0.1/2022'")
+			}, says: "Connected to server"},
+		},
+	},
+	{
+		document: "docs/verifier.md", to: "systemd-sysusers",
+		lines: map[string]handling{
+			"otpgate-verifierd": {background: "test -S /run/otpgate/verifier.sock"},
+			"kill -HUP PID":     {fill: (*run).pid},
+			"kill -TERM PID": {fill: (*run).pid, after: func(r *run) {
+				if status := r.background.Status(); status != 0 {
+					r.Errorf("the verifier ended with status %d", status)
+				}
+			}},
+		},
+	},
+	{document: "docs/verifier.md", from: "systemd-sysusers", lines: enabling},
+	{document: "packaging/man/otpgate-verifierd.8", lines: enabling},
+}
+
+var enabling = map[string]handling{
+	"systemd-sysusers && systemd-tmpfiles --create otpgate.conf": {},
+	"systemctl enable --now otpgate-verifierd.socket":            {instead: "systemctl --root=/ enable otpgate-verifierd.socket", why: noSystemd, says: "Created symlink"},
+}
+
+// hostname names the machine of the tests, until the story ends.
+func (r *run) hostname(name string) {
+	r.Helper()
+	before, err := os.Hostname()
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { _ = unix.Sethostname([]byte(before)) })
+	if err := unix.Sethostname([]byte(name)); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// enrolled is alice with her phone.
+func (r *run) enrolled() {
+	r.Helper()
+	r.secret, r.steps = r.enroll(r.T), 1
+}
+
+// pamEnabled asks for codes in sshd, for five minutes.
+func (r *run) pamEnabled() {
+	r.Helper()
+	r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/ && setsid -w otpctl pam enable sshd")
+}
+
+// pending sees to it that a change waits to be confirmed.
+func (r *run) pending() {
+	r.Helper()
+	if _, err := os.Stat(r.root + "/etc/otpgate/pending/sshd.json"); err != nil {
+		r.again()
+	}
+}
+
+// again makes the change anew, whatever became of it.
+func (r *run) again() {
+	r.Helper()
+	r.must("rm -f /etc/otpgate/pending/sshd.json /etc/pam.d/sshd.before-* && sed -i /otpgate/d /etc/pam.d/sshd && setsid -w otpctl pam enable sshd")
+}
+
+// pid is that of what stays in the background: the shell's program.
+func (r *run) pid() (placeholder, value string) {
+	return "PID", strconv.Itoa(r.background.Cmd.Process.Pid)
+}
