@@ -31,13 +31,24 @@ func (b *bench) newGroup(name string) (group, error) {
 	return g, nil
 }
 
-// take moves a process and all below it into the group.
+// take moves a process and all below it into the group, itself first: what it
+// starts from then on is in the group.
 func (g group) take(pid int) error {
+	if err := g.move(pid); err != nil {
+		return err
+	}
 	for _, one := range tree(pid) {
-		err := os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(one)), 0)
-		if err != nil && !errors.Is(err, syscall.ESRCH) { // one may have ended meanwhile
-			return fmt.Errorf("processor time of a server: %w", err)
+		if err := g.move(one); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (g group) move(pid int) error {
+	err := os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+	if err != nil && !errors.Is(err, syscall.ESRCH) { // one may have ended meanwhile
+		return fmt.Errorf("processor time of a server: %w", err)
 	}
 	return nil
 }
