@@ -65,6 +65,9 @@ func newBroker(o options, p programs) (*broker, error) {
 	counts := newFigures()
 	b := &broker{options: o, programs: p, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
+	if err := b.log.Keep(); err != nil {
+		return nil, err
+	}
 	if err := b.load(); err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (h *house) leave(user string) {
 
 // spec is what the person's worker is to be.
 func (v *visit) spec() (talk.Spec, error) {
-	s := talk.Spec{User: v.user, UID: v.person.uid, GID: v.person.gid, Home: v.person.home, Umask: math.MaxUint32,
+	s := talk.Spec{User: v.user, UID: v.person.uid, GID: v.person.gid, Groups: v.person.groups, Home: v.person.home, Umask: math.MaxUint32,
 		ReadOnly: v.settings.ReadOnly, AllowRoot: v.settings.AllowRoot, Deny: v.settings.Deny.Texts()}
 	if v.settings.Umask.Set {
 		s.Umask = v.settings.Umask.Mask

@@ -39,7 +39,7 @@ func startKeeper(program, service, user, remote string) (*keeper, error) {
 	}
 	defer theirs.Close()
 	cmd := &exec.Cmd{Path: program, Args: []string{"otpgate-sftpd-login"}, Dir: "/", Stderr: os.Stderr,
-		Env:        []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1"},
+		Env:        []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=25"},
 		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := cmd.Start(); err != nil {
 		conn.Close()

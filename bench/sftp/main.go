@@ -1,6 +1,8 @@
 // Command sftp times sftpd beside OpenSSH's internal-sftp: the same client,
 // cipher, people and disk, in turns, in one private machine, with PAM and the
-// audit on. It prints medians and their ratios.
+// audit on. It prints medians, their ratios, the ratios of the servers'
+// processor time, which others on the machine move less, and whether the goals
+// are met.
 //
 // It runs in the source tree after make build and needs root. With -quick it
 // does little of everything, to show that the bench itself works. With -only it
@@ -71,6 +73,7 @@ type bench struct {
 	person   *machine.Person
 	key      string
 	dir      string
+	results  []result
 }
 
 type fatal struct{ error }
@@ -99,16 +102,6 @@ func (b *bench) cleanUp() {
 	}
 }
 
-// row is one figure of each server.
-type row struct {
-	name  string
-	unit  string
-	more  bool // more is better
-	goal  float64
-	times func(s *server) (float64, error)
-	once  bool
-}
-
 func (b *bench) run() (err error) {
 	defer func() {
 		if failed, ok := recover().(fatal); ok {
@@ -118,54 +111,20 @@ func (b *bench) run() (err error) {
 	if err := b.setUp(); err != nil {
 		return err
 	}
-	fmt.Printf("%-34s %12s", "row", "openssh")
-	for _, s := range b.servers[1:] {
-		fmt.Printf(" %20s", s.name)
-	}
-	fmt.Println("   (ratio)")
+	b.heading()
 	for _, r := range b.rows() {
 		if !strings.HasPrefix(r.name, *only) {
 			continue
 		}
-		if err := b.time(r); err != nil {
+		found, err := b.measure(r)
+		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
+		b.results = append(b.results, found)
+		b.show(found)
 	}
+	b.judge()
 	return nil
-}
-
-// time measures a row in turns, the order rotated.
-func (b *bench) time(r row) error {
-	figures := make([][]float64, len(b.servers))
-	rounds := b.plan.rounds
-	if r.once {
-		rounds = 1
-	}
-	for round := range rounds {
-		for i := range b.servers {
-			i = (i + round) % len(b.servers)
-			figure, err := r.times(b.servers[i])
-			if err != nil {
-				return fmt.Errorf("%s: %w", b.servers[i].name, err)
-			}
-			figures[i] = append(figures[i], figure)
-		}
-	}
-	base := median(figures[0])
-	fmt.Printf("%-34s %9.3f %-4s", r.name, base, r.unit)
-	for i := range b.servers[1:] {
-		fmt.Printf(" %14.3f %4.2fx", median(figures[i+1]), median(figures[i+1])/base)
-	}
-	if r.goal > 0 {
-		fmt.Printf("  goal %.2f", r.goal)
-	}
-	fmt.Println()
-	return nil
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
 }
 
 // setUp starts the servers and makes the files.
@@ -177,20 +136,34 @@ func (b *bench) setUp() error {
 		return err
 	}
 	machine.WriteService(b, "benchsshd", "@include common-auth\n@include common-account\n@include common-session\n")
+	group, err := b.newGroup("openssh")
+	if err != nil {
+		return err
+	}
 	ssh := machine.StartSSHD(b, "benchsshd", "Subsystem sftp internal-sftp -l INFO", "PubkeyAuthentication yes", "MaxStartups 5000", "PerSourceMaxStartups none", "LogLevel INFO")
-	b.servers = append(b.servers, &server{name: "openssh", port: ssh.Port, pid: ssh.PID()})
+	if err := b.add("openssh", ssh.Port, ssh.PID(), group); err != nil {
+		return err
+	}
 	for _, per := range []string{"session", "user"} {
 		text := "[policy]\nsessions = { sftp = \"1d\" }\n"
 		site := machine.NewSite(b, "bench-"+per, text)
 		b.person.Enroll(b, site.Users)
+		group, err := b.newGroup(per)
+		if err != nil {
+			return err
+		}
 		s := machine.StartSFTPD(b, site, text, "worker = \""+per+"\"\nlimits = { penalties = false, max_startups = 5000, startups_per_source = 5000 }\n")
-		started := &server{name: "sftpd per " + per, port: s.Port, pid: s.PID()}
-		b.servers = append(b.servers, started)
-		if err := b.giveCode(s); err != nil {
+		if err := errors.Join(b.add("per "+per, s.Port, s.PID(), group), b.giveCode(s)); err != nil {
 			return err
 		}
 	}
 	return errors.Join(os.MkdirAll(b.dir+"/many", 0o755), os.MkdirAll(b.dir+"/small", 0o755), b.makeFiles())
+}
+
+// add is for a server that was just started.
+func (b *bench) add(name string, port, pid int, g group) error {
+	b.servers = append(b.servers, &server{name: name, port: port, pid: pid, group: g})
+	return g.take(pid)
 }
 
 func (b *bench) makeFiles() error {

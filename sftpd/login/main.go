@@ -15,7 +15,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/msteinert/pam/v2"
 
@@ -29,13 +28,12 @@ const brokerFD = 3
 func main() {
 	// What modules change of a thread must be what the worker inherits.
 	runtime.LockOSThread()
-	debug.SetGCPercent(10)
-	conn, err := packet.New(brokerFD)
+	conn, err := packet.TakeOver(brokerFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-login: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
-	k := &keeper{conn: conn}
+	k := &keeper{conn: conn, names: -1}
 	err = k.serve()
 	k.end()
 	if err != nil {
@@ -48,24 +46,35 @@ func main() {
 // longest.
 const maxMessage = 16 << 10
 
+// buffer takes messages; what is not used of it takes no memory.
+var buffer [maxMessage]byte
+
 type keeper struct {
-	conn   *packet.Conn
-	buffer [maxMessage]byte
-	user   string
-	pam    *pam.Transaction
+	conn packet.Plain
+	user string
+	pam  *pam.Transaction
 	// password answers the one hidden question of a stage that cannot ask.
 	password *string
 	silent   bool // nobody is asked or told
 	expired  bool // the password, as the account stage said
 	cred     bool
 	open     bool
-	ended    chan struct{} // closed when the worker has; nil without one
+	worker   int // its process id, once it runs and until it has ended
+	// names is the end of the connection that it asks names over, -1 without
+	// a worker; homes is what it may know of them.
+	names     packet.Plain
+	homes     bool
+	answering bool // it has asked
 }
 
-// serve does what the broker says until it says close or is gone.
+// serve does what the broker says until it says close or is gone, or until the
+// worker has ended.
 func (k *keeper) serve() error {
 	for {
-		n, fds, err := k.conn.Receive(k.buffer[:])
+		if ended, err := k.wait(k.conn); ended || err != nil {
+			return err
+		}
+		n, fds, err := k.conn.Receive(buffer[:])
 		packet.CloseAll(fds)
 		if err == io.EOF {
 			return nil
@@ -73,7 +82,7 @@ func (k *keeper) serve() error {
 		if err != nil {
 			return err
 		}
-		r := packet.NewReader(k.buffer[:n])
+		r := packet.NewReader(buffer[:n])
 		op := r.U8()
 		if op == talk.KeeperClose {
 			return nil
@@ -232,12 +241,12 @@ func (k *keeper) converse(style pam.Style, text string) (string, error) {
 func clip(text string) string { return text[:min(len(text), 4096)] }
 
 func (k *keeper) answer() (string, error) {
-	n, fds, err := k.conn.Receive(k.buffer[:])
+	n, fds, err := k.conn.Receive(buffer[:])
 	packet.CloseAll(fds)
 	if err != nil {
 		return "", err
 	}
-	r := packet.NewReader(k.buffer[:n])
+	r := packet.NewReader(buffer[:n])
 	if r.U8() != talk.KeeperAnswer {
 		return "", packet.ErrMalformed
 	}
@@ -253,8 +262,10 @@ func (k *keeper) answer() (string, error) {
 
 // end closes what was opened.
 func (k *keeper) end() {
-	if k.ended != nil {
-		<-k.ended
+	for k.worker != 0 {
+		if _, err := k.wait(-1); err != nil {
+			k.bury()
+		}
 	}
 	if k.pam == nil {
 		return

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -31,8 +30,6 @@ const (
 )
 
 func main() {
-	// It is idle most of the time and many.
-	debug.SetGCPercent(10)
 	conn, err := packet.New(brokerFD)
 	var keeper *packet.Conn
 	if err == nil {
@@ -48,9 +45,11 @@ func main() {
 	}
 }
 
+// buffer takes the broker's messages; what is not used of it takes no memory.
+var buffer [packet.MaxSize]byte
+
 func run(conn, keeper *packet.Conn) error {
-	buffer := make([]byte, packet.MaxSize)
-	n, fds, err := conn.Receive(buffer)
+	n, fds, err := conn.Receive(buffer[:])
 	packet.CloseAll(fds)
 	if err != nil {
 		return err
@@ -88,12 +87,10 @@ func serveFiles(conn, keeper *packet.Conn, spec talk.Spec) error {
 	if err := become(spec); err != nil {
 		return err
 	}
-	debug.FreeOSMemory()
-	buffer := make([]byte, 16)
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
 	for {
-		n, fds, err := conn.Receive(buffer)
+		n, fds, err := conn.Receive(buffer[:])
 		if err == io.EOF {
 			return nil
 		}

@@ -88,59 +88,92 @@ func (c *Conn) SetDeadline(t time.Time) error { return c.file.SetDeadline(t) }
 
 // Send sends a message, which is not empty, with copies of the descriptors.
 func (c *Conn) Send(message []byte, fds ...int) error {
-	if len(message) == 0 || len(message) > MaxSize {
-		return fmt.Errorf("send %d bytes: %w", len(message), ErrTooLarge)
-	}
-	var control []byte
-	if len(fds) > 0 {
-		control = unix.UnixRights(fds...)
+	control, err := controlOf(message, fds)
+	if err != nil {
+		return err
 	}
 	var sent error
-	err := c.raw.Write(func(fd uintptr) bool {
-		for {
-			sent = unix.Sendmsg(int(fd), message, control, nil, unix.MSG_NOSIGNAL)
-			if sent != unix.EINTR {
-				return sent != unix.EAGAIN
-			}
-		}
+	err = c.raw.Write(func(fd uintptr) bool {
+		sent = sendmsg(int(fd), message, control)
+		return sent != unix.EAGAIN
 	})
 	return errors.Join(err, sent)
+}
+
+// controlOf looks at what is to be sent and returns its control message.
+func controlOf(message []byte, fds []int) ([]byte, error) {
+	if len(message) == 0 || len(message) > MaxSize {
+		return nil, fmt.Errorf("send %d bytes: %w", len(message), ErrTooLarge)
+	}
+	if len(fds) == 0 {
+		return nil, nil
+	}
+	return unix.UnixRights(fds...), nil
+}
+
+func sendmsg(fd int, message, control []byte) error {
+	for {
+		if err := unix.Sendmsg(fd, message, control, nil, unix.MSG_NOSIGNAL); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // Receive reads one message into buffer and returns its length and its
 // descriptors, which the caller closes. At the end of the connection the error
 // is io.EOF.
 func (c *Conn) Receive(buffer []byte) (n int, fds []int, err error) {
-	var control [64]byte
-	var got, flags int
-	var received error
-	n = 0
+	var control [controlSize]byte
+	var got received
 	err = c.raw.Read(func(fd uintptr) bool {
-		for {
-			n, got, flags, _, received = unix.Recvmsg(int(fd), buffer, control[:], unix.MSG_CMSG_CLOEXEC)
-			if received != unix.EINTR {
-				return received != unix.EAGAIN
-			}
-		}
+		got = recvmsg(int(fd), buffer, control[:])
+		return got.err != unix.EAGAIN
 	})
-	if err = errors.Join(err, received); err != nil {
-		if errors.Is(err, unix.ECONNRESET) {
-			err = io.EOF
-		}
+	if err != nil {
 		return 0, nil, err
 	}
-	if got > 0 {
-		fds = rights(control[:got])
+	return got.message()
+}
+
+// controlSize is more than the descriptors of a message take.
+const controlSize = 64
+
+// received is what recvmsg(2) said.
+type received struct {
+	n, flags int
+	control  []byte
+	err      error
+}
+
+func recvmsg(fd int, buffer, control []byte) received {
+	for {
+		n, got, flags, _, err := unix.Recvmsg(fd, buffer, control, unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR {
+			return received{n, flags, control[:max(got, 0)], err}
+		}
 	}
-	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || len(fds) > maxFiles {
+}
+
+// message looks at what came.
+func (r received) message() (n int, fds []int, err error) {
+	switch {
+	case r.err == unix.ECONNRESET:
+		return 0, nil, io.EOF
+	case r.err != nil:
+		return 0, nil, r.err
+	}
+	if len(r.control) > 0 {
+		fds = rights(r.control)
+	}
+	if r.flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || len(fds) > maxFiles {
 		CloseAll(fds)
 		return 0, nil, ErrTooLarge
 	}
-	if n == 0 {
+	if r.n == 0 {
 		CloseAll(fds)
 		return 0, nil, io.EOF
 	}
-	return n, fds, nil
+	return r.n, fds, nil
 }
 
 func rights(control []byte) []int {
