@@ -50,9 +50,9 @@ const maxMessage = 16 << 10
 var buffer [maxMessage]byte
 
 type keeper struct {
-	conn packet.Plain
-	user string
-	pam  *pam.Transaction
+	conn          packet.Plain
+	service, user string
+	pam           *pam.Transaction
 	// password answers the one hidden question of a stage that cannot ask.
 	password *string
 	silent   bool // nobody is asked or told
@@ -113,7 +113,11 @@ func (k *keeper) do(op uint8, r *packet.Reader) error {
 		if err := r.Done(); err != nil {
 			return err
 		}
-		err := k.account(remote)
+		stage := k.account
+		if remote != "" {
+			stage = func() error { return k.accountAgain(remote) }
+		}
+		err := stage()
 		if k.expired = errors.Is(err, pam.ErrNewAuthtokReqd); k.expired {
 			return k.conn.Send([]byte{talk.KeeperExpired})
 		}
@@ -151,7 +155,7 @@ func (k *keeper) start(service, user, remote string) error {
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	k.user, k.pam = user, t
+	k.service, k.user, k.pam = service, user, t
 	return errors.Join(t.SetItem(pam.Rhost, remote), t.SetItem(pam.Tty, "ssh"))
 }
 
@@ -175,24 +179,30 @@ func (k *keeper) sameUser() error {
 	return err
 }
 
-// account may be asked again for further logins into an open session.
-func (k *keeper) account(remote string) error {
+func (k *keeper) account() error {
 	if k.pam == nil {
 		return errors.New("no transaction")
 	}
-	if remote != "" {
-		if err := k.pam.SetItem(pam.Rhost, remote); err != nil {
-			return err
-		}
-	}
-	silent := k.silent
-	k.silent = false
-	defer func() { k.silent = silent }()
 	err := k.pam.AcctMgmt(pam.DisallowNullAuthtok)
 	if err := k.sameUser(); err != nil {
 		return err
 	}
 	return err
+}
+
+// accountAgain is for a further login into the open session, by a transaction
+// of its own: libpam's helpers keep what they look up for as long as the handle
+// lives (pam_modutil_getpwnam), so the session's would grow with each login.
+func (k *keeper) accountAgain(remote string) error {
+	if !k.open {
+		return errors.New("no session")
+	}
+	again := keeper{conn: k.conn}
+	defer again.end()
+	if err := again.start(k.service, k.user, remote); err != nil {
+		return err
+	}
+	return again.account()
 }
 
 // change has the person change an expired password. It asks for the old one,

@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// A session that is shared does not grow with the logins that come and go in
+// it: somebody's connections may follow each other for months.
+func TestSFTPSharedSessionStaysSmall(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-shared", noCodes, patient+"worker = \"user\"\n")
+	p := machine.NewPerson(t, "sfw")
+	signer, _ := newKey(t, p)
+	login := func() *ssh.Client {
+		v := &visitor{person: p, server: s}
+		client, err := v.connect(t, ssh.PublicKeys(signer))
+		if err != nil {
+			t.Fatalf("%v: %s", err, v.told)
+		}
+		return client
+	}
+	login() // stays
+	keepers := children(t, s, "otpgate-sftpd-login", 0)
+	if len(keepers) != 1 {
+		t.Fatalf("expected one keeper, found %v", keepers)
+	}
+	many := func(n int) int {
+		for range n {
+			login().Close()
+		}
+		return ownMemory(t, keepers[0])
+	}
+	first, last := many(100), many(400)
+	if grown := last - first; grown > 200 {
+		t.Errorf("the keeper has grown by %d KiB in 400 logins, from %d", grown, first)
+	}
+}
+
+// ownMemory is what a process shares with no other, in KiB.
+func ownMemory(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	must(t, err)
+	found := regexp.MustCompile(`RssAnon:\s+(\d+) kB`).FindSubmatch(status)
+	if found == nil {
+		t.Fatalf("no RssAnon in %s", status)
+	}
+	memory, err := strconv.Atoi(string(found[1]))
+	must(t, err)
+	return memory
+}
