@@ -53,7 +53,7 @@ func (h *host) login(service, user, code string) (time.Duration, error) {
 		return 0, fmt.Errorf("the host said %q: %w", h.out.Text(), err)
 	}
 	if verdict != "PAM_SUCCESS" {
-		return 0, fmt.Errorf("%s was not let in: %s", user, verdict)
+		return 0, fmt.Errorf("%s was not let in: %s%s", user, verdict, logged(user))
 	}
 	return time.Duration(total), nil
 }

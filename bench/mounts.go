@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,7 +80,15 @@ func makeDev() error {
 	return nil
 }
 
-// drainLog stands for the machine's log: it takes every line and forgets it.
+// recent are the last lines of the log.
+var recent struct {
+	sync.Mutex
+	lines [512]string
+	next  int
+}
+
+// drainLog stands for the machine's log: it takes every line, and keeps the
+// last ones for whoever was not let in.
 func drainLog() error {
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
@@ -86,10 +97,29 @@ func drainLog() error {
 	go func() {
 		line := make([]byte, 64<<10)
 		for {
-			if _, err := socket.Read(line); err != nil {
+			n, err := socket.Read(line)
+			if err != nil {
 				return
 			}
+			recent.Lock()
+			recent.lines[recent.next%len(recent.lines)] = string(line[:n])
+			recent.next++
+			recent.Unlock()
 		}
 	}()
 	return nil
+}
+
+// logged are the last lines about a user.
+func logged(user string) string {
+	time.Sleep(100 * time.Millisecond) // it may be on its way
+	recent.Lock()
+	defer recent.Unlock()
+	var about strings.Builder
+	for i := range recent.lines {
+		if line := recent.lines[(recent.next+i)%len(recent.lines)]; strings.Contains(line, user) {
+			about.WriteString("\n" + line)
+		}
+	}
+	return about.String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -26,18 +27,8 @@ func (a *app) hint(err error) string {
 		return a.needed(err)
 	case errors.As(err, &unsent):
 		return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, and the certificates it trusts", unsent.channel, a.configName())
-	case errors.Is(err, gate.ErrNoSuchFactor):
-		return "see which there are with " + a.self() + " status"
 	case errors.As(err, &nothing):
 		return a.replaceHint(nothing)
-	case errors.Is(err, gate.ErrWaiting):
-		return "--replace makes a new one, and the secret of before worthless"
-	case errors.Is(err, gate.ErrEnrolled):
-		return "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"
-	case errors.Is(err, migrate.ErrPIN):
-		return "--without-pins takes such lines and drops the PINs"
-	case errors.Is(err, errUnknownGroup):
-		return "check the name with getent group"
 	case errors.As(err, &lost) && lost.again != "":
 		return "the change was made, but what was to be shown is lost: run " + lost.again
 	case errors.As(err, &unfinished):
@@ -48,36 +39,41 @@ func (a *app) hint(err error) string {
 		return a.wrongHint(wrong)
 	case errors.Is(err, gate.ErrNoAddress):
 		return a.addressHint()
-	case errors.Is(err, gate.ErrSeveralToResync):
-		return "say which with --id"
-	case errors.Is(err, gate.ErrNothingToResync):
-		return "see the devices with " + a.self() + " status"
-	case errors.Is(err, factor.ErrNowhere):
-		return "give two codes in the order in which the device shows them, and none between them left out"
-	case errors.Is(err, factor.ErrSeveral):
-		return "take the next two"
-	case errors.Is(err, factor.ErrOld):
-		return "its clock or counter has gone back; codes count again once it gets to where it was. Set its clock right, or enroll it anew: " + a.self() + " enroll USER --id ID --replace"
 	case errors.Is(err, gate.ErrAlreadyConfirmed) && a.csv:
 		return "give a second device another name in the column id; or let the new one take the old one's place once it is confirmed, with --replace"
-	case errors.Is(err, gate.ErrAlreadyConfirmed):
-		return "give a second device another id, such as --id tablet; or let the new one take the old one's place once it is confirmed, with --replace"
-	case errors.Is(err, gate.ErrNothingToConfirm):
-		return "begin with " + a.self() + " enroll"
-	case errors.Is(err, gate.ErrSeveralToConfirm):
-		return "say which with --id"
-	case errors.Is(err, gate.ErrCodeUsed):
-		return "wait until the app shows the next one"
-	case errors.Is(err, gate.ErrNotEnrolled):
-		return "recovery codes are for people who are enrolled and enabled: see " + a.self() + " status"
-	case errors.Is(err, errUnknownUser):
-		return "check the name with getent passwd; --no-user-check enrolls somebody who is still to come; of a file, --user says whose it is"
-	case errors.Is(err, account.ErrNotFound):
-		return "see who has one with " + a.self() + " list"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return "run it as root"
 	}
+	for _, known := range hints {
+		if errors.Is(err, known.err) {
+			return strings.ReplaceAll(known.hint, "otpctl ", a.self()+" ")
+		}
+	}
 	return ""
+}
+
+// hints are those that say the same each time.
+var hints = []struct {
+	err  error
+	hint string
+}{
+	{gate.ErrNoSuchFactor, "see which there are with otpctl status"},
+	{gate.ErrWaiting, "--replace makes a new one, and the secret of before worthless"},
+	{gate.ErrEnrolled, "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"},
+	{migrate.ErrPIN, "--without-pins takes such lines and drops the PINs"},
+	{errUnknownGroup, "check the name with getent group"},
+	{gate.ErrSeveralToResync, "say which with --id"},
+	{gate.ErrNothingToResync, "see the devices with otpctl status"},
+	{factor.ErrNowhere, "give two codes in the order in which the device shows them, and none between them left out"},
+	{factor.ErrSeveral, "take the next two"},
+	{factor.ErrOld, "its clock or counter has gone back; codes count again once it gets to where it was. Set its clock right, or enroll it anew: otpctl enroll USER --id ID --replace"},
+	{gate.ErrAlreadyConfirmed, "give a second device another id, such as --id tablet; or let the new one take the old one's place once it is confirmed, with --replace"},
+	{gate.ErrNothingToConfirm, "begin with otpctl enroll"},
+	{gate.ErrSeveralToConfirm, "say which with --id"},
+	{gate.ErrCodeUsed, "wait until the app shows the next one"},
+	{gate.ErrNotEnrolled, "recovery codes are for people who are enrolled and enabled: see otpctl status"},
+	{errUnknownUser, "check the name with getent passwd; --no-user-check enrolls somebody who is still to come; of a file, --user says whose it is"},
+	{account.ErrNotFound, "see who has one with otpctl list"},
 }
 
 // addressHint says where an address is to be given.
