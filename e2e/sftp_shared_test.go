@@ -5,6 +5,8 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -42,6 +44,29 @@ func TestSFTPSharedSessionStaysSmall(t *testing.T) {
 	if grown := last - first; grown > 200 {
 		t.Errorf("the keeper has grown by %d KiB in 400 logins, from %d", grown, first)
 	}
+}
+
+// Clients open many connections at once, and all of them get in.
+func TestSFTPManyAtOnce(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-atonce", noCodes, patient+"limits.max_startups = 200\nlimits.startups_per_source = 200\n")
+	p := machine.NewPerson(t, "sfw")
+	signer := ed25519Key(t)
+	// So many that looking takes its time.
+	authorize(t, p, strings.Repeat("# a key that was here before\n", 30000)+string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	var all sync.WaitGroup
+	for range 60 {
+		all.Go(func() {
+			v := &visitor{person: p, server: s}
+			client, err := v.connect(t, ssh.PublicKeys(signer))
+			if err != nil {
+				t.Errorf("%v: %s", err, v.told)
+				return
+			}
+			client.Close()
+		})
+	}
+	all.Wait()
 }
 
 // ownMemory is what a process shares with no other, in KiB.

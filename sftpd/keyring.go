@@ -17,35 +17,60 @@ import (
 )
 
 // keyringPatience bounds how long a home directory may take to answer, and
-// keyringMost how many lookups of one person may hang in one.
+// keyringMost how many lookups of one person may hang in one. Further ones wait
+// for their turn: clients open many connections at once.
 const (
 	keyringPatience = 20 * time.Second
 	keyringMost     = 8
 )
 
-// lookups counts those that are under way, by uid.
+// lookups are those that are under way, by uid.
 type lookups struct {
 	mu sync.Mutex
-	of map[uint32]int
+	of map[uint32]*turns
 }
 
-func (l *lookups) begin(uid uint32) bool {
+// turns are one person's.
+type turns struct {
+	taken chan struct{}
+	known int // lookups that have a turn or wait for one
+}
+
+// begin waits for a turn until late. Whoever has had one says end.
+func (l *lookups) begin(uid uint32, late <-chan time.Time) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.of == nil {
-		l.of = map[uint32]int{}
+		l.of = map[uint32]*turns{}
 	}
-	if l.of[uid] >= keyringMost {
+	t := l.of[uid]
+	if t == nil {
+		t = &turns{taken: make(chan struct{}, keyringMost)}
+		l.of[uid] = t
+	}
+	t.known++
+	l.mu.Unlock()
+	select {
+	case t.taken <- struct{}{}:
+		return true
+	case <-late:
+		l.leave(uid)
 		return false
 	}
-	l.of[uid]++
-	return true
 }
 
 func (l *lookups) end(uid uint32) {
 	l.mu.Lock()
+	t := l.of[uid]
+	l.mu.Unlock()
+	<-t.taken
+	l.leave(uid)
+}
+
+func (l *lookups) leave(uid uint32) {
+	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.of[uid]--; l.of[uid] <= 0 {
+	t := l.of[uid]
+	if t.known--; t.known == 0 {
 		delete(l.of, uid)
 	}
 }
@@ -77,7 +102,9 @@ func (v *visit) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
 	for _, path := range v.settings.AuthorizedKeys {
 		paths = append(paths, authkeys.Place(config.Expand(path, v.user, p.home), p.home))
 	}
-	if !v.broker.lookups.begin(p.uid) {
+	late := time.NewTimer(keyringPatience)
+	defer late.Stop()
+	if !v.broker.lookups.begin(p.uid, late.C) {
 		return authkeys.Grant{}, false, errors.New("too many lookups of the person's keys are under way")
 	}
 	result := make(chan looked, 1)
@@ -94,7 +121,7 @@ func (v *visit) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
 	select {
 	case l := <-result:
 		return l.grant, l.found, l.err
-	case <-time.After(keyringPatience):
+	case <-late.C:
 		return authkeys.Grant{}, false, errors.New("the person's keys could not be read in time")
 	}
 }
