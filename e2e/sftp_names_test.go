@@ -124,7 +124,7 @@ func TestSFTPSlowNames(t *testing.T) {
 	for i := range count {
 		machine.ExtraUser(t, fmt.Sprint("far", i), first+i, "/")
 	}
-	must(t, exec.Command("nsenter", "--mount", "--target", fmt.Sprint(s.PID()), "umount", "--lazy", machine.ExtraUsers).Run())
+	must(t, exec.Command("nsenter", "--mount", "--root", "--target", fmt.Sprint(s.PID()), "umount", "--lazy", machine.ExtraUsers).Run())
 	fifo, err := os.OpenFile(hangs, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 	must(t, err)
 	must(t, fifo.Close())
