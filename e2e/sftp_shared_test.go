@@ -40,9 +40,11 @@ func TestSFTPSharedSessionStaysSmall(t *testing.T) {
 		}
 		return ownMemory(t, keepers[0])
 	}
-	first, last := many(100), many(400)
-	if grown := last - first; grown > 200 {
-		t.Errorf("the keeper has grown by %d KiB in 400 logins, from %d", grown, first)
+	// Go's heap may grow to some 2 MiB before it is collected at all; names that
+	// are kept would be twice that by then.
+	first, last := many(100), many(2000)
+	if grown := last - first; grown > 2300 {
+		t.Errorf("the keeper has grown by %d KiB in 2,000 logins, from %d", grown, first)
 	}
 }
 
