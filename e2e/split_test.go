@@ -236,12 +236,12 @@ func TestFieldSudo(t *testing.T) {
 		if err := os.WriteFile("/etc/sudoers.d/"+here.Name, []byte("Defaults:"+p.Name+" pam_service="+here.Name+"\n"), 0o440); err != nil {
 			t.Fatal(err)
 		}
-		code := p.Code(t, 0)
+		code, next := p.Code(t, 0), p.Code(t, 1)
 		d := sudo(t, p, nil, machine.Answers{Passwords: []string{"not-" + p.Password + code, p.Password}, Codes: []string{p.Wrong(t), code}})
 		expectIn(t, p, d, 2)
-		d = sudo(t, p, nil, machine.Answers{Passwords: []string{"not-" + p.Password, p.Password + p.Code(t, 1)}})
+		d = sudo(t, p, nil, machine.Answers{Passwords: []string{"not-" + p.Password, p.Password + next}})
 		expectIn(t, p, d, 0)
-		d = sudo(t, p, nil, machine.Answers{Passwords: []string{p.Password + p.Code(t, 1), "x", "x"}, Codes: []string{p.Wrong(t), p.Wrong(t), p.Wrong(t)}})
+		d = sudo(t, p, nil, machine.Answers{Passwords: []string{p.Password + next, "x", "x"}, Codes: []string{p.Wrong(t), p.Wrong(t), p.Wrong(t)}})
 		expectOut(t, p, d, 2)
 	})
 }
