@@ -118,7 +118,10 @@ func (k *keeper) do(op uint8, r *packet.Reader) error {
 			stage = func() error { return k.accountAgain(remote) }
 		}
 		err := stage()
-		if k.expired = errors.Is(err, pam.ErrNewAuthtokReqd); k.expired {
+		expired := errors.Is(err, pam.ErrNewAuthtokReqd)
+		// It is changed in the transaction that found it so, which is gone for
+		// a further login.
+		if k.expired = expired && remote == ""; expired {
 			return k.conn.Send([]byte{talk.KeeperExpired})
 		}
 		return k.done(err)
