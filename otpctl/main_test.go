@@ -173,16 +173,20 @@ func setCode(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // setCounterCode NAME FILE COUNTER sets the variable NAME to the code that a
-// token has at that counter. FILE is of enroll --json, or a secret in base32.
+// token has at that counter. FILE is of enroll --json, or a secret in base32
+// whose codes have six digits.
 func setCounterCode(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[1])
-	var made struct{ Secret string }
+	made := struct {
+		Secret string
+		Digits otp.Digits
+	}{Digits: otp.DigitsSix}
 	if json.Unmarshal([]byte(text), &made) != nil {
 		made.Secret = strings.TrimSpace(text)
 	}
 	counter, err := strconv.ParseUint(args[2], 10, 63)
 	ts.Check(err)
-	code, err := hotp.GenerateCodeCustom(made.Secret, counter, hotp.ValidateOpts{Digits: otp.DigitsSix})
+	code, err := hotp.GenerateCodeCustom(made.Secret, counter, hotp.ValidateOpts{Digits: made.Digits})
 	ts.Check(err)
 	ts.Setenv(args[0], code)
 }
