@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
 const (
@@ -144,30 +146,28 @@ func awaitSocket(path string) error {
 
 // serveHollow answers as verifierd does, without an engine.
 func serveHollow(path string) error {
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	socket, err := fronts.ListenAt(path)
 	if err != nil {
 		return err
 	}
-	for {
-		conn, err := listener.AcceptUnix()
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer conn.Close()
-			_ = hollowDialogue(conn) // its peer says what went wrong
-		}()
+	answer := func(conn *fronts.Conn) {
+		defer conn.Close()
+		_ = hollowDialogue(conn) // its peer says what went wrong
 	}
+	if _, err := fronts.Accept(socket, answer, func(reason string) { fmt.Fprintln(os.Stderr, "bench:", reason) }); err != nil {
+		return err
+	}
+	select {}
 }
 
-func hollowDialogue(conn *net.UnixConn) error {
+func hollowDialogue(conn *fronts.Conn) error {
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	if _, err := wire.ReadStart(conn); err != nil {
 		return err
 	}
-	peer := wire.Peer{Stream: &afterReady{Conn: conn}}
+	peer := wire.Peer{Stream: &afterReady{ReadWriter: conn}}
 	if _, err := peer.Ask(wire.EchoOff, gate.Prompt); err != nil {
 		return err
 	}
@@ -176,16 +176,16 @@ func hollowDialogue(conn *net.UnixConn) error {
 
 // afterReady sends Ready with the first frame, as verifierd does.
 type afterReady struct {
-	net.Conn
+	io.ReadWriter
 	sent bool
 }
 
 // Write implements [io.Writer].
 func (a *afterReady) Write(p []byte) (int, error) {
 	if a.sent {
-		return a.Conn.Write(p)
+		return a.ReadWriter.Write(p)
 	}
 	a.sent = true
-	n, err := a.Conn.Write(append([]byte{wire.Ready}, p...))
+	n, err := a.ReadWriter.Write(append([]byte{wire.Ready}, p...))
 	return max(0, n-1), err
 }

@@ -27,6 +27,7 @@ type visitor struct {
 	// asked counts the prompts for a code, and told has all that was shown.
 	asked int
 	told  string
+	conn  net.Conn // of the last connect
 }
 
 func (v *visitor) challenge(_, instruction string, questions []string, _ []bool) ([]string, error) {
@@ -72,7 +73,8 @@ func (v *visitor) connect(t *testing.T, methods ...ssh.AuthMethod) (*ssh.Client,
 	if v.user != "" {
 		user = v.user
 	}
-	conn, channels, requests, err := ssh.NewClientConn(v.dial(t), v.server.Address(), &ssh.ClientConfig{
+	v.conn = v.dial(t)
+	conn, channels, requests, err := ssh.NewClientConn(v.conn, v.server.Address(), &ssh.ClientConfig{
 		User: user, Auth: methods, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 		BannerCallback: func(text string) error { v.told += text; return nil },
 	})

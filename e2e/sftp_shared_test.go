@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -21,22 +22,22 @@ func TestSFTPSharedSessionStaysSmall(t *testing.T) {
 	s := startSFTPD(t, "sftp-shared", noCodes, patient+"worker = \"user\"\n")
 	p := machine.NewPerson(t, "sfw")
 	signer, _ := newKey(t, p)
-	login := func() *ssh.Client {
+	login := func() *visitor {
 		v := &visitor{person: p, server: s}
-		client, err := v.connect(t, ssh.PublicKeys(signer))
+		_, err := v.connect(t, ssh.PublicKeys(signer))
 		if err != nil {
 			t.Fatalf("%v: %s", err, v.told)
 		}
-		return client
+		return v
 	}
-	login() // stays
+	must(t, login().conn.SetDeadline(time.Time{})) // stays, however long this takes
 	keepers := children(t, s, "otpgate-sftpd-login", 0)
 	if len(keepers) != 1 {
 		t.Fatalf("expected one keeper, found %v", keepers)
 	}
 	many := func(n int) int {
 		for range n {
-			login().Close()
+			login().conn.Close()
 		}
 		return ownMemory(t, keepers[0])
 	}

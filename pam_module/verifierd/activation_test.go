@@ -84,8 +84,8 @@ func TestActivationRefused(t *testing.T) {
 	p := newPlace(t, "", wide)
 	unix, tcp := passed(t, "unix", filepath.Join(p.dir, "sock")), passed(t, "tcp", "127.0.0.1:0")
 	for want, files := range map[string][]*os.File{
-		"systemd passed 2 sockets, expected one":                        {unix, unix},
-		"systemd passed a socket of tcp, expected a unix stream socket": {tcp},
+		"systemd passed 2 sockets, expected one":                                            {unix, unix},
+		"systemd passed another kind of socket, expected a unix stream socket that listens": {tcp},
 	} {
 		process := p.activated(t, files, "")
 		if err := process.wait(t); err == nil || !strings.Contains(process.output.String(), want) {

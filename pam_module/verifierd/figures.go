@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
 // maxReaders bounds who reads the figures at once: anybody on the machine can
@@ -43,7 +45,7 @@ func listenMetrics(address string) (net.Listener, error) {
 	if !isPath {
 		return net.Listen("tcp", address)
 	}
-	if err := removeStale(path); err != nil {
+	if err := fronts.RemoveStale(path); err != nil {
 		return nil, err
 	}
 	old := unix.Umask(0o117)

@@ -10,13 +10,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"os/user"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -27,6 +25,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
 // version is set when a release is built.
@@ -60,6 +59,10 @@ Options:
 
 // run serves until a signal or idleness ends it.
 func run(o options) error {
+	// A thread that waits for fronts holds a processor of Go's until the runtime
+	// notices. Those who work would wait for one: under load one login in a
+	// hundred took twice as long.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + fronts.Spare)
 	settings, err := config.Load(o.config)
 	if err != nil {
 		return err
@@ -76,7 +79,7 @@ func run(o options) error {
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	listener, activated, err := listen(settings.Paths.Socket)
+	socket, activated, err := fronts.Listen(settings.Paths.Socket)
 	if err != nil {
 		return err
 	}
@@ -87,8 +90,10 @@ func run(o options) error {
 		return err
 	}
 	defer closeMetrics()
-	failed := make(chan error, 1)
-	go func() { failed <- server.serve(listener) }()
+	acceptors, err := server.serve(socket)
+	if err != nil {
+		return err
+	}
 	notify(daemon.SdNotifyReady)
 	idle := o.idle
 	if !activated {
@@ -96,7 +101,8 @@ func run(o options) error {
 	}
 	wait(server, engines, signals, idle)
 	notify(daemon.SdNotifyStopping)
-	return stop(server, listener, failed)
+	// Whoever is typing a code may finish.
+	return acceptors.Drain(wire.MaxTimeout)
 }
 
 // wait returns when it is time to end.
@@ -120,22 +126,6 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 			notify(daemon.SdNotifyReady)
 		}
 	}
-}
-
-// stop ends the open dialogues: whoever is typing a code may finish.
-func stop(server *server, listener *net.UnixListener, failed <-chan error) error {
-	if err := listener.Close(); err != nil {
-		return fmt.Errorf("close socket: %w", err)
-	}
-	if err := <-failed; err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), wire.MaxTimeout)
-	defer cancel()
-	if !server.drain(ctx) {
-		return errors.New("dialogues were still open")
-	}
-	return nil
 }
 
 // notify tells systemd, if it started this; nothing depends on it.

@@ -1,35 +1,10 @@
 package main
 
 import (
-	"fmt"
-	"net"
 	"os/user"
 	"slices"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 )
-
-// credentials are who the kernel says is at the other end: the effective ids
-// at the time of its connect. See SO_PEERCRED in unix(7).
-func credentials(conn *net.UnixConn) (*unix.Ucred, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, fmt.Errorf("peer credentials: %w", err)
-	}
-	var peer *unix.Ucred
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err == nil {
-		err = failed
-	}
-	if err != nil {
-		return nil, fmt.Errorf("peer credentials: %w", err)
-	}
-	return peer, nil
-}
 
 // directory knows whose program a uid is.
 type directory struct {

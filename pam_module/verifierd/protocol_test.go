@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -117,10 +116,8 @@ func TestPeerGone(t *testing.T) {
 		}
 	}
 	eventually(t, "the end of the dialogue", func() bool { return r.server.door.idle() > 0 })
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := r.listener.Close(); err != nil || !r.server.drain(ctx) {
-		t.Errorf("it does not end: %v", err)
+	if err := r.fronts.Drain(patience); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
 // place is a configuration with everything that it names, in a directory that
@@ -243,10 +244,9 @@ func (r *records) take(tb testing.TB, want int) []audit.Record {
 // rig is a server of this process. uid 1000 is alice's there, and 1001 bob's.
 type rig struct {
 	*place
-	server   *server
-	log      *records
-	listener *net.UnixListener
-	failed   chan error
+	server *server
+	log    *records
+	fronts *fronts.Acceptors
 }
 
 const alicesUID, bobsUID, rootUID = 1000, 1001, 0
@@ -258,7 +258,7 @@ func newRig(tb testing.TB, text string, limits limits) *rig {
 
 func newRigIn(tb testing.TB, parent, text string, limits limits) *rig {
 	tb.Helper()
-	r := &rig{place: newPlace(tb, parent, text), log: &records{}, failed: make(chan error, 1)}
+	r := &rig{place: newPlace(tb, parent, text), log: &records{}}
 	sink := counting{Sink: r.log, metrics: newMetrics()}
 	names := map[string]string{"1000": "alice", "1001": "bob", "0": "root"}
 	who := &directory{self: uint32(os.Geteuid()), lookup: func(uid string) (*user.User, error) {
@@ -272,13 +272,14 @@ func newRigIn(tb testing.TB, parent, text string, limits limits) *rig {
 		tb.Fatal(err)
 	}
 	r.server = newServer(engines, who, sink, limits)
-	listener, err := listenAt(r.socket)
+	listener, err := fronts.ListenAt(r.socket)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.listener = listener
-	go func() { r.failed <- r.server.serve(listener) }()
-	tb.Cleanup(func() { _ = listener.Close() })
+	if r.fronts, err = r.server.serve(listener); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = r.fronts.Close() })
 	return r
 }
 

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/pam_module/fronts"
 	"github.com/otpgate/otpgate/pam_module/serve"
 )
 
@@ -21,33 +20,20 @@ type server struct {
 	who     *directory
 	sink    counting
 	door    *door
-	busy    sync.WaitGroup
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
 	return &server{engines: engines, who: who, sink: sink, door: newDoor(limits)}
 }
 
-// serve accepts until the listener is closed.
-func (s *server) serve(listener *net.UnixListener) error {
-	for {
-		conn, err := listener.AcceptUnix()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return nil
-		case err != nil:
-			// Out of descriptors, say. Accepting again at once would spin.
-			s.report("accept", err.Error())
-			time.Sleep(50 * time.Millisecond)
-			continue
-		}
-		s.busy.Go(func() { s.connection(conn) })
-	}
+// serve answers the fronts that come to socket, until it is closed.
+func (s *server) serve(socket *fronts.Socket) (*fronts.Acceptors, error) {
+	return fronts.Accept(socket, s.connection, func(reason string) { s.report("accept", reason) })
 }
 
 // connection serves one front. Without Ready, the front of a connection that
 // is closed forks a core.
-func (s *server) connection(conn *net.UnixConn) {
+func (s *server) connection(conn *fronts.Conn) {
 	defer conn.Close()
 	defer func() {
 		// What one peer brings down must not take the others along.
@@ -55,7 +41,7 @@ func (s *server) connection(conn *net.UnixConn) {
 			s.report("internal", fmt.Sprintf("panic: %v", panicked))
 		}
 	}()
-	peer, err := credentials(conn)
+	peer, err := conn.Credentials()
 	if err != nil {
 		s.report("peer", err.Error())
 		return
@@ -76,7 +62,7 @@ func (s *server) connection(conn *net.UnixConn) {
 	}
 }
 
-func (s *server) dialogue(conn *net.UnixConn, uid uint32) error {
+func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
 	if err := conn.SetDeadline(time.Now().Add(s.door.limits.opening)); err != nil {
 		return err
 	}
@@ -132,19 +118,6 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
 	return serve.Answer(context.Background(), stream, start, open, sink)
-}
-
-// drain waits for the open dialogues, at most for as long as a dialogue may
-// last. It says whether all have ended.
-func (s *server) drain(ctx context.Context) bool {
-	done := make(chan struct{})
-	go func() { s.busy.Wait(); close(done) }()
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func (s *server) report(rule, reason string) {

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
+	"io"
 
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -16,8 +16,8 @@ import (
 // frame: a front that is woken twice costs as much as a walk to its secret
 // file. What may make the front wait for long must call announce first.
 type stream struct {
-	net.Conn
-	in *bufio.Reader
+	out io.Writer
+	in  *bufio.Reader
 	// owed is set while Ready has to go ahead of what is written.
 	owed bool
 	// gone is why Ready could not be sent ahead of all frames.
@@ -27,8 +27,8 @@ type stream struct {
 // inBytes holds a whole opening frame as fronts send it.
 const inBytes = 1 << 10
 
-func newStream(conn net.Conn) *stream {
-	return &stream{Conn: conn, in: bufio.NewReaderSize(conn, inBytes)}
+func newStream(conn io.ReadWriter) *stream {
+	return &stream{out: conn, in: bufio.NewReaderSize(conn, inBytes)}
 }
 
 // Read implements [io.Reader]. A frame's header and payload mostly come at once.
@@ -37,10 +37,10 @@ func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
 // Write implements [io.Writer].
 func (s *stream) Write(p []byte) (int, error) {
 	if !s.owed {
-		return s.Conn.Write(p)
+		return s.out.Write(p)
 	}
 	s.owed = false
-	n, err := s.Conn.Write(append([]byte{wire.Ready}, p...))
+	n, err := s.out.Write(append([]byte{wire.Ready}, p...))
 	return max(0, n-1), err
 }
 

@@ -1,0 +1,373 @@
+package fronts
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const patience = 10 * time.Second
+
+// desk answers with what it is sent, until it is sent nothing more.
+type desk struct {
+	path      string
+	acceptors *Acceptors
+	mu        sync.Mutex
+	reports   []string
+}
+
+func echo(conn *Conn) {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	buffer := make([]byte, 64)
+	for {
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func newDesk(t *testing.T, answer func(*Conn)) *desk {
+	t.Helper()
+	d := &desk{path: filepath.Join(t.TempDir(), "run", "sock")}
+	socket, err := ListenAt(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.open(t, socket, answer)
+	return d
+}
+
+func (d *desk) open(t *testing.T, socket *Socket, answer func(*Conn)) {
+	t.Helper()
+	var err error
+	d.acceptors, err = Accept(socket, answer, func(reason string) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.reports = append(d.reports, reason)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.acceptors.Close() })
+}
+
+func dial(t *testing.T, path string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return conn
+}
+
+func say(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	answer := make([]byte, len(text))
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != text {
+		t.Fatalf("answer %q, %v", answer, err)
+	}
+}
+
+// A front is answered whether it is alone or not, talks at once or after a
+// while, or many come at the same time.
+func TestAnswers(t *testing.T) {
+	d := newDesk(t, echo)
+	first := dial(t, d.path)
+	say(t, first, "at once")
+	second := dial(t, d.path)
+	say(t, second, "beside it")
+	time.Sleep(5 * soon)
+	say(t, first, "after a while")
+	say(t, second, "the same")
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			conn, err := net.Dial("unix", d.path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			answer := make([]byte, 3)
+			_, _ = io.WriteString(conn, "abc")
+			if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "abc" {
+				t.Errorf("%q, %v", answer, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Those who stall keep no thread, and nobody waits for them.
+func TestStalledKeepNoThread(t *testing.T) {
+	d := newDesk(t, echo)
+	before := threads(t)
+	for range 300 {
+		dial(t, d.path)
+	}
+	last := dial(t, d.path)
+	say(t, last, "still here")
+	time.Sleep(5 * soon)
+	say(t, last, "and later")
+	// The runtime keeps threads that it has needed for a moment.
+	if after := threads(t); after > before+50 {
+		t.Errorf("%d threads, then %d with 300 that stall", before, after)
+	}
+}
+
+func threads(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// The deadline ends a wait, also of one who sends a byte now and then.
+func TestDeadline(t *testing.T) {
+	ended := make(chan error)
+	const most = 100 * time.Millisecond
+	d := newDesk(t, func(conn *Conn) {
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(most))
+		_, err := io.Copy(io.Discard, struct{ io.Reader }{conn})
+		ended <- err
+	})
+	for _, every := range []time.Duration{time.Hour, most / 3, soon / 4} {
+		conn, stop := dial(t, d.path), make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(every):
+					_, _ = conn.Write([]byte{0})
+				}
+			}
+		}()
+		begin := time.Now()
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) > 10*most {
+			t.Errorf("a byte every %s: %v after %s", every, err, time.Since(begin))
+		}
+		close(stop)
+	}
+	// Without one, nothing is read.
+	if _, err := (&Conn{}).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What does not fit the socket's buffer arrives whole, or fails at the deadline.
+func TestWriteToASlowReader(t *testing.T) {
+	text := bytes.Repeat([]byte("0123456789"), 200_000)
+	failed := make(chan error, 1)
+	d := newDesk(t, func(conn *Conn) {
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(time.Second))
+		n, err := conn.Write(text)
+		if err == nil && n != len(text) {
+			err = io.ErrShortWrite
+		}
+		failed <- err
+	})
+	reader := dial(t, d.path)
+	time.Sleep(5 * soon)
+	if got, err := io.ReadAll(reader); !bytes.Equal(got, text) || err != nil {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if err := <-failed; err != nil {
+		t.Error(err)
+	}
+	dial(t, d.path) // reads nothing
+	if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	gone := dial(t, d.path)
+	_ = gone.Close()
+	if err := <-failed; !errors.Is(err, unix.EPIPE) {
+		t.Errorf("%v", err)
+	}
+}
+
+// After Close the name is gone, nobody new is taken, and Drain waits for those
+// who are being answered.
+func TestDrain(t *testing.T) {
+	d := newDesk(t, echo)
+	before := files(t)
+	conn := dial(t, d.path)
+	say(t, conn, "x")
+	time.Sleep(5 * soon)
+	if err := d.acceptors.Drain(50 * time.Millisecond); err == nil {
+		t.Error("it did not wait for a front that was being answered")
+	}
+	if _, err := net.Dial("unix", d.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	say(t, conn, "still being answered")
+	_ = conn.Close()
+	if err := d.acceptors.Drain(patience); err != nil {
+		t.Error(err)
+	}
+	if after := files(t); after > before {
+		t.Errorf("%d open files, then %d", before, after)
+	}
+}
+
+func files(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// A socket that is systemd's stays: who comes while nobody listens is taken by
+// the next.
+func TestQueueOutlivesAcceptors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	theirs, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	for range 3 {
+		conn := dial(t, path)
+		file, err := theirs.(*net.UnixListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket, err := takeOver(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &desk{path: path}
+		d.open(t, socket, echo)
+		say(t, conn, "hello")
+		_ = conn.Close()
+		if err := d.acceptors.Drain(patience); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Running out of descriptors is reported, and over when there are some again.
+func TestOutOfDescriptors(t *testing.T) {
+	d := newDesk(t, echo)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, d.path)
+	say(t, conn, "before")
+	waits := dial(t, d.path)
+	say(t, waits, "before")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	short := limit
+	short.Cur = 200
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &short); err != nil {
+		t.Fatal(err)
+	}
+	var taken []int
+	for {
+		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		taken = append(taken, copied)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: d.path}); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(3 * pause)
+	for _, copied := range taken {
+		unix.Close(copied)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	reports := strings.Join(d.reports, "\n")
+	d.mu.Unlock()
+	if n := strings.Count(reports, "too many open files"); n < 1 || n > 10 {
+		t.Errorf("%d reports: %s", n, reports)
+	}
+	if _, err := unix.Write(fd, []byte("abc")); err != nil {
+		t.Error(err)
+	}
+	answer := make([]byte, 3)
+	if n, err := unix.Read(fd, answer); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	say(t, dial(t, d.path), "after")
+}
+
+// The kernel's word on who is there holds as long as the connection is open.
+func TestCredentials(t *testing.T) {
+	seen := make(chan *unix.Ucred, 2)
+	d := newDesk(t, func(conn *Conn) {
+		peer, err := conn.Credentials()
+		if err != nil {
+			t.Error(err)
+		}
+		seen <- peer
+		_ = conn.Close()
+		if _, err := conn.Credentials(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("after the close: %v", err)
+		}
+		if err := conn.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("a second close: %v", err)
+		}
+	})
+	dial(t, d.path)
+	if peer := <-seen; int(peer.Uid) != os.Geteuid() || int(peer.Pid) != os.Getpid() {
+		t.Errorf("%+v", peer)
+	}
+}
+
+// Only a unix stream socket that listens is taken from systemd.
+func TestTakeOverRefuses(t *testing.T) {
+	for name, kind := range map[string][2]int{
+		"tcp": {unix.AF_INET, unix.SOCK_STREAM}, "datagram": {unix.AF_UNIX, unix.SOCK_DGRAM}, "not listening": {unix.AF_UNIX, unix.SOCK_STREAM},
+	} {
+		fd, err := unix.Socket(kind[0], kind[1]|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := files(t)
+		if _, err := takeOver(os.NewFile(uintptr(fd), name)); err == nil || !strings.Contains(err.Error(), "expected a unix stream socket that listens") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if files(t) != before-1 {
+			t.Errorf("%s: it stays open", name)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package fronts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
+)
+
+// Socket is a listening socket. It is kept from Go's poller, see [Acceptors].
+type Socket struct {
+	fd int
+	// path is what close takes away: nothing if the socket is systemd's.
+	path string
+}
+
+// Listen takes the socket that systemd passes (sd_listen_fds(3)), which is then
+// activated, or makes the one at path.
+func Listen(path string) (socket *Socket, activated bool, err error) {
+	passed := activation.Files(true)
+	switch {
+	case len(passed) == 0:
+		socket, err = ListenAt(path)
+		return socket, false, err
+	case len(passed) > 1:
+		return nil, false, fmt.Errorf("systemd passed %d sockets, expected one", len(passed))
+	}
+	socket, err = takeOver(passed[0])
+	return socket, true, err
+}
+
+// takeOver makes a listener of an open file, and closes that.
+func takeOver(passed *os.File) (*Socket, error) {
+	defer passed.Close()
+	fd, err := unix.FcntlInt(passed.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("take systemd's socket: %w", err)
+	}
+	if err := checkPassed(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	// An acceptor that finds nothing must not stay there.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("take systemd's socket: %w", err)
+	}
+	return &Socket{fd: fd}, nil
+}
+
+func checkPassed(fd int) error {
+	for _, is := range []struct{ option, want int }{
+		{unix.SO_DOMAIN, unix.AF_UNIX}, {unix.SO_TYPE, unix.SOCK_STREAM}, {unix.SO_ACCEPTCONN, 1},
+	} {
+		found, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, is.option)
+		if err != nil {
+			return fmt.Errorf("take systemd's socket: %w", err)
+		}
+		if found != is.want {
+			return errors.New("systemd passed another kind of socket, expected a unix stream socket that listens; see ListenStream= of the socket unit")
+		}
+	}
+	return nil
+}
+
+// ListenAt makes a socket that everybody may connect to: who may ask what is
+// decided by the kernel's word on who it is.
+func ListenAt(path string) (*Socket, error) {
+	parent := filepath.Dir(path)
+	if err := os.Mkdir(parent, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("directory of the socket: %w", err)
+	}
+	dir, err := safefile.OpenDir(parent)
+	if err != nil {
+		return nil, fmt.Errorf("directory of the socket: %w", err)
+	}
+	defer dir.Close()
+	if err := RemoveStale(path); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	// The mode is set by the umask at once: a moment with another one would
+	// turn a front away.
+	old := unix.Umask(0o111)
+	err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+	unix.Umask(old)
+	if err == nil {
+		err = unix.Listen(fd, queue)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("listen at %s: %w", path, err)
+	}
+	return &Socket{fd: fd, path: path}, nil
+}
+
+// queue is how many fronts may wait to be taken; the kernel lowers it to
+// net.core.somaxconn. Who finds it full forks a core.
+const queue = 4096
+
+// accept takes a front, or nil if there is none. One that is alone may keep its
+// thread for a while when it is waited for.
+func (s *Socket) accept(alone bool) (*Conn, error) {
+	flags := unix.SOCK_CLOEXEC
+	if !alone {
+		flags |= unix.SOCK_NONBLOCK
+	}
+	fd, _, err := unix.Accept4(s.fd, flags)
+	if err == unix.EAGAIN || err == unix.EINTR || err == unix.ECONNABORTED {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("accept", err)
+	}
+	if alone {
+		patience := unix.NsecToTimeval(int64(soon))
+		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
+	return &Conn{fd: fd}, nil
+}
+
+// Close stops listening. Fronts find no socket then, and fork a core.
+func (s *Socket) Close() error {
+	var err error
+	if s.path != "" {
+		err = os.Remove(s.path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, os.NewSyscallError("close", unix.Close(s.fd)))
+}
+
+// RemoveStale takes away the socket of a verifier that was killed.
+func RemoveStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s: it is no socket, expected nothing or an old socket there", path)
+	}
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		conn.Close()
+		return fmt.Errorf("%s: a verifier is already listening there", path)
+	}
+	return os.Remove(path)
+}
