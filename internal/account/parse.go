@@ -41,8 +41,8 @@ type fileFactor struct {
 // Parse reads data, the contents of the secret file at path, which must be
 // that of the person with this login name.
 func Parse(path, name string, data []byte) (Person, error) {
-	var f file
-	if err := tomlfile.Decode(path, data, &f); err != nil {
+	f, err := decode(path, data)
+	if err != nil {
 		return Person{}, err
 	}
 	person := Person{
