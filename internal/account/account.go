@@ -102,10 +102,11 @@ const (
 
 // UnmarshalText checks the kind.
 func (k *Kind) UnmarshalText(text []byte) error {
-	switch kind := Kind(text); kind {
-	case TOTP, HOTP, Email, SMS:
-		*k = kind
-		return nil
+	for _, kind := range [...]Kind{TOTP, HOTP, Email, SMS} {
+		if string(text) == string(kind) {
+			*k = kind
+			return nil
+		}
 	}
 	return errors.New(`expected "totp", "hotp", "email" or "sms"`)
 }

@@ -347,6 +347,7 @@ func TestRecoveryHashes(t *testing.T) {
 	for hash, good := range map[string]bool{
 		digits: true, ScratchPrefix + digits: true, ScratchPrefix + ScratchPrefix + digits: false, "other:" + digits: false,
 		ScratchPrefix: false, ScratchPrefix + strings.ToUpper(digits): false, ScratchPrefix + digits[2:]: false, ScratchPrefix + "12345678": false,
+		digits[1:] + "g": false, digits[1:] + "`": false, digits[1:] + "/": false, digits[1:] + ":": false, digits + "00": false, "": false,
 	} {
 		_, err := Parse("/users/alice.toml", "alice", []byte("version = 1\nuser = \"alice\"\n[recovery]\nhashes = [\""+hash+"\"]\n"))
 		if (err == nil) != good {

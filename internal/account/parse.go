@@ -1,7 +1,7 @@
 package account
 
 import (
-	"encoding/hex"
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,14 +41,15 @@ type fileFactor struct {
 // Parse reads data, the contents of the secret file at path, which must be
 // that of the person with this login name.
 func Parse(path, name string, data []byte) (Person, error) {
-	var f file
-	if err := tomlfile.Decode(path, data, &f); err != nil {
+	f, err := decode(path, data)
+	if err != nil {
 		return Person{}, err
 	}
 	person := Person{
 		Version: f.Version, User: f.User, Enabled: f.Enabled == nil || *f.Enabled, Protocols: f.Protocols,
 		Email: f.Email, Phone: f.Phone, Recovery: f.Recovery, heading: heading(data),
 	}
+	person.Factors = slices.Grow(person.Factors, len(f.Factors))
 	for _, factor := range f.Factors {
 		person.Factors = append(person.Factors, factor.withDefaults())
 	}
@@ -82,14 +83,15 @@ func (f fileFactor) withDefaults() Factor {
 
 // heading returns the comment lines that data begins with.
 func heading(data []byte) string {
-	var lines strings.Builder
-	for line := range strings.Lines(string(data)) {
-		if !strings.HasPrefix(line, "#") {
-			break
+	end := 0
+	for end < len(data) && data[end] == '#' {
+		line := bytes.IndexByte(data[end:], '\n') + 1
+		if line == 0 {
+			return string(data)
 		}
-		lines.WriteString(line)
+		end += line
 	}
-	return lines.String()
+	return string(data[:end])
 }
 
 // Problem is what is wrong with one key of a person who was not read from a
@@ -126,20 +128,25 @@ func (p Person) check(name string) (problem string, key []string) {
 	case len(p.Factors) > maxFactors:
 		return fmt.Sprintf("%d factors, expected at most %d", len(p.Factors), maxFactors), []string{"factor"}
 	}
-	seen := map[string]bool{}
 	for i, factor := range p.Factors {
 		if problem, last := factor.check(p); problem != "" {
 			return problem, []string{"factor", strconv.Itoa(i), last}
 		}
 		// One id may be there twice while a confirmed factor waits for the
 		// confirmation of the one that replaces it.
-		identity := factor.ID + "\x00" + strconv.FormatBool(factor.Confirmed.IsZero())
-		if seen[identity] {
+		if slices.ContainsFunc(p.Factors[:i], factor.hasPlaceOf) {
 			return "this id is there twice", []string{"factor", strconv.Itoa(i), "id"}
 		}
-		seen[identity] = true
 	}
-	return p.Recovery.check()
+	if problem := p.Recovery.check(); problem != "" {
+		return problem, []string{"recovery", "hashes"}
+	}
+	return "", nil
+}
+
+// hasPlaceOf says that there cannot be both f and other.
+func (f Factor) hasPlaceOf(other Factor) bool {
+	return f.ID == other.ID && f.Confirmed.IsZero() == other.Confirmed.IsZero()
 }
 
 func (f Factor) check(p Person) (problem, key string) {
@@ -217,16 +224,24 @@ const idCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 // maxHashes is far above the ten codes that are made at once.
 const maxHashes = 100
 
-func (r Recovery) check() (problem string, key []string) {
-	key = []string{"recovery", "hashes"}
+func (r Recovery) check() (problem string) {
 	if len(r.Hashes) > maxHashes {
-		return fmt.Sprintf("%d hashes, expected at most %d", len(r.Hashes), maxHashes), key
+		return fmt.Sprintf("%d hashes, expected at most %d", len(r.Hashes), maxHashes)
 	}
 	for _, kept := range r.Hashes {
-		hash := strings.TrimPrefix(kept, ScratchPrefix)
-		if raw, err := hex.DecodeString(hash); err != nil || len(raw) != 32 || hash != strings.ToLower(hash) {
-			return "expected hashes of 64 digits 0-9 and a-f each, as otpctl recovery and import write them", key
+		if !isHash(strings.TrimPrefix(kept, ScratchPrefix)) {
+			return "expected hashes of 64 digits 0-9 and a-f each, as otpctl recovery and import write them"
 		}
 	}
-	return "", nil
+	return ""
+}
+
+// isHash says that text is 32 bytes in hexadecimal, in small letters.
+func isHash(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(text) == 64
 }

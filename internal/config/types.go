@@ -21,11 +21,13 @@ func AllProtocols() []Protocol {
 
 // UnmarshalText checks the name.
 func (p *Protocol) UnmarshalText(text []byte) error {
-	if !slices.Contains(AllProtocols(), Protocol(text)) {
-		return fmt.Errorf("expected a protocol, one of %s", joinProtocols())
+	for _, known := range AllProtocols() {
+		if string(text) == string(known) {
+			*p = known
+			return nil
+		}
 	}
-	*p = Protocol(text)
-	return nil
+	return fmt.Errorf("expected a protocol, one of %s", joinProtocols())
 }
 
 func joinProtocols() string {
