@@ -24,13 +24,13 @@ import (
 // The files of the others are kept in build/bench between runs.
 func crowd(size, n int, m model) (forked, resident *side, err error) {
 	name := fmt.Sprintf("crowd-%d", size)
-	state := filepath.Join(disk, "sites", name, "state")
+	state := filepath.Join(sites, name, "state")
 	users, err := otpgateSite(name, realCore, state)
 	if err != nil {
 		return nil, nil, err
 	}
 	entries := filepath.Join(state, "users")
-	complete := filepath.Join(disk, "sites", name, "complete")
+	complete := filepath.Join(sites, name, "complete")
 	if _, err := os.Stat(complete); err != nil {
 		if err := enrollCrowd(users, entries, size, m); err != nil {
 			return nil, nil, err

@@ -87,11 +87,11 @@ func setUp(todo plan) (*bench, error) {
 	makers = append(makers,
 		func() (err error) { b.google, err = google("g", n); return },
 		func() (err error) {
-			b.one, err = otpgateAlone(forkedLabel, realCore, disk+"/sites/%s/state", n, m)
+			b.one, err = otpgateAlone(forkedLabel, realCore, sites+"/%s/state", n, m)
 			return
 		},
 		func() error {
-			one, err := residentAlone("resident-alone", disk+"/sites/resident-alone/state", n, m)
+			one, err := residentAlone("resident-alone", sites+"/resident-alone/state", n, m)
 			b.resident = append(b.resident, one)
 			return err
 		})
@@ -119,19 +119,19 @@ func (b *bench) parts(n int, m model) []func() error {
 		func() (err error) { b.bare, err = bare(n); return },
 		func() (err error) { b.relayed, err = relayed(n); return },
 		func() (err error) {
-			b.kept, err = residentAlone("resident-memory", memory+"/state/resident-memory", n, m)
+			b.kept, err = residentAlone("resident-memory", memory+"/resident-memory", n, m)
 			return
 		},
 		func() (err error) {
-			b.instant, err = otpgateAlone("", instantCore, memory+"/state/%s", n, m)
+			b.instant, err = otpgateAlone("", instantCore, memory+"/%s", n, m)
 			return
 		},
 		func() (err error) {
-			b.hollow, err = otpgateAlone("", hollowCore, memory+"/state/%s", n, m)
+			b.hollow, err = otpgateAlone("", hollowCore, memory+"/%s", n, m)
 			return
 		},
 		func() (err error) {
-			b.memory, err = otpgateAlone("", realCore, memory+"/state/%s", n, m)
+			b.memory, err = otpgateAlone("", realCore, memory+"/%s", n, m)
 			return
 		},
 	}
@@ -155,11 +155,11 @@ func (b *bench) others(todo plan) (makers []func() error) {
 
 // clearStale takes away what an earlier run left, but for the crowds.
 func clearStale() error {
-	stale, err := filepath.Glob(disk + "/sites/*-*-*")
+	stale, err := filepath.Glob(sites + "/*-*-*")
 	if err != nil {
 		return err
 	}
-	for _, path := range append(stale, confdir, disk+"/google", disk+"/oath") {
+	for _, path := range append(stale, confdir, sites+"/google", sites+"/oath") {
 		if err := os.RemoveAll(path); err != nil {
 			return err
 		}

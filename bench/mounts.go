@@ -12,11 +12,13 @@ import (
 )
 
 // Inside, everything is at the same paths on every machine. The directories
-// above belong to root, whoever owns the source tree.
+// above belong to root, whoever owns the source tree. What a login looks at lies
+// as deep as where it is installed: it looks at all directories on the way.
 const (
-	space  = "/run/otpgate-bench"
-	disk   = space + "/disk"   // build/bench
-	memory = space + "/memory" // no disk below
+	disk    = "/run/otpgate-bench" // build/bench
+	sites   = "/mnt"               // its sites; /mnt/NAME/users is as deep as /etc/otpgate/users
+	memory  = "/run/memory"        // no disk below
+	sockets = "/run/sockets"
 )
 
 func mounts(dir string) error {
@@ -35,13 +37,19 @@ func mounts(dir string) error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs on /run: %w", err)
 	}
-	for _, made := range []string{disk, memory, space + "/sockets"} {
+	for _, made := range []string{disk, memory, sockets} {
 		if err := os.MkdirAll(made, 0o755); err != nil {
 			return err
 		}
 	}
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", from.Fd()), disk, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(disk+"/sites", 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount(disk+"/sites", sites, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind the sites: %w", err)
 	}
 	return nil
 }

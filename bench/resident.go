@@ -90,7 +90,7 @@ func residentAlone(site, state string, n int, m model) (*side, error) {
 // relayed is the front with a verifier that asks and accepts at once.
 func relayed(n int) (*side, error) {
 	const site = "relayed"
-	if _, err := otpgateSite(site, realCore, memory+"/state/"+site); err != nil {
+	if _, err := otpgateSite(site, realCore, memory+"/"+site); err != nil {
 		return nil, err
 	}
 	through, err := residentService(site)

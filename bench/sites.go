@@ -58,15 +58,15 @@ func (m model) of(name string) string {
 }
 
 // configOf is where the configuration of a site is.
-func configOf(site string) string { return filepath.Join(disk, "sites", site, "otpgate.toml") }
+func configOf(site string) string { return filepath.Join(sites, site, "otpgate.toml") }
 
 // socketOf is where the verifier of a site listens.
-func socketOf(site string) string { return filepath.Join(space, "sockets", site) }
+func socketOf(site string) string { return filepath.Join(sockets, site) }
 
 // otpgateSite writes a configuration with directories of its own, and a PAM
 // service that uses it through the core in the directory of that name.
 func otpgateSite(name, core, state string) (users string, err error) {
-	dir := filepath.Join(disk, "sites", name)
+	dir := filepath.Join(sites, name)
 	users = filepath.Join(dir, "users")
 	for _, made := range []string{users, state} {
 		if err := os.MkdirAll(made, 0o700); err != nil {
@@ -84,8 +84,12 @@ func otpgateSite(name, core, state string) (users string, err error) {
 // site's name for %s, is where the ledger is.
 func otpgateAlone(label, core, state string, n int, m model) (*side, error) {
 	s := &side{label: label, every: 1}
+	where := "disk"
+	if strings.HasPrefix(state, memory) {
+		where = "memory"
+	}
 	for i := range n {
-		name := fmt.Sprintf("%s-%s-%d", core, filepath.Base(filepath.Dir(state)), i)
+		name := fmt.Sprintf("%s-%s-%d", core, where, i)
 		users, err := otpgateSite(name, core, fmt.Sprintf(state, name))
 		if err != nil {
 			return nil, err
@@ -105,7 +109,7 @@ const googleFile = "%s\n\" RATE_LIMIT 3 30\n\" WINDOW_SIZE 3\n\" DISALLOW_REUSE\
 
 func google(name string, n int) (*side, error) {
 	s := &side{label: "pam_google_authenticator", every: 1}
-	dir := disk + "/google"
+	dir := sites + "/google"
 	for i := range n {
 		user := fmt.Sprintf("%s%d", name, i)
 		if err := write(filepath.Join(dir, user), fmt.Sprintf(googleFile, secret32(user))); err != nil {
@@ -122,7 +126,7 @@ func oath(crowd, n, every int) (*side, error) {
 	s := &side{label: "pam_oath", every: every}
 	for file := 0; len(s.people) < n; file++ {
 		name := fmt.Sprintf("oath-%d-%d", crowd, file)
-		path := filepath.Join(disk, "oath", name)
+		path := filepath.Join(sites, "oath", name)
 		var lines strings.Builder
 		// Those who log in stand evenly between the others: the module reads
 		// up to the person's line.

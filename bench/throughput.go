@@ -47,7 +47,7 @@ func newThroughput(todo plan) (*throughput, error) {
 	}
 	t.google = load{label: known.label, people: known.people}
 	const site = "throng-of-residents"
-	state := filepath.Join(disk, "sites", site, "state")
+	state := filepath.Join(sites, site, "state")
 	users, err := otpgateSite(site, realCore, state)
 	if err != nil {
 		return nil, err
