@@ -234,6 +234,32 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// A name that cannot be taken away cuts nobody off, and is nobody else's
+// directory.
+func TestDrainWithoutTheName(t *testing.T) {
+	d := newDesk(t, echo)
+	conn := dial(t, d.path)
+	say(t, conn, "x")
+	if err := errors.Join(os.Remove(d.path), os.Mkdir(d.path, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- d.acceptors.Drain(patience) }()
+	select {
+	case err := <-drained:
+		t.Errorf("it did not wait for a front that was being answered: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	say(t, conn, "still being answered")
+	_ = conn.Close()
+	if err := <-drained; !errors.Is(err, unix.EISDIR) || !strings.Contains(err.Error(), d.path) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(d.path); err != nil {
+		t.Error(err)
+	}
+}
+
 func files(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")

@@ -138,10 +138,13 @@ func (s *Socket) accept(alone bool) (*Conn, error) {
 func (s *Socket) Close() error {
 	var err error
 	if s.path != "" {
-		err = os.Remove(s.path)
+		err = unix.Unlink(s.path)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		err = nil
+	case err != nil:
+		err = &fs.PathError{Op: "remove", Path: s.path, Err: err}
 	}
 	return errors.Join(err, os.NewSyscallError("close", unix.Close(s.fd)))
 }
