@@ -68,10 +68,11 @@ func (a *Acceptors) prepare() (err error) {
 }
 
 func (a *Acceptors) release() {
-	for _, fd := range []int{a.epoll, a.stop} {
-		if fd >= 0 {
-			unix.Close(fd)
+	for _, fd := range []*int{&a.epoll, &a.stop} {
+		if *fd >= 0 {
+			unix.Close(*fd)
 		}
+		*fd = -1
 	}
 }
 

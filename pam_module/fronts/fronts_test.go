@@ -260,6 +260,52 @@ func TestDrainWithoutTheName(t *testing.T) {
 	}
 }
 
+// A second Drain closes nothing that has been opened since the first.
+func TestDrainTwice(t *testing.T) {
+	d := newDesk(t, echo)
+	if err := d.acceptors.Drain(patience); err != nil {
+		t.Fatal(err)
+	}
+	var opened [8]*os.File
+	for i := range opened {
+		var err error
+		if opened[i], err = os.Open(os.DevNull); err != nil {
+			t.Fatal(err)
+		}
+		defer opened[i].Close()
+	}
+	if err := d.acceptors.Drain(patience); err != nil {
+		t.Error(err)
+	}
+	for _, file := range opened {
+		if _, err := file.Stat(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Nothing is written either without a deadline, or after it.
+func TestWriteAfterTheDeadline(t *testing.T) {
+	failed := make(chan error)
+	d := newDesk(t, func(conn *Conn) {
+		defer conn.Close()
+		_, err := conn.Write([]byte("x"))
+		failed <- err
+		_ = conn.SetDeadline(time.Now().Add(-time.Second))
+		_, err = conn.Write([]byte("x"))
+		failed <- err
+	})
+	conn := dial(t, d.path)
+	for range 2 {
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+	}
+	if text, err := io.ReadAll(conn); len(text) > 0 || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func files(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
