@@ -443,3 +443,28 @@ func TestTakeOverRefuses(t *testing.T) {
 		}
 	}
 }
+
+// The socket of a verifier that is stopped, or out of descriptors, stays its
+// own when its queue is full.
+func TestFullQueueIsNotStale(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "sock")
+	socket, err := ListenAt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := unix.Listen(socket.fd, 1); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		var fd int
+		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	}
+	if second, err := ListenAt(path); err == nil || !strings.Contains(err.Error(), "a verifier is already listening there") {
+		t.Errorf("%v, %v", second, err)
+	}
+}

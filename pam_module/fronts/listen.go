@@ -161,8 +161,12 @@ func RemoveStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s: it is no socket, expected nothing or an old socket there", path)
 	}
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
 		conn.Close()
+	}
+	// EAGAIN is a queue that is full, see connect(2).
+	if err == nil || errors.Is(err, unix.EAGAIN) {
 		return fmt.Errorf("%s: a verifier is already listening there", path)
 	}
 	return os.Remove(path)
