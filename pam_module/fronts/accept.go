@@ -68,10 +68,11 @@ func (a *Acceptors) prepare() (err error) {
 }
 
 func (a *Acceptors) release() {
-	for _, fd := range []int{a.epoll, a.stop} {
-		if fd >= 0 {
-			unix.Close(fd)
+	for _, fd := range []*int{&a.epoll, &a.stop} {
+		if *fd >= 0 {
+			unix.Close(*fd)
 		}
+		*fd = -1
 	}
 }
 
@@ -162,18 +163,16 @@ func (a *Acceptors) Close() error {
 }
 
 // Drain is Close, and then waits until all fronts have been answered, at most
-// for so long.
+// for so long, also where Close fails: its error comes afterwards.
 func (a *Acceptors) Drain(most time.Duration) error {
-	if err := a.Close(); err != nil {
-		return err
-	}
+	closed := a.Close()
 	done := make(chan struct{})
 	go func() { a.all.Wait(); close(done) }()
 	select {
 	case <-done:
 		a.release()
-		return nil
+		return closed
 	case <-time.After(most):
-		return errors.New("dialogues were still open")
+		return errors.Join(closed, errors.New("dialogues were still open"))
 	}
 }

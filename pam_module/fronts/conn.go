@@ -72,6 +72,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.polled != nil {
 		return c.polled.Write(p)
 	}
+	if !time.Now().Before(c.deadline) {
+		return 0, os.ErrDeadlineExceeded
+	}
 	n, err := unix.SendmsgN(c.fd, p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:

@@ -234,6 +234,78 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// A name that cannot be taken away cuts nobody off, and is nobody else's
+// directory.
+func TestDrainWithoutTheName(t *testing.T) {
+	d := newDesk(t, echo)
+	conn := dial(t, d.path)
+	say(t, conn, "x")
+	if err := errors.Join(os.Remove(d.path), os.Mkdir(d.path, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- d.acceptors.Drain(patience) }()
+	select {
+	case err := <-drained:
+		t.Errorf("it did not wait for a front that was being answered: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	say(t, conn, "still being answered")
+	_ = conn.Close()
+	if err := <-drained; !errors.Is(err, unix.EISDIR) || !strings.Contains(err.Error(), d.path) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(d.path); err != nil {
+		t.Error(err)
+	}
+}
+
+// A second Drain closes nothing that has been opened since the first.
+func TestDrainTwice(t *testing.T) {
+	d := newDesk(t, echo)
+	if err := d.acceptors.Drain(patience); err != nil {
+		t.Fatal(err)
+	}
+	var opened [8]*os.File
+	for i := range opened {
+		var err error
+		if opened[i], err = os.Open(os.DevNull); err != nil {
+			t.Fatal(err)
+		}
+		defer opened[i].Close()
+	}
+	if err := d.acceptors.Drain(patience); err != nil {
+		t.Error(err)
+	}
+	for _, file := range opened {
+		if _, err := file.Stat(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Nothing is written either without a deadline, or after it.
+func TestWriteAfterTheDeadline(t *testing.T) {
+	failed := make(chan error)
+	d := newDesk(t, func(conn *Conn) {
+		defer conn.Close()
+		_, err := conn.Write([]byte("x"))
+		failed <- err
+		_ = conn.SetDeadline(time.Now().Add(-time.Second))
+		_, err = conn.Write([]byte("x"))
+		failed <- err
+	})
+	conn := dial(t, d.path)
+	for range 2 {
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+	}
+	if text, err := io.ReadAll(conn); len(text) > 0 || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func files(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -369,5 +441,30 @@ func TestTakeOverRefuses(t *testing.T) {
 		if files(t) != before-1 {
 			t.Errorf("%s: it stays open", name)
 		}
+	}
+}
+
+// The socket of a verifier that is stopped, or out of descriptors, stays its
+// own when its queue is full.
+func TestFullQueueIsNotStale(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "sock")
+	socket, err := ListenAt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := unix.Listen(socket.fd, 1); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		var fd int
+		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	}
+	if second, err := ListenAt(path); err == nil || !strings.Contains(err.Error(), "a verifier is already listening there") {
+		t.Errorf("%v, %v", second, err)
 	}
 }

@@ -138,10 +138,13 @@ func (s *Socket) accept(alone bool) (*Conn, error) {
 func (s *Socket) Close() error {
 	var err error
 	if s.path != "" {
-		err = os.Remove(s.path)
+		err = unix.Unlink(s.path)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		err = nil
+	case err != nil:
+		err = &fs.PathError{Op: "remove", Path: s.path, Err: err}
 	}
 	return errors.Join(err, os.NewSyscallError("close", unix.Close(s.fd)))
 }
@@ -158,8 +161,12 @@ func RemoveStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s: it is no socket, expected nothing or an old socket there", path)
 	}
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
 		conn.Close()
+	}
+	// EAGAIN is a queue that is full, see connect(2).
+	if err == nil || errors.Is(err, unix.EAGAIN) {
 		return fmt.Errorf("%s: a verifier is already listening there", path)
 	}
 	return os.Remove(path)

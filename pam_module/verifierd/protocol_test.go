@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/user"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
 // errReset is what a peer may see whose words were not all read.
@@ -197,4 +199,46 @@ func FuzzSocket(f *testing.F) {
 		}
 		r.log.all = nil
 	})
+}
+
+// A dialogue that brings the engine down is the only one that ends by it.
+func TestPanicOfOne(t *testing.T) {
+	const times = 50
+	r := newRig(t, wide, usual)
+	alice := r.enroll(t, "alice")
+	limits := usual
+	limits.perUser = 2
+	who := &directory{lookup: func(string) (*user.User, error) { panic("of the tests") }}
+	server := newServer(r.server.engines, who, r.server.sink, limits)
+	place := *r.place
+	place.socket += ".other"
+	socket, err := fronts.ListenAt(place.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acceptors, err := server.serve(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := dial(t, place.socket)
+	if err := waiting.open(place.start("alice")); err != nil {
+		t.Fatal(err)
+	}
+	for range times {
+		// Each gives back its place, or the third would be refused.
+		conn := dialAs(t, alicesUID, place.socket)
+		if verdict, told, err := conn.login(place.start("alice")); err == nil {
+			t.Errorf("%v, %q", verdict, told)
+		}
+		if line := r.log.take(t, 1)[0]; line.Rule != "internal" || line.Reason != "panic: of the tests" {
+			t.Errorf("%+v", line)
+		}
+	}
+	if verdict, told, err := waiting.finish(alice.code(t)); verdict != wire.Accept {
+		t.Errorf("%v, %q, %v", verdict, told, err)
+	}
+	if err := acceptors.Drain(patience); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the end of all", func() bool { return server.door.idle() > 0 })
 }
