@@ -173,6 +173,17 @@ func descriptors(t *testing.T, pid int) int {
 	return len(names)
 }
 
+// opened says what a process has open.
+func opened(pid int) string {
+	var all []string
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, link := range links {
+		to, _ := os.Readlink(link)
+		all = append(all, filepath.Base(link)+" "+to)
+	}
+	return strings.Join(all, ", ")
+}
+
 // A full disk is told as what it is, and the session goes on.
 func TestSFTPFullDisk(t *testing.T) {
 	t.Parallel()

@@ -200,6 +200,11 @@ func TestSFTPLeavesNothing(t *testing.T) {
 			fault.run(t, s, p, signer)
 			settle()
 			var now [2]int
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("descriptors of broker and front: %v before, %v in the end: %q", was, now, []string{opened(s.PID()), opened(onlyFront(t, s))})
+				}
+			})
 			machine.Until(t, fmt.Sprintf("no descriptor is left beside %v", was), func() bool {
 				now = [2]int{descriptors(t, s.PID()), descriptors(t, onlyFront(t, s))}
 				return now[0] <= was[0] && now[1] <= was[1]

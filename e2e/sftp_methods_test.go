@@ -63,7 +63,8 @@ const patient = "limits.penalties = false\n"
 // password does not burn it.
 func TestSFTPCodeBehind(t *testing.T) {
 	t.Parallel()
-	s := startSFTPD(t, "sftp-behind", "[policy.attempts]\nper_window = 100\n", patient)
+	// The code of the step before must last into the next one.
+	s := startSFTPD(t, "sftp-behind", "[totp]\nwindow = 3\n[policy.attempts]\nper_window = 100\n", patient)
 	for name, method := range map[string]func(string) ssh.AuthMethod{"password": ssh.Password, "keyboard-interactive": toEveryQuestion} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
