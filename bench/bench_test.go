@@ -1,33 +1,17 @@
 package main
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/bench/benchtest"
 )
 
 // TestQuick runs the bench itself: every side lets everybody in, and there is
 // a row of each.
 func TestQuick(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "bench")
-	if output, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, output)
-	}
-	cmd := exec.Command(program, "-quick")
-	cmd.Dir = ".." // the top of the tree
-	cmd.Stderr = os.Stderr
-	output, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	for _, row := range []string{"pam_google_authenticator", forkedLabel, residentLabel, "pam_oath", "front, socket", "in parallel", "loading the Go library", "waiting for the disk", "with one: "} {
-		if !strings.Contains(string(output), row) {
-			t.Errorf("no %q in:\n%s", row, output)
-		}
-	}
+	benchtest.Quick(t, "..", "pam_google_authenticator", forkedLabel, residentLabel, "pam_oath", "front, socket", "in parallel",
+		"loading the Go library", "waiting for the disk", "with one: ")
 }
 
 func TestQuantile(t *testing.T) {

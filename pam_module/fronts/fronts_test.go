@@ -65,6 +65,17 @@ func (d *desk) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 	t.Cleanup(func() { _ = d.acceptors.Close() })
 }
 
+// entries counts what this process has of a kind: "task" of threads, "fd" of open
+// files.
+func entries(t *testing.T, kind string) int {
+	t.Helper()
+	found, err := os.ReadDir("/proc/self/" + kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found)
+}
+
 func dial(t *testing.T, path string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("unix", path)
@@ -121,7 +132,7 @@ func TestAnswers(t *testing.T) {
 // Those who stall keep no thread, and nobody waits for them.
 func TestStalledKeepNoThread(t *testing.T) {
 	d := newDesk(t, echo)
-	before := threads(t)
+	before := entries(t, "task")
 	for range 300 {
 		dial(t, d.path)
 	}
@@ -130,18 +141,9 @@ func TestStalledKeepNoThread(t *testing.T) {
 	time.Sleep(5 * soon)
 	say(t, last, "and later")
 	// The runtime keeps threads that it has needed for a moment.
-	if after := threads(t); after > before+50 {
+	if after := entries(t, "task"); after > before+50 {
 		t.Errorf("%d threads, then %d with 300 that stall", before, after)
 	}
-}
-
-func threads(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 // The deadline ends a wait, also of one who sends a byte now and then.
@@ -214,7 +216,7 @@ func TestWriteToASlowReader(t *testing.T) {
 // who are being answered.
 func TestDrain(t *testing.T) {
 	d := newDesk(t, echo)
-	before := files(t)
+	before := entries(t, "fd")
 	conn := dial(t, d.path)
 	say(t, conn, "x")
 	time.Sleep(5 * soon)
@@ -229,7 +231,7 @@ func TestDrain(t *testing.T) {
 	if err := d.acceptors.Drain(patience); err != nil {
 		t.Error(err)
 	}
-	if after := files(t); after > before {
+	if after := entries(t, "fd"); after > before {
 		t.Errorf("%d open files, then %d", before, after)
 	}
 }
@@ -304,15 +306,6 @@ func TestWriteAfterTheDeadline(t *testing.T) {
 	if text, err := io.ReadAll(conn); len(text) > 0 || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
-}
-
-func files(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 // A socket that is systemd's stays: who comes while nobody listens is taken by
@@ -434,11 +427,11 @@ func TestTakeOverRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := files(t)
+		before := entries(t, "fd")
 		if _, err := takeOver(os.NewFile(uintptr(fd), name)); err == nil || !strings.Contains(err.Error(), "expected a unix stream socket that listens") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if files(t) != before-1 {
+		if entries(t, "fd") != before-1 {
 			t.Errorf("%s: it stays open", name)
 		}
 	}
