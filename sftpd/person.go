@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os/user"
 	"strconv"
+
+	"github.com/otpgate/otpgate/internal/groups"
 )
 
 // person is what the system knows of somebody.
@@ -25,7 +27,7 @@ func lookUp(name string, allowRoot bool) *person {
 		return nil
 	}
 	p := &person{uid: uint32(uid), gid: uint32(gid), home: found.HomeDir}
-	ids, err := found.GroupIds()
+	ids, err := groups.Of(found)
 	if err != nil {
 		return nil
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os/user"
 	"slices"
+
+	"github.com/otpgate/otpgate/internal/groups"
 )
 
 // System asks the machine's name services (NSS): files, LDAP, SSSD and others.
@@ -35,11 +37,11 @@ func (System) InGroup(name, group string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look up user: %w", err)
 	}
-	groups, err := account.GroupIds()
+	found, err := groups.Of(account)
 	if err != nil {
 		return false, fmt.Errorf("look up groups: %w", err)
 	}
-	return slices.Contains(groups, wanted.Gid), nil
+	return slices.Contains(found, wanted.Gid), nil
 }
 
 // HasGroup says whether there is such a group.
