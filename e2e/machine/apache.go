@@ -43,26 +43,26 @@ func startApache(t T, http, https, dav, provider string) Apache {
 	}
 	run(t, "", "chown", "www-data", plain.dir+"/www/dav", plain.dir+"/locks")
 	plain.write(t, "www/greeting", "somebody is in\n")
-	config := plain.write(t, "conf", apacheModules()+`ServerRoot DIR
-DefaultRuntimeDir DIR
+	config := plain.write(t, "conf", apacheModules()+`ServerRoot @DIR@
+DefaultRuntimeDir @DIR@
 ServerName localhost
-Listen 127.0.0.1:PORT
+Listen 127.0.0.1:@PORT@
 Listen `+secure.address()+`
-PidFile DIR/pid
-ErrorLog DIR/log
+PidFile @DIR@/pid
+ErrorLog @DIR@/log
 User www-data
 Group www-data
-DocumentRoot DIR/www
-DavLockDB DIR/locks/dav
+DocumentRoot @DIR@/www
+DavLockDB @DIR@/locks/dav
 AuthnCacheEnable
-AuthnCacheSOCache shmcb:DIR/locks/remembered
-<Directory DIR/www>
+AuthnCacheSOCache shmcb:@DIR@/locks/remembered
+<Directory @DIR@/www>
  AuthType Basic
  AuthName otpgate
 `+provider+` AuthPAMService `+http+`
  Require valid-user
 </Directory>
-<Directory DIR/www/dav>
+<Directory @DIR@/www/dav>
  Dav On
  AuthPAMService `+dav+`
 </Directory>

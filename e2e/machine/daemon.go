@@ -63,14 +63,15 @@ func newDaemon(t T, name string) *daemon {
 
 func (d *daemon) address() string { return "127.0.0.1:" + d.port }
 
-// write writes a file below the server's directory and returns its path. DIR
-// and PORT in text stand for the server's.
+// write writes a file below the server's directory and returns its path. @DIR@
+// and @PORT@ in text stand for the server's: no password made of letters has
+// those by chance.
 func (d *daemon) write(t T, name, text string) string {
 	t.Helper()
-	return d.keep(t, name, strings.NewReplacer("DIR", d.dir, "PORT", d.port).Replace(text))
+	return d.keep(t, name, strings.NewReplacer("@DIR@", d.dir, "@PORT@", d.port).Replace(text))
 }
 
-// keep is write for what has such letters by chance, as a certificate may.
+// keep is write for what is to stay as it is, such as a certificate.
 func (d *daemon) keep(t T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(d.dir, name)

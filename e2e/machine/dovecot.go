@@ -8,9 +8,9 @@ func StartDovecot(t T, service string) *Server {
 	t.Helper()
 	d := newDaemon(t, "dovecot")
 	// The penalty would have a client wait longer after each refusal.
-	config := d.write(t, "conf", `base_dir = DIR/run
-state_dir = DIR/state
-log_path = DIR/log
+	config := d.write(t, "conf", `base_dir = @DIR@/run
+state_dir = @DIR@/state
+log_path = @DIR@/log
 protocols = imap
 listen = 127.0.0.1
 ssl = required
@@ -31,7 +31,7 @@ service imap-login {
     port = 0
   }
   inet_listener imaps {
-    port = PORT
+    port = @PORT@
   }
 }
 service anvil {

@@ -22,13 +22,13 @@ func startVSFTPD(t T, service string, cover cover) *Server {
 	}
 	text := `listen=YES
 listen_address=127.0.0.1
-listen_port=PORT
+listen_port=@PORT@
 background=NO
 local_enable=YES
 secure_chroot_dir=` + empty + `
 pasv_address=127.0.0.1
 xferlog_enable=YES
-vsftpd_log_file=DIR/log
+vsftpd_log_file=@DIR@/log
 pam_service_name=` + service + "\n"
 	if cover == encrypted {
 		text += "ssl_enable=YES\nforce_local_logins_ssl=YES\nforce_local_data_ssl=YES\nrequire_ssl_reuse=NO\nssl_ciphers=HIGH\nrsa_cert_file=" + certificate(t) + "\n"
@@ -56,13 +56,13 @@ func startProFTPD(t T, service string, cover cover) *Server {
 	text := `ServerName machine
 ServerType standalone
 DefaultAddress 127.0.0.1
-Port PORT
+Port @PORT@
 SocketBindTight on
 UseIPv6 off
 UseReverseDNS off
-PidFile DIR/pid
-ScoreboardFile DIR/scoreboard
-SystemLog DIR/log
+PidFile @DIR@/pid
+ScoreboardFile @DIR@/scoreboard
+SystemLog @DIR@/log
 ControlsEngine off
 DelayEngine off
 WtmpLog off

@@ -60,18 +60,18 @@ func StartExim(t T, options EximOptions) *Exim {
 		accept = "accept authenticated = *\n  deny message = log in first"
 	}
 	config := d.write(t, "conf", `primary_hostname = `+MailDomain+`
-daemon_smtp_ports = PORT : `+secure+`
+daemon_smtp_ports = @PORT@ : `+secure+`
 tls_on_connect_ports = `+secure+`
 local_interfaces = 127.0.0.1
-spool_directory = DIR/spool
-log_file_path = DIR/log/%slog
-pid_file_path = DIR/spool/pid
+spool_directory = @DIR@/spool
+log_file_path = @DIR@/log/%slog
+pid_file_path = @DIR@/spool/pid
 domainlist local_domains = `+MailDomain+`
 keep_environment =
 acl_smtp_rcpt = acl_rcpt
 tls_advertise_hosts = `+advertise+`
-tls_certificate = DIR/cert.pem
-tls_privatekey = DIR/key.pem
+tls_certificate = @DIR@/cert.pem
+tls_privatekey = @DIR@/key.pem
 auth_advertise_hosts = `+auth+`
 begin acl
 acl_rcpt:
@@ -262,7 +262,7 @@ func StartTinyproxy(t T, name, password string) *Proxy {
 		keep(password)
 		auth = "BasicAuth " + name + " " + password + "\n"
 	}
-	config := d.write(t, "conf", "Port PORT\nListen 127.0.0.1\nTimeout 60\nMaxClients 20\nLogLevel Connect\nAllow 127.0.0.1\n"+auth)
+	config := d.write(t, "conf", "Port @PORT@\nListen 127.0.0.1\nTimeout 60\nMaxClients 20\nLogLevel Connect\nAllow 127.0.0.1\n"+auth)
 	d.start(t, d.listens, "/usr/bin/tinyproxy", "-d", "-c", config)
 	return &Proxy{URL: "http://" + d.address(), d: d}
 }

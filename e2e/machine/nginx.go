@@ -22,21 +22,21 @@ func StartNginx(t T, http, https string) Nginx {
 	config := plain.write(t, "conf", `load_module /usr/lib/nginx/modules/ngx_http_auth_pam_module.so;
 user www-data;
 daemon off;
-pid DIR/pid;
-error_log DIR/log info;
+pid @DIR@/pid;
+error_log @DIR@/log info;
 worker_processes 2;
 events { worker_connections 64; }
 http {
 	access_log off;
-	client_body_temp_path DIR/body;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/fastcgi;
-	uwsgi_temp_path DIR/uwsgi;
-	scgi_temp_path DIR/scgi;
-	root DIR/www;
+	client_body_temp_path @DIR@/body;
+	proxy_temp_path @DIR@/proxy;
+	fastcgi_temp_path @DIR@/fastcgi;
+	uwsgi_temp_path @DIR@/uwsgi;
+	scgi_temp_path @DIR@/scgi;
+	root @DIR@/www;
 	auth_pam "password and code";
 	server {
-		listen 127.0.0.1:PORT;
+		listen 127.0.0.1:@PORT@;
 		auth_pam_service_name "`+http+`";
 	}
 	server {

@@ -27,7 +27,7 @@ func StartRADIUS(t T, service string) *Server {
 	listen {
 		type = auth
 		ipaddr = 127.0.0.1
-		port = PORT
+		port = @PORT@
 	}
 	authorize {
 		update control {

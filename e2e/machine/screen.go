@@ -15,6 +15,8 @@ import (
 type Screen struct {
 	t   T
 	dir string
+	// logged is how many lines the machine had logged before.
+	logged int
 }
 
 // Show starts a program on a dark screen of that many columns and lines.
@@ -24,7 +26,7 @@ func Show(t T, columns, lines int, command *exec.Cmd) *Screen {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &Screen{t: t, dir: dir}
+	s := &Screen{t: t, dir: dir, logged: len(Log.Lines())}
 	t.Cleanup(func() { _, _ = s.tmux("kill-server") })
 	// What it ended with must stay on the screen. No argument here has a
 	// semicolon of its own at its end, which tmux would take for one of these.
@@ -57,7 +59,7 @@ func (s *Screen) Text() string {
 func (s *Screen) Await(text string) {
 	s.t.Helper()
 	if err := until(Patience, func() bool { return strings.Contains(s.Text(), text) }); err != nil {
-		s.t.Fatalf("expected %q on the screen, found\n%s", text, s.Text())
+		s.t.Fatalf("expected %q on the screen, %s", text, s.found())
 	}
 }
 
@@ -67,8 +69,21 @@ func (s *Screen) Await(text string) {
 func (s *Screen) AwaitTimes(text string, times int) {
 	s.t.Helper()
 	if err := until(Patience, func() bool { return strings.Count(s.Text(), text) >= times }); err != nil {
-		s.t.Fatalf("expected %q %d times on the screen, found\n%s", text, times, s.Text())
+		s.t.Fatalf("expected %q %d times on the screen, %s", text, times, s.found())
 	}
+}
+
+// found is what the screen shows, and what otpgate has logged meanwhile: people
+// are not told why a code could not be sent.
+func (s *Screen) found() string {
+	s.t.Helper()
+	var lines []Line
+	for _, line := range Log.Lines()[s.logged:] {
+		if strings.Contains(line.Text, "otpgate") {
+			lines = append(lines, line)
+		}
+	}
+	return fmt.Sprintf("found\n%s\nand in the log meanwhile:\n%s", strings.TrimRight(s.Text(), "\n"), Text(lines))
 }
 
 // Type types text and the return key.
