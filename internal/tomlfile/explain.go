@@ -12,8 +12,11 @@ import (
 )
 
 // explain says what is wrong without a Go type's name and without the value.
-func explain(wrong *toml.DecodeError, v any, key []string) string {
+func explain(wrong *toml.DecodeError, data []byte, v any, key []string) string {
 	message := strings.TrimPrefix(wrong.Error(), "toml: ")
+	if !parses(data) {
+		return explainSyntax(message)
+	}
 	field, found := fieldAt(reflect.TypeOf(v), key)
 	if found && (strings.Contains(message, "cannot decode") || strings.Contains(message, "cannot be stored") ||
 		strings.Contains(message, "cannot store")) {
@@ -26,13 +29,7 @@ func explain(wrong *toml.DecodeError, v any, key []string) string {
 	if found && field == reflect.TypeFor[time.Time]() {
 		return "expected " + expected(field)
 	}
-	// The parser may quote a character of the value; what precedes it is enough.
-	if quote := strings.IndexAny(message, "'\"`"); quote >= 0 {
-		message = message[:quote]
-	}
-	message, _, _ = strings.Cut(message, "U+")
-	message = strings.TrimSuffix(strings.TrimRight(message, ": "), "expected")
-	return strings.TrimRight("not valid TOML: "+message, ": ")
+	return explainSyntax(message)
 }
 
 // readsText says whether t has an UnmarshalText of this project.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ func Decode(path string, data []byte, v any) error {
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		key := keyOnLine(data, line)
-		return fail(path, line, key, explain(wrong, v, key))
+		return fail(path, line, key, explain(wrong, data, v, key))
 	}
 	// The library says nothing of where a number stood for which a text type
 	// of this project was asked.
@@ -240,12 +241,19 @@ func inline(data []byte, line int, key []string) []string {
 // keyOnLine names the last key at or before line: a value may go on over
 // several lines.
 func keyOnLine(data []byte, line int) []string {
-	var key []string
+	var last place
+	var table []string
 	for _, p := range places(data) {
 		if p.line > line {
 			break
 		}
-		key = p.key
+		last = p
+		if p.value == unstable.Invalid {
+			table = p.key
+		}
 	}
-	return key
+	if name, found := begunOn(data, line); found && last.line < line {
+		return append(slices.Clone(table), name)
+	}
+	return last.key
 }
