@@ -23,6 +23,9 @@ func explained(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if expected = strings.TrimSpace(expected); expected == "" {
 			expected = "no arguments"
 		}
+		if service := c.Flags().Lookup("service"); service != nil && expected == "no arguments" {
+			expected += ", and a service behind --service"
+		}
 		switch {
 		case len(args) == 0:
 			return usage("expected %s, found nothing", expected)

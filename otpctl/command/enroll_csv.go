@@ -99,6 +99,7 @@ func (a *app) enrollCSV(ctx context.Context, b bulk, flags enrollFlags) (err err
 	}
 	defer func() { err = errors.Join(err, report.close()) }()
 	e := enroller{a, g, b, issuer, flags.replace, flags.noSystemCheck, map[string]int{}}
+	a.remarkOnChannels(g.Config, kindsOf(lines)...)
 	bar := a.begin("lines done", len(lines))
 	for _, line := range lines {
 		done, err := e.line(ctx, line, flags.json || b.out != "")
@@ -109,6 +110,14 @@ func (a *app) enrollCSV(ctx context.Context, b bulk, flags enrollFlags) (err err
 	}
 	a.clear()
 	return report.sum()
+}
+
+func kindsOf(lines []csvLine) []account.Kind {
+	var kinds []account.Kind
+	for _, line := range lines {
+		kinds = append(kinds, line.prepared.Factor.Kind)
+	}
+	return kinds
 }
 
 // readCSV reads and checks the whole file.

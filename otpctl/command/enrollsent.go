@@ -50,6 +50,7 @@ func (a *app) enrollTrusted(ctx context.Context, g *gate.Gate, name string, f ac
 	changed(g, "enroll", audit.Record{User: name, Reason: detail})
 	made := enrolled{User: name, ID: f.ID, Kind: f.Kind, SentTo: done.To, Confirmed: true, Beside: done.Beside, RecoveryCodes: confirmed.RecoveryCodes, File: done.File}
 	a.remarkOn(made, done)
+	a.remarkOnChannels(g.Config, f.Kind)
 	if flags.json {
 		return a.json(made)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // remarkOnCore says if logins could not send what this command can: it sends by
@@ -32,6 +33,32 @@ func (a *app) remarkOnSending(settings config.Config, sender deliver.Sender) {
 	if broken, is := sender.(deliver.Broken); is {
 		a.note("no code can be sent: %v", broken.Err)
 	}
+}
+
+// remarkOnChannels says which of the kinds of factors nothing is set up for.
+func (a *app) remarkOnChannels(settings config.Config, kinds ...account.Kind) {
+	if a.Sender != nil {
+		return
+	}
+	if settings.Email == nil && slices.Contains(kinds, account.Email) {
+		a.note("no code can be sent by email: expected [email] in the configuration")
+	}
+	if settings.SMS == nil && slices.Contains(kinds, account.SMS) {
+		a.note("no code can be sent by sms: expected [sms] in the configuration")
+	}
+}
+
+// remarkOnChannelsOf does so for the factors of a person.
+func (a *app) remarkOnChannelsOf(g *gate.Gate, name string) {
+	person, err := g.Accounts.Load(name)
+	if err != nil {
+		return // the login is what says so
+	}
+	var kinds []account.Kind
+	for _, f := range person.Confirmed() {
+		kinds = append(kinds, f.Kind)
+	}
+	a.remarkOnChannels(g.Config, kinds...)
 }
 
 // remarkOnKind says that an address has nothing to do with logins.

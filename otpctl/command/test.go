@@ -99,6 +99,7 @@ func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) er
 		if result.LockedUntil, err = g.LockedUntil(ctx, request); err != nil {
 			return fmt.Errorf("the login would be denied: %w", err)
 		}
+		a.remarkOnChannelsOf(g, name)
 	}
 	a.testRemarks(g, result)
 	if asJSON {
@@ -151,7 +152,7 @@ func (a *app) showTest(result tested) {
 		from = " from " + result.From
 	}
 	rule := result.Rule
-	if result.Reason != "" {
+	if result.Reason != "" && result.Reason != strings.ReplaceAll(rule, "-", " ") {
 		rule += " (" + result.Reason + ")"
 	}
 	a.say("%s by %s%s %s.", result.User, by, from, words)
