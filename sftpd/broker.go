@@ -36,6 +36,7 @@ type broker struct {
 	programs programs
 	log      recorder
 	figures  *figures
+	pause    func(time.Duration)
 
 	mu     sync.Mutex
 	seen   fileState
@@ -63,7 +64,7 @@ type frontIdentity struct {
 
 func newBroker(o options, p programs) (*broker, error) {
 	counts := newFigures()
-	b := &broker{options: o, programs: p, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
+	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	if err := b.log.Keep(); err != nil {
 		return nil, err

@@ -71,6 +71,15 @@ func (p *Person) Expire(t T) {
 	run(t, "", "chage", "--lastday", "0", p.Name)
 }
 
+// BecomeRoot gives the person root's uid.
+func (p *Person) BecomeRoot(t T) {
+	t.Helper()
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "usermod", "--non-unique", "--uid", "0", p.Name)
+	p.UID = 0
+}
+
 // JoinGroup adds a user of the machine to a group of it.
 func JoinGroup(t T, user, group string) {
 	t.Helper()
