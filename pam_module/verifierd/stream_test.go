@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -15,7 +16,7 @@ import (
 // so that it is not read again.
 func (r *rig) settle(t *testing.T) {
 	t.Helper()
-	now, err := stateOf(r.config)
+	now, err := config.StateOf(r.config)
 	if err != nil {
 		t.Fatal(err)
 	}
