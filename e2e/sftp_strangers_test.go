@@ -28,7 +28,7 @@ func TestSFTPRootsPasswordIsNotTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := machine.NewPerson(t, "sfr")
-			p.BecomeRoot(t)
+			p.ShareUID(t, 0)
 			// pam_unix asks for 2 seconds, and libpam takes up to a quarter off.
 			for what, password := range map[string]string{"wrong": "not " + p.Password, "right": p.Password} {
 				if d := took(t, s, p, method, password); d < time.Second {

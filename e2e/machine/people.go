@@ -71,13 +71,13 @@ func (p *Person) Expire(t T) {
 	run(t, "", "chage", "--lastday", "0", p.Name)
 }
 
-// BecomeRoot gives the person root's uid.
-func (p *Person) BecomeRoot(t T) {
+// ShareUID gives the person a uid that is somebody's already.
+func (p *Person) ShareUID(t T, uid int) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "usermod", "--non-unique", "--uid", "0", p.Name)
-	p.UID = 0
+	run(t, "", "usermod", "--non-unique", "--uid", strconv.Itoa(uid), p.Name)
+	p.UID = uid
 }
 
 // JoinGroup adds a user of the machine to a group of it.
