@@ -49,8 +49,8 @@ func TestReadyComesWithTheFirstFrame(t *testing.T) {
 // slowNames is a name service that answers when it is let go.
 type slowNames struct{ answer chan struct{} }
 
-func (s slowNames) Canonical(user string) (string, error) { <-s.answer; return user, nil }
-func (s slowNames) InGroup(string, string) (bool, error)  { <-s.answer; return true, nil }
+func (s slowNames) Canonical(user string) (string, bool, error) { <-s.answer; return user, true, nil }
+func (s slowNames) InGroup(string, string) (bool, error)        { <-s.answer; return true, nil }
 
 // A front waits for Ready only as long as it would not rather fork a core. A
 // name service may take longer, so Ready does not wait for it.
