@@ -35,6 +35,19 @@ func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
 			p.now = p.now.Add(time.Hour)
 		}
 	}
+	// Nor does who has no secret file get round being named in the policy.
+	p.Config.Policy = config.Default().Policy
+	p.Config.Policy.Require = []config.Selector{"dora"}
+	for user, want := range map[string]Decision{"dora": Deny, "DORA": Deny, "doris": NotAsked} {
+		if v := p.login(user, says()); v.Decision != want {
+			t.Errorf("%s, required by name: %+v", user, v)
+		}
+	}
+	// An exemption is of the one name.
+	p.Config.Policy.Require, p.Config.Policy.Exempt = []config.Selector{config.All}, []config.Selector{"dora"}
+	if v := p.login("DORA", says()); v.Decision != Deny {
+		t.Errorf("DORA, where dora is exempt: %+v", v)
+	}
 	// Who has a name of his own is somebody else.
 	p.Config.Policy = config.Default().Policy
 	p.alias = map[string]string{"ALICE": "ALICE"}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -248,7 +249,8 @@ func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
 
 // required finds the first selector that requires a code of the person, under
 // either name. Doubt requires: a directory that is down must not drop the
-// requirement. by names the selector, and the doubt if there is one.
+// requirement, and a name in other cases mostly means the same person. by names
+// the selector, and the doubt if there is one.
 func (g *Gate) required(names ...string) (by string, required bool) {
 	for _, selector := range g.Config.Policy.Require {
 		for _, name := range names {
@@ -256,7 +258,7 @@ func (g *Gate) required(names ...string) (by string, required bool) {
 			if err != nil {
 				return fmt.Sprintf("%s, which holds for everybody while it cannot be looked up: %v", selector, err), true
 			}
-			if in {
+			if in || strings.EqualFold(string(selector), name) {
 				return string(selector), true
 			}
 		}
