@@ -65,7 +65,7 @@ func TestSFTPCodeBehind(t *testing.T) {
 	t.Parallel()
 	// The code of the step before must last into the next one.
 	s := startSFTPD(t, "sftp-behind", "[totp]\nwindow = 3\n[policy.attempts]\nper_window = 100\n", patient)
-	for name, method := range map[string]func(string) ssh.AuthMethod{"password": ssh.Password, "keyboard-interactive": toEveryQuestion} {
+	for name, method := range fieldMethods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			codeBehind(t, s, method)
@@ -83,6 +83,9 @@ func toEveryQuestion(field string) ssh.AuthMethod {
 		return answers, nil
 	})
 }
+
+// fieldMethods are those by which a client that knows one field gives it.
+var fieldMethods = map[string]func(string) ssh.AuthMethod{"password": ssh.Password, "keyboard-interactive": toEveryQuestion}
 
 func codeBehind(t *testing.T, s *machine.SFTPD, method func(string) ssh.AuthMethod) {
 	p := machine.NewPerson(t, "sfb").Enroll(t, s.Site.Users)

@@ -171,11 +171,23 @@ func TestSFTPLimits(t *testing.T) {
 	if v.in(t, ssh.PublicKeys(signer)) {
 		t.Error("a third connection is in")
 	}
+	// As where a directory lets alice log in as ALICE too.
+	other := machine.NewPerson(t, "sfn")
+	other.ShareUID(t, p.UID)
+	authorize(t, other, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	v = &visitor{person: other, server: s}
+	if v.in(t, ssh.PublicKeys(signer)) {
+		t.Error("a third connection is in by another name")
+	}
 	first.Close()
 	machine.Until(t, "there is room again", func() bool {
 		v := &visitor{person: p, server: s}
 		return v.in(t, ssh.PublicKeys(signer))
 	})
+	v = &visitor{person: other, server: s}
+	if !v.in(t, ssh.PublicKeys(signer)) {
+		t.Errorf("where there is room, the other name is not in: %s", v.told)
+	}
 	guess := machine.NewPerson(t, "sfn")
 	turnedAway := func() bool {
 		v := &visitor{person: guess, server: s}

@@ -14,7 +14,7 @@ type bandwidth struct {
 }
 
 type bandwidthKey struct {
-	user   string
+	uid    uint32
 	upload bool
 }
 
@@ -22,7 +22,7 @@ type bandwidthKey struct {
 const bandwidthBurst = 250 * time.Millisecond
 
 // wait is how long to wait before n bytes are moved at rate bytes a second.
-func (b *bandwidth) wait(user string, upload bool, n uint32, rate int64) time.Duration {
+func (b *bandwidth) wait(uid uint32, upload bool, n uint32, rate int64) time.Duration {
 	if rate <= 0 {
 		return 0
 	}
@@ -31,7 +31,7 @@ func (b *bandwidth) wait(user string, upload bool, n uint32, rate int64) time.Du
 	if b.of == nil {
 		b.of = map[bandwidthKey]time.Time{}
 	}
-	key, now := bandwidthKey{user, upload}, b.now()
+	key, now := bandwidthKey{uid, upload}, b.now()
 	until := b.of[key]
 	if until.Before(now) {
 		until = now
@@ -42,11 +42,11 @@ func (b *bandwidth) wait(user string, upload bool, n uint32, rate int64) time.Du
 }
 
 // forget drops people whose time is paid.
-func (b *bandwidth) forget(user string) {
+func (b *bandwidth) forget(uid uint32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, upload := range []bool{false, true} {
-		if key := (bandwidthKey{user, upload}); b.of[key].Before(b.now()) {
+		if key := (bandwidthKey{uid, upload}); b.of[key].Before(b.now()) {
 			delete(b.of, key)
 		}
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -13,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
@@ -36,9 +32,10 @@ type broker struct {
 	programs programs
 	log      recorder
 	figures  *figures
+	pause    func(time.Duration)
 
 	mu     sync.Mutex
-	seen   fileState
+	seen   config.State
 	engine *gate.Gate
 	keys   []hostKey
 	front  frontIdentity
@@ -63,7 +60,7 @@ type frontIdentity struct {
 
 func newBroker(o options, p programs) (*broker, error) {
 	counts := newFigures()
-	b := &broker{options: o, programs: p, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
+	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	if err := b.log.Keep(); err != nil {
 		return nil, err
@@ -88,7 +85,7 @@ func newBroker(o options, p programs) (*broker, error) {
 
 // load reads the configuration. What it was before holds if that fails.
 func (b *broker) load() error {
-	seen, err := stateOf(b.configPath())
+	seen, err := config.StateOf(b.options.config)
 	if err != nil {
 		return err
 	}
@@ -102,7 +99,10 @@ func (b *broker) load() error {
 	engine.Sender = b.sender(engine.Config)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seen, b.engine = seen, engine
+	b.engine, b.seen = engine, config.State{}
+	if seen.Settled(time.Now()) {
+		b.seen = seen
+	}
 	return nil
 }
 
@@ -137,7 +137,7 @@ func (b *broker) settings() config.Config {
 // of who must give a code holds from the next login on. A file that is wrong
 // denies.
 func (b *broker) current() (*gate.Gate, error) {
-	now, err := stateOf(b.configPath())
+	now, err := config.StateOf(b.options.config)
 	if err != nil {
 		return nil, err
 	}
@@ -154,25 +154,6 @@ func (b *broker) current() (*gate.Gate, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.engine, nil
-}
-
-// fileState is what changes when a file does.
-type fileState struct {
-	dev, ino     uint64
-	size         int64
-	mtime, ctime unix.Timespec
-}
-
-func stateOf(path string) (fileState, error) {
-	var st unix.Stat_t
-	err := unix.Lstat(path, &st)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fileState{}, nil
-	}
-	if err != nil {
-		return fileState{}, fmt.Errorf("stat %s: %w", path, err)
-	}
-	return fileState{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}, nil
 }
 
 // reload reads again what the configuration names. What is wrong is logged,

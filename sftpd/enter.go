@@ -61,7 +61,7 @@ func (v *visit) enter() uint8 {
 	if errors.Is(err, errExpired) && !v.changed {
 		return v.expire()
 	}
-	if err == nil && !v.broker.house.enter(v.user, v.settings.Limits.SessionsPerUser) {
+	if err == nil && !v.broker.house.enter(v.person.uid, v.settings.Limits.SessionsPerUser) {
 		err = fmt.Errorf("%w: sftp.limits.sessions_per_user reached", errPAM)
 	}
 	if err != nil {

@@ -16,31 +16,33 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
-// house counts the connections of the people who are in.
+// house counts the connections of the people who are in. They are told apart by
+// their ids here and wherever they share something: some name services know a
+// person by many spellings of the name.
 type house struct {
 	mu sync.Mutex
-	of map[string]int
+	of map[uint32]int
 }
 
 // enter says whether there is room; most is 0 for any number.
-func (h *house) enter(user string, most int) bool {
+func (h *house) enter(uid uint32, most int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if most > 0 && h.of[user] >= most {
+	if most > 0 && h.of[uid] >= most {
 		return false
 	}
 	if h.of == nil {
-		h.of = map[string]int{}
+		h.of = map[uint32]int{}
 	}
-	h.of[user]++
+	h.of[uid]++
 	return true
 }
 
-func (h *house) leave(user string) {
+func (h *house) leave(uid uint32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.of[user]--; h.of[user] <= 0 {
-		delete(h.of, user)
+	if h.of[uid]--; h.of[uid] <= 0 {
+		delete(h.of, uid)
 	}
 }
 

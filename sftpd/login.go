@@ -131,8 +131,24 @@ func (v *visit) authenticate(password string) error {
 	if err := v.startKeeper(); err != nil {
 		return err
 	}
-	err := v.keeper.password(password, v.hear)
+	err := v.keeper.password(v.forPAM(password), v.hear)
 	return v.known(err)
+}
+
+// noPassword is nobody's password: control characters cannot be typed into a
+// program that sets one.
+const noPassword = "\b\n\r\x7fINCORRECT"
+
+// forPAM is what PAM is given of an answer. Of somebody who may not log in it
+// is never the right one: PAM says no late and yes at once, which would tell a
+// stranger that a password is root's. It is as long, as hashing takes longer
+// for long ones.
+func (v *visit) forPAM(answer string) string {
+	if v.person != nil {
+		return answer
+	}
+	all := strings.Repeat(noPassword, 1+len(answer)/len(noPassword))
+	return all[:max(len(answer), len(noPassword))]
 }
 
 // known makes sure that somebody whom only PAM knows does not get in. PAM was

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
@@ -53,11 +54,14 @@ func (v *visit) tryPassword(password string) uint8 {
 	if err != nil {
 		return talk.Denied
 	}
+	began := time.Now()
 	err = v.authenticate(f.password())
 	if err != nil && f.behind > 0 {
 		// It may be a password that ends like a code.
 		f = field{text: password}
 		err = v.authenticate(f.password())
+	} else if err != nil {
+		v.asTwice(password, began)
 	}
 	if err != nil {
 		v.failed("password", err)
@@ -75,6 +79,8 @@ func (v *visit) askPassword() (uint8, error) {
 		// It may be a password that ends like a code.
 		q = questions{visit: v, before: q.given}
 		err = v.askPAM(&q)
+	} else if err != nil && q.broken == nil {
+		v.asTwice(q.field.text, q.first)
 	}
 	if q.broken != nil {
 		return talk.Denied, q.broken
@@ -86,6 +92,20 @@ func (v *visit) askPassword() (uint8, error) {
 	}
 	return v.afterPassword(q.field, false), nil
 }
+
+// asTwice waits once more for as long as PAM took since began to refuse a field
+// that would have been tried twice were it of somebody who is asked for codes.
+func (v *visit) asTwice(text string, began time.Time) {
+	if !v.asksAfter(config.PasswordFirst) {
+		return
+	}
+	if like, err := v.engine.EndsLikeCode(tail(text)); err == nil && like {
+		v.broker.pause(min(time.Since(began), maxTwice))
+	}
+}
+
+// maxTwice bounds it, as a client may let further questions of PAM's wait.
+const maxTwice = 10 * time.Second
 
 // askPAM begins a transaction. One that has failed before is not gone on with:
 // its modules may take what they know of it for true.

@@ -60,7 +60,7 @@ func (v *visit) prove(p proof) uint8 {
 	case kindED25519, kindSKED25519:
 		err = verify(p, c, v.sessionID, v.user)
 		// Who gives a wrong code proves the key again.
-		if err == nil && !v.proved && !v.broker.spent.first(v.user, v.sessionID) {
+		if err == nil && !v.proved && !v.broker.spent.first(v.person.uid, v.sessionID) {
 			err = errReplayed
 		}
 		v.proved = v.proved || err == nil

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
@@ -20,8 +21,9 @@ type questions struct {
 	// before are answers of a stage that is gone through again.
 	before []string
 	given  []string
-	field  field // at the first question
-	broken error // the front has gone
+	field  field     // at the first question
+	first  time.Time // it was answered
+	broken error     // the front has gone
 }
 
 // answer is a converse.
@@ -36,15 +38,15 @@ func (q *questions) answer(style uint8, text string) (string, error) {
 	}
 	q.given = append(q.given, answer)
 	if len(q.given) > 1 {
-		return answer, nil
+		return q.visit.forPAM(answer), nil
 	}
-	q.field = field{text: answer}
+	q.field, q.first = field{text: answer}, time.Now()
 	if q.divides && style == talk.AskHidden {
 		if q.field, err = q.visit.divide(answer); err != nil {
 			return "", err
 		}
 	}
-	return q.field.password(), nil
+	return q.visit.forPAM(q.field.password()), nil
 }
 
 // next is what the client answers, or has answered before.

@@ -11,6 +11,7 @@ import (
 func TestQuestionsAreBounded(t *testing.T) {
 	v, front := testVisit(t, testBroker(t, ""))
 	defer v.end()
+	v.person = &person{}
 	go func() {
 		buffer := make([]byte, talk.MaxLine)
 		for range maxQuestions {

@@ -11,7 +11,7 @@ import (
 // signed again and bring the proof that a client gave for that.
 type spent struct {
 	mu sync.Mutex
-	of map[string]*sessions
+	of map[uint32]*sessions
 }
 
 // sessions are a person's, the oldest given up for new ones. Only the person's
@@ -24,19 +24,19 @@ type sessions struct {
 // maxSpent bounds what is remembered of one person: 128 KiB.
 const maxSpent = 4096
 
-// first says whether no key of the user was proven in that session before, and
+// first says whether no key of the person was proven in that session before, and
 // notes that one is now.
-func (s *spent) first(user string, sessionID []byte) bool {
+func (s *spent) first(uid uint32, sessionID []byte) bool {
 	id := sha256.Sum256(sessionID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of == nil {
-		s.of = map[string]*sessions{}
+		s.of = map[uint32]*sessions{}
 	}
-	known := s.of[user]
+	known := s.of[uid]
 	if known == nil {
 		known = &sessions{}
-		s.of[user] = known
+		s.of[uid] = known
 	}
 	switch {
 	case slices.Contains(known.ids, id):

@@ -221,7 +221,7 @@ func (v *visit) answer(message []byte) error {
 		if err := r.Done(); err != nil {
 			return err
 		}
-		wait := v.broker.bandwidth.wait(v.user, upload, n, v.settings.Limits.Bandwidth)
+		wait := v.broker.bandwidth.wait(v.person.uid, upload, n, v.settings.Limits.Bandwidth)
 		var w packet.Writer
 		return v.line.Send(w.U8(talk.AnswerBytes).U64(uint64(wait)).Bytes)
 	case op == talk.AskHostKey:
@@ -264,8 +264,8 @@ func (v *visit) end() {
 		v.keeper.close()
 	}
 	if v.in {
-		v.broker.house.leave(v.user)
-		v.broker.bandwidth.forget(v.user)
+		v.broker.house.leave(v.person.uid)
+		v.broker.bandwidth.forget(v.person.uid)
 	}
 	if v.crew != nil {
 		v.broker.crews.leave(v.crew)

@@ -82,7 +82,7 @@ func testBroker(tb testing.TB, policy string) *broker {
 		tb.Fatal(err)
 	}
 	figures := newFigures()
-	b := &broker{options: options{config: path}, figures: figures, log: recorder{audit.Syslog{Path: dir + "/nobody-listens"}, figures},
+	b := &broker{options: options{config: path}, pause: func(time.Duration) {}, figures: figures, log: recorder{audit.Syslog{Path: dir + "/nobody-listens"}, figures},
 		doorway: newDoorway(time.Now), bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	self, err := os.Executable()

@@ -71,6 +71,15 @@ func (p *Person) Expire(t T) {
 	run(t, "", "chage", "--lastday", "0", p.Name)
 }
 
+// ShareUID gives the person a uid that is somebody's already.
+func (p *Person) ShareUID(t T, uid int) {
+	t.Helper()
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "usermod", "--non-unique", "--uid", strconv.Itoa(uid), p.Name)
+	p.UID = uid
+}
+
 // JoinGroup adds a user of the machine to a group of it.
 func JoinGroup(t T, user, group string) {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -263,6 +264,13 @@ func (d *Dir) Path(name string) string { return d.dir.Name() + "/" + name + suff
 func (d *Dir) Names() ([]string, error) {
 	names, _, err := d.entries()
 	return names, err
+}
+
+// Like lists the people who have a secret file and whose names differ from name
+// in their cases alone, in order.
+func (d *Dir) Like(name string) ([]string, error) {
+	names, err := d.Names()
+	return slices.DeleteFunc(names, func(other string) bool { return other == name || !strings.EqualFold(other, name) }), err
 }
 
 // Strays lists what is in the directory and cannot be a secret file by its

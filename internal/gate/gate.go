@@ -46,6 +46,12 @@ type reloader interface {
 	Reload(known account.Person) (account.Person, error)
 }
 
+// liker is what Accounts may be in addition, to find secret files whose names
+// differ from a name in their cases alone.
+type liker interface {
+	Like(name string) ([]string, error)
+}
+
 // Request is a login whose password stage has passed.
 type Request struct {
 	User       string

@@ -54,14 +54,23 @@ func (p *place) Load(name string) (account.Person, error) {
 	return person, nil
 }
 
-func (p *place) Canonical(user string) (string, error) {
+func (p *place) Canonical(user string) (string, bool, error) {
 	if user == "nss-down" {
-		return "", errors.New("name service is down")
+		return "", false, errors.New("name service is down")
 	}
 	if name, found := p.alias[user]; found {
-		return name, nil
+		return name, true, nil
 	}
-	return user, nil
+	return user, false, nil
+}
+
+func (p *place) Like(name string) (like []string, err error) {
+	for other := range p.people {
+		if other != name && strings.EqualFold(other, name) {
+			like = append(like, other)
+		}
+	}
+	return like, p.broken
 }
 
 func (p *place) InGroup(user, group string) (bool, error) {

@@ -12,17 +12,17 @@ import (
 // System asks the machine's name services (NSS): files, LDAP, SSSD and others.
 type System struct{}
 
-// Canonical returns the system's own spelling of a login name.
-func (System) Canonical(name string) (string, error) {
+// Canonical returns the system's own spelling of a login name, if it has one.
+func (System) Canonical(name string) (spelled string, known bool, err error) {
 	account, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		return name, nil
+		return name, false, nil
 	}
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return account.Username, nil
+	return account.Username, true, nil
 }
 
 // InGroup says whether the person is a member, by the main group too.

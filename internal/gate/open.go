@@ -52,6 +52,16 @@ func (u userFiles) Load(name string) (account.Person, error) {
 	return dir.Load(name)
 }
 
+// Like implements liker.
+func (u userFiles) Like(name string) ([]string, error) {
+	dir, err := account.Open(u.path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Like(name)
+}
+
 // Reload implements reloader.
 func (u userFiles) Reload(known account.Person) (account.Person, error) {
 	return account.Reload(u.path, known)

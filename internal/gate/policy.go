@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -37,9 +38,9 @@ type Need struct {
 // Names asks the system about people and groups.
 type Names interface {
 	// Canonical returns the name under which the system knows the person: some
-	// directories let ALICE log in as alice. A name that the system does not
-	// know is returned as it is.
-	Canonical(user string) (string, error)
+	// directories let ALICE log in as alice. A name that it does not know is
+	// returned as it is, and known is false.
+	Canonical(user string) (name string, known bool, err error)
 	// InGroup says whether the person is a member of the group. An unknown
 	// group is an error.
 	InGroup(user, group string) (bool, error)
@@ -104,9 +105,14 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 	if !errors.Is(err, account.ErrNotFound) {
 		return account.Person{}, false, blame{"secret-file", err}
 	}
-	canonical, err := g.Names.Canonical(user)
+	canonical, known, err := g.Names.Canonical(user)
 	if err != nil {
 		return account.Person{}, false, blame{"name-service", fmt.Errorf("look up user: %w", err)}
+	}
+	if !known {
+		if canonical, err = g.likeName(user); err != nil {
+			return account.Person{}, false, blame{"secret-file", err}
+		}
 	}
 	if canonical == user {
 		return account.Person{User: user}, false, nil
@@ -119,6 +125,24 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 		return account.Person{}, false, blame{"secret-file", err}
 	}
 	return person, true, nil
+}
+
+// likeName is the name of the one secret file that a name differs from in its
+// cases alone, or the name itself. It is for people whom only the password stage
+// knows, by LDAP or a data base, and those mostly take any case.
+func (g *Gate) likeName(user string) (string, error) {
+	files, can := g.Accounts.(liker)
+	if !can {
+		return user, nil
+	}
+	names, err := files.Like(user)
+	switch {
+	case err != nil || len(names) == 0:
+		return user, err
+	case len(names) > 1:
+		return "", fmt.Errorf("user %q: the system does not know it, and there are secret files of %q, which differ in their cases", user, names)
+	}
+	return names[0], nil
 }
 
 // findAgain is find for somebody found before.
@@ -225,7 +249,8 @@ func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
 
 // required finds the first selector that requires a code of the person, under
 // either name. Doubt requires: a directory that is down must not drop the
-// requirement. by names the selector, and the doubt if there is one.
+// requirement, and a name in other cases mostly means the same person. by names
+// the selector, and the doubt if there is one.
 func (g *Gate) required(names ...string) (by string, required bool) {
 	for _, selector := range g.Config.Policy.Require {
 		for _, name := range names {
@@ -233,7 +258,7 @@ func (g *Gate) required(names ...string) (by string, required bool) {
 			if err != nil {
 				return fmt.Sprintf("%s, which holds for everybody while it cannot be looked up: %v", selector, err), true
 			}
-			if in {
+			if in || strings.EqualFold(string(selector), name) {
 				return string(selector), true
 			}
 		}

@@ -15,8 +15,12 @@ func (g *Gate) SentLately(entry ledger.Entry) (count int, until time.Time) {
 	limit := g.Config.Sent.PerHour
 	each := sendingHour / time.Duration(limit)
 	count = entry.Sends.Count
-	if since := g.Now().Sub(entry.Sends.Last); since > 0 {
+	switch since := g.Now().Sub(entry.Sends.Last); {
+	case since > 0:
 		count -= min(count, int(since/each))
+	case since < -sendingHour:
+		// From a clock that was wrong: they were not sent in this hour.
+		count = 0
 	}
 	if count >= limit {
 		until = entry.Sends.Last.Add(each)

@@ -43,3 +43,41 @@ func TestSentLatelyIsWhatLoginsCount(t *testing.T) {
 		t.Errorf("forgot %+v, left %d, %v", was, n, err)
 	}
 }
+
+// A clock that was wrong for a while, and ahead, must not keep codes back for
+// as long.
+func TestSendsOfAWrongClock(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Sent.PerHour = 3
+	alice := account.Person{User: "alice"}
+	send := func() time.Time {
+		t.Helper()
+		until, err := p.countSend(context.Background(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return until
+	}
+	ahead := p.now.Add(365 * 24 * time.Hour)
+	right := p.now
+	p.now = ahead
+	for range 3 {
+		if until := send(); !until.IsZero() {
+			t.Fatalf("not before %s", until)
+		}
+	}
+	// A clock that goes back a little forgives nothing.
+	p.now = ahead.Add(-59 * time.Minute)
+	if send().IsZero() {
+		t.Error("a code more for a clock that went back")
+	}
+	p.now = right
+	for range 3 {
+		if until := send(); !until.IsZero() {
+			t.Errorf("no code before %s", until)
+		}
+	}
+	if send().IsZero() {
+		t.Error("a code more than there may be")
+	}
+}

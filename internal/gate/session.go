@@ -18,13 +18,15 @@ const maxSessions = 64
 // sessionPlace is what a login is remembered for, beside the person. A host
 // name is whatever the other side's DNS says, and without an address anybody
 // on the machine would do: such logins are not remembered. Nor are those from
-// the address that a proxy or a tunnel on the machine gives everybody. The zone
+// the address that a proxy or a tunnel on the machine gives everybody, or from
+// 0.0.0.0 and ::, which programs give that know none. The zone
 // is part of the address: fe80::1 of one link is not that of another.
 func (g *Gate) sessionPlace(request Request) (protocol, address string, span time.Duration) {
 	by := g.protocol(request)
 	addr, err := netip.ParseAddr(request.RemoteHost)
 	addr = addr.Unmap()
-	if err != nil || by == "" || addr == localhost4 || addr.WithZone("") == netip.IPv6Loopback() || len(addr.Zone()) > maxZone {
+	bare := addr.WithZone("")
+	if err != nil || by == "" || addr == localhost4 || bare == netip.IPv6Loopback() || bare.IsUnspecified() || len(addr.Zone()) > maxZone {
 		return "", "", 0
 	}
 	return string(by), addr.String(), g.Config.Policy.SessionFor(by)

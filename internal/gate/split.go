@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -115,6 +116,29 @@ func (g *Gate) isCode(ctx context.Context, request Request, person account.Perso
 	return true, nil
 }
 
+// EndsLikeCode says whether Split may take something off such a password,
+// whoever it is of. A host that tries the whole password after the rest of it
+// was wrong takes longer then, which must not tell who is enrolled.
+func (g *Gate) EndsLikeCode(tails Tails) (bool, error) {
+	settings := g.Config.Sent
+	for _, form := range []form{
+		{config.MinDigits, 0, "0123456789", func(string) bool { return true }},
+		scratchForm, recoveryForm,
+		{settings.Length, 0, settings.Alphabet, func(string) bool { return g.Sender != nil }},
+	} {
+		text, has, err := tails.Tail(form.length, form.group, form.alphabet)
+		if err != nil || has && form.is(text) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+var (
+	scratchForm  = form{factor.ScratchLength, factor.ScratchGroup, factor.ScratchCharacters, factor.IsScratch}
+	recoveryForm = form{factor.RecoveryLength, factor.RecoveryGroup, factor.RecoveryCharacters, factor.IsRecovery}
+)
+
 // form is what one kind of code looks like.
 type form struct {
 	length   int // bytes, at most wire.MaxTail
@@ -143,10 +167,10 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 	// the last digits of a password, as many passwords end in digits. To look
 	// which it is would let whoever has the password guess for nothing.
 	if factor.HasScratch(person) {
-		all = append(all, form{factor.ScratchLength, factor.ScratchGroup, factor.ScratchCharacters, factor.IsScratch})
+		all = append(all, scratchForm)
 	}
 	if factor.HasOwnRecovery(person) {
-		all = append(all, form{factor.RecoveryLength, factor.RecoveryGroup, factor.RecoveryCharacters, factor.IsRecovery})
+		all = append(all, recoveryForm)
 	}
 	slices.SortStableFunc(all, func(a, b form) int { return b.length - a.length })
 	return slices.CompactFunc(all, func(a, b form) bool { return a.length == b.length && a.group == b.group && a.alphabet == b.alphabet })

@@ -23,9 +23,9 @@ func (l *log) Write(r audit.Record) { *l = append(*l, r) }
 // nobody is a place where nobody is enrolled.
 type nobody struct{}
 
-func (nobody) Load(string) (account.Person, error)   { return account.Person{}, account.ErrNotFound }
-func (nobody) Canonical(user string) (string, error) { return user, nil }
-func (nobody) InGroup(string, string) (bool, error)  { return false, nil }
+func (nobody) Load(string) (account.Person, error)         { return account.Person{}, account.ErrNotFound }
+func (nobody) Canonical(user string) (string, bool, error) { return user, true, nil }
+func (nobody) InGroup(string, string) (bool, error)        { return false, nil }
 
 func opener(settings config.Config, err error) Opener {
 	return func(_ wire.Start, sink audit.Sink) (*gate.Gate, string, error) {

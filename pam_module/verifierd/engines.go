@@ -1,17 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os/user"
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
@@ -28,40 +23,12 @@ type engines struct {
 	sink audit.Sink
 
 	mu     sync.Mutex
-	seen   state
+	seen   config.State
 	engine *gate.Gate
 	err    error
 	allow  []uint32
 	// unknown are names in verifier.allow that the log has been told of.
 	unknown []string
-}
-
-// state is what changes when a file does.
-type state struct {
-	dev, ino     uint64
-	size         int64
-	mtime, ctime unix.Timespec
-	missing      bool
-}
-
-func stateOf(path string) (state, error) {
-	var st unix.Stat_t
-	err := unix.Lstat(path, &st)
-	if errors.Is(err, fs.ErrNotExist) {
-		return state{missing: true}, nil
-	}
-	if err != nil {
-		return state{}, &fs.PathError{Op: "stat", Path: path, Err: err.(syscall.Errno)}
-	}
-	return state{dev: st.Dev, ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}, nil
-}
-
-// file is the path that is read.
-func (e *engines) file() string {
-	if e.path == "" {
-		return config.DefaultPath
-	}
-	return e.path
 }
 
 // isFor says whether a front that names this configuration can be answered.
@@ -75,7 +42,7 @@ func (e *engines) isFor(path string) bool {
 func (e *engines) current(slow func()) (*gate.Gate, []uint32, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now, err := stateOf(e.file())
+	now, err := config.StateOf(e.path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,7 +58,7 @@ func (e *engines) current(slow func()) (*gate.Gate, []uint32, error) {
 func (e *engines) reload() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now, err := stateOf(e.file())
+	now, err := config.StateOf(e.path)
 	if err != nil {
 		return err
 	}
@@ -99,16 +66,12 @@ func (e *engines) reload() error {
 	return e.err
 }
 
-// settle is how long after a change another one may leave the file's state as
-// it is: its times come from a clock that ticks, on some file systems slowly.
-const settle = 2 * time.Second
-
 // load must be called with the lock. Dialogues that are under way keep the
 // engine they have. seen is the file's state from before it is read.
-func (e *engines) load(seen state) {
-	e.seen = seen
-	if changed := time.Unix(seen.ctime.Unix()); !seen.missing && time.Since(changed).Abs() < settle {
-		e.seen = state{}
+func (e *engines) load(seen config.State) {
+	e.seen = config.State{}
+	if seen.Settled(time.Now()) {
+		e.seen = seen
 	}
 	e.engine, e.err = gate.Open(e.path, e.sink)
 	if e.err != nil {

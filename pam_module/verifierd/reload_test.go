@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -65,23 +66,25 @@ func TestConfigurationChanges(t *testing.T) {
 	}
 }
 
-// Files are left as they are for long enough that they need not be read again.
+// A file that has just changed is read again, and one that has not is kept.
 func TestConfigurationIsKept(t *testing.T) {
 	r := newRig(t, wide, usual)
-	now, err := stateOf(r.config)
+	fresh, err := config.StateOf(r.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := now
-	old.ctime.Sec -= 60
-	r.server.engines.mu.Lock()
-	r.server.engines.load(old)
-	seen := r.server.engines.seen
-	r.server.engines.load(now)
-	fresh := r.server.engines.seen
-	r.server.engines.mu.Unlock()
-	if seen != old || fresh == now {
-		t.Errorf("an old file is read again, or a new one is not: %+v, %+v", seen, fresh)
+	settled, err := config.StateOf(r.config + ".missing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for state, kept := range map[config.State]bool{fresh: false, settled: true} {
+		r.server.engines.mu.Lock()
+		r.server.engines.load(state)
+		seen := r.server.engines.seen
+		r.server.engines.mu.Unlock()
+		if (seen == state) != kept {
+			t.Errorf("expected kept %v, found %+v of %+v", kept, seen, state)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -41,7 +42,11 @@ func TestSlowGateway(t *testing.T) {
 	p.run(t)
 	// A configuration that is newer is read again for each login, and the front
 	// is told before that.
-	time.Sleep(settle + 100*time.Millisecond)
+	for state, err := config.StateOf(p.config); !state.Settled(time.Now()); time.Sleep(100 * time.Millisecond) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	alone, crowded := time.Hour, time.Hour
 	rounds := 0
 	for ; rounds < few || (crowded > 2*alone && rounds < most); rounds++ {

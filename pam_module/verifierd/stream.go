@@ -71,7 +71,7 @@ type announced struct {
 }
 
 // Canonical implements gate.Names.
-func (a announced) Canonical(user string) (string, error) {
+func (a announced) Canonical(user string) (name string, known bool, err error) {
 	_ = a.stream.announce()
 	return a.Names.Canonical(user)
 }

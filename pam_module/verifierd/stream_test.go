@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -15,7 +16,7 @@ import (
 // so that it is not read again.
 func (r *rig) settle(t *testing.T) {
 	t.Helper()
-	now, err := stateOf(r.config)
+	now, err := config.StateOf(r.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +49,8 @@ func TestReadyComesWithTheFirstFrame(t *testing.T) {
 // slowNames is a name service that answers when it is let go.
 type slowNames struct{ answer chan struct{} }
 
-func (s slowNames) Canonical(user string) (string, error) { <-s.answer; return user, nil }
-func (s slowNames) InGroup(string, string) (bool, error)  { <-s.answer; return true, nil }
+func (s slowNames) Canonical(user string) (string, bool, error) { <-s.answer; return user, true, nil }
+func (s slowNames) InGroup(string, string) (bool, error)        { <-s.answer; return true, nil }
 
 // A front waits for Ready only as long as it would not rather fork a core. A
 // name service may take longer, so Ready does not wait for it.

@@ -1,0 +1,78 @@
+package gate
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// Somebody whom only the password stage knows, which takes any case as LDAP does,
+// does not step round the code by another one, nor gets a second enrollment.
+func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	p.enroll("Bob")
+	p.enroll("bOb")
+	p.enroll("élan")
+	for _, unenrolled := range []config.Unenrolled{config.Refuse, config.Allow, config.Enroll} {
+		for _, require := range [][]config.Selector{nil, {config.All}} {
+			p.Config.Policy.Unenrolled, p.Config.Policy.Require = unenrolled, require
+			p.Config.Policy.Grace.For = time.Hour
+			for user, want := range map[string]Decision{"ALICE": Deny, "Alice": Deny, "BOB": Fault, "ÉLAN": Deny} {
+				if v := p.login(user, says()); v.Decision != want {
+					t.Errorf("%s with %s and %v: %+v", user, unenrolled, require, v)
+				}
+			}
+			code := p.code(t, "alice", 0)
+			if v := p.login("ALICE", says(code)); v.Decision != Accept || v.Rule != "totp:phone" {
+				t.Errorf("ALICE with alice's code: %+v", v)
+			}
+			if v := p.login("alice", says(code, code, code)); v.Decision == Accept {
+				t.Errorf("alice with ALICE's code: %+v", v)
+			}
+			p.now = p.now.Add(time.Hour)
+		}
+	}
+	// Nor does who has no secret file get round being named in the policy.
+	p.Config.Policy = config.Default().Policy
+	p.Config.Policy.Require = []config.Selector{"dora"}
+	for user, want := range map[string]Decision{"dora": Deny, "DORA": Deny, "doris": NotAsked} {
+		if v := p.login(user, says()); v.Decision != want {
+			t.Errorf("%s, required by name: %+v", user, v)
+		}
+	}
+	// An exemption is of the one name.
+	p.Config.Policy.Require, p.Config.Policy.Exempt = []config.Selector{config.All}, []config.Selector{"dora"}
+	if v := p.login("DORA", says()); v.Decision != Deny {
+		t.Errorf("DORA, where dora is exempt: %+v", v)
+	}
+	// Who has a name of his own is somebody else.
+	p.Config.Policy = config.Default().Policy
+	p.alias = map[string]string{"ALICE": "ALICE"}
+	if v := p.login("ALICE", says()); v.Decision != NotAsked || v.Rule != "not-enrolled" {
+		t.Errorf("another person of that name: %+v", v)
+	}
+	if v := p.login("alicia", says()); v.Decision != NotAsked {
+		t.Errorf("another name: %+v", v)
+	}
+}
+
+func TestUserFilesLike(t *testing.T) {
+	office := newOffice(t)
+	for _, name := range []string{"alice", "Alice", "bob"} {
+		if _, err := office.Enroll(name, NewFactor("phone", office.Config.TOTP), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := userFiles{office.Config.Paths.Users}
+	for name, want := range map[string][]string{"ALICE": {"Alice", "alice"}, "alice": {"Alice"}, "BOB": {"bob"}, "bob": {}, "carol": {}} {
+		if got, err := files.Like(name); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if _, err := (userFiles{office.Config.Paths.Users + "/none"}).Like("bob"); err == nil {
+		t.Error("no directory is no error")
+	}
+}
