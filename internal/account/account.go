@@ -10,9 +10,9 @@ package account
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -267,10 +267,28 @@ func (d *Dir) Names() ([]string, error) {
 }
 
 // Like lists the people who have a secret file and whose names differ from name
-// in their cases alone, in order.
-func (d *Dir) Like(name string) ([]string, error) {
-	names, err := d.Names()
-	return slices.DeleteFunc(names, func(other string) bool { return other == name || !strings.EqualFold(other, name) }), err
+// in their cases alone. It keeps none of the others in memory.
+func (d *Dir) Like(name string) (like []string, err error) {
+	dir, err := os.Open(d.dir.Name())
+	if err != nil {
+		return nil, fmt.Errorf("list secret files: %w", err)
+	}
+	defer dir.Close()
+	for {
+		files, err := dir.Readdirnames(1000)
+		for _, file := range files {
+			other, found := strings.CutSuffix(file, suffix)
+			if found && other != name && strings.EqualFold(other, name) && CheckName(other) == nil {
+				like = append(like, other)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return like, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list secret files: %w", err)
+		}
+	}
 }
 
 // Strays lists what is in the directory and cannot be a secret file by its

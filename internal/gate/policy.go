@@ -140,7 +140,7 @@ func (g *Gate) likeName(user string) (string, error) {
 	case err != nil || len(names) == 0:
 		return user, err
 	case len(names) > 1:
-		return "", fmt.Errorf("user %q: the system does not know it, and there are secret files of %q, which differ in their cases", user, names)
+		return "", fmt.Errorf("user %q: the system does not know it, and there are secret files of %q, which differ in their cases; remove all but one", user, names)
 	}
 	return names[0], nil
 }
