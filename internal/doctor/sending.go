@@ -12,14 +12,14 @@ import (
 // configuration that would say how and is not there.
 type waiting map[string][]string
 
-// add looks at the confirmed factors of a person who counts. A text message can
-// go by email instead.
+// add looks at the confirmed factors of a person who counts. A text message goes
+// by email where it can.
 func (w waiting) add(e *exam, person account.Person) {
 	for _, f := range person.Confirmed() {
 		switch {
 		case f.Kind == account.Email && e.settings.Email == nil:
 			w["[email]"] = append(w["[email]"], person.User)
-		case f.Kind == account.SMS && e.settings.SMS == nil:
+		case f.Kind == account.SMS && e.settings.SMS == nil && (e.settings.Email == nil || !person.EmailInstead()):
 			w["[sms]"] = append(w["[sms]"], person.User)
 		}
 	}

@@ -81,7 +81,7 @@ func (a *app) runSendTest(ctx context.Context, channel deliver.Channel, given, t
 	a.say("Sent by %s to %s, in %s.", sent.Channel, sent.To, seconds(took))
 	a.say("The code in it is made up and good for nothing.")
 	if person, err := g.Accounts.Load(name); err == nil && to == "" {
-		a.remarkOnKind(person, account.Kind(channel))
+		a.remarkOnKind(g.Config, person, account.Kind(channel))
 	}
 	if sent.Failed != "" || sent.Channel != channel {
 		return notSent{channel, 0, errors.New(sent.Failed)}
