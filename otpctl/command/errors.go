@@ -26,7 +26,7 @@ func (a *app) hint(err error) string {
 	case a.needed(err) != "":
 		return a.needed(err)
 	case errors.As(err, &unsent):
-		return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, and the certificates it trusts", unsent.channel, a.configName())
+		return a.unsentHint(unsent.channel)
 	case errors.As(err, &nothing):
 		return a.replaceHint(nothing)
 	case errors.As(err, &lost) && lost.again != "":

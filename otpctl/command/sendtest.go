@@ -107,6 +107,16 @@ func (n notSent) Error() string {
 
 func (n notSent) Unwrap() error { return n.error }
 
+// unsentHint says what a channel that does not work may have wrong.
+func (a *app) unsentHint(channel deliver.Channel) string {
+	answers, whose := "", "address"
+	if channel == deliver.SMS {
+		answers, whose = "the answers that success takes, ", "number"
+	}
+	return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, %sand the certificates it trusts; and at the %s of the person",
+		channel, a.configName(), answers, whose)
+}
+
 // configName is the file to look into.
 func (a *app) configName() string {
 	if a.config == "" {
