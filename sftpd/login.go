@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -155,7 +156,7 @@ func (v *visit) forPAM(answer string) string {
 // asked first, so that it takes as long as for anybody.
 func (v *visit) known(err error) error {
 	if err == nil && v.person == nil {
-		err = errors.New("not a user who may log in")
+		err = fmt.Errorf("not a user who may log in: %w", v.nobody)
 	}
 	if err != nil && !errors.Is(err, errPAM) {
 		v.dropKeeper()
