@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -18,8 +19,8 @@ func TestLogSaysWhoMayNotLogIn(t *testing.T) {
 		if err := v.known(nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %s", name, err, want)
 		}
-		if err := v.known(errPAM); err != errPAM {
-			t.Errorf("%s with a wrong password: %v", name, err)
+		if err := v.known(errPAM); !errors.Is(err, errPAM) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, after PAM's no: %v, expected %s", name, err, want)
 		}
 	}
 	v := &visit{}
