@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/netip"
 	"path/filepath"
@@ -59,6 +61,9 @@ func (v *visit) spec() (talk.Spec, error) {
 	s.Root = filepath.Clean(config.Expand(v.settings.Root, v.user, v.person.home))
 	// As in sshd: whoever can write the root, or above it, can leave it.
 	dir, err := safefile.OpenDir(s.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("sftp.root: %w; make it with install -d -m 755 %s, see docs/sftpd.md", err, s.Root)
+	}
 	if err != nil {
 		return s, fmt.Errorf("sftp.root: %w", err)
 	}

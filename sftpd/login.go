@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -154,8 +155,12 @@ func (v *visit) forPAM(answer string) string {
 // known makes sure that somebody whom only PAM knows does not get in. PAM was
 // asked first, so that it takes as long as for anybody.
 func (v *visit) known(err error) error {
-	if err == nil && v.person == nil {
-		err = errors.New("not a user who may log in")
+	switch {
+	case v.person != nil:
+	case err == nil:
+		err = fmt.Errorf("not a user who may log in: %w", v.nobody)
+	default:
+		err = fmt.Errorf("%w; not a user who may log in: %w", err, v.nobody)
 	}
 	if err != nil && !errors.Is(err, errPAM) {
 		v.dropKeeper()

@@ -32,9 +32,10 @@ type visit struct {
 	mu   sync.Mutex
 	conn int // a copy of the connection, to cut it; -1 once in
 
-	sessionID []byte // the first thing signed
-	user      string // fixed by the first step
-	person    *person
+	sessionID []byte  // the first thing signed
+	user      string  // fixed by the first step
+	person    *person // nil for somebody who is not to log in, and nobody says why
+	nobody    error
 	proved    bool // a key, in this session
 	failures  int
 	over      bool // no step can succeed any more
@@ -244,7 +245,7 @@ func (v *visit) is(name string) bool {
 		return false
 	}
 	v.user = name
-	v.person = lookUp(name, v.settings.AllowRoot)
+	v.person, v.nobody = lookUp(name, v.settings.AllowRoot)
 	return true
 }
 

@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -124,6 +125,13 @@ func (p Person) Confirmed() []Factor {
 		}
 	}
 	return confirmed
+}
+
+// EmailInstead says whether a text message that fails may go to the person's
+// address: not while that has still to show that codes arrive there.
+func (p Person) EmailInstead() bool {
+	of := func(f Factor) bool { return f.Kind == Email }
+	return p.Email != "" && (slices.ContainsFunc(p.Confirmed(), of) || !slices.ContainsFunc(p.Factors, of))
 }
 
 // Enrolled says whether the person has given a first code and is enabled.

@@ -55,7 +55,7 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.services()
 	e.otherConfigs()
 	e.modules()
-	e.sender()
+	e.sending()
 	e.sshd(ctx)
 	e.mail = dovecotOf(e.Machine.Root)
 	e.dovecot()

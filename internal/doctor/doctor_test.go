@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/config"
 )
 
 var update = flag.Bool("update", false, "write what was found into the files of testdata/doctor")
@@ -98,6 +101,10 @@ func (p *patient) fact(words []string) {
 		at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 		p.machine.Now = func() time.Time { return at }
 		err = os.Chtimes(filepath.Join(p.root, "etc/otpgate/users"), at, at.Add(time.Hour))
+	case "sending fails":
+		p.machine.Sending = func(config.Config) error {
+			return errors.New("[email]: password_file: /etc/otpgate/secrets/smtp: expected one line with the password and nothing else")
+		}
 	case "disk full":
 		p.machine.Space = func(string) Space { return Space{Err: unix.ENOSPC} }
 	case "disk low":

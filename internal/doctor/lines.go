@@ -45,20 +45,42 @@ func wrongArgument(argument string, before []string) string {
 			return name + " only once"
 		}
 	}
-	var protocol config.Protocol
 	switch {
 	case !valued && (name == "debug" || name == "split"):
 		return ""
-	case valued && name == "config" && strings.HasPrefix(value, "/"):
-		return ""
-	case valued && name == "protocol" && protocol.UnmarshalText([]byte(value)) == nil:
-		return ""
-	case valued && name == "verifier" && (value == "off" || strings.HasPrefix(value, "/") && len(value) <= 107):
-		return ""
-	case valued && name == "timeout" && validTimeout(value):
-		return ""
+	case !valued:
+		return everyArgument
 	}
-	return "split, config=/path, protocol=NAME, timeout=1 to 600, verifier=off or a path, or debug"
+	return wrongValue(name, value)
+}
+
+// everyArgument is what a name that the module does not know should have been.
+const everyArgument = "split, config=/path, protocol=NAME, timeout=1 to 600, verifier=off or a path, or debug"
+
+// wrongValue says what value an argument wants, "" if it has that.
+func wrongValue(name, value string) string {
+	switch name {
+	case "config":
+		if !strings.HasPrefix(value, "/") {
+			return "an absolute path after config="
+		}
+	case "protocol":
+		var protocol config.Protocol
+		if err := protocol.UnmarshalText([]byte(value)); err != nil {
+			return strings.TrimPrefix(err.Error(), "expected ")
+		}
+	case "verifier":
+		if value != "off" && !(strings.HasPrefix(value, "/") && len(value) <= 107) {
+			return "off or an absolute path of at most 107 bytes after verifier="
+		}
+	case "timeout":
+		if !validTimeout(value) {
+			return "whole seconds from 1 to 600 after timeout="
+		}
+	default:
+		return everyArgument
+	}
+	return ""
 }
 
 func validTimeout(value string) bool {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/config"
 )
 
 // Machine is what is examined. The zero value is the machine itself; the fields
@@ -35,6 +37,9 @@ type Machine struct {
 	Space func(dir string) Space
 	// Verifier looks at who listens at a socket.
 	Verifier func(socket string) Listener
+	// Sending says why no code can be sent as the configuration has it. Without
+	// it that is not looked at: what speaks to the network is not linked here.
+	Sending func(config.Config) error
 }
 
 func (m *Machine) fill() {

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -65,23 +64,4 @@ func (e *exam) module(service string, line pamstack.Line, path string) {
 			Follows: "Without a resident verifier every login is denied.",
 			Fix:     "Install the package again: both files belong into one directory."}))
 	}
-}
-
-// sender looks for the program that a forked core runs to send codes.
-func (e *exam) sender() {
-	places := deliver.Places
-	if e.settings.Paths.Sender != "" {
-		places = []string{e.settings.Paths.Sender}
-	}
-	if len(e.stacks) == 0 || e.settings.Email == nil && e.settings.SMS == nil {
-		return
-	}
-	for _, path := range places {
-		info, err := os.Stat(e.Machine.Root + path)
-		if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
-			return
-		}
-	}
-	e.add(Finding{Severity: Warning, ID: "sender-missing", File: places[0], What: "There is no such program, and codes are to be sent.",
-		Follows: "Without a resident verifier no code is sent.", Fix: "Install the package again, or name it in paths.sender."})
 }

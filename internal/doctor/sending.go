@@ -1,25 +1,28 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/deliver"
 )
 
 // waiting are people whose codes are to be sent, by the table of the
 // configuration that would say how and is not there.
 type waiting map[string][]string
 
-// add looks at the confirmed factors of a person who counts. A text message can
-// go by email instead.
+// add looks at the confirmed factors of a person who counts. A text message goes
+// by email where it can.
 func (w waiting) add(e *exam, person account.Person) {
 	for _, f := range person.Confirmed() {
 		switch {
 		case f.Kind == account.Email && e.settings.Email == nil:
 			w["[email]"] = append(w["[email]"], person.User)
-		case f.Kind == account.SMS && e.settings.SMS == nil:
+		case f.Kind == account.SMS && e.settings.SMS == nil && (e.settings.Email == nil || !person.EmailInstead()):
 			w["[sms]"] = append(w["[sms]"], person.User)
 		}
 	}
@@ -41,4 +44,42 @@ func (e *exam) nothingToSendWith(w waiting) {
 			Follows: "No code reaches them: who has no app, token or recovery code beside is denied.",
 			Fix:     "Write the table, see docs/sent-codes.md, or take the factor away: otpctl remove " + users[0] + " --id " + strings.Trim(table, "[]")})
 	}
+}
+
+// sending finds what keeps codes from going out, whoever they are for.
+func (e *exam) sending() {
+	if e.settings.Email == nil && e.settings.SMS == nil {
+		return
+	}
+	if e.Machine.Sending != nil {
+		if err := e.Machine.Sending(e.settings); err != nil {
+			e.add(Finding{Severity: Warning, ID: "cannot-send", File: e.configPath(), What: "No code can be sent: " + err.Error() + ".",
+				Follows: "Who has no app, token or recovery code is denied.", Fix: "Correct it; otpctl send-test email USER, or sms, tries the way there."})
+		}
+	}
+	if len(e.stacks) > 0 {
+		e.sender()
+	}
+}
+
+// sender looks for the program that a forked core runs to send codes, as the
+// core does.
+func (e *exam) sender() {
+	places := deliver.Places
+	if e.settings.Paths.Sender != "" {
+		places = []string{e.settings.Paths.Sender}
+	}
+	f := Finding{Severity: Warning, ID: "sender-missing", File: places[0], What: "There is no such program, and codes are to be sent.",
+		Follows: "Without a resident verifier no code is sent.", Fix: "Install the package again, or name it in paths.sender."}
+	for _, path := range places {
+		err := deliver.Program{Path: e.Machine.Root + path}.Check()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			f.File, f.What = path, "Logins do not run it to send codes: "+err.Error()+"."
+			break
+		}
+	}
+	e.add(f)
 }

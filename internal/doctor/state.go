@@ -66,7 +66,7 @@ func (e *exam) state() {
 	}
 	if err != nil {
 		e.add(Finding{Severity: Error, ID: "state-directory", File: path, What: err.Error() + ".",
-			Follows: "Every login that needs a code is denied.", Fix: "It must belong to root (or the verifier's user) and be writable for nobody else: install -d -m 700 " + path})
+			Follows: "Every login that needs a code is denied.", Fix: "It must belong to root (or the verifier's user) and be writable for nobody else: chown root " + path + " && chmod 700 " + path})
 		return
 	}
 	defer dir.Close()

@@ -43,7 +43,7 @@ const (
 	usedCode          = "That code has been used. Wait for the next one."
 	usedRecovery      = "That recovery code has been used. Take another one."
 	expiredCode       = "That code has expired. Type email or sms to have another one sent."
-	noCode            = "That is no code. Type it as it was shown or sent, or a recovery code as it was printed, with its dashes."
+	noCode            = "That is no code. Type it as it was shown or sent, but without spaces, or a recovery code as it was printed, with its dashes."
 	cannotDecide      = "The verification code cannot be checked now. Please tell your administrator."
 	refusedUnenrolled = "A verification code is required and you have not enrolled yet. Please ask your administrator."
 )

@@ -114,7 +114,7 @@ func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, co
 func firstCodeHint(wrong WrongCodeError) string {
 	switch {
 	case wrong.Malformed:
-		return fmt.Sprintf("That is no code: it has %d digits.", wrong.Digits)
+		return fmt.Sprintf("That is no code: it has %d digits and no spaces.", wrong.Digits)
 	case wrong.Off != 0:
 		return fmt.Sprintf("That code is for another time, %s from now: set the phone's clock by the network.", wrong.Off.Abs())
 	}

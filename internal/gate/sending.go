@@ -124,20 +124,13 @@ func (g *Gate) deliver(ctx context.Context, request Request, person account.Pers
 	if err != nil {
 		return deliver.Delivery{}, fmt.Errorf("name of this machine: %w", err)
 	}
-	if kind == account.SMS && waits(person, account.Email) {
+	if kind == account.SMS && !person.EmailInstead() {
 		person.Email = "" // what fails must not go there
 	}
 	return g.Sender.Send(ctx, deliver.Message{
 		Channel: deliver.Channel(kind), User: person.User, Service: request.Service, Remote: request.RemoteHost, Host: host,
 		Email: person.Email, Phone: person.Phone, Code: code, Expires: expires,
 	})
-}
-
-// waits says whether the person's address of a kind has still to show that codes
-// arrive there.
-func waits(person account.Person, kind account.Kind) bool {
-	of := func(f account.Factor) bool { return f.Kind == kind }
-	return slices.ContainsFunc(person.Factors, of) && !slices.ContainsFunc(person.Confirmed(), of)
 }
 
 var errNoSender = errors.New("nothing to send with was set up; expected [email] or [sms] in the configuration")

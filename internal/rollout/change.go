@@ -39,13 +39,17 @@ func (c Changer) Find(edit Edit) (Target, error) {
 	return target, nil
 }
 
-// backUp keeps what the file was beside it, by a name with the time.
+// backUp keeps what the file was beside it, by a name with the time, or with the
+// next second that has no copy yet.
 func (c Changer) backUp(edit Edit, target Target) (string, error) {
-	backup := edit.Path + doctor.CopyInfix + c.Now().UTC().Format("20060102T150405Z")
-	if _, err := os.Lstat(c.Root + backup); err == nil {
-		return "", fmt.Errorf("%s is there already: wait a second", backup)
+	for at := c.Now().UTC(); ; at = at.Add(time.Second) {
+		backup := edit.Path + doctor.CopyInfix + at.Format("20060102T150405Z")
+		if _, err := os.Lstat(c.Root + backup); errors.Is(err, fs.ErrNotExist) {
+			return backup, replace(c.Root+backup, []byte(edit.Before), target.mode)
+		} else if err != nil {
+			return "", err
+		}
 	}
-	return backup, replace(c.Root+backup, []byte(edit.Before), target.mode)
 }
 
 // unchanged refuses to overwrite what somebody else has written meanwhile.

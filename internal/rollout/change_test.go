@@ -72,6 +72,24 @@ func TestPutKeepsWhatWas(t *testing.T) {
 	}
 }
 
+// A second change within the same second keeps its own copy.
+func TestCopiesOfOneSecond(t *testing.T) {
+	c, edit, target := bench(t)
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	c.Now = func() time.Time { return at }
+	first, err := c.Put(edit, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit.Before, edit.After = edit.After, edit.Before
+	second, err := c.Put(edit, target)
+	if err != nil || second <= first {
+		t.Fatalf("%q after %q, %v", second, first, err)
+	}
+	expect(t, c, first, edit.After)
+	expect(t, c, second, edit.Before)
+}
+
 func TestConfirmWantsAnotherLogin(t *testing.T) {
 	c, edit, target := bench(t)
 	c.mustPutFor(t, edit, target)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/doctor"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/rollout"
@@ -77,6 +78,12 @@ denied.`,
 func (a *app) machine() doctor.Machine {
 	m := a.Machine
 	m.Now, m.Synchronised = a.Now, a.Synchronised
+	m.Sending = func(settings config.Config) error {
+		if broken, is := a.sender(settings).(deliver.Broken); is {
+			return broken.Err
+		}
+		return nil
+	}
 	return m
 }
 

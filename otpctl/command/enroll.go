@@ -62,7 +62,6 @@ error if nothing confirmed has that id: otpctl status shows the names.` + bulkHe
 			return problem
 		}
 		if many.file != "" {
-			a.csv = true
 			return a.enrollCSV(ctx, many, flags)
 		}
 		return a.runEnroll(ctx, args[0], flags)

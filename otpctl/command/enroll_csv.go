@@ -81,6 +81,7 @@ type enrolledLine struct {
 }
 
 func (a *app) enrollCSV(ctx context.Context, b bulk, flags enrollFlags) (err error) {
+	a.csv = true
 	g, err := a.gate()
 	if err != nil {
 		return err

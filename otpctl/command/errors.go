@@ -26,7 +26,7 @@ func (a *app) hint(err error) string {
 	case a.needed(err) != "":
 		return a.needed(err)
 	case errors.As(err, &unsent):
-		return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, and the certificates it trusts", unsent.channel, a.configName())
+		return a.unsentHint(unsent.channel)
 	case errors.As(err, &nothing):
 		return a.replaceHint(nothing)
 	case errors.As(err, &lost) && lost.again != "":
@@ -40,7 +40,11 @@ func (a *app) hint(err error) string {
 	case errors.Is(err, gate.ErrNoAddress):
 		return a.addressHint()
 	case errors.Is(err, gate.ErrAlreadyConfirmed) && a.csv:
-		return "give a second device another name in the column id; or let the new one take the old one's place once it is confirmed, with --replace"
+		return "give a second device another name in the column id; or let the new one take the old one's place once it is confirmed, with --replace; " + everyLine
+	case errors.Is(err, gate.ErrWaiting) && a.csv:
+		return "--replace makes a new one, and the secret of before worthless; " + everyLine
+	case errors.Is(err, errUnknownUser):
+		return a.unknownHint()
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return "run it as root"
 	}
@@ -72,8 +76,19 @@ var hints = []struct {
 	{gate.ErrSeveralToConfirm, "say which with --id"},
 	{gate.ErrCodeUsed, "wait until the app shows the next one"},
 	{gate.ErrNotEnrolled, "recovery codes are for people who are enrolled and enabled: see otpctl status"},
-	{errUnknownUser, "check the name with getent passwd; --no-user-check enrolls somebody who is still to come; of a file, --user says whose it is"},
 	{account.ErrNotFound, "see who has one with otpctl list"},
+}
+
+// everyLine is what --replace does with a file.
+const everyLine = "it does so for every line, so give it a file of those that need it"
+
+// unknownHint says what to do about a name that the machine does not know.
+func (a *app) unknownHint() string {
+	hint := "check the name with getent passwd; --no-user-check enrolls somebody who is still to come"
+	if a.command == "google-authenticator" {
+		hint += "; --user says whose a named file is"
+	}
+	return hint
 }
 
 // addressHint says where an address is to be given.

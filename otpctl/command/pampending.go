@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -244,7 +245,9 @@ func (a *app) pamServices() ([]pamService, error) {
 			}
 		}
 		for _, p := range pending {
-			if p.Service == name {
+			// su-l has its line from su's file, and loses it with that.
+			changed := func(line pamstack.Line) bool { return doctor.Ours(line) && line.Place.File == p.Path }
+			if p.Service == name || slices.ContainsFunc(stack.Lines, changed) {
 				s.Pending = &p
 			}
 		}

@@ -62,6 +62,9 @@ the codes that were used before stay used.`,
 
 func (a *app) removeFactor(ctx context.Context, g *gate.Gate, name, id string, yes bool) error {
 	question := fmt.Sprintf("Remove the factor %s of %s?", id, name)
+	if person, err := g.Accounts.Load(name); err == nil && isLast(person, id) {
+		question += " No other counts, so the recovery codes go with it."
+	}
 	if err := a.sure(ctx, yes, question, "nothing is removed"); err != nil {
 		return err
 	}
@@ -72,9 +75,15 @@ func (a *app) removeFactor(ctx context.Context, g *gate.Gate, name, id string, y
 	changed(g, "remove", audit.Record{User: name, Reason: "factor " + id})
 	a.say("%s of %s is removed.", id, name)
 	if !after.Enrolled() {
-		a.note("%s is not enrolled any more: %s test %s says what a login comes to", name, a.self(), name)
+		a.note("%s is not enrolled any more: %s test %s --service sshd says what a login comes to", name, a.self(), name)
 	}
 	return nil
+}
+
+// isLast says whether id is the only factor that counts.
+func isLast(person account.Person, id string) bool {
+	confirmed := person.Confirmed()
+	return len(confirmed) == 1 && confirmed[0].ID == id
 }
 
 // sure asks whether something is to be done. otherwise is the error if it is

@@ -61,11 +61,19 @@ func (a *app) remarkOnChannelsOf(g *gate.Gate, name string) {
 	a.remarkOnChannels(g.Config, kinds...)
 }
 
-// remarkOnKind says that an address has nothing to do with logins.
-func (a *app) remarkOnKind(person account.Person, kind account.Kind) {
-	has := slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return f.Kind == kind })
-	if !has {
-		a.note("%s has no confirmed factor of kind %s, so logins send nothing there: %s enroll %s --kind %s",
-			person.User, kind, a.self(), person.User, kind)
+// remarkOnKind says that an address has nothing to do with logins, or less than
+// one may think.
+func (a *app) remarkOnKind(settings config.Config, person account.Person, kind account.Kind) {
+	has := func(kind account.Kind) bool {
+		return slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return f.Kind == kind })
 	}
+	if has(kind) {
+		return
+	}
+	sent := "nothing there"
+	if kind == account.Email && settings.Email != nil && has(account.SMS) && person.EmailInstead() {
+		sent = "there only what fails as a text message"
+	}
+	a.note("%s has no confirmed factor of kind %s, so logins send %s: %s enroll %s --kind %s",
+		person.User, kind, sent, a.self(), person.User, kind)
 }

@@ -81,7 +81,7 @@ func (a *app) runSendTest(ctx context.Context, channel deliver.Channel, given, t
 	a.say("Sent by %s to %s, in %s.", sent.Channel, sent.To, seconds(took))
 	a.say("The code in it is made up and good for nothing.")
 	if person, err := g.Accounts.Load(name); err == nil && to == "" {
-		a.remarkOnKind(person, account.Kind(channel))
+		a.remarkOnKind(g.Config, person, account.Kind(channel))
 	}
 	if sent.Failed != "" || sent.Channel != channel {
 		return notSent{channel, 0, errors.New(sent.Failed)}
@@ -106,6 +106,16 @@ func (n notSent) Error() string {
 }
 
 func (n notSent) Unwrap() error { return n.error }
+
+// unsentHint says what a channel that does not work may have wrong.
+func (a *app) unsentHint(channel deliver.Channel) string {
+	answers, whose := "", "address"
+	if channel == deliver.SMS {
+		answers, whose = "the answers that success takes, ", "number"
+	}
+	return fmt.Sprintf("look at [%s] in %s: where it sends to, who it says it is, %sand the certificates it trusts; and at the %s of the person",
+		channel, a.configName(), answers, whose)
+}
 
 // configName is the file to look into.
 func (a *app) configName() string {

@@ -148,22 +148,22 @@ func (a *app) setOne(g *gate.Gate, name string, changes gate.Changes, dry bool) 
 		return "would be changed: " + told(after, keys), true, nil
 	}
 	changed(g, "set", audit.Record{User: name, Reason: told(after, keys)})
-	a.remarkOnAddresses(after, keys)
+	a.remarkOnAddresses(g.Config, after, keys)
 	return "changed: " + told(after, keys), true, nil
 }
 
 // remarkOnAddresses says what a new address is for.
-func (a *app) remarkOnAddresses(after account.Person, keys []string) {
+func (a *app) remarkOnAddresses(settings config.Config, after account.Person, keys []string) {
 	for _, f := range after.Confirmed() {
 		if slices.Contains(keys, addressOf(f.Kind)) {
 			a.note("codes of %s go to the new %s from now on; %s send-test %s %s tries it", f.ID, addressWord(f.Kind), a.self(), f.Kind, after.User)
 		}
 	}
 	if after.Email != "" && slices.Contains(keys, "email") {
-		a.remarkOnKind(after, account.Email)
+		a.remarkOnKind(settings, after, account.Email)
 	}
 	if after.Phone != "" && slices.Contains(keys, "phone") {
-		a.remarkOnKind(after, account.SMS)
+		a.remarkOnKind(settings, after, account.SMS)
 	}
 }
 

@@ -235,6 +235,23 @@ func TestDoorPace(t *testing.T) {
 	}
 }
 
+// The doctor and a second verifier look at who listens, and say nothing. That is
+// no fault; of anybody else's program it is.
+func TestLookIsNoFault(t *testing.T) {
+	r := newRig(t, wide, usual)
+	for range 20 {
+		_ = dialAs(t, rootUID, r.socket).Close()
+	}
+	_ = dialAs(t, alicesUID, r.socket).Close()
+	if line := r.log.take(t, 1)[0]; line.Rule != "dialogue" || !strings.Contains(line.Reason, "uid 1000") {
+		t.Errorf("the log says %+v", line)
+	}
+	eventually(t, "the end of them all", func() bool { return r.server.door.idle() > 10*time.Millisecond })
+	if !strings.Contains(r.figures(t), "otpgate_protocol_errors_total 1\n") {
+		t.Errorf("metrics:\n%s", r.figures(t))
+	}
+}
+
 // A flood that is refused costs few lines, whatever its kind.
 func TestFloodInLog(t *testing.T) {
 	r := newRig(t, wide, usual)

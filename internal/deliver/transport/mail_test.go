@@ -255,7 +255,7 @@ func TestNewRefuses(t *testing.T) {
 	const sms = "[sms]\nurl = 'https://h/{otp_to}/{otp_token}'\n"
 	const email = "[email]\nfrom = 'a@h'\n"
 	for _, test := range []struct{ text, want string }{
-		{email + "sendmail = '/absent'\n", "[email]: sendmail: lstat /absent: no such file"},
+		{email + "sendmail = '/absent'\n", "[email]: sendmail: lstat /absent: no such file or directory; install a mail system, or use smtp"},
 		{email + "sendmail = '" + open + "'\n", "expected a program of root's that nobody else can write"},
 		{email + "sendmail = '/etc/passwd'\n", "expected a program of root's"},
 		{email + "sendmail = '/usr/bin'\n", "expected a program of root's"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,6 +61,9 @@ func (h *head) Write(data []byte) (int, error) {
 // may be a link: Debian's alternatives are.
 func checkSendmail(path string) error {
 	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; install a mail system, or use smtp", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// Who may not log in is told nothing of it; the log has the reason.
+func TestLogSaysWhoMayNotLogIn(t *testing.T) {
+	for name, want := range map[string]string{
+		"root":            "not a user who may log in: uid 0 needs allow_root = true in [sftp]",
+		"nobody-has-this": "not a user who may log in: user: unknown user nobody-has-this",
+	} {
+		v := &visit{}
+		if !v.is(name) || v.person != nil {
+			t.Fatalf("%s: taken for %+v", name, v.person)
+		}
+		if err := v.known(nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %s", name, err, want)
+		}
+		if err := v.known(errPAM); !errors.Is(err, errPAM) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, after PAM's no: %v, expected %s", name, err, want)
+		}
+	}
+	v := &visit{}
+	v.settings.AllowRoot = true
+	if !v.is("root") || v.person == nil || v.known(nil) != nil {
+		t.Errorf("root with allow_root: %+v, %v", v.person, v.nobody)
+	}
+}
+
+// A directory that is missing is the commonest thing wrong with sftp.root.
+func TestLogSaysHowToMakeTheRoot(t *testing.T) {
+	v := &visit{user: "alice", person: &person{home: "/home/alice"}}
+	v.settings.Root = "/no-such-directory/%u"
+	_, err := v.spec()
+	if want := "make it with install -d -m 755 /no-such-directory/alice"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, expected %s", err, want)
+	}
+}
