@@ -5,7 +5,7 @@
 // It promises that the kernel's word alone says who asks (SO_PEERCRED), that a
 // change of configuration or secret file holds from the next login on, and
 // that a peer which lies, stalls, floods or sends garbage costs the others
-// nothing. A front that finds no verifier forks a core, so a dead one locks
+// little. A front that finds no verifier forks a core, so a dead one locks
 // nobody out.
 package main
 
@@ -47,7 +47,9 @@ type options struct {
 const usage = `Usage: otpgate-verifierd [--config FILE] [--idle DURATION]
 
 Answers the PAM module over the socket that paths.socket names, or over the
-one that systemd passes. Reloads on SIGHUP, ends open dialogues on SIGTERM.
+one that systemd passes. On SIGHUP it reads its configuration again and looks
+up the users in verifier.allow; on SIGTERM it takes no new logins and ends when
+people who type have finished.
 
 Examples:
   otpgate-verifierd                        with /etc/otpgate/otpgate.toml
