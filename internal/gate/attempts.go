@@ -48,6 +48,15 @@ func forgive(attempts *ledger.Attempts, limit int, budget time.Duration, now tim
 	attempts.Wrong -= min(attempts.Wrong, int(since/each))
 }
 
+// WrongLately says how many wrong codes count against a person
+// (policy.attempts.per_window), and until when they lock the person's logins:
+// the zero time if they do not.
+func (g *Gate) WrongLately(entry ledger.Entry) (count int, until time.Time) {
+	attempts := entry.Attempts
+	forgive(&attempts, g.Config.Policy.Attempts.PerWindow, budgetTime, g.Now())
+	return attempts.Wrong, locked(attempts, g.Now())
+}
+
 // countPerson counts one wrong code of a person. The limit-th locks for window.
 // Then each further one locks again, for twice as long, as only so many are
 // forgiven in a day. So whoever knows the password and guesses, however

@@ -21,8 +21,8 @@ func (a *app) status() *cobra.Command {
 		Short: "Show all about one person, but no secret",
 		Long: `status shows what the secret file and the ledger know about one person: each
 device with how far its clock was off when its last code was used, the recovery
-codes that are left, wrong codes since the last right one, until when they lock
-the person's logins, how many codes were sent in the last hour, and until when
+codes that are left, wrong codes that count still, until when they lock the
+person's logins, how many codes were sent in the last hour, and until when
 policy.grace lets in somebody who still has to enroll. Of people without a secret
 file it shows the last of these.`,
 		Example: `  otpctl status alice
@@ -99,7 +99,7 @@ func (a *app) showStatus(r record) error {
 	if r.WrongCodes == 0 {
 		row("Wrong codes:", "0")
 	} else {
-		row("Wrong codes:", "%d since the last right one, the last %s", r.WrongCodes, when(r.LastWrong))
+		row("Wrong codes:", "%d of the %d that lock (policy.attempts.per_window), the last %s", r.WrongCodes, r.WrongLimit, when(r.LastWrong))
 	}
 	if r.LockedUntil.IsZero() {
 		row("Locked:", "no")
