@@ -37,8 +37,9 @@ func locked(attempts ledger.Attempts, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// forgive takes off the wrong codes that are long enough ago: limit of them in
-// budget.
+// forgive takes off wrong codes for the time that has passed since the last one:
+// limit of them in budget. A time too short for one is lost with the next wrong
+// code.
 func forgive(attempts *ledger.Attempts, limit int, budget time.Duration, now time.Time) {
 	since := now.Sub(attempts.LastWrong)
 	each := budget / time.Duration(limit)

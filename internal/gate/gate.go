@@ -46,7 +46,9 @@ type reloader interface {
 	Reload(known account.Person) (account.Person, error)
 }
 
-// Request is a login whose password stage has passed.
+// Request is a login that has come to the code. Whether its password was right
+// the gate is not told: libpam says so to no module, and a stack may go on after
+// a wrong one (docs/pam-stacks.md).
 type Request struct {
 	User       string
 	Service    string          // PAM service
