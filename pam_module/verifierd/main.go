@@ -18,9 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
-
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/program"
@@ -87,22 +84,22 @@ func run(o options) error {
 	}
 	who := &directory{self: uint32(os.Geteuid()), lookup: user.LookupId}
 	server := newServer(engines, who, sink, usual)
-	closeMetrics, err := serveMetrics(settings.Verifier.Metrics, counts)
+	closeMetrics, err := program.ServeMetrics(settings.Verifier.Metrics, counts.write)
 	if err != nil {
-		return err
+		return fmt.Errorf("verifier.metrics: %w", err)
 	}
 	defer closeMetrics()
 	acceptors, err := server.serve(socket)
 	if err != nil {
 		return err
 	}
-	notify(daemon.SdNotifyReady)
+	program.NotifyReady()
 	idle := o.idle
 	if !activated {
 		idle = 0
 	}
 	wait(server, engines, signals, idle)
-	notify(daemon.SdNotifyStopping)
+	program.NotifyStopping()
 	// Whoever is typing a code may finish.
 	return acceptors.Drain(wire.MaxTimeout)
 }
@@ -121,23 +118,11 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 			if s != syscall.SIGHUP {
 				return
 			}
-			notify(daemon.SdNotifyReloading)
+			program.NotifyReloading()
 			if err := engines.reload(); err != nil {
 				server.report("configuration", err.Error())
 			}
-			notify(daemon.SdNotifyReady)
+			program.NotifyReady()
 		}
 	}
-}
-
-// notify tells systemd, if it started this; nothing depends on it.
-func notify(state string) {
-	if state == daemon.SdNotifyReloading {
-		// systemd 253 and later want the time with it, see sd_notify(3).
-		var now unix.Timespec
-		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil {
-			state += fmt.Sprintf("\nMONOTONIC_USEC=%d", now.Nano()/1000)
-		}
-	}
-	_, _ = daemon.SdNotify(false, state)
 }
