@@ -3,7 +3,6 @@ package docs_test
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -300,86 +299,4 @@ func answers(lines []pamstack.Line, password, code pamstack.Return) func(i int) 
 		}
 		return pamstack.Success
 	}
-}
-
-// A link leads to a page that is there, and to a heading of it.
-// A test that README.md or SECURITY.md names must be there.
-func TestNamedTests(t *testing.T) {
-	there := map[string]bool{}
-	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		for _, found := range declared.FindAllStringSubmatch(string(text), -1) {
-			there[found[1]] = true
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	named, n := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+(…)?`), 0
-	for _, page := range []string{"../README.md", "../SECURITY.md"} {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, found := range named.FindAllStringSubmatch(string(text), -1) {
-			if n++; found[1] == "" && !there[found[0]] {
-				t.Errorf("%s: there is no %s", page, found[0])
-			}
-		}
-	}
-	if n < 40 {
-		t.Errorf("found only %d names of tests", n)
-	}
-}
-
-func TestLinks(t *testing.T) {
-	texts := documents(t)
-	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
-	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
-	for name, text := range texts {
-		for _, found := range link.FindAllStringSubmatch(text, -1) {
-			target := name
-			if found[1] != "" {
-				target = filepath.Join(filepath.Dir(name), found[1])
-			}
-			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			if found[2] == "" {
-				continue
-			}
-			page, err := os.ReadFile(target)
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			var anchors []string
-			for _, title := range heading.FindAllStringSubmatch(string(page), -1) {
-				anchors = append(anchors, anchor(title[1]))
-			}
-			if !slices.Contains(anchors, found[2]) {
-				t.Errorf("%s: %s has no heading for #%s", name, target, found[2])
-			}
-		}
-	}
-}
-
-// anchor is a heading's, as GitHub makes it.
-func anchor(title string) string {
-	kept := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_', r > 0x7f:
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + 'a' - 'A'
-		case r == ' ':
-			return '-'
-		}
-		return -1
-	}, title)
-	return kept
 }

@@ -51,6 +51,8 @@ func TestStacks(t *testing.T) {
 		"include with sufficient":  {"auth include inner-SERVICE\nauth required OTP\n", unasked, unasked, out},
 		"substack with sufficient": {"auth substack inner-SERVICE\nauth required OTP\n", in, out, out},
 		"within":                   {"auth [success=1 default=ignore] " + unix + "\n" + deny + "auth required OTP\n", in, out, denied},
+		"a jump in the last line":  {"@include common-auth\nauth [success=1 default=ignore] OTP\n", out, in, denied},
+		"split alone":              {"auth required OTP split\n@include common-auth\n", unasked, unasked, denied},
 		"module missing":           {"@include common-auth\nauth required OTP.missing\n", denied, denied, denied},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,7 +73,11 @@ func TestStacks(t *testing.T) {
 				{"wrong code", p.Password, p.Wrong(t), test.wrong},
 				{"wrong password", "not-" + p.Password, p.Code(t, 1), test.wrongPassword},
 			} {
-				if got := stackLogin(t, service, p, login.password, login.code); got != login.want {
+				password := login.password
+				if strings.Contains(test.stack, "split") {
+					password += login.code
+				}
+				if got := stackLogin(t, service, p, password, login.code); got != login.want {
 					t.Errorf("%s: asked and in %v, want %v", login.what, got, login.want)
 				}
 			}

@@ -1,22 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log"
-	"net"
-	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/program"
 )
 
 // figures counts for operators, in the text format of Prometheus (version
@@ -110,39 +102,15 @@ func (f *figures) write(w io.Writer, connections, atLogin int64) error {
 	return err
 }
 
-// serveFigures serves them at address until the process ends.
-func (b *broker) serveFigures(address string) error {
-	if address == "" {
-		return nil
-	}
-	listener, err := listenFigures(address)
-	if err != nil {
-		return fmt.Errorf("sftp.metrics: %w", err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_ = b.figures.write(w, b.visits.Load(), int64(b.doorway.waiting())) // the reader is gone
+// serveFigures serves them at address until stop.
+func (b *broker) serveFigures(address string) (stop func(), err error) {
+	stop, err = program.ServeMetrics(address, func(w io.Writer) error {
+		return b.figures.write(w, b.visits.Load(), int64(b.doorway.waiting()))
 	})
-	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10, ErrorLog: log.New(io.Discard, "", 0)}
-	web.SetKeepAlivesEnabled(false)
-	go func() { _ = web.Serve(listener) }()
-	return nil
-}
-
-func listenFigures(address string) (net.Listener, error) {
-	path, isPath := strings.CutPrefix(address, "unix:")
-	if !isPath {
-		return net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("sftp.metrics: %w", err)
 	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	old := unix.Umask(0o117)
-	defer unix.Umask(old)
-	return net.Listen("unix", path)
+	return stop, nil
 }
 
 // recorder is the broker's log: what is written is counted.

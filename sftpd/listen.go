@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
-	"github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
 )
 
 // listen takes systemd's sockets, or listens on the addresses.
@@ -51,19 +49,4 @@ func (b *broker) accept(l *net.TCPListener) {
 		}
 		go b.receive(conn)
 	}
-}
-
-// Nothing depends on whether systemd hears these.
-func notifyReady()    { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }
-func notifyStopping() { _, _ = daemon.SdNotify(false, daemon.SdNotifyStopping) }
-
-// notifyReloading tells the time too, as systemd 253 and later want; see
-// sd_notify(3).
-func notifyReloading() {
-	state := daemon.SdNotifyReloading
-	var now unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil {
-		state += fmt.Sprintf("\nMONOTONIC_USEC=%d", now.Nano()/1000)
-	}
-	_, _ = daemon.SdNotify(false, state)
 }

@@ -64,26 +64,29 @@ func run(o options) error {
 	if err := b.startFronts(); err != nil {
 		return err
 	}
-	if err := b.serveFigures(b.settings().SFTP.Metrics); err != nil {
+	stopFigures, err := b.serveFigures(b.settings().SFTP.Metrics)
+	if err != nil {
 		return err
 	}
 	for _, l := range listeners {
 		go b.accept(l)
 		fmt.Fprintf(os.Stderr, "otpgate-sftpd: serving SFTP on %s\n", l.Addr())
 	}
-	notifyReady()
+	program.NotifyReady()
 	for s := range signals {
 		if s != syscall.SIGHUP {
 			break
 		}
-		notifyReloading()
+		program.NotifyReloading()
 		b.reload()
-		notifyReady()
+		program.NotifyReady()
 	}
-	notifyStopping()
+	program.NotifyStopping()
 	for _, l := range listeners {
 		_ = l.Close()
 	}
+	// Another server may take all addresses now, while this one waits.
+	stopFigures()
 	b.drain(signals)
 	return nil
 }

@@ -1,10 +1,11 @@
-// Package audit writes one line per decision.
+// Package audit writes one line per decision, and one for each thing that
+// somebody who is in did with files.
 //
-// The entry point is [Record] with its Line; [Syslog] sends it to the system's
-// log (facility authpriv) and [Writer] to a command's standard error. It
-// promises that a line is one line: control characters and quotes of what came
-// from outside are escaped. Who fills in a Record must not put a code or a
-// secret in; there is no field for one.
+// The entry points are [Record] and [Event] with their Line; [Syslog] sends them
+// to the system's log (facility authpriv) and [Writer] a Record to a command's
+// standard error. It promises that a line is one line: control characters and
+// quotes of what came from outside are escaped. Who fills in a Record must not
+// put a code or a secret in; there is no field for one.
 package audit
 
 import (
@@ -25,9 +26,12 @@ type Record struct {
 	Protocol string // as the policy sees it; empty if it is not known
 	Remote   string // remote address or host, empty for a local login
 	TTY      string
-	Verdict  string // accepted, not-asked, denied or fault; sent, not-sent, enrolled, proven or changed on the way there
-	Rule     string // what decided: a key of the policy, or a factor
-	Reason   string // more for the admin; empty if the rule says all
+	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, enrolled,
+	// proven or changed on the way there; turned-away of an address; empty for a
+	// line that the argument debug adds.
+	Verdict string
+	Rule    string // what decided: a key of the policy, or a factor
+	Reason  string // more for the admin; empty if the rule says all
 }
 
 // Line returns the record as key=value pairs.

@@ -110,7 +110,12 @@ func Read(from io.Reader) ([]gate.Backup, error) {
 			return nil, fmt.Errorf("read the backup: over %d people", maxPeople)
 		}
 	}
-	var people []gate.Backup
+	return whole(found, names, used)
+}
+
+// whole sees to it that of everybody who was found, names has the secret file
+// and used what was used.
+func whole(found map[string]*gate.Backup, names []string, used map[string]bool) (people []gate.Backup, err error) {
 	for _, name := range names {
 		if !used[name] {
 			return nil, fmt.Errorf("read the backup: %s/%s%s is missing", usedDir, name, usedEnd)

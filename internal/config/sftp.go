@@ -30,17 +30,21 @@ type SFTP struct {
 	// RevokedKeys is a file of public keys, one a line, that let nobody in, nor
 	// do certificates of them or signed by them; "" is none.
 	RevokedKeys string `toml:"revoked_keys"`
-	// CodeAfter are the first factors that a code is asked after.
+	// CodeAfter are the first factors that a code is asked after: "password",
+	// "publickey", or both; with an empty list nobody is asked.
 	CodeAfter []FirstFactor `toml:"code_after"`
 	// UnprovenKeys says what becomes of keys whose signature only the process
-	// that speaks with the client can see.
+	// that speaks with the client can see: "with-code" takes them where a code is
+	// given too, "refuse" never, "allow" always.
 	UnprovenKeys UnprovenKeys `toml:"unproven_keys"`
 	// Root is a directory that people are locked into, with %u and %h as above;
 	// "" is none.
 	Root string `toml:"root"`
-	// Worker says whether sessions share a process.
+	// Worker says whether sessions share a process: "session" gives each
+	// connection its own, "user" all of one person's the same.
 	Worker WorkerPer `toml:"worker"`
-	// Fronts is how many processes speak with clients; 0 is one per processor.
+	// Fronts is how many processes speak with clients, up to 256; 0 is one per
+	// processor.
 	Fronts int `toml:"fronts"`
 	// FrontUser is whom they run as.
 	FrontUser string `toml:"front_user"`
@@ -68,9 +72,9 @@ type SFTPLimits struct {
 	// StartupsPerSource from one address (IPv6: a /64).
 	MaxStartups       int `toml:"max_startups"`
 	StartupsPerSource int `toml:"startups_per_source"`
-	// Penalties turns addresses away for a while that keep failing.
+	// Penalties turns addresses away that keep failing, up to 10 minutes.
 	Penalties bool `toml:"penalties"`
-	// LoginGrace is how long a login may take.
+	// LoginGrace is how long a login may take, a second to an hour.
 	LoginGrace Duration `toml:"login_grace"`
 	// IdleTimeout ends a connection on which nothing was asked for so long; 0
 	// is never.

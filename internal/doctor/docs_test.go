@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // The page has every kind of finding, and no others.
@@ -50,5 +52,46 @@ func TestPageHasEveryID(t *testing.T) {
 	}
 	if len(ids) < 40 {
 		t.Errorf("only %d kinds were found in the code", len(ids))
+	}
+}
+
+// testdata/doctor has a set-up for every kind of finding that files can show.
+func TestSetupsHaveEveryID(t *testing.T) {
+	page, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found strings.Builder
+	files, err := filepath.Glob(setups + "*/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range archive.Files {
+			if f.Name == "want" {
+				found.Write(f.Data)
+			}
+		}
+	}
+	// What files cannot show, and the test that does.
+	elsewhere := map[string]string{
+		"stack-too-long":     "TestManyWays",
+		"change-unconfirmed": "internal/rollout TestForgottenChange",
+	}
+	_, table, _ := strings.Cut(string(page), "## The findings")
+	rows := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]+) \\|").FindAllStringSubmatch(table, -1) {
+		for _, id := range strings.Split(strings.ReplaceAll(row[1], "`", ""), ", ") {
+			if rows++; !strings.Contains(found.String(), "  id:       "+id+"\n") && elsewhere[id] == "" {
+				t.Errorf("no set-up in %s has %s", setups, id)
+			}
+		}
+	}
+	if rows < 50 {
+		t.Errorf("found only %d kinds on the page", rows)
 	}
 }

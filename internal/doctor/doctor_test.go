@@ -30,7 +30,9 @@ type patient struct {
 	t       *testing.T
 	root    string
 	machine Machine
-	want    string
+	// services are those that the doctor is asked about, none for all.
+	services []string
+	want     string
 }
 
 func admit(t *testing.T, archive *txtar.Archive) *patient {
@@ -143,6 +145,9 @@ func (p *patient) otherFact(words []string) error {
 			return err
 		}
 		return os.Chown(filepath.Join(p.root, words[2]), uid, uid)
+	case "services":
+		p.services = words[1:]
+		return nil
 	case "remove":
 		return os.RemoveAll(filepath.Join(p.root, words[1]))
 	case "missing":
@@ -181,7 +186,7 @@ func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
 
 func (p *patient) examine() string {
 	var report strings.Builder
-	for _, f := range (Doctor{Machine: p.machine}).Examine(p.t.Context()) {
+	for _, f := range (Doctor{Machine: p.machine, Services: p.services}).Examine(p.t.Context()) {
 		report.WriteString(f.String())
 	}
 	return report.String()

@@ -93,11 +93,6 @@ func has(paths []path, test func(path) bool) (path, bool) {
 	return path{}, false
 }
 
-func all(paths []path, test func(path) bool) bool {
-	_, not := has(paths, func(p path) bool { return !test(p) })
-	return !not
-}
-
 func only(paths []path, test func(path) bool) []path {
 	var found []path
 	for _, p := range paths {

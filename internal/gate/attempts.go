@@ -37,8 +37,9 @@ func locked(attempts ledger.Attempts, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// forgive takes off the wrong codes that are long enough ago: limit of them in
-// budget.
+// forgive takes off wrong codes for the time that has passed since the last one:
+// limit of them in budget. A time too short for one is lost with the next wrong
+// code.
 func forgive(attempts *ledger.Attempts, limit int, budget time.Duration, now time.Time) {
 	since := now.Sub(attempts.LastWrong)
 	each := budget / time.Duration(limit)
@@ -46,6 +47,15 @@ func forgive(attempts *ledger.Attempts, limit int, budget time.Duration, now tim
 		return
 	}
 	attempts.Wrong -= min(attempts.Wrong, int(since/each))
+}
+
+// WrongLately says how many wrong codes count against a person
+// (policy.attempts.per_window), and until when they lock the person's logins:
+// the zero time if they do not.
+func (g *Gate) WrongLately(entry ledger.Entry) (count int, until time.Time) {
+	attempts := entry.Attempts
+	forgive(&attempts, g.Config.Policy.Attempts.PerWindow, budgetTime, g.Now())
+	return attempts.Wrong, locked(attempts, g.Now())
 }
 
 // countPerson counts one wrong code of a person. The limit-th locks for window.

@@ -52,7 +52,9 @@ type liker interface {
 	Like(name string) ([]string, error)
 }
 
-// Request is a login whose password stage has passed.
+// Request is a login that has come to the code. Whether its password was right
+// the gate is not told: libpam says so to no module, and a stack may go on after
+// a wrong one (docs/pam-stacks.md).
 type Request struct {
 	User       string
 	Service    string          // PAM service

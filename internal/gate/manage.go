@@ -89,6 +89,27 @@ func (g *Gate) NewRecovery(user string) (codes []string, err error) {
 	return codes, nil
 }
 
+// Forgotten is what Unlock took away.
+type Forgotten struct {
+	Attempts ledger.Attempts
+	Sent     int // how many codes that were sent counted
+}
+
+// Unlock forgets the person's wrong codes and how many codes were sent, and
+// returns them.
+func (g *Gate) Unlock(ctx context.Context, user string) (was Forgotten, err error) {
+	if err := account.CheckName(user); err != nil {
+		return Forgotten{}, blame{"user-name", err}
+	}
+	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
+		was.Attempts = entry.Attempts
+		was.Sent, _ = g.SentLately(*entry)
+		entry.Attempts, entry.Sends = ledger.Attempts{}, ledger.Sends{}
+		return nil
+	})
+	return was, err
+}
+
 // UnlockSource forgets the wrong codes that came from an address or host, and
 // returns them with the name that they were counted under.
 func (g *Gate) UnlockSource(ctx context.Context, remote string) (name string, was ledger.Attempts, err error) {

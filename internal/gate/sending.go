@@ -18,11 +18,10 @@ import (
 
 // What people are told about codes that are sent.
 const (
-	cannotSend  = "The code could not be sent. Type another one that you have, such as a recovery code, or try again later."
-	noneSent    = "No code can be sent to you that way."
-	enoughSent  = "No further code is sent in this login."
-	carryIt     = "Log in again with your password and the code typed directly behind it."
-	sendingHour = time.Hour
+	cannotSend = "The code could not be sent. Type another one that you have, such as a recovery code, or try again later."
+	noneSent   = "No code can be sent to you that way."
+	enoughSent = "No further code is sent in this login."
+	carryIt    = "Log in again with your password and the code typed directly behind it."
 )
 
 // sentCode is a code that was sent for one login. It is kept nowhere else, so

@@ -1,12 +1,13 @@
 package gate
 
 import (
-	"context"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
+
+// sendingHour is the time that sent.per_hour is for.
+const sendingHour = time.Hour
 
 // SentLately says how many codes that were sent count against what a person may
 // be sent in an hour (sent.per_hour), and until when no further one is sent: the
@@ -26,25 +27,4 @@ func (g *Gate) SentLately(entry ledger.Entry) (count int, until time.Time) {
 		until = entry.Sends.Last.Add(each)
 	}
 	return count, until
-}
-
-// Forgotten is what Unlock took away.
-type Forgotten struct {
-	Attempts ledger.Attempts
-	Sent     int // how many codes that were sent counted
-}
-
-// Unlock forgets the person's wrong codes and how many codes were sent, and
-// returns them.
-func (g *Gate) Unlock(ctx context.Context, user string) (was Forgotten, err error) {
-	if err := account.CheckName(user); err != nil {
-		return Forgotten{}, blame{"user-name", err}
-	}
-	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
-		was.Attempts = entry.Attempts
-		was.Sent, _ = g.SentLately(*entry)
-		entry.Attempts, entry.Sends = ledger.Attempts{}, ledger.Sends{}
-		return nil
-	})
-	return was, err
 }

@@ -1,7 +1,5 @@
 package pamstack
 
-import "slices"
-
 // Return is what a module, or a whole stack, returns: the numbers of
 // <security/_pam_types.h> on Linux.
 type Return int
@@ -32,10 +30,4 @@ func (r Return) String() string {
 		return "unknown"
 	}
 	return returns[r]
-}
-
-// ReturnOf is the return of that name.
-func ReturnOf(name string) (Return, bool) {
-	at := slices.Index(returns, name)
-	return Return(at), at >= 0
 }

@@ -19,16 +19,6 @@ type Result struct {
 	BadJump int
 }
 
-// Reached says whether the line of that index was.
-func (r Result) Reached(line int) bool {
-	for _, step := range r.Steps {
-		if step.Line == line {
-			return true
-		}
-	}
-	return false
-}
-
 // impression is what libpam thinks of a stack so far.
 type impression int8
 

@@ -1,8 +1,10 @@
-// Package program is the beginning of otpgate's daemons: options, usage, exit
-// status. New makes one, options are added to it, and Main runs it.
+// Package program is what otpgate's daemons have in common: options, usage and
+// exit status, what they tell systemd, and the figures that they serve.
 //
-// It promises that an option that is unknown, a word too many and a path that
-// is not absolute end the program before it has done anything.
+// [New] makes one, options are added to it, and Main runs it. It promises that an
+// option that is unknown, a word too many and a path that is not absolute end the
+// program before it has done anything, and that those who read the figures take
+// few descriptors.
 package program
 
 import (

@@ -76,21 +76,25 @@ taken over: totp.window, hotp.window and policy.attempts hold for all.`,
 		if len(args) > 0 && len(users) > 0 && len(args)+len(users) != 2 {
 			return usage("--user says whose one file is, found %d files and %d users", len(args), len(users))
 		}
-		var people []found
-		var err error
-		if homes {
-			people, err = a.inHomes(users)
-		} else {
-			people, err = a.inFiles(args, users)
-		}
+		people, err := a.googlePeople(homes, args, users)
 		if err != nil {
 			return err
 		}
-		if len(people) == 0 {
-			a.note("nobody has a %s", googleName)
-		}
 		return a.bringAlong(ctx, "import google-authenticator", people, flags)
 	})
+}
+
+// googlePeople are those in the homes or in the files that were named.
+func (a *app) googlePeople(homes bool, files, users []string) (people []found, err error) {
+	if homes {
+		people, err = a.inHomes(users)
+	} else {
+		people, err = a.inFiles(files, users)
+	}
+	if err == nil && len(people) == 0 {
+		a.note("nobody has a %s", googleName)
+	}
+	return people, err
 }
 
 func (a *app) importOath() *cobra.Command {

@@ -35,9 +35,11 @@ type record struct {
 	Factors      []factorRecord    `json:"factors"`
 	RecoveryLeft int               `json:"recovery_left"`
 	LastLogin    time.Time         `json:"last_login,omitzero"`
-	WrongCodes   int               `json:"wrong_codes"`
-	LastWrong    time.Time         `json:"last_wrong,omitzero"`
-	LockedUntil  time.Time         `json:"locked_until,omitzero"`
+	// WrongCodes of WrongLimit count; at the limit they lock.
+	WrongCodes  int       `json:"wrong_codes"`
+	WrongLimit  int       `json:"wrong_limit,omitempty"`
+	LastWrong   time.Time `json:"last_wrong,omitzero"`
+	LockedUntil time.Time `json:"locked_until,omitzero"`
 	// SentCodes of SentLimit in an hour were sent; at the limit the next one is
 	// from NextSend on.
 	SentCodes int       `json:"sent_codes"`
@@ -89,10 +91,8 @@ func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name s
 		r.Factors = append(r.Factors, newFactorRecord(person, f, entry))
 	}
 	r.RecoveryLeft = factor.RecoveryLeft(person, entry)
-	r.LastLogin, r.WrongCodes, r.LastWrong = entry.LastLogin, entry.Attempts.Wrong, entry.Attempts.LastWrong
-	if entry.Attempts.LockedUntil.After(a.Now()) {
-		r.LockedUntil = entry.Attempts.LockedUntil
-	}
+	r.LastLogin, r.LastWrong, r.WrongLimit = entry.LastLogin, entry.Attempts.LastWrong, g.Config.Policy.Attempts.PerWindow
+	r.WrongCodes, r.LockedUntil = g.WrongLately(entry)
 	r.SentLimit = g.Config.Sent.PerHour
 	r.SentCodes, r.NextSend = g.SentLately(entry)
 	return r, nil

@@ -99,7 +99,7 @@ func (a *app) showStatus(r record) error {
 	if r.WrongCodes == 0 {
 		row("Wrong codes:", "0")
 	} else {
-		row("Wrong codes:", "%d that count, the last %s", r.WrongCodes, when(r.LastWrong))
+		row("Wrong codes:", "%d of the %d that lock (policy.attempts.per_window), the last %s", r.WrongCodes, r.WrongLimit, when(r.LastWrong))
 	}
 	if r.LockedUntil.IsZero() {
 		row("Locked:", "no")

@@ -457,7 +457,7 @@ func TestFullQueueIsNotStale(t *testing.T) {
 		defer unix.Close(fd)
 		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 	}
-	if second, err := ListenAt(path); err == nil || !strings.Contains(err.Error(), "a verifier is already listening there") {
+	if second, err := ListenAt(path); err == nil || !strings.Contains(err.Error(), "somebody is already listening there") {
 		t.Errorf("%v, %v", second, err)
 	}
 }

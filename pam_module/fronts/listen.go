@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -83,7 +82,7 @@ func ListenAt(path string) (*Socket, error) {
 		return nil, fmt.Errorf("directory of the socket: %w", err)
 	}
 	defer dir.Close()
-	if err := RemoveStale(path); err != nil {
+	if err := program.RemoveStale(path); err != nil {
 		return nil, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -147,27 +146,4 @@ func (s *Socket) Close() error {
 		err = &fs.PathError{Op: "remove", Path: s.path, Err: err}
 	}
 	return errors.Join(err, os.NewSyscallError("close", unix.Close(s.fd)))
-}
-
-// RemoveStale takes away the socket of a verifier that was killed.
-func RemoveStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s: it is no socket, expected nothing or an old socket there", path)
-	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		conn.Close()
-	}
-	// EAGAIN is a queue that is full, see connect(2).
-	if err == nil || errors.Is(err, unix.EAGAIN) {
-		return fmt.Errorf("%s: a verifier is already listening there", path)
-	}
-	return os.Remove(path)
 }

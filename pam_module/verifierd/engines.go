@@ -46,7 +46,8 @@ func (e *engines) current(slow func()) (*gate.Gate, []uint32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if now != e.seen || e.engine == nil && e.err == nil {
+	// What is wrong may be in a file that the configuration names.
+	if now != e.seen || e.engine == nil {
 		slow()
 		e.load(now)
 	}
@@ -96,7 +97,7 @@ func (e *engines) load(seen config.State) {
 	}
 }
 
-// sender sends the codes of a configuration. One that cannot be set up denies
+// sender sends the codes of a configuration. As long as it cannot, it denies
 // those who need it, and nobody else.
 func (e *engines) sender(settings config.Config) deliver.Sender {
 	if settings.Email == nil && settings.SMS == nil {
@@ -105,7 +106,6 @@ func (e *engines) sender(settings config.Config) deliver.Sender {
 	sender, err := transport.New(settings)
 	if err != nil {
 		e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
-		return deliver.Broken{Err: err}
 	}
 	return sender
 }

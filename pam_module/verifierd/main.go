@@ -5,7 +5,7 @@
 // It promises that the kernel's word alone says who asks (SO_PEERCRED), that a
 // change of configuration or secret file holds from the next login on, and
 // that a peer which lies, stalls, floods or sends garbage costs the others
-// nothing. A front that finds no verifier forks a core, so a dead one locks
+// little. A front that finds no verifier forks a core, so a dead one locks
 // nobody out.
 package main
 
@@ -17,9 +17,6 @@ import (
 	"runtime"
 	"syscall"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
@@ -47,7 +44,9 @@ type options struct {
 const usage = `Usage: otpgate-verifierd [--config FILE] [--idle DURATION]
 
 Answers the PAM module over the socket that paths.socket names, or over the
-one that systemd passes. Reloads on SIGHUP, ends open dialogues on SIGTERM.
+one that systemd passes. On SIGHUP it reads its configuration again and looks
+up the users in verifier.allow; on SIGTERM it takes no new logins and ends when
+people who type have finished.
 
 Examples:
   otpgate-verifierd                        with /etc/otpgate/otpgate.toml
@@ -85,22 +84,22 @@ func run(o options) error {
 	}
 	who := &directory{self: uint32(os.Geteuid()), lookup: user.LookupId}
 	server := newServer(engines, who, sink, usual)
-	closeMetrics, err := serveMetrics(settings.Verifier.Metrics, counts)
+	closeMetrics, err := program.ServeMetrics(settings.Verifier.Metrics, counts.write)
 	if err != nil {
-		return err
+		return fmt.Errorf("verifier.metrics: %w", err)
 	}
 	defer closeMetrics()
 	acceptors, err := server.serve(socket)
 	if err != nil {
 		return err
 	}
-	notify(daemon.SdNotifyReady)
+	program.NotifyReady()
 	idle := o.idle
 	if !activated {
 		idle = 0
 	}
 	wait(server, engines, signals, idle)
-	notify(daemon.SdNotifyStopping)
+	program.NotifyStopping()
 	// Whoever is typing a code may finish.
 	return acceptors.Drain(wire.MaxTimeout)
 }
@@ -119,23 +118,11 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 			if s != syscall.SIGHUP {
 				return
 			}
-			notify(daemon.SdNotifyReloading)
+			program.NotifyReloading()
 			if err := engines.reload(); err != nil {
 				server.report("configuration", err.Error())
 			}
-			notify(daemon.SdNotifyReady)
+			program.NotifyReady()
 		}
 	}
-}
-
-// notify tells systemd, if it started this; nothing depends on it.
-func notify(state string) {
-	if state == daemon.SdNotifyReloading {
-		// systemd 253 and later want the time with it, see sd_notify(3).
-		var now unix.Timespec
-		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil {
-			state += fmt.Sprintf("\nMONOTONIC_USEC=%d", now.Nano()/1000)
-		}
-	}
-	_, _ = daemon.SdNotify(false, state)
 }

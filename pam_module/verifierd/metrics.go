@@ -111,7 +111,7 @@ func (m *metrics) write(w io.Writer) error {
 	}{
 		{"otpgate_ledger_errors_total", "Logins denied because the ledger could not be read or written.", m.ledger},
 		{"otpgate_protocol_errors_total", "Dialogues that a peer broke off or garbled.", m.protocol},
-		{"otpgate_refused_peers_total", "Connections refused for having too many open.", m.refusals},
+		{"otpgate_refused_peers_total", "Connections refused for having too many open, or for beginning too many in a minute.", m.refusals},
 	} {
 		head(counter.name, "counter", counter.help)
 		fmt.Fprintf(&text, "%s %d\n", counter.name, counter.value)
@@ -138,8 +138,8 @@ type counting struct {
 // Write implements audit.Sink.
 func (c counting) Write(r audit.Record) {
 	c.Sink.Write(r)
-	if r.Verdict == "debug" {
-		return
+	if r.Verdict == "" {
+		return // a line that the argument debug adds
 	}
 	if _, known := c.services[r.Service]; c.guest && !known {
 		r.Service = other

@@ -166,7 +166,6 @@ func TestMetricsSeries(t *testing.T) {
 		stranger.Write(audit.Record{Service: strconv.Itoa(i), Verdict: "denied", Rule: "peer"})
 	}
 	host.Write(audit.Record{Service: `a"b\c` + "\n", Verdict: "accepted", Rule: "totp:of alice"})
-	host.Write(audit.Record{Service: "sshd", Verdict: "debug"})
 	for _, rule := range []string{"email:of alice", "email:of bob", "sms:of bob"} {
 		host.Write(audit.Record{Service: "sshd", Verdict: "sent", Rule: rule})
 	}
@@ -190,5 +189,23 @@ func TestMetricsSeries(t *testing.T) {
 	}
 	if len(m.verdicts) > maxSeries+10 {
 		t.Errorf("%d series", len(m.verdicts))
+	}
+}
+
+// The line that debug in pam.d adds to the log decides nothing, so it counts
+// as no verdict.
+func TestDebugIsNoVerdict(t *testing.T) {
+	r := newRig(t, wide, usual)
+	alice := r.enroll(t, "alice")
+	start := r.start("alice")
+	start.Debug = true
+	if verdict, _, err := dial(t, r.socket).login(start, alice.code(t)); verdict != wire.Accept {
+		t.Fatalf("%v, %v", verdict, err)
+	}
+	if lines := r.log.take(t, 2); lines[0].Rule != "debug" {
+		t.Errorf("the first line is %+v", lines[0])
+	}
+	if got := strings.Count(r.figures(t), "otpgate_verdicts_total{"); got != 1 {
+		t.Errorf("%d verdicts are counted, expected one:\n%s", got, r.figures(t))
 	}
 }

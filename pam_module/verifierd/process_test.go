@@ -181,7 +181,7 @@ func TestSocketPlace(t *testing.T) {
 	alice := p.enroll(t, "alice")
 	first := p.run(t)
 	second := launch(t, exec.Command(verifierd, "--config", p.config))
-	if err := second.wait(t); err == nil || !strings.Contains(second.output.String(), p.socket+": a verifier is already listening there") {
+	if err := second.wait(t); err == nil || !strings.Contains(second.output.String(), p.socket+": somebody is already listening there") {
 		t.Errorf("a second one: %v\n%s", err, second.output.Bytes())
 	}
 	if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {

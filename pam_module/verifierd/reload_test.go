@@ -1,13 +1,18 @@
 package main
 
 import (
+	"encoding/pem"
 	"errors"
+	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -63,6 +68,57 @@ func TestConfigurationChanges(t *testing.T) {
 			r.configure(t, wide)
 			r.ask(t, alice, wire.Accept, "totp:phone")
 		})
+	}
+}
+
+// A file that the configuration names is mended without a change of the
+// configuration: that holds from the next login on too.
+func TestNamedFileIsMended(t *testing.T) {
+	r := newRig(t, wide, usual)
+	alice := r.enroll(t, "alice")
+	password := filepath.Join(r.dir, "password")
+	if err := os.WriteFile(password, []byte("secret\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.configure(t, wide+fmt.Sprintf("[email]\nsmtp = \"smtps://mail.example.com\"\nusername = \"otpgate\"\npassword_file = %q\nfrom = \"otpgate@example.com\"\n", password))
+	time.Sleep(2100 * time.Millisecond) // a newer one is read again anyhow
+	r.ask(t, alice, wire.Fault, password)
+	r.ask(t, alice, wire.Fault, password)
+	if err := os.Chmod(password, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.ask(t, alice, wire.Accept, "totp:phone")
+}
+
+// So it does where that is wrong inside, which keeps a code from being sent and
+// denies nobody else.
+func TestSenderIsMended(t *testing.T) {
+	trusted := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(trusted, []byte("none\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.Parse("otpgate.toml", fmt.Appendf(nil, "[email]\nsmtp = \"smtps://127.0.0.1:1\"\nca_file = %q\nfrom = \"otpgate@example.com\"\n", trusted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log records
+	sender := (&engines{sink: &log}).sender(settings)
+	message := deliver.Message{Channel: deliver.Email, Email: "alice@example.com", Code: "123456"}
+	if _, err := sender.Send(t.Context(), message); err == nil || !strings.Contains(err.Error(), trusted) {
+		t.Errorf("%v, expected a word on %s", err, trusted)
+	}
+	if line := log.take(t, 1)[0]; !strings.Contains(line.Reason, trusted) {
+		t.Errorf("the log has %+v", line)
+	}
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	defer server.Close()
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(trusted, certificate, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sender.Send(t.Context(), message); err == nil || strings.Contains(err.Error(), trusted) {
+		t.Errorf("%v, expected that nobody listens", err)
 	}
 }
 

@@ -31,7 +31,6 @@ import (
 // others may enter.
 type place struct {
 	dir, config, socket, users string
-	text                       string // of the configuration, without the paths
 }
 
 func newPlace(tb testing.TB, parent, text string) *place {

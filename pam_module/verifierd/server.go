@@ -27,7 +27,7 @@ func newServer(engines *engines, who *directory, sink counting, limits limits) *
 	return &server{engines: engines, who: who, sink: sink, door: newDoor(limits)}
 }
 
-// serve answers the fronts that come to socket, until it is closed.
+// serve begins to answer the fronts that come to socket.
 func (s *server) serve(socket *fronts.Socket) (*fronts.Acceptors, error) {
 	return fronts.Accept(socket, s.connection, func(reason string) { s.report("accept", reason) })
 }

@@ -33,17 +33,18 @@ type sender struct {
 // New returns what sends by the tables [email] and [sms] of settings, which
 // config.Parse has checked. A table that is not there is a channel that fails.
 // Files that settings name are read once now, so that one which cannot be used
-// is known before somebody waits for a code.
+// is known before somebody waits for a code. That is the error; the sender is
+// good all the same, as it reads them again for each message.
 func New(settings config.Config) (deliver.Sender, error) {
 	s := &sender{email: settings.Email, sms: settings.SMS, pause: pause}
 	if s.email != nil {
 		if _, err := newMailer(s.email); err != nil {
-			return nil, fmt.Errorf("[email]: %w", err)
+			return s, fmt.Errorf("[email]: %w", err)
 		}
 	}
 	if s.sms != nil {
 		if _, err := newGateway(s.sms); err != nil {
-			return nil, fmt.Errorf("[sms]: %w", err)
+			return s, fmt.Errorf("[sms]: %w", err)
 		}
 	}
 	return s, nil

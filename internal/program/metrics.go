@@ -1,7 +1,6 @@
-package main
+package program
 
 import (
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -11,27 +10,27 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
 // maxReaders bounds who reads the figures at once: anybody on the machine can
 // reach a loopback address, and must not take the descriptors of logins.
 const maxReaders = 8
 
-// serveMetrics serves the figures at address until its result is called.
-func serveMetrics(address string, m *metrics) (func(), error) {
+// ServeMetrics serves what write prints, in the text format of Prometheus, below
+// /metrics at address: host and port, or "unix:" and a path. Where that is empty
+// nothing is served. It ends with stop.
+func ServeMetrics(address string, write func(io.Writer) error) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
 	listener, err := listenMetrics(address)
 	if err != nil {
-		return nil, fmt.Errorf("verifier.metrics: %w", err)
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_ = m.write(w) // the reader is gone
+		_ = write(w) // the reader is gone
 	})
 	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10,
 		ErrorLog: log.New(io.Discard, "", 0)}
@@ -45,7 +44,7 @@ func listenMetrics(address string) (net.Listener, error) {
 	if !isPath {
 		return net.Listen("tcp", address)
 	}
-	if err := fronts.RemoveStale(path); err != nil {
+	if err := RemoveStale(path); err != nil {
 		return nil, err
 	}
 	old := unix.Umask(0o117)

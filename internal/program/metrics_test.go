@@ -1,0 +1,69 @@
+package program
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Connections that ask for nothing take few descriptors, and those who ask get
+// an answer once they are gone.
+func TestReadersAreFew(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "metrics")
+	stop, err := ServeMetrics("unix:"+socket, func(w io.Writer) error {
+		_, err := io.WriteString(w, "things_total 3\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	const idle = 60
+	before := descriptors(t)
+	var conns []net.Conn
+	for range idle {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	time.Sleep(20 * time.Millisecond)
+	if taken := descriptors(t) - before - idle; taken > maxReaders {
+		t.Errorf("%d descriptors are taken, at most %d are for readers", taken, maxReaders)
+	}
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	web := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	defer web.CloseIdleConnections()
+	response, err := web.Get("http://program/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || string(text) != "things_total 3\n" || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Errorf("%q, %v, %v", text, response.Header, err)
+	}
+	if _, err := ServeMetrics("unix:"+socket, nil); err == nil || !strings.Contains(err.Error(), "somebody is already listening there") {
+		t.Errorf("at a place that is taken: %v", err)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
