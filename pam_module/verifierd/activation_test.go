@@ -103,11 +103,29 @@ func TestSystemdSocketActivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, verifierd, "--config", p.config, "--idle", "1s"))
-	eventually(t, "a socket", func() bool { _, err := os.Lstat(p.socket); return err == nil })
+	eventually(t, "a socket", func() bool { return listens(t, p.socket) })
 	if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
 		t.Errorf("%v, %v", verdict, err)
 	}
 	if err := process.wait(t); err != nil {
 		t.Errorf("when idle: %v\n%s", err, process.output.Bytes())
 	}
+}
+
+// listens says whether somebody listens at path, without a connection, which
+// would be one to serve. The file is there a little before that.
+func listens(t *testing.T, path string) bool {
+	t.Helper()
+	sockets, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(sockets)) {
+		// The fourth column are the flags, of which 0x10000 is __SO_ACCEPTCON.
+		fields := strings.Fields(line)
+		if len(fields) == 8 && fields[7] == path && fields[3] == "00010000" {
+			return true
+		}
+	}
+	return false
 }
