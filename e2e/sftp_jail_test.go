@@ -37,3 +37,16 @@ func TestSFTPChrootWithProc(t *testing.T) {
 		}
 	}
 }
+
+// Who could not be let in anyhow is not asked, and keeps the code.
+func TestSFTPRootBeforeCode(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("/run", "sftp-root-later")
+	s := startSFTPD(t, "sftp-root-later", "", patient+"root = \""+root+"\"\n")
+	p := machine.NewPerson(t, "sfq").Enroll(t, s.Site.Users)
+	code := p.Code(t, 0)
+	expectOut(t, p, s.Login(t, p, answers(p, code), nil), 0)
+	machine.Log.Expect(t, "user="+p.Name+" ", "sftp.root", "make it with install -d -m 755 "+root)
+	must(t, os.Mkdir(root, 0o755))
+	expectIn(t, p, s.Login(t, p, answers(p, code), nil), 1)
+}

@@ -189,6 +189,14 @@ func (v *visit) asksAfter(first config.FirstFactor) bool {
 
 // afterFirst goes on once the first factor was right.
 func (v *visit) afterFirst(request gate.Request, code string) uint8 {
+	if v.person == nil {
+		return talk.Over
+	}
+	if _, err := v.spec(); err != nil {
+		// Nobody is asked for a code to be refused all the same.
+		v.failed("account", err)
+		return talk.Over
+	}
 	if !v.asksAfter(v.first) {
 		v.broker.log.Write(audit.Record{User: v.user, Service: request.Service, Protocol: "sftp", Remote: request.RemoteHost,
 			Verdict: gate.NotAsked.String(), Rule: "sftp.code_after", Reason: "not after " + string(v.first)})
