@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -41,6 +42,7 @@ const (
 	Prompt            = "Verification code: "
 	wrongCode         = "That code is not right."
 	usedCode          = "That code has been used. Wait for the next one."
+	usedOfToken       = "That code has been used. Have the device make another one."
 	usedRecovery      = "That recovery code has been used. Take another one."
 	expiredCode       = "That code has expired. Type email or sms to have another one sent."
 	noCode            = "That is no code. Type it as it was shown or sent, but without spaces, or a recovery code as it was printed, with its dashes."
@@ -174,11 +176,13 @@ func (d *dialogue) welcome(spent spent) {
 }
 
 func usedText(rule string) string {
-	switch rule {
-	case expiredRule:
+	switch {
+	case rule == expiredRule:
 		return expiredCode
-	case recoveryRule:
+	case rule == recoveryRule:
 		return usedRecovery
+	case strings.HasPrefix(rule, string(account.HOTP)+":"):
+		return usedOfToken
 	}
 	return usedCode
 }

@@ -49,6 +49,9 @@ func TestLoginWithAToken(t *testing.T) {
 	if want := "codes: 1 wrong, 2 used before, 0 not in the form of a code; a code of token, 21 codes ahead (see otpctl resync)"; verdict.Reason != want {
 		t.Errorf("reason %q, want %q", verdict.Reason, want)
 	}
+	if talk.told[0] != usedOfToken || talk.told[1] != usedOfToken {
+		t.Errorf("told %q", talk.told)
+	}
 	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
 }
 

@@ -156,7 +156,7 @@ func (g *Gate) verify(person account.Person, code string, now time.Time, entry *
 		case factor.Right:
 			return factor.Right, factorRule(f)
 		case factor.Used:
-			used = "code"
+			used = factorRule(f)
 		}
 	}
 	switch factor.VerifyRecovery(person, code, entry) {
