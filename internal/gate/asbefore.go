@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/otpgate/otpgate/internal/account"
 )
@@ -24,10 +25,26 @@ func (p Prepared) asBefore(person account.Person) error {
 	return nil
 }
 
+// asBefore says whether the person has every factor of the import, confirmed.
+// Counters may have gone on since.
+func (i Imported) asBefore(person account.Person) bool {
+	return !slices.ContainsFunc(i.Factors, func(imported ImportedFactor) bool {
+		return !slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool {
+			return old.ID == imported.Factor.ID && sameKey(old, imported.Factor)
+		})
+	})
+}
+
+// sameKey says whether two factors make the same codes, wherever they are.
+func sameKey(a, b account.Factor) bool {
+	return string(a.Secret) == string(b.Secret) && a.Kind == b.Kind && a.Digits == b.Digits && a.Period == b.Period && a.Algorithm == b.Algorithm
+}
+
 // sameCodes says whether the codes of old are those of the prepared factor.
 func (p Prepared) sameCodes(old account.Factor) bool {
 	f := p.Factor
-	secret := p.Made || string(f.Secret) == string(old.Secret)
-	return secret && f.Kind == old.Kind && f.Digits == old.Digits && f.Period == old.Period &&
-		f.Algorithm == old.Algorithm && f.Counter == old.Counter
+	if p.Made {
+		f.Secret = old.Secret
+	}
+	return sameKey(f, old) && f.Counter == old.Counter
 }

@@ -42,6 +42,7 @@ type ImportedFactor struct {
 // count at once, as they did where they come from. What has been used is in the
 // ledger before the secret file changes, so that a crash in between leaves no
 // used code good. recoveryLeft counts the person's recovery codes that are good.
+// Who has the same factors, confirmed, is left alone: ErrAsBefore.
 func (g *Gate) Import(ctx context.Context, i Imported) (recoveryLeft int, err error) {
 	if err := account.CheckName(i.User); err != nil {
 		return 0, blame{"user-name", err}
@@ -53,6 +54,9 @@ func (g *Gate) Import(ctx context.Context, i Imported) (recoveryLeft int, err er
 	defer dir.Close()
 	err = dir.Change(i.User, func(person *account.Person) error {
 		if err := i.put(person, g); err != nil {
+			if entry, seen := g.Ledger.View(ctx, userKey(*person)); seen == nil {
+				recoveryLeft = factor.RecoveryLeft(*person, entry)
+			}
 			return err
 		}
 		// What could not be written must not be marked as used either.
@@ -96,6 +100,8 @@ func (i Imported) put(person *account.Person, g *Gate) error {
 	case !person.Enabled:
 		// New codes would let in whom somebody has shut out (CVE-2022-36071).
 		return fmt.Errorf("user %q: %w, and it is disabled", i.User, ErrEnrolled)
+	case len(person.Factors) > 0 && !i.Replace && i.asBefore(*person):
+		return fmt.Errorf("user %q: %w", i.User, ErrAsBefore)
 	case len(person.Factors) > 0 && !i.Replace:
 		return fmt.Errorf("user %q: %w: %s", i.User, ErrEnrolled, strings.Join(factorIDs(*person), ", "))
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -8,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/migrate"
 )
 
@@ -20,7 +22,7 @@ const (
 // importRecord is what became of one person. There is nothing secret in it.
 type importRecord struct {
 	User         string           `json:"user"`
-	Result       string           `json:"result"`
+	Result       string           `json:"result"` // imported, would-import, unchanged or failed
 	Error        string           `json:"error,omitempty"`
 	From         string           `json:"from"`
 	Factors      []importedFactor `json:"factors"`
@@ -51,10 +53,14 @@ func (r *importReport) add(p found, left int, err error) {
 	if r.dry {
 		record.Result = wouldImport
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, gate.ErrAsBefore):
+		record.Result = unchanged
+	case err != nil:
 		record.Result, record.Error = failedResult, err.Error()
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", r.who(p), err))
-	} else {
+	}
+	if record.Result != failedResult {
 		record.RecoveryLeft = left
 		for _, f := range p.Factors {
 			made := importedFactor{ID: f.Factor.ID, Kind: f.Factor.Kind, Digits: f.Factor.Digits, Period: f.Factor.Period}
