@@ -156,6 +156,36 @@ func TestSFTPKilledPieces(t *testing.T) {
 	}
 }
 
+// Who logs in while the shared session that would be joined is just ending gets
+// a new one.
+func TestSFTPSessionThatEnds(t *testing.T) {
+	t.Parallel()
+	s := startSFTPD(t, "sftp-ending", noCodes, patient+"worker = \"user\"\n")
+	p := machine.NewPerson(t, "sfx")
+	signer, _ := newKey(t, p)
+	files(t, s, p, signer)
+	keepers := children(t, s, "otpgate-sftpd-login", anybody)
+	if len(keepers) != 1 {
+		t.Fatalf("expected one session, found %v", keepers)
+	}
+	// It is asked, and does not come to the answer.
+	must(t, syscall.Kill(keepers[0], syscall.SIGSTOP))
+	in := make(chan bool)
+	go func() {
+		v := &visitor{person: p, server: s}
+		in <- v.in(t, ssh.PublicKeys(signer))
+	}()
+	select {
+	case <-in:
+		t.Fatal("the session was not asked")
+	case <-time.After(500 * time.Millisecond):
+	}
+	must(t, syscall.Kill(keepers[0], syscall.SIGKILL))
+	if !<-in {
+		t.Errorf("refused: %s", machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+	}
+}
+
 // newKeyAgain puts another key in place of the person's.
 func newKeyAgain(t *testing.T, p *machine.Person) (ssh.Signer, string) {
 	t.Helper()

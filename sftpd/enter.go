@@ -89,10 +89,11 @@ func (v *visit) account() error {
 	if v.keeper == nil && v.settings.Worker == config.PerUser {
 		if v.crew = v.broker.crews.find(keyOf(spec)); v.crew != nil {
 			err := v.crew.keeper.again(v.remote.String(), v.hear)
-			if !errors.Is(err, errExpired) {
+			if err == nil || errors.Is(err, errPAM) && !errors.Is(err, errExpired) {
 				return err
 			}
-			// The session's transaction is not this login's to change it in.
+			// The session's transaction is not this login's to change a password
+			// in, or the session has just ended.
 			v.broker.crews.leave(v.crew)
 			v.crew, v.told = nil, nil
 		}
