@@ -69,8 +69,16 @@ func TestImportAgainTakesNothingBack(t *testing.T) {
 	used := codeOf(t, p, 1)
 	expect(t, p.login("alice", says(used)), Accept, "totp:phone")
 	expect(t, p.login("alice", says("12345678")), Accept, recoveryRule)
-	if _, err := p.Import(t.Context(), first); !errors.Is(err, ErrEnrolled) {
-		t.Errorf("without replace: %v", err)
+	if left, err := p.Import(t.Context(), first); !errors.Is(err, ErrAsBefore) || left != 1 {
+		t.Errorf("without replace: %v, %d left", err, left)
+	}
+	if err := p.CheckImport(first); !errors.Is(err, ErrAsBefore) {
+		t.Errorf("checked without replace: %v", err)
+	}
+	other := alices(p)
+	other.Factors[0].Factor.Secret = newSecret("SHA1")
+	if _, err := p.Import(t.Context(), other); !errors.Is(err, ErrEnrolled) {
+		t.Errorf("another key without replace: %v", err)
 	}
 	first.Replace = true
 	for _, use := range []*ledger.Use{first.Factors[0].Use, nil, {Step: 5, Drift: 9, Resynced: 9}} {
