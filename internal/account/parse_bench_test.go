@@ -1,6 +1,8 @@
 package account
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -59,4 +61,24 @@ func BenchmarkParseCold(b *testing.B) {
 	}
 	slices.Sort(spent)
 	b.ReportMetric(float64(spent[len(spent)/2].Nanoseconds()), "cold-ns/op")
+}
+
+// Among 100,000 files, as for somebody whom the system does not know.
+func BenchmarkLike(b *testing.B) {
+	path := b.TempDir()
+	for i := range 100_000 {
+		if err := os.WriteFile(fmt.Sprintf("%s/p%d.toml", path, i), nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	dir, err := Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer dir.Close()
+	for b.Loop() {
+		if like, err := dir.Like("P5"); err != nil || len(like) != 1 {
+			b.Fatal(like, err)
+		}
+	}
 }

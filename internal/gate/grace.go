@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -14,7 +15,7 @@ import (
 func (g *Gate) graceUntil(entry ledger.Entry) (until time.Time, begins bool) {
 	grace := g.Config.Policy.Grace
 	switch {
-	case !entry.LastLogin.IsZero() || len(entry.Used) > 0:
+	case hadCodes(entry):
 		// Somebody who had codes and has none now, such as after a theft.
 		return time.Time{}, false
 	case !grace.Until.IsZero():
@@ -34,8 +35,15 @@ func (g *Gate) grace(ctx context.Context, need Need, person account.Person) (Nee
 	if grace := g.Config.Policy.Grace; !need.mayWait || grace.Until.IsZero() && grace.For <= 0 {
 		return need, nil
 	}
+	key, had, err := g.graceKey(ctx, person)
+	if err != nil {
+		return Need{}, err
+	}
+	if had {
+		return need, nil
+	}
 	var until time.Time
-	err := g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
+	err = g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
 		var begins bool
 		if until, begins = g.graceUntil(*entry); begins {
 			entry.Grace = g.Now().UTC().Truncate(time.Second)
@@ -47,6 +55,33 @@ func (g *Gate) grace(ctx context.Context, need Need, person account.Person) (Nee
 	}
 	return g.afterGrace(need, until), nil
 }
+
+// graceKey is the entry that has the beginning of a person's grace. Whom the
+// system does not know has one for all cases of the name, as likeName says why:
+// each would be another grace. had says that the name as it is had codes before.
+func (g *Gate) graceKey(ctx context.Context, person account.Person) (key ledger.Key, had bool, err error) {
+	key = userKey(person)
+	lower := strings.ToLower(person.User)
+	if lower == person.User {
+		return key, false, nil
+	}
+	_, known, err := g.Names.Canonical(person.User)
+	if err != nil {
+		return key, false, blame{"name-service", fmt.Errorf("look up user: %w", err)}
+	}
+	if known {
+		return key, false, nil
+	}
+	entry, err := g.Ledger.View(ctx, key)
+	if err != nil {
+		return key, false, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
+	}
+	person.User = lower
+	return userKey(person), hadCodes(entry), nil
+}
+
+// hadCodes says whether the person has logged in with one.
+func hadCodes(entry ledger.Entry) bool { return !entry.LastLogin.IsZero() || len(entry.Used) > 0 }
 
 // afterGrace is need, unless the grace that ends at until still holds.
 func (g *Gate) afterGrace(need Need, until time.Time) Need {

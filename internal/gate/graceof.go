@@ -24,7 +24,11 @@ func (g *Gate) GraceOf(ctx context.Context, user string) (until time.Time, begun
 	if need := g.unenrolled(user, person, found); need.Code == NoCode || !need.mayWait {
 		return time.Time{}, false, nil
 	}
-	entry, err := g.Ledger.View(ctx, userKey(person))
+	key, had, err := g.graceKey(ctx, person)
+	if err != nil || had {
+		return time.Time{}, false, err
+	}
+	entry, err := g.Ledger.View(ctx, key)
 	if err != nil {
 		return time.Time{}, false, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 	}

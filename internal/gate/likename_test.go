@@ -59,6 +59,32 @@ func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
 	}
 }
 
+// Nor does another case begin another grace, or one after codes were taken away.
+func TestGraceIsOneForAllCases(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Policy.Require, p.Config.Policy.Grace.For = []config.Selector{config.All}, time.Hour
+	p.alias = map[string]string{"Erin": "Erin"}
+	for _, name := range []string{"fay", "Gus"} {
+		p.enroll(name)
+		expect(t, p.login(name, says(p.code(t, name, 0))), Accept, "totp:phone")
+		delete(p.people, name)
+	}
+	for user, rule := range map[string]string{"Dora": "policy.grace", "Erin": "policy.grace", "FAY": "policy.unenrolled", "Gus": "policy.unenrolled"} {
+		if v := p.login(user, says()); v.Rule != rule {
+			t.Errorf("%s at first: %+v", user, v)
+		}
+	}
+	p.now = p.now.Add(2 * time.Hour)
+	for user, rule := range map[string]string{"dora": "policy.unenrolled", "DORA": "policy.unenrolled", "Dora": "policy.unenrolled", "erin": "policy.grace", "Erin": "policy.unenrolled"} {
+		if v := p.login(user, says()); v.Rule != rule {
+			t.Errorf("%s later: %+v", user, v)
+		}
+	}
+	if until, begun, err := p.GraceOf(t.Context(), "DORA"); err != nil || !begun || until.After(p.now) {
+		t.Errorf("DORA's grace: %v, %v, %v", until, begun, err)
+	}
+}
+
 func TestUserFilesLike(t *testing.T) {
 	office := newOffice(t)
 	for _, name := range []string{"alice", "Alice", "bob"} {
