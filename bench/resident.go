@@ -168,11 +168,13 @@ func serveHollow(path string) error {
 	if err != nil {
 		return err
 	}
-	answer := func(conn *fronts.Conn) {
-		defer conn.Close()
-		_ = hollowDialogue(conn) // its peer says what went wrong
+	admit := func(conn *fronts.Conn) func() {
+		return func() {
+			defer conn.Close()
+			_ = hollowDialogue(conn) // its peer says what went wrong
+		}
 	}
-	if _, err := fronts.Accept(socket, answer, func(reason string) { fmt.Fprintln(os.Stderr, "bench:", reason) }); err != nil {
+	if _, err := fronts.Accept(socket, admit, func(reason string) { fmt.Fprintln(os.Stderr, "bench:", reason) }); err != nil {
 		return err
 	}
 	select {}

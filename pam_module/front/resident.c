@@ -6,10 +6,13 @@
  */
 #include "front.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -57,16 +60,41 @@ static bool is_genuine(const struct login *login, int socket, const char *path)
 	return true;
 }
 
-static int connect_to(const struct login *login, const char *path)
+/*
+ * A full queue is no verifier that is not there: it takes thousands in a
+ * second, and the kernel lets those who wait in as they came. Where a core
+ * cannot be forked, not to wait is to deny. The socket stays blocking after
+ * that; stream.c never waits in a read or a write.
+ */
+static bool wait_in_line(int fd, const struct sockaddr_un *address, int64_t deadline)
+{
+	while (errno == EAGAIN || errno == EINTR) {
+		int left = clock_left(deadline);
+		const struct timeval patience = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+		if (left == 0) {
+			errno = EAGAIN;
+			return false;
+		}
+		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 || fcntl(fd, F_SETFL, 0) != 0) {
+			return false;
+		}
+		if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int connect_to(const struct login *login, const char *path, int64_t deadline)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	/* Not blocking, since a queue that is full must not hold the login up. */
+	/* Not blocking, since a queue that is full must not hold the login up for longer than there is. */
 	int fd = above_stdio(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	if (fd < 0) {
 		return -1;
 	}
-	if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 && !wait_in_line(fd, &address, deadline)) {
 		log_debug(login, "no verifier at %s: %m", path);
 		(void)close(fd);
 		return -1;
@@ -74,15 +102,17 @@ static int connect_to(const struct login *login, const char *path)
 	return fd;
 }
 
-/*
- * Quietly, as whatever goes wrong here only means that a core is forked. Half
- * of the time is left for that.
- */
-static bool takes_it(const struct login *login, int socket)
+/* Until when the verifier may take the login. Half of the time is left for a core. */
+static int64_t decline_at(const struct login *login)
+{
+	int patience = clock_left(login->deadline) / 2;
+	return clock_ms() + (patience < PATIENCE_MS ? patience : PATIENCE_MS);
+}
+
+/* Quietly, as whatever goes wrong here only means that a core is forked. */
+static bool takes_it(const struct login *login, int socket, int64_t deadline)
 {
 	unsigned char byte = 0;
-	int patience = clock_left(login->deadline) / 2;
-	int64_t deadline = clock_ms() + (patience < PATIENCE_MS ? patience : PATIENCE_MS);
 	return stream_send(socket, deadline, login->frame, login->start_size) == STREAM_OK &&
 	       stream_recv(socket, deadline, &byte, 1) == STREAM_OK && byte == WIRE_READY;
 }
@@ -94,12 +124,13 @@ bool resident_start(struct login *login)
 	if (strcmp(path, "off") == 0) {
 		return false;
 	}
-	int fd = connect_to(login, path);
+	int64_t deadline = decline_at(login);
+	int fd = connect_to(login, path, deadline);
 	if (fd < 0) {
 		return false;
 	}
 	if (is_genuine(login, fd, path)) {
-		if (takes_it(login, fd)) {
+		if (takes_it(login, fd, deadline)) {
 			log_debug(login, "the verifier at %s takes this login", path);
 			login->child.socket = fd;
 			return true;

@@ -23,7 +23,7 @@ import (
 // Several at once are the poller's, as threads that come back from the kernel
 // are not let on in turn, and the slowest would wait twice as long.
 type Acceptors struct {
-	answer func(*Conn)
+	admit  func(*Conn) (answer func())
 	report func(reason string)
 
 	mu     sync.Mutex
@@ -42,11 +42,14 @@ type Acceptors struct {
 // of Go's processors until the runtime notices, see [runtime.GOMAXPROCS].
 const Spare = 2
 
-// Accept starts to take fronts from socket. answer is called for each, on
-// several threads at once, and must close it. report is told of errors that the
+// Accept starts to take fronts from socket. admit is called for each, one after
+// the other, and returns at once: with what answers the front, or with nil for
+// one that is not answered, which is closed then. Whoever waits in the queue
+// behind a flood waits for nothing else. What it returned is called on several
+// threads at once, and must close the front. report is told of errors that the
 // admin can do something about; accepting goes on.
-func Accept(socket *Socket, answer func(*Conn), report func(reason string)) (*Acceptors, error) {
-	a := &Acceptors{answer: answer, report: report, socket: socket, epoll: -1, stop: -1}
+func Accept(socket *Socket, admit func(*Conn) (answer func()), report func(reason string)) (*Acceptors, error) {
+	a := &Acceptors{admit: admit, report: report, socket: socket, epoll: -1, stop: -1}
 	if err := a.prepare(); err != nil {
 		a.release()
 		return nil, fmt.Errorf("wait for connections: %w", err)
@@ -86,8 +89,8 @@ func (a *Acceptors) watch(how, fd int, events uint32) error {
 // work answers one front after the other, as long as an acceptor is needed.
 func (a *Acceptors) work() {
 	for a.wait() {
-		if conn := a.take(); conn != nil {
-			a.answer(conn)
+		if answer := a.take(); answer != nil {
+			answer()
 			a.answered.Add(-1)
 		}
 	}
@@ -122,8 +125,8 @@ func (a *Acceptors) wait() bool {
 // pause is for errors that may last: out of descriptors, say.
 const pause = 50 * time.Millisecond
 
-// take accepts one front, and sees to it that somebody waits for the next.
-func (a *Acceptors) take() *Conn {
+// take gets one front to answer, and sees to it that somebody waits for the next.
+func (a *Acceptors) take() (answer func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waiting--
@@ -133,8 +136,8 @@ func (a *Acceptors) take() *Conn {
 	if a.waiting == 0 {
 		a.all.Go(a.work)
 	}
-	conn, err := a.socket.accept(a.answered.Load() == 0)
-	if conn != nil {
+	answer, err := a.next()
+	if answer != nil {
 		a.answered.Add(1)
 	}
 	if err != nil {
@@ -144,7 +147,32 @@ func (a *Acceptors) take() *Conn {
 	if err := a.watch(unix.EPOLL_CTL_MOD, a.socket.fd, oneFront); err != nil {
 		a.report(err.Error())
 	}
-	return conn
+	return answer
+}
+
+// turn is how many fronts that are not admitted are dropped at a time. Then
+// whoever wants to wait or to close gets the lock.
+const turn = 64
+
+// next accepts fronts until one is admitted. Those that are not are dropped
+// without a wait between them, so that they cost the ones behind them little.
+func (a *Acceptors) next() (answer func(), err error) {
+	alone := a.answered.Load() == 0
+	for range turn {
+		conn, err := a.socket.accept(alone)
+		if conn == nil {
+			return nil, err
+		}
+		if answer = a.admit(conn); answer == nil {
+			_ = conn.Close()
+			continue
+		}
+		if alone {
+			return answer, conn.wait()
+		}
+		return answer, nil
+	}
+	return nil, nil
 }
 
 // Close takes no more fronts. Those that are being answered go on; those that

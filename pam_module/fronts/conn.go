@@ -35,6 +35,12 @@ func (c *Conn) Credentials() (*unix.Ucred, error) {
 // soon is how long a wait may last that keeps a thread.
 const soon = 2 * time.Millisecond
 
+// wait lets a read keep its thread, but not for longer than soon.
+func (c *Conn) wait() error {
+	patience := unix.NsecToTimeval(int64(soon))
+	return os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience))
+}
+
 // SetDeadline bounds all reads and writes from now on. Without one they fail.
 func (c *Conn) SetDeadline(at time.Time) error {
 	c.deadline = at

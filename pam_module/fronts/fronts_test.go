@@ -54,7 +54,8 @@ func newDesk(t *testing.T, answer func(*Conn)) *desk {
 func (d *desk) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 	t.Helper()
 	var err error
-	d.acceptors, err = Accept(socket, answer, func(reason string) {
+	admit := func(conn *Conn) func() { return func() { answer(conn) } }
+	d.acceptors, err = Accept(socket, admit, func(reason string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.reports = append(d.reports, reason)

@@ -109,7 +109,7 @@ func ListenAt(path string) (*Socket, error) {
 const queue = 4096
 
 // accept takes a front, or nil if there is none. One that is alone may keep its
-// thread for a while when it is waited for.
+// thread for a while when it is waited for, see [Conn.wait].
 func (s *Socket) accept(alone bool) (*Conn, error) {
 	flags := unix.SOCK_CLOEXEC
 	if !alone {
@@ -121,14 +121,6 @@ func (s *Socket) accept(alone bool) (*Conn, error) {
 	}
 	if err != nil {
 		return nil, os.NewSyscallError("accept", err)
-	}
-	if alone {
-		patience := unix.NsecToTimeval(int64(soon))
-		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, os.NewSyscallError("setsockopt", err)
 	}
 	return &Conn{fd: fd}, nil
 }

@@ -16,120 +16,227 @@ type limits struct {
 	// perUser bounds the open dialogues of an ordinary user's programs, and
 	// perMinute how many they may begin, as each may cost a line in the log.
 	perUser, perMinute int
-	// strangers bounds those of all ordinary users together: a user may own
-	// many ids, see subuid(5).
-	strangers int
-	// trusted bounds those of root and of each user in verifier.allow.
-	trusted int
+	// strangers bounds those of all ordinary users together, and nameless, of
+	// these, those of uids that no user is known of.
+	strangers, nameless int
+	// allowed bounds those of each user in verifier.allow, trusted those of root
+	// and of the verifier's own user.
+	allowed, trusted int
 }
 
-var usual = limits{opening: 5 * time.Second, dialogue: 2 * time.Minute, perUser: 16, perMinute: 120, strangers: 512, trusted: 4096}
+var usual = limits{
+	opening: 5 * time.Second, dialogue: 2 * time.Minute,
+	perUser: 16, perMinute: 120, strangers: 512, nameless: 256, allowed: 512, trusted: 4096,
+}
 
-// complainEvery is how often the log is told of a user who is refused: a flood
-// must not fill it.
-const complainEvery = time.Minute
+// peerKind says what a peer may do.
+type peerKind uint8
 
-// door counts who is in.
+// The kinds of peers.
+const (
+	stranger peerKind = iota // may ask for its own user alone
+	allowed                  // a user in verifier.allow
+	trusted                  // root, or the user that the verifier runs as
+)
+
+// complainEvery is how often the log is told of a user who is refused, and
+// complaints how often in that time of anybody: a flood must not fill it.
+const (
+	complainEvery = time.Minute
+	complaints    = 20
+)
+
+// rangeSize is how many uids have one visitor between them, from the first
+// such range on: a user may own as many, see subuid(5), and no one of them is
+// somebody of its own. The ranges begin where useradd gives the first.
+const rangeSize = 1 << 16
+
+// The visitors that are remembered, and uids above the first range that are
+// known to be a user's. More of either cost no more memory and no more time.
+const maxVisitors, maxKnown = 1024, 1024
+
+// lookedAt is how many visitors are looked at for one that can be forgotten.
+const lookedAt = 8
+
+// door counts who is in. What it does for a connection takes the same short
+// time however many uids have come before: it is done while others wait.
 type door struct {
 	limits limits
 	now    func() time.Time
 
-	mu        sync.Mutex
-	users     map[uint32]*visitor
-	open      int
-	strangers int
-	last      time.Time // when a connection began or ended
+	mu                        sync.Mutex
+	visitors                  map[visitorID]*visitor
+	rest                      visitor // those for whom visitors has no place
+	known                     map[uint32]struct{}
+	open, strangers, nameless int
+	complaints                pace
+	last                      time.Time // when a connection began or ended
 }
 
-// visitor is one user's programs.
+// visitorID is a uid, or the first uid of a range with all that no user is
+// known of in it.
+type visitorID struct {
+	uid     uint32
+	isRange bool
+}
+
+func (v visitorID) String() string {
+	if v.isRange {
+		return fmt.Sprintf("uids %d to %d without a user", v.uid, v.uid+rangeSize-1)
+	}
+	return fmt.Sprintf("uid %d", v.uid)
+}
+
+// visitor is one user's programs, or a range's.
 type visitor struct {
+	kind  peerKind
+	id    visitorID
 	open  int
-	spare float64   // dialogues that may begin at once
-	since time.Time // when spare was right
+	pace  pace
+	since time.Time // when it came last
 	told  time.Time
 }
 
-func newDoor(limits limits) *door {
-	return &door{limits: limits, now: time.Now, users: map[uint32]*visitor{}, last: time.Now()}
+// pace is how many may begin now of those that a minute allows.
+type pace struct {
+	spare float64
+	since time.Time // when spare was right
 }
 
-// enter counts a connection, or refuses it; complaint is then for the log,
-// unless it is empty.
-func (d *door) enter(uid uint32, trusted bool) (ok bool, complaint string) {
+func (p *pace) take(now time.Time, perMinute int) bool {
+	full := float64(perMinute)
+	if p.since.IsZero() {
+		p.spare, p.since = full, now
+	}
+	p.spare = min(full, p.spare+max(0, now.Sub(p.since).Minutes())*full)
+	p.since = now
+	if p.spare < 1 {
+		return false
+	}
+	p.spare--
+	return true
+}
+
+func newDoor(limits limits) *door {
+	return &door{limits: limits, now: time.Now, visitors: map[visitorID]*visitor{}, known: map[uint32]struct{}{}, last: time.Now()}
+}
+
+// enter counts a connection, and must be followed by leave, or it refuses it:
+// who is then nil, and complaint for the log unless it is empty.
+func (d *door) enter(uid uint32, kind peerKind) (who *visitor, complaint string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	user := d.user(uid, now)
-	reason := d.refusal(user, trusted)
+	who = d.visitor(uid, kind, now)
+	reason := d.refusal(who, now)
 	if reason == "" {
-		user.open++
-		d.open++
-		if !trusted {
-			user.spare--
-			d.strangers++
-		}
-		d.last = now
-		return true, ""
+		who.open++
+		d.count(who, 1, now)
+		return who, ""
 	}
-	if now.Sub(user.told) >= complainEvery {
-		user.told = now
-		complaint = fmt.Sprintf("uid %d is refused: %s", uid, reason)
+	if now.Sub(who.told) >= complainEvery && d.complaints.take(now, complaints) {
+		who.told = now
+		complaint = fmt.Sprintf("%s is refused: %s", who.id, reason)
 	}
-	return false, complaint
+	return nil, complaint
 }
 
-func (d *door) refusal(user *visitor, trusted bool) string {
+func (d *door) refusal(who *visitor, now time.Time) string {
 	switch {
-	case trusted && user.open >= d.limits.trusted:
-		return fmt.Sprintf("it has %d dialogues open", user.open)
-	case trusted:
+	case who.kind == trusted && who.open >= d.limits.trusted, who.kind == allowed && who.open >= d.limits.allowed:
+		return fmt.Sprintf("it has %d dialogues open", who.open)
+	case who.kind != stranger:
 		return ""
-	case user.open >= d.limits.perUser:
-		return fmt.Sprintf("it has %d dialogues open and is not in verifier.allow", user.open)
-	case user.spare < 1:
-		return fmt.Sprintf("it began more than %d dialogues in a minute and is not in verifier.allow", d.limits.perMinute)
+	case who.open >= d.limits.perUser:
+		return fmt.Sprintf("it has %d dialogues open and is not in verifier.allow", who.open)
 	case d.strangers >= d.limits.strangers:
 		return fmt.Sprintf("users who are not in verifier.allow have %d dialogues open", d.strangers)
+	case who.id.isRange && d.nameless >= d.limits.nameless:
+		return fmt.Sprintf("uids without a user have %d dialogues open", d.nameless)
+	case !who.pace.take(now, d.limits.perMinute):
+		return fmt.Sprintf("it began more than %d dialogues in a minute and is not in verifier.allow", d.limits.perMinute)
 	}
 	return ""
 }
 
-// user finds or makes a visitor, with what the time has given back to it.
-func (d *door) user(uid uint32, now time.Time) *visitor {
-	full := float64(d.limits.perMinute)
-	user := d.users[uid]
-	if user == nil {
-		d.sweep(now)
-		user = &visitor{spare: full, since: now}
-		d.users[uid] = user
+// visitor finds or makes the one that a uid counts for.
+func (d *door) visitor(uid uint32, kind peerKind, now time.Time) *visitor {
+	id := visitorID{uid: uid}
+	if _, isUser := d.known[uid]; kind == stranger && uid >= rangeSize && !isUser {
+		id = visitorID{uid - uid%rangeSize, true}
 	}
-	user.spare = min(full, user.spare+now.Sub(user.since).Minutes()*full)
-	user.since = now
-	return user
-}
-
-// sweep forgets those of whom there is nothing to remember.
-func (d *door) sweep(now time.Time) {
-	const few = 1000
-	if len(d.users) < few {
-		return
+	who := d.visitors[id]
+	if who != nil && who.kind != kind {
+		// The configuration has changed since. Who is in still holds the old one.
+		delete(d.visitors, id)
+		who = nil
 	}
-	for uid, user := range d.users {
-		if user.open == 0 && now.Sub(user.since) > complainEvery {
-			delete(d.users, uid)
+	if who == nil {
+		who = &visitor{kind: kind, id: id}
+		switch {
+		case len(d.visitors) < maxVisitors || d.forgetOne(now) || kind != stranger:
+			d.visitors[id] = who
+		default:
+			d.rest.id = id
+			return &d.rest
 		}
 	}
+	who.since = now
+	return who
 }
 
-func (d *door) leave(uid uint32, trusted bool) {
+// forgetOne makes room for a visitor, if one of a few that it looks at has
+// nothing that is to be remembered.
+func (d *door) forgetOne(now time.Time) bool {
+	looked := 0
+	for id, who := range d.visitors {
+		if who.open == 0 && now.Sub(who.since) > complainEvery {
+			delete(d.visitors, id)
+			return true
+		}
+		if looked++; looked == lookedAt {
+			break
+		}
+	}
+	return false
+}
+
+// met notes that the system knows a user of this uid, who then has limits of
+// his own.
+func (d *door) met(uid uint32) {
+	if uid < rangeSize {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.users[uid].open--
-	d.open--
-	if !trusted {
-		d.strangers--
+	if _, isKnown := d.known[uid]; isKnown {
+		return
 	}
-	d.last = d.now()
+	if len(d.known) >= maxKnown {
+		for other := range d.known {
+			delete(d.known, other)
+			break
+		}
+	}
+	d.known[uid] = struct{}{}
+}
+
+func (d *door) leave(who *visitor) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	who.open--
+	d.count(who, -1, d.now())
+}
+
+func (d *door) count(who *visitor, n int, now time.Time) {
+	d.open += n
+	if who.kind == stranger {
+		d.strangers += n
+	}
+	if who.id.isRange || who == &d.rest {
+		d.nameless += n
+	}
+	d.last = now
 }
 
 // idle says how long nobody has asked anything.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
@@ -26,7 +27,9 @@ type engines struct {
 	seen   config.State
 	engine *gate.Gate
 	err    error
-	allow  []uint32
+	// allow is who may ask for anybody. It can be read without the lock, as who
+	// has that may be reading a file or asking a name service.
+	allow atomic.Pointer[[]uint32]
 	// unknown are names in verifier.allow that the log has been told of.
 	unknown []string
 }
@@ -51,7 +54,7 @@ func (e *engines) current(slow func()) (*gate.Gate, []uint32, error) {
 		slow()
 		e.load(now)
 	}
-	return e.engine, e.allow, e.err
+	return e.engine, e.allowed(), e.err
 }
 
 // reload reads the file whether it has changed or not: users may have come or
@@ -80,13 +83,13 @@ func (e *engines) load(seen config.State) {
 		return
 	}
 	e.engine.Sender = e.sender(e.engine.Config)
-	e.allow = nil
+	var allow []uint32
 	told := e.unknown
 	e.unknown = nil
 	for _, name := range e.engine.Config.Verifier.Allow {
 		uid, err := uidOf(name)
 		if err == nil {
-			e.allow = append(e.allow, uid)
+			allow = append(allow, uid)
 			continue
 		}
 		// It denies its own programs, nobody else's.
@@ -95,6 +98,7 @@ func (e *engines) load(seen config.State) {
 			e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
 		}
 	}
+	e.allow.Store(&allow)
 }
 
 // sender sends the codes of a configuration. As long as it cannot, it denies
@@ -112,9 +116,10 @@ func (e *engines) sender(settings config.Config) deliver.Sender {
 
 // allowed is who may ask for anybody as far as is known without looking.
 func (e *engines) allowed() []uint32 {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.allow
+	if allow := e.allow.Load(); allow != nil {
+		return *allow
+	}
+	return nil
 }
 
 // uidOf looks up a user of verifier.allow.

@@ -12,9 +12,15 @@ type directory struct {
 	lookup func(uid string) (*user.User, error)
 }
 
-// trusted says whether programs of uid may ask for anybody.
-func (d *directory) trusted(uid uint32, allowed []uint32) bool {
-	return uid == 0 || uid == d.self || slices.Contains(allowed, uid)
+// kind says what programs of uid may do.
+func (d *directory) kind(uid uint32, allow []uint32) peerKind {
+	switch {
+	case uid == 0 || uid == d.self:
+		return trusted
+	case slices.Contains(allow, uid):
+		return allowed
+	}
+	return stranger
 }
 
 // is says whether uid is the user of that name. Doubt says no.

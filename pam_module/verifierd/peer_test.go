@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -171,34 +172,55 @@ func eventually(tb testing.TB, what string, holds func() bool) {
 	}
 }
 
-// doorAt is a door with narrow limits and a clock that stands at *now.
-func doorAt(t *testing.T, now *time.Time) (d *door, enter func(uid uint32, trusted, want bool, complaint string)) {
-	d = newDoor(limits{perUser: 2, perMinute: 6, strangers: 3, trusted: 4})
-	d.now = func() time.Time { return *now }
-	return d, func(uid uint32, trusted, want bool, complaint string) {
-		t.Helper()
-		ok, said := d.enter(uid, trusted)
-		if ok != want || (said == "") != (complaint == "") || !strings.Contains(said, complaint) {
-			t.Errorf("uid %d: %v %q, want %v %q", uid, ok, said, want, complaint)
-		}
+// doorway is a door with narrow limits and a clock that stands at now.
+type doorway struct {
+	*door
+	t   *testing.T
+	now time.Time
+	in  map[uint32][]*visitor
+}
+
+func newDoorway(t *testing.T, limits limits) *doorway {
+	d := &doorway{door: newDoor(limits), t: t, now: time.Unix(1_800_000_000, 0), in: map[uint32][]*visitor{}}
+	d.door.now = func() time.Time { return d.now }
+	return d
+}
+
+func (d *doorway) come(uid uint32, kind peerKind, want bool, complaint string) {
+	d.t.Helper()
+	who, said := d.enter(uid, kind)
+	if who != nil {
+		d.in[uid] = append(d.in[uid], who)
+	}
+	if (who != nil) != want || (said == "") != (complaint == "") || !strings.Contains(said, complaint) {
+		d.t.Errorf("uid %d: %v %q, want %v %q", uid, who != nil, said, want, complaint)
 	}
 }
 
+func (d *doorway) gone(uid uint32) {
+	all := d.in[uid]
+	d.leave(all[len(all)-1])
+	d.in[uid] = all[:len(all)-1]
+}
+
 func TestDoor(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	d, enter := doorAt(t, &now)
-	enter(7, false, true, "")
-	enter(7, false, true, "")
-	enter(7, false, false, "uid 7 is refused: it has 2 dialogues open")
-	enter(7, false, false, "")
-	enter(8, false, true, "")
-	enter(9, false, false, "have 3 dialogues open")
+	d := newDoorway(t, limits{perUser: 2, perMinute: 6, strangers: 3, nameless: 1, allowed: 2, trusted: 4})
+	d.come(7, stranger, true, "")
+	d.come(7, stranger, true, "")
+	d.come(7, stranger, false, "uid 7 is refused: it has 2 dialogues open")
+	d.come(7, stranger, false, "")
+	d.come(8, stranger, true, "")
+	d.come(9, stranger, false, "have 3 dialogues open")
 	for range 4 {
-		enter(0, true, true, "")
+		d.come(0, trusted, true, "")
 	}
-	enter(0, true, false, "uid 0 is refused: it has 4")
-	d.leave(8, false)
-	enter(9, false, true, "")
+	d.come(0, trusted, false, "uid 0 is refused: it has 4")
+	d.come(33, allowed, true, "")
+	d.come(33, allowed, true, "")
+	d.come(33, allowed, false, "uid 33 is refused: it has 2")
+	d.come(34, allowed, true, "")
+	d.gone(8)
+	d.come(9, stranger, true, "")
 	if d.idle() != 0 {
 		t.Error("idle with open dialogues")
 	}
@@ -206,32 +228,98 @@ func TestDoor(t *testing.T) {
 
 // Six in a minute, then one each ten seconds.
 func TestDoorPace(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	d, enter := doorAt(t, &now)
+	d := newDoorway(t, limits{perUser: 2, perMinute: 6, strangers: 3})
 	for range 6 {
-		enter(7, false, true, "")
-		d.leave(7, false)
+		d.come(7, stranger, true, "")
+		d.gone(7)
 	}
-	enter(7, false, false, "more than 6 dialogues in a minute")
-	now = now.Add(5 * time.Second)
-	enter(7, false, false, "")
-	now = now.Add(5 * time.Second)
-	enter(7, false, true, "")
-	d.leave(7, false)
-	now = now.Add(time.Minute)
+	d.come(7, stranger, false, "more than 6 dialogues in a minute")
+	d.now = d.now.Add(5 * time.Second)
+	d.come(7, stranger, false, "")
+	d.now = d.now.Add(5 * time.Second)
+	d.come(7, stranger, true, "")
+	d.gone(7)
+	d.now = d.now.Add(time.Minute)
 	for range 6 {
-		enter(7, false, true, "")
-		d.leave(7, false)
+		d.come(7, stranger, true, "")
+		d.gone(7)
 	}
-	enter(7, false, false, "more than 6 dialogues in a minute")
-	// Those of whom nothing is to be remembered are forgotten.
-	for uid := range uint32(3000) {
-		now = now.Add(time.Second)
-		enter(10_000+uid, false, true, "")
-		d.leave(10_000+uid, false)
+	d.come(7, stranger, false, "more than 6 dialogues in a minute")
+}
+
+// Whoever owns tens of thousands of uids has the places of a few users, and
+// takes none from people and servers.
+func TestDoorOfManyUIDs(t *testing.T) {
+	const first, count, ordinary, directory = 100_000, 65_536, 1001, 1_234_500_007
+	d := newDoorway(t, usual)
+	d.met(directory)
+	in := 0
+	for uid := range uint32(count) {
+		if who, _ := d.enter(first+uid, stranger); who != nil {
+			in++
+		}
 	}
-	if len(d.users) > 1100 {
-		t.Errorf("%d users remembered", len(d.users))
+	// They lie in two ranges.
+	if in > 2*usual.perUser {
+		t.Errorf("%d dialogues of one user's uids are open", in)
+	}
+	if len(d.visitors) > 10 {
+		t.Errorf("%d visitors are remembered", len(d.visitors))
+	}
+	for uid, kind := range map[uint32]peerKind{ordinary: stranger, directory: stranger, 33: allowed, 0: trusted} {
+		for range usual.perUser {
+			d.come(uid, kind, true, "")
+		}
+	}
+	// All that there are have not all places either, and cost no more memory.
+	for uid := uint32(0x10000); uid > 0; uid += 1 << 12 {
+		_, _ = d.enter(uid, stranger)
+	}
+	if d.nameless != usual.nameless {
+		t.Errorf("uids without a user have %d dialogues open, want %d", d.nameless, usual.nameless)
+	}
+	d.come(ordinary+1, stranger, true, "")
+	for uid := range uint32(rangeSize) {
+		d.now = d.now.Add(time.Millisecond)
+		if who, _ := d.enter(uid, stranger); who != nil {
+			d.leave(who)
+		}
+	}
+	if len(d.visitors) > maxVisitors+10 {
+		t.Errorf("%d visitors are remembered", len(d.visitors))
+	}
+	// A minute later they are forgotten, one by one, and others have a place.
+	d.now = d.now.Add(2 * time.Minute)
+	if who, _ := d.enter(ordinary+7000, stranger); who == nil || who == &d.rest {
+		t.Error("there is no place for one more user")
+	}
+}
+
+// What a flood leaves in the log does not grow with its uids.
+func TestDoorComplains(t *testing.T) {
+	d := newDoorway(t, limits{})
+	said := 0
+	for uid := range uint32(5000) {
+		if _, complaint := d.enter(uid, stranger); complaint != "" {
+			said++
+		}
+	}
+	if said != complaints {
+		t.Errorf("%d lines, want %d", said, complaints)
+	}
+}
+
+// It takes the same time however many uids have come before.
+func BenchmarkDoor(b *testing.B) {
+	for _, uids := range []uint32{1, 65_536} {
+		b.Run(fmt.Sprint(uids), func(b *testing.B) {
+			d := newDoor(usual)
+			for i := range uint32(b.N) {
+				if who, _ := d.enter(1000+i%uids, stranger); who != nil {
+					d.leave(who)
+				}
+			}
+		})
 	}
 }
 

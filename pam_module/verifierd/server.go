@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -29,12 +31,32 @@ func newServer(engines *engines, who *directory, sink counting, limits limits) *
 
 // serve begins to answer the fronts that come to socket.
 func (s *server) serve(socket *fronts.Socket) (*fronts.Acceptors, error) {
-	return fronts.Accept(socket, s.connection, func(reason string) { s.report("accept", reason) })
+	return fronts.Accept(socket, s.admit, func(reason string) { s.report("accept", reason) })
+}
+
+// admit lets a connection in, or returns nil. The others in the queue wait for
+// it meanwhile, so it does nothing that may take long: what it has for the log
+// is written beside it.
+func (s *server) admit(conn *fronts.Conn) (answer func()) {
+	peer, err := conn.Credentials()
+	if err != nil {
+		go s.report("peer", err.Error())
+		return nil
+	}
+	who, complaint := s.door.enter(peer.Uid, s.who.kind(peer.Uid, s.engines.allowed()))
+	if who == nil {
+		s.sink.metrics.refusedPeer()
+		if complaint != "" {
+			go s.report("peer", complaint)
+		}
+		return nil
+	}
+	return func() { s.connection(conn, peer, who) }
 }
 
 // connection serves one front. Without Ready, the front of a connection that
 // is closed forks a core.
-func (s *server) connection(conn *fronts.Conn) {
+func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *visitor) {
 	defer conn.Close()
 	defer func() {
 		// What one peer brings down must not take the others along.
@@ -42,21 +64,7 @@ func (s *server) connection(conn *fronts.Conn) {
 			s.report("internal", fmt.Sprintf("panic: %v", panicked))
 		}
 	}()
-	peer, err := conn.Credentials()
-	if err != nil {
-		s.report("peer", err.Error())
-		return
-	}
-	trusted := s.who.trusted(peer.Uid, s.engines.allowed())
-	ok, complaint := s.door.enter(peer.Uid, trusted)
-	if !ok {
-		s.sink.metrics.refusedPeer()
-		if complaint != "" {
-			s.report("peer", complaint)
-		}
-		return
-	}
-	defer s.door.leave(peer.Uid, trusted)
+	defer s.door.leave(who)
 	if err := s.dialogue(conn, peer.Uid); err != nil {
 		s.sink.metrics.broken()
 		s.report("dialogue", fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err))
@@ -103,11 +111,13 @@ var errMayNotAsk = errors.New("asks for another user; expected root, a user in v
 func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	engine, allow, err := s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
-	if !s.who.trusted(uid, allow) {
+	if s.who.kind(uid, allow) == stranger {
 		start.RemoteHost = ""
 		sink.guest = true
 		_ = stream.announce() // noticed at the next frame
-		if !s.who.is(uid, start.User) {
+		if s.who.is(uid, start.User) {
+			s.door.met(uid)
+		} else {
 			engine, blame, err = nil, "peer", fmt.Errorf("a program of uid %d %w", uid, errMayNotAsk)
 		}
 	}

@@ -157,18 +157,6 @@ func TestVerifierAbsent(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = socket.Close() })
 		},
-		"full queue": func(t *testing.T, path string) {
-			socket := bound(t, path)
-			t.Cleanup(func() { _ = unix.Close(socket) })
-			if err := unix.Listen(socket, 0); err != nil {
-				t.Fatal(err)
-			}
-			waiting, err := net.Dial("unix", path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = waiting.Close() })
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -182,6 +170,76 @@ func TestVerifierAbsent(t *testing.T) {
 			}
 			if took := time.Duration(outcome.AuthNS); took > 1500*time.Millisecond {
 				t.Errorf("it took %s", took)
+			}
+			unchanged(t, outcome)
+		})
+	}
+}
+
+// fullQueue is a socket whose queue one connection fills.
+func fullQueue(t *testing.T, path string) *net.UnixListener {
+	t.Helper()
+	socket := bound(t, path)
+	if err := unix.Listen(socket, 0); err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(socket), path)
+	defer file.Close()
+	listener, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	waiting, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = waiting.Close() })
+	return listener.(*net.UnixListener)
+}
+
+// A queue that is full for a moment is waited for, as a host that cannot fork a
+// core has nobody else to ask.
+func TestVerifierQueueIsFullForAMoment(t *testing.T) {
+	t.Parallel()
+	kit, log, service := near(t), NewLog(t), serviceName(t)
+	listener := fullQueue(t, kit.Verifier)
+	const pause = 300 * time.Millisecond
+	go func() {
+		time.Sleep(pause) // the front cannot be seen to wait
+		for range 2 {
+			if conn, err := listener.AcceptUnix(); err == nil {
+				go func() { defer conn.Close(); say(ready + accept)(conn) }()
+			}
+		}
+	}()
+	kit.Stack(t, service, "protocol=ask debug")
+	outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "--sigchld", "count", "--pipe-stdio", "123456")
+	lines := strings.Join(log.Lines(t), "\n")
+	if outcome.Result != "PAM_SUCCESS" || outcome.asked() != 0 || strings.Contains(lines, "core child ") {
+		t.Errorf("%s, asked %d times\n%s", outcome.Result, outcome.asked(), lines)
+	}
+	unchanged(t, outcome)
+}
+
+// One that stays full is given two seconds, or half of the time that there is.
+func TestVerifierQueueStaysFull(t *testing.T) {
+	for arguments, within := range map[string][2]time.Duration{
+		"":          {1900 * time.Millisecond, 4 * time.Second},
+		"timeout=3": {1400 * time.Millisecond, 2900 * time.Millisecond},
+	} {
+		t.Run(arguments, func(t *testing.T) {
+			t.Parallel()
+			kit, log, service := near(t), NewLog(t), serviceName(t)
+			fullQueue(t, kit.Verifier)
+			kit.Stack(t, service, "protocol=ask debug "+arguments)
+			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "123456")
+			lines := strings.Join(log.Lines(t), "\n")
+			if outcome.Result != "PAM_SUCCESS" || !strings.Contains(lines, "core child ") || !strings.Contains(lines, "no verifier at "+kit.Verifier) {
+				t.Errorf("%s\n%s", outcome.Result, lines)
+			}
+			if took := time.Duration(outcome.AuthNS); took < within[0] || took > within[1] {
+				t.Errorf("it took %s, want %s", took, within)
 			}
 			unchanged(t, outcome)
 		})
