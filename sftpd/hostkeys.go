@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/safefile"
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 )
 
 // hostKey signs for the server. It never leaves this process.
@@ -38,16 +39,16 @@ func loadHostKeys(paths []string) ([]hostKey, error) {
 			// What is wrong with a private key is not for the log.
 			return nil, fmt.Errorf("sftp.host_keys: %s: expected a private key without a passphrase", path)
 		}
-		algorithms, ok := signer.(ssh.AlgorithmSigner)
-		if !ok {
-			return nil, fmt.Errorf("sftp.host_keys: %s: a key of kind %s is not supported", path, signer.PublicKey().Type())
+		own, ok := signer.(ssh.AlgorithmSigner)
+		if !ok || algorithms.HostKeySignatures(signer.PublicKey().Type()) == nil {
+			return nil, fmt.Errorf("sftp.host_keys: %s: a key of kind %s is not taken; expected ed25519, ECDSA or RSA", path, signer.PublicKey().Type())
 		}
 		for _, other := range keys {
 			if other.signer.PublicKey().Type() == signer.PublicKey().Type() {
 				return nil, fmt.Errorf("sftp.host_keys: %s: a second key of kind %s", path, signer.PublicKey().Type())
 			}
 		}
-		keys = append(keys, hostKey{algorithms, signer.PublicKey().Marshal()})
+		keys = append(keys, hostKey{own, signer.PublicKey().Marshal()})
 	}
 	return keys, nil
 }

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
@@ -37,10 +39,20 @@ func (v *visit) offer(key []byte) uint8 {
 		return talk.Denied
 	}
 	c, found := v.admit(key)
-	if kind := kindOf(c.key); !found || kind != kindED25519 && kind != kindSKED25519 && v.settings.UnprovenKeys == config.RefuseUnproven {
+	if kind := kindOf(c.key); !found || !v.taken(kind) || kind != kindED25519 && kind != kindSKED25519 && v.settings.UnprovenKeys == config.RefuseUnproven {
 		return talk.Denied
 	}
 	return talk.Partial
+}
+
+// taken says whether keys of a kind let anybody in. The front looks too, but a
+// front may be anybody's.
+func (v *visit) taken(kind string) bool {
+	if algorithms.Signatures(kind) != nil {
+		return true
+	}
+	v.refuseKey("publickey", fmt.Sprintf("the kind of key %.40q is not taken; use an ed25519 key", kind))
+	return false
 }
 
 func kindOf(key []byte) string { return packet.NewReader(key).Text() }
@@ -51,7 +63,7 @@ func (v *visit) prove(p proof) uint8 {
 		return talk.Denied
 	}
 	c, found := v.admit(p.key)
-	if !found {
+	if !found || !v.taken(kindOf(c.key)) {
 		return talk.Denied
 	}
 	unproven := false
@@ -69,7 +81,7 @@ func (v *visit) prove(p proof) uint8 {
 			return talk.Denied
 		}
 		unproven = true
-		err = checkUnseen(c)
+		err = checkUnseen(c, p.format)
 	}
 	if err != nil {
 		v.failed("publickey", fmt.Errorf("%w: %w", errPAM, err))
@@ -147,9 +159,13 @@ func checkFlags(flags uint8, granted authkeys.Grant) error {
 	return nil
 }
 
-// checkUnseen refuses a key in hardware whose flags would have to be seen. The
-// library has it touched unless its certificate says otherwise.
-func checkUnseen(c credential) error {
+// checkUnseen refuses a signature of a format that is not taken, and a key in
+// hardware whose flags would have to be seen. The library has it touched unless
+// its certificate says otherwise.
+func checkUnseen(c credential, format string) error {
+	if !slices.Contains(algorithms.Signatures(kindOf(c.key)), format) {
+		return fmt.Errorf("the signature is of format %.40q, which is not taken", format)
+	}
 	if kindOf(c.key) != kindSKECDSA || !c.grant.Verify && (!c.cert.NoTouch || c.grant.NoTouch) {
 		return nil
 	}

@@ -2,21 +2,22 @@ package main
 
 import (
 	"crypto/rand"
+	"slices"
 
-	"golang.org/x/crypto/ssh"
-
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // sign signs an exchange hash (RFC 4253 section 8), so nothing but the sizes
-// of the hashes in use. The first one is the session's id, which is how the
+// of the hashes of the key exchanges in use, and by nothing but what is offered. The first one is the session's id, which is how the
 // broker knows it.
 func (v *visit) sign(index uint32, algorithm string, data []byte) error {
 	v.broker.mu.Lock()
 	keys := v.broker.keys
 	v.broker.mu.Unlock()
-	if int(index) >= len(keys) || (len(data) != 20 && len(data) != 32 && len(data) != 48 && len(data) != 64) {
+	if int(index) >= len(keys) || (len(data) != 32 && len(data) != 48 && len(data) != 64) ||
+		!slices.Contains(algorithms.HostKeySignatures(keys[index].signer.PublicKey().Type()), algorithm) {
 		return packet.ErrMalformed
 	}
 	var w packet.Writer
@@ -41,10 +42,7 @@ func (v *visit) proveHostKey(index uint32) error {
 		return packet.ErrMalformed
 	}
 	key := keys[index]
-	algorithm := key.signer.PublicKey().Type()
-	if algorithm == ssh.KeyAlgoRSA {
-		algorithm = ssh.KeyAlgoRSASHA512
-	}
+	algorithm := algorithms.HostKeySignatures(key.signer.PublicKey().Type())[0]
 	var signed, w packet.Writer
 	signed.Text("hostkeys-prove-00@openssh.com").Blob(v.sessionID).Blob(key.public)
 	w.U8(talk.AnswerSignature)

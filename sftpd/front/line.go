@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
@@ -165,12 +166,18 @@ func (l *brokerLine) signature(question []byte) (*ssh.Signature, error) {
 	return &ssh.Signature{Format: format, Blob: []byte(blob)}, nil
 }
 
-// signer is a host key that the broker has.
+// signer is a host key that the broker has. It says which signatures it makes,
+// or the library would offer RSA's with SHA-1.
 type signer struct {
 	line   *brokerLine
 	index  int
 	public ssh.PublicKey
 }
+
+var _ ssh.MultiAlgorithmSigner = signer{}
+
+// Algorithms implements ssh.MultiAlgorithmSigner.
+func (s signer) Algorithms() []string { return algorithms.HostKeySignatures(s.public.Type()) }
 
 // PublicKey implements ssh.Signer.
 func (s signer) PublicKey() ssh.PublicKey { return s.public }

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 )
 
 // steer looks at what the client can do before the handshake begins, and says
-// which ciphers to offer; nil is all. The client's first choice wins in SSH, and
+// which ciphers to offer; nil is all that there are. The client's first choice wins in SSH, and
 // that of OpenSSH's client was ChaCha20 for long, which costs x/crypto/ssh five
 // times what AES-GCM does. Both are good ciphers.
 //
@@ -86,7 +86,7 @@ func wanted(r io.Reader) []string {
 		}
 		lists = lists[end:]
 	}
-	gcm := []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM}
+	gcm := algorithms.FastCiphers()
 	has := func(list []string) bool {
 		return slices.ContainsFunc(list, func(name string) bool { return slices.Contains(gcm, name) })
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
@@ -34,8 +35,12 @@ func (v *visit) serve() {
 	if err != nil {
 		return
 	}
-	if config.Ciphers, err = v.conn.steer(v.settings.Version); err != nil {
+	steered, err := v.conn.steer(v.settings.Version)
+	if err != nil {
 		return
+	}
+	if steered != nil {
+		config.Ciphers = steered
 	}
 	conn, channels, requests, err := ssh.NewServerConn(v.conn, config)
 	if err != nil {
@@ -48,10 +53,12 @@ func (v *visit) serve() {
 
 func (v *visit) config() (*ssh.ServerConfig, error) {
 	config := &ssh.ServerConfig{
-		ServerVersion:       v.settings.Version,
-		MaxAuthTries:        maxTries,
-		PreAuthConnCallback: func(conn ssh.ServerPreAuthConn) { v.preAuth = conn },
-		BannerCallback:      func(ssh.ConnMetadata) string { return v.settings.Banner },
+		Config:                  ssh.Config{KeyExchanges: algorithms.KeyExchanges(), Ciphers: algorithms.Ciphers(), MACs: algorithms.MACs()},
+		PublicKeyAuthAlgorithms: algorithms.UserSignatures(),
+		ServerVersion:           v.settings.Version,
+		MaxAuthTries:            maxTries,
+		PreAuthConnCallback:     func(conn ssh.ServerPreAuthConn) { v.preAuth = conn },
+		BannerCallback:          func(ssh.ConnMetadata) string { return v.settings.Banner },
 	}
 	if v.settings.Passwords {
 		config.PasswordCallback = v.password

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 )
@@ -81,14 +82,6 @@ func (c Certificate) checkCritical(remote netip.Addr) error {
 	return nil
 }
 
-// signatureFormats are those of sshd's CASignatureAlgorithms, by the kind of
-// the authority's key. RSA with SHA-1 is not among them.
-var signatureFormats = map[string][]string{
-	ssh.KeyAlgoED25519: {ssh.KeyAlgoED25519}, ssh.KeyAlgoSKED25519: {ssh.KeyAlgoSKED25519}, ssh.KeyAlgoSKECDSA256: {ssh.KeyAlgoSKECDSA256},
-	ssh.KeyAlgoECDSA256: {ssh.KeyAlgoECDSA256}, ssh.KeyAlgoECDSA384: {ssh.KeyAlgoECDSA384}, ssh.KeyAlgoECDSA521: {ssh.KeyAlgoECDSA521},
-	ssh.KeyAlgoRSA: {ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512},
-}
-
 var errSignature = errors.New("its authority's signature is not right")
 
 func (c Certificate) checkSignature() error {
@@ -100,7 +93,7 @@ func (c Certificate) checkSignature() error {
 	if len(signature.Rest) > 0 && kind != ssh.KeyAlgoSKED25519 && kind != ssh.KeyAlgoSKECDSA256 {
 		return errSignature
 	}
-	if !slices.Contains(signatureFormats[kind], signature.Format) {
+	if !slices.Contains(algorithms.Signatures(kind), signature.Format) {
 		return fmt.Errorf("its authority's key is of kind %.40q and signed with %.40q, which is not taken", kind, signature.Format)
 	}
 	authority, err := ssh.ParsePublicKey(c.Authority)
