@@ -67,6 +67,10 @@ $(BUILD)/otpctl: $(GO_SOURCES)
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
 
+$(BUILD)/demo: $(GO_SOURCES)
+	@mkdir -p $(BUILD)
+	$(GO) build -o $@ ./packaging/demo
+
 packages:
 	@packaging/deps build
 	@$(MAKE) --no-print-directory build
@@ -74,8 +78,8 @@ packages:
 
 demo:
 	@packaging/deps demo
-	@$(MAKE) --no-print-directory build
-	@$(GO) run ./packaging/demo
+	@packaging/progress 'demo: building' $(MAKE) --no-print-directory build $(BUILD)/demo
+	@$(BUILD)/demo
 
 test:
 	@packaging/deps test
@@ -98,9 +102,10 @@ bench:
 	$(GO) run ./bench
 	$(GO) run ./bench/sftp
 
-# fresh runs demo and test in a new Debian 12 made by debootstrap.
+# fresh runs demo and test in a new Debian made by debootstrap: SUITE=trixie, or
+# bookworm.
 fresh:
-	packaging/fresh
+	packaging/fresh $(SUITE)
 
 deps:
 	packaging/deps test

@@ -61,9 +61,45 @@ var WithCode = []string{
 	"PasswordAuthentication no", "KbdInteractiveAuthentication yes", "AuthenticationMethods keyboard-interactive:pam",
 }
 
-// StartSSHD starts the machine's sshd with the lines added to its
-// configuration. sshd's PAM service is its program's name, so service names
-// the link it is started by.
+// knows says whether this sshd has a keyword, which older ones refuse.
+func knows(t T, keyword, value string) bool {
+	t.Helper()
+	key, err := hostKey()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	output, err := exec.Command("/usr/sbin/sshd", "-t", "-f", "/dev/null", "-h", key, "-o", keyword+"="+value).CombinedOutput()
+	if err == nil {
+		return true
+	}
+	if !strings.Contains(string(output), "Bad configuration option") {
+		t.Fatalf("ask sshd whether it knows %s: %v: %s", keyword, err, output)
+	}
+	return false
+}
+
+// program returns the sshd whose PAM service has that name, and the lines of
+// configuration for it. OpenSSH 9.8 and later have a keyword; before that the
+// service is named as the program is, so that it is started by a link.
+func program(t T, service string) (path string, lines []string) {
+	t.Helper()
+	path = "/usr/sbin/sshd"
+	if knows(t, "PerSourcePenalties", "no") {
+		// All come from one address, and many are wrong on purpose.
+		lines = append(lines, "PerSourcePenalties no")
+	}
+	if knows(t, "PAMServiceName", service) {
+		return path, append(lines, "PAMServiceName "+service)
+	}
+	link := filepath.Join(Root, "bin", service)
+	if err := os.Symlink(path, link); err != nil && !os.IsExist(err) {
+		t.Fatalf("name sshd %s: %v", service, err)
+	}
+	return link, lines
+}
+
+// StartSSHD starts the machine's sshd with that PAM service and with the lines
+// added to its configuration.
 func StartSSHD(t T, service string, lines ...string) *SSHD {
 	t.Helper()
 	key, err := hostKey()
@@ -71,14 +107,11 @@ func StartSSHD(t T, service string, lines ...string) *SSHD {
 		t.Fatalf("%v", err)
 	}
 	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), errors: &buffer{}}
-	binary := filepath.Join(Root, "bin", service)
-	if err := os.Symlink("/usr/sbin/sshd", binary); err != nil && !os.IsExist(err) {
-		t.Fatalf("name sshd %s: %v", service, err)
-	}
+	binary, named := program(t, service)
 	all := append([]string{
 		"Port " + strconv.Itoa(s.Port), "ListenAddress 127.0.0.1", "HostKey " + key, "PidFile none", "UsePAM yes",
 		"UseDNS no", "LogLevel VERBOSE", "MaxStartups 500", "PrintMotd no", "PrintLastLog no",
-	}, lines...)
+	}, append(named, lines...)...)
 	config := fmt.Sprintf("%s/%s-%d.conf", Root, service, s.Port)
 	if err := os.WriteFile(config, []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {
 		t.Fatalf("write sshd's configuration: %v", err)

@@ -1,7 +1,7 @@
 // Command demo shows a login with a password and a code on a private machine:
 // the real sshd, the real client, otpctl and the PAM module that was built.
-// It prints what a person would see, fails if anything is not as it should be,
-// and leaves nothing behind.
+// It prints what a person would see, stops with exit status 1 at the first thing
+// that is not as it should be, and leaves nothing behind.
 package main
 
 import (
@@ -61,7 +61,7 @@ func demo(s *stage) {
 		s.say("  %s", line.Text)
 	}
 	if leaks := machine.Leaks("/var/lib", "/var/log"); len(leaks) > 0 {
-		s.Errorf("a password, secret or code can be read in %s", strings.Join(leaks, "; "))
+		s.Fatalf("a password, secret or code can be read in %s", strings.Join(leaks, "; "))
 	}
 }
 
@@ -111,8 +111,7 @@ func (s *stage) ssh(sshd *machine.SSHD, p *machine.Person, answers machine.Answe
 
 func (s *stage) expect(p *machine.Person, d machine.Dialogue, in bool, codes int) {
 	if d.In(p) != in || d.Codes != codes || d.Hung {
-		s.Errorf("expected in: %v after %d prompts for a code; found in: %v after %d, hung: %v", in, codes, d.In(p), d.Codes, d.Hung)
-		return
+		s.Fatalf("expected in: %v after %d prompts for a code; found in: %v after %d, hung: %v", in, codes, d.In(p), d.Codes, d.Hung)
 	}
 	s.say("   → %s, as it should be", map[bool]string{true: "in", false: "not in"}[in])
 }
