@@ -6,6 +6,12 @@ import "os/exec"
 // auth-worker asks PAM, as root.
 func StartDovecot(t T, service string) *Server {
 	t.Helper()
+	return StartDovecotAsking(t, "passdb {\n  driver = pam\n  args = "+service+"\n}\n")
+}
+
+// StartDovecotAsking is StartDovecot with those passdbs.
+func StartDovecotAsking(t T, passdbs string) *Server {
+	t.Helper()
 	d := newDaemon(t, "dovecot")
 	// The penalty would have a client wait longer after each refusal.
 	config := d.write(t, "conf", `base_dir = @DIR@/run
@@ -19,11 +25,7 @@ ssl_key = <`+certificate(t)+`
 auth_mechanisms = plain
 auth_failure_delay = 0
 mail_location = maildir:~/Maildir
-passdb {
-  driver = pam
-  args = `+service+`
-}
-userdb {
+`+passdbs+`userdb {
   driver = passwd
 }
 service imap-login {

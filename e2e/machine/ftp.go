@@ -42,12 +42,22 @@ pam_service_name=` + service + "\n"
 const proftpd = "/var/cache/otpgate-test/proftpd"
 
 // StartProFTPD starts ProFTPD for a PAM service.
-func StartProFTPD(t T, service string) *Server { return startProFTPD(t, service, plain) }
+func StartProFTPD(t T, service string) *Server { return startProFTPD(t, service, pamAlone, plain) }
 
 // StartProFTPDWithTLS is StartProFTPD for clients that speak TLS, and no others.
-func StartProFTPDWithTLS(t T, service string) *Server { return startProFTPD(t, service, encrypted) }
+func StartProFTPDWithTLS(t T, service string) *Server {
+	return startProFTPD(t, service, pamAlone, encrypted)
+}
 
-func startProFTPD(t T, service string, cover cover) *Server {
+// StartProFTPDAsking is StartProFTPD with other directives about whom it asks.
+func StartProFTPDAsking(t T, service, directives string) *Server {
+	return startProFTPD(t, service, directives, plain)
+}
+
+// pamAlone makes PAM's no the last word.
+const pamAlone = "AuthOrder mod_auth_pam.c* mod_auth_unix.c\n"
+
+func startProFTPD(t T, service, asking string, cover cover) *Server {
 	t.Helper()
 	if _, err := os.Stat(proftpd); err != nil {
 		t.Fatalf("ProFTPD: expected it at %s: %v; run packaging/deps test", proftpd, err)
@@ -68,8 +78,7 @@ DelayEngine off
 WtmpLog off
 User nobody
 Group nogroup
-AuthOrder mod_auth_pam.c* mod_auth_unix.c
-AuthPAMConfig ` + service + "\nModulePath " + proftpd + "/usr/lib/proftpd\n"
+` + asking + "AuthPAMConfig " + service + "\nModulePath " + proftpd + "/usr/lib/proftpd\n"
 	if cover == encrypted {
 		text += "LoadModule mod_tls.c\nTLSEngine on\nTLSRequired on\nTLSOptions NoSessionReuseRequired\nTLSRSACertificateFile " + certificate(t) +
 			"\nTLSRSACertificateKeyFile " + certificate(t) + "\n"

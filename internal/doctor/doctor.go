@@ -59,6 +59,7 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.sshd(ctx)
 	e.mail = dovecotOf(e.Machine.Root)
 	e.dovecot()
+	e.besidePAM()
 	e.sftp()
 	e.secretFiles()
 	e.names()

@@ -20,6 +20,8 @@ const dovecotService = "dovecot"
 // passdbs of the driver pam, and settings about all of them.
 type dovecot struct {
 	passdbs []dovecotPassdb
+	// others are those of other drivers.
+	others []dovecotPassdb
 	// cache is auth_cache_size, if it is more than nothing.
 	cache *dovecotSetting
 	// limited says that the address space of auth-workers is dovecot's own
@@ -28,6 +30,13 @@ type dovecot struct {
 }
 
 type dovecotPassdb struct {
+	pamstack.Place
+	// driver is its kind, number its place among all.
+	driver string
+	number int
+	// lets is whether its yes lets somebody in, final whether its no is the last
+	// word.
+	lets, final bool
 	// services are the PAM services it names.
 	services []string
 	// cacheKey is where its cache_key is, nil if it has none.
@@ -49,7 +58,9 @@ func dovecotOf(root string) dovecot {
 	r := dovecotReader{root: root}
 	r.file(dovecotConfig, 0)
 	d := dovecot{limited: true}
-	driver, args := "", dovecotSetting{}
+	var p dovecotPassdb
+	args, number := dovecotSetting{}, 0
+	var ends []bool
 	for _, s := range r.all {
 		switch {
 		case s.block == "" && s.key == "auth_cache_size":
@@ -61,20 +72,34 @@ func dovecotOf(root string) dovecot {
 			d.limited = false
 		case s.block != "passdb":
 		case s.key == "{":
-			driver, args = "", dovecotSetting{}
+			number++
+			p, args, ends = dovecotPassdb{Place: s.Place, number: number, lets: true}, dovecotSetting{}, nil
 		case s.key == "driver":
-			driver = s.value
+			p.driver = s.value
 		case s.key == "args":
 			args = s
-		case s.key == "}" && driver == "pam":
-			d.passdbs = append(d.passdbs, passdbOf(args))
+		case s.key == "deny" && s.value == "yes", s.key == "master" && s.value == "yes":
+			p.lets = false
+		case s.key == "result_failure", s.key == "result_internalfail":
+			ends = append(ends, s.value == "return-fail" || s.value == "return")
+		case s.key == "}":
+			p.final = len(ends) == 2 && ends[0] && ends[1]
+			d.keep(p, args)
 		}
 	}
 	return d
 }
 
-func passdbOf(args dovecotSetting) dovecotPassdb {
-	p := dovecotPassdb{services: []string{dovecotService}}
+func (d *dovecot) keep(p dovecotPassdb, args dovecotSetting) {
+	if p.driver == "pam" {
+		d.passdbs = append(d.passdbs, p.withArgs(args))
+	} else if p.lets {
+		d.others = append(d.others, p)
+	}
+}
+
+func (p dovecotPassdb) withArgs(args dovecotSetting) dovecotPassdb {
+	p.services = []string{dovecotService}
 	for word := range strings.FieldsSeq(args.value) {
 		switch {
 		case strings.HasPrefix(word, "cache_key="):

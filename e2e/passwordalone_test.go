@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/doctor"
+)
+
+// Where ProFTPD lets the password alone in the doctor says so, and where it does
+// not the doctor is silent: each on the real server.
+func TestProFTPDPasswordAlone(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		asking string
+		alone  bool
+	}{
+		"stock":            {"", true},
+		"without the star": {"AuthOrder mod_auth_pam.c mod_auth_unix.c\n", true},
+		"with it":          {"AuthOrder mod_auth_pam.c* mod_auth_unix.c\n", false},
+		"unix first":       {"AuthOrder mod_auth_unix.c mod_auth_pam.c*\n", false},
+		"without PAM":      {"AuthOrder mod_auth_unix.c\n", true},
+		"PAM off":          {"AuthPAM off\nAuthOrder mod_auth_pam.c* mod_auth_unix.c\n", true},
+		"global":           {"<Global>\nAuthOrder mod_auth_pam.c* mod_auth_unix.c\n</Global>\n", false},
+		"continued":        {"authorder mod_auth_pam.c* \\\n  mod_auth_unix.c\n", false},
+		"of a module":      {"<IfModule mod_auth_pam.c>\nAuthOrder mod_auth_pam.c* mod_auth_unix.c\n</IfModule>\n", false},
+		"another server's": {"<VirtualHost 127.0.0.2>\nAuthOrder mod_auth_pam.c* mod_auth_unix.c\nAuthPAMConfig another\n</VirtualHost>\n", true},
+		"unix last":        {"AuthOrder mod_auth_file.c mod_auth_pam.c mod_auth_unix.c\n", true},
+		"file and PAM":     {"AuthOrder mod_auth_file.c mod_auth_pam.c*  mod_auth_unix.c\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			here := machine.NewSite(t, "proftpd-"+strings.ToLower(strings.ReplaceAll(name, " ", "-")), "")
+			here.AroundPassword(t, here.Name, debianPassword, "protocol=ftp")
+			p := machine.NewPerson(t, "alo").Enroll(t, here.Users)
+			server := machine.StartProFTPDAsking(t, here.Name, test.asking)
+			if in := server.In(t, p, p.Password); in != test.alone {
+				t.Errorf("the password alone: in: %v, expected %v", in, test.alone)
+			}
+			said := passwordAlone(t, here.Name, "etc/proftpd/proftpd.conf", test.asking+"AuthPAMConfig "+here.Name+"\n")
+			if found := said != ""; found != test.alone {
+				t.Errorf("expected a finding: %v, found %q", test.alone, said)
+			}
+			if test.alone && !strings.Contains(said, "mod_auth_pam.c*") {
+				t.Errorf("expected to be told what to write, found %s", said)
+			}
+		})
+	}
+}
+
+// The same of dovecot and its passdbs.
+func TestDovecotPasswordAlone(t *testing.T) {
+	t.Parallel()
+	const shadow, ends = "passdb {\n  driver = shadow\n}\n", "  result_failure = return-fail\n"
+	for name, test := range map[string]struct {
+		before, pam, after string
+		alone              bool
+	}{
+		"pam":           {"", "", "", false},
+		"behind":        {"", "", shadow, true},
+		"before":        {shadow, "", "", true},
+		"last word":     {"", ends + "  result_internalfail = return-fail\n", shadow, false},
+		"denying first": {"passdb {\n  driver = passwd-file\n  deny = yes\n  args = /dev/null\n}\n", "", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			here := machine.Resident.NewSite(t, "dovecot-"+strings.ReplaceAll(name, " ", "-"), "")
+			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
+			p := machine.NewPerson(t, "alo").Enroll(t, here.Users)
+			passdbs := test.before + "passdb {\n  driver = pam\n  args = " + here.Name + "\n" + test.pam + "}\n" + test.after
+			if in := machine.StartDovecotAsking(t, passdbs).In(t, p, p.Password); in != test.alone {
+				t.Errorf("the password alone: in: %v, expected %v", in, test.alone)
+			}
+			said := passwordAlone(t, here.Name, "etc/dovecot/dovecot.conf", passdbs)
+			if found := said != ""; found != test.alone {
+				t.Errorf("expected a finding: %v, found %q", test.alone, said)
+			}
+		})
+	}
+}
+
+// passwordAlone is what the doctor says of a service and its server's file in a
+// tree of files, "" if nothing of the kind.
+func passwordAlone(t *testing.T, service, path, text string) string {
+	t.Helper()
+	root := t.TempDir()
+	pam, err := os.ReadFile("/etc/pam.d/" + service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"etc/pam.d/" + service: string(pam), path: text, "etc/pam.d/common-auth": "auth requisite pam_unix.so\n", "etc/debian_version": "12\n"} {
+		if err := os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	findings := doctor.Doctor{Machine: doctor.Machine{Root: root}, Services: []string{service}}.Examine(t.Context())
+	said := slices.IndexFunc(findings, func(f doctor.Finding) bool { return f.ID == "password-alone" && f.Severity == doctor.Error })
+	if said < 0 {
+		return ""
+	}
+	return findings[said].String()
+}

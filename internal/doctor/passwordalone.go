@@ -1,0 +1,62 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What a server does beside PAM: the same password without a code, or another
+// one that PAM knows nothing of.
+const (
+	passwordAlone  = "password-alone"
+	otherPasswords = "other-passwords"
+)
+
+// besidePAM finds servers for which PAM has not the last word.
+func (e *exam) besidePAM() {
+	servers := proftpdServers(e.Machine.Root)
+	for _, s := range e.stacks {
+		if len(s.Checks) == 0 {
+			continue
+		}
+		for _, server := range servers {
+			if strings.EqualFold(server.service, s.Service) {
+				e.findings = append(e.findings, server.findings(s.Service)...)
+			}
+		}
+		for _, p := range e.mail.passdbs {
+			if slices.Contains(p.services, s.Service) {
+				e.findings = append(e.findings, e.otherPassdbs(p, s.Service)...)
+			}
+		}
+	}
+}
+
+// systemPassdbs are dovecot's drivers for the accounts that PAM knows too.
+var systemPassdbs = words("shadow passwd bsdauth ldap static vpopmail sia")
+
+// otherPassdbs are those that dovecot asks when this one has refused somebody,
+// or before it.
+func (e *exam) otherPassdbs(p dovecotPassdb, service string) (found []Finding) {
+	for _, other := range e.mail.others {
+		later := other.number > p.number
+		if later && p.final {
+			continue
+		}
+		f := Finding{Severity: Error, ID: passwordAlone, Services: []string{service},
+			What:    fmt.Sprintf("dovecot asks this passdb (%s) when PAM has refused somebody.", other.driver),
+			Follows: "The password alone gets in, whatever the code was.",
+			Fix:     fmt.Sprintf("Take it out, or write into the passdb of PAM (%s): result_failure = return-fail and result_internalfail = return-fail", p.Place)}
+		if !later {
+			f.What = fmt.Sprintf("dovecot asks this passdb (%s) before PAM, and whom that lets in is in.", other.driver)
+			f.Fix = "Take it out."
+		}
+		if !systemPassdbs[other.driver] {
+			f.Severity, f.ID, f.Follows = Warning, otherPasswords, "Whoever has a password there gets in with that alone."
+			f.Fix += " If these are passwords for programs that cannot be asked, leave it."
+		}
+		found = append(found, at(other.Place, f))
+	}
+	return found
+}

@@ -1,0 +1,178 @@
+package doctor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+// proftpdConfigs are where distributions have it.
+var proftpdConfigs = []string{"/etc/proftpd/proftpd.conf", "/etc/proftpd.conf"}
+
+const (
+	proftpdService = "proftpd"
+	authPAM        = "mod_auth_pam.c"
+	authUnix       = "mod_auth_unix.c"
+	// proftpdOrder is what makes PAM's word the last, and still has the system's
+	// accounts.
+	proftpdOrder = "AuthOrder mod_auth_pam.c* mod_auth_unix.c"
+)
+
+// proftpdServer is what one of its servers does with a password: the main one,
+// or a VirtualHost with what <Global> adds to it.
+type proftpdServer struct {
+	place   pamstack.Place
+	service string
+	// order is nil if no AuthOrder holds, and orderAt where one stands.
+	order   []string
+	orderAt pamstack.Place
+	// off is where AuthPAM is off, the zero value if it is not.
+	off pamstack.Place
+}
+
+// proftpdServers reads the configuration as ProFTPD does: of a directive given
+// twice the first counts, and <Global> holds where a server says nothing.
+func proftpdServers(root string) []proftpdServer {
+	for _, path := range proftpdConfigs {
+		if _, err := os.Stat(root + path); err == nil {
+			r := proftpdReader{root: root, servers: []proftpdServer{{place: pamstack.Place{File: path}}}}
+			r.file(path, 0)
+			for i := range r.servers {
+				r.servers[i].inherit(r.global)
+			}
+			return r.servers
+		}
+	}
+	return nil
+}
+
+func (s *proftpdServer) inherit(global proftpdServer) {
+	if s.order == nil {
+		s.order, s.orderAt = global.order, global.orderAt
+	}
+	if s.service == "" {
+		s.service = global.service
+	}
+	if s.service == "" {
+		s.service = proftpdService
+	}
+	if s.off.Line == 0 {
+		s.off = global.off
+	}
+}
+
+type proftpdReader struct {
+	root    string
+	servers []proftpdServer // the main one first
+	global  proftpdServer
+	blocks  []string
+}
+
+func (r *proftpdReader) file(path string, depth int) {
+	const maxDepth = 16 // so that a file that includes itself ends
+	data, err := os.ReadFile(r.root + path)
+	if err != nil || depth > maxDepth {
+		return
+	}
+	number, first, whole := 0, 0, ""
+	for line := range strings.Lines(string(data)) {
+		number++
+		if whole == "" {
+			first = number
+		}
+		line = strings.TrimSpace(line)
+		before, goesOn := strings.CutSuffix(line, "\\")
+		whole += before + " "
+		if !goesOn {
+			r.directive(pamstack.Place{File: path, Line: first}, strings.Fields(strings.ReplaceAll(whole, `"`, "")), depth)
+			whole = ""
+		}
+	}
+}
+
+func (r *proftpdReader) directive(place pamstack.Place, words []string, depth int) {
+	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+		return
+	}
+	name := strings.ToLower(words[0])
+	switch {
+	case strings.HasPrefix(name, "</"):
+		if len(r.blocks) > 0 {
+			r.blocks = r.blocks[:len(r.blocks)-1]
+		}
+	case strings.HasPrefix(name, "<"):
+		name = strings.Trim(name, "<>")
+		r.blocks = append(r.blocks, name)
+		if name == "virtualhost" {
+			r.servers = append(r.servers, proftpdServer{place: place})
+		}
+	case name == "include" && len(words) > 1:
+		r.include(words[1], depth)
+	case len(words) > 1:
+		r.server().set(place, name, words[1:])
+	}
+}
+
+// server is what a directive is about.
+func (r *proftpdReader) server() *proftpdServer {
+	switch {
+	case slices.Contains(r.blocks, "virtualhost"):
+		return &r.servers[len(r.servers)-1]
+	case slices.Contains(r.blocks, "global"):
+		return &r.global
+	}
+	return &r.servers[0]
+}
+
+func (s *proftpdServer) set(place pamstack.Place, name string, values []string) {
+	switch {
+	case name == "authorder" && s.order == nil:
+		s.order, s.orderAt = values, place
+	case name == "authpamconfig" && s.service == "":
+		s.service = values[0]
+	case name == "authpam" && s.off.Line == 0 && slices.Contains([]string{"off", "no", "false", "0"}, strings.ToLower(values[0])):
+		s.off = place
+	}
+}
+
+func (r *proftpdReader) include(pattern string, depth int) {
+	if info, err := os.Stat(r.root + pattern); err == nil && info.IsDir() {
+		pattern = filepath.Join(pattern, "*")
+	}
+	paths, err := filepath.Glob(r.root + pattern)
+	if err != nil {
+		return
+	}
+	for _, path := range paths {
+		r.file(strings.TrimPrefix(path, r.root), depth+1)
+	}
+}
+
+func (s proftpdServer) findings(service string) []Finding {
+	f := Finding{Severity: Error, ID: passwordAlone, Services: []string{service},
+		Follows: "The password alone gets in, whatever the code was.", Fix: "Write in proftpd.conf: " + proftpdOrder}
+	pam := slices.IndexFunc(s.order, func(module string) bool { return strings.TrimSuffix(module, "*") == authPAM })
+	switch {
+	case s.off.Line > 0:
+		f.What = "AuthPAM is off, so ProFTPD does not ask PAM."
+		f.Fix = "Take the line out, and write: " + proftpdOrder
+		return []Finding{at(s.off, f)}
+	case s.order == nil:
+		f.What = "No AuthOrder is set, so ProFTPD asks mod_auth_unix when PAM has refused somebody."
+		return []Finding{at(s.place, f)}
+	case pam < 0:
+		f.What = "AuthOrder does not name " + authPAM + ", so ProFTPD does not ask PAM."
+		return []Finding{at(s.orderAt, f)}
+	case s.order[pam] != authPAM || len(s.order) == 1:
+		return nil // it is asked first wherever it stands
+	}
+	f.What = fmt.Sprintf("ProFTPD asks %s when PAM has refused somebody: %s is without a * behind it.", strings.Join(slices.Delete(slices.Clone(s.order), pam, pam+1), ", "), authPAM)
+	if !slices.Contains(s.order, authUnix) {
+		f.Severity, f.ID, f.Follows = Warning, otherPasswords, "Whoever has a password there gets in with that alone."
+	}
+	return []Finding{at(s.orderAt, f)}
+}
