@@ -117,6 +117,9 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 		return result, err
 	}
 	result.hint = displaced(d.person, code, now, seen)
+	if result.hint == "" {
+		result.hint = behind(d.person, now, seen)
+	}
 	return result, d.countSource(ctx, d.request, now)
 }
 

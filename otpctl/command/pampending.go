@@ -263,6 +263,7 @@ func (a *app) showServices(services []pamService) error {
 		a.say("No service asks for codes.")
 		return nil
 	}
+	now := a.changer().Now()
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SERVICE\tPROTOCOL\tLINE\tSTATE")
 	for _, s := range services {
@@ -273,15 +274,18 @@ func (a *app) showServices(services []pamService) error {
 		if len(s.Lines) > 0 {
 			line = s.Lines[0]
 		}
-		fmt.Fprintln(table, printable(fmt.Sprintf("%s\t%s\t%s\t%s", s.Service, protocol, line, stateOf(s.Pending))))
+		fmt.Fprintln(table, printable(fmt.Sprintf("%s\t%s\t%s\t%s", s.Service, protocol, line, stateOf(s.Pending, now))))
 	}
 	return table.Flush()
 }
 
-func stateOf(p *rollout.Pending) string {
+func stateOf(p *rollout.Pending, now time.Time) string {
 	switch {
 	case p == nil:
 		return "in force"
+	case p.Alive() && now.Before(p.Changed):
+		// By this clock the deadline may be months away; what waits counts by its own.
+		return "put back within " + p.Left(now).String() + " unless confirmed; the clock is behind: it says " + when(now) + ", and the change was made at " + when(p.Changed)
 	case p.Alive():
 		return "put back at " + when(p.Deadline) + " unless confirmed"
 	}

@@ -1,0 +1,53 @@
+package gate
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A machine whose clock lost months says so, and not only that codes are wrong.
+func TestClockBehindIsForTheLog(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	right := p.now
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	code := p.code(t, "alice", 1)
+
+	p.now = right.AddDate(0, -4, 0)
+	talk := says(code, code, code)
+	verdict := p.login("alice", talk)
+	expect(t, verdict, TooMany, "policy.attempts.per_login")
+	want := "; the machine's clock is behind: it says " + p.now.UTC().Format(time.RFC3339) + ", and the last login was at " + right.UTC().Truncate(time.Second).Format(time.RFC3339)
+	if !strings.HasSuffix(verdict.Reason, want) {
+		t.Errorf("reason %q, want …%q", verdict.Reason, want)
+	}
+	for _, line := range talk.told {
+		if line != wrongCode {
+			t.Errorf("told %q", line)
+		}
+	}
+
+	// Who has not logged in yet has confirmed a device.
+	p.enroll("bob")
+	p.now = confirmed.AddDate(-1, 0, 0)
+	verdict = p.login("bob", says(code, code, code))
+	if want := ", and the confirmation of phone was at 2026-01-01T00:00:00Z"; !strings.HasSuffix(verdict.Reason, want) {
+		t.Errorf("reason %q, want …%q", verdict.Reason, want)
+	}
+}
+
+// A clock that is right, or set back by minutes, is not blamed.
+func TestClockIsNotBlamedForLittle(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	for _, back := range []time.Duration{0, 5 * time.Minute} {
+		p.now = p.now.Add(-back)
+		verdict := p.login("alice", says("000000", "000000", "000000"))
+		expect(t, verdict, TooMany, "policy.attempts.per_login")
+		if strings.Contains(verdict.Reason, "clock") {
+			t.Errorf("%v back: reason %q", back, verdict.Reason)
+		}
+	}
+}
