@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,8 +165,9 @@ func (f front) read() (wire.Type, []byte, error) {
 	return kind, payload, err
 }
 
-// patience is for what should come at once.
-const patience = 20 * time.Second
+// patience is for what should come at once. It is long because the processors
+// may be busy.
+const patience = 2 * time.Minute
 
 func dial(tb testing.TB, socket string) front {
 	tb.Helper()
@@ -246,6 +248,8 @@ type rig struct {
 	server *server
 	log    *records
 	fronts *fronts.Acceptors
+	// held, if a test sets it, is what the name service waits for.
+	held atomic.Pointer[chan struct{}]
 }
 
 const alicesUID, bobsUID, rootUID = 1000, 1001, 0
@@ -261,6 +265,9 @@ func newRigIn(tb testing.TB, parent, text string, limits limits) *rig {
 	sink := counting{Sink: r.log, metrics: newMetrics()}
 	names := map[string]string{"1000": "alice", "1001": "bob", "0": "root"}
 	who := &directory{self: uint32(os.Geteuid()), lookup: func(uid string) (*user.User, error) {
+		if held := r.held.Load(); held != nil {
+			<-*held
+		}
 		if name, known := names[uid]; known {
 			return &user.User{Uid: uid, Username: name}, nil
 		}

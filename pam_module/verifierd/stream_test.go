@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"io"
-	"os/user"
 	"testing"
 	"time"
 
@@ -83,8 +82,8 @@ func TestReadyDoesNotWaitForNameServices(t *testing.T) {
 func TestReadyDoesNotWaitForTheOwnName(t *testing.T) {
 	r := newRig(t, wide, usual)
 	r.enroll(t, "alice")
-	lookup, answer := r.server.who.lookup, make(chan struct{})
-	r.server.who.lookup = func(uid string) (*user.User, error) { <-answer; return lookup(uid) }
+	answer := make(chan struct{})
+	r.held.Store(&answer)
 	conn := dialAs(t, alicesUID, r.socket)
 	if err := conn.open(r.start("alice")); err != nil {
 		t.Fatal(err)
