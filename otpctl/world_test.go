@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/otpctl/command"
 )
 
@@ -42,7 +42,7 @@ func (f fakeGroups) InGroup(name, group string) (bool, error) {
 	case slices.Contains(members, name+"?"):
 		return false, errors.New("the name service is down")
 	case slices.Contains(members, "-"+name):
-		return false, user.UnknownUserError(name)
+		return false, nss.ErrUnknownUser
 	}
 	return slices.Contains(members, name), nil
 }

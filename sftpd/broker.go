@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftp/deny"
@@ -222,17 +221,15 @@ func checkService(name string) error {
 
 // identifyFront looks up whom fronts run as and makes their directory.
 func identifyFront(name, root string) (frontIdentity, error) {
-	account, err := user.Lookup(name)
-	if err != nil {
-		return frontIdentity{}, fmt.Errorf("sftp.front_user: %w; make a system user of that name, or name another", err)
+	account, known, err := nss.UserByName(name)
+	if err == nil && !known {
+		err = nss.ErrUnknownUser
 	}
-	uid, err := strconv.ParseUint(account.Uid, 10, 32)
-	if err != nil || uid == 0 {
-		return frontIdentity{}, fmt.Errorf("sftp.front_user %q: uid %s, expected a user without rights", name, account.Uid)
-	}
-	gid, err := strconv.ParseUint(account.Gid, 10, 32)
 	if err != nil {
-		return frontIdentity{}, fmt.Errorf("sftp.front_user %q: gid %s", name, account.Gid)
+		return frontIdentity{}, fmt.Errorf("sftp.front_user %q: %w; make a system user of that name, or name another", name, err)
+	}
+	if account.UID == 0 {
+		return frontIdentity{}, fmt.Errorf("sftp.front_user %q: uid 0, expected a user without rights", name)
 	}
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return frontIdentity{}, fmt.Errorf("directory of the fronts: %w", err)
@@ -245,7 +242,7 @@ func identifyFront(name, root string) (frontIdentity, error) {
 	if names, err := os.ReadDir(root); err != nil || len(names) > 0 {
 		return frontIdentity{}, fmt.Errorf("directory of the fronts: expected %s to be empty, found %d names, %v", root, len(names), err)
 	}
-	return frontIdentity{uint32(uid), uint32(gid), root}, nil
+	return frontIdentity{account.UID, account.GID, root}, nil
 }
 
 func (b *broker) frontCount() int {

@@ -10,7 +10,7 @@ import (
 func TestLogSaysWhoMayNotLogIn(t *testing.T) {
 	for name, want := range map[string]string{
 		"root":            "not a user who may log in: uid 0 needs allow_root = true in [sftp]",
-		"nobody-has-this": "not a user who may log in: user: unknown user nobody-has-this",
+		"nobody-has-this": "not a user who may log in: this machine knows no such user",
 	} {
 		v := &visit{}
 		if !v.is(name) || v.person != nil {

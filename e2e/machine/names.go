@@ -15,7 +15,7 @@ const (
 
 var extra sync.Mutex
 
-// UseExtraNames has the machine's name service ask libnss-extrausers for users
+// UseExtraNames has the machine's name service ask libnss-extrausers and the tests' own one for users
 // and groups beside /etc/passwd and /etc/group, as it would ask LDAP or SSSD. Programs read that when they
 // start, so it comes before all of them.
 func UseExtraNames() error {
@@ -30,11 +30,14 @@ func UseExtraNames() error {
 			lines = append(lines, line)
 		}
 	}
-	text := strings.Join(lines, "") + "\npasswd: files extrausers\ngroup: files extrausers\n"
+	text := strings.Join(lines, "") + "\npasswd: files extrausers probe\ngroup: files extrausers probe\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("name services: %w", err)
 	}
-	return os.MkdirAll("/var/lib/extrausers", 0o755)
+	if err := os.MkdirAll("/var/lib/extrausers", 0o755); err != nil {
+		return err
+	}
+	return installProbe()
 }
 
 // ExtraGroup makes the person a member of a group that is not in /etc/group,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // Machine is what is examined. The zero value is the machine itself; the fields
@@ -130,21 +130,13 @@ func (m *Machine) findModule(name string) (path string, found bool) {
 }
 
 func knownUser(name string) (bool, error) {
-	_, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		return false, nil
-	}
-	return err == nil, err
+	_, found, err := nss.UserByName(name)
+	return found, err
 }
 
 func knownGroup(name string) (bool, error) {
-	_, err := user.LookupGroup(name)
-	var unknown user.UnknownGroupError
-	if errors.As(err, &unknown) {
-		return false, nil
-	}
-	return err == nil, err
+	_, found, err := nss.GroupByName(name)
+	return found, err
 }
 
 // listed looks a name up in a file of lines that begin with "name:".

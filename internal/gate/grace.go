@@ -67,7 +67,7 @@ func (g *Gate) graceKey(ctx context.Context, person account.Person) (key ledger.
 	}
 	_, known, err := g.Names.Canonical(person.User)
 	if err != nil {
-		return key, false, blame{"name-service", fmt.Errorf("look up user: %w", err)}
+		return key, false, blame{"name-service", err}
 	}
 	if known {
 		return key, false, nil

@@ -107,7 +107,7 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 	}
 	canonical, known, err := g.Names.Canonical(user)
 	if err != nil {
-		return account.Person{}, false, blame{"name-service", fmt.Errorf("look up user: %w", err)}
+		return account.Person{}, false, blame{"name-service", err}
 	}
 	if !known {
 		if canonical, err = g.likeName(user); err != nil {

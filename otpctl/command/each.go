@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/user"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // Groups asks the system about groups.
@@ -175,9 +175,8 @@ func (a *app) members(g *gate.Gate, group string) ([]outcome, error) {
 	bar := a.begin("looking for members of "+group, len(names))
 	for _, name := range names {
 		in, err := a.Groups.InGroup(name, group)
-		var unknown user.UnknownUserError
 		switch {
-		case errors.As(err, &unknown):
+		case errors.Is(err, errUnknownUser):
 		case err != nil:
 			err = fmt.Errorf("user %q: %w", name, err)
 			a.complain(err)
@@ -194,7 +193,7 @@ func (a *app) members(g *gate.Gate, group string) ([]outcome, error) {
 	return outcomes, nil
 }
 
-var errUnknownGroup = errors.New("this machine knows no such group")
+var errUnknownGroup = nss.ErrUnknownGroup
 
 // peopleWithFiles lists everybody who has a secret file.
 func peopleWithFiles(g *gate.Gate) ([]string, error) {

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"os/user"
 	"strconv"
 	"strings"
+
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // Login is an account of the machine.
@@ -30,40 +31,16 @@ type systemLogins struct{}
 
 // ByName implements Logins.
 func (systemLogins) ByName(name string) (Login, bool, error) {
-	found, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		return Login{}, false, nil
-	}
-	return loginOf(found, err, name)
+	return loginOf(nss.UserByName(name))
 }
 
 // ByUID implements Logins.
 func (systemLogins) ByUID(uid uint32) (Login, bool, error) {
-	id := strconv.FormatUint(uint64(uid), 10)
-	found, err := user.LookupId(id)
-	var unknown user.UnknownUserIdError
-	if errors.As(err, &unknown) {
-		return Login{}, false, nil
-	}
-	return loginOf(found, err, "with uid "+id)
+	return loginOf(nss.UserByID(uid))
 }
 
-func loginOf(found *user.User, err error, asked string) (Login, bool, error) {
-	if err != nil {
-		return Login{}, false, fmt.Errorf("look up user %s: %w", asked, err)
-	}
-	login, err := newLogin(found.Username, found.Uid, found.Gid, found.HomeDir)
-	return login, err == nil, err
-}
-
-func newLogin(name, uid, gid, home string) (Login, error) {
-	u, err := strconv.ParseUint(uid, 10, 32)
-	g, err2 := strconv.ParseUint(gid, 10, 32)
-	if err := errors.Join(err, err2); err != nil {
-		return Login{}, fmt.Errorf("account of %q: %w", name, err)
-	}
-	return Login{name, uint32(u), uint32(g), home}, nil
+func loginOf(u nss.User, found bool, err error) (Login, bool, error) {
+	return Login{u.Name, u.UID, u.GID, u.Home}, found, err
 }
 
 // All implements Logins. The C library alone can list what all of the name
@@ -74,6 +51,15 @@ func (systemLogins) All() ([]Login, error) {
 		return nil, fmt.Errorf("list the accounts with getent passwd: %w", err)
 	}
 	return parsePasswd(string(out))
+}
+
+func newLogin(name, uid, gid, home string) (Login, error) {
+	u, err := strconv.ParseUint(uid, 10, 32)
+	g, err2 := strconv.ParseUint(gid, 10, 32)
+	if err := errors.Join(err, err2); err != nil {
+		return Login{}, fmt.Errorf("account of %q: %w", name, err)
+	}
+	return Login{name, uint32(u), uint32(g), home}, nil
 }
 
 // parsePasswd reads passwd(5).

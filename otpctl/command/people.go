@@ -3,10 +3,10 @@ package command
 import (
 	"errors"
 	"fmt"
-	"os/user"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // openPerson opens the engine and the directory of secret files, and returns
@@ -26,15 +26,11 @@ func (a *app) openPerson(given string) (g *gate.Gate, dir *account.Dir, name str
 
 // lookup asks the system's name services (NSS).
 func lookup(name string) (canonical string, found bool, err error) {
-	known, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		return name, false, nil
+	known, found, err := nss.UserByName(name)
+	if err != nil || !found {
+		return name, false, err
 	}
-	if err != nil {
-		return "", false, fmt.Errorf("look up user %q: %w", name, err)
-	}
-	return known.Username, true, nil
+	return known.Name, true, nil
 }
 
 // systemName returns the system's own spelling of name, who must be known to
@@ -55,7 +51,7 @@ func (a *app) systemName(name string) (string, error) {
 	return canonical, nil
 }
 
-var errUnknownUser = errors.New("this machine knows no such user")
+var errUnknownUser = nss.ErrUnknownUser
 
 // enrolledName returns the name whose secret file name means: name itself or,
 // as at a login, the system's spelling of it.
@@ -67,7 +63,10 @@ func (a *app) enrolledName(g *gate.Gate, name string) (string, error) {
 		return name, nil
 	}
 	canonical, found, err := a.Lookup(name)
-	if err != nil || !found || canonical == name || account.CheckName(canonical) != nil {
+	if err != nil {
+		return "", err
+	}
+	if !found || canonical == name || account.CheckName(canonical) != nil {
 		return name, nil
 	}
 	a.note("this machine knows %s as %s; that name is used", name, canonical)

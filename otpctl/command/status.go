@@ -54,7 +54,11 @@ enroll. Of people without a secret file it shows the last of these.`,
 // withoutFile is what is known of somebody without a secret file. missing is
 // the error for whoever has no grace either.
 func (a *app) withoutFile(ctx context.Context, g *gate.Gate, name string, missing error) (record, error) {
-	if _, found, err := a.Lookup(name); err != nil || !found {
+	_, found, err := a.Lookup(name)
+	if err != nil {
+		return record{}, err
+	}
+	if !found {
 		return record{}, missing
 	}
 	r, found, err := a.stranger(ctx, g, name)

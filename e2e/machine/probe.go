@@ -1,0 +1,137 @@
+package machine
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// probePlace is where the name service of tests is told what to do; see
+// testdata/nss_probe.c. It is asked behind /etc/passwd and libnss-extrausers.
+const probePlace = "/var/lib/nss-probe"
+
+// installProbe has programs find the service in Files.
+func installProbe() error {
+	if err := os.MkdirAll(probePlace, 0o755); err != nil {
+		return err
+	}
+	const path = "/etc/ld.so.conf"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("name services: %w", err)
+	}
+	if err := os.WriteFile(path, append(data, "\n"+Files+"\n"...), 0o644); err != nil {
+		return fmt.Errorf("name services: %w", err)
+	}
+	if output, err := exec.Command("/sbin/ldconfig", "-i", "-X", "-f", path, "-C", "/etc/ld.so.cache").CombinedOutput(); err != nil {
+		return fmt.Errorf("ldconfig: %w: %s", err, output)
+	}
+	return nil
+}
+
+// ProbeUser makes the person, a stranger, one whom the name service of tests
+// alone knows, under aliases too, with the password for each of the names.
+func ProbeUser(t T, p *Person, aliases ...string) {
+	t.Helper()
+	hash := exec.Command("openssl", "passwd", "-6", "-stdin")
+	hash.Stdin = strings.NewReader(p.Password + "\n")
+	hashed, err := hash.Output()
+	if err != nil {
+		t.Fatalf("openssl passwd: %v", err)
+	}
+	p.UID, p.GID = 30000+int(people.Add(1)), 20000
+	addLine(t, probePlace+"/passwd", fmt.Sprintf("%s:%d:%d:/tmp", p.Name, p.UID, p.GID))
+	useradd.Lock()
+	defer useradd.Unlock()
+	for _, name := range append(aliases, p.Name) {
+		if name != p.Name {
+			addLine(t, probePlace+"/passwd", name+"="+p.Name)
+		}
+		addLine(t, "/etc/shadow", name+":"+strings.TrimSpace(string(hashed))+":19000:0:99999:7:::")
+	}
+}
+
+// ProbeGroup makes a group of the name service of tests.
+func ProbeGroup(t T, name string, members ...*Person) (gid int) {
+	t.Helper()
+	gid = 40000 + int(people.Add(1))
+	var names []string
+	for _, p := range members {
+		names = append(names, p.Name)
+	}
+	addLine(t, probePlace+"/group", fmt.Sprintf("%s:%d:%s", name, gid, strings.Join(names, ",")))
+	return gid
+}
+
+// ProbeRule has the service answer a question in that way, such as
+// "passwd NAME unavail 2".
+func ProbeRule(t T, rule string) {
+	t.Helper()
+	addLine(t, probePlace+"/rules", rule)
+}
+
+// ProbeRuleCommand is a line of pam.d that does so in the middle of a login.
+func ProbeRuleCommand(t T, rule string) string {
+	t.Helper()
+	path := filepath.Join(probeDir(t), "rule")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho '"+rule+"' >> "+probePlace+"/rules\n"), 0o755); err != nil {
+		t.Fatalf("write a command: %v", err)
+	}
+	return "auth required pam_exec.so quiet " + path
+}
+
+// ProbeHang has the service hang on a question. The result waits until it does;
+// it goes on when that is closed.
+func ProbeHang(t T, function, name string) (held func() *os.File) {
+	t.Helper()
+	path := filepath.Join(probeDir(t), "fifo")
+	if err := unix.Mkfifo(path, 0o666); err != nil {
+		t.Fatalf("make a fifo: %v", err)
+	}
+	// The verifier has a uid of its own.
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatalf("let others read the fifo: %v", err)
+	}
+	ProbeRule(t, fmt.Sprintf("%s %s hang %s", function, name, path))
+	return func() *os.File {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatalf("open the fifo: %v", err)
+		}
+		return file
+	}
+}
+
+// ProbeForget takes a rule back.
+func ProbeForget(t T, rule string) {
+	t.Helper()
+	extra.Lock()
+	defer extra.Unlock()
+	const path = probePlace + "/rules"
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path+".new", []byte(strings.Replace(string(data), rule+"\n", "", 1)), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+func probeDir(t T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(Root, "probe")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatalf("make a directory: %v", err)
+	}
+	return dir
+}

@@ -1,0 +1,114 @@
+package nss
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// patience is how long an answer is waited for. A code's time is longer, so the
+// login that asked is denied with a line in the log and not cut off.
+const patience = 10 * time.Second
+
+// maxUnderWay is how many questions may be under way in a process. Each that
+// waits has a thread, and nothing can end one that never returns.
+const maxUnderWay = 256
+
+// errLate is wrapped by the error for a question that was not answered in time.
+var errLate = errors.New("the name service did not answer")
+
+// desk is where questions are asked.
+type desk struct {
+	patience time.Duration
+	places   chan struct{}
+
+	mu sync.Mutex
+	// open has, for each question, the one that was asked last and has no answer.
+	open map[string]*question
+}
+
+var usual = newDesk(patience, maxUnderWay)
+
+func newDesk(patience time.Duration, most int) *desk {
+	return &desk{patience: patience, places: make(chan struct{}, most), open: map[string]*question{}}
+}
+
+// question is one that is under way. The fields after done are set before done is
+// closed.
+type question struct {
+	began time.Time
+	// late is how many of the same were under way when it was asked.
+	late int
+
+	done   chan struct{}
+	answer any
+	found  bool
+	err    error
+}
+
+// one asks a question at the usual desk. Who asks the same meanwhile gets the same
+// answer, so that one name that is looked up for long has one thread. A question
+// that is late is asked again, as the service may have come back, but ever less
+// often.
+func one[T any](about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
+	return at(usual, about, ask)
+}
+
+func at[T any](d *desk, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
+	given, found, err := d.ask(about, func() (any, bool, error) { return ask() })
+	if err != nil {
+		return answer, false, fmt.Errorf("look up %s: %w", about, err)
+	}
+	answer, ok := given.(T)
+	if !ok {
+		return answer, false, fmt.Errorf("look up %s: an answer of another kind", about)
+	}
+	return answer, found, nil
+}
+
+func (d *desk) ask(about string, ask func() (any, bool, error)) (any, bool, error) {
+	deadline := time.NewTimer(d.patience)
+	defer deadline.Stop()
+	d.mu.Lock()
+	q, under := d.open[about]
+	if !under || q.over(d.patience) {
+		late := 0
+		if under {
+			late = q.late + 1
+		}
+		q = &question{began: time.Now(), late: late, done: make(chan struct{})}
+		d.open[about] = q
+		go d.answer(about, q, ask)
+	}
+	d.mu.Unlock()
+	select {
+	case <-q.done:
+		return q.answer, q.found, q.err
+	case <-deadline.C:
+		return nil, false, fmt.Errorf("%w within %v", errLate, d.patience)
+	}
+}
+
+// over says that the question is not to be waited for any longer.
+func (q *question) over(patience time.Duration) bool {
+	return time.Since(q.began) > patience<<min(q.late, 10)
+}
+
+func (d *desk) answer(about string, q *question, ask func() (any, bool, error)) {
+	timeout := time.NewTimer(d.patience)
+	defer timeout.Stop()
+	select {
+	case d.places <- struct{}{}:
+		q.answer, q.found, q.err = ask()
+		<-d.places
+	case <-timeout.C:
+		q.err = fmt.Errorf("%w to %d other questions", errLate, cap(d.places))
+	}
+	d.mu.Lock()
+	if d.open[about] == q {
+		delete(d.open, about)
+	}
+	d.mu.Unlock()
+	close(q.done)
+}

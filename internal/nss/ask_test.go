@@ -1,0 +1,154 @@
+package nss
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const soon, never = 10 * time.Millisecond, time.Hour
+
+// A question that is never answered is an error for who asks it, and for nobody
+// else; it takes one thread, and the service is asked again later.
+func TestNeverAnswered(t *testing.T) {
+	t.Parallel()
+	d := newDesk(soon, 100)
+	stuck := make(chan struct{})
+	var asked atomic.Int32
+	hang := func() (string, bool, error) {
+		asked.Add(1)
+		<-stuck
+		return "late", true, nil
+	}
+	for range 3 {
+		if answer, found, err := at(d, "user alice", hang); answer != "" || found || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "look up user alice") {
+			t.Errorf("alice: %q, %v, %v", answer, found, err)
+		}
+	}
+	patient := newDesk(never, 100)
+	patient.places = d.places
+	if answer, found, err := at(patient, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
+		t.Errorf("bob: %q, %v, %v", answer, found, err)
+	}
+	// Asked ever less often: three are not over before 10, 20 and 40 ms.
+	before := time.Now()
+	for asked.Load() < 4 {
+		_, _, err := at(d, "user alice", hang)
+		if !errors.Is(err, errLate) {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(before); took < 20*time.Millisecond {
+		t.Errorf("asked for the fourth time after %v", took)
+	}
+	close(stuck)
+	for {
+		answer, found, err := at(d, "user alice", func() (string, bool, error) { return "early", true, nil })
+		if err == nil {
+			if !found || answer == "" {
+				t.Errorf("alice, later: %q, %v", answer, found)
+			}
+			break
+		}
+	}
+}
+
+// Those who ask the same have one question under way.
+func TestSameQuestion(t *testing.T) {
+	t.Parallel()
+	d := newDesk(never, 100)
+	began, stuck := make(chan struct{}), make(chan struct{})
+	answers := make(chan string)
+	ask := func(about func() (string, bool, error)) {
+		answer, _, err := at(d, "user alice", about)
+		answers <- fmt.Sprint(answer, err)
+	}
+	go ask(func() (string, bool, error) { close(began); <-stuck; return "alice", true, nil })
+	<-began
+	for range 20 {
+		go ask(func() (string, bool, error) {
+			select {
+			case <-stuck:
+			default:
+				t.Error("asked beside the first")
+			}
+			return "alice", true, nil
+		})
+	}
+	close(stuck)
+	for range 21 {
+		if got := <-answers; got != "alice<nil>" && got != "alice <nil>" {
+			t.Error(got)
+		}
+	}
+	if len(d.open) != 0 || len(d.places) != 0 {
+		t.Errorf("%d open, %d under way", len(d.open), len(d.places))
+	}
+}
+
+// There is a bound on what is under way, and who finds no place is in doubt.
+func TestBound(t *testing.T) {
+	t.Parallel()
+	d := newDesk(soon, 3)
+	stuck := make(chan struct{})
+	for i := range 3 {
+		_, _, err := at(d, fmt.Sprint("user ", i), func() (int, bool, error) { <-stuck; return i, true, nil })
+		if !errors.Is(err, errLate) {
+			t.Error(err)
+		}
+	}
+	_, found, err := at(d, "user 3", func() (int, bool, error) { t.Error("asked beyond the bound"); return 3, true, nil })
+	if found || !errors.Is(err, errLate) {
+		t.Errorf("beyond the bound: %v, %v", found, err)
+	}
+	close(stuck)
+	for {
+		if answer, found, err := at(d, "user 4", func() (int, bool, error) { return 4, true, nil }); err == nil {
+			if answer != 4 || !found {
+				t.Errorf("in the end: %v, %v", answer, found)
+			}
+			break
+		}
+	}
+}
+
+// Nobody waits for somebody else's groups, whichever kind of service there is.
+func TestSlowGroupsOfOne(t *testing.T) {
+	for _, services := range []string{"files probe", "files extrausers probe"} {
+		t.Run(strings.ReplaceAll(services, " ", "-"), func(t *testing.T) {
+			if !alone(t, "passwd: files probe\ngroup: "+services) {
+				return
+			}
+			probe(t, "passwd", people)
+			probe(t, "group", "robots:6001:\n")
+			probe(t, "initgroups", "alice:6001\nbob:6001\n")
+			write(t, "/var/lib/extrausers/passwd", "")
+			write(t, "/var/lib/extrausers/group", "other:x:6100:\n")
+			held := newFIFO(t)
+			probe(t, "rules", "initgroups alice hang "+string(held)+"\n")
+			done := make(chan string)
+			go func() {
+				gids, err := initgroups("alice", 5000)
+				done <- fmt.Sprint(gids, err)
+			}()
+			release := held.held(t)
+			for range 3 {
+				if in, err := IsMember("bob", "robots"); !in || err != nil {
+					t.Errorf("bob meanwhile: %v, %v", in, err)
+				}
+			}
+			select {
+			case got := <-done:
+				t.Errorf("alice did not wait: %s", got)
+			default:
+			}
+			release()
+			if got := <-done; got != "[5000 6001]<nil>" && got != "[5000 6001] <nil>" {
+				t.Errorf("alice in the end: %s", got)
+			}
+		})
+	}
+}
