@@ -101,13 +101,17 @@ func (r rollout) notConfirmed(t *testing.T) {
 }
 
 func (r rollout) confirmed(t *testing.T) {
-	// Two commands of one login: the second confirms nothing.
-	script := `"$0" pam enable sshd "$1" --confirm-within=2m >/dev/null && exec "$0" pam confirm sshd`
-	said := inSession(t, 1, exec.Command("sh", "-c", script, machine.Files+"/otpctl", ourModule))
-	if !strings.Contains(said, "from this same login") {
-		t.Errorf("expected that a second login is wanted, found\n%s", said)
+	otpctl(t, 0, "pam", "enable", "sshd", ourModule, "--confirm-within=2m")
+	untried := func(when string) {
+		t.Helper()
+		// Whatever session, terminal or login it is run from.
+		if said := otpctl(t, 1, "pam", "confirm", "sshd"); !strings.Contains(said, "nobody has logged in with a code through sshd") {
+			t.Errorf("%s: expected that a login with a code is wanted, found\n%s", when, said)
+		}
 	}
+	untried("before any login")
 	expectOut(t, r.p, r.sshd.Login(t, r.p, answers(r.p, r.p.Wrong(t), r.p.Wrong(t), r.p.Wrong(t))), 3)
+	untried("after wrong codes")
 	expectIn(t, r.p, r.sshd.Login(t, r.p, answers(r.p, r.p.Code(t, 1))), 1)
 	watchdog := watchdog(t, "sshd")
 	if _, err := os.Stat(watchdog); err != nil {

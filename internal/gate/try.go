@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -127,10 +128,27 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 func (d *dialogue) countIn(result *spent, code string, now time.Time, entry *ledger.Entry) {
 	result.unseen = countRight(&entry.Attempts)
 	entry.LastLogin = now.UTC().Truncate(time.Second)
+	countService(d.request.Service, entry)
 	if result.rule == recoveryRule {
 		result.recoveryLeft = factor.RecoveryLeft(d.person, *entry)
 	}
 	d.openSession(d.request, d.person, code, now, entry)
+}
+
+// keptServices is how many services an entry names: more than one person logs in
+// by, and few enough that an entry stays small.
+const keptServices = 8
+
+// countService notes by which service the last login came: otpctl pam confirm
+// asks for it.
+func countService(service string, entry *ledger.Entry) {
+	const longest = 64 // no file of pam.d has a longer name
+	if service == "" || len(service) > longest {
+		return
+	}
+	entry.Services = slices.DeleteFunc(slices.Clone(entry.Services), func(s ledger.ServiceLogin) bool { return s.Service == service })
+	entry.Services = append(entry.Services, ledger.ServiceLogin{Service: service, At: entry.LastLogin})
+	entry.Services = entry.Services[max(0, len(entry.Services)-keptServices):]
 }
 
 const recoveryRule = "recovery"

@@ -17,15 +17,16 @@ import (
 // This is not JSON because a freshly started process spends longer on its
 // first JSON value than on the write to disk; docs/ledger.md has the figures.
 const (
-	tagUse       = 1 // repeated: key, step, drift
-	tagSpent     = 2 // repeated: hash
-	tagAttempts  = 3 // wrong, last wrong, locked until, locks, unseen
-	tagLastLogin = 4 // time
-	tagSends     = 5 // count, last
-	tagCarried   = 6 // repeated: for, salt, hash, expires
-	tagSession   = 7 // repeated: protocol, address, since, until, of, code
-	tagGrace     = 8 // time
-	tagResynced  = 9 // repeated, behind the use of the same key: key, steps
+	tagUse       = 1  // repeated: key, step, drift
+	tagSpent     = 2  // repeated: hash
+	tagAttempts  = 3  // wrong, last wrong, locked until, locks, unseen
+	tagLastLogin = 4  // time
+	tagSends     = 5  // count, last
+	tagCarried   = 6  // repeated: for, salt, hash, expires
+	tagSession   = 7  // repeated: protocol, address, since, until, of, code
+	tagGrace     = 8  // time
+	tagResynced  = 9  // repeated, behind the use of the same key: key, steps
+	tagService   = 10 // repeated: service, time
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -58,6 +59,11 @@ func encodeEntry(entry Entry) []byte {
 	if !entry.LastLogin.IsZero() {
 		e.times(entry.LastLogin)
 		e.end(tagLastLogin)
+	}
+	for _, s := range entry.Services {
+		e.texts(s.Service)
+		e.times(s.At)
+		e.end(tagService)
 	}
 	e.sent(entry)
 	e.sessions(entry)
@@ -150,6 +156,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 				Locks: int(value.number()), Unseen: int(value.number())}
 		case tagLastLogin:
 			entry.LastLogin = value.time()
+		case tagService:
+			entry.Services = append(entry.Services, ServiceLogin{Service: value.text(), At: value.time()})
 		case tagSends:
 			entry.Sends = Sends{Count: int(value.number()), Last: value.time()}
 		case tagCarried:

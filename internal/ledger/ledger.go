@@ -48,6 +48,9 @@ type Entry struct {
 	Attempts Attempts `json:"attempts,omitzero"`
 	// LastLogin is when a code was last accepted.
 	LastLogin time.Time `json:"last_login,omitzero"`
+	// Services are the PAM services through which codes were accepted last, each
+	// once, the latest at the end.
+	Services []ServiceLogin `json:"services,omitempty"`
 	// Sends counts the codes that were sent to the person lately.
 	Sends Sends `json:"sends,omitzero"`
 	// Carried lists the codes that were sent for a later login to carry.
@@ -56,6 +59,12 @@ type Entry struct {
 	Sessions []Session `json:"sessions,omitempty"`
 	// Grace is when a person who must enroll was first let in without.
 	Grace time.Time `json:"grace,omitzero"`
+}
+
+// ServiceLogin is when a code was last accepted through a PAM service.
+type ServiceLogin struct {
+	Service string    `json:"service"`
+	At      time.Time `json:"at"`
 }
 
 // Sends counts the codes that were sent to one person; they are forgotten with

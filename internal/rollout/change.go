@@ -88,8 +88,8 @@ func (c Changer) Put(edit Edit, target Target) (backup string, err error) {
 
 // PutFor puts an edit in place until a deadline. start starts the process that
 // undoes it, before anything is changed, and returns its process id.
-func (c Changer) PutFor(edit Edit, target Target, within time.Duration, login string, start func() (pid int, err error)) (Pending, error) {
-	p := Pending{Service: edit.Service, Path: edit.Path, Login: login, ChangedIn: bootID(), Boot: bootID(), Changed: c.Now(), Deadline: c.Now().Add(within)}
+func (c Changer) PutFor(edit Edit, target Target, within time.Duration, start func() (pid int, err error)) (Pending, error) {
+	p := Pending{Service: edit.Service, Path: edit.Path, Boot: bootID(), Changed: c.Now(), Deadline: c.Now().Add(within)}
 	err := c.alone(func() (err error) {
 		if _, err := c.load(edit.Service); err == nil {
 			return fmt.Errorf("a change of %s waits to be confirmed: otpctl pam confirm %s, or otpctl pam restore %s", edit.Service, edit.Service, edit.Service)
@@ -117,16 +117,15 @@ func (c Changer) PutFor(edit Edit, target Target, within time.Duration, login st
 	return p, err
 }
 
-// Confirm keeps a change. Another login than the one that made it must say so:
-// that it is there shows that people still get in.
-func (c Changer) Confirm(service, login string, same bool) error {
+// Confirm keeps a change if tried has nothing against it.
+func (c Changer) Confirm(service string, tried func(Pending) error) error {
 	return c.alone(func() error {
 		p, err := c.load(service)
 		if err != nil {
 			return err
 		}
-		if p.Login == login && p.ChangedIn == bootID() && !same {
-			return fmt.Errorf("%s was changed from this same login: confirm it from a second one, which shows that people get in", p.Path)
+		if err := tried(p); err != nil {
+			return err
 		}
 		return c.forget(service)
 	})

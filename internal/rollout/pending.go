@@ -28,11 +28,6 @@ type Pending struct {
 	Backup   string    `json:"backup"`
 	Changed  time.Time `json:"changed"`
 	Deadline time.Time `json:"deadline"`
-	// Login is the login that made the change, see LoginID. Its number is
-	// another login's once the machine has started again: ChangedIn says when
-	// it holds.
-	Login     string `json:"login"`
-	ChangedIn string `json:"changed_in"`
 	// Boot and Watchdog say which process undoes it.
 	Boot     string `json:"boot"`
 	Watchdog int    `json:"watchdog"`

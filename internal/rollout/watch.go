@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Watch waits until a change is confirmed or its time is over, and then puts
@@ -78,20 +76,4 @@ func startUnit(unit, program string, args []string) (pid int, err error) {
 		return 0, fmt.Errorf("systemd did not start %s", unit)
 	}
 	return pid, nil
-}
-
-// LoginID names the login that this process belongs to: the kernel's audit
-// session if there is one, which sudo and su do not change, or else the
-// terminal session.
-func LoginID() string {
-	const unset = "4294967295"
-	id, err := os.ReadFile("/proc/self/sessionid")
-	if text := strings.TrimSpace(string(id)); err == nil && text != unset {
-		return "audit session " + text
-	}
-	session, err := unix.Getsid(0)
-	if err != nil {
-		return ""
-	}
-	return "session " + strconv.Itoa(session)
 }

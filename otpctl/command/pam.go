@@ -47,8 +47,8 @@ would be, and libpam logs somebody made up in through a private copy of the
 service. If either finds a fault, nothing is changed.
 
 What the file was is kept beside it. Unless the change is confirmed with otpctl
-pam confirm from a second login within the time of --confirm-within, the file is
-put back. A process of its own does that, which outlives this login; after a
+pam confirm within the time of --confirm-within, which takes a login with a code
+through the service since the change, the file is put back. A process of its own does that, which outlives this login; after a
 reboot the unit otpgate-pam-restore does, where systemd runs.`,
 		Example: `  otpctl pam enable sshd
   otpctl pam enable sudo --dry-run
@@ -132,7 +132,7 @@ func (a *app) put(edit rollout.Edit, target rollout.Target, within time.Duration
 		}
 		return rollout.StartWatchdog(edit.Service, append(args, "pam", "watch", edit.Service, "--within", within.String())...)
 	}
-	pending, err := a.changer().PutFor(edit, target, within, rollout.LoginID(), start)
+	pending, err := a.changer().PutFor(edit, target, within, start)
 	if err != nil {
 		return err
 	}

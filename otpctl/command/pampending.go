@@ -18,28 +18,37 @@ import (
 )
 
 func (a *app) pamConfirm() *cobra.Command {
-	same := false
+	untried := false
 	c := &cobra.Command{
 		Use:   "confirm [SERVICE]",
 		Short: "Keep a change of pam.d that would be undone otherwise",
 		Long: `confirm keeps what otpctl pam enable changed: in the SERVICE, or in all that wait
-for it. It has to be run from another login than the one that made the change:
-that there is one shows that people still get in.`,
+for it. It wants somebody to have logged in through that service with a code since
+the change, which the ledger knows: that shows that people still get in. From
+which login it is run does not matter.
+
+Where nobody is asked for a code yet no such login can be. --untried keeps the
+change all the same; log in through the service before you give it.`,
 		Example:           "  otpctl pam confirm sshd",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completePending,
 	}
-	c.Flags().BoolVar(&same, "same-login", false, "confirm from the login that made the change")
-	return a.does(c, func(_ context.Context, args []string) error {
+	c.Flags().BoolVar(&untried, "untried", false, "keep it although nobody has logged in with a code since")
+	return a.does(c, func(ctx context.Context, args []string) error {
 		services, err := a.pendingServices(args)
 		if err != nil {
 			return err
 		}
 		for _, service := range services {
-			if err := a.changer().Confirm(service, rollout.LoginID(), same); err != nil {
+			tried := func(p rollout.Pending) error { return a.tried(ctx, p) }
+			how := "the change stays"
+			if untried {
+				tried, how = func(rollout.Pending) error { return nil }, "the change stays, untried"
+			}
+			if err := a.changer().Confirm(service, tried); err != nil {
 				return err
 			}
-			a.pamChanged("confirm", service, "the change stays")
+			a.pamChanged("confirm", service, how)
 			a.say("%s: the change stays.", service)
 		}
 		return nil

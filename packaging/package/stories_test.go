@@ -168,7 +168,7 @@ var stories = []story{
 			"otpctl pam confirm sshd": {before: (*run).pending, says: "the change stays"},
 			"otpctl pam disable sshd": {before: func(r *run) {
 				r.again()
-				r.must("setsid -w otpctl pam confirm sshd --same-login && rm /etc/pam.d/sshd.before-*")
+				r.must("setsid -w otpctl pam confirm sshd --untried && rm /etc/pam.d/sshd.before-*")
 			}, says: "-auth required pam_otpgate.so"},
 		},
 	},
