@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -81,6 +82,21 @@ func TestDovecotPasswordAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sudo -i asks by a service of its own: where that has no line, sudo's does not
+// count, and the doctor says so.
+func TestSudoLoginPasswordAlone(t *testing.T) {
+	t.Parallel()
+	here := machine.NewSite(t, "sudo-login", "")
+	here.AddToService(t, "sudo", here.Name, "protocol=sudo")
+	p := machine.NewPerson(t, "log").Enroll(t, here.Users)
+	rules := p.Name + " ALL=(ALL) ALL\nDefaults:" + p.Name + " pam_service=" + here.Name + "\n"
+	if err := os.WriteFile("/etc/sudoers.d/"+here.Name, []byte(rules), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	cmd := p.As(exec.Command("/usr/bin/sudo", "-k", "-i", "/bin/sh", "-c", asRoot))
+	expectIn(t, p, machine.Open(t, cmd).Answer(machine.Answers{Passwords: []string{p.Password}}, machine.Patience), 0)
 }
 
 // passwordAlone is what the doctor says of a service and its server's file in a

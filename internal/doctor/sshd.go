@@ -20,11 +20,10 @@ type sshdView struct {
 
 // sshd looks whether the daemon can ask what its stack wants to be asked.
 func (e *exam) sshd(ctx context.Context) {
-	at := slices.IndexFunc(e.stacks, func(s Stack) bool { return s.Service == "sshd" })
-	if at < 0 {
+	view := sshdView{exam: e, settings: sshdSettings(e.Machine.Root)}
+	if !view.concerned() {
 		return
 	}
-	view := sshdView{exam: e, stack: e.stacks[at], settings: sshdSettings(e.Machine.Root)}
 	text, err := e.Machine.SSHD(ctx, "")
 	if errors.Is(err, errNoSSHD) {
 		return
@@ -37,12 +36,12 @@ func (e *exam) sshd(ctx context.Context) {
 			e.add(f)
 			return
 		}
-		e.add(Finding{Severity: Error, ID: "sshd-config", Services: []string{"sshd"}, File: sshdConfig,
+		e.add(Finding{Severity: Error, ID: "sshd-config", Services: []string{sshdService}, File: sshdConfig,
 			What: "sshd does not say what is in force: " + err.Error(), Follows: "It may not start again.", Fix: "Run sshd -t as root and correct what it names."})
 		return
 	}
 	view.values = sshdValues(text)
-	global := view.check()
+	global := view.examine()
 	e.findings = append(e.findings, global...)
 	for _, match := range view.matches() {
 		spec, good := match.spec()
@@ -55,8 +54,8 @@ func (e *exam) sshd(ctx context.Context) {
 		}
 		within := view
 		within.values, within.match = sshdValues(text), &match
-		for _, f := range within.check() {
-			if !slices.ContainsFunc(global, func(g Finding) bool { return g.ID == f.ID }) {
+		for _, f := range within.examine() {
+			if !slices.ContainsFunc(global, func(g Finding) bool { return g.ID == f.ID && slices.Equal(g.Services, f.Services) }) {
 				f.What = "For Match " + match.value + " (" + match.Place.String() + "): " + f.What
 				e.add(f)
 			}
@@ -89,7 +88,8 @@ func (v sshdView) written() map[string]string {
 
 // decisive are the keywords that say how people get in.
 var decisive = []string{"usepam", "kbdinteractiveauthentication", "passwordauthentication", "pubkeyauthentication",
-	"authenticationmethods", "gssapiauthentication", "hostbasedauthentication", "permitemptypasswords"}
+	"authenticationmethods", "gssapiauthentication", "hostbasedauthentication", "permitemptypasswords",
+	pamServiceName}
 
 // matches are the Match lines under which a decisive keyword stands.
 func (v sshdView) matches() []setting {
@@ -161,7 +161,7 @@ func (v sshdView) on(keyword string) bool { return v.values[keyword] == "yes" }
 
 func (v sshdView) finding(keyword string, f Finding) Finding {
 	s, found := origin(v.settings, v.match, keyword)
-	f.Services = []string{"sshd"}
+	f.Services = []string{v.stack.Service}
 	f.File = s.File
 	if found {
 		f.Line = s.Line
@@ -282,7 +282,7 @@ func (v sshdView) codeAlone(lists [][]string) []Finding {
 	for _, list := range lists {
 		if slices.Contains(list, kbd) && !slices.Contains(list, "publickey") {
 			check := v.stack.Lines[v.stack.Checks[0]]
-			f := at(check.Place, Finding{Severity: Error, ID: "sshd-code-alone", Services: []string{"sshd"},
+			f := at(check.Place, Finding{Severity: Error, ID: "sshd-code-alone", Services: []string{v.stack.Service},
 				What:    "The stack asks for no password, and sshd does not ask for a key before it (" + strings.Join(list, ",") + ").",
 				Follows: "Who is enrolled gets in with the code alone, and who is not asked gets in with nothing at all.",
 				Fix:     "AuthenticationMethods publickey,keyboard-interactive:pam, and no other; or put the password modules back."})

@@ -18,6 +18,7 @@ func (e *exam) stack(s Stack) {
 		e.add(f)
 	}
 	e.protocol(s)
+	e.sibling(s)
 }
 
 // Problems are what is wrong with the stack by itself. The worst that has the
