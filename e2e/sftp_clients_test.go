@@ -308,13 +308,13 @@ func usePSFTP(t *testing.T, s *machine.SFTPD) {
 // curl knows the method password alone.
 func useCurl(t *testing.T, s *machine.SFTPD) {
 	c := newScene(t, s, "sfl")
-	other := machine.Person{Name: c.person.Name, Secret: c.person.Secret}
+	other := machine.Person{Name: c.person.Name, Secret: c.person.Secret, Period: c.person.Period}
 	url := "sftp://" + s.Address() + "/~/two"
 	curl := func(code string, args ...string) {
 		c.run("curl", append([]string{"--silent", "--show-error", "--insecure", "--interface", c.person.Address, "--user", c.person.Name + ":" + c.person.Password + code}, args...)...)
 	}
-	curl(other.Code(t, -1), "-T", "sent", url)
-	curl(other.Code(t, 0), "-o", "back", url)
+	curl(other.Code(t, 0), "-T", "sent", url)
+	curl(other.Code(t, 1), "-o", "back", url)
 	c.same(c.home("two"))
 	c.same(c.dir + "/back")
 }

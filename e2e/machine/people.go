@@ -1,8 +1,12 @@
 package machine
 
 import (
+	"cmp"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha1"
 	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,7 +33,7 @@ type Person struct {
 	Name     string
 	Password string
 	Secret   string // base32
-	Period   int    // seconds; 0 is 30
+	Period   int    // seconds; 0 is 30 until there is a secret file
 	Address  string // a loopback address
 	UID, GID int
 }
@@ -93,19 +97,56 @@ func JoinGroup(t T, user, group string) {
 func Stranger(prefix string) *Person {
 	n := people.Add(1)
 	p := &Person{
-		Name: fmt.Sprintf("%s%d", prefix, n), Password: "pw-" + rand.Text(), Secret: newSecret(),
+		Name: fmt.Sprintf("%s%d", prefix, n), Password: newPassword(), Secret: newSecret(),
 		Address: fmt.Sprintf("127.1.%d.%d", n/250, 1+n%250),
 	}
 	keep(p.Password, p.Secret)
 	return p
 }
 
+// newPassword makes a password that never ends as a code does, with digits: a
+// line with split would take those for one.
+func newPassword() string { return "pw-" + rand.Text() + "-w" }
+
+// newSecret makes a key whose codes of this day's hours, by time and by counter,
+// differ from each other: a test that gives two means two.
 func newSecret() string {
-	key := make([]byte, 20)
-	if _, err := rand.Read(key); err != nil {
-		panic(err) // crypto/rand never fails on Linux
+	for {
+		key := make([]byte, 20)
+		_, _ = rand.Read(key) // never fails
+		if distinct(key, time.Now()) {
+			return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(key)
+		}
 	}
-	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(key)
+}
+
+// distinct says whether no two codes of the key are the same among those of
+// three hours around now, at each length of a step that the tests use, and
+// those of the first counters. One key in fourteen has two.
+func distinct(key []byte, now time.Time) bool {
+	for _, period := range []int64{30, 120, longPeriod} {
+		seen := map[uint32]bool{}
+		step := now.Unix() / period
+		for offset := -3600 / period; offset <= 7200/period; offset++ {
+			seen[codeOf(key, uint64(step+offset))] = true
+		}
+		if int64(len(seen)) != 10800/period+1 {
+			return false
+		}
+	}
+	counted := map[uint32]bool{}
+	for counter := range uint64(50) {
+		counted[codeOf(key, counter)] = true
+	}
+	return len(counted) == 50
+}
+
+// codeOf is RFC 4226, section 5.3, with six digits.
+func codeOf(key []byte, counter uint64) uint32 {
+	mac := hmac.New(sha1.New, key)
+	_ = binary.Write(mac, binary.BigEndian, counter) // a hash takes everything
+	sum := mac.Sum(nil)
+	return binary.BigEndian.Uint32(sum[sum[19]&0xf:]) & 0x7fffffff % 1_000_000
 }
 
 func run(t T, input, name string, args ...string) {
@@ -126,15 +167,17 @@ func (p *Person) As(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
+// longPeriod is the length of a step unless a test has its own: a busy machine
+// may take minutes to a login, and a code must not run out meanwhile. People
+// who are enrolled by otpctl or at the login have steps of 30 seconds.
+const longPeriod = 300
+
 // SecretFile returns the person's secret file, confirmed, in the form an
 // admin would write by hand.
 func (p *Person) SecretFile() string {
-	period := ""
-	if p.Period != 0 {
-		period = fmt.Sprintf("period = %d\n", p.Period)
-	}
-	return fmt.Sprintf("version = 1\nuser = %q\n\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = %q\n%sconfirmed = 2026-11-22T10:00:00Z\n",
-		p.Name, p.Secret, period)
+	p.Period = cmp.Or(p.Period, longPeriod)
+	return fmt.Sprintf("version = 1\nuser = %q\n\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = %q\nperiod = %d\nconfirmed = 2026-11-22T10:00:00Z\n",
+		p.Name, p.Secret, p.Period)
 }
 
 // Enroll writes the person's secret file into a directory of secret files.
@@ -159,10 +202,7 @@ func (p *Person) Write(t T, dir, text string) {
 // offset steps from now.
 func (p *Person) Code(t T, offset int) string {
 	t.Helper()
-	period := p.Period
-	if period == 0 {
-		period = 30
-	}
+	period := cmp.Or(p.Period, 30)
 	at := time.Now().Add(time.Duration(offset*period) * time.Second)
 	code, err := totp.GenerateCodeCustom(p.Secret, at, totp.ValidateOpts{Period: uint(period), Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 	if err != nil {
