@@ -194,6 +194,7 @@ func within(inside func() int) (int, error) {
 	if err := Log.listen(); err != nil {
 		return 0, err
 	}
+	go watchArguments()
 	return inside(), nil
 }
 

@@ -7,74 +7,151 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // kept is every password, secret and code of this run: none of them may turn
 // up where an admin or a backup could read it.
-var kept = struct {
-	sync.Mutex
-	texts map[string]bool
-}{texts: map[string]bool{}}
+var kept = secrets{texts: map[string]bool{}}
 
-func keep(texts ...string) {
-	kept.Lock()
-	defer kept.Unlock()
+type secrets struct {
+	mu    sync.Mutex
+	texts map[string]bool
+}
+
+func (s *secrets) keep(texts ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, text := range texts {
-		kept.texts[text] = true
+		s.texts[text] = true
 	}
 }
+
+func keep(texts ...string) { kept.keep(texts...) }
 
 // Keep adds a secret that a test made itself to those that must not leak.
 func Keep(texts ...string) { keep(texts...) }
 
-// word is what a code stands in by itself: six digits within a longer number
-// or a hash are chance.
+// long is the length from which on a text is found within others too: no
+// password or key of twelve letters is there by chance. What is shorter is a
+// code, which stands by itself: six digits within a longer number or a hash
+// are chance.
+const long = 12
+
+// word is what a code stands in by itself.
 var word = regexp.MustCompile(`[[:alnum:]]+`)
 
-// leaks returns the kept texts that are in data.
-func leaks(data []byte) []string {
-	kept.Lock()
-	defer kept.Unlock()
+// in returns the kept texts that are in data, which came from numbers.go.
+func (s *secrets) in(data []byte) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var found []string
-	for _, match := range word.FindAll(data, -1) {
-		if kept.texts[string(match)] {
-			found = append(found, string(match))
+	for _, match := range word.FindAll(withoutNumbers(data), -1) {
+		if text := string(match); len(text) < long && s.texts[text] {
+			found = append(found, text)
 		}
 	}
-	// Passwords here have a dash, which ends a word.
-	for text := range kept.texts {
-		if len(text) > 10 && bytes.Contains(data, []byte(text)) {
+	for text := range s.texts {
+		if len(text) >= long && bytes.Contains(data, []byte(text)) {
 			found = append(found, text)
 		}
 	}
 	return found
 }
 
-// Leaks looks for every password, secret and code of this run in syslog and in
-// all files below dirs, and says where it found one.
+// place is a text in which no secret may be.
+type place struct {
+	name string
+	data []byte
+}
+
+// Leaks looks for every password, secret and code of this run in syslog, in
+// what the programs under test wrote to standard error, in their arguments as
+// far as those were seen, and in all files below dirs, and says where it found
+// one. It also says so if it could have found one by chance.
 func Leaks(dirs ...string) []string {
-	var found []string
-	for _, line := range Log.Lines() {
-		if leaked := leaks([]byte(line.Text)); len(leaked) > 0 {
-			found = append(found, fmt.Sprintf("syslog has %q: %s", leaked, line.Text))
-		}
+	places, err := placesOf(dirs)
+	found := kept.leaks(places)
+	if err != nil {
+		found = append(found, err.Error())
 	}
+	return found
+}
+
+func (s *secrets) leaks(places []place) []string {
+	var found []string
+	var by chance
+	for _, p := range places {
+		if leaked := s.in(p.data); len(leaked) > 0 {
+			found = append(found, fmt.Sprintf("%s has %q: %s", p.name, leaked, excerpt(p.data)))
+		}
+		by.look(p.data)
+	}
+	if odds := by.odds(s); odds > mostOdds {
+		found = append(found, fmt.Sprintf("nothing certain: a code of this run is found by chance in one run of %.0f, expected one of %.0f at most; numbers.go does not account for %q",
+			1/odds, 1/mostOdds, by.unaccounted(s)))
+	}
+	return found
+}
+
+// excerpt is a line as it is, and of a file its size.
+func excerpt(data []byte) string {
+	if bytes.ContainsAny(data, "\n\x00") {
+		return fmt.Sprintf("%d bytes", len(data))
+	}
+	return string(data)
+}
+
+func placesOf(dirs []string) ([]place, error) {
+	var places []place
+	for _, line := range Log.Lines() {
+		places = append(places, place{"syslog", []byte(line.Text)})
+	}
+	places = append(places, outputs.all()...)
+	places = append(places, arguments.all()...)
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() {
 				return err
 			}
 			data, err := os.ReadFile(path)
-			if leaked := leaks(append(data, " "+strings.ReplaceAll(path, "/", " ")...)); len(leaked) > 0 {
-				found = append(found, fmt.Sprintf("%s has %q", path, leaked))
-			}
+			places = append(places, place{path, data}, place{"the name of " + path, []byte(strings.ReplaceAll(path, "/", " "))})
 			return err
 		})
 		if err != nil {
-			found = append(found, fmt.Sprintf("cannot look into %s: %v", dir, err))
+			return places, fmt.Errorf("cannot look into %s: %w", dir, err)
 		}
 	}
-	return found
+	return places, nil
+}
+
+// outputs are what programs under test wrote to standard error.
+var outputs seen
+
+// arguments are those with which they ran.
+var arguments seen
+
+// seen is texts, each once.
+type seen struct {
+	mu    sync.Mutex
+	texts []place
+}
+
+func (s *seen) add(name, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, had := range s.texts {
+		if had.name == name && string(had.data) == text {
+			return
+		}
+	}
+	s.texts = append(s.texts, place{name, []byte(text)})
+}
+
+func (s *seen) all() []place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.texts)
 }

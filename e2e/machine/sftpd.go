@@ -80,6 +80,7 @@ func (s *SFTPD) start(t T) {
 		}
 		_ = s.cmd.Process.Kill()
 		<-s.over
+		outputs.add("standard error of sftpd of "+s.Site.Name, s.log.String())
 		if strings.Contains(s.log.String(), "panic") {
 			t.Errorf("sftpd: %s", s.log)
 		}

@@ -54,6 +54,7 @@ func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 			t.Errorf("the verifier of %s ended by itself: %v: %s", site.Name, v.cmd.ProcessState, v.errors)
 		}
 		v.kill()
+		outputs.add("standard error of the verifier of "+site.Name, v.errors.String())
 	})
 	Until(t, "the verifier listens", func() bool { return v.Ended() || v.listens() })
 	if v.Ended() {
