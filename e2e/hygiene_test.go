@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -118,11 +117,11 @@ func TestFiles(t *testing.T) {
 				m.CodeOnly(t, m.Name, "protocol=ssh")
 				paths := strings.NewReplacer("SECRET", m.secret, "USERS", m.Users, "STATE", m.State, "CONFIG", m.Config)
 				test.make(m)
-				start := time.Now()
-				verdict := plainLogin(t, m.Name, p, p.Code(t, 0))
-				if took := time.Since(start); verdict == machine.PAMSuccess || took > 30*time.Second {
-					t.Errorf("expected to be denied at once, found %d after %v", verdict, took)
+				if verdict := plainLogin(t, m.Name, p, p.Code(t, 0)); verdict == machine.PAMSuccess {
+					t.Errorf("expected to be denied, found %d", verdict)
 				}
+				// That it does not wait for anything is said by the line: a
+				// dialogue that ran out of time has another one.
 				want := []string{"verdict=fault"}
 				for _, text := range test.want {
 					want = append(want, paths.Replace(text))

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/otpgate/otpgate/e2e/machine"
 )
@@ -92,7 +91,7 @@ func TestRollOut(t *testing.T) {
 func (r rollout) notConfirmed(t *testing.T) {
 	otpctl(t, 0, "pam", "enable", "sshd", ourModule, "--confirm-within=15s")
 	expectIn(t, r.p, r.sshd.Login(t, r.p, answers(r.p, r.p.Code(t, 0))), 1)
-	until(t, "the file is put back", func() bool {
+	machine.Until(t, "the file is put back", func() bool {
 		now, err := os.ReadFile(sshdService)
 		return err == nil && string(now) == r.before
 	})
@@ -118,7 +117,7 @@ func (r rollout) confirmed(t *testing.T) {
 		t.Errorf("expected a process that waits: %v", err)
 	}
 	otpctl(t, 0, "pam", "confirm", "sshd")
-	until(t, "nothing waits any longer to undo it", func() bool {
+	machine.Until(t, "nothing waits any longer to undo it", func() bool {
 		_, err := os.Stat(watchdog)
 		return errors.Is(err, os.ErrNotExist)
 	})
@@ -156,18 +155,6 @@ func watchdog(t *testing.T, service string) string {
 		t.Fatalf("expected a change that waits, found %s: %v", data, err)
 	}
 	return "/proc/" + strconv.Itoa(pending.Watchdog)
-}
-
-// until waits longer than a change waits to be confirmed.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for range 300 {
-		if done() {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("expected within 30 s that %s", what)
 }
 
 // To a server of one field the two lines are added around its password modules.
@@ -275,7 +262,7 @@ func TestDoctorSeesOldVerifier(t *testing.T) {
 		_ = verifier.Process.Kill()
 		_ = verifier.Wait()
 	})
-	until(t, "the verifier listens", func() bool {
+	machine.Until(t, "the verifier listens", func() bool {
 		_, err := os.Stat(here.Socket)
 		return err == nil
 	})

@@ -60,7 +60,8 @@ func (v *visitor) dial(t *testing.T) net.Conn {
 		t.Fatalf("reach sftpd: %v", err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(machine.Patience)); err != nil {
+	// The deadline is for all that the test does with it.
+	if err := conn.SetDeadline(time.Now().Add(4 * machine.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return conn

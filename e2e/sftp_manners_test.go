@@ -149,9 +149,11 @@ func TestSFTPHostKeyRotation(t *testing.T) {
 // A connection that does nothing, and a client that does not answer, are ended.
 func TestSFTPTimeouts(t *testing.T) {
 	t.Parallel()
-	s := startSFTPD(t, "sftp-idle", noCodes, patient+"limits.idle_timeout = \"1s\"\n")
+	s := startSFTPD(t, "sftp-idle", noCodes, patient+"limits.idle_timeout = \"10s\"\n")
 	_, client, f := newFiles(t, s)
-	for range 6 {
+	// The timeout is far above the pause between two requests, also where the
+	// processors are busy.
+	for began := time.Now(); time.Since(began) < 12*time.Second; {
 		time.Sleep(300 * time.Millisecond)
 		if _, err := f.Getwd(); err != nil {
 			t.Fatalf("ended although busy: %v", err)
@@ -161,10 +163,10 @@ func TestSFTPTimeouts(t *testing.T) {
 	go func() { ended <- client.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(machine.Patience):
 		t.Error("an idle connection was not ended")
 	}
-	s = startSFTPD(t, "sftp-keepalive", noCodes, patient+"limits.keepalive = \"1s\"\n")
+	s = startSFTPD(t, "sftp-keepalive", noCodes, patient+"limits.keepalive = \"5s\"\n")
 	p := machine.NewPerson(t, "sfi")
 	signer, _ := newKey(t, p)
 	dead, _ := files(t, s, p, signer)

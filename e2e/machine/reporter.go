@@ -19,7 +19,7 @@ type T interface {
 
 // Patience is how long anything may take that should take moments. It is long
 // because the processors may be busy.
-const Patience = time.Minute
+const Patience = 3 * time.Minute
 
 var errDeadline = errors.New("deadline passed")
 
