@@ -1,5 +1,6 @@
 # make demo   shows a login with password and code, and leaves nothing behind
 # make test   builds everything and passes every test; needs root
+# make stress runs the tests COUNT times (10) in changing order beside LOAD (8) busy threads; needs root
 # make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
 # make fuzz   runs each fuzz test for FUZZTIME (20s)
 # make packages builds a deb and an rpm in build/packages
@@ -28,7 +29,7 @@ C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_m
 
 export VERSION
 
-.PHONY: build packages demo test soak fuzz bench lint install uninstall clean deps fresh
+.PHONY: build packages demo test stress soak fuzz bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
@@ -84,7 +85,18 @@ demo:
 test:
 	@packaging/deps test
 	@$(MAKE) --no-print-directory build lint packages
-	$(GO) test -timeout 15m ./...
+	$(GO) run ./packaging/suite ./...
+
+# Which test failed how often is said in the end, and build/failed has what it
+# said. PACKAGES=./internal/... and TESTS=TestOne choose.
+COUNT ?= 10
+LOAD ?= 8
+PACKAGES ?= ./...
+TESTS ?=
+stress:
+	@packaging/deps test
+	@$(MAKE) --no-print-directory build packages
+	$(GO) run ./packaging/suite -shuffle -times $(COUNT) -load $(LOAD) -run '$(TESTS)' $(PACKAGES)
 
 soak:
 	@packaging/deps test
