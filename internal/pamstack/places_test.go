@@ -19,6 +19,9 @@ func TestPlaces(t *testing.T) {
 		},
 		"the vendor's":             {"etc/pam.d/other": "auth required MARK id=other\n", "usr/lib/pam.d/s": "auth required MARK id=vendor\n"},
 		"includes of the vendor's": {"etc/pam.d/s": "auth include x\n", "usr/lib/pam.d/x": "auth required MARK id=vendor\n"},
+		"a directory that Debian's library does not know": {
+			"etc/pam.d/other": "auth required MARK id=other\n", "usr/etc/pam.d/s": "auth required MARK id=vendor\n",
+		},
 		"other for a service that is not there": {
 			"etc/pam.d/other": "auth required MARK id=other\naccount required MARK id=other ret=7\n",
 		},
@@ -48,6 +51,30 @@ func TestPlaces(t *testing.T) {
 				t.Errorf("libpam:\n%s\nWalk:\n%s", want, got)
 			}
 		})
+	}
+}
+
+// Where libpam is not Debian's, the second directory of the vendor counts too, as
+// the last one.
+func TestSecondVendorDirectory(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/usr/etc/pam.d/sshd", "auth required pam_unix.so\n")
+	write(t, root+"/usr/etc/pam.d/su", "auth required pam_deny.so\n")
+	write(t, root+"/usr/lib/pam.d/su", "auth required pam_unix.so\n")
+	write(t, root+"/etc/pam.d/login", "auth include sshd\n")
+	tree := Tree{Root: root}
+	for service, want := range map[string]string{"sshd": "/usr/etc/pam.d/sshd:1", "su": "/usr/lib/pam.d/su:1", "login": "/usr/etc/pam.d/sshd:1"} {
+		stack, err := tree.Load(service)
+		if err != nil || len(stack.Lines(Auth)) != 1 || stack.Lines(Auth)[0].Place.String() != want {
+			t.Errorf("%s: %v, %v; expected the line of %s", service, stack.Lines(Auth), err, want)
+		}
+	}
+	if names, err := tree.Services(); err != nil || len(names) != 3 {
+		t.Errorf("found the services %q, %v", names, err)
+	}
+	tree.Debian = true
+	if _, found := tree.Find("sshd"); found {
+		t.Error("Debian's library does not look there")
 	}
 }
 

@@ -12,9 +12,8 @@ import (
 
 // Where libpam looks, see pam.conf(5).
 const (
-	AdminDir  = "/etc/pam.d"
-	VendorDir = "/usr/lib/pam.d"
-	confFile  = "/etc/pam.conf"
+	AdminDir = "/etc/pam.d"
+	confFile = "/etc/pam.conf"
 	// Other is the service whose lines stand in for those that are missing.
 	Other = "other"
 	// maxDepth is PAM_SUBSTACK_MAX_LEVEL. Older libraries do not end an
@@ -22,6 +21,10 @@ const (
 	maxDepth = 16
 	maxFile  = 1 << 20
 )
+
+// vendorDirs are those of the distribution, behind AdminDir. The second one is
+// where libpam is built with it (--enable-vendordir=/usr/etc, openSUSE).
+var vendorDirs = []string{"/usr/lib/pam.d", "/usr/etc/pam.d"}
 
 // Tree is where the files are.
 type Tree struct {
@@ -59,7 +62,29 @@ func (t Tree) dirs() []string {
 	if t.ConfDir != "" {
 		return []string{t.ConfDir}
 	}
-	return []string{AdminDir, VendorDir}
+	return append([]string{AdminDir}, t.vendors()...)
+}
+
+// vendors are the distribution's directories. Debian's library knows one.
+func (t Tree) vendors() []string {
+	switch {
+	case t.ConfDir != "":
+		return nil
+	case t.Debian:
+		return vendorDirs[:1]
+	}
+	return vendorDirs
+}
+
+// Vendor returns the path of the distribution's file for a service, which counts
+// if AdminDir has none.
+func (t Tree) Vendor(name string) (path string, found bool) {
+	for _, dir := range t.vendors() {
+		if path := dir + "/" + name; t.exists(path) {
+			return path, true
+		}
+	}
+	return "", false
 }
 
 // Find returns the path of a service's or an included file, below the root.
