@@ -154,7 +154,7 @@ func Default() Config {
 		},
 		Services: map[string]Protocol{
 			"sshd": "ssh", "vsftpd": "ftp", "proftpd": "ftp", "sudo": "sudo", "sudo-i": "sudo",
-			"su": "su", "su-l": "su", "login": "login", "remote": "login", "otpgate-sftpd": "sftp",
+			"doas": "sudo", "polkit-1": "sudo", "systemd-run0": "sudo", "su": "su", "su-l": "su", "login": "login", "remote": "login", "otpgate-sftpd": "sftp",
 		},
 		Paths: Paths{
 			Users:  "/etc/otpgate/users",

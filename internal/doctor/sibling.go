@@ -1,23 +1,62 @@
 package doctor
 
-import "fmt"
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
 
-// siblings are PAM services by which a program asks in its other form: sudo -i
-// and su -l.
-var siblings = map[string]string{"sudo": "sudo-i", "sudo-i": "sudo", "su": "su-l", "su-l": "su"}
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
 
-// sibling finds the other form of a program that does not ask for a code.
-func (e *exam) sibling(s Stack) {
-	name, found := siblings[s.Service]
-	if !found || len(s.Checks) == 0 {
+// siblings are PAM services that lead to the same place as another one.
+var siblings = map[string][]sibling{
+	"sudo":   {{"sudo-i", "sudo -i asks"}, {"polkit-1", "pkexec and run0, which make root as sudo does, ask"}},
+	"sudo-i": {{"sudo", "sudo without -i asks"}},
+	"su":     {{"su-l", "su -l asks"}},
+	"su-l":   {{"su", "su without -l asks"}},
+}
+
+type sibling struct{ service, asks string }
+
+// siblings finds ways beside a service that do not ask for a code.
+func (e *exam) siblings(s Stack) {
+	for _, other := range siblings[s.Service] {
+		stack, err := Load(e.tree, other.service, e.settings)
+		if len(s.Checks) == 0 || err != nil || stack.File == "" || stack.asks() {
+			continue
+		}
+		e.add(Finding{Severity: Warning, ID: "sibling-without-line", Services: []string{other.service}, File: stack.File,
+			What:    fmt.Sprintf("%s has the line, and %s has none.", s.Service, other.service),
+			Follows: other.asks + " for the password alone.",
+			Fix:     "otpctl pam enable " + other.service})
+	}
+}
+
+// hidden finds a copy of the distribution's file that hides what has become of
+// that since.
+func (e *exam) hidden(s Stack) {
+	vendor, found := e.tree.Vendor(s.Service)
+	if !found || s.File == vendor {
 		return
 	}
-	other, err := Load(e.tree, name, e.settings)
-	if err != nil || other.File == "" || other.asks() {
+	vendors, err := e.tree.Read(vendor)
+	own, failed := e.tree.Read(s.File)
+	if err != nil || failed != nil || bare(own, true) == bare(vendors, false) {
 		return
 	}
-	e.add(Finding{Severity: Warning, ID: "sibling-without-line", Services: []string{name}, File: other.File,
-		What:    fmt.Sprintf("%s has the line and %s, a service of the same program, has none.", s.Service, name),
-		Follows: map[string]string{"sudo-i": "sudo -i", "sudo": "sudo without -i", "su-l": "su -l", "su": "su without -l"}[name] + " asks for the password alone.",
-		Fix:     "otpctl pam enable " + name})
+	e.add(Finding{Severity: Note, ID: "vendor-file-hidden", Services: []string{s.Service}, File: s.File,
+		What:    fmt.Sprintf("The file counts instead of %s, and differs from it by more than our lines.", vendor),
+		Follows: "What updates change there holds for nobody.",
+		Fix:     fmt.Sprintf("Compare them: diff %s %s", vendor, s.File)})
+}
+
+// bare is what a file says, if ours is set without the lines that call our module.
+func bare(text string, ours bool) string {
+	var kept strings.Builder
+	for _, s := range pamstack.Statements(text) {
+		if !ours || len(s.Fields) < 3 || filepath.Base(s.Fields[2]) != ModuleName {
+			kept.WriteString(strings.Join(s.Fields, " ") + "\n")
+		}
+	}
+	return kept.String()
 }

@@ -18,7 +18,8 @@ func (e *exam) stack(s Stack) {
 		e.add(f)
 	}
 	e.protocol(s)
-	e.sibling(s)
+	e.siblings(s)
+	e.hidden(s)
 }
 
 // Problems are what is wrong with the stack by itself. The worst that has the
@@ -232,7 +233,7 @@ func (e *exam) protocol(s Stack) {
 	}
 	e.add(at(s.Lines[s.own()[0]].Place, Finding{Severity: Warning, ID: "protocol-unknown", Services: []string{s.Service},
 		What:    "The configuration knows no protocol for the services that come here.",
-		Follows: "They are asked for codes whatever policy.protocols says, also by programs that cannot answer (cron, chsh).",
+		Follows: "They are asked for codes whatever policy.protocols says, also by programs that cannot answer.",
 		Fix:     `Name it: protocol=… on the line, or SERVICE = "…" in [services]. If the line is in a file that all services include, move it into those that people log in by.`}))
 }
 

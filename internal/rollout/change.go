@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Target is a file that is to be changed.
@@ -74,7 +76,7 @@ func (c Changer) Put(edit Edit, target Target) (backup string, err error) {
 		if backup, err = c.backUp(edit, target); err != nil {
 			return err
 		}
-		if err := replace(target.path, []byte(edit.After), target.mode); err != nil {
+		if err := c.write(edit, target); err != nil {
 			return err
 		}
 		err := c.forget(edit.Service)
@@ -84,6 +86,20 @@ func (c Changer) Put(edit Edit, target Target) (backup string, err error) {
 		return err
 	})
 	return backup, err
+}
+
+// write puts the file in place, or removes it where the distribution's counts
+// again.
+func (c Changer) write(edit Edit, target Target) error {
+	if edit.Vendor == "" {
+		return replace(target.path, []byte(edit.After), target.mode)
+	}
+	dir, err := safefile.OpenDir(filepath.Dir(target.path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return safefile.Remove(dir, filepath.Base(target.path))
 }
 
 // PutFor puts an edit in place until a deadline. start starts the process that

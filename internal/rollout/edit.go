@@ -25,6 +25,9 @@ import (
 type Edit struct {
 	Service, Path string
 	Before, After string
+	// Vendor is the distribution's file, if After is what that says: then it
+	// counts again, and the admin's own file goes.
+	Vendor string
 	// Findings are what the doctor says of the stack as it would be.
 	Findings []doctor.Finding
 }
@@ -187,6 +190,11 @@ func Remove(tree pamstack.Tree, settings config.Config, service string) (Edit, e
 	// Jumps may have led to the line, or it may have been the only yes.
 	if all := instead(edit.Before, every(edit.Before)); !edit.letsIn(tree, settings, edit.After) && edit.letsIn(tree, settings, all) {
 		edit.After = all
+	}
+	if vendor, found := tree.Vendor(service); found && path.Dir(edit.Path) == pamstack.AdminDir {
+		if text, err := tree.Read(vendor); err == nil && text == edit.After {
+			edit.Vendor = vendor
+		}
 	}
 	return edit, edit.opens(tree, settings)
 }

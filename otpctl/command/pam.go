@@ -183,6 +183,10 @@ refuses if the code is all that the service asks for.`,
 			return err
 		}
 		a.pamChanged("disable", edit.Service, "kept "+backup)
+		if edit.Vendor != "" {
+			a.say("%s was a copy of %s, which counts again: it is removed. What it was is in %s.", edit.Path, edit.Vendor, backup)
+			return nil
+		}
 		a.say("%s is changed. What it was is in %s.", edit.Path, backup)
 		return nil
 	})
