@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -94,6 +93,22 @@ static bool leave_no_dump(void)
 	return prctl(PR_SET_DUMPABLE, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
 }
 
+/*
+ * -1 if the name is no number. Not strtol: what that is called by, built with
+ * glibc 2.38 or later, is a symbol that earlier ones do not have.
+ */
+static int descriptor_of(const char *name)
+{
+	int number = 0;
+	for (const char *at = name; *at != '\0'; at++) {
+		if (*at < '0' || *at > '9' || number > (INT_MAX - 9) / 10) {
+			return -1;
+		}
+		number = number * 10 + (*at - '0');
+	}
+	return number;
+}
+
 /* For kernels without close_range. */
 static bool close_each_from(int first)
 {
@@ -103,9 +118,9 @@ static bool close_each_from(int first)
 	}
 	errno = 0;
 	for (const struct dirent *entry; (entry = readdir(list)) != NULL; errno = 0) {
-		long fd = strtol(entry->d_name, NULL, 10);
+		int fd = descriptor_of(entry->d_name);
 		if (fd >= first && fd != dirfd(list)) {
-			(void)close((int)fd);
+			(void)close(fd);
 		}
 	}
 	bool complete = errno == 0;

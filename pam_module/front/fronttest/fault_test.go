@@ -289,6 +289,15 @@ func TestObject(t *testing.T) {
 			t.Errorf("links %s", match[1])
 		}
 	}
+	symbols, err := exec.Command("nm", "--dynamic", "--undefined-only", kits.plain.forked().Front).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Built with a newer glibc these are symbols that an older one has not,
+	// where the module then cannot be loaded.
+	if newer := regexp.MustCompile(`\S*(?:strto[a-z]+|scanf)\S*`).FindAllString(string(symbols), -1); newer != nil {
+		t.Errorf("calls %q, which are other symbols from glibc 2.38 on; expected code of its own", newer)
+	}
 }
 
 func TestTidy(t *testing.T) {
