@@ -54,7 +54,7 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.configuration()
 	e.services()
 	e.otherConfigs()
-	e.modules()
+	e.modules(ctx)
 	e.sending()
 	e.sshd(ctx)
 	e.mail = dovecotOf(e.Machine.Root)

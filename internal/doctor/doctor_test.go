@@ -150,6 +150,14 @@ func (p *patient) otherFact(words []string) error {
 		return nil
 	case "remove":
 		return os.RemoveAll(filepath.Join(p.root, words[1]))
+	case "unloadable":
+		p.machine.Load = func(_ context.Context, path string) error {
+			if filepath.Base(path) != words[1] {
+				return nil
+			}
+			return fmt.Errorf("/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by %s)", path)
+		}
+		return nil
 	case "missing":
 		found := p.machine.Module
 		p.machine.Module = func(name string) (string, bool) {

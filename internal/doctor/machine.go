@@ -28,6 +28,8 @@ type Machine struct {
 	SSHD func(ctx context.Context, spec string) (string, error)
 	// Module says whether libpam would find a module of that name in pam.d.
 	Module func(name string) (path string, found bool)
+	// Load says why a module's file cannot be loaded, as dlopen does.
+	Load func(ctx context.Context, path string) error
 	// UserKnown and GroupKnown ask the system's name services.
 	UserKnown, GroupKnown func(name string) (bool, error)
 	// Synchronised says whether a time service keeps the clock right.
@@ -51,6 +53,12 @@ func (m *Machine) fill() {
 	}
 	if m.Module == nil {
 		m.Module = m.findModule
+	}
+	if m.Load == nil {
+		m.Load = load
+		if m.Root != "" { // what is below it may be another system's
+			m.Load = func(context.Context, string) error { return nil }
+		}
 	}
 	if m.UserKnown == nil {
 		m.UserKnown, m.GroupKnown = knownUser, knownGroup

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +12,8 @@ import (
 
 const coreName = "pam_otpgate_core.so"
 
-// modules finds lines whose module is not there.
-func (e *exam) modules() {
+// modules finds lines whose module is not there, or cannot be loaded.
+func (e *exam) modules(ctx context.Context) {
 	looked := map[string]bool{}
 	for _, s := range e.stacks {
 		for _, line := range s.Lines {
@@ -33,14 +34,19 @@ func (e *exam) modules() {
 					Fix:     "Install what it belongs to, or take the line out."}))
 			case found && Ours(line) && !looked[path]:
 				looked[path] = true
-				e.module(s.Service, line, path)
+				e.module(ctx, s.Service, line, path)
+			case found && !looked[path]:
+				looked[path] = true
+				e.unloadable(ctx, path, at(line.Place, Finding{Severity: Warning, ID: "other-module-unloadable", Services: []string{s.Service},
+					Follows: "The line fails at every login.",
+					Fix:     "Install the one that belongs to this system, or take the line out."}))
 			}
 		}
 	}
 }
 
 // module looks at the files of our module.
-func (e *exam) module(service string, line pamstack.Line, path string) {
+func (e *exam) module(ctx context.Context, service string, line pamstack.Line, path string) {
 	core := filepath.Join(filepath.Dir(path), coreName)
 	for _, file := range []string{path, core} {
 		info, err := os.Stat(e.Machine.Root + file)
@@ -55,6 +61,9 @@ func (e *exam) module(service string, line pamstack.Line, path string) {
 				Fix:     fmt.Sprintf("chown root:root %s && chmod 644 %s", file, file)})
 		}
 	}
+	e.unloadable(ctx, path, at(line.Place, Finding{Severity: Error, ID: "module-unloadable", Services: []string{service},
+		Follows: "The line fails: everybody is denied.",
+		Fix:     "Install a package that was built on this release or an older one, or take the line out: otpctl pam disable " + service}))
 	if _, err := os.Stat(e.Machine.Root + core); err != nil && line.Arg("verifier") != "" && line.Arg("verifier") != "off" {
 		return // that line has a verifier of its own, see there
 	}
@@ -63,5 +72,9 @@ func (e *exam) module(service string, line pamstack.Line, path string) {
 			What:    core + " is not there: " + err.Error() + ".",
 			Follows: "Without a resident verifier every login is denied.",
 			Fix:     "Install the package again: both files belong into one directory."}))
+		return
 	}
+	e.unloadable(ctx, core, at(line.Place, Finding{Severity: Error, ID: "core-unloadable", Services: []string{service},
+		Follows: "Without a resident verifier every login is denied.",
+		Fix:     "Install a package that was built on this release or an older one."}))
 }
