@@ -40,7 +40,7 @@ func expand(template string, features ...string) string {
 // Debian's libpam, with a pam_sss that knows nobody: authselect is not here.
 func TestAuthselectStack(t *testing.T) {
 	t.Parallel()
-	d := newDebian(t, "2205")
+	d := newDebian(t, bookworm, "2205")
 	d.run(t, "dpkg", "-i", d.bring(t, built(t, "deb")))
 	secret := d.enroll(t)
 	template, err := os.ReadFile("authselect/stack")

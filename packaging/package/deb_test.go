@@ -14,7 +14,10 @@ var accounts = []string{"/etc/passwd", "/etc/passwd-", "/etc/group", "/etc/group
 // packaging/vagrant/provision do it.
 func TestDeb(t *testing.T) {
 	t.Parallel()
-	d := newDebian(t, "2201")
+	onEach(t, [2]string{"2201", "2211"}, testDeb)
+}
+
+func testDeb(t *testing.T, d debian) {
 	deb, provision := d.bring(t, built(t, "deb")), d.bring(t, "../vagrant/provision")
 	// An admin's own change must not be lost, nor stand in the way.
 	d.run(t, "sed", "-i", "s/nullok/nullok debug/", "/etc/pam.d/common-auth")
@@ -85,7 +88,10 @@ func TestDeb(t *testing.T) {
 // included, and goes with the package.
 func TestDebProfile(t *testing.T) {
 	t.Parallel()
-	d := newDebian(t, "2202")
+	onEach(t, [2]string{"2202", "2212"}, testDebProfile)
+}
+
+func testDebProfile(t *testing.T, d debian) {
 	deb := d.bring(t, built(t, "deb"))
 	before := d.files(t, "/etc/pam.d")
 	d.run(t, "dpkg", "-i", deb)
@@ -121,19 +127,14 @@ func TestDebProfile(t *testing.T) {
 // newer is the package as its next version.
 func (d debian) newer(t *testing.T, deb string) string {
 	t.Helper()
-	const tree = "/root/newer"
-	d.run(t, "dpkg-deb", "--raw-extract", deb, tree)
-	d.run(t, "sed", "-i", "s/^Version: .*/Version: 99-1/", tree+"/DEBIAN/control")
-	d.run(t, "dpkg-deb", "-Znone", "--build", tree)
-	d.run(t, "rm", "-r", tree)
-	return tree + ".deb"
+	return d.repacked(t, deb, func(string) {})
 }
 
 // Where nothing but the code is asked for, the package stays: without its line
 // everybody would get in.
 func TestDebStaysWhereItIsAlone(t *testing.T) {
 	t.Parallel()
-	d := newDebian(t, "2203")
+	d := newDebian(t, bookworm, "2203")
 	d.run(t, "dpkg", "-i", d.bring(t, built(t, "deb")))
 	d.run(t, "pam-auth-update", "--enable", "otpgate")
 	const alone = "auth required pam_otpgate.so\nauth required pam_permit.so\n"

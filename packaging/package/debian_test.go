@@ -18,10 +18,17 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-// base is made by packaging/deps.
-const base = "/var/cache/otpgate-test/bookworm"
+// cache has a directory for each release, made by packaging/deps.
+const cache = "/var/cache/otpgate-test/"
 
-// debian is a fresh Debian 12 with sshd and the user alice.
+// bookworm is Debian 12, trixie 13. A package works on either, whichever it was
+// built on.
+const (
+	bookworm = "bookworm"
+	trixie   = "trixie"
+)
+
+// debian is a fresh Debian with sshd and the user alice.
 type debian struct {
 	root string
 	port string // of its sshd
@@ -29,8 +36,19 @@ type debian struct {
 
 var alice = &machine.Person{Name: "alice", Password: "alice"}
 
-func newDebian(t *testing.T, port string) debian {
+// onEach runs a test on each release, with the port of its sshd.
+func onEach(t *testing.T, ports [2]string, test func(t *testing.T, d debian)) {
+	for i, release := range []string{bookworm, trixie} {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			test(t, newDebian(t, release, ports[i]))
+		})
+	}
+}
+
+func newDebian(t *testing.T, release, port string) debian {
 	t.Helper()
+	base := cache + release
 	if _, err := os.Stat(base + "/etc/debian_version"); err != nil {
 		t.Fatalf("expected a Debian in %s: %v; run packaging/deps test", base, err)
 	}

@@ -1,5 +1,5 @@
 // Package packages_test installs and removes the packages that `make packages`
-// built, in copies of a Debian 12 that packaging/deps made, with a real sshd.
+// built, in copies of Debian 12 and 13 that packaging/deps made, with a real sshd.
 package packages_test
 
 import (
@@ -14,10 +14,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(machine.Run(prepare, m.Run)) }
 
-// prepare builds programs that documents have people run, and that are in no
-// package: age's, and the demo.
+// prepare builds programs that are in no package: age's and the demo, which
+// documents have people run, and what says what a package needs.
 func prepare(dir string) error {
-	for _, path := range []string{"filippo.io/age/cmd/age-keygen", "../demo"} {
+	for _, path := range []string{"filippo.io/age/cmd/age-keygen", "../demo", "../needs"} {
 		output, err := exec.Command("go", "build", "-o", filepath.Join(dir, filepath.Base(path)), path).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("build %s: %w\n%s", path, err, output)

@@ -22,7 +22,10 @@ func (d debian) rpm(t *testing.T, args ...string) string {
 // authselect are not here.
 func TestRPM(t *testing.T) {
 	t.Parallel()
-	d := newDebian(t, "2204")
+	onEach(t, [2]string{"2204", "2214"}, testRPM)
+}
+
+func testRPM(t *testing.T, d debian) {
 	rpm := built(t, "rpm")
 	before := d.files(t, logins...)
 	d.rpm(t, "-i", rpm)
