@@ -85,6 +85,26 @@ func TestServiceSeesItsPeers(t *testing.T) {
 	}
 }
 
+// Nothing gives up for good: what failed for a moment comes back by itself.
+func TestUnitsRecover(t *testing.T) {
+	for file, lines := range map[string][]string{
+		service:                    {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		sftpService:                {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		"otpgate-verifierd.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
+		"otpgate-sftpd.socket":     {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !slices.Contains(strings.Split(string(text), "\n"), line) {
+				t.Errorf("%s: expected the line %q", file, line)
+			}
+		}
+	}
+}
+
 // installUnits runs the script of that name and lists the files below dir.
 func installUnits(t *testing.T, dir string, arguments ...string) []string {
 	t.Helper()
