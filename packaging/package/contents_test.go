@@ -140,6 +140,19 @@ func TestSELinuxCompiles(t *testing.T) {
 	if info, err := os.Stat(dir + "/otpgate.pp"); err != nil || info.Size() == 0 || strings.Contains(strings.ToLower(said), "warning") {
 		t.Errorf("expected a policy and no warning, found %v\n%s", err, said)
 	}
+	// What the module says, in the language that it is compiled from.
+	rules := output(t, "/usr/libexec/selinux/hll/pp", dir+"/otpgate.pp")
+	for _, want := range []string{
+		`typetransition init_t otpgate_verifierd_exec_t process otpgate_verifierd_t`,
+		`typetransition init_t otpgate_sftpd_exec_t process otpgate_sftpd_t`,
+		`allow systemd_tmpfiles_t otpgate_secret_t \(dir \(.*setattr.*search`,
+		`allow systemd_tmpfiles_t otpgate_secret_t \(file \(.*setattr`,
+		`allow systemd_tmpfiles_t otpgate_var_lib_t \(file \(.*setattr`,
+	} {
+		if !regexp.MustCompile(want).MatchString(rules) {
+			t.Errorf("expected the rule %s", want)
+		}
+	}
 }
 
 // A profile that includes the abstraction for programs that log people in gets
@@ -207,7 +220,7 @@ func TestLicences(t *testing.T) {
 // No package names a path that is not in it.
 func TestNamedPaths(t *testing.T) {
 	t.Parallel()
-	for _, script := range []string{"postinst", "prerm", "postrm"} {
+	for _, script := range []string{"preinst", "postinst", "prerm", "postrm"} {
 		text, err := os.ReadFile(script)
 		if err != nil {
 			t.Fatal(err)
