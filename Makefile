@@ -42,15 +42,22 @@ $(BUILD)/pam_otpgate_core.so: $(GO_SOURCES)
 	$(GO) build -trimpath -buildmode=c-shared -ldflags '-s -w' -o $@ ./pam_module/core
 	@rm -f $(BUILD)/pam_otpgate_core.h
 
-$(BUILD)/otpgate-verifierd: $(GO_SOURCES)
+# What the programs say of themselves. The file changes only if the version
+# does, and then whatever says it is built anew.
+$(BUILD)/version: always
+	@mkdir -p $(BUILD)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+.PHONY: always
+
+$(BUILD)/otpgate-verifierd: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./pam_module/verifierd
 
-$(BUILD)/otpgate-send: $(GO_SOURCES)
+$(BUILD)/otpgate-send: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./pam_module/send
 
-$(BUILD)/otpgate-sftpd: $(GO_SOURCES)
+$(BUILD)/otpgate-sftpd: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./sftpd
 
@@ -64,7 +71,7 @@ $(BUILD)/otpgate-sftpd-front $(BUILD)/otpgate-sftpd-worker: $(BUILD)/otpgate-sft
 	@mkdir -p $(BUILD)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./sftpd/$*
 
-$(BUILD)/otpctl: $(GO_SOURCES)
+$(BUILD)/otpctl: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./otpctl
 
