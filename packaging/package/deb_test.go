@@ -25,7 +25,10 @@ func testDeb(t *testing.T, d debian) {
 	before := d.files(t, logins...)
 	d.expectIn(t)
 
-	d.run(t, "dpkg", "-i", deb)
+	// Without a terminal, and without being told so.
+	if said := d.run(t, "env", "-u", "DEBIAN_FRONTEND", "dpkg", "-i", deb); strings.Contains(said, "debconf") {
+		t.Errorf("expected nothing of debconf's troubles, found\n%s", said)
+	}
 	if names := changed(before, d.files(t, logins...), ownService); len(names) > 0 {
 		t.Errorf("installing changed %q", names)
 	}

@@ -15,6 +15,9 @@ func (d debian) rpm(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatalf("rpm %q: %v\n%s", args, err, output)
 	}
+	if strings.Contains(string(output), "debconf") {
+		t.Errorf("rpm %q: expected nothing of debconf's troubles, found\n%s", args, output)
+	}
 	return string(output)
 }
 
