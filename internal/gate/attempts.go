@@ -30,11 +30,28 @@ func (l lockedError) Error() string { return "locked until " + l.until.UTC().For
 
 // locked returns until when attempts are locked, the zero time if they are not.
 func locked(attempts ledger.Attempts, now time.Time) time.Time {
-	// A lock further away than any can be is from a clock that was wrong.
-	if now.Before(attempts.LockedUntil) && attempts.LockedUntil.Sub(now) <= maxLock {
+	settle(&attempts, now)
+	// A lock longer than any can be is not one of ours.
+	if now.Before(attempts.LockedUntil) && attempts.LockedUntil.Sub(attempts.LastWrong) <= maxLock {
 		return attempts.LockedUntil
 	}
 	return time.Time{}
+}
+
+// settle takes attempts that lie ahead of the clock as made now. The clock has
+// been set back since, by a second or from a year that was wrong, and how much
+// time has passed is not known: a lock begins anew. So nobody waits for longer
+// than one lock, and nobody gains a guess by moving the clock.
+func settle(attempts *ledger.Attempts, now time.Time) {
+	now = now.UTC().Truncate(time.Second)
+	ahead := attempts.LastWrong.Sub(now)
+	if ahead <= 0 {
+		return
+	}
+	attempts.LastWrong = now
+	if !attempts.LockedUntil.IsZero() {
+		attempts.LockedUntil = attempts.LockedUntil.Add(-ahead)
+	}
 }
 
 // forgive takes off wrong codes for the time that has passed since the last one:
@@ -53,7 +70,8 @@ func forgive(attempts *ledger.Attempts, limit int, budget time.Duration, now tim
 // (policy.attempts.per_window), and until when they lock the person's logins:
 // the zero time if they do not.
 func (g *Gate) WrongLately(entry ledger.Entry) (count int, until time.Time) {
-	attempts := entry.Attempts
+	attempts := g.counts(entry).Attempts
+	settle(&attempts, g.Now())
 	forgive(&attempts, g.Config.Policy.Attempts.PerWindow, budgetTime, g.Now())
 	return attempts.Wrong, locked(attempts, g.Now())
 }
@@ -63,6 +81,7 @@ func (g *Gate) WrongLately(entry ledger.Entry) (count int, until time.Time) {
 // forgiven in a day. So whoever knows the password and guesses, however
 // patiently, has about limit guesses a day.
 func countPerson(attempts *ledger.Attempts, limit int, window config.Duration, now time.Time) {
+	settle(attempts, now)
 	last := attempts.LastWrong
 	if attempts.LockedUntil.After(last) {
 		last = attempts.LockedUntil
@@ -104,6 +123,7 @@ func countRight(attempts *ledger.Attempts) (unseen int) {
 // countAddress counts one wrong code from an address. Many people may share
 // one, so its lock lasts for window alone and all is forgiven in that time.
 func countAddress(attempts *ledger.Attempts, limit int, window config.Duration, now time.Time) {
+	settle(attempts, now)
 	if !locked(*attempts, now).IsZero() {
 		return
 	}
@@ -147,17 +167,37 @@ func keysOf(request Request, person account.Person) []ledger.Key {
 
 // lockedUntil returns until when one of the keys is locked.
 func (g *Gate) lockedUntil(ctx context.Context, keys ...ledger.Key) (time.Time, error) {
-	now := g.Now()
 	for _, key := range keys {
 		entry, err := g.Ledger.View(ctx, key)
 		if err != nil {
 			return time.Time{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
 		}
-		if until := locked(entry.Attempts, now); !until.IsZero() {
-			return until, nil
+		if until, err := g.lockOf(ctx, key, entry); err != nil || !until.IsZero() {
+			return until, err
 		}
 	}
 	return time.Time{}, nil
+}
+
+// lockOf returns until when the entry of key is locked. A lock that begins anew
+// as the clock was set back is noted, so that it does so once.
+func (g *Gate) lockOf(ctx context.Context, key ledger.Key, entry ledger.Entry) (time.Time, error) {
+	now := g.Now()
+	attempts := g.counts(entry).Attempts
+	until := locked(attempts, now)
+	if until.IsZero() || !attempts.LastWrong.After(now) {
+		return until, nil
+	}
+	err := g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
+		counts := g.counts(*entry)
+		settle(&counts.Attempts, now)
+		g.setCounts(entry, counts)
+		return nil
+	})
+	if err != nil {
+		return time.Time{}, blame{"ledger", fmt.Errorf("note that the clock was set back: %w", err)}
+	}
+	return until, nil
 }
 
 // countSource counts a wrong code, whoever's, against where it came from.
@@ -168,7 +208,9 @@ func (g *Gate) countSource(ctx context.Context, request Request, now time.Time) 
 	}
 	limits := g.Config.Policy.Attempts
 	return g.Ledger.Update(ctx, source, func(entry *ledger.Entry) error {
-		countAddress(&entry.Attempts, limits.PerSource, limits.Window, now)
+		counts := g.counts(*entry)
+		countAddress(&counts.Attempts, limits.PerSource, limits.Window, now)
+		g.setCounts(entry, counts)
 		return nil
 	})
 }

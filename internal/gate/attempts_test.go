@@ -140,9 +140,39 @@ func TestLocksGrow(t *testing.T) {
 	}
 }
 
-func TestLockFromAWrongClockIsNone(t *testing.T) {
+// A clock that is set back, by whatever step, ends no lock and gives no guess.
+func TestClockBackGivesNoGuess(t *testing.T) {
+	for _, step := range []time.Duration{time.Second, time.Minute, time.Hour, 25 * time.Hour, 366 * 24 * time.Hour} {
+		p := newPlace(t)
+		p.enroll("alice")
+		// Until a lock lasts for a day.
+		for range 12 {
+			for range 4 {
+				p.login("alice", says("000001", "000002", "000003"))
+			}
+			p.now = p.now.Add(maxLock)
+		}
+		for range 4 {
+			p.login("alice", says("000001", "000002", "000003"))
+		}
+		for range 20 {
+			p.now = p.now.Add(-step)
+			talk := says("000001", "000002", "000003")
+			p.login("alice", talk)
+			if talk.asked != 0 {
+				t.Fatalf("a step of %s back gave %d guesses", step, talk.asked)
+			}
+		}
+		// It ends by the clock as it is now.
+		p.now = p.now.Add(maxLock + time.Second)
+		expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	}
+}
+
+// What the ledger says that no lock can be is none.
+func TestLockThatCannotBe(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	attempts := ledger.Attempts{Wrong: 10, LockedUntil: now.AddDate(1, 0, 0)}
+	attempts := ledger.Attempts{Wrong: 10, LastWrong: now, LockedUntil: now.AddDate(1, 0, 0)}
 	if until := locked(attempts, now); !until.IsZero() {
 		t.Errorf("locked until %v", until)
 	}

@@ -111,17 +111,18 @@ func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
 		return fault(blame{"ledger", fmt.Errorf("look up the person: %w", err)}), true
 	}
 	if session, found := d.session(d.request, d.person, entry); found {
-		return remembered(session), true
+		return d.remembered(ctx, session), true
 	}
-	until := locked(entry.Attempts, d.Now())
-	if source, found := sourceKey(d.request); found && until.IsZero() {
-		if until, err = d.lockedUntil(ctx, source); err != nil {
-			d.conversation.Tell(Failure, cannotDecide)
-			return fault(err), true
-		}
+	until, err := d.lockOf(ctx, userKey(d.person), entry)
+	if source, found := sourceKey(d.request); found && err == nil && until.IsZero() {
+		until, err = d.lockedUntil(ctx, source)
 	}
-	if !until.IsZero() {
-		return tellLocked(d.conversation, until), true
+	switch {
+	case err != nil:
+		d.conversation.Tell(Failure, cannotDecide)
+		return fault(err), true
+	case !until.IsZero():
+		return d.tellLocked(until), true
 	}
 	return d.sendFirst(ctx)
 }
@@ -173,6 +174,9 @@ func (d *dialogue) welcome(spent spent) {
 	if others := spent.unseen - d.tries.wrong; others > 0 {
 		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name since your last login. If they were not yours, somebody knows your password.", others))
 	}
+	if spent.unseenOfPeers > 0 {
+		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name by programs of this machine, without your password, since your last login.", spent.unseenOfPeers))
+	}
 }
 
 func usedText(rule string) string {
@@ -187,9 +191,9 @@ func usedText(rule string) string {
 	return usedCode
 }
 
-func tellLocked(conversation Conversation, until time.Time) Verdict {
-	conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(until)+".")
-	return Verdict{TooMany, "policy.attempts.per_window", "locked until " + until.UTC().Format(time.RFC3339)}
+func (d *dialogue) tellLocked(until time.Time) Verdict {
+	d.conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(until)+".")
+	return Verdict{TooMany, "policy.attempts.per_window", "locked until " + until.UTC().Format(time.RFC3339) + d.ofPeer()}
 }
 
 // clock writes a time for people.

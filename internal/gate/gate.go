@@ -21,7 +21,7 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// Gate is the engine with all it needs. Every field must be set but Sender.
+// Gate is the engine with all it needs. Every field must be set but Peer, Looks and Sender.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -29,6 +29,12 @@ type Gate struct {
 	Names    Names
 	Audit    audit.Sink
 	Now      func() time.Time
+	// Peer names whose programs ask, if not root's. What they cause counts apart,
+	// for each of them, and keeps nobody else out.
+	Peer string
+	// Looks bounds what such a program can find out about codes that nobody has
+	// given yet, see [Gate.Split]. Without it, it is told nothing of those.
+	Looks *Looks
 	// Sender sends codes. Without one nothing can be sent, and who needs that
 	// is denied.
 	Sender deliver.Sender

@@ -102,12 +102,21 @@ func (g *Gate) Unlock(ctx context.Context, user string) (was Forgotten, err erro
 		return Forgotten{}, blame{"user-name", err}
 	}
 	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
-		was.Attempts = entry.Attempts
-		was.Sent, _ = g.SentLately(*entry)
-		entry.Attempts, entry.Sends = ledger.Attempts{}, ledger.Sends{}
+		was = g.Forgets(*entry)
+		entry.Attempts, entry.Sends, entry.Peers = ledger.Attempts{}, ledger.Sends{}, nil
 		return nil
 	})
 	return was, err
+}
+
+// Forgets is what Unlock would take from entry.
+func (g *Gate) Forgets(entry ledger.Entry) (was Forgotten) {
+	was.Attempts = everybodys(entry)
+	was.Sent, _ = g.SentLately(entry)
+	for _, peer := range g.PeersLately(entry) {
+		was.Sent += peer.SentCodes
+	}
+	return was
 }
 
 // UnlockSource forgets the wrong codes that came from an address or host, and
@@ -118,7 +127,8 @@ func (g *Gate) UnlockSource(ctx context.Context, remote string) (name string, wa
 		return "", ledger.Attempts{}, fmt.Errorf("source %q: expected an address, or a host name of up to 255 bytes", remote)
 	}
 	err = g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
-		was, entry.Attempts = entry.Attempts, ledger.Attempts{}
+		was = everybodys(*entry)
+		entry.Attempts, entry.Peers = ledger.Attempts{}, nil
 		return nil
 	})
 	return key.Name, was, err
@@ -127,5 +137,15 @@ func (g *Gate) UnlockSource(ctx context.Context, remote string) (name string, wa
 // LockedUntil returns until when wrong codes keep this login out, the zero
 // time if they do not. request.User must be the name of the secret file.
 func (g *Gate) LockedUntil(ctx context.Context, request Request) (time.Time, error) {
-	return g.lockedUntil(ctx, keysOf(request, account.Person{User: request.User})...)
+	now := g.Now()
+	for _, key := range keysOf(request, account.Person{User: request.User}) {
+		entry, err := g.Ledger.View(ctx, key)
+		if err != nil {
+			return time.Time{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
+		}
+		if until := locked(g.counts(entry).Attempts, now); !until.IsZero() {
+			return until, nil
+		}
+	}
+	return time.Time{}, nil
 }

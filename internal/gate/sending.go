@@ -160,7 +160,9 @@ func (g *Gate) countSend(ctx context.Context, person account.Person) (until time
 	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
 		var count int
 		if count, until = g.SentLately(*entry); until.IsZero() {
-			entry.Sends = ledger.Sends{Count: count + 1, Last: g.Now().UTC().Truncate(time.Second)}
+			counts := g.counts(*entry)
+			counts.Sends = ledger.Sends{Count: count + 1, Last: g.Now().UTC().Truncate(time.Second)}
+			g.setCounts(entry, counts)
 		}
 		return nil
 	})

@@ -15,8 +15,9 @@ const sendingHour = time.Hour
 func (g *Gate) SentLately(entry ledger.Entry) (count int, until time.Time) {
 	limit := g.Config.Sent.PerHour
 	each := sendingHour / time.Duration(limit)
-	count = entry.Sends.Count
-	switch since := g.Now().Sub(entry.Sends.Last); {
+	sends := g.counts(entry).Sends
+	count = sends.Count
+	switch since := g.Now().Sub(sends.Last); {
 	case since > 0:
 		count -= min(count, int(since/each))
 	case since < -sendingHour:
@@ -24,7 +25,7 @@ func (g *Gate) SentLately(entry ledger.Entry) (count int, until time.Time) {
 		count = 0
 	}
 	if count >= limit {
-		until = entry.Sends.Last.Add(each)
+		until = sends.Last.Add(each)
 	}
 	return count, until
 }

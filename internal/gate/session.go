@@ -1,13 +1,18 @@
 package gate
 
 import (
+	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -57,6 +62,42 @@ func (g *Gate) session(request Request, person account.Person, entry ledger.Entr
 
 func remembered(s ledger.Session) Verdict {
 	return Verdict{NotAsked, "policy.session", "a code was given on " + s.Since.UTC().Format(time.RFC3339) + ", remembered until " + s.Until.UTC().Format(time.RFC3339)}
+}
+
+// remembered lets in a login that is remembered. If a code came behind its
+// password all the same, it is used up: the password has been checked by now, so
+// nobody but the owner can do that. See [Gate.Split] for why it must be done.
+func (d *dialogue) remembered(ctx context.Context, session ledger.Session) Verdict {
+	if !d.request.CodeBehind {
+		return remembered(session)
+	}
+	answer, err := d.conversation.Ask(Prompt)
+	switch {
+	case err != nil:
+		return Verdict{Deny, "no-answer", err.Error()}
+	case answer.Password || isOpener(session, d.person, answer.Text) || factor.IsRecovery(answer.Text):
+		// Nobody finds a recovery code by trying, and there are only a few.
+		return remembered(session)
+	}
+	now := d.Now()
+	err = d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
+		if outcome, _ := d.verify(answer.Text, now, entry); outcome != factor.Right {
+			return errNothingSpent
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errNothingSpent) {
+		d.conversation.Tell(Failure, cannotDecide)
+		return fault(blame{"ledger", fmt.Errorf("spend a code: %w", err)})
+	}
+	return remembered(session)
+}
+
+var errNothingSpent = errors.New("the code is not right, or no longer")
+
+// isOpener says whether text is the code that opened the session.
+func isOpener(session ledger.Session, person account.Person, text string) bool {
+	return subtle.ConstantTimeCompare([]byte(session.Code), []byte(hashOpener(person.User, text))) == 1
 }
 
 // openSession remembers a login whose code was right, if the policy wants that.

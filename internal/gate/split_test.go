@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -239,12 +240,99 @@ func TestSplitOfRememberedLogins(t *testing.T) {
 		}
 	}
 	after, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
-	before.Used = after.Used // the code that was right is spent by that
 	if err != nil || !reflect.DeepEqual(before, after) {
 		t.Errorf("looking changed the ledger: %+v, then %+v, %v", before, after, err)
 	}
 	p.now = p.now.Add(time.Hour)
 	if n, _, err := p.split("alice", "secret123456"); n != 6 || err != nil {
 		t.Errorf("after the session: %d, %v", n, err)
+	}
+}
+
+// Whoever knows nothing but the address of a remembered login moves nothing, and
+// whoever has the password too finds no code that is good elsewhere.
+func TestSplitOfRememberedLoginsSpendsNothing(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Policy.Session.Duration = time.Hour
+	p.enroll("alice")
+	expect(t, p.carrying("alice", p.code(t, "alice", 0), "ftp"), Accept, "totp:phone")
+	p.now = p.now.Add(10 * time.Minute)
+	fresh := p.code(t, "alice", 0)
+	for range 3 {
+		if n, _, err := p.split("alice", "guess"+fresh); n != 6 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	// The password was wrong, and the owner has the code still.
+	elsewhere := func(answers ...any) Verdict {
+		return p.Login(context.Background(), Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.2"}, says(answers...))
+	}
+	expect(t, elsewhere(fresh), Accept, "totp:phone")
+	p.now = p.now.Add(2 * time.Hour)
+	expect(t, p.carrying("alice", p.code(t, "alice", 0), "ftp"), Accept, "totp:phone")
+	p.now = p.now.Add(time.Minute)
+	// The password was right: the line that asks comes, and spends the code.
+	fresh = p.code(t, "alice", 0)
+	expect(t, p.carrying("alice", fresh, "ftp"), NotAsked, "policy.session")
+	expect(t, elsewhere(fresh, errors.New("gone")), Deny, "no-answer")
+	entry, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	if err != nil || entry.Attempts.Wrong != 0 {
+		t.Errorf("%+v, %v", entry.Attempts, err)
+	}
+	// A recovery code is not, and a wrong end cannot come that far.
+	expect(t, p.carrying("alice", "000001", "ftp"), NotAsked, "policy.session")
+	if after, err := p.Ledger.View(context.Background(), userKey(p.people["alice"])); err != nil || !reflect.DeepEqual(entry, after) {
+		t.Errorf("%+v, then %+v, %v", entry, after, err)
+	}
+}
+
+// A server that was taken over need not come to the line that asks. It may try a
+// few ends, and then is told nothing of codes that nobody has given.
+func TestSplitTellsPeersLittle(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Policy.Session.Duration = 24 * time.Hour
+	p.enroll("alice")
+	opener := p.code(t, "alice", 0)
+	expect(t, p.carrying("alice", opener, "ftp"), Accept, "totp:phone")
+	p.now = p.now.Add(10 * time.Minute)
+	server := p.asked("uid 33")
+	split := func(text string) int {
+		t.Helper()
+		server.Now = func() time.Time { return p.now }
+		n, _, err := server.split("alice", text)
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	if n := split("secret" + p.code(t, "alice", 0)); n != 0 {
+		t.Errorf("without a bound: %d", n)
+	}
+	server.Looks = NewLooks()
+	// What clients send again and again is one look, and a code is none.
+	for range 50 {
+		if split("secret654321") != 0 || split("secret"+opener) != 6 {
+			t.Error("not as without a bound")
+		}
+		p.now = p.now.Add(time.Minute)
+		if n := split("secret" + p.code(t, "alice", 0)); n != 6 {
+			t.Fatalf("a new code: %d", n)
+		}
+	}
+	for i := range 100 {
+		split(fmt.Sprintf("secret%06d", i))
+	}
+	if n := split("secret" + p.code(t, "alice", 0)); n != 0 {
+		t.Errorf("after a hundred tries: %d", n)
+	}
+	if split("secret"+opener) != 6 {
+		t.Error("the code that opened the session does not count any more")
+	}
+	if !server.Looks.Counting(p.now) || server.Looks.Counting(p.now.Add(25*time.Hour)) {
+		t.Error("it is forgotten too soon, or never")
+	}
+	p.now = p.now.Add(5 * time.Hour)
+	if n := split("secret" + p.code(t, "alice", 0)); n != 6 {
+		t.Errorf("hours later: %d", n)
 	}
 }

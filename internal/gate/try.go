@@ -22,7 +22,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(err), true
 	case !until.IsZero():
-		return tellLocked(d.conversation, until), true
+		return d.tellLocked(until), true
 	case !d.person.Enrolled():
 		return Verdict{Deny, "not-enrolled", "the enrollment ended while the code was typed"}, true
 	}
@@ -30,7 +30,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 	var locked lockedError
 	switch {
 	case errors.As(err, &locked):
-		return tellLocked(d.conversation, locked.until), true
+		return d.tellLocked(locked.until), true
 	case err != nil:
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", err}), true
@@ -40,7 +40,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 		d.welcome(spent)
 		return Verdict{Accept, spent.rule, d.deliveredBy(spent.rule)}, true
 	case !spent.lockedUntil.IsZero():
-		verdict := tellLocked(d.conversation, spent.lockedUntil)
+		verdict := d.tellLocked(spent.lockedUntil)
 		if spent.hint != "" {
 			verdict.Reason += "; " + spent.hint
 		}
@@ -77,7 +77,9 @@ type spent struct {
 	rule         string
 	recoveryLeft int // -1 unless a recovery code was used
 	unseen       int // wrong codes that the person was not told of
-	lockedUntil  time.Time
+	// unseenOfPeers are those that programs of others than root gave.
+	unseenOfPeers int
+	lockedUntil   time.Time
 	// hint says for the log what may have been the matter with a wrong code.
 	hint string
 	// session is set if the code had just opened one, in another login.
@@ -93,7 +95,8 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 	var seen ledger.Entry
 	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
 		result = spent{recoveryLeft: -1}
-		if until := locked(entry.Attempts, now); !until.IsZero() {
+		counts := d.counts(*entry)
+		if until := locked(counts.Attempts, now); !until.IsZero() {
 			return lockedError{until}
 		}
 		result.outcome, result.rule = d.verify(code, now, entry)
@@ -108,8 +111,9 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 			}
 		default:
 			limits := d.Config.Policy.Attempts
-			countPerson(&entry.Attempts, limits.PerWindow, limits.Window, now)
-			result.lockedUntil = locked(entry.Attempts, now)
+			countPerson(&counts.Attempts, limits.PerWindow, limits.Window, now)
+			d.setCounts(entry, counts)
+			result.lockedUntil = locked(counts.Attempts, now)
 			seen = *entry
 		}
 		return nil
@@ -126,7 +130,10 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 
 // countIn notes a right code in the person's entry.
 func (d *dialogue) countIn(result *spent, code string, now time.Time, entry *ledger.Entry) {
-	result.unseen = countRight(&entry.Attempts)
+	counts := d.counts(*entry)
+	result.unseen = countRight(&counts.Attempts)
+	d.setCounts(entry, counts)
+	result.unseenOfPeers = d.seen(entry)
 	entry.LastLogin = now.UTC().Truncate(time.Second)
 	countService(d.request.Service, entry)
 	if result.rule == recoveryRule {

@@ -27,6 +27,7 @@ const (
 	tagGrace     = 8  // time
 	tagResynced  = 9  // repeated, behind the use of the same key: key, steps
 	tagService   = 10 // repeated: service, time
+	tagPeer      = 11 // repeated: name, the values of tagAttempts, those of tagSends
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -49,12 +50,16 @@ func encodeEntry(entry Entry) []byte {
 		e.value = append(e.value, hash...)
 		e.end(tagSpent)
 	}
-	if a := entry.Attempts; a != (Attempts{}) {
-		e.number(int64(a.Wrong))
-		e.times(a.LastWrong, a.LockedUntil)
-		e.number(int64(a.Locks))
-		e.number(int64(a.Unseen))
+	if entry.Attempts != (Attempts{}) {
+		e.attempts(entry.Attempts)
 		e.end(tagAttempts)
+	}
+	for _, name := range slices.Sorted(maps.Keys(entry.Peers)) {
+		peer := entry.Peers[name]
+		e.texts(name)
+		e.attempts(peer.Attempts)
+		e.sends(peer.Sends)
+		e.end(tagPeer)
 	}
 	if !entry.LastLogin.IsZero() {
 		e.times(entry.LastLogin)
@@ -76,10 +81,21 @@ type encoder struct {
 	value []byte // of the field that is being made
 }
 
+func (e *encoder) attempts(a Attempts) {
+	e.number(int64(a.Wrong))
+	e.times(a.LastWrong, a.LockedUntil)
+	e.number(int64(a.Locks))
+	e.number(int64(a.Unseen))
+}
+
+func (e *encoder) sends(s Sends) {
+	e.number(int64(s.Count))
+	e.times(s.Last)
+}
+
 func (e *encoder) sent(entry Entry) {
 	if entry.Sends != (Sends{}) {
-		e.number(int64(entry.Sends.Count))
-		e.times(entry.Sends.Last)
+		e.sends(entry.Sends)
 		e.end(tagSends)
 	}
 	for _, c := range entry.Carried {
@@ -152,14 +168,18 @@ func decodeEntry(payload []byte) (Entry, error) {
 			entry.Spent = append(entry.Spent, string(value.rest))
 			value.rest = nil
 		case tagAttempts:
-			entry.Attempts = Attempts{Wrong: int(value.number()), LastWrong: value.time(), LockedUntil: value.time(),
-				Locks: int(value.number()), Unseen: int(value.number())}
+			entry.Attempts = value.attempts()
+		case tagPeer:
+			if entry.Peers == nil {
+				entry.Peers = make(map[string]Peer)
+			}
+			entry.Peers[value.text()] = Peer{Attempts: value.attempts(), Sends: value.sends()}
 		case tagLastLogin:
 			entry.LastLogin = value.time()
 		case tagService:
 			entry.Services = append(entry.Services, ServiceLogin{Service: value.text(), At: value.time()})
 		case tagSends:
-			entry.Sends = Sends{Count: int(value.number()), Last: value.time()}
+			entry.Sends = value.sends()
 		case tagCarried:
 			entry.Carried = append(entry.Carried, Carried{For: value.text(), Salt: value.text(), Hash: value.text(), Expires: value.time()})
 		case tagSession:
@@ -205,6 +225,12 @@ func (d *decoder) bytes() []byte {
 	d.rest = d.rest[size+int(n):]
 	return value
 }
+
+func (d *decoder) attempts() Attempts {
+	return Attempts{Wrong: int(d.number()), LastWrong: d.time(), LockedUntil: d.time(), Locks: int(d.number()), Unseen: int(d.number())}
+}
+
+func (d *decoder) sends() Sends { return Sends{Count: int(d.number()), Last: d.time()} }
 
 func (d *decoder) text() string { return string(d.bytes()) }
 

@@ -46,6 +46,9 @@ type Entry struct {
 	Spent []string `json:"spent,omitempty"`
 	// Attempts counts wrong codes.
 	Attempts Attempts `json:"attempts,omitzero"`
+	// Peers holds the same for the programs of others than root, under a name
+	// for whose they are. What they cause keeps nobody else out.
+	Peers map[string]Peer `json:"peers,omitempty"`
 	// LastLogin is when a code was last accepted.
 	LastLogin time.Time `json:"last_login,omitzero"`
 	// Services are the PAM services through which codes were accepted last, each
@@ -65,6 +68,12 @@ type Entry struct {
 type ServiceLogin struct {
 	Service string    `json:"service"`
 	At      time.Time `json:"at"`
+}
+
+// Peer is what programs of one user caused.
+type Peer struct {
+	Attempts Attempts `json:"attempts,omitzero"`
+	Sends    Sends    `json:"sends,omitzero"`
 }
 
 // Sends counts the codes that were sent to one person; they are forgotten with

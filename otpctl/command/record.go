@@ -45,6 +45,9 @@ type record struct {
 	SentCodes int       `json:"sent_codes"`
 	SentLimit int       `json:"sent_limit,omitempty"`
 	NextSend  time.Time `json:"next_send,omitzero"`
+	// Programs are the users other than root whose programs gave wrong codes or
+	// had codes sent. That counts for each apart.
+	Programs []gate.PeerLately `json:"programs,omitempty"`
 	// GraceUntil is until when somebody who must enroll first is let in, or
 	// was; GraceBegun is false where it begins with the first login.
 	GraceUntil time.Time `json:"grace_until,omitzero"`
@@ -95,6 +98,7 @@ func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name s
 	r.WrongCodes, r.LockedUntil = g.WrongLately(entry)
 	r.SentLimit = g.Config.Sent.PerHour
 	r.SentCodes, r.NextSend = g.SentLately(entry)
+	r.Programs = g.PeersLately(entry)
 	return r, nil
 }
 

@@ -113,6 +113,9 @@ func (a *app) showStatus(r record) error {
 	if r.SentCodes > 0 {
 		row("Codes sent:", "%s", a.sentWords(r))
 	}
+	for _, peer := range r.Programs {
+		row("Programs of "+peer.Name+":", "%s", programWords(peer))
+	}
 	row("Last login:", "%s", when(r.LastLogin))
 	return table.Flush()
 }
@@ -122,6 +125,18 @@ func (a *app) sentWords(r record) string {
 	words := fmt.Sprintf("%d of %d in an hour (sent.per_hour)", r.SentCodes, r.SentLimit)
 	if !r.NextSend.IsZero() {
 		words += fmt.Sprintf(", the next at %s; %s unlock %s sends it sooner", when(r.NextSend), a.self(), r.User)
+	}
+	return words
+}
+
+// programWords says what counts of a user's programs, and for them alone.
+func programWords(peer gate.PeerLately) string {
+	words := counted(peer.WrongCodes, "wrong code", "wrong codes")
+	if !peer.LockedUntil.IsZero() {
+		words += ", locked until " + when(peer.LockedUntil)
+	}
+	if peer.SentCodes > 0 {
+		words += ", " + counted(peer.SentCodes, "code", "codes") + " sent"
 	}
 	return words
 }

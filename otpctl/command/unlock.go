@@ -57,7 +57,7 @@ func (a *app) unlockOne(ctx context.Context, g *gate.Gate, name string, dry bool
 	}
 	if dry {
 		entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: name})
-		if sent, _ := g.SentLately(entry); err != nil || sent == 0 && entry.Attempts == (ledger.Attempts{}) {
+		if err != nil || g.Forgets(entry) == (gate.Forgotten{}) {
 			return noWrongCodes, false, err
 		}
 		return "would be unlocked", true, nil

@@ -359,6 +359,35 @@ func TestFloodInLog(t *testing.T) {
 	}
 }
 
+// Programs of a person's own, and of a server that may ask for anybody, lock
+// themselves out, and no address but for themselves.
+func TestPeersOverTheSocket(t *testing.T) {
+	const daemonUID = 1
+	r := newRig(t, "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 5\nper_source = 5\n[verifier]\nallow = [\"daemon\"]\n", usual)
+	people := map[string]*person{"alice": r.enroll(t, "alice"), "bob": r.enroll(t, "bob")}
+	start := func(name string) wire.Start {
+		start := r.start(name)
+		start.RemoteHost = "192.0.2.1"
+		return start
+	}
+	for _, culprit := range []int{alicesUID, daemonUID} {
+		for range 3 {
+			if verdict, _, err := dialAs(t, culprit, r.socket).login(start("alice"), "00000001", "00000002", "00000003"); err != nil || verdict != wire.MaxTries {
+				t.Fatalf("uid %d: %v, %v", culprit, verdict, err)
+			}
+		}
+		if line := r.log.take(t, 3)[2]; !strings.Contains(line.Reason, fmt.Sprintf("for programs of uid %d alone", culprit)) {
+			t.Errorf("uid %d: log %+v", culprit, line)
+		}
+		for name, uid := range map[string]int{"alice": rootUID, "bob": rootUID} {
+			if verdict, told, err := dialAs(t, uid, r.socket).login(start(name), people[name].code(t)); err != nil || verdict != wire.Accept {
+				t.Errorf("after uid %d, uid %d for %s: %v %q %v", culprit, uid, name, verdict, told, err)
+			}
+		}
+		_ = r.log.take(t, 2)
+	}
+}
+
 // Nobody's program has shown a password here. So that of somebody who has not
 // enrolled cannot enroll in that name.
 func TestGuestsCannotEnroll(t *testing.T) {

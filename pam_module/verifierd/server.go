@@ -23,10 +23,11 @@ type server struct {
 	who     *directory
 	sink    counting
 	door    *door
+	looks   *gate.Looks
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
-	return &server{engines: engines, who: who, sink: sink, door: newDoor(limits)}
+	return &server{engines: engines, who: who, sink: sink, door: newDoor(limits), looks: gate.NewLooks()}
 }
 
 // serve begins to answer the fronts that come to socket.
@@ -111,7 +112,11 @@ var errMayNotAsk = errors.New("asks for another user; expected root, a user in v
 func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	engine, allow, err := s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
-	if s.who.kind(uid, allow) == stranger {
+	kind, peer := s.who.kind(uid, allow), ""
+	if kind != trusted {
+		peer = fmt.Sprintf("uid %d", uid)
+	}
+	if kind == stranger {
 		start.RemoteHost = ""
 		sink.guest = true
 		_ = stream.announce() // noticed at the next frame
@@ -123,6 +128,7 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	}
 	if err == nil {
 		own := *engine
+		own.Peer, own.Looks = peer, s.looks
 		if sink.guest && own.Config.Policy.Unenrolled == config.Enroll {
 			// No password was shown here, and enrolling takes one.
 			own.Config.Policy.Unenrolled = config.Refuse
