@@ -109,6 +109,10 @@ func (p *patient) fact(words []string) {
 		}
 	case "disk full":
 		p.machine.Space = func(string) Space { return Space{Err: unix.ENOSPC} }
+	case "disk odd":
+		p.machine.Space = func(string) Space {
+			return Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20, Record: errors.New("make a record: rename: invalid argument")}
+		}
 	case "disk low":
 		p.machine.Space = func(string) Space { return Space{Bytes: 1 << 20, Files: 50000, Total: 60000} }
 	case "disk read-only":

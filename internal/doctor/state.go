@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,13 +11,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Space is what a directory has left.
 type Space struct {
-	// Err is why a small file could not be written.
-	Err error
+	// Err is why a small file could not be written, and Record why a record of
+	// the ledger could not be made there.
+	Err, Record error
 	// Bytes and Files are free for everybody; Files is 0 too where the file
 	// system does not count them, and then Total is.
 	Bytes, Files, Total uint64
@@ -29,7 +32,11 @@ const (
 	lowFiles = 1000
 )
 
-// space writes a file that has no name, so that nothing can be left behind.
+// recordTime is enough for a slow disk.
+const recordTime = 10 * time.Second
+
+// space writes a file that has no name, so that nothing can be left behind, and
+// makes a record as a first login does, which it takes away.
 func space(dir string) Space {
 	var found Space
 	var fsInfo unix.Statfs_t
@@ -47,6 +54,11 @@ func space(dir string) Space {
 		err = errors.Join(err, unix.Close(fd))
 	}
 	found.Err = err
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), recordTime)
+		defer cancel()
+		found.Record = ledger.TryNew(ctx, dir)
+	}
 	return found
 }
 
@@ -85,6 +97,9 @@ func (e *exam) disk(path string, space Space) {
 	case space.Err != nil:
 		e.add(Finding{Severity: Error, ID: "state-directory", File: path, What: "A file cannot be written there: " + space.Err.Error() + ".", Follows: denied,
 			Fix: "Run otpctl doctor as root; then look at the mount, quotas, and SELinux or AppArmor's log."})
+	case space.Record != nil:
+		e.add(Finding{Severity: Error, ID: "state-record", File: path, What: "A record of the ledger cannot be made there: " + space.Record.Error() + ".",
+			Follows: "Everybody is denied who has not logged in with a code yet.", Fix: "Name a directory on another kind of file system in paths.state: ext4, XFS, Btrfs."})
 	case space.Total > 0 && (space.Bytes < lowBytes || space.Files < lowFiles):
 		e.add(Finding{Severity: Warning, ID: "state-nearly-full", File: path,
 			What:    fmt.Sprintf("The disk of the ledger has %d KiB and %d files left.", space.Bytes>>10, space.Files),

@@ -54,7 +54,10 @@ func (f *Files) create(ctx context.Context, where place) (*held, error) {
 	}
 	// Anything else than this flag would replace the record of somebody who
 	// was quicker, with what they stored in it.
-	err = unix.Renameat2(dir.Fd(), where.temporaryName(), dir.Fd(), where.name, unix.RENAME_NOREPLACE)
+	err = f.renameNew(dir, where)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
+		err = renameAbsent(dir, where)
+	}
 	if err != nil {
 		err = h.abandon(h.file, "create", err)
 		dir.Close()
@@ -68,6 +71,27 @@ func (f *Files) create(ctx context.Context, where place) (*held, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+func renameNew(dir *safefile.File, where place) error {
+	return unix.Renameat2(dir.Fd(), where.temporaryName(), dir.Fd(), where.name, unix.RENAME_NOREPLACE)
+}
+
+// renameAbsent is for file systems without that flag: FUSE, NFS, ZFS before 2.2.
+// Whoever makes a record holds the lock of the temporary file, under its name, so
+// nobody else can make one between the look and the rename. A second name that
+// loses the first would do without, but FUSE remembers for a second that there
+// were two, and a record with two is refused.
+func renameAbsent(dir *safefile.File, where place) error {
+	var there unix.Stat_t
+	switch err := unix.Fstatat(dir.Fd(), where.name, &there, unix.AT_SYMLINK_NOFOLLOW); err {
+	case nil:
+		return unix.EEXIST
+	case unix.ENOENT:
+		return unix.Renameat(dir.Fd(), where.temporaryName(), dir.Fd(), where.name)
+	default:
+		return err
+	}
 }
 
 // grow replaces the file by one whose slots hold a payload of that length. The

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,8 @@ type Files struct {
 	dir string
 	// fault is called at each step of a write. Tests kill or fail there.
 	fault func(step string) error
+	// renameNew gives a new record its name, unless that is taken.
+	renameNew func(dir *safefile.File, where place) error
 }
 
 var _ Store = (*Files)(nil)
@@ -37,7 +40,7 @@ func OpenFiles(dir string) (*Files, error) {
 		return nil, fmt.Errorf("open ledger %s: %w", dir, err)
 	}
 	opened.Close()
-	return &Files{dir: dir, fault: func(string) error { return nil }}, nil
+	return &Files{dir: dir, fault: func(string) error { return nil }, renameNew: renameNew}, nil
 }
 
 // Close is there for the interface: nothing is held open.
@@ -120,6 +123,26 @@ func (f *Files) update(ctx context.Context, where place, change func(*Entry) err
 		return err
 	}
 	return h.store(ctx, payload)
+}
+
+// TryNew makes a record in dir, the store's directory, as the first login of a
+// person does, and takes it away again.
+func TryNew(ctx context.Context, dir string) (err error) {
+	f, err := OpenFiles(dir)
+	if err != nil {
+		return err
+	}
+	// No key's file has a dot in front.
+	name := fmt.Sprintf(".try-%d", os.Getpid())
+	kind := kindDirs[User]
+	where := place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}
+	h, err := f.holdNew(ctx, where)
+	if err != nil {
+		return fmt.Errorf("make a record: %w", err)
+	}
+	defer h.release()
+	err = h.store(ctx, []byte("try"))
+	return errors.Join(err, os.NewSyscallError("unlink", unix.Unlinkat(h.dir.Fd(), name, 0)))
 }
 
 // errNone says that a key has no record yet.
