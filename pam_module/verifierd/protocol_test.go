@@ -242,3 +242,46 @@ func TestPanicOfOne(t *testing.T) {
 	}
 	eventually(t, "the end of all", func() bool { return server.door.idle() > 0 })
 }
+
+// A front that waited in vain, as for a verifier that systemd starts, has gone
+// to a core of its own by the time its frame is read. Nothing comes of that
+// dialogue: no line, no use of a code, no wrong one counted, no failure.
+func TestGoneBeforeReady(t *testing.T) {
+	for name, text := range map[string]string{"asked": wide, "not asked": "[policy]\nexempt = [\"alice\"]\n", "wrong configuration": "nonsense"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, wide, usual)
+			r.enroll(t, "alice")
+			r.configure(t, text)
+			for _, split := range []bool{false, true} {
+				ours, theirs := net.Pipe()
+				start := r.start("alice")
+				start.Split = split
+				go func() {
+					_ = wire.WriteStart(ours, start)
+					_ = ours.Close()
+				}()
+				stream := newStream(theirs)
+				read, err := wire.ReadStart(stream)
+				if err != nil {
+					t.Fatal(err)
+				}
+				stream.owed = true
+				_ = r.server.answer(stream, rootUID, read)
+				if stream.gone == nil {
+					t.Errorf("split %v: nobody noticed", split)
+				}
+			}
+			_ = r.log.take(t, 0)
+			// So it is through the socket.
+			conn := dial(t, r.socket)
+			if err := wire.WriteStart(conn, r.start("alice")); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			eventually(t, "its end", func() bool { return r.server.door.idle() > 5*time.Millisecond })
+			if figures := r.figures(t); strings.Contains(figures, "otpgate_protocol_errors_total 1") {
+				t.Errorf("metrics:\n%s", figures)
+			}
+		})
+	}
+}

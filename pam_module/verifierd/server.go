@@ -100,7 +100,11 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
 	stream.owed = true
 	begin := time.Now()
 	defer func() { s.sink.metrics.dialogue(time.Since(begin)) }()
-	return s.answer(stream, uid, start)
+	err = s.answer(stream, uid, start)
+	if stream.gone != nil {
+		return nil
+	}
+	return err
 }
 
 // errMayNotAsk denies a front that asks for somebody else than its own user.
@@ -134,12 +138,12 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 			own.Config.Policy.Unenrolled = config.Refuse
 		}
 		sink.services = own.Config.Services
-		own.Audit = sink
+		own.Audit = quiet{sink, stream}
 		stream.announceFor(&own)
 		engine = &own
 	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
-	return serve.Answer(context.Background(), stream, start, open, sink)
+	return serve.Answer(context.Background(), stream, start, open, quiet{sink, stream})
 }
 
 func (s *server) report(rule, reason string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -20,7 +21,8 @@ type stream struct {
 	in  *bufio.Reader
 	// owed is set while Ready has to go ahead of what is written.
 	owed bool
-	// gone is why Ready could not be sent ahead of all frames.
+	// gone is why Ready could not be sent: the front has turned to another engine,
+	// and nothing must come of the dialogue.
 	gone error
 }
 
@@ -41,6 +43,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	}
 	s.owed = false
 	n, err := s.out.Write(append([]byte{wire.Ready}, p...))
+	s.gone = err
 	return max(0, n-1), err
 }
 
@@ -49,9 +52,24 @@ func (s *stream) Write(p []byte) (int, error) {
 // next frame.
 func (s *stream) announce() error {
 	if s.owed {
-		_, s.gone = s.Write(nil)
+		_, _ = s.Write(nil)
 	}
 	return s.gone
+}
+
+// quiet is the log of a dialogue. A front that went before it was told that its
+// login is taken, as one does that waited two seconds for a verifier to be
+// started, has turned to a core of its own, which writes the line.
+type quiet struct {
+	audit.Sink
+	stream *stream
+}
+
+// Write implements [audit.Sink].
+func (q quiet) Write(record audit.Record) {
+	if q.stream.announce() == nil {
+		q.Sink.Write(record)
+	}
 }
 
 // announceFor makes an engine do what may be slow only after the front has been
@@ -89,7 +107,9 @@ type announcedLedger struct {
 
 // Update implements ledger.Store.
 func (a announcedLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
-	_ = a.stream.announce()
+	if err := a.stream.announce(); err != nil {
+		return fmt.Errorf("the host is gone: %w", err)
+	}
 	return a.Store.Update(ctx, key, change)
 }
 
