@@ -2,6 +2,7 @@
 # make test   builds everything and passes every test; needs root
 # make stress runs the tests COUNT times (10) in changing order beside LOAD (8) busy threads; needs root
 # make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
+# make vm     walks through starts, failures and power cuts of a virtual machine; needs root
 # make fuzz   runs each fuzz test for FUZZTIME (20s)
 # make packages builds a deb and an rpm in build/packages
 # make build | bench | lint | install | uninstall | clean
@@ -29,7 +30,7 @@ C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_m
 
 export VERSION
 
-.PHONY: build packages demo test stress soak fuzz bench lint install uninstall clean deps fresh
+.PHONY: build packages demo test vm stress soak fuzz bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
@@ -104,6 +105,12 @@ stress:
 	@packaging/deps test
 	@$(MAKE) --no-print-directory build packages
 	$(GO) run ./packaging/suite -shuffle -times $(COUNT) -load $(LOAD) -run '$(TESTS)' $(PACKAGES)
+
+# A Debian of SUITE (bookworm) boots under QEMU, with KVM where it works.
+vm:
+	@packaging/deps vm
+	@$(MAKE) --no-print-directory packages
+	$(GO) test -count=1 -timeout 6h -v -run TestVM ./packaging/boot -args -vm
 
 soak:
 	@packaging/deps test

@@ -1,7 +1,8 @@
 // Package boot_test installs the package that `make packages` built on a Debian
 // whose process 1 is systemd, and walks through what befalls a machine: starts,
 // failures, reboots, power cuts, full disks, upgrades. [TestNamespaces] boots in
-// namespaces, within seconds. It promises to leave the real machine as it was.
+// namespaces, within seconds, and what `make vm` runs in virtual machines with a
+// kernel of their own. It promises to leave the real machine as it was.
 package boot_test
 
 import (

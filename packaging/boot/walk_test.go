@@ -241,14 +241,13 @@ func (w *walk) install(t *testing.T) {
 	w.run(t, "cp /usr/share/doc/otpgate/examples/sshd_config.d/10-otpgate.conf /etc/ssh/sshd_config.d/ && systemctl reload ssh")
 	w.run(t, "otpctl pam enable sshd --confirm-within 0s")
 	w.in(t)
-}
-
-// all is the walk.
-func (w *walk) all(t *testing.T) {
-	w.install(t)
 	if t.Failed() {
 		t.FailNow()
 	}
+}
+
+// steps is the walk of an installed package.
+func (w *walk) steps(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		do   func(w *walk, t *testing.T)
