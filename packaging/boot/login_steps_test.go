@@ -116,18 +116,23 @@ func (w *walk) powerCut(t *testing.T) {
 	w.in(t)
 }
 
-// upgrade must not end a login, and the verifier that was at work is the new one.
+// upgrade must not end a login, and what was at work is the new version's then.
 func (w *walk) upgrade(t *testing.T) {
-	w.run(t, "systemctl start "+service)
+	w.run(t, "systemctl start "+service+" otpgate-sftpd.service")
 	s := w.stay(t)
-	before := w.property(t, service, "MainPID")
+	before := map[string]string{}
+	for _, unit := range []string{service, "otpgate-sftpd.service"} {
+		before[unit] = w.property(t, unit, "MainPID")
+	}
 	w.run(t, `cd /root && dpkg-deb --raw-extract otpgate.deb newer && sed -i 's/^Version: .*/Version: 99-1/' newer/DEBIAN/control &&
 		dpkg-deb -Znone --build newer newer.deb && rm -r newer && dpkg -i newer.deb`)
 	s.lives(t, w, "upgraded")
-	until(t, w, "another verifier", func() bool {
-		after := w.property(t, service, "MainPID")
-		return after != before && after != "0" && w.property(t, service, "ActiveState") == "active"
-	})
+	for unit, pid := range before {
+		until(t, w, "another process of "+unit, func() bool {
+			after := w.property(t, unit, "MainPID")
+			return after != pid && after != "0" && w.property(t, unit, "ActiveState") == "active"
+		})
+	}
 	w.byVerifier(t)
 	w.transfer(t)
 	s.lives(t, w, "again")
