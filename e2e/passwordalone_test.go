@@ -56,23 +56,26 @@ func TestProFTPDPasswordAlone(t *testing.T) {
 // The same of dovecot and its passdbs.
 func TestDovecotPasswordAlone(t *testing.T) {
 	t.Parallel()
-	const shadow, ends = "passdb {\n  driver = shadow\n}\n", "  result_failure = return-fail\n"
+	shadow := machine.Passdb(t, "shadow", "")
+	ends := []string{"result_failure = return-fail", "result_internalfail = return-fail"}
 	for name, test := range map[string]struct {
-		before, pam, after string
-		alone              bool
+		before string
+		pam    []string
+		after  string
+		alone  bool
 	}{
-		"pam":           {"", "", "", false},
-		"behind":        {"", "", shadow, true},
-		"before":        {shadow, "", "", true},
-		"last word":     {"", ends + "  result_internalfail = return-fail\n", shadow, false},
-		"denying first": {"passdb {\n  driver = passwd-file\n  deny = yes\n  args = /dev/null\n}\n", "", "", false},
+		"pam":           {"", nil, "", false},
+		"behind":        {"", nil, shadow, true},
+		"before":        {shadow, nil, "", true},
+		"last word":     {"", ends, shadow, false},
+		"denying first": {machine.Passdb(t, "passwd-file", "/dev/null", "deny = yes"), nil, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			here := machine.Resident.NewSite(t, "dovecot-"+strings.ReplaceAll(name, " ", "-"), "")
 			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
 			p := machine.NewPerson(t, "alo").Enroll(t, here.Users)
-			passdbs := test.before + "passdb {\n  driver = pam\n  args = " + here.Name + "\n" + test.pam + "}\n" + test.after
+			passdbs := test.before + machine.Passdb(t, "pam", here.Name, test.pam...) + test.after
 			if in := machine.StartDovecotAsking(t, passdbs).In(t, p, p.Password); in != test.alone {
 				t.Errorf("the password alone: in: %v, expected %v", in, test.alone)
 			}

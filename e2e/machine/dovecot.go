@@ -1,34 +1,69 @@
 package machine
 
-import "os/exec"
+import (
+	"os/exec"
+	"strings"
+)
+
+// newDovecot says whether the installed dovecot is 2.4 or later, whose
+// configuration is written in another way.
+func newDovecot(t T) bool {
+	t.Helper()
+	version, err := exec.Command("/usr/sbin/dovecot", "--version").Output()
+	if err != nil {
+		t.Fatalf("dovecot --version: %v", err)
+	}
+	return !strings.HasPrefix(string(version), "2.3.")
+}
+
+// Passdb is a passdb block as the installed dovecot wants it. argument is the
+// PAM service for pam, and the file for passwd-file.
+func Passdb(t T, driver, argument string, settings ...string) string {
+	t.Helper()
+	var lines []string
+	head := "passdb {"
+	if newDovecot(t) {
+		// Since 2.4 passwd is what reads the passwords in shadow.
+		head = "passdb " + strings.Replace(driver, "shadow", "passwd", 1) + " {"
+		if key := map[string]string{"pam": "service_name", "passwd-file": "passwd_file_path"}[driver]; key != "" {
+			lines = append(lines, key+" = "+argument)
+		}
+	} else {
+		lines = append(lines, "driver = "+driver)
+		if argument != "" {
+			lines = append(lines, "args = "+argument)
+		}
+	}
+	return head + "\n  " + strings.Join(append(lines, settings...), "\n  ") + "\n}\n"
+}
 
 // StartDovecot starts dovecot for a PAM service, with IMAP over TLS. Its
 // auth-worker asks PAM, as root.
 func StartDovecot(t T, service string) *Server {
 	t.Helper()
-	return StartDovecotAsking(t, "passdb {\n  driver = pam\n  args = "+service+"\n}\n")
+	return StartDovecotAsking(t, Passdb(t, "pam", service))
 }
 
 // StartDovecotAsking is StartDovecot with those passdbs.
 func StartDovecotAsking(t T, passdbs string) *Server {
 	t.Helper()
 	d := newDaemon(t, "dovecot")
+	first, own := "", "ssl_cert = <"+certificate(t)+"\nssl_key = <"+certificate(t)+"\nmail_location = maildir:~/Maildir\nuserdb {\n  driver = passwd\n}\n"
+	if newDovecot(t) {
+		first = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+		own = "ssl_server_cert_file = " + certificate(t) + "\nssl_server_key_file = " + certificate(t) +
+			"\nmail_driver = maildir\nmail_path = ~/Maildir\nuserdb passwd {\n}\n"
+	}
 	// The penalty would have a client wait longer after each refusal.
-	config := d.write(t, "conf", `base_dir = @DIR@/run
+	config := d.write(t, "conf", first+`base_dir = @DIR@/run
 state_dir = @DIR@/state
 log_path = @DIR@/log
 protocols = imap
 listen = 127.0.0.1
 ssl = required
-ssl_cert = <`+certificate(t)+`
-ssl_key = <`+certificate(t)+`
 auth_mechanisms = plain
 auth_failure_delay = 0
-mail_location = maildir:~/Maildir
-`+passdbs+`userdb {
-  driver = passwd
-}
-service imap-login {
+`+own+passdbs+`service imap-login {
   inet_listener imap {
     port = 0
   }

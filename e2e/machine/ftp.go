@@ -63,7 +63,7 @@ func startProFTPD(t T, service, asking string, cover cover) *Server {
 		t.Fatalf("ProFTPD: expected it at %s: %v; run packaging/deps test", proftpd, err)
 	}
 	d := newDaemon(t, "proftpd")
-	text := `ServerName machine
+	text := "ModulePath " + proftpd + "/usr/lib/proftpd\n" + loadable(t, "mod_delay", "mod_ls", "mod_xfer") + `ServerName machine
 ServerType standalone
 DefaultAddress 127.0.0.1
 Port @PORT@
@@ -78,13 +78,28 @@ DelayEngine off
 WtmpLog off
 User nobody
 Group nogroup
-` + asking + "AuthPAMConfig " + service + "\nModulePath " + proftpd + "/usr/lib/proftpd\n"
+` + asking + "AuthPAMConfig " + service + "\n"
 	if cover == encrypted {
 		text += "LoadModule mod_tls.c\nTLSEngine on\nTLSRequired on\nTLSOptions NoSessionReuseRequired\nTLSRSACertificateFile " + certificate(t) +
 			"\nTLSRSACertificateKeyFile " + certificate(t) + "\n"
 	}
 	d.start(t, d.listens, proftpd+"/usr/sbin/proftpd", "-n", "-c", d.write(t, "conf", text))
 	return ftpServer(t, d, cover)
+}
+
+// loadable is the configuration for those modules that are files of their own,
+// as they are since Debian 13; before that they are part of the program.
+func loadable(t T, modules ...string) (lines string) {
+	t.Helper()
+	for _, module := range modules {
+		switch _, err := os.Stat(proftpd + "/usr/lib/proftpd/" + module + ".so"); {
+		case err == nil:
+			lines += "LoadModule " + module + ".c\n"
+		case !os.IsNotExist(err):
+			t.Fatalf("ProFTPD's modules: %v", err)
+		}
+	}
+	return lines
 }
 
 // ftpServer has curl for a client, and lftp for another. What they get is in

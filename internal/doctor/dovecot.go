@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,8 +40,12 @@ type dovecotPassdb struct {
 	lets, final bool
 	// services are the PAM services it names.
 	services []string
-	// cacheKey is where its cache_key is, nil if it has none.
-	cacheKey *dovecotSetting
+	// cached is where it says that its answers are remembered if there is a cache,
+	// nil if it does not.
+	cached *dovecotSetting
+	// named is whether it has a name, as since 2.4; those are cached unless they say
+	// otherwise.
+	named bool
 }
 
 type dovecotSetting struct {
@@ -49,69 +54,116 @@ type dovecotSetting struct {
 	block, key, value string
 }
 
-// dovecotProtocols are the PAM services that "args = %s" stands for.
+// dovecotProtocols are the PAM services that "args = %s" stands for, and since
+// 2.4 "service_name = %{protocol}".
 var dovecotProtocols = []string{"imap", "pop3", "submission", "smtp", "sieve"}
 
-// dovecotOf reads the configuration. What cannot be read is left out: dovecot
-// itself complains about that.
+// dovecotOf reads the configuration, of 2.3 or of 2.4 and later, which gives each
+// passdb a name and each of its settings a key of its own. What cannot be read is
+// left out: dovecot itself complains about that.
 func dovecotOf(root string) dovecot {
 	r := dovecotReader{root: root}
 	r.file(dovecotConfig, 0)
 	d := dovecot{limited: true}
-	var p dovecotPassdb
-	args, number := dovecotSetting{}, 0
-	var ends []bool
+	// What 2.4 takes where a passdb says nothing of its own.
+	var all, p passdbReader
+	var found []passdbReader
+	number := 0
 	for _, s := range r.all {
+		name, isPassdb := s.passdb()
 		switch {
 		case s.block == "" && s.key == "auth_cache_size":
 			d.cache = nil
 			if strings.Trim(s.value, "0 kMGTB") != "" {
 				d.cache = &s
 			}
-		case s.block == "" && s.key == "default_vsz_limit", s.block == "service auth-worker" && s.key == "vsz_limit":
+		case s.block == "" && s.key == "default_vsz_limit", s.block == "service auth-worker" && strings.TrimPrefix(s.key, "service_") == "vsz_limit":
 			d.limited = false
-		case s.block != "passdb":
+		case s.block == "passdb_pam", s.block == "" && strings.HasPrefix(s.key, "passdb_"):
+			all.set(s)
+		case !isPassdb:
 		case s.key == "{":
 			number++
-			p, args, ends = dovecotPassdb{Place: s.Place, number: number, lets: true}, dovecotSetting{}, nil
-		case s.key == "driver":
-			p.driver = s.value
-		case s.key == "args":
-			args = s
-		case s.key == "deny" && s.value == "yes", s.key == "master" && s.value == "yes":
-			p.lets = false
-		case s.key == "result_failure", s.key == "result_internalfail":
-			ends = append(ends, s.value == "return-fail" || s.value == "return")
+			p = passdbReader{dovecotPassdb: dovecotPassdb{Place: s.Place, number: number, driver: name, lets: true, named: name != ""}}
 		case s.key == "}":
-			p.final = len(ends) == 2 && ends[0] && ends[1]
-			d.keep(p, args)
+			found = append(found, p)
+		default:
+			p.set(s)
+		}
+	}
+	for _, p := range found {
+		p.final = len(p.ends) == 2 && p.ends[0] && p.ends[1]
+		if p.driver == "pam" {
+			d.passdbs = append(d.passdbs, p.withArgs(all))
+		} else if p.lets {
+			d.others = append(d.others, p.dovecotPassdb)
 		}
 	}
 	return d
 }
 
-func (d *dovecot) keep(p dovecotPassdb, args dovecotSetting) {
-	if p.driver == "pam" {
-		d.passdbs = append(d.passdbs, p.withArgs(args))
-	} else if p.lets {
-		d.others = append(d.others, p)
+// passdbReader is a passdb while its lines are read.
+type passdbReader struct {
+	dovecotPassdb
+	// args are 2.3's.
+	args dovecotSetting
+	// service and useCache are 2.4's, "" if they are not set.
+	service, useCache string
+	// ends is whether each result that is no yes is the last word.
+	ends []bool
+}
+
+// passdb says whether a setting is of a passdb, and that one's name.
+func (s dovecotSetting) passdb() (name string, is bool) {
+	kind, name, _ := strings.Cut(s.block, " ")
+	return strings.TrimSpace(name), kind == "passdb"
+}
+
+// set takes a setting. 2.4 has some under two or three names.
+func (p *passdbReader) set(s dovecotSetting) {
+	switch strings.TrimPrefix(strings.TrimPrefix(s.key, "passdb_"), "pam_") {
+	case "driver":
+		p.driver = s.value
+	case "args":
+		p.args = s
+	case "service_name":
+		p.service = s.value
+	case "use_cache":
+		p.useCache = s.value
+	case "deny", "master":
+		p.lets = p.lets && s.value != "yes"
+	case "result_failure", "result_internalfail":
+		p.ends = append(p.ends, s.value == "return-fail" || s.value == "return")
 	}
 }
 
-func (p dovecotPassdb) withArgs(args dovecotSetting) dovecotPassdb {
+// withArgs is what 2.3's args make of it, or the settings that 2.4 has for them.
+func (p passdbReader) withArgs(all passdbReader) dovecotPassdb {
+	if p.named {
+		p.services = servicesOf(cmp.Or(p.service, all.service, dovecotService))
+		if cmp.Or(p.useCache, all.useCache) != "no" {
+			p.cached = &dovecotSetting{Place: p.Place}
+		}
+		return p.dovecotPassdb
+	}
 	p.services = []string{dovecotService}
-	for word := range strings.FieldsSeq(args.value) {
+	for word := range strings.FieldsSeq(p.args.value) {
 		switch {
 		case strings.HasPrefix(word, "cache_key="):
-			p.cacheKey = &args
+			p.cached = &p.args
 		case strings.Contains(word, "=") || word == "*":
-		case strings.HasPrefix(word, "%"):
-			p.services = dovecotProtocols
 		default:
-			p.services = []string{word}
+			p.services = servicesOf(word)
 		}
 	}
-	return p
+	return p.dovecotPassdb
+}
+
+func servicesOf(word string) []string {
+	if strings.HasPrefix(word, "%") {
+		return dovecotProtocols
+	}
+	return []string{word}
 }
 
 type dovecotReader struct {
@@ -191,12 +243,17 @@ func (e *exam) dovecot() {
 				Fix:     `protocol=login on the module's lines, and in [policy]: sessions = { login = "12h" }, see docs/recipes.md.`}))
 		}
 		for _, p := range e.mail.passdbs {
-			if p.cacheKey != nil && e.mail.cache != nil && slices.Contains(p.services, s.Service) {
-				e.add(at(p.cacheKey.Place, Finding{Severity: Warning, ID: "mail-remembered", Services: []string{s.Service},
-					What:    fmt.Sprintf("dovecot remembers what PAM said: cache_key here, and auth_cache_size at %s.", e.mail.cache.Place),
-					Follows: "As long as that lasts (auth_cache_ttl) a field with a used code gets in, from everywhere, whatever the policy says.",
-					Fix:     "Take cache_key out of args; let otpgate remember the login instead, see docs/recipes.md."}))
+			if p.cached == nil || e.mail.cache == nil || !slices.Contains(p.services, s.Service) {
+				continue
 			}
+			why, fix := "cache_key here", "Take cache_key out of args"
+			if p.named {
+				why, fix = "no use_cache = no in this passdb", "Write use_cache = no into this passdb"
+			}
+			e.add(at(p.cached.Place, Finding{Severity: Warning, ID: "mail-remembered", Services: []string{s.Service},
+				What:    fmt.Sprintf("dovecot remembers what PAM said: %s, and auth_cache_size at %s.", why, e.mail.cache.Place),
+				Follows: "As long as that lasts (auth_cache_ttl) a field with a used code gets in, from everywhere, whatever the policy says.",
+				Fix:     fix + "; let otpgate remember the login instead, see docs/recipes.md."}))
 		}
 	}
 }
