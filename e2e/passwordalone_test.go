@@ -126,3 +126,16 @@ func passwordAlone(t *testing.T, service, path, text string) string {
 	}
 	return findings[said].String()
 }
+
+// Who types the password at the code prompt is told so and asked again.
+func TestPasswordAtCodePrompt(t *testing.T) {
+	t.Parallel()
+	here := machine.NewSite(t, "slip", "")
+	here.AddToService(t, "sudo", here.Name, "protocol=sudo")
+	p := sudoer(t, here)
+	if err := os.WriteFile("/etc/sudoers.d/"+here.Name, []byte("Defaults:"+p.Name+" pam_service="+here.Name+"\n"), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	d := sudo(t, p, nil, machine.Answers{Passwords: []string{p.Password}, Codes: []string{p.Password, p.Code(t, 0)}})
+	expectIn(t, p, d, 2)
+}

@@ -46,16 +46,19 @@ const (
 	usedRecovery      = "That recovery code has been used. Take another one."
 	expiredCode       = "That code has expired. Type email or sms to have another one sent."
 	noCode            = "That is no code. Type it as it was shown or sent, but without spaces, or a recovery code as it was printed, with its dashes."
+	wasPassword       = "That was your password. Type the verification code here."
 	cannotDecide      = "The verification code cannot be checked now. Please tell your administrator."
 	refusedUnenrolled = "A verification code is required and you have not enrolled yet. Please ask your administrator."
 )
 
-// passwordRepeated tells the admin what to set where a host types the password
-// into every prompt; nothingBehind what the person left out where that is known.
+// passwordRepeated tells the admin of a host that types the password into every
+// prompt, and the others what to set; nothingBehind what the person left out
+// where that is known.
 const (
-	passwordRepeated = "the host answered the code prompt with the password; it cannot ask for a code. " +
-		"For sshd set KbdInteractiveAuthentication yes and PasswordAuthentication no"
-	nothingBehind = "no code behind the password, and the host cannot ask for one. Type the code right behind the password"
+	passwordRepeated = "the code prompt was answered with the password, and once more with it: a host that cannot ask for a code does so. "
+	setInSSHD        = "For sshd set KbdInteractiveAuthentication yes and PasswordAuthentication no"
+	setInPAM         = "Such a host needs a line with split before the password, see docs/pam-stacks.md"
+	nothingBehind    = "no code behind the password, and the host cannot ask for one. Type the code right behind the password"
 )
 
 // dialogue is one login in which a code is asked for.
@@ -79,9 +82,15 @@ func (d *dialogue) ask(ctx context.Context) Verdict {
 		switch {
 		case err != nil:
 			return Verdict{Deny, "no-answer", err.Error() + d.tries.before()}
-		case answer.Password:
+		case answer.Password && d.tries.password:
 			return d.passwordRepeated(ctx)
+		case answer.Password:
+			// A slip of somebody's, or a host that cannot ask: that gives it again.
+			d.tries.password = true
+			d.conversation.Tell(Failure, wasPassword)
+			continue
 		}
+		d.tries.password = false
 		if channel, isWord := d.channelWord(answer.Text); isWord {
 			if verdict, decided := d.sendAnother(ctx, channel); decided {
 				return verdict
@@ -127,12 +136,17 @@ func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
 	return d.sendFirst(ctx)
 }
 
-// passwordRepeated ends a dialogue with a host that cannot ask. Where its stack
+// passwordRepeated ends a dialogue in which the password came twice in a row:
+// with a host that cannot ask. Where its stack
 // takes codes off the password, a code that was sent waits for the next login.
 func (d *dialogue) passwordRepeated(ctx context.Context) Verdict {
 	switch {
 	case !d.request.AfterSplit:
-		return Verdict{TooMany, "password-repeated", passwordRepeated + d.tries.before()}
+		advice := setInPAM
+		if d.protocol(d.request) == "ssh" {
+			advice = setInSSHD
+		}
+		return Verdict{TooMany, "password-repeated", passwordRepeated + advice + d.tries.before()}
 	case len(d.sent) > 0:
 		return d.carry(ctx)
 	case d.tries.sum() > 0:
@@ -144,6 +158,8 @@ func (d *dialogue) passwordRepeated(ctx context.Context) Verdict {
 // tries counts what one login has tried.
 type tries struct {
 	wrong, used, malformed int
+	// password says that the last answer was the password, which is no guess.
+	password bool
 	// hint tells the admin of the last wrong code what may have been the matter.
 	hint string
 }

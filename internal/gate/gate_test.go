@@ -206,14 +206,31 @@ func TestOddAnswersNeverPass(t *testing.T) {
 	}
 }
 
-func TestPasswordAnsweredByTheHostEndsTheDialogue(t *testing.T) {
+// The password in answer to the code prompt, twice, is a host that cannot ask:
+// the log says what to set where. Once it is a slip, which costs nothing.
+func TestPasswordAtTheCodePrompt(t *testing.T) {
 	p := newPlace(t)
 	p.enroll("alice")
-	talk := says(Answer{Password: true}, Answer{Password: true})
+	password := Answer{Password: true}
+	talk := says(password, password)
 	got := p.login("alice", talk)
 	expect(t, got, TooMany, "password-repeated")
-	if talk.asked != 1 || !strings.Contains(got.Reason, "KbdInteractiveAuthentication yes") {
+	if talk.asked != 2 || !strings.Contains(got.Reason, "KbdInteractiveAuthentication yes") {
 		t.Errorf("asked %d times, %s", talk.asked, got.Reason)
+	}
+	got = p.Login(context.Background(), Request{User: "alice", Service: "sudo"}, says(password, password))
+	expect(t, got, TooMany, "password-repeated")
+	if strings.Contains(got.Reason, "sshd") || !strings.Contains(got.Reason, "split") {
+		t.Errorf("sudo: %s", got.Reason)
+	}
+	for range 20 {
+		talk = says(password, "000", password, "000", password, "000")
+		expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_login")
+	}
+	talk = says(password, p.code(t, "alice", 0))
+	expect(t, p.login("alice", talk), Accept, "totp:phone")
+	if told := strings.Join(talk.told, "\n"); !strings.Contains(told, "That was your password. Type the verification code here.") {
+		t.Errorf("told %q", told)
 	}
 }
 

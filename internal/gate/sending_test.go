@@ -266,6 +266,6 @@ func TestCarriedCode(t *testing.T) {
 func TestNothingIsCarriedWithoutSplit(t *testing.T) {
 	p := newPlace(t)
 	post := p.sendTo("alice", account.Email)
-	expect(t, p.login("alice", says(Answer{Password: true})), TooMany, "password-repeated")
+	expect(t, p.login("alice", says(Answer{Password: true}, Answer{Password: true})), TooMany, "password-repeated")
 	expect(t, p.carrying("alice", post.last(), "ssh"), TooMany, "code")
 }

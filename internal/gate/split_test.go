@@ -178,18 +178,18 @@ func TestHostThatCannotAskForAnotherCode(t *testing.T) {
 		return p.Login(context.Background(), Request{User: "alice", Service: "vsftpd", AfterSplit: true}, talk)
 	}
 	again := Answer{Password: true}
-	wrong := login("000000", again)
+	wrong := login("000000", again, again)
 	expect(t, wrong, TooMany, "code")
 	if !strings.HasPrefix(wrong.Reason, "codes: 1 wrong, 0 used before") {
 		t.Errorf("reason: %s", wrong.Reason)
 	}
 	expect(t, login(code), Accept, "totp:phone")
-	used := login(code, again)
+	used := login(code, again, again)
 	expect(t, used, TooMany, "code")
 	if !strings.HasPrefix(used.Reason, "codes: 0 wrong, 1 used before") {
 		t.Errorf("reason: %s", used.Reason)
 	}
-	bare := login(again)
+	bare := login(again, again)
 	expect(t, bare, TooMany, "password-repeated")
 	if !strings.HasPrefix(bare.Reason, "no code behind the password") || strings.Contains(bare.Reason, "KbdInteractive") {
 		t.Errorf("reason: %s", bare.Reason)
