@@ -16,8 +16,12 @@ import (
 // what it is told into a log.
 const (
 	needsEnroll = "A verification code from an authenticator app is required here."
-	askToEnroll = "Press Enter to set it up: "
-	enrollHow   = "Scan this QR code with the app on your phone, or type the key into it. Then type the code that the app shows."
+	askToEnroll = "Press Enter to set it up (or type key, and Enter, for the key without a QR code): "
+	enrollHow   = "Scan this QR code with the app on your phone."
+	enrollKey   = "Type this key into the app on your phone. Then type the code that the app shows."
+	// A code may be 95 lines, of signs that cannot be shown: what can be read
+	// stands below it.
+	enrollBelow = "If you cannot scan the QR code above, type this key into the app. Then type the code that the app shows."
 	enrollFirst = "A verification code is required and you have not enrolled yet. Log in once with a terminal, as with ssh, to set it up."
 	enrolled    = "You are enrolled. With each of these codes you can log in once when you do not have the app. Write them down now; they are not shown again:"
 	pressEnter  = "Press Enter when you have written them down: "
@@ -42,12 +46,19 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 		return Verdict{TooMany, rule, "enroll: the host cannot ask"}
 	}
 	f := NewFactor(loginFactor, g.Config.TOTP)
-	if err := g.showKey(person.User, f, conversation); err != nil {
+	asText := strings.EqualFold(strings.TrimSpace(answer.Text), "key")
+	if err := g.showKey(person.User, f, asText, conversation); err != nil {
 		conversation.Tell(Failure, cannotDecide)
 		return fault(err)
 	}
+	slipped := false
 	for range g.Config.Policy.Attempts.PerLogin {
 		answer, err := conversation.Ask(Prompt)
+		if err == nil && answer.Password && !slipped {
+			slipped = true
+			conversation.Tell(Failure, wasPassword)
+			continue
+		}
 		if err != nil || answer.Password {
 			return Verdict{Deny, rule, "enroll: no first code was given"}
 		}
@@ -72,7 +83,13 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 	return Verdict{TooMany, rule, "enroll: no first code was right"}
 }
 
-func (g *Gate) showKey(user string, f account.Factor, conversation Conversation) error {
+// showKey shows the key, and above it the QR code unless it is to be text alone.
+func (g *Gate) showKey(user string, f account.Factor, asText bool, conversation Conversation) error {
+	key := "Key: " + otpauth.Grouped(f.Secret.Base32())
+	if asText {
+		conversation.Tell(Info, enrollKey+"\n\n"+key)
+		return nil
+	}
 	issuer, err := otpauth.Issuer(g.Config.TOTP.Issuer)
 	if err != nil {
 		return err
@@ -81,7 +98,7 @@ func (g *Gate) showKey(user string, f account.Factor, conversation Conversation)
 	if err != nil {
 		return err
 	}
-	conversation.Tell(Info, enrollHow+"\n\n"+code.Blocks(false)+"\nKey: "+otpauth.Grouped(f.Secret.Base32()))
+	conversation.Tell(Info, enrollHow+"\n\n"+code.Blocks(false)+"\n"+enrollBelow+"\n"+key)
 	return nil
 }
 

@@ -68,6 +68,28 @@ func TestEnrollAtTheLogin(t *testing.T) {
 	}
 }
 
+// Who cannot be shown a QR code has the key as text, and what to do with it
+// stands below the code, not only above its many lines.
+func TestEnrollWithoutPicture(t *testing.T) {
+	for wish, picture := range map[string]bool{"": true, "key": false, " KEY ": false, "x": true} {
+		p := enrolling(t)
+		talk := &script{}
+		talk.answers = []any{wish, Answer{Password: true}, func() any { return p.shown(t, talk) }, ""}
+		expect(t, p.login("bob", talk), Accept, "totp:phone")
+		told := strings.Join(talk.told, "\n")
+		if drawn := strings.ContainsAny(told, "█▀▄"); drawn != picture {
+			t.Errorf("%q: a QR code was shown: %v", wish, drawn)
+		}
+		below := told[max(0, strings.LastIndexAny(told, "█▀▄")):]
+		if !strings.Contains(below, "type this key into the app") && !strings.Contains(below, "Type this key into the app") {
+			t.Errorf("%q: below the code: %q", wish, below)
+		}
+		if !strings.Contains(told, wasPassword) {
+			t.Errorf("%q: the password for a code: told %q", wish, talk.told)
+		}
+	}
+}
+
 // Nothing secret is shown to a host that answers by itself, and nothing is
 // written before a code was right.
 func TestEnrollNeedsSomebody(t *testing.T) {
