@@ -22,7 +22,7 @@ const (
 
 // passwords are the modules that check a password.
 var passwords = words("unix unix_auth unix2 pwdb sss ldap ldapd krb5 krb5afs winbind tcb userdb pwdfile mysql pgsql radius tacplus radius_auth " +
-	"systemd_home ecryptfs_auth himmelblau aad authd sqlite shield kanidm")
+	"systemd_home ecryptfs_auth himmelblau aad authd authd_exec sqlite shield kanidm")
 
 // passives never decide whether somebody gets in.
 var passives = words("env faildelay motd mail lastlog limits keyinit loginuid selinux cap group gnome_keyring kwallet kwallet5 umask echo " +
