@@ -107,7 +107,7 @@ func bracketed(control string) string {
 // have one field for all that is asked.
 var (
 	oneFieldProtocols = []config.Protocol{"ftp", "ftps", "http", "https", "webdav"}
-	oneFieldServices  = append([]string{dovecotService, "radiusd", "freeradius"}, dovecotProtocols...)
+	oneFieldServices  = append([]string{dovecotService, "radiusd", "freeradius", "xrdp-sesman", "pure-ftpd", "cups", "squid"}, dovecotProtocols...)
 )
 
 // OneField says whether a service's server answers every prompt with the one

@@ -36,6 +36,9 @@ type Edit struct {
 type Line struct {
 	Module    string // as in pam.d
 	Arguments []string
+	// Split asks for the two lines of a server of one field, also where the
+	// service is not known for one.
+	Split bool
 }
 
 func (l Line) text(extra ...string) string {
@@ -75,7 +78,7 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		}
 	}
 	best := -1
-	for _, after := range candidates(before, line, doctor.OneField(service, protocol)) {
+	for _, after := range candidates(before, line, line.Split || doctor.OneField(service, protocol)) {
 		found := examined(tree, settings, edit, after)
 		if cost := cost(found); best < 0 || cost < best {
 			best, edit.After, edit.Findings = cost, after, found

@@ -40,7 +40,8 @@ func (a *app) pamEnable() *cobra.Command {
 		Short: "Ask for codes in a service of pam.d, and undo that unless it is confirmed",
 		Long: `enable adds "auth required pam_otpgate.so" to /etc/pam.d/SERVICE, at the first
 place behind the password where the doctor has nothing to say of the stack. To a
-service of one field, such as vsftpd, it adds two lines, see docs/pam-stacks.md.
+service of one field, such as vsftpd, it adds two lines, see docs/pam-stacks.md;
+--split does that for one that is not known for it, such as xrdp-sesman.
 
 First it shows the change and tries it: the doctor looks at the machine as it
 would be, and libpam logs somebody made up in through a private copy of the
@@ -60,6 +61,7 @@ reboot the unit otpgate-pam-restore does, where systemd runs.`,
 	f.StringVar(&how.line.Module, "module", doctor.ModuleName, "`path` of the module, if it is not in libpam's directory")
 	f.StringArrayVar(&how.line.Arguments, "argument", nil, "`argument` of the module; may be given again")
 	f.DurationVar(&how.within, "confirm-within", 5*time.Minute, "put the file back unless confirmed within this `time`, 10s to 24h; 0s keeps it")
+	f.BoolVar(&how.line.Split, "split", false, "the service has one field for password and code, as xrdp and some screen lockers")
 	f.BoolVar(&how.dryRun, "dry-run", false, "show and try the change only")
 	f.BoolVar(&how.force, "force", false, "change the file although the doctor finds errors elsewhere")
 	return a.does(c, func(ctx context.Context, args []string) error {
