@@ -169,7 +169,7 @@ func (f *File) look() error { return f.failed("stat", unix.Fstat(f.fd, &f.seen))
 func openError(path string, err error) error {
 	var st unix.Stat_t
 	if (err == unix.ELOOP || err == unix.ENOTDIR) && unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return fmt.Errorf("%s: %w: it is a symbolic link, which is never followed; name the real path", path, ErrUnsafe)
+		return fmt.Errorf("%s: %w: it is a symbolic link, which is never followed; name the real path, or where a program makes a farm of links (Kubernetes secrets) copy what they lead to before the start", path, ErrUnsafe)
 	}
 	return &fs.PathError{Op: "open", Path: path, Err: err}
 }
