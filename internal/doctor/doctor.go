@@ -60,6 +60,7 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.mail = dovecotOf(e.Machine.Root)
 	e.dovecot()
 	e.besidePAM()
+	e.saslauthd()
 	e.sftp()
 	e.secretFiles()
 	e.names()
