@@ -88,7 +88,7 @@ func expectUndone(t *testing.T, in pamstack.Tree, edit Edit) {
 // A server of one field gets two lines, around the password modules.
 func TestPlanOneField(t *testing.T) {
 	in := tree(t, "good/debian-vsftpd-split")
-	edit, err := Plan(in, config.Default(), "vsftpd", Line{doctor.ModuleName, []string{"protocol=ftps"}})
+	edit, err := Plan(in, config.Default(), "vsftpd", Line{Module: doctor.ModuleName, Arguments: []string{"protocol=ftps"}})
 	if err != nil {
 		t.Fatal(err)
 	}
