@@ -26,6 +26,7 @@ type place struct {
 	people map[string]account.Person
 	broken error               // what Load fails with
 	alias  map[string]string   // Canonical
+	first  map[string]string   // First
 	groups map[string][]string // group → members
 	mu     sync.Mutex
 	log    []audit.Record
@@ -62,6 +63,16 @@ func (p *place) Canonical(user string) (string, bool, error) {
 		return name, true, nil
 	}
 	return user, false, nil
+}
+
+func (p *place) First(user string) (string, error) {
+	if user == "uids-down" {
+		return "", errors.New("name service is down")
+	}
+	if first, found := p.first[user]; found {
+		return first, nil
+	}
+	return user, nil
 }
 
 func (p *place) Like(name string) (like []string, err error) {

@@ -17,6 +17,19 @@ func (System) Canonical(name string) (spelled string, known bool, err error) {
 	return account.Name, true, nil
 }
 
+// First returns the first name of the uid that a name has.
+func (System) First(name string) (string, error) {
+	account, found, err := nss.UserByName(name)
+	if err != nil || !found {
+		return name, err
+	}
+	first, found, err := nss.UserByID(account.UID)
+	if err != nil || !found {
+		return name, err
+	}
+	return first.Name, nil
+}
+
 // InGroup says whether the person is a member, by the main group too. The password
 // stage knew the person: if nobody else does, a name service did not answer, and
 // that is doubt.

@@ -41,6 +41,9 @@ type Names interface {
 	// directories let ALICE log in as alice. A name that it does not know is
 	// returned as it is, and known is false.
 	Canonical(user string) (name string, known bool, err error)
+	// First returns the name that the person's uid has first: a uid may have
+	// several names. Without one it is the name as it is.
+	First(user string) (name string, err error)
 	// InGroup says whether the person is a member of the group. An unknown
 	// group is an error.
 	InGroup(user, group string) (bool, error)
@@ -94,9 +97,10 @@ func (g *Gate) need(request Request) (Need, account.Person, error) {
 	return g.unenrolled(request.User, person, found), person, nil
 }
 
-// find loads the person's file, under the given name or the system's own.
-// Without the second look a person could step round the code by writing the
-// name in another case.
+// find loads the person's file, under the given name, the system's own, or the
+// first that the person's uid has. Without the second look a person could step
+// round the code by writing the name in another case, without the third by
+// another name of the same account.
 func (g *Gate) find(user string) (person account.Person, found bool, err error) {
 	person, err = g.Accounts.Load(user)
 	if err == nil {
@@ -114,17 +118,28 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 			return account.Person{}, false, blame{"secret-file", err}
 		}
 	}
-	if canonical == user {
-		return account.Person{User: user}, false, nil
+	names := []string{canonical}
+	if known {
+		first, err := g.Names.First(canonical)
+		if err != nil {
+			return account.Person{}, false, blame{"name-service", err}
+		}
+		names = append(names, first)
 	}
-	person, err = g.Accounts.Load(canonical)
-	if errors.Is(err, account.ErrNotFound) {
-		return account.Person{User: canonical}, false, nil
+	for _, name := range names {
+		// Nobody can have enrolled under a name that is no file name.
+		if name == user || account.CheckName(name) != nil && name != canonical {
+			continue
+		}
+		person, err = g.Accounts.Load(name)
+		if err == nil {
+			return person, true, nil
+		}
+		if !errors.Is(err, account.ErrNotFound) {
+			return account.Person{}, false, blame{"secret-file", err}
+		}
 	}
-	if err != nil {
-		return account.Person{}, false, blame{"secret-file", err}
-	}
-	return person, true, nil
+	return account.Person{User: canonical}, false, nil
 }
 
 // likeName is the name of the one secret file that a name differs from in its

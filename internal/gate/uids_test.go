@@ -1,0 +1,45 @@
+package gate
+
+import (
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// Whoever logs in under another name of the same account is asked for the codes
+// of the name that has enrolled, once for both.
+func TestAnotherNameOfTheSameAccount(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	p.enroll("own")
+	p.alias = map[string]string{"alice": "alice", "alice2": "alice2", "ALICE2": "alice2", "own": "own", "carol": "carol", "uids-down": "uids-down", "odd": "odd"}
+	p.first = map[string]string{"alice2": "alice", "own": "alice", "carol": "caroline", "odd": "../alice"}
+	for _, unenrolled := range []config.Unenrolled{config.Refuse, config.Allow, config.Enroll} {
+		p.Config.Policy.Unenrolled, p.Config.Policy.Require = unenrolled, []config.Selector{"alice2"}
+		for _, name := range []string{"alice2", "ALICE2"} {
+			if v := p.login(name, says()); v.Decision != Deny {
+				t.Errorf("%s with %s: %+v", name, unenrolled, v)
+			}
+		}
+	}
+	p.Config.Policy = config.Default().Policy
+	code := p.code(t, "alice", 0)
+	expect(t, p.login("alice2", says(code)), Accept, "totp:phone")
+	if v := p.login("alice", says(code, code, code)); v.Decision == Accept {
+		t.Errorf("alice with alice2's code: %+v", v)
+	}
+	// Who has a secret file is asked for that.
+	if v := p.login("own", says(p.code(t, "alice", 1), p.code(t, "alice", 1), p.code(t, "alice", 1))); v.Decision == Accept {
+		t.Errorf("own with alice's code: %+v", v)
+	}
+	expect(t, p.login("own", says(p.code(t, "own", 0))), Accept, "totp:phone")
+	expect(t, p.login("carol", says()), NotAsked, "not-enrolled")
+	expect(t, p.login("odd", says()), NotAsked, "not-enrolled")
+	expect(t, p.login("uids-down", says()), Fault, "name-service")
+	// Codes that were taken from one name are not given out to another.
+	person := p.people["alice"]
+	person.Enabled = false
+	p.people["alice"] = person
+	p.Config.Policy.Require, p.Config.Policy.Unenrolled = []config.Selector{config.All}, config.Enroll
+	expect(t, p.login("alice2", says()), Deny, "policy.unenrolled")
+}
