@@ -52,6 +52,9 @@ func (c Config) check() (problem string, key []string) {
 			return test.want, test.key
 		}
 	}
+	if problem, key := c.checkNames(); problem != "" {
+		return problem, key
+	}
 	if problem, key := c.Policy.checkSessions(); problem != "" {
 		return problem, key
 	}
@@ -64,6 +67,24 @@ func (c Config) check() (problem string, key []string) {
 		}
 	}
 	return "", nil
+}
+
+// checkNames looks at names that are no selectors.
+func (c Config) checkNames() (problem string, key []string) {
+	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
+		if problem := unprintable(name); problem != "" {
+			return problem, []string{"services", name}
+		}
+	}
+	for _, name := range c.Verifier.Allow {
+		if problem := unprintable(name); problem != "" {
+			return problem, []string{"verifier", "allow"}
+		}
+	}
+	if problem := unprintable(c.SFTP.FrontUser); problem != "" {
+		return problem, []string{"sftp", "front_user"}
+	}
+	return unprintable(c.SFTP.PAMService), []string{"sftp", "pam_service"}
 }
 
 // maxSession bounds how long a login is remembered.

@@ -93,6 +93,13 @@ func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"[policy]\nrequir = []\n", "f:2: policy.requir: unknown key, expected one of attempts, exempt, grace, protocols"},
 		{"[policy]\nrequire = ['']\n", "f:2: policy.require: expected a login name"},
+		{"[policy]\nrequire = [\"CORP\\tom\"]\n", `f:2: policy.require: "CORP\tom" has a character that cannot be printed; expected a name, and one with a backslash in 'single quotes'`},
+		{"[policy]\n\nexempt = ['alice', \"@CORP\\robots\"]\n", `f:3: policy.exempt: "@CORP\robots" has a character`},
+		{"[policy]\nexempt = [\"a\\u200Bb\"]\n", `f:2: policy.exempt: "a\u200bb" has a character`},
+		{"[verifier]\nallow = [\"CORP\\network\"]\n", `f:2: verifier.allow: "CORP\network" has a character`},
+		{"[services]\n\"s\\fhd\" = 'ssh'\n", `f:2: services.`},
+		{"[sftp]\nfront_user = \"CORP\\front\"\n", `f:2: sftp.front_user: "CORP\front" has a character`},
+		{"[sftp]\npam_service = \"a\\nb\"\n", `f:2: sftp.pam_service: "a\nb" has a character`},
 		{"[policy]\nunenrolled = ''\n", `f:2: policy.unenrolled: expected "enroll", "refuse" or "allow"`},
 		{"[polcy]\n", "f:1: polcy: unknown key"},
 		{"[policy]\nrequire = 'alice'\n", "f:2: policy.require: expected a list of texts"},

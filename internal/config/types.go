@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Protocol is what a person logs in by. Its names are a closed list, so that
@@ -59,12 +61,24 @@ func (s Selector) Group() string {
 // UnmarshalText checks the form; whether such a person or group exists is
 // known only at the login.
 func (s *Selector) UnmarshalText(text []byte) error {
+	if problem := unprintable(string(text)); problem != "" {
+		return errors.New(problem)
+	}
 	name := strings.TrimPrefix(string(text), "@")
 	if name == "" || strings.ContainsAny(name, "/*?") || strings.TrimSpace(name) != name {
 		return errors.New(`expected a login name, "@group" or "@all"`)
 	}
 	*s = Selector(text)
 	return nil
+}
+
+// unprintable says what is wrong with a name that nobody can have. In double
+// quotes a backslash begins an escape: "CORP\tom" is somebody with a tab.
+func unprintable(name string) string {
+	if utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return ""
+	}
+	return fmt.Sprintf("%q has a character that cannot be printed; expected a name, and one with a backslash in 'single quotes', such as 'CORP\tom'", name)
 }
 
 // Network is a literal address or network.
