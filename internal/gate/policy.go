@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
@@ -75,6 +76,11 @@ func (g *Gate) Need(ctx context.Context, request Request) (Need, error) {
 // first, so that a service account gets in even while secret files cannot be
 // read.
 func (g *Gate) need(request Request) (Need, account.Person, error) {
+	return g.needBy(request, g.find)
+}
+
+// needBy is need with that way to find a person.
+func (g *Gate) needBy(request Request, find func(user string) (account.Person, bool, error)) (Need, account.Person, error) {
 	if err := account.CheckName(request.User); err != nil {
 		return Need{}, account.Person{}, blame{"user-name", err}
 	}
@@ -84,7 +90,7 @@ func (g *Gate) need(request Request) (Need, account.Person, error) {
 	if network, found := g.trusted(request.RemoteHost); found {
 		return Need{Code: NoCode, Rule: "policy.trusted_networks", Reason: network.String()}, account.Person{}, nil
 	}
-	person, found, err := g.find(request.User)
+	person, found, err := find(request.User)
 	if err != nil {
 		return Need{}, account.Person{}, err
 	}
@@ -101,7 +107,16 @@ func (g *Gate) need(request Request) (Need, account.Person, error) {
 // first that the person's uid has. Without the second look a person could step
 // round the code by writing the name in another case, without the third by
 // another name of the same account.
-func (g *Gate) find(user string) (person account.Person, found bool, err error) {
+func (g *Gate) find(user string) (account.Person, bool, error) { return g.findLike(user, g.likeName) }
+
+// findSoon is find for whoever has not proven anything yet: what it costs does not
+// grow with the number of people, and so tells nothing. Of the names that differ
+// in their cases it tries the common ones alone.
+func (g *Gate) findSoon(user string) (account.Person, bool, error) {
+	return g.findLike(user, g.commonName)
+}
+
+func (g *Gate) findLike(user string, like func(user string) (string, error)) (person account.Person, found bool, err error) {
 	person, err = g.Accounts.Load(user)
 	if err == nil {
 		return person, true, nil
@@ -114,7 +129,7 @@ func (g *Gate) find(user string) (person account.Person, found bool, err error) 
 		return account.Person{}, false, blame{"name-service", err}
 	}
 	if !known {
-		if canonical, err = g.likeName(user); err != nil {
+		if canonical, err = like(user); err != nil {
 			return account.Person{}, false, blame{"secret-file", err}
 		}
 	}
@@ -151,13 +166,42 @@ func (g *Gate) likeName(user string) (string, error) {
 		return user, nil
 	}
 	names, err := files.Like(user)
-	switch {
-	case err != nil || len(names) == 0:
+	if err != nil {
 		return user, err
-	case len(names) > 1:
-		return "", fmt.Errorf("user %q: the system does not know it, and there are secret files of %q, which differ in their cases; remove all but one", user, names)
 	}
-	return names[0], nil
+	return oneLike(user, names)
+}
+
+func oneLike(user string, names []string) (string, error) {
+	switch len(names) {
+	case 0:
+		return user, nil
+	case 1:
+		return names[0], nil
+	}
+	return "", fmt.Errorf("user %q: the system does not know it, and there are secret files of %q, which differ in their cases; remove all but one", user, names)
+}
+
+// commonName is likeName for names in small letters, in capitals, and in small
+// letters with one capital in front.
+func (g *Gate) commonName(user string) (string, error) {
+	lower := strings.ToLower(user)
+	_, first := utf8.DecodeRuneInString(lower)
+	var names []string
+	for _, name := range []string{lower, strings.ToUpper(user), strings.ToUpper(lower[:first]) + lower[first:]} {
+		if name == user || slices.Contains(names, name) || account.CheckName(name) != nil {
+			continue
+		}
+		_, err := g.Accounts.Load(name)
+		if errors.Is(err, account.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		names = append(names, name)
+	}
+	return oneLike(user, names)
 }
 
 // findAgain is find for somebody found before.

@@ -35,7 +35,7 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 			g.Audit.Write(record(g.protocol(request), request, fault(err)))
 		}
 	}()
-	need, person, err := g.need(request)
+	need, person, err := g.needBy(request, g.findSoon)
 	if err != nil || need.Code != Asked {
 		return 0, err
 	}
