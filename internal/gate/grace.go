@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -35,18 +34,23 @@ func (g *Gate) grace(ctx context.Context, need Need, person account.Person) (Nee
 	if grace := g.Config.Policy.Grace; !need.mayWait || grace.Until.IsZero() && grace.For <= 0 {
 		return need, nil
 	}
-	key, had, err := g.graceKey(ctx, person)
+	place, err := g.gracePlace(ctx, person)
 	if err != nil {
 		return Need{}, err
 	}
-	if had {
+	if place.had {
 		return need, nil
 	}
 	var until time.Time
-	err = g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
+	err = g.Ledger.Update(ctx, place.key, func(entry *ledger.Entry) error {
+		known, room := place.read(*entry)
+		if !room {
+			until = time.Time{}
+			return nil
+		}
 		var begins bool
-		if until, begins = g.graceUntil(*entry); begins {
-			entry.Grace = g.Now().UTC().Truncate(time.Second)
+		if until, begins = g.graceUntil(known); begins {
+			place.begin(entry, g.Now().UTC().Truncate(time.Second))
 		}
 		return nil
 	})
@@ -54,30 +58,6 @@ func (g *Gate) grace(ctx context.Context, need Need, person account.Person) (Nee
 		return Need{}, blame{"ledger", fmt.Errorf("note the grace: %w", err)}
 	}
 	return g.afterGrace(need, until), nil
-}
-
-// graceKey is the entry that has the beginning of a person's grace. Whom the
-// system does not know has one for all cases of the name, as likeName says why:
-// each would be another grace. had says that the name as it is had codes before.
-func (g *Gate) graceKey(ctx context.Context, person account.Person) (key ledger.Key, had bool, err error) {
-	key = userKey(person)
-	lower := strings.ToLower(person.User)
-	if lower == person.User {
-		return key, false, nil
-	}
-	_, known, err := g.Names.Canonical(person.User)
-	if err != nil {
-		return key, false, blame{"name-service", err}
-	}
-	if known {
-		return key, false, nil
-	}
-	entry, err := g.Ledger.View(ctx, key)
-	if err != nil {
-		return key, false, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
-	}
-	person.User = lower
-	return userKey(person), hadCodes(entry), nil
 }
 
 // hadCodes says whether the person has logged in with one.

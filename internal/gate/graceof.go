@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
 )
 
 // GraceOf says until when somebody is let in who has to enroll first, which may
@@ -24,14 +26,34 @@ func (g *Gate) GraceOf(ctx context.Context, user string) (until time.Time, begun
 	if need := g.unenrolled(user, person, found); need.Code == NoCode || !need.mayWait {
 		return time.Time{}, false, nil
 	}
-	key, had, err := g.graceKey(ctx, person)
-	if err != nil || had {
+	until, begins, err := g.lookAtGrace(ctx, person)
+	return until, err == nil && !begins && !until.IsZero(), err
+}
+
+// graceNow is until when somebody's grace would hold if the login were now.
+func (g *Gate) graceNow(ctx context.Context, need Need, person account.Person) (time.Time, error) {
+	if grace := g.Config.Policy.Grace; !need.mayWait || grace.Until.IsZero() && grace.For <= 0 {
+		return time.Time{}, nil
+	}
+	until, _, err := g.lookAtGrace(ctx, person)
+	return until, err
+}
+
+// lookAtGrace says until when somebody's grace holds, and whether it would begin
+// now.
+func (g *Gate) lookAtGrace(ctx context.Context, person account.Person) (until time.Time, begins bool, err error) {
+	place, err := g.gracePlace(ctx, person)
+	if err != nil || place.had {
 		return time.Time{}, false, err
 	}
-	entry, err := g.Ledger.View(ctx, key)
+	entry, err := g.Ledger.View(ctx, place.key)
 	if err != nil {
 		return time.Time{}, false, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 	}
-	until, begins := g.graceUntil(entry)
-	return until, !begins, nil
+	known, room := place.read(entry)
+	if !room {
+		return time.Time{}, false, nil
+	}
+	until, begins = g.graceUntil(known)
+	return until, begins, nil
 }

@@ -57,19 +57,19 @@ func (g *Gate) Need(ctx context.Context, request Request) (Need, error) {
 	if err != nil || need.Code == NoCode {
 		return need, err
 	}
+	if need.Code != Asked {
+		until, err := g.graceNow(ctx, need, person)
+		return g.afterGrace(need, until), err
+	}
 	entry, err := g.Ledger.View(ctx, userKey(person))
 	if err != nil {
 		return Need{}, blame{"ledger", fmt.Errorf("look up the person: %w", err)}
 	}
-	if need.Code == Asked {
-		if session, found := g.session(request, person, entry); found {
-			verdict := remembered(session)
-			return Need{Code: NoCode, Rule: verdict.Rule, Reason: verdict.Reason}, nil
-		}
-		return need, nil
+	if session, found := g.session(request, person, entry); found {
+		verdict := remembered(session)
+		return Need{Code: NoCode, Rule: verdict.Rule, Reason: verdict.Reason}, nil
 	}
-	until, _ := g.graceUntil(entry)
-	return g.afterGrace(need, until), nil
+	return need, nil
 }
 
 // need goes from what lets most people through to what asks. Exemptions come
