@@ -69,6 +69,7 @@ func (a *app) records(ctx context.Context) (records []record, broken int, err er
 	for _, name := range strays {
 		a.note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", g.Config.Paths.Users, name)
 	}
+	a.remarkOnNobodys(g, names)
 	records = []record{}
 	for _, name := range names {
 		r, err := a.record(ctx, g, dir, name)

@@ -1,0 +1,31 @@
+package command
+
+import (
+	"time"
+
+	"github.com/otpgate/otpgate/internal/gate"
+)
+
+// lookingUp bounds how long the names of many people are looked up for remarks.
+const lookingUp = 10 * time.Second
+
+// remarkOnNobodys names secret files of people whom the machine does not know:
+// somebody was renamed, who is asked for nothing now, or is gone, and a new
+// account of that name would be asked for codes that it cannot have.
+func (a *app) remarkOnNobodys(g *gate.Gate, names []string) {
+	began := time.Now()
+	for i, name := range names {
+		if time.Since(began) > lookingUp {
+			a.note("%d of %d names were looked up in %v; the others may have files of people whom this machine does not know", i, len(names), lookingUp)
+			return
+		}
+		_, found, err := a.Lookup(name)
+		if err != nil {
+			a.note("whether this machine knows %s cannot be looked up: %v", name, err)
+			return
+		}
+		if !found {
+			a.note("%s/%s.toml: this machine knows no user %s; unless only the password stage does: after a rename, enroll the new name, as nothing is asked of it; then %s remove %s", g.Config.Paths.Users, name, name, a.self(), name)
+		}
+	}
+}
