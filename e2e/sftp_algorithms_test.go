@@ -134,7 +134,7 @@ func TestSFTPTakenOverAlgorithms(t *testing.T) {
 	p := machine.NewPerson(t, "sfj")
 	sign := func(algorithm string, size int) error {
 		var w packet.Writer
-		_, _, err := take(t, s, p).ask(w.U8(talk.AskSign).U32(0).Text(algorithm).Blob(make([]byte, size)).Bytes)
+		_, _, err := take(t, s, p).ask(w.U8(talk.AskSign).Blob(machine.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
 		return err
 	}
 	for _, bad := range []struct {

@@ -68,7 +68,7 @@ func (c *taken) ask(message []byte) (answer []byte, fds int, err error) {
 // sign has the broker sign, which makes data the session's id.
 func (c *taken) sign(data []byte) error {
 	var w packet.Writer
-	_, _, err := c.ask(w.U8(talk.AskSign).U32(0).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
+	_, _, err := c.ask(w.U8(talk.AskSign).Blob(machine.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
 	return err
 }
 
@@ -303,7 +303,7 @@ func TestSFTPTakenOverGarbage(t *testing.T) {
 	long.U8(talk.AskPassword).Text(p.Name).Text(strings.Repeat("x", 40000))
 	for _, garbage := range [][]byte{
 		{0}, {talk.AskSign}, {talk.AskSession}, {talk.AskNote}, {talk.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {talk.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
-		{talk.AskInteractive, 0, 0, 0, 1}, {talk.AskSign, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0, 0}, long.Bytes, make([]byte, 60000),
+		{talk.AskInteractive, 0, 0, 0, 1}, {talk.AskSign, 0, 0, 0, 1, 99, 0, 0, 0, 0, 0, 0, 0, 0}, long.Bytes, make([]byte, 60000),
 	} {
 		c := take(t, s, p)
 		if answer, fds, err := c.ask(garbage); err == nil && (fds != 0 || answer[0] != talk.AnswerOutcome || answer[1] == talk.Accepted) {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,6 +144,59 @@ func TestSFTPHostKeyRotation(t *testing.T) {
 	must(t, err)
 	if !strings.Contains(string(learned), "ssh-rsa ") {
 		t.Errorf("the RSA key was not learned:\n%s", learned)
+	}
+}
+
+// Another host key, read again while somebody is in, is for those who come: the
+// client that is in goes on with the one it knows, at each further key exchange.
+func TestSFTPHostKeyReplaced(t *testing.T) {
+	t.Parallel()
+	first, second := keyPair(t, "ed25519"), keyPair(t, "ed25519")
+	path := t.TempDir() + "/host"
+	write(t, path, read(t, first))
+	must(t, os.Chmod(path, 0o600))
+	for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
+		must(t, os.Chmod(dir, 0o755))
+	}
+	s := startSFTPD(t, "sftp-replaced", noCodes, patient+fmt.Sprintf("host_keys = [%q]\n", path))
+	p := machine.NewPerson(t, "sfh")
+	known := t.TempDir() + "/known"
+	write(t, known, "* "+read(t, first+".pub"))
+	data := t.TempDir() + "/data"
+	write(t, data, strings.Repeat("x", 3<<20))
+	args := append([]string{"-o", "UserKnownHostsFile=" + known, "-o", "UpdateHostKeys=no", "-o", "RekeyLimit=1M"}, s.SSHOptions(p)...)
+	cmd := exec.Command("sftp", append(args, "-i", writeKey(t, p), "-b", "-", p.Name+"@127.0.0.1")...)
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { in.Close(); _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	put := func(name string) error {
+		_, err := fmt.Fprintf(in, "put %s %s\nrename %s done-%s\n", data, name, name, name)
+		return err
+	}
+	arrived := func(name string) func() bool {
+		return func() bool { _, err := os.Stat("/home/" + p.Name + "/done-" + name); return err == nil }
+	}
+	must(t, put("one"))
+	machine.Until(t, "the first file is there", arrived("one"))
+	write(t, path, read(t, second))
+	s.Signal(t, syscall.SIGHUP)
+	machine.Until(t, "others get the new key", func() bool {
+		var offered ssh.PublicKey
+		conn := (&visitor{person: p, server: s}).dial(t)
+		defer conn.Close()
+		_, _, _, _ = ssh.NewClientConn(conn, "", &ssh.ClientConfig{User: p.Name, HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			offered = key
+			return nil
+		}})
+		return offered != nil && string(offered.Marshal()) == string(machine.PublicKey(t, second))
+	})
+	must(t, put("two"))
+	must(t, in.Close())
+	if err := cmd.Wait(); err != nil || !arrived("two")() {
+		t.Errorf("the one who was in: %v\n%s", err, output.String())
 	}
 }
 

@@ -180,8 +180,9 @@ func (b *broker) report(rule string, err error) {
 	b.log.Write(audit.Record{Service: b.settings().SFTP.PAMService, Verdict: "fault", Rule: rule, Reason: err.Error()})
 }
 
-// frontSettings are for connections from now on.
-func (b *broker) frontSettings() talk.Settings {
+// frontSettings are for connections from now on, with the host keys that they
+// name.
+func (b *broker) frontSettings() (talk.Settings, []hostKey) {
 	settings := b.settings().SFTP
 	banner := b.banner(settings.Banner)
 	b.mu.Lock()
@@ -194,7 +195,7 @@ func (b *broker) frontSettings() talk.Settings {
 	for _, key := range b.keys {
 		s.HostKeys = append(s.HostKeys, key.public)
 	}
-	return s
+	return s, b.keys
 }
 
 // banner reads what is shown before the login. Its absence keeps nobody out.

@@ -19,6 +19,7 @@ type front struct {
 	hub  *packet.Conn
 	cmd  *exec.Cmd
 	mu   sync.Mutex // one message at a time on the hub
+	keys []hostKey  // that it was told last
 	gone chan struct{}
 	open atomic.Int64 // connections
 }
@@ -51,21 +52,46 @@ func (b *broker) startFront() (*front, error) {
 		return nil, err
 	}
 	f := &front{hub: hub, cmd: cmd, gone: make(chan struct{})}
-	var become, settings packet.Writer
+	var become packet.Writer
 	become.U8(talk.HubBecome).U32(b.front.uid).U32(b.front.gid).Text(b.front.root)
-	settings.U8(talk.HubSettings)
-	b.frontSettings().Write(&settings)
-	return f, errors.Join(f.send(become.Bytes), f.send(settings.Bytes))
+	return f, errors.Join(f.send(become.Bytes), b.tell(f))
+}
+
+// tell gives a front the settings for connections from now on.
+func (b *broker) tell(f *front) error {
+	settings, keys := b.frontSettings()
+	var w packet.Writer
+	w.U8(talk.HubSettings)
+	settings.Write(&w)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.sendLocked(w.Bytes)
+	if err == nil {
+		f.keys = keys
+	}
+	return err
+}
+
+// give sends a connection, and returns the host keys that the front offers on
+// it.
+func (f *front) give(message []byte, fds ...int) ([]hostKey, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keys, f.sendLocked(message, fds...)
 }
 
 // hubPatience is how long a front may take nothing off its hub.
 const hubPatience = 5 * time.Second
 
-// send ends a front that is deaf: what is sent to it would be held up, and count
-// as being at its login.
-func (f *front) send(message []byte, fds ...int) error {
+func (f *front) send(message []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.sendLocked(message)
+}
+
+// sendLocked ends a front that is deaf: what is sent to it would be held up, and
+// count as being at its login.
+func (f *front) sendLocked(message []byte, fds ...int) error {
 	err := f.hub.SetDeadline(time.Now().Add(hubPatience))
 	if err == nil {
 		err = f.hub.Send(message, fds...)
@@ -124,6 +150,10 @@ func (b *broker) replaceFront(old *front, pause *time.Duration) *front {
 			}
 		}
 		b.mu.Unlock()
+		// What was reloaded meanwhile was told to the old one.
+		if err := b.tell(f); err != nil {
+			b.report("front", err)
+		}
 		return f
 	}
 	return nil
@@ -158,11 +188,8 @@ func (b *broker) allFronts() []*front {
 }
 
 func (b *broker) tellFronts() {
-	var w packet.Writer
-	w.U8(talk.HubSettings)
-	b.frontSettings().Write(&w)
 	for _, f := range b.allFronts() {
-		if err := f.send(w.Bytes); err != nil {
+		if err := b.tell(f); err != nil {
 			b.report("front", err)
 		}
 	}

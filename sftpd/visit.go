@@ -32,7 +32,10 @@ type visit struct {
 	mu   sync.Mutex
 	conn int // a copy of the connection, to cut it; -1 once in
 
-	sessionID []byte  // the first thing signed
+	keys          []hostKey // as they were when the front was given the connection
+	sessionID     []byte    // the first thing signed
+	hostAlgorithm string    // that it was signed by
+
 	user      string  // fixed by the first step
 	person    *person // nil for somebody who is not to log in, and nobody says why
 	nobody    error
@@ -125,7 +128,7 @@ func (v *visit) handOver(conn *net.TCPConn, grace time.Duration) error {
 		v.cut()
 	})
 	var w packet.Writer
-	if err := v.front.send(w.U8(talk.HubConn).Text(v.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
+	if v.keys, err = v.front.give(w.U8(talk.HubConn).Text(v.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
 		v.end()
 		return err
 	}
@@ -203,11 +206,11 @@ func (v *visit) answer(message []byte) error {
 	op := r.U8()
 	switch {
 	case op == talk.AskSign:
-		index, algorithm, data := r.U32(), r.Text(), r.Blob()
+		public, algorithm, data := r.Blob(), r.Text(), r.Blob()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return v.sign(index, algorithm, data)
+		return v.sign(public, algorithm, data)
 	case !v.in:
 		return v.loginStep(op, r)
 	case op == talk.AskSession:
@@ -226,11 +229,11 @@ func (v *visit) answer(message []byte) error {
 		var w packet.Writer
 		return v.line.Send(w.U8(talk.AnswerBytes).U64(uint64(wait)).Bytes)
 	case op == talk.AskHostKey:
-		index := r.U32()
+		public := r.Blob()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return v.proveHostKey(index)
+		return v.proveHostKey(public)
 	}
 	return packet.ErrMalformed
 }

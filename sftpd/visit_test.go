@@ -121,7 +121,7 @@ func testVisit(tb testing.TB, b *broker) (*visit, *packet.Conn) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	v := &visit{broker: b, remote: netip.MustParseAddr("192.0.2.1"), engine: engine, settings: engine.Config.SFTP, conn: -1, line: line, front: &front{}}
+	v := &visit{broker: b, remote: netip.MustParseAddr("192.0.2.1"), engine: engine, settings: engine.Config.SFTP, conn: -1, line: line, front: &front{}, keys: b.keys}
 	v.grace = time.AfterFunc(time.Minute, v.cut)
 	return v, ours
 }
@@ -180,16 +180,16 @@ func TestFrontMayBringThePassword(t *testing.T) {
 // Whatever a front sends, nobody is in who must give a code and has none; and
 // the broker neither falls over nor keeps anything.
 func FuzzFront(f *testing.F) {
+	b := testBroker(f, "[policy.attempts]\nper_window = 1000\n")
 	f.Add(script(message(talk.AskPassword).Text(anybody).Text(rightPassword), message(talk.AskSession)))
 	f.Add(script(message(talk.AskInteractive).Text(anybody), message(talk.AskAnswer).Bool(true).Text(rightPassword), message(talk.AskAnswer).Bool(true).Text("123456")))
-	f.Add(script(message(talk.AskSign).U32(0).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
+	f.Add(script(message(talk.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
 		message(talk.AskOffer).Text(anybody).Blob([]byte("key")), message(talk.AskProve).Text(anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
 	f.Add(script(message(talk.AskPassword).Text("root").Text(rightPassword), message(talk.AskPassword).Text(anybody).Text("wrong"), message(talk.AskInteractive).Text(anybody)))
-	f.Add(script(message(talk.AskNote).U8(1).Text("/etc/passwd"), message(talk.AskBytes).U32(1<<31).Bool(true), message(talk.AskHostKey).U32(1<<31)))
+	f.Add(script(message(talk.AskNote).U8(1).Text("/etc/passwd"), message(talk.AskBytes).U32(1<<31).Bool(true), message(talk.AskHostKey).Blob([]byte("key"))))
 	for _, text := range []string{"", "\x00\x00\x00\x01\x02", "\xff\xff\xff\xff", "\x00\x00\x00\x06\x04\xff\xff\xff\xffx"} {
 		f.Add([]byte(text))
 	}
-	b := testBroker(f, "[policy.attempts]\nper_window = 1000\n")
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		v, front := testVisit(t, b)
 		say(v, front, sent)

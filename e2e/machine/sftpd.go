@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // SFTPD is a running otpgate-sftpd on a loopback port.
@@ -183,6 +185,30 @@ func (s *SFTPD) Batch(t T, p *Person, options []string, commands ...string) *exe
 func (s *SFTPD) Login(t T, p *Person, answers Answers, options []string, commands ...string) Dialogue {
 	t.Helper()
 	return Open(t, s.Batch(t, p, options, commands...)).Answer(answers, Patience)
+}
+
+// HostKey is the public half of the servers' key, as on the wire.
+func HostKey(t T) []byte {
+	t.Helper()
+	path, err := hostKey()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return PublicKey(t, path)
+}
+
+// PublicKey is the public half of the private key in a file, as on the wire.
+func PublicKey(t T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey(text)
+	if err != nil {
+		t.Fatalf("%s.pub: %v", path, err)
+	}
+	return key.Marshal()
 }
 
 // HostFingerprint is the SHA-256 fingerprint of the servers' key.

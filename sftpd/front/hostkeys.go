@@ -47,11 +47,10 @@ func (v *visit) proveHostKeys(wanted []byte) ([]byte, bool) {
 		if key == nil {
 			return nil, false
 		}
-		index := slices.IndexFunc(v.settings.HostKeys, func(own []byte) bool { return bytes.Equal(own, key) })
-		if index < 0 {
+		if !slices.ContainsFunc(v.settings.HostKeys, func(own []byte) bool { return bytes.Equal(own, key) }) {
 			return nil, false
 		}
-		proof, err := v.line.hostKey(index)
+		proof, err := v.line.hostKey(key)
 		if err != nil {
 			return nil, false
 		}

@@ -145,11 +145,11 @@ func (l *brokerLine) bytes(n int, upload bool) (time.Duration, error) {
 }
 
 // hostKey has the broker prove a host key.
-func (l *brokerLine) hostKey(index int) (*ssh.Signature, error) {
+func (l *brokerLine) hostKey(public []byte) (*ssh.Signature, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var w packet.Writer
-	return l.signature(w.U8(talk.AskHostKey).U32(uint32(index)).Bytes)
+	return l.signature(w.U8(talk.AskHostKey).Blob(public).Bytes)
 }
 
 // signature must be called with the lock.
@@ -170,7 +170,6 @@ func (l *brokerLine) signature(question []byte) (*ssh.Signature, error) {
 // or the library would offer RSA's with SHA-1.
 type signer struct {
 	line   *brokerLine
-	index  int
 	public ssh.PublicKey
 }
 
@@ -192,5 +191,5 @@ func (s signer) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*
 	s.line.mu.Lock()
 	defer s.line.mu.Unlock()
 	var w packet.Writer
-	return s.line.signature(w.U8(talk.AskSign).U32(uint32(s.index)).Text(algorithm).Blob(data).Bytes)
+	return s.line.signature(w.U8(talk.AskSign).Blob(s.public.Marshal()).Text(algorithm).Blob(data).Bytes)
 }

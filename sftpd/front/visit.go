@@ -68,12 +68,12 @@ func (v *visit) config() (*ssh.ServerConfig, error) {
 		config.PublicKeyCallback = v.offered
 		config.VerifiedPublicKeyCallback = v.proven
 	}
-	for i, key := range v.settings.HostKeys {
+	for _, key := range v.settings.HostKeys {
 		public, err := ssh.ParsePublicKey(key)
 		if err != nil {
 			return nil, err
 		}
-		config.AddHostKey(signer{v.line, i, public})
+		config.AddHostKey(signer{v.line, public})
 	}
 	return config, nil
 }

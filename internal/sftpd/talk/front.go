@@ -50,7 +50,7 @@ func ReadSettings(r *packet.Reader) Settings {
 // believes nothing of it: who is in, and by what, is decided by what the broker
 // itself has checked.
 const (
-	AskSign        = iota + 1 // index of the host key, algorithm, data: AnswerSignature
+	AskSign        = iota + 1 // public host key, algorithm, data: AnswerSignature
 	AskOffer                  // user, key: AnswerOutcome, Partial if the key may be proven
 	AskProve                  // user, key, algorithm, signature ("" if it cannot be seen), the signature's format: AnswerOutcome
 	AskPassword               // user, password: AnswerOutcome
@@ -58,7 +58,7 @@ const (
 	AskAnswer                 // whether there is one, text: as AskInteractive; follows AnswerPrompt alone
 	AskSession                // AnswerSession, once in
 	AskBytes                  // count, whether it is an upload: AnswerBytes
-	AskHostKey                // index: AnswerSignature, that the server has it
+	AskHostKey                // public host key: AnswerSignature, that the server has it
 	AskNote                   // op, path, target, read, written, what went wrong: not answered
 )
 
