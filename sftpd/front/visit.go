@@ -193,6 +193,9 @@ func skipCertificate(r *packet.Reader) {
 	}
 }
 
+// tellPatience is how long somebody may look at what a client shows.
+const tellPatience = 2 * time.Minute
+
 // interactive has the broker ask what it wants to.
 func (v *visit) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	var w packet.Writer
@@ -208,10 +211,12 @@ func (v *visit) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInterac
 		return answers[0], nil
 	})
 	if err == nil && len(told) > 0 && outcome != talk.Partial {
-		// A round without questions shows what is left to say.
-		if _, err := challenge("", strings.Join(told, "\n"), nil, nil); err != nil {
-			return nil, err
-		}
+		// A round without questions shows what is left to say. The outcome stands:
+		// some clients answer it with what they answered before, and the code is
+		// spent. One that answers nothing is not waited for without end.
+		_ = v.conn.SetReadDeadline(time.Now().Add(tellPatience))
+		_, _ = challenge("", strings.Join(told, "\n"), nil, nil)
+		_ = v.conn.SetReadDeadline(time.Time{})
 		told = nil
 	}
 	return v.outcome(outcome, told, err)
