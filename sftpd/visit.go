@@ -36,13 +36,13 @@ type visit struct {
 	sessionID     []byte    // the first thing signed
 	hostAlgorithm string    // that it was signed by
 
-	user      string  // fixed by the first step
-	person    *person // nil for somebody who is not to log in, and nobody says why
-	nobody    error
-	proved    bool // a key, in this session
-	failures  int
-	over      bool // no step can succeed any more
-	penalty   time.Duration
+	user     string  // fixed by the first step
+	person   *person // nil for somebody who is not to log in, and nobody says why
+	nobody   error
+	proved   bool // a key, in this session
+	failures int
+	over     bool // no step can succeed any more
+	penalty  time.Duration
 
 	first    config.FirstFactor // that was proven; "" for none
 	unproven bool               // by the front's word alone

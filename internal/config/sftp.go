@@ -79,8 +79,8 @@ type SFTPLimits struct {
 	// IdleTimeout ends a connection on which nothing was asked for so long; 0
 	// is never.
 	IdleTimeout Duration `toml:"idle_timeout"`
-	// Keepalive is how often a silent client is asked whether it is there; the
-	// third question without an answer ends the connection. 0 is never.
+	// Keepalive is how often a client is asked whether it is there; one of which
+	// nothing comes for four times that is gone. 0 is never.
 	Keepalive Duration `toml:"keepalive"`
 	// SessionsPerUser is how many connections a person may have; 0 is any number.
 	SessionsPerUser int `toml:"sessions_per_user"`

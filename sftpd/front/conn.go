@@ -23,9 +23,10 @@ type conn struct {
 	in      *[readSize]byte // nil while empty
 	start   int
 	end     int
-	replay  []byte      // what steering has read ahead
-	swallow int         // bytes of the next writes that were sent already
-	quick   atomic.Bool // acknowledge at once
+	replay  []byte        // what steering has read ahead
+	swallow int           // bytes of the next writes that were sent already
+	quick   atomic.Bool   // acknowledge at once
+	heard   atomic.Uint64 // reads that brought something
 
 	mu     sync.Mutex
 	out    []byte
@@ -106,6 +107,7 @@ func (c *conn) fill() error {
 			readBuffers.Put(lent)
 			return failed != unix.EAGAIN
 		}
+		c.heard.Add(1)
 		c.in, c.start, c.end = lent, 0, n
 		return true
 	})

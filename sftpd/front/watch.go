@@ -51,30 +51,53 @@ func (v *visit) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan stru
 	go func() {
 		tick := time.NewTicker(v.settings.Keepalive)
 		defer tick.Stop()
-		answered := make(chan error, 1)
-		missed := 0
-		waiting := false
-		for {
-			select {
-			case <-over:
-				return
-			case <-answered:
-				missed, waiting = 0, false
-			case <-tick.C:
-				if !waiting {
-					waiting = true
-					go func() {
-						_, _, err := conn.SendRequest("keepalive@openssh.com", true, nil)
-						answered <- err
-					}()
-					continue
-				}
-				if missed++; missed >= 3 {
-					close(dead)
-					return
-				}
-			}
+		if v.keepAlive(conn, over, tick.C) {
+			close(dead)
 		}
 	}()
 	return dead
+}
+
+// asker is what a client can be asked by.
+type asker interface {
+	SendRequest(name string, wantReply bool, payload []byte) (bool, []byte, error)
+}
+
+// maxMissed is how many ticks may pass after a question without a sign of life.
+const maxMissed = 3
+
+// keepAlive says true when nothing comes from the client any more. Whatever
+// comes is a sign that it is there: some clients never answer such a question,
+// and ask for files all the time.
+func (v *visit) keepAlive(conn asker, over <-chan struct{}, ticks <-chan time.Time) bool {
+	answered := make(chan error, 1)
+	missed := 0
+	waiting := false
+	heard := v.conn.heard.Load()
+	for {
+		select {
+		case <-over:
+			return false
+		case <-answered:
+			missed, waiting = 0, false
+		case <-ticks:
+			if now := v.conn.heard.Load(); now != heard {
+				heard, missed = now, 0
+				if waiting {
+					continue
+				}
+			}
+			if !waiting {
+				waiting = true
+				go func() {
+					_, _, err := conn.SendRequest("keepalive@openssh.com", true, nil)
+					answered <- err
+				}()
+				continue
+			}
+			if missed++; missed >= maxMissed {
+				return true
+			}
+		}
+	}
 }
