@@ -39,6 +39,32 @@ func (g *Gate) sessionPlace(request Request) (protocol, address string, span tim
 
 var localhost4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
+// samePlace says whether two addresses are one place: equal, or of one /64, all
+// of which everybody with IPv6 has, a new address of it each day.
+func samePlace(a, b string) bool {
+	if a == b {
+		return true
+	}
+	first, err1 := netip.ParseAddr(a)
+	second, err2 := netip.ParseAddr(b)
+	return err1 == nil && err2 == nil && PlaceOf(first).Contains(second) && PlaceOf(second).Contains(first)
+}
+
+// manyIn are networks in which the addresses of one /64 are people all over the
+// world: IPv4 clients as a translator (RFC 6052, RFC 8215) or Teredo shows them.
+var manyIn = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2001::/32")}
+
+// PlaceOf is what a login from an address is remembered for: the address, or the
+// /64 of an IPv6 one. One that is good on its link alone is everybody's there.
+func PlaceOf(addr netip.Addr) netip.Prefix {
+	bits := addr.BitLen()
+	many := addr.Zone() != "" || addr.IsLinkLocalUnicast() || slices.ContainsFunc(manyIn, func(p netip.Prefix) bool { return p.Contains(addr) })
+	if addr.Is6() && !addr.Is4In6() && !many {
+		bits = 64
+	}
+	return netip.PrefixFrom(addr, bits)
+}
+
 // maxZone is far above the name of an interface.
 const maxZone = 64
 
@@ -52,7 +78,7 @@ func (g *Gate) session(request Request, person account.Person, entry ledger.Entr
 	}
 	now, of := g.Now(), enrollment(person)
 	for _, s := range entry.Sessions {
-		if s.Protocol == protocol && s.Address == address && s.Of == of &&
+		if s.Protocol == protocol && samePlace(s.Address, address) && s.Of == of &&
 			!now.Before(s.Since) && now.Before(s.Until) && now.Before(s.Since.Add(span)) {
 			return s, true
 		}
@@ -108,7 +134,7 @@ func (g *Gate) openSession(request Request, person account.Person, code string, 
 	}
 	now = now.UTC().Truncate(time.Second)
 	entry.Sessions = slices.DeleteFunc(entry.Sessions, func(s ledger.Session) bool {
-		return !now.Before(s.Until) || s.Protocol == protocol && s.Address == address
+		return !now.Before(s.Until) || s.Protocol == protocol && samePlace(s.Address, address)
 	})
 	if extra := len(entry.Sessions) + 1 - maxSessions; extra > 0 {
 		entry.Sessions = slices.Delete(entry.Sessions, 0, extra)

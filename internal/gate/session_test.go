@@ -48,6 +48,42 @@ func TestSessionIsOfPersonProtocolAndAddress(t *testing.T) {
 	}
 }
 
+// Everybody with IPv6 has a /64 and another address of it each day, so one is a
+// place; where the addresses of a /64 are strangers to each other it is not.
+func TestSessionIsOfOneIPv6Network(t *testing.T) {
+	for _, test := range []struct {
+		opened, from string
+		want         bool
+	}{
+		{"2001:db8:1:2::10", "2001:db8:1:2:abcd:1:2:3", true},
+		{"2001:db8:1:2::10", "2001:db8:1:3::10", false},
+		{"2001:db8:1:2::10", "192.0.2.1", false},
+		{"192.0.2.1", "2001:db8:1:2::10", false},
+		{"fd00:1:2:3::1", "fd00:1:2:3::2", true},
+		{"fe80::1%eth0", "fe80::1%eth0", true},
+		{"fe80::1%eth0", "fe80::2%eth0", false},
+		{"fe80::1%eth0", "fe80::1%eth1", false},
+		{"64:ff9b::c000:201", "64:ff9b::c000:202", false},
+		{"64:ff9b::c000:201", "64:ff9b::c000:201", true},
+		{"2001:0:53aa:64c:1::1", "2001:0:53aa:64c:2::1", false},
+	} {
+		p := sessions(t)
+		expect(t, p.from(test.opened, "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		if got := p.from(test.from, "ssh", says()); (got.Decision == NotAsked) != test.want {
+			t.Errorf("opened from %s, then from %s: %v", test.opened, test.from, got)
+		}
+	}
+	// A login from a second address takes the place of the first.
+	p := sessions(t)
+	expect(t, p.from("2001:db8::1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	p.now = p.now.Add(25 * time.Hour)
+	expect(t, p.from("2001:db8::2", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	list, err := p.Sessions(context.Background(), "alice")
+	if err != nil || len(list) != 1 {
+		t.Errorf("expected one place, found %+v, %v", list, err)
+	}
+}
+
 func TestWhatIsNoAddressIsNotRemembered(t *testing.T) {
 	p := sessions(t)
 	for _, remote := range []string{"", "client.example.com", "localhost", "127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "::%eth0"} {

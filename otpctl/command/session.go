@@ -168,7 +168,7 @@ that is under way.`,
 		}
 		match := func(s ledger.Session) bool {
 			at, err := netip.ParseAddr(s.Address)
-			return (wanted == "" || s.Protocol == string(wanted)) && (from == "" || err == nil && network.Contains(at))
+			return (wanted == "" || s.Protocol == string(wanted)) && (from == "" || err == nil && network.Overlaps(gate.PlaceOf(at)))
 		}
 		return a.each(ctx, s, args, func(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
 			// Who cannot be read can still be made to give a code.
