@@ -12,6 +12,9 @@ type Options struct {
 	// kind; it need not be set for those that ask for limits@openssh.com. Other
 	// clients get directory pages of at most 32 KiB.
 	LargeReplies bool
+	// LinkFirst is for clients that name the link before its target in SYMLINK,
+	// as the draft says, where the others do as OpenSSH.
+	LinkFirst bool
 	// Handles bounds the files and directories open at once; 0 is 1,000.
 	Handles int
 	// Opening is called before a file or directory is opened, and says whether

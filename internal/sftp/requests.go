@@ -153,9 +153,17 @@ func (s *session) rename(_ uint32, c *packet.Cursor) error {
 	return s.onPaths(c, "rename", func(from, to string) error { return s.files.Rename(from, to, false) })
 }
 
-// symlink takes the target first, as OpenSSH does, and not as the draft says.
+// symlink takes the target first, as OpenSSH does, and not as the draft says,
+// but for clients that are known to do that.
 func (s *session) symlink(_ uint32, c *packet.Cursor) error {
-	return s.onPaths(c, "symlink", s.files.Symlink)
+	target, link := c.Path(), c.Path()
+	if c.Err != nil {
+		return c.Err
+	}
+	if s.options.LinkFirst {
+		target, link = link, target
+	}
+	return s.audited("symlink", target, link, s.files.Symlink(target, link))
 }
 
 func (s *session) readlink(id uint32, c *packet.Cursor) error {

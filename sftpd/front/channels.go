@@ -133,7 +133,7 @@ func (v *visit) serveSFTP(ctx context.Context, channel ssh.Channel, worker *pack
 	defer worker.Close()
 	s := &session{v}
 	err := sftp.Serve(ctx, corking{channel, v.conn, &v.channels}, remote.NewClient(worker), sftp.Options{
-		Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(),
+		LinkFirst: linkFirst(v.client), Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(),
 	})
 	v.channels.forget(s)
 	if err != nil {

@@ -21,6 +21,7 @@ type visit struct {
 	conn     *conn
 	line     *brokerLine
 	remote   string
+	client   string // how it identifies itself
 	preAuth  ssh.ServerPreAuthConn
 	channels activity
 }
@@ -48,6 +49,7 @@ func (v *visit) serve() {
 	}
 	defer conn.Close()
 	v.conn.quick.Store(false)
+	v.client = string(conn.ClientVersion())
 	v.serveChannels(conn, channels, requests)
 }
 
