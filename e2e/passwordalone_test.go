@@ -56,7 +56,8 @@ func TestProFTPDPasswordAlone(t *testing.T) {
 // The same of dovecot and its passdbs.
 func TestDovecotPasswordAlone(t *testing.T) {
 	t.Parallel()
-	shadow := machine.Passdb(t, "shadow", "")
+	// One that knows the password of PAM; dovecot 2.4 has none that reads shadow.
+	same := machine.Passdb(t, "static", "PASSWORD")
 	ends := []string{"result_failure = return-fail", "result_internalfail = return-fail"}
 	for name, test := range map[string]struct {
 		before string
@@ -65,9 +66,9 @@ func TestDovecotPasswordAlone(t *testing.T) {
 		alone  bool
 	}{
 		"pam":           {"", nil, "", false},
-		"behind":        {"", nil, shadow, true},
-		"before":        {shadow, nil, "", true},
-		"last word":     {"", ends, shadow, false},
+		"behind":        {"", nil, same, true},
+		"before":        {same, nil, "", true},
+		"last word":     {"", ends, same, false},
 		"denying first": {machine.Passdb(t, "passwd-file", "/dev/null", "deny = yes"), nil, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,6 +77,7 @@ func TestDovecotPasswordAlone(t *testing.T) {
 			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
 			p := machine.NewPerson(t, "alo").Enroll(t, here.Users)
 			passdbs := test.before + machine.Passdb(t, "pam", here.Name, test.pam...) + test.after
+			passdbs = strings.ReplaceAll(passdbs, "PASSWORD", p.Password)
 			if in := machine.StartDovecotAsking(t, passdbs).In(t, p, p.Password); in != test.alone {
 				t.Errorf("the password alone: in: %v, expected %v", in, test.alone)
 			}
@@ -102,9 +104,59 @@ func TestSudoLoginPasswordAlone(t *testing.T) {
 	expectIn(t, p, machine.Open(t, cmd).Answer(machine.Answers{Passwords: []string{p.Password}}, machine.Patience), 0)
 }
 
+// Where dovecot remembers what PAM said a used code gets in again, and the doctor
+// says so.
+func TestDovecotRemembers(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		size string
+		pam  string
+		in   bool
+	}{
+		"no cache":   {"0", machine.Passdb(t, "pam", "SERVICE"), false},
+		"stock":      {"10M", machine.Passdb(t, "pam", "SERVICE"), machine.NewDovecot(t)},
+		"with a key": {"10M", "passdb {\n  driver = pam\n  args = cache_key=%u SERVICE\n}\n", true},
+	}
+	if machine.NewDovecot(t) {
+		delete(tests, "with a key")
+		tests["not this"] = struct {
+			size string
+			pam  string
+			in   bool
+		}{"10M", machine.Passdb(t, "pam", "SERVICE", "use_cache = no"), false}
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			here := machine.Resident.NewSite(t, "remembers-"+strings.ReplaceAll(name, " ", "-"), "")
+			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
+			p := machine.NewPerson(t, "rem").Enroll(t, here.Users)
+			text := "auth_cache_size = " + test.size + "\n" + strings.ReplaceAll(test.pam, "SERVICE", here.Name)
+			server := machine.StartDovecotAsking(t, text)
+			field := p.Password + p.Code(t, 0)
+			if !server.In(t, p, field) {
+				t.Error("not in with the right code")
+			}
+			if in := server.In(t, p, field); in != test.in {
+				t.Errorf("with the used code: in: %v, expected %v", in, test.in)
+			}
+			said := found(t, here.Name, "etc/dovecot/dovecot.conf", text, "mail-remembered")
+			if (said != "") != test.in {
+				t.Errorf("expected a finding: %v, found %q", test.in, said)
+			}
+		})
+	}
+}
+
 // passwordAlone is what the doctor says of a service and its server's file in a
 // tree of files, "" if nothing of the kind.
 func passwordAlone(t *testing.T, service, path, text string) string {
+	t.Helper()
+	return found(t, service, path, text, "password-alone")
+}
+
+// found is the doctor's finding of that id there.
+func found(t *testing.T, service, path, text, id string) string {
 	t.Helper()
 	root := t.TempDir()
 	pam, err := os.ReadFile("/etc/pam.d/" + service)
@@ -120,7 +172,7 @@ func passwordAlone(t *testing.T, service, path, text string) string {
 		}
 	}
 	findings := doctor.Doctor{Machine: doctor.Machine{Root: root}, Services: []string{service}}.Examine(t.Context())
-	said := slices.IndexFunc(findings, func(f doctor.Finding) bool { return f.ID == "password-alone" && f.Severity == doctor.Error })
+	said := slices.IndexFunc(findings, func(f doctor.Finding) bool { return f.ID == id })
 	if said < 0 {
 		return ""
 	}

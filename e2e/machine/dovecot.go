@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// newDovecot says whether the installed dovecot is 2.4 or later, whose
+// NewDovecot says whether the installed dovecot is 2.4 or later, whose
 // configuration is written in another way.
-func newDovecot(t T) bool {
+func NewDovecot(t T) bool {
 	t.Helper()
 	version, err := exec.Command("/usr/sbin/dovecot", "--version").Output()
 	if err != nil {
@@ -17,22 +17,21 @@ func newDovecot(t T) bool {
 }
 
 // Passdb is a passdb block as the installed dovecot wants it. argument is the
-// PAM service for pam, and the file for passwd-file.
+// PAM service for pam, the file for passwd-file, and everybody's password for
+// static.
 func Passdb(t T, driver, argument string, settings ...string) string {
 	t.Helper()
 	var lines []string
 	head := "passdb {"
-	if newDovecot(t) {
-		// Since 2.4 passwd is what reads the passwords in shadow.
-		head = "passdb " + strings.Replace(driver, "shadow", "passwd", 1) + " {"
-		if key := map[string]string{"pam": "service_name", "passwd-file": "passwd_file_path"}[driver]; key != "" {
-			lines = append(lines, key+" = "+argument)
-		}
+	if NewDovecot(t) {
+		head = "passdb " + driver + " {"
+		key := map[string]string{"pam": "service_name", "passwd-file": "passwd_file_path", "static": "password"}[driver]
+		lines = append(lines, key+" = "+argument)
 	} else {
-		lines = append(lines, "driver = "+driver)
-		if argument != "" {
-			lines = append(lines, "args = "+argument)
+		if driver == "static" {
+			argument = "password=" + argument
 		}
+		lines = append(lines, "driver = "+driver, "args = "+argument)
 	}
 	return head + "\n  " + strings.Join(append(lines, settings...), "\n  ") + "\n}\n"
 }
@@ -49,7 +48,7 @@ func StartDovecotAsking(t T, passdbs string) *Server {
 	t.Helper()
 	d := newDaemon(t, "dovecot")
 	first, own := "", "ssl_cert = <"+certificate(t)+"\nssl_key = <"+certificate(t)+"\nmail_location = maildir:~/Maildir\nuserdb {\n  driver = passwd\n}\n"
-	if newDovecot(t) {
+	if NewDovecot(t) {
 		first = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
 		own = "ssl_server_cert_file = " + certificate(t) + "\nssl_server_key_file = " + certificate(t) +
 			"\nmail_driver = maildir\nmail_path = ~/Maildir\nuserdb passwd {\n}\n"
