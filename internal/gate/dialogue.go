@@ -44,6 +44,7 @@ const (
 	usedCode          = "That code has been used. Wait for the next one."
 	usedOfToken       = "That code has been used. Have the device make another one."
 	usedRecovery      = "That recovery code has been used. Take another one."
+	clockWasAhead     = "This device's clock was ahead (or this machine's), and a later code has been used. Its codes count again from %s. Until then take a recovery code or another device, or ask your administrator."
 	expiredCode       = "That code has expired. Type email or sms to have another one sent."
 	noCode            = "That is no code. Type it as it was shown or sent, but without spaces, or a recovery code as it was printed, with its dashes."
 	wasPassword       = "That was your password. Type the verification code here."
@@ -195,8 +196,11 @@ func (d *dialogue) welcome(spent spent) {
 	}
 }
 
-func usedText(rule string) string {
+func usedText(spent spent) string {
+	rule := spent.rule
 	switch {
+	case !spent.countsAgain.IsZero():
+		return fmt.Sprintf(clockWasAhead, clock(spent.countsAgain))
 	case rule == expiredRule:
 		return expiredCode
 	case rule == recoveryRule:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
@@ -17,6 +18,15 @@ var (
 	ErrNothingToResync = errors.New("no device to resynchronise")
 	ErrSeveralToResync = errors.New("several devices could be meant")
 )
+
+// AheadError says that a device's clock is far ahead, and so was not followed.
+type AheadError struct {
+	Ahead, Period int // steps, and the seconds of one
+}
+
+func (e AheadError) Error() string {
+	return "its clock is " + factor.Steps(e.Ahead, e.Period) + ": set the device's clock"
+}
 
 // Resynced is what Resync found.
 type Resynced struct {
@@ -31,7 +41,10 @@ type Resynced struct {
 // one can be meant; a confirmed one goes before one that waits for its first
 // code. Wrong codes cost nothing: this is not for people at a login, who would
 // have thousands of steps to guess at.
-func (g *Gate) Resync(ctx context.Context, user, id, first, second string) (Resynced, error) {
+//
+// A clock that is far ahead is followed only if ahead says so: once it is set
+// right, its codes count as used for as long as it was ahead.
+func (g *Gate) Resync(ctx context.Context, user, id, first, second string, ahead bool) (Resynced, error) {
 	person, err := g.Accounts.Load(user)
 	if err != nil {
 		return Resynced{}, err
@@ -44,6 +57,13 @@ func (g *Gate) Resync(ctx context.Context, user, id, first, second string) (Resy
 	now := g.Now()
 	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) (err error) {
 		done.Ahead, err = factor.Resync(person.User, f, first, second, now, entry)
+		clock := f.Kind == account.TOTP
+		switch again := factor.CountsAgain(person.User, f, *entry); {
+		case clock && err == nil && done.Ahead > factor.MaxAhead && !ahead:
+			return AheadError{done.Ahead, f.Period}
+		case clock && errors.Is(err, factor.ErrOld) && again.After(now):
+			return fmt.Errorf("%w, when its clock was ahead; with the right time its codes count again from %s", err, again.UTC().Format(time.RFC3339))
+		}
 		return err
 	})
 	if err != nil {

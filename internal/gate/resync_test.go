@@ -90,7 +90,7 @@ func TestResync(t *testing.T) {
 	p.token("alice", 0)
 	off := 960 // eight hours ahead
 	expect(t, p.login("alice", says(p.code(t, "alice", off))), Deny, "no-answer")
-	done, err := p.Resync(context.Background(), "alice", "phone", p.code(t, "alice", off), p.code(t, "alice", off+1))
+	done, err := p.Resync(context.Background(), "alice", "phone", p.code(t, "alice", off), p.code(t, "alice", off+1), true)
 	if err != nil || done.Ahead != off+1 || done.Factor.ID != "phone" {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -102,14 +102,61 @@ func TestResync(t *testing.T) {
 	p.now = p.now.Add(time.Minute)
 	expect(t, p.login("alice", says(p.code(t, "alice", off))), Accept, "totp:phone")
 
-	done, err = p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801))
+	done, err = p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801), false)
 	if err != nil || done.Ahead != 800 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	if _, err := p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801)); !errors.Is(err, factor.ErrOld) {
+	if _, err := p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801), false); !errors.Is(err, factor.ErrOld) {
 		t.Errorf("the same again: %v", err)
 	}
 	expect(t, p.login("alice", says(p.press(t, "alice", 801), p.press(t, "alice", 0), p.press(t, "alice", 802))), Accept, "hotp:token")
+}
+
+// A device that is far ahead is to be set right, as its codes count as used for
+// as long as it was ahead. Who follows it all the same is told so at the login.
+func TestResyncOfADeviceThatIsAhead(t *testing.T) {
+	p := newPlace(t)
+	p.enroll("alice")
+	ctx, off := context.Background(), 960 // eight hours
+	resync := func(off int, ahead bool) error {
+		_, err := p.Resync(ctx, "alice", "", p.code(t, "alice", off), p.code(t, "alice", off+1), ahead)
+		return err
+	}
+	var refused AheadError
+	if err := resync(off, false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "961 steps (28830 s) ahead: set the device's clock") {
+		t.Fatal(err)
+	}
+	p.now = p.now.Add(time.Minute)
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone") // nothing had changed
+
+	if err := resync(off, true); err != nil {
+		t.Fatal(err)
+	}
+	// The device as it is is told what it always was.
+	talk := says(p.code(t, "alice", off+1))
+	p.login("alice", talk)
+	if talk.told[0] != usedCode {
+		t.Errorf("told %q", talk.told)
+	}
+	again := time.Unix(p.now.Unix()/30*30+962*30, 0)
+	p.now = p.now.Add(10 * time.Minute)
+	first, second := p.code(t, "alice", 0), p.code(t, "alice", 1)
+	talk = says(first, second, first)
+	verdict := p.login("alice", talk)
+	expect(t, verdict, TooMany, "policy.attempts.per_login")
+	for _, line := range talk.told {
+		if !strings.Contains(line, "clock was ahead") || !strings.Contains(line, clock(again)) {
+			t.Errorf("told %q", line)
+		}
+	}
+	if !strings.Contains(verdict.Reason, "0 wrong, 3 used before") || !strings.Contains(verdict.Reason, "codes of phone count again from "+again.UTC().Format(time.RFC3339)) {
+		t.Errorf("reason %q", verdict.Reason)
+	}
+	if err := resync(0, true); !errors.Is(err, factor.ErrOld) || !strings.Contains(err.Error(), again.UTC().Format(time.RFC3339)) {
+		t.Errorf("a second one: %v", err)
+	}
+	p.now = again
+	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
 }
 
 func TestResyncOfWhich(t *testing.T) {
@@ -117,13 +164,13 @@ func TestResyncOfWhich(t *testing.T) {
 	p.token("alice", 0)
 	ctx := context.Background()
 	one, two := p.press(t, "alice", 30), p.press(t, "alice", 31)
-	if _, err := p.Resync(ctx, "alice", "", one, two); !errors.Is(err, ErrSeveralToResync) || !strings.Contains(err.Error(), "phone, token") {
+	if _, err := p.Resync(ctx, "alice", "", one, two, false); !errors.Is(err, ErrSeveralToResync) || !strings.Contains(err.Error(), "phone, token") {
 		t.Errorf("%v", err)
 	}
-	if _, err := p.Resync(ctx, "alice", "gone", one, two); !errors.Is(err, ErrNothingToResync) {
+	if _, err := p.Resync(ctx, "alice", "gone", one, two, false); !errors.Is(err, ErrNothingToResync) {
 		t.Errorf("%v", err)
 	}
-	if _, err := p.Resync(ctx, "nobody", "", one, two); !errors.Is(err, account.ErrNotFound) {
+	if _, err := p.Resync(ctx, "nobody", "", one, two, false); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 	// One that waits for its first code can be astray too, and does not count
@@ -133,14 +180,14 @@ func TestResyncOfWhich(t *testing.T) {
 	person.Factors[0].Confirmed = time.Time{}
 	person.Factors = append(person.Factors, account.Factor{ID: "mail", Kind: account.Email, Confirmed: confirmed})
 	p.people["alice"] = person
-	if done, err := p.Resync(ctx, "alice", "", one, two); err != nil || done.Factor.ID != "token" {
+	if done, err := p.Resync(ctx, "alice", "", one, two, false); err != nil || done.Factor.ID != "token" {
 		t.Errorf("%+v, %v", done, err)
 	}
-	if _, err := p.Resync(ctx, "alice", "mail", one, two); !errors.Is(err, factor.ErrNoResync) {
+	if _, err := p.Resync(ctx, "alice", "mail", one, two, false); !errors.Is(err, factor.ErrNoResync) {
 		t.Errorf("%v", err)
 	}
 	p.Ledger = failingLedger{}
-	if _, err := p.Resync(ctx, "alice", "token", one, two); err == nil {
+	if _, err := p.Resync(ctx, "alice", "token", one, two, false); err == nil {
 		t.Error("resynchronised without a ledger")
 	}
 }
@@ -150,7 +197,7 @@ func TestResyncCountsNothing(t *testing.T) {
 	p := newPlace(t)
 	p.enroll("alice")
 	for range 20 {
-		if _, err := p.Resync(context.Background(), "alice", "", "000000", "000001"); !errors.Is(err, factor.ErrNowhere) {
+		if _, err := p.Resync(context.Background(), "alice", "", "000000", "000001", false); !errors.Is(err, factor.ErrNowhere) {
 			t.Fatal(err)
 		}
 	}
@@ -174,7 +221,7 @@ func TestOneCodeOfATokenAtOnce(t *testing.T) {
 			}
 		})
 		wait.Go(func() {
-			if _, err := p.Resync(context.Background(), "alice", "token", code, next); err == nil {
+			if _, err := p.Resync(context.Background(), "alice", "token", code, next, false); err == nil {
 				won.Add(1)
 			}
 		})

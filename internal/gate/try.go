@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -47,7 +48,10 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 		return verdict, true
 	case spent.outcome == factor.Used:
 		d.tries.used++
-		d.conversation.Tell(Failure, usedText(spent.rule))
+		if spent.hint != "" {
+			d.tries.hint = spent.hint
+		}
+		d.conversation.Tell(Failure, usedText(spent))
 	default:
 		d.tries.wrong++
 		if spent.hint != "" {
@@ -80,8 +84,12 @@ type spent struct {
 	// unseenOfPeers are those that programs of others than root gave.
 	unseenOfPeers int
 	lockedUntil   time.Time
-	// hint says for the log what may have been the matter with a wrong code.
+	// hint says for the log what may have been the matter with a wrong code, or
+	// with one that counts as used.
 	hint string
+	// countsAgain is set if the code counts as used because the device's clock
+	// was ahead, and is when that ends.
+	countsAgain time.Time
 	// session is set if the code had just opened one, in another login.
 	session *ledger.Session
 }
@@ -109,6 +117,7 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 			if session, found := d.session(d.request, d.person, *entry); found {
 				result.session = &session
 			}
+			result.countsAgain, result.hint = d.setBack(result.rule, code, now, *entry)
 		default:
 			limits := d.Config.Policy.Attempts
 			countPerson(&counts.Attempts, limits.PerWindow, limits.Window, now)
@@ -209,6 +218,20 @@ func displaced(person account.Person, code string, now time.Time, entry ledger.E
 		}
 	}
 	return hint
+}
+
+// setBack says from when on the codes of the factor that rule names count again,
+// if this one counts as used because its device's clock was ahead.
+func (d *dialogue) setBack(rule, code string, now time.Time, entry ledger.Entry) (again time.Time, hint string) {
+	for _, f := range d.person.Confirmed() {
+		if factorRule(f) != rule {
+			continue
+		}
+		if again = factor.SetBack(d.person.User, f, d.Config.TOTP.Window, code, now, entry); !again.IsZero() {
+			hint = fmt.Sprintf("a clock was ahead when a later code was used; codes of %s count again from %s", f.ID, again.UTC().Format(time.RFC3339))
+		}
+	}
+	return again, hint
 }
 
 func factorRule(f account.Factor) string { return string(f.Kind) + ":" + f.ID }

@@ -22,6 +22,7 @@ func (a *app) hint(err error) string {
 	var unsent notSent
 	var before gate.BeforeCounterError
 	var nothing gate.NothingToReplaceError
+	var ahead gate.AheadError
 	switch {
 	case a.needed(err) != "":
 		return a.needed(err)
@@ -35,6 +36,8 @@ func (a *app) hint(err error) string {
 		return unfinished.hint()
 	case errors.As(err, &before):
 		return "take the code that the token shows now; if it shows this one, enroll it again with a smaller --counter"
+	case errors.As(err, &ahead):
+		return "with the right time its codes are right, without a resync. --ahead follows it all the same; if its clock is set right later, its codes are refused for as long as it was ahead"
 	case errors.As(err, &wrong):
 		return a.wrongHint(wrong)
 	case errors.Is(err, gate.ErrNoAddress):

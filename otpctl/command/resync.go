@@ -15,7 +15,7 @@ import (
 
 func (a *app) resync() *cobra.Command {
 	var id string
-	var asJSON bool
+	var asJSON, ahead bool
 	c := &cobra.Command{
 		Use:   "resync USER [CODE CODE]",
 		Short: "Find a device whose clock or counter went astray",
@@ -29,6 +29,11 @@ used. So a clock that was ahead and is set back, or set right, gives codes that
 count as used until it gets to where it was. Setting the phone's clock by the
 network is better where that can be done; nothing else is needed then.
 
+So a clock that is more than 20 steps ahead (ten minutes) is refused, and nothing
+changes. --ahead follows it all the same, for a device whose clock cannot be set.
+If it is set right after that, its codes are refused for as long as it was ahead;
+a new key ends that: otpctl enroll USER --id ID --replace.
+
 Without the codes they are asked for; - reads them from standard input, each on a
 line.`,
 		Example: `  otpctl resync alice
@@ -38,6 +43,7 @@ line.`,
 		ValidArgsFunction: a.completeUser,
 	}
 	c.Flags().StringVar(&id, "id", "", "`name` of the device, if there are several")
+	c.Flags().BoolVar(&ahead, "ahead", false, "follow a clock that is far ahead too, instead of having it set right")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.does(c, func(ctx context.Context, args []string) error {
 		g, err := a.gate()
@@ -52,7 +58,7 @@ line.`,
 		if err != nil {
 			return err
 		}
-		done, err := g.Resync(ctx, name, id, first, second)
+		done, err := g.Resync(ctx, name, id, first, second, ahead)
 		if err != nil {
 			return err
 		}
@@ -121,6 +127,9 @@ func (a *app) showResynced(name string, done gate.Resynced) {
 		return
 	}
 	a.say("%s of %s was %s. Both codes are used up; the next one is right.", id, name, offBy(done))
+	if done.Factor.Kind == account.TOTP && done.Ahead > factor.MaxAhead {
+		a.note("do not set its clock right now: its codes would be refused for as long as it was ahead, and only %s enroll %s --id %s --replace ends that", a.self(), name, id)
+	}
 }
 
 // remarkOnLock tells of a lock that the codes which were off may have led to.
