@@ -219,7 +219,7 @@ func TestFieldSSH(t *testing.T) {
 		login(asking, given{Passwords: []string{"not-" + p.Password + p.Code(t, 3)}}, 0, false)
 		login(asking, given{Passwords: []string{p.Password}, Codes: []string{p.Code(t, 3)}}, 1, true)
 		// Three attempts on one handle, each from nothing.
-		p.Period = 300
+		p.Secret = machine.Stranger("fie").Secret
 		p.Enroll(t, here.Users)
 		code = p.Code(t, 0)
 		login("NumberOfPasswordPrompts=3", given{Passwords: []string{"not-" + p.Password + code, "not-" + p.Password, p.Password + code}}, 0, true)
