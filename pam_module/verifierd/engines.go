@@ -1,12 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"os/user"
-	"slices"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
@@ -22,16 +17,19 @@ import (
 type engines struct {
 	path string // as for config.Load
 	sink audit.Sink
+	// allow is who may ask for anybody.
+	allow *allowList
 
 	mu     sync.Mutex
 	seen   config.State
 	engine *gate.Gate
 	err    error
-	// allow is who may ask for anybody. It can be read without the lock, as who
-	// has that may be reading a file or asking a name service.
-	allow atomic.Pointer[[]uint32]
-	// unknown are names in verifier.allow that the log has been told of.
-	unknown []string
+}
+
+func newEngines(path string, sink audit.Sink, names names) *engines {
+	return &engines{path: path, sink: sink, allow: newAllowList(names, func(reason string) {
+		sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: reason})
+	})}
 }
 
 // isFor says whether a front that names this configuration can be answered.
@@ -39,22 +37,22 @@ func (e *engines) isFor(path string) bool {
 	return path == e.path || (path == "" && e.path == config.DefaultPath) || (path == config.DefaultPath && e.path == "")
 }
 
-// current returns the engine for the file as it is now, and who may ask for
-// anybody. A file that is wrong denies, as it does everywhere. slow is called
-// before anything that may take long.
-func (e *engines) current(slow func()) (*gate.Gate, []uint32, error) {
+// current returns the engine for the file as it is now. A file that is wrong
+// denies, as it does everywhere. slow is called before anything that may take
+// long.
+func (e *engines) current(slow func()) (*gate.Gate, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now, err := config.StateOf(e.path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// What is wrong may be in a file that the configuration names.
 	if now != e.seen || e.engine == nil {
 		slow()
-		e.load(now)
+		e.load(now, false)
 	}
-	return e.engine, e.allowed(), e.err
+	return e.engine, e.err
 }
 
 // reload reads the file whether it has changed or not: users may have come or
@@ -66,13 +64,15 @@ func (e *engines) reload() error {
 	if err != nil {
 		return err
 	}
-	e.load(now)
+	e.load(now, true)
 	return e.err
 }
 
-// load must be called with the lock. Dialogues that are under way keep the
-// engine they have. seen is the file's state from before it is read.
-func (e *engines) load(seen config.State) {
+// load must be called with the lock, so it asks no name service itself. Dialogues
+// that are under way keep the engine they have. seen is the file's state from
+// before it is read, and anew has the users of verifier.allow looked up that were
+// there before too.
+func (e *engines) load(seen config.State, anew bool) {
 	e.seen = config.State{}
 	if seen.Settled(time.Now()) {
 		e.seen = seen
@@ -83,22 +83,7 @@ func (e *engines) load(seen config.State) {
 		return
 	}
 	e.engine.Sender = e.sender(e.engine.Config)
-	var allow []uint32
-	told := e.unknown
-	e.unknown = nil
-	for _, name := range e.engine.Config.Verifier.Allow {
-		uid, err := uidOf(name)
-		if err == nil {
-			allow = append(allow, uid)
-			continue
-		}
-		// It denies its own programs, nobody else's.
-		e.unknown = append(e.unknown, name)
-		if !slices.Contains(told, name) {
-			e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
-		}
-	}
-	e.allow.Store(&allow)
+	e.allow.set(e.engine.Config.Verifier.Allow, anew)
 }
 
 // sender sends the codes of a configuration. As long as it cannot, it denies
@@ -112,25 +97,4 @@ func (e *engines) sender(settings config.Config) deliver.Sender {
 		e.sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: err.Error()})
 	}
 	return sender
-}
-
-// allowed is who may ask for anybody as far as is known without looking.
-func (e *engines) allowed() []uint32 {
-	if allow := e.allow.Load(); allow != nil {
-		return *allow
-	}
-	return nil
-}
-
-// uidOf looks up a user of verifier.allow.
-func uidOf(name string) (uint32, error) {
-	account, err := user.Lookup(name)
-	if err != nil {
-		return 0, fmt.Errorf("verifier.allow: user %q: %w", name, err)
-	}
-	uid, err := strconv.ParseUint(account.Uid, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("verifier.allow: user %q: uid %q", name, account.Uid)
-	}
-	return uint32(uid), nil
 }

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"os/user"
 	"runtime"
 	"syscall"
 	"time"
@@ -56,6 +55,11 @@ Examples:
 Options:
 `
 
+// firstLookup is how long the start waits for a name service, so that the users
+// in verifier.allow are known when the first front is taken. A front waits for two
+// seconds.
+const firstLookup = time.Second
+
 // run serves until a signal or idleness ends it.
 func run(o options) error {
 	// A thread that waits for fronts holds a processor of Go's until the runtime
@@ -72,17 +76,18 @@ func run(o options) error {
 		return err
 	}
 	sink := counting{Sink: log, metrics: counts}
-	engines := &engines{path: o.config, sink: sink}
+	engines := newEngines(o.config, sink, system{})
 	if err := engines.reload(); err != nil {
 		return err
 	}
+	engines.allow.settle(firstLookup)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	socket, activated, err := fronts.Listen(settings.Paths.Socket)
 	if err != nil {
 		return err
 	}
-	who := &directory{self: uint32(os.Geteuid()), lookup: user.LookupId}
+	who := &directory{self: uint32(os.Geteuid()), names: system{}}
 	server := newServer(engines, who, sink, usual)
 	closeMetrics, err := program.ServeMetrics(settings.Verifier.Metrics, counts.write)
 	if err != nil {

@@ -1,30 +1,24 @@
 package main
 
-import (
-	"os/user"
-	"slices"
-	"strconv"
-)
-
 // directory knows whose program a uid is.
 type directory struct {
-	self   uint32
-	lookup func(uid string) (*user.User, error)
+	self  uint32
+	names names
 }
 
-// kind says what programs of uid may do.
-func (d *directory) kind(uid uint32, allow []uint32) peerKind {
+// kind says what programs of uid may do, as far as is known without looking.
+func (d *directory) kind(uid uint32, allow *allowList) peerKind {
 	switch {
 	case uid == 0 || uid == d.self:
 		return trusted
-	case slices.Contains(allow, uid):
+	case allow.knows(uid):
 		return allowed
 	}
 	return stranger
 }
 
-// is says whether uid is the user of that name. Doubt says no.
-func (d *directory) is(uid uint32, name string) bool {
-	account, err := d.lookup(strconv.FormatUint(uint64(uid), 10))
-	return err == nil && name != "" && account.Username == name
+// is says whether uid is the user of that name. The error is for doubt.
+func (d *directory) is(uid uint32, name string) (bool, error) {
+	account, found, err := d.names.UserByID(uid)
+	return err == nil && found && name != "" && account.Name == name, err
 }

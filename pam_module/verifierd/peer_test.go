@@ -19,7 +19,7 @@ const allowBob = wide + "[verifier]\nallow = [\"daemon\", \"nobody-of-this-name\
 
 // The kernel's word decides who may ask for whom, whatever the frames say.
 func TestWhoMayAsk(t *testing.T) {
-	const daemonUID, unknownUID = 1, 4242
+	const unknownUID = 4242
 	r := newRig(t, allowBob, usual)
 	if lines := r.log.take(t, 1); !strings.Contains(lines[0].Reason, `user "nobody-of-this-name"`) {
 		t.Errorf("of the unknown user in verifier.allow the log says %+v", lines)
@@ -362,7 +362,6 @@ func TestFloodInLog(t *testing.T) {
 // Programs of a person's own, and of a server that may ask for anybody, lock
 // themselves out, and no address but for themselves.
 func TestPeersOverTheSocket(t *testing.T) {
-	const daemonUID = 1
 	r := newRig(t, "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 5\nper_source = 5\n[verifier]\nallow = [\"daemon\"]\n", usual)
 	people := map[string]*person{"alice": r.enroll(t, "alice"), "bob": r.enroll(t, "bob")}
 	start := func(name string) wire.Start {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/user"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,7 +207,10 @@ func TestPanicOfOne(t *testing.T) {
 	alice := r.enroll(t, "alice")
 	limits := usual
 	limits.perUser = 2
-	who := &directory{lookup: func(string) (*user.User, error) { panic("of the tests") }}
+	fails := func(string) error { panic("of the tests") }
+	var broken nameService
+	broken.ids.Store(&fails)
+	who := &directory{names: &broken}
 	server := newServer(r.server.engines, who, r.server.sink, limits)
 	place := *r.place
 	place.socket += ".other"
@@ -272,12 +274,15 @@ func TestGoneBeforeReady(t *testing.T) {
 				}
 			}
 			_ = r.log.take(t, 0)
-			// So it is through the socket.
+			// So it is through the socket. The verifier waits until the front is gone.
+			r.server.engines.mu.Lock()
 			conn := dial(t, r.socket)
-			if err := wire.WriteStart(conn, r.start("alice")); err != nil {
+			err := wire.WriteStart(conn, r.start("alice"))
+			_ = conn.Close()
+			r.server.engines.mu.Unlock()
+			if err != nil {
 				t.Fatal(err)
 			}
-			_ = conn.Close()
 			eventually(t, "its end", func() bool { return r.server.door.idle() > 5*time.Millisecond })
 			if figures := r.figures(t); strings.Contains(figures, "otpgate_protocol_errors_total 1") {
 				t.Errorf("metrics:\n%s", figures)

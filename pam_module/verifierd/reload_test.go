@@ -135,7 +135,7 @@ func TestConfigurationIsKept(t *testing.T) {
 	}
 	for state, kept := range map[config.State]bool{fresh: false, settled: true} {
 		r.server.engines.mu.Lock()
-		r.server.engines.load(state)
+		r.server.engines.load(state, false)
 		seen := r.server.engines.seen
 		r.server.engines.mu.Unlock()
 		if (seen == state) != kept {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/fronts"
 )
@@ -248,8 +248,44 @@ type rig struct {
 	server *server
 	log    *records
 	fronts *fronts.Acceptors
-	// held, if a test sets it, is what the name service waits for.
-	held atomic.Pointer[chan struct{}]
+	names  nameService
+}
+
+// nameService knows a few people by uid and by name.
+type nameService struct {
+	// ids and accounts, if a test sets them, are asked first, with the uid or the
+	// name. They may wait.
+	ids, accounts atomic.Pointer[func(string) error]
+}
+
+var uidsOfTheTests = map[string]uint32{"root": 0, "daemon": 1, "www-data": 33, "alice": alicesUID, "bob": bobsUID, "nobody": 65534}
+
+func (n *nameService) UserByName(name string) (nss.User, bool, error) {
+	if before := n.accounts.Load(); before != nil {
+		err := (*before)(name)
+		if errors.Is(err, nss.ErrUnknownUser) {
+			return nss.User{}, false, nil
+		}
+		if err != nil {
+			return nss.User{}, false, err
+		}
+	}
+	uid, found := uidsOfTheTests[name]
+	return nss.User{Name: name, UID: uid}, found, nil
+}
+
+func (n *nameService) UserByID(uid uint32) (nss.User, bool, error) {
+	if before := n.ids.Load(); before != nil {
+		if err := (*before)(fmt.Sprint(uid)); err != nil {
+			return nss.User{}, false, err
+		}
+	}
+	for name, id := range uidsOfTheTests {
+		if id == uid && id != 1 {
+			return nss.User{Name: name, UID: uid}, true, nil
+		}
+	}
+	return nss.User{}, false, nil
 }
 
 const alicesUID, bobsUID, rootUID = 1000, 1001, 0
@@ -263,17 +299,8 @@ func newRigIn(tb testing.TB, parent, text string, limits limits) *rig {
 	tb.Helper()
 	r := &rig{place: newPlace(tb, parent, text), log: &records{}}
 	sink := counting{Sink: r.log, metrics: newMetrics()}
-	names := map[string]string{"1000": "alice", "1001": "bob", "0": "root"}
-	who := &directory{self: uint32(os.Geteuid()), lookup: func(uid string) (*user.User, error) {
-		if held := r.held.Load(); held != nil {
-			<-*held
-		}
-		if name, known := names[uid]; known {
-			return &user.User{Uid: uid, Username: name}, nil
-		}
-		return nil, user.UnknownUserIdError(0)
-	}}
-	engines := &engines{path: r.config, sink: sink}
+	who := &directory{self: uint32(os.Geteuid()), names: &r.names}
+	engines := newEngines(r.config, sink, &r.names)
 	if err := engines.reload(); err != nil {
 		tb.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (s *server) admit(conn *fronts.Conn) (answer func()) {
 		go s.report("peer", err.Error())
 		return nil
 	}
-	who, complaint := s.door.enter(peer.Uid, s.who.kind(peer.Uid, s.engines.allowed()))
+	who, complaint := s.door.enter(peer.Uid, s.who.kind(peer.Uid, s.engines.allow))
 	if who == nil {
 		s.sink.metrics.refusedPeer()
 		if complaint != "" {
@@ -110,25 +110,28 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
 // errMayNotAsk denies a front that asks for somebody else than its own user.
 var errMayNotAsk = errors.New("asks for another user; expected root, a user in verifier.allow, or the user in question")
 
+// errInDoubt denies a front of which a name service does not say whose it is.
+var errInDoubt = errors.New("may be one that must not ask")
+
 // answer has the engine decide for those who may ask. What an ordinary user's
 // program says of the remote side is not believed: it could spend the attempts
 // of somebody else's address, or claim a trusted network.
 func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
-	engine, allow, err := s.engines.current(func() { _ = stream.announce() })
+	engine, err := s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
-	kind, peer := s.who.kind(uid, allow), ""
+	kind, peer := s.who.kind(uid, s.engines.allow), ""
+	if kind == stranger && err == nil {
+		_ = stream.announce() // noticed at the next frame
+		if kind, blame, err = s.mayAsk(uid, start.User); err != nil {
+			err = fmt.Errorf("a program of uid %d %w", uid, err)
+		}
+	}
 	if kind != trusted {
 		peer = fmt.Sprintf("uid %d", uid)
 	}
 	if kind == stranger {
 		start.RemoteHost = ""
 		sink.guest = true
-		_ = stream.announce() // noticed at the next frame
-		if s.who.is(uid, start.User) {
-			s.door.met(uid)
-		} else {
-			engine, blame, err = nil, "peer", fmt.Errorf("a program of uid %d %w", uid, errMayNotAsk)
-		}
 	}
 	if err == nil {
 		own := *engine
@@ -144,6 +147,25 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
 	return serve.Answer(context.Background(), stream, start, open, quiet{sink, stream})
+}
+
+// mayAsk says what a program is to somebody that it asks for and of which it is
+// not known that it may ask for anybody. A name service is asked here, which may
+// take long: only of those whose login depends on it.
+func (s *server) mayAsk(uid uint32, user string) (kind peerKind, blame string, err error) {
+	own, doubt := s.who.is(uid, user)
+	if own {
+		s.door.met(uid)
+		return stranger, "configuration", nil
+	}
+	may, err := s.engines.allow.has(uid)
+	switch {
+	case may:
+		return allowed, "configuration", nil
+	case err != nil || doubt != nil:
+		return stranger, "name-service", fmt.Errorf("%w: %w", errInDoubt, errors.Join(doubt, err))
+	}
+	return stranger, "peer", errMayNotAsk
 }
 
 func (s *server) report(rule, reason string) {

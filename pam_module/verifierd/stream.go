@@ -94,6 +94,12 @@ func (a announced) Canonical(user string) (name string, known bool, err error) {
 	return a.Names.Canonical(user)
 }
 
+// First implements gate.Names.
+func (a announced) First(user string) (string, error) {
+	_ = a.stream.announce()
+	return a.Names.First(user)
+}
+
 // InGroup implements gate.Names.
 func (a announced) InGroup(user, group string) (bool, error) {
 	_ = a.stream.announce()

@@ -49,6 +49,7 @@ func TestReadyComesWithTheFirstFrame(t *testing.T) {
 type slowNames struct{ answer chan struct{} }
 
 func (s slowNames) Canonical(user string) (string, bool, error) { <-s.answer; return user, true, nil }
+func (s slowNames) First(user string) (string, error)           { <-s.answer; return user, nil }
 func (s slowNames) InGroup(string, string) (bool, error)        { <-s.answer; return true, nil }
 
 // A front waits for Ready only as long as it would not rather fork a core. A
@@ -83,7 +84,8 @@ func TestReadyDoesNotWaitForTheOwnName(t *testing.T) {
 	r := newRig(t, wide, usual)
 	r.enroll(t, "alice")
 	answer := make(chan struct{})
-	r.held.Store(&answer)
+	wait := func(string) error { <-answer; return nil }
+	r.names.ids.Store(&wait)
 	conn := dialAs(t, alicesUID, r.socket)
 	if err := conn.open(r.start("alice")); err != nil {
 		t.Fatal(err)
