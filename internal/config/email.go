@@ -43,8 +43,8 @@ var EmailWords = []string{"auth_token", "user", "service", "host", "remote", "ex
 
 const defaultText = `Your code: {auth_token}
 
-It is for {user} on {host}: {service}, coming from {remote}. It is good until
-{expires}, once.
+It is for {user} on {host}: {service}, coming from {remote}. It is good
+for that alone, once, until {expires} at the latest.
 
 If you are neither logging in there nor being enrolled, somebody else may know
 your password. Do not pass the code on, change the password, and tell whoever

@@ -56,9 +56,7 @@ const maxCarried = 8
 func AddCarried(entry *ledger.Entry, carried ledger.Carried, now time.Time) {
 	entry.Carried = slices.DeleteFunc(entry.Carried, func(c ledger.Carried) bool { return !now.Before(c.Expires) })
 	entry.Carried = append(entry.Carried, carried)
-	if extra := len(entry.Carried) - maxCarried; extra > 0 {
-		entry.Carried = slices.Delete(entry.Carried, 0, extra)
-	}
+	trimCarried(entry)
 }
 
 // Waits says whether a code that was sent for purpose can still be given.

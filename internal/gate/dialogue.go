@@ -46,6 +46,7 @@ const (
 	usedRecovery      = "That recovery code has been used. Take another one."
 	clockWasAhead     = "This device's clock was ahead (or this machine's), and a later code has been used. Its codes count again from %s. Until then take a recovery code or another device, or ask your administrator."
 	expiredCode       = "That code has expired. Type email or sms to have another one sent."
+	earlierCode       = "That code was sent for another login. Take the newest one, or type email or sms to have one sent."
 	noCode            = "That is no code. Type it as it was shown or sent, but without spaces, or a recovery code as it was printed, with its dashes."
 	wasPassword       = "That was your password. Type the verification code here."
 	cannotDecide      = "The verification code cannot be checked now. Please tell your administrator."
@@ -203,6 +204,8 @@ func usedText(spent spent) string {
 		return fmt.Sprintf(clockWasAhead, clock(spent.countsAgain))
 	case rule == expiredRule:
 		return expiredCode
+	case rule == earlierRule:
+		return earlierCode
 	case rule == recoveryRule:
 		return usedRecovery
 	case strings.HasPrefix(rule, string(account.HOTP)+":"):

@@ -24,8 +24,9 @@ const (
 	carryIt    = "Log in again with your password and the code typed directly behind it."
 )
 
-// sentCode is a code that was sent for one login. It is kept nowhere else, so
-// no other login can use it, and it ends with this one.
+// sentCode is a code that was sent for one login. No other login can use it, and
+// it ends with this one: the ledger has no more than a mark of it, by which later
+// logins know that it was sent.
 type sentCode struct {
 	code     string
 	expires  time.Time
@@ -91,14 +92,15 @@ func (d *dialogue) sendAnother(ctx context.Context, kind account.Kind) (_ Verdic
 // send makes a code and sends it. The login is decided only if it cannot go
 // on: the person has nothing else to give.
 func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decided bool) {
-	if until, err := d.countSend(ctx, d.person); err != nil {
+	text := factor.NewSent(d.Config.Sent)
+	if until, err := d.countSend(ctx, d.person, text); err != nil {
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", err}), true
 	} else if !until.IsZero() {
 		return d.notSent("Too many codes have been sent to you. Try again after "+clock(until)+".",
 			Verdict{TooMany, "sent.per_hour", fmt.Sprintf("%d codes were sent in an hour; the next after %s", d.Config.Sent.PerHour, until.UTC().Format(time.RFC3339))})
 	}
-	code := sentCode{code: factor.NewSent(d.Config.Sent), expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f), of: enrollment(d.person)}
+	code := sentCode{code: text, expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f), of: enrollment(d.person)}
 	delivery, err := d.deliver(ctx, d.request, d.person, f.Kind, code.code, code.expires)
 	if err != nil {
 		return d.notSent(cannotSend, Verdict{Fault, factorRule(f), "the code could not be sent: " + err.Error()})
@@ -106,12 +108,21 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 	code.delivery = delivery
 	d.sent = append(d.sent, code)
 	d.note(d.request, "sent", code.rule, sentTo(delivery))
-	text := fmt.Sprintf("A code was sent to %s. It is good until %s.", delivery.To, code.expires.Local().Format("15:04 MST"))
+	text = fmt.Sprintf("A code was sent to %s. It is good %suntil %s.", delivery.To, d.goodFor(), code.expires.Local().Format("15:04 MST"))
 	if len(d.sent) <= d.Config.Sent.Resend {
 		text += fmt.Sprintf(" Type %s to have another one sent.", f.Kind)
 	}
 	d.conversation.Tell(Info, text)
 	return Verdict{}, false
+}
+
+// goodFor says that a code ends with this login. Where the host cannot ask, the
+// next one carries it.
+func (d *dialogue) goodFor() string {
+	if d.request.AfterSplit {
+		return ""
+	}
+	return "for this login alone, "
 }
 
 // deliver hands a code to the sender.
@@ -155,14 +166,16 @@ func (d *dialogue) notSent(text string, verdict Verdict) (_ Verdict, decided boo
 }
 
 // countSend counts a code before it is sent, so that nobody can have one
-// person sent any number of them. until is set if it must not be sent yet.
-func (g *Gate) countSend(ctx context.Context, person account.Person) (until time.Time, err error) {
+// person sent any number of them, and marks it as sent in the same write. until
+// is set if it must not be sent yet.
+func (g *Gate) countSend(ctx context.Context, person account.Person, code string) (until time.Time, err error) {
 	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
 		var count int
 		if count, until = g.SentLately(*entry); until.IsZero() {
 			counts := g.counts(*entry)
 			counts.Sends = ledger.Sends{Count: count + 1, Last: g.Now().UTC().Truncate(time.Second)}
 			g.setCounts(entry, counts)
+			factor.MarkSent(person.User, code, g.Now(), entry)
 		}
 		return nil
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // postman is a sender that keeps what it was given.
@@ -106,6 +107,56 @@ func TestSentCodeIsOfOneLogin(t *testing.T) {
 		return inner
 	}, func() any { return post.messages[0].Code }}}
 	expect(t, p.login("alice", outer), Accept, "email:my-email")
+}
+
+// A mail server that takes minutes locks nobody out: a code that comes when its
+// login is over is good for no other, and is no guess.
+func TestLateCodeIsNoGuess(t *testing.T) {
+	p := newPlace(t)
+	post := p.sendTo("alice", account.Email)
+	entry := func(name string) ledger.Entry {
+		entry, err := p.Ledger.View(context.Background(), userKey(p.people[name]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return entry
+	}
+	first := says()
+	p.login("alice", first)
+	if !strings.Contains(first.told[0], "good for this login alone, until") {
+		t.Errorf("told %q", first.told)
+	}
+	for i := range 5 {
+		p.now = p.now.Add(11 * time.Minute)
+		late := says(post.last())
+		verdict := p.login("alice", late)
+		expect(t, verdict, Deny, "no-answer")
+		if told := late.told[len(late.told)-1]; told != earlierCode || !strings.Contains(verdict.Reason, "1 used before") {
+			t.Errorf("told %q, reason %q", told, verdict.Reason)
+		}
+		if wrong := entry("alice").Attempts.Wrong; wrong != 0 {
+			t.Fatalf("%d wrong codes after late code number %d", wrong, i)
+		}
+	}
+	// A guess is one as before, so is another person's code, and one of long ago.
+	old := post.last()
+	p.login("alice", says("000000"))
+	p.enroll("bob")
+	p.login("bob", says(old))
+	if alice, bob := entry("alice").Attempts.Wrong, entry("bob").Attempts.Wrong; alice != 1 || bob != 1 {
+		t.Errorf("%d and %d wrong codes after a guess each", alice, bob)
+	}
+	p.now = p.now.Add(61 * time.Minute)
+	p.login("alice", says(old))
+	if wrong := entry("alice").Attempts.Wrong; wrong != 2 {
+		t.Errorf("%d wrong codes after a code of long ago", wrong)
+	}
+	text, _ := json.Marshal(entry("alice"))
+	for _, m := range post.messages {
+		if strings.Contains(string(text), `"`+m.Code+`"`) || strings.Contains(p.lines(), m.Code) {
+			t.Errorf("code %s is in the ledger or the log", m.Code)
+		}
+	}
 }
 
 func TestSentCodeExpires(t *testing.T) {
@@ -256,7 +307,7 @@ func TestCarriedCode(t *testing.T) {
 	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "code")
 	entry, _ := p.Ledger.View(context.Background(), userKey(person))
 	for _, m := range post.messages {
-		if text, _ := json.Marshal(entry); strings.Contains(string(text), m.Code) || strings.Contains(p.lines(), m.Code) {
+		if text, _ := json.Marshal(entry); strings.Contains(string(text), `"`+m.Code+`"`) || strings.Contains(p.lines(), m.Code) {
 			t.Errorf("code %s is in the ledger or the log", m.Code)
 		}
 	}

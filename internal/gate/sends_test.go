@@ -27,7 +27,7 @@ func TestSentLatelyIsWhatLoginsCount(t *testing.T) {
 	for i, step := range []time.Duration{0, 0, 0, 0, 19 * time.Minute, time.Minute, 0, -time.Hour, 4 * time.Hour, 0} {
 		p.now = p.now.Add(step)
 		_, shown := p.SentLately(entry())
-		until, err := p.countSend(context.Background(), alice)
+		until, err := p.countSend(context.Background(), alice, "123456")
 		if err != nil || !until.Equal(shown) {
 			t.Errorf("%d: shown %s, counted %s, %v", i, shown, until, err)
 		}
@@ -52,7 +52,7 @@ func TestSendsOfAWrongClock(t *testing.T) {
 	alice := account.Person{User: "alice"}
 	send := func() time.Time {
 		t.Helper()
-		until, err := p.countSend(context.Background(), alice)
+		until, err := p.countSend(context.Background(), alice, "123456")
 		if err != nil {
 			t.Fatal(err)
 		}

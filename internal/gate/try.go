@@ -179,11 +179,18 @@ func (d *dialogue) verify(code string, now time.Time, entry *ledger.Entry) (fact
 		// It was right, and no guess.
 		return factor.Used, expiredRule
 	}
+	if outcome == factor.Wrong && factor.WasSent(d.person.User, code, now, *entry) {
+		return factor.Used, earlierRule
+	}
 	return outcome, rule
 }
 
-// expiredRule is of a code that was sent for this login and came too late.
-const expiredRule = "expired"
+// expiredRule is of a code that was sent for this login and came too late,
+// earlierRule of one that came when its login was over.
+const (
+	expiredRule = "expired"
+	earlierRule = "earlier"
+)
 
 // verify compares code with what the person has and nobody had to send.
 func (g *Gate) verify(person account.Person, code string, now time.Time, entry *ledger.Entry) (factor.Outcome, string) {

@@ -104,7 +104,7 @@ func TestLetter(t *testing.T) {
 		}
 	}
 	expires := message.Expires.Local().Format("15:04:05 MST")
-	want := "Your code: 471147\n\nIt is for alice on web1: sshd, coming from 192.0.2.1. It is good until\n" + expires + ", once.\n"
+	want := "Your code: 471147\n\nIt is for alice on web1: sshd, coming from 192.0.2.1. It is good\nfor that alone, once, until " + expires + " at the latest.\n"
 	if len(texts) != 1 || !strings.HasPrefix(texts["text/plain"], want) {
 		t.Errorf("expected %q, found %q", want, texts)
 	}
