@@ -53,7 +53,8 @@ func otpctl(t *testing.T, dir string, args ...string) *exec.Cmd {
 }
 
 // A thousand people are enrolled, listed and disabled in a few seconds: the
-// limits are ten times what it takes on a quiet machine with a slow disk.
+// limits are ten times what it takes on a quiet machine with a slow disk, and
+// are for what the processor does: others may have it too.
 func TestThousandPeople(t *testing.T) {
 	dir := thousand(t)
 	for _, step := range []struct {
@@ -65,9 +66,9 @@ func TestThousandPeople(t *testing.T) {
 		{[]string{"list"}, 20 * time.Second},
 		{[]string{"session", "list"}, 20 * time.Second},
 	} {
-		begun := time.Now()
-		out, err := otpctl(t, dir, step.args...).Output()
-		took := time.Since(begun)
+		command := otpctl(t, dir, step.args...)
+		out, err := command.Output()
+		took := command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 		t.Logf("%s: %v", strings.Join(step.args, " "), took.Round(time.Millisecond))
 		if err != nil || took > step.limit {
 			t.Errorf("%v: %v after %v", step.args, err, took)

@@ -104,7 +104,7 @@ func TestReadOfRefuses(t *testing.T) {
 			}
 			begun := time.Now()
 			data, err := ReadOf(path, person, person, theirs)
-			if time.Since(begun) > time.Second {
+			if time.Since(begun) > 30*time.Second {
 				t.Error("it waited")
 			}
 			if test.want == "" && (err != nil || string(data) != "text") {

@@ -96,7 +96,7 @@ func TestBadFields(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			begin := time.Now()
 			s, err := feed(fake{}, sftp.Options{}, packets(pkt(fxOpen, "x", opRead, noAttrs), test.packet, pkt(fxStat, "x")))
-			if took := time.Since(begin); took > 3*time.Second {
+			if took := time.Since(begin); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			replies := s.replies(t)
@@ -230,7 +230,7 @@ func TestHandles(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	for range 100 {
+	for range 6000 {
 		if descriptors(t) == before && runtime.NumGoroutine() <= goroutines {
 			return
 		}

@@ -41,10 +41,10 @@ func TestStalledOpening(t *testing.T) {
 
 func TestDialogueDeadline(t *testing.T) {
 	short := usual
-	short.dialogue = 50 * time.Millisecond
+	short.dialogue = 3 * time.Second
 	r := newRig(t, wide, short)
 	r.enroll(t, "alice")
-	for timeout, least := range map[time.Duration]time.Duration{0: 50 * time.Millisecond, time.Second: time.Second} {
+	for timeout, least := range map[time.Duration]time.Duration{0: 3 * time.Second, 5 * time.Second: 5 * time.Second} {
 		start := r.start("alice")
 		start.Timeout = timeout
 		begin := time.Now()

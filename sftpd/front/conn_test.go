@@ -78,7 +78,7 @@ func TestConnHolds(t *testing.T) {
 		if _, err := ours.Write(make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		if err := theirs.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := theirs.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadFull(theirs, make([]byte, size)); err != nil {

@@ -72,8 +72,8 @@ func TestSlowNames(t *testing.T) {
 			t.Errorf("%d: %q", id, name)
 		}
 	}
-	if took := time.Since(began); took < patience || took > 40*patience {
-		t.Errorf("5,000 names took %v, expected about %v", took, patience)
+	if took := time.Since(began); took < patience || took > 1000*patience {
+		t.Errorf("5,000 names took %v, expected about %v, and not that for each", took, patience)
 	}
 	if name := p.user(0); name != "root" {
 		t.Errorf("root: %q", name)
@@ -85,7 +85,7 @@ func TestSlowNames(t *testing.T) {
 		}
 	}
 	for p.user(5000000) != "late" {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 3*time.Minute {
 			t.Fatal("what came late is not known")
 		}
 	}

@@ -55,7 +55,7 @@ func TestEndlessLineOfAMailServer(t *testing.T) {
 			runtime.ReadMemStats(&stats)
 			peak = max(peak, stats.HeapInuse)
 		}
-		if took := time.Since(begin); peak > 64<<20 || took > 4*time.Second || err == nil {
+		if took := time.Since(begin); peak > 64<<20 || took > time.Minute || err == nil {
 			t.Errorf("%s: %d MiB of memory, %s, error of %d bytes: %.80v", name, peak>>20, took, len(err.Error()), err)
 		}
 	}

@@ -27,7 +27,7 @@ type Open func(address string) (ledger.Store, error)
 
 // patience is for what should take milliseconds: only a store that hangs
 // uses it up.
-const patience = 10 * time.Second
+const patience = 2 * time.Minute
 
 // Run tests stores. fresh gives the address of a new, empty one.
 func Run(t *testing.T, fresh func(t *testing.T) string, open Open) {

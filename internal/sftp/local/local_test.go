@@ -80,14 +80,14 @@ func TestOpenNeverWaits(t *testing.T) {
 	fifo := filepath.Join(dir, "fifo")
 	try(t, unix.Mkfifo(fifo, 0o600))
 	for _, files := range []*local.Files{newFiles(t, local.Options{}), newFiles(t, local.Options{}, "denied")} {
-		if err := in(t, 10*time.Second, func() error { return open(files, fifo, os.O_RDONLY) }); err != nil {
+		if err := in(t, time.Minute, func() error { return open(files, fifo, os.O_RDONLY) }); err != nil {
 			t.Errorf("to read: %v", err)
 		}
-		if err := in(t, 10*time.Second, func() error { return open(files, fifo, os.O_WRONLY) }); err != unix.ENXIO {
+		if err := in(t, time.Minute, func() error { return open(files, fifo, os.O_WRONLY) }); err != unix.ENXIO {
 			t.Errorf("to write: %v", err)
 		}
 		change := sftp.Change{HasSize: true}
-		if err := in(t, 10*time.Second, func() error { return files.SetStat(fifo, change, true) }); err == nil {
+		if err := in(t, time.Minute, func() error { return files.SetStat(fifo, change, true) }); err == nil {
 			t.Error("a FIFO was truncated")
 		}
 		if _, err := files.OpenDir(fifo); err != unix.ENOTDIR {
@@ -118,7 +118,7 @@ func TestLease(t *testing.T) {
 	})
 	defer giving.Wait()
 	files := newFiles(t, local.Options{})
-	if err := in(t, 20*time.Second, func() error { return open(files, path, os.O_RDONLY) }); err != nil {
+	if err := in(t, 40*time.Second, func() error { return open(files, path, os.O_RDONLY) }); err != nil {
 		t.Error(err)
 	}
 }
