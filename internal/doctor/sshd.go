@@ -30,6 +30,7 @@ func (e *exam) sshd(ctx context.Context) {
 	}
 	if err != nil {
 		view.values = view.written()
+		view.stack.Service = view.service()
 		if !view.on("kbdinteractiveauthentication") && strings.Contains(err.Error(), `Disabled method "keyboard-interactive"`) {
 			f := view.kbdOff()
 			f.Follows = "AuthenticationMethods wants it, so sshd refuses to start with this configuration."
