@@ -64,8 +64,8 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.sftp()
 	e.secretFiles()
 	e.names()
+	e.clock() // ahead of state, which may make a directory in the one that it looks at
 	e.state()
-	e.clock()
 	e.verifier()
 	for i := range e.findings {
 		e.findings[i].below(d.Machine.Root)
