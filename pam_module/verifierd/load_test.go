@@ -151,8 +151,11 @@ func TestMemory(t *testing.T) {
 	}
 	const most = 20 << 20
 	p := newPlace(t, memoryDisk, wide)
-	next := p.crowdOf(t, logins)
+	next := p.crowdOf(t, logins+1)
 	process := p.run(t)
+	// It has all that it keeps once it has answered; it listens before that.
+	name, code := next()
+	p.once(t, name, code)
 	files := process.descriptors(t)
 	begin := time.Now()
 	var workers sync.WaitGroup
