@@ -195,10 +195,18 @@ def changed(path, mode, size):
     a = SFTPAttributes()
     a.st_mode, a.st_size, a.st_atime, a.st_mtime = mode, size, 5, 6
     s._request(paramiko.sftp.CMD_SETSTAT, "tree/" + path, a)
+def looked(path):
+    kind, msg = s._request(paramiko.sftp.CMD_OPEN, "tree/" + path, READ, SFTPAttributes())
+    with paramiko.SFTPFile(s, msg.get_binary(), "r", 0) as f:
+        f.read(4)
 READ, WRITE, APPEND, CREATE, TRUNC, EXCL = 1, 2, 4, 8, 16, 32
 dirs = ["plain", "setgid", "mine", "foreign", "sticky", "locked", "acl", "aclgid", "aclopen", "aclshut", "closed"]
 files = ["own", "exec", "suid", "setgid/suid", "readonly", "nothing", "ours", "oursro", "mineirs", "theirs", "secret", "locked/file", "aclread", "aclwrite", "aclnone", "aclmask", "link"]
 for d in dirs:
+    attempt("looked", d)
+    attempt("opened", d, WRITE, None)
+    attempt("opened", d, READ | WRITE | CREATE, None)
+    attempt("opened", d, WRITE | CREATE | EXCL, None)
     for mode in (0o777, 0o2770, 0o1777, 0o7777, 0o500, 0):
         attempt("s.mkdir", "%s/d%o" % (d, mode), mode)
     for mode in (None, 0o777, 0o6777, 0o666, 0o4444, 0):
@@ -250,8 +258,8 @@ func expectSame(t *testing.T, what, sshd, ours string) {
 // What a person may do, and what it makes, is the same as through sshd: the
 // same commands of real clients on the same tree succeed and fail alike, and
 // leave the same owners, groups, modes and access control lists. One thing is
-// not the same and not in the table: sshd opens a directory as a file, which
-// cannot be read then, and here that is refused at once.
+// not the same and not in the table: sshd opens a directory as a file and
+// refuses to read it, and here that is refused at once with the same code.
 func TestSFTPRightsLikeSSHD(t *testing.T) {
 	t.Parallel()
 	for name, umask := range map[string]struct{ pam, sshd, table, made string }{

@@ -135,6 +135,8 @@ var comparisons = []comparison{
 		pkt(fxOpen, "new", opWrite|opAppend|opCreate, noAttrs),
 		pkt(fxWrite, opened(1), uint64(100), "ab"), pkt(fxClose, opened(1)),
 		pkt(fxOpen, "file", opRead|opWrite|opAppend, noAttrs), pkt(fxWrite, opened(2), zero64, "Z"),
+		// An offset that no file has does not matter where it is not looked at.
+		pkt(fxWrite, opened(2), uint64(1)<<63, "far"), pkt(fxWrite, opened(2), ^uint64(0), "last"), pkt(fxRead, opened(2), zero64, uint32(40)),
 	)},
 	{name: "setstat", requests: join(
 		each(fxSetstat, without(paths, "/proc/self", "/dev/null", "fifo"), withMode(0o751)),
@@ -206,6 +208,28 @@ var comparisons = []comparison{
 		pkt(fxOpen, "log", opWrite|opCreate|opAppend, noAttrs),
 		ext("copy-data", opened(0), uint64(1), uint64(5), opened(3), zero64),
 		ext("copy-data", opened(0), uint64(1), uint64(5), opened(3), zero64),
+	)},
+	{name: "copy-data of lengths and offsets beyond any file", requests: of(
+		pkt(fxOpen, "file", opRead, noAttrs), pkt(fxOpen, "new", opRead|opWrite|opCreate, noAttrs),
+		ext("copy-data", opened(0), uint64(3), uint64(1)<<63, opened(1), zero64), pkt(fxRead, opened(1), zero64, uint32(40)),
+		ext("copy-data", opened(0), uint64(3), ^uint64(0), opened(1), uint64(20)), pkt(fxRead, opened(1), zero64, uint32(40)),
+		ext("copy-data", opened(0), zero64, uint64(1)<<62, opened(1), uint64(50)),
+		ext("copy-data", opened(0), uint64(1)<<63, zero64, opened(1), zero64),
+		ext("copy-data", opened(0), zero64, zero64, opened(1), uint64(1)<<63),
+		pkt(fxOpen, "log", opRead|opWrite|opCreate|opAppend, noAttrs),
+		ext("copy-data", opened(0), uint64(1), uint64(1)<<63, opened(2), uint64(1)<<63), pkt(fxRead, opened(2), zero64, uint32(40)),
+		ext("copy-data", opened(0), uint64(1), uint64(5), opened(2), ^uint64(0)), pkt(fxRead, opened(2), zero64, uint32(40)),
+		pkt(fxFstat, opened(1)),
+		ext("copy-data", opened(0), zero64, uint64(128<<10), opened(1), zero64), ext("copy-data", opened(0), zero64, uint64(128<<10+1), opened(1), zero64),
+		// Of a file of whole chunks, and a byte more.
+		pkt(fxFsetstat, opened(1), withSize(128<<10)), pkt(fxOpen, "copy", opWrite|opCreate, noAttrs),
+		ext("copy-data", opened(1), zero64, uint64(192<<10), opened(3), zero64), ext("copy-data", opened(1), zero64, uint64(192<<10+1), opened(3), zero64),
+		pkt(fxFsetstat, opened(1), withSize(128<<10+1)),
+		ext("copy-data", opened(1), zero64, uint64(256<<10), opened(3), zero64), ext("copy-data", opened(1), zero64, uint64(256<<10+1), opened(3), zero64),
+	)},
+	{name: "exists", requests: of(
+		pkt(fxMkdir, "dir", noAttrs), pkt(fxMkdir, "file", noAttrs), pkt(fxOpen, "file", opWrite|opCreate|opX, noAttrs),
+		pkt(fxSym, "x", "file"), ext("hardlink@openssh.com", "file", "second"), pkt(fxRename, "file", "second"), pkt(fxRename, "file", "dir"),
 	)},
 	{name: "users and groups", requests: of(
 		ext("users-groups-by-id@openssh.com", be32(0)+be32(65534)+be32(4000000), be32(0)+be32(60)+be32(4000000)),

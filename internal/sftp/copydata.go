@@ -13,7 +13,6 @@ import (
 const copyChunk = 64 << 20
 
 // copyData copies between two open files; a length of zero means to the end.
-// As in OpenSSH, less than was asked for is no error.
 func (s *session) copyData(_ uint32, c *packet.Cursor) error {
 	from, fromOffset, length := s.file(c), c.Uint64(), c.Uint64()
 	to, toOffset := s.file(c), c.Uint64()
@@ -24,13 +23,14 @@ func (s *session) copyData(_ uint32, c *packet.Cursor) error {
 	if same, err := sameFile(from.fd, to.fd); err != nil || same {
 		return packet.StatusFailure
 	}
-	if int64(fromOffset) < 0 || int64(toOffset) < 0 || int64(length) < 0 {
+	toOffset = to.place(toOffset)
+	if int64(fromOffset) < 0 || int64(toOffset) < 0 {
 		return unix.EINVAL
 	}
 	if err := s.flush(); err != nil {
 		return err
 	}
-	err := s.copyRange(from, to, int64(fromOffset), int64(toOffset), int64(length))
+	err := s.copyRange(from, to, int64(fromOffset), int64(toOffset), length)
 	return s.audited("copy", from.path, to.path, err)
 }
 
@@ -42,18 +42,18 @@ func sameFile(a, b int) (bool, error) {
 	return of[0].Dev == of[1].Dev && of[0].Ino == of[1].Ino, nil
 }
 
-func (s *session) copyRange(from, to *handle, fromOffset, toOffset, length int64) error {
+func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length uint64) error {
 	copySome := copyInKernel
 	if to.appends {
 		copySome = s.copyByHand
 	}
-	for left := length; ; {
+	for copied := uint64(0); ; {
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
 		chunk := copyChunk
 		if length > 0 {
-			chunk = int(min(left, copyChunk))
+			chunk = int(min(length-copied, copyChunk))
 		}
 		n, err := copySome(from.fd, to.fd, fromOffset, toOffset, chunk)
 		switch err {
@@ -67,14 +67,28 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset, length int64
 		case err != nil:
 			return err
 		case n == 0:
-			return nil
+			return ended(copied, length)
 		}
 		fromOffset += int64(n)
 		toOffset += int64(n)
-		if left -= int64(n); left == 0 {
+		if copied += uint64(n); copied == length {
 			return nil
 		}
 	}
+}
+
+// opensshChunk is what OpenSSH reads at once.
+const opensshChunk = 64 << 10
+
+// ended is the answer where a file ended before so much was copied. As in
+// OpenSSH it is no error unless a whole chunk more was asked for than the one
+// in which the end was seen.
+func ended(copied, length uint64) error {
+	seen := (copied+opensshChunk-1)/opensshChunk + 1
+	if length > seen*opensshChunk {
+		return packet.StatusEOF
+	}
+	return nil
 }
 
 func copyInKernel(from, to int, fromOffset, toOffset int64, n int) (int, error) {

@@ -104,12 +104,21 @@ func (s *session) write(_ uint32, c *packet.Cursor) error {
 	if err := s.allow(len(data), true); err != nil {
 		return err
 	}
-	n, err := pwrite(h.fd, data, int64(offset))
+	n, err := pwrite(h.fd, data, int64(h.place(offset)))
 	h.written += uint64(n)
 	if err != nil {
 		h.failed = err
 	}
 	return err
+}
+
+// place is where to write: as asked for, or for a file that is only added to
+// anywhere, so that the kernel does not look at what it will not use.
+func (h *handle) place(offset uint64) uint64 {
+	if h.appends {
+		return 0
+	}
+	return offset
 }
 
 // pread is pread(2), again after a signal.

@@ -130,7 +130,7 @@ func TestStatus(t *testing.T) {
 		{syscall.EINVAL, 5, "Bad message"},
 		{syscall.ENAMETOOLONG, 5, "Bad message"},
 		{syscall.ENOSYS, 8, "Operation unsupported"},
-		{syscall.EEXIST, 4, "File exists"},
+		{syscall.EEXIST, 4, "Failure"},
 		{syscall.ENOTEMPTY, 4, "Directory not empty"},
 		{syscall.ENOSPC, 4, "No space left on device"},
 		{syscall.EDQUOT, 4, "Disk quota exceeded"},

@@ -165,7 +165,8 @@ func describe(t *testing.T, request packet, kind byte, body []byte) string {
 	switch kind {
 	case fxStatus:
 		code, text := u32(), str()
-		if code == 4 {
+		// Why something failed is told, but not that it is there: see packet.StatusOf.
+		if code == 4 && text != "File exists" {
 			text = "Failure"
 		}
 		return fmt.Sprintf("status %d %s", code, text)

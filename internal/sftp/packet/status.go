@@ -41,7 +41,8 @@ func (code Status) Error() string {
 
 // StatusOf is the code for an error, as OpenSSH's server chooses it, and the
 // text. Where the code says no more than that it failed, the text is the
-// system's: a full disk and a used up quota are told.
+// system's: a full disk and a used up quota are told. That something is there
+// already is not: programs look for OpenSSH's "Failure" then.
 func StatusOf(err error) (Status, string) {
 	if err == nil {
 		return StatusOK, StatusOK.Error()
@@ -63,6 +64,8 @@ func StatusOf(err error) (Status, string) {
 		code = StatusBadMessage
 	case syscall.ENOSYS:
 		code = StatusUnsupported
+	case syscall.EEXIST:
+		code = StatusFailure
 	default:
 		text := errno.Error()
 		return StatusFailure, strings.ToUpper(text[:1]) + text[1:]

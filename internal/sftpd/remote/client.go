@@ -95,11 +95,9 @@ func (c *Client) Open(path string, flags int, mode uint32) (int, string, error) 
 	if err != nil {
 		return -1, "", err
 	}
-	// What is no regular file could hold up the whole process.
-	var st unix.Stat_t
-	if err := unix.Fstat(fds[0], &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if err := checkRegular(fds[0]); err != nil {
 		unix.Close(fds[0])
-		return -1, "", syscall.EACCES
+		return -1, "", err
 	}
 	return fds[0], real, nil
 }

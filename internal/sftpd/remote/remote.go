@@ -9,6 +9,10 @@
 package remote
 
 import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 )
@@ -43,6 +47,24 @@ const maxQuestion = 16 << 10
 
 // maxDirs bounds the directories that one session has open in the worker.
 const maxDirs = 1024
+
+// checkRegular refuses a descriptor that no front is to have: what is no
+// regular file could hold up the whole process, with all the people in it, and
+// a directory would lead out of its empty root. A directory gives what reading
+// it gives, as in OpenSSH.
+func checkRegular(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return syscall.EACCES
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return nil
+	case unix.S_IFDIR:
+		return syscall.EISDIR
+	}
+	return syscall.EACCES
+}
 
 func putAttr(w *packet.Writer, a sftp.Attr) {
 	w.U64(a.Size).U32(a.Mode).U32(a.Nlink).U32(a.UID).U32(a.GID).U64(uint64(a.Atime)).U64(uint64(a.Mtime))

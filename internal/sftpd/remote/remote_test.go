@@ -93,6 +93,9 @@ func TestAllOperations(t *testing.T) {
 	if _, err := c.Stat(strings.Repeat("x", 2*maxQuestion), true); !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a path that is too long: %v", err)
 	}
+	if _, _, err := c.Open(dir, os.O_RDONLY, 0); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("expected that a directory is none that can be read, found %v", err)
+	}
 	if _, _, err := c.Open("/dev/null", os.O_RDONLY, 0); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("expected that a device is not passed on, found %v", err)
 	}

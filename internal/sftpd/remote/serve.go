@@ -177,6 +177,10 @@ func (s *server) open(path string, flags int, mode uint32) error {
 	if err != nil {
 		return err
 	}
+	if err := checkRegular(fd); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
 	s.send = fd
 	s.out.Text(real)
 	return nil
