@@ -23,6 +23,8 @@ type source struct {
 	inside int
 	// until is when what it did wrong is forgiven.
 	until time.Time
+	// owes is when it can be forgiven as much as ever for right logins.
+	owes time.Time
 }
 
 // Penalties, as OpenSSH's PerSourcePenalties: a source is turned away once
@@ -33,6 +35,16 @@ const (
 	penaltyGrace   = 10 * time.Second // one that took too long
 	penaltyStart   = 15 * time.Second
 	penaltyMost    = 10 * time.Minute
+)
+
+// A right login takes forgiveOnce off what its source has, as one person's
+// client that goes on with an old password must not turn away everybody behind
+// the same address. Whoever owns an account gains little by it: a source is
+// forgiven forgiveMost at once and a second each second, so that it may fail
+// twice as often as one from which nobody is let in.
+const (
+	forgiveOnce = 15 * time.Second
+	forgiveMost = time.Minute
 )
 
 // maxSources bounds the memory; beyond it some are forgiven early.
@@ -63,7 +75,7 @@ func (d *doorway) enter(addr netip.Addr, limits config.SFTPLimits) bool {
 		return false
 	}
 	from := d.source(addr)
-	if from.inside >= limits.StartupsPerSource || limits.Penalties && from.until.Sub(d.now()) > penaltyStart {
+	if from.inside >= limits.StartupsPerSource || penalized(addr, limits) && from.until.Sub(d.now()) > penaltyStart {
 		return false
 	}
 	d.inside++
@@ -89,7 +101,7 @@ func (d *doorway) source(addr netip.Addr) *source {
 func (d *doorway) forget() {
 	now := d.now()
 	for key, from := range d.sources {
-		if from.inside == 0 && !now.Before(from.until) {
+		if from.nothing(now) {
 			delete(d.sources, key)
 		}
 	}
@@ -103,32 +115,71 @@ func (d *doorway) forget() {
 	}
 }
 
-// leave takes the connection off the count and notes what it did wrong. If the
-// address is turned away from now on because of that, it says for how long.
-func (d *doorway) leave(addr netip.Addr, penalty time.Duration) (closed time.Duration) {
+// penalized says whether what an address does wrong counts.
+func penalized(addr netip.Addr, limits config.SFTPLimits) bool {
+	return limits.Penalties && !listed(addr, limits.PenaltyExempt)
+}
+
+// leave takes the connection off the count and notes what it did wrong, or that
+// somebody is in. If the address is turned away from now on, it says for how
+// long.
+func (d *doorway) leave(addr netip.Addr, limits config.SFTPLimits, end end) (closed time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := d.now()
 	d.inside--
 	from := d.source(addr)
 	from.inside--
-	if penalty > 0 {
-		now := d.now()
-		if from.until.Before(now) {
-			from.until = now
-		}
-		open := from.until.Sub(now) <= penaltyStart
-		from.until = from.until.Add(penalty)
-		if wait := from.until.Sub(now) - penaltyStart; open && wait > 0 {
-			closed = wait
-		}
-		if most := now.Add(penaltyMost); from.until.After(most) {
-			from.until = most
-		}
+	switch {
+	case end.in:
+		from.forgive(now)
+	case end.penalty > 0 && penalized(addr, limits):
+		closed = from.punish(now, end.penalty)
 	}
-	if from.inside == 0 && !d.now().Before(from.until) {
+	if from.nothing(now) {
 		delete(d.sources, sourceOf(addr))
 	}
 	return closed
+}
+
+// end is how a login ended.
+type end struct {
+	in      bool
+	penalty time.Duration
+}
+
+// punish returns how long the source is turned away, 0 if it was already.
+func (s *source) punish(now time.Time, penalty time.Duration) (closed time.Duration) {
+	s.until = latest(s.until, now)
+	open := s.until.Sub(now) <= penaltyStart
+	s.until = s.until.Add(penalty)
+	if most := now.Add(penaltyMost); s.until.After(most) {
+		s.until = most
+	}
+	if wait := s.until.Sub(now) - penaltyStart; open && wait > 0 {
+		return wait
+	}
+	return 0
+}
+
+func (s *source) forgive(now time.Time) {
+	s.owes = latest(s.owes, now)
+	credit := min(forgiveOnce, s.until.Sub(now), forgiveMost-s.owes.Sub(now))
+	if credit > 0 {
+		s.until, s.owes = s.until.Add(-credit), s.owes.Add(credit)
+	}
+}
+
+// nothing says whether the source is as one that was never seen.
+func (s *source) nothing(now time.Time) bool {
+	return s.inside == 0 && !now.Before(s.until) && !now.Before(s.owes)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // waiting is how many are at their login.

@@ -15,7 +15,7 @@ func TestTurnedAwayIsSaidOnce(t *testing.T) {
 	d := newDoorway(func() time.Time { return now })
 	limits := config.SFTPLimits{MaxStartups: 10, StartupsPerSource: 10, Penalties: true}
 	address := netip.MustParseAddr("192.0.2.7")
-	fail := func() time.Duration { return d.leave(address, penaltyFailed) }
+	fail := func() time.Duration { return d.leave(address, limits, end{penalty: penaltyFailed}) }
 	// All at once, as a guesser does who need not wait.
 	for range 6 {
 		if !d.enter(address, limits) {
@@ -38,5 +38,137 @@ func TestTurnedAwayIsSaidOnce(t *testing.T) {
 		if closed := fail(); closed != want {
 			t.Errorf("an hour later, failure %d: expected %v, found %v", n+1, want, closed)
 		}
+	}
+}
+
+// clocked is a doorway whose clock the test drives.
+func clocked() (d *doorway, pass func(time.Duration)) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	return newDoorway(func() time.Time { return now }), func(t time.Duration) { now = now.Add(t) }
+}
+
+var penalizing = config.SFTPLimits{MaxStartups: 100, StartupsPerSource: 100, Penalties: true}
+
+// try is a login from an address; false is that it was turned away.
+func (d *doorway) try(addr netip.Addr, limits config.SFTPLimits, how end) bool {
+	if !d.enter(addr, limits) {
+		return false
+	}
+	d.leave(addr, limits, how)
+	return true
+}
+
+// One person's client goes on with an old password, a try every 4.2 seconds;
+// four colleagues behind the same address log in all the time.
+func TestOneBrokenClientBehindAnAddress(t *testing.T) {
+	d, pass := clocked()
+	address := netip.MustParseAddr("192.0.2.7")
+	refused := 0
+	for tenth := range 10 * 600 {
+		if tenth%42 == 0 {
+			d.try(address, penalizing, end{penalty: penaltyFailed})
+		}
+		if tenth%20 == 0 && !d.try(address, penalizing, end{in: true}) {
+			refused++
+		}
+		pass(time.Second / 10)
+	}
+	if refused > 0 {
+		t.Errorf("%d of 300 right logins were turned away", refused)
+	}
+}
+
+// Whoever owns an account and logs in between all guesses may fail twice as
+// often as a stranger, and a dozen times more at the beginning, however often
+// that is and also after hours of doing nothing.
+func TestForgivenessIsBounded(t *testing.T) {
+	address := netip.MustParseAddr("192.0.2.7")
+	failures := func(d *doorway, pass func(time.Duration), owner bool) (n int) {
+		for range 20 * 600 {
+			for n < 10_000 && d.try(address, penalizing, end{penalty: penaltyFailed}) {
+				n++
+				if owner {
+					for range 5 {
+						d.try(address, penalizing, end{in: true})
+					}
+				}
+			}
+			pass(time.Second / 20)
+		}
+		return n
+	}
+	d, pass := clocked()
+	stranger := failures(d, pass, false)
+	d, pass = clocked()
+	for hour := range 3 {
+		owner := failures(d, pass, true)
+		if most := 2*stranger + int(forgiveMost/penaltyFailed); owner > most || owner <= stranger {
+			t.Errorf("hour %d: %d failures in ten minutes, a stranger has %d, expected more, and at most %d", hour, owner, stranger, most)
+		}
+		pass(time.Hour)
+	}
+	if len(d.sources) > 1 {
+		t.Errorf("%d sources are remembered", len(d.sources))
+	}
+	// Nothing is forgiven in advance.
+	d, pass = clocked()
+	for range 100 {
+		d.try(address, penalizing, end{in: true})
+	}
+	if len(d.sources) != 0 {
+		t.Errorf("right logins alone leave something: %+v", d.sources)
+	}
+	for n := range 10 {
+		if in := d.try(address, penalizing, end{penalty: penaltyFailed}); in != (n < 4) {
+			t.Errorf("failure %d after right logins: let in %v", n+1, in)
+		}
+	}
+	// A login cannot begin where the source is turned away, so nothing is forgiven.
+	if d.try(address, penalizing, end{in: true}) {
+		t.Error("let in where it is turned away")
+	}
+	pass(time.Second)
+}
+
+// Listed networks are never turned away, others are, and the other limits hold
+// for all.
+func TestPenaltyExempt(t *testing.T) {
+	d, _ := clocked()
+	var office, one config.Network
+	for text, n := range map[string]*config.Network{"198.51.100.0/24": &office, "2001:db8::7": &one} {
+		if err := n.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limits := penalizing
+	limits.StartupsPerSource = 2
+	limits.PenaltyExempt = []config.Network{office, one}
+	for addr, exempt := range map[string]bool{
+		"198.51.100.1": true, "198.51.100.255": true, "198.51.101.1": false, "2001:db8::7": true, "2001:db8:1::8": false, "192.0.2.1": false,
+	} {
+		addr := netip.MustParseAddr(addr)
+		in := 0
+		for range 100 {
+			if d.try(addr, limits, end{penalty: penaltyGrace}) {
+				in++
+			}
+		}
+		if want := map[bool]int{true: 100, false: 2}[exempt]; in != want {
+			t.Errorf("%s: let in %d of 100 times, expected %d", addr, in, want)
+		}
+		if !exempt {
+			continue
+		}
+		if !d.enter(addr, limits) || !d.enter(addr, limits) || d.enter(addr, limits) {
+			t.Errorf("%s: expected that two connections are let in, and no third", addr)
+		}
+	}
+	// What is taken off the list counts from then on, and nothing of before.
+	addr := netip.MustParseAddr("198.51.100.9")
+	for range 10 {
+		d.try(addr, limits, end{penalty: penaltyGrace})
+	}
+	if !d.try(addr, penalizing, end{penalty: penaltyGrace}) {
+		t.Error("turned away for what was exempt")
 	}
 }

@@ -72,9 +72,6 @@ func (v *visit) enter() uint8 {
 	v.password = ""
 	v.grace.Stop()
 	v.letGo()
-	v.mu.Lock()
-	v.penalty = 0
-	v.mu.Unlock()
 	v.open()
 	return talk.Accepted
 }

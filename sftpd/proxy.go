@@ -31,8 +31,8 @@ var (
 	proxySignature = []byte("\r\n\r\n\x00\r\nQUIT\n")
 )
 
-func fromProxy(remote netip.Addr, listed []config.Network) bool {
-	return slices.ContainsFunc(listed, func(n config.Network) bool { return n.Contains(remote) })
+func listed(remote netip.Addr, networks []config.Network) bool {
+	return slices.ContainsFunc(networks, func(n config.Network) bool { return n.Contains(remote) })
 }
 
 // proxied reads the header and returns the client's address: the proxy's own

@@ -24,7 +24,7 @@ func TestManySources(t *testing.T) {
 		if !d.enter(addr, limits) {
 			t.Fatalf("source %d is turned away", n)
 		}
-		d.leave(addr, penaltyMost)
+		d.leave(addr, limits, end{penalty: penaltyMost})
 	}
 	if len(d.sources) > maxSources {
 		t.Errorf("%d sources are remembered, expected at most %d", len(d.sources), maxSources)
@@ -32,7 +32,7 @@ func TestManySources(t *testing.T) {
 	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
-	if d.leave(waits, 0); d.waiting() != 0 {
+	if d.leave(waits, limits, end{}); d.waiting() != 0 {
 		t.Errorf("%d are waiting", d.waiting())
 	}
 }

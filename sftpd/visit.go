@@ -77,7 +77,7 @@ func (b *broker) receive(conn *net.TCPConn) {
 		b.report("configuration", err)
 		return
 	}
-	if fromProxy(remote, engine.Config.SFTP.ProxyProtocol) {
+	if listed(remote, engine.Config.SFTP.ProxyProtocol) {
 		if remote, err = proxied(conn, remote); err != nil {
 			b.figures.turnedAway("proxy")
 			return
@@ -90,7 +90,7 @@ func (b *broker) receive(conn *net.TCPConn) {
 	}
 	v := &visit{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, conn: -1}
 	left := sync.OnceFunc(func() {
-		if closed := b.doorway.leave(remote, v.penalty); closed > 0 && limits.Penalties {
+		if closed := b.doorway.leave(remote, limits, v.ending()); closed > 0 {
 			b.reportClosed(v.settings.PAMService, remote, closed)
 		}
 	})
@@ -139,6 +139,13 @@ func (v *visit) penalize(more time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.penalty += more
+}
+
+// ending is how the login ended.
+func (v *visit) ending() end {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return end{in: v.in, penalty: v.penalty}
 }
 
 // cut ends the connection whatever its front does.

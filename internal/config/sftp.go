@@ -74,6 +74,10 @@ type SFTPLimits struct {
 	StartupsPerSource int `toml:"startups_per_source"`
 	// Penalties turns addresses away that keep failing, up to 10 minutes.
 	Penalties bool `toml:"penalties"`
+	// PenaltyExempt are addresses and networks that are never turned away for
+	// that, such as those of a monitoring system or of many people behind one
+	// address. The other limits hold for them.
+	PenaltyExempt []Network `toml:"penalty_exempt"`
 	// LoginGrace is how long a login may take, a second to an hour.
 	LoginGrace Duration `toml:"login_grace"`
 	// IdleTimeout ends a connection on which nothing was asked for so long; 0

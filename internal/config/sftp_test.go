@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +21,14 @@ proxy_protocol = ["10.0.0.1"]
 [sftp.limits]
 bandwidth = 1000
 login_grace = "30s"
+penalty_exempt = ["192.0.2.0/24", "2001:db8::7"]
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := c.SFTP
-	if len(s.Listen) != 2 || len(s.CodeAfter) != 0 || s.UnprovenKeys != RefuseUnproven || s.Worker != PerUser || !s.Umask.Set || s.Umask.Mask != 0o27 || len(s.Deny.Texts()) != 2 {
+	if len(s.Listen) != 2 || len(s.CodeAfter) != 0 || s.UnprovenKeys != RefuseUnproven || s.Worker != PerUser || !s.Umask.Set || s.Umask.Mask != 0o27 || len(s.Deny.Texts()) != 2 ||
+		len(s.Limits.PenaltyExempt) != 2 || !s.Limits.PenaltyExempt[0].Contains(netip.MustParseAddr("192.0.2.200")) {
 		t.Errorf("%+v", s)
 	}
 	// What the file leaves out is as it is without a file.
@@ -65,6 +68,11 @@ func TestSFTPRefuses(t *testing.T) {
 		{"limits.login_grace = '0s'", "sftp.limits.login_grace: expected"},
 		{"limits.max_startups = 0", "sftp.limits.max_startups: expected"},
 		{"limits.bandwidth = -1", "sftp.limits.bandwidth: expected"},
+		{"limits.penalty_exempt = ['10.0.0.1/8']", `f:2: sftp.limits.penalty_exempt: expected a network without host bits; did you mean "10.0.0.0/8"?`},
+		{"limits.penalty_exempt = ['office.example.com']", "f:2: sftp.limits.penalty_exempt: expected an address or network in numbers"},
+		{"limits.penalty_exempt = ['']", "f:2: sftp.limits.penalty_exempt: expected an address or network"},
+		{"limits.penalty_exempt = '10.0.0.1'", "f:2: sftp.limits.penalty_exempt"},
+		{"limits.penalties_exempt = ['10.0.0.1']", "f:2: sftp.limits.penalties_exempt: unknown key"},
 		{"limits.bandwith = 1", "sftp.limits.bandwith: unknown key"},
 	} {
 		if _, err := Parse("f", []byte("[sftp]\n"+test.text+"\n")); err == nil || !strings.Contains(err.Error(), test.want) {
