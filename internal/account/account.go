@@ -34,6 +34,10 @@ type Person struct {
 	Version int `toml:"version"`
 	// User is the login name, as in the file's name.
 	User string `toml:"user"`
+	// Binding says whose file this is, in a form that nobody edits along with
+	// the name. otpctl writes it; by hand leave it out. A file of somebody else is
+	// refused: otpctl rename keeps used codes used and recovery codes good.
+	Binding string `toml:"binding,omitempty"`
 	// Enabled is false for a person whose factors do not count for now.
 	Enabled bool `toml:"enabled"`
 	// Protocols, if set, is where this person is asked, instead of the policy's.
@@ -81,6 +85,9 @@ type Factor struct {
 
 // Recovery holds the recovery codes, see package factor.
 type Recovery struct {
+	// User is the name that the codes were made for, if the person was renamed
+	// since.
+	User string `toml:"user,omitempty"`
 	// Hashes are the codes' hashes, as otpctl recovery writes them. The codes
 	// cannot be told from them.
 	Hashes []string `toml:"hashes,omitempty"`

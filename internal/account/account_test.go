@@ -151,7 +151,7 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 	}
 	for _, test := range []struct{ name, text, want string }{
 		{"not TOML", edit(`user = "alice"`, `user = "alice`), ":4: "},
-		{"unknown key", edit("email", "mail"), ":7: mail: unknown key, expected one of email, enabled, factor"},
+		{"unknown key", edit("email", "mail"), ":7: mail: unknown key, expected one of binding, email, enabled, factor"},
 		{"unknown factor key", edit("digits", "digit"), ":14: factor[1].digit: unknown key"},
 		{"bad base32", edit("JBSWY3DPEHPK3PXP", "JBSWY3DPEHPK3PX1"), ":13: factor[1].secret: expected base32"},
 		{"short secret", edit("JBSWY3DPEHPK3PXP", "JBSWY3DP"), ":13: factor[1].secret: expected 10 bytes at least, which is 16 characters of base32"},
@@ -177,6 +177,10 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"version", edit("version = 1", "version = 2"), ":3: version: expected 1"},
 		{"empty protocols", edit(`["ssh", "sftp"]`, `[]`), ":6: protocols: the list is empty"},
 		{"unknown protocol", edit(`"sftp"`, `"sfpt"`), ":6: protocols: expected a protocol, one of ssh"},
+		{"of somebody else", edit("enabled = true", "binding = '4cba889451624c52'"), ":5: binding: the file was written for another user; if that one was renamed to alice: otpctl rename OLD alice"},
+		{"moved", edit("user = \"alice\"", "user = \"alicia\""), ":4: user: expected \"alice\", the name of the file; if alicia was renamed to alice: otpctl rename alicia alice"},
+		{"moved, and no name", edit("user = \"alice\"", "user = \"\\u001b[31m\""), ":4: user: expected \"alice\", the name of the file"},
+		{"codes of nobody", edit("hashes =", "user = '../bob'\nhashes ="), ":20: recovery.user: user name \"../bob\": expected"},
 		{"bad hash", edit("0123", "012X"), ":20: recovery.hashes: expected hashes of 64 digits"},
 		{"escape in phone", edit("+49151", "\\u001b[31m"), ":8: phone: expected a telephone number: a plus and digits, such as +491511234567"},
 		{"text for bool", edit("enabled = true", "enabled = 'yes'"), ":5: enabled: expected true or false"},
@@ -335,7 +339,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if problem, _ := person.check("alice"); problem != "" {
+		if problem, _ := person.check("alice", "alice"); problem != "" {
 			t.Error(problem)
 		}
 	})

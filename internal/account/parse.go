@@ -19,6 +19,7 @@ const maxFactors = 8
 type file struct {
 	Version   int               `toml:"version"`
 	User      string            `toml:"user"`
+	Binding   string            `toml:"binding"`
 	Enabled   *bool             `toml:"enabled"`
 	Protocols []config.Protocol `toml:"protocols"`
 	Email     string            `toml:"email"`
@@ -41,20 +42,35 @@ type fileFactor struct {
 // Parse reads data, the contents of the secret file at path, which must be
 // that of the person with this login name.
 func Parse(path, name string, data []byte) (Person, error) {
+	return parseBound(path, name, name, data)
+}
+
+// parseBound is Parse for a file that is bound to to, if to anybody.
+func parseBound(path, name, to string, data []byte) (Person, error) {
+	person, err := parse(path, data)
+	if err != nil {
+		return Person{}, err
+	}
+	if problem, key := person.check(name, to); problem != "" {
+		return Person{}, ofAnother(key, tomlfile.At(path, data, problem, key...))
+	}
+	person.Binding = "" // it has said all; whoever writes the file makes it anew
+	return person, nil
+}
+
+// parse reads data, and checks nothing that one value alone does not tell.
+func parse(path string, data []byte) (Person, error) {
 	f, err := decode(path, data)
 	if err != nil {
 		return Person{}, err
 	}
 	person := Person{
-		Version: f.Version, User: f.User, Enabled: f.Enabled == nil || *f.Enabled, Protocols: f.Protocols,
+		Version: f.Version, User: f.User, Binding: f.Binding, Enabled: f.Enabled == nil || *f.Enabled, Protocols: f.Protocols,
 		Email: f.Email, Phone: f.Phone, Recovery: f.Recovery, heading: heading(data),
 	}
 	person.Factors = slices.Grow(person.Factors, len(f.Factors))
 	for _, factor := range f.Factors {
 		person.Factors = append(person.Factors, factor.withDefaults())
-	}
-	if problem, key := person.check(name); problem != "" {
-		return Person{}, tomlfile.At(path, data, problem, key...)
 	}
 	return person, nil
 }
@@ -106,19 +122,22 @@ func (p Problem) Error() string { return p.Key + ": " + p.What }
 // Check refuses a person whose secret file could not be read back. Its error
 // is a Problem.
 func Check(person Person) error {
-	if problem, key := person.check(person.User); problem != "" {
+	if problem, key := person.check(person.User, person.User); problem != "" {
 		return Problem{key[len(key)-1], problem}
 	}
 	return nil
 }
 
-// check returns the first problem and the key it is at, or "".
-func (p Person) check(name string) (problem string, key []string) {
+// check returns the first problem and the key it is at, or "". to is whom the file
+// may be bound to.
+func (p Person) check(name, to string) (problem string, key []string) {
 	switch {
 	case p.Version != 1:
 		return "expected 1", []string{"version"}
 	case p.User != name:
-		return fmt.Sprintf("expected %q, the name of the file", name), []string{"user"}
+		return fmt.Sprintf("expected %q, the name of the file", name) + p.renamed(name), []string{"user"}
+	case p.Binding != "" && p.Binding != binding(to):
+		return "the file was written for another user; if that one was renamed to " + name + ": otpctl rename OLD " + name, []string{"binding"}
 	case p.Protocols != nil && len(p.Protocols) == 0:
 		return "the list is empty; expected at least one protocol, or no such line for the policy's", []string{"protocols"}
 	case p.Email != "" && CheckEmail(p.Email) != nil:
@@ -138,8 +157,8 @@ func (p Person) check(name string) (problem string, key []string) {
 			return "this id is there twice", []string{"factor", strconv.Itoa(i), "id"}
 		}
 	}
-	if problem := p.Recovery.check(); problem != "" {
-		return problem, []string{"recovery", "hashes"}
+	if problem, last := p.Recovery.check(); problem != "" {
+		return problem, []string{"recovery", last}
 	}
 	return "", nil
 }
@@ -224,16 +243,19 @@ const idCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 // maxHashes is far above the ten codes that are made at once.
 const maxHashes = 100
 
-func (r Recovery) check() (problem string) {
+func (r Recovery) check() (problem, key string) {
+	if r.User != "" && CheckName(r.User) != nil {
+		return CheckName(r.User).Error(), "user"
+	}
 	if len(r.Hashes) > maxHashes {
-		return fmt.Sprintf("%d hashes, expected at most %d", len(r.Hashes), maxHashes)
+		return fmt.Sprintf("%d hashes, expected at most %d", len(r.Hashes), maxHashes), "hashes"
 	}
 	for _, kept := range r.Hashes {
 		if !isHash(strings.TrimPrefix(kept, ScratchPrefix)) {
-			return "expected hashes of 64 digits 0-9 and a-f each, as otpctl recovery and import write them"
+			return "expected hashes of 64 digits 0-9 and a-f each, as otpctl recovery and import write them", "hashes"
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // isHash says that text is 32 bytes in hexadecimal, in small letters.

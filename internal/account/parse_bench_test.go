@@ -13,6 +13,7 @@ import (
 var asWritten = `# Made by otpctl.
 version = 1
 user = 'alice'
+binding = '4cba889451624c51'
 enabled = true
 email = 'alice@example.com'
 

@@ -65,7 +65,7 @@ type quickFile struct {
 	file
 	table table
 	// seen has a bit for each key that the table has had.
-	seen uint8
+	seen uint16
 	// hadRecovery says that there was a table of recovery codes.
 	hadRecovery bool
 }
@@ -126,6 +126,9 @@ func (q *quickFile) takePerson(name []byte, value *unstable.Node) (ok bool) {
 	case "phone":
 		q.Phone, ok = text(value)
 		return ok && q.first(5)
+	case "binding":
+		q.Binding, ok = text(value)
+		return ok && q.first(6)
 	}
 	return false
 }
@@ -160,11 +163,15 @@ func (q *quickFile) takeFactor(f *fileFactor, name []byte, value *unstable.Node)
 }
 
 func (q *quickFile) takeRecovery(name []byte, value *unstable.Node) (ok bool) {
-	if string(name) != "hashes" {
-		return false
+	switch string(name) {
+	case "hashes":
+		q.Recovery.Hashes, ok = list(value, text)
+		return ok && q.first(0)
+	case "user":
+		q.Recovery.User, ok = text(value)
+		return ok && q.first(1)
 	}
-	q.Recovery.Hashes, ok = list(value, text)
-	return ok && q.first(0)
+	return false
 }
 
 // first says that the table has not had the key with this number, and notes it.

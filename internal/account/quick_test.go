@@ -30,7 +30,7 @@ func TestQuickTakesWhatIsWritten(t *testing.T) {
 		"all": {
 			Enabled: true, Protocols: []config.Protocol{"ssh", "sftp"}, Email: "alice@example.com", Phone: "+491511234567",
 			Factors:  []Factor{app, token, {ID: "mail", Kind: Email, Confirmed: then}, {ID: "text", Kind: SMS}},
-			Recovery: Recovery{Hashes: []string{hash, ScratchPrefix + hash}},
+			Recovery: Recovery{User: "alicia", Hashes: []string{hash, ScratchPrefix + hash}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,6 +159,9 @@ var tricky = []struct {
 	{"protocols = ['ssh']\nprotocols = ['ssh']\n", false},
 	{"email = ''\nemail = 'a@b'\n", false},
 	{"phone = ''\nphone = ''\n", false},
+	{"binding = 'a'\nuser = 'a'\n", true},
+	{"binding = ''\nbinding = ''\n", false},
+	{"binding = 1\n", false},
 
 	{"version = 0\n", true},
 	{"version = 01\n", false},
@@ -239,6 +242,9 @@ var tricky = []struct {
 	{"[recovery]\nhashes = [1]\n", false},
 	{"[recovery]\nhashes = ['a']\nhashes = ['a']\n", false},
 	{"[recovery]\nhash = []\n", false},
+	{"[recovery]\nuser = 'a'\nhashes = []\n", true},
+	{"[recovery]\nuser = 'a'\nuser = 'a'\n", false},
+	{"[recovery]\nuser = []\n", false},
 	{"[recovery]\nhashes.x = []\n", false},
 	{"[recovery]\n[recovery]\n", false},
 	{"[recovery]\n[recovery.x]\n", false},

@@ -86,13 +86,20 @@ func (d *Dir) lock() (unlock func(), err error) {
 const lockPatience = 10 * time.Second
 
 func (d *Dir) save(name string, person Person) error {
+	return d.saveBound(name, name, person)
+}
+
+// saveBound writes the file of name, bound to to: unless that is name it is
+// refused by whoever reads it.
+func (d *Dir) saveBound(name, to string, person Person) error {
+	person.Binding = binding(to)
 	text, err := toml.Marshal(person)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", d.Path(name), err)
 	}
 	data := append([]byte(person.heading), text...)
 	// What could not be read back would lock the person out.
-	if _, err := Parse(d.Path(name), name, data); err != nil {
+	if _, err := parseBound(d.Path(name), name, to, data); err != nil {
 		return fmt.Errorf("not written: %w", err)
 	}
 	return safefile.Replace(d.dir, name+suffix, data, 0o600)

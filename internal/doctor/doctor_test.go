@@ -149,6 +149,9 @@ func (p *patient) otherFact(words []string) error {
 			return err
 		}
 		return os.Chown(filepath.Join(p.root, words[2]), uid, uid)
+	case "names":
+		p.machine.UserKnown = func(string) (bool, error) { return false, errors.New("look up user: connection refused") }
+		return nil
 	case "services":
 		p.services = words[1:]
 		return nil

@@ -139,12 +139,16 @@ func (e *exam) secretFiles() {
 	}
 	e.nothingToSendWith(sent)
 	e.strays(path)
+	e.nobodys(path, names)
 	e.nobodyEnrolled(path, enrolled, len(names))
 }
 
 func (e *exam) badSecretFile(name, file string, err error) {
 	f := Finding{Severity: Error, ID: "secret-file", File: file, Line: lineIn(file, err), What: unplaced(file, err) + ".",
 		Follows: "Every login of " + name + " is denied.", Fix: "Correct it, or enroll again: otpctl enroll " + name + " --replace"}
+	if errors.Is(err, account.ErrOfAnother) {
+		f.Fix = "If somebody was renamed to " + name + ": otpctl rename OLD " + name + ", which keeps used codes used and recovery codes good."
+	}
 	if errors.Is(err, safefile.ErrUnsafe) {
 		f.Fix = "It must belong to its directory's owner, with mode 0600. If others could read it, enroll again."
 	}

@@ -137,10 +137,10 @@ func IsRecoveryOf(person account.Person, text string) bool {
 // VerifyRecovery checks a recovery code of the person. A right one is marked
 // as spent in entry.
 func VerifyRecovery(person account.Person, code string, entry *ledger.Entry) Outcome {
-	hash, isScratch := Scratch(person.User, code)
+	hash, isScratch := Scratch(person.RecoveryUser(), code)
 	switch {
 	case IsRecovery(code):
-		hash = hashRecovery(person.User, code)
+		hash = hashRecovery(person.RecoveryUser(), code)
 	case !isScratch:
 		return Wrong
 	}

@@ -31,7 +31,11 @@ func SetBack(user string, f account.Factor, window int, code string, now time.Ti
 }
 
 // CountsAgain is when a device with the right time shows the first code that is
-// later than all that count as used.
+// later than all that count as used; the zero time if it never is.
 func CountsAgain(user string, f account.Factor, entry ledger.Entry) time.Time {
-	return time.Unix((entry.Used[Fingerprint(user, f)].Step+1)*int64(f.Period), 0)
+	use := entry.Used[Fingerprint(user, f)]
+	if IsRetired(use) {
+		return time.Time{}
+	}
+	return time.Unix((use.Step+1)*int64(f.Period), 0)
 }

@@ -124,7 +124,7 @@ func (i Imported) putScratch(person *account.Person) error {
 		return strings.HasPrefix(hash, account.ScratchPrefix)
 	})
 	for n, code := range i.Scratch {
-		hash, ok := factor.Scratch(i.User, code)
+		hash, ok := factor.Scratch(person.RecoveryUser(), code)
 		if !ok {
 			return fmt.Errorf("user %q: scratch code number %d: expected %d digits", i.User, n+1, factor.ScratchDigits)
 		}

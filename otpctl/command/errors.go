@@ -26,6 +26,10 @@ func (a *app) hint(err error) string {
 	switch {
 	case a.needed(err) != "":
 		return a.needed(err)
+	case a.command == "rename" && a.renameHint(err) != "":
+		return a.renameHint(err)
+	case errors.Is(err, account.ErrOfAnother):
+		return "a file that is moved by hand brings used codes back and loses the recovery codes, so logins refuse it"
 	case errors.As(err, &unsent):
 		return a.unsentHint(unsent.channel)
 	case errors.As(err, &nothing):

@@ -25,7 +25,7 @@ func (a *app) remarkOnNobodys(g *gate.Gate, names []string) {
 			return
 		}
 		if !found {
-			a.note("%s/%s.toml: this machine knows no user %s; unless only the password stage does: after a rename, enroll the new name, as nothing is asked of it; then %s remove %s", g.Config.Paths.Users, name, name, a.self(), name)
+			a.note("%s/%s.toml: this machine knows no user %s; unless only the password stage does: after usermod -l, %s rename %s NEW, as nothing is asked of the new name; after userdel, %s remove %s", g.Config.Paths.Users, name, name, a.self(), name, a.self(), name)
 		}
 	}
 }

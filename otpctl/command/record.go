@@ -144,7 +144,7 @@ func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry
 		drift := use.Drift * f.Period
 		r.DriftSeconds = &drift
 		// A drift may be known before any code was used.
-		if found && use.Step > 0 {
+		if found && use.Step > 0 && !factor.IsRetired(use) {
 			r.LastUsed = time.Unix((use.Step-int64(use.Drift))*int64(f.Period), 0).UTC()
 		}
 	case account.HOTP:

@@ -172,7 +172,7 @@ doctor has two more.`,
 	root.SetErr(a.Stderr)
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "log changes to the system's log only")
-	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(),
+	root.AddCommand(a.enroll(), a.confirm(), a.list(), a.status(), a.enable(), a.disable(), a.remove(), a.rename(),
 		a.set(), a.recovery(), a.resync(), a.unlock(), a.session(), a.imports(), a.export(), a.test(), a.sendTest(),
 		a.doctor(), a.pam(), a.completion(), a.version())
 	root.SetHelpCommand(a.help(root))

@@ -124,10 +124,11 @@ var exampleLines = map[string]handling{
 			r.write(r.T, "/etc/pam.d/vsftpd", "@include common-account\n@include common-session\n@include common-auth\n")
 			r.start("otpgate-verifierd", "test -S /run/otpgate/verifier.sock")
 		}, says: "split protocol=ftps"},
-	"otpctl pam disable sshd": {before: (*run).changed},
-	"otpctl pam confirm sshd": {before: (*run).changed},
-	"otpctl pam restore sshd": {before: (*run).changed},
-	"otpctl resync alice":     {before: without(" --id tablet")},
+	"otpctl pam disable sshd":                               {before: (*run).changed},
+	"otpctl pam confirm sshd":                               {before: (*run).changed},
+	"otpctl pam restore sshd":                               {before: (*run).changed},
+	"usermod -l alicia alice && otpctl rename alice alicia": {says: "alice is alicia now"},
+	"otpctl resync alice":                                   {before: without(" --id tablet")},
 	"otpctl resync alice 123456 654321": {before: without(" --id tablet"), fill: func(r *run) (string, string) {
 		return "123456 654321", now(-3)(r) + " " + now(-2)(r)
 	}},

@@ -1,0 +1,138 @@
+package gate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Renamed is what Rename brought to the new name.
+type Renamed struct {
+	Person account.Person
+	// RecoveryLeft counts the recovery codes that are good.
+	RecoveryLeft int
+}
+
+// Rename gives the devices and recovery codes of the user from to the name to.
+// What was used stays used, wrong codes go on counting, remembered logins and
+// codes that are on their way end, and nothing of it is good under the former
+// name again. Killed at any point, it leaves to without a login that is let in,
+// and the same Rename goes on.
+//
+// The order is what makes it so: the ledger's entry of to knows all before that
+// of from forgets, that of from lets nothing pass before its file goes, and the
+// file of to, which nobody believes until then, is opened last.
+func (g *Gate) Rename(ctx context.Context, from, to string) (Renamed, error) {
+	dir, err := account.Open(g.Config.Paths.Users)
+	if err != nil {
+		return Renamed{}, err
+	}
+	defer dir.Close()
+	var done Renamed
+	known := func(person account.Person) (bool, error) {
+		entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: from})
+		return factor.Knows(from, person, entry), err
+	}
+	done.Person, err = dir.Rename(from, to, known, func(person account.Person) error {
+		after, err := g.moveEntry(ctx, from, person)
+		done.RecoveryLeft = factor.RecoveryLeft(person, after)
+		return err
+	})
+	if err != nil {
+		return Renamed{}, err
+	}
+	return done, nil
+}
+
+// errUsedMeanwhile says that a login changed what was being moved.
+var errUsedMeanwhile = errors.New("the former name is being logged in with; try again")
+
+// moveTries is how often an entry is moved anew that a login changed meanwhile.
+const moveTries = 100
+
+// moveEntry has the ledger's entry of person know what that of from does, and
+// retires that one.
+func (g *Gate) moveEntry(ctx context.Context, from string, person account.Person) (after ledger.Entry, err error) {
+	former := ledger.Key{Kind: ledger.User, Name: from}
+	for range moveTries {
+		was, err := g.Ledger.View(ctx, former)
+		if err != nil {
+			return ledger.Entry{}, blame{"ledger", err}
+		}
+		err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
+			factor.MoveUsed(from, was, person, entry)
+			moveCounts(was, entry)
+			after = *entry
+			return nil
+		})
+		if err != nil {
+			return ledger.Entry{}, blame{"ledger", err}
+		}
+		err = g.Ledger.Update(ctx, former, func(entry *ledger.Entry) error {
+			if !reflect.DeepEqual(*entry, was) {
+				return errUsedMeanwhile
+			}
+			*entry = ledger.Entry{Used: entry.Used, Spent: entry.Spent}
+			factor.Retire(from, person, entry)
+			return nil
+		})
+		if !errors.Is(err, errUsedMeanwhile) {
+			if err != nil {
+				err = blame{"ledger", err}
+			}
+			return after, err
+		}
+	}
+	return ledger.Entry{}, fmt.Errorf("user %q: %w", from, errUsedMeanwhile)
+}
+
+// moveCounts takes along what counts against the person, and when the last login
+// was. Of two counts the stricter holds.
+func moveCounts(was ledger.Entry, entry *ledger.Entry) {
+	entry.Attempts = stricter(entry.Attempts, was.Attempts)
+	entry.Sends = moreSends(entry.Sends, was.Sends)
+	for name, peer := range was.Peers {
+		if entry.Peers == nil {
+			entry.Peers = map[string]ledger.Peer{}
+		}
+		have := entry.Peers[name]
+		entry.Peers[name] = ledger.Peer{Attempts: stricter(have.Attempts, peer.Attempts), Sends: moreSends(have.Sends, peer.Sends)}
+	}
+	entry.LastLogin = later(entry.LastLogin, was.LastLogin)
+	if entry.Grace.IsZero() || !was.Grace.IsZero() && was.Grace.Before(entry.Grace) {
+		entry.Grace = was.Grace
+	}
+	for _, s := range was.Services {
+		if !slices.ContainsFunc(entry.Services, func(have ledger.ServiceLogin) bool { return have.Service == s.Service }) {
+			entry.Services = append(entry.Services, s)
+		}
+	}
+	slices.SortStableFunc(entry.Services, func(a, b ledger.ServiceLogin) int { return cmp.Compare(a.At.Unix(), b.At.Unix()) })
+	entry.Services = entry.Services[max(0, len(entry.Services)-keptServices):]
+}
+
+func stricter(a, b ledger.Attempts) ledger.Attempts {
+	return ledger.Attempts{
+		Wrong: max(a.Wrong, b.Wrong), LastWrong: later(a.LastWrong, b.LastWrong), LockedUntil: later(a.LockedUntil, b.LockedUntil),
+		Locks: max(a.Locks, b.Locks), Unseen: max(a.Unseen, b.Unseen),
+	}
+}
+
+func moreSends(a, b ledger.Sends) ledger.Sends {
+	return ledger.Sends{Count: max(a.Count, b.Count), Last: later(a.Last, b.Last)}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
