@@ -30,6 +30,7 @@ type broker struct {
 	options  options
 	programs programs
 	log      recorder
+	lines    *lineLimiter // for what has no login
 	figures  *figures
 	pause    func(time.Duration)
 
@@ -61,6 +62,7 @@ func newBroker(o options, p programs) (*broker, error) {
 	counts := newFigures()
 	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
+	b.lines = newLineLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it
 	if err := b.log.Keep(); err != nil {
 		return nil, err
 	}

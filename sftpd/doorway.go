@@ -66,21 +66,24 @@ func sourceOf(addr netip.Addr) netip.Prefix {
 	return prefix
 }
 
-// enter says whether a connection may begin its login. If so, leave must be
-// called once it is over, in or not.
-func (d *doorway) enter(addr netip.Addr, limits config.SFTPLimits) bool {
+// enter says whether a connection may begin its login. If nothing refuses it,
+// leave must be called once the login is over, in or not.
+func (d *doorway) enter(addr netip.Addr, limits config.SFTPLimits) refusal {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.inside >= limits.MaxStartups {
-		return false
+		return tooManyOfAll(limits.MaxStartups)
 	}
 	from := d.source(addr)
-	if from.inside >= limits.StartupsPerSource || penalized(addr, limits) && from.until.Sub(d.now()) > penaltyStart {
-		return false
+	if from.inside >= limits.StartupsPerSource {
+		return tooMany(addr, limits.StartupsPerSource)
+	}
+	if has := from.until.Sub(d.now()); has > penaltyStart && penalized(addr, limits) {
+		return keepsFailing(addr, has-penaltyStart)
 	}
 	d.inside++
 	from.inside++
-	return true
+	return refusal{}
 }
 
 // source must be called with the lock.

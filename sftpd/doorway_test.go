@@ -18,7 +18,7 @@ func TestTurnedAwayIsSaidOnce(t *testing.T) {
 	fail := func() time.Duration { return d.leave(address, limits, end{penalty: penaltyFailed}) }
 	// All at once, as a guesser does who need not wait.
 	for range 6 {
-		if !d.enter(address, limits) {
+		if d.enter(address, limits) != (refusal{}) {
 			t.Fatal("turned away before anything failed")
 		}
 	}
@@ -27,12 +27,12 @@ func TestTurnedAwayIsSaidOnce(t *testing.T) {
 			t.Errorf("failure %d: expected %v, found %v", n+1, want, closed)
 		}
 	}
-	if d.enter(address, limits) {
+	if d.enter(address, limits) == (refusal{}) {
 		t.Error("let in after six failures")
 	}
 	now = now.Add(time.Hour)
 	for n, want := range []time.Duration{0, 0, 0, 5 * time.Second} {
-		if !d.enter(address, limits) {
+		if d.enter(address, limits) != (refusal{}) {
 			t.Fatalf("turned away %d failures after an hour", n)
 		}
 		if closed := fail(); closed != want {
@@ -51,7 +51,7 @@ var penalizing = config.SFTPLimits{MaxStartups: 100, StartupsPerSource: 100, Pen
 
 // try is a login from an address; false is that it was turned away.
 func (d *doorway) try(addr netip.Addr, limits config.SFTPLimits, how end) bool {
-	if !d.enter(addr, limits) {
+	if d.enter(addr, limits) != (refusal{}) {
 		return false
 	}
 	d.leave(addr, limits, how)
@@ -159,8 +159,10 @@ func TestPenaltyExempt(t *testing.T) {
 		if !exempt {
 			continue
 		}
-		if !d.enter(addr, limits) || !d.enter(addr, limits) || d.enter(addr, limits) {
-			t.Errorf("%s: expected that two connections are let in, and no third", addr)
+		for n, want := range []string{"", "", byStartupsPerSource} {
+			if refused := d.enter(addr, limits); refused.rule != want {
+				t.Errorf("%s, connection %d: expected %q, found %q", addr, n+1, want, refused)
+			}
 		}
 	}
 	// What is taken off the list counts from then on, and nothing of before.

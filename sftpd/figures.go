@@ -81,8 +81,8 @@ func (f *figures) write(w io.Writer, connections, atLogin int64) error {
 	pairs("otpgate_sftp_verdicts_total", "verdict", "rule", f.verdicts)
 	head("otpgate_sftp_operations_total", "counter", "Transfers and changes by kind and result.")
 	pairs("otpgate_sftp_operations_total", "op", "result", f.ops)
-	head("otpgate_sftp_turned_away_total", "counter", "Connections that were closed before their login.")
-	for _, why := range []string{"limits", "proxy"} {
+	head("otpgate_sftp_turned_away_total", "counter", "Connections that came to no login, by what refused them.")
+	for _, why := range turnedAwayBy {
 		fmt.Fprintf(&text, "otpgate_sftp_turned_away_total{why=%q} %d\n", why, f.turned[why])
 	}
 	for _, one := range []struct {

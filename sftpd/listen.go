@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
+
+	"github.com/otpgate/otpgate/internal/audit"
 )
 
 // listen takes systemd's sockets, or listens on the addresses.
@@ -44,6 +46,7 @@ func (b *broker) accept(l *net.TCPListener) {
 		}
 		if err != nil {
 			// No descriptors or memory just now.
+			b.lines.write(audit.Record{Service: b.settings().SFTP.PAMService, Protocol: "sftp", Verdict: "fault", Rule: "accept", Reason: err.Error() + "; connections wait"})
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}

@@ -15,13 +15,13 @@ func TestManySources(t *testing.T) {
 	d := newDoorway(func() time.Time { return now })
 	limits := config.SFTPLimits{MaxStartups: 10, StartupsPerSource: 10, Penalties: true}
 	waits := netip.MustParseAddr("192.0.2.1")
-	if !d.enter(waits, limits) {
+	if d.enter(waits, limits) != (refusal{}) {
 		t.Fatal("turned away")
 	}
 	began := time.Now()
 	for n := range 3 * maxSources {
 		addr := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-		if !d.enter(addr, limits) {
+		if d.enter(addr, limits) != (refusal{}) {
 			t.Fatalf("source %d is turned away", n)
 		}
 		d.leave(addr, limits, end{penalty: penaltyMost})

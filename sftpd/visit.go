@@ -62,6 +62,9 @@ type visit struct {
 // maxFailures ends a connection, as MaxAuthTries does in sshd.
 const maxFailures = 6
 
+// errTurnedAway ends a connection that came to no login.
+var errTurnedAway = errors.New("turned away")
+
 // receive takes a new connection.
 func (b *broker) receive(conn *net.TCPConn) {
 	defer conn.Close()
@@ -79,13 +82,13 @@ func (b *broker) receive(conn *net.TCPConn) {
 	}
 	if listed(remote, engine.Config.SFTP.ProxyProtocol) {
 		if remote, err = proxied(conn, remote); err != nil {
-			b.figures.turnedAway("proxy")
+			b.turnAway(engine.Config.SFTP.PAMService, remote, refusal{byProxy, err.Error()})
 			return
 		}
 	}
 	limits := engine.Config.SFTP.Limits
-	if !b.doorway.enter(remote, limits) {
-		b.figures.turnedAway("limits")
+	if refused := b.doorway.enter(remote, limits); refused != (refusal{}) {
+		b.turnAway(engine.Config.SFTP.PAMService, remote, refused)
 		return
 	}
 	v := &visit{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, conn: -1}
@@ -218,6 +221,8 @@ func (v *visit) answer(message []byte) error {
 			return err
 		}
 		return v.sign(public, algorithm, data)
+	case op == talk.AskUnmatched && v.sessionID == nil && v.user == "":
+		return v.unmatched(r)
 	case !v.in:
 		return v.loginStep(op, r)
 	case op == talk.AskSession:

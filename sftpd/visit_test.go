@@ -85,6 +85,7 @@ func testBroker(tb testing.TB, policy string) *broker {
 	b := &broker{options: options{config: path}, pause: func(time.Duration) {}, figures: figures, log: recorder{audit.Syslog{Path: dir + "/nobody-listens"}, figures},
 		doorway: newDoorway(time.Now), bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
+	b.lines = newLineLimiter(func(audit.Record) {})
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)

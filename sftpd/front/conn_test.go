@@ -132,9 +132,12 @@ func TestWanted(t *testing.T) {
 		"all padding":  {[]byte("SSH-2.0-x\r\n\x00\x00\x00\x10\xff" + strings.Repeat("\x14", 16)), false},
 		"endless line": {bytes.Repeat([]byte("x"), 10000), false},
 	} {
-		got := wanted(bytes.NewReader(test.sent))
+		client, got := wanted(bytes.NewReader(test.sent))
 		if (got != nil) != test.gcm {
 			t.Errorf("%s: %v", name, got)
+		}
+		if strings.HasPrefix(string(test.sent), "SSH-2.0-test") != (client == "SSH-2.0-test") {
+			t.Errorf("%s: the client is %q", name, client)
 		}
 	}
 }

@@ -12,25 +12,25 @@ import (
 )
 
 // steer looks at what the client can do before the handshake begins, and says
-// which ciphers to offer; nil is all that there are. The client's first choice wins in SSH, and
+// how it identifies itself and which ciphers to offer; nil is all that there are. The client's first choice wins in SSH, and
 // that of OpenSSH's client was ChaCha20 for long, which costs x/crypto/ssh five
 // times what AES-GCM does. Both are good ciphers.
 //
 // What is read is read again by the handshake.
-func (c *conn) steer(version string) ([]string, error) {
+func (c *conn) steer(version string) (client string, ciphers []string, err error) {
 	line := version + "\r\n"
 	if _, err := c.Conn.Write([]byte(line)); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	c.swallow = len(line)
 	// A client that waits for the server's offer first gets all ciphers.
 	if err := c.SetReadDeadline(time.Now().Add(steerPatience)); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	read := &record{from: c}
-	ciphers := wanted(read)
+	client, ciphers = wanted(read)
 	c.replay = append(read.all, c.replay...)
-	return ciphers, c.SetReadDeadline(time.Time{})
+	return client, ciphers, c.SetReadDeadline(time.Time{})
 }
 
 const steerPatience = 2 * time.Second
@@ -58,10 +58,15 @@ const (
 
 // wanted reads the client's identification and its offer (RFC 4253 section
 // 7.1), and returns the AES-GCM ciphers if it has one both ways.
-func wanted(r io.Reader) []string {
-	if !readVersion(r) {
-		return nil
+func wanted(r io.Reader) (client string, ciphers []string) {
+	client, ok := readVersion(r)
+	if !ok {
+		return "", nil
 	}
+	return client, fastBothWays(r)
+}
+
+func fastBothWays(r io.Reader) []string {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil
@@ -96,21 +101,21 @@ func wanted(r io.Reader) []string {
 	return gcm
 }
 
-// readVersion reads to the end of the line that begins with "SSH-". It reads
-// byte by byte: what follows is not its own.
-func readVersion(r io.Reader) bool {
+// readVersion reads to the end of the line that begins with "SSH-", and returns
+// that. It reads byte by byte: what follows is not its own.
+func readVersion(r io.Reader) (version string, ok bool) {
 	for range maxLines {
 		var line []byte
 		for len(line) < maxVersion && !bytes.HasSuffix(line, []byte("\n")) {
 			var one [1]byte
 			if _, err := io.ReadFull(r, one[:]); err != nil {
-				return false
+				return "", false
 			}
 			line = append(line, one[0])
 		}
 		if bytes.HasPrefix(line, []byte("SSH-")) {
-			return bytes.HasSuffix(line, []byte("\n"))
+			return strings.TrimRight(string(line), "\r\n"), bytes.HasSuffix(line, []byte("\n"))
 		}
 	}
-	return false
+	return "", false
 }

@@ -36,7 +36,7 @@ func (v *visit) serve() {
 	if err != nil {
 		return
 	}
-	steered, err := v.conn.steer(v.settings.Version)
+	client, steered, err := v.conn.steer(v.settings.Version)
 	if err != nil {
 		return
 	}
@@ -45,12 +45,34 @@ func (v *visit) serve() {
 	}
 	conn, channels, requests, err := ssh.NewServerConn(v.conn, config)
 	if err != nil {
+		v.tellUnmatched(client, err)
 		return
 	}
 	defer conn.Close()
 	v.conn.quick.Store(false)
 	v.client = string(conn.ClientVersion())
 	v.serveChannels(conn, channels, requests)
+}
+
+// lists are the library's names for those of a key exchange.
+var lists = map[string]uint8{
+	"key exchange": talk.ListKeyExchange, "host key": talk.ListHostKey,
+	"client to server cipher": talk.ListCipher, "server to client cipher": talk.ListCipher,
+	"client to server MAC": talk.ListMAC, "server to client MAC": talk.ListMAC,
+	"client to server compression": talk.ListCompression, "server to client compression": talk.ListCompression,
+}
+
+// tellUnmatched has the broker write which list had nothing in common, if that
+// is why there was no handshake.
+func (v *visit) tellUnmatched(client string, err error) {
+	var failed *ssh.AlgorithmNegotiationError
+	if !errors.As(err, &failed) || lists[failed.What] == 0 {
+		return
+	}
+	theirs := strings.Join(failed.RequestedAlgorithms, ",")
+	var w packet.Writer
+	w.U8(talk.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, talk.MaxNote))
+	_ = v.line.note(w.Bytes) // the broker is gone
 }
 
 func (v *visit) config() (*ssh.ServerConfig, error) {

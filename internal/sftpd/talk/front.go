@@ -60,6 +60,17 @@ const (
 	AskBytes                  // count, whether it is an upload: AnswerBytes
 	AskHostKey                // public host key: AnswerSignature, that the server has it
 	AskNote                   // op, path, target, read, written, what went wrong: not answered
+	AskUnmatched              // a list, the client's identification, what it offers there: not answered, and the end of the connection
+)
+
+// The lists of a key exchange in which client and server must have something in
+// common (RFC 4253 section 7.1).
+const (
+	ListKeyExchange = iota + 1
+	ListHostKey
+	ListCipher
+	ListMAC
+	ListCompression
 )
 
 // To a front, over that line.

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// Why connections come to no login: rules of lines in the log, and of the
+// figures.
+const (
+	byMaxStartups       = "sftp.limits.max_startups"
+	byStartupsPerSource = "sftp.limits.startups_per_source"
+	byPenalties         = "sftp.limits.penalties"
+	byProxy             = "sftp.proxy_protocol"
+	byKeyExchange       = "key-exchange"
+)
+
+var turnedAwayBy = []string{byMaxStartups, byStartupsPerSource, byPenalties, byProxy, byKeyExchange}
+
+// refusal is the limit that a connection is refused by; the zero value is none.
+type refusal struct{ rule, reason string }
+
+// turnAway counts a connection that comes to no login, and writes a line of it.
+// Anybody can cause as many as they like.
+func (b *broker) turnAway(service string, remote netip.Addr, why refusal) {
+	b.figures.turnedAway(why.rule)
+	b.lines.write(audit.Record{Service: service, Protocol: "sftp", Remote: remote.String(), Verdict: "turned-away", Rule: why.rule, Reason: why.reason})
+}
+
+func tooMany(addr netip.Addr, most int) refusal {
+	return refusal{byStartupsPerSource, fmt.Sprintf("%d connections of %s are at their login", most, place(addr))}
+}
+
+func tooManyOfAll(most int) refusal {
+	return refusal{byMaxStartups, fmt.Sprintf("%d connections are at their login", most)}
+}
+
+func keepsFailing(addr netip.Addr, wait time.Duration) refusal {
+	return refusal{byPenalties, fmt.Sprintf("%s keeps failing, and is turned away for another %s", place(addr), max(wait, time.Second).Round(time.Second))}
+}
+
+// place is a source in words: its address, or of IPv6 its network.
+func place(addr netip.Addr) string {
+	if addr.Is4() {
+		return addr.String()
+	}
+	return sourceOf(addr).String()
+}
+
+// What a front says of a key exchange is bounded, so that both offers fit into
+// a line.
+const (
+	maxOffer  = 200
+	maxClient = 60
+)
+
+// unmatched writes the line of a connection for which client and server have no
+// algorithm in common. Which list it was, and the client's part of it, is the
+// front's word; the server's own is not.
+func (v *visit) unmatched(r *packet.Reader) error {
+	list, client, theirs := r.U8(), r.Text(), r.Text()
+	if err := r.Done(); err != nil {
+		return err
+	}
+	what, ours := v.offers(list)
+	if what == "" {
+		return packet.ErrMalformed
+	}
+	// What follows a space is a comment (RFC 4253 section 4.2).
+	client, _, _ = strings.Cut(client, " ")
+	if client = plain(client, maxClient); client == "" {
+		client = "without an identification"
+	}
+	v.broker.turnAway(v.settings.PAMService, v.remote, refusal{byKeyExchange,
+		fmt.Sprintf("no common %s: the client (%s) offers %s, the server %s", what, client, names(theirs), strings.Join(ours, ","))})
+	return errTurnedAway
+}
+
+// offers is what the server offers in a list of the key exchange, and the
+// list's name.
+func (v *visit) offers(list uint8) (what string, ours []string) {
+	switch list {
+	case talk.ListKeyExchange:
+		return "key exchange", algorithms.KeyExchanges()
+	case talk.ListHostKey:
+		for _, key := range v.keys {
+			ours = append(ours, algorithms.HostKeySignatures(key.signer.PublicKey().Type())...)
+		}
+		return "host key", ours
+	case talk.ListCipher:
+		return "cipher", algorithms.Ciphers()
+	case talk.ListMAC:
+		return "MAC", algorithms.MACs()
+	case talk.ListCompression:
+		return "compression", []string{"none"}
+	}
+	return "", nil
+}
+
+// names cuts a list of algorithms behind one of them.
+func names(list string) string {
+	text := plain(list, maxOffer)
+	if text == "" {
+		return "nothing"
+	}
+	if len(list) <= maxOffer {
+		return text
+	}
+	if last := strings.LastIndexByte(text, ','); last >= 0 {
+		text = text[:last]
+	}
+	return text + ",…"
+}
+
+// plain is the beginning of a text, with a question mark for each byte that no
+// name of an algorithm has (RFC 4251 section 6).
+func plain(text string, most int) string {
+	kept := []byte(text[:min(len(text), most)])
+	for i, c := range kept {
+		if c <= ' ' || c > '~' {
+			kept[i] = '?'
+		}
+	}
+	return string(kept)
+}

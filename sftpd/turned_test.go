@@ -1,0 +1,147 @@
+package main
+
+import (
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// turnedBroker is a broker whose lines about who comes to no login the test gets.
+func turnedBroker(t *testing.T) (*broker, *[]audit.Record) {
+	t.Helper()
+	b := testBroker(t, "")
+	var records []audit.Record
+	b.lines.to = func(r audit.Record) { records = append(records, r) }
+	return b, &records
+}
+
+func unmatched(list uint8, client, theirs string) *packet.Writer {
+	return message(talk.AskUnmatched).U8(list).Text(client).Text(theirs)
+}
+
+func TestUnmatched(t *testing.T) {
+	for list, want := range map[uint8]string{
+		talk.ListKeyExchange: "no common key exchange: the client (SSH-2.0-old) offers a,b, the server mlkem768x25519-sha256,curve25519-sha256",
+		talk.ListHostKey:     "no common host key: the client (SSH-2.0-old) offers a,b, the server ssh-ed25519",
+		talk.ListCipher:      "no common cipher: the client (SSH-2.0-old) offers a,b, the server aes128-gcm@openssh.com,",
+		talk.ListMAC:         "no common MAC: the client (SSH-2.0-old) offers a,b, the server hmac-sha2-256-etm@openssh.com,",
+		talk.ListCompression: "no common compression: the client (SSH-2.0-old) offers a,b, the server none",
+	} {
+		b, records := turnedBroker(t)
+		v, front := testVisit(t, b)
+		say(v, front, script(unmatched(list, "SSH-2.0-old", "a,b")))
+		if len(*records) != 1 || !strings.HasPrefix((*records)[0].Reason, want) {
+			t.Errorf("expected %q, found %+v", want, *records)
+			continue
+		}
+		if r := (*records)[0]; r.Verdict != "turned-away" || r.Rule != "key-exchange" || r.Remote != "192.0.2.1" || r.Service != "otpgate-sftpd" || r.User != "" {
+			t.Errorf("%+v", r)
+		}
+		if v.in || v.ending().penalty != penaltyNothing {
+			t.Errorf("list %d: %+v", list, v.ending())
+		}
+		var text strings.Builder
+		if err := b.figures.write(&text, 0, 0); err != nil || !strings.Contains(text.String(), `otpgate_sftp_turned_away_total{why="key-exchange"} 1`) {
+			t.Errorf("%v in the figures:\n%s", err, text.String())
+		}
+	}
+}
+
+// A front that somebody has taken over says what it likes, once for each of its
+// connections, before any login: its word is cut to size, in characters that
+// hurt no log, and it has no say about who connected or what the server offers.
+func TestUnmatchedOfAFrontThatLies(t *testing.T) {
+	const nasty = "x\nverdict=accepted\x1b[2J\u202e\xff remote=203.0.113.9 \" \x00"
+	for name, test := range map[string]struct {
+		theirs, want string
+	}{
+		"control characters": {nasty, `offers x?verdict=accepted?[2J?????remote=203.0.113.9?"??, the server ssh-ed25519`},
+		"nothing":            {"", "offers nothing, the server"},
+		"one long name":      {strings.Repeat("n", 20000), "offers " + strings.Repeat("n", maxOffer) + ",…, the server"},
+		"many names":         {strings.Repeat("ssh-rsa,", 2000), "offers " + strings.TrimSuffix(strings.Repeat("ssh-rsa,", maxOffer/8), ",") + ",…, the server"},
+	} {
+		b, records := turnedBroker(t)
+		v, front := testVisit(t, b)
+		// What follows is not heard.
+		more := unmatched(talk.ListMAC, "again", "again")
+		say(v, front, script(unmatched(talk.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, message(talk.AskPassword).Text(anybody).Text(rightPassword)))
+		if len(*records) != 1 || v.in || v.user != "" {
+			t.Fatalf("%s: %d lines, in %v, user %q", name, len(*records), v.in, v.user)
+		}
+		r := (*records)[0]
+		if !strings.Contains(r.Reason, test.want) {
+			t.Errorf("%s: expected %q in %q", name, test.want, r.Reason)
+		}
+		if len(r.Reason) > 512 || strings.ContainsFunc(r.Reason, func(c rune) bool { return c < ' ' || c > '~' && c != '…' }) {
+			t.Errorf("%s: %d bytes: %q", name, len(r.Reason), r.Reason)
+		}
+		if line := r.Line(); !strings.HasPrefix(line, `user="" service=otpgate-sftpd protocol=sftp remote=192.0.2.1 verdict=turned-away rule=key-exchange reason="`) {
+			t.Errorf("%s: %s", name, line)
+		}
+	}
+}
+
+// It is the first thing that a front may say, and of a list that there is.
+func TestUnmatchedOutOfPlace(t *testing.T) {
+	sign := message(talk.AskSign).Blob(nil)
+	for name, build := range map[string]func(b *broker) []byte{
+		"no such list":  func(*broker) []byte { return script(unmatched(0, "", "")) },
+		"a list beyond": func(*broker) []byte { return script(unmatched(talk.ListCompression+1, "", "")) },
+		"too short":     func(*broker) []byte { return script(message(talk.AskUnmatched).U8(talk.ListMAC)) },
+		"too long":      func(*broker) []byte { return script(unmatched(talk.ListMAC, "", "").U8(1)) },
+		"after a step": func(*broker) []byte {
+			return script(message(talk.AskPassword).Text(anybody).Text("wrong"), unmatched(talk.ListMAC, "", ""))
+		},
+		"after a signature": func(b *broker) []byte {
+			sign = message(talk.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
+			return script(sign, unmatched(talk.ListMAC, "", ""))
+		},
+	} {
+		b, records := turnedBroker(t)
+		v, front := testVisit(t, b)
+		if say(v, front, build(b)); len(*records) != 0 {
+			t.Errorf("%s: %+v", name, *records)
+		}
+	}
+}
+
+// Each limit has its line, with whom it met.
+func TestRefusalsSayWhom(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")
+	d, _ := clocked()
+	few := penalizing
+	few.StartupsPerSource, few.MaxStartups = 1, 2
+	for _, step := range []struct {
+		addr netip.Addr
+		want refusal
+	}{
+		{v4, refusal{}},
+		{v4, refusal{"sftp.limits.startups_per_source", "1 connections of 192.0.2.7 are at their login"}},
+		{v6, refusal{}},
+		{v6, refusal{"sftp.limits.max_startups", "2 connections are at their login"}},
+	} {
+		if found := d.enter(step.addr, few); found != step.want {
+			t.Errorf("%s: expected %q, found %q", step.addr, step.want, found)
+		}
+	}
+	d.leave(v6, few, end{penalty: penaltyMost})
+	want := refusal{"sftp.limits.penalties", "2001:db8::/64 keeps failing, and is turned away for another 9m45s"}
+	if found := d.enter(v6, few); found != want {
+		t.Errorf("expected %q, found %q", want, found)
+	}
+	// And one that the broker says where the header of a proxy is missing.
+	b, records := turnedBroker(t)
+	_, err := readProxy(strings.NewReader("SSH-2.0-x\r\n        "), v4)
+	if err == nil || err == io.EOF {
+		t.Fatalf("expected that the header is missed, found %v", err)
+	}
+	b.turnAway("sftpd", v4, refusal{byProxy, err.Error()})
+	if len(*records) != 1 || !strings.Contains((*records)[0].Line(), "remote=192.0.2.7 verdict=turned-away rule=sftp.proxy_protocol reason=\"no header of the PROXY protocol") {
+		t.Errorf("%+v", *records)
+	}
+}
