@@ -77,6 +77,23 @@ func (f fakeLogins) ByName(name string) (command.Login, bool, error) {
 	return f.find(func(l command.Login) bool { return l.Name == name })
 }
 
+// Others knows, as the system does, only the first name of a uid and those with a
+// home below /home: the others are a directory's.
+func (f fakeLogins) Others(name string) (uid uint32, others []string, err error) {
+	login, found, err := f.ByName(name)
+	if err != nil || !found {
+		return 0, nil, err
+	}
+	first, _, _ := f.ByUID(login.UID)
+	all, err := f.All()
+	for _, l := range all {
+		if l.UID == login.UID && l.Name != name && (l.Name == first.Name || strings.HasPrefix(l.Home, "/home/")) {
+			others = append(others, l.Name)
+		}
+	}
+	return login.UID, others, err
+}
+
 func (f fakeLogins) ByUID(uid uint32) (command.Login, bool, error) {
 	return f.find(func(l command.Login) bool { return l.UID == uid })
 }

@@ -84,6 +84,31 @@ func (p *Person) ShareUID(t T, uid int) {
 	p.UID = uid
 }
 
+// OtherName gives the person a second login name of the same uid, with a password
+// and an address of its own and the same phone.
+func (p *Person) OtherName(t T) *Person {
+	t.Helper()
+	other := Stranger("also")
+	other.Secret, other.Period, other.UID, other.GID = p.Secret, p.Period, p.UID, p.GID
+	keep(other.Secret)
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "useradd", "--no-create-home", "--home-dir", "/home/"+p.Name, "--shell", "/bin/bash",
+		"--non-unique", "--uid", strconv.Itoa(p.UID), "--gid", strconv.Itoa(p.GID), other.Name)
+	run(t, other.Name+":"+other.Password+"\n", "chpasswd")
+	return other
+}
+
+// Rename gives the person another login name, and returns the former one.
+func (p *Person) Rename(t T, name string) (former string) {
+	t.Helper()
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "usermod", "--login", name, p.Name)
+	former, p.Name = p.Name, name
+	return former
+}
+
 // JoinGroup adds a user of the machine to a group of it.
 func JoinGroup(t T, user, group string) {
 	t.Helper()

@@ -152,6 +152,11 @@ func (p *patient) otherFact(words []string) error {
 	case "names":
 		p.machine.UserKnown = func(string) (bool, error) { return false, errors.New("look up user: connection refused") }
 		return nil
+	case "directory": // NAME OTHER: the uid of NAME has that name first
+		p.machine.Others = func(name string) ([]string, error) {
+			return map[string][]string{words[1]: {words[2]}}[name], nil
+		}
+		return nil
 	case "services":
 		p.services = words[1:]
 		return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ type Machine struct {
 	Load func(ctx context.Context, path string) error
 	// UserKnown and GroupKnown ask the system's name services.
 	UserKnown, GroupKnown func(name string) (bool, error)
+	// Others lists the other names of the uid that a name has, as far as a login
+	// by that name finds them, the first one first.
+	Others func(name string) ([]string, error)
 	// Synchronised says whether a time service keeps the clock right.
 	Synchronised func() bool
 	// Space tries whether a small file can be written in a directory, and says
@@ -66,6 +70,9 @@ func (m *Machine) fill() {
 			m.UserKnown = func(name string) (bool, error) { return m.listed("/etc/passwd", name) }
 			m.GroupKnown = func(name string) (bool, error) { return m.listed("/etc/group", name) }
 		}
+	}
+	if m.Others == nil {
+		m.Others = m.otherNames
 	}
 	if m.Synchronised == nil {
 		m.Synchronised = synchronised
@@ -145,6 +152,33 @@ func knownUser(name string) (bool, error) {
 func knownGroup(name string) (bool, error) {
 	_, found, err := nss.GroupByName(name)
 	return found, err
+}
+
+// otherNames are those of the name services and /etc/passwd or, of a tree that is
+// no machine, of that file alone.
+func (m *Machine) otherNames(name string) ([]string, error) {
+	known := name
+	names, err := m.listedNames(name)
+	if m.Root == "" {
+		u, found, unknown := nss.UserByName(name)
+		if unknown != nil || !found {
+			return nil, unknown
+		}
+		known = u.Name
+		names, err = nss.NamesOf(u.UID)
+	}
+	return slices.DeleteFunc(names, func(other string) bool { return other == known }), err
+}
+
+// listedNames are those of the uid that a name has in the tree.
+func (m *Machine) listedNames(name string) ([]string, error) {
+	local, err := nss.LocalNames(m.Root + nss.PasswdPath)
+	for _, names := range local {
+		if slices.Contains(names, name) {
+			return names, err
+		}
+	}
+	return nil, err
 }
 
 // listed looks a name up in a file of lines that begin with "name:".

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,9 +16,13 @@ const lookingUp = 10 * time.Second
 // service that does not answer is doubt, and is asked no further.
 func (e *exam) nobodys(path string, names []string) {
 	var unknown []string
+	var shared sharing
 	began := time.Now()
 	for i, name := range names {
 		found, err := e.Machine.UserKnown(name)
+		if err == nil && found {
+			err = shared.look(e, name, names)
+		}
 		if err == nil && time.Since(began) > lookingUp && i+1 < len(names) {
 			err = fmt.Errorf("%d of %d names took more than %v", i+1, len(names), lookingUp)
 		}
@@ -31,6 +36,7 @@ func (e *exam) nobodys(path string, names []string) {
 			unknown = append(unknown, name)
 		}
 	}
+	shared.tell(e, path)
 	if len(unknown) == 0 {
 		return
 	}
@@ -39,6 +45,48 @@ func (e *exam) nobodys(path string, names []string) {
 		What:    "This machine knows no user of these secret files: " + some(unknown) + ".",
 		Follows: "If it was renamed, nothing is asked of the new name. A new account of the old name would be asked for codes that it cannot have.",
 		Fix:     "After usermod -l: otpctl rename " + first + " NEW. After userdel: otpctl remove " + first + ". If only the password stage knows such people: --ignore user-unknown."})
+}
+
+// sharing is which other login names have the uid of somebody with a secret file.
+type sharing struct {
+	// asked are asked for the codes of that file, unseen are not: a login by them
+	// finds no name but its own.
+	asked, unseen []string
+	rename        string
+}
+
+// look adds the other names of one of those that have a secret file.
+func (s *sharing) look(e *exam, name string, files []string) error {
+	others, err := e.Machine.Others(name)
+	for _, other := range others {
+		if err != nil || slices.Contains(files, other) {
+			continue
+		}
+		back, err := e.Machine.Others(other)
+		switch {
+		case err != nil:
+			return err
+		case slices.Contains(back, name):
+			s.asked = append(s.asked, other+" (as "+name+")")
+		default:
+			s.unseen = append(s.unseen, other+" (as "+name+")")
+			s.rename = name + " " + other
+		}
+	}
+	return err
+}
+
+func (s *sharing) tell(e *exam, path string) {
+	if len(s.asked) > 0 {
+		e.add(Finding{Severity: Note, ID: "uid-shared", File: path, What: "Other login names have the uid of somebody with a secret file: " + some(s.asked) + ".",
+			Follows: "A login by such a name is asked for the codes of that file.",
+			Fix:     "Nothing is to be done if they are one person's. Otherwise give them a uid of their own, or a secret file: otpctl enroll."})
+	}
+	if len(s.unseen) > 0 {
+		e.add(Finding{Severity: Warning, ID: "uid-shared-unseen", File: path, What: "Other login names have the uid of somebody with a secret file, and a directory has one of the two: " + some(s.unseen) + ".",
+			Follows: "A login by such a name does not find the secret file, and is not asked for a code.",
+			Fix:     "Put the file under the first name of the uid: otpctl rename " + s.rename + "."})
+	}
 }
 
 // some lists the first of many names.

@@ -26,7 +26,7 @@ type place struct {
 	people map[string]account.Person
 	broken error               // what Load fails with
 	alias  map[string]string   // Canonical
-	first  map[string]string   // First
+	others map[string][]string // Others
 	groups map[string][]string // group → members
 	mu     sync.Mutex
 	log    []audit.Record
@@ -65,14 +65,11 @@ func (p *place) Canonical(user string) (string, bool, error) {
 	return user, false, nil
 }
 
-func (p *place) First(user string) (string, error) {
+func (p *place) Others(user string) ([]string, error) {
 	if user == "uids-down" {
-		return "", errors.New("name service is down")
+		return nil, errors.New("name service is down")
 	}
-	if first, found := p.first[user]; found {
-		return first, nil
-	}
-	return user, nil
+	return p.others[user], nil
 }
 
 func (p *place) Like(name string) (like []string, err error) {

@@ -17,17 +17,13 @@ func (System) Canonical(name string) (spelled string, known bool, err error) {
 	return account.Name, true, nil
 }
 
-// First returns the first name of the uid that a name has.
-func (System) First(name string) (string, error) {
+// Others returns the names of the uid that a name has, the first one first.
+func (System) Others(name string) ([]string, error) {
 	account, found, err := nss.UserByName(name)
 	if err != nil || !found {
-		return name, err
+		return nil, err
 	}
-	first, found, err := nss.UserByID(account.UID)
-	if err != nil || !found {
-		return name, err
-	}
-	return first.Name, nil
+	return nss.NamesOf(account.UID)
 }
 
 // InGroup says whether the person is a member, by the main group too. The password

@@ -42,9 +42,9 @@ type Names interface {
 	// directories let ALICE log in as alice. A name that it does not know is
 	// returned as it is, and known is false.
 	Canonical(user string) (name string, known bool, err error)
-	// First returns the name that the person's uid has first: a uid may have
-	// several names. Without one it is the name as it is.
-	First(user string) (name string, err error)
+	// Others returns the names that the person's uid has, as far as they can be
+	// known, the first one first; user may be among them.
+	Others(user string) (names []string, err error)
 	// InGroup says whether the person is a member of the group. An unknown
 	// group is an error.
 	InGroup(user, group string) (bool, error)
@@ -103,10 +103,10 @@ func (g *Gate) needBy(request Request, find func(user string) (account.Person, b
 	return g.unenrolled(request.User, person, found), person, nil
 }
 
-// find loads the person's file, under the given name, the system's own, or the
-// first that the person's uid has. Without the second look a person could step
-// round the code by writing the name in another case, without the third by
-// another name of the same account.
+// find loads the person's file, under the given name, the system's own, or one
+// that the person's uid has besides, the first before others. Without the second
+// look a person could step round the code by writing the name in another case,
+// without the third by another name of the same account.
 func (g *Gate) find(user string) (account.Person, bool, error) { return g.findLike(user, g.likeName) }
 
 // findSoon is find for whoever has not proven anything yet: what it costs does not
@@ -135,11 +135,11 @@ func (g *Gate) findLike(user string, like func(user string) (string, error)) (pe
 	}
 	names := []string{canonical}
 	if known {
-		first, err := g.Names.First(canonical)
+		others, err := g.Names.Others(canonical)
 		if err != nil {
 			return account.Person{}, false, blame{"name-service", err}
 		}
-		names = append(names, first)
+		names = append(names, others...)
 	}
 	for _, name := range names {
 		// Nobody can have enrolled under a name that is no file name.
@@ -307,10 +307,18 @@ func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
 }
 
 // required finds the first selector that requires a code of the person, under
-// either name. Doubt requires: a directory that is down must not drop the
+// either name or another one of the same uid. Doubt requires: a directory that is down must not drop the
 // requirement, and a name in other cases mostly means the same person. by names
 // the selector, and the doubt if there is one.
-func (g *Gate) required(names ...string) (by string, required bool) {
+func (g *Gate) required(user, canonical string) (by string, required bool) {
+	if len(g.Config.Policy.Require) == 0 {
+		return "", false
+	}
+	others, err := g.Names.Others(canonical)
+	if err != nil {
+		return fmt.Sprintf("doubt, as other names of the same uid cannot be looked up: %v", err), true
+	}
+	names := append([]string{user, canonical}, others...)
 	for _, selector := range g.Config.Policy.Require {
 		for _, name := range names {
 			in, err := g.selects(selector, name)

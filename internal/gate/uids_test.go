@@ -12,8 +12,11 @@ func TestAnotherNameOfTheSameAccount(t *testing.T) {
 	p := newPlace(t)
 	p.enroll("alice")
 	p.enroll("own")
-	p.alias = map[string]string{"alice": "alice", "alice2": "alice2", "ALICE2": "alice2", "own": "own", "carol": "carol", "uids-down": "uids-down", "odd": "odd"}
-	p.first = map[string]string{"alice2": "alice", "own": "alice", "carol": "caroline", "odd": "../alice"}
+	p.alias = map[string]string{"alice": "alice", "alice2": "alice2", "ALICE2": "alice2", "own": "own", "carol": "carol", "dora": "dora", "dora2": "dora2", "dora3": "dora3", "uids-down": "uids-down", "odd": "odd"}
+	p.others = map[string][]string{
+		"alice2": {"alice", "own", "alice2"}, "own": {"alice", "own"}, "carol": {"caroline"}, "odd": {"../alice"},
+		"dora": {"dora", "dora2", "dora3"}, "dora2": {"dora", "dora2", "dora3"}, "dora3": {"dora", "dora2", "dora3"},
+	}
 	for _, unenrolled := range []config.Unenrolled{config.Refuse, config.Allow, config.Enroll} {
 		p.Config.Policy.Unenrolled, p.Config.Policy.Require = unenrolled, []config.Selector{"alice2"}
 		for _, name := range []string{"alice2", "ALICE2"} {
@@ -35,7 +38,19 @@ func TestAnotherNameOfTheSameAccount(t *testing.T) {
 	expect(t, p.login("own", says(p.code(t, "own", 0))), Accept, "totp:phone")
 	expect(t, p.login("carol", says()), NotAsked, "not-enrolled")
 	expect(t, p.login("odd", says()), NotAsked, "not-enrolled")
+	p.groups = map[string][]string{"staff": {"caroline"}}
+	for _, selector := range []config.Selector{"caroline", "@staff"} {
+		p.Config.Policy.Require = []config.Selector{selector}
+		expect(t, p.login("carol", says()), Deny, "policy.unenrolled")
+		expect(t, p.login("dora", says()), NotAsked, "not-enrolled")
+	}
+	p.Config.Policy.Require = nil
 	expect(t, p.login("uids-down", says()), Fault, "name-service")
+	// Whichever name is enrolled, the others are asked for its codes.
+	p.enroll("dora2")
+	expect(t, p.login("dora", says()), Deny, "no-answer")
+	expect(t, p.login("dora3", says(p.code(t, "dora2", 0))), Accept, "totp:phone")
+	expect(t, p.login("dora", says(p.code(t, "dora2", 1))), Accept, "totp:phone")
 	// Codes that were taken from one name are not given out to another.
 	person := p.people["alice"]
 	person.Enabled = false

@@ -103,10 +103,15 @@ func (a *app) runEnroll(ctx context.Context, name string, flags enrollFlags) err
 			return err
 		}
 	}
+	enroll := a.enrollDevice
 	if flags.kind.IsSent() {
-		return a.enrollSent(ctx, g, name, flags)
+		enroll = a.enrollSent
 	}
-	return a.enrollDevice(ctx, g, name, flags)
+	if err := enroll(ctx, g, name, flags); err != nil {
+		return err
+	}
+	a.remarkOnNames(g, name)
+	return nil
 }
 
 // enrollDevice enrolls an app or a token.

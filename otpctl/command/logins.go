@@ -22,6 +22,9 @@ type Logins interface {
 	// ByName and ByUID find one, and say whether there is one.
 	ByName(name string) (Login, bool, error)
 	ByUID(uid uint32) (Login, bool, error)
+	// Others lists the other names of the uid that a name has, the first one
+	// first, as far as a login finds them.
+	Others(name string) (uid uint32, others []string, err error)
 	// All lists them, as far as the name services do.
 	All() ([]Login, error)
 }

@@ -42,6 +42,7 @@ the codes that were used before stay used.`,
 		}
 		defer dir.Close()
 		if _, err := dir.Load(name); errors.Is(err, account.ErrNotFound) {
+			a.remarkOnNames(g, name)
 			return err
 		}
 		if c.Flags().Changed("id") {
@@ -56,6 +57,7 @@ the codes that were used before stay used.`,
 		}
 		changed(g, "remove", audit.Record{User: name})
 		a.say("%s is removed.", dir.Path(name))
+		a.remarkOnNames(g, name)
 		return nil
 	})
 }
@@ -74,6 +76,7 @@ func (a *app) removeFactor(ctx context.Context, g *gate.Gate, name, id string, y
 	}
 	changed(g, "remove", audit.Record{User: name, Reason: "factor " + id})
 	a.say("%s of %s is removed.", id, name)
+	a.remarkOnNames(g, name)
 	if !after.Enrolled() {
 		a.note("%s is not enrolled any more: %s test %s --service sshd says what a login comes to", name, a.self(), name)
 	}

@@ -38,6 +38,7 @@ enroll. Of people without a secret file it shows the last of these.`,
 		}
 		defer dir.Close()
 		r, err := a.record(ctx, g, dir, name)
+		a.remarkOnNames(g, name)
 		if errors.Is(err, account.ErrNotFound) {
 			r, err = a.withoutFile(ctx, g, name, err)
 		}

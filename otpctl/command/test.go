@@ -102,6 +102,7 @@ func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) er
 		a.remarkOnChannelsOf(g, name)
 	}
 	a.testRemarks(g, result)
+	a.remarkOnNames(g, name)
 	if asJSON {
 		return a.json(result)
 	}

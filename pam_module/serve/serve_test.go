@@ -25,7 +25,7 @@ type nobody struct{}
 
 func (nobody) Load(string) (account.Person, error)         { return account.Person{}, account.ErrNotFound }
 func (nobody) Canonical(user string) (string, bool, error) { return user, true, nil }
-func (nobody) First(user string) (string, error)           { return user, nil }
+func (nobody) Others(string) ([]string, error)             { return nil, nil }
 func (nobody) InGroup(string, string) (bool, error)        { return false, nil }
 
 func opener(settings config.Config, err error) Opener {

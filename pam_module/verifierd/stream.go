@@ -94,10 +94,10 @@ func (a announced) Canonical(user string) (name string, known bool, err error) {
 	return a.Names.Canonical(user)
 }
 
-// First implements gate.Names.
-func (a announced) First(user string) (string, error) {
+// Others implements gate.Names.
+func (a announced) Others(user string) ([]string, error) {
 	_ = a.stream.announce()
-	return a.Names.First(user)
+	return a.Names.Others(user)
 }
 
 // InGroup implements gate.Names.

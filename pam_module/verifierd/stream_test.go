@@ -49,7 +49,7 @@ func TestReadyComesWithTheFirstFrame(t *testing.T) {
 type slowNames struct{ answer chan struct{} }
 
 func (s slowNames) Canonical(user string) (string, bool, error) { <-s.answer; return user, true, nil }
-func (s slowNames) First(user string) (string, error)           { <-s.answer; return user, nil }
+func (s slowNames) Others(string) ([]string, error)             { <-s.answer; return nil, nil }
 func (s slowNames) InGroup(string, string) (bool, error)        { <-s.answer; return true, nil }
 
 // A front waits for Ready only as long as it would not rather fork a core. A

@@ -1,0 +1,79 @@
+package nss
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+)
+
+// PasswdPath is the file of the machine's own accounts.
+const PasswdPath = "/etc/passwd"
+
+// NamesOf lists the login names of a uid: the first one, and those that
+// /etc/passwd has besides. The C library gives no others by the uid: of names that
+// a directory has, only the first is known.
+func NamesOf(uid uint32) ([]string, error) {
+	first, found, err := UserByID(uid)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	err = eachLocal(PasswdPath, func(name string, of uint32) {
+		if of == uid {
+			names = append(names, name)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		names = append([]string{first.Name}, slices.DeleteFunc(names, func(name string) bool { return name == first.Name })...)
+	}
+	return names, nil
+}
+
+// LocalNames lists the names of each uid in a file in the form of passwd(5), in
+// their order.
+func LocalNames(path string) (map[uint32][]string, error) {
+	names := map[uint32][]string{}
+	err := eachLocal(path, func(name string, uid uint32) { names[uid] = append(names[uid], name) })
+	return names, err
+}
+
+// eachLocal gives the accounts of such a file to take. What is none is left out,
+// as the C library does; a file that is not there has none.
+func eachLocal(path string, take func(name string, uid uint32)) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if name, uid, is := passwdLine(lines.Bytes()); is {
+			take(name, uid)
+		}
+	}
+	return lines.Err()
+}
+
+// passwdLine reads a line of passwd(5). Those with a sign in front are of NIS.
+func passwdLine(line []byte) (name string, uid uint32, is bool) {
+	const fields = 7
+	if bytes.Count(line, []byte(":")) != fields-1 || bytes.IndexByte([]byte("+-#:"), line[0]) >= 0 {
+		return "", 0, false
+	}
+	before, rest, _ := bytes.Cut(line, []byte(":"))
+	_, rest, _ = bytes.Cut(rest, []byte(":"))
+	number, _, _ := bytes.Cut(rest, []byte(":"))
+	n, err := strconv.ParseUint(string(number), 10, 32)
+	return string(before), uint32(n), err == nil
+}
