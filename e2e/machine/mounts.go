@@ -11,7 +11,7 @@ import (
 
 // devices are what daemons and clients open. /dev is made anew because
 // /dev/log must be the machine's own, and devtmpfs is one for everybody.
-var devices = []string{"null", "zero", "full", "random", "urandom", "tty", "fuse"}
+var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
 // mounts puts private mounts over whatever a test may change. A copy of /etc
 // works everywhere; overlayfs does not.
@@ -112,6 +112,16 @@ func copyTree(from, to string) error {
 	return nil
 }
 
+// makeFuse makes what everybody may open, as udev does. Where that does not
+// run it is root's.
+func makeFuse(node string) error {
+	const major, minor = 10, 229
+	if err := unix.Mknod(node, unix.S_IFCHR, int(unix.Mkdev(major, minor))); err != nil {
+		return fmt.Errorf("make /dev/fuse: %w", err)
+	}
+	return os.Chmod(node, 0o666)
+}
+
 func makeDev() error {
 	draft := Root + "/draft"
 	if err := os.Mkdir(draft, 0o755); err != nil {
@@ -128,6 +138,9 @@ func makeDev() error {
 		if err := unix.Mount("/dev/"+name, node, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("bind /dev/%s: %w", name, err)
 		}
+	}
+	if err := makeFuse(filepath.Join(draft, "fuse")); err != nil {
+		return err
 	}
 	for _, link := range [][2]string{
 		{"pts/ptmx", "ptmx"}, {"/proc/self/fd", "fd"}, {"fd/0", "stdin"}, {"fd/1", "stdout"}, {"fd/2", "stderr"},

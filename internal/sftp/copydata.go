@@ -1,8 +1,6 @@
 package sftp
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftp/packet"
@@ -20,7 +18,7 @@ func (s *session) copyData(_ uint32, c *packet.Cursor) error {
 		return c.Err
 	}
 	// A file that grows while it is read has no end. OpenSSH looks at the paths.
-	if same, err := sameFile(from.fd, to.fd); err != nil || same {
+	if same, err := sameFile(from.file, to.file); err != nil || same {
 		return packet.StatusFailure
 	}
 	toOffset = to.place(toOffset)
@@ -34,18 +32,23 @@ func (s *session) copyData(_ uint32, c *packet.Cursor) error {
 	return s.audited("copy", from.path, to.path, err)
 }
 
-func sameFile(a, b int) (bool, error) {
-	var of [2]unix.Stat_t
-	if err := errors.Join(unix.Fstat(a, &of[0]), unix.Fstat(b, &of[1])); err != nil {
+func sameFile(a, b File) (bool, error) {
+	_, first, err := a.Stat()
+	if err != nil {
 		return false, err
 	}
-	return of[0].Dev == of[1].Dev && of[0].Ino == of[1].Ino, nil
+	_, second, err := b.Stat()
+	return first == second, err
 }
 
 func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length uint64) error {
-	copySome := copyInKernel
-	if to.appends {
-		copySome = s.copyByHand
+	copySome := s.copyByHand
+	source, readable := from.file.(Descriptor)
+	target, writable := to.file.(Descriptor)
+	if readable && writable && !to.appends {
+		copySome = func(_, _ File, fromOffset, toOffset int64, n int) (int, error) {
+			return unix.CopyFileRange(int(source), &fromOffset, int(target), &toOffset, n, 0)
+		}
 	}
 	for copied := uint64(0); ; {
 		if err := s.ctx.Err(); err != nil {
@@ -55,13 +58,13 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length
 		if length > 0 {
 			chunk = int(min(length-copied, copyChunk))
 		}
-		n, err := copySome(from.fd, to.fd, fromOffset, toOffset, chunk)
+		n, err := copySome(from.file, to.file, fromOffset, toOffset, chunk)
 		switch err {
 		case nil:
 		case unix.EINTR:
 			continue
 		case unix.EINVAL, unix.EXDEV, unix.ENOSYS, unix.EOPNOTSUPP:
-			n, err = s.copyByHand(from.fd, to.fd, fromOffset, toOffset, chunk)
+			n, err = s.copyByHand(from.file, to.file, fromOffset, toOffset, chunk)
 		}
 		switch {
 		case err != nil:
@@ -91,16 +94,12 @@ func ended(copied, length uint64) error {
 	return nil
 }
 
-func copyInKernel(from, to int, fromOffset, toOffset int64, n int) (int, error) {
-	return unix.CopyFileRange(from, &fromOffset, to, &toOffset, n, 0)
-}
-
 // copyByHand copies through the buffer of the replies, which is empty.
-func (s *session) copyByHand(from, to int, fromOffset, toOffset int64, n int) (int, error) {
+func (s *session) copyByHand(from, to File, fromOffset, toOffset int64, n int) (int, error) {
 	s.room(bigBuffer)
-	n, err := pread(from, s.out[:min(n, maxData)], fromOffset)
+	n, err := from.Pread(s.out[:min(n, maxData)], fromOffset)
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	return pwrite(to, s.out[:n], toOffset)
+	return to.Pwrite(s.out[:n], toOffset)
 }

@@ -20,12 +20,12 @@ func (s *session) open(id uint32, c *packet.Cursor) error {
 	if !s.admit(false) {
 		return s.audited("open", path, "", unix.EMFILE)
 	}
-	fd, real, err := s.files.Open(path, flags, mode)
+	file, real, err := s.files.Open(path, flags, mode)
 	if err != nil {
 		s.closed(false)
 		return s.audited("open", path, "", err)
 	}
-	return s.putHandle(id, handle{fd: fd, path: real, appends: flags&unix.O_APPEND != 0})
+	return s.putHandle(id, handle{file: file, path: real, appends: flags&unix.O_APPEND != 0})
 }
 
 func (s *session) putHandle(id uint32, h handle) error {
@@ -70,7 +70,7 @@ func (s *session) read(id uint32, c *packet.Cursor) error {
 	n := int(min(length, maxData))
 	s.room(header + n)
 	at := len(s.out)
-	n, err := pread(h.fd, s.out[at+header:at+header+n], int64(offset))
+	n, err := h.file.Pread(s.out[at+header:at+header+n], int64(offset))
 	switch {
 	case err != nil:
 		h.failed = err
@@ -104,7 +104,7 @@ func (s *session) write(_ uint32, c *packet.Cursor) error {
 	if err := s.allow(len(data), true); err != nil {
 		return err
 	}
-	n, err := pwrite(h.fd, data, int64(h.place(offset)))
+	n, err := h.file.Pwrite(data, int64(h.place(offset)))
 	h.written += uint64(n)
 	if err != nil {
 		h.failed = err
@@ -121,43 +121,16 @@ func (h *handle) place(offset uint64) uint64 {
 	return offset
 }
 
-// pread is pread(2), again after a signal.
-func pread(fd int, b []byte, offset int64) (int, error) {
-	for {
-		n, err := unix.Pread(fd, b, offset)
-		if err != unix.EINTR {
-			return max(n, 0), err
-		}
-	}
-}
-
-// pwrite writes all of b, and says how much it did.
-func pwrite(fd int, b []byte, offset int64) (written int, err error) {
-	for {
-		n, err := unix.Pwrite(fd, b[written:], offset+int64(written))
-		written += max(n, 0)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return written, err
-		case written == len(b):
-			return written, nil
-		case n == 0:
-			return written, unix.EIO
-		}
-	}
-}
-
 func (s *session) fstat(id uint32, c *packet.Cursor) error {
 	h := s.file(c)
 	if c.Err != nil {
 		return c.Err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(h.fd, &st); err != nil {
+	attr, _, err := h.file.Stat()
+	if err != nil {
 		return err
 	}
-	return s.putAttrs(id, AttrOf(&st))
+	return s.putAttrs(id, attr)
 }
 
 // fsetstat truncates by itself, because that looks at how the file was opened.
@@ -168,11 +141,11 @@ func (s *session) fsetstat(_ uint32, c *packet.Cursor) error {
 	}
 	var failed error
 	if change.HasSize {
-		failed = unix.Ftruncate(h.fd, int64(change.Size))
+		failed = h.file.Truncate(change.Size)
 	}
 	if change.HasMode || change.HasTimes || change.HasOwner {
 		change.HasSize, change.Size = false, 0
-		if err := s.files.FSetStat(h.fd, change); err != nil {
+		if err := s.files.FSetStat(h.file, change); err != nil {
 			failed = err
 		}
 	}

@@ -90,7 +90,7 @@ func (s *session) opendir(id uint32, c *packet.Cursor) error {
 		s.closed(true)
 		return s.audited("open", path, "", err)
 	}
-	return s.putHandle(id, handle{fd: -1, path: path, dir: newDirectory(dir)})
+	return s.putHandle(id, handle{path: path, dir: newDirectory(dir)})
 }
 
 // readdir answers with as many entries as are there and fit in.

@@ -69,11 +69,11 @@ func (s *session) fstatvfs(id uint32, c *packet.Cursor) error {
 	if c.Err != nil {
 		return c.Err
 	}
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(h.fd, &st); err != nil {
+	st, err := h.file.StatVFS()
+	if err != nil {
 		return err
 	}
-	return s.putStatVFS(id, StatVFSOf(&st))
+	return s.putStatVFS(id, st)
 }
 
 func (s *session) putStatVFS(id uint32, st StatVFS) error {
@@ -94,7 +94,7 @@ func (s *session) fsync(_ uint32, c *packet.Cursor) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	return unix.Fsync(h.fd)
+	return h.file.Sync()
 }
 
 // limits tells the sizes, and shows that the peer takes them.

@@ -40,20 +40,20 @@ func (f fake) note(op string) {
 	}
 }
 
-func (f fake) Open(path string, flags int, mode uint32) (int, string, error) {
+func (f fake) Open(path string, flags int, mode uint32) (sftp.File, string, error) {
 	f.note("open")
 	if f.err != nil {
-		return -1, "", f.err
+		return nil, "", f.err
 	}
 	fd, err := unix.MemfdCreate("fake", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return -1, "", err
+		return nil, "", err
 	}
 	if err := unix.Ftruncate(fd, fakeSize); err != nil {
-		return -1, "", err
+		return nil, "", err
 	}
 	_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_GROW)
-	return fd, "/real" + path, err
+	return sftp.Descriptor(fd), "/real" + path, err
 }
 
 func (f fake) OpenDir(string) (sftp.Dir, error) {
@@ -68,7 +68,7 @@ func (f fake) Stat(string, bool) (sftp.Attr, error) {
 	return sftp.Attr{Mode: unix.S_IFREG | 0o644}, f.err
 }
 func (f fake) SetStat(string, sftp.Change, bool) error { return f.err }
-func (f fake) FSetStat(int, sftp.Change) error         { return f.err }
+func (f fake) FSetStat(sftp.File, sftp.Change) error   { return f.err }
 func (f fake) Mkdir(string, uint32) error              { return f.err }
 func (f fake) Rmdir(string) error                      { return f.err }
 func (f fake) Remove(string) error                     { return f.err }

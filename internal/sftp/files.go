@@ -7,8 +7,8 @@ import (
 )
 
 // Files does what needs the user's rights: it looks up paths. The engine
-// itself only reads, writes, stats, syncs and truncates descriptors that Open
-// gave it, so Files may be a client of a process that runs as the user.
+// itself only uses the files that Open gave it, so Files may be a client of a
+// process that runs as the user.
 //
 // A path is the bytes that the peer sent: empty where that was sent,
 // without NUL, never cleaned, of any encoding. A relative one starts at the
@@ -25,19 +25,20 @@ import (
 type Files interface {
 	// Open opens as open(2) does. flags are O_RDONLY, O_WRONLY or O_RDWR and of
 	// O_CREAT, O_EXCL, O_TRUNC and O_APPEND. It must not wait on a FIFO or
-	// device. The caller owns the descriptor from then on and closes it. real
+	// device. The caller owns the file from then on and closes it. real
 	// is the path of what was opened, links resolved, for the audit; where that
 	// is not known it is the path as given.
-	Open(path string, flags int, mode uint32) (fd int, real string, err error)
+	Open(path string, flags int, mode uint32) (file File, real string, err error)
 	OpenDir(path string) (Dir, error)
 	Stat(path string, follow bool) (Attr, error)
 	// SetStat applies what change holds in the order size, mode, times, owner,
 	// goes on after an error and returns the last one.
 	SetStat(path string, change Change, follow bool) error
-	// FSetStat does the same to an open file. It is here and not with the
-	// descriptor's other uses because chmod, chown and utimes look at the uid of
-	// the process and not at how the file was opened. change holds no size.
-	FSetStat(fd int, change Change) error
+	// FSetStat does the same to an open file, one of Open or a Descriptor. It is
+	// here and not with the file's other uses because chmod, chown and utimes
+	// look at the uid of the process and not at how the file was opened. change
+	// holds no size.
+	FSetStat(file File, change Change) error
 	Mkdir(path string, mode uint32) error
 	Rmdir(path string) error
 	// Remove removes what is no directory.

@@ -3,8 +3,6 @@ package sftp
 import (
 	"encoding/binary"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/otpgate/otpgate/internal/sftp/packet"
 )
 
@@ -15,7 +13,7 @@ const defaultHandles = 1000
 type handle struct {
 	generation uint32 // of its slot, so that a closed handle is not another file
 	used       bool
-	fd         int
+	file       File
 	path       string
 	appends    bool
 	read       uint64
@@ -101,7 +99,7 @@ func (s *session) closeHandle(h *handle) error {
 		h.dir.close()
 		return nil
 	}
-	err := unix.Close(h.fd)
+	err := h.file.Close()
 	if err != nil && h.failed == nil {
 		h.failed = err
 	}

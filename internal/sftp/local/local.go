@@ -62,15 +62,15 @@ func (f *Files) Close() error {
 
 // Open never waits: O_NONBLOCK makes that so for FIFOs and devices. A regular
 // file that somebody has a lease on is opened again without.
-func (f *Files) Open(path string, flags int, mode uint32) (int, string, error) {
+func (f *Files) Open(path string, flags int, mode uint32) (sftp.File, string, error) {
 	const known = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_TRUNC | unix.O_APPEND
 	flags &= known
 	if f.options.ReadOnly && flags != unix.O_RDONLY {
-		return -1, "", unix.EACCES
+		return nil, "", unix.EACCES
 	}
 	at, flags, err := f.resolveOpen(path, flags)
 	if err != nil {
-		return -1, "", err
+		return nil, "", err
 	}
 	defer at.release()
 	const always = unix.O_CLOEXEC | unix.O_NOCTTY
@@ -78,18 +78,18 @@ func (f *Files) Open(path string, flags int, mode uint32) (int, string, error) {
 	if err == unix.EAGAIN {
 		var st unix.Stat_t
 		if err := unix.Fstatat(at.dir, at.path, &st, 0); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-			return -1, "", unix.EAGAIN
+			return nil, "", unix.EAGAIN
 		}
 		fd, err = openat(at, flags|always, mode)
 	}
 	if err != nil {
-		return -1, "", err
+		return nil, "", err
 	}
 	real, err := f.realOf(fd)
 	if err != nil {
 		real = path
 	}
-	return fd, real, nil
+	return sftp.Descriptor(fd), real, nil
 }
 
 func openat(at place, flags int, mode uint32) (int, error) {

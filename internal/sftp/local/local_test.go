@@ -67,9 +67,9 @@ func in(t *testing.T, limit time.Duration, do func() error) error {
 }
 
 func open(files *local.Files, path string, flags int) error {
-	fd, _, err := files.Open(path, flags, 0o644)
+	file, _, err := files.Open(path, flags, 0o644)
 	if err == nil {
-		err = unix.Close(fd)
+		err = file.Close()
 	}
 	return err
 }
@@ -129,9 +129,9 @@ func TestRealPathOfOpen(t *testing.T) {
 	try(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	try(t, os.Symlink("file", filepath.Join(dir, "link")))
 	files := newFiles(t, local.Options{})
-	fd, real, err := files.Open(dir+"/../"+filepath.Base(dir)+"//link", os.O_RDONLY, 0)
+	file, real, err := files.Open(dir+"/../"+filepath.Base(dir)+"//link", os.O_RDONLY, 0)
 	try(t, err)
-	try(t, unix.Close(fd))
+	try(t, file.Close())
 	if real != filepath.Join(dir, "file") {
 		t.Errorf("opened %s", real)
 	}
@@ -367,12 +367,12 @@ func TestSwapped(t *testing.T) {
 	})
 	opened := 0
 	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); {
-		fd, real, err := files.Open(at("way/file"), os.O_RDONLY, 0)
+		file, real, err := files.Open(at("way/file"), os.O_RDONLY, 0)
 		if err == nil {
 			opened++
 			text := make([]byte, 10)
-			n, _ := unix.Read(fd, text)
-			_ = unix.Close(fd)
+			n, _ := file.Pread(text, 0)
+			_ = file.Close()
 			if string(text[:n]) != "good" || real != at("good/file") {
 				t.Fatalf("%s was opened: %q", real, text[:n])
 			}
@@ -424,7 +424,7 @@ func TestReadOnly(t *testing.T) {
 	fd, err := unix.Open(path, unix.O_RDWR, 0)
 	try(t, err)
 	defer unix.Close(fd)
-	if err := files.FSetStat(fd, sftp.Change{HasMode: true}); err != unix.EACCES {
+	if err := files.FSetStat(sftp.Descriptor(fd), sftp.Change{HasMode: true}); err != unix.EACCES {
 		t.Errorf("FSetStat: %v", err)
 	}
 	if text, err := os.ReadFile(path); string(text) != "text" || err != nil {

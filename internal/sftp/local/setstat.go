@@ -41,11 +41,13 @@ func (f *Files) SetStat(path string, change sftp.Change, follow bool) error {
 	return failed
 }
 
-// FSetStat changes an open file.
-func (f *Files) FSetStat(fd int, change sftp.Change) error {
-	if f.options.ReadOnly {
+// FSetStat changes an open file of this process.
+func (f *Files) FSetStat(file sftp.File, change sftp.Change) error {
+	descriptor, ours := file.(sftp.Descriptor)
+	if f.options.ReadOnly || !ours {
 		return unix.EACCES
 	}
+	fd := int(descriptor)
 	var failed error
 	if change.HasMode {
 		keep(&failed, unix.Fchmod(fd, change.Mode&0o7777))

@@ -29,11 +29,13 @@ func NewClient(conn *packet.Conn) *Client { return &Client{conn: conn} }
 // ask sends a question that fill writes and has take read the answer. An
 // error that is no syscall.Errno means that the worker is not to be used.
 func (c *Client) ask(op uint8, fill func(*packet.Writer), take func(*packet.Reader), fds ...int) error {
-	_, err := c.askFor(op, fill, take, 0, fds...)
+	_, err := c.askFor(op, fill, func(r *packet.Reader) int { take(r); return 0 }, fds...)
 	return err
 }
 
-func (c *Client) askFor(op uint8, fill func(*packet.Writer), take func(*packet.Reader), files int, fds ...int) ([]int, error) {
+// askFor does the same where take says how many descriptors come with the
+// answer.
+func (c *Client) askFor(op uint8, fill func(*packet.Writer), take func(*packet.Reader) int, fds ...int) ([]int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
@@ -41,10 +43,13 @@ func (c *Client) askFor(op uint8, fill func(*packet.Writer), take func(*packet.R
 	}
 	c.out.Bytes = append(c.out.Bytes[:0], op)
 	fill(&c.out)
-	if len(c.out.Bytes) > maxQuestion {
+	if len(c.out.Bytes) > maxQuestion && op != opPwrite {
 		return nil, syscall.ENAMETOOLONG
 	}
-	got, err := c.exchange(take, files, fds)
+	got, err := c.exchange(take, fds)
+	if cap(c.out.Bytes) > maxQuestion {
+		c.out.Bytes = nil
+	}
 	var errno syscall.Errno
 	if err != nil && !errors.As(err, &errno) {
 		c.broken = fmt.Errorf("worker: %w", err)
@@ -55,7 +60,7 @@ func (c *Client) askFor(op uint8, fill func(*packet.Writer), take func(*packet.R
 
 // exchange must not give an errno of its own: that would be the worker's
 // answer.
-func (c *Client) exchange(take func(*packet.Reader), files int, fds []int) ([]int, error) {
+func (c *Client) exchange(take func(*packet.Reader) int, fds []int) ([]int, error) {
 	if err := c.conn.Send(c.out.Bytes, fds...); err != nil {
 		return nil, errors.New(err.Error())
 	}
@@ -74,8 +79,7 @@ func (c *Client) exchange(take func(*packet.Reader), files int, fds []int) ([]in
 		}
 		return nil, errno
 	}
-	take(answer)
-	if answer.Done() != nil || len(got) != files {
+	if files := take(answer); answer.Done() != nil || len(got) != files {
 		packet.CloseAll(got)
 		return nil, packet.ErrMalformed
 	}
@@ -88,18 +92,30 @@ const maxErrno = 4095
 func nothing(*packet.Reader) {}
 
 // Open implements sftp.Files.
-func (c *Client) Open(path string, flags int, mode uint32) (int, string, error) {
+func (c *Client) Open(path string, flags int, mode uint32) (sftp.File, string, error) {
 	var real string
-	fds, err := c.askFor(opOpen, func(w *packet.Writer) { w.Text(path).U32(uint32(flags)).U32(mode) },
-		func(r *packet.Reader) { real = r.Text() }, 1)
+	var id uint32
+	fds, err := c.askFor(opOpen, func(w *packet.Writer) { w.Text(path).U32(uint32(flags)).U32(mode) }, func(r *packet.Reader) int {
+		real, id = r.Text(), r.U32()
+		if id != 0 {
+			return 0
+		}
+		return 1
+	})
 	if err != nil {
-		return -1, "", err
+		return nil, "", err
 	}
-	if err := checkRegular(fds[0]); err != nil {
+	if id != 0 {
+		return &kept{c, id}, real, nil
+	}
+	if err := checkPassable(fds[0]); err != nil {
 		unix.Close(fds[0])
-		return -1, "", err
+		if err == errKeep {
+			err = syscall.EACCES
+		}
+		return nil, "", err
 	}
-	return fds[0], real, nil
+	return sftp.Descriptor(fds[0]), real, nil
 }
 
 // OpenDir implements sftp.Files.
@@ -150,8 +166,14 @@ func (c *Client) SetStat(path string, change sftp.Change, follow bool) error {
 }
 
 // FSetStat implements sftp.Files.
-func (c *Client) FSetStat(fd int, change sftp.Change) error {
-	return c.ask(opFSetStat, func(w *packet.Writer) { putChange(w, change) }, nothing, fd)
+func (c *Client) FSetStat(file sftp.File, change sftp.Change) error {
+	switch file := file.(type) {
+	case *kept:
+		return c.ask(opKeptSetStat, func(w *packet.Writer) { putChange(w.U32(file.id), change) }, nothing)
+	case sftp.Descriptor:
+		return c.ask(opFSetStat, func(w *packet.Writer) { putChange(w, change) }, nothing, int(file))
+	}
+	return syscall.EBADF
 }
 
 // Mkdir implements sftp.Files.

@@ -6,9 +6,25 @@
 // for, in messages of bounded size, and descriptors of regular files alone; a
 // server does what its user could do anyway. Questions are answered one after
 // the other.
+//
+// A front serves many people, so no file of one may hold up the others. That
+// is what [checkPassable] protects, and both sides look: the server so that it
+// passes nothing else, the client as the server may be anybody's.
+//
+//   - A FIFO, a socket or a device has a thread of the front wait.
+//   - A directory would lead out of the front's empty root.
+//   - A file of FUSE is answered by a program of the person, when that likes.
+//     The kernel also refuses to tell another uid anything of it unless it is
+//     mounted with allow_other.
+//
+// Files of FUSE are therefore kept by the server, which reads and writes them
+// with the user's ids, and the client has a number for each. A server that
+// somebody has taken over can pass one all the same, and has the thread that
+// refuses it wait: closing a file is a request too.
 package remote
 
 import (
+	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +53,14 @@ const (
 	opStatVFS
 	opHome
 	opNames
+	opPread
+	opPwrite
+	opKeptStat
+	opKeptStatVFS
+	opKeptSetStat
+	opTruncate
+	opSync
+	opCloseFile
 )
 
 // pageSize bounds a page of entries, in bytes; a name may take PATH_MAX.
@@ -45,25 +69,40 @@ const pageSize = packet.MaxSize - 8<<10
 // maxQuestion bounds a question in bytes: two paths, or the ids of a page.
 const maxQuestion = 16 << 10
 
+// maxKept bounds the files that one session has open in the worker.
+const maxKept = 1024
+
+// maxChunk bounds the data of a kept file in one message.
+const maxChunk = packet.MaxSize - 64
+
 // maxDirs bounds the directories that one session has open in the worker.
 const maxDirs = 1024
 
-// checkRegular refuses a descriptor that no front is to have: what is no
-// regular file could hold up the whole process, with all the people in it, and
-// a directory would lead out of its empty root. A directory gives what reading
-// it gives, as in OpenSSH.
-func checkRegular(fd int) error {
+// errKeep says that a file is to stay with the server.
+var errKeep = errors.New("a file of FUSE")
+
+// checkPassable refuses a descriptor that no front is to have. A directory
+// gives what reading it gives, as in OpenSSH.
+func checkPassable(fd int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return syscall.EACCES
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return nil
 	case unix.S_IFDIR:
 		return syscall.EISDIR
+	default:
+		return syscall.EACCES
 	}
-	return syscall.EACCES
+	var at unix.Statfs_t
+	if err := unix.Fstatfs(fd, &at); err != nil {
+		return syscall.EACCES
+	}
+	if at.Type == unix.FUSE_SUPER_MAGIC {
+		return errKeep
+	}
+	return nil
 }
 
 func putAttr(w *packet.Writer, a sftp.Attr) {
@@ -72,6 +111,15 @@ func putAttr(w *packet.Writer, a sftp.Attr) {
 
 func getAttr(r *packet.Reader) sftp.Attr {
 	return sftp.Attr{Size: r.U64(), Mode: r.U32(), Nlink: r.U32(), UID: r.U32(), GID: r.U32(), Atime: int64(r.U64()), Mtime: int64(r.U64())}
+}
+
+func putFileStat(w *packet.Writer, a sftp.Attr, id sftp.FileID) {
+	putAttr(w, a)
+	w.U64(id.Dev).U64(id.Ino)
+}
+
+func getFileStat(r *packet.Reader) (sftp.Attr, sftp.FileID) {
+	return getAttr(r), sftp.FileID{Dev: r.U64(), Ino: r.U64()}
 }
 
 func putChange(w *packet.Writer, c sftp.Change) {

@@ -21,6 +21,12 @@ import (
 // connect gives a client and serves it with the files of this process.
 func connect(t testing.TB) (client *Client, raw *packet.Conn, served chan error) {
 	t.Helper()
+	return connectTo(t, func(files *local.Files) sftp.Files { return files })
+}
+
+// connectTo has the files wrapped.
+func connectTo(t testing.TB, wrap func(*local.Files) sftp.Files) (client *Client, raw *packet.Conn, served chan error) {
+	t.Helper()
 	files, err := local.New(local.Options{
 		HomeOf: func(string) (string, error) { return "/home", nil },
 		User:   func(id uint32) string { return fmt.Sprint("u", id) }, Group: func(id uint32) string { return fmt.Sprint("g", id) },
@@ -31,7 +37,7 @@ func connect(t testing.TB) (client *Client, raw *packet.Conn, served chan error)
 	ours, conn := packettest.Pair(t)
 	served = make(chan error, 1)
 	go func() {
-		served <- Serve(conn, files)
+		served <- Serve(conn, wrap(files))
 		conn.Close()
 	}()
 	t.Cleanup(func() { ours.Close(); files.Close() })
@@ -49,15 +55,18 @@ func TestAllOperations(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	fd, real, err := c.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, real, err := c.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil || real != path {
 		t.Fatalf("open: %q %v", real, err)
 	}
-	defer unix.Close(fd)
-	if _, err := unix.Pwrite(fd, []byte("text"), 0); err != nil {
+	defer file.Close()
+	if _, passed := file.(sftp.Descriptor); !passed {
+		t.Errorf("expected a descriptor, found %T", file)
+	}
+	if _, err := file.Pwrite([]byte("text"), 0); err != nil {
 		t.Error(err)
 	}
-	check(c.FSetStat(fd, sftp.Change{HasMode: true, Mode: 0o640}))
+	check(c.FSetStat(file, sftp.Change{HasMode: true, Mode: 0o640}))
 	attr, err := c.Stat(path, true)
 	if err != nil || attr.Size != 4 || attr.Mode&0o7777 != 0o640 {
 		t.Errorf("stat: %+v %v", attr, err)
@@ -147,7 +156,8 @@ func FuzzServe(f *testing.F) {
 			return
 		}
 		switch question[0] {
-		case opStat, opReadlink, opRealPath, opStatVFS, opHome, opNames, opOpenDir, opNext, opCloseDir, opFSetStat, 0, 99:
+		case opStat, opReadlink, opRealPath, opStatVFS, opHome, opNames, opOpenDir, opNext, opCloseDir, opFSetStat, opPread, opPwrite,
+			opKeptStat, opKeptStatVFS, opKeptSetStat, opTruncate, opSync, opCloseFile, 0, 99:
 		default:
 			return // what could change files
 		}
@@ -178,6 +188,8 @@ func FuzzAnswer(f *testing.F) {
 			func(c *Client) error { _, err := (&dir{c, 1}).Next(); return err },
 			func(c *Client) error { _, _, err := c.Names([]uint32{1}, nil); return err },
 			func(c *Client) error { _, _, err := c.Open("/", 0, 0); return err },
+			func(c *Client) error { _, err := (&kept{c, 1}).Pread(make([]byte, 9), 0); return err },
+			func(c *Client) error { _, _, err := (&kept{c, 1}).Stat(); return err },
 		} {
 			ours, theirs, err := packet.Pair()
 			if err != nil {

@@ -15,10 +15,17 @@ import (
 // Serve answers the questions on conn with files until conn ends, which is no
 // error.
 func Serve(conn *packet.Conn, files sftp.Files) error {
-	s := &server{files: files, dirs: map[uint32]*openDir{}}
+	s := &server{files: files, dirs: map[uint32]*openDir{}, kept: map[uint32]sftp.File{}}
 	defer s.close()
-	buffer := make([]byte, maxQuestion)
+	small := make([]byte, maxQuestion)
+	buffer := small
 	for {
+		// Nobody but who has a file here sends data.
+		if len(s.kept) == 0 {
+			buffer = small
+		} else if len(buffer) == maxQuestion {
+			buffer = make([]byte, packet.MaxSize)
+		}
 		n, fds, err := conn.Receive(buffer)
 		if err == io.EOF {
 			return nil
@@ -38,7 +45,7 @@ func Serve(conn *packet.Conn, files sftp.Files) error {
 		if err := s.reply(conn, err); err != nil {
 			return fmt.Errorf("answer: %w", err)
 		}
-		if cap(s.out.Bytes) > maxQuestion {
+		if cap(s.out.Bytes) > maxQuestion && len(s.kept) == 0 {
 			s.out.Bytes = nil
 		}
 	}
@@ -47,7 +54,8 @@ func Serve(conn *packet.Conn, files sftp.Files) error {
 type server struct {
 	files sftp.Files
 	dirs  map[uint32]*openDir
-	next  uint32
+	kept  map[uint32]sftp.File // open files that no front is to have
+	next  uint32               // what the last directory or file was called
 	out   packet.Writer
 	send  int // a descriptor for the answer, or -1
 }
@@ -61,6 +69,9 @@ type openDir struct {
 func (s *server) close() {
 	for _, d := range s.dirs {
 		_ = d.dir.Close() // nobody is left to tell
+	}
+	for _, file := range s.kept {
+		_ = file.Close()
 	}
 }
 
@@ -98,6 +109,8 @@ func (s *server) answer(op uint8, q *packet.Reader, fds []int) error {
 		return s.do(q, func() error { return s.open(path, int(flags), mode) })
 	case opOpenDir, opNext, opCloseDir:
 		return s.directory(op, q)
+	case opPread, opPwrite, opKeptStat, opKeptStatVFS, opKeptSetStat, opTruncate, opSync, opCloseFile:
+		return s.file(op, q)
 	case opStat:
 		path, follow := q.Text(), q.Bool()
 		return s.do(q, func() error {
@@ -110,7 +123,7 @@ func (s *server) answer(op uint8, q *packet.Reader, fds []int) error {
 		return s.do(q, func() error { return s.files.SetStat(path, change, follow) })
 	case opFSetStat:
 		change := getChange(q)
-		return s.do(q, func() error { return s.files.FSetStat(fds[0], change) })
+		return s.do(q, func() error { return s.files.FSetStat(sftp.Descriptor(fds[0]), change) })
 	case opStatVFS:
 		path := q.Text()
 		return s.do(q, func() error {
@@ -166,24 +179,6 @@ func (s *server) change(op uint8, q *packet.Reader) error {
 		return s.do(q, func() error { return s.files.Symlink(path, link) })
 	}
 	return packet.ErrMalformed
-}
-
-func (s *server) open(path string, flags int, mode uint32) error {
-	const allowed = syscall.O_ACCMODE | syscall.O_CREAT | syscall.O_EXCL | syscall.O_TRUNC | syscall.O_APPEND
-	if flags&^allowed != 0 {
-		return packet.ErrMalformed
-	}
-	fd, real, err := s.files.Open(path, flags, mode)
-	if err != nil {
-		return err
-	}
-	if err := checkRegular(fd); err != nil {
-		_ = unix.Close(fd)
-		return err
-	}
-	s.send = fd
-	s.out.Text(real)
-	return nil
 }
 
 func (s *server) directory(op uint8, q *packet.Reader) error {
