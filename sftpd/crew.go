@@ -19,6 +19,7 @@ type crew struct {
 	ended  <-chan struct{}
 	users  int
 	mu     sync.Mutex // one message at a time to the worker
+	heard  sync.Once  // what it said of the directory that it begins in
 }
 
 // crews are those that are open.
@@ -153,6 +154,22 @@ func (c *crews) wait(most time.Duration) {
 	case <-done:
 	case <-time.After(most):
 	}
+}
+
+// hear waits for what a worker says of spec.Start, and reports it once if it is
+// elsewhere.
+func (c *crew) hear(report func(error)) {
+	c.heard.Do(func() {
+		buffer := make([]byte, 8<<10)
+		n, fds, err := c.worker.Receive(buffer)
+		packet.CloseAll(fds)
+		if err != nil {
+			return // it has ended
+		}
+		if problem := packet.NewReader(buffer[:n]).Text(); problem != "" {
+			report(errors.New(problem))
+		}
+	})
 }
 
 // session has the worker serve another session and returns the front's end.

@@ -117,5 +117,8 @@ func (v *visit) open() {
 			return
 		}
 		v.crew, v.joinErr = v.broker.crews.join(v.keeper, spec, v.settings.Worker)
+		if v.joinErr == nil && spec.Start != "" {
+			go v.crew.hear(v.startsElsewhere)
+		}
 	}()
 }

@@ -56,6 +56,7 @@ func (v *visit) spec() (talk.Spec, error) {
 		s.Umask = v.settings.Umask.Mask
 	}
 	if v.settings.Root == "" {
+		s.Start = config.Expand(v.settings.StartDirectory, v.user, s.Home)
 		return s, nil
 	}
 	s.Root = filepath.Clean(config.Expand(v.settings.Root, v.user, v.person.home))
@@ -72,7 +73,14 @@ func (v *visit) spec() (talk.Spec, error) {
 		return s, err
 	}
 	s.Home = homeBelow(s.Root, v.person.home)
+	s.Start = config.Expand(v.settings.StartDirectory, v.user, s.Home)
 	return s, nil
+}
+
+// startsElsewhere is for somebody who is in and begins where it would be without
+// the setting.
+func (v *visit) startsElsewhere(err error) {
+	v.broker.reportFor(v, "sftp.start_directory", fmt.Errorf("%w; paths begin in the home directory, or in / if that cannot be entered either", err))
 }
 
 // homeBelow is the home directory as seen below root.

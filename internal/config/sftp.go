@@ -40,6 +40,10 @@ type SFTP struct {
 	// Root is a directory that people are locked into, with %u and %h as above;
 	// "" is none.
 	Root string `toml:"root"`
+	// StartDirectory is where relative paths begin instead of in the home
+	// directory, as seen below Root, with %u and %h as above; a relative one is
+	// below the home directory. "" is the home directory.
+	StartDirectory string `toml:"start_directory"`
 	// Worker says whether sessions share a process: "session" gives each
 	// connection its own, "user" all of one person's the same.
 	Worker WorkerPer `toml:"worker"`
@@ -223,6 +227,7 @@ func (s SFTP) check() (problem string, key []string) {
 		{s.TrustedUserCAKeys == "" || filepath.IsAbs(s.TrustedUserCAKeys), "expected an absolute path", []string{"trusted_user_ca_keys"}},
 		{s.RevokedKeys == "" || filepath.IsAbs(s.RevokedKeys), "expected an absolute path", []string{"revoked_keys"}},
 		{s.Root == "" || validExpansion(s.Root) && (filepath.IsAbs(s.Root) || strings.HasPrefix(s.Root, "%h")), "expected an absolute path in which only %u, %h and %% are replaced", []string{"root"}},
+		{s.StartDirectory == "" || validExpansion(s.StartDirectory), "expected a path in which only %u, %h and %% are replaced", []string{"start_directory"}},
 		{within(s.Fronts, 0, 256), "expected 0 to 256", []string{"fronts"}},
 		{s.FrontUser != "", "expected the name of a user", []string{"front_user"}},
 		{s.Banner == "" || filepath.IsAbs(s.Banner), "expected an absolute path", []string{"banner"}},

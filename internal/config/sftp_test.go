@@ -57,6 +57,7 @@ func TestSFTPRefuses(t *testing.T) {
 		{"worker = 'thread'", `sftp.worker: expected "session" or "user"`},
 		{"root = 'srv'", "sftp.root: expected an absolute path"},
 		{"root = '/srv/%x'", "sftp.root: expected an absolute path"},
+		{"start_directory = '/files/%x'", "sftp.start_directory: expected a path"},
 		{"authorized_keys = ['%d/keys']", "sftp.authorized_keys: expected"},
 		{"trusted_user_ca_keys = 'ca.pub'", "sftp.trusted_user_ca_keys: expected an absolute path"},
 		{"revoked_keys = '%h/revoked'", "sftp.revoked_keys: expected an absolute path"},

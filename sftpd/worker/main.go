@@ -71,6 +71,20 @@ func become(spec talk.Spec) error {
 	}, spec.AllowRoot)
 }
 
+// begin enters the directory where paths begin, with the person's rights, and
+// tells the broker if it cannot: the person is in all the same.
+func begin(conn *packet.Conn, start string) error {
+	if start == "" {
+		return nil
+	}
+	problem := ""
+	if err := os.Chdir(start); err != nil {
+		problem = err.Error()
+	}
+	var w packet.Writer
+	return conn.Send(w.Text(problem).Bytes)
+}
+
 func serveFiles(conn, keeper *packet.Conn, spec talk.Spec) error {
 	patterns, err := deny.Parse(spec.Deny)
 	if err != nil {
@@ -85,6 +99,9 @@ func serveFiles(conn, keeper *packet.Conn, spec talk.Spec) error {
 		return err
 	}
 	if err := become(spec); err != nil {
+		return err
+	}
+	if err := begin(conn, spec.Start); err != nil {
 		return err
 	}
 	var sessions sync.WaitGroup

@@ -45,6 +45,9 @@ type Spec struct {
 	Groups        []uint32
 	InheritGroups bool
 	Root, Home    string
+	// Start is where relative paths begin, "" for Home. A worker that is told
+	// one answers the Spec with one text: why it is elsewhere, "" if it is not.
+	Start string
 	// Umask is 0 to 0777, anything else leaves it.
 	Umask     uint32
 	ReadOnly  bool
@@ -54,13 +57,13 @@ type Spec struct {
 
 // Write writes the fields.
 func (s Spec) Write(w *packet.Writer) {
-	w.Text(s.User).U32(s.UID).U32(s.GID).U32s(s.Groups).Bool(s.InheritGroups).Text(s.Root).Text(s.Home)
+	w.Text(s.User).U32(s.UID).U32(s.GID).U32s(s.Groups).Bool(s.InheritGroups).Text(s.Root).Text(s.Home).Text(s.Start)
 	w.U32(s.Umask).Bool(s.ReadOnly).Bool(s.AllowRoot).Texts(s.Deny)
 }
 
 // ReadSpec reads what Write wrote.
 func ReadSpec(r *packet.Reader) Spec {
-	return Spec{User: r.Text(), UID: r.U32(), GID: r.U32(), Groups: r.U32s(), InheritGroups: r.Bool(), Root: r.Text(), Home: r.Text(),
+	return Spec{User: r.Text(), UID: r.U32(), GID: r.U32(), Groups: r.U32s(), InheritGroups: r.Bool(), Root: r.Text(), Home: r.Text(), Start: r.Text(),
 		Umask: r.U32(), ReadOnly: r.Bool(), AllowRoot: r.Bool(), Deny: r.Texts()}
 }
 
