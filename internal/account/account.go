@@ -78,6 +78,9 @@ type Factor struct {
 	// Counter is the first that the token may use, of "hotp" alone. Where it
 	// has got to since is in the ledger, and the greater counts.
 	Counter int64 `toml:"counter,omitempty"`
+	// Prefix is what the token types before each code, of "hotp" alone: a
+	// YubiKey its identity. A code counts with exactly that before it, or without.
+	Prefix string `toml:"prefix,omitempty"`
 	// Confirmed is when a first code proved that the person has the secret.
 	// Before that the factor does not count.
 	Confirmed time.Time `toml:"confirmed,omitzero"`
@@ -171,6 +174,18 @@ func CheckName(name string) error {
 func CheckID(id string) error {
 	if id == "" || len(id) > 32 || strings.Trim(id, idCharacters) != "" {
 		return errors.New("expected 1 to 32 of a-z, A-Z, 0-9, - and _")
+	}
+	return nil
+}
+
+// MaxPrefix leaves room for the code behind it where both are taken off a
+// password. A YubiKey's identity has 12 characters.
+const MaxPrefix = 16
+
+// CheckPrefix refuses what no token types before its codes.
+func CheckPrefix(prefix string) error {
+	if prefix == "" || len(prefix) > MaxPrefix || strings.Trim(prefix, prefixCharacters) != "" {
+		return fmt.Errorf("expected 1 to %d of a-z, A-Z and 0-9, as the token types them", MaxPrefix)
 	}
 	return nil
 }

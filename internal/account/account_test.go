@@ -181,6 +181,8 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"moved", edit("user = \"alice\"", "user = \"alicia\""), ":4: user: expected \"alice\", the name of the file; if alicia was renamed to alice: otpctl rename alicia alice"},
 		{"moved, and no name", edit("user = \"alice\"", "user = \"\\u001b[31m\""), ":4: user: expected \"alice\", the name of the file"},
 		{"codes of nobody", edit("hashes =", "user = '../bob'\nhashes ="), ":20: recovery.user: user name \"../bob\": expected"},
+		{"prefix of an app", edit("digits = 6", "prefix = 'ubhe'"), ":14: factor[1].prefix: only a factor of kind \"hotp\" has one"},
+		{"odd prefix", edit("kind = \"totp\"\nsecret = \"JBSWY3DPEHPK3PXP\"\ndigits = 6\nperiod = 30", "kind = 'hotp'\nsecret = 'JBSWY3DPEHPK3PXP'\nprefix = 'ub-he'"), ":14: factor[1].prefix: expected 1 to 16 of a-z, A-Z and 0-9"},
 		{"bad hash", edit("0123", "012X"), ":20: recovery.hashes: expected hashes of 64 digits"},
 		{"escape in phone", edit("+49151", "\\u001b[31m"), ":8: phone: expected a telephone number: a plus and digits, such as +491511234567"},
 		{"text for bool", edit("enabled = true", "enabled = 'yes'"), ":5: enabled: expected true or false"},

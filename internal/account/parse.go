@@ -36,6 +36,7 @@ type fileFactor struct {
 	Period    *int      `toml:"period"`
 	Algorithm *string   `toml:"algorithm"`
 	Counter   int64     `toml:"counter"`
+	Prefix    string    `toml:"prefix"`
 	Confirmed time.Time `toml:"confirmed"`
 }
 
@@ -78,7 +79,7 @@ func parse(path string, data []byte) (Person, error) {
 // withDefaults fills in what every authenticator app assumes where nothing is
 // said: see the key URI format that they share.
 func (f fileFactor) withDefaults() Factor {
-	factor := Factor{ID: f.ID, Kind: f.Kind, Secret: f.Secret, Confirmed: f.Confirmed, Counter: f.Counter}
+	factor := Factor{ID: f.ID, Kind: f.Kind, Secret: f.Secret, Confirmed: f.Confirmed, Counter: f.Counter, Prefix: f.Prefix}
 	switch f.Kind {
 	case TOTP:
 		factor.Digits, factor.Period, factor.Algorithm = 6, 30, "SHA1"
@@ -169,8 +170,13 @@ func (f Factor) hasPlaceOf(other Factor) bool {
 }
 
 func (f Factor) check(p Person) (problem, key string) {
-	if CheckID(f.ID) != nil {
+	switch {
+	case CheckID(f.ID) != nil:
 		return CheckID(f.ID).Error(), "id"
+	case f.Prefix != "" && f.Kind != HOTP:
+		return `only a factor of kind "hotp" has one`, "prefix"
+	case f.Prefix != "" && CheckPrefix(f.Prefix) != nil:
+		return CheckPrefix(f.Prefix).Error(), "prefix"
 	}
 	switch f.Kind {
 	case TOTP:
@@ -238,7 +244,10 @@ func (f Factor) checkSent() (problem, key string) {
 	return "", ""
 }
 
-const idCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+const (
+	prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	idCharacters     = prefixCharacters + "-_"
+)
 
 // maxHashes is far above the ten codes that are made at once.
 const maxHashes = 100

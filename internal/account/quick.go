@@ -158,6 +158,9 @@ func (q *quickFile) takeFactor(f *fileFactor, name []byte, value *unstable.Node)
 	case "confirmed":
 		f.Confirmed, ok = moment(value)
 		return ok && q.first(7)
+	case "prefix":
+		f.Prefix, ok = text(value)
+		return ok && q.first(8)
 	}
 	return false
 }

@@ -19,7 +19,7 @@ func TestQuickTakesWhatIsWritten(t *testing.T) {
 	then := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	app := Factor{ID: "phone", Kind: TOTP, Secret: secret, Digits: 6, Period: 30, Algorithm: "SHA1", Confirmed: then}
 	waiting := Factor{ID: "phone", Kind: TOTP, Secret: secret, Digits: 8, Period: 60, Algorithm: "SHA512"}
-	token := Factor{ID: "token-1", Kind: HOTP, Secret: secret, Digits: 6, Algorithm: "SHA256", Counter: 123456789, Confirmed: then}
+	token := Factor{ID: "token-1", Kind: HOTP, Secret: secret, Digits: 6, Algorithm: "SHA256", Counter: 123456789, Prefix: "ubhe00000001", Confirmed: then}
 	hash := strings.Repeat("0a", 32)
 	for name, person := range map[string]Person{
 		"nothing":   {Enabled: true},
@@ -236,6 +236,10 @@ var tricky = []struct {
 	{"[[factor]]\nkind = 'hotp'\ncounter = -1\n", false},
 	{"[[factor]]\nkind = 'hotp'\ncounter = 1099511627776\n", false},
 	{"[[factor]]\nid = ''\nid = ''\nkind = 'hotp'\n", false},
+
+	{"[[factor]]\nkind = 'hotp'\nprefix = 'ubhe'\n", true},
+	{"[[factor]]\nkind = 'hotp'\nprefix = ''\nprefix = ''\n", false},
+	{"[[factor]]\nkind = 'hotp'\nprefix = 1\n", false},
 
 	{"[recovery]\n", true},
 	{"[recovery]\nhashes = ['a', \"b\", '''c''']\n", true},

@@ -36,7 +36,7 @@ const lastCounter = math.MaxInt64 - 1<<20
 // codes.
 func (h HOTP) Verify(code string, entry *ledger.Entry) Outcome {
 	next, ok := h.Next(*entry)
-	if !ok || !isDigits(code, h.Factor.Digits) {
+	if code = bare(h.Factor, code); !ok || !isDigits(code, h.Factor.Digits) {
 		return Wrong
 	}
 	// All are compared, so that time says nothing about which.
@@ -88,7 +88,7 @@ func (h HOTP) is(code string, counter int64) bool {
 // that a token is ahead, and accepts nothing.
 func (h HOTP) Ahead(code string, reach int, entry ledger.Entry) (codes int, found bool) {
 	next, ok := h.Next(entry)
-	if !ok || !isDigits(code, h.Factor.Digits) {
+	if code = bare(h.Factor, code); !ok || !isDigits(code, h.Factor.Digits) {
 		return 0, false
 	}
 	for offset := range reach + 1 {
@@ -106,6 +106,7 @@ func (h HOTP) resync(first, second string, entry ledger.Entry) (search, bool) {
 	if !ok {
 		return search{}, false
 	}
+	first, second = bare(h.Factor, first), bare(h.Factor, second)
 	return search{
 		is:   func(counter int64) bool { return h.is(first, counter) && h.is(second, counter+1) },
 		from: next - resyncAhead, to: next + resyncAhead, fresh: next,

@@ -3,8 +3,8 @@
 //
 // The entry points are [Verify], [VerifyCarried], [VerifyRecovery] and, for
 // devices that went astray, [Resync]. They promise that a code is accepted only
-// in its one exact spelling (a scratch code also with a dash in its middle, which
-// is the same code) and only if the ledger entry shows neither it nor a
+// in its one exact spelling (a scratch code also with a dash in its middle, one of a
+// token also behind the token's prefix, which is the same code) and only if the ledger entry shows neither it nor a
 // later one as used, and that an accepted code is marked as used in the entry
 // before they return. The entry is the caller's to store before anybody is let
 // in.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -27,9 +28,25 @@ func Verify(user string, f account.Factor, settings config.Config, code string, 
 }
 
 // IsCode says whether text has the exact form of codes that are computed from
-// the factor. What is sent has its form from elsewhere, see IsSent.
+// the factor, with or without its prefix. What is sent has its form from elsewhere,
+// see IsSent.
 func IsCode(f account.Factor, text string) bool {
-	return !f.Kind.IsSent() && isDigits(text, f.Digits)
+	return !f.Kind.IsSent() && isDigits(bare(f, text), f.Digits)
+}
+
+// bare takes off what the token types before its codes, if it is there exactly. It
+// is the same code then, which is used up once.
+func bare(f account.Factor, text string) string {
+	if f.Prefix == "" || len(text) != len(f.Prefix)+f.Digits {
+		return text
+	}
+	return strings.TrimPrefix(text, f.Prefix)
+}
+
+// HasOther says whether text ends like a code of a token that types something
+// else before it than its prefix, or has none.
+func HasOther(f account.Factor, text string) bool {
+	return f.Kind == account.HOTP && len(text) > f.Digits && !IsCode(f, text) && isDigits(text[len(text)-f.Digits:], f.Digits)
 }
 
 // Fingerprint names the user's factor in the ledger. It changes with the

@@ -46,5 +46,5 @@ func (p Prepared) sameCodes(old account.Factor) bool {
 	if p.Made {
 		f.Secret = old.Secret
 	}
-	return sameKey(f, old) && f.Counter == old.Counter
+	return sameKey(f, old) && f.Counter == old.Counter && f.Prefix == old.Prefix
 }

@@ -103,6 +103,9 @@ func (d *dialogue) ask(ctx context.Context) Verdict {
 			// It cannot be a code, so it is no guess and costs only this
 			// login's try.
 			d.tries.malformed++
+			if hint := otherPrefix(d.person, answer.Text); hint != "" {
+				d.tries.hint = hint
+			}
 			d.conversation.Tell(Failure, noCode)
 			continue
 		}

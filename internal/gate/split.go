@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
@@ -157,6 +158,7 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 			all = append(all, form{f.Digits, 0, "0123456789", func(text string) bool { return factor.IsCode(f, text) }})
 		}
 	}
+	all = append(all, prefixForms(person)...)
 	_, sent := firstSent(person)
 	if sent && (remembered || factor.Waits(entry, g.purpose(request, enrollment(person)), g.Now())) {
 		settings := g.Config.Sent
@@ -173,4 +175,28 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 	}
 	slices.SortStableFunc(all, func(a, b form) int { return b.length - a.length })
 	return slices.CompactFunc(all, func(a, b form) bool { return a.length == b.length && a.group == b.group && a.alphabet == b.alphabet })
+}
+
+// prefixForms are those of codes behind what the person's tokens type first. All
+// have one alphabet, as forms of one length are asked for once.
+func prefixForms(person account.Person) (all []form) {
+	alphabet := "0123456789"
+	is := func(text string) bool {
+		return slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool {
+			return f.Prefix != "" && strings.HasPrefix(text, f.Prefix) && factor.IsCode(f, text)
+		})
+	}
+	for _, f := range person.Confirmed() {
+		for _, c := range f.Prefix {
+			if !strings.ContainsRune(alphabet, c) {
+				alphabet += string(c)
+			}
+		}
+	}
+	for _, f := range person.Confirmed() {
+		if f.Prefix != "" {
+			all = append(all, form{len(f.Prefix) + f.Digits, 0, alphabet, is})
+		}
+	}
+	return all
 }

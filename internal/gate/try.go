@@ -227,6 +227,17 @@ func displaced(person account.Person, code string, now time.Time, entry ledger.E
 	return hint
 }
 
+// otherPrefix says of an answer that is no code if a token may have typed more than
+// the code. It does not quote the answer, which may be a password.
+func otherPrefix(person account.Person, text string) (hint string) {
+	for _, f := range person.Confirmed() {
+		if factor.HasOther(f, text) {
+			hint = "an answer ended like a code of " + f.ID + ", with something else before it: if the device types its identity first, as a YubiKey does, name that as prefix in the secret file (otpctl enroll --prefix)"
+		}
+	}
+	return hint
+}
+
 // setBack says from when on the codes of the factor that rule names count again,
 // if this one counts as used because its device's clock was ahead.
 func (d *dialogue) setBack(rule, code string, now time.Time, entry ledger.Entry) (again time.Time, hint string) {

@@ -16,7 +16,7 @@ import (
 
 // columns are what a line of a file of people may say.
 var columns = []string{"user", "kind", "email", "phone", "protocols", "secret", "counter", "digits", "period",
-	"algorithm", "confirmed", "id"}
+	"algorithm", "confirmed", "id", "prefix"}
 
 // maxCSV is far above any such file.
 const maxCSV = 32 << 20
@@ -212,6 +212,7 @@ func (l *csvLine) fillFactor(cells map[string]string, settings config.Config) (c
 			return "counter", errors.New("expected a whole number")
 		}
 	}
+	f.Prefix = cells["prefix"]
 	if cells["algorithm"] != "" {
 		f.Algorithm = strings.ToUpper(cells["algorithm"])
 	}

@@ -29,7 +29,8 @@ come ten recovery codes, shown once.
 
 --kind totp, an authenticator app, and hotp, a token or app with a counter, make
 a secret and show it as a QR code, a key and an otpauth URI. A token that has
-its secret already is taken in with --secret -.
+its secret already is taken in with --secret -. What it types before its codes,
+as a YubiKey its identity, is named with --prefix.
 
 --kind email and sms send a first code to the address or number that is given,
 or that the secret file has. A new address takes the place of the old one once
@@ -44,6 +45,7 @@ error if nothing confirmed has that id: otpctl status shows the names.` + bulkHe
   otpctl enroll alice --qr png=/root/alice.png
   otpctl enroll alice --json | jq -r .uri      # confirm later
   otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt
+  otpctl enroll alice --kind hotp --secret - --prefix ubhe00000001 <seed.txt
   otpctl enroll alice --kind email --email alice@example.com
   otpctl enroll --csv people.csv --dry-run
   otpctl enroll --csv people.csv --out secrets.csv`,
@@ -79,6 +81,7 @@ type enrolled struct {
 	Period    int          `json:"period,omitempty"`
 	Algorithm string       `json:"algorithm,omitempty"`
 	Counter   *int64       `json:"counter,omitempty"`
+	Prefix    string       `json:"prefix,omitempty"`
 	// SentTo is where codes go, CodeExpires until when the first one is good.
 	SentTo        string    `json:"sent_to,omitempty"`
 	CodeExpires   time.Time `json:"code_expires,omitzero"`
@@ -140,7 +143,7 @@ func (a *app) enrollDevice(ctx context.Context, g *gate.Gate, name string, flags
 		Beside: done.Beside, File: done.File, issuer: issuer,
 	}
 	if f.Kind == account.HOTP {
-		made.Counter = &f.Counter
+		made.Counter, made.Prefix = &f.Counter, f.Prefix
 	}
 	if flags.secret == "" {
 		a.again = "otpctl enroll again"

@@ -26,6 +26,7 @@ type enrollFlags struct {
 	email, phone                 string
 	totp                         config.TOTP
 	counter                      int64
+	prefix                       string
 	replace, json, noSystemCheck bool
 	trust                        bool
 }
@@ -39,6 +40,7 @@ func (f *enrollFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.totp.Algorithm, "algorithm", "", "`hash`: SHA1, SHA256 or SHA512 (default: the configuration's)")
 	flags.StringVar(&f.totp.Issuer, "issuer", "", "`name` of this place in the app (default: the configuration's, or the host name)")
 	flags.Int64Var(&f.counter, "counter", 0, "first counter `N` that a token uses, with --kind hotp")
+	flags.StringVar(&f.prefix, "prefix", "", "`text` that a token types before each code, as a YubiKey its identity, with --kind hotp")
 	flags.StringVar(&f.secret, "secret", "", "`-` takes the secret of a token from standard input, in base32, or in hexadecimal behind 0x")
 	flags.StringVar(&f.email, "email", "", "`address` that codes are sent to, with --kind email")
 	flags.StringVar(&f.phone, "phone", "", "`number` that codes are sent to, with --kind sms")
@@ -66,6 +68,7 @@ var flagsOf = []struct {
 	{"qr", []account.Kind{account.TOTP, account.HOTP}},
 	{"secret", []account.Kind{account.TOTP, account.HOTP}},
 	{"counter", []account.Kind{account.HOTP}},
+	{"prefix", []account.Kind{account.HOTP}},
 	{"email", []account.Kind{account.Email}},
 	{"phone", []account.Kind{account.SMS}},
 	{"trust-address", []account.Kind{account.Email, account.SMS}},
@@ -97,6 +100,8 @@ func (f *enrollFlags) check(given func(flag string) bool) error {
 		return usage("--period %d: expected 15 to 300 seconds", f.totp.Period)
 	case given("algorithm") && !slices.Contains(config.Algorithms, f.totp.Algorithm):
 		return usage("--algorithm %q: expected SHA1, SHA256 or SHA512", f.totp.Algorithm)
+	case given("prefix") && account.CheckPrefix(f.prefix) != nil:
+		return usage("--prefix: %w", account.CheckPrefix(f.prefix))
 	case f.counter < 0:
 		return usage("--counter %d: expected 0 or more", f.counter)
 	}
@@ -127,7 +132,9 @@ func (f *enrollFlags) factor(settings config.Config) account.Factor {
 	over(&settings.HOTP.Digits, f.totp.Digits)
 	over(&settings.HOTP.Algorithm, f.totp.Algorithm)
 	if f.kind == account.HOTP {
-		return gate.NewToken(f.id, settings.HOTP, f.counter)
+		token := gate.NewToken(f.id, settings.HOTP, f.counter)
+		token.Prefix = f.prefix
+		return token
 	}
 	return gate.NewFactor(f.id, settings.TOTP)
 }

@@ -125,6 +125,8 @@ func (a *app) wrongHint(wrong gate.WrongCodeError) string {
 	switch {
 	case wrong.Kind.IsSent():
 		return "take the code of the newest message, exactly as it is, before it ends; enroll again to have another sent"
+	case wrong.Malformed && wrong.Kind == account.HOTP:
+		return "type the digits only, without a space between them; if the token types something before them, as a YubiKey its identity, enroll it with --prefix"
 	case wrong.Malformed:
 		return "type the digits only, without a space between them"
 	case wrong.Ahead > 0:

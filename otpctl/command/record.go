@@ -63,6 +63,7 @@ type factorRecord struct {
 	Period      int          `json:"period,omitempty"`
 	Algorithm   string       `json:"algorithm,omitempty"`
 	NextCounter *int64       `json:"next_counter,omitempty"`
+	Prefix      string       `json:"prefix,omitempty"`
 	SentTo      string       `json:"sent_to,omitempty"`
 	Confirmed   bool         `json:"confirmed"`
 	ConfirmedAt time.Time    `json:"confirmed_at,omitzero"`
@@ -134,7 +135,7 @@ func state(person account.Person) string {
 
 func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry) factorRecord {
 	r := factorRecord{
-		ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm,
+		ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm, Prefix: f.Prefix,
 		Confirmed: !f.Confirmed.IsZero(), ConfirmedAt: f.Confirmed,
 	}
 	r.Replaces = !r.Confirmed && slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool { return old.ID == f.ID })

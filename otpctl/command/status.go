@@ -163,6 +163,9 @@ func (f factorRecord) codes() string {
 		if f.NextCounter != nil {
 			text += fmt.Sprintf(", next counter %d", *f.NextCounter)
 		}
+		if f.Prefix != "" {
+			text += ", behind " + f.Prefix
+		}
 		return text
 	}
 	return fmt.Sprintf("%s, sent to %s", f.Kind, f.SentTo)

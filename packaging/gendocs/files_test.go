@@ -206,7 +206,7 @@ func TestReaderWantsComments(t *testing.T) {
 // Nothing that only the source means is left on a page.
 func TestPagesSpeakTheFilesLanguage(t *testing.T) {
 	goNames := regexp.MustCompile(`\b([a-z]+\.[A-Z]\w+|[A-Z]+[a-z]+[A-Z][a-z]\w*)\b`)
-	known := []string{"OpenSSH", "KbdInteractiveAuthentication", "PasswordAuthentication"}
+	known := []string{"OpenSSH", "YubiKey", "KbdInteractiveAuthentication", "PasswordAuthentication"}
 	for name, text := range allPages(t) {
 		for _, found := range goNames.FindAllString(text, -1) {
 			if name != "otpctl.1" && !slices.Contains(known, found) {

@@ -92,20 +92,21 @@ func recipient(r *run) (string, string) {
 
 // exampleLines are those of otpctl's examples that need something.
 var exampleLines = map[string]handling{
-	"otpctl enroll alice":                                                {before: without("")},
-	"otpctl enroll alice --id tablet":                                    {before: without(" --id tablet")},
-	"otpctl enroll alice --qr png=/root/alice.png":                       {before: without("")},
-	"otpctl enroll alice --json | jq -r .uri":                            {before: without(""), says: "otpauth:"},
-	"otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt": {before: without("")},
-	"otpctl enroll alice --kind email --email alice@example.com":         {says: "is confirmed"},
-	"otpctl confirm alice 123456":                                        {before: (*run).unconfirmed, fill: coded("123456")},
-	"otpctl confirm alice - --json <code.txt":                            {before: func(r *run) { r.unconfirmed(); r.write(r.T, "/root/code.txt", now(0)(r)+"\n") }},
-	"otpctl confirm alice --id tablet":                                   {before: (*run).unconfirmed},
-	"otpctl doctor":                                                      {statuses: doctors},
-	"otpctl doctor --service sshd":                                       {statuses: doctors},
-	"otpctl doctor --json --ignore sshd-key-alone":                       {statuses: doctors},
-	"otpctl enable alice bob":                                            {before: func(r *run) { r.must("otpctl disable alice bob") }},
-	"otpctl export --recipient age1... --out /root/otpgate.age":          {before: func(r *run) { r.must("rm otpgate.age") }, fill: recipient},
+	"otpctl enroll alice":                                                        {before: without("")},
+	"otpctl enroll alice --id tablet":                                            {before: without(" --id tablet")},
+	"otpctl enroll alice --qr png=/root/alice.png":                               {before: without("")},
+	"otpctl enroll alice --json | jq -r .uri":                                    {before: without(""), says: "otpauth:"},
+	"otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt":         {before: without("")},
+	"otpctl enroll alice --kind hotp --secret - --prefix ubhe00000001 <seed.txt": {before: without("")},
+	"otpctl enroll alice --kind email --email alice@example.com":                 {says: "is confirmed"},
+	"otpctl confirm alice 123456":                                                {before: (*run).unconfirmed, fill: coded("123456")},
+	"otpctl confirm alice - --json <code.txt":                                    {before: func(r *run) { r.unconfirmed(); r.write(r.T, "/root/code.txt", now(0)(r)+"\n") }},
+	"otpctl confirm alice --id tablet":                                           {before: (*run).unconfirmed},
+	"otpctl doctor":                                                              {statuses: doctors},
+	"otpctl doctor --service sshd":                                               {statuses: doctors},
+	"otpctl doctor --json --ignore sshd-key-alone":                               {statuses: doctors},
+	"otpctl enable alice bob":                                                    {before: func(r *run) { r.must("otpctl disable alice bob") }},
+	"otpctl export --recipient age1... --out /root/otpgate.age":                  {before: func(r *run) { r.must("rm otpgate.age") }, fill: recipient},
 	"otpctl export alice --recipient age1... | ssh backup 'cat >otpgate.age'": {
 		fill: func(r *run) (string, string) {
 			placeholder, key := recipient(r)

@@ -1,0 +1,65 @@
+package gate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/account"
+)
+
+const identity = "ubhe00000001"
+
+// yubikey gives alice a token with these digits that types identity first.
+func (p *place) yubikey(t *testing.T) {
+	t.Helper()
+	p.enroll("alice")
+	person := p.people["alice"]
+	token := alices(p).Factors[0].Factor
+	token.ID, token.Kind, token.Period, token.Confirmed, token.Prefix = "yubikey", account.HOTP, 0, confirmed, identity
+	other := token
+	other.ID, other.Prefix, other.Secret = "spare", "cccc00000002", account.Secret("secret of another, 20 b")
+	person.Factors = append(person.Factors, token, other)
+	p.people["alice"] = person
+}
+
+func TestPrefixAtTheLogin(t *testing.T) {
+	p := newPlace(t)
+	p.yubikey(t)
+	code := identity + tokenCode(t, p, 0)
+	expect(t, p.login("alice", says(code)), Accept, "hotp:yubikey")
+	if v := p.login("alice", says(code, strings.TrimPrefix(code, identity))); v.Decision == Accept {
+		t.Errorf("a used code: %+v", v)
+	}
+	// Another identity is no guess, and the log says what it may be.
+	before := p.entryOf(t, "alice").Attempts.Wrong
+	wrong := "vvhe00000009" + tokenCode(t, p, 1)
+	v := p.login("alice", says(wrong, wrong, wrong))
+	expect(t, v, TooMany, "policy.attempts.per_login")
+	if !strings.Contains(v.Reason, "with something else before it") || !strings.Contains(v.Reason, "--prefix") || strings.Contains(v.Reason, "vvhe") {
+		t.Errorf("reason: %s", v.Reason)
+	}
+	if after := p.entryOf(t, "alice").Attempts.Wrong; after != before {
+		t.Errorf("%d wrong codes, and %d before", after, before)
+	}
+}
+
+func TestPrefixBehindThePassword(t *testing.T) {
+	p := newPlace(t)
+	p.yubikey(t)
+	for text, want := range map[string]int{
+		"secret" + identity + "123456":       len(identity) + 6,
+		"secretcccc00000002123456":           len(identity) + 6,
+		"secret123456":                       6,
+		"secretubhe00000009123456":           6, // of the password, for all that can be known
+		"secret" + identity + "12345":        6,
+		"secretcccc00000001123456":           6,
+		identity + "123456":                  6,
+		"secret" + strings.ToUpper(identity): 6,
+		"secret" + identity + "12345x":       0,
+	} {
+		n, _, err := p.split("alice", text)
+		if n != want || err != nil {
+			t.Errorf("%q: %d, %v, want %d", text, n, err, want)
+		}
+	}
+}
