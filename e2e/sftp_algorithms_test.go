@@ -56,8 +56,7 @@ func handshake(t *testing.T, s *machine.SFTPD, p *machine.Person, change func(*s
 // login.
 func TestSFTPAlgorithms(t *testing.T) {
 	t.Parallel()
-	rsaKey := keyPair(t, "rsa")
-	keys := `host_keys = ["` + machine.Root + `/ssh_host_key", "` + rsaKey + `"]` + "\n"
+	keys := `host_keys = ["` + machine.Root + `/ssh_host_key", "` + keyPair(t, "rsa") + `", "` + keyPair(t, "ecdsa") + `"]` + "\n"
 	machine.HostFingerprint(t) // makes it
 	s := startSFTPD(t, "sftp-algorithms", noCodes, patient+"limits.startups_per_source = 100\n"+keys)
 	p := machine.NewPerson(t, "sfj")
@@ -73,7 +72,7 @@ func TestSFTPAlgorithms(t *testing.T) {
 			weak.Ciphers, func(c *ssh.ClientConfig, one string) { c.Ciphers = []string{one} }},
 		{"MAC", []string{"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512", "hmac-sha1"},
 			weak.MACs, func(c *ssh.ClientConfig, one string) { c.Ciphers, c.MACs = []string{"aes128-ctr"}, []string{one} }},
-		{"host key", []string{"ssh-ed25519", "rsa-sha2-256", "rsa-sha2-512"}, weak.HostKeys, func(c *ssh.ClientConfig, one string) { c.HostKeyAlgorithms = []string{one} }},
+		{"host key", []string{"ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-256", "rsa-sha2-512"}, weak.HostKeys, func(c *ssh.ClientConfig, one string) { c.HostKeyAlgorithms = []string{one} }},
 	} {
 		for _, one := range test.taken {
 			if offered := handshake(t, s, p, func(c *ssh.ClientConfig) { test.set(c, one) }); offered != nil {

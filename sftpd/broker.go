@@ -43,6 +43,8 @@ type broker struct {
 	ended  bool
 	next   int
 
+	keysLater bool       // a host key is still to be made
+	slowKeys  sync.Mutex // while it is
 	doorway   *doorway
 	house     house
 	lookups   lookups
@@ -77,7 +79,7 @@ func newBroker(o options, p programs) (*broker, error) {
 	if b.front, err = identifyFront(settings.FrontUser, filepath.Join(o.run, "empty")); err != nil {
 		return nil, err
 	}
-	if b.keys, err = loadHostKeys(settings.HostKeys); err != nil {
+	if b.keysLater, err = b.openHostKeys(); err != nil {
 		return nil, err
 	}
 	b.checkKeyFiles()
@@ -161,13 +163,7 @@ func (b *broker) current() (*gate.Gate, error) {
 func (b *broker) reload() {
 	err := b.load()
 	if err == nil {
-		var keys []hostKey
-		keys, err = loadHostKeys(b.settings().SFTP.HostKeys)
-		if err == nil {
-			b.mu.Lock()
-			b.keys = keys
-			b.mu.Unlock()
-		}
+		b.keysLater, err = b.openHostKeys()
 	}
 	if err != nil {
 		b.report("configuration", err)
@@ -175,6 +171,7 @@ func (b *broker) reload() {
 	}
 	b.checkKeyFiles()
 	b.tellFronts()
+	b.finishHostKeys()
 }
 
 // report is for what is nobody's login.

@@ -59,12 +59,13 @@ func (b *broker) startFront() (*front, error) {
 
 // tell gives a front the settings for connections from now on.
 func (b *broker) tell(f *front) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// What is told last is what holds last.
 	settings, keys := b.frontSettings()
 	var w packet.Writer
 	w.U8(talk.HubSettings)
 	settings.Write(&w)
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	err := f.sendLocked(w.Bytes)
 	if err == nil {
 		f.keys = keys

@@ -64,6 +64,7 @@ func run(o options) error {
 	if err := b.startFronts(); err != nil {
 		return err
 	}
+	b.finishHostKeys()
 	stopFigures, err := b.serveFigures(b.settings().SFTP.Metrics)
 	if err != nil {
 		return err

@@ -37,10 +37,11 @@ func TestHostKeysUnderARunningConnection(t *testing.T) {
 	if !ask(old[0], strings.Repeat("a", 32)) {
 		t.Fatal("the first exchange is not signed")
 	}
-	fresh, err := loadHostKeys([]string{filepath.Join(t.TempDir(), "ssh_host_ed25519_key")})
+	found, err := loadHostKeys([]string{filepath.Join(t.TempDir(), "ssh_host_ed25519_key")}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	fresh := found.keys
 	b.mu.Lock()
 	b.keys = fresh
 	b.mu.Unlock()

@@ -94,9 +94,11 @@ func testBroker(tb testing.TB, policy string) *broker {
 	if err := b.load(); err != nil {
 		tb.Fatal(err)
 	}
-	if b.keys, err = loadHostKeys([]string{filepath.Join(dir, "ssh_host_ed25519_key")}); err != nil {
+	found, err := loadHostKeys([]string{filepath.Join(dir, "ssh_host_ed25519_key")}, true)
+	if err != nil {
 		tb.Fatal(err)
 	}
+	b.keys = found.keys
 	return b
 }
 

@@ -16,9 +16,13 @@ type SFTP struct {
 	// Listen are addresses and ports; "" before the colon is every address.
 	// Sockets that systemd passes take their place.
 	Listen []string `toml:"listen"`
-	// HostKeys are files of private keys, one of each kind. An ed25519 key that
-	// is missing is made.
+	// HostKeys are files of private keys, one of each kind. One that is missing
+	// is made if it is called ssh_host_ed25519_key, ssh_host_ecdsa_key or
+	// ssh_host_rsa_key; of the default list none is added to an ed25519 key that
+	// was there alone.
 	HostKeys []string `toml:"host_keys"`
+	// HostKeysNamed says that the file has such a list.
+	HostKeysNamed bool `toml:"-"`
 	// PAMService names the stack of the password, the account and the session.
 	PAMService string `toml:"pam_service"`
 	// AuthorizedKeys are files with a person's keys, below the home directory or
@@ -183,7 +187,7 @@ func (p Patterns) Texts() []string {
 func defaultSFTP() SFTP {
 	return SFTP{
 		Listen:         []string{":2022"},
-		HostKeys:       []string{"/etc/otpgate/sftpd/ssh_host_ed25519_key"},
+		HostKeys:       []string{"/etc/otpgate/sftpd/ssh_host_rsa_key", "/etc/otpgate/sftpd/ssh_host_ecdsa_key", "/etc/otpgate/sftpd/ssh_host_ed25519_key"},
 		PAMService:     "otpgate-sftpd",
 		AuthorizedKeys: []string{".ssh/authorized_keys"},
 		CodeAfter:      []FirstFactor{PasswordFirst, PublicKeyFirst},
@@ -203,7 +207,7 @@ func (s *SFTP) fill(defaults SFTP) {
 	if s.Listen == nil {
 		s.Listen = defaults.Listen
 	}
-	if s.HostKeys == nil {
+	if s.HostKeysNamed = s.HostKeys != nil; !s.HostKeysNamed {
 		s.HostKeys = defaults.HostKeys
 	}
 	if s.AuthorizedKeys == nil {

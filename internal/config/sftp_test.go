@@ -32,11 +32,14 @@ penalty_exempt = ["192.0.2.0/24", "2001:db8::7"]
 		t.Errorf("%+v", s)
 	}
 	// What the file leaves out is as it is without a file.
-	if s.PAMService != "otpgate-sftpd" || len(s.HostKeys) != 1 || len(s.AuthorizedKeys) != 1 || !s.Limits.Penalties || s.Limits.MaxStartups != 100 || s.Limits.LoginGrace.Duration != 30*time.Second {
+	if s.PAMService != "otpgate-sftpd" || len(s.HostKeys) != 3 || len(s.AuthorizedKeys) != 1 || !s.Limits.Penalties || s.Limits.MaxStartups != 100 || s.Limits.LoginGrace.Duration != 30*time.Second {
 		t.Errorf("%+v", s)
 	}
 	if path := Expand("%h/%u/100%%", "alice", "/home/a%u"); path != "/home/a%u/alice/100%" {
 		t.Errorf("expanded to %q", path)
+	}
+	if c, err := Parse("f", []byte("[sftp]\nhost_keys = ['/k']\n")); err != nil || len(c.SFTP.HostKeys) != 1 || !c.SFTP.HostKeysNamed || s.HostKeysNamed {
+		t.Errorf("host keys that are named: %+v, %v", c.SFTP, err)
 	}
 	if d, err := Parse("f", nil); err != nil || len(d.SFTP.CodeAfter) != 2 || d.SFTP.UnprovenKeys != WithCode || d.SFTP.Worker != PerSession || d.SFTP.AllowRoot {
 		t.Errorf("defaults: %+v, %v", d.SFTP, err)

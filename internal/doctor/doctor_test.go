@@ -72,7 +72,7 @@ func (p *patient) write(name, text string) {
 	p.t.Helper()
 	path := filepath.Join(p.root, name)
 	mode := fs.FileMode(0o644)
-	if strings.HasPrefix(name, "etc/otpgate/users") {
+	if strings.HasPrefix(name, "etc/otpgate/users") || strings.HasPrefix(name, "etc/otpgate/sftpd/ssh_host_") {
 		mode = 0o600
 	}
 	// Includes are written as on a machine, and sshd knows nothing of the tree.

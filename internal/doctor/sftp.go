@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 )
@@ -22,8 +24,9 @@ func (e *exam) sftp() {
 	path := e.configPath()
 	data, _ := os.ReadFile(path)
 	if len(e.Services) > 0 {
-		e.add(offered())
+		e.add(e.offered())
 	}
+	e.oldHostKeys()
 	if len(settings.CodeAfter) == 0 {
 		e.add(Finding{Severity: Warning, ID: "sftp-never-asks", File: path, Line: lineOf(data, "code_after"), What: "sftp.code_after is empty.",
 			Follows: "otpgate-sftpd asks nobody for a code.", Fix: `Write code_after = ["password", "publickey"], or take it out.`})
@@ -45,12 +48,54 @@ func (e *exam) sftp() {
 		Follows: "otpgate-sftpd lets nobody in.", Fix: fix})
 }
 
+// oldHostKeys looks for a server that keeps to the one host key that it had
+// before it made others too.
+func (e *exam) oldHostKeys() {
+	settings := e.settings.SFTP
+	if settings.HostKeysNamed {
+		return
+	}
+	var ecdsa string
+	for _, path := range settings.HostKeys {
+		name := filepath.Base(path)
+		if name == "ssh_host_ecdsa_key" {
+			ecdsa = path
+		}
+		if _, err := os.Lstat(e.Machine.Root + path); (err == nil) != (name == "ssh_host_ed25519_key") {
+			return
+		}
+	}
+	e.add(Finding{Severity: Note, ID: "sftp-host-keys", What: "otpgate-sftpd has an ed25519 host key and no other, as it was made before others were.",
+		Follows: "Clients that do not know ed25519 cannot connect. Others are not made by themselves, as rclone and other programs in Go prefer them to the one that they know.",
+		Fix: "If there are such clients: ssh-keygen -q -t ecdsa -N '' -f " + ecdsa + " and systemctl reload otpgate-sftpd, which makes an RSA key then. " +
+			"Add both to the known_hosts of programs in Go."})
+}
+
+// hostKeySignatures are those of the host keys that can be read.
+func (e *exam) hostKeySignatures() (all []string) {
+	for _, path := range e.settings.SFTP.HostKeys {
+		text, err := safefile.Read(e.Machine.Root+path, safefile.Rules{Forbidden: 0o077, MaxSize: 64 << 10})
+		if err != nil {
+			continue
+		}
+		if key, err := ssh.ParsePrivateKey(text); err == nil {
+			all = append(all, algorithms.HostKeySignatures(key.PublicKey().Type())...)
+		}
+	}
+	return all
+}
+
 // offered says what clients of the server must know one of each of.
-func offered() Finding {
+func (e *exam) offered() Finding {
+	signatures := "signatures of the host keys that it has: "
+	own := e.hostKeySignatures()
+	if own == nil {
+		signatures, own = "signatures of those host keys that it will have, of: ", algorithms.AllHostKeySignatures()
+	}
 	list := func(names []string) string { return strings.Join(names, ", ") }
 	return Finding{Severity: Note, ID: "sftp-algorithms",
 		What: "otpgate-sftpd offers the key exchanges " + list(algorithms.KeyExchanges()) + "; the ciphers " + list(algorithms.Ciphers()) +
-			"; the MACs " + list(algorithms.MACs()) + "; signatures of those host keys that it has: " + list(algorithms.AllHostKeySignatures()) +
+			"; the MACs " + list(algorithms.MACs()) + "; " + signatures + list(own) +
 			". It takes users' signatures " + list(algorithms.UserSignatures()) + ".",
 		Follows: "A client that lacks one of each cannot connect, and a user's DSA key, or RSA with SHA-1, lets nobody in.",
 		Fix:     "Nothing is to be done; update such clients, and give their users ed25519 keys."}
