@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/doctor"
-	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Target is a file that is to be changed.
@@ -22,7 +20,10 @@ type Target struct {
 // Find looks at the file of an edit. A symbolic link is refused: what it leads
 // to belongs to authselect, or to somebody else who writes it again.
 func (c Changer) Find(edit Edit) (Target, error) {
-	target := Target{path: c.Root + edit.Path}
+	target := Target{path: c.Root + edit.Path, mode: 0o644}
+	if edit.From != "" {
+		return target, nil
+	}
 	info, err := os.Lstat(target.path)
 	if err != nil {
 		return target, err
@@ -42,8 +43,11 @@ func (c Changer) Find(edit Edit) (Target, error) {
 }
 
 // backUp keeps what the file was beside it, by a name with the time, or with the
-// next second that has no copy yet.
+// next second that has no copy yet. Of a file that is new there is none.
 func (c Changer) backUp(edit Edit, target Target) (string, error) {
+	if edit.From != "" {
+		return "", nil
+	}
 	for at := c.Now().UTC(); ; at = at.Add(time.Second) {
 		backup := edit.Path + doctor.CopyInfix + at.Format("20060102T150405Z")
 		if _, err := os.Lstat(c.Root + backup); errors.Is(err, fs.ErrNotExist) {
@@ -56,12 +60,21 @@ func (c Changer) backUp(edit Edit, target Target) (string, error) {
 
 // unchanged refuses to overwrite what somebody else has written meanwhile.
 func (c Changer) unchanged(edit Edit) error {
-	now, err := os.ReadFile(c.Root + edit.Path)
+	source := edit.Path
+	if edit.From != "" {
+		source = edit.From
+		if _, err := os.Lstat(c.Root + edit.Path); err == nil {
+			return fmt.Errorf("%s has been made meanwhile; nothing was written, try again", edit.Path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	now, err := os.ReadFile(c.Root + source)
 	if err != nil {
 		return err
 	}
 	if string(now) != edit.Before {
-		return fmt.Errorf("%s has been changed meanwhile; nothing was written, try again", edit.Path)
+		return fmt.Errorf("%s has been changed meanwhile; nothing was written, try again", source)
 	}
 	return nil
 }
@@ -94,18 +107,13 @@ func (c Changer) write(edit Edit, target Target) error {
 	if edit.Vendor == "" {
 		return replace(target.path, []byte(edit.After), target.mode)
 	}
-	dir, err := safefile.OpenDir(filepath.Dir(target.path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return safefile.Remove(dir, filepath.Base(target.path))
+	return remove(target.path)
 }
 
 // PutFor puts an edit in place until a deadline. start starts the process that
 // undoes it, before anything is changed, and returns its process id.
 func (c Changer) PutFor(edit Edit, target Target, within time.Duration, start func() (pid int, err error)) (Pending, error) {
-	p := Pending{Service: edit.Service, Path: edit.Path, Boot: bootID(), Changed: c.Now(), Deadline: c.Now().Add(within)}
+	p := Pending{Service: edit.Service, Path: edit.Path, From: edit.From, Boot: bootID(), Changed: c.Now(), Deadline: c.Now().Add(within)}
 	err := c.alone(func() (err error) {
 		if _, err := c.load(edit.Service); err == nil {
 			return fmt.Errorf("a change of %s waits to be confirmed: otpctl pam confirm %s, or otpctl pam restore %s", edit.Service, edit.Service, edit.Service)
@@ -148,17 +156,22 @@ func (c Changer) Confirm(service string, tried func(Pending) error) error {
 }
 
 // Restore puts back what was there before a change that nobody has confirmed.
-// If the file has been changed since, that is kept beside.
+// If the file has been changed since, that is kept beside. A file that was made
+// is removed, so that the distribution's counts again.
 func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 	err = c.alone(func() error {
 		if p, err = c.load(service); err != nil {
 			return err
 		}
-		before, err := os.ReadFile(c.Root + p.Backup)
+		source := p.Backup
+		if p.From != "" {
+			source = p.From
+		}
+		before, err := os.ReadFile(c.Root + source)
 		if err != nil {
 			return err
 		}
-		info, err := os.Stat(c.Root + p.Backup)
+		info, err := os.Stat(c.Root + source)
 		if err != nil {
 			return err
 		}
@@ -169,7 +182,12 @@ func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 				return err
 			}
 		}
-		if err := replace(c.Root+p.Path, before, info.Mode().Perm()); err != nil {
+		if p.From != "" {
+			err = remove(c.Root + p.Path)
+		} else {
+			err = replace(c.Root+p.Path, before, info.Mode().Perm())
+		}
+		if err != nil {
 			return err
 		}
 		return c.forget(service)

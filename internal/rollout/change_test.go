@@ -72,6 +72,90 @@ func TestPutKeepsWhatWas(t *testing.T) {
 	}
 }
 
+// copied is a tree in which the distribution alone has the service.
+func copied(t *testing.T) (Changer, Edit, Target) {
+	t.Helper()
+	c, edit, _ := bench(t)
+	put(t, c.Root+"/usr/lib/pam.d/sshd", before)
+	if err := os.Remove(c.Root + edit.Path); err != nil {
+		t.Fatal(err)
+	}
+	edit.From = "/usr/lib/pam.d/sshd"
+	target, err := c.Find(edit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, edit, target
+}
+
+func expectNone(t *testing.T, c Changer, path string) {
+	t.Helper()
+	if _, err := os.Lstat(c.Root + path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s: expected none, found %v", path, err)
+	}
+}
+
+func TestPutMakesACopy(t *testing.T) {
+	c, edit, target := copied(t)
+	if backup, err := c.Put(edit, target); err != nil || backup != "" {
+		t.Fatalf("%q, %v", backup, err)
+	}
+	expect(t, c, edit.Path, after)
+	expect(t, c, edit.From, before)
+	if info, err := os.Stat(c.Root + edit.Path); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v, mode %v", err, info.Mode())
+	}
+	if _, err := c.Put(edit, target); err == nil || !strings.Contains(err.Error(), "made meanwhile") {
+		t.Errorf("a file that somebody else has made: %v", err)
+	}
+}
+
+func TestPutNoticesANewerDistribution(t *testing.T) {
+	c, edit, target := copied(t)
+	put(t, c.Root+edit.From, "# newer\n"+before)
+	if _, err := c.Put(edit, target); err == nil || !strings.Contains(err.Error(), edit.From+" has been changed meanwhile") {
+		t.Errorf("found %v", err)
+	}
+	expectNone(t, c, edit.Path)
+}
+
+// Undone, it leaves no file that would hide the distribution's updates.
+func TestRestoreRemovesTheCopy(t *testing.T) {
+	c, edit, target := copied(t)
+	c.mustPutFor(t, edit, target)
+	expect(t, c, edit.Path, after)
+	p, kept, err := c.Restore("sshd")
+	if err != nil || p.From != edit.From || kept != "" {
+		t.Fatalf("%+v, %q, %v", p, kept, err)
+	}
+	expectNone(t, c, edit.Path)
+	if _, _, err := c.Restore("sshd"); !errors.Is(err, ErrNothingPending) {
+		t.Errorf("expected nothing to be left, found %v", err)
+	}
+}
+
+// What somebody has written into the copy since is kept, and a copy that is gone
+// already is no obstacle.
+func TestRestoreOfACopyKeepsOtherChanges(t *testing.T) {
+	c, edit, target := copied(t)
+	c.mustPutFor(t, edit, target)
+	put(t, c.Root+edit.Path, after+"# mine\n")
+	_, kept, err := c.Restore("sshd")
+	if err != nil || kept == "" {
+		t.Fatalf("%q, %v", kept, err)
+	}
+	expect(t, c, kept, after+"# mine\n")
+	expectNone(t, c, edit.Path)
+
+	c.mustPutFor(t, edit, target)
+	if err := os.Remove(c.Root + edit.Path); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Restore("sshd"); err != nil {
+		t.Error(err)
+	}
+}
+
 // A second change within the same second keeps its own copy.
 func TestCopiesOfOneSecond(t *testing.T) {
 	c, edit, target := bench(t)

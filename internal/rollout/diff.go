@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -11,7 +12,7 @@ func (e Edit) Diff() string {
 	before, after := split(e.Before), split(e.After)
 	same := longest(before, after)
 	var out strings.Builder
-	fmt.Fprintf(&out, "--- %s\n+++ %s\n", e.Path, e.Path)
+	fmt.Fprintf(&out, "--- %s\n+++ %s\n", cmp.Or(e.From, e.Path), e.Path)
 	var marks []string
 	var changed []bool
 	i, j := 0, 0

@@ -25,6 +25,9 @@ import (
 type Edit struct {
 	Service, Path string
 	Before, After string
+	// From is the distribution's file, whose text is Before, if the admin has
+	// none: one is made, which counts instead of it.
+	From string
 	// Vendor is the distribution's file, if After is what that says: then it
 	// counts again, and the admin's own file goes.
 	Vendor string
@@ -57,8 +60,6 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		return Edit{}, err
 	case stack.File == "":
 		return Edit{}, fmt.Errorf("there is no service %s: expected a file %s/%s", service, pamstack.AdminDir, service)
-	case path.Dir(stack.File) != pamstack.AdminDir:
-		return Edit{}, fmt.Errorf("%s is the distribution's: copy it to %s first, which counts instead of it: cp %s %s/", stack.File, pamstack.AdminDir, stack.File, pamstack.AdminDir)
 	case len(stack.Checks)+len(stack.Splits) > 0:
 		own := append(slices.Clone(stack.Checks), stack.Splits...)
 		return Edit{}, fmt.Errorf("%s: %w", stack.Lines[own[0]].Place, ErrAlready)
@@ -71,6 +72,9 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		return Edit{}, err
 	}
 	edit := Edit{Service: service, Path: stack.File, Before: before}
+	if path.Dir(stack.File) != pamstack.AdminDir {
+		edit.Path, edit.From = pamstack.AdminDir+"/"+service, stack.File
+	}
 	protocol := stack.Protocol
 	for _, argument := range line.Arguments {
 		if name, found := strings.CutPrefix(argument, "protocol="); found {

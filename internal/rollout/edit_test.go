@@ -120,10 +120,21 @@ func TestPlanRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The distribution's own file stays as it is: a copy of it gets the line.
+func TestPlanCopiesTheDistributions(t *testing.T) {
 	in := tree(t, "good/debian-sshd")
 	put(t, in.Root+"/usr/lib/pam.d/cockpit", "@include common-auth\n")
-	if _, err := Plan(in, config.Default(), "cockpit", plain); err == nil || !strings.Contains(err.Error(), "cp /usr/lib/pam.d/cockpit") {
-		t.Errorf("expected to be told to copy the vendor's file, found %v", err)
+	edit, err := Plan(in, config.Default(), "cockpit", plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if edit.Path != "/etc/pam.d/cockpit" || edit.From != "/usr/lib/pam.d/cockpit" || edit.After != edit.Before+"auth required pam_otpgate.so\n" {
+		t.Errorf("found %+v", edit)
+	}
+	if diff := edit.Diff(); !strings.HasPrefix(diff, "--- /usr/lib/pam.d/cockpit\n+++ /etc/pam.d/cockpit\n") {
+		t.Errorf("found\n%s", diff)
 	}
 }
 

@@ -23,9 +23,11 @@ const PendingDir = "/etc/otpgate/pending"
 
 // Pending is a change that is in force and will be undone.
 type Pending struct {
-	Service  string    `json:"service"`
-	Path     string    `json:"path"`
-	Backup   string    `json:"backup"`
+	Service string `json:"service"`
+	Path    string `json:"path"`
+	Backup  string `json:"backup,omitempty"`
+	// From is the distribution's file, where Path is a copy that is removed.
+	From     string    `json:"from,omitempty"`
 	Changed  time.Time `json:"changed"`
 	Deadline time.Time `json:"deadline"`
 	// Boot and Watchdog say which process undoes it.
@@ -121,6 +123,19 @@ func replace(path string, data []byte, mode fs.FileMode) error {
 	}
 	defer dir.Close()
 	return safefile.Replace(dir, filepath.Base(path), data, mode)
+}
+
+// remove takes a file away, if it is there.
+func remove(path string) error {
+	dir, err := safefile.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := safefile.Remove(dir, filepath.Base(path)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // alone keeps others from changing anything meanwhile.

@@ -47,10 +47,14 @@ First it shows the change and tries it: the doctor looks at the machine as it
 would be, and libpam logs somebody made up in through a private copy of the
 service. If either finds a fault, nothing is changed.
 
-What the file was is kept beside it. Unless the change is confirmed with otpctl
-pam confirm within the time of --confirm-within, which takes a login with a code
-through the service since the change, the file is put back. A process of its own does that, which outlives this login; after a
-reboot the unit otpgate-pam-restore does, where systemd runs.`,
+What the file was is kept beside it. Where only the distribution has a file, in
+/usr/lib/pam.d, a copy in /etc/pam.d gets the line, which counts instead of it.
+
+Unless the change is confirmed with otpctl pam confirm within the time of
+--confirm-within, which takes a login with a code through the service since the
+change, the file is put back, or the copy removed. A process of its own does
+that, which outlives this login; after a reboot the unit otpgate-pam-restore
+does, where systemd runs.`,
 		Example: `  otpctl pam enable sshd
   otpctl pam enable sudo --dry-run
   otpctl pam enable vsftpd --argument protocol=ftps --confirm-within 10m`,
@@ -123,8 +127,8 @@ func (a *app) put(edit rollout.Edit, target rollout.Target, within time.Duration
 		if err != nil {
 			return err
 		}
-		a.pamChanged("enable", edit.Service, "kept "+backup)
-		a.say("%s is changed. What it was is in %s.", edit.Path, backup)
+		a.pamChanged("enable", edit.Service, kept(edit, backup))
+		a.sayChanged(edit, backup)
 		return nil
 	}
 	start := func() (int, error) {
@@ -138,11 +142,27 @@ func (a *app) put(edit rollout.Edit, target rollout.Target, within time.Duration
 	if err != nil {
 		return err
 	}
-	a.pamChanged("enable", edit.Service, "kept "+pending.Backup+", until confirmed")
-	a.say("%s is changed. What it was is in %s.", edit.Path, pending.Backup)
+	a.pamChanged("enable", edit.Service, kept(edit, pending.Backup)+", until confirmed")
+	a.sayChanged(edit, pending.Backup)
 	a.say("Now log in through %s once more, with a code, and there run as root: %s pam confirm %s", edit.Service, a.self(), edit.Service)
 	a.say("Otherwise the file is put back at %s. Keep this shell open.", when(pending.Deadline))
 	return nil
+}
+
+// kept says for the audit line where there is what was there before.
+func kept(edit rollout.Edit, backup string) string {
+	if edit.From != "" {
+		return "copied " + edit.From
+	}
+	return "kept " + backup
+}
+
+func (a *app) sayChanged(edit rollout.Edit, backup string) {
+	if edit.From != "" {
+		a.say("%s is made: a copy of %s with the line, which counts instead of it. %s pam disable %s removes it again.", edit.Path, edit.From, a.self(), edit.Service)
+		return
+	}
+	a.say("%s is changed. What it was is in %s.", edit.Path, backup)
 }
 
 // pamChanged writes the audit line of a change of pam.d.

@@ -167,8 +167,13 @@ func (a *app) watchAll(waiting []rollout.Pending) error {
 }
 
 func (a *app) restored(p rollout.Pending, kept string) {
-	a.pamChanged("restore", p.Service, "put back "+p.Backup)
-	a.say("%s is as it was before (%s).", p.Path, p.Backup)
+	if p.From != "" {
+		a.pamChanged("restore", p.Service, "removed the copy of "+p.From)
+		a.say("%s is removed: %s counts again, as before.", p.Path, p.From)
+	} else {
+		a.pamChanged("restore", p.Service, "put back "+p.Backup)
+		a.say("%s is as it was before (%s).", p.Path, p.Backup)
+	}
 	if kept != "" {
 		a.say("It had been changed since; that is in %s.", kept)
 	}

@@ -125,8 +125,12 @@ var exampleLines = map[string]handling{
 			r.write(r.T, "/etc/pam.d/vsftpd", "@include common-account\n@include common-session\n@include common-auth\n")
 			r.start("otpgate-verifierd", "test -S /run/otpgate/verifier.sock")
 		}, says: "split protocol=ftps"},
-	"otpctl pam disable sshd":                               {before: (*run).changed},
-	"otpctl pam confirm sshd":                               {before: (*run).changed},
+	"otpctl pam disable sshd": {before: (*run).changed},
+	"otpctl pam confirm sshd": {before: func(r *run) {
+		r.changed()
+		r.secret, r.steps = known, 1
+		r.expectIn(r.T, r.next())
+	}},
 	"otpctl pam restore sshd":                               {before: (*run).changed},
 	"usermod -l alicia alice && otpctl rename alice alicia": {says: "alice is alicia now"},
 	"otpctl resync alice":                                   {before: without(" --id tablet")},

@@ -148,6 +148,7 @@ var stories = []story{
 			"otpctl pam enable sshd":                          {says: "is changed"},
 			"otpctl doctor --service sshd":                    {statuses: doctors},
 			"otpctl test alice --service sudo":                {says: `alice by \w+ is asked for a code`},
+			"otpctl pam enable polkit-1":                      {says: "a copy of /usr/lib/pam.d/polkit-1"},
 		},
 	},
 	{
@@ -165,7 +166,10 @@ var stories = []story{
 		begin: func(r *run) { r.enrolled(); r.pamEnabled() },
 		lines: map[string]handling{
 			"otpctl pam restore sshd": {before: (*run).again, says: "as it was before"},
-			"otpctl pam confirm sshd": {before: (*run).pending, says: "the change stays"},
+			"otpctl pam confirm sshd": {before: func(r *run) {
+				r.pending()
+				r.expectIn(r.T, r.next())
+			}, says: "the change stays"},
 			"otpctl pam disable sshd": {before: func(r *run) {
 				r.again()
 				r.must("setsid -w otpctl pam confirm sshd --untried && rm /etc/pam.d/sshd.before-*")

@@ -159,13 +159,16 @@ func (d debian) furnish(t *testing.T) {
 		d.run(t, "useradd", "-m", name)
 	}
 	d.run(t, "sh", "-c", "groupadd interns && groupadd -f staff && gpasswd -M bob interns && gpasswd -M alice,bob staff")
-	// sudo's own, of this machine.
-	for _, service := range []string{"sudo", "sudo-i"} {
-		text, err := os.ReadFile("/etc/pam.d/" + service)
+	// sudo's and polkit's own, of this machine.
+	if err := os.MkdirAll(d.root+"/usr/lib/pam.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/etc/pam.d/sudo", "/etc/pam.d/sudo-i", "/usr/lib/pam.d/polkit-1"} {
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.write(t, "/etc/pam.d/"+service, string(text))
+		d.write(t, path, string(text))
 	}
 	d.run(t, "mv", d.bring(t, machine.Files+"/age-keygen"), "/usr/bin")
 	if err := os.MkdirAll(d.root+source, 0o755); err != nil {

@@ -70,7 +70,7 @@ static bool wait_in_line(int fd, const struct sockaddr_un *address, int64_t dead
 {
 	while (errno == EAGAIN || errno == EINTR) {
 		int left = clock_left(deadline);
-		const struct timeval patience = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+		const struct timeval patience = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000L};
 		if (left == 0) {
 			errno = EAGAIN;
 			return false;
