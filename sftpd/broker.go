@@ -48,6 +48,7 @@ type broker struct {
 	doorway   *doorway
 	house     house
 	lookups   lookups
+	commands  lookups // of keys_command
 	spent     spent
 	bandwidth bandwidth
 	crews     crews

@@ -41,19 +41,19 @@ func (v *visit) admit(offered []byte) (credential, bool) {
 	}
 	var found bool
 	if c.hasCert {
-		c.grant, found = v.vouched(c.cert)
+		c.grant, found = v.vouched(c.cert, offered)
 	} else {
-		c.grant, found = v.look(authkeys.Login{Key: offered})
+		c.grant, found = v.look(authkeys.Login{Key: offered}, offered)
 	}
 	return c, found
 }
 
 // vouched says whether the authority of a certificate is trusted to let the
 // person in, and whether the certificate does so.
-func (v *visit) vouched(cert usercert.Certificate) (authkeys.Grant, bool) {
+func (v *visit) vouched(cert usercert.Certificate, offered []byte) (authkeys.Grant, bool) {
 	grant := authkeys.Grant{NoTouch: cert.NoTouch, Verify: cert.Verify}
 	if !v.trusts(cert) {
-		line, found := v.look(authkeys.Login{Key: cert.Authority, Authority: true, User: v.user, Principals: cert.Principals})
+		line, found := v.look(authkeys.Login{Key: cert.Authority, Authority: true, User: v.user, Principals: cert.Principals}, offered)
 		if !found {
 			return authkeys.Grant{}, false
 		}
@@ -140,6 +140,11 @@ func (b *broker) checkKeyFiles() {
 		}
 		if _, err := readKeys(file.path); err != nil {
 			b.report(file.rule, err)
+		}
+	}
+	if len(settings.KeysCommand) > 0 {
+		if _, err := commandUser(settings); err != nil {
+			b.report(commandRule, err)
 		}
 	}
 }

@@ -75,9 +75,10 @@ func (l *lookups) leave(uid uint32) {
 	}
 }
 
-// look asks the person's files whether a key lets the person in, or is an
-// authority that may say so.
-func (v *visit) look(login authkeys.Login) (authkeys.Grant, bool) {
+// look asks the person's files, and then the command, whether a key lets the
+// person in, or is an authority that may say so. offered is the key as the
+// client gave it.
+func (v *visit) look(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
 	// What is being answered is read over by the next question, and a lookup
 	// may outlive it.
 	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), v.remote, v.engine.Now()
@@ -85,7 +86,10 @@ func (v *visit) look(login authkeys.Login) (authkeys.Grant, bool) {
 	if err != nil {
 		v.refuseKey("authorized_keys", err.Error())
 	}
-	return granted, found
+	if found || len(v.settings.KeysCommand) == 0 {
+		return granted, found
+	}
+	return v.askCommand(login, offered)
 }
 
 type looked struct {

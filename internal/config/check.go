@@ -84,6 +84,9 @@ func (c Config) checkNames() (problem string, key []string) {
 	if problem := unprintable(c.SFTP.FrontUser); problem != "" {
 		return problem, []string{"sftp", "front_user"}
 	}
+	if problem := unprintable(c.SFTP.KeysCommandUser); problem != "" {
+		return problem, []string{"sftp", "keys_command_user"}
+	}
 	return unprintable(c.SFTP.PAMService), []string{"sftp", "pam_service"}
 }
 

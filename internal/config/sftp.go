@@ -28,6 +28,13 @@ type SFTP struct {
 	// AuthorizedKeys are files with a person's keys, below the home directory or
 	// absolute; %u is the person's name, %h the home directory, %% a percent sign.
 	AuthorizedKeys []string `toml:"authorized_keys"`
+	// KeysCommand is asked for a person's keys where the files have none
+	// that fits, as sshd's: a program's absolute path and its arguments, in which
+	// %u is the person's name, %U the uid, %h the home directory, %t the type of
+	// the key, %k the key in base64, %f its fingerprint. Empty is none.
+	KeysCommand []string `toml:"keys_command"`
+	// KeysCommandUser is whom it runs as, who is not root.
+	KeysCommandUser string `toml:"keys_command_user"`
 	// TrustedUserCAKeys is a file of public keys, one a line, whose certificates
 	// let in the people that they name; "" is none.
 	TrustedUserCAKeys string `toml:"trusted_user_ca_keys"`
@@ -228,6 +235,8 @@ func (s SFTP) check() (problem string, key []string) {
 		{len(s.HostKeys) > 0 && allAbsolute(s.HostKeys), "expected absolute paths", []string{"host_keys"}},
 		{s.PAMService != "" && !strings.ContainsAny(s.PAMService, "/ "), "expected the name of a file in /etc/pam.d", []string{"pam_service"}},
 		{!slices.ContainsFunc(s.AuthorizedKeys, func(p string) bool { return !validExpansion(p) }), "expected paths in which only %u, %h and %% are replaced", []string{"authorized_keys"}},
+		{len(s.KeysCommand) == 0 || validCommand(s.KeysCommand), `expected a list of a program's absolute path and its arguments, such as ["/usr/bin/sss_ssh_authorizedkeys", "%u"], in which only %u, %U, %h, %t, %k, %f and %% are replaced`, []string{"keys_command"}},
+		{len(s.KeysCommand) == 0 || !slices.Contains([]string{"", "root", s.FrontUser}, s.KeysCommandUser), "expected the user whom keys_command runs as, neither root nor front_user", []string{"keys_command_user"}},
 		{s.TrustedUserCAKeys == "" || filepath.IsAbs(s.TrustedUserCAKeys), "expected an absolute path", []string{"trusted_user_ca_keys"}},
 		{s.RevokedKeys == "" || filepath.IsAbs(s.RevokedKeys), "expected an absolute path", []string{"revoked_keys"}},
 		{s.Root == "" || validExpansion(s.Root) && (filepath.IsAbs(s.Root) || strings.HasPrefix(s.Root, "%h")), "expected an absolute path in which only %u, %h and %% are replaced", []string{"root"}},
@@ -275,6 +284,15 @@ func cutLast(text string, separator byte) (before, after string, found bool) {
 
 func allAbsolute(paths []string) bool {
 	return !slices.ContainsFunc(paths, func(p string) bool { return !filepath.IsAbs(p) })
+}
+
+// validCommand takes a program whose path is the same for everybody.
+func validCommand(command []string) bool {
+	tokens := strings.NewReplacer("%%", "", "%u", "", "%U", "", "%h", "", "%t", "", "%k", "", "%f", "")
+	return filepath.IsAbs(command[0]) && !strings.Contains(command[0], "%") &&
+		!slices.ContainsFunc(command, func(argument string) bool {
+			return strings.Contains(tokens.Replace(argument), "%") || strings.Contains(argument, "\x00")
+		})
 }
 
 func validExpansion(path string) bool {

@@ -9,11 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -132,34 +129,14 @@ func (p Program) find() (string, error) {
 
 func (p Program) look() (string, error) {
 	if p.Path != "" {
-		return p.Path, checkCommand(p.Path)
+		return p.Path, safefile.CheckProgram(p.Path)
 	}
 	for _, path := range Places {
-		if err := checkCommand(path); !errors.Is(err, fs.ErrNotExist) {
+		if err := safefile.CheckProgram(path); !errors.Is(err, fs.ErrNotExist) {
 			return path, err
 		}
 	}
 	return "", fmt.Errorf("expected it at %s; install it, or name it with paths.sender", strings.Join(Places, " or "))
-}
-
-func checkCommand(path string) error {
-	if !filepath.IsAbs(path) {
-		return fmt.Errorf("%s: expected an absolute path", path)
-	}
-	dir, err := safefile.OpenDir(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	file, err := safefile.OpenIn(dir, filepath.Base(path), unix.O_RDONLY, safefile.Rules{Forbidden: 0o022})
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if mode := file.Seen().Mode & 0o777; mode&0o111 == 0 {
-		return fmt.Errorf("%s: expected a program, found mode %04o; run chmod 755", path, mode)
-	}
-	return nil
 }
 
 // limited keeps an output up to a size and then takes no more. The buffer is no

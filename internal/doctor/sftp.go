@@ -31,6 +31,7 @@ func (e *exam) sftp() {
 		e.add(Finding{Severity: Warning, ID: "sftp-never-asks", File: path, Line: lineOf(data, "code_after"), What: "sftp.code_after is empty.",
 			Follows: "otpgate-sftpd asks nobody for a code.", Fix: `Write code_after = ["password", "publickey"], or take it out.`})
 	}
+	e.keysCommand(path, data)
 	root := common(settings.Root)
 	if root == "" {
 		return
@@ -83,6 +84,30 @@ func (e *exam) hostKeySignatures() (all []string) {
 		}
 	}
 	return all
+}
+
+// keysCommand looks whether the command that prints people's keys would be run.
+func (e *exam) keysCommand(path string, data []byte) {
+	settings := e.settings.SFTP
+	if len(settings.KeysCommand) == 0 {
+		return
+	}
+	f := Finding{Severity: Error, ID: "sftp-keys-command", File: path, Follows: "otpgate-sftpd does not run the command, and lets nobody in by a key that it would print."}
+	if err := safefile.CheckProgram(e.Machine.Root + settings.KeysCommand[0]); err != nil {
+		f.Line, f.What = lineOf(data, "keys_command"), "sftp.keys_command: "+err.Error()+"."
+		f.Fix = "Name a program that is there; it and all above it must belong to root and be writable for nobody else."
+		e.add(f)
+	}
+	name := settings.KeysCommandUser
+	known, err := e.Machine.UserKnown(name)
+	if err == nil && known {
+		return
+	}
+	f.Line, f.What, f.Fix = lineOf(data, "keys_command_user"), "sftp.keys_command_user: there is no user "+name+".", "Make one: useradd -r "+name
+	if err != nil {
+		f.What, f.Fix = "sftp.keys_command_user: "+name+" cannot be looked up: "+err.Error()+".", "Look at the name service, or name a user of /etc/passwd."
+	}
+	e.add(f)
 }
 
 // offered says what clients of the server must know one of each of.

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/nss"
+	"github.com/otpgate/otpgate/internal/safefile"
+	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
+	"github.com/otpgate/otpgate/internal/sftpd/usercert"
+)
+
+const (
+	commandRule = "sftp.keys_command"
+	// commandPatience bounds how long the command may take.
+	commandPatience = 20 * time.Second
+	// afterKill is how long the output of a command that was killed is waited for.
+	afterKill = time.Second
+	// Of its output.
+	maxCommandOutput = 1 << 20
+	maxCommandKeys   = 1000
+	maxComplaint     = 500
+)
+
+// askCommand asks the command as sshd does its AuthorizedKeysCommand: what it
+// prints is read as a person's file is. One that fails lets nobody in, whatever
+// it printed.
+func (v *visit) askCommand(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
+	late := time.NewTimer(commandPatience)
+	defer late.Stop()
+	if !v.broker.commands.begin(v.person.uid, late.C) {
+		v.broker.reportFor(v, commandRule, errors.New("too many questions for the person's keys are under way"))
+		return authkeys.Grant{}, false
+	}
+	defer v.broker.commands.end(v.person.uid)
+	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
+	defer cancel()
+	keys, err := runCommand(ctx, v.settings, commandArguments(v.settings.KeysCommand, v.user, *v.person, offered))
+	if err != nil {
+		v.broker.reportFor(v, commandRule, err)
+		return authkeys.Grant{}, false
+	}
+	return authkeys.Find(keys, login)
+}
+
+// commandArguments are the command with what it is asked about, and without
+// arguments of its own the person's name, as in sshd.
+func commandArguments(command []string, user string, p person, offered []byte) []string {
+	if len(command) == 1 {
+		return []string{command[0], user}
+	}
+	key := offered
+	if usercert.Is(offered) {
+		if cert, err := usercert.Parse(offered); err == nil {
+			key = cert.Key // sshd's fingerprint of a certificate is of its key
+		}
+	}
+	tokens := strings.NewReplacer("%%", "%", "%u", user, "%U", strconv.FormatUint(uint64(p.uid), 10), "%h", p.home,
+		"%t", kindOf(offered), "%k", base64.StdEncoding.EncodeToString(offered), "%f", fingerprint(key))
+	arguments := make([]string, len(command))
+	for i, argument := range command {
+		arguments[i] = tokens.Replace(argument)
+	}
+	return arguments
+}
+
+// commandUser is whom the command runs as, if it may be run.
+func commandUser(settings config.SFTP) (person, error) {
+	if err := safefile.CheckProgram(settings.KeysCommand[0]); err != nil {
+		return person{}, err
+	}
+	name := settings.KeysCommandUser
+	found, known, err := nss.UserByName(name)
+	switch {
+	case err != nil:
+		return person{}, fmt.Errorf("sftp.keys_command_user: %w", err)
+	case !known:
+		return person{}, fmt.Errorf("sftp.keys_command_user: there is no user %s; make one with useradd -r %s", name, name)
+	case found.UID == 0:
+		return person{}, fmt.Errorf("sftp.keys_command_user: %s has uid 0; name another user", name)
+	}
+	groups, err := nss.GroupsOf(found)
+	if err != nil {
+		return person{}, fmt.Errorf("sftp.keys_command_user: %w", err)
+	}
+	return person{uid: found.UID, gid: found.GID, home: found.Home, groups: groups}, nil
+}
+
+// runCommand returns what the command prints. All that it started is killed
+// when ctx ends.
+func runCommand(ctx context.Context, settings config.SFTP, arguments []string) ([]byte, error) {
+	as, err := commandUser(settings)
+	if err != nil {
+		return nil, err
+	}
+	keys, complaint := &bounded{most: maxCommandOutput}, &bounded{most: maxComplaint, rest: true}
+	cmd := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = keys, complaint, "/"
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"USER=" + settings.KeysCommandUser, "LOGNAME=" + settings.KeysCommandUser, "HOME=" + as.home}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: as.uid, Gid: as.gid, Groups: as.groups}}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = afterKill
+	err = cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it did not end within %v", commandPatience)
+	case keys.over:
+		err = fmt.Errorf("it printed more than %d bytes", maxCommandOutput)
+	case err == nil && lines(keys.kept.Bytes()) > maxCommandKeys:
+		err = fmt.Errorf("it printed more than %d keys", maxCommandKeys)
+	}
+	if err != nil {
+		said := strings.TrimSpace(complaint.kept.String())
+		return nil, fmt.Errorf("%s: %w; it said: %.*q; nobody is let in by what it printed", arguments[0], err, maxComplaint, said)
+	}
+	return keys.kept.Bytes(), nil
+}
+
+// lines are those that may be keys.
+func lines(text []byte) (n int) {
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			n++
+		}
+	}
+	return n
+}
+
+// bounded keeps an output up to a size. What is more it fails, or passes over.
+type bounded struct {
+	kept bytes.Buffer
+	most int
+	rest bool // is passed over
+	over bool
+}
+
+func (b *bounded) Write(data []byte) (int, error) {
+	part := data[:min(len(data), b.most-b.kept.Len())]
+	b.kept.Write(part)
+	if len(part) < len(data) && !b.rest {
+		b.over = true
+		return len(part), errors.New("too much")
+	}
+	return len(data), nil
+}
