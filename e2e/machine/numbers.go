@@ -33,6 +33,8 @@ var numbers = []struct {
 	{regexp.MustCompile(`\bserial \d+\b`), `serial #`},
 	// Fingerprints have signs that end a word.
 	{regexp.MustCompile(`\bSHA256:[A-Za-z0-9+/]{43}`), `SHA256:#`},
+	// The mode of a regular file, with its type, as stat(2) has it.
+	{regexp.MustCompile(`\bmode 10[0-7]{4}\b`), `mode #`},
 	// A time of day with its fractions.
 	{regexp.MustCompile(`\b(\d\d:\d\d:\d\d)[.,]\d{3,9}\b`), `$1.#`},
 }
@@ -77,20 +79,20 @@ const mostOdds = 1e-6
 
 // chance is what could be a code by chance.
 type chance struct {
-	// words are the numbers that nothing accounts for. The same one twice is
-	// no more likely a code.
-	words map[string]bool
+	// words are the numbers that nothing accounts for, and where each is. The
+	// same one twice is no more likely a code.
+	words map[string]string
 	// random is how many bytes can be taken for drawn at random: of such ones
 	// every second is above 127, and of texts and small numbers none.
 	random int
 }
 
 // look counts what data adds.
-func (c *chance) look(data []byte) {
+func (c *chance) look(p place) {
 	if c.words == nil {
-		c.words = map[string]bool{}
+		c.words = map[string]string{}
 	}
-	data = withoutNumbers(data)
+	data := withoutNumbers(p.data)
 	if bytes.IndexByte(data, 0) >= 0 {
 		for _, b := range data {
 			if b > 127 {
@@ -99,11 +101,17 @@ func (c *chance) look(data []byte) {
 		}
 		return
 	}
-	for _, match := range word.FindAll(data, -1) {
-		if isNumber(match) {
-			c.words[string(match)] = true
+	for _, match := range word.FindAllIndex(data, -1) {
+		if number := data[match[0]:match[1]]; isNumber(number) {
+			c.words[string(number)] = p.name + ": " + lineAt(data, match[0])
 		}
 	}
+}
+
+func lineAt(data []byte, at int) string {
+	begin := bytes.LastIndexByte(data[:at], '\n') + 1
+	line, _, _ := bytes.Cut(data[begin:], []byte("\n"))
+	return string(line)
 }
 
 func isNumber(word []byte) bool {
@@ -151,7 +159,7 @@ func (c *chance) unaccounted(s *secrets) []string {
 	var all []string
 	for _, word := range slices.Sorted(maps.Keys(c.words)) {
 		if of[len(word)] > 0 && len(all) < 20 {
-			all = append(all, word)
+			all = append(all, word+" in "+c.words[word])
 		}
 	}
 	return all

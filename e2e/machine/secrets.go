@@ -87,7 +87,7 @@ func (s *secrets) leaks(places []place) []string {
 		if leaked := s.in(p.data); len(leaked) > 0 {
 			found = append(found, fmt.Sprintf("%s has %q: %s", p.name, leaked, excerpt(p.data)))
 		}
-		by.look(p.data)
+		by.look(p)
 	}
 	if odds := by.odds(s); odds > mostOdds {
 		found = append(found, fmt.Sprintf("nothing certain: a code of this run is found by chance in one run of %.0f, expected one of %.0f at most; numbers.go does not account for %q",

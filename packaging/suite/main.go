@@ -112,7 +112,7 @@ func (r *round) all(s settings, packages []string) error {
 
 // arguments are those of go test.
 func (s settings) arguments(flags, packages []string) []string {
-	args := append([]string{"test", "-json", "-timeout", "15m"}, flags...)
+	args := append([]string{"test", "-json", "-timeout", "40m"}, flags...)
 	if s.shuffle {
 		args = append(args, "-shuffle", "on", "-count", "1")
 	}

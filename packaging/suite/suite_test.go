@@ -79,7 +79,7 @@ func TestPasses(t *testing.T) {
 	if err != nil || out != " 0:00  ok    internal/a (cached)\n 0:00  no event\n 0:00  ok    internal/b 2s\n" {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if !strings.HasPrefix(calls, "list ./...\ntest -json -timeout 15m -race ") || strings.Contains(calls, "shuffle") {
+	if !strings.HasPrefix(calls, "list ./...\ntest -json -timeout 40m -race ") || strings.Contains(calls, "shuffle") {
 		t.Errorf("called\n%s", calls)
 	}
 }
@@ -153,8 +153,8 @@ func TestRaceDetector(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls, err := os.ReadFile(program + ".calls")
-	want := "test -json -timeout 15m -race " + m + " " + m + "/internal/gate " + m + "/pam_module/fronts\n" +
-		"test -json -timeout 15m " + m + "/e2e " + m + "/pam_module/front/fronttest\n"
+	want := "test -json -timeout 40m -race " + m + " " + m + "/internal/gate " + m + "/pam_module/fronts\n" +
+		"test -json -timeout 40m " + m + "/e2e " + m + "/pam_module/front/fronttest\n"
 	if err != nil || string(calls) != want {
 		t.Errorf("%v, called\n%s", err, calls)
 	}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/pam_module/front/fronttest"
 )
@@ -88,6 +90,11 @@ func startHost(t *testing.T, kit *fronttest.Kit) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = in.Close(); _ = command.Wait() })
+	// Sixteen take all the time there is, and a verifier that is started again
+	// would be last in the queue.
+	if err := unix.Setpriority(unix.PRIO_PROCESS, command.Process.Pid, 10); err != nil {
+		t.Fatal(err)
+	}
 	return &host{in, bufio.NewScanner(out)}
 }
 
@@ -130,7 +137,9 @@ func TestKilled(t *testing.T) {
 		hosts.Go(func() { k.loop(t, host) })
 	}
 	process := k.run(t)
-	for range kills {
+	done := 0
+	// Chance may have it that the first ones hit nothing.
+	for ; done < kills || (!k.hit(kills) && done < 20*kills); done++ {
 		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
 		k.alive.Lock()
 		_ = process.Process.Kill()
@@ -144,12 +153,17 @@ func TestKilled(t *testing.T) {
 	}
 	k.over.Store(true)
 	hosts.Wait()
-	t.Logf("%d kills in %d logins of %d people: %d let in, %d right codes cut off, %d of those used up", kills, k.logins.Load(),
+	t.Logf("%d kills in %d logins of %d people: %d let in, %d right codes cut off, %d of those used up", done, k.logins.Load(),
 		k.person.Load(), k.in.Load(), k.cut.Load(), k.burned.Load())
-	if k.cut.Load() == 0 || k.in.Load() < int64(kills) {
+	if !k.hit(kills) {
 		t.Error("the kills hit nothing")
 	}
 	k.ledgerIsWhole(t)
+}
+
+// hit says whether so many kills came in the middle of logins that mattered.
+func (k *killing) hit(kills int) bool {
+	return k.cut.Load() > 0 && k.in.Load() >= int64(kills)
 }
 
 // loop logs in one person after the other until the kills are over.
