@@ -54,7 +54,8 @@ func newModel(scratch string) (model, error) {
 
 // of makes the model the secret file of the person called name.
 func (m model) of(name string) string {
-	return strings.NewReplacer(modelName, name, secret32(modelName), secret32(name)).Replace(m.text)
+	return strings.NewReplacer(modelName, name, secret32(modelName), secret32(name),
+		account.BindingOf(modelName), account.BindingOf(name)).Replace(m.text)
 }
 
 // configOf is where the configuration of a site is.

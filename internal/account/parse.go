@@ -137,7 +137,7 @@ func (p Person) check(name, to string) (problem string, key []string) {
 		return "expected 1", []string{"version"}
 	case p.User != name:
 		return fmt.Sprintf("expected %q, the name of the file", name) + p.renamed(name), []string{"user"}
-	case p.Binding != "" && p.Binding != binding(to):
+	case p.Binding != "" && p.Binding != BindingOf(to):
 		return "the file was written for another user; if that one was renamed to " + name + ": otpctl rename OLD " + name, []string{"binding"}
 	case p.Protocols != nil && len(p.Protocols) == 0:
 		return "the list is empty; expected at least one protocol, or no such line for the policy's", []string{"protocols"}

@@ -20,10 +20,10 @@ var (
 	ErrTaken = errors.New("there is a secret file already")
 )
 
-// binding is what the file of name says of whom it was written for. It is no
+// BindingOf is what the file of name says of whom it was written for. It is no
 // secret: it keeps a file that is renamed by hand, its user edited, from passing
 // for one of which nothing was ever used.
-func binding(name string) string {
+func BindingOf(name string) string {
 	sum := sha256.Sum256([]byte("otpgate binding\x00" + name))
 	return hex.EncodeToString(sum[:8])
 }
@@ -137,7 +137,7 @@ func (d *Dir) under(from, to string) (there *Person, begun bool, err error) {
 		return nil, false, err
 	}
 	bound := to
-	if begun = person.User == from || person.Binding == binding(from); begun {
+	if begun = person.User == from || person.Binding == BindingOf(from); begun {
 		person.User, bound = to, from
 	}
 	if problem, key := person.check(to, bound); problem != "" {

@@ -92,7 +92,7 @@ func (d *Dir) save(name string, person Person) error {
 // saveBound writes the file of name, bound to to: unless that is name it is
 // refused by whoever reads it.
 func (d *Dir) saveBound(name, to string, person Person) error {
-	person.Binding = binding(to)
+	person.Binding = BindingOf(to)
 	text, err := toml.Marshal(person)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", d.Path(name), err)
