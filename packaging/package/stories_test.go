@@ -149,6 +149,9 @@ var stories = []story{
 			"otpctl doctor --service sshd":                    {statuses: doctors},
 			"otpctl test alice --service sudo":                {says: `alice by \w+ is asked for a code`},
 			"otpctl pam enable polkit-1":                      {says: "a copy of /usr/lib/pam.d/polkit-1"},
+			"otpctl pam enable my-locker --split": {before: func(r *run) {
+				r.write(r.T, "/etc/pam.d/my-locker", "@include common-auth\n@include common-account\n")
+			}, says: "is changed"},
 		},
 	},
 	{
