@@ -31,7 +31,12 @@ type Listener struct {
 
 // listener connects and says nothing.
 func listener(socket string) Listener {
-	connection, err := net.DialTimeout("unix", socket, 2*time.Second)
+	connection, err := net.Dial("unix", socket)
+	// A queue that is full is waited for, as the module does.
+	for begun := time.Now(); errors.Is(err, unix.EAGAIN) && time.Since(begun) < 2*time.Second; {
+		time.Sleep(10 * time.Millisecond)
+		connection, err = net.Dial("unix", socket)
+	}
 	if err != nil {
 		return Listener{Err: err}
 	}

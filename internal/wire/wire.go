@@ -74,11 +74,26 @@ func readFrame(r io.Reader) (Type, []byte, error) {
 	if size > MaxPayload {
 		return 0, nil, protocolError("payload of %d bytes, at most %d are allowed", size, MaxPayload)
 	}
-	payload := make([]byte, size)
-	if _, err := io.ReadFull(r, payload); err != nil {
+	payload, err := readPayload(r, int(size))
+	if err != nil {
 		return 0, nil, fmt.Errorf("read frame payload: %w", err)
 	}
 	return kind, payload, nil
+}
+
+// atOnce is what is taken for a payload before any of it is there: most have
+// fewer bytes. Who announces much and sends nothing takes no more.
+const atOnce = 512
+
+func readPayload(r io.Reader, size int) ([]byte, error) {
+	payload := make([]byte, min(size, atOnce))
+	for read := 0; ; {
+		n, err := io.ReadFull(r, payload[read:])
+		if read += n; err != nil || read == size {
+			return payload, err
+		}
+		payload = append(payload, make([]byte, min(size-read, read))...)
+	}
 }
 
 // writeFrame writes one frame in a single Write, so that a reader never waits

@@ -3,6 +3,7 @@ package fronts
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -80,13 +81,27 @@ func entries(t *testing.T, kind string) int {
 
 func dial(t *testing.T, path string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("unix", path)
+	conn, err := inLine(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	return conn
+}
+
+// inLine connects, and waits in a full queue as a front does.
+func inLine(path string) (net.Conn, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, err
+	}
+	return net.FileConn(file)
 }
 
 func say(t *testing.T, conn net.Conn, text string) {
@@ -114,7 +129,7 @@ func TestAnswers(t *testing.T) {
 	var all sync.WaitGroup
 	for range 200 {
 		all.Go(func() {
-			conn, err := net.Dial("unix", d.path)
+			conn, err := inLine(d.path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -472,5 +487,39 @@ func TestFullQueueIsNotStale(t *testing.T) {
 	}
 	if second, err := ListenAt(path); err == nil || !strings.Contains(err.Error(), "somebody is already listening there") {
 		t.Errorf("%v, %v", second, err)
+	}
+}
+
+// However many connect, few are ahead of a front that comes. Nobody takes any here.
+func TestFewAreAhead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "socket")
+	socket, err := ListenAt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	ahead := 0
+	for ; ahead <= 1000; ahead++ {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err == unix.EAGAIN {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ahead == 0 || ahead > queue+1 {
+		t.Errorf("%d connections are ahead, want at most %d", ahead, queue+1)
+	}
+	unit, err := os.ReadFile("../../packaging/systemd/otpgate-verifierd.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("\nBacklog=%d\n", queue); !strings.Contains(string(unit), want) {
+		t.Errorf("the socket unit has not %q", want)
 	}
 }

@@ -104,9 +104,11 @@ func ListenAt(path string) (*Socket, error) {
 	return &Socket{fd: fd, path: path}, nil
 }
 
-// queue is how many fronts may wait to be taken; the kernel lowers it to
-// net.core.somaxconn. Who finds it full forks a core.
-const queue = 4096
+// queue is how many connections may wait to be taken. A program that connects
+// and closes as fast as it can keeps it full, and a front waits for all that are
+// ahead of it; who finds it full waits in connect(2), once for each thread that
+// does so, and the front for two seconds at most. The socket unit has the same.
+const queue = 128
 
 // accept takes a front, or nil if there is none. One that is alone may keep its
 // thread for a while when it is waited for, see [Conn.wait].

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"regexp"
 	"runtime"
@@ -46,7 +45,7 @@ func (p *place) crowdOf(tb testing.TB, logins int) func() (name, code string) {
 // once is one login with a right code.
 func (p *place) once(tb testing.TB, name, code string) {
 	tb.Helper()
-	conn, err := net.Dial("unix", p.socket)
+	conn, err := connect(p.socket, asIs)
 	if err != nil {
 		tb.Error(err)
 		return

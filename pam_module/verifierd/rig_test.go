@@ -169,9 +169,27 @@ func (f front) read() (wire.Type, []byte, error) {
 // may be busy.
 const patience = 2 * time.Minute
 
+// connect waits in a full queue, as a front does.
+func connect(socket string, as func(connect func())) (net.Conn, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), socket)
+	defer file.Close()
+	as(func() { err = unix.Connect(fd, &unix.SockaddrUnix{Name: socket}) })
+	if err != nil {
+		return nil, os.NewSyscallError("connect", err)
+	}
+	return net.FileConn(file)
+}
+
+// asIs connects as who we are.
+func asIs(connect func()) { connect() }
+
 func dial(tb testing.TB, socket string) front {
 	tb.Helper()
-	conn, err := net.Dial("unix", socket)
+	conn, err := connect(socket, asIs)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -186,26 +204,18 @@ func dialAs(tb testing.TB, uid int, socket string) front {
 	tb.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	become := func(uid int) {
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
 			panic(errno)
 		}
 	}
-	become(uid)
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: socket})
-	become(0)
+	conn, err := connect(socket, func(connect func()) {
+		become(uid)
+		connect()
+		become(0)
+	})
 	if err != nil {
 		tb.Fatalf("connect as %d: %v", uid, err)
-	}
-	file := os.NewFile(uintptr(fd), socket)
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
