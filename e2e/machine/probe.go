@@ -14,6 +14,10 @@ import (
 // testdata/nss_probe.c. It is asked behind /etc/passwd and libnss-extrausers.
 const probePlace = "/var/lib/nss-probe"
 
+// probeLock is held by who takes a rule back and by logins that add one: what
+// is added between reading and replacing would be lost.
+const probeLock = probePlace + "/lock"
+
 // installProbe has programs find the service in Files.
 func installProbe() error {
 	if err := os.MkdirAll(probePlace, 0o755); err != nil {
@@ -78,7 +82,8 @@ func ProbeRule(t T, rule string) {
 func ProbeRuleCommand(t T, rule string) string {
 	t.Helper()
 	path := filepath.Join(probeDir(t), "rule")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\necho '"+rule+"' >> "+probePlace+"/rules\n"), 0o755); err != nil {
+	script := "#!/bin/sh\nexec 9>>" + probeLock + "\nflock 9\necho '" + rule + "' >> " + probePlace + "/rules\n"
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		t.Fatalf("write a command: %v", err)
 	}
 	return "auth required pam_exec.so quiet " + path
@@ -111,6 +116,14 @@ func ProbeForget(t T, rule string) {
 	t.Helper()
 	extra.Lock()
 	defer extra.Unlock()
+	lock, err := os.OpenFile(probeLock, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatalf("open %s: %v", probeLock, err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatalf("lock %s: %v", probeLock, err)
+	}
 	const path = probePlace + "/rules"
 	data, err := os.ReadFile(path)
 	if err == nil {
