@@ -81,11 +81,10 @@ func readFrame(r io.Reader) (Type, []byte, error) {
 	return kind, payload, nil
 }
 
-// atOnce is what is taken for a payload before any of it is there: most have
-// fewer bytes. Who announces much and sends nothing takes no more.
-const atOnce = 512
-
 func readPayload(r io.Reader, size int) ([]byte, error) {
+	// What is taken before any of it is there: most have fewer bytes. Who
+	// announces much and sends nothing takes no more.
+	const atOnce = 512
 	payload := make([]byte, min(size, atOnce))
 	for read := 0; ; {
 		n, err := io.ReadFull(r, payload[read:])
