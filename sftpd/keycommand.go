@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/bounded"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/safefile"
@@ -104,7 +105,7 @@ func runCommand(ctx context.Context, settings config.SFTP, arguments []string) (
 	if err != nil {
 		return nil, err
 	}
-	keys, complaint := &bounded{most: maxCommandOutput}, &bounded{most: maxComplaint, rest: true}
+	keys, complaint := &bounded.Output{Most: maxCommandOutput}, &bounded.Output{Most: maxComplaint, PassOver: true}
 	cmd := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = keys, complaint, "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -116,16 +117,16 @@ func runCommand(ctx context.Context, settings config.SFTP, arguments []string) (
 	switch {
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it did not end within %v", commandPatience)
-	case keys.over:
+	case keys.Over():
 		err = fmt.Errorf("it printed more than %d bytes", maxCommandOutput)
-	case err == nil && lines(keys.kept.Bytes()) > maxCommandKeys:
+	case err == nil && lines(keys.Bytes()) > maxCommandKeys:
 		err = fmt.Errorf("it printed more than %d keys", maxCommandKeys)
 	}
 	if err != nil {
-		said := strings.TrimSpace(complaint.kept.String())
+		said := strings.TrimSpace(string(complaint.Bytes()))
 		return nil, fmt.Errorf("%s: %w; it said: %.*q; nobody is let in by what it printed", arguments[0], err, maxComplaint, said)
 	}
-	return keys.kept.Bytes(), nil
+	return keys.Bytes(), nil
 }
 
 // lines are those that may be keys.
@@ -136,22 +137,4 @@ func lines(text []byte) (n int) {
 		}
 	}
 	return n
-}
-
-// bounded keeps an output up to a size. What is more it fails, or passes over.
-type bounded struct {
-	kept bytes.Buffer
-	most int
-	rest bool // is passed over
-	over bool
-}
-
-func (b *bounded) Write(data []byte) (int, error) {
-	part := data[:min(len(data), b.most-b.kept.Len())]
-	b.kept.Write(part)
-	if len(part) < len(data) && !b.rest {
-		b.over = true
-		return len(part), errors.New("too much")
-	}
-	return len(data), nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/bounded"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -60,7 +61,7 @@ func (p Program) Send(ctx context.Context, message Message) (Delivery, error) {
 	if err != nil {
 		return Delivery{}, fmt.Errorf("send: %w", err)
 	}
-	output := &limited{most: maxAnswer}
+	output := &bounded.Output{Most: maxAnswer}
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Stdin, cmd.Stdout = bytes.NewReader(request), output
 	// Empty, and not nil, which would be the caller's own.
@@ -75,9 +76,9 @@ func (p Program) Send(ctx context.Context, message Message) (Delivery, error) {
 }
 
 // understand takes the answer that the command gave before it ended.
-func understand(path string, output *limited, ended error, message Message) (Delivery, error) {
+func understand(path string, output *bounded.Output, ended error, message Message) (Delivery, error) {
 	var answer Answer
-	decoder := json.NewDecoder(&output.kept)
+	decoder := json.NewDecoder(bytes.NewReader(output.Bytes()))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&answer)
 	if err == nil {
@@ -90,7 +91,7 @@ func understand(path string, output *limited, ended error, message Message) (Del
 		reason = strings.ReplaceAll(reason, message.Code, hidden)
 	}
 	switch {
-	case output.over || err != nil:
+	case output.Over() || err != nil:
 		return Delivery{}, fmt.Errorf("send: %s gave no answer that can be understood (%v)", path, state(ended))
 	case reason != "":
 		return Delivery{}, errors.New(Clean(reason, maxReason))
@@ -137,20 +138,4 @@ func (p Program) look() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("expected it at %s; install it, or name it with paths.sender", strings.Join(Places, " or "))
-}
-
-// limited keeps an output up to a size and then takes no more. The buffer is no
-// embedded one: it would take everything by its ReadFrom.
-type limited struct {
-	kept bytes.Buffer
-	most int
-	over bool
-}
-
-func (l *limited) Write(data []byte) (int, error) {
-	if l.kept.Len()+len(data) > l.most {
-		l.over = true
-		return 0, fmt.Errorf("over %d bytes", l.most)
-	}
-	return l.kept.Write(data)
 }
