@@ -47,8 +47,8 @@ type hostKeys struct {
 }
 
 // loadHostKeys reads the files. One that is missing is made if its name says of
-// what kind, in their order; with later one that takes long is left out, unless there would be
-// none.
+// what kind, in their order; with later one that takes long is left out, unless
+// there would be none.
 func loadHostKeys(paths []string, later bool) (found hostKeys, err error) {
 	for _, path := range paths {
 		text, err := safefile.Read(path, safefile.Rules{Forbidden: 0o077, MaxSize: 64 << 10})

@@ -58,14 +58,20 @@ func (p *Person) Add(t T) {
 	useradd.Lock()
 	defer useradd.Unlock()
 	run(t, "", "useradd", "--create-home", "--shell", "/bin/bash", p.Name)
-	// A hash that is dear to compute would take a tenth of all the time there is.
-	run(t, p.Name+":"+p.Password+"\n", "chpasswd", "--crypt-method", "SHA512", "--sha-rounds", "1000")
+	p.setPassword(t)
 	account, err := user.Lookup(p.Name)
 	if err != nil {
 		t.Fatalf("look up %s: %v", p.Name, err)
 	}
 	p.UID, _ = strconv.Atoi(account.Uid)
 	p.GID, _ = strconv.Atoi(account.Gid)
+}
+
+// setPassword sets it by a hash that is cheap to compute: each login computes one,
+// and the usual one takes a tenth of a second.
+func (p *Person) setPassword(t T) {
+	t.Helper()
+	run(t, p.Name+":"+p.Password+"\n", "chpasswd", "--crypt-method", "SHA512", "--sha-rounds", "1000")
 }
 
 // Expire has the person's password expire: it must be changed at the login.
@@ -96,7 +102,7 @@ func (p *Person) OtherName(t T) *Person {
 	defer useradd.Unlock()
 	run(t, "", "useradd", "--no-create-home", "--home-dir", "/home/"+p.Name, "--shell", "/bin/bash",
 		"--non-unique", "--uid", strconv.Itoa(p.UID), "--gid", strconv.Itoa(p.GID), other.Name)
-	run(t, other.Name+":"+other.Password+"\n", "chpasswd")
+	other.setPassword(t)
 	return other
 }
 

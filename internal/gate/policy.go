@@ -307,9 +307,9 @@ func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
 }
 
 // required finds the first selector that requires a code of the person, under
-// either name or another one of the same uid. Doubt requires: a directory that is down must not drop the
-// requirement, and a name in other cases mostly means the same person. by names
-// the selector, and the doubt if there is one.
+// either name or another one of the same uid. Doubt requires: a directory that is
+// down must not drop the requirement, and a name in other cases mostly means the
+// same person. by names the selector, and the doubt if there is one.
 func (g *Gate) required(user, canonical string) (by string, required bool) {
 	if len(g.Config.Policy.Require) == 0 {
 		return "", false

@@ -157,7 +157,8 @@ func (c Changer) Confirm(service string, tried func(Pending) error) error {
 
 // Restore puts back what was there before a change that nobody has confirmed.
 // If the file has been changed since, that is kept beside. A file that was made
-// is removed, so that the distribution's counts again.
+// is removed, so that the distribution's counts again; if that is gone, it stays
+// without the line, and p.From is empty.
 func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 	err = c.alone(func() error {
 		if p, err = c.load(service); err != nil {
@@ -166,6 +167,10 @@ func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 		source := p.Backup
 		if p.From != "" {
 			source = p.From
+			if _, err := os.Stat(c.Root + source); errors.Is(err, fs.ErrNotExist) {
+				p.From = ""
+				return c.keepCopy(p)
+			}
 		}
 		before, err := os.ReadFile(c.Root + source)
 		if err != nil {
@@ -193,4 +198,16 @@ func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 		return c.forget(service)
 	})
 	return p, kept, err
+}
+
+// keepCopy takes the line out of a file that is the only one there is.
+func (c Changer) keepCopy(p Pending) error {
+	now, err := os.ReadFile(c.Root + p.Path)
+	if err == nil {
+		err = replace(c.Root+p.Path, []byte(without(string(now))), 0o644)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return c.forget(p.Service)
 }

@@ -134,6 +134,24 @@ func TestRestoreRemovesTheCopy(t *testing.T) {
 	}
 }
 
+// Where the distribution has taken its file away meanwhile, there would be none
+// at all, and nobody let in: the copy stays, without the line.
+func TestRestoreWithoutTheDistributions(t *testing.T) {
+	c, edit, target := copied(t)
+	c.mustPutFor(t, edit, target)
+	if err := os.Remove(c.Root + edit.From); err != nil {
+		t.Fatal(err)
+	}
+	p, kept, err := c.Restore("sshd")
+	if err != nil || kept != "" || p.From != "" {
+		t.Fatalf("%+v, %q, %v", p, kept, err)
+	}
+	expect(t, c, edit.Path, before)
+	if _, _, err := c.Restore("sshd"); !errors.Is(err, ErrNothingPending) {
+		t.Errorf("expected nothing to be left, found %v", err)
+	}
+}
+
 // What somebody has written into the copy since is kept, and a copy that is gone
 // already is no obstacle.
 func TestRestoreOfACopyKeepsOtherChanges(t *testing.T) {

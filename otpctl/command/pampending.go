@@ -167,10 +167,14 @@ func (a *app) watchAll(waiting []rollout.Pending) error {
 }
 
 func (a *app) restored(p rollout.Pending, kept string) {
-	if p.From != "" {
+	switch {
+	case p.From != "":
 		a.pamChanged("restore", p.Service, "removed the copy of "+p.From)
 		a.say("%s is removed: %s counts again, as before.", p.Path, p.From)
-	} else {
+	case p.Backup == "":
+		a.pamChanged("restore", p.Service, "took the line out; the file that it was copied from is gone")
+		a.say("%s stays, without the line: the distribution's file that it was copied from is gone.", p.Path)
+	default:
 		a.pamChanged("restore", p.Service, "put back "+p.Backup)
 		a.say("%s is as it was before (%s).", p.Path, p.Backup)
 	}

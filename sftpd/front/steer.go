@@ -11,10 +11,11 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 )
 
-// steer looks at what the client can do before the handshake begins, and says
-// how it identifies itself and which ciphers to offer; nil is all that there are. The client's first choice wins in SSH, and
-// that of OpenSSH's client was ChaCha20 for long, which costs x/crypto/ssh five
-// times what AES-GCM does. Both are good ciphers.
+// steer looks at what the client can do before the handshake begins, and says how
+// it identifies itself and which ciphers to offer; nil is all that there are. The
+// client's first choice wins in SSH, and that of OpenSSH's client was ChaCha20 for
+// long, which costs x/crypto/ssh five times what AES-GCM does. Both are good
+// ciphers.
 //
 // What is read is read again by the handshake.
 func (c *conn) steer(version string) (client string, ciphers []string, err error) {
