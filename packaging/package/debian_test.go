@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -157,7 +158,18 @@ func (d debian) enroll(t *testing.T) (secret string) {
 // code is what oathtool shows so many steps from now.
 func (d debian) code(t *testing.T, secret string, steps int) string {
 	t.Helper()
-	return strings.TrimSpace(d.run(t, "oathtool", "--totp", "--base32", "--now", fmt.Sprintf("%d seconds", 30*steps), secret))
+	return d.codes(t, secret, steps, 1)[0]
+}
+
+// codes are n codes in a row, the first of them so many steps from now. Asked for
+// one by one they are in a row only if no step ends meanwhile.
+func (d debian) codes(t *testing.T, secret string, steps, n int) []string {
+	t.Helper()
+	codes := strings.Fields(d.run(t, "oathtool", "--totp", "--base32", "--now", fmt.Sprintf("%d seconds", 30*steps), "--window", strconv.Itoa(n-1), secret))
+	if len(codes) != n {
+		t.Fatalf("oathtool: expected %d codes, found %q", n, codes)
+	}
+	return codes
 }
 
 // login logs alice in through the real sshd, started for that.

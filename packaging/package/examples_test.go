@@ -135,7 +135,7 @@ var exampleLines = map[string]handling{
 	"usermod -l alicia alice && otpctl rename alice alicia": {says: "alice is alicia now"},
 	"otpctl resync alice":                                   {before: without(" --id tablet")},
 	"otpctl resync alice 123456 654321": {before: without(" --id tablet"), fill: func(r *run) (string, string) {
-		return "123456 654321", now(-3)(r) + " " + now(-2)(r)
+		return "123456 654321", strings.Join(r.codes(r.T, known, -3, 2), " ")
 	}},
 	"otpctl resync alice --id token - --json <codes.txt": {before: func(r *run) {
 		r.must("printf 'user,kind,id,secret,confirmed\\nalice,hotp,token," + known + ",yes\\n' >token.csv && otpctl enroll --csv token.csv")

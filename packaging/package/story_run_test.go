@@ -20,7 +20,8 @@ type run struct {
 	debian
 	secret string // that was shown last
 	steps  int    // codes of it that were used
-	given  int    // codes at prompts for one
+	last   string // the code of it that was used last
+	after  string // the code behind the one that a device showed
 	dir    string // where command lines are run
 	// background is what was started last and stays.
 	background *machine.Terminal
@@ -121,9 +122,11 @@ func (r *run) answer(prompt, seen string, h handling) string {
 	case "Code that was sent:":
 		return regexp.MustCompile(`\b\d{6}\b`).FindString(r.must("cat /root/mail")) + "\r"
 	case "Code that the device shows:":
-		return now(-3)(r) + "\r"
+		two := r.codes(r.T, known, -3, 2)
+		r.after = two[1]
+		return two[0] + "\r"
 	case "The next one:":
-		return now(-2)(r) + "\r"
+		return r.after + "\r"
 	case "Verification code:":
 		if h.code == nil {
 			return r.next() + "\r"
@@ -145,7 +148,8 @@ func (r *run) answer(prompt, seen string, h handling) string {
 func (r *run) next() string {
 	r.Helper()
 	r.steps++
-	return r.code(r.T, r.secret, r.steps-1)
+	r.last = r.code(r.T, r.secret, r.steps-1)
+	return r.last
 }
 
 // furnish makes the Debian what a server is that a document speaks of.
