@@ -94,9 +94,16 @@ func homeBelow(root, home string) string {
 	return home
 }
 
-// reportFor is for what goes wrong of somebody who is in.
+// reportFor is for what goes wrong of a connection. Until somebody is in,
+// strangers can cause it as often as they like.
 func (b *broker) reportFor(v *visit, rule string, err error) {
-	b.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "fault", Rule: rule, Reason: err.Error()})
+	record := audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "fault", Rule: rule, Reason: err.Error()}
+	if v.in {
+		b.log.Write(record)
+		return
+	}
+	b.figures.verdict(record)
+	b.lines.write(record)
 }
 
 // reportClosed says that an address is turned away, once for each time.

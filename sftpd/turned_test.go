@@ -2,7 +2,9 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,6 +20,26 @@ func turnedBroker(t *testing.T) (*broker, *[]audit.Record) {
 	var records []audit.Record
 	b.lines.to = func(r audit.Record) { records = append(records, r) }
 	return b, &records
+}
+
+// connected is the server's end of a connection whose client waits.
+func connected(t *testing.T) *net.TCPConn {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
 }
 
 func unmatched(list uint8, client, theirs string) *packet.Writer {
@@ -48,6 +70,35 @@ func TestUnmatched(t *testing.T) {
 		var text strings.Builder
 		if err := b.figures.write(&text, 0, 0); err != nil || !strings.Contains(text.String(), `otpgate_sftp_turned_away_total{why="key-exchange"} 1`) {
 			t.Errorf("%v in the figures:\n%s", err, text.String())
+		}
+	}
+}
+
+// What a stranger's connection brings to light, as a front that makes no sense,
+// a configuration that became wrong or a file of keys that is not there, is a
+// line through the limit, and counted each time.
+func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
+	for rule, cause := range map[string]func(b *broker, v *visit, front *packet.Conn){
+		"front": func(_ *broker, v *visit, front *packet.Conn) { say(v, front, script(message(talk.AskPassword))) },
+		"sftp.revoked_keys": func(_ *broker, v *visit, _ *packet.Conn) {
+			v.settings.RevokedKeys = "/nonexistent/revoked"
+			v.revoked(credential{})
+		},
+		"configuration": func(b *broker, _ *visit, _ *packet.Conn) {
+			if err := os.WriteFile(b.options.config, []byte("unknown = 1\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b.receive(connected(t))
+		},
+	} {
+		b, records := turnedBroker(t)
+		v, front := testVisit(t, b)
+		cause(b, v, front)
+		if len(*records) != 1 || (*records)[0].Verdict != "fault" || (*records)[0].Rule != rule || (*records)[0].Remote == "" {
+			t.Errorf("expected one limited line with rule=%s, found %+v", rule, *records)
+		}
+		if n := b.figures.verdicts[[2]string{"fault", rule}]; n != 1 {
+			t.Errorf("%s is counted %d times", rule, n)
 		}
 	}
 }
@@ -104,8 +155,8 @@ func TestUnmatchedOutOfPlace(t *testing.T) {
 	} {
 		b, records := turnedBroker(t)
 		v, front := testVisit(t, b)
-		if say(v, front, build(b)); len(*records) != 0 {
-			t.Errorf("%s: %+v", name, *records)
+		if say(v, front, build(b)); len(*records) != 1 || (*records)[0].Rule != "front" {
+			t.Errorf("%s: expected the front's fault alone, found %+v", name, *records)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -77,7 +76,7 @@ func (b *broker) receive(conn *net.TCPConn) {
 	remote = remote.Unmap()
 	engine, err := b.current()
 	if err != nil {
-		b.report("configuration", err)
+		b.reportFor(&visit{remote: remote, settings: b.settings().SFTP}, "configuration", err)
 		return
 	}
 	if listed(remote, engine.Config.SFTP.ProxyProtocol) {
@@ -99,7 +98,7 @@ func (b *broker) receive(conn *net.TCPConn) {
 	})
 	defer left()
 	if err := v.handOver(conn, limits.LoginGrace.Duration); err != nil {
-		b.report("front", err)
+		b.reportFor(v, "front", err)
 		return
 	}
 	v.serve(left)
@@ -181,7 +180,7 @@ func (v *visit) serve(entered func()) {
 			err = v.answer(message)
 		}
 		if errors.Is(err, packet.ErrMalformed) || errors.Is(err, packet.ErrTooLarge) {
-			v.broker.report("front", fmt.Errorf("connection from %s: %w", v.remote, err))
+			v.broker.reportFor(v, "front", err)
 		}
 		if err != nil {
 			if !v.in && v.user == "" {
