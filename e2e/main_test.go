@@ -60,6 +60,7 @@ func prepare(dir string) error {
 		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "items.so"), "../pam_module/front/test/items.c", "-lpam"},
 		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "evil.so"), "testdata/evil.c"},
 		{"gcc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "libnss_probe.so.2"), "testdata/nss_probe.c"},
+		{"gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-o", filepath.Join(dir, "libssh"), "testdata/libssh.c", "-lssh"},
 		{"env", "CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "hostile"), "./hostile"},
 		{"go", "build", "-buildmode=c-shared", "-o", filepath.Join(dir, "pam_naive.so"), "./naive"},
 	} {
@@ -85,7 +86,8 @@ func TestResultDependsOnBuild(t *testing.T) {
 	for _, path := range append(pamhost,
 		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-send",
 		dir+"/otpgate-sftpd", dir+"/otpgate-sftpd-front", dir+"/otpgate-sftpd-login", dir+"/otpgate-sftpd-worker", "hostile/main.go",
-		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "testdata/pamlogin.c", "testdata/evil.c", "testdata/nss_probe.c", "naive/main.go",
+		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "testdata/pamlogin.c", "testdata/evil.c", "testdata/nss_probe.c", "testdata/libssh.c",
+		"naive/main.go",
 	) {
 		// The real machine's /home, and what is in it, may be hidden here.
 		_, _ = os.Stat(path)
