@@ -38,6 +38,7 @@ var common = map[string]string{
 	"/usr/share/doc/otpgate/examples/sshd_config.d/10-otpgate.conf":            "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-sftpd.service":                            "-rw-r--r--",
 	"/etc/pam.d/otpgate-sftpd":                                                 "-rw-r--r--",
+	"/etc/fail2ban/filter.d/otpgate.conf":                                      "-rw-r--r--",
 }
 
 var onlyDeb = map[string]string{
@@ -91,7 +92,7 @@ func contents(t *testing.T, list string, want ...map[string]string) {
 		}
 	}
 	for path, mode := range found {
-		outside := !strings.HasPrefix(path, "/usr/") && !strings.HasPrefix(path, "/etc/apparmor.d/") && path != ownService
+		outside := !strings.HasPrefix(path, "/usr/") && !strings.HasPrefix(path, "/etc/apparmor.d/") && !strings.HasPrefix(path, "/etc/fail2ban/filter.d/") && path != ownService
 		if strings.ContainsAny(mode, "sStT") || mode[0] != 'd' && outside || strings.HasPrefix(path, "/usr/local") {
 			t.Errorf("did not expect %s %s", mode, path)
 		}
