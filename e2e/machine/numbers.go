@@ -35,6 +35,8 @@ var numbers = []struct {
 	{regexp.MustCompile(`\bSHA256:[A-Za-z0-9+/]{43}`), `SHA256:#`},
 	// The mode of a regular file, with its type, as stat(2) has it.
 	{regexp.MustCompile(`\bmode 10[0-7]{4}\b`), `mode #`},
+	// How large saslauthd makes its cache.
+	{regexp.MustCompile(`(?m)\bcache table: \d+ (total bytes|slots|buckets)$`), `cache table: # $1`},
 	// A time of day with its fractions.
 	{regexp.MustCompile(`\b(\d\d:\d\d:\d\d)[.,]\d{3,9}\b`), `$1.#`},
 }

@@ -144,6 +144,24 @@ func (m *Machine) findModule(name string) (path string, found bool) {
 	return "", false
 }
 
+// glob are the machine's files of a pattern.
+func (m *Machine) glob(pattern string) []string {
+	paths, err := filepath.Glob(m.Root + pattern)
+	if err != nil {
+		return nil
+	}
+	for i := range paths {
+		paths[i] = strings.TrimPrefix(paths[i], m.Root)
+	}
+	return paths
+}
+
+// has says whether the machine has a file.
+func (m *Machine) has(path string) bool {
+	_, err := os.Stat(m.Root + path)
+	return err == nil
+}
+
 func knownUser(name string) (bool, error) {
 	_, found, err := nss.UserByName(name)
 	return found, err

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,51 +11,173 @@ import (
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
-// saslauthdConfigs are where its options stand: Debian's, one file for each
-// instance, and RHEL's.
-var saslauthdConfigs = []string{"/etc/default/saslauthd*", "/etc/sysconfig/saslauthd"}
+// saslauthdSettings are the files of shell variables with its options: Debian's,
+// of which an instance has one each, and RHEL's.
+var saslauthdSettings = regexp.MustCompile(`^/etc/(default/saslauthd[A-Za-z0-9_-]*|sysconfig/saslauthd)$`)
 
-// cacheOption is -c among options, also with others behind one dash.
-var cacheOption = regexp.MustCompile(`(^|[\s"'=])-[A-Za-z]*c`)
+// saslauthdUnits are where an admin's own command line may stand.
+var saslauthdUnits = []string{"/etc/systemd/system/saslauthd*.service", "/etc/systemd/system/saslauthd*.service.d/*.conf"}
+
+// saslauthdInit is what starts it where systemd has no unit of it, as in Debian
+// 12: only if START=yes, and with a cache if no options are set.
+const saslauthdInit = "/etc/init.d/saslauthd"
+
+// saslServices are PAM services that programs which use saslauthd name.
+var saslServices = []string{
+	"smtp", "submission", "lmtp", "imap", "pop", "pop3", "sieve", "nntp", "mupdate", "http", "ldap", "xmpp", "svn", "libvirt", "vnc", "memcached", "mongodb",
+}
 
 // saslauthd finds its cache, which takes a used code again: it does not ask PAM
 // as long as it remembers what that said.
 func (e *exam) saslauthd() {
-	mechanism := regexp.MustCompile(`(?m)^\s*MECH(ANISMS)?\s*=.*\bpam\b`)
-	for _, pattern := range saslauthdConfigs {
-		paths, err := filepath.Glob(e.Machine.Root + pattern)
-		if err != nil {
-			continue
-		}
-		for _, path := range paths {
-			data, err := os.ReadFile(path)
-			if err == nil && mechanism.Match(data) {
-				e.saslCache(strings.TrimPrefix(path, e.Machine.Root), string(data))
-			}
-		}
-	}
-}
-
-// saslServices are PAM services that programs which use saslauthd name.
-var saslServices = []string{"smtp", "imap", "pop", "sieve", "ldap", "xmpp", "svn", "mupdate", "nntp"}
-
-func (e *exam) saslCache(path, text string) {
 	var services []string
 	for _, s := range e.stacks {
 		if len(s.Checks) > 0 && slices.Contains(saslServices, s.Service) {
 			services = append(services, s.Service)
 		}
 	}
+	if len(services) == 0 {
+		return
+	}
+	for _, pattern := range append([]string{"/etc/default/saslauthd*", "/etc/sysconfig/saslauthd"}, saslauthdUnits...) {
+		for _, path := range e.Machine.glob(pattern) {
+			var remembers pamstack.Place
+			var why string
+			if strings.HasPrefix(path, "/etc/systemd/") {
+				remembers, why = e.saslUnit(path)
+			} else if saslauthdSettings.MatchString(path) {
+				remembers, why = e.saslSettings(path)
+			}
+			if why != "" {
+				e.add(at(remembers, Finding{Severity: Warning, ID: "mail-remembered", Services: services,
+					What:    "saslauthd remembers what PAM said: " + why + ".",
+					Follows: "As long as that lasts (-t, 8 hours) a field with a used code gets in, from everywhere and without a line in the log.",
+					Fix:     `Leave -c out, as in OPTIONS="-m /var/run/saslauthd", and restart saslauthd; each login then takes a new code: see docs/recipes.md.`}))
+			}
+		}
+	}
+}
+
+// saslSettings says whether and where a file of variables has a cache made. Of two
+// lines of a variable the last one counts.
+func (e *exam) saslSettings(path string) (place pamstack.Place, why string) {
+	data, err := os.ReadFile(e.Machine.Root + path)
+	if err != nil {
+		return place, ""
+	}
+	place = pamstack.Place{File: path, Line: 1}
+	values := map[string]string{}
 	number := 0
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(string(data)) {
 		number++
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		if len(services) == 0 || key != "OPTIONS" && key != "FLAGS" || !cacheOption.MatchString(value) {
+		key, value, set := strings.Cut(strings.TrimSpace(line), "=")
+		if !set || strings.HasPrefix(key, "#") {
 			continue
 		}
-		e.add(at(pamstack.Place{File: path, Line: number}, Finding{Severity: Warning, ID: "mail-remembered", Services: services,
-			What:    "saslauthd remembers what PAM said: -c.",
-			Follows: "As long as that lasts (-t, 8 hours) a field with a used code gets in, from everywhere, whatever the policy says.",
-			Fix:     "Take -c out; let otpgate remember the login instead, see docs/recipes.md."}))
+		values[key] = unquoted(value)
+		if key == "OPTIONS" || key == "FLAGS" {
+			place.Line = number
+		}
 	}
+	options := readSASL(strings.Fields(values["OPTIONS"] + " " + values["FLAGS"]))
+	byInit := e.saslByInit(path)
+	switch {
+	case !strings.Contains(cmp.Or(options.mechanism, values["MECHANISMS"], values["MECH"]), "pam"), byInit && values["START"] != "yes":
+		return place, ""
+	case options.cache:
+		return place, "-c"
+	case byInit && values["OPTIONS"] == "":
+		return place, "OPTIONS is empty, and " + saslauthdInit + " then says -c"
+	}
+	return place, ""
+}
+
+// saslByInit says whether the script starts what the file describes.
+func (e *exam) saslByInit(path string) bool {
+	if !strings.HasPrefix(path, "/etc/default/") || !e.Machine.has(saslauthdInit) {
+		return false
+	}
+	for _, dir := range []string{"/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"} {
+		if e.Machine.has(dir + "saslauthd.service") {
+			return false
+		}
+	}
+	return true
+}
+
+// saslUnit says whether and where a unit's own command line has a cache made.
+// What it takes from variables is in their file.
+func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
+	data, err := os.ReadFile(e.Machine.Root + path)
+	if err != nil {
+		return place, ""
+	}
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		command, found := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=")
+		if !found {
+			continue
+		}
+		place, why = pamstack.Place{}, "" // the last one counts
+		words := strings.Fields(command)
+		if len(words) == 0 || filepath.Base(words[0]) != "saslauthd" {
+			continue
+		}
+		options := readSASL(words[1:])
+		if options.cache && (strings.Contains(options.mechanism, "pam") || strings.Contains(options.mechanism, "$")) {
+			place, why = pamstack.Place{File: path, Line: number}, "-c"
+		}
+	}
+	return place, why
+}
+
+// saslOptions are those of its command line that matter here.
+type saslOptions struct {
+	mechanism string // "" if there is no -a
+	cache     bool
+}
+
+// saslauthdValues are its options that take a value.
+const saslauthdValues = "aHmnOst"
+
+// readSASL reads options as getopt(3) does.
+func readSASL(words []string) (o saslOptions) {
+	for i := 0; i < len(words); i++ {
+		letters, is := strings.CutPrefix(strings.Trim(words[i], `"'`), "-")
+		if !is {
+			continue
+		}
+		for at, letter := range letters {
+			if letter == 'c' {
+				o.cache = true
+			}
+			if !strings.ContainsRune(saslauthdValues, letter) {
+				continue
+			}
+			value := letters[at+1:]
+			if i++; value != "" {
+				i-- // it stands behind the letter
+			} else if i < len(words) {
+				value = words[i]
+			}
+			if letter == 'a' {
+				o.mechanism = value
+			}
+			break
+		}
+	}
+	return o
+}
+
+// unquoted is the value of a variable: what is in its quotes, or else all of it,
+// without a comment behind it.
+func unquoted(value string) string {
+	value = strings.TrimSpace(value)
+	if value != "" && strings.ContainsRune(`"'`, rune(value[0])) {
+		value, _, _ = strings.Cut(value[1:], value[:1])
+		return value
+	}
+	value, _, _ = strings.Cut(" "+value, " #")
+	return strings.TrimSpace(value)
 }
