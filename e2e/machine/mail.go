@@ -26,9 +26,9 @@ type Exim struct {
 	SMTP, SMTPS string
 	// CA is the file with its certificate, which is of its own making.
 	CA string
-	// Name and Password are those it asks for, if it does.
-	Name, Password string
-	d              *daemon
+	// Name and Password, or Token, are those it asks for, if it does.
+	Name, Password, Token string
+	d                     *daemon
 }
 
 // MailDomain is what comes behind the @ of the machine's people.
@@ -40,6 +40,9 @@ type EximOptions struct {
 	NoTLS bool
 	// Auth has it take mail only from who logs in, within TLS.
 	Auth bool
+	// Tokens has it take a token in place of the password, by that mechanism:
+	// "XOAUTH2" or "OAUTHBEARER".
+	Tokens string
 	// Sendmail makes its configuration that of /usr/sbin/sendmail too.
 	Sendmail bool
 }
@@ -49,14 +52,14 @@ func StartExim(t T, options EximOptions) *Exim {
 	t.Helper()
 	d := newDaemon(t, "exim")
 	secure := strconv.Itoa(2200 + int(ports.Add(1)))
-	e := &Exim{SMTP: "smtp://" + d.address(), SMTPS: "smtps://127.0.0.1:" + secure, Name: "mailer", Password: "pw-" + rand.Text(), d: d}
-	keep(e.Password)
+	e := &Exim{SMTP: "smtp://" + d.address(), SMTPS: "smtps://127.0.0.1:" + secure, Name: "mailer", Password: "pw-" + rand.Text(), Token: "token." + rand.Text() + "~+/=", d: d}
+	keep(e.Password, e.Token)
 	e.CA = ownCertificate(t, d)
 	advertise, accept, auth := "*", "accept", "${if eq{$tls_in_cipher}{}{}{*}}"
 	if options.NoTLS {
 		advertise = ""
 	}
-	if options.Auth {
+	if options.Auth || options.Tokens != "" {
 		accept = "accept authenticated = *\n  deny message = log in first"
 	}
 	config := d.write(t, "conf", `primary_hostname = `+MailDomain+`
@@ -91,12 +94,7 @@ maildir:
   directory = $home/Maildir
   maildir_format
 begin authenticators
-plain:
-  driver = plaintext
-  public_name = PLAIN
-  server_condition = ${if and{{eq{$auth2}{`+e.Name+`}}{eq{$auth3}{`+e.Password+`}}}}
-  server_set_id = $auth2
-`)
+`+e.authenticator(options.Tokens, secure))
 	for _, name := range []string{"spool", "log"} {
 		if err := os.Mkdir(filepath.Join(d.dir, name), 0o755); err != nil {
 			t.Fatalf("exim: %v", err)
@@ -109,6 +107,28 @@ plain:
 	}
 	d.start(t, d.listens, "/usr/sbin/exim4", "-C", config, "-bdf")
 	return e
+}
+
+// authenticator is how its clients log in. What comes with a token is one text,
+// which is the same of each client that says it right.
+func (e *Exim) authenticator(tokens, secure string) string {
+	bearer := `\001auth=Bearer ` + e.Token + `\001\001}`
+	condition := `and{{eq{$auth2}{` + e.Name + `}}{eq{$auth3}{` + e.Password + `}}}`
+	switch tokens {
+	case "":
+		tokens = "PLAIN"
+	case "XOAUTH2":
+		condition = `eq{$auth1}{user=` + e.Name + bearer
+	case "OAUTHBEARER":
+		begins := `eq{$auth1}{n,a=` + e.Name + `,\001host=127.0.0.1\001port=`
+		condition = `or{{` + begins + e.d.port + bearer + `}{` + begins + secure + bearer + `}}`
+	}
+	return `own:
+  driver = plaintext
+  public_name = ` + tokens + `
+  server_condition = ${if ` + condition + `}
+  server_set_id = ` + e.Name + `
+`
 }
 
 // trust has exim keep root's rights with that configuration; without them it

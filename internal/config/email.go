@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,9 +21,13 @@ type Email struct {
 	// StartTLS is "required", which empty means too, or "off", which is for
 	// the machine itself alone.
 	StartTLS string `toml:"starttls"`
-	// Username and PasswordFile log in to the server.
-	Username     string `toml:"username"`
-	PasswordFile string `toml:"password_file"`
+	// Username and PasswordFile log in to the server. Where it takes tokens
+	// (OAuth), TokenFile has one, or TokenCommand, a program's absolute path and
+	// its arguments, prints one for each message. One of the three.
+	Username     string   `toml:"username"`
+	PasswordFile string   `toml:"password_file"`
+	TokenFile    string   `toml:"token_file"`
+	TokenCommand []string `toml:"token_command"`
 	// CAFile has the certificates, in PEM, of those who may vouch for the
 	// server. Empty: the system's.
 	CAFile string `toml:"ca_file"`
@@ -105,14 +110,48 @@ func (e *Email) checkServer() (problem string, key []string) {
 		return "expected no such line: it is for smtp:// alone, and smtps:// has TLS from the start", []string{"starttls"}
 	case e.StartTLS == "off" && !isLoopback(server.Host):
 		return "without TLS everybody on the way reads the code; expected \"off\" only where smtp names 127.0.0.1 or [::1]", []string{"starttls"}
-	case e.Sendmail != "" && e.Username+e.PasswordFile+e.CAFile != "":
-		return "username, password_file and ca_file are for smtp; expected none of them with sendmail", []string{"sendmail"}
-	case (e.Username == "") != (e.PasswordFile == ""):
-		return "expected username and password_file together", []string{"username"}
+	case e.Sendmail != "" && (e.Username+e.CAFile != "" || e.credentials() > 0):
+		return "username, password_file, token_file, token_command and ca_file are for smtp; expected none of them with sendmail", []string{"sendmail"}
+	}
+	if problem, key := e.checkLogin(); problem != "" {
+		return problem, key
+	}
+	return relative(keyPath{"password_file", e.PasswordFile}, keyPath{"token_file", e.TokenFile}, keyPath{"ca_file", e.CAFile})
+}
+
+// checkLogin is about how to log in to the server.
+func (e *Email) checkLogin() (problem string, key []string) {
+	switch {
+	case e.credentials() > 1:
+		return "expected one of password_file, token_file and token_command", []string{"username"}
+	case (e.Username == "") != (e.credentials() == 0):
+		return "expected username together with password_file, token_file or token_command", []string{"username"}
 	case hasControl(e.Username, ""):
 		return "expected no control characters", []string{"username"}
+	case e.StartTLS == "off" && e.HasToken():
+		return "without TLS whoever listens could use the token; expected no such line", []string{"starttls"}
+	case e.TokenCommand != nil && !validTokenCommand(e.TokenCommand):
+		return `expected a list of a program's absolute path and its arguments, such as ["/usr/local/sbin/mail-token"]`, []string{"token_command"}
 	}
-	return relative(keyPath{"password_file", e.PasswordFile}, keyPath{"ca_file", e.CAFile})
+	return "", nil
+}
+
+// credentials counts those that are named.
+func (e *Email) credentials() (n int) {
+	for _, named := range []bool{e.PasswordFile != "", e.TokenFile != "", e.TokenCommand != nil} {
+		if named {
+			n++
+		}
+	}
+	return n
+}
+
+// HasToken says whether a token is to log in.
+func (e *Email) HasToken() bool { return e.TokenFile != "" || e.TokenCommand != nil }
+
+func validTokenCommand(command []string) bool {
+	return len(command) > 0 && filepath.IsAbs(command[0]) &&
+		!slices.ContainsFunc(command, func(argument string) bool { return hasControl(argument, "") })
 }
 
 // Server is where SMTP leads.

@@ -17,6 +17,7 @@ import (
 // owner alone, certificates may be read by all.
 var (
 	credential  = safefile.Rules{Forbidden: 0o077, MaxSize: 4 << 10}
+	token       = safefile.Rules{Forbidden: 0o077, MaxSize: MaxToken + 2}
 	certificate = safefile.Rules{Forbidden: 0o022, MaxSize: 1 << 20}
 )
 
@@ -44,7 +45,7 @@ func (c Config) checkFiles() (problem string, key []string) {
 		}
 		if err != nil && (unix.Geteuid() == 0 || !errors.Is(err, fs.ErrPermission)) {
 			problem = err.Error()
-			if named.rules == credential && errors.Is(err, fs.ErrNotExist) {
+			if named.rules != certificate && errors.Is(err, fs.ErrNotExist) {
 				problem += "; make it with (umask 077; cat >" + named.path + ")"
 			}
 			return problem, named.key
@@ -63,6 +64,7 @@ func (c Config) files() []namedFile {
 	var all []namedFile
 	if e := c.Email; e != nil {
 		all = append(all, namedFile{e.PasswordFile, credential, []string{"email", "password_file"}},
+			namedFile{e.TokenFile, token, []string{"email", "token_file"}},
 			namedFile{e.CAFile, certificate, []string{"email", "ca_file"}})
 	}
 	if s := c.SMS; s != nil {
@@ -84,6 +86,36 @@ func ReadCredential(path string) (string, error) {
 		return "", fmt.Errorf("%s: expected one line with the password and nothing else", path)
 	}
 	return line, nil
+}
+
+// MaxToken is how long a token may be. What RFC 4954 section 4 has servers take
+// for it, 12288 bytes, is in base64, with a name beside it.
+const MaxToken = 8 << 10
+
+// ReadToken returns the token that the file at path has.
+func ReadToken(path string) (string, error) {
+	data, err := read(path, token)
+	if err != nil {
+		return "", err
+	}
+	line, problem := ParseToken(data)
+	if problem != "" {
+		return "", fmt.Errorf("%s: expected %s", path, problem)
+	}
+	return line, nil
+}
+
+// ParseToken takes a line with a token as RFC 6750 section 2.1 has it, or says
+// what is expected.
+func ParseToken(data []byte) (line, expected string) {
+	line = strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	strange := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~+/=", r)
+	}
+	if line == "" || len(line) > MaxToken || strings.ContainsFunc(line, strange) {
+		return "", "one line with the token and nothing else"
+	}
+	return line, ""
 }
 
 // ReadCertificates returns the contents of the file at path, which nobody but

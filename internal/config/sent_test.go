@@ -126,7 +126,8 @@ func TestParseRefusesEmail(t *testing.T) {
 		{"smtp = 'smtp://h'\n", "f:1: email.from: expected the sender's address"},
 		{"smtp = 'smtp://h'\nsendmail = '/usr/sbin/sendmail'\n", "f:3: email.sendmail: expected smtp or sendmail, not both"},
 		{"sendmail = 'sendmail'\n", "f:2: email.sendmail: expected an absolute path"},
-		{"sendmail = '/s'\nusername = 'u'\npassword_file = '/p'\n", "f:2: email.sendmail: username, password_file and ca_file are for smtp"},
+		{"sendmail = '/s'\nusername = 'u'\npassword_file = '/p'\n", "f:2: email.sendmail: username, password_file, token_file, token_command and ca_file are for smtp"},
+		{"sendmail = '/s'\ntoken_command = ['/c']\n", "f:2: email.sendmail: username, password_file, token_file, token_command and ca_file are for smtp"},
 		{"sendmail = '/s'\nstarttls = 'off'\n", "f:3: email.starttls: expected no such line"},
 		{"sendmail = '/s'\nSMTP = 'x'\n", "f:3: email.SMTP: unknown key"},
 	})
@@ -136,8 +137,18 @@ func TestParseRefusesEmail(t *testing.T) {
 	}
 	refuses(t, "[email]\nsmtp = 'smtp://127.0.0.1'\nfrom = 'a@example.com'\n", []refusal{
 		{"starttls = 'no'\n", `f:4: email.starttls: expected "required" or "off"`},
-		{"username = 'u'\n", "f:4: email.username: expected username and password_file together"},
-		{"password_file = '/p'\n", "f:1: email.username: expected username and password_file together"},
+		{"username = 'u'\n", "f:4: email.username: expected username together with password_file, token_file or token_command"},
+		{"password_file = '/p'\n", "f:1: email.username: expected username together with password_file, token_file or token_command"},
+		{"token_file = '/t'\n", "f:1: email.username: expected username together with"},
+		{"token_command = ['/c']\n", "f:1: email.username: expected username together with"},
+		{"username = 'u'\npassword_file = '/p'\ntoken_file = '/t'\n", "f:4: email.username: expected one of password_file, token_file and token_command"},
+		{"username = 'u'\ntoken_file = '/t'\ntoken_command = ['/c']\n", "f:4: email.username: expected one of password_file, token_file and token_command"},
+		{"username = 'u'\ntoken_file = 't'\n", "f:5: email.token_file: expected an absolute path"},
+		{"username = 'u'\ntoken_command = []\n", "f:5: email.token_command: expected a list of a program's absolute path and its arguments"},
+		{"username = 'u'\ntoken_command = ['c']\n", "f:5: email.token_command: expected a list of a program's absolute path"},
+		{"username = 'u'\ntoken_command = [\"/c\", \"a\\nb\"]\n", "f:5: email.token_command: expected a list of a program's absolute path"},
+		{"username = 'u'\ntoken_command = '/c'\n", "f:5: email.token_command: "},
+		{"starttls = 'off'\nusername = 'u'\ntoken_file = '/t'\n", "f:4: email.starttls: without TLS whoever listens could use the token"},
 		{"username = 'u'\npassword_file = 'p'\n", "f:5: email.password_file: expected an absolute path"},
 		{"username = \"u\\r\\nDATA\"\npassword_file = '/p'\n", "f:4: email.username: expected no control characters"},
 		{"ca_file = 'p'\n", "f:4: email.ca_file: expected an absolute path"},
@@ -171,6 +182,8 @@ func TestParseTakesEmail(t *testing.T) {
 		"smtp = 'smtps://[2001:db8::1]:465'\n",
 		"smtp = 'smtp://mail'\nstarttls = 'required'\n",
 		"sendmail = '/usr/sbin/sendmail'\n",
+		"smtp = 'smtp://smtp.office365.com:587'\nusername = 'codes@example.com'\ntoken_file = '/etc/otpgate/secrets/token'\n",
+		"smtp = 'smtps://mail'\nusername = 'codes@example.com'\ntoken_command = ['/usr/local/sbin/mail-token', 'codes']\n",
 	} {
 		if _, err := Parse("f", []byte("[email]\nfrom = 'One-time codes <a.b+c@example.com>'\n"+text)); err != nil {
 			t.Errorf("%q: %v", text, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/placeholder"
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // mailer is [email] with what its files hold.
@@ -18,7 +19,7 @@ type mailer struct {
 	settings            *config.Email
 	subject, text, html placeholder.Template
 	name, from          string
-	password            string
+	password, token     string
 	// hand gives a message to the server, or to sendmail.
 	hand func(ctx context.Context, message *mail.Msg) error
 }
@@ -42,6 +43,16 @@ func newMailer(settings *config.Email) (*mailer, error) {
 	if m.password, err = password("password_file", settings.PasswordFile); err != nil {
 		return nil, err
 	}
+	if settings.TokenFile != "" {
+		if m.token, err = config.ReadToken(settings.TokenFile); err != nil {
+			return nil, fmt.Errorf("token_file: %w", err)
+		}
+	}
+	if len(settings.TokenCommand) > 0 {
+		if err := safefile.CheckProgram(settings.TokenCommand[0]); err != nil {
+			return nil, fmt.Errorf("token_command: %w", err)
+		}
+	}
 	if settings.Sendmail != "" {
 		m.hand, err = newSendmail(settings.Sendmail, m.from)
 	} else {
@@ -54,6 +65,7 @@ func (m *mailer) secrets(message deliver.Message) secrets {
 	var s secrets
 	s.keep(message.Code, "…")
 	s.keep(m.password, "…")
+	s.keep(m.token, "…")
 	s.keep(message.Email, deliver.MaskEmail(message.Email))
 	s.keep(message.Phone, deliver.MaskPhone(message.Phone))
 	return s
@@ -63,6 +75,11 @@ func (m *mailer) send(ctx context.Context, message deliver.Message) error {
 	letter, err := m.write(message)
 	if err != nil {
 		return err
+	}
+	if len(m.settings.TokenCommand) > 0 {
+		if m.token, err = tokenFrom(ctx, m.settings.TokenCommand); err != nil {
+			return err
+		}
 	}
 	return m.hand(ctx, letter)
 }

@@ -35,7 +35,11 @@ func (m *mailer) newServer() (func(context.Context, *mail.Msg) error, error) {
 			// The addresses are ASCII; with it some servers could not pass the message on.
 			mail.WithoutSMTPUTF8(),
 		}
-		if m.settings.Username != "" {
+		login := &bearer{username: m.settings.Username, token: m.token, server: server}
+		switch {
+		case m.settings.HasToken():
+			options = append(options, mail.WithSMTPAuthCustom(login))
+		case m.settings.Username != "":
 			options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover),
 				mail.WithUsername(m.settings.Username), mail.WithPassword(m.password))
 		}
@@ -46,6 +50,9 @@ func (m *mailer) newServer() (func(context.Context, *mail.Msg) error, error) {
 		err = client.DialAndSendWithContext(ctx, letter)
 		if letter.IsDelivered() {
 			return nil // and the good-bye went wrong
+		}
+		if login.said != "" {
+			err = fmt.Errorf("%w; of the token the server said: %s", brief(err), login.said)
 		}
 		return fmt.Errorf("%s: %w%s", m.settings.SMTP, unreachable(brief(err)), hint(err, m.settings.SMTP))
 	}, nil
@@ -103,7 +110,7 @@ func (c *connection) dial(ctx context.Context, network, address string) (net.Con
 	}
 	c.raw = raw
 	c.stop = context.AfterFunc(c.ctx, func() { raw.Close() })
-	heard := &bounded{Conn: raw, left: maxSaid}
+	heard := &boundedConn{Conn: raw, left: maxSaid}
 	if c.tls == nil {
 		return heard, nil
 	}
@@ -119,13 +126,13 @@ func (c *connection) dial(ctx context.Context, network, address string) (net.Con
 // shown a certificate.
 const maxSaid = 256 << 10
 
-// bounded is a connection that somebody else may not fill the memory by.
-type bounded struct {
+// boundedConn is a connection that somebody else may not fill the memory by.
+type boundedConn struct {
 	net.Conn
 	left int
 }
 
-func (b *bounded) Read(data []byte) (int, error) {
+func (b *boundedConn) Read(data []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, fmt.Errorf("the server said more than %d bytes", maxSaid)
 	}

@@ -101,7 +101,8 @@ func (s *sender) sendEmail(ctx context.Context, m deliver.Message) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.email.Timeout.Duration)
 	defer cancel()
-	return mailer.secrets(m).in(inTime(ctx, s.email.Timeout, mailer.send(ctx, m)))
+	err = inTime(ctx, s.email.Timeout, mailer.send(ctx, m))
+	return mailer.secrets(m).in(err) // a token is known only now
 }
 
 func (s *sender) sendSMS(ctx context.Context, m deliver.Message) error {
