@@ -63,7 +63,8 @@ type frontIdentity struct {
 
 func newBroker(o options, p programs) (*broker, error) {
 	counts := newFigures()
-	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), figures: counts, log: recorder{figures: counts}, bandwidth: bandwidth{now: time.Now}}
+	log := recorder{audit.Syslog{Otherwise: audit.NewStream(int(os.Stderr.Fd()))}, counts}
+	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), figures: counts, log: log, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	b.lines = newLineLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it
 	if err := b.log.Keep(); err != nil {

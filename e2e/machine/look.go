@@ -17,7 +17,7 @@ var watched = []string{
 	"/etc/pam.d", "/etc/ssh", "/etc/sudoers", "/etc/sudoers.d", "/etc/otpgate", "/etc/vsftpd.conf", "/etc/apache2", "/etc/nginx", "/etc/dovecot", "/etc/freeradius",
 	"/etc/exim4", "/etc/tinyproxy", "/run/exim4", "/run/tinyproxy", "/var/spool/exim4/input", "/var/log/exim4", "/var/log/tinyproxy",
 	"/run/sshd", "/run/sudo", "/run/otpgate", "/run/vsftpd", "/run/apache2", "/run/dovecot", "/run/freeradius",
-	"/var/log/apache2", "/var/log/nginx", "/var/lib/dovecot", "/var/lib/nginx", "/var/log/freeradius", "/var/lib/otpgate", "/var/lib/sudo", "/var/mail", "/dev/log",
+	"/var/log/apache2", "/var/log/nginx", "/var/lib/dovecot", "/var/lib/nginx", "/var/log/freeradius", "/var/lib/otpgate", "/var/lib/sudo", "/var/mail", "/dev/log", "/var/log/otpgate.log",
 }
 
 // state is what the real machine looks like: a line for each path.

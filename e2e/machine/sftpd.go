@@ -66,6 +66,9 @@ func (s *SFTPD) start(t T) {
 	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.cmd.Stderr = s.log
+	if s.Site.Logs != "" {
+		WithoutLog(s.cmd, s.Site.Logs)
+	}
 	// Its parts may outlive it, with the same standard error.
 	s.cmd.WaitDelay = time.Second
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -33,6 +33,8 @@ type Site struct {
 	Path                         Path
 	// Verifier is what answers on the resident path, nil on the other one.
 	Verifier *Verifier
+	// Logs, if set, has the site's daemons start WithoutLog.
+	Logs string
 }
 
 // NewSite makes an empty site whose logins fork a core, and writes its

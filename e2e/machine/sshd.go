@@ -102,6 +102,17 @@ func program(t T, service string) (path string, lines []string) {
 // added to its configuration.
 func StartSSHD(t T, service string, lines ...string) *SSHD {
 	t.Helper()
+	return startSSHD(t, service, "", lines...)
+}
+
+// StartSSHDWithoutLog is StartSSHD WithoutLog.
+func StartSSHDWithoutLog(t T, logs, service string, lines ...string) *SSHD {
+	t.Helper()
+	return startSSHD(t, service, logs, lines...)
+}
+
+func startSSHD(t T, service, logs string, lines ...string) *SSHD {
+	t.Helper()
 	key, err := hostKey()
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -119,6 +130,9 @@ func StartSSHD(t T, service string, lines ...string) *SSHD {
 	s.cmd = exec.Command(binary, "-D", "-f", config)
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.cmd.Stderr = s.errors
+	if logs != "" {
+		WithoutLog(s.cmd, logs)
+	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("start sshd: %v", err)

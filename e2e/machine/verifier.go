@@ -41,6 +41,9 @@ func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 	if options.Activated {
 		v.activate(t)
 	}
+	if site.Logs != "" {
+		WithoutLog(v.cmd, site.Logs)
+	}
 	v.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: options.Credential}
 	if err := v.cmd.Start(); err != nil {
 		t.Fatalf("start the verifier: %v", err)
@@ -86,6 +89,9 @@ func (v *Verifier) activate(t T) {
 
 // PID is the process id that its log lines have.
 func (v *Verifier) PID() int { return v.cmd.Process.Pid }
+
+// Output is what it wrote to standard error.
+func (v *Verifier) Output() string { return v.errors.String() }
 
 // Ended says whether it has.
 func (v *Verifier) Ended() bool {

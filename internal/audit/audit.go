@@ -2,10 +2,10 @@
 // somebody who is in did with files.
 //
 // The entry points are [Record] and [Event] with their Line; [Syslog] sends them
-// to the system's log (facility authpriv) and [Writer] a Record to a command's
-// standard error. It promises that a line is one line: control characters and
-// quotes of what came from outside are escaped. Who fills in a Record must not
-// put a code or a secret in; there is no field for one.
+// to the system's log (facility authpriv), or elsewhere where there is none, and
+// [Writer] a Record to a command's standard error. It promises that a line is one
+// line: control characters and quotes of what came from outside are escaped. Who
+// fills in a Record must not put a code or a secret in; there is no field for one.
 package audit
 
 import (
@@ -89,10 +89,15 @@ type Writer struct{ io.Writer }
 func (w Writer) Write(r Record) { fmt.Fprintln(w.Writer, "otpgate: "+r.Line()) }
 
 // Syslog is a Sink that sends each record as one datagram to the system's log.
+// What that does not take goes to File, and what that does not take to Otherwise.
 // It keeps nothing open between records unless [Syslog.Keep] is called.
 type Syslog struct {
 	// Path of the log's socket; empty means /dev/log.
 	Path string
+	// File is of root's making; empty means DefaultFile.
+	File string
+	// Otherwise may be nil. A program that lives in somebody else's has none.
+	Otherwise *Stream
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
@@ -124,7 +129,7 @@ const (
 	failure       = 3
 )
 
-// Write sends the record. A machine without a system log loses it.
+// Write sends the record. A machine without a place for it loses it.
 func (s Syslog) Write(r Record) {
 	severity := notice
 	switch r.Verdict {
@@ -143,16 +148,22 @@ func (s Syslog) line(severity int, line string) {
 	if s.Now != nil {
 		now = s.Now
 	}
-	text := fmt.Sprintf("<%d>%s otpgate[%d]: %s", authpriv|severity, now().Format(time.Stamp), os.Getpid(), line)
-	_ = s.send([]byte(text)) // there is no other place to complain to
+	text := fmt.Sprintf("%s otpgate[%d]: %s", now().Format(time.Stamp), os.Getpid(), line)
+	if s.send(fmt.Appendf(nil, "<%d>%s", authpriv|severity, text)) == nil {
+		return
+	}
+	file := s.File
+	if file == "" {
+		file = DefaultFile
+	}
+	if appendLine(file, text+"\n") != nil && s.Otherwise != nil {
+		_ = s.Otherwise.write(text + "\n") // there is no other place to complain to
+	}
 }
 
 // send avoids package net, whose start-up every forked login would pay for.
 func (s Syslog) send(datagram []byte) error {
-	path := s.Path
-	if path == "" {
-		path = "/dev/log"
-	}
+	path := s.path()
 	fd := s.fd
 	if !s.kept {
 		var err error
@@ -162,6 +173,23 @@ func (s Syslog) send(datagram []byte) error {
 		defer unix.Close(fd)
 	}
 	return unix.Sendto(fd, datagram, unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
+}
+
+func (s Syslog) path() string {
+	if s.Path == "" {
+		return "/dev/log"
+	}
+	return s.Path
+}
+
+// Check says why the system's log takes nothing, if so. It sends nothing.
+func (s Syslog) Check() error {
+	fd, err := newSocket()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Connect(fd, &unix.SockaddrUnix{Name: s.path()})
 }
 
 func newSocket() (int, error) {

@@ -66,6 +66,7 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.names()
 	e.clock() // ahead of state, which may make a directory in the one that it looks at
 	e.state()
+	e.log()
 	e.verifier()
 	for i := range e.findings {
 		e.findings[i].below(d.Machine.Root)

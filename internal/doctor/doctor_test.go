@@ -117,6 +117,8 @@ func (p *patient) fact(words []string) {
 		p.machine.Space = func(string) Space { return Space{Bytes: 1 << 20, Files: 50000, Total: 60000} }
 	case "disk read-only":
 		p.machine.Space = func(string) Space { return Space{Err: unix.EROFS} }
+	case "log absent":
+		p.machine.Log = func() error { return unix.ENOENT }
 	case "verifier stale":
 		p.machine.Verifier = func(string) Listener { return Listener{Err: unix.ECONNREFUSED} }
 	case "verifier runs":

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/nss"
 )
@@ -41,6 +42,8 @@ type Machine struct {
 	// Space tries whether a small file can be written in a directory, and says
 	// how many bytes and files are free.
 	Space func(dir string) Space
+	// Log says why nobody takes lines at /dev/log, if so.
+	Log func() error
 	// Verifier looks at who listens at a socket.
 	Verifier func(socket string) Listener
 	// Sending says why no code can be sent as the configuration has it. Without
@@ -79,6 +82,12 @@ func (m *Machine) fill() {
 	}
 	if m.Space == nil {
 		m.Space = space
+	}
+	if m.Log == nil {
+		m.Log = audit.Syslog{}.Check
+		if m.Root != "" {
+			m.Log = func() error { return nil }
+		}
 	}
 	if m.Verifier == nil {
 		m.Verifier = listener

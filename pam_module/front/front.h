@@ -124,4 +124,7 @@ void log_fault(const struct login *login, const char *format, ...) __attribute__
 void log_warning(const struct login *login, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_debug(const struct login *login, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* logfile.c */
+void logfile_append(const char *line, size_t size);
+
 #endif

@@ -72,20 +72,33 @@ static void put_header(struct line *line, int severity)
 	}
 }
 
-static void post(const struct line *line)
+/* False if nobody listens, or takes nothing. */
+static bool post(const struct line *line)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
 	int fd = above_stdio(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 	if (fd < 0) {
-		return;
+		return false;
 	}
-	/* Nobody can be told that nobody listens. A log that is busy is waited for, but not for long. */
+	/* A log that is busy is waited for, but not for long. */
 	const struct timeval patience = {.tv_usec = 500000};
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
-	    connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
-		(void)send(fd, line->bytes, line->size, MSG_NOSIGNAL);
-	}
+	bool taken = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+	             connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+	             send(fd, line->bytes, line->size, MSG_NOSIGNAL) >= 0;
 	(void)close(fd);
+	return taken;
+}
+
+/* In the file a line has an end, and no priority in front. */
+static void keep(struct line *line)
+{
+	const char *end = line->bytes[0] == '<' ? memchr(line->bytes, '>', line->size) : NULL;
+	size_t skip = end == NULL ? 0 : (size_t)(end - line->bytes) + 1;
+	if (line->size == LINE_BYTES) {
+		line->size--;
+	}
+	put(line, "\n");
+	logfile_append(line->bytes + skip, line->size - skip);
 }
 
 __attribute__((format(printf, 4, 0))) static void write_line(const struct login *login, int severity,
@@ -100,7 +113,9 @@ __attribute__((format(printf, 4, 0))) static void write_line(const struct login 
 	put_field(&line, "user=", login->user);
 	put_field(&line, " service=", login->service);
 	put_field(&line, before, text);
-	post(&line);
+	if (!post(&line)) {
+		keep(&line);
+	}
 }
 
 void log_fault(const struct login *login, const char *format, ...)

@@ -13,11 +13,11 @@ import (
 
 // wrapped are the calls that faults.c makes fail. TestSymbols holds this list
 // and cannotFail against what the front really calls.
-var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect dladdr dlerror dlopen dlsym dup2 fcntl fork
+var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect dladdr dlerror dlopen dlsym dup2 fcntl fork fstat
 	getgroups getresgid getresuid getrlimit getsockopt kill localtime_r lstat open opendir pam_get_authtok pam_get_data pam_get_item pam_get_user
 	pam_set_data pam_set_item poll prctl pthread_sigmask readdir recv send setgroups setresgid setresuid setrlimit setsid setsockopt shutdown
 	sigaction sigaddset sigaltstack sigemptyset sigfillset sigismember sigpending sigtimedwait snprintf socket socketpair
-	syscall time vsnprintf waitid`)
+	syscall time vsnprintf waitid write`)
 
 var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid mallopt
 	memchr memcmp memcpy memset strcmp strlen strncmp strnlen strrchr strspn strtol umask`)
@@ -56,11 +56,14 @@ var harmless = map[string]string{
 	"socket":            "no log line",
 	"connect":           "no log line",
 	"setsockopt":        "no log line",
+	"open":              "no log line; in the child it denies",
+	"fstat":             "no log line",
+	"write":             "no log line",
 	// In the child.
 	"sigaction":   "some signals always refuse; the handler is one of the host's, whose code is there too",
 	"close_range": "there is another way",
 	"setrlimit":   "raised to the hard limit instead",
-	"getrlimit":   "never reached",
+	"getrlimit":   "no log line; in the child never reached",
 	"getgroups":   "the groups are dropped without asking",
 }
 
@@ -102,6 +105,20 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// The same where the lines go to a file.
+func TestFaultsOfLogFile(t *testing.T) {
+	for name, kit := range map[string]func() *Kit{"forked": kits.faulty.forked, "resident": kits.faulty.resident} {
+		for _, kind := range []string{"hard", "zero", "short"} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				v := alone("deny")
+				v.host = NewLogFile(t, 0o600).Host
+				everyCall(t, kit(), v, "parent", kind, "--close-stdio")
+			})
+		}
+	}
+}
+
 // What is left behind on the way out of a failure (pam_u2f CVE-2025-23013 was
 // found there) is for the sanitizers to see.
 func TestFaultsSanitized(t *testing.T) {
@@ -118,14 +135,15 @@ type victim struct {
 	core   string // says "deny", "ignore" or else asks
 	write  func(t *testing.T, kit *Kit, service string)
 	answer string
-	asks   int // how many questions reach the host at most
+	asks   int      // how many questions reach the host at most
+	host   []string // more options of pamhost
 }
 
 // alone is a line behind a module that knows the password.
 func alone(core string) victim {
 	return victim{core, func(t *testing.T, kit *Kit, service string) {
 		kit.Stack(t, service, "timeout=3 debug protocol="+core, "authtok=secret")
-	}, "123456", 1}
+	}, "123456", 1, nil}
 }
 
 func everyCall(t *testing.T, kit *Kit, v victim, side, kind, option string) {
@@ -137,7 +155,7 @@ func everyCall(t *testing.T, kit *Kit, v victim, side, kind, option string) {
 		own := *kit
 		report := filepath.Join(filepath.Dir(journal), "report")
 		own.Env = []string{"ASAN_OPTIONS=log_path=" + report, "UBSAN_OPTIONS=log_path=" + report, "OTPGATE_FAULT_SIDE=" + side, "OTPGATE_FAULT_KIND=" + kind, "OTPGATE_FAULT_AT=" + strconv.Itoa(at), "OTPGATE_FAULT_LOG=" + journal}
-		outcomes, err := own.run(own.Env, []string{"--service", service, option, "--ruid", "1000", "--groups", "2", "--sigchld", "count", "--own-child", "0", v.answer})
+		outcomes, err := own.run(own.Env, append(v.host, "--service", service, option, "--ruid", "1000", "--groups", "2", "--sigchld", "count", "--own-child", "0", v.answer))
 		if reports, _ := filepath.Glob(report + "*"); err != nil || len(reports) > 0 || len(outcomes) != 1 {
 			for _, name := range reports {
 				text, _ := os.ReadFile(name)

@@ -253,6 +253,18 @@ type Log struct {
 // NewLog makes a directory that can stand in for /dev.
 func NewLog(tb testing.TB) *Log {
 	tb.Helper()
+	dev := newDev(tb)
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dev, "log"), Net: "unixgram"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = socket.Close() })
+	return &Log{Dev: dev, socket: socket}
+}
+
+// newDev makes a /dev without a log.
+func newDev(tb testing.TB) string {
+	tb.Helper()
 	dev := filepath.Join(tb.TempDir(), "dev")
 	if err := os.Mkdir(dev, 0o755); err != nil {
 		tb.Fatal(err)
@@ -262,12 +274,30 @@ func NewLog(tb testing.TB) *Log {
 			tb.Fatal(err)
 		}
 	}
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dev, "log"), Net: "unixgram"})
-	if err != nil {
+	return dev
+}
+
+// LogFile is a machine without a /dev/log, for pamhost.
+type LogFile struct {
+	Path string   // what /var/log/otpgate.log is there
+	Host []string // pamhost's options
+}
+
+// NewLogFile makes an empty file with that mode; 0 makes none.
+func NewLogFile(tb testing.TB, mode os.FileMode) *LogFile {
+	tb.Helper()
+	dir := filepath.Join(tb.TempDir(), "log")
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = socket.Close() })
-	return &Log{Dev: dev, socket: socket}
+	file := &LogFile{Path: filepath.Join(dir, "otpgate.log"), Host: []string{"--dev", newDev(tb), "--var-log", dir}}
+	if mode == 0 {
+		return file
+	}
+	if err := errors.Join(os.WriteFile(file.Path, nil, 0o600), os.Chmod(file.Path, mode)); err != nil {
+		tb.Fatal(err)
+	}
+	return file
 }
 
 // Lines returns what has been logged so far.

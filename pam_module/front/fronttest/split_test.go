@@ -330,7 +330,7 @@ func behindSplit(split, check string) victim {
 	}
 	return victim{core, func(t *testing.T, kit *Kit, service string) {
 		kit.around(t, service, "timeout=3 debug protocol="+split, "expect="+rest, "timeout=3 debug protocol="+check)
-	}, "secret123456", 2}
+	}, "secret123456", 2, nil}
 }
 
 // Every call of both lines fails once.

@@ -96,6 +96,7 @@ WRAP(void *, dlsym, (void *a, const char *b), (a, b), NULL)
 WRAP(char *, dlerror, (void), (), NULL)
 WRAP(int, dup2, (int a, int b), (a, b), -1)
 WRAP(pid_t, fork, (void), (), -1)
+WRAP(int, fstat, (int a, struct stat *b), (a, b), -1)
 WRAP(int, getgroups, (int a, gid_t *b), (a, b), -1)
 WRAP(int, getresgid, (gid_t *a, gid_t *b, gid_t *c), (a, b, c), -1)
 WRAP(int, getresuid, (uid_t *a, uid_t *b, uid_t *c), (a, b, c), -1)
@@ -188,6 +189,17 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags)
 		return kind == ZERO ? 0 : -1;
 	}
 	return __real_send(fd, bytes, failed ? 1 : size, flags);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t size);
+ssize_t __real_write(int fd, const void *bytes, size_t size);
+ssize_t __wrap_write(int fd, const void *bytes, size_t size)
+{
+	bool failed = fails("write");
+	if (failed && kind != SHORT) {
+		return kind == ZERO ? 0 : -1;
+	}
+	return __real_write(fd, bytes, failed ? 1 : size);
 }
 
 /* Closes all the same, as the kernel does. */

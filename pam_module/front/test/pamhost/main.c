@@ -35,6 +35,7 @@
  *   --groups N          N supplementary groups
  *   --limit-as MB       the soft RLIMIT_AS, --limit-fsize BYTES the soft RLIMIT_FSIZE
  *   --dev DIR           a private mount namespace with DIR as /dev, for a /dev/log
+ *   --var-log DIR       the same with DIR as /var/log, for a file in it; needs --dev
  *
  * An ANSWER is given to each prompt that asks, in order, for each login anew.
  * Markers: @null (NULL text), @none (no response at all), @error
@@ -138,10 +139,13 @@ static void use_dev(void)
 	    mount(want.dev, "/dev", NULL, MS_BIND, NULL) != 0) {
 		die("--dev");
 	}
+	if (want.var_log != NULL && mount(want.var_log, "/var/log", NULL, MS_BIND, NULL) != 0) {
+		die("--var-log");
+	}
 }
 
 enum { USER = 256, SERVICE, CONFDIR, RHOST, RUSER, TTY, ACCT_USER, RENAME, REPEAT, AGAIN, THREADS, SIGCHLD_MODE, OWN_CHILD,
-	CHURN, RUID, UID, GROUPS, LIMIT_AS, LIMIT_FSIZE, DEV, SILENT, DISALLOW_NULL, NO_CONV, ACCT, SETCRED, SESSION, CHAUTHTOK,
+	CHURN, RUID, UID, GROUPS, LIMIT_AS, LIMIT_FSIZE, DEV, VAR_LOG, SILENT, DISALLOW_NULL, NO_CONV, ACCT, SETCRED, SESSION, CHAUTHTOK,
 	STDIN, TIME, NO_SNAPSHOT, CLOSE_STDIO, PIPE_STDIO };
 
 static const struct option options[] = {
@@ -150,6 +154,7 @@ static const struct option options[] = {
 	{"repeat", 1, NULL, REPEAT}, {"again", 1, NULL, AGAIN}, {"threads", 1, NULL, THREADS}, {"sigchld", 1, NULL, SIGCHLD_MODE},
 	{"own-child", 1, NULL, OWN_CHILD}, {"churn", 1, NULL, CHURN}, {"ruid", 1, NULL, RUID}, {"uid", 1, NULL, UID},
 	{"groups", 1, NULL, GROUPS}, {"limit-as", 1, NULL, LIMIT_AS}, {"limit-fsize", 1, NULL, LIMIT_FSIZE}, {"dev", 1, NULL, DEV},
+	{"var-log", 1, NULL, VAR_LOG},
 	{"silent", 0, NULL, SILENT}, {"disallow-null", 0, NULL, DISALLOW_NULL}, {"no-conv", 0, NULL, NO_CONV},
 	{"acct", 0, NULL, ACCT}, {"setcred", 0, NULL, SETCRED}, {"session", 0, NULL, SESSION}, {"chauthtok", 0, NULL, CHAUTHTOK},
 	{"stdin", 0, NULL, STDIN}, {"time", 0, NULL, TIME}, {"no-snapshot", 0, NULL, NO_SNAPSHOT},
@@ -178,6 +183,7 @@ static void take_option(int option, const char *value, int *ruid, int *uid, int 
 	case LIMIT_AS: set_limit(RLIMIT_AS, value, 1UL << 20); break;
 	case LIMIT_FSIZE: set_limit(RLIMIT_FSIZE, value, 1); break;
 	case DEV: want.dev = value; break;
+	case VAR_LOG: want.var_log = value; break;
 	case SILENT: want.flags |= PAM_SILENT; break;
 	case DISALLOW_NULL: want.flags |= PAM_DISALLOW_NULL_AUTHTOK; break;
 	case NO_CONV: want.no_conv = true; break;

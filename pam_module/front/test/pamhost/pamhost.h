@@ -8,7 +8,7 @@
 
 /* The options. */
 struct want {
-	const char *confdir, *service, *user, *rhost, *ruser, *tty, *acct_user, *rename, *sigchld, *dev;
+	const char *confdir, *service, *user, *rhost, *ruser, *tty, *acct_user, *rename, *sigchld, *dev, *var_log;
 	int flags, repeat, again, threads, churn, own_child;
 	bool no_conv, acct, setcred, session, chauthtok, from_stdin, time, no_snapshot, close_stdio, pipe_stdio;
 	char **answers;
