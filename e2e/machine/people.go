@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -57,21 +56,9 @@ func (p *Person) Add(t T) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "useradd", "--create-home", "--shell", "/bin/bash", p.Name)
-	p.setPassword(t)
-	account, err := user.Lookup(p.Name)
-	if err != nil {
-		t.Fatalf("look up %s: %v", p.Name, err)
-	}
-	p.UID, _ = strconv.Atoi(account.Uid)
-	p.GID, _ = strconv.Atoi(account.Gid)
-}
-
-// setPassword sets it by a hash that is cheap to compute: each login computes one,
-// and the usual one takes a tenth of a second.
-func (p *Person) setPassword(t T) {
-	t.Helper()
-	run(t, p.Name+":"+p.Password+"\n", "chpasswd", "--crypt-method", "SHA512", "--sha-rounds", "1000")
+	p.UID = firstID + int(people.Add(1))
+	p.GID = p.UID
+	addAccount(t, p, hash(p.Password))
 }
 
 // Expire has the person's password expire: it must be changed at the login.
@@ -102,7 +89,7 @@ func (p *Person) OtherName(t T) *Person {
 	defer useradd.Unlock()
 	run(t, "", "useradd", "--no-create-home", "--home-dir", "/home/"+p.Name, "--shell", "/bin/bash",
 		"--non-unique", "--uid", strconv.Itoa(p.UID), "--gid", strconv.Itoa(p.GID), other.Name)
-	other.setPassword(t)
+	run(t, other.Name+":"+hash(other.Password)+"\n", "chpasswd", "--encrypted")
 	return other
 }
 
@@ -135,10 +122,6 @@ func Stranger(prefix string) *Person {
 	keep(p.Password, p.Secret)
 	return p
 }
-
-// newPassword makes a password that never ends as a code does, with digits: a
-// line with split would take those for one.
-func newPassword() string { return "pw-" + rand.Text() + "-w" }
 
 // newSecret makes a key whose codes of this day's hours, by time and by counter,
 // differ from each other: a test that gives two means two.

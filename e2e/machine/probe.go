@@ -41,12 +41,6 @@ func installProbe() error {
 // alone knows, under aliases too, with the password for each of the names.
 func ProbeUser(t T, p *Person, aliases ...string) {
 	t.Helper()
-	hash := exec.Command("openssl", "passwd", "-6", "-stdin")
-	hash.Stdin = strings.NewReader(p.Password + "\n")
-	hashed, err := hash.Output()
-	if err != nil {
-		t.Fatalf("openssl passwd: %v", err)
-	}
 	p.UID, p.GID = 30000+int(people.Add(1)), 20000
 	addLine(t, probePlace+"/passwd", fmt.Sprintf("%s:%d:%d:/tmp", p.Name, p.UID, p.GID))
 	useradd.Lock()
@@ -55,7 +49,7 @@ func ProbeUser(t T, p *Person, aliases ...string) {
 		if name != p.Name {
 			addLine(t, probePlace+"/passwd", name+"="+p.Name)
 		}
-		addLine(t, "/etc/shadow", name+":"+strings.TrimSpace(string(hashed))+":19000:0:99999:7:::")
+		addLine(t, "/etc/shadow", name+":"+hash(p.Password)+":19000:0:99999:7:::")
 	}
 }
 

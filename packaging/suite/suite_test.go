@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -53,6 +55,9 @@ say '"Action":"pass",'"$p"'b","Test":"TestX"'
 say '"Action":"pass",'"$p"'b","Elapsed":2'
 `
 
+// goTest is how each call of go test begins.
+var goTest = fmt.Sprintf("test -json -timeout 40m -vet off -p %d", runtime.NumCPU()+1)
+
 // suite runs the suite with the fake and says what it wrote and how it called
 // go.
 func suite(t *testing.T, fail string, s settings) (out, calls string, err error) {
@@ -79,7 +84,7 @@ func TestPasses(t *testing.T) {
 	if err != nil || out != " 0:00  ok    internal/a (cached)\n 0:00  no event\n 0:00  ok    internal/b 2s\n" {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if !strings.HasPrefix(calls, "list ./...\ntest -json -timeout 40m -race ") || strings.Contains(calls, "shuffle") {
+	if !strings.HasPrefix(calls, "list ./...\n"+goTest+" -race ") || strings.Contains(calls, "shuffle") {
 		t.Errorf("called\n%s", calls)
 	}
 }
@@ -153,8 +158,8 @@ func TestRaceDetector(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls, err := os.ReadFile(program + ".calls")
-	want := "test -json -timeout 40m -race " + m + " " + m + "/internal/gate " + m + "/pam_module/fronts\n" +
-		"test -json -timeout 40m " + m + "/e2e " + m + "/pam_module/front/fronttest\n"
+	want := goTest + " -race " + m + " " + m + "/internal/gate " + m + "/pam_module/fronts\n" +
+		goTest + " " + m + "/e2e " + m + "/pam_module/front/fronttest\n"
 	if err != nil || string(calls) != want {
 		t.Errorf("%v, called\n%s", err, calls)
 	}
