@@ -1,6 +1,7 @@
 package fronttest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,7 +126,7 @@ func TestFaultsSanitized(t *testing.T) {
 	for name, kit := range map[string]func() *Kit{"forked": kits.faultySanitized.forked, "resident": kits.faultySanitized.resident} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			everyCall(t, kit(), alone("ask:1"), "parent", "hard", "--pipe-stdio")
+			everyCall(t, kit(), alone("ask:1"), "parent", "hard", "--pipe-stdio", "--together")
 		})
 	}
 }
@@ -146,48 +147,62 @@ func alone(core string) victim {
 	}, "123456", 1, nil}
 }
 
-func everyCall(t *testing.T, kit *Kit, v victim, side, kind, option string) {
-	service, core := serviceName(t), v.core
+// everyCall has each call fail in a login of its own; more are more options of
+// pamhost's.
+func everyCall(t *testing.T, kit *Kit, v victim, side, kind, option string, more ...string) {
+	service := serviceName(t)
 	v.write(t, kit, service)
-	journal := filepath.Join(t.TempDir(), "failed")
-	for at := 1; ; at++ {
-		_ = os.Remove(journal)
-		own := *kit
-		report := filepath.Join(filepath.Dir(journal), "report")
-		own.Env = []string{"ASAN_OPTIONS=log_path=" + report, "UBSAN_OPTIONS=log_path=" + report, "OTPGATE_FAULT_SIDE=" + side, "OTPGATE_FAULT_KIND=" + kind, "OTPGATE_FAULT_AT=" + strconv.Itoa(at), "OTPGATE_FAULT_LOG=" + journal}
-		outcomes, err := own.run(own.Env, append(v.host, "--service", service, option, "--ruid", "1000", "--groups", "2", "--sigchld", "count", "--own-child", "0", v.answer))
-		if reports, _ := filepath.Glob(report + "*"); err != nil || len(reports) > 0 || len(outcomes) != 1 {
-			for _, name := range reports {
-				text, _ := os.ReadFile(name)
-				t.Logf("%s", text)
+	journals := t.TempDir()
+	const atOnce = 16
+	for first := 1; ; first += atOnce {
+		for i, outcome := range faulty(t, kit, v, service, journals, first, first+atOnce-1, side, kind, slices.Concat(v.host, more, []string{option})...) {
+			content, err := os.ReadFile(filepath.Join(journals, strconv.Itoa(first+i)))
+			if err != nil {
+				if first+i < 20 {
+					t.Fatalf("only %d calls", first+i)
+				}
+				return
 			}
-			t.Fatalf("call %d: %v", at, err)
+			v.judge(t, kit, first+i, kind, strings.TrimSpace(string(content)), outcome)
 		}
-		outcome := outcomes[0]
-		content, err := os.ReadFile(journal)
-		if err != nil {
-			if at < 20 {
-				t.Fatalf("only %d calls", at)
-			}
-			return
+	}
+}
+
+// faulty are the outcomes of logins of which each has another call that fails.
+func faulty(t *testing.T, kit *Kit, v victim, service, journals string, first, last int, side, kind string, options ...string) []Outcome {
+	t.Helper()
+	report := filepath.Join(journals, "report")
+	env := []string{"ASAN_OPTIONS=log_path=" + report, "UBSAN_OPTIONS=log_path=" + report, "OTPGATE_FAULT_SIDE=" + side, "OTPGATE_FAULT_KIND=" + kind, "OTPGATE_FAULT_LOG=" + journals}
+	outcomes, err := kit.run(env, append(options, "--service", service, "--ruid", "1000", "--groups", "2", "--sigchld", "count", "--own-child", "0",
+		"--faults", fmt.Sprintf("%d:%d", first, last), v.answer))
+	if reports, _ := filepath.Glob(report + "*"); err != nil || len(reports) > 0 || len(outcomes) != last-first+1 {
+		for _, name := range reports {
+			text, _ := os.ReadFile(name)
+			t.Logf("%s", text)
 		}
-		failed := strings.TrimSpace(string(content))
-		if wrong := misjudged(kit, kind, core, failed, outcome.Result); wrong != "" {
-			t.Errorf("call %d, %s: %s %s", at, failed, outcome.Result, wrong)
-		}
-		if asked := outcome.asked(); asked > v.asks {
-			t.Errorf("call %d, %s: asked %d times", at, failed, asked)
-		}
-		if outcome.Stdio != "" {
-			t.Errorf("call %d, %s: wrote %q to the host", at, failed, outcome.Stdio)
-		}
-		// A mask that cannot be restored stays; that call cannot fail in truth.
-		if len(outcome.Changed) > 0 && failed != "pthread_sigmask" {
-			t.Errorf("call %d, %s: changed %q", at, failed, outcome.Changed)
-		}
-		if outcome.OwnChild != 7 {
-			t.Errorf("call %d, %s: the host's own child was lost", at, failed)
-		}
+		t.Fatalf("calls %d to %d, %d outcomes: %v", first, last, len(outcomes), err)
+	}
+	return outcomes
+}
+
+// judge looks at a login in which a call has failed.
+func (v victim) judge(t *testing.T, kit *Kit, at int, kind, failed string, outcome Outcome) {
+	t.Helper()
+	if wrong := misjudged(kit, kind, v.core, failed, outcome.Result); wrong != "" {
+		t.Errorf("call %d, %s: %s %s", at, failed, outcome.Result, wrong)
+	}
+	if asked := outcome.asked(); asked > v.asks {
+		t.Errorf("call %d, %s: asked %d times", at, failed, asked)
+	}
+	if outcome.Stdio != "" {
+		t.Errorf("call %d, %s: wrote %q to the host", at, failed, outcome.Stdio)
+	}
+	// A mask that cannot be restored stays; that call cannot fail in truth.
+	if len(outcome.Changed) > 0 && failed != "pthread_sigmask" {
+		t.Errorf("call %d, %s: changed %q", at, failed, outcome.Changed)
+	}
+	if outcome.OwnChild != 7 {
+		t.Errorf("call %d, %s: the host's own child was lost", at, failed)
 	}
 }
 

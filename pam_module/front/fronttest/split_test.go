@@ -351,7 +351,7 @@ func TestSplitFaults(t *testing.T) {
 	for name, kit := range map[string]func() *Kit{"forked": kits.faultySanitized.forked, "resident": kits.faultySanitized.resident} {
 		t.Run(name+" sanitized", func(t *testing.T) {
 			t.Parallel()
-			everyCall(t, kit(), behindSplit("split", "ask:1"), "parent", "hard", "--pipe-stdio")
+			everyCall(t, kit(), behindSplit("split", "ask:1"), "parent", "hard", "--pipe-stdio", "--together")
 		})
 	}
 }

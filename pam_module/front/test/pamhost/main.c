@@ -36,6 +36,10 @@
  *   --limit-as MB       the soft RLIMIT_AS, --limit-fsize BYTES the soft RLIMIT_FSIZE
  *   --dev DIR           a private mount namespace with DIR as /dev, for a /dev/log
  *   --var-log DIR       the same with DIR as /var/log, for a file in it; needs --dev
+ *   --faults FROM:TO    a login for each number of these, one after the other, with
+ *                       OTPGATE_FAULT_AT set to it, and OTPGATE_FAULT_LOG to DIR/NUMBER
+ *                       where that is DIR; each in a process of its own
+ *   --together          those in one process
  *
  * An ANSWER is given to each prompt that asks, in order, for each login anew.
  * Markers: @null (NULL text), @none (no response at all), @error
@@ -58,11 +62,14 @@
 #include <grp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct want want = {.service = "test", .user = "alice", .repeat = 1, .again = 1, .threads = 1, .own_child = -1, .sigchld = "default"};
@@ -144,9 +151,71 @@ static void use_dev(void)
 	}
 }
 
+/* The front is loaded anew for each login, and reads its environment then. */
+static void set_fault(long at)
+{
+	char number[32], log[4096];
+	static const char *directory;
+	if (directory == NULL) {
+		const char *value = getenv("OTPGATE_FAULT_LOG");
+		directory = value != NULL ? strdup(value) : "/nonexistent";
+	}
+	snprintf(number, sizeof number, "%ld", at);
+	snprintf(log, sizeof log, "%s/%s", directory, number);
+	if (setenv("OTPGATE_FAULT_AT", number, 1) != 0 || setenv("OTPGATE_FAULT_LOG", log, 1) != 0) {
+		die("--faults");
+	}
+}
+
+/* One process for all: the search for leaks at its end is what takes long. What a
+ * failed call left of the signal mask is not the next login's. */
+static void faults_together(void)
+{
+	sigset_t mask;
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	for (long at = want.fault_from; at <= want.fault_to; at++) {
+		set_fault(at);
+		login(want.service, want.user, want.answers, want.answer_count);
+		pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	}
+}
+
+/* A process for each, forked, which is cheaper than starting this program again. */
+static bool faults_apart(void)
+{
+	for (long at = want.fault_from; at <= want.fault_to; at++) {
+		if (fflush(out) != 0) {
+			die("output");
+		}
+		pid_t child = fork();
+		if (child < 0) {
+			die("fork");
+		}
+		if (child == 0) {
+			if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+				die("prctl");
+			}
+			set_fault(at);
+			login(want.service, want.user, want.answers, want.answer_count);
+			return true;
+		}
+		int status;
+		while (waitpid(child, &status, 0) < 0) {
+			if (errno != EINTR) {
+				die("waitpid");
+			}
+		}
+		if (status != 0) {
+			fprintf(out, "pamhost: call %ld: status %d\n", at, status);
+			return false;
+		}
+	}
+	return true;
+}
+
 enum { USER = 256, SERVICE, CONFDIR, RHOST, RUSER, TTY, ACCT_USER, RENAME, REPEAT, AGAIN, THREADS, SIGCHLD_MODE, OWN_CHILD,
 	CHURN, RUID, UID, GROUPS, LIMIT_AS, LIMIT_FSIZE, DEV, VAR_LOG, SILENT, DISALLOW_NULL, NO_CONV, ACCT, SETCRED, SESSION, CHAUTHTOK,
-	STDIN, TIME, NO_SNAPSHOT, CLOSE_STDIO, PIPE_STDIO };
+	STDIN, TIME, NO_SNAPSHOT, CLOSE_STDIO, PIPE_STDIO, FAULTS, TOGETHER };
 
 static const struct option options[] = {
 	{"user", 1, NULL, USER}, {"service", 1, NULL, SERVICE}, {"confdir", 1, NULL, CONFDIR}, {"rhost", 1, NULL, RHOST},
@@ -158,7 +227,8 @@ static const struct option options[] = {
 	{"silent", 0, NULL, SILENT}, {"disallow-null", 0, NULL, DISALLOW_NULL}, {"no-conv", 0, NULL, NO_CONV},
 	{"acct", 0, NULL, ACCT}, {"setcred", 0, NULL, SETCRED}, {"session", 0, NULL, SESSION}, {"chauthtok", 0, NULL, CHAUTHTOK},
 	{"stdin", 0, NULL, STDIN}, {"time", 0, NULL, TIME}, {"no-snapshot", 0, NULL, NO_SNAPSHOT},
-	{"close-stdio", 0, NULL, CLOSE_STDIO}, {"pipe-stdio", 0, NULL, PIPE_STDIO}, {NULL, 0, NULL, 0}};
+	{"close-stdio", 0, NULL, CLOSE_STDIO}, {"pipe-stdio", 0, NULL, PIPE_STDIO}, {"faults", 1, NULL, FAULTS},
+	{"together", 0, NULL, TOGETHER}, {NULL, 0, NULL, 0}};
 
 static void take_option(int option, const char *value, int *ruid, int *uid, int *groups)
 {
@@ -196,6 +266,12 @@ static void take_option(int option, const char *value, int *ruid, int *uid, int 
 	case NO_SNAPSHOT: want.no_snapshot = true; break;
 	case CLOSE_STDIO: want.close_stdio = true; break;
 	case PIPE_STDIO: want.pipe_stdio = true; break;
+	case TOGETHER: want.together = true; break;
+	case FAULTS:
+		if (sscanf(value, "%ld:%ld", &want.fault_from, &want.fault_to) != 2) {
+			die("--faults");
+		}
+		break;
 	default: exit(2);
 	}
 }
@@ -240,7 +316,12 @@ int main(int argc, char **argv)
 	int workers = want.threads + want.churn;
 	pthread_t *threads = calloc((size_t)workers, sizeof *threads);
 	pthread_barrier_init(&together, NULL, (unsigned)want.threads);
-	if (workers == 1) {
+	bool good = true;
+	if (want.fault_to > 0 && want.together) {
+		faults_together();
+	} else if (want.fault_to > 0) {
+		good = faults_apart();
+	} else if (workers == 1) {
 		/* A host with one thread is what most daemons are, and the C library treats it differently. */
 		run(NULL);
 	} else {
@@ -256,5 +337,5 @@ int main(int argc, char **argv)
 		}
 	}
 	free(threads);
-	return fclose(out) == 0 ? 0 : 2;
+	return fclose(out) == 0 && good ? 0 : 2;
 }

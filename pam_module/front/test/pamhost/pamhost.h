@@ -10,7 +10,8 @@
 struct want {
 	const char *confdir, *service, *user, *rhost, *ruser, *tty, *acct_user, *rename, *sigchld, *dev, *var_log;
 	int flags, repeat, again, threads, churn, own_child;
-	bool no_conv, acct, setcred, session, chauthtok, from_stdin, time, no_snapshot, close_stdio, pipe_stdio;
+	long fault_from, fault_to;
+	bool no_conv, acct, setcred, session, chauthtok, from_stdin, time, no_snapshot, close_stdio, pipe_stdio, together;
 	char **answers;
 	int answer_count;
 };
