@@ -47,31 +47,85 @@ func onEach(t *testing.T, ports [2]string, test func(t *testing.T, d debian)) {
 	}
 }
 
+// newDebian makes one that shares what it does not change with the cache.
 func newDebian(t *testing.T, release, port string) debian {
+	t.Helper()
+	top := inMemory(t, port)
+	return start(t, debian{root: overlay(t, top, cached(t, release)), port: port})
+}
+
+// copyDebian makes one whose file system can be shared further: overlays can be
+// laid on top of each other once, and the cache may be on one.
+func copyDebian(t *testing.T, release, port string) debian {
+	t.Helper()
+	d := debian{root: inMemory(t, port) + "/debian", port: port}
+	if output, err := exec.Command("cp", "-a", cached(t, release), d.root).CombinedOutput(); err != nil {
+		t.Fatalf("copy the %s: %v: %s", release, err, output)
+	}
+	return start(t, d)
+}
+
+func cached(t *testing.T, release string) string {
 	t.Helper()
 	base := cache + release
 	if _, err := os.Stat(base + "/etc/debian_version"); err != nil {
 		t.Fatalf("expected a Debian in %s: %v; run packaging/deps test", base, err)
 	}
-	d := debian{root: machine.Root + "/debian-" + port, port: port}
-	if err := os.MkdirAll(d.root, 0o755); err != nil {
+	return base
+}
+
+// inMemory is a directory whose files are in memory until the test ends: the
+// namespace ends later, with all tests.
+func inMemory(t *testing.T, port string) string {
+	t.Helper()
+	top := machine.Root + "/debian-" + port
+	if err := os.MkdirAll(top, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", d.root, "tmpfs", 0, "mode=755"); err != nil {
+	if err := unix.Mount("tmpfs", top, "tmpfs", 0, "mode=755"); err != nil {
 		t.Fatalf("mount a tmpfs: %v", err)
 	}
-	if output, err := exec.Command("cp", "-a", base+"/.", d.root).CombinedOutput(); err != nil {
-		t.Fatalf("copy %s: %v: %s", base, err, output)
+	t.Cleanup(func() {
+		if err := unix.Unmount(top, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return top
+}
+
+// overlay is a directory below top with what is in lower, which it shares.
+func overlay(t *testing.T, top, lower string) string {
+	t.Helper()
+	for _, dir := range []string{"/upper", "/work", "/debian"} {
+		if err := os.Mkdir(top+dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, top, top)
+	if err := unix.Mount("overlay", top+"/debian", "overlay", 0, options); err != nil {
+		t.Fatalf("mount an overlay: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(top+"/debian", unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return top + "/debian"
+}
+
+// start makes it ready for logins.
+func start(t *testing.T, d debian) debian {
+	t.Helper()
 	for _, dir := range []string{"/proc", "/dev"} {
 		if err := unix.Mount(dir, d.root+dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 			t.Fatalf("bind %s: %v", dir, err)
 		}
 	}
 	t.Cleanup(func() {
-		// The namespace ends with the tests; the memory is needed before.
-		if err := unix.Unmount(d.root, unix.MNT_DETACH); err != nil {
-			t.Error(err)
+		for _, dir := range []string{"/proc", "/dev"} {
+			if err := unix.Unmount(d.root+dir, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	if err := os.MkdirAll(d.root+"/run/sshd", 0o755); err != nil {

@@ -43,7 +43,7 @@ type handling struct {
 // stories_test.go for those that need a systemd, a network or another
 // distribution.
 func TestDocuments(t *testing.T) {
-	installed := newDebian(t, bookworm, "22")
+	installed := copyDebian(t, bookworm, "22")
 	installed.run(t, "dpkg", "-i", installed.bring(t, built(t, "deb")))
 	installed.furnish(t)
 	for _, s := range stories {

@@ -1,7 +1,6 @@
 package packages_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -187,25 +186,11 @@ func (d debian) layer(t *testing.T) debian {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here := debian{root: top + "/debian", port: d.port}
-	for _, dir := range []string{"/upper", "/work", "/debian"} {
-		if err := os.Mkdir(top+dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	// It becomes a root directory, which everybody has to get through.
 	if err := os.Chmod(top, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", d.root, top, top)
-	if err := unix.Mount("overlay", here.root, "overlay", 0, options); err != nil {
-		t.Fatalf("mount an overlay: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(here.root, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	here := debian{root: overlay(t, top, d.root), port: d.port}
 	tree, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
