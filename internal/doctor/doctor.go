@@ -61,6 +61,7 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 	e.dovecot()
 	e.besidePAM()
 	e.saslauthd()
+	e.squid()
 	e.sftp()
 	e.secretFiles()
 	e.names()

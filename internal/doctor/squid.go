@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+const (
+	squidConfig = "/etc/squid/squid.conf"
+	// squidService is what its helper names if it is not told otherwise.
+	squidService = "squid"
+)
+
+var (
+	squidInclude = regexp.MustCompile(`(?i)^include\s+(\S+)`)
+	squidHelper  = regexp.MustCompile(`(?i)^auth_param\s+basic\s+program\s+(.*\bbasic_pam_auth\b.*|.*/pam_auth\b.*)$`)
+	squidTime    = regexp.MustCompile(`(?i)^auth_param\s+basic\s+credentialsttl\s`)
+	squidBound   = regexp.MustCompile(`(?i)^acl\s+(\S+)\s+max_user_ip\s`)
+)
+
+// squid finds that it remembers fields, which it does by itself: for as long as
+// is said, or two hours, and unless they are bound to one, from every address.
+func (e *exam) squid() {
+	var helper pamstack.Place
+	service, bounds, denied, said := "", []string{}, []string{}, false
+	e.squidLines(squidConfig, 0, func(place pamstack.Place, line string) {
+		if found := squidHelper.FindStringSubmatch(line); found != nil {
+			helper, service = place, squidServiceOf(strings.Fields(found[1]))
+		}
+		if found := squidBound.FindStringSubmatch(line); found != nil {
+			bounds = append(bounds, found[1])
+		}
+		if words := strings.Fields(line); len(words) == 3 && strings.EqualFold(words[0], "http_access") && words[1] == "deny" {
+			denied = append(denied, words[2])
+		}
+		said = said || squidTime.MatchString(line)
+	})
+	asked := slices.ContainsFunc(e.stacks, func(s Stack) bool { return len(s.Checks) > 0 && s.Service == service })
+	bound := slices.ContainsFunc(bounds, func(name string) bool { return slices.Contains(denied, name) })
+	if service == "" || !asked || said && bound {
+		return
+	}
+	what := "squid remembers each field for two hours, as credentialsttl does not say otherwise"
+	if said {
+		what = "squid remembers each field as long as credentialsttl says"
+	}
+	if !bound {
+		what += ", and takes it from every address"
+	}
+	e.add(at(helper, Finding{Severity: Warning, ID: "proxy-remembered", Services: []string{service},
+		What:    what + ".",
+		Follows: "As long as that lasts a field with a used code gets in, whatever the policy says, and without a line in the log.",
+		Fix:     "credentialsttl and authenticate_ip_ttl of your choice, and an acl of max_user_ip -s 1 that is denied ahead of what is allowed: see docs/recipes.md."}))
+}
+
+// squidLines gives each line of a file and of those that it includes.
+func (e *exam) squidLines(file string, depth int, line func(pamstack.Place, string)) {
+	const maxDepth = 16 // so that a file that includes itself ends
+	data, err := os.ReadFile(e.Machine.Root + file)
+	if err != nil || depth > maxDepth {
+		return
+	}
+	number := 0
+	for text := range strings.Lines(string(data)) {
+		number++
+		text, _, _ = strings.Cut(strings.TrimSpace(text), " #")
+		if found := squidInclude.FindStringSubmatch(text); found != nil {
+			for _, included := range e.Machine.glob(found[1]) {
+				e.squidLines(included, depth+1, line)
+			}
+			continue
+		}
+		line(pamstack.Place{File: file, Line: number}, strings.TrimSpace(text))
+	}
+}
+
+// squidServiceOf is what the helper's arguments name.
+func squidServiceOf(words []string) string {
+	for i, word := range words {
+		name, found := strings.CutPrefix(word, "-n")
+		if !found || i == 0 {
+			continue
+		}
+		if name == "" && i+1 < len(words) {
+			name = words[i+1]
+		}
+		return filepath.Base(name)
+	}
+	return squidService
+}
