@@ -82,6 +82,9 @@ func TestSudo(t *testing.T) {
 		here.AddToService(t, "sudo", "sudo")
 		t.Run("environment", func(t *testing.T) { sudoEnvironment(t, here) })
 		t.Run("limits", func(t *testing.T) { sudoLimits(t, here) })
+		if _, err := os.Stat(sudoRS); err == nil || !debian12(t) {
+			t.Run("sudo-rs", func(t *testing.T) { testSudoRS(t, here) })
+		}
 	})
 }
 
@@ -110,6 +113,36 @@ func sudoEnvironment(t *testing.T, here machine.Site) {
 			expectNoRootMarks(t)
 		})
 	}
+}
+
+// sudoRS is the sudo that is written in Rust, which Debian has from 13 on. Its
+// service is sudo's.
+const sudoRS = "/usr/lib/cargo/bin/sudo"
+
+func debian12(t *testing.T) bool {
+	t.Helper()
+	release, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(release), "VERSION_CODENAME=bookworm\n")
+}
+
+func testSudoRS(t *testing.T, here machine.Site) {
+	p := sudoer(t, here)
+	sudo := func(given machine.Answers) machine.Dialogue {
+		t.Helper()
+		return machine.Open(t, p.As(exec.Command(sudoRS, "-k", "/bin/sh", "-c", asRoot))).Answer(given, machine.Patience)
+	}
+	code, wrong := p.Code(t, 0), p.Wrong(t)
+	expectIn(t, p, sudo(answers(p, code)), 1)
+	expectAudit(t, p, "service=sudo", "protocol=sudo", "verdict=accepted")
+	for name, given := range map[string]machine.Answers{"a used code": answers(p, code, code, code), "wrong codes": answers(p, wrong, wrong, wrong), "no code": answers(p, "")} {
+		if d := sudo(given); d.In(p) || d.Codes == 0 {
+			t.Errorf("%s: expected a code to be asked for and refused, found %+v", name, d)
+		}
+	}
+	expectOut(t, p, sudo(machine.Answers{Passwords: []string{"not-" + p.Password}}), 0)
 }
 
 func expectNoRootMarks(t *testing.T) {
