@@ -41,6 +41,35 @@ func TestSessions(t *testing.T) {
 	})
 }
 
+// A protocol of one's own remembers logins for itself, and is one that a person
+// may be asked on alone. One that nobody has declared denies.
+func TestOwnProtocols(t *testing.T) {
+	const policy = "[policy]\nsession = \"90d\"\n"
+	const declared = policy + "own_protocols = [\"vpn\"]\n"
+	onBothPaths(t, "own-protocols", declared, func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		service := here.Name + "-vpn"
+		here.AddToService(t, "sshd", service, "protocol=vpn")
+		here.AddToService(t, "sshd", here.Name, "protocol=login")
+		vpn, login := machine.StartSSHD(t, service, machine.WithCode...), machine.StartSSHD(t, here.Name, machine.WithCode...)
+		p := machine.NewPerson(t, "own").Enroll(t, here.Users)
+		expectIn(t, p, vpn.Login(t, p, answers(p, p.Code(t, 0))), 1)
+		expectAudit(t, p, "protocol=vpn", "verdict=accepted")
+		expectIn(t, p, vpn.Login(t, p, answers(p)), 0)
+		expectOut(t, p, login.Login(t, p, answers(p, p.Wrong(t))), 2)
+		q := machine.NewPerson(t, "own")
+		q.Write(t, here.Users, "protocols = [\"vpn\"]\n"+q.SecretFile())
+		expectIn(t, q, login.Login(t, q, answers(q)), 0)
+		expectAudit(t, q, "protocol=login", "verdict=not-asked", "rule=user.protocols")
+		expectIn(t, q, vpn.Login(t, q, answers(q, q.Code(t, 0))), 1)
+		here.Configure(t, policy)
+		expectOut(t, p, vpn.Login(t, p, answers(p)), 0)
+		expectAudit(t, p, "verdict=fault", "rule=module-argument", "protocol=vpn: expected a protocol, one of ssh")
+		expectOut(t, q, login.Login(t, q, answers(q)), 0)
+		expectAudit(t, q, "verdict=fault", "rule=secret-file", "protocols: expected a protocol, one of ssh")
+	})
+}
+
 // Grace lets in and tells; when it is over nobody gets in without a code.
 func TestGrace(t *testing.T) {
 	onBothPaths(t, "grace", "", func(t *testing.T, here machine.Site) {

@@ -195,12 +195,14 @@ const suffix = ".toml"
 // Dir is the directory of secret files, open.
 type Dir struct {
 	dir *safefile.File
+	own []config.Protocol
 }
 
 // Open opens the directory of secret files at path, which must be absolute.
 // It is an error if there is none: that must not look like nobody having
-// enrolled. An empty one does; policy.require is against that.
-func Open(path string) (*Dir, error) {
+// enrolled. An empty one does; policy.require is against that. own are the
+// policy's own protocols, which a file may name.
+func Open(path string, own ...config.Protocol) (*Dir, error) {
 	dir, err := safefile.OpenServiceDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("directory of secret files: %w; make it with install -d -m 700 %s", err, path)
@@ -208,7 +210,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory of secret files: %w", err)
 	}
-	return &Dir{dir}, nil
+	return &Dir{dir, own}, nil
 }
 
 // Close closes the directory.
@@ -236,7 +238,7 @@ func (d *Dir) Load(name string) (Person, error) {
 	if err != nil {
 		return Person{}, fmt.Errorf("secret file: %w", err)
 	}
-	person, err := Parse(d.Path(name), name, data)
+	person, err := Parse(d.Path(name), name, data, d.own...)
 	person.seen = seen
 	return person, err
 }
@@ -245,11 +247,11 @@ func (d *Dir) Load(name string) (Person, error) {
 // changed is neither opened nor read: its state, which a change of owner, mode
 // or links changes too, is that of the file that was checked then. The
 // directories on the way are checked again in any case.
-func Reload(path string, known Person) (Person, error) {
+func Reload(path string, known Person, own ...config.Protocol) (Person, error) {
 	if known.seen.settled && unchanged(path, known) {
 		return known, nil
 	}
-	dir, err := Open(path)
+	dir, err := Open(path, own...)
 	if err != nil {
 		return Person{}, err
 	}
@@ -279,7 +281,7 @@ func (d *Dir) Text(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
 	}
 	if err == nil {
-		_, err = Parse(d.Path(name), name, data)
+		_, err = Parse(d.Path(name), name, data, d.own...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secret file: %w", err)

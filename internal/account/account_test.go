@@ -6,11 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/config"
 )
 
 // byHand is the example of the documentation, as an admin would type it.
@@ -55,6 +58,44 @@ func openDir(t *testing.T) (*Dir, string) {
 	}
 	t.Cleanup(func() { dir.Close() })
 	return dir, path
+}
+
+// What a file may name is built in, or declared where the directory was opened.
+func TestOwnProtocols(t *testing.T) {
+	plain, path := openDir(t)
+	dir, err := Open(path, "vpn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	err = dir.Change("alice", func(p *Person) error {
+		p.Protocols = []config.Protocol{"ssh", "vpn"}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	person, err := dir.Load("alice")
+	if err != nil || !slices.Equal(person.Protocols, []config.Protocol{"ssh", "vpn"}) {
+		t.Errorf("%v, %v", person.Protocols, err)
+	}
+	if _, err := Reload(path, person, "vpn"); err != nil {
+		t.Error(err)
+	}
+	const want = "alice.toml:5: protocols: expected a protocol, one of ssh"
+	if _, err := plain.Load("alice"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("not declared: %v", err)
+	}
+	if _, err := plain.Text("alice"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("text of one that is not declared: %v", err)
+	}
+	err = plain.Change("bob", func(p *Person) error {
+		p.Protocols = []config.Protocol{"vpn"}
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "not written") {
+		t.Errorf("writing one that is not declared: %v", err)
+	}
 }
 
 func TestLoadWrittenByHand(t *testing.T) {

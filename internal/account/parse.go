@@ -41,19 +41,24 @@ type fileFactor struct {
 }
 
 // Parse reads data, the contents of the secret file at path, which must be
-// that of the person with this login name.
-func Parse(path, name string, data []byte) (Person, error) {
-	return parseBound(path, name, name, data)
+// that of the person with this login name. own are the policy's own protocols.
+func Parse(path, name string, data []byte, own ...config.Protocol) (Person, error) {
+	return parseBound(path, name, name, data, own)
 }
 
 // parseBound is Parse for a file that is bound to to, if to anybody.
-func parseBound(path, name, to string, data []byte) (Person, error) {
+func parseBound(path, name, to string, data []byte, own []config.Protocol) (Person, error) {
 	person, err := parse(path, data)
 	if err != nil {
 		return Person{}, err
 	}
 	if problem, key := person.check(name, to); problem != "" {
 		return Person{}, ofAnother(key, tomlfile.At(path, data, problem, key...))
+	}
+	for _, protocol := range person.Protocols {
+		if err := config.CheckProtocol(protocol, own); err != nil {
+			return Person{}, tomlfile.At(path, data, err.Error(), "protocols")
+		}
 	}
 	person.Binding = "" // it has said all; whoever writes the file makes it anew
 	return person, nil

@@ -10,16 +10,17 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Create is Open for the commands that write: it makes the last part of path,
 // 0700, if it is missing.
-func Create(path string) (*Dir, error) {
+func Create(path string, own ...config.Protocol) (*Dir, error) {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("directory of secret files: %w", err)
 	}
-	return Open(path)
+	return Open(path, own...)
 }
 
 // Change gives the person's file to change and writes what change made of it,
@@ -99,7 +100,7 @@ func (d *Dir) saveBound(name, to string, person Person) error {
 	}
 	data := append([]byte(person.heading), text...)
 	// What could not be read back would lock the person out.
-	if _, err := parseBound(d.Path(name), name, to, data); err != nil {
+	if _, err := parseBound(d.Path(name), name, to, data, d.own); err != nil {
 		return fmt.Errorf("not written: %w", err)
 	}
 	return safefile.Replace(d.dir, name+suffix, data, 0o600)

@@ -55,6 +55,9 @@ func (c Config) check() (problem string, key []string) {
 	if problem, key := c.checkNames(); problem != "" {
 		return problem, key
 	}
+	if problem, key := c.checkProtocols(); problem != "" {
+		return problem, key
+	}
 	if problem, key := c.Policy.checkSessions(); problem != "" {
 		return problem, key
 	}
@@ -90,13 +93,35 @@ func (c Config) checkNames() (problem string, key []string) {
 	return unprintable(c.SFTP.PAMService), []string{"sftp", "pam_service"}
 }
 
+// checkProtocols looks at where protocols are declared, and named.
+func (c Config) checkProtocols() (problem string, key []string) {
+	for i, own := range c.Policy.OwnProtocols {
+		if slices.Contains(AllProtocols(), own) {
+			return string(own) + " is built in", []string{"policy", "own_protocols"}
+		}
+		if slices.Contains(c.Policy.OwnProtocols[:i], own) {
+			return string(own) + " is there twice", []string{"policy", "own_protocols"}
+		}
+	}
+	for _, protocol := range c.Policy.Protocols {
+		if err := CheckProtocol(protocol, c.Policy.OwnProtocols); err != nil {
+			return err.Error(), []string{"policy", "protocols"}
+		}
+	}
+	for _, service := range slices.Sorted(maps.Keys(c.Services)) {
+		if err := CheckProtocol(c.Services[service], c.Policy.OwnProtocols); err != nil {
+			return err.Error(), []string{"services", service}
+		}
+	}
+	return "", nil
+}
+
 // maxSession bounds how long a login is remembered.
 const maxSession = 366 * 24 * time.Hour
 
 func (p Policy) checkSessions() (problem string, key []string) {
 	for _, name := range slices.Sorted(maps.Keys(p.Sessions)) {
-		var protocol Protocol
-		if err := protocol.UnmarshalText([]byte(name)); err != nil {
+		if err := CheckProtocol(Protocol(name), p.OwnProtocols); err != nil {
 			return err.Error(), []string{"policy", "sessions", name}
 		}
 		if p.Sessions[name].Duration > maxSession {

@@ -48,8 +48,12 @@ type Policy struct {
 	// Exempt names accounts that are never asked. It wins over Require.
 	Exempt []Selector `toml:"exempt"`
 	// Protocols are those on which codes are asked: all, or some of ssh, sftp,
-	// ftp, ftps, http, https, webdav, sudo, su and login.
+	// ftp, ftps, http, https, webdav, sudo, su, login and OwnProtocols.
 	Protocols []Protocol `toml:"protocols"`
+	// OwnProtocols declares names for what has none of these, such as "vpn" or
+	// "cockpit", to be used wherever a protocol is named: up to 32 of a-z, 0-9 and
+	// -, a letter first.
+	OwnProtocols []Protocol `toml:"own_protocols"`
 	// TrustedNetworks are addresses from which no code is asked. A remote
 	// host that is a name never matches (CVE-2024-10963).
 	TrustedNetworks []Network `toml:"trusted_networks"`
@@ -212,7 +216,7 @@ func Parse(path string, data []byte) (Config, error) {
 	}
 	config.Services = services
 	if config.Policy.Protocols == nil {
-		config.Policy.Protocols = AllProtocols()
+		config.Policy.Protocols = config.Policy.AllProtocols()
 	}
 	config.SFTP.fill(lists)
 	if problem, key := config.check(); problem != "" {

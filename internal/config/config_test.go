@@ -91,7 +91,7 @@ func TestParseNothingIsDefault(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{"[policy]\nrequir = []\n", "f:2: policy.requir: unknown key, expected one of attempts, exempt, grace, protocols"},
+		{"[policy]\nrequir = []\n", "f:2: policy.requir: unknown key, expected one of attempts, exempt, grace, own_protocols, protocols"},
 		{"[policy]\nrequire = ['']\n", "f:2: policy.require: expected a login name"},
 		{"[policy]\nrequire = [\"CORP\\tom\"]\n", `f:2: policy.require: "CORP\tom" has a character that cannot be printed; expected a name, and one with a backslash in 'single quotes'`},
 		{"[policy]\n\nexempt = ['alice', \"@CORP\\robots\"]\n", `f:3: policy.exempt: "@CORP\robots" has a character`},
@@ -126,6 +126,15 @@ func TestParseRefuses(t *testing.T) {
 		{"[policy.attempts]\nwindow = 600\n", `f:2: policy.attempts.window: expected a number and a unit, such as "30s"`},
 		{"[policy.attempts]\nwindow = '0s'\n", `f:2: policy.attempts.window: expected "1m" to "1d"`},
 		{"[services]\nsshd = 'telnet'\n", "f:2: services.sshd: expected a protocol"},
+		{"[policy]\nown_protocols = ['vpn']\nprotocols = ['ssh', 'vnp']\n", "f:3: policy.protocols: expected a protocol, one of ssh, sftp, ftp, ftps, http, https, webdav, sudo, su, login, vpn; policy.own_protocols declares more"},
+		{"[policy]\nown_protocols = ['vpn']\nsessions = { vnp = '1d' }\n", "f:3: policy.sessions.vnp: expected a protocol, one of ssh"},
+		{"[services]\ncockpit = 'cockpit'\n[policy]\nown_protocols = ['vpn']\n", "f:2: services.cockpit: expected a protocol, one of ssh"},
+		{"[policy]\nown_protocols = ['vpn', 'ssh']\n", "f:2: policy.own_protocols: ssh is built in"},
+		{"[policy]\nown_protocols = ['vpn', 'vpn']\n", "f:2: policy.own_protocols: vpn is there twice"},
+		{"[policy]\nown_protocols = ['VPN']\n", "f:2: policy.own_protocols: expected up to 32 of a-z, 0-9 and -, a letter first"},
+		{"[policy]\nown_protocols = ['']\n", "f:2: policy.own_protocols: expected up to 32 of"},
+		{"[policy]\nown_protocols = ['-vpn']\n", "f:2: policy.own_protocols: expected up to 32 of"},
+		{"[policy]\nown_protocols = ['" + strings.Repeat("v", 33) + "']\n", "f:2: policy.own_protocols: expected up to 32 of"},
 		{"[paths]\nusers = 'users'\n", "f:2: paths.users: expected an absolute path"},
 		{"[totp]\ndigits = 5\n", "f:2: totp.digits: expected 6, 7 or 8"},
 		{"[totp]\nalgorithm = 'MD5'\n", `f:2: totp.algorithm: expected "SHA1", "SHA256" or "SHA512"`},

@@ -12,32 +12,62 @@ import (
 	"unicode/utf8"
 )
 
-// Protocol is what a person logs in by. Its names are a closed list, so that
-// a typing mistake is an error and not a protocol nobody uses.
+// Protocol is what a person logs in by. Its names are those that are built in and
+// those that the policy declares, so that a typing mistake is an error and not a
+// protocol nobody uses.
 type Protocol string
 
-// AllProtocols lists every protocol, in the order of the documentation.
+// AllProtocols lists the protocols that are built in, in the order of the
+// documentation. [Policy.AllProtocols] has those of one's own too.
 func AllProtocols() []Protocol {
 	return []Protocol{"ssh", "sftp", "ftp", "ftps", "http", "https", "webdav", "sudo", "su", "login"}
 }
 
-// UnmarshalText checks the name.
+// UnmarshalText checks the form alone; whether there is such a protocol only the
+// policy knows: see [Policy.Protocol].
 func (p *Protocol) UnmarshalText(text []byte) error {
-	for _, known := range AllProtocols() {
-		if string(text) == string(known) {
-			*p = known
-			return nil
-		}
+	if !formOfProtocol(text) {
+		return errors.New("expected up to 32 of a-z, 0-9 and -, a letter first")
 	}
-	return fmt.Errorf("expected a protocol, one of %s", joinProtocols())
+	*p = Protocol(text)
+	return nil
 }
 
-func joinProtocols() string {
+// maxProtocol leaves room for a name in the ledger and in metrics.
+const maxProtocol = 32
+
+func formOfProtocol(name []byte) bool {
+	if len(name) == 0 || len(name) > maxProtocol || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	return strings.Trim(string(name), "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// CheckProtocol refuses a protocol that is neither built in nor among own.
+func CheckProtocol(p Protocol, own []Protocol) error {
+	if slices.Contains(AllProtocols(), p) || slices.Contains(own, p) {
+		return nil
+	}
+	return notProtocol(own)
+}
+
+func notProtocol(own []Protocol) error {
 	var names []string
-	for _, p := range AllProtocols() {
+	for _, p := range slices.Concat(AllProtocols(), own) {
 		names = append(names, string(p))
 	}
-	return strings.Join(names, ", ")
+	return fmt.Errorf("expected a protocol, one of %s; policy.own_protocols declares more", strings.Join(names, ", "))
+}
+
+// AllProtocols lists those that are built in and those of the policy's own.
+func (p Policy) AllProtocols() []Protocol { return append(AllProtocols(), p.OwnProtocols...) }
+
+// Protocol reads the name of one of AllProtocols.
+func (p Policy) Protocol(name string) (Protocol, error) {
+	if err := CheckProtocol(Protocol(name), p.OwnProtocols); err != nil {
+		return "", err
+	}
+	return Protocol(name), nil
 }
 
 // Selector names people: a login name, "@group" or "@all".

@@ -44,6 +44,8 @@ type Stack struct {
 	Checks, Splits []int
 	// Protocol is what the policy calls the service, "" if it does not know.
 	Protocol config.Protocol
+	// declared are the policy's own protocols.
+	declared []config.Protocol
 }
 
 // Examine returns what it finds, the worst first.
@@ -90,7 +92,7 @@ func Load(tree pamstack.Tree, service string, settings config.Config) (Stack, er
 }
 
 func view(stack pamstack.Stack, settings config.Config) Stack {
-	s := Stack{Stack: stack, Lines: stack.Lines(pamstack.Auth), Protocol: settings.Services[stack.Service]}
+	s := Stack{Stack: stack, Lines: stack.Lines(pamstack.Auth), Protocol: settings.Services[stack.Service], declared: settings.Policy.OwnProtocols}
 	for i, line := range s.Lines {
 		switch {
 		case !Ours(line):

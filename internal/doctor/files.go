@@ -40,15 +40,23 @@ func (e *exam) otherConfigs() {
 		for _, i := range s.own() {
 			line := s.Lines[i]
 			path := e.Machine.Root + line.Arg("config")
-			if line.Arg("config") == "" || looked[path] {
+			if line.Arg("config") == "" {
 				continue
 			}
-			looked[path] = true
-			if _, err := config.Load(path); err != nil {
+			settings, err := config.Load(path)
+			if err != nil && !looked[path] {
 				f := e.badConfig(path, err)
 				f.Services = []string{s.Service}
 				f.Follows = line.Place.String() + " names it, so every login through that line is denied."
 				e.add(f)
+			}
+			looked[path] = true
+			if name := line.Arg("protocol"); err == nil && name != "" {
+				if expected := wrongValue("protocol", name, settings.Policy.OwnProtocols); expected != "" {
+					f := s.wrong(i, "protocol="+name, expected)
+					f.Services = []string{s.Service}
+					e.add(f)
+				}
 			}
 		}
 	}
@@ -112,7 +120,7 @@ func (e *exam) secretFiles() {
 		return
 	}
 	path := e.settings.Paths.Users
-	dir, err := account.Open(path)
+	dir, err := account.Open(path, e.settings.Policy.OwnProtocols...)
 	if err != nil {
 		e.add(Finding{Severity: Error, ID: "users-directory", File: path, What: err.Error() + ".",
 			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
 // arguments finds what the module would not take, which denies everybody.
@@ -14,10 +15,8 @@ func (s Stack) arguments() []Finding {
 	for _, i := range s.own() {
 		line := s.Lines[i]
 		for n, argument := range line.Args {
-			if expected := wrongArgument(argument, line.Args[:n]); expected != "" {
-				found = append(found, s.line(i, Finding{Severity: Error, ID: "argument",
-					What:    fmt.Sprintf("The module does not take the argument %q, expected %s.", argument, expected),
-					Follows: "It denies every login.", Fix: "Correct or remove the argument, see docs/pam-stacks.md."}))
+			if expected := wrongArgument(argument, line.Args[:n], s.declaredFor(line)); expected != "" {
+				found = append(found, s.wrong(i, argument, expected))
 			}
 		}
 		if control := strings.ToLower(line.Control); control != "required" && control != "requisite" {
@@ -30,6 +29,21 @@ func (s Stack) arguments() []Finding {
 	return found
 }
 
+func (s Stack) wrong(i int, argument, expected string) Finding {
+	return s.line(i, Finding{Severity: Error, ID: "argument",
+		What:    fmt.Sprintf("The module does not take the argument %q, expected %s.", argument, expected),
+		Follows: "It denies every login.", Fix: "Correct or remove the argument, see docs/pam-stacks.md."})
+}
+
+// declaredFor are the policy's own protocols that a line may name. Where it names
+// another configuration, that is looked at with the same.
+func (s Stack) declaredFor(line pamstack.Line) []config.Protocol {
+	if line.Arg("config") != "" {
+		return []config.Protocol{config.Protocol(line.Arg("protocol"))}
+	}
+	return s.declared
+}
+
 func (s Stack) own() []int {
 	own := append(slices.Clone(s.Splits), s.Checks...)
 	slices.Sort(own)
@@ -38,7 +52,7 @@ func (s Stack) own() []int {
 
 // wrongArgument says what was expected instead of an argument, as the front
 // does (pam_module/front/args.c).
-func wrongArgument(argument string, before []string) string {
+func wrongArgument(argument string, before []string, own []config.Protocol) string {
 	name, value, valued := strings.Cut(argument, "=")
 	for _, b := range before {
 		if other, _, _ := strings.Cut(b, "="); other == name {
@@ -51,22 +65,21 @@ func wrongArgument(argument string, before []string) string {
 	case !valued:
 		return everyArgument
 	}
-	return wrongValue(name, value)
+	return wrongValue(name, value, own)
 }
 
 // everyArgument is what a name that the module does not know should have been.
 const everyArgument = "split, config=/path, protocol=NAME, timeout=1 to 600, verifier=off or a path, or debug"
 
 // wrongValue says what value an argument wants, "" if it has that.
-func wrongValue(name, value string) string {
+func wrongValue(name, value string, own []config.Protocol) string {
 	switch name {
 	case "config":
 		if !strings.HasPrefix(value, "/") {
 			return "an absolute path after config="
 		}
 	case "protocol":
-		var protocol config.Protocol
-		if err := protocol.UnmarshalText([]byte(value)); err != nil {
+		if err := config.CheckProtocol(config.Protocol(value), own); err != nil {
 			return strings.TrimPrefix(err.Error(), "expected ")
 		}
 	case "verifier":

@@ -234,7 +234,7 @@ func (e *exam) protocol(s Stack) {
 	e.add(at(s.Lines[s.own()[0]].Place, Finding{Severity: Warning, ID: "protocol-unknown", Services: []string{s.Service},
 		What:    "The configuration knows no protocol for the services that come here.",
 		Follows: "They are asked for codes whatever policy.protocols says, also by programs that cannot answer.",
-		Fix:     `Name it: protocol=… on the line, or SERVICE = "…" in [services]. If the line is in a file that all services include, move it into those that people log in by.`}))
+		Fix:     `Name it: protocol=… on the line, or SERVICE = "…" in [services], by a name of policy.own_protocols if none that is built in fits. If the line is in a file that all services include, move it into those that people log in by.`}))
 }
 
 // LetsIn says whether anybody gets in, by the right password and the right code

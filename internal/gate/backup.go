@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -23,7 +24,7 @@ type Backup struct {
 // Backup reads what is to be kept of a person. The file comes first: what is
 // used between the two is used in the backup.
 func (g *Gate) Backup(ctx context.Context, user string) (Backup, error) {
-	dir, err := account.Open(g.Config.Paths.Users)
+	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Backup{}, err
 	}
@@ -69,18 +70,18 @@ func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored,
 		return Restored{}, blame{"user-name", err}
 	}
 	if dry {
-		done.Person, done.Withheld, err = r.person(g.Accounts)
+		done.Person, done.Withheld, err = r.person(g.Accounts, g.Config.Policy)
 		done.RecoveryLeft = factor.RecoveryLeft(done.Person, r.Entry)
 		return done, err
 	}
-	dir, err := account.Create(g.Config.Paths.Users)
+	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Restored{}, err
 	}
 	defer dir.Close()
 	err = dir.Change(r.User, func(person *account.Person) error {
 		withheld := 0
-		if *person, withheld, err = r.person(dir); err != nil {
+		if *person, withheld, err = r.person(dir, g.Config.Policy); err != nil {
 			return err
 		}
 		err := g.Ledger.Update(ctx, userKey(*person), func(entry *ledger.Entry) error {
@@ -98,7 +99,7 @@ func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored,
 }
 
 // person is whom the backup holds, and how many recovery codes were left out.
-func (r Restore) person(files Accounts) (found account.Person, withheld int, err error) {
+func (r Restore) person(files Accounts, policy config.Policy) (found account.Person, withheld int, err error) {
 	switch known, err := files.Load(r.User); {
 	case err == nil && !known.Enabled:
 		// The backup may be of before somebody shut the person out.
@@ -108,7 +109,7 @@ func (r Restore) person(files Accounts) (found account.Person, withheld int, err
 	case err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):
 		return account.Person{}, 0, err
 	}
-	person, err := account.Parse("users/"+r.User+".toml in the backup", r.User, r.Text)
+	person, err := account.Parse("users/"+r.User+".toml in the backup", r.User, r.Text, policy.OwnProtocols...)
 	if !r.Recovery {
 		withheld = len(person.Recovery.Hashes)
 		person.Recovery = account.Recovery{}

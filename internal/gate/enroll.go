@@ -110,7 +110,7 @@ func (g *Gate) enroll(user string, add func(*Enrollment, *account.Person) error)
 	if err := account.CheckName(user); err != nil {
 		return Enrollment{}, blame{"user-name", err}
 	}
-	dir, err := account.Create(g.Config.Paths.Users)
+	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Enrollment{}, err
 	}
@@ -158,7 +158,7 @@ type Confirmation struct {
 // it. id may be empty if only one waits. The code is marked as used before the
 // file changes, so that it can never log anybody in.
 func (g *Gate) Confirm(ctx context.Context, user, id, code string) (Confirmation, error) {
-	dir, err := account.Open(g.Config.Paths.Users)
+	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Confirmation{}, err
 	}

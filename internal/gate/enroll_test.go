@@ -24,7 +24,7 @@ func newOffice(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t)
 	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
-	p.Accounts = userFiles{p.Config.Paths.Users}
+	p.Accounts = userFiles{path: p.Config.Paths.Users}
 	return p
 }
 

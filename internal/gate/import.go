@@ -47,7 +47,7 @@ func (g *Gate) Import(ctx context.Context, i Imported) (recoveryLeft int, err er
 	if err := account.CheckName(i.User); err != nil {
 		return 0, blame{"user-name", err}
 	}
-	dir, err := account.Create(g.Config.Paths.Users)
+	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return 0, err
 	}

@@ -20,7 +20,7 @@ func importPlace(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t)
 	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
-	p.Accounts = userFiles{p.Config.Paths.Users}
+	p.Accounts = userFiles{path: p.Config.Paths.Users}
 	return p
 }
 

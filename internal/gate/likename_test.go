@@ -92,13 +92,13 @@ func TestUserFilesLike(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	files := userFiles{office.Config.Paths.Users}
+	files := userFiles{path: office.Config.Paths.Users}
 	for name, want := range map[string][]string{"ALICE": {"Alice", "alice"}, "alice": {"Alice"}, "BOB": {"bob"}, "bob": {}, "carol": {}} {
 		if got, err := files.Like(name); err != nil || !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := (userFiles{office.Config.Paths.Users + "/none"}).Like("bob"); err == nil {
+	if _, err := (userFiles{path: office.Config.Paths.Users + "/none"}).Like("bob"); err == nil {
 		t.Error("no directory is no error")
 	}
 }

@@ -44,7 +44,7 @@ func (g *Gate) EnrollPrepared(ctx context.Context, p Prepared) (Confirmation, er
 	if err := account.CheckName(p.User); err != nil {
 		return Confirmation{}, blame{"user-name", err}
 	}
-	dir, err := account.Create(g.Config.Paths.Users)
+	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Confirmation{}, err
 	}

@@ -31,7 +31,7 @@ type Renamed struct {
 // of from forgets, that of from lets nothing pass before its file goes, and the
 // file of to, which nobody believes until then, is opened last.
 func (g *Gate) Rename(ctx context.Context, from, to string) (Renamed, error) {
-	dir, err := account.Open(g.Config.Paths.Users)
+	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Renamed{}, err
 	}

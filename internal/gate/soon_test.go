@@ -33,7 +33,7 @@ func TestSplitReadsNoDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	accounts := &counted{userFiles: userFiles{office.Config.Paths.Users}}
+	accounts := &counted{userFiles: userFiles{path: office.Config.Paths.Users}}
 	office.Accounts = accounts
 	for user, wanted := range map[string]int{"ALICE": 6, "bob": 6, "carol": 6, "mixed": 0, "MIXED": 0, "nobody-has-this": 0} {
 		accounts.loads = 0

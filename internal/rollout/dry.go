@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,7 +90,11 @@ func (d *dry) enroll() error {
 	if err := errors.Join(os.Mkdir(state, 0o700), os.Mkdir(filepath.Join(d.dir, "pam.d"), 0o700)); err != nil {
 		return err
 	}
-	text := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\n", users, state)
+	own, err := d.ownProtocols()
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("[policy]\nown_protocols = [%s]\n[paths]\nusers = %q\nstate = %q\n", own, users, state)
 	if err := os.WriteFile(filepath.Join(d.dir, "otpgate.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -96,7 +102,7 @@ func (d *dry) enroll() error {
 	if _, err := rand.Read(secret); err != nil {
 		return err
 	}
-	accounts, err := account.Create(users)
+	accounts, err := account.Create(users) // nobody in it names a protocol
 	if err != nil {
 		return err
 	}
@@ -108,6 +114,23 @@ func (d *dry) enroll() error {
 		p.Recovery = recovery
 		return nil
 	})
+}
+
+// ownProtocols declares those that our lines name. Whether they are declared on the
+// machine the doctor has looked at.
+func (d *dry) ownProtocols() (list string, err error) {
+	for _, i := range append(slices.Clone(d.stack.Checks), d.stack.Splits...) {
+		name := d.stack.Lines[i].Arg("protocol")
+		var protocol config.Protocol
+		if name == "" || slices.Contains(config.AllProtocols(), config.Protocol(name)) || strings.Contains(list, strconv.Quote(name)) {
+			continue
+		}
+		if err := protocol.UnmarshalText([]byte(name)); err != nil {
+			return "", fmt.Errorf("protocol=%s: %w", name, err)
+		}
+		list += strconv.Quote(name) + ", "
+	}
+	return list, nil
 }
 
 // write copies every file of the stack, and has includes lead to the copies by

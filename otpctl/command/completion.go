@@ -52,7 +52,7 @@ func (a *app) completeUsers(*cobra.Command, []string, string) ([]string, cobra.S
 	if err != nil {
 		return nil, none
 	}
-	dir, err := account.Open(settings.Paths.Users)
+	dir, err := account.Open(settings.Paths.Users, settings.Policy.OwnProtocols...)
 	if err != nil {
 		return nil, none
 	}

@@ -157,7 +157,7 @@ func (l *csvLine) fill(cells map[string]string, settings config.Config) (column 
 	default:
 		return "confirmed", errors.New("expected yes or no")
 	}
-	if column, err := l.fillPerson(cells); err != nil {
+	if column, err := l.fillPerson(cells, settings.Policy); err != nil {
 		return column, err
 	}
 	if column, err := l.fillFactor(cells, settings); err != nil {
@@ -166,7 +166,7 @@ func (l *csvLine) fill(cells map[string]string, settings config.Config) (column 
 	return l.check()
 }
 
-func (l *csvLine) fillPerson(cells map[string]string) (column string, err error) {
+func (l *csvLine) fillPerson(cells map[string]string, policy config.Policy) (column string, err error) {
 	if email := cells["email"]; email != "" {
 		l.prepared.Changes.Email = &email
 	}
@@ -177,7 +177,7 @@ func (l *csvLine) fillPerson(cells map[string]string) (column string, err error)
 		l.prepared.Changes.Phone = &phone
 	}
 	if names := strings.FieldsFunc(cells["protocols"], func(r rune) bool { return r == ' ' || r == ';' }); len(names) > 0 {
-		list, err := protocolList(names)
+		list, err := protocolList(names, policy)
 		if err != nil {
 			return "protocols", err
 		}

@@ -197,7 +197,7 @@ var errUnknownGroup = nss.ErrUnknownGroup
 
 // peopleWithFiles lists everybody who has a secret file.
 func peopleWithFiles(g *gate.Gate) ([]string, error) {
-	dir, err := account.Open(g.Config.Paths.Users)
+	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (a *app) records(ctx context.Context) (records []record, broken int, err er
 	if err != nil {
 		return nil, 0, err
 	}
-	dir, err := account.Open(g.Config.Paths.Users)
+	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -18,7 +18,7 @@ func (a *app) openPerson(given string) (g *gate.Gate, dir *account.Dir, name str
 	if name, err = a.enrolledName(g, given); err != nil {
 		return nil, nil, "", err
 	}
-	if dir, err = account.Open(g.Config.Paths.Users); err != nil {
+	if dir, err = account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...); err != nil {
 		return nil, nil, "", err
 	}
 	return g, dir, name, nil

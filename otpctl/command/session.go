@@ -152,12 +152,12 @@ that is under way.`,
 	c.Args = s.args
 	c.Flags().StringVar(&protocol, "protocol", "", "only those on this `protocol`")
 	c.Flags().StringVar(&from, "from", "", "only those from this `address` or network")
-	complete(c, "protocol", protocols()...)
-	return a.does(c, func(ctx context.Context, args []string) error {
+	completeBy(c, "protocol", a.completeProtocols)
+	return a.does(c, func(ctx context.Context, args []string) (err error) {
 		var wanted config.Protocol
 		if c.Flags().Changed("protocol") {
-			if err := wanted.UnmarshalText([]byte(protocol)); err != nil {
-				return usage("--protocol %q: %w", protocol, err)
+			if wanted, err = a.protocol(protocol); err != nil {
+				return err
 			}
 		}
 		var network config.Network

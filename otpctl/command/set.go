@@ -46,9 +46,13 @@ that a factor sends its codes to cannot be taken away, only changed.`,
 	f.BoolVar(&flags.noEmail, "no-email", false, "take the mail address away")
 	f.BoolVar(&flags.noPhone, "no-phone", false, "take the telephone number away")
 	f.BoolVar(&flags.noProtocols, "no-protocols", false, "ask on the protocols of the policy again")
-	complete(c, "protocols", protocols()...)
+	completeBy(c, "protocols", a.completeProtocols)
 	return a.does(c, func(ctx context.Context, args []string) error {
-		changes, err := flags.changes(f.Changed)
+		settings, err := a.settings()
+		if err != nil {
+			return err
+		}
+		changes, err := flags.changes(f.Changed, settings.Policy)
 		if err != nil {
 			return err
 		}
@@ -65,7 +69,7 @@ that a factor sends its codes to cannot be taken away, only changed.`,
 }
 
 // changes checks the flags.
-func (f setFlags) changes(given func(flag string) bool) (gate.Changes, error) {
+func (f setFlags) changes(given func(flag string) bool, policy config.Policy) (gate.Changes, error) {
 	var changes gate.Changes
 	for _, flag := range []struct {
 		name  string
@@ -92,7 +96,7 @@ func (f setFlags) changes(given func(flag string) bool) (gate.Changes, error) {
 	case f.noProtocols:
 		changes.Protocols = &[]config.Protocol{}
 	case given("protocols"):
-		list, err := protocolList(strings.Split(f.protocols, ","))
+		list, err := protocolList(strings.Split(f.protocols, ","), policy)
 		if err != nil {
 			return changes, usage("--protocols %q: %w", f.protocols, err)
 		}
@@ -114,11 +118,11 @@ func (a *app) remarkOnSFTP(list []config.Protocol) (remarked bool) {
 }
 
 // protocolList reads names of protocols.
-func protocolList(names []string) ([]config.Protocol, error) {
+func protocolList(names []string, policy config.Policy) ([]config.Protocol, error) {
 	var list []config.Protocol
 	for _, name := range names {
-		var protocol config.Protocol
-		if err := protocol.UnmarshalText([]byte(strings.TrimSpace(name))); err != nil {
+		protocol, err := policy.Protocol(strings.TrimSpace(name))
+		if err != nil {
 			return nil, err
 		}
 		if !slices.Contains(list, protocol) {

@@ -33,23 +33,21 @@ not be decided, and so would be denied, the exit status is 1.`,
 	f.StringVar(&protocol, "protocol", "", "`protocol` of the policy; it wins over the service's, as protocol= in pam.d")
 	f.StringVar(&request.RemoteHost, "from", "", "`address` that the login comes from")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
-	complete(c, "protocol", protocols()...)
+	completeBy(c, "protocol", a.completeProtocols)
 	completeBy(c, "service", a.completeServices)
-	return a.does(c, func(ctx context.Context, args []string) error {
+	return a.does(c, func(ctx context.Context, args []string) (err error) {
 		if protocol == "" && request.Service == "" {
 			return usage("expected --service or --protocol")
 		}
 		if protocol != "" {
-			if err := request.Protocol.UnmarshalText([]byte(protocol)); err != nil {
-				return usage("--protocol %q: %w", protocol, err)
+			if request.Protocol, err = a.protocol(protocol); err != nil {
+				return err
 			}
 		}
 		request.User = args[0]
 		return a.runTest(ctx, request, asJSON)
 	})
 }
-
-func protocols() []string { return strings.Split(protocolNames(config.AllProtocols()), ", ") }
 
 // tested is what a login would come to.
 type tested struct {

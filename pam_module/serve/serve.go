@@ -90,6 +90,11 @@ func prepare(start wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.R
 	if err != nil {
 		return nil, request, blame, err
 	}
+	if start.Protocol != "" {
+		if request.Protocol, err = engine.Config.Policy.Protocol(start.Protocol); err != nil {
+			return nil, request, "module-argument", fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err)
+		}
+	}
 	if start.Debug {
 		sink.Write(debugRecord(start, engine.Config))
 	}
