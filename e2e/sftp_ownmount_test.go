@@ -140,7 +140,7 @@ print("last")
 func TestSFTPOwnMount(t *testing.T) {
 	t.Parallel()
 	s := startSFTPD(t, "sftp-own-mount", noCodes, patient)
-	machine.WriteService(t, "sftp-own-mount", "@include common-auth\n@include common-account\nsession required pam_unix.so\n")
+	machine.WriteService(t, "sftp-own-mount", "@include common-auth\n@include common-account\n@include common-session\n")
 	sshd := machine.StartSSHD(t, "sftp-own-mount", "Subsystem sftp internal-sftp")
 	c := newScene(t, s, "own")
 	at, _ := ownMount(t, c.person)
