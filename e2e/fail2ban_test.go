@@ -46,27 +46,36 @@ func expectCounted(t *testing.T, lines []machine.Line, want ...string) {
 func TestFail2ban(t *testing.T) {
 	onBothPaths(t, "fail2ban", "", func(t *testing.T, here machine.Site) {
 		here.CodeOnly(t, here.Name, "protocol=ssh")
+		var lines []machine.Line
+		var want []string
+		// NAME stands for what no other login has, ADDRESS for where it comes from.
 		for _, login := range []struct{ name, from string }{
-			{"guesser", "192.0.2.1"},
-			{"x remote=" + aimedAt + " y", "192.0.2.2"},
-			{`x" remote=` + aimedAt + ` verdict=denied rule=code "`, "192.0.2.3"},
-			{"x service=sshd remote=" + aimedAt + " verdict=denied rule=code", ""},
-			{"lookup", "x remote=" + aimedAt + " verdict=denied rule=code"},
+			{"NAME", "ADDRESS"},
+			{"NAME remote=" + aimedAt + " y", "ADDRESS"},
+			{`NAME" remote=` + aimedAt + ` verdict=denied rule=code "`, "ADDRESS"},
+			{"NAME service=sshd remote=" + aimedAt + " verdict=denied rule=code", ""},
+			{"NAME", "x remote=" + aimedAt + " verdict=denied rule=code"},
 		} {
 			p := machine.Stranger("f2b")
-			p.Name = login.name
+			own, from := p.Name+"-", strings.Replace(login.from, "ADDRESS", p.Address, 1)
+			p.Name = strings.Replace(login.name, "NAME", own, 1)
 			p.Enroll(t, here.Users)
 			wrong := p.Wrong(t)
-			host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: login.from})
+			host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: from})
 			if verdict := host.Verdict(t, wrong, wrong, wrong); verdict == machine.PAMSuccess {
 				t.Errorf("%q: in by wrong codes", p.Name)
 			}
-			right := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: login.from})
+			right := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: from})
 			if verdict := right.Verdict(t, p.Code(t, 0)); verdict != machine.PAMSuccess {
-				t.Errorf("%q: %d\n%s", p.Name, verdict, machine.Text(machine.Log.Lines(" service="+here.Name+" ")))
+				t.Errorf("%q: %d\n%s", p.Name, verdict, machine.Text(machine.Log.Lines(own)))
+			}
+			machine.Log.Expect(t, "otpgate[", own, "verdict=denied rule=policy.attempts.per_login ")
+			lines = append(lines, machine.Log.Lines("otpgate[", own)...)
+			if from == p.Address {
+				want = append(want, from)
 			}
 		}
-		expectCounted(t, machine.Log.Lines("otpgate[", " service="+here.Name+" "), "192.0.2.1", "192.0.2.2", "192.0.2.3")
+		expectCounted(t, lines, want...)
 	})
 }
 
@@ -92,7 +101,7 @@ func TestSFTPFail2ban(t *testing.T) {
 			t.Fatal("in by a wrong password")
 		}
 	}
-	lines := machine.Log.Lines(texts[0])
+	lines := machine.Log.Lines(texts...)
 	var want []string
 	for _, line := range lines {
 		if strings.Contains(line.Text, "rule=password ") || strings.Contains(line.Text, "rule=sftp.limits.penalties ") {

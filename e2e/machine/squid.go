@@ -18,7 +18,7 @@ http_access allow known
 http_access deny all
 pid_filename @DIR@/pid
 access_log none
-cache_log stdio:@DIR@/log
+cache_log @DIR@/log
 cache deny all
 coredump_dir @DIR@
 pinger_enable off
