@@ -89,10 +89,10 @@ func TestVerdict(t *testing.T) {
 			t.Run(row.core, func(t *testing.T) {
 				t.Parallel()
 				service := serviceName(t)
-				// On a busy machine a second may pass before a right verdict.
-				timeout := "timeout=1 "
-				if row.want == "PAM_SUCCESS" {
-					timeout = ""
+				// On a busy machine a second may pass before any verdict.
+				timeout := ""
+				if row.want == "PAM_SYSTEM_ERR" || row.core == "accepthang" {
+					timeout = "timeout=1 "
 				}
 				kit.Stack(t, service, timeout+"protocol="+row.core)
 				outcome := kit.Login(t, append([]string{"--service", service, "--sigchld", "count", "--pipe-stdio"}, answers...)...)
