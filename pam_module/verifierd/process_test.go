@@ -169,10 +169,14 @@ func TestSignals(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 	finish(ending)
-	if err := process.wait(t); err != nil || process.output.Len() > 0 {
+	if err := process.wait(t); err != nil || len(logLine.ReplaceAll(process.output.Bytes(), nil)) > 0 {
 		t.Errorf("%v\n%s", err, process.output.Bytes())
 	}
 }
+
+// logLine is one of the log, which goes to standard error where the machine that
+// runs the tests has no /dev/log.
+var logLine = regexp.MustCompile(`(?m)^\w{3} [ \d]\d [\d:]{8} otpgate\[\d+\]: .*\n`)
 
 // What is in the socket's place is replaced if, and only if, it is what a
 // verifier has left that was killed.
