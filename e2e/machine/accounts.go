@@ -73,8 +73,8 @@ func appendTo(path, line string) error {
 	return errors.Join(err, file.Close())
 }
 
-// hashed has the hashes of passwords that nobody has yet. They are cheap to
-// compute, as each login computes one: Debian's own take a tenth of a second.
+// hashed has passwords that nobody has yet, and the hashes of all. They are cheap
+// to compute, as each login computes one: Debian's own take a tenth of a second.
 var hashed struct {
 	sync.Mutex
 	passwords []string
@@ -91,39 +91,43 @@ func newPassword() string {
 	hashed.Lock()
 	defer hashed.Unlock()
 	if len(hashed.passwords) == 0 {
-		hashPasswords()
+		for range hashedAtOnce {
+			hashed.passwords = append(hashed.passwords, "pw-"+rand.Text()+"-w")
+		}
+		hashPasswords(hashed.passwords)
 	}
 	password := hashed.passwords[0]
 	hashed.passwords = hashed.passwords[1:]
 	return password
 }
 
-// hashPasswords has libcrypt make more of them, by the perl that every Debian has.
-func hashPasswords() {
+// hashPasswords has libcrypt make hashes, by the perl that every Debian has.
+func hashPasswords(passwords []string) {
 	var lines strings.Builder
-	for range hashedAtOnce {
-		password := "pw-" + rand.Text() + "-w"
-		hashed.passwords = append(hashed.passwords, password)
+	for _, password := range passwords {
 		fmt.Fprintf(&lines, "%s $6$rounds=1000$%.16s\n", password, rand.Text())
 	}
 	perl := exec.Command("perl", "-nle", `print crypt($1, $2) if /(.*) (.*)/`)
 	perl.Stdin = strings.NewReader(lines.String())
 	output, err := perl.Output()
 	hashes := strings.Fields(string(output))
-	if err != nil || len(hashes) != hashedAtOnce {
+	if err != nil || len(hashes) != len(passwords) {
 		panic(fmt.Sprintf("perl's crypt: %v, %d hashes", err, len(hashes)))
 	}
 	if hashed.of == nil {
 		hashed.of = map[string]string{}
 	}
-	for i, password := range hashed.passwords {
+	for i, password := range passwords {
 		hashed.of[password] = hashes[i]
 	}
 }
 
-// hash is what /etc/shadow has of a password that newPassword made.
+// hash is what /etc/shadow has of a password, which a test may have chosen.
 func hash(password string) string {
 	hashed.Lock()
 	defer hashed.Unlock()
+	if hashed.of[password] == "" {
+		hashPasswords([]string{password})
+	}
 	return hashed.of[password]
 }
