@@ -24,8 +24,12 @@ var Log = &Syslog{}
 
 // Syslog collects what is sent to /dev/log.
 type Syslog struct {
-	mu    sync.Mutex
-	lines []Line
+	socket *net.UnixConn
+	mu     sync.Mutex
+	lines  []Line // only added to
+	// caughtUp has whom to tell that a datagram of Lines's own was read.
+	caughtUp map[string]chan struct{}
+	asked    int
 }
 
 // maxDatagram is above what syslog(3) sends.
@@ -46,22 +50,45 @@ func (s *Syslog) listen() error {
 	if err := unix.Chmod("/dev/log", 0o666); err != nil {
 		return fmt.Errorf("listen to syslog: %w", err)
 	}
-	go s.collect(socket)
+	s.socket, s.caughtUp = socket, map[string]chan struct{}{}
+	go s.collect()
 	return nil
 }
 
-func (s *Syslog) collect(socket *net.UnixConn) {
+func (s *Syslog) collect() {
 	buffer := make([]byte, maxDatagram)
 	for {
-		n, _, err := socket.ReadFromUnix(buffer)
+		n, _, err := s.socket.ReadFromUnix(buffer)
 		if err != nil {
 			return
 		}
-		line := parseLine(string(buffer[:n]))
-		s.mu.Lock()
-		s.lines = append(s.lines, line)
-		s.mu.Unlock()
+		s.take(string(buffer[:n]))
 	}
+}
+
+func (s *Syslog) take(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if told := s.caughtUp[text]; told != nil {
+		delete(s.caughtUp, text)
+		close(told)
+		return
+	}
+	s.lines = append(s.lines, parseLine(text))
+}
+
+// catchUp waits until all is read that was sent so far, by whomever: datagrams
+// are read in the order that they were sent in.
+func (s *Syslog) catchUp() {
+	s.mu.Lock()
+	s.asked++
+	mark, told := fmt.Sprintf("read up to here, %d", s.asked), make(chan struct{})
+	s.caughtUp[mark] = told
+	s.mu.Unlock()
+	if _, err := s.socket.WriteToUnix([]byte(mark), s.socket.LocalAddr().(*net.UnixAddr)); err != nil {
+		panic(fmt.Sprintf("write to the machine's own syslog: %v", err))
+	}
+	<-told
 }
 
 // A datagram of syslog(3) is <PRI>Mmm dd hh:mm:ss tag[pid]: text.
@@ -80,12 +107,15 @@ func parseLine(raw string) Line {
 	return Line{Facility: priority >> 3, Severity: priority & 7, Text: parts[2]}
 }
 
-// Lines returns the lines that hold all of the texts.
+// Lines returns the lines, of all that were sent so far, that hold all of the
+// texts.
 func (s *Syslog) Lines(texts ...string) []Line {
+	s.catchUp()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	lines := s.lines
+	s.mu.Unlock()
 	var found []Line
-	for _, line := range s.lines {
+	for _, line := range lines {
 		if holdsAll(line.Text, texts) {
 			found = append(found, line)
 		}
