@@ -55,9 +55,9 @@ func TestSFTPRefusedByALimitIsLogged(t *testing.T) {
 			t.Parallel()
 			s := startSFTPD(t, "sftp-"+strings.ReplaceAll(limit, "_", "-"), noCodes, patient+table)
 			p := machine.NewPerson(t, "sfz")
+			began := time.Now()
 			waits := idle(t, s, p)
 			defer waits.Close()
-			began := time.Now()
 			real := exec.Command("ssh", append(s.SSHOptions(p, "BatchMode=yes"), p.Name+"@127.0.0.1")...)
 			if output, err := real.CombinedOutput(); err == nil || !strings.Contains(string(output), "onnection") {
 				t.Errorf("expected that the connection is closed, found %v: %s", err, output)
@@ -84,11 +84,17 @@ func TestSFTPRefusedByALimitIsLogged(t *testing.T) {
 // idle is a connection that the server has let begin its login.
 func idle(t *testing.T, s *machine.SFTPD, p *machine.Person) net.Conn {
 	t.Helper()
-	conn := (&visitor{person: p, server: s}).dial(t)
-	must(t, conn.SetDeadline(time.Now().Add(machine.Patience)))
-	if _, err := io.ReadFull(conn, make([]byte, len("SSH-2.0-"))); err != nil {
-		t.Fatal(err)
-	}
+	var conn net.Conn
+	// The connection that found the server listening may have a place for a moment.
+	machine.Until(t, "the server says its name", func() bool {
+		conn = (&visitor{person: p, server: s}).dial(t)
+		must(t, conn.SetDeadline(time.Now().Add(machine.Patience)))
+		_, err := io.ReadFull(conn, make([]byte, len("SSH-2.0-")))
+		if err != nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 	return conn
 }
 

@@ -14,14 +14,15 @@ import (
 
 // journal runs a journald of its own, has root and an ordinary user send it a
 // line, and asks fail2ban what counts in it. One with a name of its own looks at
-// nothing of the kernel's.
+// nothing of the kernel's, and may have ended before us: it does when it has
+// nothing to do.
 const journal = `
 mount -t tmpfs -o mode=755 journal /run
 mount -t tmpfs -o mode=755 journal /var/log
 mkdir -p /run/systemd/journal.filter
 /lib/systemd/systemd-journald filter &
 journald=$!
-trap 'kill $journald' EXIT
+trap 'kill $journald || :' EXIT
 socket=/run/systemd/journal.filter/dev-log
 until [ -S $socket ]; do kill -0 $journald && sleep 0.1; done
 send() { program=$1; shift; "$@" logger --socket $socket --priority authpriv.notice --tag $program --id=12 -- "$line"; }
