@@ -25,8 +25,10 @@ var layers = map[string]int{
 	"internal/config": 1, "internal/sftpd/usercert": 1, "internal/sftp/longname": 1, "internal/sftpd/talk": 1, "pam_module/fronts": 1,
 	"internal/account": 2, "internal/ledger": 2, "internal/deliver": 2, "internal/sftp": 2,
 	"internal/factor": 3, "internal/otpauth": 3, "internal/doctor": 3, "internal/sftp/local": 3, "internal/sftpd/remote": 3,
-	"internal/gate": 4, "internal/rollout": 4,
-	"pam_module/serve": 5, "internal/deliver/transport": 5, "internal/migrate": 5, "internal/backup": 5,
+	"internal/enrollment": 4, "internal/rollout": 4,
+	"internal/gate": 5, "internal/deliver/transport": 5,
+	"internal/admin": 6, "pam_module/serve": 6,
+	"internal/migrate": 7, "internal/backup": 7,
 }
 
 func TestImportsGoDown(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 )
 
 const (
@@ -45,7 +45,7 @@ func NewWriter(to io.Writer, now time.Time) *Writer {
 }
 
 // Add writes one person.
-func (w *Writer) Add(b gate.Backup) error {
+func (w *Writer) Add(b admin.Backup) error {
 	used, err := json.MarshalIndent(b.Entry, "", "  ")
 	if err != nil {
 		return err
@@ -71,8 +71,8 @@ func (w *Writer) Close() error { return w.tar.Close() }
 // Read reads an archive to its end. It returns the people in the order of their
 // secret files; somebody without one, or without the other half, is an error,
 // and so is every member that Writer does not write.
-func Read(from io.Reader) ([]gate.Backup, error) {
-	found := map[string]*gate.Backup{}
+func Read(from io.Reader) ([]admin.Backup, error) {
+	found := map[string]*admin.Backup{}
 	var names []string
 	used := map[string]bool{}
 	for archive := tar.NewReader(from); ; {
@@ -92,7 +92,7 @@ func Read(from io.Reader) ([]gate.Backup, error) {
 			return nil, fmt.Errorf("read the backup: %s: %w", header.Name, err)
 		}
 		if found[name] == nil {
-			found[name] = &gate.Backup{User: name}
+			found[name] = &admin.Backup{User: name}
 		}
 		switch {
 		case isUsed && used[name], !isUsed && found[name].Text != nil:
@@ -115,7 +115,7 @@ func Read(from io.Reader) ([]gate.Backup, error) {
 
 // whole sees to it that of everybody who was found, names has the secret file
 // and used what was used.
-func whole(found map[string]*gate.Backup, names []string, used map[string]bool) (people []gate.Backup, err error) {
+func whole(found map[string]*admin.Backup, names []string, used map[string]bool) (people []admin.Backup, err error) {
 	for _, name := range names {
 		if !used[name] {
 			return nil, fmt.Errorf("read the backup: %s/%s%s is missing", usedDir, name, usedEnd)

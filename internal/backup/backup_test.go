@@ -8,21 +8,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func alice() gate.Backup {
-	return gate.Backup{User: "alice", Text: []byte("version = 1\n"), Entry: ledger.Entry{
+func alice() admin.Backup {
+	return admin.Backup{User: "alice", Text: []byte("version = 1\n"), Entry: ledger.Entry{
 		Used: map[string]ledger.Use{"00aa": {Step: 1 << 40, Drift: -3, Resynced: 200}}, Spent: []string{"scratch:00", "11"},
 		LastLogin: noon, Grace: noon.Add(-time.Hour),
 	}}
 }
 
 func TestThereAndBack(t *testing.T) {
-	people := []gate.Backup{alice(), {User: "bob", Text: []byte("#\n")}, {User: "a b@c", Text: bytes.Repeat([]byte("x"), 64<<10)}}
+	people := []admin.Backup{alice(), {User: "bob", Text: []byte("#\n")}, {User: "a b@c", Text: bytes.Repeat([]byte("x"), 64<<10)}}
 	var archive bytes.Buffer
 	w := NewWriter(&archive, noon)
 	for _, b := range people {

@@ -135,14 +135,10 @@ func countAddress(attempts *ledger.Attempts, limit int, window config.Duration, 
 	}
 }
 
-func userKey(person account.Person) ledger.Key {
-	return ledger.Key{Kind: ledger.User, Name: person.User}
-}
-
-// sourceKey names where a login comes from: an IPv4 address, or the /64 of an
+// SourceKey names where a login comes from: an IPv4 address, or the /64 of an
 // IPv6 one, as everybody has all of that. A local login has none.
-func sourceKey(request Request) (ledger.Key, bool) {
-	name := request.RemoteHost
+func SourceKey(remote string) (ledger.Key, bool) {
+	name := remote
 	if addr, err := netip.ParseAddr(name); err == nil {
 		addr = addr.Unmap().WithZone("")
 		name = addr.String()
@@ -158,8 +154,8 @@ func sourceKey(request Request) (ledger.Key, bool) {
 
 // keysOf are those that can be locked.
 func keysOf(request Request, person account.Person) []ledger.Key {
-	keys := []ledger.Key{userKey(person)}
-	if source, found := sourceKey(request); found {
+	keys := []ledger.Key{ledger.UserKey(person.User)}
+	if source, found := SourceKey(request.RemoteHost); found {
 		keys = append(keys, source)
 	}
 	return keys
@@ -202,7 +198,7 @@ func (g *Gate) lockOf(ctx context.Context, key ledger.Key, entry ledger.Entry) (
 
 // countSource counts a wrong code, whoever's, against where it came from.
 func (g *Gate) countSource(ctx context.Context, request Request, now time.Time) error {
-	source, found := sourceKey(request)
+	source, found := SourceKey(request.RemoteHost)
 	if !found {
 		return nil
 	}
@@ -213,4 +209,20 @@ func (g *Gate) countSource(ctx context.Context, request Request, now time.Time) 
 		g.setCounts(entry, counts)
 		return nil
 	})
+}
+
+// LockedUntil returns until when wrong codes keep this login out, the zero
+// time if they do not. request.User must be the name of the secret file.
+func (g *Gate) LockedUntil(ctx context.Context, request Request) (time.Time, error) {
+	now := g.Now()
+	for _, key := range keysOf(request, account.Person{User: request.User}) {
+		entry, err := g.Ledger.View(ctx, key)
+		if err != nil {
+			return time.Time{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
+		}
+		if until := locked(g.counts(entry).Attempts, now); !until.IsZero() {
+			return until, nil
+		}
+	}
+	return time.Time{}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // Conversation asks and tells the person who logs in.
@@ -119,7 +120,7 @@ func (d *dialogue) ask(ctx context.Context) Verdict {
 // begin looks at what the ledger knows before anybody is asked: a login that is
 // remembered, wrong codes that lock, and sends the code where that comes first.
 func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
-	entry, err := d.Ledger.View(ctx, userKey(d.person))
+	entry, err := d.Ledger.View(ctx, ledger.UserKey(d.person.User))
 	if err != nil {
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", fmt.Errorf("look up the person: %w", err)}), true
@@ -127,8 +128,8 @@ func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
 	if session, found := d.session(d.request, d.person, entry); found {
 		return d.remembered(ctx, session), true
 	}
-	until, err := d.lockOf(ctx, userKey(d.person), entry)
-	if source, found := sourceKey(d.request); found && err == nil && until.IsZero() {
+	until, err := d.lockOf(ctx, ledger.UserKey(d.person.User), entry)
+	if source, found := SourceKey(d.request.RemoteHost); found && err == nil && until.IsZero() {
 		until, err = d.lockedUntil(ctx, source)
 	}
 	switch {

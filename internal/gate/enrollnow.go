@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/otpauth"
 )
 
@@ -45,7 +46,7 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 		conversation.Tell(Failure, enrollFirst)
 		return Verdict{TooMany, rule, "enroll: the host cannot ask"}
 	}
-	f := NewFactor(loginFactor, g.Config.TOTP)
+	f := enrollment.NewFactor(loginFactor, g.Config.TOTP)
 	asText := strings.EqualFold(strings.TrimSpace(answer.Text), "key")
 	if err := g.showKey(person.User, f, asText, conversation); err != nil {
 		conversation.Tell(Failure, cannotDecide)
@@ -63,12 +64,12 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 			return Verdict{Deny, rule, "enroll: no first code was given"}
 		}
 		codes, err := g.enrollWith(ctx, person.User, f, answer.Text)
-		var wrong WrongCodeError
+		var wrong enrollment.WrongCodeError
 		switch {
 		case errors.As(err, &wrong):
 			conversation.Tell(Failure, firstCodeHint(wrong))
 			continue
-		case errors.Is(err, ErrAlreadyConfirmed):
+		case errors.Is(err, enrollment.ErrAlreadyConfirmed):
 			conversation.Tell(Failure, elsewhere)
 			return Verdict{Deny, rule, "enroll: " + err.Error()}
 		case err != nil:
@@ -112,23 +113,23 @@ func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, co
 	defer dir.Close()
 	err = dir.Change(user, func(person *account.Person) error {
 		if !person.Enabled || len(person.Confirmed()) > 0 {
-			return ErrAlreadyConfirmed
+			return enrollment.ErrAlreadyConfirmed
 		}
 		// What an admin began, and the person never confirmed, is over.
 		person.Factors = slices.DeleteFunc(person.Factors, func(old account.Factor) bool { return old.ID == f.ID })
 		person.Factors = append(person.Factors, f)
-		entry, err := g.spendFirst(ctx, *person, f, code)
+		entry, err := enrollment.SpendFirst(ctx, g.Ledger, g.Config, g.Now(), *person, f, code)
 		if err != nil {
 			return err
 		}
-		codes = confirm(person, len(person.Factors)-1, entry, g.Now()).RecoveryCodes
+		codes = enrollment.Confirm(person, len(person.Factors)-1, entry, g.Now()).RecoveryCodes
 		return nil
 	})
 	return codes, err
 }
 
 // firstCodeHint helps somebody whose first code is wrong.
-func firstCodeHint(wrong WrongCodeError) string {
+func firstCodeHint(wrong enrollment.WrongCodeError) string {
 	switch {
 	case wrong.Malformed:
 		return fmt.Sprintf("That is no code: it has %d digits and no spaces.", wrong.Digits)

@@ -13,7 +13,9 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/enrollment"
 )
 
 // enrolling gives a place with a real directory of secret files, where people
@@ -138,16 +140,12 @@ func TestEnrollTwiceAtOnce(t *testing.T) {
 // An enrollment that an admin began gives way to the one at the login.
 func TestEnrollInPlaceOfAnUnconfirmedOne(t *testing.T) {
 	p := enrolling(t)
-	if _, err := p.Enroll("bob", NewFactor("phone", p.Config.TOTP), false); err != nil {
-		t.Fatal(err)
-	}
+	write(t, p.Config.Paths.Users, account.Person{Version: 1, User: "bob", Enabled: true, Factors: []account.Factor{enrollment.NewFactor("phone", p.Config.TOTP)}})
 	talk := &script{}
 	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
 	expect(t, p.login("bob", talk), Accept, "totp:phone")
 	// Who is disabled does not get round that.
-	if _, _, err := p.Enable(context.Background(), "bob", false); err != nil {
-		t.Fatal(err)
-	}
+	write(t, p.Config.Paths.Users, account.Person{Version: 1, User: "bob"})
 	talk = says("", "")
 	expect(t, p.login("bob", talk), Deny, "policy.unenrolled")
 	if need, err := p.Need(context.Background(), Request{User: "bob", Service: "sshd"}); err != nil || need.Code != Refused {

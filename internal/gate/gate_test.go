@@ -115,6 +115,23 @@ func (p *place) enroll(name string) []string {
 	return codes
 }
 
+// write makes the person's secret file in dir.
+func write(t *testing.T, dir string, person account.Person) {
+	t.Helper()
+	users, err := account.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	err = users.Change(person.User, func(before *account.Person) error {
+		*before = person
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // code is what name's app shows steps from now, by an independent library.
 func (p *place) code(t *testing.T, name string, steps int) string {
 	t.Helper()

@@ -39,17 +39,17 @@ func (g *Gate) gracePlace(ctx context.Context, person account.Person) (gracePlac
 	}
 	_, notFound := g.Accounts.Load(person.User)
 	if known || notFound == nil {
-		return gracePlace{key: userKey(person)}, nil
+		return gracePlace{key: ledger.UserKey(person.User)}, nil
 	}
 	lower := person
 	lower.User = strings.ToLower(person.User)
 	for _, one := range []account.Person{person, lower} {
-		entry, err := g.Ledger.View(ctx, userKey(one))
+		entry, err := g.Ledger.View(ctx, ledger.UserKey(one.User))
 		if err != nil {
 			return gracePlace{}, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 		}
 		if hadCodes(entry) {
-			return gracePlace{key: userKey(one), had: true}, nil
+			return gracePlace{key: ledger.UserKey(one.User), had: true}, nil
 		}
 	}
 	sum := sha256.Sum256([]byte("otpgate stranger\x00" + lower.User))

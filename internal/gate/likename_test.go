@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 )
 
@@ -86,19 +87,17 @@ func TestGraceIsOneForAllCases(t *testing.T) {
 }
 
 func TestUserFilesLike(t *testing.T) {
-	office := newOffice(t)
+	dir := t.TempDir()
 	for _, name := range []string{"alice", "Alice", "bob"} {
-		if _, err := office.Enroll(name, NewFactor("phone", office.Config.TOTP), false); err != nil {
-			t.Fatal(err)
-		}
+		write(t, dir, account.Person{Version: 1, User: name, Enabled: true})
 	}
-	files := userFiles{path: office.Config.Paths.Users}
+	files := userFiles{path: dir}
 	for name, want := range map[string][]string{"ALICE": {"Alice", "alice"}, "alice": {"Alice"}, "BOB": {"bob"}, "bob": {}, "carol": {}} {
 		if got, err := files.Like(name); err != nil || !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := (userFiles{path: office.Config.Paths.Users + "/none"}).Like("bob"); err == nil {
+	if _, err := (userFiles{path: dir + "/none"}).Like("bob"); err == nil {
 		t.Error("no directory is no error")
 	}
 }

@@ -98,8 +98,8 @@ func (g *Gate) PeersLately(entry ledger.Entry) (all []PeerLately) {
 	return all
 }
 
-// everybodys are all wrong codes that an entry counts, and the last lock.
-func everybodys(entry ledger.Entry) ledger.Attempts {
+// CountedOfAll are all wrong codes that an entry counts, and the last lock.
+func CountedOfAll(entry ledger.Entry) ledger.Attempts {
 	all := entry.Attempts
 	for _, peer := range entry.Peers {
 		all.Wrong += peer.Attempts.Wrong

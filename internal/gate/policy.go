@@ -12,6 +12,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // CodeNeed says whether a login needs a code. The zero value asks.
@@ -61,7 +62,7 @@ func (g *Gate) Need(ctx context.Context, request Request) (Need, error) {
 		until, err := g.graceNow(ctx, need, person)
 		return g.afterGrace(need, until), err
 	}
-	entry, err := g.Ledger.View(ctx, userKey(person))
+	entry, err := g.Ledger.View(ctx, ledger.UserKey(person.User))
 	if err != nil {
 		return Need{}, blame{"ledger", fmt.Errorf("look up the person: %w", err)}
 	}

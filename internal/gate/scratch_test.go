@@ -6,6 +6,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // bring gives name these scratch codes and no other recovery codes.
@@ -40,7 +41,7 @@ func TestScratchCodeOnce(t *testing.T) {
 		t.Errorf("told %q", again.told)
 	}
 	// Only the one that was somebody else's was a guess.
-	entry, err := p.Ledger.View(t.Context(), userKey(p.people["alice"]))
+	entry, err := p.Ledger.View(t.Context(), ledger.UserKey(p.people["alice"].User))
 	if err != nil || entry.Attempts.Wrong != 1 || len(entry.Spent) != 1 {
 		t.Errorf("%+v, %v", entry, err)
 	}

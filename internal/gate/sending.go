@@ -100,8 +100,8 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 		return d.notSent("Too many codes have been sent to you. Try again after "+clock(until)+".",
 			Verdict{TooMany, "sent.per_hour", fmt.Sprintf("%d codes were sent in an hour; the next after %s", d.Config.Sent.PerHour, until.UTC().Format(time.RFC3339))})
 	}
-	code := sentCode{code: text, expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f), of: enrollment(d.person)}
-	delivery, err := d.deliver(ctx, d.request, d.person, f.Kind, code.code, code.expires)
+	code := sentCode{code: text, expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f), of: enrollmentOf(d.person)}
+	delivery, err := d.Deliver(ctx, d.request, d.person, f.Kind, code.code, code.expires)
 	if err != nil {
 		return d.notSent(cannotSend, Verdict{Fault, factorRule(f), "the code could not be sent: " + err.Error()})
 	}
@@ -125,10 +125,10 @@ func (d *dialogue) goodFor() string {
 	return "for this login alone, "
 }
 
-// deliver hands a code to the sender.
-func (g *Gate) deliver(ctx context.Context, request Request, person account.Person, kind account.Kind, code string, expires time.Time) (deliver.Delivery, error) {
+// Deliver hands a code to the sender.
+func (g *Gate) Deliver(ctx context.Context, request Request, person account.Person, kind account.Kind, code string, expires time.Time) (deliver.Delivery, error) {
 	if g.Sender == nil {
-		return deliver.Delivery{}, errNoSender
+		return deliver.Delivery{}, ErrNoSender
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -143,7 +143,7 @@ func (g *Gate) deliver(ctx context.Context, request Request, person account.Pers
 	})
 }
 
-var errNoSender = errors.New("nothing to send with was set up; expected [email] or [sms] in the configuration")
+var ErrNoSender = errors.New("nothing to send with was set up; expected [email] or [sms] in the configuration")
 
 func sentTo(delivery deliver.Delivery) string {
 	text := "by " + string(delivery.Channel) + " to " + delivery.To
@@ -169,7 +169,7 @@ func (d *dialogue) notSent(text string, verdict Verdict) (_ Verdict, decided boo
 // person sent any number of them, and marks it as sent in the same write. until
 // is set if it must not be sent yet.
 func (g *Gate) countSend(ctx context.Context, person account.Person, code string) (until time.Time, err error) {
-	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
+	err = g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
 		var count int
 		if count, until = g.SentLately(*entry); until.IsZero() {
 			counts := g.counts(*entry)
@@ -187,7 +187,7 @@ func (g *Gate) countSend(ctx context.Context, person account.Person, code string
 func (d *dialogue) carry(ctx context.Context) Verdict {
 	last := d.sent[len(d.sent)-1]
 	carried := factor.Carry(d.person.User, d.purpose(d.request, last.of), last.code, last.expires)
-	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
+	err := d.Ledger.Update(ctx, ledger.UserKey(d.person.User), func(entry *ledger.Entry) error {
 		factor.AddCarried(entry, carried, d.Now())
 		return nil
 	})
@@ -231,7 +231,7 @@ func (d *dialogue) verifySent(code string, now time.Time, entry *ledger.Entry) (
 	if !has || !factor.IsSent(d.Config.Sent, code) {
 		return "", false
 	}
-	of := enrollment(d.person)
+	of := enrollmentOf(d.person)
 	for _, sent := range d.sent {
 		if now.Before(sent.expires) && sent.of == of && subtle.ConstantTimeCompare([]byte(sent.code), []byte(code)) == 1 {
 			rule = sent.rule

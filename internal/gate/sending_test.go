@@ -115,7 +115,7 @@ func TestLateCodeIsNoGuess(t *testing.T) {
 	p := newPlace(t)
 	post := p.sendTo("alice", account.Email)
 	entry := func(name string) ledger.Entry {
-		entry, err := p.Ledger.View(context.Background(), userKey(p.people[name]))
+		entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people[name].User))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestSentCodeExpires(t *testing.T) {
 	if told := late.told[len(late.told)-1]; told != expiredCode {
 		t.Errorf("told %q", told)
 	}
-	if entry, err := p.Ledger.View(context.Background(), userKey(p.people["alice"])); err != nil || entry.Attempts.Wrong != 0 {
+	if entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User)); err != nil || entry.Attempts.Wrong != 0 {
 		t.Errorf("%d wrong codes, %v", entry.Attempts.Wrong, err)
 	}
 	expect(t, p.login("alice", says(func() any { p.now = p.now.Add(10*time.Minute - 1); return post.last() })), Accept, "email:my-email")
@@ -305,7 +305,7 @@ func TestCarriedCode(t *testing.T) {
 	person := p.people["alice"]
 	person.Factors[0] = account.Factor{ID: "app", Kind: account.TOTP, Secret: []byte("12345678901234567890"), Digits: 6, Period: 30, Algorithm: "SHA1", Confirmed: confirmed}
 	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "code")
-	entry, _ := p.Ledger.View(context.Background(), userKey(person))
+	entry, _ := p.Ledger.View(context.Background(), ledger.UserKey(person.User))
 	for _, m := range post.messages {
 		if text, _ := json.Marshal(entry); strings.Contains(string(text), `"`+m.Code+`"`) || strings.Contains(p.lines(), m.Code) {
 			t.Errorf("code %s is in the ledger or the log", m.Code)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -76,7 +77,7 @@ func (g *Gate) session(request Request, person account.Person, entry ledger.Entr
 	if span <= 0 || !person.Enrolled() {
 		return ledger.Session{}, false
 	}
-	now, of := g.Now(), enrollment(person)
+	now, of := g.Now(), enrollmentOf(person)
 	for _, s := range entry.Sessions {
 		if s.Protocol == protocol && samePlace(s.Address, address) && s.Of == of &&
 			!now.Before(s.Since) && now.Before(s.Until) && now.Before(s.Since.Add(span)) {
@@ -106,7 +107,7 @@ func (d *dialogue) remembered(ctx context.Context, session ledger.Session) Verdi
 		return remembered(session)
 	}
 	now := d.Now()
-	err = d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
+	err = d.Ledger.Update(ctx, ledger.UserKey(d.person.User), func(entry *ledger.Entry) error {
 		if outcome, _ := d.verify(answer.Text, now, entry); outcome != factor.Right {
 			return errNothingSpent
 		}
@@ -140,7 +141,7 @@ func (g *Gate) openSession(request Request, person account.Person, code string, 
 		entry.Sessions = slices.Delete(entry.Sessions, 0, extra)
 	}
 	entry.Sessions = append(entry.Sessions, ledger.Session{
-		Protocol: protocol, Address: address, Since: now, Until: now.Add(span), Of: enrollment(person), Code: hashOpener(person.User, code),
+		Protocol: protocol, Address: address, Since: now, Until: now.Add(span), Of: enrollmentOf(person), Code: hashOpener(person.User, code),
 	})
 }
 
@@ -151,9 +152,9 @@ func hashOpener(user, code string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// enrollment names the person's factors as they are: a session that was opened
+// enrollmentOf names the person's factors as they are: a session that was opened
 // with a phone does not outlive the phone.
-func enrollment(person account.Person) string {
+func enrollmentOf(person account.Person) string {
 	sum := sha256.New()
 	field := func(text string) { sum.Write([]byte(text + "\x00")) }
 	field("otpgate enrollment")
@@ -170,4 +171,17 @@ func enrollment(person account.Person) string {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// SessionUntil says whether a login like the one that opened s is let in, and
+// until when it would be.
+func (g *Gate) SessionUntil(person account.Person, s ledger.Session) (time.Time, bool) {
+	request := Request{User: person.User, Protocol: config.Protocol(s.Protocol), RemoteHost: s.Address}
+	if _, counts := g.session(request, person, ledger.Entry{Sessions: []ledger.Session{s}}); !counts {
+		return time.Time{}, false
+	}
+	if _, _, span := g.sessionPlace(request); s.Since.Add(span).Before(s.Until) {
+		return s.Since.Add(span), true
+	}
+	return s.Until, true
 }

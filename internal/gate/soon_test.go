@@ -26,18 +26,16 @@ func (c *counted) Like(name string) ([]string, error) {
 // would take the longer the more people there are, and for names alone that
 // nobody has.
 func TestSplitReadsNoDirectory(t *testing.T) {
-	office := newOffice(t)
+	p, dir := newPlace(t), t.TempDir()
 	for _, name := range []string{"alice", "Bob", "CAROL", "mIxed"} {
-		prepared := Prepared{User: name, Factor: NewFactor("phone", office.Config.TOTP), Confirmed: true}
-		if _, err := office.EnrollPrepared(t.Context(), prepared); err != nil {
-			t.Fatal(err)
-		}
+		p.enroll(name)
+		write(t, dir, p.people[name])
 	}
-	accounts := &counted{userFiles: userFiles{path: office.Config.Paths.Users}}
-	office.Accounts = accounts
+	accounts := &counted{userFiles: userFiles{path: dir}}
+	p.Accounts = accounts
 	for user, wanted := range map[string]int{"ALICE": 6, "bob": 6, "carol": 6, "mixed": 0, "MIXED": 0, "nobody-has-this": 0} {
 		accounts.loads = 0
-		n, _, err := office.split(user, "secret123456")
+		n, _, err := p.split(user, "secret123456")
 		if err != nil || n != wanted || accounts.walks != 0 || accounts.loads > 5 {
 			t.Errorf("%s: %d, %v, with %d files opened and %d walks", user, n, err, accounts.loads, accounts.walks)
 		}

@@ -3,6 +3,8 @@ package gate
 import (
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/enrollment"
 )
 
 // Apps show a code in two groups, "123 456". It is refused as it is typed, and
@@ -16,7 +18,7 @@ func TestCodeWithASpaceIsToldSo(t *testing.T) {
 	if len(talk.told) == 0 || !strings.Contains(talk.told[0], "without spaces") {
 		t.Errorf("told %q", talk.told)
 	}
-	if told := firstCodeHint(WrongCodeError{Malformed: true, Digits: 6}); !strings.Contains(told, "6 digits and no spaces") {
+	if told := firstCodeHint(enrollment.WrongCodeError{Malformed: true, Digits: 6}); !strings.Contains(told, "6 digits and no spaces") {
 		t.Errorf("told %q at an enrollment", told)
 	}
 }

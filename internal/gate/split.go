@@ -71,7 +71,7 @@ func (g *Gate) waiting(ctx context.Context, request Request, person account.Pers
 	if _, _, span := g.sessionPlace(request); !sent && span <= 0 {
 		return ledger.Entry{}, nil
 	}
-	entry, err := g.Ledger.View(ctx, userKey(person))
+	entry, err := g.Ledger.View(ctx, ledger.UserKey(person.User))
 	if err != nil {
 		return ledger.Entry{}, blame{"ledger", fmt.Errorf("look up the person: %w", err)}
 	}
@@ -97,7 +97,7 @@ func (g *Gate) isCode(request Request, person account.Person, text string, sessi
 	now := g.Now()
 	outcome, _ := g.verify(person, text, now, &entry)
 	if outcome == factor.Wrong {
-		outcome = factor.VerifyCarried(person.User, g.purpose(request, enrollment(person)), text, now, &entry)
+		outcome = factor.VerifyCarried(person.User, g.purpose(request, enrollmentOf(person)), text, now, &entry)
 	}
 	if counted {
 		g.Looks.found(g.Peer, person.User, text, outcome != factor.Wrong)
@@ -160,7 +160,7 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 	}
 	all = append(all, prefixForms(person)...)
 	_, sent := firstSent(person)
-	if sent && (remembered || factor.Waits(entry, g.purpose(request, enrollment(person)), g.Now())) {
+	if sent && (remembered || factor.Waits(entry, g.purpose(request, enrollmentOf(person)), g.Now())) {
 		settings := g.Config.Sent
 		all = append(all, form{settings.Length, 0, settings.Alphabet, func(text string) bool { return factor.IsSent(settings, text) }})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // field is a password as a client sent it. It gives its ends as a front does,
@@ -227,7 +228,7 @@ func TestSplitOfRememberedLogins(t *testing.T) {
 		t.Fatal(verdict)
 	}
 	p.now = p.now.Add(10 * time.Minute)
-	before, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	before, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +240,7 @@ func TestSplitOfRememberedLogins(t *testing.T) {
 			t.Errorf("%q: %d, %v, want %d", text, n, err, want)
 		}
 	}
-	after, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	after, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User))
 	if err != nil || !reflect.DeepEqual(before, after) {
 		t.Errorf("looking changed the ledger: %+v, then %+v, %v", before, after, err)
 	}
@@ -275,13 +276,13 @@ func TestSplitOfRememberedLoginsSpendsNothing(t *testing.T) {
 	fresh = p.code(t, "alice", 0)
 	expect(t, p.carrying("alice", fresh, "ftp"), NotAsked, "policy.session")
 	expect(t, elsewhere(fresh, errors.New("gone")), Deny, "no-answer")
-	entry, err := p.Ledger.View(context.Background(), userKey(p.people["alice"]))
+	entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User))
 	if err != nil || entry.Attempts.Wrong != 0 {
 		t.Errorf("%+v, %v", entry.Attempts, err)
 	}
 	// A recovery code is not, and a wrong end cannot come that far.
 	expect(t, p.carrying("alice", "000001", "ftp"), NotAsked, "policy.session")
-	if after, err := p.Ledger.View(context.Background(), userKey(p.people["alice"])); err != nil || !reflect.DeepEqual(entry, after) {
+	if after, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User)); err != nil || !reflect.DeepEqual(entry, after) {
 		t.Errorf("%+v, then %+v, %v", entry, after, err)
 	}
 }

@@ -68,7 +68,7 @@ func (d *dialogue) stillMay(ctx context.Context) (lockedUntil time.Time, err err
 	if d.person, err = d.findAgain(d.request.User, d.person); err != nil {
 		return time.Time{}, err
 	}
-	source, found := sourceKey(d.request)
+	source, found := SourceKey(d.request.RemoteHost)
 	if !found {
 		return time.Time{}, nil
 	}
@@ -101,7 +101,7 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 	now := d.Now()
 	var result spent
 	var seen ledger.Entry
-	err := d.Ledger.Update(ctx, userKey(d.person), func(entry *ledger.Entry) error {
+	err := d.Ledger.Update(ctx, ledger.UserKey(d.person.User), func(entry *ledger.Entry) error {
 		result = spent{recoveryLeft: -1}
 		counts := d.counts(*entry)
 		if until := locked(counts.Attempts, now); !until.IsZero() {
@@ -151,9 +151,9 @@ func (d *dialogue) countIn(result *spent, code string, now time.Time, entry *led
 	d.openSession(d.request, d.person, code, now, entry)
 }
 
-// keptServices is how many services an entry names: more than one person logs in
+// KeptServices is how many services an entry names: more than one person logs in
 // by, and few enough that an entry stays small.
-const keptServices = 8
+const KeptServices = 8
 
 // countService notes by which service the last login came: otpctl pam confirm
 // asks for it.
@@ -164,7 +164,7 @@ func countService(service string, entry *ledger.Entry) {
 	}
 	entry.Services = slices.DeleteFunc(slices.Clone(entry.Services), func(s ledger.ServiceLogin) bool { return s.Service == service })
 	entry.Services = append(entry.Services, ledger.ServiceLogin{Service: service, At: entry.LastLogin})
-	entry.Services = entry.Services[max(0, len(entry.Services)-keptServices):]
+	entry.Services = entry.Services[max(0, len(entry.Services)-KeptServices):]
 }
 
 const recoveryRule = "recovery"

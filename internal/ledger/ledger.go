@@ -35,6 +35,9 @@ type Key struct {
 	Name string // any bytes, 1 to 255 of them
 }
 
+// UserKey is the key of a person, by the name of the secret file.
+func UserKey(name string) Key { return Key{Kind: User, Name: name} }
+
 // Entry is what the ledger knows about one key. The zero Entry is that of a
 // key never used. Strings may be any bytes; of a time the instant is kept. A
 // new field needs a tag in entry.go; ledgertest finds one that is not stored.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -41,13 +41,13 @@ type option struct {
 // person. now is when it is read: a file that does not say which codes were
 // used leaves none good of those that could be given until then.
 func GoogleAuthenticator(user string, data []byte, now time.Time) Person {
-	p := Person{Imported: gate.Imported{User: user}}
+	p := Person{Imported: admin.Imported{User: user}}
 	file, err := takeApart(string(data))
 	if err == nil {
 		err = p.fromGoogle(file, now)
 	}
 	if err != nil {
-		return Person{Imported: gate.Imported{User: user}, Err: err}
+		return Person{Imported: admin.Imported{User: user}, Err: err}
 	}
 	p.Scratch = file.scratch
 	if file.stopped > 0 {
@@ -127,7 +127,7 @@ func (p *Person) fromGoogle(file google, now time.Time) error {
 			return err
 		}
 		p.Window.Codes = int(window) - 1
-		p.Factors = []gate.ImportedFactor{{Factor: newToken("token", file.secret, googleDigits, counter)}}
+		p.Factors = []admin.ImportedFactor{{Factor: newToken("token", file.secret, googleDigits, counter)}}
 		return nil
 	}
 	if _, timed := file.options["TOTP_AUTH"]; !timed {
@@ -142,7 +142,7 @@ func (p *Person) fromGoogle(file google, now time.Time) error {
 		return err
 	}
 	p.Window.Steps = int(window) / 2
-	f := gate.ImportedFactor{Factor: newApp("phone", file.secret, googleDigits, int(period))}
+	f := admin.ImportedFactor{Factor: newApp("phone", file.secret, googleDigits, int(period))}
 	used, err := p.googleUsed(file, int(period), skew, now)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (p *Person) fromGoogle(file google, now time.Time) error {
 	if used > 0 || skew != 0 {
 		f.Use = &ledger.Use{Step: used, Drift: int(skew), Resynced: int(skew)}
 	}
-	p.Factors = []gate.ImportedFactor{f}
+	p.Factors = []admin.ImportedFactor{f}
 	return nil
 }
 

@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 )
 
 // Person is what a file says about one person.
 type Person struct {
-	gate.Imported
+	admin.Imported
 	// Lines are where in the file, counted from 1.
 	Lines []int
 	// Err says why nobody can be brought along.

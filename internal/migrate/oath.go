@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/factor"
-	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -60,7 +60,7 @@ func Oath(data []byte, now time.Time, options OathOptions) (people []Person) {
 		at := slices.IndexFunc(people, func(p Person) bool { return p.User == user })
 		if at < 0 {
 			at = len(people)
-			people = append(people, Person{Imported: gate.Imported{User: user}})
+			people = append(people, Person{Imported: admin.Imported{User: user}})
 		}
 		people[at].addOath(number, fields, now, options)
 	}
@@ -103,8 +103,8 @@ func oathKindOf(text string) (kind oathKind, ok bool) {
 	return kind, true
 }
 
-func (p *Person) oathLine(fields []string, now time.Time, options OathOptions) (gate.ImportedFactor, error) {
-	none := gate.ImportedFactor{}
+func (p *Person) oathLine(fields []string, now time.Time, options OathOptions) (admin.ImportedFactor, error) {
+	none := admin.ImportedFactor{}
 	if len(fields) <= oathKey {
 		return none, errors.New("expected at least a type, a user, a PIN and a key")
 	}
@@ -130,10 +130,10 @@ func (p *Person) oathLine(fields []string, now time.Time, options OathOptions) (
 	if kind.period > 0 {
 		f := newApp(p.nextID("phone"), secret, kind.digits, kind.period)
 		use, err := p.oathUse(f, fields, now, options)
-		return gate.ImportedFactor{Factor: f, Use: use}, err
+		return admin.ImportedFactor{Factor: f, Use: use}, err
 	}
 	counter, err := oathNext(fields)
-	return gate.ImportedFactor{Factor: newToken(p.nextID("token"), secret, kind.digits, counter)}, err
+	return admin.ImportedFactor{Factor: newToken(p.nextID("token"), secret, kind.digits, counter)}, err
 }
 
 // ErrPIN is wrapped by the error for a line with a PIN.
@@ -142,7 +142,7 @@ var ErrPIN = errors.New("it has a PIN, and otpgate asks for none: whoever has th
 // nextID is the name of the person's next device of a kind.
 func (p *Person) nextID(usual string) string {
 	id := usual
-	for n := 2; slices.ContainsFunc(p.Factors, func(f gate.ImportedFactor) bool { return f.Factor.ID == id }); n++ {
+	for n := 2; slices.ContainsFunc(p.Factors, func(f admin.ImportedFactor) bool { return f.Factor.ID == id }); n++ {
 		id = usual + strconv.Itoa(n)
 	}
 	return id

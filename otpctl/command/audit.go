@@ -5,8 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // sinks sends a record to each of them.
@@ -30,7 +30,7 @@ func (a *app) sink() audit.Sink {
 
 // changed writes the audit line of a change. record says of what, and its
 // reason what else there is to say.
-func changed(g *gate.Gate, command string, record audit.Record) {
+func changed(g admin.People, command string, record audit.Record) {
 	record.TTY, record.Verdict, record.Rule = tty(), "changed", "otpctl "+command
 	if record.Reason != "" {
 		record.Reason += ", "

@@ -9,8 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/enrollment"
 )
 
 func (a *app) confirm() *cobra.Command {
@@ -53,7 +54,7 @@ CODE may be - to read it from standard input. Without it, it is asked for.`,
 }
 
 // waiting is the kind of what waits for its first code, as far as can be told.
-func waiting(g *gate.Gate, user, id string) (kind account.Kind) {
+func waiting(g admin.People, user, id string) (kind account.Kind) {
 	// A file that cannot be read is for Confirm to complain about.
 	person, _ := g.Accounts.Load(user)
 	for _, f := range person.Factors {
@@ -96,7 +97,7 @@ type confirmed struct {
 	RecoveryCodes []string  `json:"recovery_codes,omitempty"`
 }
 
-func (a *app) confirmWith(ctx context.Context, g *gate.Gate, user, id, code string, asJSON bool) error {
+func (a *app) confirmWith(ctx context.Context, g admin.People, user, id, code string, asJSON bool) error {
 	done, err := g.Confirm(ctx, user, id, code)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (a *app) confirmWith(ctx context.Context, g *gate.Gate, user, id, code stri
 }
 
 // afterConfirming tells what came with a confirmation.
-func (a *app) afterConfirming(user string, done gate.Confirmation) {
+func (a *app) afterConfirming(user string, done enrollment.Confirmation) {
 	if done.Replaced {
 		a.say("The old %s does not count any more.", done.Factor.ID)
 	}

@@ -10,8 +10,9 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/enrollment"
 )
 
 // columns are what a line of a file of people may say.
@@ -24,7 +25,7 @@ const maxCSV = 32 << 20
 // csvLine is one person's line, checked.
 type csvLine struct {
 	number   int
-	prepared gate.Prepared
+	prepared admin.Prepared
 	made     bool // the secret was, and is known to nobody yet
 }
 
@@ -228,7 +229,7 @@ func (l *csvLine) fillFactor(cells map[string]string, settings config.Config) (c
 		return "algorithm", fmt.Errorf("expected one of %s", strings.Join(config.Algorithms, ", "))
 	}
 	if l.made = len(f.Secret) == 0; l.made {
-		f.Secret = gate.NewFactor(f.ID, config.TOTP{Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm}).Secret
+		f.Secret = enrollment.NewFactor(f.ID, config.TOTP{Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm}).Secret
 	}
 	return "", nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
@@ -64,7 +64,7 @@ const (
 
 // doing does something for one person, or with dry only finds out what it would
 // do. It returns words for what was done, and whether that changed anything.
-type doing func(ctx context.Context, g *gate.Gate, name string, dry bool) (words string, changed bool, err error)
+type doing func(ctx context.Context, g admin.People, name string, dry bool) (words string, changed bool, err error)
 
 // each does one thing for several people. A failure does not keep the others
 // from it.
@@ -106,7 +106,7 @@ func (a *app) each(ctx context.Context, s *several, args []string, one doing) er
 	return a.sum(s, outcomes, alone)
 }
 
-func (a *app) doOne(ctx context.Context, g *gate.Gate, given string, s *several, one doing) (outcome, error) {
+func (a *app) doOne(ctx context.Context, g admin.People, given string, s *several, one doing) (outcome, error) {
 	name, err := a.enrolledName(g, given)
 	if err != nil {
 		return outcome{User: given, Result: failedResult, Error: err.Error()}, err
@@ -157,7 +157,7 @@ func (a *app) sum(s *several, outcomes []outcome, alone bool) error {
 // members finds those who have a secret file and are in the group. Somebody of
 // whom that cannot be found out is an outcome with an error; somebody whom the
 // machine does not know is in no group.
-func (a *app) members(g *gate.Gate, group string) ([]outcome, error) {
+func (a *app) members(g admin.People, group string) ([]outcome, error) {
 	outcomes := []outcome{}
 	if group == "" {
 		return outcomes, nil
@@ -196,7 +196,7 @@ func (a *app) members(g *gate.Gate, group string) ([]outcome, error) {
 var errUnknownGroup = nss.ErrUnknownGroup
 
 // peopleWithFiles lists everybody who has a secret file.
-func peopleWithFiles(g *gate.Gate) ([]string, error) {
+func peopleWithFiles(g admin.People) ([]string, error) {
 	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return nil, err

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 func (a *app) enable() *cobra.Command {
@@ -45,7 +45,7 @@ code. otpctl test tells which. To lock an account, use usermod --lock and
 	return a.does(c, func(ctx context.Context, args []string) error { return a.each(ctx, s, args, a.disableOne) })
 }
 
-func (a *app) enableOne(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+func (a *app) enableOne(ctx context.Context, g admin.People, name string, dry bool) (string, bool, error) {
 	before, isNew, err := a.switchTo(ctx, g, name, true, dry)
 	if err != nil {
 		return "", false, err
@@ -66,7 +66,7 @@ func (a *app) enableOne(ctx context.Context, g *gate.Gate, name string, dry bool
 	return "enabled", true, nil
 }
 
-func (a *app) disableOne(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+func (a *app) disableOne(ctx context.Context, g admin.People, name string, dry bool) (string, bool, error) {
 	before, isNew, err := a.switchTo(ctx, g, name, false, dry)
 	switch {
 	case err != nil:
@@ -84,7 +84,7 @@ func (a *app) disableOne(ctx context.Context, g *gate.Gate, name string, dry boo
 }
 
 // switchTo enables or disables somebody, or with dry looks what that would do.
-func (a *app) switchTo(ctx context.Context, g *gate.Gate, name string, enabled, dry bool) (before account.Person, isNew bool, err error) {
+func (a *app) switchTo(ctx context.Context, g admin.People, name string, enabled, dry bool) (before account.Person, isNew bool, err error) {
 	if !dry {
 		return g.Enable(ctx, name, enabled)
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/otpauth"
 )
 
@@ -118,7 +119,7 @@ func (a *app) runEnroll(ctx context.Context, name string, flags enrollFlags) err
 }
 
 // enrollDevice enrolls an app or a token.
-func (a *app) enrollDevice(ctx context.Context, g *gate.Gate, name string, flags enrollFlags) error {
+func (a *app) enrollDevice(ctx context.Context, g admin.People, name string, flags enrollFlags) error {
 	issuer, err := flags.issuerOver(g.Config.TOTP)
 	if err != nil {
 		return err
@@ -185,7 +186,7 @@ func (a *app) qrPlace(flags enrollFlags) (draw func(uri string) error, discard f
 }
 
 // remarkOn says what the enrollment does to what was there.
-func (a *app) remarkOn(made enrolled, done gate.Enrollment) {
+func (a *app) remarkOn(made enrolled, done admin.Enrollment) {
 	switch {
 	case done.Replaces && !made.Confirmed:
 		a.note("the confirmed %s of %s counts until the new one is confirmed", made.ID, made.User)
@@ -221,7 +222,7 @@ func codesOf(made enrolled) string {
 const firstTries = 3
 
 // finish asks for the first code, or says how to give it later.
-func (a *app) finish(ctx context.Context, g *gate.Gate, made enrolled) error {
+func (a *app) finish(ctx context.Context, g admin.People, made enrolled) error {
 	later := notFinished{made.Kind, fmt.Sprintf("%s confirm %s CODE --id %s", a.self(), made.User, made.ID)}
 	if !a.canAsk() || !isTerminal(a.Stdout) {
 		a.note("not confirmed yet: %s", later.hint())
@@ -235,9 +236,9 @@ func (a *app) finish(ctx context.Context, g *gate.Gate, made enrolled) error {
 		if err = a.confirmWith(ctx, g, made.User, made.ID, code, false); err == nil {
 			return nil
 		}
-		var wrong gate.WrongCodeError
-		var before gate.BeforeCounterError
-		if !errors.As(err, &wrong) && !errors.As(err, &before) && !errors.Is(err, gate.ErrCodeUsed) {
+		var wrong enrollment.WrongCodeError
+		var before enrollment.BeforeCounterError
+		if !errors.As(err, &wrong) && !errors.As(err, &before) && !errors.Is(err, enrollment.ErrCodeUsed) {
 			return err
 		}
 		a.complain(err)

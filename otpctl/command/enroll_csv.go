@@ -9,8 +9,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/otpauth"
 )
 
@@ -122,7 +123,7 @@ func kindsOf(lines []csvLine) []account.Kind {
 }
 
 // readCSV reads and checks the whole file.
-func (a *app) readCSV(g *gate.Gate, b bulk) ([]csvLine, error) {
+func (a *app) readCSV(g admin.People, b bulk) ([]csvLine, error) {
 	from, shown := a.Stdin, "standard input"
 	if name := b.file; name != "-" {
 		file, err := os.Open(name)
@@ -162,7 +163,7 @@ const maxProblems = 50
 // enroller enrolls one line after the other.
 type enroller struct {
 	a                      *app
-	g                      *gate.Gate
+	g                      admin.People
 	bulk                   bulk
 	issuer                 string
 	replace, noSystemCheck bool
@@ -178,7 +179,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	made, err := e.write(ctx, line.number, &p)
 	done.User = p.User
 	switch {
-	case errors.Is(err, gate.ErrAsBefore):
+	case errors.Is(err, admin.ErrAsBefore):
 		done.Result, done.Confirmed = unchanged, true
 		return done, nil
 	case err != nil:
@@ -203,20 +204,20 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	return done, nil
 }
 
-func (e *enroller) write(ctx context.Context, number int, p *gate.Prepared) (gate.Confirmation, error) {
+func (e *enroller) write(ctx context.Context, number int, p *admin.Prepared) (enrollment.Confirmation, error) {
 	if !e.noSystemCheck {
 		name, err := e.a.systemName(p.User)
 		if err != nil {
-			return gate.Confirmation{}, err
+			return enrollment.Confirmation{}, err
 		}
 		p.User = name
 	}
 	if first, found := e.seen[p.User]; found {
-		return gate.Confirmation{}, fmt.Errorf("this machine knows the people of this line and of line %d both as %s", first, p.User)
+		return enrollment.Confirmation{}, fmt.Errorf("this machine knows the people of this line and of line %d both as %s", first, p.User)
 	}
 	e.seen[p.User] = number
 	if e.bulk.dryRun {
-		return gate.Confirmation{}, e.g.CheckPrepared(*p)
+		return enrollment.Confirmation{}, e.g.CheckPrepared(*p)
 	}
 	return e.g.EnrollPrepared(ctx, *p)
 }

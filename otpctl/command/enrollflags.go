@@ -14,7 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/otpauth"
 )
 
@@ -132,11 +132,11 @@ func (f *enrollFlags) factor(settings config.Config) account.Factor {
 	over(&settings.HOTP.Digits, f.totp.Digits)
 	over(&settings.HOTP.Algorithm, f.totp.Algorithm)
 	if f.kind == account.HOTP {
-		token := gate.NewToken(f.id, settings.HOTP, f.counter)
+		token := enrollment.NewToken(f.id, settings.HOTP, f.counter)
 		token.Prefix = f.prefix
 		return token
 	}
-	return gate.NewFactor(f.id, settings.TOTP)
+	return enrollment.NewFactor(f.id, settings.TOTP)
 }
 
 // over sets a value that was given.

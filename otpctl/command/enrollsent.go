@@ -5,12 +5,12 @@ import (
 	"errors"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // enrollSent enrolls an address or a number.
-func (a *app) enrollSent(ctx context.Context, g *gate.Gate, name string, flags enrollFlags) error {
+func (a *app) enrollSent(ctx context.Context, g admin.People, name string, flags enrollFlags) error {
 	f := account.Factor{ID: flags.id, Kind: flags.kind}
 	to := flags.email + flags.phone // each kind takes one of them only
 	if flags.trust {
@@ -37,7 +37,7 @@ func (a *app) enrollSent(ctx context.Context, g *gate.Gate, name string, flags e
 }
 
 // enrollTrusted enrolls it without a first code.
-func (a *app) enrollTrusted(ctx context.Context, g *gate.Gate, name string, f account.Factor, to string, flags enrollFlags) error {
+func (a *app) enrollTrusted(ctx context.Context, g admin.People, name string, f account.Factor, to string, flags enrollFlags) error {
 	done, confirmed, err := g.EnrollTrusted(ctx, name, f, to, flags.replace)
 	if err != nil {
 		return err

@@ -9,20 +9,21 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/factor"
-	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/migrate"
 )
 
 // hint says what to do about an error, "" if the error says so itself.
 func (a *app) hint(err error) string {
-	var wrong gate.WrongCodeError
+	var wrong enrollment.WrongCodeError
 	var unfinished notFinished
 	var lost notShown
 	var unsent notSent
-	var before gate.BeforeCounterError
-	var nothing gate.NothingToReplaceError
-	var ahead gate.AheadError
+	var before enrollment.BeforeCounterError
+	var nothing admin.NothingToReplaceError
+	var ahead admin.AheadError
 	switch {
 	case a.needed(err) != "":
 		return a.needed(err)
@@ -44,11 +45,11 @@ func (a *app) hint(err error) string {
 		return "with the right time its codes are right, without a resync. --ahead follows it all the same; if its clock is set right later, its codes are refused for as long as it was ahead"
 	case errors.As(err, &wrong):
 		return a.wrongHint(wrong)
-	case errors.Is(err, gate.ErrNoAddress):
+	case errors.Is(err, admin.ErrNoAddress):
 		return a.addressHint()
-	case errors.Is(err, gate.ErrAlreadyConfirmed) && a.csv:
+	case errors.Is(err, enrollment.ErrAlreadyConfirmed) && a.csv:
 		return "give a second device another name in the column id; or let the new one take the old one's place once it is confirmed, with --replace; " + everyLine
-	case errors.Is(err, gate.ErrWaiting) && a.csv:
+	case errors.Is(err, admin.ErrWaiting) && a.csv:
 		return "--replace makes a new one, and the secret of before worthless; " + everyLine
 	case errors.Is(err, errUnknownUser):
 		return a.unknownHint()
@@ -68,21 +69,21 @@ var hints = []struct {
 	err  error
 	hint string
 }{
-	{gate.ErrNoSuchFactor, "see which there are with otpctl status"},
-	{gate.ErrWaiting, "--replace makes a new one, and the secret of before worthless"},
-	{gate.ErrEnrolled, "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"},
+	{admin.ErrNoSuchFactor, "see which there are with otpctl status"},
+	{admin.ErrWaiting, "--replace makes a new one, and the secret of before worthless"},
+	{admin.ErrEnrolled, "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"},
 	{migrate.ErrPIN, "--without-pins takes such lines and drops the PINs"},
 	{errUnknownGroup, "check the name with getent group"},
-	{gate.ErrSeveralToResync, "say which with --id"},
-	{gate.ErrNothingToResync, "see the devices with otpctl status"},
+	{admin.ErrSeveralToResync, "say which with --id"},
+	{admin.ErrNothingToResync, "see the devices with otpctl status"},
 	{factor.ErrNowhere, "give two codes in the order in which the device shows them, and none between them left out"},
 	{factor.ErrSeveral, "take the next two"},
 	{factor.ErrOld, "its clock or counter has gone back; codes count again once it gets to where it was. Set its clock right, or enroll it anew: otpctl enroll USER --id ID --replace"},
-	{gate.ErrAlreadyConfirmed, "give a second device another id, such as --id tablet; or let the new one take the old one's place once it is confirmed, with --replace"},
-	{gate.ErrNothingToConfirm, "begin with otpctl enroll"},
-	{gate.ErrSeveralToConfirm, "say which with --id"},
-	{gate.ErrCodeUsed, "wait until the app shows the next one"},
-	{gate.ErrNotEnrolled, "recovery codes are for people who are enrolled and enabled: see otpctl status"},
+	{enrollment.ErrAlreadyConfirmed, "give a second device another id, such as --id tablet; or let the new one take the old one's place once it is confirmed, with --replace"},
+	{enrollment.ErrNothingToConfirm, "begin with otpctl enroll"},
+	{enrollment.ErrSeveralToConfirm, "say which with --id"},
+	{enrollment.ErrCodeUsed, "wait until the app shows the next one"},
+	{admin.ErrNotEnrolled, "recovery codes are for people who are enrolled and enabled: see otpctl status"},
 	{account.ErrNotFound, "see who has one with otpctl list"},
 }
 
@@ -110,7 +111,7 @@ func (a *app) addressHint() string {
 }
 
 // replaceHint says how to replace what is there.
-func (a *app) replaceHint(nothing gate.NothingToReplaceError) string {
+func (a *app) replaceHint(nothing admin.NothingToReplaceError) string {
 	switch {
 	case len(nothing.Have) == 0:
 		return "leave --replace out for who has none"
@@ -121,7 +122,7 @@ func (a *app) replaceHint(nothing gate.NothingToReplaceError) string {
 }
 
 // wrongHint says what may be the matter with a first code.
-func (a *app) wrongHint(wrong gate.WrongCodeError) string {
+func (a *app) wrongHint(wrong enrollment.WrongCodeError) string {
 	switch {
 	case wrong.Kind.IsSent():
 		return "take the code of the newest message, exactly as it is, before it ends; enroll again to have another sent"
@@ -139,7 +140,7 @@ func (a *app) wrongHint(wrong gate.WrongCodeError) string {
 
 // clockHint says how far the clocks are apart, if the code tells. This is what
 // a wrong code comes from most often.
-func (a *app) clockHint(wrong gate.WrongCodeError) string {
+func (a *app) clockHint(wrong enrollment.WrongCodeError) string {
 	if wrong.Off == 0 {
 		return fmt.Sprintf("take the code that is shown now for the newest key; this machine's clock says %s",
 			a.Now().UTC().Format("15:04:05 MST"))

@@ -12,9 +12,9 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/backup"
-	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/migrate"
 )
 
@@ -75,7 +75,7 @@ func parseRecipients(given []string) (to []age.Recipient, err error) {
 }
 
 // exportTo writes the backup to a new file, or to standard output.
-func (a *app) exportTo(ctx context.Context, g *gate.Gate, names []string, to []age.Recipient, path string) (err error) {
+func (a *app) exportTo(ctx context.Context, g admin.People, names []string, to []age.Recipient, path string) (err error) {
 	if path == "" {
 		n, failed, err := a.exportPeople(ctx, g, names, to, a.out)
 		return a.exported(g, n, failed, "standard output", err)
@@ -94,7 +94,7 @@ func (a *app) exportTo(ctx context.Context, g *gate.Gate, names []string, to []a
 	return a.exported(g, n, failed, file.Name(), nil)
 }
 
-func (a *app) exportPeople(ctx context.Context, g *gate.Gate, names []string, to []age.Recipient, out io.Writer) (n, failed int, err error) {
+func (a *app) exportPeople(ctx context.Context, g admin.People, names []string, to []age.Recipient, out io.Writer) (n, failed int, err error) {
 	buffered := bufio.NewWriter(out)
 	sealed, err := age.Encrypt(buffered, to...)
 	if err != nil {
@@ -125,7 +125,7 @@ func (a *app) exportPeople(ctx context.Context, g *gate.Gate, names []string, to
 	return n, failed, buffered.Flush()
 }
 
-func (a *app) exported(g *gate.Gate, n, failed int, where string, err error) error {
+func (a *app) exported(g admin.People, n, failed int, where string, err error) error {
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (a *app) exported(g *gate.Gate, n, failed int, where string, err error) err
 }
 
 // exportedTo leaves a line in the log: secrets have left the machine.
-func exportedTo(g *gate.Gate, n int, where string) {
+func exportedTo(g admin.People, n int, where string) {
 	changed(g, "export", audit.Record{Reason: counted(n, "person", "people") + " to " + where})
 }
 
@@ -178,7 +178,7 @@ recovery makes new ones.`,
 
 // openBackup reads a backup to its end before anything is done with it: age
 // says at the end alone that nothing is missing.
-func openBackup(path, identity string) ([]gate.Backup, error) {
+func openBackup(path, identity string) ([]admin.Backup, error) {
 	keys, err := os.Open(identity)
 	if err != nil {
 		return nil, fmt.Errorf("--identity: %w", err)
@@ -207,7 +207,7 @@ func openBackup(path, identity string) ([]gate.Backup, error) {
 	return people, nil
 }
 
-func (a *app) bringBack(ctx context.Context, people []gate.Backup, path string, flags importing, recovery bool) error {
+func (a *app) bringBack(ctx context.Context, people []admin.Backup, path string, flags importing, recovery bool) error {
 	g, err := a.gate()
 	if err != nil {
 		return err
@@ -215,8 +215,8 @@ func (a *app) bringBack(ctx context.Context, people []gate.Backup, path string, 
 	report := importReport{a: a, settings: g.Config, dry: flags.dryRun, records: []importRecord{}}
 	bar := a.begin("people done", len(people))
 	for _, b := range people {
-		p := found{Person: migrate.Person{Imported: gate.Imported{User: b.User}}, file: path}
-		left, err := a.bringOneBack(ctx, g, &p, gate.Restore{Backup: b, Replace: flags.replace, Recovery: recovery}, flags)
+		p := found{Person: migrate.Person{Imported: admin.Imported{User: b.User}}, file: path}
+		left, err := a.bringOneBack(ctx, g, &p, admin.Restore{Backup: b, Replace: flags.replace, Recovery: recovery}, flags)
 		report.add(p, left, err)
 		bar.step()
 	}
@@ -224,7 +224,7 @@ func (a *app) bringBack(ctx context.Context, people []gate.Backup, path string, 
 	return report.end(flags.json)
 }
 
-func (a *app) bringOneBack(ctx context.Context, g *gate.Gate, p *found, r gate.Restore, flags importing) (recoveryLeft int, err error) {
+func (a *app) bringOneBack(ctx context.Context, g admin.People, p *found, r admin.Restore, flags importing) (recoveryLeft int, err error) {
 	if !flags.noSystemCheck {
 		// The file is of the name that it says, so it cannot become another's.
 		switch canonical, known, err := a.Lookup(p.User); {
@@ -241,7 +241,7 @@ func (a *app) bringOneBack(ctx context.Context, g *gate.Gate, p *found, r gate.R
 		return 0, err
 	}
 	for _, f := range done.Person.Factors {
-		p.Factors = append(p.Factors, gate.ImportedFactor{Factor: f})
+		p.Factors = append(p.Factors, admin.ImportedFactor{Factor: f})
 	}
 	if done.Withheld > 0 {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("the recovery codes stay away, as some may have been used since; %s recovery %s makes new ones", a.self(), p.User))

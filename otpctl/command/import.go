@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/migrate"
 )
 
@@ -204,7 +204,7 @@ func (a *app) named(p *found, seen map[string]string, flags importing) error {
 	return nil
 }
 
-func (a *app) bring(ctx context.Context, g *gate.Gate, command string, p found, dry bool) (recoveryLeft int, err error) {
+func (a *app) bring(ctx context.Context, g admin.People, command string, p found, dry bool) (recoveryLeft int, err error) {
 	if dry {
 		return len(p.Scratch), g.CheckImport(p.Imported)
 	}

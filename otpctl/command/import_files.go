@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/migrate"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -70,7 +70,7 @@ func isAbsent(path string, err error) bool {
 // google makes a person of a file's text, or of what went wrong with it.
 func (a *app) google(user, path string, data []byte, err error) found {
 	if err != nil {
-		return found{migrate.Person{Imported: gate.Imported{User: user}, Err: err}, path}
+		return found{migrate.Person{Imported: admin.Imported{User: user}, Err: err}, path}
 	}
 	return found{migrate.GoogleAuthenticator(user, data, a.Now()), path}
 }

@@ -7,9 +7,9 @@ import (
 	"text/tabwriter"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/migrate"
 )
 
@@ -54,7 +54,7 @@ func (r *importReport) add(p found, left int, err error) {
 		record.Result = wouldImport
 	}
 	switch {
-	case errors.Is(err, gate.ErrAsBefore):
+	case errors.Is(err, admin.ErrAsBefore):
 		record.Result = unchanged
 	case err != nil:
 		record.Result, record.Error = failedResult, err.Error()

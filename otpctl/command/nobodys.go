@@ -3,7 +3,7 @@ package command
 import (
 	"time"
 
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 )
 
 // lookingUp bounds how long the names of many people are looked up for remarks.
@@ -12,7 +12,7 @@ const lookingUp = 10 * time.Second
 // remarkOnNobodys names secret files of people whom the machine does not know:
 // somebody was renamed, who is asked for nothing now, or is gone, and a new
 // account of that name would be asked for codes that it cannot have.
-func (a *app) remarkOnNobodys(g *gate.Gate, names []string) {
+func (a *app) remarkOnNobodys(g admin.People, names []string) {
 	began := time.Now()
 	for i, name := range names {
 		if time.Since(began) > lookingUp {

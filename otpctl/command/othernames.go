@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
@@ -23,7 +23,7 @@ func (systemLogins) Others(name string) (uid uint32, others []string, err error)
 
 // remarkOnNames says which other login names name's uid has, as a login goes by
 // all of them, and whose codes they are asked for.
-func (a *app) remarkOnNames(g *gate.Gate, name string) {
+func (a *app) remarkOnNames(g admin.People, name string) {
 	uid, others, err := a.Logins.Others(name)
 	if err != nil {
 		a.note("whether the uid of %s has other names cannot be looked up: %v", name, err)
@@ -63,7 +63,7 @@ func (a *app) remarkOnNames(g *gate.Gate, name string) {
 
 // whose is the name of the secret file that a login by name finds, by the names of
 // its uid; "" if there is none.
-func (a *app) whose(g *gate.Gate, name string) string {
+func (a *app) whose(g admin.People, name string) string {
 	_, others, err := a.Logins.Others(name)
 	if err != nil {
 		return ""

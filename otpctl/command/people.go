@@ -5,21 +5,21 @@ import (
 	"fmt"
 
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // openPerson opens the engine and the directory of secret files, and returns
 // the name whose file given means. The caller closes the directory.
-func (a *app) openPerson(given string) (g *gate.Gate, dir *account.Dir, name string, err error) {
+func (a *app) openPerson(given string) (g admin.People, dir *account.Dir, name string, err error) {
 	if g, err = a.gate(); err != nil {
-		return nil, nil, "", err
+		return admin.People{}, nil, "", err
 	}
 	if name, err = a.enrolledName(g, given); err != nil {
-		return nil, nil, "", err
+		return admin.People{}, nil, "", err
 	}
 	if dir, err = account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...); err != nil {
-		return nil, nil, "", err
+		return admin.People{}, nil, "", err
 	}
 	return g, dir, name, nil
 }
@@ -55,7 +55,7 @@ var errUnknownUser = nss.ErrUnknownUser
 
 // enrolledName returns the name whose secret file name means: name itself or,
 // as at a login, the system's spelling of it.
-func (a *app) enrolledName(g *gate.Gate, name string) (string, error) {
+func (a *app) enrolledName(g admin.People, name string) (string, error) {
 	if err := account.CheckName(name); err != nil {
 		return "", usageError{err}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -75,7 +76,7 @@ type factorRecord struct {
 }
 
 // record gathers it. A record with an error is still one to show.
-func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name string) (record, error) {
+func (a *app) record(ctx context.Context, g admin.People, dir *account.Dir, name string) (record, error) {
 	r := record{User: name, State: stateBroken, File: dir.Path(name), Factors: []factorRecord{}}
 	person, err := dir.Load(name)
 	if err == nil {
@@ -104,14 +105,14 @@ func (a *app) record(ctx context.Context, g *gate.Gate, dir *account.Dir, name s
 }
 
 // grace fills in how long the person is let in without having enrolled.
-func (r *record) grace(ctx context.Context, g *gate.Gate) (err error) {
+func (r *record) grace(ctx context.Context, g admin.People) (err error) {
 	r.GraceUntil, r.GraceBegun, err = g.GraceOf(ctx, r.User)
 	return err
 }
 
 // stranger is the record of somebody without a secret file whom grace lets in:
 // the ledger knows since when. found is false for anybody else.
-func (a *app) stranger(ctx context.Context, g *gate.Gate, name string) (r record, found bool, err error) {
+func (a *app) stranger(ctx context.Context, g admin.People, name string) (r record, found bool, err error) {
 	r = record{User: name, State: stateNone, Factors: []factorRecord{}}
 	if err := r.grace(ctx, g); err != nil || r.GraceUntil.IsZero() {
 		return r, false, err

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 func (a *app) remove() *cobra.Command {
@@ -62,7 +62,7 @@ the codes that were used before stay used.`,
 	})
 }
 
-func (a *app) removeFactor(ctx context.Context, g *gate.Gate, name, id string, yes bool) error {
+func (a *app) removeFactor(ctx context.Context, g admin.People, name, id string, yes bool) error {
 	question := fmt.Sprintf("Remove the factor %s of %s?", id, name)
 	if person, err := g.Accounts.Load(name); err == nil && isLast(person, id) {
 		question += " No other counts, so the recovery codes go with it."

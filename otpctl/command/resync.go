@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -100,7 +101,7 @@ type resynced struct {
 	Skipped      *int         `json:"skipped,omitempty"`
 }
 
-func newResynced(name string, done gate.Resynced) resynced {
+func newResynced(name string, done admin.Resynced) resynced {
 	result := resynced{User: name, ID: done.Factor.ID, Kind: done.Factor.Kind, Confirmed: !done.Factor.Confirmed.IsZero()}
 	if result.Kind == account.HOTP {
 		result.Skipped = &done.Ahead
@@ -112,14 +113,14 @@ func newResynced(name string, done gate.Resynced) resynced {
 }
 
 // offBy says how far the device was off.
-func offBy(done gate.Resynced) string {
+func offBy(done admin.Resynced) string {
 	if done.Factor.Kind == account.HOTP {
 		return factor.Codes(done.Ahead)
 	}
 	return factor.Steps(done.Ahead, done.Factor.Period)
 }
 
-func (a *app) showResynced(name string, done gate.Resynced) {
+func (a *app) showResynced(name string, done admin.Resynced) {
 	id := done.Factor.ID
 	if done.Factor.Confirmed.IsZero() {
 		a.say("%s of %s was %s. Both codes are used up; the next one can confirm it.", id, name, offBy(done))
@@ -133,7 +134,7 @@ func (a *app) showResynced(name string, done gate.Resynced) {
 }
 
 // remarkOnLock tells of a lock that the codes which were off may have led to.
-func (a *app) remarkOnLock(ctx context.Context, g *gate.Gate, name string) error {
+func (a *app) remarkOnLock(ctx context.Context, g admin.People, name string) error {
 	until, err := g.LockedUntil(ctx, gate.Request{User: name})
 	if err == nil && !until.IsZero() {
 		a.note("wrong codes lock %s until %s: %s unlock %s", name, when(until), a.self(), name)

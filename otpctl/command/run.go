@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
@@ -192,22 +193,22 @@ func (a *app) does(c *cobra.Command, run func(ctx context.Context, args []string
 }
 
 // gate opens the engine with the configuration.
-func (a *app) gate() (*gate.Gate, error) {
+func (a *app) gate() (admin.People, error) {
 	if a.opened != nil {
-		return a.opened, nil
+		return admin.People{Gate: a.opened}, nil
 	}
 	path, err := a.configPath()
 	if err != nil {
-		return nil, err
+		return admin.People{}, err
 	}
 	opened, err := gate.Open(path, a.sink())
 	if err != nil {
-		return nil, err
+		return admin.People{}, err
 	}
 	opened.Now = a.Now
 	opened.Sender = a.sender(opened.Config)
 	a.opened = opened
-	return opened, nil
+	return admin.People{Gate: opened}, nil
 }
 
 // sender sends codes. One that cannot be set up fails the commands that send,

@@ -6,9 +6,9 @@ import (
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // remarkOnCore says if logins could not send what this command can: it sends by
@@ -49,7 +49,7 @@ func (a *app) remarkOnChannels(settings config.Config, kinds ...account.Kind) {
 }
 
 // remarkOnChannelsOf does so for the factors of a person.
-func (a *app) remarkOnChannelsOf(g *gate.Gate, name string) {
+func (a *app) remarkOnChannelsOf(g admin.People, name string) {
 	person, err := g.Accounts.Load(name)
 	if err != nil {
 		return // the login is what says so

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 func (a *app) sendTest() *cobra.Command {
@@ -68,7 +68,7 @@ func (a *app) runSendTest(ctx context.Context, channel deliver.Channel, given, t
 	begun := time.Now() // the real clock: this is about how long somebody waits
 	sent, err := g.SendTest(ctx, channel, name, to)
 	took := time.Since(begun)
-	if errors.Is(err, account.ErrNotFound) || errors.Is(err, gate.ErrNoAddress) || err != nil && g.Sender == nil {
+	if errors.Is(err, account.ErrNotFound) || errors.Is(err, admin.ErrNoAddress) || err != nil && g.Sender == nil {
 		return err
 	}
 	if err != nil {

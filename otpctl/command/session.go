@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -75,7 +76,7 @@ func (a *app) sessionList() *cobra.Command {
 
 // sessionNames are the people named, who must have a secret file, or all who
 // have one.
-func (a *app) sessionNames(g *gate.Gate, args []string) ([]string, error) {
+func (a *app) sessionNames(g admin.People, args []string) ([]string, error) {
 	if len(args) == 0 {
 		return peopleWithFiles(g)
 	}
@@ -94,7 +95,7 @@ func (a *app) sessionNames(g *gate.Gate, args []string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-func (a *app) sessions(ctx context.Context, g *gate.Gate, names []string) (list []remembered, failed int) {
+func (a *app) sessions(ctx context.Context, g admin.People, names []string) (list []remembered, failed int) {
 	list = []remembered{}
 	bar := a.begin("people looked at", len(names))
 	for _, name := range names {
@@ -170,7 +171,7 @@ that is under way.`,
 			at, err := netip.ParseAddr(s.Address)
 			return (wanted == "" || s.Protocol == string(wanted)) && (from == "" || err == nil && network.Overlaps(gate.PlaceOf(at)))
 		}
-		return a.each(ctx, s, args, func(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+		return a.each(ctx, s, args, func(ctx context.Context, g admin.People, name string, dry bool) (string, bool, error) {
 			// Who cannot be read can still be made to give a code.
 			if _, err := g.Accounts.Load(name); errors.Is(err, account.ErrNotFound) {
 				return "", false, err
@@ -180,7 +181,7 @@ that is under way.`,
 	})
 }
 
-func (a *app) expireOne(ctx context.Context, g *gate.Gate, command, name string, match func(ledger.Session) bool, dry bool) (string, bool, error) {
+func (a *app) expireOne(ctx context.Context, g admin.People, command, name string, match func(ledger.Session) bool, dry bool) (string, bool, error) {
 	if dry {
 		sessions, err := g.Sessions(ctx, name)
 		n := len(slices.DeleteFunc(sessions, func(s ledger.Session) bool { return !match(s) }))
@@ -220,7 +221,7 @@ func (a *app) sessionClear() *cobra.Command {
 	})
 }
 
-func (a *app) clearSessions(ctx context.Context, g *gate.Gate, names []string) error {
+func (a *app) clearSessions(ctx context.Context, g admin.People, names []string) error {
 	all := func(ledger.Session) bool { return true }
 	people, failed := 0, 0
 	bar := a.begin("people done", len(names))

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // setFlags are the flags of set.
@@ -62,15 +62,15 @@ that a factor sends its codes to cannot be taken away, only changed.`,
 		if changes.Protocols != nil {
 			a.remarkOnSFTP(*changes.Protocols)
 		}
-		return a.each(ctx, s, args, func(_ context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+		return a.each(ctx, s, args, func(_ context.Context, g admin.People, name string, dry bool) (string, bool, error) {
 			return a.setOne(g, name, changes, dry)
 		})
 	})
 }
 
 // changes checks the flags.
-func (f setFlags) changes(given func(flag string) bool, policy config.Policy) (gate.Changes, error) {
-	var changes gate.Changes
+func (f setFlags) changes(given func(flag string) bool, policy config.Policy) (admin.Changes, error) {
+	var changes admin.Changes
 	for _, flag := range []struct {
 		name  string
 		value string
@@ -102,7 +102,7 @@ func (f setFlags) changes(given func(flag string) bool, policy config.Policy) (g
 		}
 		changes.Protocols = &list
 	}
-	if changes == (gate.Changes{}) {
+	if changes == (admin.Changes{}) {
 		return changes, usage("nothing to change: expected --email, --phone, --protocols or one of them with no- in front")
 	}
 	return changes, nil
@@ -132,7 +132,7 @@ func protocolList(names []string, policy config.Policy) ([]config.Protocol, erro
 	return list, nil
 }
 
-func (a *app) setOne(g *gate.Gate, name string, changes gate.Changes, dry bool) (string, bool, error) {
+func (a *app) setOne(g admin.People, name string, changes admin.Changes, dry bool) (string, bool, error) {
 	var keys []string
 	var after account.Person
 	var err error
@@ -210,7 +210,7 @@ func told(person account.Person, keys []string) string {
 
 // needed says what to do about an address that cannot be taken away.
 func (a *app) needed(err error) string {
-	var e gate.AddressNeededError
+	var e admin.AddressNeededError
 	if !errors.As(err, &e) {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 )
@@ -54,7 +55,7 @@ enroll. Of people without a secret file it shows the last of these.`,
 
 // withoutFile is what is known of somebody without a secret file. missing is
 // the error for whoever has no grace either.
-func (a *app) withoutFile(ctx context.Context, g *gate.Gate, name string, missing error) (record, error) {
+func (a *app) withoutFile(ctx context.Context, g admin.People, name string, missing error) (record, error) {
 	_, found, err := a.Lookup(name)
 	if err != nil {
 		return record{}, err

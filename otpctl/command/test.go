@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 )
@@ -109,7 +110,7 @@ func (a *app) runTest(ctx context.Context, request gate.Request, asJSON bool) er
 }
 
 // testRemarks says what an admin who tests may have overlooked.
-func (a *app) testRemarks(g *gate.Gate, result tested) {
+func (a *app) testRemarks(g admin.People, result tested) {
 	a.remarkOnPolicy(g.Config.Policy)
 	switch result.Result {
 	case "asked":

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -50,20 +50,20 @@ sent to them in the last hour, so that further ones are sent.`,
 	})
 }
 
-func (a *app) unlockOne(ctx context.Context, g *gate.Gate, name string, dry bool) (string, bool, error) {
+func (a *app) unlockOne(ctx context.Context, g admin.People, name string, dry bool) (string, bool, error) {
 	// Who has no file cannot be locked out; the name is mistyped.
 	if _, err := g.Accounts.Load(name); err != nil {
 		return "", false, err
 	}
 	if dry {
 		entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: name})
-		if err != nil || g.Forgets(entry) == (gate.Forgotten{}) {
+		if err != nil || g.Forgets(entry) == (admin.Forgotten{}) {
 			return noWrongCodes, false, err
 		}
 		return "would be unlocked", true, nil
 	}
 	was, err := g.Unlock(ctx, name)
-	if err != nil || was == (gate.Forgotten{}) {
+	if err != nil || was == (admin.Forgotten{}) {
 		return noWrongCodes, false, err
 	}
 	changed(g, "unlock", audit.Record{User: name})

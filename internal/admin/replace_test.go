@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/enrollment"
 )
 
 // Who asks for a replacement believes that the lost phone stops counting. If it
@@ -17,7 +18,7 @@ func TestReplaceNeedsWhatIsReplaced(t *testing.T) {
 	p.enrollPrepared(t, prepared("app"))
 	ways := map[string]func(id string) error{
 		"app": func(id string) error {
-			_, err := p.Enroll("alice", NewFactor(id, p.Config.TOTP), true)
+			_, err := p.Enroll("alice", enrollment.NewFactor(id, p.Config.TOTP), true)
 			return err
 		},
 		"address": func(id string) error {
@@ -51,7 +52,7 @@ func TestReplaceNeedsWhatIsReplaced(t *testing.T) {
 	}
 	// One that waits under that id is none that could be lost. It is in the way
 	// of a prepared one alone.
-	if _, err := p.Enroll("alice", NewFactor("phone", p.Config.TOTP), false); err != nil {
+	if _, err := p.Enroll("alice", enrollment.NewFactor("phone", p.Config.TOTP), false); err != nil {
 		t.Fatal(err)
 	}
 	var nothing NothingToReplaceError
@@ -61,7 +62,7 @@ func TestReplaceNeedsWhatIsReplaced(t *testing.T) {
 	if err := ways["checked"]("phone"); err != nil {
 		t.Errorf("prepared, over one that waits: %v", err)
 	}
-	if done, err := p.Enroll("alice", NewFactor("app", p.Config.TOTP), true); err != nil || !done.Replaces || len(done.Beside) != 0 {
+	if done, err := p.Enroll("alice", enrollment.NewFactor("app", p.Config.TOTP), true); err != nil || !done.Replaces || len(done.Beside) != 0 {
 		t.Errorf("under its own id: %+v, %v", done, err)
 	}
 }
@@ -70,11 +71,11 @@ func TestReplaceNeedsWhatIsReplaced(t *testing.T) {
 func TestReplaceWhatWaits(t *testing.T) {
 	p := newOffice(t)
 	var nothing NothingToReplaceError
-	if _, err := p.Enroll("alice", NewFactor("phone", p.Config.TOTP), true); !errors.As(err, &nothing) || nothing.Have != nil {
+	if _, err := p.Enroll("alice", enrollment.NewFactor("phone", p.Config.TOTP), true); !errors.As(err, &nothing) || nothing.Have != nil {
 		t.Errorf("nobody's: %v", err)
 	}
 	p.begin(t, "phone")
-	if done, err := p.Enroll("alice", NewFactor("phone", p.Config.TOTP), true); err != nil || !done.Restarted {
+	if done, err := p.Enroll("alice", enrollment.NewFactor("phone", p.Config.TOTP), true); err != nil || !done.Restarted {
 		t.Errorf("one that waits: %+v, %v", done, err)
 	}
 	again := prepared("phone")
@@ -87,7 +88,7 @@ func TestReplaceWhatWaits(t *testing.T) {
 func TestEnrollmentSaysWhatCountsBeside(t *testing.T) {
 	p := newOffice(t)
 	p.enrollPrepared(t, prepared("app"))
-	if done, err := p.Enroll("alice", NewFactor("phone", p.Config.TOTP), false); err != nil || !slices.Equal(done.Beside, []string{"app"}) {
+	if done, err := p.Enroll("alice", enrollment.NewFactor("phone", p.Config.TOTP), false); err != nil || !slices.Equal(done.Beside, []string{"app"}) {
 		t.Errorf("%+v, %v", done, err)
 	}
 	if done := p.enrollPrepared(t, prepared("tablet")); !slices.Equal(done.Beside, []string{"app"}) {

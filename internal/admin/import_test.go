@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -20,7 +21,7 @@ func importPlace(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t)
 	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
-	p.Accounts = userFiles{path: p.Config.Paths.Users}
+	p.Accounts = files(p.Config.Paths.Users)
 	return p
 }
 
@@ -51,11 +52,11 @@ func TestImportedLogin(t *testing.T) {
 	}
 	// What was used elsewhere is used here.
 	talk := says(codeOf(t, p, 0), codeOf(t, p, -1), codeOf(t, p, 1))
-	expect(t, p.login("alice", talk), Accept, "totp:phone")
+	expect(t, p.login("alice", talk), gate.Accept, "totp:phone")
 	if !slices.Equal(talk.told[:2], []string{usedCode, usedCode}) {
 		t.Errorf("told %q", talk.told)
 	}
-	expect(t, p.login("alice", says("12345678")), Accept, recoveryRule)
+	expect(t, p.login("alice", says("12345678")), gate.Accept, "recovery")
 }
 
 // Brought along once more, from a file that knows of nothing since, nothing that
@@ -67,8 +68,8 @@ func TestImportAgainTakesNothingBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	used := codeOf(t, p, 1)
-	expect(t, p.login("alice", says(used)), Accept, "totp:phone")
-	expect(t, p.login("alice", says("12345678")), Accept, recoveryRule)
+	expect(t, p.login("alice", says(used)), gate.Accept, "totp:phone")
+	expect(t, p.login("alice", says("12345678")), gate.Accept, "recovery")
 	if left, err := p.Import(t.Context(), first); !errors.Is(err, ErrAsBefore) || left != 1 {
 		t.Errorf("without replace: %v, %d left", err, left)
 	}
@@ -86,7 +87,7 @@ func TestImportAgainTakesNothingBack(t *testing.T) {
 		if left, err := p.Import(t.Context(), first); err != nil || left != 1 {
 			t.Fatal(left, err)
 		}
-		expect(t, p.login("alice", says(used, "12345678", "1234-5678")), TooMany, "policy.attempts.per_login")
+		expect(t, p.login("alice", says(used, "12345678", "1234-5678")), gate.TooMany, "policy.attempts.per_login")
 	}
 	if got := p.load(t); len(got.Factors) != 1 || len(got.Recovery.Hashes) != 2 {
 		t.Errorf("written: %d factors, %d hashes", len(got.Factors), len(got.Recovery.Hashes))
@@ -202,8 +203,8 @@ func TestImportedDrift(t *testing.T) {
 	if _, err := p.Import(t.Context(), what); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, p.login("alice", says(codeOf(t, p, -200))), Accept, "totp:phone")
+	expect(t, p.login("alice", says(codeOf(t, p, -200))), gate.Accept, "totp:phone")
 	p.now = p.now.Add(time.Hour)
-	expect(t, p.login("alice", says(codeOf(t, p, -201))), Accept, "totp:phone")
-	expect(t, p.login("alice", says(codeOf(t, p, -100))), Deny, "no-answer")
+	expect(t, p.login("alice", says(codeOf(t, p, -201))), gate.Accept, "totp:phone")
+	expect(t, p.login("alice", says(codeOf(t, p, -100))), gate.Deny, "no-answer")
 }

@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"github.com/pquerna/otp/hotp"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -25,7 +26,7 @@ func backedUp(t *testing.T) (*place, Backup) {
 	if _, err := p.Import(t.Context(), what); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, p.login("alice", says("12345678")), Accept, recoveryRule)
+	expect(t, p.login("alice", says("12345678")), gate.Accept, "recovery")
 	b, err := p.Backup(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
@@ -72,11 +73,11 @@ func TestRestoreWhereAllIsLost(t *testing.T) {
 			}
 		}
 		now, next, later := codeOf(t, fresh, 0), codeOf(t, fresh, 1), codeOf(t, fresh, 2)
-		expect(t, fresh.login("alice", says(now, next, "12345678")), TooMany, "policy.attempts.per_login")
+		expect(t, fresh.login("alice", says(now, next, "12345678")), gate.TooMany, "policy.attempts.per_login")
 		fresh.now = fresh.now.Add(30e9)
-		expect(t, fresh.login("alice", says(later)), Accept, "totp:phone")
+		expect(t, fresh.login("alice", says(later)), gate.Accept, "totp:phone")
 		verdict := fresh.login("alice", says("22345678"))
-		if (verdict.Decision == Accept) != recovery {
+		if (verdict.Decision == gate.Accept) != recovery {
 			t.Errorf("recovery %v: %v", recovery, verdict)
 		}
 	}
@@ -85,13 +86,13 @@ func TestRestoreWhereAllIsLost(t *testing.T) {
 // Where the ledger is whole, what was used after the backup stays used.
 func TestRestoreOverALedger(t *testing.T) {
 	p, _ := backedUp(t)
-	expect(t, p.login("alice", says(tokenCode(t, p, 3))), Accept, "hotp:token")
+	expect(t, p.login("alice", says(tokenCode(t, p, 3))), gate.Accept, "hotp:token")
 	b, err := p.Backup(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, p.login("alice", says("22345678")), Accept, recoveryRule)
-	expect(t, p.login("alice", says(tokenCode(t, p, 5))), Accept, "hotp:token")
+	expect(t, p.login("alice", says("22345678")), gate.Accept, "recovery")
+	expect(t, p.login("alice", says(tokenCode(t, p, 5))), gate.Accept, "hotp:token")
 	if _, err := p.Restore(t.Context(), Restore{Backup: b}, false); !errors.Is(err, ErrEnrolled) {
 		t.Errorf("over a secret file: %v", err)
 	}
@@ -99,9 +100,9 @@ func TestRestoreOverALedger(t *testing.T) {
 	if err != nil || done.RecoveryLeft != 0 || done.Forgotten != nil {
 		t.Errorf("%+v, %v", done, err)
 	}
-	expect(t, p.login("alice", says("22345678", "12345678", codeOf(t, p, 0))), TooMany, "policy.attempts.per_login")
-	expect(t, p.login("alice", says(tokenCode(t, p, 5), tokenCode(t, p, 4))), Deny, "no-answer")
-	expect(t, p.login("alice", says(tokenCode(t, p, 6))), Accept, "hotp:token")
+	expect(t, p.login("alice", says("22345678", "12345678", codeOf(t, p, 0))), gate.TooMany, "policy.attempts.per_login")
+	expect(t, p.login("alice", says(tokenCode(t, p, 5), tokenCode(t, p, 4))), gate.Deny, "no-answer")
+	expect(t, p.login("alice", says(tokenCode(t, p, 6))), gate.Accept, "hotp:token")
 }
 
 // tokenCode is what alice's token shows at a counter, by an independent library.

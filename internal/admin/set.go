@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"errors"
@@ -69,7 +69,7 @@ func ofKind(person account.Person, kind account.Kind) (ids []string) {
 
 // Set changes the secret file of somebody who has one. It returns the person
 // as it is afterwards, and the names of the keys that were changed.
-func (g *Gate) Set(user string, changes Changes) (after account.Person, changed []string, err error) {
+func (g People) Set(user string, changes Changes) (after account.Person, changed []string, err error) {
 	err = g.edit(user, func(person *account.Person) error {
 		changed, err = changes.Apply(person)
 		after = *person
@@ -90,7 +90,7 @@ var ErrNoSuchFactor = errors.New("no factor has this id")
 // RemoveFactor takes the factors with this id, confirmed or not, out of the
 // person's secret file. Recovery codes go with the last factor that counts
 // (CVE-2022-36071). It returns the person as it is afterwards.
-func (g *Gate) RemoveFactor(user, id string) (after account.Person, err error) {
+func (g People) RemoveFactor(user, id string) (after account.Person, err error) {
 	err = g.edit(user, func(person *account.Person) error {
 		kept := slices.DeleteFunc(slices.Clone(person.Factors), func(f account.Factor) bool { return f.ID == id })
 		if len(kept) == len(person.Factors) {

@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -18,7 +20,7 @@ func text(s string) *string { return &s }
 
 // prepared is an enrollment of alice: by mail, or with another id of an app.
 func prepared(id string) Prepared {
-	p := Prepared{User: "alice", Factor: NewFactor(id, config.Default().TOTP), Confirmed: true, Recovery: true}
+	p := Prepared{User: "alice", Factor: enrollment.NewFactor(id, config.Default().TOTP), Confirmed: true, Recovery: true}
 	if id == "mail" {
 		p.Factor = account.Factor{ID: id, Kind: account.Email}
 		p.Changes.Email = text("alice@example.com")
@@ -26,7 +28,7 @@ func prepared(id string) Prepared {
 	return p
 }
 
-func (p *place) enrollPrepared(t *testing.T, what Prepared) Confirmation {
+func (p *place) enrollPrepared(t *testing.T, what Prepared) enrollment.Confirmation {
 	t.Helper()
 	done, err := p.EnrollPrepared(context.Background(), what)
 	if err != nil {
@@ -105,7 +107,7 @@ func TestPreparedLeavesWhatIsThere(t *testing.T) {
 		t.Errorf("%d recovery codes, want 10", len(made.RecoveryCodes))
 	}
 	f := p.begin(t, "phone")
-	for id, want := range map[string]error{"mail": ErrAlreadyConfirmed, "phone": ErrWaiting} {
+	for id, want := range map[string]error{"mail": enrollment.ErrAlreadyConfirmed, "phone": ErrWaiting} {
 		again := prepared(id)
 		again.Changes.Phone = text("+10000000")
 		if _, err := p.EnrollPrepared(context.Background(), again); !errors.Is(err, want) {
@@ -135,21 +137,21 @@ func TestPreparedKeepsTheAddressOfAFactor(t *testing.T) {
 	beside.Changes.Email = text("mallory@example.com")
 	second.Factor.ID = "other"
 	for _, what := range []Prepared{beside, second} {
-		if _, err := p.EnrollPrepared(context.Background(), what); !errors.Is(err, ErrAlreadyConfirmed) {
+		if _, err := p.EnrollPrepared(context.Background(), what); !errors.Is(err, enrollment.ErrAlreadyConfirmed) {
 			t.Errorf("%s: got %v", what.Factor.ID, err)
 		}
 	}
 	if got := p.load(t); got.Email != "alice@example.com" || len(got.Factors) != 1 {
 		t.Errorf("got %+v", got)
 	}
-	if _, err := p.Enroll("alice", NewFactor("phone", p.Config.TOTP), false); err != nil {
+	if _, err := p.Enroll("alice", enrollment.NewFactor("phone", p.Config.TOTP), false); err != nil {
 		t.Fatal(err)
 	}
 	second.Replace = true
 	if _, err := p.Enroll("alice", account.Factor{ID: "other", Kind: account.Email}, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.EnrollPrepared(context.Background(), second); !errors.Is(err, ErrAlreadyConfirmed) {
+	if _, err := p.EnrollPrepared(context.Background(), second); !errors.Is(err, enrollment.ErrAlreadyConfirmed) {
 		t.Errorf("a second one: got %v", err)
 	}
 	beside.Replace = true
@@ -217,15 +219,22 @@ func TestSessionsAreThoseThatCount(t *testing.T) {
 	p := newOffice(t)
 	p.enrollPrepared(t, prepared("mail"))
 	p.Config.Policy.Session = config.Duration{Duration: 24 * time.Hour}
-	of := enrollment(p.load(t))
+	key := ledger.UserKey("alice")
+	post := &postman{}
+	p.Sender = post
+	expect(t, p.login("alice", says(lastCode{post})), gate.Accept, "email:mail")
+	entry, err := p.Ledger.View(context.Background(), key)
+	if err != nil || len(entry.Sessions) != 1 {
+		t.Fatalf("expected the login to be remembered, found %+v, %v", entry, err)
+	}
+	of := entry.Sessions[0].Of
 	good := ledger.Session{Protocol: "ssh", Address: "192.0.2.7", Since: p.now, Until: p.now.Add(time.Hour), Of: of}
 	long := good
 	long.Protocol, long.Until = "sudo", p.now.Add(90*24*time.Hour) // from before the policy was made stricter
 	over, other := good, good
 	over.Since, over.Until = p.now.Add(-2*time.Hour), p.now.Add(-time.Hour)
 	other.Of = "other factors"
-	key := ledger.Key{Kind: ledger.User, Name: "alice"}
-	err := p.Ledger.Update(context.Background(), key, func(entry *ledger.Entry) error {
+	err = p.Ledger.Update(context.Background(), key, func(entry *ledger.Entry) error {
 		entry.Sessions = []ledger.Session{over, good, other, long}
 		return nil
 	})
@@ -240,7 +249,7 @@ func TestSessionsAreThoseThatCount(t *testing.T) {
 	if err != nil || n != 1 {
 		t.Errorf("%d ended, want 1: %v", n, err)
 	}
-	entry, err := p.Ledger.View(context.Background(), key)
+	entry, err = p.Ledger.View(context.Background(), key)
 	if err != nil || len(entry.Sessions) != 1 || entry.Sessions[0].Protocol != "sudo" {
 		t.Errorf("left: %+v, %v", entry.Sessions, err)
 	}
@@ -261,7 +270,7 @@ func (k *keeper) Send(_ context.Context, m deliver.Message) (deliver.Delivery, e
 // What a test sends is no code of any login.
 func TestSendTestIsGoodForNothing(t *testing.T) {
 	p := newOffice(t)
-	if _, err := p.SendTest(context.Background(), deliver.Email, "alice", ""); !errors.Is(err, errNoSender) {
+	if _, err := p.SendTest(context.Background(), deliver.Email, "alice", ""); !errors.Is(err, gate.ErrNoSender) {
 		t.Errorf("got %v", err)
 	}
 	kept := &keeper{}
@@ -282,16 +291,16 @@ func TestSendTestIsGoodForNothing(t *testing.T) {
 		t.Errorf("the ledger knows of it: %+v, %v", after, err)
 	}
 	code := kept.message.Code
-	if verdict := p.login("alice", says(code)); verdict.Decision == Accept {
+	if verdict := p.login("alice", says(code)); verdict.Decision == gate.Accept {
 		t.Errorf("the code logged in: %+v", verdict)
 	}
 }
 
 func TestHasGroup(t *testing.T) {
-	if found, err := (System{}).HasGroup("root"); err != nil || !found {
+	if found, err := (gate.System{}).HasGroup("root"); err != nil || !found {
 		t.Errorf("root: %v, %v", found, err)
 	}
-	if found, err := (System{}).HasGroup("no-such-group"); err != nil || found {
+	if found, err := (gate.System{}).HasGroup("no-such-group"); err != nil || found {
 		t.Errorf("no-such-group: %v, %v", found, err)
 	}
 }

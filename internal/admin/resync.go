@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -44,7 +44,7 @@ type Resynced struct {
 //
 // A clock that is far ahead is followed only if ahead says so: once it is set
 // right, its codes count as used for as long as it was ahead.
-func (g *Gate) Resync(ctx context.Context, user, id, first, second string, ahead bool) (Resynced, error) {
+func (g People) Resync(ctx context.Context, user, id, first, second string, ahead bool) (Resynced, error) {
 	person, err := g.Accounts.Load(user)
 	if err != nil {
 		return Resynced{}, err
@@ -55,7 +55,7 @@ func (g *Gate) Resync(ctx context.Context, user, id, first, second string, ahead
 	}
 	done := Resynced{Factor: f}
 	now := g.Now()
-	err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) (err error) {
+	err = g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) (err error) {
 		done.Ahead, err = factor.Resync(person.User, f, first, second, now, entry)
 		clock := f.Kind == account.TOTP
 		switch again := factor.CountsAgain(person.User, f, *entry); {

@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -30,7 +31,7 @@ type Renamed struct {
 // The order is what makes it so: the ledger's entry of to knows all before that
 // of from forgets, that of from lets nothing pass before its file goes, and the
 // file of to, which nobody believes until then, is opened last.
-func (g *Gate) Rename(ctx context.Context, from, to string) (Renamed, error) {
+func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
 	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Renamed{}, err
@@ -38,7 +39,7 @@ func (g *Gate) Rename(ctx context.Context, from, to string) (Renamed, error) {
 	defer dir.Close()
 	var done Renamed
 	known := func(person account.Person) (bool, error) {
-		entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: from})
+		entry, err := g.Ledger.View(ctx, ledger.UserKey(from))
 		return factor.Knows(from, person, entry), err
 	}
 	done.Person, err = dir.Rename(from, to, known, func(person account.Person) error {
@@ -60,21 +61,21 @@ const moveTries = 100
 
 // moveEntry has the ledger's entry of person know what that of from does, and
 // retires that one.
-func (g *Gate) moveEntry(ctx context.Context, from string, person account.Person) (after ledger.Entry, err error) {
-	former := ledger.Key{Kind: ledger.User, Name: from}
+func (g People) moveEntry(ctx context.Context, from string, person account.Person) (after ledger.Entry, err error) {
+	former := ledger.UserKey(from)
 	for range moveTries {
 		was, err := g.Ledger.View(ctx, former)
 		if err != nil {
-			return ledger.Entry{}, blame{"ledger", err}
+			return ledger.Entry{}, err
 		}
-		err = g.Ledger.Update(ctx, userKey(person), func(entry *ledger.Entry) error {
+		err = g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
 			factor.MoveUsed(from, was, person, entry)
 			moveCounts(was, entry)
 			after = *entry
 			return nil
 		})
 		if err != nil {
-			return ledger.Entry{}, blame{"ledger", err}
+			return ledger.Entry{}, err
 		}
 		err = g.Ledger.Update(ctx, former, func(entry *ledger.Entry) error {
 			if !reflect.DeepEqual(*entry, was) {
@@ -85,9 +86,6 @@ func (g *Gate) moveEntry(ctx context.Context, from string, person account.Person
 			return nil
 		})
 		if !errors.Is(err, errUsedMeanwhile) {
-			if err != nil {
-				err = blame{"ledger", err}
-			}
 			return after, err
 		}
 	}
@@ -116,7 +114,7 @@ func moveCounts(was ledger.Entry, entry *ledger.Entry) {
 		}
 	}
 	slices.SortStableFunc(entry.Services, func(a, b ledger.ServiceLogin) int { return cmp.Compare(a.At.Unix(), b.At.Unix()) })
-	entry.Services = entry.Services[max(0, len(entry.Services)-keptServices):]
+	entry.Services = entry.Services[max(0, len(entry.Services)-gate.KeptServices):]
 }
 
 func stricter(a, b ledger.Attempts) ledger.Attempts {

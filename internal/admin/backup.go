@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -23,7 +24,7 @@ type Backup struct {
 
 // Backup reads what is to be kept of a person. The file comes first: what is
 // used between the two is used in the backup.
-func (g *Gate) Backup(ctx context.Context, user string) (Backup, error) {
+func (g People) Backup(ctx context.Context, user string) (Backup, error) {
 	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return Backup{}, err
@@ -33,9 +34,9 @@ func (g *Gate) Backup(ctx context.Context, user string) (Backup, error) {
 	if err != nil {
 		return Backup{}, err
 	}
-	entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: user})
+	entry, err := g.Ledger.View(ctx, ledger.UserKey(user))
 	if err != nil {
-		return Backup{}, blame{"ledger", err}
+		return Backup{}, err
 	}
 	return Backup{user, text, ledger.Entry{Used: entry.Used, Spent: entry.Spent, LastLogin: entry.LastLogin, Grace: entry.Grace}}, nil
 }
@@ -65,9 +66,9 @@ type Restored struct {
 // Restore writes a person from a backup, all or nothing. What the ledger here
 // knows to be used stays used, what the backup knows as well, and of apps
 // whatever could have been used until now. With dry it only looks.
-func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored, err error) {
+func (g People) Restore(ctx context.Context, r Restore, dry bool) (done Restored, err error) {
 	if err := account.CheckName(r.User); err != nil {
-		return Restored{}, blame{"user-name", err}
+		return Restored{}, err
 	}
 	if dry {
 		done.Person, done.Withheld, err = r.person(g.Accounts, g.Config.Policy)
@@ -84,22 +85,18 @@ func (g *Gate) Restore(ctx context.Context, r Restore, dry bool) (done Restored,
 		if *person, withheld, err = r.person(dir, g.Config.Policy); err != nil {
 			return err
 		}
-		err := g.Ledger.Update(ctx, userKey(*person), func(entry *ledger.Entry) error {
+		return g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
 			done = Restored{Person: *person, Withheld: withheld, Forgotten: forgotten(*person, *entry)}
 			g.spendRestored(r, *person, entry)
 			done.RecoveryLeft = factor.RecoveryLeft(*person, *entry)
 			return nil
 		})
-		if err != nil {
-			return blame{"ledger", err}
-		}
-		return nil
 	})
 	return done, err
 }
 
 // person is whom the backup holds, and how many recovery codes were left out.
-func (r Restore) person(files Accounts, policy config.Policy) (found account.Person, withheld int, err error) {
+func (r Restore) person(files gate.Accounts, policy config.Policy) (found account.Person, withheld int, err error) {
 	switch known, err := files.Load(r.User); {
 	case err == nil && !known.Enabled:
 		// The backup may be of before somebody shut the person out.
@@ -128,7 +125,7 @@ func forgotten(person account.Person, entry ledger.Entry) (ids []string) {
 }
 
 // spendRestored notes all that may have been used.
-func (g *Gate) spendRestored(r Restore, person account.Person, entry *ledger.Entry) {
+func (g People) spendRestored(r Restore, person account.Person, entry *ledger.Entry) {
 	factor.MergeUsed(r.Entry, entry)
 	for _, f := range person.Factors {
 		if f.Kind != account.TOTP {

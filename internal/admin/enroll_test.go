@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -24,7 +26,7 @@ func newOffice(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t)
 	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
-	p.Accounts = userFiles{path: p.Config.Paths.Users}
+	p.Accounts = files(p.Config.Paths.Users)
 	return p
 }
 
@@ -41,7 +43,7 @@ func (p *place) has(t *testing.T, id string) bool {
 // begin enrolls alice and returns the factor.
 func (p *place) begin(t *testing.T, id string) account.Factor {
 	t.Helper()
-	f := NewFactor(id, p.Config.TOTP)
+	f := enrollment.NewFactor(id, p.Config.TOTP)
 	if _, err := p.Enroll("alice", f, p.has(t, id)); err != nil {
 		t.Fatal(err)
 	}
@@ -100,8 +102,8 @@ func TestConfirmSpendsTheCodeFirst(t *testing.T) {
 	if p.enrolled(t) {
 		t.Error("enrolled by half a confirmation")
 	}
-	if _, err := p.Confirm(context.Background(), "alice", "phone", code); !errors.Is(err, ErrCodeUsed) {
-		t.Errorf("got %v, want %v", err, ErrCodeUsed)
+	if _, err := p.Confirm(context.Background(), "alice", "phone", code); !errors.Is(err, enrollment.ErrCodeUsed) {
+		t.Errorf("got %v, want %v", err, enrollment.ErrCodeUsed)
 	}
 	if _, err := p.Confirm(context.Background(), "alice", "phone", p.shows(t, f, 1)); err != nil || !p.enrolled(t) {
 		t.Errorf("the next code does not confirm: %v", err)
@@ -135,12 +137,12 @@ func TestConfirmAndLoginAtOnce(t *testing.T) {
 			case err == nil:
 				confirmations++
 				recovery += len(done.RecoveryCodes)
-			case !errors.Is(err, ErrNothingToConfirm):
+			case !errors.Is(err, enrollment.ErrNothingToConfirm):
 				t.Error(err)
 			}
 		})
 		wait.Go(func() {
-			if verdict := p.login("alice", says(code)); verdict.Decision == Accept || verdict.Decision == NotAsked {
+			if verdict := p.login("alice", says(code)); verdict.Decision == gate.Accept || verdict.Decision == gate.NotAsked {
 				t.Errorf("the confirming code logged in: %+v", verdict)
 			}
 		})
@@ -156,7 +158,7 @@ func TestEnrollmentsOfOnePersonKeepEachOther(t *testing.T) {
 	var wait sync.WaitGroup
 	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		wait.Go(func() {
-			if _, err := p.Enroll("alice", NewFactor(id, p.Config.TOTP), false); err != nil {
+			if _, err := p.Enroll("alice", enrollment.NewFactor(id, p.Config.TOTP), false); err != nil {
 				t.Error(err)
 			}
 		})
@@ -166,10 +168,10 @@ func TestEnrollmentsOfOnePersonKeepEachOther(t *testing.T) {
 	if err != nil || len(person.Factors) != 8 {
 		t.Errorf("%d factors, want 8: %v", len(person.Factors), err)
 	}
-	if _, err := p.Enroll("alice", NewFactor("i", p.Config.TOTP), false); err == nil {
+	if _, err := p.Enroll("alice", enrollment.NewFactor("i", p.Config.TOTP), false); err == nil {
 		t.Error("a ninth factor was taken")
 	}
-	if _, err := p.Enroll("../alice", NewFactor("a", p.Config.TOTP), false); err == nil {
+	if _, err := p.Enroll("../alice", enrollment.NewFactor("a", p.Config.TOTP), false); err == nil {
 		t.Error("a name led out of the directory")
 	}
 }
@@ -188,20 +190,20 @@ func TestConfirmRenewsSpentRecoveryCodes(t *testing.T) {
 				t.Errorf("new codes while one is left: %v, %v", tablet.RecoveryCodes, err)
 			}
 		}
-		expect(t, p.login("alice", says(code)), Accept, recoveryRule)
+		expect(t, p.login("alice", says(code)), gate.Accept, "recovery")
 	}
 	watch, err := p.Confirm(context.Background(), "alice", "", p.shows(t, p.begin(t, "watch"), 0))
 	if err != nil || len(watch.RecoveryCodes) != 10 {
 		t.Fatalf("%d new codes, want 10: %v", len(watch.RecoveryCodes), err)
 	}
-	expect(t, p.login("alice", says(watch.RecoveryCodes[0])), Accept, recoveryRule)
+	expect(t, p.login("alice", says(watch.RecoveryCodes[0])), gate.Accept, "recovery")
 }
 
 func TestNewFactorHasTheSizeOfItsHash(t *testing.T) {
 	for algorithm, size := range map[string]int{"SHA1": 20, "SHA256": 32, "SHA512": 64} {
 		settings := config.Default().TOTP
 		settings.Algorithm = algorithm
-		one, other := NewFactor("phone", settings), NewFactor("phone", settings)
+		one, other := enrollment.NewFactor("phone", settings), enrollment.NewFactor("phone", settings)
 		if len(one.Secret) != size || one.Secret.Base32() == other.Secret.Base32() {
 			t.Errorf("%s: a secret of %d bytes, want %d random ones", algorithm, len(one.Secret), size)
 		}

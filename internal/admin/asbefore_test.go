@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/enrollment"
 )
 
 func TestPreparedTwiceIsAsBefore(t *testing.T) {
@@ -29,8 +30,8 @@ func TestPreparedTwiceIsAsBefore(t *testing.T) {
 		want error
 	}{
 		"address": {mail, ErrAsBefore}, "secret": {app, ErrAsBefore}, "made": {made, ErrAsBefore},
-		"other secret": {another, ErrAlreadyConfirmed}, "other digits": {longer, ErrAlreadyConfirmed},
-		"other address": {elsewhere, ErrAlreadyConfirmed}, "other protocols": {asked, ErrAlreadyConfirmed},
+		"other secret": {another, enrollment.ErrAlreadyConfirmed}, "other digits": {longer, enrollment.ErrAlreadyConfirmed},
+		"other address": {elsewhere, enrollment.ErrAlreadyConfirmed}, "other protocols": {asked, enrollment.ErrAlreadyConfirmed},
 	} {
 		if _, err := p.EnrollPrepared(context.Background(), test.what); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, expected %v", name, err, test.want)

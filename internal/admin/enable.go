@@ -1,13 +1,13 @@
-package gate
+package admin
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -16,7 +16,7 @@ import (
 var ErrNotEnrolled = errors.New("not enrolled")
 
 // edit changes the secret file of a person who has one.
-func (g *Gate) edit(user string, change func(*account.Person) error) error {
+func (g People) edit(user string, change func(*account.Person) error) error {
 	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ var errUnchanged = errors.New("nothing to change")
 // the recovery codes (CVE-2022-36071) and what the ledger would let in: logins
 // that are remembered and codes that were sent. It returns the person as it was
 // before, and whether that was otherwise.
-func (g *Gate) Enable(ctx context.Context, user string, enabled bool) (before account.Person, changed bool, err error) {
+func (g People) Enable(ctx context.Context, user string, enabled bool) (before account.Person, changed bool, err error) {
 	err = g.edit(user, func(person *account.Person) error {
 		before = *person
 		if person.Enabled == enabled && (enabled || len(person.Recovery.Hashes) == 0) {
@@ -60,7 +60,7 @@ func (g *Gate) Enable(ctx context.Context, user string, enabled bool) (before ac
 	}
 	// Also who is enabled again: a login that was under way when the person was
 	// disabled may have been remembered after that.
-	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
+	err = g.Ledger.Update(ctx, ledger.UserKey(user), func(entry *ledger.Entry) error {
 		entry.Sessions, entry.Carried = nil, nil
 		return nil
 	})
@@ -72,7 +72,7 @@ func (g *Gate) Enable(ctx context.Context, user string, enabled bool) (before ac
 
 // NewRecovery gives the person new recovery codes; old ones become worthless.
 // Who is not enrolled gets none (CVE-2022-36071).
-func (g *Gate) NewRecovery(user string) (codes []string, err error) {
+func (g People) NewRecovery(user string) (codes []string, err error) {
 	err = g.edit(user, func(person *account.Person) error {
 		switch {
 		case !person.Enabled:
@@ -97,11 +97,11 @@ type Forgotten struct {
 
 // Unlock forgets the person's wrong codes and how many codes were sent, and
 // returns them.
-func (g *Gate) Unlock(ctx context.Context, user string) (was Forgotten, err error) {
+func (g People) Unlock(ctx context.Context, user string) (was Forgotten, err error) {
 	if err := account.CheckName(user); err != nil {
-		return Forgotten{}, blame{"user-name", err}
+		return Forgotten{}, err
 	}
-	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
+	err = g.Ledger.Update(ctx, ledger.UserKey(user), func(entry *ledger.Entry) error {
 		was = g.Forgets(*entry)
 		entry.Attempts, entry.Sends, entry.Peers = ledger.Attempts{}, ledger.Sends{}, nil
 		return nil
@@ -110,8 +110,8 @@ func (g *Gate) Unlock(ctx context.Context, user string) (was Forgotten, err erro
 }
 
 // Forgets is what Unlock would take from entry.
-func (g *Gate) Forgets(entry ledger.Entry) (was Forgotten) {
-	was.Attempts = everybodys(entry)
+func (g People) Forgets(entry ledger.Entry) (was Forgotten) {
+	was.Attempts = gate.CountedOfAll(entry)
 	was.Sent, _ = g.SentLately(entry)
 	for _, peer := range g.PeersLately(entry) {
 		was.Sent += peer.SentCodes
@@ -121,31 +121,15 @@ func (g *Gate) Forgets(entry ledger.Entry) (was Forgotten) {
 
 // UnlockSource forgets the wrong codes that came from an address or host, and
 // returns them with the name that they were counted under.
-func (g *Gate) UnlockSource(ctx context.Context, remote string) (name string, was ledger.Attempts, err error) {
-	key, found := sourceKey(Request{RemoteHost: remote})
+func (g People) UnlockSource(ctx context.Context, remote string) (name string, was ledger.Attempts, err error) {
+	key, found := gate.SourceKey(remote)
 	if !found {
 		return "", ledger.Attempts{}, fmt.Errorf("source %q: expected an address, or a host name of up to 255 bytes", remote)
 	}
 	err = g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
-		was = everybodys(*entry)
+		was = gate.CountedOfAll(*entry)
 		entry.Attempts, entry.Peers = ledger.Attempts{}, nil
 		return nil
 	})
 	return key.Name, was, err
-}
-
-// LockedUntil returns until when wrong codes keep this login out, the zero
-// time if they do not. request.User must be the name of the secret file.
-func (g *Gate) LockedUntil(ctx context.Context, request Request) (time.Time, error) {
-	now := g.Now()
-	for _, key := range keysOf(request, account.Person{User: request.User}) {
-		entry, err := g.Ledger.View(ctx, key)
-		if err != nil {
-			return time.Time{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
-		}
-		if until := locked(g.counts(entry).Attempts, now); !until.IsZero() {
-			return until, nil
-		}
-	}
-	return time.Time{}, nil
 }

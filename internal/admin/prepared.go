@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -40,39 +41,39 @@ type Prepared struct {
 // code, is in the way unless Replace is set: so doing the same again does no
 // harm to somebody who has got the first secret. What is there already, confirmed
 // and with the same data, is an error too, ErrAsBefore.
-func (g *Gate) EnrollPrepared(ctx context.Context, p Prepared) (Confirmation, error) {
+func (g People) EnrollPrepared(ctx context.Context, p Prepared) (enrollment.Confirmation, error) {
 	if err := account.CheckName(p.User); err != nil {
-		return Confirmation{}, blame{"user-name", err}
+		return enrollment.Confirmation{}, err
 	}
 	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
-		return Confirmation{}, err
+		return enrollment.Confirmation{}, err
 	}
 	defer dir.Close()
-	var done Confirmation
+	var done enrollment.Confirmation
 	err = dir.Change(p.User, func(person *account.Person) error {
 		if err := p.put(person); err != nil {
 			return err
 		}
-		done = Confirmation{Factor: p.Factor, Disabled: !person.Enabled, Beside: beside(*person, p.Factor.ID)}
+		done = enrollment.Confirmation{Factor: p.Factor, Disabled: !person.Enabled, Beside: enrollment.Beside(*person, p.Factor.ID)}
 		if !p.Confirmed {
 			return nil
 		}
-		entry, err := g.Ledger.View(ctx, userKey(*person))
+		entry, err := g.Ledger.View(ctx, ledger.UserKey(person.User))
 		if err != nil {
-			return blame{"ledger", err}
+			return err
 		}
 		done = p.confirm(person, entry, g.Now())
 		return nil
 	})
 	if err != nil {
-		return Confirmation{}, err
+		return enrollment.Confirmation{}, err
 	}
 	return done, nil
 }
 
 // CheckPrepared says what EnrollPrepared would fail with, and changes nothing.
-func (g *Gate) CheckPrepared(p Prepared) error {
+func (g People) CheckPrepared(p Prepared) error {
 	person, err := g.Accounts.Load(p.User)
 	// The directory itself may be missing too; the first enrollment makes it.
 	if errors.Is(err, account.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
@@ -139,12 +140,12 @@ func (p Prepared) clash(person account.Person, old account.Factor) error {
 	case old.Confirmed.IsZero():
 		return nil
 	case same && !p.Replace:
-		return ErrAlreadyConfirmed
+		return enrollment.ErrAlreadyConfirmed
 	case !same && old.Kind == p.Factor.Kind && old.Kind.IsSent():
 		// A person has one address of a kind, whatever the number of factors.
-		return fmt.Errorf("%w: it sends codes by %s already", ErrAlreadyConfirmed, old.Kind)
+		return fmt.Errorf("%w: it sends codes by %s already", enrollment.ErrAlreadyConfirmed, old.Kind)
 	case p.readdresses(person, old) && !p.Replace:
-		return fmt.Errorf("%w: it sends codes by %s to another address", ErrAlreadyConfirmed, old.Kind)
+		return fmt.Errorf("%w: it sends codes by %s to another address", enrollment.ErrAlreadyConfirmed, old.Kind)
 	}
 	return nil
 }
@@ -157,9 +158,9 @@ func (p Prepared) readdresses(person account.Person, old account.Factor) bool {
 }
 
 // confirm lets the factor, the last one, count.
-func (p Prepared) confirm(person *account.Person, entry ledger.Entry, now time.Time) Confirmation {
+func (p Prepared) confirm(person *account.Person, entry ledger.Entry, now time.Time) enrollment.Confirmation {
 	kept := person.Recovery
-	done := confirm(person, len(person.Factors)-1, entry, now)
+	done := enrollment.Confirm(person, len(person.Factors)-1, entry, now)
 	if !p.Recovery {
 		done.RecoveryCodes, person.Recovery = nil, kept
 	}

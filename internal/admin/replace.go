@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"fmt"
@@ -39,16 +39,4 @@ func replaceable(person account.Person, id string) error {
 
 func hasFactor(person account.Person, id string) bool {
 	return slices.ContainsFunc(person.Factors, func(f account.Factor) bool { return f.ID == id })
-}
-
-// beside are the ids of the confirmed factors that go on counting beside a new
-// one with this id. If that replaces one of them nothing is said of the others.
-func beside(person account.Person, id string) (ids []string) {
-	for _, f := range person.Confirmed() {
-		if f.ID == id {
-			return nil
-		}
-		ids = append(ids, f.ID)
-	}
-	return ids
 }

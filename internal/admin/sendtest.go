@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -7,15 +7,16 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // SendTest sends the person a code that is good for nothing, by channel and to
 // the person's own address or, if it is not empty, to another one, which must
 // have been checked. What is sent and how is as at a login, but it counts
 // against no limit.
-func (g *Gate) SendTest(ctx context.Context, channel deliver.Channel, user, to string) (deliver.Delivery, error) {
+func (g People) SendTest(ctx context.Context, channel deliver.Channel, user, to string) (deliver.Delivery, error) {
 	if g.Sender == nil {
-		return deliver.Delivery{}, errNoSender
+		return deliver.Delivery{}, gate.ErrNoSender
 	}
 	person, err := g.Accounts.Load(user)
 	if err != nil {
@@ -32,5 +33,5 @@ func (g *Gate) SendTest(ctx context.Context, channel deliver.Channel, user, to s
 		return deliver.Delivery{}, fmt.Errorf("user %q: %w: %s", user, ErrNoAddress, address)
 	}
 	expires := g.Now().Add(g.Config.Sent.TTL.Duration)
-	return g.deliver(ctx, Request{Service: "otpctl send-test"}, person, kind, factor.NewSent(g.Config.Sent), expires)
+	return g.Deliver(ctx, gate.Request{Service: "otpctl send-test"}, person, kind, factor.NewSent(g.Config.Sent), expires)
 }

@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -27,8 +28,8 @@ func renamePlace(t *testing.T) *place {
 	if _, err := p.Import(t.Context(), what); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, p.login("alice", says("12345678")), Accept, recoveryRule)
-	expect(t, p.login("alice", says(codeOf(t, p, 1))), Accept, "totp:phone")
+	expect(t, p.login("alice", says("12345678")), gate.Accept, "recovery")
+	expect(t, p.login("alice", says(codeOf(t, p, 1))), gate.Accept, "totp:phone")
 	p.Config.Policy.Require = []config.Selector{config.All}
 	return p
 }
@@ -37,7 +38,7 @@ func renamePlace(t *testing.T) *place {
 func expectRefused(t *testing.T, p *place, user string) {
 	t.Helper()
 	for _, code := range []string{codeOf(t, p, 0), codeOf(t, p, 1), "12345678", tokenCode(t, p, 3), tokenCode(t, p, 4)} {
-		if v := p.login(user, says(code)); v.Decision == Accept || v.Decision == NotAsked {
+		if v := p.login(user, says(code)); v.Decision == gate.Accept || v.Decision == gate.NotAsked {
 			t.Errorf("%s with a used code: %+v", user, v)
 		}
 	}
@@ -48,10 +49,10 @@ func expectMoved(t *testing.T, p *place) {
 	t.Helper()
 	expectRefused(t, p, "alicia")
 	expectRefused(t, p, "alice")
-	expect(t, p.login("alicia", says("22345678")), Accept, recoveryRule)
-	expect(t, p.login("alicia", says(tokenCode(t, p, 5))), Accept, "hotp:token")
+	expect(t, p.login("alicia", says("22345678")), gate.Accept, "recovery")
+	expect(t, p.login("alicia", says(tokenCode(t, p, 5))), gate.Accept, "hotp:token")
 	p.now = p.now.Add(time.Minute)
-	expect(t, p.login("alicia", says(codeOf(t, p, 1))), Accept, "totp:phone")
+	expect(t, p.login("alicia", says(codeOf(t, p, 1))), gate.Accept, "totp:phone")
 	if _, err := os.Stat(p.file("alice")); !os.IsNotExist(err) {
 		t.Errorf("alice's file: %v", err)
 	}
@@ -67,9 +68,9 @@ func TestRename(t *testing.T) {
 	}
 	p.Config.Policy.Session.Duration = time.Hour
 	p.now = p.now.Add(time.Minute)
-	request := Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.9"}
-	expect(t, p.Login(t.Context(), request, says(codeOf(t, p, 1))), Accept, "totp:phone")
-	expect(t, p.Login(t.Context(), request, says()), NotAsked, "policy.session")
+	request := gate.Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.9"}
+	expect(t, p.Login(t.Context(), request, says(codeOf(t, p, 1))), gate.Accept, "totp:phone")
+	expect(t, p.Login(t.Context(), request, says()), gate.NotAsked, "policy.session")
 	p.login("alice", says("000000", "000000"))
 	done, err := p.Rename(t.Context(), "alice", "alicia")
 	if err != nil || done.RecoveryLeft != 1 || done.Person.User != "alicia" {
@@ -83,7 +84,7 @@ func TestRename(t *testing.T) {
 		t.Errorf("left: %+v", old)
 	}
 	request.User = "alicia"
-	if v := p.Login(t.Context(), request, says()); v.Decision != Deny {
+	if v := p.Login(t.Context(), request, says()); v.Decision != gate.Deny {
 		t.Errorf("a login that was remembered for alice: %+v", v)
 	}
 	p.Config.Policy.Session.Duration = 0
@@ -94,7 +95,7 @@ func TestRename(t *testing.T) {
 	}
 	p.now = p.now.Add(time.Hour)
 	for _, code := range []string{codeOf(t, p, 0), "22345678", tokenCode(t, p, 7)} {
-		if v := p.login("alice", says(code)); v.Decision == Accept {
+		if v := p.login("alice", says(code)); v.Decision == gate.Accept {
 			t.Errorf("the former name with %s: %+v", code, v)
 		}
 	}
@@ -173,7 +174,7 @@ func TestRenameKilled(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if v := p.login("alicia", says(codeOf(t, p, 2), "22345678")); v.Decision != Fault || v.Rule != "secret-file" {
+			if v := p.login("alicia", says(codeOf(t, p, 2), "22345678")); v.Decision != gate.Fault || v.Rule != "secret-file" {
 				t.Errorf("half-way: %+v", v)
 			}
 			expectRefused(t, p, "alice")
@@ -217,7 +218,7 @@ func TestRenameByHand(t *testing.T) {
 			if err := os.Remove(p.file("alice")); err != nil {
 				t.Fatal(err)
 			}
-			if v := p.login("alicia", says()); test.refused != "" && (v.Decision != Fault || !strings.Contains(v.Reason, test.refused)) {
+			if v := p.login("alicia", says()); test.refused != "" && (v.Decision != gate.Fault || !strings.Contains(v.Reason, test.refused)) {
 				t.Errorf("before: %+v", v)
 			}
 			if _, err := p.Rename(t.Context(), "alice", "alicia"); err != nil {
@@ -261,7 +262,7 @@ func TestRenameDuringLogins(t *testing.T) {
 	for i := range 20 {
 		user := []string{"alice", "alicia"}[i%2]
 		logins.Go(func() {
-			if v := p.login(user, says(code)); v.Decision == Accept {
+			if v := p.login(user, says(code)); v.Decision == gate.Accept {
 				accepted <- user
 			}
 		})
@@ -270,7 +271,7 @@ func TestRenameDuringLogins(t *testing.T) {
 		t.Error(err)
 	}
 	logins.Wait()
-	if v := p.login("alicia", says(code)); v.Decision == Accept {
+	if v := p.login("alicia", says(code)); v.Decision == gate.Accept {
 		accepted <- "alicia, later"
 	}
 	if len(accepted) > 1 {

@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -43,9 +43,9 @@ type ImportedFactor struct {
 // ledger before the secret file changes, so that a crash in between leaves no
 // used code good. recoveryLeft counts the person's recovery codes that are good.
 // Who has the same factors, confirmed, is left alone: ErrAsBefore.
-func (g *Gate) Import(ctx context.Context, i Imported) (recoveryLeft int, err error) {
+func (g People) Import(ctx context.Context, i Imported) (recoveryLeft int, err error) {
 	if err := account.CheckName(i.User); err != nil {
-		return 0, blame{"user-name", err}
+		return 0, err
 	}
 	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
@@ -54,7 +54,7 @@ func (g *Gate) Import(ctx context.Context, i Imported) (recoveryLeft int, err er
 	defer dir.Close()
 	err = dir.Change(i.User, func(person *account.Person) error {
 		if err := i.put(person, g); err != nil {
-			if entry, seen := g.Ledger.View(ctx, userKey(*person)); seen == nil {
+			if entry, seen := g.Ledger.View(ctx, ledger.UserKey(person.User)); seen == nil {
 				recoveryLeft = factor.RecoveryLeft(*person, entry)
 			}
 			return err
@@ -63,23 +63,19 @@ func (g *Gate) Import(ctx context.Context, i Imported) (recoveryLeft int, err er
 		if err := account.Check(*person); err != nil {
 			return err
 		}
-		err := g.Ledger.Update(ctx, userKey(*person), func(entry *ledger.Entry) error {
+		return g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
 			i.spend(entry)
 			recoveryLeft = factor.RecoveryLeft(*person, *entry)
 			return nil
 		})
-		if err != nil {
-			return blame{"ledger", err}
-		}
-		return nil
 	})
 	return recoveryLeft, err
 }
 
 // CheckImport says what Import would fail with, and changes nothing.
-func (g *Gate) CheckImport(i Imported) error {
+func (g People) CheckImport(i Imported) error {
 	if err := account.CheckName(i.User); err != nil {
-		return blame{"user-name", err}
+		return err
 	}
 	person, err := g.Accounts.Load(i.User)
 	if errors.Is(err, account.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +91,7 @@ func (g *Gate) CheckImport(i Imported) error {
 }
 
 // put makes the imported factors part of the person.
-func (i Imported) put(person *account.Person, g *Gate) error {
+func (i Imported) put(person *account.Person, g People) error {
 	switch {
 	case !person.Enabled:
 		// New codes would let in whom somebody has shut out (CVE-2022-36071).

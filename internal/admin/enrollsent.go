@@ -1,4 +1,4 @@
-package gate
+package admin
 
 import (
 	"context"
@@ -10,7 +10,9 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -24,10 +26,10 @@ var ErrNoAddress = errors.New("nowhere to send codes to")
 // A person has one address for each kind, so that of another factor must be
 // replaced under its own id. The file keeps the old address until the new one
 // has shown that codes arrive there.
-func (g *Gate) EnrollSent(user string, f account.Factor, to string, replace bool) (Enrollment, error) {
+func (g People) EnrollSent(user string, f account.Factor, to string, replace bool) (Enrollment, error) {
 	return g.enrollSent(user, f, to, replace, func(person *account.Person, to string) error {
 		if g.Sender == nil {
-			return errNoSender
+			return gate.ErrNoSender
 		}
 		if address := contact(person, f.Kind); *address == "" {
 			*address = to
@@ -38,24 +40,24 @@ func (g *Gate) EnrollSent(user string, f account.Factor, to string, replace bool
 
 // EnrollTrusted is EnrollSent and Confirm without a code: whoever calls it knows
 // that the address is the person's.
-func (g *Gate) EnrollTrusted(ctx context.Context, user string, f account.Factor, to string, replace bool) (Enrollment, Confirmation, error) {
-	var confirmed Confirmation
+func (g People) EnrollTrusted(ctx context.Context, user string, f account.Factor, to string, replace bool) (Enrollment, enrollment.Confirmation, error) {
+	var confirmed enrollment.Confirmation
 	done, err := g.enrollSent(user, f, to, replace, func(person *account.Person, to string) error {
-		entry, err := g.Ledger.View(ctx, userKey(*person))
+		entry, err := g.Ledger.View(ctx, ledger.UserKey(person.User))
 		if err != nil {
 			return err
 		}
 		*contact(person, f.Kind) = to
-		confirmed = confirm(person, len(person.Factors)-1, entry, g.Now())
+		confirmed = enrollment.Confirm(person, len(person.Factors)-1, entry, g.Now())
 		return nil
 	})
 	if err != nil {
-		return Enrollment{}, Confirmation{}, err
+		return Enrollment{}, enrollment.Confirmation{}, err
 	}
 	return done, confirmed, nil
 }
 
-func (g *Gate) enrollSent(user string, f account.Factor, to string, replace bool, then func(person *account.Person, to string) error) (Enrollment, error) {
+func (g People) enrollSent(user string, f account.Factor, to string, replace bool, then func(person *account.Person, to string) error) (Enrollment, error) {
 	return g.enroll(user, func(done *Enrollment, person *account.Person) error {
 		if done.To = to; to == "" {
 			done.To = *contact(person, f.Kind)
@@ -97,26 +99,26 @@ func checkContact(kind account.Kind, to string) error {
 
 // SendFirst sends a first code for a factor that EnrollSent wrote, and returns
 // until when it is good. Codes that were sent for it before are worthless then.
-func (g *Gate) SendFirst(ctx context.Context, user string, f account.Factor, to string) (expires time.Time, err error) {
+func (g People) SendFirst(ctx context.Context, user string, f account.Factor, to string) (expires time.Time, err error) {
 	if g.Sender == nil {
-		return time.Time{}, errNoSender
+		return time.Time{}, gate.ErrNoSender
 	}
 	now := g.Now()
 	code := factor.NewSent(g.Config.Sent)
 	carried := factor.Carry(user, firstPurpose(f.ID)+to, code, now.Add(g.Config.Sent.TTL.Duration))
-	err = g.Ledger.Update(ctx, ledger.Key{Kind: ledger.User, Name: user}, func(entry *ledger.Entry) error {
+	err = g.Ledger.Update(ctx, ledger.UserKey(user), func(entry *ledger.Entry) error {
 		entry.Carried = slices.DeleteFunc(entry.Carried, func(c ledger.Carried) bool { return strings.HasPrefix(c.For, firstPurpose(f.ID)) })
 		factor.AddCarried(entry, carried, now)
 		return nil
 	})
 	if err != nil {
-		return time.Time{}, blame{"ledger", err}
+		return time.Time{}, err
 	}
 	// Only the new address is named: a code that comes another way proves
 	// nothing about it.
 	person := account.Person{User: user}
 	*contact(&person, f.Kind) = to
-	delivery, err := g.deliver(ctx, Request{Service: "enrollment"}, person, f.Kind, code, carried.Expires)
+	delivery, err := g.Deliver(ctx, gate.Request{Service: "enrollment"}, person, f.Kind, code, carried.Expires)
 	if err == nil && delivery.Channel != deliver.Channel(f.Kind) {
 		err = fmt.Errorf("it was sent by %s instead of %s", delivery.Channel, f.Kind)
 	}
@@ -132,11 +134,11 @@ func firstPurpose(id string) string { return "enroll:" + id + ":" }
 
 // spendFirstSent checks a first code that was sent, takes it out of the ledger,
 // and puts the address that it was sent to into the person's file.
-func (g *Gate) spendFirstSent(ctx context.Context, person *account.Person, f account.Factor, code string) (ledger.Entry, error) {
+func (g People) spendFirstSent(ctx context.Context, person *account.Person, f account.Factor, code string) (ledger.Entry, error) {
 	var after ledger.Entry
 	var to string
 	now := g.Now()
-	err := g.Ledger.Update(ctx, userKey(*person), func(entry *ledger.Entry) error {
+	err := g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
 		to = ""
 		for _, c := range slices.Clone(entry.Carried) {
 			address, found := strings.CutPrefix(c.For, firstPurpose(f.ID))
@@ -146,7 +148,7 @@ func (g *Gate) spendFirstSent(ctx context.Context, person *account.Person, f acc
 		}
 		after = *entry
 		if to == "" {
-			return WrongCodeError{Kind: f.Kind, Digits: g.Config.Sent.Length, Malformed: !factor.IsSent(g.Config.Sent, code)}
+			return enrollment.WrongCodeError{Kind: f.Kind, Digits: g.Config.Sent.Length, Malformed: !factor.IsSent(g.Config.Sent, code)}
 		}
 		return nil
 	})
