@@ -3,7 +3,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,17 +12,6 @@
 
 #define CORE_NAME "pam_otpgate_core.so"
 #define CORE_ENTRY "otpgate_core_serve"
-
-/* The host may have 0 to 2 closed; what lands there gets other people's output. */
-int above_stdio(int fd)
-{
-	if (fd < 0 || fd > STDERR_FILENO) {
-		return fd;
-	}
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	(void)close(fd);
-	return moved;
-}
 
 /*
  * The core lies beside the front, wherever that was installed. Looked at

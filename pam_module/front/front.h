@@ -87,9 +87,11 @@ int clock_left(int64_t deadline);
 enum stream stream_send(int fd, int64_t deadline, const unsigned char *bytes, size_t size);
 enum stream stream_recv(int fd, int64_t deadline, unsigned char *bytes, size_t size);
 
+/* descriptor.c */
+int above_stdio(int fd);
+
 /* child.c, confine.c */
 bool child_start(struct login *login);
-int above_stdio(int fd);
 bool confine(const struct login *login, int *socket);
 
 /* reap.c */
@@ -103,13 +105,12 @@ bool resident_start(struct login *login);
 /* relay.c: false on any doubt; it is logged then. */
 bool relay_open(const struct login *login);
 bool relay(struct login *login, unsigned char *verdict, size_t *code); /* code: bytes, after WIRE_SPLIT */
-bool relay_reply(struct login *login, unsigned char *reply, size_t size);
 
 /* split.c */
 bool split_forget(pam_handle_t *pamh);
 void split_unasked(pam_handle_t *pamh);
 bool split_begin(struct login *login);
-bool split_tail(struct login *login, const unsigned char *wish, size_t size);
+bool split_tail(struct login *login, const unsigned char *wish, size_t size, unsigned char *status, unsigned char *text, size_t *answered);
 bool split_keep(const struct login *login, size_t code);
 bool split_resume(struct login *login);
 size_t split_code(struct login *login, unsigned char *text); /* 0: none */

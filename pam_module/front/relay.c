@@ -115,7 +115,7 @@ static bool read_answer(struct login *login, int result, const struct pam_respon
 }
 
 /* reply: room for the header, then the status and so many bytes of text. It is wiped. */
-bool relay_reply(struct login *login, unsigned char *reply, size_t size)
+static bool send_reply(struct login *login, unsigned char *reply, size_t size)
 {
 	log_debug(login, "reply status %d", reply[WIRE_HEADER_SIZE]);
 	reply[0] = WIRE_REPLY;
@@ -134,7 +134,7 @@ static bool ask(struct login *login, int style, const char *text)
 	size_t size = style == PAM_PROMPT_ECHO_OFF ? split_code(login, reply + WIRE_HEADER_SIZE + 1) : 0;
 	if (size > 0) {
 		reply[WIRE_HEADER_SIZE] = WIRE_ANSWERED;
-		return relay_reply(login, reply, size);
+		return send_reply(login, reply, size);
 	}
 	/* A person may take long and the core only waits, so the host gets its own signal mask back. */
 	sigchld_release(&login->sigchld, 0);
@@ -145,7 +145,7 @@ static bool ask(struct login *login, int style, const char *text)
 	bool known = read_answer(login, result, response, &reply[WIRE_HEADER_SIZE], reply + WIRE_HEADER_SIZE + 1, &size);
 	wipe(response);
 	log_debug(login, "conversation gave %d", result);
-	return known && relay_reply(login, reply, size);
+	return known && send_reply(login, reply, size);
 }
 
 static void tell(struct login *login, int style, const char *text)
@@ -160,10 +160,18 @@ static void tell(struct login *login, int style, const char *text)
 	wipe(response);
 }
 
+/* A question for an end of the password, which is the host's to answer. */
+static bool answer_tail(struct login *login, const unsigned char *wish, size_t size)
+{
+	unsigned char reply[WIRE_HEADER_SIZE + 1 + WIRE_MAX_TAIL];
+	size_t answered = 0;
+	return split_tail(login, wish, size, &reply[WIRE_HEADER_SIZE], reply + WIRE_HEADER_SIZE + 1, &answered) && send_reply(login, reply, answered);
+}
+
 static bool prompt(struct login *login, unsigned char *payload, size_t size)
 {
 	if (login->options.split) {
-		return split_tail(login, payload, size);
+		return answer_tail(login, payload, size);
 	}
 	if (++login->prompts > MAX_PROMPTS) {
 		log_fault(login, "the %s sent more than %d prompts", other(login), MAX_PROMPTS);

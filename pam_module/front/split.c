@@ -103,10 +103,9 @@ static bool fits(const char *text, size_t size, size_t group, const unsigned cha
 	return true;
 }
 
-/* wish: the payload of a prompt. */
-bool split_tail(struct login *login, const unsigned char *wish, size_t size)
+/* wish: the payload of a prompt; text: room for WIRE_MAX_TAIL bytes. */
+bool split_tail(struct login *login, const unsigned char *wish, size_t size, unsigned char *status, unsigned char *text, size_t *answered)
 {
-	unsigned char reply[WIRE_HEADER_SIZE + 1 + WIRE_MAX_TAIL];
 	struct field *field = &login->field;
 	size_t tail = size > 2 ? wish[1] : 0;
 	size_t group = size > 2 ? wish[2] : 0;
@@ -118,13 +117,15 @@ bool split_tail(struct login *login, const unsigned char *wish, size_t size)
 		log_fault(login, "a prompt came instead of a question for an end of the password");
 		return false;
 	}
-	reply[WIRE_HEADER_SIZE] = WIRE_NO_ANSWER;
+	*status = WIRE_NO_ANSWER;
+	*answered = 0;
 	if (tail < field->size && fits(field->whole + field->size - tail, tail, group, wish + 3, size - 3)) {
-		reply[WIRE_HEADER_SIZE] = WIRE_ANSWERED;
-		memcpy(reply + WIRE_HEADER_SIZE + 1, field->whole + field->size - tail, tail);
+		*status = WIRE_ANSWERED;
+		*answered = tail;
+		memcpy(text, field->whole + field->size - tail, tail);
 		field->seen |= (uint64_t)1 << tail;
 	}
-	return relay_reply(login, reply, reply[WIRE_HEADER_SIZE] == WIRE_ANSWERED ? tail : 0);
+	return true;
 }
 
 static bool set_password(const struct login *login, const struct field *field)
