@@ -16,10 +16,12 @@
 //   - A file of FUSE is answered by a program of the person, when that likes.
 //     The kernel also refuses to tell another uid anything of it unless it is
 //     mounted with allow_other.
+//   - A file of /proc shows the memory of processes, and that can be a file of
+//     FUSE too.
 //
-// Files of FUSE are therefore kept by the server, which reads and writes them
+// The latter two are therefore kept by the server, which reads and writes them
 // with the user's ids, and the client has a number for each. A server that
-// somebody has taken over can pass one all the same, and has the thread that
+// somebody has taken over can pass one of FUSE all the same, and has the thread that
 // refuses it wait: closing a file is a request too.
 package remote
 
@@ -79,7 +81,7 @@ const maxChunk = packet.MaxSize - 64
 const maxDirs = 1024
 
 // errKeep says that a file is to stay with the server.
-var errKeep = errors.New("a file of FUSE")
+var errKeep = errors.New("a file of FUSE or /proc")
 
 // checkPassable refuses a descriptor that no front is to have. A directory
 // gives what reading it gives, as in OpenSSH.
@@ -99,7 +101,7 @@ func checkPassable(fd int) error {
 	if err := unix.Fstatfs(fd, &at); err != nil {
 		return syscall.EACCES
 	}
-	if at.Type == unix.FUSE_SUPER_MAGIC {
+	if at.Type == unix.FUSE_SUPER_MAGIC || at.Type == unix.PROC_SUPER_MAGIC {
 		return errKeep
 	}
 	return nil
