@@ -191,7 +191,7 @@ func (b *broker) frontSettings() (talk.Settings, []hostKey) {
 	s := talk.Settings{
 		Version: serverVersion, Banner: banner, Idle: settings.Limits.IdleTimeout.Duration, Keepalive: settings.Limits.Keepalive.Duration,
 		Bandwidth: uint64(settings.Limits.Bandwidth), Unproven: settings.UnprovenKeys != config.RefuseUnproven,
-		Passwords: true, PublicKeys: len(settings.AuthorizedKeys) > 0 || settings.TrustedUserCAKeys != "",
+		Passwords: true, PublicKeys: len(settings.AuthorizedKeys) > 0 || len(settings.KeysCommand) > 0 || settings.TrustedUserCAKeys != "",
 	}
 	for _, key := range b.keys {
 		s.HostKeys = append(s.HostKeys, key.public)

@@ -18,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/safefile"
+	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 	"github.com/otpgate/otpgate/internal/sftpd/usercert"
 )
@@ -38,6 +39,11 @@ const (
 // prints is read as a person's file is. One that fails lets nobody in, whatever
 // it printed.
 func (v *visit) askCommand(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
+	if !usercert.Is(offered) && algorithms.Signatures(kindOf(offered)) == nil {
+		// It would let nobody in, and what a front calls it is no argument for a
+		// program.
+		return authkeys.Grant{}, false
+	}
 	late := time.NewTimer(commandPatience)
 	defer late.Stop()
 	if !v.broker.commands.begin(v.person.uid, late.C) {

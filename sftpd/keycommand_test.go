@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 func TestCommandArguments(t *testing.T) {
@@ -105,6 +108,65 @@ func TestCommandThatHangs(t *testing.T) {
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
 		return err != nil || strings.Contains(string(stat), ") Z ")
 	})
+}
+
+// publicKey is a key as on the wire, which nobody has.
+func publicKey(kind string) []byte {
+	var w packet.Writer
+	return w.Text(kind).Blob(make([]byte, 32)).Bytes
+}
+
+func authorizedLine(key []byte) string {
+	return kindOf(key) + " " + base64.StdEncoding.EncodeToString(key)
+}
+
+// keysCommandOf is a configuration with a command that notes its arguments and
+// prints a key.
+func keysCommandOf(t *testing.T, key string) (policy string, asked func() string) {
+	t.Helper()
+	dir, _ := commandIn(t)
+	path, noted := filepath.Join(dir, "command"), filepath.Join(dir, "asked")
+	script := fmt.Sprintf("#!/bin/sh\necho \"$@\" >>%s\necho %s\n", noted, key)
+	for name, text := range map[string]string{path: script, noted: ""} {
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(noted, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("[sftp]\nauthorized_keys = []\nkeys_command = [%q, \"%%u\", \"%%t\"]\nkeys_command_user = \"nobody\"\n", path), func() string {
+		text, err := os.ReadFile(noted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+// The command is all that keys come from, so clients are offered the method.
+func TestCommandIsAllThatThereIs(t *testing.T) {
+	policy, _ := keysCommandOf(t, "")
+	if settings, _ := testBroker(t, policy).frontSettings(); !settings.PublicKeys {
+		t.Error("the front takes no keys")
+	}
+	if settings, _ := testBroker(t, "[sftp]\nauthorized_keys = []\n").frontSettings(); settings.PublicKeys {
+		t.Error("the front takes keys where there can be none")
+	}
+}
+
+// What a front that is taken over calls a key is no argument of the command.
+func TestCommandIsNotAskedForWhatIsNoKey(t *testing.T) {
+	policy, asked := keysCommandOf(t, "")
+	v, front := testVisit(t, testBroker(t, policy))
+	var messages []*packet.Writer
+	for _, kind := range []string{"--config=/tmp/x", "-x\n", "", "ssh-dss"} {
+		messages = append(messages, message(talk.AskOffer).Text(anybody).Blob(publicKey(kind)))
+	}
+	say(v, front, script(append(messages, message(talk.AskOffer).Text(anybody).Blob(publicKey(kindED25519)))...))
+	if said := asked(); said != anybody+" ssh-ed25519\n" {
+		t.Errorf("the command was asked %q", said)
+	}
 }
 
 // waitFor waits for what comes soon on a machine that has time.
