@@ -32,11 +32,19 @@ type proof struct {
 	format    string
 }
 
+// maxOffered bounds the keys that are offered in a connection. One that may be
+// proven is no failure, though each is looked for anew, and anybody may know
+// somebody's public keys.
+const maxOffered = 50
+
 // offer says whether a key may be proven. Nothing is remembered of it: what
 // counts is the key that the proof is of.
 func (v *visit) offer(key []byte) uint8 {
 	if v.first != "" {
 		return talk.Denied
+	}
+	if v.offered++; v.offered > maxOffered {
+		return talk.Over
 	}
 	c, found := v.admit(key)
 	if kind := kindOf(c.key); !found || !v.taken(kind) || kind != kindED25519 && kind != kindSKED25519 && v.settings.UnprovenKeys == config.RefuseUnproven {

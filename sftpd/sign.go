@@ -3,12 +3,18 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
+
+// maxExchanges bounds the key exchanges before the login. Clients need one; each
+// costs the server much more than a stranger who repeats what was sent before,
+// and a connection is penalized once.
+const maxExchanges = 4
 
 // sign signs an exchange hash (RFC 4253 section 8), so nothing but the sizes
 // of the hashes of the key exchanges in use, and by nothing but what is offered. The first one is the session's id, which is how the
@@ -18,6 +24,10 @@ func (v *visit) sign(public []byte, algorithm string, data []byte) error {
 	if !found || (len(data) != 32 && len(data) != 48 && len(data) != 64) ||
 		!slices.Contains(algorithms.HostKeySignatures(key.signer.PublicKey().Type()), algorithm) {
 		return packet.ErrMalformed
+	}
+	if v.signed++; !v.in && v.signed > maxExchanges {
+		v.broker.turnAway(v.settings.PAMService, v.remote, refusal{byKeyExchange, fmt.Sprintf("more than %d key exchanges before the login", maxExchanges)})
+		return errTurnedAway
 	}
 	var w packet.Writer
 	w.U8(talk.AnswerSignature)

@@ -32,6 +32,7 @@ type visit struct {
 	conn int // a copy of the connection, to cut it; -1 once in
 
 	keys          []hostKey // as they were when the front was given the connection
+	signed        int       // key exchanges
 	sessionID     []byte    // the first thing signed
 	hostAlgorithm string    // that it was signed by
 
@@ -40,6 +41,7 @@ type visit struct {
 	nobody   error
 	proved   bool // a key, in this session
 	failures int
+	offered  int  // keys
 	over     bool // no step can succeed any more
 	penalty  time.Duration
 
@@ -183,7 +185,7 @@ func (v *visit) serve(entered func()) {
 			v.broker.reportFor(v, "front", err)
 		}
 		if err != nil {
-			if !v.in && v.user == "" {
+			if !v.in && (v.user == "" || v.ending().penalty == 0) {
 				v.penalize(penaltyNothing)
 			}
 			v.cut()

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/talk"
+)
+
+// A connection in which keys are offered that let nobody in is penalized as one
+// that names nobody: offering costs a stranger nothing, and the server a look at
+// files and a program. One that failed otherwise is penalized for that alone.
+func TestOffersThatComeToNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		sent []byte
+		want end
+	}{
+		"nobody": {script(message(talk.AskPassword)), end{penalty: penaltyNothing}},
+		"a key":  {script(message(talk.AskOffer).Text(anybody).Blob(publicKey(kindED25519))), end{penalty: penaltyNothing}},
+		"a key and a password": {script(message(talk.AskOffer).Text(anybody).Blob(publicKey(kindED25519)),
+			message(talk.AskPassword).Text(anybody).Text("wrong")), end{penalty: penaltyFailed}},
+		"left at the question": {script(message(talk.AskInteractive).Text(anybody)), end{penalty: penaltyNothing}},
+	} {
+		v, front := testVisit(t, testBroker(t, ""))
+		if say(v, front, test.sent); v.ending() != test.want {
+			t.Errorf("%s: expected %+v, found %+v", name, test.want, v.ending())
+		}
+	}
+}
+
+// A stranger has the server exchange keys a few times at most.
+func TestKeyExchangesBeforeTheLogin(t *testing.T) {
+	b, records := turnedBroker(t)
+	v, front := testVisit(t, b)
+	var messages []*packet.Writer
+	for n := range byte(3 * maxExchanges) {
+		messages = append(messages, message(talk.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
+	}
+	say(v, front, script(messages...))
+	if v.signed != maxExchanges+1 || string(v.sessionID) != strings.Repeat("a", 32) {
+		t.Errorf("%d exchanges, session %q", v.signed, v.sessionID)
+	}
+	if len(*records) != 1 || (*records)[0].Rule != byKeyExchange || (*records)[0].Reason != "more than 4 key exchanges before the login" {
+		t.Errorf("%+v", *records)
+	}
+	if v.ending() != (end{penalty: penaltyNothing}) {
+		t.Errorf("%+v", v.ending())
+	}
+	// Who is in may exchange keys for as long as the connection lasts.
+	v, front = testVisit(t, b)
+	v.in, v.user, v.person = true, anybody, &person{}
+	if !b.house.enter(v.person.uid, 0) {
+		t.Fatal("no room")
+	}
+	if say(v, front, script(messages...)); v.signed != len(messages) {
+		t.Errorf("%d of %d exchanges after the login", v.signed, len(messages))
+	}
+}
+
+// Somebody's public key is no secret: offering it again and again has an end.
+func TestOffersOfARightKeyHaveAnEnd(t *testing.T) {
+	key := publicKey(kindED25519)
+	policy, asked := keysCommandOf(t, authorizedLine(key))
+	v, front := testVisit(t, testBroker(t, policy))
+	var messages []*packet.Writer
+	for range 2 * maxOffered {
+		messages = append(messages, message(talk.AskOffer).Text(anybody).Blob(key))
+	}
+	say(v, front, script(messages...))
+	if n := strings.Count(asked(), "\n"); n != maxOffered || v.failures == 0 {
+		t.Errorf("the command was asked %d times, expected %d", n, maxOffered)
+	}
+}
