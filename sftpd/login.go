@@ -202,6 +202,7 @@ func (v *visit) afterFirst(request gate.Request, code string) uint8 {
 			Verdict: gate.NotAsked.String(), Rule: "sftp.code_after", Reason: "not after " + string(v.first)})
 		return v.decide(gate.Verdict{Decision: gate.NotAsked, Rule: "sftp.code_after"})
 	}
+	request.Unproven = v.unproven && v.settings.UnprovenKeys != config.AllowUnproven
 	v.dialogue = begin(v.engine, request, v.password, code)
 	prompt, asks, verdict := v.dialogue.next()
 	if asks {

@@ -24,6 +24,7 @@ const (
 	// stands below it.
 	enrollBelow = "If you cannot scan the QR code above, type this key into the app. Then type the code that the app shows."
 	enrollFirst = "A verification code is required and you have not enrolled yet. Log in once with a terminal, as with ssh, to set it up."
+	proveFirst  = "A verification code is required and you have not enrolled yet. Log in once with the password or an ed25519 key to set it up."
 	enrolled    = "You are enrolled. With each of these codes you can log in once when you do not have the app. Write them down now; they are not shown again:"
 	pressEnter  = "Press Enter when you have written them down: "
 	elsewhere   = "You have enrolled in another login meanwhile. Log in again with a code from the app."
@@ -37,6 +38,10 @@ const (
 // once a first code was right. Until then nothing is written.
 func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Person, conversation Conversation) Verdict {
 	const rule = "policy.unenrolled"
+	if request.Unproven {
+		conversation.Tell(Failure, proveFirst)
+		return Verdict{TooMany, rule, "enroll: nothing was proven before; log in with the password or an ed25519 key"}
+	}
 	conversation.Tell(Info, needsEnroll)
 	answer, err := conversation.Ask(askToEnroll)
 	switch {

@@ -113,6 +113,19 @@ func TestEnrollNeedsSomebody(t *testing.T) {
 	}
 }
 
+// Where nothing was proven before, whoever it is would enroll a phone of his own.
+func TestEnrollNeedsAProof(t *testing.T) {
+	p := enrolling(t)
+	talk := says("key")
+	got := p.Login(t.Context(), Request{User: "bob", Service: "sshd", Unproven: true}, talk)
+	if got.Decision != TooMany || got.Rule != "policy.unenrolled" || strings.Contains(strings.Join(talk.told, ""), "Key:") {
+		t.Errorf("%v, told %q", got, talk.told)
+	}
+	if files, err := os.ReadDir(p.Config.Paths.Users); err != nil || len(files) != 0 {
+		t.Errorf("%v, %v", files, err)
+	}
+}
+
 // Of two logins that enroll at once one wins; the other one's key is worth
 // nothing.
 func TestEnrollTwiceAtOnce(t *testing.T) {

@@ -70,6 +70,9 @@ type Request struct {
 	// AfterSplit says that the stack takes codes off the password, CodeBehind
 	// that there was one; then it is the conversation's first answer.
 	AfterSplit, CodeBehind bool
+	// Unproven says that what came before is somebody's word alone. The code is
+	// all there is then, so it must be of a factor that was there before.
+	Unproven bool
 }
 
 // Decision is what becomes of a login. The zero value denies.
