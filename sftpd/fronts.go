@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,7 +20,6 @@ type front struct {
 	mu   sync.Mutex // one message at a time on the hub
 	keys []hostKey  // that it was told last
 	gone chan struct{}
-	open atomic.Int64 // connections
 }
 
 // startFronts starts them all; each is started again when it ends.
@@ -166,20 +164,22 @@ func (b *broker) isEnding() bool {
 	return b.ended
 }
 
-// pick is the front with the fewest connections, each in its turn where that
-// is many.
+// pick is the front whose turn it is, of those that run. How many connections it
+// has counts for nothing: one that is taken over would draw everybody by hanging
+// up on those that it has.
 func (b *broker) pick() *front {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.next++
-	var best *front
-	for i := range b.fronts {
-		f := b.fronts[(b.next+i)%len(b.fronts)]
-		if best == nil || f.open.Load() < best.open.Load() {
-			best = f
+	for range b.fronts {
+		b.next++
+		f := b.fronts[b.next%len(b.fronts)]
+		select {
+		case <-f.gone:
+		default:
+			return f
 		}
 	}
-	return best
+	return b.fronts[0] // none runs
 }
 
 func (b *broker) allFronts() []*front {

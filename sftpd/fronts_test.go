@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,5 +40,27 @@ func TestDeafFront(t *testing.T) {
 	}
 	if err := f.cmd.Wait(); err == nil {
 		t.Error("the front was left alone")
+	}
+}
+
+// Each front gets its share, one that is taken over and hangs up too; one that has
+// ended gets nobody until another is started in its place.
+func TestShareOfFronts(t *testing.T) {
+	b := &broker{}
+	for range 3 {
+		b.fronts = append(b.fronts, &front{gone: make(chan struct{})})
+	}
+	shares := func() (all [3]int) {
+		for range 300 {
+			all[slices.Index(b.fronts, b.pick())]++
+		}
+		return all
+	}
+	if got := shares(); got != [3]int{100, 100, 100} {
+		t.Errorf("of 300 connections the fronts have %v", got)
+	}
+	close(b.fronts[1].gone)
+	if got := shares(); got[1] != 0 || got[0] == 0 || got[2] == 0 {
+		t.Errorf("of 300 connections the fronts have %v, the second one has ended", got)
 	}
 }

@@ -126,7 +126,6 @@ func (v *visit) handOver(conn *net.TCPConn, grace time.Duration) error {
 	}
 	v.line = line
 	v.front = v.broker.pick()
-	v.front.open.Add(1)
 	v.grace = time.AfterFunc(grace, func() {
 		v.penalize(penaltyGrace)
 		v.cut()
@@ -270,7 +269,6 @@ func (v *visit) end() {
 	v.grace.Stop()
 	v.letGo()
 	_ = v.line.Close()
-	v.front.open.Add(-1)
 	if v.dialogue != nil {
 		v.dialogue.end()
 	}
