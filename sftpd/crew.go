@@ -128,15 +128,20 @@ func (c *crews) leave(left *crew) {
 	}
 }
 
-// retire ends a shared crew that is still without users.
+// retire ends a shared crew that is still without users. Another may be in its
+// place: a login that waited to make one, and one that came after this has
+// forgotten whom it waited for, make one each.
 func (c *crews) retire(old *crew) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old.users == 0 && c.shared[old.key] == old {
+	if old.users > 0 {
+		return
+	}
+	if c.shared[old.key] == old {
 		delete(c.shared, old.key)
 		delete(c.making, old.key)
-		_ = old.worker.Close()
 	}
+	_ = old.worker.Close() // it may have ended
 }
 
 // wait closes what nobody uses and waits until all have ended, or so long.
