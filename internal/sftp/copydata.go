@@ -58,15 +58,19 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length
 		if length > 0 {
 			chunk = int(min(length-copied, copyChunk))
 		}
+		over, err := s.copying()
+		if err != nil {
+			return err
+		}
 		n, err := copySome(from.file, to.file, fromOffset, toOffset, chunk)
 		switch err {
-		case nil:
-		case unix.EINTR:
-			continue
 		case unix.EINVAL, unix.EXDEV, unix.ENOSYS, unix.EOPNOTSUPP:
 			n, err = s.copyByHand(from.file, to.file, fromOffset, toOffset, chunk)
 		}
+		over()
 		switch {
+		case err == unix.EINTR:
+			continue
 		case err != nil:
 			return err
 		case n == 0:
@@ -78,6 +82,14 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length
 			return nil
 		}
 	}
+}
+
+// copying waits until a part may be copied.
+func (s *session) copying() (over func(), err error) {
+	if s.options.Copying == nil {
+		return func() {}, nil
+	}
+	return s.options.Copying(s.ctx)
 }
 
 // opensshChunk is what OpenSSH reads at once.

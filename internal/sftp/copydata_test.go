@@ -1,6 +1,8 @@
 package sftp_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,6 +10,41 @@ import (
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftp/local"
 )
+
+// Each part of a copy waits for its turn, and gives it back.
+func TestCopyInTurns(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := errors.Join(os.WriteFile(from, []byte("some text"), 0o600), os.WriteFile(to, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	files, err := local.New(local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	began, over, refusal := 0, 0, error(nil)
+	options := sftp.Options{Copying: func(context.Context) (func(), error) {
+		if began != over {
+			t.Error("a part begins before the last one is over")
+		}
+		began++
+		return func() { over++ }, refusal
+	}}
+	second := raw("\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00")
+	sent := packets(pkt(fxOpen, from, opRead, noAttrs), pkt(fxOpen, to, opWrite, noAttrs), ext("copy-data", firstHandle, uint64(0), uint64(0), second, uint64(0)))
+	if _, err := feed(files, options, sent); err != nil {
+		t.Fatal(err)
+	}
+	// The last part is that in which the end is seen.
+	if text, err := os.ReadFile(to); err != nil || string(text) != "some text" || began != 2 || over != 2 {
+		t.Errorf("%q %v, %d parts, %d over", text, err, began, over)
+	}
+	refusal = context.Canceled
+	if _, err := feed(files, options, sent); !errors.Is(err, context.Canceled) {
+		t.Errorf("expected the end of the session, found %v", err)
+	}
+}
 
 // A copy of a file into itself under another name would never come to its end.
 func TestCopyIntoItself(t *testing.T) {

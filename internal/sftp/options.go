@@ -24,6 +24,10 @@ type Options struct {
 	// Limit is called before n bytes of file data are read or written, and
 	// returns when they may be. Its error ends the session.
 	Limit func(ctx context.Context, n int, upload bool) error
+	// Copying is called before each part of a copy within the server, some
+	// megabytes that cost the peer one small request, and returns when it may
+	// begin. over is called at its end. An error ends the session.
+	Copying func(ctx context.Context) (over func(), err error)
 	// Audit is called after every transfer and change, from the goroutine that
 	// called Serve.
 	Audit func(Event)

@@ -30,6 +30,7 @@ type activity struct {
 func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	v.channels.files = map[*session]int{}
 	v.channels.since = time.Now()
+	v.copying = make(turns, 1)
 	go v.answerGlobal(requests)
 	go v.tellHostKeys(conn)
 	over := make(chan struct{})
@@ -133,7 +134,7 @@ func (v *visit) serveSFTP(ctx context.Context, channel ssh.Channel, worker *pack
 	defer worker.Close()
 	s := &session{v}
 	err := sftp.Serve(ctx, corking{channel, v.conn, &v.channels}, remote.NewClient(worker), sftp.Options{
-		LinkFirst: linkFirst(v.client), Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(),
+		LinkFirst: linkFirst(v.client), Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(), Copying: v.copying.begin,
 	})
 	v.channels.forget(s)
 	if err != nil {
@@ -141,6 +142,19 @@ func (v *visit) serveSFTP(ctx context.Context, channel ssh.Channel, worker *pack
 		return
 	}
 	exit(channel, 0)
+}
+
+// turns has the sessions of a connection copy within the server one after the
+// other: a copy keeps a processor busy, and its client waits for nothing.
+type turns chan struct{}
+
+func (t turns) begin(ctx context.Context) (over func(), err error) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // limit asks the broker, who knows of the person's other connections, how long

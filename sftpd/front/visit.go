@@ -24,6 +24,7 @@ type visit struct {
 	client   string // how it identifies itself
 	preAuth  ssh.ServerPreAuthConn
 	channels activity
+	copying  turns
 }
 
 // errDenied is what a client hears as a failure.
