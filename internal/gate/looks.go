@@ -29,7 +29,8 @@ type looked struct {
 	left float64
 	at   time.Time
 	// last is what was last found to be no code, as a hash: clients send the same
-	// password again and again.
+	// password again and again. It is not compared again: whoever sent one text
+	// until it is a code would learn which one is.
 	last [sha256.Size]byte
 }
 
@@ -41,8 +42,8 @@ func NewLooks() *Looks {
 }
 
 // take counts a look, of which there are limit in a day. What was no code the
-// last time costs nothing. After one that counted comes found.
-func (l *Looks) take(peer, user, text string, limit int, now time.Time) (may, counted bool) {
+// last time is none now, and costs nothing. After a look comes found.
+func (l *Looks) take(peer, user, text string, limit int, now time.Time) (may bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	full := float64(limit)
@@ -50,28 +51,25 @@ func (l *Looks) take(peer, user, text string, limit int, now time.Time) (may, co
 	of := l.of[at]
 	if of == nil {
 		if len(l.of) >= maxLooks && !l.forget(now) {
-			return false, false
+			return false
 		}
 		of = &looked{left: full, at: now}
 		l.of[at] = of
 	}
 	of.left = min(full, of.left+max(0, now.Sub(of.at).Hours()/budgetTime.Hours())*full)
 	of.at = now
-	switch {
-	case l.hash(text) == of.last:
-		return true, false
-	case of.left < 1:
-		return false, false
+	if l.hash(text) == of.last || of.left < 1 {
+		return false
 	}
 	of.left--
-	return true, true
+	return true
 }
 
 func (l *Looks) hash(text string) [sha256.Size]byte {
 	return sha256.Sum256(append(l.key[:], text...))
 }
 
-// found says what a look that was counted has found. A code was no try.
+// found says what a look has found. A code was no try.
 func (l *Looks) found(peer, user, text string, code bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -93,7 +93,9 @@ func remembered(s ledger.Session) Verdict {
 
 // remembered lets in a login that is remembered. If a code came behind its
 // password all the same, it is used up: the password has been checked by now, so
-// nobody but the owner can do that. See [Gate.Split] for why it must be done.
+// nobody but the owner can do that. A server that was taken over need not have
+// checked it, and has as many tries as looks. See [Gate.Split] for why it must be
+// done.
 func (d *dialogue) remembered(ctx context.Context, session ledger.Session) Verdict {
 	if !d.request.CodeBehind {
 		return remembered(session)
@@ -105,14 +107,17 @@ func (d *dialogue) remembered(ctx context.Context, session ledger.Session) Verdi
 	case answer.Password || isOpener(session, d.person, answer.Text) || factor.IsRecovery(answer.Text):
 		// Nobody finds a recovery code by trying, and there are only a few.
 		return remembered(session)
+	case !d.mayLook(d.person, answer.Text):
+		return remembered(session)
 	}
-	now := d.Now()
+	now, outcome := d.Now(), factor.Wrong
 	err = d.Ledger.Update(ctx, ledger.UserKey(d.person.User), func(entry *ledger.Entry) error {
-		if outcome, _ := d.verify(answer.Text, now, entry); outcome != factor.Right {
+		if outcome, _ = d.verify(answer.Text, now, entry); outcome != factor.Right {
 			return errNothingSpent
 		}
 		return nil
 	})
+	d.looked(d.person, answer.Text, outcome)
 	if err != nil && !errors.Is(err, errNothingSpent) {
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", fmt.Errorf("spend a code: %w", err)})

@@ -90,8 +90,7 @@ func (g *Gate) isCode(request Request, person account.Person, text string, sessi
 	if isOpener(session, person, text) {
 		return true
 	}
-	may, counted := g.mayLook(person, text)
-	if !may {
+	if !g.mayLook(person, text) {
 		return false
 	}
 	now := g.Now()
@@ -99,21 +98,26 @@ func (g *Gate) isCode(request Request, person account.Person, text string, sessi
 	if outcome == factor.Wrong {
 		outcome = factor.VerifyCarried(person.User, g.purpose(request, enrollmentOf(person)), text, now, &entry)
 	}
-	if counted {
-		g.Looks.found(g.Peer, person.User, text, outcome != factor.Wrong)
-	}
+	g.looked(person, text, outcome)
 	return outcome != factor.Wrong
 }
 
 // mayLook counts a look at a code for a program that is not root's.
-func (g *Gate) mayLook(person account.Person, text string) (may, counted bool) {
+func (g *Gate) mayLook(person account.Person, text string) bool {
 	switch {
 	case g.Peer == "":
-		return true, false
+		return true
 	case g.Looks == nil:
-		return false, false
+		return false
 	}
 	return g.Looks.take(g.Peer, person.User, text, g.Config.Policy.Attempts.PerWindow, g.Now())
+}
+
+// looked notes what such a look has found.
+func (g *Gate) looked(person account.Person, text string, outcome factor.Outcome) {
+	if g.Peer != "" {
+		g.Looks.found(g.Peer, person.User, text, outcome != factor.Wrong)
+	}
 }
 
 // EndsLikeCode says whether Split may take something off such a password,

@@ -337,3 +337,40 @@ func TestSplitTellsPeersLittle(t *testing.T) {
 		t.Errorf("hours later: %d", n)
 	}
 }
+
+// One text, sent until it is a code, would tell which one is.
+func TestSplitLooksOnceAtOneText(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Policy.Session.Duration = 24 * time.Hour
+	p.enroll("alice")
+	expect(t, p.carrying("alice", p.code(t, "alice", 0), "ftp"), Accept, "totp:phone")
+	server := p.asked("uid 33")
+	server.Looks = NewLooks()
+	later := p.code(t, "alice", 20)
+	for step := range 21 {
+		server.Now = func() time.Time { return p.now.Add(time.Duration(step) * 30 * time.Second) }
+		if n, _, err := server.split("alice", "secret"+later); n != 0 || err != nil {
+			t.Fatalf("told in step %d of 20: %d, %v", step, n, err)
+		}
+	}
+}
+
+// Nor need it have found the password right when it comes to that line. However
+// many codes it brings to a login that is remembered, it uses up none that it
+// found by trying.
+func TestRememberedLoginsOfPeersSpendLittle(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Policy.Session.Duration = 24 * time.Hour
+	p.token("alice", 0)
+	expect(t, p.carrying("alice", p.press(t, "alice", 0), "ftp"), Accept, "hotp:token")
+	server := p.asked("uid 33")
+	server.Looks = NewLooks()
+	// As long as it brings what its people typed, it is as with root's servers.
+	expect(t, server.carrying("alice", p.press(t, "alice", 1), "ftp"), NotAsked, "policy.session")
+	expect(t, p.login("alice", says(p.press(t, "alice", 1))), Deny, "no-answer")
+	for i := range p.Config.Policy.Attempts.PerWindow {
+		expect(t, server.carrying("alice", fmt.Sprintf("%06d", i), "ftp"), NotAsked, "policy.session")
+	}
+	expect(t, server.carrying("alice", p.press(t, "alice", 15), "ftp"), NotAsked, "policy.session")
+	expect(t, p.login("alice", says(p.press(t, "alice", 2))), Accept, "hotp:token")
+}
