@@ -63,8 +63,9 @@ func (a anothersError) Unwrap() error { return ErrOfAnother }
 // killed, the same Rename again goes on.
 //
 // It also finishes what somebody began by hand, who moved the file. known says
-// whether a file that says nothing of whom it was written for is that of from.
-func (d *Dir) Rename(from, to string, known func(Person) (bool, error), move func(Person) error) (Person, error) {
+// whether a file that says nothing of whom it was written for is that of from. may
+// is given the person as it will be, before anything is written.
+func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may, move func(Person) error) (Person, error) {
 	if err := errors.Join(CheckName(from), CheckName(to)); err != nil {
 		return Person{}, err
 	}
@@ -83,6 +84,9 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), move fun
 	person.User = to
 	if len(person.Recovery.Hashes) > 0 && person.Recovery.User == "" {
 		person.Recovery.User = from
+	}
+	if err := may(person); err != nil {
+		return Person{}, err
 	}
 	if err := d.saveBound(to, from, person); err != nil {
 		return Person{}, err

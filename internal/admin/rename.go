@@ -22,6 +22,10 @@ type Renamed struct {
 	RecoveryLeft int
 }
 
+// ErrElsewhere is wrapped by the error for a former name whose devices went to a
+// third: its file came back, and what was used since is not known of it.
+var ErrElsewhere = errors.New("it went to another name when this one was renamed before")
+
 // Rename gives the devices and recovery codes of the user from to the name to.
 // What was used stays used, wrong codes go on counting, remembered logins and
 // codes that are on their way end, and nothing of it is good under the former
@@ -42,7 +46,17 @@ func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
 		entry, err := g.Ledger.View(ctx, ledger.UserKey(from))
 		return factor.Knows(from, person, entry), err
 	}
-	done.Person, err = dir.Rename(from, to, known, func(person account.Person) error {
+	may := func(person account.Person) error {
+		entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: from})
+		if err != nil {
+			return blame{"ledger", err}
+		}
+		if what, is := factor.Elsewhere(from, entry, person); is {
+			return fmt.Errorf("user %q: %s: %w", from, what, ErrElsewhere)
+		}
+		return nil
+	}
+	done.Person, err = dir.Rename(from, to, known, may, func(person account.Person) error {
 		after, err := g.moveEntry(ctx, from, person)
 		done.RecoveryLeft = factor.RecoveryLeft(person, after)
 		return err

@@ -149,12 +149,12 @@ func TestRenameKilled(t *testing.T) {
 		after bool
 		gone  bool // the old file had been removed
 	}{
-		{"before the entry is read", 1, false, false},
-		{"before the entry is copied", 2, false, false},
-		{"behind that", 2, true, false},
-		{"before the entry is retired", 3, false, false},
+		{"before the entry is read", 2, false, false},
+		{"before the entry is copied", 3, false, false},
 		{"behind that", 3, true, false},
-		{"before the new file is opened", 3, true, true},
+		{"before the entry is retired", 4, false, false},
+		{"behind that", 4, true, false},
+		{"before the new file is opened", 4, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := renamePlace(t)
@@ -276,6 +276,42 @@ func TestRenameDuringLogins(t *testing.T) {
 	}
 	if len(accepted) > 1 {
 		t.Errorf("%d logins with one code", len(accepted))
+	}
+}
+
+// A file that came back after its devices went to another name goes to no third,
+// by the command or by hand: what was used since is known of the other alone.
+func TestRenameOfWhatWentElsewhere(t *testing.T) {
+	for name, begin := range map[string]func(p *place, old []byte) error{
+		"the file": func(p *place, old []byte) error { return os.WriteFile(p.file("alice"), old, 0o600) },
+		"moved by hand": func(p *place, old []byte) error {
+			return os.WriteFile(p.file("carol"), []byte(strings.Replace(string(old), "user = 'alice'", "user = 'carol'", 1)), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := renamePlace(t)
+			old, err := os.ReadFile(p.file("alice"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Rename(t.Context(), "alice", "alicia"); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, p.login("alicia", says("22345678")), Accept, recoveryRule)
+			if err := begin(p, old); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Rename(t.Context(), "alice", "carol"); !errors.Is(err, ErrElsewhere) {
+				t.Errorf("got %v", err)
+			}
+			for _, code := range []string{codeOf(t, p, 1), "22345678", tokenCode(t, p, 4)} {
+				if v := p.login("carol", says(code)); v.Decision == Accept {
+					t.Errorf("carol with %s: %+v", code, v)
+				}
+			}
+			p.now = p.now.Add(time.Minute)
+			expect(t, p.login("alicia", says(codeOf(t, p, 1))), Accept, "totp:phone")
+		})
 	}
 }
 

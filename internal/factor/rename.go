@@ -1,15 +1,25 @@
 package factor
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// retiredStep is that of a factor which is somebody else's now. No clock and no
-// token gets there, and times that are reckoned from it do not overflow.
+// retiredStep is the first of a factor which is somebody else's now. No clock and
+// no token gets there, and times that are reckoned from it do not overflow.
 const retiredStep = 1 << 50
+
+// retiredFor is the step of a factor that went to the name to.
+func retiredFor(to string) int64 {
+	sum := sha256.Sum256([]byte("otpgate renamed\x00" + to))
+	return retiredStep + int64(binary.BigEndian.Uint32(sum[:]))
+}
 
 // IsRetired says whether use is that of a factor which went to another name.
 func IsRetired(use ledger.Use) bool { return use.Step >= retiredStep }
@@ -42,11 +52,11 @@ func MoveUsed(former string, was ledger.Entry, person account.Person, entry *led
 		}
 	}
 	for _, hash := range person.Recovery.Hashes {
-		if slices.Contains(was.Spent, retired+hash) {
+		if _, gone := retiredCode(was, hash); gone {
 			continue
 		}
-		if slices.Contains(entry.Spent, retired+hash) {
-			entry.Spent = slices.DeleteFunc(entry.Spent, func(s string) bool { return s == hash || s == retired+hash })
+		if mark, gone := retiredCode(*entry, hash); gone {
+			entry.Spent = slices.DeleteFunc(entry.Spent, func(s string) bool { return s == hash || s == mark })
 		}
 		if slices.Contains(was.Spent, hash) && !slices.Contains(entry.Spent, hash) {
 			entry.Spent = append(entry.Spent, hash)
@@ -55,20 +65,52 @@ func MoveUsed(former string, was ledger.Entry, person account.Person, entry *led
 }
 
 // retired stands before the hash of a recovery code among those that were spent,
-// if it was still good when it went to another name.
+// if it was still good when it went to another name, and between them that name's
+// step of retiredFor.
 const retired = "retired:"
+
+func retiredMark(to, hash string) string {
+	return retired + strconv.FormatInt(retiredFor(to), 10) + ":" + hash
+}
+
+// retiredCode finds the mark of a recovery code that went to another name.
+func retiredCode(entry ledger.Entry, hash string) (mark string, found bool) {
+	at := slices.IndexFunc(entry.Spent, func(s string) bool {
+		return strings.HasPrefix(s, retired) && strings.HasSuffix(s, ":"+hash)
+	})
+	if at < 0 {
+		return "", false
+	}
+	return entry.Spent[at], true
+}
+
+// Elsewhere names what of the person's went from the former name, whose entry was
+// is, to another name than the person's: what was used of it is known there alone.
+func Elsewhere(former string, was ledger.Entry, person account.Person) (what string, is bool) {
+	for _, f := range person.Factors {
+		if use := was.Used[Fingerprint(former, f)]; IsRetired(use) && use.Step != retiredFor(person.User) {
+			return "factor " + strconv.Quote(f.ID), true
+		}
+	}
+	for _, hash := range person.Recovery.Hashes {
+		if mark, gone := retiredCode(was, hash); gone && mark != retiredMark(person.User, hash) {
+			return "a recovery code", true
+		}
+	}
+	return "", false
+}
 
 // Retire has nothing of the person be good again under the former name, whose
 // entry this is, whatever file comes back.
 func Retire(former string, person account.Person, entry *ledger.Entry) {
 	for _, f := range person.Factors {
 		if !f.Kind.IsSent() {
-			mark(entry, Fingerprint(former, f), ledger.Use{Step: retiredStep})
+			mark(entry, Fingerprint(former, f), ledger.Use{Step: retiredFor(person.User)})
 		}
 	}
 	for _, hash := range person.Recovery.Hashes {
 		if !slices.Contains(entry.Spent, hash) {
-			entry.Spent = append(entry.Spent, hash, retired+hash)
+			entry.Spent = append(entry.Spent, hash, retiredMark(person.User, hash))
 		}
 	}
 }
