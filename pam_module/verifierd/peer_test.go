@@ -387,11 +387,17 @@ func TestPeersOverTheSocket(t *testing.T) {
 	}
 }
 
-// Nobody's program has shown a password here. So that of somebody who has not
-// enrolled cannot enroll in that name.
+// Nobody's program has shown a password here. So neither that of somebody who has
+// not enrolled nor a server that asks for anybody can enroll in that name.
 func TestGuestsCannotEnroll(t *testing.T) {
-	r := newRig(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n", usual)
-	conn := dialAs(t, alicesUID, r.socket)
+	for name, uid := range map[string]int{"alice": alicesUID, "a server": daemonUID} {
+		t.Run(name, func(t *testing.T) { testCannotEnroll(t, uid) })
+	}
+}
+
+func testCannotEnroll(t *testing.T, uid int) {
+	r := newRig(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n[verifier]\nallow = [\"daemon\"]\n", usual)
+	conn := dialAs(t, uid, r.socket)
 	if err := conn.open(r.start("alice")); err != nil {
 		t.Fatal(err)
 	}
@@ -421,7 +427,7 @@ func TestGuestsCannotEnroll(t *testing.T) {
 			t.Fatal(err)
 		}
 		verdict, _, err = conn.finish(code, "")
-		t.Errorf("a program of alice's was shown a key: %v, %v", verdict, err)
+		t.Errorf("a program of uid %d was shown a key: %v, %v", uid, verdict, err)
 	}
 	if verdict != wire.Deny {
 		t.Errorf("%v, told %q", verdict, told)

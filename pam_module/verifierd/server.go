@@ -136,8 +136,9 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	if err == nil {
 		own := *engine
 		own.Peer, own.Looks = peer, s.looks
-		if sink.guest && own.Config.Policy.Unenrolled == config.Enroll {
-			// No password was shown here, and enrolling takes one.
+		if kind != trusted && own.Config.Policy.Unenrolled == config.Enroll {
+			// No password was shown here, and enrolling takes one. A server that was
+			// taken over could enroll anybody.
 			own.Config.Policy.Unenrolled = config.Refuse
 		}
 		sink.services = own.Config.Services
