@@ -29,13 +29,33 @@ func (a *app) inHomes(names []string) (people []found, err error) {
 	for _, login := range logins {
 		path := filepath.Join(login.Home, googleName)
 		data, err := readOwn(path, login, migrate.MaxOwn)
-		if len(names) > 0 || !isAbsent(path, err) {
+		if err == nil {
+			err = a.isFirst(login)
+		}
+		switch {
+		case len(names) == 0 && errors.Is(err, errNotFirst):
+			a.note("%s: %v", login.Name, err)
+		case len(names) > 0 || !isAbsent(path, err):
 			people = append(people, a.google(login.Name, path, data, err))
 		}
 		bar.step()
 	}
 	a.clear()
 	return people, nil
+}
+
+// errNotFirst is wrapped by the error for a name with the home of another.
+var errNotFirst = errors.New("it is another name of the same account")
+
+// isFirst refuses a name of which another of the same uid is the first and has the
+// same home: a code would be good once by each name. Logins by all of them find the
+// file of the first.
+func (a *app) isFirst(login Login) error {
+	first, known, err := a.Logins.ByUID(login.UID)
+	if err != nil || !known || first.Name == login.Name || filepath.Clean(first.Home) != filepath.Clean(login.Home) {
+		return err
+	}
+	return fmt.Errorf("%w, and asked for the codes of %s, whose home it has too", errNotFirst, first.Name)
 }
 
 func (a *app) homesOf(names []string) (logins []Login, err error) {
