@@ -47,9 +47,9 @@ func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
 		return factor.Knows(from, person, entry), err
 	}
 	may := func(person account.Person) error {
-		entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: from})
+		entry, err := g.Ledger.View(ctx, ledger.UserKey(from))
 		if err != nil {
-			return blame{"ledger", err}
+			return err
 		}
 		if what, is := factor.Elsewhere(from, entry, person); is {
 			return fmt.Errorf("user %q: %s: %w", from, what, ErrElsewhere)

@@ -297,7 +297,7 @@ func TestRenameOfWhatWentElsewhere(t *testing.T) {
 			if _, err := p.Rename(t.Context(), "alice", "alicia"); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, p.login("alicia", says("22345678")), Accept, recoveryRule)
+			expect(t, p.login("alicia", says("22345678")), gate.Accept, recoveryRule)
 			if err := begin(p, old); err != nil {
 				t.Fatal(err)
 			}
@@ -305,12 +305,12 @@ func TestRenameOfWhatWentElsewhere(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			for _, code := range []string{codeOf(t, p, 1), "22345678", tokenCode(t, p, 4)} {
-				if v := p.login("carol", says(code)); v.Decision == Accept {
+				if v := p.login("carol", says(code)); v.Decision == gate.Accept {
 					t.Errorf("carol with %s: %+v", code, v)
 				}
 			}
 			p.now = p.now.Add(time.Minute)
-			expect(t, p.login("alicia", says(codeOf(t, p, 1))), Accept, "totp:phone")
+			expect(t, p.login("alicia", says(codeOf(t, p, 1))), gate.Accept, "totp:phone")
 		})
 	}
 }

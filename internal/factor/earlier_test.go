@@ -14,7 +14,7 @@ func TestWasSent(t *testing.T) {
 	var entry ledger.Entry
 	AddCarried(&entry, Carry("alice", "ftp", "waits", noon.Add(time.Minute)), noon)
 	for i := range 3 * maxEarlier {
-		MarkSent("alice", fmt.Sprint("code", i), noon, &entry)
+		MarkSent("alice", "", fmt.Sprint("code", i), noon, &entry)
 	}
 	if len(entry.Carried) != maxEarlier+1 {
 		t.Errorf("%d are kept", len(entry.Carried))

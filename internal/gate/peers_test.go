@@ -1,9 +1,12 @@
 package gate
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
 )
 
 // asked are the logins that programs of peer ask for; "" are root's.
@@ -79,4 +82,26 @@ func TestOwnerIsToldOfPeers(t *testing.T) {
 			t.Errorf("login %d: told %q, want %q", i, told, want)
 		}
 	}
+}
+
+// Nor do they push out a code that waits for another server, or what is known of
+// one that comes late; and their codes are not that server's.
+func TestPeersCarryTheirOwn(t *testing.T) {
+	p := newPlace(t)
+	post := p.sendTo("alice", account.Email)
+	expect(t, p.carrying("alice", "", "ftp"), TooMany, "email:my-email")
+	waits := post.last()
+	p.login("alice", says(errors.New("gone")))
+	late := post.last()
+	server := p.asked("uid 33")
+	for range 10 {
+		expect(t, server.carrying("alice", "", "ftp"), TooMany, "email:my-email")
+	}
+	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "code")
+	expect(t, server.carrying("alice", waits, "ftp"), TooMany, "code")
+	if verdict := p.login("alice", says(late)); !strings.Contains(verdict.Reason, "0 wrong, 1 used before") {
+		t.Errorf("a code that came late: %+v", verdict)
+	}
+	expect(t, p.carrying("alice", waits, "ftp"), Accept, "email:my-email")
+	expect(t, server.carrying("alice", post.messages[len(post.messages)-2].Code, "ftp"), Accept, "email:my-email")
 }

@@ -26,6 +26,16 @@ func (p *place) yubikey(t *testing.T) {
 	p.people["alice"] = person
 }
 
+// token gives name a token with a counter beside the phone.
+func (p *place) token(name string) {
+	p.enroll(name)
+	person := p.people[name]
+	person.Factors = append(person.Factors, account.Factor{
+		ID: "token", Kind: account.HOTP, Secret: account.Secret("token of " + name + ", 20 bytes"), Digits: 6, Algorithm: "SHA1", Confirmed: confirmed,
+	})
+	p.people[name] = person
+}
+
 // tokenCode is what the token makes at a counter, by an independent library.
 func (p *place) tokenCode(t *testing.T, counter uint64) string {
 	t.Helper()

@@ -175,7 +175,7 @@ func (g *Gate) countSend(ctx context.Context, person account.Person, code string
 			counts := g.counts(*entry)
 			counts.Sends = ledger.Sends{Count: count + 1, Last: g.Now().UTC().Truncate(time.Second)}
 			g.setCounts(entry, counts)
-			factor.MarkSent(person.User, code, g.Now(), entry)
+			factor.MarkSent(person.User, factor.By(g.Peer), code, g.Now(), entry)
 		}
 		return nil
 	})
@@ -200,13 +200,14 @@ func (d *dialogue) carry(ctx context.Context) Verdict {
 }
 
 // purpose says what a carried code is good for: a code for FTP is none for
-// sudo, and one that was sent to a number which is the person's no longer is
-// none at all. of names the enrollment.
+// sudo, one that a program of another than root had sent is for that user's alone,
+// and one that was sent to a number which is the person's no longer is none at all.
+// of names the enrollment.
 func (g *Gate) purpose(request Request, of string) string {
 	if protocol := g.protocol(request); protocol != "" {
-		return "protocol " + string(protocol) + " " + of
+		return factor.By(g.Peer) + "protocol " + string(protocol) + " " + of
 	}
-	return "service " + request.Service + " " + of
+	return factor.By(g.Peer) + "service " + request.Service + " " + of
 }
 
 // takesSent says whether a code that was sent may get this login in.

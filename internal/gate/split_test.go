@@ -361,16 +361,16 @@ func TestSplitLooksOnceAtOneText(t *testing.T) {
 func TestRememberedLoginsOfPeersSpendLittle(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
-	p.token("alice", 0)
-	expect(t, p.carrying("alice", p.press(t, "alice", 0), "ftp"), Accept, "hotp:token")
+	p.token("alice")
+	expect(t, p.carrying("alice", p.tokenCode(t, 0), "ftp"), Accept, "hotp:token")
 	server := p.asked("uid 33")
 	server.Looks = NewLooks()
 	// As long as it brings what its people typed, it is as with root's servers.
-	expect(t, server.carrying("alice", p.press(t, "alice", 1), "ftp"), NotAsked, "policy.session")
-	expect(t, p.login("alice", says(p.press(t, "alice", 1))), Deny, "no-answer")
+	expect(t, server.carrying("alice", p.tokenCode(t, 1), "ftp"), NotAsked, "policy.session")
+	expect(t, p.login("alice", says(p.tokenCode(t, 1))), Deny, "no-answer")
 	for i := range p.Config.Policy.Attempts.PerWindow {
 		expect(t, server.carrying("alice", fmt.Sprintf("%06d", i), "ftp"), NotAsked, "policy.session")
 	}
-	expect(t, server.carrying("alice", p.press(t, "alice", 15), "ftp"), NotAsked, "policy.session")
-	expect(t, p.login("alice", says(p.press(t, "alice", 2))), Accept, "hotp:token")
+	expect(t, server.carrying("alice", p.tokenCode(t, 15), "ftp"), NotAsked, "policy.session")
+	expect(t, p.login("alice", says(p.tokenCode(t, 2))), Accept, "hotp:token")
 }

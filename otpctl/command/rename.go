@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
-	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // errStillThere is wrapped by the error for a former name that is an account.
@@ -120,7 +120,7 @@ func (a *app) renameHint(err error) string {
 		return "change the login name first: usermod -l NEW OLD"
 	case errors.Is(err, account.ErrTaken):
 		return "see whose devices it has with " + a.self() + " status; " + a.self() + " remove takes it away"
-	case errors.Is(err, gate.ErrElsewhere):
+	case errors.Is(err, admin.ErrElsewhere):
 		return "rename that other name; " + a.self() + " remove takes away the file that came back"
 	case errors.Is(err, errUnknownUser):
 		return "change the login name first: usermod -l NEW OLD; --no-user-check renames also to somebody whom this machine does not know"
