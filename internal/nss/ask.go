@@ -28,7 +28,17 @@ type desk struct {
 	open map[string]*question
 }
 
-var usual = newDesk(patience, maxUnderWay)
+// The desks: one for accounts of the machine's own, which files answer, and one for
+// the rest. Whoever asks for made-up names while a service hangs takes all places of
+// the latter alone.
+var own, usual = newDesk(patience, maxUnderWay), newDesk(patience, maxUnderWay)
+
+func deskFor(local bool) *desk {
+	if local {
+		return own
+	}
+	return usual
+}
 
 func newDesk(patience time.Duration, most int) *desk {
 	return &desk{patience: patience, places: make(chan struct{}, most), open: map[string]*question{}}

@@ -36,6 +36,13 @@ func NamesOf(uid uint32) ([]string, error) {
 	return names, nil
 }
 
+// isLocal says whether a file in the form of passwd(5) has such an account.
+func isLocal(path string, is func(name string, uid uint32) bool) (local bool) {
+	// One that cannot be read has none: then it is as with any other name.
+	_ = eachLocal(path, func(name string, uid uint32) { local = local || is(name, uid) })
+	return local
+}
+
 // LocalNames lists the names of each uid in a file in the form of passwd(5), in
 // their order.
 func LocalNames(path string) (map[uint32][]string, error) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const people = `alice:5001:5000:/home/alice
@@ -150,5 +151,33 @@ func TestLargeGroups(t *testing.T) {
 	}
 	if other, err := getent("alice", 5000); err != nil || !slices.Equal(slices.Sorted(slices.Values(other)), slices.Sorted(slices.Values(gids))) {
 		t.Errorf("getent: %d groups, %v", len(other), err)
+	}
+}
+
+// Made-up names that hang take no place from an account of the machine's own.
+func TestMadeUpNamesThatHang(t *testing.T) {
+	if !alone(t, "passwd: files probe") {
+		return
+	}
+	held := newFIFO(t)
+	var rules strings.Builder
+	for i := range maxUnderWay {
+		fmt.Fprintf(&rules, "passwd madeup%d hang %s\n", i, held)
+	}
+	probe(t, "rules", rules.String())
+	for i := range maxUnderWay {
+		go func() { _, _, _ = UserByName(fmt.Sprint("madeup", i)) }()
+	}
+	for len(usual.places) < maxUnderWay {
+		time.Sleep(time.Millisecond)
+	}
+	if _, found, err := UserByName("root"); err != nil || !found {
+		t.Errorf("root: %v, %v", found, err)
+	}
+	if _, found, err := UserByID(0); err != nil || !found {
+		t.Errorf("uid 0: %v, %v", found, err)
+	}
+	if names, err := NamesOf(0); err != nil || len(names) == 0 {
+		t.Errorf("names of uid 0: %v, %v", names, err)
 	}
 }
