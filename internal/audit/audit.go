@@ -26,6 +26,9 @@ type Record struct {
 	Protocol string // as the policy sees it; empty if it is not known
 	Remote   string // remote address or host, empty for a local login
 	TTY      string
+	// Peer is whose program asked the verifier, as in "uid 33", empty for root's.
+	// The remote side is that program's word.
+	Peer string
 	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, enrolled,
 	// proven or changed on the way there; turned-away of an address; empty for a
 	// line that the argument debug adds.
@@ -39,7 +42,7 @@ func (r Record) Line() string {
 	var line strings.Builder
 	for _, field := range []struct{ key, value string }{
 		{"user", r.User}, {"service", r.Service}, {"protocol", r.Protocol}, {"remote", r.Remote}, {"tty", r.TTY},
-		{"verdict", r.Verdict}, {"rule", r.Rule}, {"reason", r.Reason},
+		{"peer", r.Peer}, {"verdict", r.Verdict}, {"rule", r.Rule}, {"reason", r.Reason},
 	} {
 		if field.value == "" && field.key != "user" {
 			continue

@@ -57,6 +57,9 @@ func lines() []banned {
 		{denied(func(r *audit.Record) { r.Remote = "2001:db8::7" }), "2001:db8::7"},
 		{denied(func(r *audit.Record) { r.User, r.Service = `CORP\al ice`, "my service" }), "192.0.2.7"},
 		{denied(func(r *audit.Record) { r.User = "" }), "192.0.2.7"},
+		// What a server of another than root's says may be anybody's address.
+		{denied(func(r *audit.Record) { r.Peer = "uid 33" }), ""},
+		{denied(func(r *audit.Record) { r.Peer, r.TTY = "uid 33", "" }), ""},
 		// Hosts that look addresses up say names, which their owners choose.
 		{denied(func(r *audit.Record) { r.Remote = "localhost" }), ""},
 		{denied(func(r *audit.Record) { r.Remote = victim + ".example.com" }), ""},

@@ -133,10 +133,13 @@ type counting struct {
 	// up more than are counted apart: it must then be one of services.
 	guest    bool
 	services map[string]config.Protocol
+	// peer says in the log whose program asks, empty for root's.
+	peer string
 }
 
 // Write implements audit.Sink.
 func (c counting) Write(r audit.Record) {
+	r.Peer = c.peer
 	c.Sink.Write(r)
 	if r.Verdict == "" {
 		return // a line that the argument debug adds

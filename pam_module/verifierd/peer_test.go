@@ -40,6 +40,9 @@ func TestWhoMayAsk(t *testing.T) {
 		start.RemoteUser = "root"
 		verdict, told, err := dialAs(t, row.uid, r.socket).login(start, people[row.user].code(t))
 		line := r.log.take(t, 1)[0]
+		if own := row.uid == rootUID; (line.Peer == "") != own || !own && line.Peer != fmt.Sprintf("uid %d", row.uid) {
+			t.Errorf("uid %d: the log says it was asked by %q", row.uid, line.Peer)
+		}
 		if row.may && (err != nil || verdict != wire.Accept || line.Verdict != "accepted") {
 			t.Errorf("uid %d for %s: %v %q %v, log %+v", row.uid, row.user, verdict, told, err, line)
 		}

@@ -129,6 +129,7 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	if kind != trusted {
 		peer = fmt.Sprintf("uid %d", uid)
 	}
+	sink.peer = peer
 	if kind == stranger {
 		start.RemoteHost = ""
 		sink.guest = true
