@@ -20,14 +20,18 @@ var (
 	squidInclude = regexp.MustCompile(`(?i)^include\s+(\S+)`)
 	squidHelper  = regexp.MustCompile(`(?i)^auth_param\s+basic\s+program\s+(.*\bbasic_pam_auth\b.*|.*/pam_auth\b.*)$`)
 	squidTime    = regexp.MustCompile(`(?i)^auth_param\s+basic\s+credentialsttl\s`)
-	squidBound   = regexp.MustCompile(`(?i)^acl\s+(\S+)\s+max_user_ip\s`)
+	// Without -s others are refused at times, and with a greater number there is room
+	// for them.
+	squidBound = regexp.MustCompile(`(?i)^acl\s+(\S+)\s+max_user_ip\s+-s\s+1$`)
+	// Without it the address is forgotten after a second.
+	squidBoundTime = regexp.MustCompile(`(?i)^authenticate_ip_ttl\s`)
 )
 
 // squid finds that it remembers fields, which it does by itself: for as long as
 // is said, or two hours, and unless they are bound to one, from every address.
 func (e *exam) squid() {
 	var helper pamstack.Place
-	service, bounds, denied, said := "", []string{}, []string{}, false
+	service, bounds, denied, said, kept := "", []string{}, []string{}, false, false
 	e.squidLines(squidConfig, 0, func(place pamstack.Place, line string) {
 		if found := squidHelper.FindStringSubmatch(line); found != nil {
 			helper, service = place, squidServiceOf(strings.Fields(found[1]))
@@ -38,10 +42,10 @@ func (e *exam) squid() {
 		if words := strings.Fields(line); len(words) == 3 && strings.EqualFold(words[0], "http_access") && words[1] == "deny" {
 			denied = append(denied, words[2])
 		}
-		said = said || squidTime.MatchString(line)
+		said, kept = said || squidTime.MatchString(line), kept || squidBoundTime.MatchString(line)
 	})
 	asked := slices.ContainsFunc(e.stacks, func(s Stack) bool { return len(s.Checks) > 0 && s.Service == service })
-	bound := slices.ContainsFunc(bounds, func(name string) bool { return slices.Contains(denied, name) })
+	bound := kept && slices.ContainsFunc(bounds, func(name string) bool { return slices.Contains(denied, name) })
 	if service == "" || !asked || said && bound {
 		return
 	}
