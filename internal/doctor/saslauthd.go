@@ -112,11 +112,22 @@ func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
 	if err != nil {
 		return place, ""
 	}
-	number := 0
+	number, whole, first := 0, "", 0
 	for line := range strings.Lines(string(data)) {
 		number++
-		command, found := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=")
-		if !found {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+			continue // also between the parts of a line
+		}
+		if whole == "" {
+			first = number
+		}
+		part, goesOn := strings.CutSuffix(line, "\\")
+		if whole += part + " "; goesOn {
+			continue
+		}
+		key, command, found := strings.Cut(whole, "=")
+		if whole = ""; !found || strings.TrimSpace(key) != "ExecStart" {
 			continue
 		}
 		place, why = pamstack.Place{}, "" // the last one counts
@@ -126,7 +137,7 @@ func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
 		}
 		options := readSASL(words[1:])
 		if options.cache && (strings.Contains(options.mechanism, "pam") || strings.Contains(options.mechanism, "$")) {
-			place, why = pamstack.Place{File: path, Line: number}, "-c"
+			place, why = pamstack.Place{File: path, Line: first}, "-c"
 		}
 	}
 	return place, why
