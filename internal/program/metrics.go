@@ -1,6 +1,7 @@
 package program
 
 import (
+	"bytes"
 	"io"
 	"log"
 	"net"
@@ -18,7 +19,8 @@ const maxReaders = 8
 
 // ServeMetrics serves what write prints, in the text format of Prometheus, below
 // /metrics at address: host and port, or "unix:" and a path. Where that is empty
-// nothing is served. It ends with stop.
+// nothing is served. It ends with stop. write waits for no reader, and may hold
+// what logins need.
 func ServeMetrics(address string, write func(io.Writer) error) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
@@ -30,7 +32,10 @@ func ServeMetrics(address string, write func(io.Writer) error) (stop func(), err
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_ = write(w) // the reader is gone
+		var text bytes.Buffer
+		if write(&text) == nil {
+			_, _ = text.WriteTo(w) // the reader is gone
+		}
 	})
 	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10,
 		ErrorLog: log.New(io.Discard, "", 0)}

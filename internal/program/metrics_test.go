@@ -67,3 +67,31 @@ func descriptors(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// Anybody on the machine may read them, as slowly as he likes: what counts logins is
+// not held up.
+func TestMetricsReadByNobody(t *testing.T) {
+	address := "unix:" + filepath.Join(t.TempDir(), "metrics")
+	done := make(chan error, 1)
+	stop, err := ServeMetrics(address, func(w io.Writer) error {
+		_, err := w.Write(make([]byte, 16<<20))
+		done <- err
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	conn, err := net.Dial("unix", strings.TrimPrefix(address, "unix:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: machine\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	// A write to the reader would fail once its time is over.
+	if err := <-done; err != nil {
+		t.Errorf("it waited for the reader: %v", err)
+	}
+}
