@@ -72,15 +72,25 @@ func eachLocal(path string, take func(name string, uid uint32)) error {
 	return lines.Err()
 }
 
-// passwdLine reads a line of passwd(5). Those with a sign in front are of NIS.
+// passwdLine reads a line of passwd(5) as the C library does: with blanks ahead of
+// it or of a number, a colon in the shell, or an end behind the group. Those with a
+// sign in front are of NIS.
 func passwdLine(line []byte) (name string, uid uint32, is bool) {
-	const fields = 7
-	if bytes.Count(line, []byte(":")) != fields-1 || bytes.IndexByte([]byte("+-#:"), line[0]) >= 0 {
+	const least = 4
+	line = bytes.TrimLeft(line, blanks)
+	fields := bytes.SplitN(line, []byte(":"), least+1)
+	if len(fields) < least || bytes.IndexByte([]byte("+-#:"), line[0]) >= 0 {
 		return "", 0, false
 	}
-	before, rest, _ := bytes.Cut(line, []byte(":"))
-	_, rest, _ = bytes.Cut(rest, []byte(":"))
-	number, _, _ := bytes.Cut(rest, []byte(":"))
-	n, err := strconv.ParseUint(string(number), 10, 32)
-	return string(before), uint32(n), err == nil
+	uid, is = number(fields[2])
+	_, has := number(fields[3])
+	return string(fields[0]), uid, is && has
+}
+
+const blanks = " \t\v\f\r"
+
+func number(field []byte) (n uint32, is bool) {
+	digits := bytes.TrimPrefix(bytes.TrimLeft(field, blanks), []byte("+"))
+	all, err := strconv.ParseUint(string(digits), 10, 32)
+	return uint32(all), err == nil
 }

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestLocalNames(t *testing.T) {
@@ -22,6 +24,32 @@ func TestLocalNames(t *testing.T) {
 	}
 	if names, err := LocalNames(filepath.Dir(path)); err == nil {
 		t.Errorf("of a directory: %v", names)
+	}
+}
+
+// What the C library takes for an account is one, however it is written.
+func TestOddLines(t *testing.T) {
+	if !alone(t, "passwd: files") {
+		return
+	}
+	path := filepath.Join(t.TempDir(), "passwd")
+	write(t, path, "root:x:0:0:root:/root:/bin/bash\nfirst:x:5000:5000::/:/bin/sh\ncolon:x:5000:5000::/:/bin/sh:more\n \tblank:x:5000:5000::/:/bin/sh\n"+
+		"ends:x:5000:5000\nplus:x:+5000:5000::/:\nspace:x: 5000:5000::/:\nzero:x:05000:5000::/:\nshort:x:5000\nnogroup:x:5000::::\nletter:x:5000a:1:::\nminus:x:-5000:1:::\n")
+	if err := unix.Mount(path, PasswdPath, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	names, err := NamesOf(5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"first", "colon", "blank", "ends", "plus", "space", "zero", "short", "nogroup", "letter", "minus"} {
+		u, found, err := UserByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is := found && u.UID == 5000; is != slices.Contains(names, name) {
+			t.Errorf("%s: to the C library %v, among %q %v", name, is, names, !is)
+		}
 	}
 }
 
