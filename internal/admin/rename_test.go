@@ -297,7 +297,7 @@ func TestRenameOfWhatWentElsewhere(t *testing.T) {
 			if _, err := p.Rename(t.Context(), "alice", "alicia"); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, p.login("alicia", says("22345678")), gate.Accept, recoveryRule)
+			expect(t, p.login("alicia", says("22345678")), gate.Accept, "recovery")
 			if err := begin(p, old); err != nil {
 				t.Fatal(err)
 			}
