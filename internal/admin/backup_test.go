@@ -12,6 +12,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -38,7 +39,7 @@ func backedUp(t *testing.T) (*place, Backup) {
 func lost(t *testing.T, p *place) *place {
 	t.Helper()
 	fresh := importPlace(t)
-	fresh.now = p.now
+	fresh.Clock = p.Clock
 	return fresh
 }
 
@@ -74,7 +75,7 @@ func TestRestoreWhereAllIsLost(t *testing.T) {
 		}
 		now, next, later := codeOf(t, fresh, 0), codeOf(t, fresh, 1), codeOf(t, fresh, 2)
 		expect(t, fresh.login("alice", says(now, next, "12345678")), gate.TooMany, "policy.attempts.per_login")
-		fresh.now = fresh.now.Add(30e9)
+		fresh.Clock = fresh.Clock.Add(30e9)
 		expect(t, fresh.login("alice", says(later)), gate.Accept, "totp:phone")
 		verdict := fresh.login("alice", says("22345678"))
 		if (verdict.Decision == gate.Accept) != recovery {
@@ -121,7 +122,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"another name":        func(b *Backup, _ *place) { b.User = "bob" },
 		"a name that is none": func(b *Backup, _ *place) { b.User = "../alice" },
 		"no secret file":      func(b *Backup, _ *place) { b.Text = []byte("x") },
-		"no ledger":           func(_ *Backup, p *place) { p.Ledger = failingLedger{} },
+		"no ledger":           func(_ *Backup, p *place) { p.Ledger = gatetest.FailingLedger{} },
 	} {
 		fresh, bad := lost(t, p), b
 		spoil(&bad, fresh)

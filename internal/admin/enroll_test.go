@@ -18,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -52,7 +53,7 @@ func (p *place) begin(t *testing.T, id string) account.Factor {
 
 func (p *place) shows(t *testing.T, f account.Factor, steps int) string {
 	t.Helper()
-	code, err := totp.GenerateCodeCustom(f.Secret.Base32(), p.now.Add(time.Duration(steps*f.Period)*time.Second),
+	code, err := totp.GenerateCodeCustom(f.Secret.Base32(), p.Clock.Add(time.Duration(steps*f.Period)*time.Second),
 		totp.ValidateOpts{Period: uint(f.Period), Digits: otp.Digits(f.Digits)})
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +114,7 @@ func TestConfirmSpendsTheCodeFirst(t *testing.T) {
 func TestConfirmNeedsTheLedger(t *testing.T) {
 	p := newOffice(t)
 	f := p.begin(t, "phone")
-	p.Ledger = failingLedger{}
+	p.Ledger = gatetest.FailingLedger{}
 	if _, err := p.Confirm(context.Background(), "alice", "", p.shows(t, f, 0)); err == nil || p.enrolled(t) {
 		t.Errorf("confirmed without a ledger: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -24,7 +25,7 @@ func (p *place) beginSent(t *testing.T, f account.Factor, to string, replace boo
 		t.Fatal(err)
 	}
 	expires, err := p.SendFirst(context.Background(), "alice", f, done.To)
-	if err != nil || !expires.Equal(p.now.Add(10*time.Minute)) {
+	if err != nil || !expires.Equal(p.Clock.Add(10*time.Minute)) {
 		t.Fatalf("good until %s, %v", expires, err)
 	}
 	return done
@@ -42,53 +43,53 @@ func (p *place) alice(t *testing.T) account.Person {
 func TestEnrollSentCountsOnceTheCodeCameBack(t *testing.T) {
 	for kind, to := range map[account.Kind]string{account.Email: "alice@example.com", account.SMS: "+491511234567"} {
 		p := newOffice(t)
-		post := &postman{}
+		post := &gatetest.Sender{}
 		p.Sender = post
 		p.beginSent(t, sent(kind), to, false)
 		if p.enrolled(t) {
 			t.Errorf("%s: counts before its code", kind)
 		}
-		m := post.messages[0]
+		m := post.Messages[0]
 		if m.Channel != deliver.Channel(kind) || m.Email+m.Phone != to || m.User != "alice" {
 			t.Errorf("%s: sent %+v", kind, m)
 		}
 		var wrong enrollment.WrongCodeError
-		for _, code := range []string{"000000", "", post.last() + " ", "12345"} {
+		for _, code := range []string{"000000", "", post.Last() + " ", "12345"} {
 			if _, err := p.Confirm(context.Background(), "alice", "", code); !errors.As(err, &wrong) || wrong.Malformed != (code != "000000") {
 				t.Errorf("%s: %q: %v", kind, code, err)
 			}
 		}
-		done, err := p.Confirm(context.Background(), "alice", "", post.last())
+		done, err := p.Confirm(context.Background(), "alice", "", post.Last())
 		if err != nil || len(done.RecoveryCodes) != 10 || !p.enrolled(t) {
 			t.Fatalf("%s: %+v, %v", kind, done, err)
 		}
 		if person := p.alice(t); *contact(&person, kind) != to {
 			t.Errorf("%s: %+v", kind, person)
 		}
-		expect(t, p.login("alice", says(post.last(), post.last(), post.last())), gate.TooMany, "policy.attempts.per_login")
+		expect(t, p.login("alice", says(post.Last(), post.Last(), post.Last())), gate.TooMany, "policy.attempts.per_login")
 		expect(t, p.login("alice", says(lastCode{post})), gate.Accept, string(kind)+":"+sent(kind).ID)
 	}
 }
 
 func TestFirstCodeEnds(t *testing.T) {
 	p := newOffice(t)
-	post := &postman{}
+	post := &gatetest.Sender{}
 	p.Sender = post
 	var wrong enrollment.WrongCodeError
 	p.beginSent(t, sent(account.Email), "alice@example.com", false)
-	first := post.last()
+	first := post.Last()
 	p.beginSent(t, sent(account.Email), "", false)
 	if _, err := p.Confirm(context.Background(), "alice", "", first); !errors.As(err, &wrong) {
 		t.Errorf("the code before the last: %v", err)
 	}
-	p.now = p.now.Add(10 * time.Minute)
-	if _, err := p.Confirm(context.Background(), "alice", "", post.last()); !errors.As(err, &wrong) || p.enrolled(t) {
+	p.Clock = p.Clock.Add(10 * time.Minute)
+	if _, err := p.Confirm(context.Background(), "alice", "", post.Last()); !errors.As(err, &wrong) || p.enrolled(t) {
 		t.Errorf("after its time: %v", err)
 	}
 	// One for another login does not confirm, nor the other way round.
 	p.beginSent(t, sent(account.Email), "", false)
 	entry, err := p.Ledger.View(context.Background(), ledger.Key{Kind: ledger.User, Name: "alice"})
-	if err != nil || len(entry.Carried) != 1 || entry.Carried[0].For != "enroll:email:alice@example.com" || strings.Contains(entry.Carried[0].Hash, post.last()) {
+	if err != nil || len(entry.Carried) != 1 || entry.Carried[0].For != "enroll:email:alice@example.com" || strings.Contains(entry.Carried[0].Hash, post.Last()) {
 		t.Errorf("%+v, %v", entry.Carried, err)
 	}
 }
@@ -96,10 +97,10 @@ func TestFirstCodeEnds(t *testing.T) {
 // A new address counts once codes arrive there; until then they go to the old.
 func TestReplaceTheAddress(t *testing.T) {
 	p := newOffice(t)
-	post := &postman{}
+	post := &gatetest.Sender{}
 	p.Sender = post
 	p.beginSent(t, sent(account.Email), "old@example.com", false)
-	if _, err := p.Confirm(context.Background(), "alice", "", post.last()); err != nil {
+	if _, err := p.Confirm(context.Background(), "alice", "", post.Last()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.EnrollSent("alice", sent(account.Email), "new@example.com", false); !errors.Is(err, enrollment.ErrAlreadyConfirmed) {
@@ -109,12 +110,12 @@ func TestReplaceTheAddress(t *testing.T) {
 		t.Errorf("another factor with another address: %v", err)
 	}
 	done := p.beginSent(t, sent(account.Email), "new@example.com", true)
-	if !done.Replaces || p.alice(t).Email != "old@example.com" || post.messages[1].Email != "new@example.com" {
-		t.Errorf("%+v, %s, sent to %s", done, p.alice(t).Email, post.messages[1].Email)
+	if !done.Replaces || p.alice(t).Email != "old@example.com" || post.Messages[1].Email != "new@example.com" {
+		t.Errorf("%+v, %s, sent to %s", done, p.alice(t).Email, post.Messages[1].Email)
 	}
-	code := post.last()
+	code := post.Last()
 	expect(t, p.login("alice", says(lastCode{post})), gate.Accept, "email:email")
-	if to := post.messages[2].Email; to != "old@example.com" {
+	if to := post.Messages[2].Email; to != "old@example.com" {
 		t.Errorf("sent to %s before the new address was confirmed", to)
 	}
 	confirmed, err := p.Confirm(context.Background(), "alice", "", code)
@@ -126,7 +127,7 @@ func TestReplaceTheAddress(t *testing.T) {
 // A code that came by another way proves nothing about the number.
 func TestFirstCodeTakesNoOtherWay(t *testing.T) {
 	p := newOffice(t)
-	post := &postman{fallback: "the gateway is down"}
+	post := &gatetest.Sender{Fallback: "the gateway is down"}
 	p.Sender = post
 	if _, _, err := p.EnrollTrusted(context.Background(), "alice", sent(account.Email), "alice@example.com", false); err != nil {
 		t.Fatal(err)
@@ -137,7 +138,7 @@ func TestFirstCodeTakesNoOtherWay(t *testing.T) {
 	if _, err := p.SendFirst(context.Background(), "alice", sent(account.SMS), "+491511234567"); err == nil || !strings.Contains(err.Error(), "by email instead of sms") {
 		t.Errorf("%v", err)
 	}
-	if m := post.messages[0]; m.Email != "" {
+	if m := post.Messages[0]; m.Email != "" {
 		t.Errorf("the sender was given %q to fall back to", m.Email)
 	}
 }
@@ -191,7 +192,7 @@ func TestEnrollTrusted(t *testing.T) {
 
 func TestEnrollSentTwiceLeavesOne(t *testing.T) {
 	p := newOffice(t)
-	p.Sender = &postman{}
+	p.Sender = &gatetest.Sender{}
 	for _, id := range []string{"one", "two"} {
 		if _, err := p.EnrollSent("alice", account.Factor{ID: id, Kind: account.Email}, "alice@example.com", false); err != nil {
 			t.Fatal(err)

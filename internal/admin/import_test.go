@@ -13,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -30,15 +31,15 @@ func alices(p *place) Imported {
 	f := account.Factor{ID: "phone", Kind: account.TOTP, Secret: account.Secret("secret of alice, 20 bytes"), Digits: 6, Period: 30, Algorithm: "SHA1"}
 	return Imported{
 		User: "alice", Scratch: []string{"12345678", "22345678"},
-		Factors: []ImportedFactor{{f, &ledger.Use{Step: p.now.Unix() / 30}}},
+		Factors: []ImportedFactor{{f, &ledger.Use{Step: p.Clock.Unix() / 30}}},
 	}
 }
 
 // codeOf is what the imported app shows steps from now.
 func codeOf(t *testing.T, p *place, steps int) string {
 	t.Helper()
-	p.people["alice"] = account.Person{Factors: []account.Factor{alices(p).Factors[0].Factor}}
-	return p.code(t, "alice", steps)
+	p.Known["alice"] = account.Person{Factors: []account.Factor{alices(p).Factors[0].Factor}}
+	return p.Code(t, "alice", steps)
 }
 
 func TestImportedLogin(t *testing.T) {
@@ -47,7 +48,7 @@ func TestImportedLogin(t *testing.T) {
 		t.Fatal(left, err)
 	}
 	got := p.load(t)
-	if len(got.Factors) != 1 || !got.Factors[0].Confirmed.Equal(p.now) || len(got.Recovery.Hashes) != 2 || !got.Enrolled() {
+	if len(got.Factors) != 1 || !got.Factors[0].Confirmed.Equal(p.Clock) || len(got.Recovery.Hashes) != 2 || !got.Enrolled() {
 		t.Errorf("written: %+v", got)
 	}
 	// What was used elsewhere is used here.
@@ -131,7 +132,7 @@ func TestImportAllOrNothing(t *testing.T) {
 		"a period of one second":         func(_ *place, i *Imported) { i.Factors[0].Factor.Period = 1 },
 		"two factors of one id":          func(_ *place, i *Imported) { i.Factors = append(i.Factors, i.Factors[0]) },
 		"a name that leads out":          func(_ *place, i *Imported) { i.User = "../alice" },
-		"no ledger":                      func(p *place, _ *Imported) { p.Ledger = failingLedger{} },
+		"no ledger":                      func(p *place, _ *Imported) { p.Ledger = gatetest.FailingLedger{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := importPlace(t)
@@ -204,7 +205,7 @@ func TestImportedDrift(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, p.login("alice", says(codeOf(t, p, -200))), gate.Accept, "totp:phone")
-	p.now = p.now.Add(time.Hour)
+	p.Clock = p.Clock.Add(time.Hour)
 	expect(t, p.login("alice", says(codeOf(t, p, -201))), gate.Accept, "totp:phone")
 	expect(t, p.login("alice", says(codeOf(t, p, -100))), gate.Deny, "no-answer")
 }

@@ -51,7 +51,7 @@ func expectMoved(t *testing.T, p *place) {
 	expectRefused(t, p, "alice")
 	expect(t, p.login("alicia", says("22345678")), gate.Accept, "recovery")
 	expect(t, p.login("alicia", says(tokenCode(t, p, 5))), gate.Accept, "hotp:token")
-	p.now = p.now.Add(time.Minute)
+	p.Clock = p.Clock.Add(time.Minute)
 	expect(t, p.login("alicia", says(codeOf(t, p, 1))), gate.Accept, "totp:phone")
 	if _, err := os.Stat(p.file("alice")); !os.IsNotExist(err) {
 		t.Errorf("alice's file: %v", err)
@@ -67,7 +67,7 @@ func TestRename(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Config.Policy.Session.Duration = time.Hour
-	p.now = p.now.Add(time.Minute)
+	p.Clock = p.Clock.Add(time.Minute)
 	request := gate.Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.9"}
 	expect(t, p.Login(t.Context(), request, says(codeOf(t, p, 1))), gate.Accept, "totp:phone")
 	expect(t, p.Login(t.Context(), request, says()), gate.NotAsked, "policy.session")
@@ -93,7 +93,7 @@ func TestRename(t *testing.T) {
 	if err := os.WriteFile(p.file("alice"), before, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.now = p.now.Add(time.Hour)
+	p.Clock = p.Clock.Add(time.Hour)
 	for _, code := range []string{codeOf(t, p, 0), "22345678", tokenCode(t, p, 7)} {
 		if v := p.login("alice", says(code)); v.Decision == gate.Accept {
 			t.Errorf("the former name with %s: %+v", code, v)
@@ -255,7 +255,7 @@ func TestRenameBack(t *testing.T) {
 // What is used while the name changes is used.
 func TestRenameDuringLogins(t *testing.T) {
 	p := renamePlace(t)
-	p.now = p.now.Add(time.Minute)
+	p.Clock = p.Clock.Add(time.Minute)
 	code := codeOf(t, p, 0)
 	accepted := make(chan string, 100)
 	var logins sync.WaitGroup
@@ -309,7 +309,7 @@ func TestRenameOfWhatWentElsewhere(t *testing.T) {
 					t.Errorf("carol with %s: %+v", code, v)
 				}
 			}
-			p.now = p.now.Add(time.Minute)
+			p.Clock = p.Clock.Add(time.Minute)
 			expect(t, p.login("alicia", says(codeOf(t, p, 1))), gate.Accept, "totp:phone")
 		})
 	}

@@ -8,13 +8,14 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 )
 
 // Who asks for a replacement believes that the lost phone stops counting. If it
 // has another name, a second device beside it is what a thief would wish for.
 func TestReplaceNeedsWhatIsReplaced(t *testing.T) {
 	p := newOffice(t)
-	p.Sender = &postman{}
+	p.Sender = &gatetest.Sender{}
 	p.enrollPrepared(t, prepared("app"))
 	ways := map[string]func(id string) error{
 		"app": func(id string) error {

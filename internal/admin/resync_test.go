@@ -9,42 +9,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/hotp"
-
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// token gives name a token with a counter beside the phone.
-func (p *place) token(name string, counter int64) {
-	p.enroll(name)
-	person := p.people[name]
-	person.Factors = append(person.Factors, account.Factor{
-		ID: "token", Kind: account.HOTP, Secret: account.Secret("token of " + name + ", 20 bytes"),
-		Digits: 6, Algorithm: "SHA1", Counter: counter, Confirmed: confirmed,
-	})
-	p.people[name] = person
-}
-
-// press is what name's token shows at a counter, by an independent library.
-func (p *place) press(t *testing.T, name string, counter int) string {
-	t.Helper()
-	code, err := hotp.GenerateCodeCustom(p.people[name].Factors[1].Secret.Base32(), uint64(counter), hotp.ValidateOpts{Digits: otp.DigitsSix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
-}
-
 func TestLoginWithAToken(t *testing.T) {
 	p := newPlace(t)
-	p.token("alice", 5)
-	expect(t, p.login("alice", says(p.press(t, "alice", 5))), gate.Accept, "hotp:token")
-	expect(t, p.login("alice", says(p.press(t, "alice", 5), p.press(t, "alice", 4), p.press(t, "alice", 26))), gate.Accept, "hotp:token")
-	talk := says(p.press(t, "alice", 26), p.press(t, "alice", 20), p.press(t, "alice", 48))
+	p.GiveToken("alice", 5)
+	expect(t, p.login("alice", says(p.Press(t, "alice", 5))), gate.Accept, "hotp:token")
+	expect(t, p.login("alice", says(p.Press(t, "alice", 5), p.Press(t, "alice", 4), p.Press(t, "alice", 26))), gate.Accept, "hotp:token")
+	talk := says(p.Press(t, "alice", 26), p.Press(t, "alice", 20), p.Press(t, "alice", 48))
 	verdict := p.login("alice", talk)
 	expect(t, verdict, gate.TooMany, "policy.attempts.per_login")
 	if want := "codes: 1 wrong, 2 used before, 0 not in the form of a code; a code of token, 21 codes ahead (see otpctl resync)"; verdict.Reason != want {
@@ -53,15 +30,15 @@ func TestLoginWithAToken(t *testing.T) {
 	if talk.told[0] != usedOfToken || talk.told[1] != usedOfToken {
 		t.Errorf("told %q", talk.told)
 	}
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), gate.Accept, "totp:phone")
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), gate.Accept, "totp:phone")
 }
 
 // The log says by how much a wrong code was off, and the person never learns
 // that it was a real one.
 func TestNearlyRightCodesAreForTheLog(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	real := []string{p.code(t, "alice", -7), p.code(t, "alice", -3)}
+	p.Give("alice")
+	real := []string{p.Code(t, "alice", -7), p.Code(t, "alice", -3)}
 	talk := says(real[0], real[1], "000000")
 	verdict := p.login("alice", talk)
 	expect(t, verdict, gate.TooMany, "policy.attempts.per_login")
@@ -74,12 +51,12 @@ func TestNearlyRightCodesAreForTheLog(t *testing.T) {
 		}
 	}
 	for _, code := range real {
-		if strings.Contains(p.lines(), code) {
-			t.Errorf("the code is in the log: %s", p.lines())
+		if strings.Contains(p.Lines(), code) {
+			t.Errorf("the code is in the log: %s", p.Lines())
 		}
 	}
 	p.Config.Policy.Attempts.PerWindow = 4
-	verdict = p.login("alice", says(p.code(t, "alice", 40)))
+	verdict = p.login("alice", says(p.Code(t, "alice", 40)))
 	expect(t, verdict, gate.TooMany, "policy.attempts.per_window")
 	if !strings.HasSuffix(verdict.Reason, "Z; a code of phone, 40 steps (1200 s) ahead (see otpctl resync)") {
 		t.Errorf("reason %q", verdict.Reason)
@@ -88,60 +65,60 @@ func TestNearlyRightCodesAreForTheLog(t *testing.T) {
 
 func TestResync(t *testing.T) {
 	p := newPlace(t)
-	p.token("alice", 0)
+	p.GiveToken("alice", 0)
 	off := 960 // eight hours ahead
-	expect(t, p.login("alice", says(p.code(t, "alice", off))), gate.Deny, "no-answer")
-	done, err := p.Resync(context.Background(), "alice", "phone", p.code(t, "alice", off), p.code(t, "alice", off+1), true)
+	expect(t, p.login("alice", says(p.Code(t, "alice", off))), gate.Deny, "no-answer")
+	done, err := p.Resync(context.Background(), "alice", "phone", p.Code(t, "alice", off), p.Code(t, "alice", off+1), true)
 	if err != nil || done.Ahead != off+1 || done.Factor.ID != "phone" {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	for steps := off - 2; steps <= off+1; steps++ {
-		if got := p.login("alice", says(p.code(t, "alice", steps))); got.Decision == gate.Accept {
+		if got := p.login("alice", says(p.Code(t, "alice", steps))); got.Decision == gate.Accept {
 			t.Errorf("step %d logs in", steps)
 		}
 	}
-	p.now = p.now.Add(time.Minute)
-	expect(t, p.login("alice", says(p.code(t, "alice", off))), gate.Accept, "totp:phone")
+	p.Clock = p.Clock.Add(time.Minute)
+	expect(t, p.login("alice", says(p.Code(t, "alice", off))), gate.Accept, "totp:phone")
 
-	done, err = p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801), false)
+	done, err = p.Resync(context.Background(), "alice", "token", p.Press(t, "alice", 800), p.Press(t, "alice", 801), false)
 	if err != nil || done.Ahead != 800 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	if _, err := p.Resync(context.Background(), "alice", "token", p.press(t, "alice", 800), p.press(t, "alice", 801), false); !errors.Is(err, factor.ErrOld) {
+	if _, err := p.Resync(context.Background(), "alice", "token", p.Press(t, "alice", 800), p.Press(t, "alice", 801), false); !errors.Is(err, factor.ErrOld) {
 		t.Errorf("the same again: %v", err)
 	}
-	expect(t, p.login("alice", says(p.press(t, "alice", 801), p.press(t, "alice", 0), p.press(t, "alice", 802))), gate.Accept, "hotp:token")
+	expect(t, p.login("alice", says(p.Press(t, "alice", 801), p.Press(t, "alice", 0), p.Press(t, "alice", 802))), gate.Accept, "hotp:token")
 }
 
 // A device that is far ahead is to be set right, as its codes count as used for
 // as long as it was ahead. Who follows it all the same is told so at the login.
 func TestResyncOfADeviceThatIsAhead(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	ctx, off := context.Background(), 960 // eight hours
 	resync := func(off int, ahead bool) error {
-		_, err := p.Resync(ctx, "alice", "", p.code(t, "alice", off), p.code(t, "alice", off+1), ahead)
+		_, err := p.Resync(ctx, "alice", "", p.Code(t, "alice", off), p.Code(t, "alice", off+1), ahead)
 		return err
 	}
 	var refused AheadError
 	if err := resync(off, false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "961 steps (28830 s) ahead: set the device's clock") {
 		t.Fatal(err)
 	}
-	p.now = p.now.Add(time.Minute)
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), gate.Accept, "totp:phone") // nothing had changed
+	p.Clock = p.Clock.Add(time.Minute)
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), gate.Accept, "totp:phone") // nothing had changed
 
 	if err := resync(off, true); err != nil {
 		t.Fatal(err)
 	}
 	// The device as it is is told what it always was.
-	talk := says(p.code(t, "alice", off+1))
+	talk := says(p.Code(t, "alice", off+1))
 	p.login("alice", talk)
 	if talk.told[0] != usedCode {
 		t.Errorf("told %q", talk.told)
 	}
-	again := time.Unix(p.now.Unix()/30*30+962*30, 0)
-	p.now = p.now.Add(10 * time.Minute)
-	first, second := p.code(t, "alice", 0), p.code(t, "alice", 1)
+	again := time.Unix(p.Clock.Unix()/30*30+962*30, 0)
+	p.Clock = p.Clock.Add(10 * time.Minute)
+	first, second := p.Code(t, "alice", 0), p.Code(t, "alice", 1)
 	talk = says(first, second, first)
 	verdict := p.login("alice", talk)
 	expect(t, verdict, gate.TooMany, "policy.attempts.per_login")
@@ -156,15 +133,15 @@ func TestResyncOfADeviceThatIsAhead(t *testing.T) {
 	if err := resync(0, true); !errors.Is(err, factor.ErrOld) || !strings.Contains(err.Error(), again.UTC().Format(time.RFC3339)) {
 		t.Errorf("a second one: %v", err)
 	}
-	p.now = again
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), gate.Accept, "totp:phone")
+	p.Clock = again
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), gate.Accept, "totp:phone")
 }
 
 func TestResyncOfWhich(t *testing.T) {
 	p := newPlace(t)
-	p.token("alice", 0)
+	p.GiveToken("alice", 0)
 	ctx := context.Background()
-	one, two := p.press(t, "alice", 30), p.press(t, "alice", 31)
+	one, two := p.Press(t, "alice", 30), p.Press(t, "alice", 31)
 	if _, err := p.Resync(ctx, "alice", "", one, two, false); !errors.Is(err, ErrSeveralToResync) || !strings.Contains(err.Error(), "phone, token") {
 		t.Errorf("%v", err)
 	}
@@ -176,18 +153,18 @@ func TestResyncOfWhich(t *testing.T) {
 	}
 	// One that waits for its first code can be astray too, and does not count
 	// for that.
-	person := p.people["alice"]
+	person := p.Known["alice"]
 	person.Factors = person.Factors[1:]
 	person.Factors[0].Confirmed = time.Time{}
-	person.Factors = append(person.Factors, account.Factor{ID: "mail", Kind: account.Email, Confirmed: confirmed})
-	p.people["alice"] = person
+	person.Factors = append(person.Factors, account.Factor{ID: "mail", Kind: account.Email, Confirmed: gatetest.Confirmed})
+	p.Known["alice"] = person
 	if done, err := p.Resync(ctx, "alice", "", one, two, false); err != nil || done.Factor.ID != "token" {
 		t.Errorf("%+v, %v", done, err)
 	}
 	if _, err := p.Resync(ctx, "alice", "mail", one, two, false); !errors.Is(err, factor.ErrNoResync) {
 		t.Errorf("%v", err)
 	}
-	p.Ledger = failingLedger{}
+	p.Ledger = gatetest.FailingLedger{}
 	if _, err := p.Resync(ctx, "alice", "token", one, two, false); err == nil {
 		t.Error("resynchronised without a ledger")
 	}
@@ -196,7 +173,7 @@ func TestResyncOfWhich(t *testing.T) {
 // Wrong codes are no attempts, and leave no trace.
 func TestResyncCountsNothing(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	for range 20 {
 		if _, err := p.Resync(context.Background(), "alice", "", "000000", "000001", false); !errors.Is(err, factor.ErrNowhere) {
 			t.Fatal(err)
@@ -211,8 +188,8 @@ func TestResyncCountsNothing(t *testing.T) {
 // One code in many logins, and in resynchronisations at the same time.
 func TestOneCodeOfATokenAtOnce(t *testing.T) {
 	p := newPlace(t)
-	p.token("alice", 0)
-	code, next := p.press(t, "alice", 3), p.press(t, "alice", 4)
+	p.GiveToken("alice", 0)
+	code, next := p.Press(t, "alice", 3), p.Press(t, "alice", 4)
 	var wait sync.WaitGroup
 	var won atomic.Int32
 	for range 20 {

@@ -17,7 +17,7 @@ func TestDisablingEndsSessions(t *testing.T) {
 	if _, err := p.Confirm(context.Background(), "alice", "phone", p.shows(t, f, 0)); err != nil {
 		t.Fatal(err)
 	}
-	p.now = p.now.Add(time.Minute)
+	p.Clock = p.Clock.Add(time.Minute)
 	expect(t, p.login("alice", says(p.shows(t, f, 0))), gate.Accept, "totp:phone")
 	expect(t, p.login("alice", says()), gate.NotAsked, "policy.session")
 	for _, enabled := range []bool{false, true} {

@@ -13,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -220,7 +221,7 @@ func TestSessionsAreThoseThatCount(t *testing.T) {
 	p.enrollPrepared(t, prepared("mail"))
 	p.Config.Policy.Session = config.Duration{Duration: 24 * time.Hour}
 	key := ledger.UserKey("alice")
-	post := &postman{}
+	post := &gatetest.Sender{}
 	p.Sender = post
 	expect(t, p.login("alice", says(lastCode{post})), gate.Accept, "email:mail")
 	entry, err := p.Ledger.View(context.Background(), key)
@@ -228,11 +229,11 @@ func TestSessionsAreThoseThatCount(t *testing.T) {
 		t.Fatalf("expected the login to be remembered, found %+v, %v", entry, err)
 	}
 	of := entry.Sessions[0].Of
-	good := ledger.Session{Protocol: "ssh", Address: "192.0.2.7", Since: p.now, Until: p.now.Add(time.Hour), Of: of}
+	good := ledger.Session{Protocol: "ssh", Address: "192.0.2.7", Since: p.Clock, Until: p.Clock.Add(time.Hour), Of: of}
 	long := good
-	long.Protocol, long.Until = "sudo", p.now.Add(90*24*time.Hour) // from before the policy was made stricter
+	long.Protocol, long.Until = "sudo", p.Clock.Add(90*24*time.Hour) // from before the policy was made stricter
 	over, other := good, good
-	over.Since, over.Until = p.now.Add(-2*time.Hour), p.now.Add(-time.Hour)
+	over.Since, over.Until = p.Clock.Add(-2*time.Hour), p.Clock.Add(-time.Hour)
 	other.Of = "other factors"
 	err = p.Ledger.Update(context.Background(), key, func(entry *ledger.Entry) error {
 		entry.Sessions = []ledger.Session{over, good, other, long}
@@ -242,7 +243,7 @@ func TestSessionsAreThoseThatCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	sessions, err := p.Sessions(context.Background(), "alice")
-	if err != nil || len(sessions) != 2 || sessions[0].Protocol != "ssh" || !sessions[1].Until.Equal(p.now.Add(24*time.Hour)) {
+	if err != nil || len(sessions) != 2 || sessions[0].Protocol != "ssh" || !sessions[1].Until.Equal(p.Clock.Add(24*time.Hour)) {
 		t.Fatalf("got %+v, %v", sessions, err)
 	}
 	n, err := p.ExpireSessions(context.Background(), "alice", func(s ledger.Session) bool { return s.Protocol == "ssh" })
@@ -253,7 +254,7 @@ func TestSessionsAreThoseThatCount(t *testing.T) {
 	if err != nil || len(entry.Sessions) != 1 || entry.Sessions[0].Protocol != "sudo" {
 		t.Errorf("left: %+v, %v", entry.Sessions, err)
 	}
-	p.Ledger = failingLedger{}
+	p.Ledger = gatetest.FailingLedger{}
 	if n, err := p.ExpireSessions(context.Background(), "alice", func(ledger.Session) bool { return true }); err == nil || n != 0 {
 		t.Errorf("a ledger that fails ended %d: %v", n, err)
 	}

@@ -14,7 +14,7 @@ import (
 
 func TestWrongCodesLock(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	guesses := 0
 	for range 20 {
 		talk := says("000001", "000002", "000003")
@@ -24,15 +24,15 @@ func TestWrongCodesLock(t *testing.T) {
 	if guesses != 10 {
 		t.Errorf("%d guesses in 20 connections, want 10", guesses)
 	}
-	talk := says(p.code(t, "alice", 0))
+	talk := says(p.Code(t, "alice", 0))
 	expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_window")
 	if talk.asked != 0 || len(talk.told) != 1 {
 		t.Errorf("a locked login asked %d times and told %q", talk.asked, talk.told)
 	}
-	p.now = p.now.Add(10 * time.Minute)
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	p.Clock = p.Clock.Add(10 * time.Minute)
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	// The right code gave the whole budget back.
-	p.now = p.now.Add(time.Minute)
+	p.Clock = p.Clock.Add(time.Minute)
 	expect(t, p.login("alice", says("000001", "000002", "000003")), TooMany, "policy.attempts.per_login")
 }
 
@@ -40,16 +40,16 @@ func TestWrongCodesLock(t *testing.T) {
 // guesses whenever it is possible, for a week.
 func TestWaitingLocksOutBuysFewGuesses(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	end, guesses := p.now.Add(7*24*time.Hour), 0
-	for p.now.Before(end) {
+	p.Give("alice")
+	end, guesses := p.Clock.Add(7*24*time.Hour), 0
+	for p.Clock.Before(end) {
 		talk := says("000001")
 		p.login("alice", talk)
 		if talk.asked > 0 {
 			guesses++
 			continue
 		}
-		p.now = p.now.Add(10 * time.Minute)
+		p.Clock = p.Clock.Add(10 * time.Minute)
 	}
 	if guesses > 150 {
 		t.Errorf("%d guesses in a week", guesses)
@@ -63,7 +63,7 @@ func TestManyPeopleFromOneSourceAreLimited(t *testing.T) {
 	guesses := 0
 	for i := range 30 {
 		name := fmt.Sprintf("user%d", i)
-		p.enroll(name)
+		p.Give(name)
 		talk := says("000001", "000002", "000003")
 		// Another address of the same /64 is the same source.
 		request := Request{User: name, Service: "sshd", RemoteHost: fmt.Sprintf("2001:db8::%x", i+1)}
@@ -73,15 +73,15 @@ func TestManyPeopleFromOneSourceAreLimited(t *testing.T) {
 	if guesses < 20 || guesses > 23 {
 		t.Errorf("%d guesses, want 20 and the rest of one login", guesses)
 	}
-	expect(t, p.login("user29", says(p.code(t, "user29", 0))), Accept, "totp:phone")
+	expect(t, p.login("user29", says(p.Code(t, "user29", 0))), Accept, "totp:phone")
 }
 
 func TestOneCodeInManyLoginsAtOnce(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	for range 20 {
-		p.now = p.now.Add(time.Minute)
-		code := p.code(t, "alice", 0)
+		p.Clock = p.Clock.Add(time.Minute)
+		code := p.Code(t, "alice", 0)
 		// One entry of the ledger counts wrong codes, so keep the budget away.
 		p.Config.Policy.Attempts.PerWindow, p.Config.Policy.Attempts.PerSource = 1000, 100000
 		var group sync.WaitGroup
@@ -105,7 +105,7 @@ func TestOneCodeInManyLoginsAtOnce(t *testing.T) {
 
 func TestManyGuessesAtOnceStayWithinTheBudget(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() { p.login("alice", says("000001", "000002", "000003")) })
@@ -144,19 +144,19 @@ func TestLocksGrow(t *testing.T) {
 func TestClockBackGivesNoGuess(t *testing.T) {
 	for _, step := range []time.Duration{time.Second, time.Minute, time.Hour, 25 * time.Hour, 366 * 24 * time.Hour} {
 		p := newPlace(t)
-		p.enroll("alice")
+		p.Give("alice")
 		// Until a lock lasts for a day.
 		for range 12 {
 			for range 4 {
 				p.login("alice", says("000001", "000002", "000003"))
 			}
-			p.now = p.now.Add(maxLock)
+			p.Clock = p.Clock.Add(maxLock)
 		}
 		for range 4 {
 			p.login("alice", says("000001", "000002", "000003"))
 		}
 		for range 20 {
-			p.now = p.now.Add(-step)
+			p.Clock = p.Clock.Add(-step)
 			talk := says("000001", "000002", "000003")
 			p.login("alice", talk)
 			if talk.asked != 0 {
@@ -164,8 +164,8 @@ func TestClockBackGivesNoGuess(t *testing.T) {
 			}
 		}
 		// It ends by the clock as it is now.
-		p.now = p.now.Add(maxLock + time.Second)
-		expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		p.Clock = p.Clock.Add(maxLock + time.Second)
+		expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	}
 }
 
@@ -182,7 +182,7 @@ func TestLockThatCannotBe(t *testing.T) {
 // before each of ten logins a day.
 func TestOwnersLoginsGiveAGuesserLittle(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	guesses, warned := 0, 0
 	for range 10 * 10 {
 		for range 9 {
@@ -191,8 +191,8 @@ func TestOwnersLoginsGiveAGuesserLittle(t *testing.T) {
 			p.login("alice", talk)
 			guesses += talk.asked
 		}
-		p.now = p.now.Add(144 * time.Minute)
-		talk := says(p.code(t, "alice", 0))
+		p.Clock = p.Clock.Add(144 * time.Minute)
+		talk := says(p.Code(t, "alice", 0))
 		expect(t, p.login("alice", talk), Accept, "totp:phone")
 		for _, told := range talk.told {
 			if strings.Contains(told, "somebody knows your password") {
@@ -210,15 +210,15 @@ func TestOwnersLoginsGiveAGuesserLittle(t *testing.T) {
 // wrong ones all day.
 func TestOneCannotLockTheAddressOfAll(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("mallory")
-	p.enroll("alice")
+	p.Give("mallory")
+	p.Give("alice")
 	for range 24 * 60 {
 		for range 9 {
 			p.login("mallory", says("000001"))
 		}
-		p.now = p.now.Add(time.Minute)
-		p.login("mallory", says(p.code(t, "mallory", 0)))
-		expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		p.Clock = p.Clock.Add(time.Minute)
+		p.login("mallory", says(p.Code(t, "mallory", 0)))
+		expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	}
 }
 
@@ -252,7 +252,7 @@ func TestPromptsOpenedBeforeTheLockGiveNoMoreGuesses(t *testing.T) {
 	gate := make(chan struct{})
 	var opened sync.WaitGroup
 	for i := range 100 {
-		p.enroll(fmt.Sprintf("user%d", i))
+		p.Give(fmt.Sprintf("user%d", i))
 	}
 	for i := range 100 {
 		name := fmt.Sprintf("user%d", i)
@@ -298,13 +298,13 @@ func (w waiting) Ask(prompt string) (Answer, error) {
 // TestRevokedAtThePrompt: what is taken away while a person types is gone.
 func TestRevokedAtThePrompt(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	code := p.code(t, "alice", 0)
+	p.Give("alice")
+	code := p.Code(t, "alice", 0)
 	for name, revoke := range map[string]func(){
-		"removed":  func() { delete(p.people, "alice") },
-		"disabled": func() { alice := p.people["alice"]; alice.Enabled = false; p.people["alice"] = alice },
+		"removed":  func() { delete(p.Known, "alice") },
+		"disabled": func() { alice := p.Known["alice"]; alice.Enabled = false; p.Known["alice"] = alice },
 	} {
-		p.enroll("alice")
+		p.Give("alice")
 		verdict := p.Login(context.Background(), Request{User: "alice", Service: "sshd"}, revoking{says(code), revoke})
 		if verdict.Decision != Deny || verdict.Rule != "not-enrolled" {
 			t.Errorf("%s: %+v", name, verdict)

@@ -4,21 +4,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 )
 
 // A machine whose clock lost months says so, and not only that codes are wrong.
 func TestClockBehindIsForTheLog(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	right := p.now
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
-	code := p.code(t, "alice", 1)
+	p.Give("alice")
+	right := p.Clock
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+	code := p.Code(t, "alice", 1)
 
-	p.now = right.AddDate(0, -4, 0)
+	p.Clock = right.AddDate(0, -4, 0)
 	talk := says(code, code, code)
 	verdict := p.login("alice", talk)
 	expect(t, verdict, TooMany, "policy.attempts.per_login")
-	want := "; the machine's clock is behind: it says " + p.now.UTC().Format(time.RFC3339) + ", and the last login was at " + right.UTC().Truncate(time.Second).Format(time.RFC3339)
+	want := "; the machine's clock is behind: it says " + p.Clock.UTC().Format(time.RFC3339) + ", and the last login was at " + right.UTC().Truncate(time.Second).Format(time.RFC3339)
 	if !strings.HasSuffix(verdict.Reason, want) {
 		t.Errorf("reason %q, want …%q", verdict.Reason, want)
 	}
@@ -29,8 +31,8 @@ func TestClockBehindIsForTheLog(t *testing.T) {
 	}
 
 	// Who has not logged in yet has confirmed a device.
-	p.enroll("bob")
-	p.now = confirmed.AddDate(-1, 0, 0)
+	p.Give("bob")
+	p.Clock = gatetest.Confirmed.AddDate(-1, 0, 0)
 	verdict = p.login("bob", says(code, code, code))
 	if want := ", and the confirmation of phone was at 2026-01-01T00:00:00Z"; !strings.HasSuffix(verdict.Reason, want) {
 		t.Errorf("reason %q, want …%q", verdict.Reason, want)
@@ -40,10 +42,10 @@ func TestClockBehindIsForTheLog(t *testing.T) {
 // A clock that is right, or set back by minutes, is not blamed.
 func TestClockIsNotBlamedForLittle(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	p.Give("alice")
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	for _, back := range []time.Duration{0, 5 * time.Minute} {
-		p.now = p.now.Add(-back)
+		p.Clock = p.Clock.Add(-back)
 		verdict := p.login("alice", says("000000", "000000", "000000"))
 		expect(t, verdict, TooMany, "policy.attempts.per_login")
 		if strings.Contains(verdict.Reason, "clock") {

@@ -40,7 +40,7 @@ func (p *place) shown(t *testing.T, talk *script) string {
 	if found == nil {
 		t.Fatalf("no key was shown: %q", talk.told)
 	}
-	code, err := totp.GenerateCode(strings.ReplaceAll(found[1], " ", ""), p.now)
+	code, err := totp.GenerateCode(strings.ReplaceAll(found[1], " ", ""), p.Clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +63,9 @@ func TestEnrollAtTheLogin(t *testing.T) {
 	}
 	// The next login is an ordinary one, and the first code was spent.
 	expect(t, p.login("bob", says(first, recovery[0])), Accept, "recovery")
-	p.now = p.now.Add(30 * time.Second)
+	p.Clock = p.Clock.Add(30 * time.Second)
 	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:phone")
-	if log := p.lines(); !strings.Contains(log, "verdict=enrolled rule=totp:phone") || strings.Contains(log, first) {
+	if log := p.Lines(); !strings.Contains(log, "verdict=enrolled rule=totp:phone") || strings.Contains(log, first) {
 		t.Errorf("log:\n%s", log)
 	}
 }

@@ -3,33 +3,20 @@ package gate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/totp"
-
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// place is a gate with a clock, people, groups and a log that tests set.
+// place is a gate on a machine that tests set.
 type place struct {
 	*Gate
-	now    time.Time
-	people map[string]account.Person
-	broken error               // what Load fails with
-	alias  map[string]string   // Canonical
-	others map[string][]string // Others
-	groups map[string][]string // group → members
-	mu     sync.Mutex
-	log    []audit.Record
+	*gatetest.Machine
 }
 
 func newPlace(t *testing.T) *place {
@@ -39,80 +26,8 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	p := &place{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), people: map[string]account.Person{}}
-	p.Gate = &Gate{Config: config.Default(), Accounts: p, Ledger: store, Names: p, Audit: p, Now: func() time.Time { return p.now }}
-	return p
-}
-
-func (p *place) Load(name string) (account.Person, error) {
-	if p.broken != nil {
-		return account.Person{}, p.broken
-	}
-	person, found := p.people[name]
-	if !found {
-		return account.Person{}, fmt.Errorf("%s: %w", name, account.ErrNotFound)
-	}
-	return person, nil
-}
-
-func (p *place) Canonical(user string) (string, bool, error) {
-	if user == "nss-down" {
-		return "", false, errors.New("name service is down")
-	}
-	if name, found := p.alias[user]; found {
-		return name, true, nil
-	}
-	return user, false, nil
-}
-
-func (p *place) Others(user string) ([]string, error) {
-	if user == "uids-down" {
-		return nil, errors.New("name service is down")
-	}
-	return p.others[user], nil
-}
-
-func (p *place) Like(name string) (like []string, err error) {
-	for other := range p.people {
-		if other != name && strings.EqualFold(other, name) {
-			like = append(like, other)
-		}
-	}
-	return like, p.broken
-}
-
-func (p *place) InGroup(user, group string) (bool, error) {
-	members, found := p.groups[group]
-	if !found {
-		return false, errors.New("unknown group")
-	}
-	for _, member := range members {
-		if member == user {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-func (p *place) Write(r audit.Record) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.log = append(p.log, r)
-}
-
-var confirmed = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// enroll gives name a secret and returns its recovery codes.
-func (p *place) enroll(name string) []string {
-	codes, recovery := factor.NewRecovery(name)
-	p.people[name] = account.Person{
-		Version: 1, User: name, Enabled: true, Recovery: recovery,
-		Factors: []account.Factor{{
-			ID: "phone", Kind: account.TOTP, Secret: account.Secret("secret of " + name + ", 20 bytes"),
-			Digits: 6, Period: 30, Algorithm: "SHA1", Confirmed: confirmed,
-		}},
-	}
-	return codes
+	m := gatetest.New()
+	return &place{&Gate{Config: config.Default(), Accounts: m, Ledger: store, Names: m, Audit: m, Now: func() time.Time { return m.Clock }}, m}
 }
 
 // write makes the person's secret file in dir.
@@ -130,17 +45,6 @@ func write(t *testing.T, dir string, person account.Person) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// code is what name's app shows steps from now, by an independent library.
-func (p *place) code(t *testing.T, name string, steps int) string {
-	t.Helper()
-	at := p.now.Add(time.Duration(steps) * 30 * time.Second)
-	code, err := totp.GenerateCodeCustom(p.people[name].Factors[0].Secret.Base32(), at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
 }
 
 // script is a conversation that answers from a list.
@@ -165,7 +69,7 @@ func (s *script) Ask(prompt string) (Answer, error) {
 	case Answer:
 		return next, nil
 	case lastCode:
-		return Answer{Text: next.last()}, nil
+		return Answer{Text: next.Last()}, nil
 	case func() any:
 		return Answer{Text: next().(string)}, nil
 	}
@@ -187,38 +91,38 @@ func expect(t *testing.T, got Verdict, decision Decision, rule string) {
 
 func TestRightCodeOnce(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	code := p.code(t, "alice", 0)
+	p.Give("alice")
+	code := p.Code(t, "alice", 0)
 	expect(t, p.login("alice", says(code)), Accept, "totp:phone")
 	talk := says(code, code, code)
 	expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_login")
 	if talk.told[0] != usedCode {
 		t.Errorf("told %q", talk.told)
 	}
-	p.now = p.now.Add(30 * time.Second)
-	expect(t, p.login("alice", says("000000", p.code(t, "alice", 0))), Accept, "totp:phone")
-	if last := p.log[len(p.log)-1].Line(); last != "user=alice service=sshd protocol=ssh remote=192.0.2.1 verdict=accepted rule=totp:phone" {
+	p.Clock = p.Clock.Add(30 * time.Second)
+	expect(t, p.login("alice", says("000000", p.Code(t, "alice", 0))), Accept, "totp:phone")
+	if last := p.Log()[len(p.Log())-1].Line(); last != "user=alice service=sshd protocol=ssh remote=192.0.2.1 verdict=accepted rule=totp:phone" {
 		t.Errorf("audit: %s", last)
 	}
 }
 
 func TestRecoveryCodeOnce(t *testing.T) {
 	p := newPlace(t)
-	codes := p.enroll("alice")
-	bobs := p.enroll("bob")
+	codes := p.Give("alice")
+	bobs := p.Give("bob")
 	talk := says(codes[3])
 	expect(t, p.login("alice", talk), Accept, "recovery")
 	if len(talk.told) != 1 || !strings.Contains(talk.told[0], "You have 9 left") {
 		t.Errorf("told %q", talk.told)
 	}
-	expect(t, p.login("alice", says(codes[3], bobs[0], p.people["alice"].Recovery.Hashes[0])), TooMany, "policy.attempts.per_login")
+	expect(t, p.login("alice", says(codes[3], bobs[0], p.Known["alice"].Recovery.Hashes[0])), TooMany, "policy.attempts.per_login")
 }
 
 func TestOddAnswersNeverPass(t *testing.T) {
 	for _, answer := range []any{"", " ", "\x00", "\x03", strings.Repeat("9", 5000), "email", "sms", errors.New("ctrl-c"), Answer{Password: true}, Answer{}} {
 		p := newPlace(t)
-		p.enroll("alice")
-		code := p.code(t, "alice", 0)
+		p.Give("alice")
+		code := p.Code(t, "alice", 0)
 		for _, odd := range []any{answer, code + " ", " " + code, code + "\n"} {
 			if got := p.login("alice", says(odd)); got.Decision == Accept || got.Decision == NotAsked {
 				t.Errorf("%q: %v", odd, got)
@@ -235,7 +139,7 @@ func TestOddAnswersNeverPass(t *testing.T) {
 // the log says what to set where. Once it is a slip, which costs nothing.
 func TestPasswordAtTheCodePrompt(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	password := Answer{Password: true}
 	talk := says(password, password)
 	got := p.login("alice", talk)
@@ -252,7 +156,7 @@ func TestPasswordAtTheCodePrompt(t *testing.T) {
 		talk = says(password, "000", password, "000", password, "000")
 		expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_login")
 	}
-	talk = says(password, p.code(t, "alice", 0))
+	talk = says(password, p.Code(t, "alice", 0))
 	expect(t, p.login("alice", talk), Accept, "totp:phone")
 	if told := strings.Join(talk.told, "\n"); !strings.Contains(told, "That was your password. Type the verification code here.") {
 		t.Errorf("told %q", told)
@@ -277,9 +181,9 @@ func TestPolicy(t *testing.T) {
 	}
 	person := func(change func(*account.Person)) setting {
 		return func(p *place) {
-			alice := p.people["alice"]
+			alice := p.Known["alice"]
 			change(&alice)
-			p.people["alice"] = alice
+			p.Known["alice"] = alice
 		}
 	}
 	disabled := person(func(a *account.Person) { a.Enabled = false })
@@ -330,9 +234,9 @@ func TestPolicy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPlace(t)
-			p.enroll("alice")
-			p.alias = map[string]string{"ALICE": "alice", "BOB": "bob"}
-			p.groups = map[string][]string{"staff": {"alice", "bob"}, "robots": {"robot"}}
+			p.Give("alice")
+			p.Aliases = map[string]string{"ALICE": "alice", "BOB": "bob"}
+			p.Groups = map[string][]string{"staff": {"alice", "bob"}, "robots": {"robot"}}
 			for _, apply := range test.settings {
 				apply(p)
 			}
@@ -345,8 +249,8 @@ func TestPolicy(t *testing.T) {
 			if verdict.Decision != want {
 				t.Errorf("login: %v, want %v", verdict, want)
 			}
-			if len(p.log) != 1 || p.log[0].Rule == "" || p.log[0].Verdict != want.String() {
-				t.Errorf("audit: %+v", p.log)
+			if len(p.Log()) != 1 || p.Log()[0].Rule == "" || p.Log()[0].Verdict != want.String() {
+				t.Errorf("audit: %+v", p.Log())
 			}
 		})
 	}
@@ -354,18 +258,18 @@ func TestPolicy(t *testing.T) {
 
 func TestDoubtDenies(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	p.broken = errors.New("secret file: permission denied")
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "secret-file")
+	p.Give("alice")
+	p.Broken = errors.New("secret file: permission denied")
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Fault, "secret-file")
 	p.Config.Policy.Exempt = []config.Selector{"backup"}
 	expect(t, p.login("backup", says()), NotAsked, "policy.exempt")
-	p.broken = nil
+	p.Broken = nil
 	expect(t, p.login("nss-down", says()), Fault, "name-service")
 	for _, name := range []string{"", "../alice", "a/b", "-x", "a\nb"} {
 		expect(t, p.login(name, says()), Fault, "user-name")
 	}
-	p.Ledger = failingLedger{}
-	expect(t, p.login("alice", says(p.code(t, "alice", 0))), Fault, "ledger")
+	p.Ledger = gatetest.FailingLedger{}
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Fault, "ledger")
 	p.Accounts = nil // a panic
 	expect(t, p.login("alice", says()), Fault, "internal")
 	expect(t, Refuse(p, Request{User: "alice"}, says(), "configuration", errors.New("no config")), Fault, "configuration")
@@ -373,17 +277,3 @@ func TestDoubtDenies(t *testing.T) {
 		t.Error("a zero value lets in")
 	}
 }
-
-type failingLedger struct{}
-
-func (failingLedger) View(context.Context, ledger.Key) (ledger.Entry, error) {
-	return ledger.Entry{}, nil
-}
-func (failingLedger) Update(_ context.Context, _ ledger.Key, change func(*ledger.Entry) error) error {
-	var entry ledger.Entry
-	if err := change(&entry); err != nil {
-		return err
-	}
-	return errors.New("no space left on device")
-}
-func (failingLedger) Close() error { return nil }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 )
 
 // required gives a place where everybody must give a code and bob has none.
@@ -25,16 +26,16 @@ func TestGraceCountsFromTheFirstLogin(t *testing.T) {
 		if need, err := p.Need(context.Background(), request); err != nil || need.Code != InGrace || need.Rule != "policy.grace" {
 			t.Errorf("%+v, %v", need, err)
 		}
-		p.now = p.now.Add(24 * time.Hour)
+		p.Clock = p.Clock.Add(24 * time.Hour)
 	}
 	talk := says()
 	expect(t, p.login("bob", talk), NotAsked, "policy.grace")
-	if len(talk.told) != 1 || !strings.Contains(talk.told[0], clock(p.now.Add(14*24*time.Hour))) {
+	if len(talk.told) != 1 || !strings.Contains(talk.told[0], clock(p.Clock.Add(14*24*time.Hour))) {
 		t.Errorf("told %q", talk.told)
 	}
-	p.now = p.now.Add(14*24*time.Hour - time.Second)
+	p.Clock = p.Clock.Add(14*24*time.Hour - time.Second)
 	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
-	p.now = p.now.Add(time.Second)
+	p.Clock = p.Clock.Add(time.Second)
 	expect(t, p.login("bob", says()), Deny, "policy.unenrolled")
 	expect(t, p.login("carol", says()), NotAsked, "policy.grace")
 	if need, _ := p.Need(context.Background(), request); need.Code != Refused {
@@ -44,9 +45,9 @@ func TestGraceCountsFromTheFirstLogin(t *testing.T) {
 
 func TestGraceUntilADay(t *testing.T) {
 	p := newPlace(t)
-	p = required(t, config.Grace{Until: p.now.Add(time.Hour)})
+	p = required(t, config.Grace{Until: p.Clock.Add(time.Hour)})
 	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
-	p.now = p.now.Add(time.Hour)
+	p.Clock = p.Clock.Add(time.Hour)
 	expect(t, p.login("bob", says()), Deny, "policy.unenrolled")
 	p.Config.Policy.Unenrolled = config.Enroll
 	talk := says()
@@ -60,9 +61,9 @@ func TestGraceUntilADay(t *testing.T) {
 func TestNoGraceAfterCodes(t *testing.T) {
 	for _, grace := range []config.Grace{{For: time.Hour}, {Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}} {
 		p := required(t, grace)
-		p.enroll("alice")
-		expect(t, p.login("alice", says(p.code(t, "alice", 0))), Accept, "totp:phone")
-		delete(p.people, "alice")
+		p.Give("alice")
+		expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+		delete(p.Known, "alice")
 		expect(t, p.login("alice", says()), Deny, "policy.unenrolled")
 		expect(t, p.login("bob", says()), NotAsked, "policy.grace")
 	}
@@ -72,11 +73,11 @@ func TestNoGraceAfterCodes(t *testing.T) {
 // admin took away, and it opens nothing while the ledger is broken.
 func TestNoGrace(t *testing.T) {
 	p := required(t, config.Grace{For: time.Hour})
-	p.enroll("alice")
+	p.Give("alice")
 	expect(t, p.login("alice", says()), Deny, "no-answer")
-	person := p.people["alice"]
+	person := p.Known["alice"]
 	person.Enabled = false
-	p.people["alice"] = person
+	p.Known["alice"] = person
 	for _, unenrolled := range []config.Unenrolled{config.Refuse, config.Enroll} {
 		p.Config.Policy.Unenrolled = unenrolled
 		expect(t, p.login("alice", says("", "123456")), Deny, "policy.unenrolled")
@@ -84,7 +85,7 @@ func TestNoGrace(t *testing.T) {
 			t.Errorf("%+v", need)
 		}
 	}
-	p.Ledger = failingLedger{}
+	p.Ledger = gatetest.FailingLedger{}
 	expect(t, p.login("bob", says()), Fault, "ledger")
 }
 
@@ -100,17 +101,17 @@ func TestGraceOf(t *testing.T) {
 		}
 		return until, begun
 	}
-	if until, begun := grace("bob"); begun || !until.Equal(p.now.Add(fortnight)) {
+	if until, begun := grace("bob"); begun || !until.Equal(p.Clock.Add(fortnight)) {
 		t.Errorf("not begun: %s, %v", until, begun)
 	}
 	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
-	began := p.now
-	p.now = p.now.Add(20 * 24 * time.Hour)
+	began := p.Clock
+	p.Clock = p.Clock.Add(20 * 24 * time.Hour)
 	if until, begun := grace("bob"); !begun || !until.Equal(began.Add(fortnight)) {
 		t.Errorf("over: %s, %v", until, begun)
 	}
-	p.people["carl"] = account.Person{Version: 1, User: "carl", Enabled: false}
-	p.enroll("dora")
+	p.Known["carl"] = account.Person{Version: 1, User: "carl", Enabled: false}
+	p.Give("dora")
 	for _, user := range []string{"robot", "carl", "dora"} {
 		if until, _ := grace(user); !until.IsZero() {
 			t.Errorf("%s has grace until %s", user, until)

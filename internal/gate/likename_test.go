@@ -13,10 +13,10 @@ import (
 // does not step round the code by another one, nor gets a second enrollment.
 func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	p.enroll("Bob")
-	p.enroll("bOb")
-	p.enroll("élan")
+	p.Give("alice")
+	p.Give("Bob")
+	p.Give("bOb")
+	p.Give("élan")
 	for _, unenrolled := range []config.Unenrolled{config.Refuse, config.Allow, config.Enroll} {
 		for _, require := range [][]config.Selector{nil, {config.All}} {
 			p.Config.Policy.Unenrolled, p.Config.Policy.Require = unenrolled, require
@@ -26,14 +26,14 @@ func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
 					t.Errorf("%s with %s and %v: %+v", user, unenrolled, require, v)
 				}
 			}
-			code := p.code(t, "alice", 0)
+			code := p.Code(t, "alice", 0)
 			if v := p.login("ALICE", says(code)); v.Decision != Accept || v.Rule != "totp:phone" {
 				t.Errorf("ALICE with alice's code: %+v", v)
 			}
 			if v := p.login("alice", says(code, code, code)); v.Decision == Accept {
 				t.Errorf("alice with ALICE's code: %+v", v)
 			}
-			p.now = p.now.Add(time.Hour)
+			p.Clock = p.Clock.Add(time.Hour)
 		}
 	}
 	// Nor does who has no secret file get round being named in the policy.
@@ -51,7 +51,7 @@ func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
 	}
 	// Who has a name of his own is somebody else.
 	p.Config.Policy = config.Default().Policy
-	p.alias = map[string]string{"ALICE": "ALICE"}
+	p.Aliases = map[string]string{"ALICE": "ALICE"}
 	if v := p.login("ALICE", says()); v.Decision != NotAsked || v.Rule != "not-enrolled" {
 		t.Errorf("another person of that name: %+v", v)
 	}
@@ -64,24 +64,24 @@ func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
 func TestGraceIsOneForAllCases(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Require, p.Config.Policy.Grace.For = []config.Selector{config.All}, time.Hour
-	p.alias = map[string]string{"Erin": "Erin"}
+	p.Aliases = map[string]string{"Erin": "Erin"}
 	for _, name := range []string{"fay", "Gus"} {
-		p.enroll(name)
-		expect(t, p.login(name, says(p.code(t, name, 0))), Accept, "totp:phone")
-		delete(p.people, name)
+		p.Give(name)
+		expect(t, p.login(name, says(p.Code(t, name, 0))), Accept, "totp:phone")
+		delete(p.Known, name)
 	}
 	for user, rule := range map[string]string{"Dora": "policy.grace", "Erin": "policy.grace", "FAY": "policy.unenrolled", "Gus": "policy.unenrolled"} {
 		if v := p.login(user, says()); v.Rule != rule {
 			t.Errorf("%s at first: %+v", user, v)
 		}
 	}
-	p.now = p.now.Add(2 * time.Hour)
+	p.Clock = p.Clock.Add(2 * time.Hour)
 	for user, rule := range map[string]string{"dora": "policy.unenrolled", "DORA": "policy.unenrolled", "Dora": "policy.unenrolled", "erin": "policy.grace", "Erin": "policy.unenrolled"} {
 		if v := p.login(user, says()); v.Rule != rule {
 			t.Errorf("%s later: %+v", user, v)
 		}
 	}
-	if until, begun, err := p.GraceOf(t.Context(), "DORA"); err != nil || !begun || until.After(p.now) {
+	if until, begun, err := p.GraceOf(t.Context(), "DORA"); err != nil || !begun || until.After(p.Clock) {
 		t.Errorf("DORA's grace: %v, %v, %v", until, begun, err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 func (p *place) asked(peer string) *place {
 	gate := *p.Gate
 	gate.Peer = peer
-	return &place{Gate: &gate, now: p.now, people: p.people}
+	return &place{&gate, p.Machine}
 }
 
 // What a program without the password does keeps nobody out but programs of
@@ -23,13 +23,13 @@ func TestPeersLockThemselvesAloneOut(t *testing.T) {
 	for _, culprit := range peers {
 		p := newPlace(t)
 		p.Config.Policy.Attempts.PerSource = 10
-		p.enroll("alice")
+		p.Give("alice")
 		for range 20 {
 			p.asked(culprit).login("alice", says("000001", "000002", "000003"))
 		}
 		for _, other := range peers {
-			p.now = p.now.Add(30 * time.Second)
-			verdict := p.asked(other).login("alice", says(p.code(t, "alice", 0)))
+			p.Clock = p.Clock.Add(30 * time.Second)
+			verdict := p.asked(other).login("alice", says(p.Code(t, "alice", 0)))
 			if other == culprit {
 				expect(t, verdict, TooMany, "policy.attempts.per_window")
 				if strings.Contains(verdict.Reason, ", for programs of "+other+" alone") != (other != "") {
@@ -51,10 +51,10 @@ func TestPeersLockThemselvesAloneOut(t *testing.T) {
 // However many ask, there are not many more guesses.
 func TestGuessesOfAllPeers(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	peers := []string{"", "uid 33", "uid 108", "uid 1000"}
 	guesses := 0
-	for end := p.now.Add(7 * 24 * time.Hour); p.now.Before(end); p.now = p.now.Add(10 * time.Minute) {
+	for end := p.Clock.Add(7 * 24 * time.Hour); p.Clock.Before(end); p.Clock = p.Clock.Add(10 * time.Minute) {
 		for _, peer := range peers {
 			for range 5 {
 				talk := says("000001", "000002", "000003")
@@ -71,12 +71,12 @@ func TestGuessesOfAllPeers(t *testing.T) {
 // The owner is told, and of a password only if somebody has shown it.
 func TestOwnerIsToldOfPeers(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	p.asked("uid 33").login("alice", says("000001", "000002", "000003"))
 	p.asked("uid 1000").login("alice", says("000001", "000002"))
 	for i, want := range []string{"5 wrong codes were given in your name by programs of this machine", ""} {
-		p.now = p.now.Add(30 * time.Second)
-		talk := says(p.code(t, "alice", 0))
+		p.Clock = p.Clock.Add(30 * time.Second)
+		talk := says(p.Code(t, "alice", 0))
 		expect(t, p.login("alice", talk), Accept, "totp:phone")
 		if told := strings.Join(talk.told, "\n"); !strings.Contains(told, want) || (want == "") != (told == "") || strings.Contains(told, "knows your password") {
 			t.Errorf("login %d: told %q, want %q", i, told, want)
@@ -90,18 +90,18 @@ func TestPeersCarryTheirOwn(t *testing.T) {
 	p := newPlace(t)
 	post := p.sendTo("alice", account.Email)
 	expect(t, p.carrying("alice", "", "ftp"), TooMany, "email:my-email")
-	waits := post.last()
+	waits := post.Last()
 	p.login("alice", says(errors.New("gone")))
-	late := post.last()
+	late := post.Last()
 	server := p.asked("uid 33")
 	for range 10 {
 		expect(t, server.carrying("alice", "", "ftp"), TooMany, "email:my-email")
 	}
-	expect(t, p.carrying("alice", post.last(), "ftp"), TooMany, "code")
+	expect(t, p.carrying("alice", post.Last(), "ftp"), TooMany, "code")
 	expect(t, server.carrying("alice", waits, "ftp"), TooMany, "code")
 	if verdict := p.login("alice", says(late)); !strings.Contains(verdict.Reason, "0 wrong, 1 used before") {
 		t.Errorf("a code that came late: %+v", verdict)
 	}
 	expect(t, p.carrying("alice", waits, "ftp"), Accept, "email:my-email")
-	expect(t, server.carrying("alice", post.messages[len(post.messages)-2].Code, "ftp"), Accept, "email:my-email")
+	expect(t, server.carrying("alice", post.Messages[len(post.Messages)-2].Code, "ftp"), Accept, "email:my-email")
 }

@@ -12,7 +12,7 @@ import (
 // bring gives name these scratch codes and no other recovery codes.
 func (p *place) bring(t *testing.T, name string, codes ...string) {
 	t.Helper()
-	person := p.people[name]
+	person := p.Known[name]
 	person.Recovery = account.Recovery{}
 	for _, code := range codes {
 		hash, ok := factor.Scratch(name, code)
@@ -21,13 +21,13 @@ func (p *place) bring(t *testing.T, name string, codes ...string) {
 		}
 		person.Recovery.Hashes = append(person.Recovery.Hashes, hash)
 	}
-	p.people[name] = person
+	p.Known[name] = person
 }
 
 func TestScratchCodeOnce(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	p.enroll("bob")
+	p.Give("alice")
+	p.Give("bob")
 	p.bring(t, "alice", "12345678", "22345678")
 	p.bring(t, "bob", "87654321")
 	talk := says("12345678")
@@ -41,7 +41,7 @@ func TestScratchCodeOnce(t *testing.T) {
 		t.Errorf("told %q", again.told)
 	}
 	// Only the one that was somebody else's was a guess.
-	entry, err := p.Ledger.View(t.Context(), ledger.UserKey(p.people["alice"].User))
+	entry, err := p.Ledger.View(t.Context(), ledger.UserKey(p.Known["alice"].User))
 	if err != nil || entry.Attempts.Wrong != 1 || len(entry.Spent) != 1 {
 		t.Errorf("%+v, %v", entry, err)
 	}
@@ -52,8 +52,8 @@ func TestScratchCodeOnce(t *testing.T) {
 // counted.
 func TestScratchFormIsForThoseWhoHaveIt(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	talk := says("12345678", "1234-5678", p.code(t, "alice", 0))
+	p.Give("alice")
+	talk := says("12345678", "1234-5678", p.Code(t, "alice", 0))
 	expect(t, p.login("alice", talk), Accept, "totp:phone")
 	if !slices.Equal(talk.told[:2], []string{noCode, noCode}) {
 		t.Errorf("told %q", talk.told)
@@ -63,7 +63,7 @@ func TestScratchFormIsForThoseWhoHaveIt(t *testing.T) {
 // A guess at a scratch code is a guess as any other.
 func TestScratchGuessesAreLimited(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	p.bring(t, "alice", "12345678")
 	for range p.Config.Policy.Attempts.PerWindow {
 		p.login("alice", says("99999999"))
@@ -75,13 +75,13 @@ func TestScratchGuessesAreLimited(t *testing.T) {
 // must not lose them to one that nobody typed.
 func TestSplitOfScratchCodes(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	p.bring(t, "alice", "12345678")
 	for text, want := range map[string]int{
 		"secret1234-5678":                  9,
 		"secret9999-9999":                  9, // right or wrong is for later
 		"secret12345678":                   6,
-		"secret11" + p.code(t, "alice", 0): 6,
+		"secret11" + p.Code(t, "alice", 0): 6,
 		"secret1234-567":                   0,
 		"1234-5678":                        0,
 		"secret0123-4567-89ab-cdef":        0, // none of that kind
@@ -90,7 +90,7 @@ func TestSplitOfScratchCodes(t *testing.T) {
 			t.Errorf("%q: %d, %v, want %d", text, n, err, want)
 		}
 	}
-	p.enroll("bob")
+	p.Give("bob")
 	if n, f, err := p.split("bob", "secret1234-5678"); n != 0 || err != nil || slices.Contains(f.asked, factor.ScratchLength) {
 		t.Errorf("somebody without: %d, %v, asked for %v", n, err, f.asked)
 	}

@@ -25,13 +25,13 @@ func TestSentLatelyIsWhatLoginsCount(t *testing.T) {
 		t.Errorf("of nobody: %d, %s", n, until)
 	}
 	for i, step := range []time.Duration{0, 0, 0, 0, 19 * time.Minute, time.Minute, 0, -time.Hour, 4 * time.Hour, 0} {
-		p.now = p.now.Add(step)
+		p.Clock = p.Clock.Add(step)
 		_, shown := p.SentLately(entry())
 		until, err := p.countSend(context.Background(), alice, "123456")
 		if err != nil || !until.Equal(shown) {
 			t.Errorf("%d: shown %s, counted %s, %v", i, shown, until, err)
 		}
-		if !shown.IsZero() && !p.now.Before(shown) {
+		if !shown.IsZero() && !p.Clock.Before(shown) {
 			t.Errorf("%d: the next one at %s, which is over", i, shown)
 		}
 	}
@@ -54,20 +54,20 @@ func TestSendsOfAWrongClock(t *testing.T) {
 		}
 		return until
 	}
-	ahead := p.now.Add(365 * 24 * time.Hour)
-	right := p.now
-	p.now = ahead
+	ahead := p.Clock.Add(365 * 24 * time.Hour)
+	right := p.Clock
+	p.Clock = ahead
 	for range 3 {
 		if until := send(); !until.IsZero() {
 			t.Fatalf("not before %s", until)
 		}
 	}
 	// A clock that goes back a little forgives nothing.
-	p.now = ahead.Add(-59 * time.Minute)
+	p.Clock = ahead.Add(-59 * time.Minute)
 	if send().IsZero() {
 		t.Error("a code more for a clock that went back")
 	}
-	p.now = right
+	p.Clock = right
 	for range 3 {
 		if until := send(); !until.IsZero() {
 			t.Errorf("no code before %s", until)

@@ -20,15 +20,15 @@ func (p *place) from(address string, protocol config.Protocol, talk *script) Ver
 // sessions gives a place where alice's logins are remembered for a day.
 func sessions(t *testing.T) *place {
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	p.Config.Policy.Session = config.Duration{Duration: 24 * time.Hour}
 	return p
 }
 
 func TestSessionIsOfPersonProtocolAndAddress(t *testing.T) {
 	p := sessions(t)
-	p.enroll("bob")
-	expect(t, p.from("192.0.2.1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	p.Give("bob")
+	expect(t, p.from("192.0.2.1", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	talk := says()
 	expect(t, p.from("192.0.2.1", "ssh", talk), NotAsked, "policy.session")
 	expect(t, p.from("::ffff:192.0.2.1", "ssh", says()), NotAsked, "policy.session")
@@ -69,23 +69,23 @@ func TestSessionIsOfOneIPv6Network(t *testing.T) {
 		{"2001:0:53aa:64c:1::1", "2001:0:53aa:64c:2::1", false},
 	} {
 		p := sessions(t)
-		expect(t, p.from(test.opened, "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		expect(t, p.from(test.opened, "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 		if got := p.from(test.from, "ssh", says()); (got.Decision == NotAsked) != test.want {
 			t.Errorf("opened from %s, then from %s: %v", test.opened, test.from, got)
 		}
 	}
 	// A login from a second address takes the place of the first.
 	p := sessions(t)
-	expect(t, p.from("2001:db8::1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
-	p.now = p.now.Add(25 * time.Hour)
-	expect(t, p.from("2001:db8::2", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	expect(t, p.from("2001:db8::1", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+	p.Clock = p.Clock.Add(25 * time.Hour)
+	expect(t, p.from("2001:db8::2", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	entry, err := p.Ledger.View(context.Background(), ledger.UserKey("alice"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var counting int
 	for _, s := range entry.Sessions {
-		if _, counts := p.SessionUntil(p.people["alice"], s); counts {
+		if _, counts := p.SessionUntil(p.Known["alice"], s); counts {
 			counting++
 		}
 	}
@@ -97,35 +97,35 @@ func TestSessionIsOfOneIPv6Network(t *testing.T) {
 func TestWhatIsNoAddressIsNotRemembered(t *testing.T) {
 	p := sessions(t)
 	for _, remote := range []string{"", "client.example.com", "localhost", "127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "::%eth0"} {
-		p.now = p.now.Add(time.Minute)
-		expect(t, p.from(remote, "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		p.Clock = p.Clock.Add(time.Minute)
+		expect(t, p.from(remote, "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 		expect(t, p.from(remote, "ssh", says()), Deny, "no-answer")
 	}
 }
 
 func TestSessionEnds(t *testing.T) {
 	for name, end := range map[string]func(*place){
-		"in time":             func(p *place) { p.now = p.now.Add(24 * time.Hour) },
-		"with a clock back":   func(p *place) { p.now = p.now.Add(-time.Minute) },
-		"by a shorter policy": func(p *place) { p.now = p.now.Add(2 * time.Hour); p.Config.Policy.Session.Duration = time.Hour },
+		"in time":             func(p *place) { p.Clock = p.Clock.Add(24 * time.Hour) },
+		"with a clock back":   func(p *place) { p.Clock = p.Clock.Add(-time.Minute) },
+		"by a shorter policy": func(p *place) { p.Clock = p.Clock.Add(2 * time.Hour); p.Config.Policy.Session.Duration = time.Hour },
 		"by no policy":        func(p *place) { p.Config.Policy.Session.Duration = 0 },
 		"on the protocol":     func(p *place) { p.Config.Policy.Sessions = map[string]config.Duration{"ssh": {}} },
 		"with the factor": func(p *place) {
-			person := p.people["alice"]
+			person := p.Known["alice"]
 			person.Factors[0].Secret = account.Secret("another secret, 20 b")
-			p.people["alice"] = person
+			p.Known["alice"] = person
 		},
 		"with a second one": func(p *place) {
-			person := p.people["alice"]
+			person := p.Known["alice"]
 			person.Factors = append(person.Factors, person.Factors[0])
-			p.people["alice"] = person
+			p.Known["alice"] = person
 		},
 	} {
 		p := sessions(t)
-		expect(t, p.from("192.0.2.1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
-		p.now = p.now.Add(time.Minute)
+		expect(t, p.from("192.0.2.1", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+		p.Clock = p.Clock.Add(time.Minute)
 		expect(t, p.from("192.0.2.1", "ssh", says()), NotAsked, "policy.session")
-		p.now = p.now.Add(-time.Minute)
+		p.Clock = p.Clock.Add(-time.Minute)
 		end(p)
 		if got := p.from("192.0.2.1", "ssh", says()); got.Decision != Deny {
 			t.Errorf("%s: %v", name, got)
@@ -137,9 +137,9 @@ func TestPerProtocolSession(t *testing.T) {
 	p := sessions(t)
 	p.Config.Policy.Session.Duration = 0
 	p.Config.Policy.Sessions = map[string]config.Duration{"https": {Duration: time.Hour}}
-	expect(t, p.from("192.0.2.1", "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+	expect(t, p.from("192.0.2.1", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	expect(t, p.from("192.0.2.1", "ssh", says()), Deny, "no-answer")
-	expect(t, p.from("192.0.2.1", "https", says(p.code(t, "alice", 1))), Accept, "totp:phone")
+	expect(t, p.from("192.0.2.1", "https", says(p.Code(t, "alice", 1))), Accept, "totp:phone")
 	expect(t, p.from("192.0.2.1", "https", says()), NotAsked, "policy.session")
 }
 
@@ -149,7 +149,7 @@ func TestManyAtOnceWithOneCode(t *testing.T) {
 	for _, span := range []time.Duration{0, time.Hour} {
 		p := sessions(t)
 		p.Config.Policy.Session.Duration = span
-		code := p.code(t, "alice", 0)
+		code := p.Code(t, "alice", 0)
 		var wait sync.WaitGroup
 		var mu sync.Mutex
 		count := map[Decision]int{}
@@ -172,10 +172,10 @@ func TestSessionsAreBounded(t *testing.T) {
 	p := sessions(t)
 	p.Config.TOTP.Window = 0
 	for i := range maxSessions + 5 {
-		p.now = p.now.Add(30 * time.Second)
-		expect(t, p.from(fmt.Sprintf("192.0.2.%d", i), "ssh", says(p.code(t, "alice", 0))), Accept, "totp:phone")
+		p.Clock = p.Clock.Add(30 * time.Second)
+		expect(t, p.from(fmt.Sprintf("192.0.2.%d", i), "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	}
-	entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User))
+	entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.Known["alice"].User))
 	if err != nil || len(entry.Sessions) != maxSessions {
 		t.Errorf("%d sessions, %v", len(entry.Sessions), err)
 	}
@@ -195,6 +195,6 @@ func TestNeedKnowsSessions(t *testing.T) {
 		if err != nil || need.Code != want.code || need.Rule != want.rule {
 			t.Errorf("%+v, %v; expected %+v", need, err, want)
 		}
-		p.Login(context.Background(), request, says(p.code(t, "alice", 0)))
+		p.Login(context.Background(), request, says(p.Code(t, "alice", 0)))
 	}
 }

@@ -28,8 +28,8 @@ func (c *counted) Like(name string) ([]string, error) {
 func TestSplitReadsNoDirectory(t *testing.T) {
 	p, dir := newPlace(t), t.TempDir()
 	for _, name := range []string{"alice", "Bob", "CAROL", "mIxed"} {
-		p.enroll(name)
-		write(t, dir, p.people[name])
+		p.Give(name)
+		write(t, dir, p.Known[name])
 	}
 	accounts := &counted{userFiles: userFiles{path: dir}}
 	p.Accounts = accounts

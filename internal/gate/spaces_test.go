@@ -11,8 +11,8 @@ import (
 // the person is told what is wrong with it.
 func TestCodeWithASpaceIsToldSo(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	code := p.code(t, "alice", 0)
+	p.Give("alice")
+	code := p.Code(t, "alice", 0)
 	talk := says(code[:3]+" "+code[3:], code)
 	expect(t, p.login("alice", talk), Accept, "totp:phone")
 	if len(talk.told) == 0 || !strings.Contains(talk.told[0], "without spaces") {

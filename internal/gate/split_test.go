@@ -51,7 +51,7 @@ func (p *place) split(user, text string) (int, *field, error) {
 
 func TestSplitTakesWhatHasTheFormOfACode(t *testing.T) {
 	p := newPlace(t)
-	recovery := p.enroll("alice")[0]
+	recovery := p.Give("alice")[0]
 	for _, test := range []struct {
 		text string
 		want int
@@ -84,21 +84,21 @@ func TestSplitTakesWhatHasTheFormOfACode(t *testing.T) {
 			t.Errorf("%q: got the last %v bytes", test.text, f.given)
 		}
 	}
-	if len(p.log) != 0 {
-		t.Errorf("audited: %v", p.log)
+	if len(p.Log()) != 0 {
+		t.Errorf("audited: %v", p.Log())
 	}
 }
 
 func TestSplitGoesByThePersonsFactors(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	person := p.people["alice"]
+	p.Give("alice")
+	person := p.Known["alice"]
 	six := person.Factors[0]
 	eight, unconfirmed := six, six
 	eight.Digits, unconfirmed.Digits = 8, 7
 	unconfirmed.Confirmed = time.Time{}
 	person.Factors = []account.Factor{six, eight, six, unconfirmed}
-	p.people["alice"] = person
+	p.Known["alice"] = person
 	n, asked, err := p.split("alice", "secret12345678")
 	if n != 8 || err != nil || !slices.Equal(asked.asked, []int{19, 8}) {
 		t.Errorf("%d, %v, asked for %v", n, err, asked.asked)
@@ -108,7 +108,7 @@ func TestSplitGoesByThePersonsFactors(t *testing.T) {
 		t.Errorf("%d, %v, asked for %v", n, err, asked.asked)
 	}
 	person.Recovery = account.Recovery{}
-	p.people["alice"] = person
+	p.Known["alice"] = person
 	if n, asked, err = p.split("alice", "secret0123-4567-89ab-cdef"); n != 0 || err != nil || slices.Contains(asked.asked, 19) {
 		t.Errorf("without recovery codes: %d, %v, asked for %v", n, err, asked.asked)
 	}
@@ -124,42 +124,42 @@ func TestSplitLeavesThoseAloneWhoAreNotAsked(t *testing.T) {
 		"exempt":       func(p *place) { p.Config.Policy.Exempt = []config.Selector{"alice"} },
 		"protocol off": func(p *place) { p.Config.Policy.Protocols = []config.Protocol{"ssh"} },
 		"trusted":      func(p *place) { p.Config.Policy.TrustedNetworks = append(p.Config.Policy.TrustedNetworks, near) },
-		"not enrolled": func(p *place) { delete(p.people, "alice") },
-		"must enroll":  func(p *place) { delete(p.people, "alice"); p.Config.Policy.Require = []config.Selector{config.All} },
-		"switched off": func(p *place) { person := p.people["alice"]; person.Enabled = false; p.people["alice"] = person },
+		"not enrolled": func(p *place) { delete(p.Known, "alice") },
+		"must enroll":  func(p *place) { delete(p.Known, "alice"); p.Config.Policy.Require = []config.Selector{config.All} },
+		"switched off": func(p *place) { person := p.Known["alice"]; person.Enabled = false; p.Known["alice"] = person },
 		"own protocols": func(p *place) {
-			person := p.people["alice"]
+			person := p.Known["alice"]
 			person.Protocols = []config.Protocol{"ssh"}
-			p.people["alice"] = person
+			p.Known["alice"] = person
 		},
 	} {
 		p := newPlace(t)
-		p.enroll("alice")
+		p.Give("alice")
 		set(p)
-		if n, f, err := p.split("alice", "secret123456"); n != 0 || err != nil || len(f.asked) != 0 || len(p.log) != 0 {
-			t.Errorf("%s: %d, %v, asked for %v, audited %v", name, n, err, f.asked, p.log)
+		if n, f, err := p.split("alice", "secret123456"); n != 0 || err != nil || len(f.asked) != 0 || len(p.Log()) != 0 {
+			t.Errorf("%s: %d, %v, asked for %v, audited %v", name, n, err, f.asked, p.Log())
 		}
 	}
 }
 
 func TestSplitFaultsAreAudited(t *testing.T) {
 	for rule, set := range map[string]func(p *place){
-		"secret-file": func(p *place) { p.broken = errors.New("permission denied") },
+		"secret-file": func(p *place) { p.Broken = errors.New("permission denied") },
 		"internal":    func(p *place) { p.Accounts = nil },
 	} {
 		p := newPlace(t)
-		p.enroll("alice")
+		p.Give("alice")
 		set(p)
 		n, _, err := p.split("alice", "secret123456")
-		if n != 0 || err == nil || len(p.log) != 1 || p.log[0].Verdict != "fault" || p.log[0].Rule != rule {
-			t.Errorf("%s: %d, %v, audited %v", rule, n, err, p.log)
+		if n != 0 || err == nil || len(p.Log()) != 1 || p.Log()[0].Verdict != "fault" || p.Log()[0].Rule != rule {
+			t.Errorf("%s: %d, %v, audited %v", rule, n, err, p.Log())
 		}
 	}
 	p := newPlace(t)
-	p.enroll("alice")
+	p.Give("alice")
 	gone := &field{text: "secret123456", fail: errors.New("front is gone")}
-	if n, err := p.Split(context.Background(), Request{User: "alice"}, gone); n != 0 || err == nil || len(p.log) != 1 || p.log[0].Rule != "dialogue" {
-		t.Errorf("front gone: %d, %v, audited %v", n, err, p.log)
+	if n, err := p.Split(context.Background(), Request{User: "alice"}, gone); n != 0 || err == nil || len(p.Log()) != 1 || p.Log()[0].Rule != "dialogue" {
+		t.Errorf("front gone: %d, %v, audited %v", n, err, p.Log())
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -172,8 +172,8 @@ func TestSplitFaultsAreAudited(t *testing.T) {
 // not right. The line in the log is about the code then.
 func TestHostThatCannotAskForAnotherCode(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	code := p.code(t, "alice", 0)
+	p.Give("alice")
+	code := p.Code(t, "alice", 0)
 	login := func(answers ...any) Verdict {
 		talk := says(answers...)
 		return p.Login(context.Background(), Request{User: "alice", Service: "vsftpd", AfterSplit: true}, talk)
@@ -195,8 +195,8 @@ func TestHostThatCannotAskForAnotherCode(t *testing.T) {
 	if !strings.HasPrefix(bare.Reason, "no code behind the password") || strings.Contains(bare.Reason, "KbdInteractive") {
 		t.Errorf("reason: %s", bare.Reason)
 	}
-	p.now = p.now.Add(30 * time.Second)
-	expect(t, login("000000", p.code(t, "alice", 0)), Accept, "totp:phone")
+	p.Clock = p.Clock.Add(30 * time.Second)
+	expect(t, login("000000", p.Code(t, "alice", 0)), Accept, "totp:phone")
 }
 
 // Where codes are sent, the bare password asks for one, however it ends; the
@@ -208,10 +208,10 @@ func TestSplitOfSentCodes(t *testing.T) {
 		t.Errorf("before a code was sent: %d, %v", n, err)
 	}
 	p.carrying("alice", "", "ftp")
-	if n, _, err := p.split("alice", "secret"+post.last()); n != 6 || err != nil {
+	if n, _, err := p.split("alice", "secret"+post.Last()); n != 6 || err != nil {
 		t.Errorf("after it was sent: %d, %v", n, err)
 	}
-	p.now = p.now.Add(time.Hour)
+	p.Clock = p.Clock.Add(time.Hour)
 	if n, _, err := p.split("alice", "secret123456"); n != 0 || err != nil {
 		t.Errorf("after it expired: %d, %v", n, err)
 	}
@@ -221,30 +221,30 @@ func TestSplitOfSentCodes(t *testing.T) {
 // people who leave it out and whose password may end like one.
 func TestSplitOfRememberedLogins(t *testing.T) {
 	p := newPlace(t)
-	recovery := p.enroll("alice")
+	recovery := p.Give("alice")
 	p.Config.Policy.Session.Duration = time.Hour
-	opener := p.code(t, "alice", 0)
+	opener := p.Code(t, "alice", 0)
 	if verdict := p.carrying("alice", opener, "ftp"); verdict.Decision != Accept {
 		t.Fatal(verdict)
 	}
-	p.now = p.now.Add(10 * time.Minute)
-	before, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User))
+	p.Clock = p.Clock.Add(10 * time.Minute)
+	before, err := p.Ledger.View(context.Background(), ledger.UserKey(p.Known["alice"].User))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]int{
-		"secret" + opener: 6, "secret": 0, "secret" + p.code(t, "alice", 0): 6, "secret" + recovery[0]: 19, "secret123456": 0,
-		"secret" + p.code(t, "alice", 9): 0, "secret0000-0000-0000-0000": 0,
+		"secret" + opener: 6, "secret": 0, "secret" + p.Code(t, "alice", 0): 6, "secret" + recovery[0]: 19, "secret123456": 0,
+		"secret" + p.Code(t, "alice", 9): 0, "secret0000-0000-0000-0000": 0,
 	} {
 		if n, _, err := p.split("alice", text); n != want || err != nil {
 			t.Errorf("%q: %d, %v, want %d", text, n, err, want)
 		}
 	}
-	after, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User))
+	after, err := p.Ledger.View(context.Background(), ledger.UserKey(p.Known["alice"].User))
 	if err != nil || !reflect.DeepEqual(before, after) {
 		t.Errorf("looking changed the ledger: %+v, then %+v, %v", before, after, err)
 	}
-	p.now = p.now.Add(time.Hour)
+	p.Clock = p.Clock.Add(time.Hour)
 	if n, _, err := p.split("alice", "secret123456"); n != 6 || err != nil {
 		t.Errorf("after the session: %d, %v", n, err)
 	}
@@ -255,10 +255,10 @@ func TestSplitOfRememberedLogins(t *testing.T) {
 func TestSplitOfRememberedLoginsSpendsNothing(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = time.Hour
-	p.enroll("alice")
-	expect(t, p.carrying("alice", p.code(t, "alice", 0), "ftp"), Accept, "totp:phone")
-	p.now = p.now.Add(10 * time.Minute)
-	fresh := p.code(t, "alice", 0)
+	p.Give("alice")
+	expect(t, p.carrying("alice", p.Code(t, "alice", 0), "ftp"), Accept, "totp:phone")
+	p.Clock = p.Clock.Add(10 * time.Minute)
+	fresh := p.Code(t, "alice", 0)
 	for range 3 {
 		if n, _, err := p.split("alice", "guess"+fresh); n != 6 || err != nil {
 			t.Errorf("%d, %v", n, err)
@@ -269,20 +269,20 @@ func TestSplitOfRememberedLoginsSpendsNothing(t *testing.T) {
 		return p.Login(context.Background(), Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.2"}, says(answers...))
 	}
 	expect(t, elsewhere(fresh), Accept, "totp:phone")
-	p.now = p.now.Add(2 * time.Hour)
-	expect(t, p.carrying("alice", p.code(t, "alice", 0), "ftp"), Accept, "totp:phone")
-	p.now = p.now.Add(time.Minute)
+	p.Clock = p.Clock.Add(2 * time.Hour)
+	expect(t, p.carrying("alice", p.Code(t, "alice", 0), "ftp"), Accept, "totp:phone")
+	p.Clock = p.Clock.Add(time.Minute)
 	// The password was right: the line that asks comes, and spends the code.
-	fresh = p.code(t, "alice", 0)
+	fresh = p.Code(t, "alice", 0)
 	expect(t, p.carrying("alice", fresh, "ftp"), NotAsked, "policy.session")
 	expect(t, elsewhere(fresh, errors.New("gone")), Deny, "no-answer")
-	entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User))
+	entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.Known["alice"].User))
 	if err != nil || entry.Attempts.Wrong != 0 {
 		t.Errorf("%+v, %v", entry.Attempts, err)
 	}
 	// A recovery code is not, and a wrong end cannot come that far.
 	expect(t, p.carrying("alice", "000001", "ftp"), NotAsked, "policy.session")
-	if after, err := p.Ledger.View(context.Background(), ledger.UserKey(p.people["alice"].User)); err != nil || !reflect.DeepEqual(entry, after) {
+	if after, err := p.Ledger.View(context.Background(), ledger.UserKey(p.Known["alice"].User)); err != nil || !reflect.DeepEqual(entry, after) {
 		t.Errorf("%+v, then %+v, %v", entry, after, err)
 	}
 }
@@ -292,21 +292,21 @@ func TestSplitOfRememberedLoginsSpendsNothing(t *testing.T) {
 func TestSplitTellsPeersLittle(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
-	p.enroll("alice")
-	opener := p.code(t, "alice", 0)
+	p.Give("alice")
+	opener := p.Code(t, "alice", 0)
 	expect(t, p.carrying("alice", opener, "ftp"), Accept, "totp:phone")
-	p.now = p.now.Add(10 * time.Minute)
+	p.Clock = p.Clock.Add(10 * time.Minute)
 	server := p.asked("uid 33")
 	split := func(text string) int {
 		t.Helper()
-		server.Now = func() time.Time { return p.now }
+		server.Now = func() time.Time { return p.Clock }
 		n, _, err := server.split("alice", text)
 		if err != nil {
 			t.Error(err)
 		}
 		return n
 	}
-	if n := split("secret" + p.code(t, "alice", 0)); n != 0 {
+	if n := split("secret" + p.Code(t, "alice", 0)); n != 0 {
 		t.Errorf("without a bound: %d", n)
 	}
 	server.Looks = NewLooks()
@@ -315,25 +315,25 @@ func TestSplitTellsPeersLittle(t *testing.T) {
 		if split("secret654321") != 0 || split("secret"+opener) != 6 {
 			t.Error("not as without a bound")
 		}
-		p.now = p.now.Add(time.Minute)
-		if n := split("secret" + p.code(t, "alice", 0)); n != 6 {
+		p.Clock = p.Clock.Add(time.Minute)
+		if n := split("secret" + p.Code(t, "alice", 0)); n != 6 {
 			t.Fatalf("a new code: %d", n)
 		}
 	}
 	for i := range 100 {
 		split(fmt.Sprintf("secret%06d", i))
 	}
-	if n := split("secret" + p.code(t, "alice", 0)); n != 0 {
+	if n := split("secret" + p.Code(t, "alice", 0)); n != 0 {
 		t.Errorf("after a hundred tries: %d", n)
 	}
 	if split("secret"+opener) != 6 {
 		t.Error("the code that opened the session does not count any more")
 	}
-	if !server.Looks.Counting(p.now) || server.Looks.Counting(p.now.Add(25*time.Hour)) {
+	if !server.Looks.Counting(p.Clock) || server.Looks.Counting(p.Clock.Add(25*time.Hour)) {
 		t.Error("it is forgotten too soon, or never")
 	}
-	p.now = p.now.Add(5 * time.Hour)
-	if n := split("secret" + p.code(t, "alice", 0)); n != 6 {
+	p.Clock = p.Clock.Add(5 * time.Hour)
+	if n := split("secret" + p.Code(t, "alice", 0)); n != 6 {
 		t.Errorf("hours later: %d", n)
 	}
 }
@@ -342,13 +342,13 @@ func TestSplitTellsPeersLittle(t *testing.T) {
 func TestSplitLooksOnceAtOneText(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
-	p.enroll("alice")
-	expect(t, p.carrying("alice", p.code(t, "alice", 0), "ftp"), Accept, "totp:phone")
+	p.Give("alice")
+	expect(t, p.carrying("alice", p.Code(t, "alice", 0), "ftp"), Accept, "totp:phone")
 	server := p.asked("uid 33")
 	server.Looks = NewLooks()
-	later := p.code(t, "alice", 20)
+	later := p.Code(t, "alice", 20)
 	for step := range 21 {
-		server.Now = func() time.Time { return p.now.Add(time.Duration(step) * 30 * time.Second) }
+		server.Now = func() time.Time { return p.Clock.Add(time.Duration(step) * 30 * time.Second) }
 		if n, _, err := server.split("alice", "secret"+later); n != 0 || err != nil {
 			t.Fatalf("told in step %d of 20: %d, %v", step, n, err)
 		}
@@ -361,16 +361,16 @@ func TestSplitLooksOnceAtOneText(t *testing.T) {
 func TestRememberedLoginsOfPeersSpendLittle(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
-	p.token("alice")
-	expect(t, p.carrying("alice", p.tokenCode(t, 0), "ftp"), Accept, "hotp:token")
+	p.GiveToken("alice", 0)
+	expect(t, p.carrying("alice", p.Press(t, "alice", 0), "ftp"), Accept, "hotp:token")
 	server := p.asked("uid 33")
 	server.Looks = NewLooks()
 	// As long as it brings what its people typed, it is as with root's servers.
-	expect(t, server.carrying("alice", p.tokenCode(t, 1), "ftp"), NotAsked, "policy.session")
-	expect(t, p.login("alice", says(p.tokenCode(t, 1))), Deny, "no-answer")
+	expect(t, server.carrying("alice", p.Press(t, "alice", 1), "ftp"), NotAsked, "policy.session")
+	expect(t, p.login("alice", says(p.Press(t, "alice", 1))), Deny, "no-answer")
 	for i := range p.Config.Policy.Attempts.PerWindow {
 		expect(t, server.carrying("alice", fmt.Sprintf("%06d", i), "ftp"), NotAsked, "policy.session")
 	}
-	expect(t, server.carrying("alice", p.tokenCode(t, 15), "ftp"), NotAsked, "policy.session")
-	expect(t, p.login("alice", says(p.tokenCode(t, 2))), Accept, "hotp:token")
+	expect(t, server.carrying("alice", p.Press(t, "alice", 15), "ftp"), NotAsked, "policy.session")
+	expect(t, p.login("alice", says(p.Press(t, "alice", 2))), Accept, "hotp:token")
 }

@@ -20,7 +20,7 @@ func TestMadeUpNamesLeaveNoFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Ledger = store
-	p.alias = map[string]string{"known": "known"}
+	p.Aliases = map[string]string{"known": "known"}
 	p.Config.Policy.Require, p.Config.Policy.Grace.For = []config.Selector{config.All}, time.Hour
 	for i := range maxStrangers + 5 {
 		want := "policy.grace"
@@ -33,7 +33,7 @@ func TestMadeUpNamesLeaveNoFiles(t *testing.T) {
 	}
 	expect(t, p.login("known", says()), NotAsked, "policy.grace")
 	expect(t, p.login("Made-Up-7", says()), NotAsked, "policy.grace")
-	p.now = p.now.Add(2 * time.Hour)
+	p.Clock = p.Clock.Add(2 * time.Hour)
 	expect(t, p.login("made-up-7", says()), Deny, "policy.unenrolled")
 	files, err := os.ReadDir(dir + "/users")
 	if err != nil || len(files) != 2 {

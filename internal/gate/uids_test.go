@@ -10,10 +10,10 @@ import (
 // of the name that has enrolled, once for both.
 func TestAnotherNameOfTheSameAccount(t *testing.T) {
 	p := newPlace(t)
-	p.enroll("alice")
-	p.enroll("own")
-	p.alias = map[string]string{"alice": "alice", "alice2": "alice2", "ALICE2": "alice2", "own": "own", "carol": "carol", "dora": "dora", "dora2": "dora2", "dora3": "dora3", "uids-down": "uids-down", "odd": "odd"}
-	p.others = map[string][]string{
+	p.Give("alice")
+	p.Give("own")
+	p.Aliases = map[string]string{"alice": "alice", "alice2": "alice2", "ALICE2": "alice2", "own": "own", "carol": "carol", "dora": "dora", "dora2": "dora2", "dora3": "dora3", "uids-down": "uids-down", "odd": "odd"}
+	p.SameUID = map[string][]string{
 		"alice2": {"alice", "own", "alice2"}, "own": {"alice", "own"}, "carol": {"caroline"}, "odd": {"../alice"},
 		"dora": {"dora", "dora2", "dora3"}, "dora2": {"dora", "dora2", "dora3"}, "dora3": {"dora", "dora2", "dora3"},
 	}
@@ -26,19 +26,19 @@ func TestAnotherNameOfTheSameAccount(t *testing.T) {
 		}
 	}
 	p.Config.Policy = config.Default().Policy
-	code := p.code(t, "alice", 0)
+	code := p.Code(t, "alice", 0)
 	expect(t, p.login("alice2", says(code)), Accept, "totp:phone")
 	if v := p.login("alice", says(code, code, code)); v.Decision == Accept {
 		t.Errorf("alice with alice2's code: %+v", v)
 	}
 	// Who has a secret file is asked for that.
-	if v := p.login("own", says(p.code(t, "alice", 1), p.code(t, "alice", 1), p.code(t, "alice", 1))); v.Decision == Accept {
+	if v := p.login("own", says(p.Code(t, "alice", 1), p.Code(t, "alice", 1), p.Code(t, "alice", 1))); v.Decision == Accept {
 		t.Errorf("own with alice's code: %+v", v)
 	}
-	expect(t, p.login("own", says(p.code(t, "own", 0))), Accept, "totp:phone")
+	expect(t, p.login("own", says(p.Code(t, "own", 0))), Accept, "totp:phone")
 	expect(t, p.login("carol", says()), NotAsked, "not-enrolled")
 	expect(t, p.login("odd", says()), NotAsked, "not-enrolled")
-	p.groups = map[string][]string{"staff": {"caroline"}}
+	p.Groups = map[string][]string{"staff": {"caroline"}}
 	for _, selector := range []config.Selector{"caroline", "@staff"} {
 		p.Config.Policy.Require = []config.Selector{selector}
 		expect(t, p.login("carol", says()), Deny, "policy.unenrolled")
@@ -47,14 +47,14 @@ func TestAnotherNameOfTheSameAccount(t *testing.T) {
 	p.Config.Policy.Require = nil
 	expect(t, p.login("uids-down", says()), Fault, "name-service")
 	// Whichever name is enrolled, the others are asked for its codes.
-	p.enroll("dora2")
+	p.Give("dora2")
 	expect(t, p.login("dora", says()), Deny, "no-answer")
-	expect(t, p.login("dora3", says(p.code(t, "dora2", 0))), Accept, "totp:phone")
-	expect(t, p.login("dora", says(p.code(t, "dora2", 1))), Accept, "totp:phone")
+	expect(t, p.login("dora3", says(p.Code(t, "dora2", 0))), Accept, "totp:phone")
+	expect(t, p.login("dora", says(p.Code(t, "dora2", 1))), Accept, "totp:phone")
 	// Codes that were taken from one name are not given out to another.
-	person := p.people["alice"]
+	person := p.Known["alice"]
 	person.Enabled = false
-	p.people["alice"] = person
+	p.Known["alice"] = person
 	p.Config.Policy.Require, p.Config.Policy.Unenrolled = []config.Selector{config.All}, config.Enroll
 	expect(t, p.login("alice2", says()), Deny, "policy.unenrolled")
 }
