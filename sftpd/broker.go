@@ -63,7 +63,7 @@ type frontIdentity struct {
 
 func newBroker(o options, p programs) (*broker, error) {
 	counts := newFigures()
-	log := recorder{audit.Syslog{Otherwise: audit.NewStream(int(os.Stderr.Fd()))}, counts}
+	log := recorder{audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}, counts}
 	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), figures: counts, log: log, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	b.lines = newLineLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it

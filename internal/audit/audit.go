@@ -92,15 +92,15 @@ type Writer struct{ io.Writer }
 func (w Writer) Write(r Record) { fmt.Fprintln(w.Writer, "otpgate: "+r.Line()) }
 
 // Syslog is a Sink that sends each record as one datagram to the system's log.
-// What that does not take goes to File, and what that does not take to Otherwise.
+// What that does not take goes to File, and what that does not take to Fallback.
 // It keeps nothing open between records unless [Syslog.Keep] is called.
 type Syslog struct {
 	// Path of the log's socket; empty means /dev/log.
 	Path string
 	// File is of root's making; empty means DefaultFile.
 	File string
-	// Otherwise may be nil. A program that lives in somebody else's has none.
-	Otherwise *Stream
+	// Fallback may be nil. A program that lives in somebody else's has none.
+	Fallback *Stream
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
@@ -159,8 +159,8 @@ func (s Syslog) line(severity int, line string) {
 	if file == "" {
 		file = DefaultFile
 	}
-	if appendLine(file, text+"\n") != nil && s.Otherwise != nil {
-		_ = s.Otherwise.write(text + "\n") // there is no other place to complain to
+	if appendLine(file, text+"\n") != nil && s.Fallback != nil {
+		_ = s.Fallback.write(text + "\n") // there is no other place to complain to
 	}
 }
 

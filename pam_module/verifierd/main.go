@@ -71,7 +71,7 @@ func run(o options) error {
 		return err
 	}
 	counts := newMetrics()
-	log := audit.Syslog{Otherwise: audit.NewStream(int(os.Stderr.Fd()))}
+	log := audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}
 	if err := log.Keep(); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -118,8 +119,8 @@ func TestFileOfOthers(t *testing.T) {
 			defer reader.Close()
 			defer writer.Close()
 			sink.Write(Record{User: "lost"})
-			sink.Otherwise = NewStream(int(writer.Fd()))
-			sink.Otherwise.patience = time.Minute
+			sink.Fallback = NewStream(int(writer.Fd()))
+			sink.Fallback.patience = time.Minute
 			sink.Write(Record{User: "alice"})
 			line, err := bufio.NewReader(reader).ReadString('\n')
 			if err != nil || !strings.HasPrefix(line, "Mar  4 05:06:07 otpgate[") || !strings.HasSuffix(line, "]: user=alice\n") {
@@ -173,4 +174,40 @@ func TestStream(t *testing.T) {
 		t.Errorf("nobody is there to read, and the write says %v", err)
 	}
 	writer.Close()
+}
+
+// A disk that fills up in the middle of a line has the whole line said elsewhere.
+func TestFileOnAFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("running without root, which a small disk needs")
+	}
+	sink := nowhere(t)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	sink.Fallback = NewStream(int(writer.Fd()))
+	sink.Fallback.patience = time.Minute
+	failed := make(chan error)
+	go func() {
+		// The mount is this thread's, which ends here.
+		runtime.LockOSThread()
+		dir := filepath.Dir(sink.File)
+		err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.Mount("small", dir, "tmpfs", 0, "size=8k"), os.WriteFile(sink.File, make([]byte, 8100), 0o600))
+		if err == nil {
+			sink.Write(Record{User: strings.Repeat("a", 200)})
+		}
+		failed <- err
+	}()
+	err = <-failed
+	writer.Close() // nothing more is to be read
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	if err != nil || !strings.Contains(line, "user="+strings.Repeat("a", 200)) {
+		t.Errorf("%q, %v", line, err)
+	}
 }
