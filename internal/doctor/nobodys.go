@@ -80,7 +80,7 @@ func (s *sharing) tell(e *exam, path string) {
 	if len(s.asked) > 0 {
 		e.add(Finding{Severity: Note, ID: "uid-shared", File: path, What: "Other login names have the uid of somebody with a secret file: " + some(s.asked) + ".",
 			Follows: "A login by such a name is asked for the codes of that file.",
-			Fix:     "Nothing is to be done if they are one person's. Fallback give them a uid of their own, or a secret file: otpctl enroll."})
+			Fix:     "Nothing is to be done if they are one person's. Otherwise give them a uid of their own, or a secret file: otpctl enroll."})
 	}
 	if len(s.unseen) > 0 {
 		e.add(Finding{Severity: Warning, ID: "uid-shared-unseen", File: path, What: "Other login names have the uid of somebody with a secret file, and a directory has one of the two: " + some(s.unseen) + ".",

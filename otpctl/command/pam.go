@@ -145,7 +145,7 @@ func (a *app) put(edit rollout.Edit, target rollout.Target, within time.Duration
 	a.pamChanged("enable", edit.Service, kept(edit, pending.Backup)+", until confirmed")
 	a.sayChanged(edit, pending.Backup)
 	a.say("Now log in through %s once more, with a code, and there run as root: %s pam confirm %s", edit.Service, a.self(), edit.Service)
-	a.say("Fallback the file is put back at %s. Keep this shell open.", when(pending.Deadline))
+	a.say("Otherwise the file is put back at %s. Keep this shell open.", when(pending.Deadline))
 	return nil
 }
 

@@ -161,7 +161,7 @@ var stories = []story{
 			"otpctl test alice --service sshd": {says: `alice by \w+ is asked for a code`},
 			"otpctl test root --service sshd":  {says: `root by ssh is let in without a code`},
 			"otpctl list":                      {says: `alice`},
-			"otpctl pam enable sshd":           {says: "(?s)the right code gets in.*Fallback"},
+			"otpctl pam enable sshd":           {says: "(?s)the right code gets in.*Otherwise"},
 		},
 	},
 	{

@@ -74,7 +74,7 @@ func (q quiet) Write(record audit.Record) {
 
 // announceFor makes an engine do what may be slow only after the front has been
 // told that its login is taken: ask name services, write to a disk, send a code.
-// Fallback it would turn to a core of its own, and a code would go out twice.
+// Otherwise it would turn to a core of its own, and a code would go out twice.
 func (s *stream) announceFor(engine *gate.Gate) {
 	engine.Names = announced{engine.Names, s}
 	engine.Ledger = announcedLedger{engine.Ledger, s}
