@@ -165,7 +165,7 @@ func build(tree, dir string) error {
 		return err
 	}
 	for _, words := range [][]string{
-		slices.Concat([]string{"gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", dir + "/pamhost"}, host, []string{"-lpam", "-lpthread", "-ldl"}),
+		slices.Concat([]string{"gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", dir + "/pamhost", front + "/test/pamclock.c"}, host, []string{"-lpam", "-lpthread", "-ldl"}),
 		{"gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared", "-I" + front, "-o", dir + "/" + instantCore + "/" + coreFile, "bench/instant/instant.c"},
 		{cmp.Or(os.Getenv("GO"), "go"), "build", "-buildvcs=false", "-buildmode=c-shared", "-ldflags", "-s -w", "-overlay", dir + "/overlay.json",
 			"-o", dir + "/hollow.so", "./pam_module/core"},

@@ -54,9 +54,10 @@ func prepare(dir string) error {
 	if err != nil {
 		return err
 	}
+	const pamclock, exported = "../pam_module/front/test/pamclock.c", "-Wl,--export-dynamic-symbol=clock_gettime"
 	for _, command := range [][]string{
-		{"gcc", "-Wall", "-O1", "-o", filepath.Join(dir, "pamlogin"), "testdata/pamlogin.c", "-lpam", "-lpthread"},
-		slices.Concat([]string{"gcc", "-D_GNU_SOURCE", "-Wall", "-O1", "-o", filepath.Join(dir, "pamhost")}, pamhost, []string{"-lpam", "-lpthread", "-ldl"}),
+		{"gcc", "-Wall", "-O1", "-o", filepath.Join(dir, "pamlogin"), "testdata/pamlogin.c", pamclock, exported, "-lpam", "-lpthread"},
+		slices.Concat([]string{"gcc", "-D_GNU_SOURCE", "-Wall", "-O1", "-o", filepath.Join(dir, "pamhost"), pamclock, exported}, pamhost, []string{"-lpam", "-lpthread", "-ldl"}),
 		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "items.so"), "../pam_module/front/test/items.c", "-lpam"},
 		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "evil.so"), "testdata/evil.c"},
 		{"gcc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "libnss_probe.so.2"), "testdata/nss_probe.c"},
@@ -86,7 +87,7 @@ func TestResultDependsOnBuild(t *testing.T) {
 	for _, path := range append(pamhost,
 		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-send",
 		dir+"/otpgate-sftpd", dir+"/otpgate-sftpd-front", dir+"/otpgate-sftpd-login", dir+"/otpgate-sftpd-worker", "hostile/main.go",
-		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "testdata/pamlogin.c", "testdata/evil.c", "testdata/nss_probe.c", "testdata/libssh.c",
+		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "../pam_module/front/test/pamclock.c", "../pam_module/front/test/pamclock.h", "testdata/pamlogin.c", "testdata/evil.c", "testdata/nss_probe.c", "testdata/libssh.c",
 		"naive/main.go",
 	) {
 		// The real machine's /home, and what is in it, may be hidden here.

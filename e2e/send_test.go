@@ -240,20 +240,21 @@ func TestSendFallsBack(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer twiliotest.Answer
+		sms    string
 		email  string
 		failed string
 		err    string
 	}{
-		{"refused", twiliotest.InvalidTo, email, "HTTP status 400, Twilio's error 21211: The 'To' number +49…567 is not a valid phone number.", ""},
-		{"perhaps taken", twiliotest.Slow(time.Minute), email, "may have taken the message", ""},
-		{"both down", twiliotest.Error(500, 20500, "Internal Server Error"), strings.Replace(email, server.SMTP, "smtp://127.0.0.1:1", 1), "",
+		{"refused", twiliotest.InvalidTo, "", email, "HTTP status 400, Twilio's error 21211: The 'To' number +49…567 is not a valid phone number.", ""},
+		{"perhaps taken", twiliotest.Slow(time.Minute), "timeout = '2s'\n", email, "may have taken the message", ""},
+		{"both down", twiliotest.Error(500, 20500, "Internal Server Error"), "", strings.Replace(email, server.SMTP, "smtp://127.0.0.1:1", 1), "",
 			"send a code by sms: the gateway did not say that it took the message: HTTP status 500, Twilio's error 20500: Internal Server Error; then by email: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			gateway := machine.StartGateway(t)
 			gateway.Next(test.answer)
-			p := newPost(t, deliver.SMS, gateway.Settings("timeout = '2s'\n")+test.email)
+			p := newPost(t, deliver.SMS, gateway.Settings(test.sms)+test.email)
 			got, err := p.send(t)
 			if gateway.Requests() != 1 {
 				t.Errorf("found %d requests", gateway.Requests())

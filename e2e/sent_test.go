@@ -137,13 +137,18 @@ func TestSentFallback(t *testing.T) {
 	onBothPaths(t, "sent-fallback", "", func(t *testing.T, here machine.Site) {
 		server, gateway := machine.StartExim(t, machine.EximOptions{Auth: true}), machine.StartGateway(t)
 		email := emailTable(t, server)
-		here.Configure(t, email+gateway.Settings("timeout = '2s'\n"))
+		here.Configure(t, email+gateway.Settings(""))
 		sshd := startSSHD(t, here)
 		n := 0
 		p := addressed(t, machine.NewPerson(t, "fall"), here, "sms")
 		for name, answer := range map[string]twiliotest.Answer{
 			"refused": twiliotest.InvalidTo, "slow": twiliotest.Slow(time.Minute), "down": twiliotest.Error(500, 20500, "Internal Server Error"),
 		} {
+			timeout := ""
+			if name == "slow" {
+				timeout = "timeout = '2s'\n"
+			}
+			here.Configure(t, email+gateway.Settings(timeout))
 			gateway.Next(answer)
 			n++
 			d := askedFor(t, sshd, p, func(int) string { return mailedCode(t, p, n) })
@@ -153,7 +158,7 @@ func TestSentFallback(t *testing.T) {
 			}
 		}
 		expectAudit(t, p, "verdict=accepted", "rule=sms:my-sms", "sent by email to", "21211")
-		here.Configure(t, strings.Replace(email, server.SMTP, "smtp://127.0.0.1:1", 1)+gateway.Settings("timeout = '2s'\n"))
+		here.Configure(t, strings.Replace(email, server.SMTP, "smtp://127.0.0.1:1", 1)+gateway.Settings(""))
 		gateway.Next(twiliotest.InvalidTo)
 		expectOut(t, p, askedFor(t, sshd, p, func(int) string { return "000000" }), 0)
 		expectAudit(t, p, "verdict=fault", "rule=sms:my-sms", "21211", "connection refused")

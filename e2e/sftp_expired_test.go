@@ -111,7 +111,7 @@ func TestSFTPExpiredPasswordRefuses(t *testing.T) {
 // A dialogue ends with the time for the login.
 func TestSFTPExpiredPasswordGrace(t *testing.T) {
 	t.Parallel()
-	s := startSFTPD(t, "sftp-expired-grace", noCodes, patient+"limits.login_grace = \"3s\"\n")
+	s := startSFTPD(t, "sftp-expired-grace", noCodes, patient+"limits.login_grace = \"15s\"\n")
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	p.Expire(t)

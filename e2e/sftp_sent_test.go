@@ -72,7 +72,7 @@ func TestSFTPSentFallback(t *testing.T) {
 	t.Parallel()
 	server, gateway := machine.StartExim(t, machine.EximOptions{Auth: true}), machine.StartGateway(t)
 	email := emailTable(t, server)
-	text := email + gateway.Settings("timeout = '2s'\n")
+	text := email + gateway.Settings("")
 	s := startSFTPD(t, "sftp-fallback", text, patient)
 	p := addressed(t, machine.NewPerson(t, "sen"), s.Site, "sms")
 	screen := showSFTP(t, s, p)

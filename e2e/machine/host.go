@@ -134,6 +134,9 @@ func (h *Host) Refuse() { h.command("refuse") }
 // Null answers a prompt with PAM_SUCCESS and no text.
 func (h *Host) Null() { h.command("null") }
 
+// Later moves the module's clock on, as if the person took so long to answer.
+func (h *Host) Later(by time.Duration) { h.command(fmt.Sprint("later ", by.Milliseconds())) }
+
 func (h *Host) command(line string) {
 	// If the application is gone, Next says so.
 	_, _ = fmt.Fprintln(h.in, line)

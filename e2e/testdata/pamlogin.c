@@ -3,7 +3,8 @@
  * test leads. It writes one line for each message of the conversation and
  * reads one line for each that asks:
  *
- *   prompt STYLE HEX   → answer HEX | null | refuse
+ *   prompt STYLE HEX   → answer HEX | null | refuse, which "later MS" may
+ *                        precede: the module's clock says that it took so long
  *   tell STYLE HEX
  *   verdict CODE       what pam_authenticate returned
  *   account CODE       what pam_acct_mgmt returned, after a success
@@ -12,6 +13,8 @@
  * can be let go at once. -i ignores SIGCHLD. -t runs with busy threads.
  */
 #define _GNU_SOURCE
+#include "../../pam_module/front/test/pamclock.h"
+
 #include <pthread.h>
 #include <security/pam_appl.h>
 #include <signal.h>
@@ -52,9 +55,14 @@ static int answer(struct pam_response *response)
 {
 	static char line[64 << 10];
 	char end;
-	if (fgets(line, sizeof line, stdin) == NULL) {
-		return PAM_CONV_ERR;
-	}
+	do {
+		if (fgets(line, sizeof line, stdin) == NULL) {
+			return PAM_CONV_ERR;
+		}
+		if (strncmp(line, "later ", 6) == 0) {
+			clock_forward(atol(line + 6));
+		}
+	} while (strncmp(line, "later ", 6) == 0);
 	line[strcspn(line, "\n")] = '\0';
 	while (barrier && read(3, &end, 1) > 0) {
 	}

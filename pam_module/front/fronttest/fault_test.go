@@ -146,7 +146,7 @@ type victim struct {
 // alone is a line behind a module that knows the password.
 func alone(core string) victim {
 	return victim{core, func(t *testing.T, kit *Kit, service string) {
-		kit.Stack(t, service, "timeout=3 debug protocol="+core, "authtok=secret")
+		kit.Stack(t, service, "timeout=20 debug protocol="+core, "authtok=secret")
 	}, "123456", 1, nil}
 }
 

@@ -120,7 +120,8 @@ func TestVerifierScripts(t *testing.T) {
 			kit, log, service := near(t), NewLog(t), serviceName(t)
 			scripted(t, kit.Verifier, row.script)
 			kit.Stack(t, service, "protocol=ask debug "+row.arguments)
-			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "--sigchld", "count", "--pipe-stdio", "123456", "123456")
+			// Whoever answers in the end has a few times what the line gives.
+			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "--slow-clock", "4", "--sigchld", "count", "--pipe-stdio", "123456", "123456")
 			lines := strings.Join(log.Lines(t), "\n")
 			if outcome.Result != row.want || outcome.asked() != row.asked {
 				t.Errorf("%s, prompts %v, want %s and %d questions\n%s", outcome.Result, outcome.Prompts, row.want, row.asked, lines)
@@ -234,7 +235,7 @@ func TestVerifierQueueStaysFull(t *testing.T) {
 			kit, log, service := near(t), NewLog(t), serviceName(t)
 			fullQueue(t, kit.Verifier)
 			kit.Stack(t, service, "protocol=ask debug "+arguments)
-			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "123456")
+			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "--slow-clock", "4", "123456")
 			lines := strings.Join(log.Lines(t), "\n")
 			if outcome.Result != "PAM_SUCCESS" || !strings.Contains(lines, "core child ") || !strings.Contains(lines, "no verifier at "+kit.Verifier) {
 				t.Errorf("%s\n%s", outcome.Result, lines)

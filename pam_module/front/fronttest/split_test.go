@@ -234,10 +234,13 @@ func TestSplitUnasked(t *testing.T) {
 func TestSplitTimeout(t *testing.T) {
 	t.Parallel()
 	kit := kits.plain.forked()
-	for core, want := range map[string]string{"ignore": "PAM_IGNORE", "accepthang": "PAM_SYSTEM_ERR", "slow:1500": "PAM_SYSTEM_ERR", "hang": "PAM_SYSTEM_ERR"} {
-		kit.around(t, "split-timeout", "timeout=1 protocol="+core, "", "protocol=ignore")
-		if outcome := kit.Login(t, "--service", "split-timeout", "@sleep:1200:secret123456"); outcome.Result != want {
-			t.Errorf("%s: %s, want %s", core, outcome.Result, want)
+	for arguments, want := range map[string]string{
+		"timeout=100 protocol=ignore": "PAM_IGNORE", "timeout=1 protocol=accepthang": "PAM_SYSTEM_ERR",
+		"timeout=1 protocol=slow:1500": "PAM_SYSTEM_ERR", "timeout=1 protocol=hang": "PAM_SYSTEM_ERR",
+	} {
+		kit.around(t, "split-timeout", arguments, "", "protocol=ignore")
+		if outcome := kit.Login(t, "--service", "split-timeout", "@later:100001:secret123456"); outcome.Result != want {
+			t.Errorf("%s: %s, want %s", arguments, outcome.Result, want)
 		}
 	}
 }
@@ -334,7 +337,7 @@ func behindSplit(split, check string) victim {
 		rest = "secret123456"
 	}
 	return victim{core, func(t *testing.T, kit *Kit, service string) {
-		kit.around(t, service, "timeout=3 debug protocol="+split, "expect="+rest, "timeout=3 debug protocol="+check)
+		kit.around(t, service, "timeout=20 debug protocol="+split, "expect="+rest, "timeout=20 debug protocol="+check)
 	}, "secret123456", 2, nil}
 }
 

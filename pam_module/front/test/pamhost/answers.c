@@ -1,5 +1,6 @@
 /* The conversation: gives the answers in order and keeps the prompts. */
 #include "pamhost.h"
+#include "../pamclock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,10 @@ static char *spell_answer(const char *marker)
 	}
 	if (sscanf(marker, "@sleep:%d:%n", &number, &skip) == 1 && skip > 0) {
 		usleep((useconds_t)number * 1000);
+		return strdup(marker + skip);
+	}
+	if (sscanf(marker, "@later:%d:%n", &number, &skip) == 1 && skip > 0) {
+		clock_forward(number);
 		return strdup(marker + skip);
 	}
 	return strdup(strncmp(marker, "@@", 2) == 0 ? marker + 1 : marker);

@@ -29,6 +29,7 @@
  *   --own-child MS      have a child that exits after MS milliseconds with status 7
  *   --close-stdio       close descriptors 0 to 2 first
  *   --pipe-stdio        0 to 2 are pipes; what arrives in them is reported
+ *   --slow-clock N      the front's clock needs N seconds for each
  *   --churn N           N more threads call dlopen and dlclose all the while
  *   --ruid N            real user id N, as under su and sudo
  *   --uid N             become user N altogether
@@ -43,8 +44,8 @@
  *
  * An ANSWER is given to each prompt that asks, in order, for each login anew.
  * Markers: @null (NULL text), @none (no response at all), @error
- * (PAM_CONV_ERR), @long:N (N letters), @sleep:MS:TEXT, @@TEXT (a text that
- * starts with @). When none are left the conversation fails.
+ * (PAM_CONV_ERR), @long:N (N letters), @sleep:MS:TEXT, @later:MS:TEXT (the
+ * front's clock says that it took so long), @@TEXT (a text that starts with @). When none are left the conversation fails.
  *
  * Otherwise prints one JSON object a login:
  *   {"result":"PAM_SUCCESS","acct":"...","prompts":[{"style":1,"text":"..."}],
@@ -54,6 +55,7 @@
  * tried, whatever libpam returned.
  */
 #include "pamhost.h"
+#include "../pamclock.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -214,7 +216,7 @@ static bool faults_apart(void)
 }
 
 enum { USER = 256, SERVICE, CONFDIR, RHOST, RUSER, TTY, ACCT_USER, RENAME, REPEAT, AGAIN, THREADS, SIGCHLD_MODE, OWN_CHILD,
-	CHURN, RUID, UID, GROUPS, LIMIT_AS, LIMIT_FSIZE, DEV, VAR_LOG, SILENT, DISALLOW_NULL, NO_CONV, ACCT, SETCRED, SESSION, CHAUTHTOK,
+	CHURN, RUID, UID, GROUPS, SLOW_CLOCK, LIMIT_AS, LIMIT_FSIZE, DEV, VAR_LOG, SILENT, DISALLOW_NULL, NO_CONV, ACCT, SETCRED, SESSION, CHAUTHTOK,
 	STDIN, TIME, NO_SNAPSHOT, CLOSE_STDIO, PIPE_STDIO, FAULTS, TOGETHER };
 
 static const struct option options[] = {
@@ -222,7 +224,7 @@ static const struct option options[] = {
 	{"ruser", 1, NULL, RUSER}, {"tty", 1, NULL, TTY}, {"acct-user", 1, NULL, ACCT_USER}, {"rename", 1, NULL, RENAME},
 	{"repeat", 1, NULL, REPEAT}, {"again", 1, NULL, AGAIN}, {"threads", 1, NULL, THREADS}, {"sigchld", 1, NULL, SIGCHLD_MODE},
 	{"own-child", 1, NULL, OWN_CHILD}, {"churn", 1, NULL, CHURN}, {"ruid", 1, NULL, RUID}, {"uid", 1, NULL, UID},
-	{"groups", 1, NULL, GROUPS}, {"limit-as", 1, NULL, LIMIT_AS}, {"limit-fsize", 1, NULL, LIMIT_FSIZE}, {"dev", 1, NULL, DEV},
+	{"groups", 1, NULL, GROUPS}, {"slow-clock", 1, NULL, SLOW_CLOCK}, {"limit-as", 1, NULL, LIMIT_AS}, {"limit-fsize", 1, NULL, LIMIT_FSIZE}, {"dev", 1, NULL, DEV},
 	{"var-log", 1, NULL, VAR_LOG},
 	{"silent", 0, NULL, SILENT}, {"disallow-null", 0, NULL, DISALLOW_NULL}, {"no-conv", 0, NULL, NO_CONV},
 	{"acct", 0, NULL, ACCT}, {"setcred", 0, NULL, SETCRED}, {"session", 0, NULL, SESSION}, {"chauthtok", 0, NULL, CHAUTHTOK},
@@ -250,6 +252,7 @@ static void take_option(int option, const char *value, int *ruid, int *uid, int 
 	case RUID: *ruid = atoi(value); break;
 	case UID: *uid = atoi(value); break;
 	case GROUPS: *groups = atoi(value); break;
+	case SLOW_CLOCK: clock_slow(atoi(value)); break;
 	case LIMIT_AS: set_limit(RLIMIT_AS, value, 1UL << 20); break;
 	case LIMIT_FSIZE: set_limit(RLIMIT_FSIZE, value, 1); break;
 	case DEV: want.dev = value; break;
