@@ -13,6 +13,9 @@
 #define CORE_NAME "pam_otpgate_core.so"
 #define CORE_ENTRY "otpgate_core_serve"
 
+/* What the child says instead of WIRE_READY where another one would fail too. */
+#define CORE_FAILED 0x66
+
 /*
  * The core lies beside the front, wherever that was installed. Looked at
  * before the fork so that the log can say what to mend.
@@ -49,22 +52,29 @@ static bool find_core(const struct login *login, char *path, size_t size)
  * Nothing here may return or exit() into the host's code: the child carries a
  * copy of all of it.
  */
+_Noreturn static void give_up(const struct login *login, int socket)
+{
+	const unsigned char failed = CORE_FAILED;
+	(void)stream_send(socket, login->deadline, &failed, 1); /* without it another child tries */
+	_exit(1);
+}
+
 _Noreturn static void run_core(const struct login *login, int socket, const char *path)
 {
 	if (!confine(login, &socket)) {
-		_exit(1);
+		give_up(login, socket);
 	}
 	void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (core == NULL) {
 		const char *reason = dlerror();
 		log_fault(login, "the core cannot be loaded: %s", reason == NULL ? path : reason);
-		_exit(1);
+		give_up(login, socket);
 	}
 	int (*serve)(int) = NULL;
 	void *entry = dlsym(core, CORE_ENTRY);
 	if (entry == NULL) {
 		log_fault(login, "%s: expected the function " CORE_ENTRY " in it; reinstall otpgate", path);
-		_exit(1);
+		give_up(login, socket);
 	}
 	memcpy(&serve, &entry, sizeof serve);
 	const unsigned char loaded = WIRE_READY;
@@ -136,17 +146,19 @@ static enum stream await_loaded(const struct login *login, int patience)
 
 /*
  * In a host with threads the fork may find the loader's lock held by another
- * thread, and then the child waits in dlopen for good. Seen in one login of a
- * hundred while other threads load libraries; a new child is the way out.
+ * thread, and then the child waits in dlopen for good, or its lists half
+ * changed, and then the child crashes there. Seen in one login of a hundred
+ * while other threads load libraries; a new child is the way out.
  */
 bool child_start(struct login *login)
 {
-	static const int patience[] = {1000, 3000, 10000};
+	static const int patience[] = {1000, 3000, 10000, 20000, 30000};
+	bool late = true;
 	char path[PATH_MAX];
 	if (!find_core(login, path, sizeof path)) {
 		return false;
 	}
-	for (size_t i = 0; i < sizeof patience / sizeof patience[0]; i++) {
+	for (size_t i = 0; i < sizeof patience / sizeof patience[0] && clock_left(login->deadline) > 0; i++) {
 		if (!spawn(login, path)) {
 			return false;
 		}
@@ -154,13 +166,18 @@ bool child_start(struct login *login)
 		if (state == STREAM_OK) {
 			return true;
 		}
-		if (state != STREAM_LATE) {
-			log_fault(login, "the child ended before it had loaded %s", path);
+		if (state == STREAM_BROKEN) {
+			log_fault(login, "the child could not load %s", path);
 			return false;
 		}
-		log_debug(login, "core child %ld is not loaded after %d ms", (long)login->child.pid, patience[i]);
+		late = state == STREAM_LATE;
+		log_debug(login, late ? "core child %ld has not loaded in time" : "core child %ld ended before it had loaded", (long)login->child.pid);
 		child_end(login, 0);
 	}
-	log_fault(login, "no child could load %s in time", path);
+	if (late) {
+		log_fault(login, "no child could load %s in time", path);
+	} else {
+		log_fault(login, "each child ended before it had loaded %s", path);
+	}
 	return false;
 }

@@ -199,7 +199,8 @@ func TestThreads(t *testing.T) {
 	t.Parallel()
 	for churn, kit := range map[string]*Kit{"2": kits.plain.forked(), "0": kits.sanitized.forked()} {
 		kit.Stack(t, "threads", "protocol=ask")
-		logins := kit.Logins(t, "--service", "threads", "--threads", "4", "--repeat", "25", "--churn", churn, "123456")
+		log := NewLog(t)
+		logins := kit.Logins(t, "--service", "threads", "--dev", log.Dev, "--threads", "4", "--repeat", "25", "--churn", churn, "123456")
 		if len(logins) != 100 {
 			t.Errorf("%d logins", len(logins))
 		}
@@ -208,6 +209,30 @@ func TestThreads(t *testing.T) {
 				t.Errorf("%s, prompts %v", outcome.Result, outcome.Prompts)
 			}
 		}
+		if t.Failed() {
+			t.Logf("churn %s: %q", churn, log.Lines(t))
+		}
+	}
+}
+
+// A host's other threads may have left the loader's lists half changed at the
+// fork: a child that dies of that has let nobody in and asked nothing.
+func TestCoreEndsWhileLoading(t *testing.T) {
+	t.Parallel()
+	kit, log := Build(t, Options{}), NewLog(t)
+	kit.Stack(t, "crash", "protocol=ask")
+	for crashes, want := range map[int]string{4: "PAM_SUCCESS", 5: "PAM_SYSTEM_ERR"} {
+		for i := range crashes {
+			if err := os.WriteFile(fmt.Sprintf("%s/crash.%d", kit.Dir, i+1), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		outcome := kit.Login(t, "--service", "crash", "--dev", log.Dev, "--sigchld", "count", "123456")
+		lines := log.Lines(t)
+		if outcome.Result != want || want != "PAM_SUCCESS" && (len(lines) != 1 || !strings.Contains(lines[0], "each child ended before it had loaded "+kit.Core)) {
+			t.Errorf("%d crashes: %+v\n%q", crashes, outcome, lines)
+		}
+		unchanged(t, outcome)
 	}
 }
 
