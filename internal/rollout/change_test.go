@@ -234,6 +234,17 @@ func TestWatchUndoes(t *testing.T) {
 	}
 }
 
+// A process that needs long to start has that much less to wait.
+func TestWatchCountsFromTheChange(t *testing.T) {
+	c, edit, target := bench(t)
+	p := c.mustPutFor(t, edit, target)
+	c.Now = func() time.Time { return p.Deadline }
+	if _, _, undone, err := c.Watch("sshd", 24*time.Hour, time.Hour); err != nil || !undone {
+		t.Fatalf("undone %v, %v", undone, err)
+	}
+	expect(t, c, edit.Path, before)
+}
+
 // What somebody has written since is kept beside.
 func TestRestoreKeepsOtherChanges(t *testing.T) {
 	c, edit, target := bench(t)

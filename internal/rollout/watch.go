@@ -12,10 +12,14 @@ import (
 )
 
 // Watch waits until a change is confirmed or its time is over, and then puts
-// back what was there. It counts by its own clock, which nobody sets.
+// back what was there. Once it has seen how much time is left it counts by its own
+// clock, which nobody sets.
 // undone is false if there was nothing to undo.
 func (c Changer) Watch(service string, within, every time.Duration) (p Pending, kept string, undone bool, err error) {
 	began := time.Now()
+	if pending, err := c.load(service); err == nil {
+		within = min(within, pending.Left(c.Now()))
+	}
 	for {
 		if _, err := c.load(service); errors.Is(err, ErrNothingPending) {
 			return p, "", false, nil
