@@ -25,36 +25,36 @@ func decode(path string, data []byte) (file, error) {
 // the same result, which shares no memory with data. In any doubt ok is false:
 // then Decode says what the file holds, or what is wrong with it.
 func quick(data []byte) (f file, ok bool) {
-	d := desks.Get().(*desk)
-	defer desks.Put(d)
-	return d.read(data)
+	p := parsers.Get().(*quickParser)
+	defer parsers.Put(p)
+	return p.read(data)
 }
 
-// desk is the memory that quick works in. It is used again, as the parser's own
+// quickParser is the memory that quick works in. It is used again, as the parser's own
 // takes longer to get than to use. The parser goes on pointing at what it read
 // last, so that is a copy, which is wiped.
-type desk struct {
+type quickParser struct {
 	parser unstable.Parser
 	copied []byte
 }
 
-var desks = sync.Pool{New: func() any { return new(desk) }}
+var parsers = sync.Pool{New: func() any { return new(quickParser) }}
 
-func (d *desk) read(data []byte) (f file, ok bool) {
+func (p *quickParser) read(data []byte) (f file, ok bool) {
 	// The parser writes texts with escapes to where they cannot be wiped.
 	if bytes.IndexByte(data, '\\') >= 0 && bytes.IndexByte(data, '"') >= 0 {
 		return file{}, false
 	}
-	d.copied = append(d.copied[:0], data...)
-	defer clear(d.copied)
-	d.parser.Reset(d.copied)
+	p.copied = append(p.copied[:0], data...)
+	defer clear(p.copied)
+	p.parser.Reset(p.copied)
 	var q quickFile
-	for d.parser.NextExpression() {
-		if !q.take(d.parser.Expression()) {
+	for p.parser.NextExpression() {
+		if !q.take(p.parser.Expression()) {
 			return file{}, false
 		}
 	}
-	if d.parser.Error() != nil || !q.haveKinds() {
+	if p.parser.Error() != nil || !q.haveKinds() {
 		return file{}, false
 	}
 	return q.file, true

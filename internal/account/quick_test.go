@@ -80,7 +80,7 @@ func sameIfTaken(t *testing.T, data []byte) (taken bool) {
 
 // What is kept for the next file holds nothing of the last one.
 func TestQuickWipes(t *testing.T) {
-	var d desk
+	var d quickParser
 	for _, text := range []string{byHand, asWritten, byHand[:200], "version = 1\nuser = 'alice'\nemail = 'alice", strings.Repeat("#", 5000)} {
 		d.read([]byte(text))
 		for _, kept := range [][]byte{d.copied[:cap(d.copied)], d.parser.Data()} {

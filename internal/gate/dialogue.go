@@ -188,24 +188,24 @@ func (t tries) before() string {
 	return "; before, " + t.String()
 }
 
-// welcome tells what the owner should know after a right code.
-func (d *dialogue) welcome(spent spent) {
-	if spent.recoveryLeft >= 0 {
-		d.conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", spent.recoveryLeft))
+// tellAccepted tells what the owner should know after a right code.
+func (d *dialogue) tellAccepted(result codeResult) {
+	if result.recoveryLeft >= 0 {
+		d.conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", result.recoveryLeft))
 	}
-	if others := spent.unseen - d.tries.wrong; others > 0 {
+	if others := result.unseen - d.tries.wrong; others > 0 {
 		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name since your last login. If they were not yours, somebody knows your password.", others))
 	}
-	if spent.unseenOfPeers > 0 {
-		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name by programs of this machine, without your password, since your last login.", spent.unseenOfPeers))
+	if result.unseenOfPeers > 0 {
+		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name by programs of this machine, without your password, since your last login.", result.unseenOfPeers))
 	}
 }
 
-func usedText(spent spent) string {
-	rule := spent.rule
+func usedText(result codeResult) string {
+	rule := result.rule
 	switch {
-	case !spent.countsAgain.IsZero():
-		return fmt.Sprintf(clockWasAhead, clock(spent.countsAgain))
+	case !result.countsAgain.IsZero():
+		return fmt.Sprintf(clockWasAhead, clock(result.countsAgain))
 	case rule == expiredRule:
 		return expiredCode
 	case rule == earlierRule:

@@ -27,7 +27,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 	case !d.person.Enrolled():
 		return Verdict{Deny, "not-enrolled", "the enrollment ended while the code was typed"}, true
 	}
-	spent, err := d.spend(ctx, code)
+	result, err := d.spend(ctx, code)
 	var locked lockedError
 	switch {
 	case errors.As(err, &locked):
@@ -35,27 +35,27 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 	case err != nil:
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", err}), true
-	case spent.session != nil:
-		return remembered(*spent.session), true
-	case spent.outcome == factor.Right:
-		d.welcome(spent)
-		return Verdict{Accept, spent.rule, d.deliveredBy(spent.rule)}, true
-	case !spent.lockedUntil.IsZero():
-		verdict := d.tellLocked(spent.lockedUntil)
-		if spent.hint != "" {
-			verdict.Reason += "; " + spent.hint
+	case result.session != nil:
+		return remembered(*result.session), true
+	case result.outcome == factor.Right:
+		d.tellAccepted(result)
+		return Verdict{Accept, result.rule, d.deliveredBy(result.rule)}, true
+	case !result.lockedUntil.IsZero():
+		verdict := d.tellLocked(result.lockedUntil)
+		if result.hint != "" {
+			verdict.Reason += "; " + result.hint
 		}
 		return verdict, true
-	case spent.outcome == factor.Used:
+	case result.outcome == factor.Used:
 		d.tries.used++
-		if spent.hint != "" {
-			d.tries.hint = spent.hint
+		if result.hint != "" {
+			d.tries.hint = result.hint
 		}
-		d.conversation.Tell(Failure, usedText(spent))
+		d.conversation.Tell(Failure, usedText(result))
 	default:
 		d.tries.wrong++
-		if spent.hint != "" {
-			d.tries.hint = spent.hint
+		if result.hint != "" {
+			d.tries.hint = result.hint
 		}
 		d.conversation.Tell(Failure, wrongCode)
 	}
@@ -75,8 +75,8 @@ func (d *dialogue) stillMay(ctx context.Context) (lockedUntil time.Time, err err
 	return d.lockedUntil(ctx, source)
 }
 
-// spent is what became of a code, and what the ledger now says.
-type spent struct {
+// codeResult is what became of a code, and what the ledger now says.
+type codeResult struct {
 	outcome      factor.Outcome
 	rule         string
 	recoveryLeft int // -1 unless a recovery code was used
@@ -97,12 +97,12 @@ type spent struct {
 // spend checks code and, in the same change of the ledger, marks it as used or
 // counts it as wrong. So of many logins with one code one alone gets in, and
 // no number of connections gives more guesses.
-func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
+func (d *dialogue) spend(ctx context.Context, code string) (codeResult, error) {
 	now := d.Now()
-	var result spent
+	var result codeResult
 	var seen ledger.Entry
 	err := d.Ledger.Update(ctx, ledger.UserKey(d.person.User), func(entry *ledger.Entry) error {
-		result = spent{recoveryLeft: -1}
+		result = codeResult{recoveryLeft: -1}
 		counts := d.counts(*entry)
 		if until := locked(counts.Attempts, now); !until.IsZero() {
 			return lockedError{until}
@@ -138,7 +138,7 @@ func (d *dialogue) spend(ctx context.Context, code string) (spent, error) {
 }
 
 // countIn notes a right code in the person's entry.
-func (d *dialogue) countIn(result *spent, code string, now time.Time, entry *ledger.Entry) {
+func (d *dialogue) countIn(result *codeResult, code string, now time.Time, entry *ledger.Entry) {
 	counts := d.counts(*entry)
 	result.unseen = countRight(&counts.Attempts)
 	d.setCounts(entry, counts)

@@ -217,7 +217,5 @@ func TestVM(t *testing.T) {
 	w := &walk{computer: v, deb: built(t)}
 	w.install(t)
 	t.Run("wrong clock", func(t *testing.T) { w.wrongClock(t, v) })
-	t.Run("failures in a row", w.failures)
-	t.Run("slow activation", w.slowActivation)
 	w.steps(t)
 }

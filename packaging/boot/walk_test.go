@@ -254,6 +254,8 @@ func (w *walk) steps(t *testing.T) {
 	}{
 		{"units start", (*walk).unitsStart},
 		{"socket activation", (*walk).activation},
+		{"failures in a row", (*walk).failures},
+		{"slow activation", (*walk).slowActivation},
 		{"reload", (*walk).reload},
 		{"roll-out is put back", (*walk).rollOut},
 		{"reboot in a roll-out", (*walk).rebootInRollOut},

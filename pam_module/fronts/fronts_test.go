@@ -18,8 +18,8 @@ import (
 
 const patience = 2 * time.Minute
 
-// desk answers with what it is sent, until it is sent nothing more.
-type desk struct {
+// testServer answers with what it is sent, until it is sent nothing more.
+type testServer struct {
 	path      string
 	acceptors *Acceptors
 	mu        sync.Mutex
@@ -41,9 +41,9 @@ func echo(conn *Conn) {
 	}
 }
 
-func newDesk(t *testing.T, answer func(*Conn)) *desk {
+func newTestServer(t *testing.T, answer func(*Conn)) *testServer {
 	t.Helper()
-	d := &desk{path: filepath.Join(t.TempDir(), "run", "sock")}
+	d := &testServer{path: filepath.Join(t.TempDir(), "run", "sock")}
 	socket, err := ListenAt(d.path)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func newDesk(t *testing.T, answer func(*Conn)) *desk {
 	return d
 }
 
-func (d *desk) open(t *testing.T, socket *Socket, answer func(*Conn)) {
+func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 	t.Helper()
 	var err error
 	admit := func(conn *Conn) func() { return func() { answer(conn) } }
@@ -103,7 +103,7 @@ func say(t *testing.T, conn net.Conn, text string) {
 // A front is answered whether it is alone or not, talks at once or after a
 // while, or many come at the same time.
 func TestAnswers(t *testing.T) {
-	d := newDesk(t, echo)
+	d := newTestServer(t, echo)
 	first := dial(t, d.path)
 	say(t, first, "at once")
 	second := dial(t, d.path)
@@ -133,7 +133,7 @@ func TestAnswers(t *testing.T) {
 
 // Those who stall keep no thread, and nobody waits for them.
 func TestStalledKeepNoThread(t *testing.T) {
-	d := newDesk(t, echo)
+	d := newTestServer(t, echo)
 	before := entries(t, "task")
 	for range 300 {
 		dial(t, d.path)
@@ -152,7 +152,7 @@ func TestStalledKeepNoThread(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	ended := make(chan error)
 	const most = 100 * time.Millisecond
-	d := newDesk(t, func(conn *Conn) {
+	d := newTestServer(t, func(conn *Conn) {
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(most))
 		_, err := io.Copy(io.Discard, struct{ io.Reader }{conn})
@@ -188,7 +188,7 @@ func TestWriteToASlowReader(t *testing.T) {
 	failed := make(chan error, 1)
 	var most atomic.Int64
 	most.Store(int64(patience))
-	d := newDesk(t, func(conn *Conn) {
+	d := newTestServer(t, func(conn *Conn) {
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(time.Duration(most.Load())))
 		n, err := conn.Write(text)
@@ -221,7 +221,7 @@ func TestWriteToASlowReader(t *testing.T) {
 // After Close the name is gone, nobody new is taken, and Drain waits for those
 // who are being answered.
 func TestDrain(t *testing.T) {
-	d := newDesk(t, echo)
+	d := newTestServer(t, echo)
 	before := entries(t, "fd")
 	conn := dial(t, d.path)
 	say(t, conn, "x")
@@ -245,7 +245,7 @@ func TestDrain(t *testing.T) {
 // A name that cannot be taken away cuts nobody off, and is nobody else's
 // directory.
 func TestDrainWithoutTheName(t *testing.T) {
-	d := newDesk(t, echo)
+	d := newTestServer(t, echo)
 	conn := dial(t, d.path)
 	say(t, conn, "x")
 	if err := errors.Join(os.Remove(d.path), os.Mkdir(d.path, 0o755)); err != nil {
@@ -270,7 +270,7 @@ func TestDrainWithoutTheName(t *testing.T) {
 
 // A second Drain closes nothing that has been opened since the first.
 func TestDrainTwice(t *testing.T) {
-	d := newDesk(t, echo)
+	d := newTestServer(t, echo)
 	if err := d.acceptors.Drain(patience); err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestDrainTwice(t *testing.T) {
 // Nothing is written either without a deadline, or after it.
 func TestWriteAfterTheDeadline(t *testing.T) {
 	failed := make(chan error)
-	d := newDesk(t, func(conn *Conn) {
+	d := newTestServer(t, func(conn *Conn) {
 		defer conn.Close()
 		_, err := conn.Write([]byte("x"))
 		failed <- err
@@ -333,7 +333,7 @@ func TestQueueOutlivesAcceptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &desk{path: path}
+		d := &testServer{path: path}
 		d.open(t, socket, echo)
 		say(t, conn, "hello")
 		_ = conn.Close()
@@ -348,7 +348,7 @@ func TestQueueOutlivesAcceptors(t *testing.T) {
 
 // Running out of descriptors is reported, and over when there are some again.
 func TestOutOfDescriptors(t *testing.T) {
-	d := newDesk(t, echo)
+	d := newTestServer(t, echo)
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
@@ -411,7 +411,7 @@ func TestOutOfDescriptors(t *testing.T) {
 // The kernel's word on who is there holds as long as the connection is open.
 func TestCredentials(t *testing.T) {
 	seen := make(chan *unix.Ucred, 2)
-	d := newDesk(t, func(conn *Conn) {
+	d := newTestServer(t, func(conn *Conn) {
 		peer, err := conn.Credentials()
 		if err != nil {
 			t.Error(err)

@@ -125,7 +125,7 @@ func TestNothingIsLeft(t *testing.T) {
 		for i := range 400 * len(ways) {
 			ways[i%len(ways)]()
 		}
-		eventually(t, "the end of all", func() bool { return r.server.door.idle() > 20*time.Millisecond })
+		eventually(t, "the end of all", func() bool { return r.server.admission.idle() > 20*time.Millisecond })
 		runtime.GC()
 	}
 	count := func() (int, int) {
@@ -138,7 +138,7 @@ func TestNothingIsLeft(t *testing.T) {
 	for range 20 {
 		ways[0]()
 	}
-	eventually(t, "the end of all", func() bool { return r.server.door.idle() > 20*time.Millisecond })
+	eventually(t, "the end of all", func() bool { return r.server.admission.idle() > 20*time.Millisecond })
 	files, goroutines := count()
 	round()
 	filesAfter, goroutinesAfter := count()

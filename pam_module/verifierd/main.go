@@ -116,7 +116,7 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 	for {
 		select {
 		case <-tick.C:
-			if idle > 0 && server.door.idle() >= idle && !server.looks.Counting(time.Now()) {
+			if idle > 0 && server.admission.idle() >= idle && !server.looks.Counting(time.Now()) {
 				return
 			}
 		case s := <-signals:

@@ -175,23 +175,23 @@ func eventually(tb testing.TB, what string, holds func() bool) {
 	}
 }
 
-// doorway is a door with narrow limits and a clock that stands at now.
-type doorway struct {
-	*door
+// admissionTest is an admission with narrow limits and a clock that stands at now.
+type admissionTest struct {
+	*admission
 	t   *testing.T
 	now time.Time
-	in  map[uint32][]*visitor
+	in  map[uint32][]*peerCount
 }
 
-func newDoorway(t *testing.T, limits limits) *doorway {
-	d := &doorway{door: newDoor(limits), t: t, now: time.Unix(1_800_000_000, 0), in: map[uint32][]*visitor{}}
-	d.door.now = func() time.Time { return d.now }
+func newAdmissionTest(t *testing.T, limits limits) *admissionTest {
+	d := &admissionTest{admission: newAdmission(limits), t: t, now: time.Unix(1_800_000_000, 0), in: map[uint32][]*peerCount{}}
+	d.admission.now = func() time.Time { return d.now }
 	return d
 }
 
-func (d *doorway) come(uid uint32, kind peerKind, want bool, complaint string) {
+func (d *admissionTest) come(uid uint32, kind peerKind, want bool, complaint string) {
 	d.t.Helper()
-	who, said := d.enter(uid, kind)
+	who, said := d.admit(uid, kind)
 	if who != nil {
 		d.in[uid] = append(d.in[uid], who)
 	}
@@ -200,14 +200,14 @@ func (d *doorway) come(uid uint32, kind peerKind, want bool, complaint string) {
 	}
 }
 
-func (d *doorway) gone(uid uint32) {
+func (d *admissionTest) gone(uid uint32) {
 	all := d.in[uid]
-	d.leave(all[len(all)-1])
+	d.release(all[len(all)-1])
 	d.in[uid] = all[:len(all)-1]
 }
 
-func TestDoor(t *testing.T) {
-	d := newDoorway(t, limits{perUser: 2, perMinute: 6, strangers: 3, nameless: 1, allowed: 2, trusted: 4})
+func TestAdmission(t *testing.T) {
+	d := newAdmissionTest(t, limits{perUser: 2, perMinute: 6, strangers: 3, nameless: 1, allowed: 2, trusted: 4})
 	d.come(7, stranger, true, "")
 	d.come(7, stranger, true, "")
 	d.come(7, stranger, false, "uid 7 is refused: it has 2 dialogues open")
@@ -230,8 +230,8 @@ func TestDoor(t *testing.T) {
 }
 
 // Six in a minute, then one each ten seconds.
-func TestDoorPace(t *testing.T) {
-	d := newDoorway(t, limits{perUser: 2, perMinute: 6, strangers: 3})
+func TestAdmissionPace(t *testing.T) {
+	d := newAdmissionTest(t, limits{perUser: 2, perMinute: 6, strangers: 3})
 	for range 6 {
 		d.come(7, stranger, true, "")
 		d.gone(7)
@@ -252,13 +252,13 @@ func TestDoorPace(t *testing.T) {
 
 // Whoever owns tens of thousands of uids has the places of a few users, and
 // takes none from people and servers.
-func TestDoorOfManyUIDs(t *testing.T) {
+func TestAdmissionOfManyUIDs(t *testing.T) {
 	const first, count, ordinary, directory = 100_000, 65_536, 1001, 1_234_500_007
-	d := newDoorway(t, usual)
+	d := newAdmissionTest(t, usual)
 	d.met(directory)
 	in := 0
 	for uid := range uint32(count) {
-		if who, _ := d.enter(first+uid, stranger); who != nil {
+		if who, _ := d.admit(first+uid, stranger); who != nil {
 			in++
 		}
 	}
@@ -266,8 +266,8 @@ func TestDoorOfManyUIDs(t *testing.T) {
 	if in > 2*usual.perUser {
 		t.Errorf("%d dialogues of one user's uids are open", in)
 	}
-	if len(d.visitors) > 10 {
-		t.Errorf("%d visitors are remembered", len(d.visitors))
+	if len(d.peers) > 10 {
+		t.Errorf("%d peers are remembered", len(d.peers))
 	}
 	for uid, kind := range map[uint32]peerKind{ordinary: stranger, directory: stranger, 33: allowed, 0: trusted} {
 		for range usual.perUser {
@@ -276,7 +276,7 @@ func TestDoorOfManyUIDs(t *testing.T) {
 	}
 	// All that there are have not all places either, and cost no more memory.
 	for uid := uint32(0x10000); uid > 0; uid += 1 << 12 {
-		_, _ = d.enter(uid, stranger)
+		_, _ = d.admit(uid, stranger)
 	}
 	if d.nameless != usual.nameless {
 		t.Errorf("uids without a user have %d dialogues open, want %d", d.nameless, usual.nameless)
@@ -284,26 +284,26 @@ func TestDoorOfManyUIDs(t *testing.T) {
 	d.come(ordinary+1, stranger, true, "")
 	for uid := range uint32(rangeSize) {
 		d.now = d.now.Add(time.Millisecond)
-		if who, _ := d.enter(uid, stranger); who != nil {
-			d.leave(who)
+		if who, _ := d.admit(uid, stranger); who != nil {
+			d.release(who)
 		}
 	}
-	if len(d.visitors) > maxVisitors+10 {
-		t.Errorf("%d visitors are remembered", len(d.visitors))
+	if len(d.peers) > maxPeers+10 {
+		t.Errorf("%d peers are remembered", len(d.peers))
 	}
 	// A minute later they are forgotten, one by one, and others have a place.
 	d.now = d.now.Add(2 * time.Minute)
-	if who, _ := d.enter(ordinary+7000, stranger); who == nil || who == &d.rest {
+	if who, _ := d.admit(ordinary+7000, stranger); who == nil || who == &d.rest {
 		t.Error("there is no place for one more user")
 	}
 }
 
 // What a flood leaves in the log does not grow with its uids.
-func TestDoorComplains(t *testing.T) {
-	d := newDoorway(t, limits{})
+func TestAdmissionComplains(t *testing.T) {
+	d := newAdmissionTest(t, limits{})
 	said := 0
 	for uid := range uint32(5000) {
-		if _, complaint := d.enter(uid, stranger); complaint != "" {
+		if _, complaint := d.admit(uid, stranger); complaint != "" {
 			said++
 		}
 	}
@@ -313,13 +313,13 @@ func TestDoorComplains(t *testing.T) {
 }
 
 // It takes the same time however many uids have come before.
-func BenchmarkDoor(b *testing.B) {
+func BenchmarkAdmission(b *testing.B) {
 	for _, uids := range []uint32{1, 65_536} {
 		b.Run(fmt.Sprint(uids), func(b *testing.B) {
-			d := newDoor(usual)
+			d := newAdmission(usual)
 			for i := range uint32(b.N) {
-				if who, _ := d.enter(1000+i%uids, stranger); who != nil {
-					d.leave(who)
+				if who, _ := d.admit(1000+i%uids, stranger); who != nil {
+					d.release(who)
 				}
 			}
 		})
@@ -337,7 +337,7 @@ func TestLookIsNoFault(t *testing.T) {
 	if line := r.log.take(t, 1)[0]; line.Rule != "dialogue" || !strings.Contains(line.Reason, "uid 1000") {
 		t.Errorf("the log says %+v", line)
 	}
-	eventually(t, "the end of them all", func() bool { return r.server.door.idle() > 10*time.Millisecond })
+	eventually(t, "the end of them all", func() bool { return r.server.admission.idle() > 10*time.Millisecond })
 	if !strings.Contains(r.figures(t), "otpgate_protocol_errors_total 1\n") {
 		t.Errorf("metrics:\n%s", r.figures(t))
 	}
@@ -349,7 +349,7 @@ func TestFloodInLog(t *testing.T) {
 	for range 1000 {
 		_, _ = dialAs(t, alicesUID, r.socket).Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 	}
-	eventually(t, "the end of the flood", func() bool { return r.server.door.idle() > 10*time.Millisecond })
+	eventually(t, "the end of the flood", func() bool { return r.server.admission.idle() > 10*time.Millisecond })
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
 	if n := len(r.log.all); n > usual.perMinute+20 || n < 2 {

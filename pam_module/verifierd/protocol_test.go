@@ -116,7 +116,7 @@ func TestPeerGone(t *testing.T) {
 			t.Errorf("%+v", line)
 		}
 	}
-	eventually(t, "the end of the dialogue", func() bool { return r.server.door.idle() > 0 })
+	eventually(t, "the end of the dialogue", func() bool { return r.server.admission.idle() > 0 })
 	if err := r.fronts.Drain(patience); err != nil {
 		t.Error(err)
 	}
@@ -242,7 +242,7 @@ func TestPanicOfOne(t *testing.T) {
 	if err := acceptors.Drain(patience); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the end of all", func() bool { return server.door.idle() > 0 })
+	eventually(t, "the end of all", func() bool { return server.admission.idle() > 0 })
 }
 
 // A front that waited in vain, as for a verifier that systemd starts, has gone
@@ -283,7 +283,7 @@ func TestGoneBeforeReady(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "its end", func() bool { return r.server.door.idle() > 5*time.Millisecond })
+			eventually(t, "its end", func() bool { return r.server.admission.idle() > 5*time.Millisecond })
 			if figures := r.figures(t); strings.Contains(figures, "otpgate_protocol_errors_total 1") {
 				t.Errorf("metrics:\n%s", figures)
 			}

@@ -19,15 +19,15 @@ import (
 
 // server answers fronts until it is told to stop.
 type server struct {
-	engines *engines
-	who     *directory
-	sink    counting
-	door    *door
-	looks   *gate.Looks
+	engines   *engines
+	who       *directory
+	sink      counting
+	admission *admission
+	looks     *gate.Looks
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
-	return &server{engines: engines, who: who, sink: sink, door: newDoor(limits), looks: gate.NewLooks()}
+	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), looks: gate.NewLooks()}
 }
 
 // serve begins to answer the fronts that come to socket.
@@ -44,7 +44,7 @@ func (s *server) admit(conn *fronts.Conn) (answer func()) {
 		go s.report("peer", err.Error())
 		return nil
 	}
-	who, complaint := s.door.enter(peer.Uid, s.who.kind(peer.Uid, s.engines.allow))
+	who, complaint := s.admission.admit(peer.Uid, s.who.kind(peer.Uid, s.engines.allow))
 	if who == nil {
 		s.sink.metrics.refusedPeer()
 		if complaint != "" {
@@ -57,7 +57,7 @@ func (s *server) admit(conn *fronts.Conn) (answer func()) {
 
 // connection serves one front. Without Ready, the front of a connection that
 // is closed forks a core.
-func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *visitor) {
+func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *peerCount) {
 	defer conn.Close()
 	defer func() {
 		// What one peer brings down must not take the others along.
@@ -65,7 +65,7 @@ func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *visitor) {
 			s.report("internal", fmt.Sprintf("panic: %v", panicked))
 		}
 	}()
-	defer s.door.leave(who)
+	defer s.admission.release(who)
 	if err := s.dialogue(conn, peer.Uid); err != nil {
 		s.sink.metrics.broken()
 		s.report("dialogue", fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err))
@@ -73,7 +73,7 @@ func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *visitor) {
 }
 
 func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
-	if err := conn.SetDeadline(time.Now().Add(s.door.limits.opening)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(s.admission.limits.opening)); err != nil {
 		return err
 	}
 	stream := newStream(conn)
@@ -92,7 +92,7 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
 		return nil
 	}
 	if start.Timeout == 0 {
-		start.Timeout = s.door.limits.dialogue
+		start.Timeout = s.admission.limits.dialogue
 	}
 	if err := conn.SetDeadline(time.Now().Add(start.Timeout)); err != nil {
 		return err
@@ -157,7 +157,7 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 func (s *server) mayAsk(uid uint32, user string) (kind peerKind, blame string, err error) {
 	own, doubt := s.who.is(uid, user)
 	if own {
-		s.door.met(uid)
+		s.admission.met(uid)
 		return stranger, "configuration", nil
 	}
 	may, err := s.engines.allow.has(uid)

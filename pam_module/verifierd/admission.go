@@ -46,51 +46,50 @@ const (
 	complaints    = 20
 )
 
-// rangeSize is how many uids have one visitor between them, from the first
-// such range on: a user may own as many, see subuid(5), and no one of them is
-// somebody of its own. The ranges begin where useradd gives the first.
+// rangeSize is how many uids count as one peer, from the first such range on: a
+// user may own as many, see subuid(5), and no one of them is somebody of its own. The ranges begin where useradd gives the first.
 const rangeSize = 1 << 16
 
-// The visitors that are remembered, and uids above the first range that are
+// The peers that are remembered, and uids above the first range that are
 // known to be a user's. More of either cost no more memory and no more time.
-const maxVisitors, maxKnown = 1024, 1024
+const maxPeers, maxKnown = 1024, 1024
 
-// lookedAt is how many visitors are looked at for one that can be forgotten.
+// lookedAt is how many peers are looked at for one that can be forgotten.
 const lookedAt = 8
 
-// door counts who is in. What it does for a connection takes the same short
+// admission counts the connections that are open. What it does for a connection takes the same short
 // time however many uids have come before: it is done while others wait.
-type door struct {
+type admission struct {
 	limits limits
 	now    func() time.Time
 
 	mu                        sync.Mutex
-	visitors                  map[visitorID]*visitor
-	rest                      visitor // those for whom visitors has no place
+	peers                     map[peerID]*peerCount
+	rest                      peerCount // those for whom peers has no place
 	known                     map[uint32]struct{}
 	open, strangers, nameless int
 	complaints                pace
 	last                      time.Time // when a connection began or ended
 }
 
-// visitorID is a uid, or the first uid of a range with all that no user is
+// peerID is a uid, or the first uid of a range with all that no user is
 // known of in it.
-type visitorID struct {
+type peerID struct {
 	uid     uint32
 	isRange bool
 }
 
-func (v visitorID) String() string {
-	if v.isRange {
-		return fmt.Sprintf("uids %d to %d without a user", v.uid, v.uid+rangeSize-1)
+func (p peerID) String() string {
+	if p.isRange {
+		return fmt.Sprintf("uids %d to %d without a user", p.uid, p.uid+rangeSize-1)
 	}
-	return fmt.Sprintf("uid %d", v.uid)
+	return fmt.Sprintf("uid %d", p.uid)
 }
 
-// visitor is one user's programs, or a range's.
-type visitor struct {
+// peerCount is one user's programs, or a range's.
+type peerCount struct {
 	kind  peerKind
-	id    visitorID
+	id    peerID
 	open  int
 	pace  pace
 	since time.Time // when it came last
@@ -117,81 +116,81 @@ func (p *pace) take(now time.Time, perMinute int) bool {
 	return true
 }
 
-func newDoor(limits limits) *door {
-	return &door{limits: limits, now: time.Now, visitors: map[visitorID]*visitor{}, known: map[uint32]struct{}{}, last: time.Now()}
+func newAdmission(limits limits) *admission {
+	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now()}
 }
 
-// enter counts a connection, and must be followed by leave, or it refuses it:
+// admit counts a connection, and must be followed by release, or it refuses it:
 // who is then nil, and complaint for the log unless it is empty.
-func (d *door) enter(uid uint32, kind peerKind) (who *visitor, complaint string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := d.now()
-	who = d.visitor(uid, kind, now)
-	reason := d.refusal(who, now)
+func (a *admission) admit(uid uint32, kind peerKind) (who *peerCount, complaint string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	who = a.peer(uid, kind, now)
+	reason := a.refusal(who, now)
 	if reason == "" {
 		who.open++
-		d.count(who, 1, now)
+		a.count(who, 1, now)
 		return who, ""
 	}
-	if now.Sub(who.told) >= complainEvery && d.complaints.take(now, complaints) {
+	if now.Sub(who.told) >= complainEvery && a.complaints.take(now, complaints) {
 		who.told = now
 		complaint = fmt.Sprintf("%s is refused: %s", who.id, reason)
 	}
 	return nil, complaint
 }
 
-func (d *door) refusal(who *visitor, now time.Time) string {
+func (a *admission) refusal(who *peerCount, now time.Time) string {
 	switch {
-	case who.kind == trusted && who.open >= d.limits.trusted, who.kind == allowed && who.open >= d.limits.allowed:
+	case who.kind == trusted && who.open >= a.limits.trusted, who.kind == allowed && who.open >= a.limits.allowed:
 		return fmt.Sprintf("it has %d dialogues open", who.open)
 	case who.kind != stranger:
 		return ""
-	case who.open >= d.limits.perUser:
+	case who.open >= a.limits.perUser:
 		return fmt.Sprintf("it has %d dialogues open and is not in verifier.allow", who.open)
-	case d.strangers >= d.limits.strangers:
-		return fmt.Sprintf("users who are not in verifier.allow have %d dialogues open", d.strangers)
-	case who.id.isRange && d.nameless >= d.limits.nameless:
-		return fmt.Sprintf("uids without a user have %d dialogues open", d.nameless)
-	case !who.pace.take(now, d.limits.perMinute):
-		return fmt.Sprintf("it began more than %d dialogues in a minute and is not in verifier.allow", d.limits.perMinute)
+	case a.strangers >= a.limits.strangers:
+		return fmt.Sprintf("users who are not in verifier.allow have %d dialogues open", a.strangers)
+	case who.id.isRange && a.nameless >= a.limits.nameless:
+		return fmt.Sprintf("uids without a user have %d dialogues open", a.nameless)
+	case !who.pace.take(now, a.limits.perMinute):
+		return fmt.Sprintf("it began more than %d dialogues in a minute and is not in verifier.allow", a.limits.perMinute)
 	}
 	return ""
 }
 
-// visitor finds or makes the one that a uid counts for.
-func (d *door) visitor(uid uint32, kind peerKind, now time.Time) *visitor {
-	id := visitorID{uid: uid}
-	if _, isUser := d.known[uid]; kind == stranger && uid >= rangeSize && !isUser {
-		id = visitorID{uid - uid%rangeSize, true}
+// peer finds or makes the one that a uid counts for.
+func (a *admission) peer(uid uint32, kind peerKind, now time.Time) *peerCount {
+	id := peerID{uid: uid}
+	if _, isUser := a.known[uid]; kind == stranger && uid >= rangeSize && !isUser {
+		id = peerID{uid - uid%rangeSize, true}
 	}
-	who := d.visitors[id]
+	who := a.peers[id]
 	if who != nil && who.kind != kind {
 		// The configuration has changed since. Who is in still holds the old one.
-		delete(d.visitors, id)
+		delete(a.peers, id)
 		who = nil
 	}
 	if who == nil {
-		who = &visitor{kind: kind, id: id}
+		who = &peerCount{kind: kind, id: id}
 		switch {
-		case len(d.visitors) < maxVisitors || d.forgetOne(now) || kind != stranger:
-			d.visitors[id] = who
+		case len(a.peers) < maxPeers || a.forgetOne(now) || kind != stranger:
+			a.peers[id] = who
 		default:
-			d.rest.id = id
-			return &d.rest
+			a.rest.id = id
+			return &a.rest
 		}
 	}
 	who.since = now
 	return who
 }
 
-// forgetOne makes room for a visitor, if one of a few that it looks at has
+// forgetOne makes room for a peer, if one of a few that it looks at has
 // nothing that is to be remembered.
-func (d *door) forgetOne(now time.Time) bool {
+func (a *admission) forgetOne(now time.Time) bool {
 	looked := 0
-	for id, who := range d.visitors {
+	for id, who := range a.peers {
 		if who.open == 0 && now.Sub(who.since) > complainEvery {
-			delete(d.visitors, id)
+			delete(a.peers, id)
 			return true
 		}
 		if looked++; looked == lookedAt {
@@ -203,48 +202,48 @@ func (d *door) forgetOne(now time.Time) bool {
 
 // met notes that the system knows a user of this uid, who then has limits of
 // his own.
-func (d *door) met(uid uint32) {
+func (a *admission) met(uid uint32) {
 	if uid < rangeSize {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, isKnown := d.known[uid]; isKnown {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, isKnown := a.known[uid]; isKnown {
 		return
 	}
-	if len(d.known) >= maxKnown {
-		for other := range d.known {
-			delete(d.known, other)
+	if len(a.known) >= maxKnown {
+		for other := range a.known {
+			delete(a.known, other)
 			break
 		}
 	}
-	d.known[uid] = struct{}{}
+	a.known[uid] = struct{}{}
 }
 
-func (d *door) leave(who *visitor) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (a *admission) release(who *peerCount) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	who.open--
-	d.count(who, -1, d.now())
+	a.count(who, -1, a.now())
 }
 
-func (d *door) count(who *visitor, n int, now time.Time) {
-	d.open += n
+func (a *admission) count(who *peerCount, n int, now time.Time) {
+	a.open += n
 	if who.kind == stranger {
-		d.strangers += n
+		a.strangers += n
 	}
-	if who.id.isRange || who == &d.rest {
-		d.nameless += n
+	if who.id.isRange || who == &a.rest {
+		a.nameless += n
 	}
-	d.last = now
+	a.last = now
 }
 
 // idle says how long nobody has asked anything.
-func (d *door) idle() time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.open > 0 {
+func (a *admission) idle() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open > 0 {
 		return 0
 	}
-	return d.now().Sub(d.last)
+	return a.now().Sub(a.last)
 }
