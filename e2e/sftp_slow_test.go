@@ -188,13 +188,13 @@ func (c throttled) Read(p []byte) (int, error) {
 // all of it.
 func TestSFTPSlowDownload(t *testing.T) {
 	t.Parallel()
-	s := startSFTPD(t, "sftp-slow-line", noCodes, patient+"limits.idle_timeout = \"10s\"\n")
+	s := startSFTPD(t, "sftp-slow-line", noCodes, patient+"limits.idle_timeout = \"30s\"\n")
 	p := machine.NewPerson(t, "slw")
 	signer, _ := newKey(t, p)
-	const size = 18 << 20
+	const size = 20 << 20 // 40 seconds
 	must(t, os.WriteFile("/home/"+p.Name+"/large", make([]byte, size), 0o644))
 	v := &visitor{person: p, server: s}
-	conn, channels, requests, err := ssh.NewClientConn(throttled{v.dial(t), 1 << 20}, s.Address(), &ssh.ClientConfig{
+	conn, channels, requests, err := ssh.NewClientConn(throttled{v.dial(t), 1 << 19}, s.Address(), &ssh.ClientConfig{
 		User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	must(t, err)

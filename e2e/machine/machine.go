@@ -188,6 +188,7 @@ func environment() []string {
 }
 
 func within(inside func() int) (int, error) {
+	heedSignals()
 	if err := os.Unsetenv(stageVariable); err != nil {
 		return 0, err
 	}
@@ -236,4 +237,15 @@ func moduleRoot() (string, error) {
 		}
 	}
 	return "", errors.New("no go.mod above the working directory: expected to run in the source tree")
+}
+
+// heedSignals has the programs of the tests end by Ctrl-C as they do for
+// people. What a shell starts in the background is told to ignore it, and so
+// would be all that it starts.
+func heedSignals() {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // a handler is not inherited, and nor is what it replaced
+		}
+	}
 }

@@ -23,19 +23,22 @@ var soak = flag.Bool("soak", false, "run the long variants")
 // memoryDisk is where a sync costs nothing: these tests are not about disks.
 const memoryDisk = "/dev/shm"
 
-// crowdOf enrolls as many people as it takes for that many logins. Each call
-// of the result is for another login; it may be called at the same time.
-func (p *place) crowdOf(tb testing.TB, logins int) func() (name, code string) {
+// peopleFor enrolls as many people as it takes for that many logins.
+func (p *place) peopleFor(tb testing.TB, logins int) []*person {
 	tb.Helper()
 	var people []*person
 	for i := range logins/codes + 1 {
 		people = append(people, p.enroll(tb, fmt.Sprintf("user%d", i)))
 	}
-	var mu sync.Mutex
-	next := 0
+	return people
+}
+
+// crowdOf is for logins one after the other: each call of the result is for
+// another one.
+func (p *place) crowdOf(tb testing.TB, logins int) func() (name, code string) {
+	tb.Helper()
+	people, next := p.peopleFor(tb, logins), 0
 	return func() (string, string) {
-		mu.Lock()
-		defer mu.Unlock()
 		who := people[next%len(people)]
 		next++
 		return who.name, who.code(tb)
@@ -156,19 +159,24 @@ func TestMemory(t *testing.T) {
 	}
 	const most = 20 << 20
 	p := newPlace(t, memoryDisk, wide)
-	next := p.crowdOf(t, logins+1)
+	people := p.peopleFor(t, logins+1)
 	process := p.run(t)
 	// It has all that it keeps once it has answered; it listens before that.
-	name, code := next()
-	p.once(t, name, code)
+	p.once(t, people[0].name, people[0].code(t))
+	// Nobody has two logins at once, of which the later one might be first.
+	free := make(chan *person, len(people))
+	for _, who := range people {
+		free <- who
+	}
 	files := process.descriptors(t)
 	begin := time.Now()
 	var workers sync.WaitGroup
 	for range 16 {
 		workers.Go(func() {
 			for range logins / 16 {
-				name, code := next()
-				p.once(t, name, code)
+				who := <-free
+				p.once(t, who.name, who.code(t))
+				free <- who
 			}
 		})
 	}
