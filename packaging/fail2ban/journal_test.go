@@ -24,12 +24,12 @@ mkdir -p /run/systemd/journal.filter
 journald=$!
 trap 'kill $journald || :' EXIT
 socket=/run/systemd/journal.filter/dev-log
-until [ -S $socket ]; do kill -0 $journald && sleep 0.1; done
+until [ -S $socket ]; do kill -0 $journald; sleep 0.1; done
 send() { program=$1; shift; "$@" logger --socket $socket --priority authpriv.notice --tag $program --id=12 -- "$line"; }
 line=$ROOTS; send otpgate env
 line=$OTHERS; send otpgate setpriv --reuid=1000 --regid=1000 --clear-groups; send sshd env
 written() { kept=$(echo /var/log/journal/*.filter); [ "$(journalctl --quiet --directory $kept SYSLOG_PID=12 | wc -l)" = 3 ]; }
-until written; do kill -0 $journald && sleep 0.1; done
+until written; do kill -0 $journald; sleep 0.1; done
 fail2ban-regex -o '<ip>' "systemd-journal[journalpath='$kept']" $FILTER
 `
 
