@@ -264,10 +264,10 @@ func TestSFTPRightsLikeSSHD(t *testing.T) {
 	t.Parallel()
 	for name, umask := range map[string]struct{ pam, sshd, table, made string }{
 		"as it is":     {made: "755"},
-		"of pam":       {pam: "session optional pam_umask.so umask=0027\n", made: "750"},
-		"of pam, open": {pam: "session optional pam_umask.so umask=0002\n", made: "775"},
+		"of pam":       {pam: "session optional pam_umask.so umask=0027 nousergroups\n", made: "750"},
+		"of pam, open": {pam: "session optional pam_umask.so umask=0002 nousergroups\n", made: "775"},
 		"open":         {sshd: " -u 000", table: "umask = \"0\"\n", made: "777"},
-		"closed":       {sshd: " -u 077", table: "umask = \"077\"\n", pam: "session optional pam_umask.so umask=0002\n", made: "700"},
+		"closed":       {sshd: " -u 077", table: "umask = \"077\"\n", pam: "session optional pam_umask.so umask=0002 nousergroups\n", made: "700"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -76,7 +76,7 @@ _Noreturn static void run_core(const struct login *login, int socket, const char
 		log_fault(login, "%s: expected the function " CORE_ENTRY " in it; reinstall otpgate", path);
 		give_up(login, socket);
 	}
-	memcpy(&serve, &entry, sizeof serve);
+	memcpy((void *)&serve, (const void *)&entry, sizeof serve);
 	const unsigned char loaded = WIRE_READY;
 	if (stream_send(socket, login->deadline, &loaded, 1) != STREAM_OK) {
 		_exit(1);
