@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/otpctl/command"
+	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
 // version is set by the linker for releases.
 var version string
 
 func main() {
-	os.Exit(command.Run(command.World{
+	os.Exit(command.Run(invocation.World{
 		Version: version,
 		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,

@@ -22,6 +22,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/otpctl/command"
+	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
 // The scripts in testdata drive the command as a process of its own. Its clock
@@ -40,7 +41,7 @@ func runCommand() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(9)
 	}
-	world := command.World{
+	world := invocation.World{
 		Version: "1.2.3", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Now:          func() time.Time { return clock(os.Getenv) },
 		Log:          audit.Writer{Writer: log},

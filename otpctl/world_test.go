@@ -11,7 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/nss"
-	"github.com/otpgate/otpgate/otpctl/command"
+	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
 // fakeGroups are groups as in "staff=alice,bob". Of somebody listed as bob? it
@@ -50,10 +50,10 @@ func (f fakeGroups) InGroup(name, group string) (bool, error) {
 // fakeLogins are accounts as in "alice:4711:4711:/home/alice".
 type fakeLogins []string
 
-func (f fakeLogins) All() ([]command.Login, error) {
-	var all []command.Login
+func (f fakeLogins) All() ([]invocation.Login, error) {
+	var all []invocation.Login
 	for _, line := range f {
-		var login command.Login
+		var login invocation.Login
 		fields := strings.Split(line, ":")
 		login.Name, login.Home = fields[0], fields[3]
 		if _, err := fmt.Sscan(fields[1]+" "+fields[2], &login.UID, &login.GID); err != nil {
@@ -64,17 +64,17 @@ func (f fakeLogins) All() ([]command.Login, error) {
 	return all, nil
 }
 
-func (f fakeLogins) find(is func(command.Login) bool) (command.Login, bool, error) {
+func (f fakeLogins) find(is func(invocation.Login) bool) (invocation.Login, bool, error) {
 	all, err := f.All()
 	at := slices.IndexFunc(all, is)
 	if err != nil || at < 0 {
-		return command.Login{}, false, err
+		return invocation.Login{}, false, err
 	}
 	return all[at], true, nil
 }
 
-func (f fakeLogins) ByName(name string) (command.Login, bool, error) {
-	return f.find(func(l command.Login) bool { return l.Name == name })
+func (f fakeLogins) ByName(name string) (invocation.Login, bool, error) {
+	return f.find(func(l invocation.Login) bool { return l.Name == name })
 }
 
 // Others knows, as the system does, only the first name of a uid and those with a
@@ -94,8 +94,8 @@ func (f fakeLogins) Others(name string) (uid uint32, others []string, err error)
 	return login.UID, others, err
 }
 
-func (f fakeLogins) ByUID(uid uint32) (command.Login, bool, error) {
-	return f.find(func(l command.Login) bool { return l.UID == uid })
+func (f fakeLogins) ByUID(uid uint32) (invocation.Login, bool, error) {
+	return f.find(func(l invocation.Login) bool { return l.UID == uid })
 }
 
 // fakeSender keeps what it is given in the file sent. What it does is its
@@ -122,7 +122,7 @@ func (f fakeSender) Send(_ context.Context, m deliver.Message) (deliver.Delivery
 // onTree has the commands work on a tree of files in the place of the machine.
 // Its libpam does in a dry login what the stack should, unless $DRYLOGIN is in
 // or out: then it says the same to everybody.
-func onTree(world *command.World, root string) {
+func onTree(world *invocation.World, root string) {
 	world.Machine.Root = root
 	world.Machine.Module = func(name string) (string, bool) { return "/usr/lib/security/" + name, true }
 	logins := 0

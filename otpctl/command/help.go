@@ -4,12 +4,14 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
 // help takes the place of cobra's, whose status says that all is well when
 // there is no such command.
-func (a *app) help(root *cobra.Command) *cobra.Command {
-	return a.does(&cobra.Command{
+func help(a *invocation.App, root *cobra.Command) *cobra.Command {
+	return a.Does(&cobra.Command{
 		Use:     "help [COMMAND [SUBCOMMAND]]",
 		Short:   "Show what a command does",
 		Example: "  otpctl help enroll",
@@ -28,7 +30,7 @@ func (a *app) help(root *cobra.Command) *cobra.Command {
 	}, func(_ context.Context, args []string) error {
 		found, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
-			return noCommand(found, args[len(args)-len(rest)])
+			return invocation.NoCommand(found, args[len(args)-len(rest)])
 		}
 		return found.Help()
 	})

@@ -7,21 +7,23 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
-func (a *app) version() *cobra.Command {
-	return a.does(&cobra.Command{
+func version(a *invocation.App) *cobra.Command {
+	return a.Does(&cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  otpctl version",
 		Args:    cobra.NoArgs,
 	}, func(context.Context, []string) error {
-		a.say("%s", a.versionLine())
+		a.Say("%s", versionLine(a))
 		return nil
 	})
 }
 
-func (a *app) versionLine() string {
+func versionLine(a *invocation.App) string {
 	return fmt.Sprintf("otpctl %s (%s, %s/%s)", versionOf(a.Version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 

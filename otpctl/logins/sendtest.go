@@ -1,0 +1,91 @@
+package logins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+// SendTest is otpctl send-test.
+func SendTest(a *invocation.App) *cobra.Command {
+	var to string
+	channels := []string{string(deliver.Email), string(deliver.SMS)}
+	c := &cobra.Command{
+		Use:   "send-test email|sms USER",
+		Short: "Send somebody a code that is good for nothing, to try the way there",
+		Long: `send-test sends a message like that of a login, with a made-up code in it, to the
+address in the person's secret file. The code logs nobody in. An SMS that fails
+goes by email if there is an address, as at a login; the exit status is 1 then.
+
+It sends by itself, and says if otpgate-send, which logins run for that, is not
+where it is looked for (paths.sender) or must not be run.`,
+		Example: `  otpctl send-test email alice
+  otpctl send-test sms alice --to +491511234567`,
+		Args: cobra.ExactArgs(2),
+		ValidArgsFunction: func(c *cobra.Command, args []string, part string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return channels, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.CompleteUser(c, args[1:], part)
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "`address` or number to send to, instead of the person's")
+	return a.Does(c, func(ctx context.Context, args []string) error {
+		channel := deliver.Channel(args[0])
+		check := account.CheckEmail
+		switch channel {
+		case deliver.Email:
+		case deliver.SMS:
+			check = account.CheckPhone
+		default:
+			return invocation.Usage("%q: expected email or sms", args[0])
+		}
+		if c.Flags().Changed("to") && check(to) != nil {
+			return invocation.Usage("--to %q: %w", to, check(to))
+		}
+		return runSendTest(ctx, a, channel, args[1], to)
+	})
+}
+
+func runSendTest(ctx context.Context, a *invocation.App, channel deliver.Channel, given, to string) error {
+	g, err := a.Gate()
+	if err != nil {
+		return err
+	}
+	name, err := a.EnrolledName(g, given)
+	if err != nil {
+		return err
+	}
+	a.RemarkOnCore(g.Config)
+	begun := time.Now() // the real clock: this is about how long somebody waits
+	sent, err := g.SendTest(ctx, channel, name, to)
+	took := time.Since(begun)
+	if errors.Is(err, account.ErrNotFound) || errors.Is(err, admin.ErrNoAddress) || err != nil && g.Sender == nil {
+		return err
+	}
+	if err != nil {
+		return invocation.NotSent{Channel: channel, Took: took, Err: err}
+	}
+	g.Audit.Write(audit.Record{
+		User: name, TTY: invocation.Tty(), Verdict: "sent", Rule: "otpctl send-test",
+		Reason: fmt.Sprintf("%s to %s, by %s", sent.Channel, sent.To, invocation.Whoami()),
+	})
+	a.Say("Sent by %s to %s, in %s.", sent.Channel, sent.To, invocation.Seconds(took))
+	a.Say("The code in it is made up and good for nothing.")
+	if person, err := g.Accounts.Load(name); err == nil && to == "" {
+		a.RemarkOnKind(g.Config, person, account.Kind(channel))
+	}
+	if sent.Failed != "" || sent.Channel != channel {
+		return invocation.NotSent{Channel: channel, Err: errors.New(sent.Failed)}
+	}
+	return nil
+}

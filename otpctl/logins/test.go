@@ -1,0 +1,165 @@
+package logins
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+// Test is otpctl test.
+func Test(a *invocation.App) *cobra.Command {
+	var request gate.Request
+	var protocol string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "test USER (--service S | --protocol P)",
+		Short: "Say whether a login would be asked for a code, and why",
+		Long: `test says what the policy wants of a login whose password was right, and which
+rule says so. It changes nothing and counts as no attempt. If the login could
+not be decided, and so would be denied, the exit status is 1.`,
+		Example: `  otpctl test alice --service sshd
+  otpctl test alice --protocol ftp --from 10.1.2.3 --json`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.CompleteUser,
+	}
+	f := c.Flags()
+	f.StringVar(&request.Service, "service", "", "PAM `service` that the login is for, as in /etc/pam.d")
+	f.StringVar(&protocol, "protocol", "", "`protocol` of the policy; it wins over the service's, as protocol= in pam.d")
+	f.StringVar(&request.RemoteHost, "from", "", "`address` that the login comes from")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	invocation.CompleteBy(c, "protocol", a.CompleteProtocols)
+	invocation.CompleteBy(c, "service", a.CompleteServices)
+	return a.Does(c, func(ctx context.Context, args []string) (err error) {
+		if protocol == "" && request.Service == "" {
+			return invocation.Usage("expected --service or --protocol")
+		}
+		if protocol != "" {
+			if request.Protocol, err = a.Protocol(protocol); err != nil {
+				return err
+			}
+		}
+		request.User = args[0]
+		return runTest(ctx, a, request, asJSON)
+	})
+}
+
+// tested is what a login would come to.
+type tested struct {
+	User        string          `json:"user"`
+	Service     string          `json:"service,omitempty"`
+	Protocol    config.Protocol `json:"protocol,omitempty"`
+	From        string          `json:"from,omitempty"`
+	Result      string          `json:"result"` // asked, not-asked, enroll, grace or refused
+	Rule        string          `json:"rule"`
+	Reason      string          `json:"reason,omitempty"`
+	LockedUntil time.Time       `json:"locked_until,omitzero"`
+}
+
+var results = map[gate.CodeNeed]string{gate.Asked: "asked", gate.NoCode: "not-asked", gate.Refused: "refused",
+	gate.Enrolling: "enroll", gate.InGrace: "grace"}
+
+// resultOf names a need; one that this command has no word for is a number.
+func resultOf(need gate.CodeNeed) string {
+	if word, found := results[need]; found {
+		return word
+	}
+	return fmt.Sprintf("need %d", need)
+}
+
+func runTest(ctx context.Context, a *invocation.App, request gate.Request, asJSON bool) error {
+	g, err := a.Gate()
+	if err != nil {
+		return err
+	}
+	name, err := a.EnrolledName(g, request.User)
+	if err != nil {
+		return err
+	}
+	need, err := g.Need(ctx, request)
+	if err != nil {
+		return fmt.Errorf("the login would be denied: %w", err)
+	}
+	result := tested{
+		User: request.User, Service: request.Service, Protocol: request.Protocol, From: request.RemoteHost,
+		Result: resultOf(need.Code), Rule: need.Rule, Reason: need.Reason,
+	}
+	if result.Protocol == "" {
+		result.Protocol = g.Config.Services[request.Service]
+	}
+	if need.Code == gate.Asked {
+		request.User = name
+		if result.LockedUntil, err = g.LockedUntil(ctx, request); err != nil {
+			return fmt.Errorf("the login would be denied: %w", err)
+		}
+		a.RemarkOnChannelsOf(g, name)
+	}
+	testRemarks(a, g, result)
+	a.RemarkOnNames(g, name)
+	if asJSON {
+		return a.JSON(result)
+	}
+	showTest(a, result)
+	return nil
+}
+
+// testRemarks says what an admin who tests may have overlooked.
+func testRemarks(a *invocation.App, g admin.People, result tested) {
+	remarkOnPolicy(a, g.Config.Policy)
+	switch result.Result {
+	case "asked":
+		a.RemarkOnSending(g.Config, g.Sender)
+	case "enroll":
+		remarkOnEnrolling(a, result)
+	}
+	if result.Protocol == "" {
+		a.Note("[services] names no protocol for the service %s, so no list of protocols can switch the code off", result.Service)
+	}
+	if _, err := netip.ParseAddr(result.From); err != nil && result.From != "" {
+		a.Note("%s is no literal address, so policy.trusted_networks does not apply", result.From)
+	}
+	if _, found, err := a.Lookup(result.User); err == nil && !found {
+		a.Note("this machine knows no user %s", result.User)
+	}
+}
+
+func showTest(a *invocation.App, result tested) {
+	words := map[string]string{
+		"asked":     "is asked for a code",
+		"not-asked": "is let in without a code",
+		"enroll":    "is let in after enrolling, which needs a terminal",
+		"grace":     "is let in without a code for now, and told to enroll",
+		"refused":   "is refused, as there is no code to ask for",
+	}[result.Result]
+	if words == "" {
+		words = "comes to: " + result.Result
+	}
+	if result.Result == "enroll" && cannotAsk(result.Protocol) {
+		words = "is let in after enrolling, if the server can ask for that"
+	}
+	by := string(result.Protocol)
+	if by == "" {
+		by = "service " + result.Service
+	}
+	from := ""
+	if result.From != "" {
+		from = " from " + result.From
+	}
+	rule := result.Rule
+	if result.Reason != "" && result.Reason != strings.ReplaceAll(rule, "-", " ") {
+		rule += " (" + result.Reason + ")"
+	}
+	a.Say("%s by %s%s %s.", result.User, by, from, words)
+	a.Say("Rule: %s", rule)
+	if !result.LockedUntil.IsZero() {
+		a.Say("But wrong codes lock this login until %s.", invocation.When(result.LockedUntil))
+	}
+}

@@ -1,0 +1,121 @@
+package logins
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+// Unlock is otpctl unlock.
+func Unlock(a *invocation.App) *cobra.Command {
+	var source string
+	c := &cobra.Command{
+		Use:   "unlock USER... | --group GROUP | --source ADDRESS",
+		Short: "Forget the wrong codes of a person or an address",
+		Long: `unlock ends a lock that wrong codes brought about, and the count that leads to
+one: of people, or with --source of everybody's from an address. IPv6 addresses
+are counted by their /64 network. Of people it also forgets how many codes were
+sent to them in the last hour, so that further ones are sent.`,
+		Example: `  otpctl unlock alice
+  otpctl unlock --source 192.0.2.7`,
+		ValidArgsFunction: a.CompleteUsers,
+	}
+	s := invocation.SeveralPeople(c)
+	c.Flags().StringVar(&source, "source", "", "`address` that wrong codes came from")
+	c.Args = func(c *cobra.Command, args []string) error {
+		if source != "" {
+			return nil
+		}
+		return s.Args(c, args)
+	}
+	return a.Does(c, func(ctx context.Context, args []string) error {
+		if source != "" && (s.DryRun || s.Json) {
+			return invocation.Usage("--source goes with neither --dry-run nor --json")
+		}
+		if len(args) > 0 || s.Group != "" {
+			if err := a.Each(ctx, s, args, unlockOne(a)); err != nil {
+				return err
+			}
+		}
+		if source != "" {
+			return unlockSource(ctx, a, source)
+		}
+		return nil
+	})
+}
+
+func unlockOne(a *invocation.App) invocation.Doing {
+	return func(ctx context.Context, g admin.People, name string, dry bool) (string, bool, error) {
+		// Who has no file cannot be locked out; the name is mistyped.
+		if _, err := g.Accounts.Load(name); err != nil {
+			return "", false, err
+		}
+		if dry {
+			entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: name})
+			if err != nil || g.Forgets(entry) == (admin.Forgotten{}) {
+				return noWrongCodes, false, err
+			}
+			return "would be unlocked", true, nil
+		}
+		was, err := g.Unlock(ctx, name)
+		if err != nil || was == (admin.Forgotten{}) {
+			return noWrongCodes, false, err
+		}
+		invocation.Changed(g, "unlock", audit.Record{User: name})
+		var words []string
+		if was.Attempts != (ledger.Attempts{}) {
+			words = append(words, forgotten(a, was.Attempts))
+		}
+		if was.Sent > 0 {
+			words = append(words, invocation.Counted(was.Sent, "code that was sent does", "codes that were sent do")+" not count any more")
+		}
+		return strings.Join(words, "; "), true, nil
+	}
+}
+
+const noWrongCodes = "there were no wrong codes"
+
+// noWrongFrom says so of an address, and what it is if it is none.
+func noWrongFrom(name string) string {
+	_, address := netip.ParseAddr(name)
+	_, network := netip.ParsePrefix(name) // as IPv6 is counted
+	if address != nil && network != nil {
+		return noWrongCodes + " from a host of this name, and it is no address"
+	}
+	return noWrongCodes
+}
+
+func unlockSource(ctx context.Context, a *invocation.App, source string) error {
+	g, err := a.Gate()
+	if err != nil {
+		return err
+	}
+	name, was, err := g.UnlockSource(ctx, source)
+	switch {
+	case err != nil:
+		return err
+	case was == (ledger.Attempts{}):
+		a.Say("%s: %s", name, noWrongFrom(name))
+		return nil
+	}
+	invocation.Changed(g, "unlock", audit.Record{Remote: name})
+	a.Say("%s: %s", name, forgotten(a, was))
+	return nil
+}
+
+// forgotten says what an unlocking took away.
+func forgotten(a *invocation.App, was ledger.Attempts) string {
+	lock := ""
+	if was.LockedUntil.After(a.Now()) {
+		lock = fmt.Sprintf(", and the lock until %s is lifted", invocation.When(was.LockedUntil))
+	}
+	return invocation.Counted(was.Wrong, "wrong code is", "wrong codes are") + " forgotten" + lock
+}

@@ -1,0 +1,162 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+// List is otpctl list.
+func List(a *invocation.App) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List everybody who has a secret file",
+		Long: `list shows a line for each secret file. One that cannot be read, or that logins
+would not believe for its owner or mode, is a line with what is wrong with it,
+and the exit status is 1 then. Files that are none by their name are remarked.
+
+Who has no secret file is not listed, also while policy.grace lets him in: the
+ledger cannot be read by name. otpctl status USER shows it.`,
+		Example: `  otpctl list
+  otpctl list --json | jq -r '.[] | select(.state == "unconfirmed") | .user'`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, an object for each person as of otpctl status")
+	return a.Does(c, func(ctx context.Context, _ []string) error {
+		records, broken, err := records(ctx, a)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			err = a.JSON(records)
+		default:
+			err = table(a, records)
+		}
+		if err == nil && broken > 0 {
+			return fmt.Errorf("%d of %d secret files cannot be read", broken, len(records))
+		}
+		return err
+	})
+}
+
+func records(ctx context.Context, a *invocation.App) (records []record, broken int, err error) {
+	g, err := a.Gate()
+	if err != nil {
+		return nil, 0, err
+	}
+	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer dir.Close()
+	names, err := dir.Names()
+	if err != nil {
+		return nil, 0, err
+	}
+	strays, err := dir.Strays()
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, name := range strays {
+		a.Note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", g.Config.Paths.Users, name)
+	}
+	remarkOnNobodys(a, g, names)
+	records = []record{}
+	for _, name := range names {
+		r, err := recordOf(ctx, a, g, dir, name)
+		if errors.Is(err, account.ErrNotFound) {
+			continue // removed since the names were read
+		}
+		if err != nil {
+			broken++
+		}
+		records = append(records, r)
+	}
+	return records, broken, nil
+}
+
+func table(a *invocation.App, records []record) error {
+	if len(records) == 0 {
+		a.Note("nobody has a secret file yet: see %s enroll --help", a.Self())
+		return nil
+	}
+	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	grace := slices.ContainsFunc(records, func(r record) bool { return !r.GraceUntil.IsZero() })
+	head := "USER\tSTATE\tFACTORS\tKINDS\tRECOVERY LEFT\tLAST LOGIN\tLOCKED"
+	if grace {
+		head += "\tGRACE"
+	}
+	fmt.Fprintln(table, head)
+	for _, r := range records {
+		if r.State == stateBroken {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", r.User, r.State, strings.ReplaceAll(invocation.Printable(r.Error), "\n", "; "))
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s", r.User, r.State, factorNames(r.Factors), kindColumn(r.Factors),
+			strconv.Itoa(r.RecoveryLeft), invocation.When(r.LastLogin), until(r.LockedUntil))
+		if grace {
+			fmt.Fprint(table, "\t"+graceColumn(a, r))
+		}
+		fmt.Fprintln(table)
+	}
+	return table.Flush()
+}
+
+func graceColumn(a *invocation.App, r record) string {
+	switch {
+	case r.GraceUntil.IsZero():
+		return "-"
+	case !r.GraceBegun:
+		return "not begun"
+	case a.Now().Before(r.GraceUntil):
+		return "until " + invocation.When(r.GraceUntil)
+	}
+	return "over"
+}
+
+func factorNames(factors []factorRecord) string {
+	if len(factors) == 0 {
+		return "-"
+	}
+	var names []string
+	for _, f := range factors {
+		name := f.ID
+		switch {
+		case f.Replaces:
+			name += " (waits to replace it)"
+		case !f.Confirmed:
+			name += " (unconfirmed)"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// kindColumn lists the kinds of the factors, each once.
+func kindColumn(factors []factorRecord) string {
+	var names []string
+	for _, f := range factors {
+		if !slices.Contains(names, string(f.Kind)) {
+			names = append(names, string(f.Kind))
+		}
+	}
+	return invocation.OrDash(strings.Join(names, ", "))
+}
+
+func until(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return "until " + invocation.When(t)
+}

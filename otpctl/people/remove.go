@@ -1,0 +1,91 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+// Remove is otpctl remove.
+func Remove(a *invocation.App) *cobra.Command {
+	var yes bool
+	var id string
+	c := &cobra.Command{
+		Use:   "remove USER",
+		Short: "Remove somebody's secret file, or one device from it",
+		Long: `remove deletes the secret file, with every device and recovery code in it, also
+one that cannot be read. The person is then treated as somebody who never
+enrolled: see otpctl test.
+
+With --id it takes one device out of the file and leaves the others. The recovery
+codes go with the last one that counts.
+
+What the ledger knows of the person stays: if the file comes back from a backup,
+the codes that were used before stay used.`,
+		Example: `  otpctl remove alice
+  otpctl remove alice --id tablet --yes`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.CompleteUser,
+	}
+	c.Flags().StringVar(&id, "id", "", "`name` of the device to remove, instead of the whole file")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return a.Does(c, func(ctx context.Context, args []string) error {
+		g, dir, name, err := a.OpenPerson(args[0])
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		if _, err := dir.Load(name); errors.Is(err, account.ErrNotFound) {
+			a.RemarkOnNames(g, name)
+			return err
+		}
+		if c.Flags().Changed("id") {
+			return removeFactor(ctx, a, g, name, id, yes)
+		}
+		question := fmt.Sprintf("Remove %s? Its devices and recovery codes are lost.", dir.Path(name))
+		if err := a.Sure(ctx, yes, question, "nothing is removed"); err != nil {
+			return err
+		}
+		if err := dir.Remove(name); err != nil {
+			return err
+		}
+		invocation.Changed(g, "remove", audit.Record{User: name})
+		a.Say("%s is removed.", dir.Path(name))
+		a.RemarkOnNames(g, name)
+		return nil
+	})
+}
+
+func removeFactor(ctx context.Context, a *invocation.App, g admin.People, name, id string, yes bool) error {
+	question := fmt.Sprintf("Remove the factor %s of %s?", id, name)
+	if person, err := g.Accounts.Load(name); err == nil && isLast(person, id) {
+		question += " No other counts, so the recovery codes go with it."
+	}
+	if err := a.Sure(ctx, yes, question, "nothing is removed"); err != nil {
+		return err
+	}
+	after, err := g.RemoveFactor(name, id)
+	if err != nil {
+		return err
+	}
+	invocation.Changed(g, "remove", audit.Record{User: name, Reason: "factor " + id})
+	a.Say("%s of %s is removed.", id, name)
+	a.RemarkOnNames(g, name)
+	if !after.Enrolled() {
+		a.Note("%s is not enrolled any more: %s test %s --service sshd says what a login comes to", name, a.Self(), name)
+	}
+	return nil
+}
+
+// isLast says whether id is the only factor that counts.
+func isLast(person account.Person, id string) bool {
+	confirmed := person.Confirmed()
+	return len(confirmed) == 1 && confirmed[0].ID == id
+}

@@ -1,0 +1,139 @@
+// Package setup has otpctl's commands about the machine's own set-up: the lines in
+// pam.d, and the doctor that finds what is wrong.
+//
+// Each exported function is a command, named as on the command line. What they
+// change is put back unless it is confirmed.
+package setup
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/pamstack"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+// Exit statuses of doctor, beside those of all commands.
+const (
+	statusWarnings = 3
+	statusErrors   = 4
+)
+
+// Doctor is otpctl doctor.
+func Doctor(a *invocation.App) *cobra.Command {
+	var services, ignored []string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find what is wrong with the set-up of this machine",
+		Long: `doctor looks at what is in force: the stacks in pam.d with their includes and
+jumps, sshd's configuration as sshd reads it, the configuration, secret files,
+the ledger's disk, the clock and the resident verifier. It changes nothing. For
+each finding it says the file and line, what follows, and the fix.
+
+With --service it shows that service's stack as logins walk through it: what
+each line returns and what comes of it.
+
+The exit status is 0 if nothing was found or only notes, 3 if the worst is a
+warning, 4 if it is an error: somebody gets in without a code, or everybody is
+denied.`,
+		Example: `  otpctl doctor
+  otpctl doctor --service sshd
+  otpctl doctor --json --ignore sshd-key-alone`,
+		Args: cobra.NoArgs,
+	}
+	f := c.Flags()
+	f.StringArrayVar(&services, "service", nil, "look only at this PAM `service`, and draw its stack; may be given again")
+	invocation.CompleteBy(c, "service", a.CompleteServices)
+	f.StringArrayVar(&ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	return a.Does(c, func(ctx context.Context, _ []string) error {
+		if os.Geteuid() != 0 {
+			return errors.New("doctor reads what only root can read: run it as root")
+		}
+		path, err := a.ConfigPath()
+		if err != nil {
+			return err
+		}
+		findings := doctor.Doctor{Machine: machine(a), Config: path, Services: services}.Examine(ctx)
+		findings = append(findings, unconfirmed(a)...)
+		doctor.Sort(findings)
+		findings = slices.DeleteFunc(findings, func(f doctor.Finding) bool { return slices.Contains(ignored, f.ID) })
+		if err := showDoctor(a, services, findings, asJSON); err != nil {
+			return err
+		}
+		return statusOf(findings)
+	})
+}
+
+// machine is what is examined, with the commands' clock.
+func machine(a *invocation.App) doctor.Machine {
+	m := a.Machine
+	m.Now, m.Synchronised = a.Now, a.Synchronised
+	m.Sending = func(settings config.Config) error {
+		if broken, is := a.SenderFor(settings).(deliver.Broken); is {
+			return broken.Err
+		}
+		return nil
+	}
+	return m
+}
+
+// unconfirmed are changes of pam.d that nothing will undo any longer.
+func unconfirmed(a *invocation.App) []doctor.Finding {
+	var findings []doctor.Finding
+	pending, err := a.Changer().Pending()
+	if err != nil {
+		findings = append(findings, doctor.Finding{Severity: doctor.Warning, ID: "change-unconfirmed", What: err.Error() + "."})
+	}
+	for _, p := range pending {
+		if f, found := p.Finding(); found {
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+func statusOf(findings []doctor.Finding) error {
+	worst, found := doctor.Worst(findings)
+	switch {
+	case !found || worst == doctor.Note:
+		return nil
+	case worst == doctor.Warning:
+		return invocation.FoundStatus(statusWarnings)
+	}
+	return invocation.FoundStatus(statusErrors)
+}
+
+func showDoctor(a *invocation.App, services []string, findings []doctor.Finding, asJSON bool) error {
+	if asJSON {
+		if findings == nil {
+			findings = []doctor.Finding{}
+		}
+		return a.JSON(map[string]any{"findings": findings})
+	}
+	for _, service := range services {
+		stack, err := doctor.Load(pamstack.Of(a.Machine.Root), service, a.SettingsOrDefault())
+		if err != nil {
+			continue // there is a finding that says so
+		}
+		if err := doctor.Draw(a.Out, stack, invocation.IsTerminal(a.Stdout) && invocation.MayColour()); err != nil {
+			return err
+		}
+		a.Say("")
+	}
+	for _, f := range findings {
+		a.Say("%s", f.String())
+	}
+	if len(findings) == 0 {
+		a.Say("Nothing was found.")
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package setup
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/rollout"
+)
+
+// By a clock that is months behind, a change's deadline is months away, and what
+// waits to put it back does not take that long.
+func TestPendingChangeAndAClockBehind(t *testing.T) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
+	p := &rollout.Pending{Changed: changed, Deadline: changed.Add(5 * time.Minute), Boot: strings.TrimSpace(string(id)), Watchdog: os.Getpid()}
+	if got, want := stateOf(p, changed.Add(time.Minute)), "put back at 2026-11-22 12:05:00 unless confirmed"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	want := "put back within 5m0s unless confirmed; the clock is behind: it says 2026-07-22 12:00:00, and the change was made at 2026-11-22 12:00:00"
+	if got := stateOf(p, changed.AddDate(0, -4, 0)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
