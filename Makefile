@@ -3,6 +3,7 @@
 # make stress runs the tests COUNT times (10) in changing order beside LOAD (8) busy threads; needs root
 # make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
 # make vm     walks through starts, failures and power cuts of a virtual machine; needs root
+# make arm64  builds packages for arm64 and tries them by emulation; needs root
 # make fuzz   runs each fuzz test for FUZZTIME (20s)
 # make packages builds a deb and an rpm in build/packages
 # make build | bench | lint | install | uninstall | clean
@@ -24,13 +25,14 @@ PAMSTACK ?= $(if $(wildcard /etc/debian_version),debian,redhat)
 export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
 export CGO_ENABLED := 1
 export GO
+export BUILD
 
 GO_SOURCES := $(shell find . -name '*.go' -not -path './$(BUILD)/*') go.mod go.sum
 C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_module/front/module.map
 
 export VERSION
 
-.PHONY: build packages demo test vm stress soak fuzz bench lint install uninstall clean deps fresh
+.PHONY: build packages demo test vm arm64 stress soak fuzz bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
@@ -111,6 +113,12 @@ vm:
 	@packaging/deps vm
 	@$(MAKE) --no-print-directory packages
 	$(GO) test -count=1 -timeout 6h -v -run TestVM ./packaging/boot -args -vm
+
+# Packages for arm64, tried by emulation: docs/packages.md says what with.
+arm64:
+	@packaging/deps arm64
+	@$(MAKE) --no-print-directory build
+	packaging/arm64
 
 soak:
 	@packaging/deps test

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -103,8 +104,30 @@ func (h *held) write(next slot) (err error) {
 // write and a sync: a process that is killed between those two leaves an entry
 // that everybody sees and a power cut takes back.
 func writeThrough(file *safefile.File, data []byte, offset int64) error {
+	err := writeOnce(file, data, func(part []byte) (int, error) {
+		return unix.Pwritev2(file.Fd(), [][]byte{part}, offset, unix.RWF_DSYNC)
+	})
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
+		return writeReopened(file, data, offset)
+	}
+	return err
+}
+
+// writeReopened is for kernels before 4.7 and for what stands in for a kernel,
+// as gVisor and QEMU do: one system call too, on the file opened once more. The
+// locks are of the first opening, and stay.
+func writeReopened(file *safefile.File, data []byte, offset int64) error {
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), unix.O_WRONLY|unix.O_DSYNC|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open again", Path: file.Name(), Err: err}
+	}
+	err = writeOnce(file, data, func(part []byte) (int, error) { return unix.Pwrite(fd, part, offset) })
+	return errors.Join(err, unix.Close(fd))
+}
+
+func writeOnce(file *safefile.File, data []byte, write func(data []byte) (int, error)) error {
 	for {
-		n, err := unix.Pwritev2(file.Fd(), [][]byte{data}, offset, unix.RWF_DSYNC)
+		n, err := write(data)
 		if err == unix.EINTR {
 			continue
 		}

@@ -11,11 +11,11 @@ import (
 // nobody in without: its own sshd, sudo, su and login, by its own libpam.
 func TestLogins(t *testing.T) {
 	t.Parallel()
-	onEach(t, [2]string{"2206", "2216"}, testLogins)
+	onEach(t, [2]string{"2206", "2216"}, func(t *testing.T, d debian) { testLogins(t, d, built(t, "deb")) })
 }
 
-func testLogins(t *testing.T, d debian) {
-	d.run(t, "dpkg", "-i", d.bring(t, built(t, "deb")))
+func testLogins(t *testing.T, d debian, deb string) {
+	d.run(t, "dpkg", "-i", d.bring(t, deb))
 	secret := d.enroll(t)
 	d.run(t, "cp", "/usr/share/doc/otpgate/examples/sshd_config.d/10-otpgate.conf", "/etc/ssh/sshd_config.d/")
 	d.run(t, "useradd", "-m", "bob")

@@ -29,9 +29,15 @@ func prepare(dir string) error {
 // built returns the package of that ending.
 func built(t *testing.T, ending string) string {
 	t.Helper()
-	found, err := filepath.Glob("../../build/packages/*." + ending)
+	return builtIn(t, "../../build", ending)
+}
+
+// builtIn is that of a build in another directory.
+func builtIn(t *testing.T, build, ending string) string {
+	t.Helper()
+	found, err := filepath.Glob(build + "/packages/*." + ending)
 	if err != nil || len(found) != 1 {
-		t.Fatalf("expected one %s in build/packages, found %q, %v; run make packages", ending, found, err)
+		t.Fatalf("expected one %s in %s/packages, found %q, %v; run make packages", ending, build, found, err)
 	}
 	path, err := filepath.Abs(found[0])
 	if err != nil {
