@@ -27,7 +27,7 @@ func documents(t *testing.T) map[string]string {
 		t.Fatalf("found only %q: %v", names, err)
 	}
 	texts := map[string]string{}
-	for _, name := range append(names, "../README.md", "../SECURITY.md") {
+	for _, name := range append(names, "../README.md", "../SECURITY.md", "../CONTRIBUTING.md") {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
