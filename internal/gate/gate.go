@@ -21,7 +21,8 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// Gate is the engine with all it needs. Every field must be set but Peer, Looks and Sender.
+// Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, Looks and
+// Sender.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -32,6 +33,9 @@ type Gate struct {
 	// Peer names whose programs ask, if not root's. What they cause counts apart,
 	// for each of them, and keeps nobody else out.
 	Peer string
+	// OwnPrograms says that the peer is an ordinary user, who may ask for nobody
+	// else. By which service the login came is then that user's word alone.
+	OwnPrograms bool
 	// Looks bounds what such a program can find out about codes that nobody has
 	// given yet, see [Gate.Split]. Without it, it is told nothing of those.
 	Looks *Looks

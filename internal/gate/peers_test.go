@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // asked are the logins that programs of peer ask for; "" are root's.
@@ -14,6 +15,22 @@ func (p *place) asked(peer string) *place {
 	gate := *p.Gate
 	gate.Peer = peer
 	return &place{&gate, p.Machine}
+}
+
+// A user who asks the verifier for himself names any service, and that is no
+// login by which an admin may know that a changed service works.
+func TestOwnProgramsNameNoService(t *testing.T) {
+	for own, want := range map[bool]int{false: 1, true: 0} {
+		p := newPlace(t)
+		p.Give("alice")
+		asked := p.asked("uid 1000")
+		asked.OwnPrograms = own
+		expect(t, asked.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+		entry, err := p.Ledger.View(t.Context(), ledger.UserKey("alice"))
+		if err != nil || len(entry.Services) != want {
+			t.Errorf("own programs %v: %+v, %v, expected %d services", own, entry.Services, err, want)
+		}
+	}
 }
 
 // What a program without the password does keeps nobody out but programs of

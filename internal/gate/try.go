@@ -144,7 +144,9 @@ func (d *dialogue) countIn(result *codeResult, code string, now time.Time, entry
 	d.setCounts(entry, counts)
 	result.unseenOfPeers = d.seen(entry)
 	entry.LastLogin = now.UTC().Truncate(time.Second)
-	countService(d.request.Service, entry)
+	if !d.OwnPrograms {
+		countService(d.request.Service, entry)
+	}
 	if result.rule == recoveryRule {
 		result.recoveryLeft = factor.RecoveryLeft(d.person, *entry)
 	}

@@ -136,7 +136,7 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 	}
 	if err == nil {
 		own := *engine
-		own.Peer, own.Looks = peer, s.looks
+		own.Peer, own.OwnPrograms, own.Looks = peer, kind == stranger, s.looks
 		if kind != trusted && own.Config.Policy.Unenrolled == config.Enroll {
 			// No password was shown here, and enrolling takes one. A server that was
 			// taken over could enroll anybody.
