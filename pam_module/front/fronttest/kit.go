@@ -303,18 +303,27 @@ func NewLogFile(tb testing.TB, mode os.FileMode) *LogFile {
 // Lines returns what has been logged so far.
 func (l *Log) Lines(tb testing.TB) []string {
 	tb.Helper()
+	queue, err := l.socket.SyscallConn()
+	if err != nil {
+		tb.Fatal(err)
+	}
 	var lines []string
 	buffer := make([]byte, 8192)
 	for {
-		// What has been sent is there already.
-		if err := l.socket.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
-			tb.Fatal(err)
-		}
-		size, err := l.socket.Read(buffer)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		// What has been sent is there already, so that nothing is waited for. With
+		// a deadline what is there would not be read if that had passed before.
+		var size int
+		var failed error
+		err := queue.Read(func(fd uintptr) bool {
+			for failed = syscall.EINTR; failed == syscall.EINTR; {
+				size, failed = syscall.Read(int(fd), buffer)
+			}
+			return true
+		})
+		if failed == syscall.EAGAIN {
 			return lines
 		}
-		if err != nil {
+		if err := errors.Join(err, failed); err != nil {
 			tb.Fatal(err)
 		}
 		lines = append(lines, string(buffer[:size]))
