@@ -188,8 +188,11 @@ func TestWriteToASlowReader(t *testing.T) {
 	failed := make(chan error, 1)
 	var most atomic.Int64
 	most.Store(int64(patience))
+	var held sync.Mutex
 	d := newTestServer(t, func(conn *Conn) {
 		defer conn.Close()
+		held.Lock()
+		defer held.Unlock()
 		_ = conn.SetDeadline(time.Now().Add(time.Duration(most.Load())))
 		n, err := conn.Write(text)
 		if err == nil && n != len(text) {
@@ -211,8 +214,10 @@ func TestWriteToASlowReader(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	most.Store(int64(patience))
+	held.Lock() // who goes with something unread is told of in other words
 	gone := dial(t, d.path)
 	_ = gone.Close()
+	held.Unlock()
 	if err := <-failed; !errors.Is(err, unix.EPIPE) {
 		t.Errorf("%v", err)
 	}
@@ -375,6 +380,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 		taken = append(taken, copied)
 	}
+	begin := time.Now() // before the first report
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: d.path}); err != nil {
 		t.Error(err)
 	}
@@ -383,7 +389,6 @@ func TestOutOfDescriptors(t *testing.T) {
 		defer d.mu.Unlock()
 		return strings.Count(strings.Join(d.reports, "\n"), "too many open files")
 	}
-	begin := time.Now()
 	for reported() == 0 && time.Since(begin) < patience {
 		time.Sleep(pause)
 	}
