@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -66,7 +67,8 @@ const wide = "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 1000\nper_sou
 type person struct {
 	name   string
 	secret string
-	next   int // the offset in steps of the next code
+	next   int             // the offset in steps of the next code
+	right  map[string]bool // the codes of the hours around, for wrong
 }
 
 const period = 300
@@ -88,13 +90,36 @@ const codes = 37
 // code returns a right code that has not been used.
 func (p *person) code(tb testing.TB) string {
 	tb.Helper()
-	code, err := totp.GenerateCodeCustom(p.secret, time.Now().Add(time.Duration(p.next)*period*time.Second),
+	p.next++
+	return p.codeOf(tb, time.Now(), p.next-1)
+}
+
+// codeOf is the code that many steps from then.
+func (p *person) codeOf(tb testing.TB, then time.Time, steps int) string {
+	tb.Helper()
+	code, err := totp.GenerateCodeCustom(p.secret, then.Add(time.Duration(steps)*period*time.Second),
 		totp.ValidateOpts{Period: period, Digits: otp.DigitsEight, Algorithm: otp.AlgorithmSHA1})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p.next++
 	return code
+}
+
+// wrong returns a code that is none of the person's: of as many as are right one
+// drawn at random is right in some run.
+func (p *person) wrong(tb testing.TB) string {
+	tb.Helper()
+	if p.right == nil {
+		p.right = map[string]bool{}
+		for now, steps := time.Now(), -codes; steps <= codes; steps++ {
+			p.right[p.codeOf(tb, now, steps)] = true
+		}
+	}
+	for {
+		if code := fmt.Sprintf("%08d", rand.IntN(100_000_000)); !p.right[code] {
+			return code
+		}
+	}
 }
 
 // front is the other end of a dialogue.
