@@ -24,7 +24,8 @@ func TestStalledOpening(t *testing.T) {
 	r := newRig(t, wide, short)
 	for _, text := range []string{"", "\x01", "\x01\x00\x00\x20\x01"} {
 		conn := dial(t, r.socket)
-		if _, err := io.WriteString(conn, text); err != nil {
+		// On a busy machine the time may be over before that is said.
+		if _, err := io.WriteString(conn, text); err != nil && !errors.Is(err, syscall.EPIPE) {
 			t.Fatal(err)
 		}
 		if rest, err := io.ReadAll(conn); len(rest) > 0 || err != nil && !errors.Is(err, errReset) {
@@ -41,27 +42,30 @@ func TestStalledOpening(t *testing.T) {
 
 func TestDialogueDeadline(t *testing.T) {
 	short := usual
-	short.dialogue = 3 * time.Second
+	short.dialogue = 15 * time.Second // the first prompt must come before
 	r := newRig(t, wide, short)
 	r.enroll(t, "alice")
-	for timeout, least := range map[time.Duration]time.Duration{0: 3 * time.Second, 5 * time.Second: 5 * time.Second} {
-		start := r.start("alice")
-		start.Timeout = timeout
-		begin := time.Now()
-		conn := dial(t, r.socket)
-		if err := conn.open(start); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := conn.read(); err != nil {
-			t.Fatal(err)
-		}
-		rest, _ := io.ReadAll(conn)
-		if took := time.Since(begin); took < least || took > least+patience/2 {
-			t.Errorf("timeout %s: ended after %s", timeout, took)
-		}
-		if bytes.HasSuffix(rest, []byte{byte(wire.Accept)}) || bytes.HasSuffix(rest, []byte{byte(wire.Ignore)}) {
-			t.Errorf("timeout %s: got %q", timeout, rest)
-		}
+	for timeout, least := range map[time.Duration]time.Duration{0: 15 * time.Second, 20 * time.Second: 20 * time.Second} {
+		t.Run(timeout.String(), func(t *testing.T) {
+			t.Parallel()
+			start := r.start("alice")
+			start.Timeout = timeout
+			begin := time.Now()
+			conn := dial(t, r.socket)
+			if err := conn.open(start); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := conn.read(); err != nil {
+				t.Fatal(err)
+			}
+			rest, _ := io.ReadAll(conn)
+			if took := time.Since(begin); took < least || took > least+patience/2 {
+				t.Errorf("timeout %s: ended after %s", timeout, took)
+			}
+			if bytes.HasSuffix(rest, []byte{byte(wire.Accept)}) || bytes.HasSuffix(rest, []byte{byte(wire.Ignore)}) {
+				t.Errorf("timeout %s: got %q", timeout, rest)
+			}
+		})
 	}
 }
 
