@@ -96,10 +96,7 @@ func TestSFTPFail2ban(t *testing.T) {
 	}
 	machine.Log.Expect(t, append(texts, "rule=key-exchange ", aimedAt)...)
 	for len(machine.Log.Lines(append(texts, "rule=sftp.limits.penalties ")...)) == 0 {
-		v := &visitor{person: p, server: s, user: "x remote=" + aimedAt + " y"}
-		if v.in(t, ssh.Password("wrong")) {
-			t.Fatal("in by a wrong password")
-		}
+		wrongAtOnce(t, s, p, "x remote="+aimedAt+" y")
 	}
 	lines := machine.Log.Lines(texts...)
 	var want []string
