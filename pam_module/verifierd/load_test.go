@@ -144,7 +144,7 @@ func TestNothingIsLeft(t *testing.T) {
 	eventually(t, "the end of all", func() bool { return r.server.admission.idle() > 20*time.Millisecond })
 	files, goroutines := count()
 	round()
-	// Those who have left the door may be a moment behind with the rest.
+	// A connection that no longer counts may be a moment behind with the rest.
 	var filesAfter, goroutinesAfter int
 	defer func() {
 		t.Logf("descriptors %d, then %d; goroutines %d, then %d", files, filesAfter, goroutines, goroutinesAfter)
