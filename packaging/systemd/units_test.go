@@ -28,9 +28,6 @@ func TestServiceIsConfined(t *testing.T) { confined(t, service, exposed) }
 // the points; sshd's own unit has 9.6.
 func TestSFTPServiceIsConfined(t *testing.T) { confined(t, sftpService, 5.0) }
 
-// It writes into pam.d as root, which is most of what is left.
-func TestRestoreServiceIsConfined(t *testing.T) { confined(t, restoreService, 2.0) }
-
 // With the drop-in that lets codes out it still is.
 func TestSendingServiceIsConfined(t *testing.T) {
 	var whole []byte
