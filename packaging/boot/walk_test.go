@@ -118,7 +118,8 @@ func (w *walk) up(t *testing.T) {
 	if failed := w.run(t, "systemctl list-units --failed --plain --no-legend"); failed != "" {
 		t.Logf("failed units: %s", failed)
 		if strings.Contains(failed, "otpgate") || strings.Contains(failed, "ssh.service") {
-			t.Errorf("units of ours failed at the start: %s", failed)
+			said, _ := w.script("systemctl status --no-pager --full --failed; journalctl --quiet --no-pager --boot --unit otpgate-pam-restore.service")
+			t.Errorf("units of ours failed at the start: %s\n%s", failed, said)
 		}
 	}
 }
