@@ -14,8 +14,9 @@ import (
 )
 
 // stream is a front's connection. It sends Ready together with the first
-// frame: a front that is woken twice costs as much as a walk to its secret
-// file. What may make the front wait for long must call announce first.
+// prompt: a front that is woken twice costs as much as a walk to its secret
+// file. What may make the front wait for long must call announce first, and a
+// line of the log is written after it.
 type stream struct {
 	out io.Writer
 	in  *bufio.Reader

@@ -24,25 +24,38 @@ func (r *rig) settle(t *testing.T) {
 	r.server.engines.seen = now
 }
 
-// Ready comes with the first frame, so that the front wakes once.
-func TestReadyComesWithTheFirstFrame(t *testing.T) {
-	r := newRig(t, wide+"[policy]\nexempt = [\"bob\"]\n", usual)
+// Ready comes with the prompt, so that a front that is to ask wakes once.
+func TestReadyComesWithThePrompt(t *testing.T) {
+	r := newRig(t, wide, usual)
 	r.enroll(t, "alice")
 	r.settle(t)
-	prompt := append([]byte{wire.Ready, byte(wire.TypePrompt), 0, 0, byte(1 + len(gate.Prompt)), byte(wire.EchoOff)}, gate.Prompt...)
-	for user, want := range map[string][]byte{
-		"alice": prompt,
-		"bob":   {wire.Ready, byte(wire.TypeVerdict), 0, 0, 1, byte(wire.Ignore)},
-	} {
-		conn := dial(t, r.socket)
-		if err := wire.WriteStart(conn, r.start(user)); err != nil {
-			t.Fatal(err)
-		}
-		got := make([]byte, 100)
-		if n, err := conn.Read(got); err != nil || !bytes.Equal(got[:n], want) {
-			t.Errorf("%s: %q, %v; expected %q", user, got[:n], err, want)
-		}
+	conn := dial(t, r.socket)
+	if err := wire.WriteStart(conn, r.start("alice")); err != nil {
+		t.Fatal(err)
 	}
+	want := append([]byte{wire.Ready, byte(wire.TypePrompt), 0, 0, byte(1 + len(gate.Prompt)), byte(wire.EchoOff)}, gate.Prompt...)
+	got := make([]byte, 100)
+	if n, err := conn.Read(got); err != nil || !bytes.Equal(got[:n], want) {
+		t.Errorf("%q, %v; expected %q", got[:n], err, want)
+	}
+}
+
+// A login of which the first thing to be said is the verdict has its line in the
+// log before that, and the line is written only where the front is still there.
+func TestReadyComesBeforeTheLine(t *testing.T) {
+	r := newRig(t, "[policy]\nexempt = [\"bob\"]\n", usual)
+	r.settle(t)
+	conn := dial(t, r.socket)
+	r.log.mu.Lock() // so that no line can be written
+	err := conn.open(r.start("bob"))
+	r.log.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if verdict, told, err := conn.finish(); err != nil || verdict != wire.Ignore {
+		t.Errorf("%v, %q, %v", verdict, told, err)
+	}
+	r.log.take(t, 1)
 }
 
 // slowNames is a name service that answers when it is let go.
