@@ -95,9 +95,10 @@ func TestSFTPFail2ban(t *testing.T) {
 		t.Error("a key exchange that is not offered was taken")
 	}
 	machine.Log.Expect(t, append(texts, "rule=key-exchange ", aimedAt)...)
-	for len(machine.Log.Lines(append(texts, "rule=sftp.limits.penalties ")...)) == 0 {
+	machine.Until(t, "the address is kept out", func() bool {
 		wrongAtOnce(t, s, p, "x remote="+aimedAt+" y")
-	}
+		return len(machine.Log.Lines(append(texts, "rule=sftp.limits.penalties ")...)) > 0
+	})
 	lines := machine.Log.Lines(texts...)
 	var want []string
 	for _, line := range lines {

@@ -114,7 +114,7 @@ func writeThrough(file *safefile.File, data []byte, offset int64) error {
 }
 
 // writeReopened is for kernels before 4.7 and for what stands in for a kernel,
-// as gVisor and QEMU do: one system call too, on the file opened once more. The
+// as QEMU does: one system call too, on the file opened once more. The
 // locks are of the first opening, and stay.
 func writeReopened(file *safefile.File, data []byte, offset int64) error {
 	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), unix.O_WRONLY|unix.O_DSYNC|unix.O_CLOEXEC, 0)

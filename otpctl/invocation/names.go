@@ -12,10 +12,7 @@ import (
 // OpenPerson opens the engine and the directory of secret files, and returns
 // the name whose file given means. The caller closes the directory.
 func (a *App) OpenPerson(given string) (g admin.People, dir *account.Dir, name string, err error) {
-	if g, err = a.Gate(); err != nil {
-		return admin.People{}, nil, "", err
-	}
-	if name, err = a.EnrolledName(g, given); err != nil {
+	if g, name, err = a.Enrolled(given); err != nil {
 		return admin.People{}, nil, "", err
 	}
 	if dir, err = account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...); err != nil {
@@ -53,6 +50,14 @@ func (a *App) SystemName(name string) (string, error) {
 
 // ErrUnknownUser is for a name that the machine does not know.
 var ErrUnknownUser = nss.ErrUnknownUser
+
+// Enrolled opens the engine, and returns the name whose secret file given means.
+func (a *App) Enrolled(given string) (g admin.People, name string, err error) {
+	if g, err = a.Gate(); err == nil {
+		name, err = a.EnrolledName(g, given)
+	}
+	return g, name, err
+}
 
 // EnrolledName returns the name whose secret file name means: name itself or,
 // as at a login, the system's spelling of it.

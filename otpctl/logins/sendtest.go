@@ -57,11 +57,7 @@ where it is looked for (paths.sender) or must not be run.`,
 }
 
 func runSendTest(ctx context.Context, a *invocation.App, channel deliver.Channel, given, to string) error {
-	g, err := a.Gate()
-	if err != nil {
-		return err
-	}
-	name, err := a.EnrolledName(g, given)
+	g, name, err := a.Enrolled(given)
 	if err != nil {
 		return err
 	}

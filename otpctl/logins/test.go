@@ -76,11 +76,7 @@ func resultOf(need gate.CodeNeed) string {
 }
 
 func runTest(ctx context.Context, a *invocation.App, request gate.Request, asJSON bool) error {
-	g, err := a.Gate()
-	if err != nil {
-		return err
-	}
-	name, err := a.EnrolledName(g, request.User)
+	g, name, err := a.Enrolled(request.User)
 	if err != nil {
 		return err
 	}

@@ -39,11 +39,7 @@ CODE may be - to read it from standard input. Without it, it is asked for.`,
 	c.Flags().StringVar(&id, "id", "", "`name` of the device, if several wait")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.Does(c, func(ctx context.Context, args []string) error {
-		g, err := a.Gate()
-		if err != nil {
-			return err
-		}
-		user, err := a.EnrolledName(g, args[0])
+		g, user, err := a.Enrolled(args[0])
 		if err != nil {
 			return err
 		}

@@ -24,11 +24,7 @@ are worthless from then on. The person must be enrolled and enabled.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.Does(c, func(_ context.Context, args []string) error {
-		g, err := a.Gate()
-		if err != nil {
-			return err
-		}
-		name, err := a.EnrolledName(g, args[0])
+		g, name, err := a.Enrolled(args[0])
 		if err != nil {
 			return err
 		}

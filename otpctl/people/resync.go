@@ -49,11 +49,7 @@ line.`,
 	c.Flags().BoolVar(&ahead, "ahead", false, "follow a clock that is far ahead too, instead of having it set right")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.Does(c, func(ctx context.Context, args []string) error {
-		g, err := a.Gate()
-		if err != nil {
-			return err
-		}
-		name, err := a.EnrolledName(g, args[0])
+		g, name, err := a.Enrolled(args[0])
 		if err != nil {
 			return err
 		}

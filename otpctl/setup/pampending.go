@@ -139,7 +139,7 @@ func restoreOverdue(a *invocation.App, wait bool) error {
 		switch left := p.Left(a.Now()); {
 		case p.Alive():
 		case left == 0:
-			err = errors.Join(err, restore(a, p.Service))
+			err = errors.Join(err, unlessDone(restore(a, p.Service)))
 		case wait:
 			waiting = append(waiting, p)
 		}
@@ -162,11 +162,19 @@ func watchAll(a *invocation.App, waiting []rollout.Pending) error {
 			}
 			reports.Lock()
 			defer reports.Unlock()
-			failed = errors.Join(failed, watched(a, p.Service, p, kept, undone, err))
+			failed = errors.Join(failed, watched(a, p.Service, p, kept, undone, unlessDone(err)))
 		})
 	}
 	watches.Wait()
 	return failed
+}
+
+// unlessDone is no error where somebody confirmed or undid the change meanwhile.
+func unlessDone(err error) error {
+	if errors.Is(err, rollout.ErrNothingPending) {
+		return nil
+	}
+	return err
 }
 
 func restored(a *invocation.App, p rollout.Pending, kept string) {

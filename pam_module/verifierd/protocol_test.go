@@ -50,16 +50,19 @@ func TestDialogueDeadline(t *testing.T) {
 			t.Parallel()
 			start := r.start("alice")
 			start.Timeout = timeout
-			begin := time.Now()
 			conn := dial(t, r.socket)
+			begin := time.Now()
 			if err := conn.open(start); err != nil {
 				t.Fatal(err)
 			}
 			if _, _, err := conn.read(); err != nil {
 				t.Fatal(err)
 			}
-			rest, _ := io.ReadAll(conn)
-			if took := time.Since(begin); took < least || took > least+patience/2 {
+			rest, err := io.ReadAll(conn)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("timeout %s: not ended by the verifier", timeout)
+			}
+			if took := time.Since(begin); took < least {
 				t.Errorf("timeout %s: ended after %s", timeout, took)
 			}
 			if bytes.HasSuffix(rest, []byte{byte(wire.Accept)}) || bytes.HasSuffix(rest, []byte{byte(wire.Ignore)}) {
