@@ -1,13 +1,33 @@
 package setup
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/doctor"
 	"github.com/otpgate/otpgate/internal/rollout"
+	"github.com/otpgate/otpgate/otpctl/invocation"
 )
+
+// A change that somebody confirms while restore --overdue takes it over has been
+// decided: nothing has failed.
+func TestConfirmedWhileItIsTakenOver(t *testing.T) {
+	var said bytes.Buffer
+	a := invocation.NewApp(invocation.World{Stdout: &said, Stderr: &said, Now: time.Now, Machine: doctor.Machine{Root: t.TempDir()}})
+	decided := rollout.Pending{Service: "sshd", Changed: a.Now(), Deadline: a.Now().Add(time.Hour)}
+	if err := watchAll(a, []rollout.Pending{decided}); err != nil {
+		t.Errorf("to wait for it: %v", err)
+	}
+	if err := unlessDone(restore(a, "sshd")); err != nil {
+		t.Errorf("to undo it: %v", err)
+	}
+	if said.Len() > 0 {
+		t.Errorf("it said %q", &said)
+	}
+}
 
 // By a clock that is months behind, a change's deadline is months away, and what
 // waits to put it back does not take that long.

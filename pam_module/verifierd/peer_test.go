@@ -5,17 +5,50 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
 const allowBob = wide + "[verifier]\nallow = [\"daemon\", \"nobody-of-this-name\"]\n"
+
+// The service of a login, which otpctl pam confirm believes, is the word of
+// whoever may ask for anybody, and no ordinary user's.
+func TestServicesThatPeersName(t *testing.T) {
+	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", usual)
+	alice := r.enroll(t, "alice")
+	store, err := ledger.OpenFiles(filepath.Join(r.dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		uid   int
+		named string
+		kept  bool
+	}{{rootUID, "by-root", true}, {daemonUID, "by-allowed", true}, {alicesUID, "by-herself", false}} {
+		start := r.start("alice")
+		start.Service = row.named
+		if verdict, told, err := dialAs(t, row.uid, r.socket).login(start, alice.code(t)); err != nil || verdict != wire.Accept {
+			t.Fatalf("uid %d: %v, %q, %v", row.uid, verdict, told, err)
+		}
+		entry, err := store.View(t.Context(), ledger.UserKey("alice"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := slices.ContainsFunc(entry.Services, func(s ledger.ServiceLogin) bool { return s.Service == row.named })
+		if kept != row.kept {
+			t.Errorf("uid %d: the ledger has the services %+v; expected %s in it: %v", row.uid, entry.Services, row.named, row.kept)
+		}
+	}
+}
 
 // The kernel's word decides who may ask for whom, whatever the frames say.
 func TestWhoMayAsk(t *testing.T) {
