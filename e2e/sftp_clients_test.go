@@ -103,7 +103,7 @@ func (c *scene) there(path string, want bool) {
 }
 
 func (c *scene) ssh(options ...string) []string {
-	return c.server.SSHOptions(c.person, append(options, "IdentityFile="+c.key, "NumberOfPasswordPrompts=1")...)
+	return c.server.SSHOptions(c.person, append(options, "IdentityFile="+c.key, "NumberOfPasswordPrompts=1", machine.OwnKeyExchange)...)
 }
 
 // sftpClients are each logged in by two ways.

@@ -20,7 +20,7 @@ func TestSSH(t *testing.T) {
 		}
 		t.Run("right code", func(t *testing.T) {
 			p := enrolled(t)
-			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)), machine.OwnKeyExchange), 1)
 			expectAudit(t, p, "service="+here.Name, "protocol=ssh", "remote="+p.Address, "verdict=accepted", "rule=totp:phone")
 		})
 		t.Run("codes of three steps, in order", func(t *testing.T) {

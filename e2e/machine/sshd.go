@@ -168,17 +168,7 @@ func (s *SSHD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 // Client returns the OpenSSH client's command for p, which says greeting(p)
 // once it is in.
 func (s *SSHD) Client(p *Person, options ...string) *exec.Cmd {
-	args := []string{
-		"-F", "none", "-b", p.Address, "-p", strconv.Itoa(s.Port),
-		"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile=" + knownHosts, "-o", "IdentityAgent=none",
-	}
-	for _, option := range options {
-		args = append(args, "-o", option)
-	}
-	if !strings.Contains(strings.Join(options, " "), "NumberOfPasswordPrompts") {
-		args = append(args, "-o", "NumberOfPasswordPrompts=1")
-	}
-	return exec.Command("ssh", append(args, p.Name+"@127.0.0.1", Greet)...)
+	return exec.Command("ssh", append(SSHOptions(s.Port, p, options...), p.Name+"@127.0.0.1", Greet)...)
 }
 
 // Greet is a command that says who is in, in words that no prompt or echo has.

@@ -40,7 +40,7 @@ func options(program string, port int) []string {
 		flag = "-P"
 	}
 	return []string{"-F", "none", flag, strconv.Itoa(port), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "PreferredAuthentications=keyboard-interactive,password", "-o", "NumberOfPasswordPrompts=1", "-o", "ConnectTimeout=60"}
+		"-o", "PreferredAuthentications=keyboard-interactive,password", "-o", "NumberOfPasswordPrompts=1", "-o", "ConnectTimeout=60", "-o", machine.KeyExchange}
 }
 
 // walk is a computer with otpgate and two people. Their codes are tokens': they
