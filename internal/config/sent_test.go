@@ -3,9 +3,7 @@ package config
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -191,6 +189,42 @@ func TestParseTakesEmail(t *testing.T) {
 	}
 }
 
+// refusedSMS are slips in the table sms, and what is said of them.
+var refusedSMS = []refusal{
+	{"headers = { X = \"a\\r\\nB: c\" }\n", "f:4: sms.headers.X: expected one line of printable ASCII"},
+	{"headers = { X = 'ä' }\n", "f:4: sms.headers.X: expected one line of printable ASCII"},
+	{"headers = { X = '' }\n", "f:4: sms.headers.X: expected one line of printable ASCII"},
+	{"headers = { X = '{otp_tokn}' }\n", "f:4: sms.headers.X: {otp_tokn} is not known here"},
+	{"headers = { \"X Y\" = 'a' }\n", "f:4: sms.headers.X Y: expected a header's name"},
+	{"headers = { \"X\\r\\nY\" = 'a' }\n", "f:4: sms.headers."},
+	{"headers = { Host = 'a' }\n", "f:4: sms.headers.Host: this header is not for the configuration"},
+	{"headers = { X-a = 'a', x-A = 'b' }\n", "f:4: sms.headers.x-A: expected each header once"},
+	{"headers = { Authorization = 'Bearer SECRET' }\n", "f:4: sms.headers.Authorization: expected {otp_password} in it"},
+	{"headers = { Authorization = 'Bearer {otp_password}' }\n", "f:1: sms.password_file: expected this key"},
+	{"username = 'u'\n", "f:4: sms.username: expected username and password_file together"},
+	{"password_file = '/p'\n", "f:1: sms.username: expected username and password_file together"},
+	{"username = 'u:v'\npassword_file = '/p'\n", "f:4: sms.username: expected neither control characters nor a colon"},
+	{"username = 'u'\npassword_file = '/p'\nheaders = { X = '{otp_password}' }\n", "f:4: sms.username: nothing uses this key"},
+	{"username = 'u'\npassword_file = 'p'\n", "f:5: sms.password_file: expected an absolute path"},
+	{"headers = { X = '{otp_from}' }\n", "f:1: sms.from: expected this key"},
+	{"headers = { X = '{otp_username}' }\n", "f:1: sms.username: expected this key"},
+	{"from = \"a\\nb\"\n", "f:4: sms.from: expected no control characters"},
+	{"ca_file = 'p'\n", "f:4: sms.ca_file: expected an absolute path"},
+	{"timeout = '3m'\n", `f:4: sms.timeout: expected "1s" to "2m"`},
+	{"success = { status = [] }\n", "f:4: sms.success.status: expected codes of 200 to 299"},
+	{"success = { status = [200, 302] }\n", "f:4: sms.success.status: expected codes of 200 to 299"},
+	{"success = { status = 200 }\n", "f:4: sms.success.status: expected a list of whole numbers"},
+	{"success = { pattern = '**' }\n", "f:4: sms.success.pattern: expected up to 500 characters"},
+	{"success = { pattern = \"OK\\n\" }\n", "f:4: sms.success.pattern: expected up to 500 characters"},
+	{"success = { patern = 'OK' }\n", "f:4: sms.success.patern: unknown key, expected one of pattern, status"},
+	{"proxy = 'proxy:3128'\n", `f:4: sms.proxy: expected "http://host:port"`},
+	{"proxy = 'socks5://proxy:3128'\n", `f:4: sms.proxy: expected "http://host:port"`},
+	{"proxy = 'http://proxy'\n", `f:4: sms.proxy: expected "http://host:port"`},
+	{"proxy = 'http://u:SECRET@proxy:1'\n", `f:4: sms.proxy: expected "http://host:port" or "https://host:port"; a name`},
+	{"proxy_username = 'u'\n", `f:1: sms.proxy: expected "http://host:port"`},
+	{"proxy = 'http://p:1'\nproxy_username = 'u'\n", "f:5: sms.proxy_username: expected proxy_username and proxy_password_file together"},
+}
+
 func TestParseRefusesSMS(t *testing.T) {
 	refuses(t, "[sms]\n", []refusal{
 		{"", `f:1: sms.url: expected "https://host/…"`},
@@ -222,40 +256,7 @@ func TestParseRefusesSMS(t *testing.T) {
 		{"body = 't={otp_token}'\nmethod = 'GET'\n", `f:3: sms.body: expected no body with method = "GET"`},
 		{"body = 't={otp_token}'\nmethod = 'post'\n", `f:4: sms.method: expected "POST", "PUT" or "GET"`},
 	})
-	refuses(t, "[sms]\nurl = 'https://h/{otp_to}'\nbody = 't={otp_token}'\n", []refusal{
-		{"headers = { X = \"a\\r\\nB: c\" }\n", "f:4: sms.headers.X: expected one line of printable ASCII"},
-		{"headers = { X = 'ä' }\n", "f:4: sms.headers.X: expected one line of printable ASCII"},
-		{"headers = { X = '' }\n", "f:4: sms.headers.X: expected one line of printable ASCII"},
-		{"headers = { X = '{otp_tokn}' }\n", "f:4: sms.headers.X: {otp_tokn} is not known here"},
-		{"headers = { \"X Y\" = 'a' }\n", "f:4: sms.headers.X Y: expected a header's name"},
-		{"headers = { \"X\\r\\nY\" = 'a' }\n", "f:4: sms.headers."},
-		{"headers = { Host = 'a' }\n", "f:4: sms.headers.Host: this header is not for the configuration"},
-		{"headers = { X-a = 'a', x-A = 'b' }\n", "f:4: sms.headers.x-A: expected each header once"},
-		{"headers = { Authorization = 'Bearer SECRET' }\n", "f:4: sms.headers.Authorization: expected {otp_password} in it"},
-		{"headers = { Authorization = 'Bearer {otp_password}' }\n", "f:1: sms.password_file: expected this key"},
-		{"username = 'u'\n", "f:4: sms.username: expected username and password_file together"},
-		{"password_file = '/p'\n", "f:1: sms.username: expected username and password_file together"},
-		{"username = 'u:v'\npassword_file = '/p'\n", "f:4: sms.username: expected neither control characters nor a colon"},
-		{"username = 'u'\npassword_file = '/p'\nheaders = { X = '{otp_password}' }\n", "f:4: sms.username: nothing uses this key"},
-		{"username = 'u'\npassword_file = 'p'\n", "f:5: sms.password_file: expected an absolute path"},
-		{"headers = { X = '{otp_from}' }\n", "f:1: sms.from: expected this key"},
-		{"headers = { X = '{otp_username}' }\n", "f:1: sms.username: expected this key"},
-		{"from = \"a\\nb\"\n", "f:4: sms.from: expected no control characters"},
-		{"ca_file = 'p'\n", "f:4: sms.ca_file: expected an absolute path"},
-		{"timeout = '3m'\n", `f:4: sms.timeout: expected "1s" to "2m"`},
-		{"success = { status = [] }\n", "f:4: sms.success.status: expected codes of 200 to 299"},
-		{"success = { status = [200, 302] }\n", "f:4: sms.success.status: expected codes of 200 to 299"},
-		{"success = { status = 200 }\n", "f:4: sms.success.status: expected a list of whole numbers"},
-		{"success = { pattern = '**' }\n", "f:4: sms.success.pattern: expected up to 500 characters"},
-		{"success = { pattern = \"OK\\n\" }\n", "f:4: sms.success.pattern: expected up to 500 characters"},
-		{"success = { patern = 'OK' }\n", "f:4: sms.success.patern: unknown key, expected one of pattern, status"},
-		{"proxy = 'proxy:3128'\n", `f:4: sms.proxy: expected "http://host:port"`},
-		{"proxy = 'socks5://proxy:3128'\n", `f:4: sms.proxy: expected "http://host:port"`},
-		{"proxy = 'http://proxy'\n", `f:4: sms.proxy: expected "http://host:port"`},
-		{"proxy = 'http://u:SECRET@proxy:1'\n", `f:4: sms.proxy: expected "http://host:port" or "https://host:port"; a name`},
-		{"proxy_username = 'u'\n", `f:1: sms.proxy: expected "http://host:port"`},
-		{"proxy = 'http://p:1'\nproxy_username = 'u'\n", "f:5: sms.proxy_username: expected proxy_username and proxy_password_file together"},
-	})
+	refuses(t, "[sms]\nurl = 'https://h/{otp_to}'\nbody = 't={otp_token}'\n", refusedSMS)
 	refuses(t, "[sms]\nurl = 'http://127.0.0.1/{otp_to}/{otp_token}'\n", []refusal{
 		{"proxy = 'http://127.0.0.1:3128'\n", "f:3: sms.proxy: expected no proxy for http://"},
 	})
@@ -289,93 +290,6 @@ func TestSuccess(t *testing.T) {
 	} {
 		if got := test.success.Match(test.status, test.text); got != test.want {
 			t.Errorf("%+v, %d %q: found %v", test.success, test.status, test.text, got)
-		}
-	}
-}
-
-// The files that are named are looked at when the configuration is read, by
-// whoever may.
-func TestLoadChecksNamedFiles(t *testing.T) {
-	dir := t.TempDir()
-	path, secret, ca := filepath.Join(dir, "otpgate.toml"), filepath.Join(dir, "secret"), filepath.Join(dir, "ca.pem")
-	text := "[email]\nsmtp = 'smtp://h'\nfrom = 'a@h'\nusername = 'u'\npassword_file = '" + secret + "'\nca_file = '" + ca + "'\n"
-	write := func(path string, mode os.FileMode) {
-		t.Helper()
-		os.Remove(path)
-		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(path, 0o644)
-	expect := func(want string) {
-		t.Helper()
-		if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+want) {
-			t.Errorf("got  %v\nwant %s", err, path+want)
-		}
-	}
-	expect(":5: email.password_file: open " + secret + ": no such file or directory; make it with (umask 077; cat >" + secret + ")")
-	write(secret, 0o640)
-	expect(":5: email.password_file: " + secret + ": unsafe file: mode 0640, expected at most 0600")
-	write(secret, 0o400)
-	expect(":6: email.ca_file: open " + ca + ": no such file")
-	os.Symlink("/etc/ssl/certs/ca-certificates.crt", ca)
-	expect(":6: email.ca_file: " + ca + ": unsafe file: it is a symbolic link")
-	write(ca, 0o644)
-	if _, err := Load(path); err != nil {
-		t.Error(err)
-	}
-	text = "[sms]\nurl = 'https://h/{otp_to}/{otp_token}'\nusername = 'u'\npassword_file = '" + secret + "x'\n"
-	write(path, 0o644)
-	expect(":4: sms.password_file: open " + secret + "x: no such file")
-}
-
-// Who may not look at a password is no judge of it: the configuration is for
-// all to read. The test runs itself again as somebody else.
-func TestLoadAsSomebodyElse(t *testing.T) {
-	const variable = "OTPGATE_CONFIG_TEST"
-	if path := os.Getenv(variable); path != "" {
-		if err := syscall.Setuid(4711); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Load(path); err != nil {
-			t.Error(err)
-		}
-		if _, err := ReadCredential(filepath.Join(filepath.Dir(path), "secret")); err == nil {
-			t.Error("read the password of somebody else")
-		}
-		return
-	}
-	dir, err := os.MkdirTemp("/tmp", "otpgate-config-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	text := "[email]\nsmtp = 'smtp://h'\nfrom = 'a@h'\nusername = 'u'\npassword_file = '" + dir + "/secret'\n"
-	for name, mode := range map[string]os.FileMode{"otpgate.toml": 0o644, "secret": 0o600} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	again(t, variable+"="+dir+"/otpgate.toml")
-}
-
-func TestReadCredential(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "secret")
-	for _, test := range []struct{ text, want string }{
-		{"pass word", "pass word"}, {"p\n", "p"}, {"p\r\n", "p"}, {"", ""}, {"\n", ""}, {"a\nb\n", ""}, {"a\x00", ""}, {strings.Repeat("x", 5000), ""},
-	} {
-		if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := ReadCredential(path)
-		if got != test.want || (err == nil) != (test.want != "") {
-			t.Errorf("%.20q: found %.20q, %v", test.text, got, err)
-		}
-		if err != nil && strings.Contains(err.Error(), "a\n") {
-			t.Errorf("the error quotes the password: %v", err)
 		}
 	}
 }

@@ -51,47 +51,50 @@ func TestReadOf(t *testing.T) {
 	}
 }
 
+// untrustworthy are files that must not be read, and what is said of them.
+var untrustworthy = map[string]struct {
+	make func(dir, path string) error
+	want string // "" for a file that is just as it should be
+}{
+	"a link to one's own": {func(dir, path string) error { return os.Symlink("file", path) }, "symbolic link"},
+	"a link to root's":    {func(dir, path string) error { return os.Symlink("/etc/shadow", path) }, "symbolic link"},
+	"a link that dangles": {func(dir, path string) error { return os.Symlink("/nowhere", path) }, "symbolic link"},
+	"root's": {func(dir, path string) error {
+		return os.WriteFile(path, []byte("text"), 0o644)
+	}, "owned by uid 0"},
+	"root's that only root reads": {func(dir, path string) error { return os.WriteFile(path, []byte("text"), 0o600) }, "permission denied"},
+	"a second name of root's": {func(dir, path string) error {
+		from := filepath.Join(filepath.Dir(dir), "roots")
+		return errors.Join(os.WriteFile(from, []byte("text"), 0o644), os.Link(from, path))
+	}, "owned by uid 0"},
+	"somebody's by way of a directory": {func(dir, path string) error {
+		elsewhere := filepath.Join(filepath.Dir(dir), "elsewhere")
+		return errors.Join(os.Mkdir(elsewhere, 0o755), os.WriteFile(filepath.Join(elsewhere, "file"), []byte("text"), 0o644),
+			os.Chown(filepath.Join(elsewhere, "file"), other, other), os.RemoveAll(dir), os.Symlink(elsewhere, dir))
+	}, "owned by uid 997"},
+	"a directory": {func(dir, path string) error {
+		return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, person, person))
+	}, "a directory"},
+	"a FIFO": {func(dir, path string) error {
+		return errors.Join(unix.Mkfifo(path, 0o600), os.Chown(path, person, person))
+	}, "a FIFO"},
+	"a device": {func(dir, path string) error { return os.Symlink("/dev/zero", path) }, "symbolic link"},
+	"others read it": {func(dir, path string) error {
+		return errors.Join(os.WriteFile(path, []byte("text"), 0o644), os.Chown(path, person, person))
+	}, "mode 0644"},
+	"a group writes it": {func(dir, path string) error {
+		return errors.Join(os.WriteFile(path, []byte("text"), 0o600), os.Chmod(path, 0o620), os.Chown(path, person, person))
+	}, "mode 0620"},
+	"it is large": {func(dir, path string) error {
+		return errors.Join(os.WriteFile(path, []byte("text and more"), 0o600), os.Chown(path, person, person))
+	}, "expected at most 10"},
+	"a second name of one's own": {func(dir, path string) error { return os.Link(filepath.Join(dir, "file"), path) }, ""},
+}
+
 // A person may put anything in the place of the file, and of the directories on
 // the way to it: nothing that is not the person's own is read, and nobody waits.
 func TestReadOfRefuses(t *testing.T) {
-	for name, test := range map[string]struct {
-		make func(dir, path string) error
-		want string // "" for a file that is just as it should be
-	}{
-		"a link to one's own": {func(dir, path string) error { return os.Symlink("file", path) }, "symbolic link"},
-		"a link to root's":    {func(dir, path string) error { return os.Symlink("/etc/shadow", path) }, "symbolic link"},
-		"a link that dangles": {func(dir, path string) error { return os.Symlink("/nowhere", path) }, "symbolic link"},
-		"root's": {func(dir, path string) error {
-			return os.WriteFile(path, []byte("text"), 0o644)
-		}, "owned by uid 0"},
-		"root's that only root reads": {func(dir, path string) error { return os.WriteFile(path, []byte("text"), 0o600) }, "permission denied"},
-		"a second name of root's": {func(dir, path string) error {
-			from := filepath.Join(filepath.Dir(dir), "roots")
-			return errors.Join(os.WriteFile(from, []byte("text"), 0o644), os.Link(from, path))
-		}, "owned by uid 0"},
-		"somebody's by way of a directory": {func(dir, path string) error {
-			elsewhere := filepath.Join(filepath.Dir(dir), "elsewhere")
-			return errors.Join(os.Mkdir(elsewhere, 0o755), os.WriteFile(filepath.Join(elsewhere, "file"), []byte("text"), 0o644),
-				os.Chown(filepath.Join(elsewhere, "file"), other, other), os.RemoveAll(dir), os.Symlink(elsewhere, dir))
-		}, "owned by uid 997"},
-		"a directory": {func(dir, path string) error {
-			return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, person, person))
-		}, "a directory"},
-		"a FIFO": {func(dir, path string) error {
-			return errors.Join(unix.Mkfifo(path, 0o600), os.Chown(path, person, person))
-		}, "a FIFO"},
-		"a device": {func(dir, path string) error { return os.Symlink("/dev/zero", path) }, "symbolic link"},
-		"others read it": {func(dir, path string) error {
-			return errors.Join(os.WriteFile(path, []byte("text"), 0o644), os.Chown(path, person, person))
-		}, "mode 0644"},
-		"a group writes it": {func(dir, path string) error {
-			return errors.Join(os.WriteFile(path, []byte("text"), 0o600), os.Chmod(path, 0o620), os.Chown(path, person, person))
-		}, "mode 0620"},
-		"it is large": {func(dir, path string) error {
-			return errors.Join(os.WriteFile(path, []byte("text and more"), 0o600), os.Chown(path, person, person))
-		}, "expected at most 10"},
-		"a second name of one's own": {func(dir, path string) error { return os.Link(filepath.Join(dir, "file"), path) }, ""},
-	} {
+	for name, test := range untrustworthy {
 		t.Run(name, func(t *testing.T) {
 			dir := home(t)
 			plant(t, filepath.Join(dir, "file"), false, person, 0o600)

@@ -365,3 +365,13 @@ func (r *rig) figures(tb testing.TB) string {
 	}
 	return out.String()
 }
+
+// eventually waits for what is a moment behind.
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			tb.Fatalf("%s: not so after %s", what, patience)
+		}
+	}
+}

@@ -120,48 +120,51 @@ func TestSplit(t *testing.T) {
 	})
 }
 
+// splitVerdicts are what the engine may say of a code, and what the front makes of it.
+var splitVerdicts = []struct{ core, want string }{
+	{"tails:16", "PAM_SUCCESS"},
+	{"tails:17", "PAM_SYSTEM_ERR"},
+	{"deny", "PAM_AUTH_ERR"},
+	{"fault", "PAM_SYSTEM_ERR"},
+	{"accept", "PAM_SYSTEM_ERR"},
+	{"maxtries", "PAM_SYSTEM_ERR"},
+	{"verdict:5", "PAM_SYSTEM_ERR"}, // without a length
+	{"verdict:6", "PAM_SYSTEM_ERR"},
+	{"verdictsize:0", "PAM_SYSTEM_ERR"},
+	{"verdictsize:2", "PAM_SYSTEM_ERR"},
+	{"splitlong", "PAM_SYSTEM_ERR"},
+	{"splitblind", "PAM_AUTH_ERR"},
+	{"splitblind:0", "PAM_SYSTEM_ERR"},
+	{"splitother:5", "PAM_AUTH_ERR"},
+	{"splitother:12", "PAM_AUTH_ERR"},
+	{"splitother:13", "PAM_AUTH_ERR"},
+	{"splitother:70", "PAM_AUTH_ERR"}, // 64 bits further than 6
+	{"splitother:255", "PAM_AUTH_ERR"},
+	{"splitother:6", "PAM_SUCCESS"},
+	{"rawtail:0", "PAM_SYSTEM_ERR"},
+	{"rawtail:1", "PAM_SYSTEM_ERR"},
+	{"rawtail:2", "PAM_SYSTEM_ERR"},
+	{"rawtail:3", "PAM_SYSTEM_ERR"},
+	{"rawtail:4", "PAM_SYSTEM_ERR"},
+	{"rawtail:5", "PAM_SYSTEM_ERR"},
+	{"rawtail:6", "PAM_SYSTEM_ERR"},
+	{"rawtail:7", "PAM_SYSTEM_ERR"},
+	{"rawtail:8", "PAM_SYSTEM_ERR"},
+	{"rawtail:9", "PAM_SYSTEM_ERR"},
+	{"rawtail:10", "PAM_SYSTEM_ERR"},
+	{"rawtail:11", "PAM_SYSTEM_ERR"},
+	{"ask", "PAM_SYSTEM_ERR"},
+	{"messages", "PAM_SYSTEM_ERR"},
+	{"flood", "PAM_SYSTEM_ERR"},
+	{"garbage", "PAM_SYSTEM_ERR"},
+	{"trailing", "PAM_SYSTEM_ERR"},
+	{"hang", "PAM_SYSTEM_ERR"},
+	{"crash", "PAM_SYSTEM_ERR"},
+}
+
 // What an engine says to a split line that it cannot say there denies.
 func TestSplitVerdict(t *testing.T) {
-	rows := []struct{ core, want string }{
-		{"tails:16", "PAM_SUCCESS"},
-		{"tails:17", "PAM_SYSTEM_ERR"},
-		{"deny", "PAM_AUTH_ERR"},
-		{"fault", "PAM_SYSTEM_ERR"},
-		{"accept", "PAM_SYSTEM_ERR"},
-		{"maxtries", "PAM_SYSTEM_ERR"},
-		{"verdict:5", "PAM_SYSTEM_ERR"}, // without a length
-		{"verdict:6", "PAM_SYSTEM_ERR"},
-		{"verdictsize:0", "PAM_SYSTEM_ERR"},
-		{"verdictsize:2", "PAM_SYSTEM_ERR"},
-		{"splitlong", "PAM_SYSTEM_ERR"},
-		{"splitblind", "PAM_AUTH_ERR"},
-		{"splitblind:0", "PAM_SYSTEM_ERR"},
-		{"splitother:5", "PAM_AUTH_ERR"},
-		{"splitother:12", "PAM_AUTH_ERR"},
-		{"splitother:13", "PAM_AUTH_ERR"},
-		{"splitother:70", "PAM_AUTH_ERR"}, // 64 bits further than 6
-		{"splitother:255", "PAM_AUTH_ERR"},
-		{"splitother:6", "PAM_SUCCESS"},
-		{"rawtail:0", "PAM_SYSTEM_ERR"},
-		{"rawtail:1", "PAM_SYSTEM_ERR"},
-		{"rawtail:2", "PAM_SYSTEM_ERR"},
-		{"rawtail:3", "PAM_SYSTEM_ERR"},
-		{"rawtail:4", "PAM_SYSTEM_ERR"},
-		{"rawtail:5", "PAM_SYSTEM_ERR"},
-		{"rawtail:6", "PAM_SYSTEM_ERR"},
-		{"rawtail:7", "PAM_SYSTEM_ERR"},
-		{"rawtail:8", "PAM_SYSTEM_ERR"},
-		{"rawtail:9", "PAM_SYSTEM_ERR"},
-		{"rawtail:10", "PAM_SYSTEM_ERR"},
-		{"rawtail:11", "PAM_SYSTEM_ERR"},
-		{"ask", "PAM_SYSTEM_ERR"},
-		{"messages", "PAM_SYSTEM_ERR"},
-		{"flood", "PAM_SYSTEM_ERR"},
-		{"garbage", "PAM_SYSTEM_ERR"},
-		{"trailing", "PAM_SYSTEM_ERR"},
-		{"hang", "PAM_SYSTEM_ERR"},
-		{"crash", "PAM_SYSTEM_ERR"},
-	}
+	rows := splitVerdicts
 	eachKit(t, func(t *testing.T, kit *Kit) {
 		for _, row := range rows {
 			t.Run(row.core, func(t *testing.T) {
