@@ -27,7 +27,8 @@ func newGrove(t *testing.T) *grove {
 	g := &grove{t: t, person: machine.NewPerson(t, "gro"), other: machine.NewPerson(t, "gro")}
 	g.key = writeKey(t, g.person)
 	g.ours, g.theirs = "both"+g.person.Name, "only"+g.person.Name
-	g.shell("groupadd " + g.ours + " && groupadd " + g.theirs)
+	machine.NewGroup(t, g.ours)
+	machine.NewGroup(t, g.theirs)
 	machine.JoinGroup(t, g.person.Name, g.ours)
 	machine.JoinGroup(t, g.other.Name, g.ours)
 	machine.JoinGroup(t, g.other.Name, g.theirs)

@@ -27,11 +27,8 @@ func TestSFTPRights(t *testing.T) {
 	s := startSFTPD(t, "sftp-rights", noCodes, patient+"umask = \"027\"\n")
 	p, other := machine.NewPerson(t, "sfp"), machine.NewPerson(t, "sfp")
 	group := "grp" + p.Name
-	for _, args := range [][]string{{"groupadd", group}, {"usermod", "-aG", group, p.Name}} {
-		if output, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v: %s", args, err, output)
-		}
-	}
+	machine.NewGroup(t, group)
+	machine.JoinGroup(t, p.Name, group)
 	dir := t.TempDir()
 	must(t, os.Chmod(filepath.Dir(dir), 0o755))
 	must(t, os.Chmod(dir, 0o755))

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// firstID is that of the first person. What useradd gives is below.
+// firstID is below the ids of people and their groups. What groupadd chooses is
+// one more than the highest that is there, and would be the next person's.
 const firstID = 20000
 
 // addAccount writes an account's lines as useradd and chpasswd do, which take ten

@@ -3,7 +3,9 @@ package machine
 import (
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,5 +113,18 @@ func TestAnswer(t *testing.T) {
 	}
 	if d := script(ask, Answers{Passwords: []string{"\x03"}}); d.Status == 0 {
 		t.Errorf("interrupted: %+v", d)
+	}
+}
+
+// No group has an id that a person will be given later.
+func TestIDsOfGroups(t *testing.T) {
+	NewPerson(t, "ida")
+	NewGroup(t, "idas")
+	group, err := user.LookupGroup("idas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gid, err := strconv.Atoi(group.Gid); err != nil || gid >= newID() {
+		t.Errorf("the group's id is %s, %v, which somebody will be given", group.Gid, err)
 	}
 }

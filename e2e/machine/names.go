@@ -44,7 +44,7 @@ func UseExtraNames() error {
 // and returns its id.
 func ExtraGroup(t T, name string, p *Person) int {
 	t.Helper()
-	gid := 20000 + int(people.Add(1))
+	gid := newID()
 	addLine(t, extraGroups, fmt.Sprintf("%s:x:%d:%s", name, gid, p.Name))
 	return gid
 }

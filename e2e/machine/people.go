@@ -56,10 +56,13 @@ func (p *Person) Add(t T) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	p.UID = firstID + int(people.Add(1))
+	p.UID = newID()
 	p.GID = p.UID
 	addAccount(t, p, hash(p.Password))
 }
+
+// newID is the id of no user and no group.
+func newID() int { return firstID + int(people.Add(1)) }
 
 // Expire has the person's password expire: it must be changed at the login.
 func (p *Person) Expire(t T) {
@@ -101,6 +104,14 @@ func (p *Person) Rename(t T, name string) (former string) {
 	run(t, "", "usermod", "--login", name, p.Name)
 	former, p.Name = p.Name, name
 	return former
+}
+
+// NewGroup adds a group to the machine.
+func NewGroup(t T, name string) {
+	t.Helper()
+	useradd.Lock()
+	defer useradd.Unlock()
+	run(t, "", "groupadd", "--gid", strconv.Itoa(newID()), name)
 }
 
 // JoinGroup adds a user of the machine to a group of it.
