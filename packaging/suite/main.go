@@ -113,9 +113,10 @@ func (r *round) all(s settings, packages []string) error {
 }
 
 // arguments are those of go test. Tests wait for other programs often, so that one
-// package more than there are processors keeps those busy. Lint vets all.
+// package more than there are processors keeps those busy. Lint vets all, and no
+// debugger looks at what is linked.
 func (s settings) arguments(flags, packages []string) []string {
-	args := append([]string{"test", "-json", "-timeout", "40m", "-vet", "off", "-p", strconv.Itoa(runtime.NumCPU() + 1)}, flags...)
+	args := append([]string{"test", "-json", "-timeout", "40m", "-vet", "off", "-ldflags", "-w", "-p", strconv.Itoa(runtime.NumCPU() + 1)}, flags...)
 	if s.shuffle {
 		args = append(args, "-shuffle", "on", "-count", "1")
 	}
