@@ -3,11 +3,11 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,7 +90,11 @@ func TestRollOut(t *testing.T) {
 
 func (r rollout) notConfirmed(t *testing.T) {
 	otpctl(t, 0, "pam", "enable", "sshd", ourModule, "--confirm-within=15s")
+	// What undoes it waits until somebody has logged in, however long that takes.
+	waiting := watchdog(t, "sshd")
+	must(t, syscall.Kill(waiting, syscall.SIGSTOP))
 	expectIn(t, r.p, r.sshd.Login(t, r.p, answers(r.p, r.p.Code(t, 0))), 1)
+	must(t, syscall.Kill(waiting, syscall.SIGCONT))
 	machine.Until(t, "the file is put back", func() bool {
 		now, err := os.ReadFile(sshdService)
 		return err == nil && string(now) == r.before
@@ -112,7 +116,7 @@ func (r rollout) confirmed(t *testing.T) {
 	expectOut(t, r.p, r.sshd.Login(t, r.p, answers(r.p, r.p.Wrong(t), r.p.Wrong(t), r.p.Wrong(t))), 3)
 	untried("after wrong codes")
 	expectIn(t, r.p, r.sshd.Login(t, r.p, answers(r.p, r.p.Code(t, 1))), 1)
-	watchdog := watchdog(t, "sshd")
+	watchdog := fmt.Sprintf("/proc/%d", watchdog(t, "sshd"))
 	if _, err := os.Stat(watchdog); err != nil {
 		t.Errorf("expected a process that waits: %v", err)
 	}
@@ -146,15 +150,15 @@ func (r rollout) refused(t *testing.T) {
 	expectFile(t, sshdService, r.before)
 }
 
-// watchdog is where the kernel shows the process that would undo a change.
-func watchdog(t *testing.T, service string) string {
+// watchdog is the process that would undo a change.
+func watchdog(t *testing.T, service string) (pid int) {
 	t.Helper()
 	data, err := os.ReadFile("/etc/otpgate/pending/" + service + ".json")
 	var pending struct{ Watchdog int }
 	if err := errors.Join(err, json.Unmarshal(data, &pending)); err != nil || pending.Watchdog == 0 {
 		t.Fatalf("expected a change that waits, found %s: %v", data, err)
 	}
-	return "/proc/" + strconv.Itoa(pending.Watchdog)
+	return pending.Watchdog
 }
 
 // To a server of one field the two lines are added around its password modules.
@@ -262,9 +266,10 @@ func TestDoctorSeesOldVerifier(t *testing.T) {
 		_ = verifier.Process.Kill()
 		_ = verifier.Wait()
 	})
+	// The socket's file is there a moment before somebody listens.
 	machine.Until(t, "the verifier listens", func() bool {
-		_, err := os.Stat(here.Socket)
-		return err == nil
+		conn, err := net.Dial("unix", here.Socket)
+		return err == nil && conn.Close() == nil
 	})
 	args := []string{"--config=" + here.Config, "doctor", "--service=" + here.Name, "--ignore=clock-unsynchronised"}
 	otpctl(t, 0, args...)

@@ -70,7 +70,7 @@ func (c *scene) run(name string, args ...string) string {
 	cmd := exec.CommandContext(ctx, name, args...)
 	// Those written in Go say where they hang.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = time.Minute
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "HOME="+c.dir, "SSH_ASKPASS="+c.askpass, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=:0")
 	// Each to a pipe of its own: ssh(1) makes its standard error non-blocking,

@@ -122,7 +122,7 @@ func (d *daemon) listens() bool {
 
 // curl gets url as p.
 func curl(p *Person, field, url string) *exec.Cmd {
-	return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", "60", "--interface", p.Address,
+	return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", seconds(Patience), "--interface", p.Address,
 		"--user", p.Name+":"+field, url)
 }
 

@@ -127,7 +127,7 @@ func ftpServer(t T, d *daemon, cover cover) *Server {
 
 // lftp logs in once and prints the greeting.
 func lftp(t T, p *Person, field, address string, cover cover) *exec.Cmd {
-	settings := "set net:max-retries 1\nset net:timeout 60\nset net:socket-bind-ipv4 " + p.Address + "\nset ftp:passive-mode on\n"
+	settings := "set net:max-retries 1\nset net:timeout " + seconds(Patience) + "\nset net:socket-bind-ipv4 " + p.Address + "\nset ftp:passive-mode on\n"
 	if cover == encrypted {
 		settings += "set ftp:ssl-force on\nset ftp:ssl-protect-data on\nset ssl:ca-file " + certificate(t) + "\n"
 	} else {

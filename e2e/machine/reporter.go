@@ -2,6 +2,7 @@ package machine
 
 import (
 	"errors"
+	"strconv"
 	"time"
 )
 
@@ -22,6 +23,9 @@ type T interface {
 const Patience = 3 * time.Minute
 
 var errDeadline = errors.New("deadline passed")
+
+// seconds is a time for a client's command line.
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
 // Until calls done until it returns true and fails t after Patience.
 func Until(t T, what string, done func() bool) {

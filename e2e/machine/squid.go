@@ -27,7 +27,7 @@ visible_hostname machine
 	run(t, "", "chown", "-R", "proxy:", d.dir)
 	d.start(t, d.listens, "/usr/sbin/squid", "-N", "-f", config)
 	return &Server{Name: "squid", in: greeting, client: func(p *Person, field string) *exec.Cmd {
-		return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", "60", "--interface", p.Address,
+		return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", seconds(Patience), "--interface", p.Address,
 			"--proxy", "http://"+d.address(), "--proxy-user", p.Name+":"+field, url+"/"+p.Name)
 	}}
 }
