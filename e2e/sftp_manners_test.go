@@ -98,20 +98,25 @@ func TestSFTPMetrics(t *testing.T) {
 	must(t, file.Close())
 	web := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
 	var text string
-	machine.Until(t, "the figures tell of the transfer", func() bool {
-		response, err := web.Get("http://x/metrics")
-		if err != nil {
-			return false
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the figures:\n%s", text)
 		}
-		defer response.Body.Close()
-		all, err := io.ReadAll(response.Body)
-		text = string(all)
-		return err == nil && strings.Contains(text, "otpgate_sftp_written_bytes_total 12345")
 	})
-	for _, line := range []string{"otpgate_sftp_connections 1", `otpgate_sftp_verdicts_total{verdict="not-asked",rule="policy.exempt"} 1`, `otpgate_sftp_operations_total{op="transfer",result="ok"} 1`} {
-		if !strings.Contains(text, line) {
-			t.Errorf("expected %q in\n%s", line, text)
-		}
+	for _, line := range []string{
+		"otpgate_sftp_written_bytes_total 12345", "otpgate_sftp_connections 1",
+		`otpgate_sftp_verdicts_total{verdict="not-asked",rule="policy.exempt"} 1`, `otpgate_sftp_operations_total{op="transfer",result="ok"} 1`,
+	} {
+		machine.Until(t, "the figures have "+line, func() bool {
+			response, err := web.Get("http://x/metrics")
+			if err != nil {
+				return false
+			}
+			defer response.Body.Close()
+			all, err := io.ReadAll(response.Body)
+			text = string(all)
+			return err == nil && strings.Contains(text, line+"\n")
+		})
 	}
 	if strings.Contains(text, p.Name) || strings.Contains(text, p.Address) {
 		t.Errorf("a name or an address:\n%s", text)
@@ -137,7 +142,8 @@ func TestSFTPHostKeyRotation(t *testing.T) {
 	must(t, err)
 	// A name with a wildcard is not updated.
 	mine := c.write("known_hosts", strings.Replace(string(known), "* ", fmt.Sprintf("[127.0.0.1]:%d ", s.Port), 1), 0o644)
-	c.write("commands", "pwd\n!sleep 1\npwd\n", 0o644)
+	// The client learns it beside what it does, so it stays until it has.
+	c.write("commands", "pwd\n!until grep -q ssh-rsa known_hosts; do sleep 0.1; done\npwd\n", 0o644)
 	args := append([]string{"-o", "UpdateHostKeys=yes", "-o", "UserKnownHostsFile=" + mine, "-o", "BatchMode=no", "-b", "commands"}, c.ssh()...)
 	c.run("sftp", append(args, c.person.Name+"@127.0.0.1")...)
 	learned, err := os.ReadFile(mine)
