@@ -32,7 +32,7 @@ func TestUserNames(t *testing.T) {
 		// The address is PAM_RHOST: control characters in it reach no log.
 		p := machine.Stranger("nat").Enroll(t, here.Users)
 		host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: "10.0.0.1\nuser=root verdict=accepted\x1b[2J"})
-		host.Verdict(t, "000000")
+		host.Verdict(t, p.Wrong(t))
 		expectAudit(t, p, "verdict=denied")
 		for _, line := range machine.Log.Lines("otpgate") {
 			if strings.ContainsFunc(line.Text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
