@@ -72,18 +72,18 @@ func TestAuthselectStack(t *testing.T) {
 			if got := try(alice.Password, d.code(t, secret, steps)); got.Status != 0 || got.Codes != asked {
 				t.Errorf("%s, %q: expected alice to be in after %d codes, found %+v\n%s", how, features, asked, got, stack)
 			}
-			if got := try(alice.Password, "000000"); (got.Status == 0) != (asked == 0) {
+			if got := try(alice.Password, d.wrong(t, secret)); (got.Status == 0) != (asked == 0) {
 				t.Errorf("%s, %q: wrong code: %+v", how, features, got)
 			}
-			if got := try("wrong", "000000"); got.Status == 0 || got.Codes != 0 {
+			if got := try("wrong", d.wrong(t, secret)); got.Status == 0 || got.Codes != 0 {
 				t.Errorf("%s, %q: expected a wrong password to be refused without a code, found %+v", how, features, got)
 			}
 			if !slices.Contains(features, "with-faillock") {
 				continue
 			}
-			try("wrong", "000000")
-			try("wrong", "000000")
-			if got := try(alice.Password, "000000"); got.Status == 0 || got.Codes != 0 {
+			try("wrong", d.wrong(t, secret))
+			try("wrong", d.wrong(t, secret))
+			if got := try(alice.Password, d.wrong(t, secret)); got.Status == 0 || got.Codes != 0 {
 				t.Errorf("%s, %q: expected who is locked to be refused without a code, found %+v", how, features, got)
 			}
 		}

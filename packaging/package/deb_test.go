@@ -40,7 +40,7 @@ func testDeb(t *testing.T, d debian) {
 	used := d.code(t, secret, 1)
 	d.expectIn(t, used)
 	d.expectOut(t, used)
-	d.expectOut(t, "000000")
+	d.expectOut(t, d.wrong(t, secret))
 
 	// An upgrade leaves the line, the ledger and whose the files are.
 	d.run(t, "chown", "-R", "otpgate:", "/etc/otpgate/users", "/var/lib/otpgate")
@@ -102,7 +102,7 @@ func testDebProfile(t *testing.T, d debian) {
 	d.write(t, "/etc/ssh/sshd_config.d/10-otpgate.conf", "KbdInteractiveAuthentication yes\nPasswordAuthentication no\n")
 	d.run(t, "pam-auth-update", "--enable", "otpgate")
 	d.expectIn(t, d.code(t, secret, 1))
-	d.expectOut(t, "000000")
+	d.expectOut(t, d.wrong(t, secret))
 	// An upgrade keeps what was chosen.
 	d.run(t, "dpkg", "-i", d.newer(t, deb))
 	d.expectIn(t, d.code(t, secret, 2))

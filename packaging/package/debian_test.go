@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -224,6 +225,18 @@ func (d debian) codes(t *testing.T, secret string, steps, n int) []string {
 		t.Fatalf("oathtool: expected %d codes, found %q", n, codes)
 	}
 	return codes
+}
+
+// wrong is none of the codes of the half hour around: of those that the window
+// takes a fixed one is right by chance.
+func (d debian) wrong(t *testing.T, secret string) string {
+	t.Helper()
+	right := d.codes(t, secret, -30, 61)
+	for n := 0; ; n++ {
+		if code := fmt.Sprintf("%06d", n); !slices.Contains(right, code) {
+			return code
+		}
+	}
 }
 
 // login logs alice in through the real sshd, started for that.

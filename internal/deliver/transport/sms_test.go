@@ -115,15 +115,38 @@ func TestTwilioRefuses(t *testing.T) {
 	}
 }
 
-// A gateway that does not answer may have taken the message: no second one.
+// overAt is a context whose deadline passes when it is told so.
+type overAt struct {
+	context.Context
+	over chan struct{}
+}
+
+func (c overAt) Done() <-chan struct{} { return c.over }
+
+func (c overAt) Err() error {
+	select {
+	case <-c.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// A gateway that does not answer may have taken the message: no second one. The
+// time is over once it has been asked.
 func TestSlowGateway(t *testing.T) {
 	gateway := twiliotest.New()
 	plain, _, _ := serve(t, gateway)
-	gateway.Next(twiliotest.Slow(time.Minute))
-	s, pauses := newSender(t, twilio(t, plain, "timeout = '1s'\n"))
+	late := overAt{context.Background(), make(chan struct{})}
+	gateway.Next(func(_ http.ResponseWriter, r *http.Request, _ twiliotest.Message) bool {
+		close(late.over)
+		<-r.Context().Done()
+		return true
+	})
+	s, pauses := newSender(t, twilio(t, plain, "timeout = '1m'\n"))
 	m := message
 	m.Email = ""
-	_, err := s.Send(context.Background(), m)
+	_, err := s.Send(late, m)
 	if err == nil || !strings.Contains(err.Error(), "may have taken the message") || !strings.Contains(err.Error(), "not done in time") {
 		t.Errorf("found %v", err)
 	}
@@ -135,7 +158,8 @@ func TestSlowGateway(t *testing.T) {
 // Where no connection can be made nothing was sent, so it is tried again.
 func TestUnreachableGateway(t *testing.T) {
 	gateway := twiliotest.New()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	// Nobody else takes a port of this address meanwhile.
+	taken, err := net.Listen("tcp", "127.119.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
