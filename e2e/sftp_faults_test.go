@@ -247,16 +247,22 @@ func TestSFTPFullDisk(t *testing.T) {
 }
 
 // quotaDisk mounts a file system on dir that gives the directory limited in it
-// 2 MiB, whatever else is free: btrfs, which every kernel of Debian has.
+// 2 MiB, whatever else is free.
 func quotaDisk(t *testing.T, dir string) {
+	t.Helper()
+	btrfs(t, dir, "btrfs quota enable . && btrfs subvolume create limited && btrfs qgroup limit 2M limited && chmod 777 limited")
+}
+
+// btrfs mounts such a file system on dir, which every kernel of Debian has, and
+// runs a script there.
+func btrfs(t *testing.T, dir, then string) {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
 	script := `for n in $(seq 0 63); do test -e /dev/loop$n || mknod /dev/loop$n b 7 $n; done
 		test -e /dev/loop-control || mknod /dev/loop-control c 10 237
-		truncate -s 128M ` + image + ` && mkfs.btrfs -q ` + image + ` && mount -o loop ` + image + " " + dir + ` && cd ` + dir + `
-		btrfs quota enable . && btrfs subvolume create limited && btrfs qgroup limit 2M limited && chmod 777 limited`
+		truncate -s 128M ` + image + ` && mkfs.btrfs -q ` + image + ` && mount -o loop ` + image + " " + dir + ` && cd ` + dir + "\n" + then
 	if output, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
-		t.Fatalf("a file system with a quota: %v: %s", err, output)
+		t.Fatalf("a file system: %v: %s", err, output)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }

@@ -44,11 +44,11 @@ func TestBothCrewsOfOneKeyAreRetired(t *testing.T) {
 		worker *packet.Conn
 	}{{first, one}, {second, other}} {
 		retired.crew.users = 1
-		if c.retire(retired.crew); ended(t, retired.worker) {
+		if c.retire(retired.crew); ended(t, retired.worker, 10*time.Millisecond) {
 			t.Error("a crew that is used was ended")
 		}
 		retired.crew.users = 0
-		if c.retire(retired.crew); !ended(t, retired.worker) {
+		if c.retire(retired.crew); !ended(t, retired.worker, time.Minute) {
 			t.Error("the worker was left alone")
 		}
 	}
@@ -57,10 +57,11 @@ func TestBothCrewsOfOneKeyAreRetired(t *testing.T) {
 	}
 }
 
-// ended says whether the broker has hung up on a worker.
-func ended(t *testing.T, worker *packet.Conn) bool {
+// ended says whether the broker has hung up on a worker. After a wait that is
+// over before it begins nothing is read.
+func ended(t *testing.T, worker *packet.Conn, wait time.Duration) bool {
 	t.Helper()
-	if err := worker.SetDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+	if err := worker.SetDeadline(time.Now().Add(wait)); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err := worker.Receive(make([]byte, 16))
