@@ -20,7 +20,7 @@ type SFTPD struct {
 	Port     int
 	programs string
 	cmd      *exec.Cmd
-	log      *buffer
+	said     string // a file with all that it and its parts wrote to standard error
 	over     chan struct{}
 	told     bool // to end
 }
@@ -41,7 +41,7 @@ func StartSFTPDFrom(t T, programs string, site Site, text, table string) *SFTPD 
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), log: &buffer{}, over: make(chan struct{})}
+	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), over: make(chan struct{})}
 	WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n")
 	defaults := [][2]string{
 		{"listen", fmt.Sprintf("[%q]", s.Address())}, {"host_keys", fmt.Sprintf("[%q]", key)}, {"pam_service", strconv.Quote(s.Service())},
@@ -65,12 +65,17 @@ func (s *SFTPD) start(t T) {
 	t.Helper()
 	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	s.cmd.Stderr = s.log
+	// A file has what was written as soon as it is. A pipe's other end would have
+	// to be read to its end, and the parts may outlive the broker.
+	said, err := os.CreateTemp(Root+"/tmp", "sftpd-"+s.Site.Name)
+	if err != nil {
+		t.Fatalf("standard error of sftpd: %v", err)
+	}
+	defer said.Close()
+	s.said, s.cmd.Stderr = said.Name(), said
 	if s.Site.Logs != "" {
 		WithoutLog(s.cmd, s.Site.Logs)
 	}
-	// Its parts may outlive it, with the same standard error.
-	s.cmd.WaitDelay = time.Second
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("start sftpd: %v", err)
@@ -81,18 +86,18 @@ func (s *SFTPD) start(t T) {
 	}()
 	t.Cleanup(func() {
 		if s.Ended() && !s.told {
-			t.Errorf("sftpd of %s ended by itself: %v: %s", s.Site.Name, s.cmd.ProcessState, s.log)
+			t.Errorf("sftpd of %s ended by itself: %v: %s", s.Site.Name, s.cmd.ProcessState, s.Output())
 		}
 		_ = s.cmd.Process.Kill()
 		<-s.over
-		outputs.add("standard error of sftpd of "+s.Site.Name, s.log.String())
-		if strings.Contains(s.log.String(), "panic") {
-			t.Errorf("sftpd: %s", s.log)
+		outputs.add("standard error of sftpd of "+s.Site.Name, s.Output())
+		if strings.Contains(s.Output(), "panic") {
+			t.Errorf("sftpd: %s", s.Output())
 		}
 	})
 	Until(t, "sftpd listens", func() bool { return s.Ended() || s.listens() })
 	if s.Ended() {
-		t.Fatalf("sftpd of %s: %v: %s", s.Site.Name, s.cmd.ProcessState, s.log)
+		t.Fatalf("sftpd of %s: %v: %s", s.Site.Name, s.cmd.ProcessState, s.Output())
 	}
 }
 
@@ -107,7 +112,13 @@ func (s *SFTPD) Ended() bool {
 }
 
 // Output is what it and its parts wrote to standard error.
-func (s *SFTPD) Output() string { return s.log.String() }
+func (s *SFTPD) Output() string {
+	text, err := os.ReadFile(s.said)
+	if err != nil {
+		return fmt.Sprintf("standard error cannot be read: %v", err)
+	}
+	return string(text)
+}
 
 // PID is the broker's process id.
 func (s *SFTPD) PID() int { return s.cmd.Process.Pid }
@@ -138,7 +149,7 @@ func (s *SFTPD) WaitEnd(t T) {
 	case <-s.over:
 		s.told = true
 	case <-time.After(Patience):
-		t.Fatalf("sftpd has not ended: %s", s.log)
+		t.Fatalf("sftpd has not ended: %s", s.Output())
 	}
 }
 
