@@ -19,6 +19,7 @@ type engines struct {
 	sink audit.Sink
 	// allow is who may ask for anybody.
 	allow *allowList
+	now   func() time.Time
 
 	mu     sync.Mutex
 	seen   config.State
@@ -27,7 +28,7 @@ type engines struct {
 }
 
 func newEngines(path string, sink audit.Sink, names names) *engines {
-	return &engines{path: path, sink: sink, allow: newAllowList(names, func(reason string) {
+	return &engines{path: path, sink: sink, now: time.Now, allow: newAllowList(names, func(reason string) {
 		sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: reason})
 	})}
 }
@@ -74,7 +75,7 @@ func (e *engines) reload() error {
 // there before too.
 func (e *engines) load(seen config.State, anew bool) {
 	e.seen = config.State{}
-	if seen.Settled(time.Now()) {
+	if seen.Settled(e.now()) {
 		e.seen = seen
 	}
 	e.engine, e.err = gate.Open(e.path, e.sink)
