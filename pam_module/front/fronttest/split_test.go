@@ -25,87 +25,93 @@ var passwordPrompt, codePrompt = Prompt{1, "Password: "}, Prompt{1, "Verificatio
 
 func told(text string) Prompt { return Prompt{4, text} }
 
+// mostOfAnAnswer leaves room for a code of 6 digits and no more.
+var mostOfAnAnswer = strings.Repeat("a", 506)
+
+// askedAgain is what is shown where the code behind the password was wrong.
+func askedAgain(between Prompt, rest string) []Prompt {
+	return []Prompt{passwordPrompt, between, {3, "That code is not right."}, codePrompt, told(rest)}
+}
+
+// splits are what the engine does for the line with split, what the module
+// behind it does, and what the engine does for the line that asks.
+var splits = []struct {
+	name, split, between, check string
+	answers                     []string
+	want                        []Prompt
+	result                      string
+}{
+	{"code behind", "split", "", "ask", []string{"secret123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"wrong code behind", "split", "", "ask", []string{"secret000000"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=000000")}, "PAM_AUTH_ERR"},
+	{"password known already", "split", "authtok=secret", "ask", []string{"secret123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"another length", "split:8", "", "ask", []string{"secret12345678"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=12345678")}, "PAM_AUTH_ERR"},
+	{"in groups", "splitgroups", "", "ask", []string{"secret12-34"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=12-34")}, "PAM_AUTH_ERR"},
+	{"in groups, without the dash", "splitgroups", "", "ask", []string{"secret12345", "@error"},
+		[]Prompt{passwordPrompt, told("authtok=secret12345"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
+	{"in groups, dash elsewhere", "splitgroups", "", "ask", []string{"secret1-234", "@error"},
+		[]Prompt{passwordPrompt, told("authtok=secret1-234"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
+	{"in groups, dashes alone", "splitgroups", "", "ask", []string{"secret-----", "@error"},
+		[]Prompt{passwordPrompt, told("authtok=secret-----"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
+	{"longest end", "split:32", "", "ask", []string{"x" + strings.Repeat("1", 32)},
+		[]Prompt{passwordPrompt, told("authtok=x"), told("status=1 text=" + strings.Repeat("1", 32))}, "PAM_AUTH_ERR"},
+	{"no code, host repeats", "split", "", "ask", []string{"secret", "secret"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
+	{"no code, host asks", "split", "", "ask", []string{"secret", "123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"too short", "split", "", "ask", []string{"secret12345", "@error"},
+		[]Prompt{passwordPrompt, told("authtok=secret12345"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
+	{"other characters", "split", "", "ask", []string{"secret12345x", "@error"},
+		[]Prompt{passwordPrompt, told("authtok=secret12345x"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
+	{"the code alone", "split", "", "ask", []string{"123456", "123456"},
+		[]Prompt{passwordPrompt, told("authtok=123456"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
+	{"one byte is left", "split", "", "ask", []string{"x123456"},
+		[]Prompt{passwordPrompt, told("authtok=x"), told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"empty", "split", "", "ask", []string{"", "123456"},
+		[]Prompt{passwordPrompt, told("authtok="), codePrompt, told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"longest", "split", "", "ask", []string{mostOfAnAnswer + "123456"},
+		[]Prompt{passwordPrompt, told("authtok=" + mostOfAnAnswer), told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"too long for a code", "split", "", "ask", []string{mostOfAnAnswer + "a123456", "@error"},
+		[]Prompt{passwordPrompt, told("authtok=" + mostOfAnAnswer + "a123456"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
+	{"no password", "split", "", "ask", []string{"@error"}, []Prompt{passwordPrompt}, "PAM_AUTH_ERR"},
+	{"null password", "split", "", "ask", []string{"@null"}, []Prompt{passwordPrompt}, "PAM_AUTH_ERR"},
+	{"nothing to take off", "ignore", "", "ask", []string{"secret123456", "123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret123456"), codePrompt, told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"not asked", "ignore", "", "ignore", []string{"secret123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret123456")}, "PAM_IGNORE"},
+	{"second prompt, whole", "split", "", "asktwice", []string{"secret000000", "secret000000"},
+		askedAgain(told("authtok=secret"), "status=1 text=000000 status=4 text="), "PAM_AUTH_ERR"},
+	{"second prompt, rest", "split", "", "asktwice", []string{"secret000000", "secret"},
+		askedAgain(told("authtok=secret"), "status=1 text=000000 status=4 text="), "PAM_AUTH_ERR"},
+	{"second prompt, code again", "split", "", "asktwice", []string{"secret000000", "000000"},
+		askedAgain(told("authtok=secret"), "status=1 text=000000 status=1 text=000000"), "PAM_AUTH_ERR"},
+	{"second prompt, right code", "split", "", "asktwice", []string{"secret000000", "123456"},
+		askedAgain(told("authtok=secret"), "status=1 text=000000 status=1 text=123456"), "PAM_SUCCESS"},
+	{"a prompt with echo is the host's", "split", "", "askon", []string{"secret123456", "bob"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), {2, "Verification code: "}, told("status=1 text=bob")}, "PAM_AUTH_ERR"},
+	{"a module asks again", "split", "reprompt", "ask", []string{"secret123456", "secret123456", "secret123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), {1, "Password again: "}, codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
+	{"a module asks again and gets the rest", "split", "reprompt", "ask", []string{"secret123456", "secret"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), {1, "Password again: "}, told("status=1 text=123456")}, "PAM_SUCCESS"},
+	{"a module forgets", "split", "forget", "ask", []string{"secret123456", "secret123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
+	{"a module forgets, host gives the rest", "split", "forget", "ask", []string{"secret123456", "secret"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
+	{"another user", "split", "user=bob", "ask", []string{"secret123456", "123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret")}, "PAM_AUTH_ERR"},
+	{"another user, nothing taken off", "split", "user=bob", "ask", []string{"secret", "123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret")}, "PAM_AUTH_ERR"},
+	{"the same user again", "split", "user=alice", "ask", []string{"secret123456"},
+		[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=123456")}, "PAM_SUCCESS"},
+}
+
 func TestSplit(t *testing.T) {
-	long := strings.Repeat("a", 506)
-	wrong := Prompt{3, "That code is not right."}
-	again := func(between Prompt, rest string) []Prompt {
-		return []Prompt{passwordPrompt, between, wrong, codePrompt, told(rest)}
-	}
-	rows := []struct {
-		name, split, between, check string
-		answers                     []string
-		want                        []Prompt
-		result                      string
-	}{
-		{"code behind", "split", "", "ask", []string{"secret123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"wrong code behind", "split", "", "ask", []string{"secret000000"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=000000")}, "PAM_AUTH_ERR"},
-		{"password known already", "split", "authtok=secret", "ask", []string{"secret123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"another length", "split:8", "", "ask", []string{"secret12345678"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=12345678")}, "PAM_AUTH_ERR"},
-		{"in groups", "splitgroups", "", "ask", []string{"secret12-34"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=12-34")}, "PAM_AUTH_ERR"},
-		{"in groups, without the dash", "splitgroups", "", "ask", []string{"secret12345", "@error"},
-			[]Prompt{passwordPrompt, told("authtok=secret12345"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
-		{"in groups, dash elsewhere", "splitgroups", "", "ask", []string{"secret1-234", "@error"},
-			[]Prompt{passwordPrompt, told("authtok=secret1-234"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
-		{"in groups, dashes alone", "splitgroups", "", "ask", []string{"secret-----", "@error"},
-			[]Prompt{passwordPrompt, told("authtok=secret-----"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
-		{"longest end", "split:32", "", "ask", []string{"x" + strings.Repeat("1", 32)},
-			[]Prompt{passwordPrompt, told("authtok=x"), told("status=1 text=" + strings.Repeat("1", 32))}, "PAM_AUTH_ERR"},
-		{"no code, host repeats", "split", "", "ask", []string{"secret", "secret"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
-		{"no code, host asks", "split", "", "ask", []string{"secret", "123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"too short", "split", "", "ask", []string{"secret12345", "@error"},
-			[]Prompt{passwordPrompt, told("authtok=secret12345"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
-		{"other characters", "split", "", "ask", []string{"secret12345x", "@error"},
-			[]Prompt{passwordPrompt, told("authtok=secret12345x"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
-		{"the code alone", "split", "", "ask", []string{"123456", "123456"},
-			[]Prompt{passwordPrompt, told("authtok=123456"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
-		{"one byte is left", "split", "", "ask", []string{"x123456"},
-			[]Prompt{passwordPrompt, told("authtok=x"), told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"empty", "split", "", "ask", []string{"", "123456"},
-			[]Prompt{passwordPrompt, told("authtok="), codePrompt, told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"longest", "split", "", "ask", []string{long + "123456"},
-			[]Prompt{passwordPrompt, told("authtok=" + long), told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"too long for a code", "split", "", "ask", []string{long + "a123456", "@error"},
-			[]Prompt{passwordPrompt, told("authtok=" + long + "a123456"), codePrompt, told("status=2 text=")}, "PAM_AUTH_ERR"},
-		{"no password", "split", "", "ask", []string{"@error"}, []Prompt{passwordPrompt}, "PAM_AUTH_ERR"},
-		{"null password", "split", "", "ask", []string{"@null"}, []Prompt{passwordPrompt}, "PAM_AUTH_ERR"},
-		{"nothing to take off", "ignore", "", "ask", []string{"secret123456", "123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret123456"), codePrompt, told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"not asked", "ignore", "", "ignore", []string{"secret123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret123456")}, "PAM_IGNORE"},
-		{"second prompt, whole", "split", "", "asktwice", []string{"secret000000", "secret000000"},
-			again(told("authtok=secret"), "status=1 text=000000 status=4 text="), "PAM_AUTH_ERR"},
-		{"second prompt, rest", "split", "", "asktwice", []string{"secret000000", "secret"},
-			again(told("authtok=secret"), "status=1 text=000000 status=4 text="), "PAM_AUTH_ERR"},
-		{"second prompt, code again", "split", "", "asktwice", []string{"secret000000", "000000"},
-			again(told("authtok=secret"), "status=1 text=000000 status=1 text=000000"), "PAM_AUTH_ERR"},
-		{"second prompt, right code", "split", "", "asktwice", []string{"secret000000", "123456"},
-			again(told("authtok=secret"), "status=1 text=000000 status=1 text=123456"), "PAM_SUCCESS"},
-		{"a prompt with echo is the host's", "split", "", "askon", []string{"secret123456", "bob"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), {2, "Verification code: "}, told("status=1 text=bob")}, "PAM_AUTH_ERR"},
-		{"a module asks again", "split", "reprompt", "ask", []string{"secret123456", "secret123456", "secret123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), {1, "Password again: "}, codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
-		{"a module asks again and gets the rest", "split", "reprompt", "ask", []string{"secret123456", "secret"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), {1, "Password again: "}, told("status=1 text=123456")}, "PAM_SUCCESS"},
-		{"a module forgets", "split", "forget", "ask", []string{"secret123456", "secret123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
-		{"a module forgets, host gives the rest", "split", "forget", "ask", []string{"secret123456", "secret"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), codePrompt, told("status=4 text=")}, "PAM_AUTH_ERR"},
-		{"another user", "split", "user=bob", "ask", []string{"secret123456", "123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret")}, "PAM_AUTH_ERR"},
-		{"another user, nothing taken off", "split", "user=bob", "ask", []string{"secret", "123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret")}, "PAM_AUTH_ERR"},
-		{"the same user again", "split", "user=alice", "ask", []string{"secret123456"},
-			[]Prompt{passwordPrompt, told("authtok=secret"), told("status=1 text=123456")}, "PAM_SUCCESS"},
-	}
 	eachKit(t, func(t *testing.T, kit *Kit) {
-		for _, row := range rows {
+		for _, row := range splits {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
 				service := serviceName(t)

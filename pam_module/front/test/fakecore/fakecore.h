@@ -24,6 +24,35 @@ int ask(int style, const char *question, char text[WIRE_MAX_ANSWER + 1]);
 const char *field(int tag, char *value, size_t room);
 bool has(int tag);
 
+/* malformed.c */
+void garbage(int unused);
+void noise(int seed);
+void only_header(int size);
+void half_header(int unused);
+void big(int size);
+void controls(int unused);
+void nul(int unused);
+void empty(int unused);
+void no_text(int unused);
+void any_style(int value);
+void any_type(int value);
+void verdict_size(int size);
+void trailing(int delay);
+void trailing_byte(int unused);
+
+/* process.c */
+void tell_self(int unused);
+void hang(int unused);
+void accept_and_hang(int unused);
+void slow(int delay);
+void drip(int delay);
+void crash(int number);
+void leave(int status);
+void accept_and_leave(int status);
+void accept_and_crash(int number);
+void grandchild(int unused);
+void stdio(int unused);
+
 /* split.c */
 void split(int size);
 void split_groups(int group);

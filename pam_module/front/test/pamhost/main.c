@@ -279,6 +279,40 @@ static void take_option(int option, const char *value, int *ruid, int *uid, int 
 	}
 }
 
+/* Takes the ids that were asked for; -1 leaves one as it is. */
+static void become(int ruid, int uid, int groups)
+{
+	if (groups >= 0) {
+		gid_t list[64];
+		for (int i = 0; i < groups && i < 64; i++) {
+			list[i] = (gid_t)(5000 + i);
+		}
+		if (setgroups((size_t)groups, list) != 0) {
+			die("setgroups");
+		}
+	}
+	if ((ruid >= 0 && setresuid((uid_t)ruid, 0, 0) != 0) ||
+	    (uid >= 0 && (setgroups(0, NULL) != 0 || setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) != 0 ||
+			  setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0))) {
+		die("setresuid");
+	}
+}
+
+/* The threads that log in, and beside them those that load libraries until these are done. */
+static void run_threads(pthread_t *threads, int workers)
+{
+	want.no_snapshot = true;
+	for (int i = 0; i < workers; i++) {
+		if (pthread_create(&threads[i], NULL, i < want.threads ? run : churn, NULL) != 0) {
+			die("pthread_create");
+		}
+	}
+	for (int i = 0; i < workers; i++) {
+		stop_churn = stop_churn || i >= want.threads;
+		pthread_join(threads[i], NULL);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int ruid = -1, uid = -1, groups = -1;
@@ -299,20 +333,7 @@ int main(int argc, char **argv)
 	if (want.dev != NULL) {
 		use_dev();
 	}
-	if (groups >= 0) {
-		gid_t list[64];
-		for (int i = 0; i < groups && i < 64; i++) {
-			list[i] = (gid_t)(5000 + i);
-		}
-		if (setgroups((size_t)groups, list) != 0) {
-			die("setgroups");
-		}
-	}
-	if ((ruid >= 0 && setresuid((uid_t)ruid, 0, 0) != 0) ||
-	    (uid >= 0 && (setgroups(0, NULL) != 0 || setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) != 0 ||
-			  setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0))) {
-		die("setresuid");
-	}
+	become(ruid, uid, groups);
 	set_stdio();
 	set_sigchld();
 
@@ -328,16 +349,7 @@ int main(int argc, char **argv)
 		/* A host with one thread is what most daemons are, and the C library treats it differently. */
 		run(NULL);
 	} else {
-		want.no_snapshot = true;
-		for (int i = 0; i < workers; i++) {
-			if (pthread_create(&threads[i], NULL, i < want.threads ? run : churn, NULL) != 0) {
-				die("pthread_create");
-			}
-		}
-		for (int i = 0; i < workers; i++) {
-			stop_churn = stop_churn || i >= want.threads;
-			pthread_join(threads[i], NULL);
-		}
+		run_threads(threads, workers);
 	}
 	free(threads);
 	return fclose(out) == 0 && good ? 0 : 2;

@@ -1,0 +1,169 @@
+/* What it is and does as a process: how it loads, how long it takes, how it ends. */
+#include "fakecore.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static char **host_block;
+
+__attribute__((constructor)) static void remember_host(int argc, char **argv)
+{
+	host_block = argv + argc + 1;
+}
+
+/* Each file crash.1 to crash.9 beside the core ends one child while it loads. */
+__attribute__((constructor)) static void crash_while_loading(void)
+{
+	Dl_info info;
+	if (dladdr(&host_block, &info) == 0) {
+		return;
+	}
+	int directory = (int)(strrchr(info.dli_fname, '/') - info.dli_fname);
+	for (int i = 1; i < 10; i++) {
+		char path[4096];
+		snprintf(path, sizeof path, "%.*s/crash.%d", directory, info.dli_fname, i);
+		if (unlink(path) == 0) {
+			raise(SIGKILL);
+		}
+	}
+}
+
+void tell_self(int unused)
+{
+	char text[8192] = "";
+	FILE *out = fmemopen(text, sizeof text, "w");
+	char line[512];
+	int pdeathsig = 0;
+	int named = 0;
+	uid_t uid[3];
+	gid_t gid[3];
+	struct rlimit core, as;
+	struct sigaction pipe_action;
+	(void)unused;
+	while (environ[named] != NULL) {
+		named++;
+	}
+	prctl(PR_GET_PDEATHSIG, &pdeathsig);
+	getresuid(&uid[0], &uid[1], &uid[2]);
+	getresgid(&gid[0], &gid[1], &gid[2]);
+	getrlimit(RLIMIT_CORE, &core);
+	getrlimit(RLIMIT_AS, &as);
+	sigaction(SIGPIPE, NULL, &pipe_action);
+	fprintf(out, "environ=%d block=%s\n", named, *host_block == NULL ? "empty" : *host_block);
+	fprintf(out, "uid=%d,%d,%d gid=%d,%d,%d groups=%d\n", uid[0], uid[1], uid[2], gid[0], gid[1], gid[2], getgroups(0, NULL));
+	fprintf(out, "cwd=%s umask=%03o\n", getcwd(line, sizeof line), umask(0));
+	fprintf(out, "pdeathsig=%d dumpable=%d leader=%d alarm=%u\n", pdeathsig, prctl(PR_GET_DUMPABLE), getsid(0) == getpid(), alarm(0));
+	fprintf(out, "core=%ld as=%s\n", (long)core.rlim_cur, as.rlim_cur == RLIM_INFINITY ? "infinite" : "limited");
+	fprintf(out, "sigpipe=%s handlers=", pipe_action.sa_handler == SIG_IGN ? "ignored" : "other");
+	for (int i = 1; i < NSIG; i++) {
+		struct sigaction action;
+		if (i != SIGPIPE && sigaction(i, NULL, &action) == 0 && action.sa_handler != SIG_DFL) {
+			fprintf(out, "%d,", i);
+		}
+	}
+	sigset_t mask;
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	fprintf(out, " blocked=");
+	for (int i = 1; i < NSIG; i++) {
+		if (sigismember(&mask, i) == 1) {
+			fprintf(out, "%d,", i);
+		}
+	}
+	fprintf(out, "\nfds=");
+	for (int fd = 0; fd < 4096; fd++) {
+		char path[64];
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		ssize_t size = readlink(path, line, sizeof line - 1);
+		if (size > 0) {
+			line[size] = '\0';
+			fprintf(out, "%d:%.9s,", fd, line);
+		}
+	}
+	fprintf(out, "\n");
+	fclose(out);
+	prompt(WIRE_INFO, text);
+	verdict(WIRE_ACCEPT);
+}
+
+void hang(int unused)
+{
+	(void)unused;
+	for (;;) {
+		pause();
+	}
+}
+
+void accept_and_hang(int unused)
+{
+	verdict(WIRE_ACCEPT);
+	hang(unused);
+}
+
+void slow(int delay)
+{
+	usleep((useconds_t)delay * 1000);
+	verdict(WIRE_ACCEPT);
+}
+
+/* Slow without silence: each frame comes in time, the dialogue does not. */
+void drip(int delay)
+{
+	for (int i = 0; i < 60; i++) {
+		usleep((useconds_t)delay * 1000);
+		prompt(WIRE_INFO, "wait");
+	}
+	verdict(WIRE_ACCEPT);
+}
+
+void crash(int number)
+{
+	raise(number);
+	verdict(WIRE_ACCEPT);
+}
+
+void leave(int status)
+{
+	_exit(status);
+}
+
+void accept_and_leave(int status)
+{
+	verdict(WIRE_ACCEPT);
+	_exit(status);
+}
+
+void accept_and_crash(int number)
+{
+	verdict(WIRE_ACCEPT);
+	raise(number);
+}
+
+void grandchild(int unused)
+{
+	(void)unused;
+	if (fork() == 0) {
+		sleep(60);
+		_exit(0);
+	}
+	verdict(WIRE_ACCEPT);
+}
+
+void stdio(int unused)
+{
+	(void)unused;
+	for (int fd = 0; fd < 3; fd++) {
+		if (write(fd, "LEAK\n", 5) != 5) {
+			verdict(WIRE_FAULT);
+			return;
+		}
+	}
+	verdict(WIRE_ACCEPT);
+}
