@@ -59,18 +59,24 @@ func TestLoadNamesFileLineAndKey(t *testing.T) {
 		{"empty", "", ": version: expected 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			file := write(t, path, "alice.toml", test.text)
-			_, err := dir.Load("alice")
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			if !strings.HasPrefix(err.Error(), file+test.want) {
-				t.Errorf("got  %s\nwant %s%s", err, file, test.want)
-			}
-			if strings.Contains(err.Error(), "JBSW") {
-				t.Errorf("the error quotes the secret: %s", err)
-			}
+			expectRefusal(t, dir, write(t, path, "alice.toml", test.text), test.want)
 		})
+	}
+}
+
+// expectRefusal has alice's file refused by an error that begins with its path
+// and what is wanted, and says nothing of her secret.
+func expectRefusal(t *testing.T, dir *Dir, file, want string) {
+	t.Helper()
+	_, err := dir.Load("alice")
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if !strings.HasPrefix(err.Error(), file+want) {
+		t.Errorf("got  %s\nwant %s%s", err, file, want)
+	}
+	if strings.Contains(err.Error(), "JBSW") {
+		t.Errorf("the error quotes the secret: %s", err)
 	}
 }
 

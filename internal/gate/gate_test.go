@@ -163,31 +163,43 @@ func TestPasswordAtTheCodePrompt(t *testing.T) {
 	}
 }
 
+// setting is a change of the place that a test of the policy makes.
+type setting func(t *testing.T, p *place)
+
+func policy(change func(*config.Policy)) setting {
+	return func(_ *testing.T, p *place) { change(&p.Config.Policy) }
+}
+
+func require(who ...config.Selector) setting {
+	return policy(func(c *config.Policy) { c.Require = who })
+}
+
+func exempt(who ...config.Selector) setting {
+	return policy(func(c *config.Policy) { c.Exempt = who })
+}
+
+func trust(network string) setting {
+	return func(t *testing.T, p *place) {
+		var n config.Network
+		if err := n.UnmarshalText([]byte(network)); err != nil {
+			t.Fatal(err)
+		}
+		p.Config.Policy.TrustedNetworks = append(p.Config.Policy.TrustedNetworks, n)
+	}
+}
+
+// ofAlice changes her secret file.
+func ofAlice(change func(*account.Person)) setting {
+	return func(_ *testing.T, p *place) {
+		alice := p.Known["alice"]
+		change(&alice)
+		p.Known["alice"] = alice
+	}
+}
+
 func TestPolicy(t *testing.T) {
-	type setting func(p *place)
-	set := func(change func(*config.Policy)) setting { return func(p *place) { change(&p.Config.Policy) } }
-	require := func(who ...config.Selector) setting {
-		return set(func(c *config.Policy) { c.Require = who })
-	}
-	exempt := func(who ...config.Selector) setting { return set(func(c *config.Policy) { c.Exempt = who }) }
-	network := func(text string) setting {
-		return func(p *place) {
-			var n config.Network
-			if err := n.UnmarshalText([]byte(text)); err != nil {
-				t.Fatal(err)
-			}
-			p.Config.Policy.TrustedNetworks = append(p.Config.Policy.TrustedNetworks, n)
-		}
-	}
-	person := func(change func(*account.Person)) setting {
-		return func(p *place) {
-			alice := p.Known["alice"]
-			change(&alice)
-			p.Known["alice"] = alice
-		}
-	}
-	disabled := person(func(a *account.Person) { a.Enabled = false })
-	unconfirmed := person(func(a *account.Person) { a.Factors[0].Confirmed = time.Time{} })
+	disabled := ofAlice(func(a *account.Person) { a.Enabled = false })
+	unconfirmed := ofAlice(func(a *account.Person) { a.Factors[0].Confirmed = time.Time{} })
 	alice := Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.1"}
 	bob := Request{User: "bob", Service: "sshd", RemoteHost: "192.0.2.1"}
 	with := func(r Request, change func(*Request)) Request { change(&r); return r }
@@ -205,26 +217,26 @@ func TestPolicy(t *testing.T) {
 		{"required by group", []setting{require("@staff")}, bob, Refused, "policy.unenrolled"},
 		{"another group", []setting{require("@robots")}, bob, NoCode, "not-enrolled"},
 		{"unknown group requires", []setting{require("@gone")}, bob, Refused, "policy.unenrolled"},
-		{"allowed", []setting{require("@all"), set(func(c *config.Policy) { c.Unenrolled = config.Allow })}, bob, NoCode, "policy.unenrolled"},
-		{"zero choice refuses", []setting{require("@all"), set(func(c *config.Policy) { c.Unenrolled = "" })}, bob, Refused, "policy.unenrolled"},
+		{"allowed", []setting{require("@all"), policy(func(c *config.Policy) { c.Unenrolled = config.Allow })}, bob, NoCode, "policy.unenrolled"},
+		{"zero choice refuses", []setting{require("@all"), policy(func(c *config.Policy) { c.Unenrolled = "" })}, bob, Refused, "policy.unenrolled"},
 		{"exempt", []setting{require("@all"), exempt("alice")}, alice, NoCode, "policy.exempt"},
 		{"exempt by group", []setting{require("@all"), exempt("@robots")}, with(alice, func(r *Request) { r.User = "robot" }), NoCode, "policy.exempt"},
 		{"unknown group exempts nobody", []setting{exempt("@gone")}, alice, Asked, "enrolled"},
 		{"exempt in another spelling", []setting{require("@all"), exempt("backup")}, with(bob, func(r *Request) { r.User = "BACKUP" }), Refused, "policy.unenrolled"},
-		{"trusted network", []setting{network("192.0.2.0/24")}, alice, NoCode, "policy.trusted_networks"},
-		{"trusted address", []setting{network("192.0.2.1")}, alice, NoCode, "policy.trusted_networks"},
-		{"trusted, IPv4 in IPv6", []setting{network("192.0.2.0/24")}, with(alice, func(r *Request) { r.RemoteHost = "::ffff:192.0.2.9" }), NoCode, "policy.trusted_networks"},
-		{"trusted IPv6", []setting{network("2001:db8::/32")}, with(alice, func(r *Request) { r.RemoteHost = "2001:db8:1::9" }), NoCode, "policy.trusted_networks"},
-		{"trusted link-local with zone", []setting{network("fe80::/10")}, with(alice, func(r *Request) { r.RemoteHost = "fe80::1%eth0" }), NoCode, "policy.trusted_networks"},
-		{"other network", []setting{network("198.51.100.0/24")}, alice, Asked, "enrolled"},
-		{"a name is no address", []setting{network("0.0.0.0/0")}, with(alice, func(r *Request) { r.RemoteHost = "192.0.2.1.example.com" }), Asked, "enrolled"},
-		{"no remote host", []setting{network("0.0.0.0/0")}, with(alice, func(r *Request) { r.RemoteHost = "" }), Asked, "enrolled"},
-		{"protocol off", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, alice, NoCode, "policy.protocols"},
-		{"protocol on", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"ssh"} })}, alice, Asked, "enrolled"},
-		{"argument wins over service", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, with(alice, func(r *Request) { r.Protocol = "sudo" }), Asked, "enrolled"},
-		{"unknown service cannot be off", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, with(alice, func(r *Request) { r.Service = "mystery" }), Asked, "enrolled"},
-		{"own protocols", []setting{person(func(a *account.Person) { a.Protocols = []config.Protocol{"sftp"} })}, alice, NoCode, "user.protocols"},
-		{"own protocols win", []setting{set(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} }), person(func(a *account.Person) { a.Protocols = []config.Protocol{"ssh"} })}, alice, Asked, "enrolled"},
+		{"trusted network", []setting{trust("192.0.2.0/24")}, alice, NoCode, "policy.trusted_networks"},
+		{"trusted address", []setting{trust("192.0.2.1")}, alice, NoCode, "policy.trusted_networks"},
+		{"trusted, IPv4 in IPv6", []setting{trust("192.0.2.0/24")}, with(alice, func(r *Request) { r.RemoteHost = "::ffff:192.0.2.9" }), NoCode, "policy.trusted_networks"},
+		{"trusted IPv6", []setting{trust("2001:db8::/32")}, with(alice, func(r *Request) { r.RemoteHost = "2001:db8:1::9" }), NoCode, "policy.trusted_networks"},
+		{"trusted link-local with zone", []setting{trust("fe80::/10")}, with(alice, func(r *Request) { r.RemoteHost = "fe80::1%eth0" }), NoCode, "policy.trusted_networks"},
+		{"other network", []setting{trust("198.51.100.0/24")}, alice, Asked, "enrolled"},
+		{"a name is no address", []setting{trust("0.0.0.0/0")}, with(alice, func(r *Request) { r.RemoteHost = "192.0.2.1.example.com" }), Asked, "enrolled"},
+		{"no remote host", []setting{trust("0.0.0.0/0")}, with(alice, func(r *Request) { r.RemoteHost = "" }), Asked, "enrolled"},
+		{"protocol off", []setting{policy(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, alice, NoCode, "policy.protocols"},
+		{"protocol on", []setting{policy(func(c *config.Policy) { c.Protocols = []config.Protocol{"ssh"} })}, alice, Asked, "enrolled"},
+		{"argument wins over service", []setting{policy(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, with(alice, func(r *Request) { r.Protocol = "sudo" }), Asked, "enrolled"},
+		{"unknown service cannot be off", []setting{policy(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} })}, with(alice, func(r *Request) { r.Service = "mystery" }), Asked, "enrolled"},
+		{"own protocols", []setting{ofAlice(func(a *account.Person) { a.Protocols = []config.Protocol{"sftp"} })}, alice, NoCode, "user.protocols"},
+		{"own protocols win", []setting{policy(func(c *config.Policy) { c.Protocols = []config.Protocol{"sudo"} }), ofAlice(func(a *account.Person) { a.Protocols = []config.Protocol{"ssh"} })}, alice, Asked, "enrolled"},
 		{"disabled", []setting{disabled}, alice, NoCode, "not-enrolled"},
 		{"disabled but required", []setting{disabled, require("@all")}, alice, Refused, "policy.unenrolled"},
 		{"unconfirmed does not count", []setting{unconfirmed}, alice, NoCode, "not-enrolled"},
@@ -233,26 +245,33 @@ func TestPolicy(t *testing.T) {
 		{"other spelling of a required name", []setting{require("bob")}, with(bob, func(r *Request) { r.User = "BOB" }), Refused, "policy.unenrolled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := newPlace(t)
-			p.Give("alice")
-			p.Aliases = map[string]string{"ALICE": "alice", "BOB": "bob"}
-			p.Groups = map[string][]string{"staff": {"alice", "bob"}, "robots": {"robot"}}
-			for _, apply := range test.settings {
-				apply(p)
-			}
-			got, err := p.Need(context.Background(), test.request)
-			if err != nil || got.Code != test.want || got.Rule != test.rule {
-				t.Errorf("got %+v, %v; want %v by %s", got, err, test.want, test.rule)
-			}
-			verdict := p.Login(context.Background(), test.request, says())
-			want := map[CodeNeed]Decision{Asked: Deny, NoCode: NotAsked, Refused: Deny}[test.want]
-			if verdict.Decision != want {
-				t.Errorf("login: %v, want %v", verdict, want)
-			}
-			if len(p.Log()) != 1 || p.Log()[0].Rule == "" || p.Log()[0].Verdict != want.String() {
-				t.Errorf("audit: %+v", p.Log())
-			}
+			expectNeed(t, test.settings, test.request, test.want, test.rule)
 		})
+	}
+}
+
+// expectNeed has the policy of a place so set want a code or none of a login,
+// and a login without an answer end as that has it, with a line in the log.
+func expectNeed(t *testing.T, settings []setting, request Request, want CodeNeed, rule string) {
+	t.Helper()
+	p := newPlace(t)
+	p.Give("alice")
+	p.Aliases = map[string]string{"ALICE": "alice", "BOB": "bob"}
+	p.Groups = map[string][]string{"staff": {"alice", "bob"}, "robots": {"robot"}}
+	for _, apply := range settings {
+		apply(t, p)
+	}
+	got, err := p.Need(context.Background(), request)
+	if err != nil || got.Code != want || got.Rule != rule {
+		t.Errorf("got %+v, %v; want %v by %s", got, err, want, rule)
+	}
+	verdict := p.Login(context.Background(), request, says())
+	decision := map[CodeNeed]Decision{Asked: Deny, NoCode: NotAsked, Refused: Deny}[want]
+	if verdict.Decision != decision {
+		t.Errorf("login: %v, want %v", verdict, decision)
+	}
+	if len(p.Log()) != 1 || p.Log()[0].Rule == "" || p.Log()[0].Verdict != decision.String() {
+		t.Errorf("audit: %+v", p.Log())
 	}
 }
 

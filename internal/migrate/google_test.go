@@ -21,97 +21,108 @@ var (
 
 func googleText(lines ...string) string { return key + "\n" + strings.Join(lines, "\n") + "\n" }
 
+// googleTest is a file of google-authenticator and what is to be made of it.
+type googleTest struct {
+	text    string
+	kind    account.Kind
+	period  int
+	counter int64
+	use     *ledger.Use
+	scratch int
+	window  Window
+	remark  string
+}
+
+func at(step int64) string { return fmt.Sprint(step) }
+
+var googleTests = map[string]googleTest{
+	"as it is made": {
+		text: googleText(`" RATE_LIMIT 3 30`, `" WINDOW_SIZE 17`, `" DISALLOW_REUSE`, `" TOTP_AUTH`, "11592670", "75165796"),
+		kind: account.TOTP, period: 30, scratch: 2, window: Window{Steps: 8},
+	},
+	"codes that were used": {
+		text: googleText(`" DISALLOW_REUSE `+at(here-1)+" "+at(here)+" "+at(here-2), `" TOTP_AUTH`),
+		kind: account.TOTP, period: 30, use: &ledger.Use{Step: here}, window: Window{Steps: 1},
+	},
+	"reuse allowed, and somebody tried": {
+		text: googleText(fmt.Sprintf(`" RATE_LIMIT 3 30 %d %d`, noon.Unix()-40, noon.Unix()-70), `" TOTP_AUTH`),
+		kind: account.TOTP, period: 30, use: &ledger.Use{Step: here - 2 + 1}, window: Window{Steps: 1},
+	},
+	"reuse allowed, and nobody tried": {
+		text: googleText(`" RATE_LIMIT 3 30`, `" TOTP_AUTH`), kind: account.TOTP, period: 30, window: Window{Steps: 1},
+	},
+	"nothing is said of what was used": {
+		text: googleText(`" TOTP_AUTH`, `" WINDOW_SIZE 2`), kind: account.TOTP, period: 30, use: &ledger.Use{Step: here + 1},
+		window: Window{Steps: 1}, remark: "those until 12:01:00 UTC count as used",
+	},
+	"a clock that is off": {
+		text: googleText(`" TIME_SKEW -300`, `" RATE_LIMIT 3 30 `+fmt.Sprint(noon.Unix()-60), `" DISALLOW_REUSE `+at(here-310), `" TOTP_AUTH`),
+		kind: account.TOTP, period: 30, use: &ledger.Use{Step: here - 2 - 300 + 1, Drift: -300, Resynced: -300}, window: Window{Steps: 1},
+	},
+	"a clock that is off, by nothing else": {
+		text: googleText(`" TIME_SKEW 4`, `" DISALLOW_REUSE `+at(here+9), `" TOTP_AUTH`),
+		kind: account.TOTP, period: 30, use: &ledger.Use{Step: here + 9, Drift: 4, Resynced: 4}, window: Window{Steps: 1}, remark: "count as used",
+	},
+	"another step": {
+		text: googleText(`" STEP_SIZE 60`, `" DISALLOW_REUSE`, `" TOTP_AUTH`), kind: account.TOTP, period: 60, window: Window{Steps: 1},
+	},
+	"a counter": {
+		text: googleText(`" WINDOW_SIZE 3`, `" HOTP_COUNTER 7`, "92525981"), kind: account.HOTP, counter: 7, scratch: 1, window: Window{Codes: 2},
+	},
+	"a counter wins": {text: googleText(`" TOTP_AUTH`, `" HOTP_COUNTER 1`), kind: account.HOTP, counter: 1, window: Window{Codes: 2}},
+	"the first of two": {
+		text: googleText(`" HOTP_COUNTER 9`, `" HOTP_COUNTER 3`), kind: account.HOTP, counter: 9, window: Window{Codes: 2},
+	},
+	"options nobody knows": {
+		text: googleText(`" LAST0 192.0.2.1 1795000000`, `" FOO`, `"BAR`, "\" HOTP_COUNTER\t2"), kind: account.HOTP, counter: 2, window: Window{Codes: 2},
+	},
+	"line ends of another system": {
+		text: strings.ReplaceAll(googleText(`" HOTP_COUNTER 2`, "11592670"), "\n", "\r\n"), kind: account.HOTP, counter: 2, scratch: 1, window: Window{Codes: 2},
+	},
+	"codes behind what is none": {
+		text: googleText(`" HOTP_COUNTER 2`, "11592670", "my codes", "75165796"), kind: account.HOTP, counter: 2, scratch: 1,
+		window: Window{Codes: 2}, remark: "line 4 is neither",
+	},
+	"a code that begins with 0": {
+		text: googleText(`" HOTP_COUNTER 2`, "01592670"), kind: account.HOTP, counter: 2, window: Window{Codes: 2}, remark: "line 3 is neither",
+	},
+	"a key typed by hand": {
+		text: "gezd gnbv-GY3TQ0JQ GEZDGNBVGY3TQOJQA\n\" HOTP_COUNTER 2\n", kind: account.HOTP, counter: 2, window: Window{Codes: 2},
+	},
+}
+
 func TestGoogle(t *testing.T) {
-	at := func(step int64) string { return fmt.Sprint(step) }
-	for name, test := range map[string]struct {
-		text    string
-		kind    account.Kind
-		period  int
-		counter int64
-		use     *ledger.Use
-		scratch int
-		window  Window
-		remark  string
-	}{
-		"as it is made": {
-			text: googleText(`" RATE_LIMIT 3 30`, `" WINDOW_SIZE 17`, `" DISALLOW_REUSE`, `" TOTP_AUTH`, "11592670", "75165796"),
-			kind: account.TOTP, period: 30, scratch: 2, window: Window{Steps: 8},
-		},
-		"codes that were used": {
-			text: googleText(`" DISALLOW_REUSE `+at(here-1)+" "+at(here)+" "+at(here-2), `" TOTP_AUTH`),
-			kind: account.TOTP, period: 30, use: &ledger.Use{Step: here}, window: Window{Steps: 1},
-		},
-		"reuse allowed, and somebody tried": {
-			text: googleText(fmt.Sprintf(`" RATE_LIMIT 3 30 %d %d`, noon.Unix()-40, noon.Unix()-70), `" TOTP_AUTH`),
-			kind: account.TOTP, period: 30, use: &ledger.Use{Step: here - 2 + 1}, window: Window{Steps: 1},
-		},
-		"reuse allowed, and nobody tried": {
-			text: googleText(`" RATE_LIMIT 3 30`, `" TOTP_AUTH`), kind: account.TOTP, period: 30, window: Window{Steps: 1},
-		},
-		"nothing is said of what was used": {
-			text: googleText(`" TOTP_AUTH`, `" WINDOW_SIZE 2`), kind: account.TOTP, period: 30, use: &ledger.Use{Step: here + 1},
-			window: Window{Steps: 1}, remark: "those until 12:01:00 UTC count as used",
-		},
-		"a clock that is off": {
-			text: googleText(`" TIME_SKEW -300`, `" RATE_LIMIT 3 30 `+fmt.Sprint(noon.Unix()-60), `" DISALLOW_REUSE `+at(here-310), `" TOTP_AUTH`),
-			kind: account.TOTP, period: 30, use: &ledger.Use{Step: here - 2 - 300 + 1, Drift: -300, Resynced: -300}, window: Window{Steps: 1},
-		},
-		"a clock that is off, by nothing else": {
-			text: googleText(`" TIME_SKEW 4`, `" DISALLOW_REUSE `+at(here+9), `" TOTP_AUTH`),
-			kind: account.TOTP, period: 30, use: &ledger.Use{Step: here + 9, Drift: 4, Resynced: 4}, window: Window{Steps: 1}, remark: "count as used",
-		},
-		"another step": {
-			text: googleText(`" STEP_SIZE 60`, `" DISALLOW_REUSE`, `" TOTP_AUTH`), kind: account.TOTP, period: 60, window: Window{Steps: 1},
-		},
-		"a counter": {
-			text: googleText(`" WINDOW_SIZE 3`, `" HOTP_COUNTER 7`, "92525981"), kind: account.HOTP, counter: 7, scratch: 1, window: Window{Codes: 2},
-		},
-		"a counter wins": {text: googleText(`" TOTP_AUTH`, `" HOTP_COUNTER 1`), kind: account.HOTP, counter: 1, window: Window{Codes: 2}},
-		"the first of two": {
-			text: googleText(`" HOTP_COUNTER 9`, `" HOTP_COUNTER 3`), kind: account.HOTP, counter: 9, window: Window{Codes: 2},
-		},
-		"options nobody knows": {
-			text: googleText(`" LAST0 192.0.2.1 1795000000`, `" FOO`, `"BAR`, "\" HOTP_COUNTER\t2"), kind: account.HOTP, counter: 2, window: Window{Codes: 2},
-		},
-		"line ends of another system": {
-			text: strings.ReplaceAll(googleText(`" HOTP_COUNTER 2`, "11592670"), "\n", "\r\n"), kind: account.HOTP, counter: 2, scratch: 1, window: Window{Codes: 2},
-		},
-		"codes behind what is none": {
-			text: googleText(`" HOTP_COUNTER 2`, "11592670", "my codes", "75165796"), kind: account.HOTP, counter: 2, scratch: 1,
-			window: Window{Codes: 2}, remark: "line 4 is neither",
-		},
-		"a code that begins with 0": {
-			text: googleText(`" HOTP_COUNTER 2`, "01592670"), kind: account.HOTP, counter: 2, window: Window{Codes: 2}, remark: "line 3 is neither",
-		},
-		"a key typed by hand": {
-			text: "gezd gnbv-GY3TQ0JQ GEZDGNBVGY3TQOJQA\n\" HOTP_COUNTER 2\n", kind: account.HOTP, counter: 2, window: Window{Codes: 2},
-		},
-	} {
+	for name, test := range googleTests {
 		t.Run(name, func(t *testing.T) {
-			p := GoogleAuthenticator("alice", []byte(test.text), noon)
-			if p.Err != nil || p.User != "alice" || len(p.Factors) != 1 {
-				t.Fatalf("%+v", p)
-			}
-			want := account.Factor{ID: "phone", Kind: test.kind, Digits: 6, Period: test.period, Counter: test.counter, Algorithm: "SHA1"}
-			if test.kind == account.HOTP {
-				want.ID = "token"
-			}
-			f := p.Factors[0]
-			secret := string(f.Factor.Secret)
-			f.Factor.Secret = nil
-			if fmt.Sprint(f.Factor) != fmt.Sprint(want) || secret != "12345678901234567890" {
-				t.Errorf("%+v", f.Factor)
-			}
-			if (f.Use == nil) != (test.use == nil) || f.Use != nil && *f.Use != *test.use {
-				t.Errorf("used: %+v, want %+v", f.Use, test.use)
-			}
-			if len(p.Scratch) != test.scratch || p.Window != test.window {
-				t.Errorf("%d scratch codes, window %+v", len(p.Scratch), p.Window)
-			}
-			if remarks := strings.Join(p.Remarks, "\n"); (test.remark == "") != (remarks == "") || !strings.Contains(remarks, test.remark) {
-				t.Errorf("remarks %q", remarks)
-			}
+			expectGoogle(t, test)
 		})
+	}
+}
+
+func expectGoogle(t *testing.T, test googleTest) {
+	t.Helper()
+	p := GoogleAuthenticator("alice", []byte(test.text), noon)
+	if p.Err != nil || p.User != "alice" || len(p.Factors) != 1 {
+		t.Fatalf("%+v", p)
+	}
+	want := account.Factor{ID: "phone", Kind: test.kind, Digits: 6, Period: test.period, Counter: test.counter, Algorithm: "SHA1"}
+	if test.kind == account.HOTP {
+		want.ID = "token"
+	}
+	f := p.Factors[0]
+	secret := string(f.Factor.Secret)
+	f.Factor.Secret = nil
+	if fmt.Sprint(f.Factor) != fmt.Sprint(want) || secret != "12345678901234567890" {
+		t.Errorf("%+v", f.Factor)
+	}
+	if (f.Use == nil) != (test.use == nil) || f.Use != nil && *f.Use != *test.use {
+		t.Errorf("used: %+v, want %+v", f.Use, test.use)
+	}
+	if len(p.Scratch) != test.scratch || p.Window != test.window {
+		t.Errorf("%d scratch codes, window %+v", len(p.Scratch), p.Window)
+	}
+	if remarks := strings.Join(p.Remarks, "\n"); (test.remark == "") != (remarks == "") || !strings.Contains(remarks, test.remark) {
+		t.Errorf("remarks %q", remarks)
 	}
 }
 

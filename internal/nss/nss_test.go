@@ -36,20 +36,7 @@ func TestOutageIsDoubt(t *testing.T) {
 	probe(t, "rules", rules.String())
 	for _, number := range numbers {
 		for _, status := range []string{"unavail", "tryagain"} {
-			name := fmt.Sprintf("%s-%d", status, number)
-			_, found, err := UserByName(name)
-			if found || !errors.Is(err, number) {
-				t.Errorf("user %s: %v, %v", name, found, err)
-			}
-			if _, found, err = GroupByName(name); found || !errors.Is(err, number) {
-				t.Errorf("group %s: %v, %v", name, found, err)
-			}
-			if in, err := IsMember(name, "admins"); in || !errors.Is(err, number) {
-				t.Errorf("%s in a group: %v, %v", name, in, err)
-			}
-			if in, err := IsMember("bob", name); in || !errors.Is(err, number) {
-				t.Errorf("bob in %s: %v, %v", name, in, err)
-			}
+			expectDoubt(t, fmt.Sprintf("%s-%d", status, number), number)
 		}
 		if _, found, err := UserByID(7000 + uint32(number)); found || !errors.Is(err, number) {
 			t.Errorf("uid with %v: %v, %v", number, found, err)
@@ -77,6 +64,25 @@ func TestOutageIsDoubt(t *testing.T) {
 	}
 	if u, found, err := UserByID(5001); !found || err != nil || u.Name != "alice" {
 		t.Errorf("uid 5001: %+v, %v, %v", u, found, err)
+	}
+}
+
+// expectDoubt has each question about a name, as a user's or a group's, return
+// the service's error.
+func expectDoubt(t *testing.T, name string, number syscall.Errno) {
+	t.Helper()
+	_, found, err := UserByName(name)
+	if found || !errors.Is(err, number) {
+		t.Errorf("user %s: %v, %v", name, found, err)
+	}
+	if _, found, err = GroupByName(name); found || !errors.Is(err, number) {
+		t.Errorf("group %s: %v, %v", name, found, err)
+	}
+	if in, err := IsMember(name, "admins"); in || !errors.Is(err, number) {
+		t.Errorf("%s in a group: %v, %v", name, in, err)
+	}
+	if in, err := IsMember("bob", name); in || !errors.Is(err, number) {
+		t.Errorf("bob in %s: %v, %v", name, in, err)
 	}
 }
 
