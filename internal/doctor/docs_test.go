@@ -18,7 +18,7 @@ func TestPageHasEveryID(t *testing.T) {
 	}
 	_, table, _ := strings.Cut(string(page), "## The findings")
 	var sources []string
-	for _, pattern := range []string{"*.go", "../rollout/*.go"} {
+	for _, pattern := range []string{"*.go", "*/*.go", "../rollout/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

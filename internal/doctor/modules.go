@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -22,22 +25,22 @@ func (e *exam) modules(ctx context.Context) {
 			}
 			path, found := e.Machine.Module(line.Module)
 			switch {
-			case !found && Ours(line):
-				e.add(at(line.Place, Finding{Severity: Error, ID: "module-missing", Services: []string{s.Service},
+			case !found && authstack.Ours(line):
+				e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
 					What:    "The module " + line.Module + " is not in libpam's directories.",
 					Follows: "The line fails: everybody is denied.",
 					Fix:     "Install the package again, or take the line out: otpctl pam disable " + s.Service}))
 			case !found && !line.Silent:
-				e.add(at(line.Place, Finding{Severity: Warning, ID: "other-module-missing", Services: []string{s.Service},
+				e.add(finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "other-module-missing", Services: []string{s.Service},
 					What:    "The module " + line.Module + " is not in libpam's directories.",
 					Follows: "The line fails at every login.",
 					Fix:     "Install what it belongs to, or take the line out."}))
-			case found && Ours(line) && !looked[path]:
+			case found && authstack.Ours(line) && !looked[path]:
 				looked[path] = true
 				e.module(ctx, s.Service, line, path)
 			case found && !looked[path]:
 				looked[path] = true
-				e.unloadable(ctx, path, at(line.Place, Finding{Severity: Warning, ID: "other-module-unloadable", Services: []string{s.Service},
+				e.unloadable(ctx, path, finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "other-module-unloadable", Services: []string{s.Service},
 					Follows: "The line fails at every login.",
 					Fix:     "Install the one that belongs to this system, or take the line out."}))
 			}
@@ -55,26 +58,34 @@ func (e *exam) module(ctx context.Context, service string, line pamstack.Line, p
 		}
 		owner, known := info.Sys().(*syscall.Stat_t)
 		if mode := info.Mode().Perm(); mode&0o022 != 0 || known && owner.Uid != 0 {
-			e.add(Finding{Severity: Error, ID: "module-writable", Services: []string{service}, File: file,
+			e.add(finding.Finding{Severity: finding.Error, ID: "module-writable", Services: []string{service}, File: file,
 				What:    fmt.Sprintf("The file has mode %04o and belongs to uid %d.", mode, owner.Uid),
 				Follows: "Whoever can write it can let anybody in, and run code as root.",
 				Fix:     fmt.Sprintf("chown root:root %s && chmod 644 %s", file, file)})
 		}
 	}
-	e.unloadable(ctx, path, at(line.Place, Finding{Severity: Error, ID: "module-unloadable", Services: []string{service},
+	e.unloadable(ctx, path, finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-unloadable", Services: []string{service},
 		Follows: "The line fails: everybody is denied.",
 		Fix:     "Install a package that was built on this release or an older one, or take the line out: otpctl pam disable " + service}))
 	if _, err := os.Stat(e.Machine.Root + core); err != nil && line.Arg("verifier") != "" && line.Arg("verifier") != "off" {
 		return // that line has a verifier of its own, see there
 	}
 	if _, err := os.Stat(e.Machine.Root + core); err != nil {
-		e.add(at(line.Place, Finding{Severity: Error, ID: "core-missing", Services: []string{service},
+		e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "core-missing", Services: []string{service},
 			What:    core + " is not there: " + err.Error() + ".",
 			Follows: "Without a resident verifier every login is denied.",
 			Fix:     "Install the package again: both files belong into one directory."}))
 		return
 	}
-	e.unloadable(ctx, core, at(line.Place, Finding{Severity: Error, ID: "core-unloadable", Services: []string{service},
+	e.unloadable(ctx, core, finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "core-unloadable", Services: []string{service},
 		Follows: "Without a resident verifier every login is denied.",
 		Fix:     "Install a package that was built on this release or an older one."}))
+}
+
+// unloadable adds a finding if a module's file is there and cannot be loaded.
+func (e *exam) unloadable(ctx context.Context, path string, f finding.Finding) {
+	if err := e.Machine.Load(ctx, path); err != nil {
+		f.What = path + " cannot be loaded: " + strings.TrimPrefix(err.Error(), path+": ") + "."
+		e.add(f)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 // lookingUp bounds how long names of secret files are looked up.
@@ -27,7 +29,7 @@ func (e *exam) nobodys(path string, names []string) {
 			err = fmt.Errorf("%d of %d names took more than %v", i+1, len(names), lookingUp)
 		}
 		if err != nil {
-			e.add(Finding{Severity: Note, ID: "user-doubtful", File: path, What: "Whether this machine knows all who have a secret file cannot be looked up: " + err.Error() + ".",
+			e.add(finding.Finding{Severity: finding.Note, ID: "user-doubtful", File: path, What: "Whether this machine knows all who have a secret file cannot be looked up: " + err.Error() + ".",
 				Follows: "Somebody who was renamed may be let in without a code, and nobody would see it.",
 				Fix:     "See that the name service answers: getent passwd USER."})
 			break
@@ -41,7 +43,7 @@ func (e *exam) nobodys(path string, names []string) {
 		return
 	}
 	first := unknown[0]
-	e.add(Finding{Severity: Warning, ID: "user-unknown", File: path,
+	e.add(finding.Finding{Severity: finding.Warning, ID: "user-unknown", File: path,
 		What:    "This machine knows no user of these secret files: " + some(unknown) + ".",
 		Follows: "If it was renamed, nothing is asked of the new name. A new account of the old name would be asked for codes that it cannot have.",
 		Fix:     "After usermod -l: otpctl rename " + first + " NEW. After userdel: otpctl remove " + first + ". If only the password stage knows such people: --ignore user-unknown."})
@@ -78,12 +80,12 @@ func (s *sharing) look(e *exam, name string, files []string) error {
 
 func (s *sharing) tell(e *exam, path string) {
 	if len(s.asked) > 0 {
-		e.add(Finding{Severity: Note, ID: "uid-shared", File: path, What: "Other login names have the uid of somebody with a secret file: " + some(s.asked) + ".",
+		e.add(finding.Finding{Severity: finding.Note, ID: "uid-shared", File: path, What: "Other login names have the uid of somebody with a secret file: " + some(s.asked) + ".",
 			Follows: "A login by such a name is asked for the codes of that file.",
 			Fix:     "Nothing is to be done if they are one person's. Otherwise give them a uid of their own, or a secret file: otpctl enroll."})
 	}
 	if len(s.unseen) > 0 {
-		e.add(Finding{Severity: Warning, ID: "uid-shared-unseen", File: path, What: "Other login names have the uid of somebody with a secret file, and a directory has one of the two: " + some(s.unseen) + ".",
+		e.add(finding.Finding{Severity: finding.Warning, ID: "uid-shared-unseen", File: path, What: "Other login names have the uid of somebody with a secret file, and a directory has one of the two: " + some(s.unseen) + ".",
 			Follows: "A login by such a name does not find the secret file, and is not asked for a code.",
 			Fix:     "Put the file under the first name of the uid: otpctl rename " + s.rename + "."})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 // waiting are people whose codes are to be sent, by the table of the
@@ -39,7 +40,7 @@ func (e *exam) nothingToSendWith(w waiting) {
 		if more := len(users) - 1; more > 0 {
 			what = fmt.Sprintf("%s and %d more", what, more)
 		}
-		e.add(Finding{Severity: Warning, ID: "nothing-to-send-with", File: e.configPath(),
+		e.add(finding.Finding{Severity: finding.Warning, ID: "nothing-to-send-with", File: e.configPath(),
 			What:    fmt.Sprintf("There is no table %s, and codes are to be sent so to %s.", table, what),
 			Follows: "No code reaches them: who has no app, token or recovery code beside is denied.",
 			Fix:     "Write the table, see docs/sent-codes.md, or take the factor away: otpctl remove " + users[0] + " --id " + strings.Trim(table, "[]")})
@@ -53,7 +54,7 @@ func (e *exam) sending() {
 	}
 	if e.Machine.Sending != nil {
 		if err := e.Machine.Sending(e.settings); err != nil {
-			e.add(Finding{Severity: Warning, ID: "cannot-send", File: e.configPath(), What: "No code can be sent: " + err.Error() + ".",
+			e.add(finding.Finding{Severity: finding.Warning, ID: "cannot-send", File: e.configPath(), What: "No code can be sent: " + err.Error() + ".",
 				Follows: "Who has no app, token or recovery code is denied.", Fix: "Correct it; otpctl send-test email USER, or sms, tries the way there."})
 		}
 	}
@@ -69,7 +70,7 @@ func (e *exam) sender() {
 	if e.settings.Paths.Sender != "" {
 		places = []string{e.settings.Paths.Sender}
 	}
-	f := Finding{Severity: Warning, ID: "sender-missing", File: places[0], What: "There is no such program, and codes are to be sent.",
+	f := finding.Finding{Severity: finding.Warning, ID: "sender-missing", File: places[0], What: "There is no such program, and codes are to be sent.",
 		Follows: "Without a resident verifier no code is sent.", Fix: "Install the package again, or name it in paths.sender."}
 	for _, path := range places {
 		err := deliver.Program{Path: e.Machine.Root + path}.Check()

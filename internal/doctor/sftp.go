@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 )
@@ -28,7 +29,7 @@ func (e *exam) sftp() {
 	}
 	e.oldHostKeys()
 	if len(settings.CodeAfter) == 0 {
-		e.add(Finding{Severity: Warning, ID: "sftp-never-asks", File: path, Line: lineOf(data, "code_after"), What: "sftp.code_after is empty.",
+		e.add(finding.Finding{Severity: finding.Warning, ID: "sftp-never-asks", File: path, Line: lineOf(data, "code_after"), What: "sftp.code_after is empty.",
 			Follows: "otpgate-sftpd asks nobody for a code.", Fix: `Write code_after = ["password", "publickey"], or take it out.`})
 	}
 	e.keysCommand(path, data)
@@ -45,7 +46,7 @@ func (e *exam) sftp() {
 	if errors.Is(err, fs.ErrNotExist) {
 		fix = "Make it: install -d -m 755 " + root
 	}
-	e.add(Finding{Severity: Error, ID: "sftp-root", File: path, Line: lineOf(data, "root"), What: "sftp.root: " + err.Error() + ".",
+	e.add(finding.Finding{Severity: finding.Error, ID: "sftp-root", File: path, Line: lineOf(data, "root"), What: "sftp.root: " + err.Error() + ".",
 		Follows: "otpgate-sftpd lets nobody in.", Fix: fix})
 }
 
@@ -66,7 +67,7 @@ func (e *exam) oldHostKeys() {
 			return
 		}
 	}
-	e.add(Finding{Severity: Note, ID: "sftp-host-keys", What: "otpgate-sftpd has an ed25519 host key and no other, as it was made before others were.",
+	e.add(finding.Finding{Severity: finding.Note, ID: "sftp-host-keys", What: "otpgate-sftpd has an ed25519 host key and no other, as it was made before others were.",
 		Follows: "Clients that do not know ed25519 cannot connect. Others are not made by themselves, as rclone and other programs in Go prefer them to the one that they know.",
 		Fix: "If there are such clients: ssh-keygen -q -t ecdsa -N '' -f " + ecdsa + " and systemctl reload otpgate-sftpd, which makes an RSA key then. " +
 			"Add both to the known_hosts of programs in Go."})
@@ -92,7 +93,7 @@ func (e *exam) keysCommand(path string, data []byte) {
 	if len(settings.KeysCommand) == 0 {
 		return
 	}
-	f := Finding{Severity: Error, ID: "sftp-keys-command", File: path, Follows: "otpgate-sftpd does not run the command, and lets nobody in by a key that it would print."}
+	f := finding.Finding{Severity: finding.Error, ID: "sftp-keys-command", File: path, Follows: "otpgate-sftpd does not run the command, and lets nobody in by a key that it would print."}
 	if err := safefile.CheckProgram(e.Machine.Root + settings.KeysCommand[0]); err != nil {
 		f.Line, f.What = lineOf(data, "keys_command"), "sftp.keys_command: "+err.Error()+"."
 		f.Fix = "Name a program that is there; it and all above it must belong to root and be writable for nobody else."
@@ -111,14 +112,14 @@ func (e *exam) keysCommand(path string, data []byte) {
 }
 
 // offered says what clients of the server must know one of each of.
-func (e *exam) offered() Finding {
+func (e *exam) offered() finding.Finding {
 	signatures := "signatures of the host keys that it has: "
 	own := e.hostKeySignatures()
 	if own == nil {
 		signatures, own = "signatures of those host keys that it will have, of: ", algorithms.AllHostKeySignatures()
 	}
 	list := func(names []string) string { return strings.Join(names, ", ") }
-	return Finding{Severity: Note, ID: "sftp-algorithms",
+	return finding.Finding{Severity: finding.Note, ID: "sftp-algorithms",
 		What: "otpgate-sftpd offers the key exchanges " + list(algorithms.KeyExchanges()) + "; the ciphers " + list(algorithms.Ciphers()) +
 			"; the MACs " + list(algorithms.MACs()) + "; " + signatures + list(own) +
 			". It takes users' signatures " + list(algorithms.UserSignatures()) + ".",

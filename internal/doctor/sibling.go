@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -19,13 +21,13 @@ var siblings = map[string][]sibling{
 type sibling struct{ service, asks string }
 
 // siblings finds ways beside a service that do not ask for a code.
-func (e *exam) siblings(s Stack) {
+func (e *exam) siblings(s authstack.Stack) {
 	for _, other := range siblings[s.Service] {
-		stack, err := Load(e.tree, other.service, e.settings)
-		if len(s.Checks) == 0 || err != nil || stack.File == "" || stack.asks() {
+		stack, err := authstack.Load(e.tree, other.service, e.settings)
+		if len(s.Checks) == 0 || err != nil || stack.File == "" || stack.Asks() {
 			continue
 		}
-		e.add(Finding{Severity: Warning, ID: "sibling-without-line", Services: []string{other.service}, File: stack.File,
+		e.add(finding.Finding{Severity: finding.Warning, ID: "sibling-without-line", Services: []string{other.service}, File: stack.File,
 			What:    fmt.Sprintf("%s has the line, and %s has none.", s.Service, other.service),
 			Follows: other.asks + " for the password alone.",
 			Fix:     "otpctl pam enable " + other.service})
@@ -34,7 +36,7 @@ func (e *exam) siblings(s Stack) {
 
 // hidden finds a copy of the distribution's file that hides what has become of
 // that since.
-func (e *exam) hidden(s Stack) {
+func (e *exam) hidden(s authstack.Stack) {
 	vendor, found := e.tree.Vendor(s.Service)
 	if !found || s.File == vendor {
 		return
@@ -44,7 +46,7 @@ func (e *exam) hidden(s Stack) {
 	if err != nil || failed != nil || bare(own, true) == bare(vendors, false) {
 		return
 	}
-	e.add(Finding{Severity: Note, ID: "vendor-file-hidden", Services: []string{s.Service}, File: s.File,
+	e.add(finding.Finding{Severity: finding.Note, ID: "vendor-file-hidden", Services: []string{s.Service}, File: s.File,
 		What:    fmt.Sprintf("The file counts instead of %s, and differs from it by more than our lines.", vendor),
 		Follows: "What updates change there holds for nobody.",
 		Fix:     fmt.Sprintf("Compare them: diff %s %s", vendor, s.File)})
@@ -54,7 +56,7 @@ func (e *exam) hidden(s Stack) {
 func bare(text string, ours bool) string {
 	var kept strings.Builder
 	for _, s := range pamstack.Statements(text) {
-		if !ours || len(s.Fields) < 3 || filepath.Base(s.Fields[2]) != ModuleName {
+		if !ours || len(s.Fields) < 3 || filepath.Base(s.Fields[2]) != authstack.ModuleName {
 			kept.WriteString(strings.Join(s.Fields, " ") + "\n")
 		}
 	}

@@ -3,24 +3,26 @@ package doctor
 import (
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
 // slips finds lines that were meant to call our module in a stack where none
 // does: libpam fails them, and everybody with them.
-func (e *exam) slips(s Stack) (found int) {
+func (e *exam) slips(s authstack.Stack) (found int) {
 	for _, line := range s.Lines {
 		switch {
-		case line.Kind == pamstack.Broken && line.Name() == ModuleName:
-			e.add(broken(line, s.Service))
+		case line.Kind == pamstack.Broken && line.Name() == authstack.ModuleName:
+			e.add(authstack.Broken(line, s.Service))
 		case line.Kind == pamstack.Module && misspelt(line.Name()) && !e.there(line):
 			follows := "The line fails: everybody is denied."
 			if line.Silent {
 				follows = "Nobody is asked for a code: libpam passes over such a line in silence."
 			}
-			e.add(at(line.Place, Finding{Severity: Error, ID: "module-missing", Services: []string{s.Service},
-				What:    "The module " + line.Module + " is not in libpam's directories. Is " + ModuleName + " meant?",
-				Follows: follows, Fix: "Write: auth required " + ModuleName}))
+			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
+				What:    "The module " + line.Module + " is not in libpam's directories. Is " + authstack.ModuleName + " meant?",
+				Follows: follows, Fix: "Write: auth required " + authstack.ModuleName}))
 		default:
 			continue
 		}
@@ -34,14 +36,9 @@ func (e *exam) there(line pamstack.Line) bool {
 	return found
 }
 
-func broken(line pamstack.Line, service string) Finding {
-	return at(line.Place, Finding{Severity: Error, ID: "line-broken", Services: []string{service}, What: line.Problem + ".",
-		Follows: "The line fails at every login.", Fix: "Correct the line, see pam.conf(5)."})
-}
-
 // misspelt says whether a name is our module's with a slip or two.
 func misspelt(name string) bool {
-	return name != ModuleName && (name == strings.TrimSuffix(ModuleName, ".so") || distance(name, ModuleName) <= 2)
+	return name != authstack.ModuleName && (name == strings.TrimSuffix(authstack.ModuleName, ".so") || distance(name, authstack.ModuleName) <= 2)
 }
 
 // distance is how many letters must be put in, left out or changed (Levenshtein).

@@ -1,18 +1,16 @@
 package doctor
 
 import (
-	"fmt"
-	"slices"
-
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/pamstack"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 // stack looks for what is wrong with one service's stack.
-func (e *exam) stack(s Stack) {
+func (e *exam) stack(s authstack.Stack) {
 	for _, f := range s.Problems() {
-		if f.ID == askedAfterWrong && e.settings.Policy.Unenrolled == config.Enroll {
-			f.Severity = Error
+		if f.ID == authstack.AskedAfterWrong && e.settings.Policy.Unenrolled == config.Enroll {
+			f.Severity = finding.Error
 			f.Follows = `With policy.unenrolled = "enroll" strangers enroll in the name of whoever has not yet: the login is denied, but the app and the recovery codes are theirs.`
 		}
 		e.add(f)
@@ -22,230 +20,13 @@ func (e *exam) stack(s Stack) {
 	e.hidden(s)
 }
 
-// Problems are what is wrong with the stack by itself. The worst that has the
-// others for a consequence stands alone.
-func (s Stack) Problems() []Finding {
-	var found []Finding
-	for _, check := range []func(Stack) []Finding{
-		Stack.tooLong, Stack.brokenLines, Stack.arguments, Stack.splits, Stack.reached, Stack.passes, Stack.order, Stack.lets, Stack.twice,
-	} {
-		found = append(found, check(s)...)
-	}
-	if worst, _ := Worst(found); worst == Error {
-		// These are parts of it.
-		found = slices.DeleteFunc(found, func(f Finding) bool { return f.Severity == Note || f.ID == askedAfterWrong })
-	}
-	for i := range found {
-		found[i].Services = []string{s.Service}
-	}
-	return found
-}
-
-func (s Stack) line(i int, f Finding) Finding { return at(s.Lines[i].Place, f) }
-
-// tooLong is about stacks with more ways through than can be tried.
-func (s Stack) tooLong() []Finding {
-	if len(s.paths(Outcome{Password: true})) < maxPaths {
-		return nil
-	}
-	return []Finding{s.line(0, Finding{Severity: Note, ID: "stack-too-long", What: fmt.Sprintf("There are more than %d ways through the stack.", maxPaths),
-		Follows: "Not all of them were tried.", Fix: "Log in with a wrong code and see that it is refused."})}
-}
-
-// brokenLines are what libpam itself cannot make sense of. It logs them and
-// lets them fail.
-func (s Stack) brokenLines() []Finding {
-	var found []Finding
-	for _, line := range s.Lines {
-		if line.Problem != "" {
-			found = append(found, broken(line, s.Service))
-		}
-	}
-	return found
-}
-
-// reached finds ways past the code.
-func (s Stack) reached() []Finding {
-	if len(s.Checks) == 0 {
-		return nil
-	}
-	right := only(s.paths(Outcome{Password: true}), path.in)
-	missed := only(right, func(p path) bool { return !p.check })
-	if len(missed) == 0 {
-		return nil
-	}
-	check := s.Checks[len(s.Checks)-1]
-	step, byCondition := s.blame(missed, check)
-	f := s.line(check, Finding{Severity: Error, ID: "code-never-asked",
-		What:    "This line is not reached: " + s.tell(step) + ".",
-		Follows: "The code is never asked; everybody gets in with the password alone.",
-		Fix:     s.fixFor(step, check)})
-	if _, asked := has(right, func(p path) bool { return p.check }); asked && byCondition {
-		f.ID, f.Severity = "code-can-be-skipped", Warning
-		f.What = "This line is not reached if " + s.Lines[step.Line].Name() + " says so: " + s.tell(step) + "."
-		f.Follows = "Who gets in that way is not asked for a code."
-		f.Fix = "If that is not meant: " + s.fixFor(step, check)
-	}
-	return []Finding{f}
-}
-
-// blame is the step that leads past the check. One that hangs on a condition,
-// such as who the user is, is blamed only if no other does.
-func (s Stack) blame(missed []path, check int) (blamed pamstack.Step, byCondition bool) {
-	kinds := kindsOf(s.Lines)
-	byCondition = true
-	for _, p := range missed {
-		step, led := p.culprit(check)
-		if led && byCondition {
-			blamed, byCondition = step, kinds[step.Line] == conditional
-		}
-	}
-	return blamed, byCondition
-}
-
-// tell says what a step did.
-func (s Stack) tell(step pamstack.Step) string {
-	line := s.Lines[step.Line]
-	where := fmt.Sprintf("%s (%s, %s)", line.Name(), bracketed(line.Control), line.Place)
-	switch {
-	case step.Action > 0:
-		return fmt.Sprintf("%s jumps over %s when it returns %s", where, count(int(step.Action), "line"), step.Return)
-	case step.Action == pamstack.Done && line.Level == 0:
-		return fmt.Sprintf("%s ends the stack when it returns %s", where, step.Return)
-	case step.Action == pamstack.Done:
-		return fmt.Sprintf("%s ends its substack when it returns %s", where, step.Return)
-	}
-	return fmt.Sprintf("%s returns %s", where, step.Return)
-}
-
-func (s Stack) fixFor(step pamstack.Step, check int) string {
-	culprit, line := s.Lines[step.Line], s.Lines[check]
-	if step.Action > 0 {
-		fix := fmt.Sprintf("Count again: the jump at %s must end before this line, or this line must stand behind those that are jumped over.", culprit.Place)
-		if culprit.File != s.File {
-			fix += fmt.Sprintf(" At best it stands in %s, behind the line that includes %s.", s.File, culprit.File)
-		}
-		return fix
-	}
-	if len(culprit.Via) > len(line.Via) {
-		via := culprit.Via[len(line.Via)]
-		return fmt.Sprintf("Write substack instead of include at %s: what ends a substack does not end the stack around it.", via)
-	}
-	return fmt.Sprintf("Move this line before %s and have it come behind a line that stops wrong passwords, or write the control of %s as [success=1 default=ignore] with an auth requisite pam_deny.so behind it.", culprit.Place, culprit.Name())
-}
-
-// passes finds stacks that do not care about the code.
-func (s Stack) passes() []Finding {
-	if len(s.Checks) == 0 {
-		return nil
-	}
-	check := s.Checks[len(s.Checks)-1]
-	wrong := s.paths(Outcome{Password: true, Code: WrongCode})
-	if _, found := has(wrong, func(p path) bool { return p.in() && p.check && p.password }); found {
-		return []Finding{s.line(check, Finding{Severity: Error, ID: "wrong-code-passes",
-			What:    "The control " + bracketed(s.Lines[check].Control) + " does not stop a login when the module denies it.",
-			Follows: "A wrong code gets in like a right one.",
-			Fix:     "Write: auth required " + ModuleName})}
-	}
-	kinds := kindsOf(s.Lines)
-	if !slices.Contains(kinds, password) {
-		return nil
-	}
-	if _, found := has(s.paths(Outcome{}), func(p path) bool { return p.in() && p.check }); found {
-		return []Finding{s.line(check, Finding{Severity: Error, ID: "code-replaces-password",
-			What:    "A right code is enough, whatever the password was: no line remembers that it was wrong.",
-			Follows: "Whoever has the phone gets in without the password.",
-			Fix:     "Write required here, and have auth requisite pam_deny.so, which a right password jumps over, stop the others before."})}
-	}
-	return nil
-}
-
-const askedAfterWrong = "asked-after-wrong-password"
-
-// order finds the code asked before the password, or in spite of a wrong one.
-func (s Stack) order() []Finding {
-	kinds := kindsOf(s.Lines)
-	if len(s.Checks) == 0 || !slices.Contains(kinds, password) {
-		return nil
-	}
-	check := s.Checks[0]
-	right := only(s.paths(Outcome{Password: true}), func(p path) bool { return p.check && p.in() })
-	if _, found := has(right, func(p path) bool { return !p.first }); found {
-		return []Finding{s.line(check, Finding{Severity: Error, ID: "code-before-password",
-			What:    "The code is asked before the password.",
-			Follows: "Strangers are asked for codes, so they can lock people out and have messages sent, and one prompt more tells who is enrolled.",
-			Fix:     "Move the line behind the password modules or the line that includes them."})}
-	}
-	if _, found := has(s.paths(Outcome{}), func(p path) bool { return p.check }); found {
-		return []Finding{s.line(check, Finding{Severity: Warning, ID: askedAfterWrong,
-			What:    "The code is asked even if the password was wrong: nothing before this line ends the stack then.",
-			Follows: "The login is denied all the same, but strangers can lock people out, start their grace, and have codes sent to them.",
-			Fix:     "Let a line such as auth requisite pam_deny.so end the stack before this one; a substack cannot, so this line has to go into it (see docs/pam-stacks.md)."})}
-	}
-	return nil
-}
-
-// lets finds stacks that let nobody in, or whom the policy does not ask.
-func (s Stack) lets() []Finding {
-	if len(s.Checks) == 0 {
-		return nil
-	}
-	check := s.Checks[len(s.Checks)-1]
-	kinds := kindsOf(s.Lines)
-	right := s.paths(Outcome{Password: true})
-	if _, in := has(right, path.in); !in && s.Lines[check].Problem == "" {
-		f := s.line(check, Finding{Severity: Error, ID: "nobody-gets-in",
-			What:    "With the right password and the right code the stack still denies: " + s.whyDenied(right) + ".",
-			Follows: "Nobody gets in through " + s.Service + ".",
-			Fix:     "Move this line out of the lines that jumps go over, best into the service's own file behind the line that includes the password modules."})
-		if right[0].BadJump == check {
-			f.Fix = "Write: auth required " + ModuleName
-		}
-		return []Finding{f}
-	}
-	if _, in := has(s.paths(Outcome{Password: true, Code: NotAsked}), path.in); !in && !slices.Contains(kinds, password) {
-		return []Finding{s.line(check, Finding{Severity: Warning, ID: "nobody-without-code",
-			What:    "For people whom the policy does not ask no line of the stack says yes.",
-			Follows: "They are denied.",
-			Fix:     "If they are to get in, add behind this line: auth required pam_permit.so"})}
-	}
-	return nil
-}
-
-// whyDenied names the line that spoils the usual way.
-func (s Stack) whyDenied(paths []path) string {
-	p := paths[0]
-	if p.BadJump >= 0 {
-		return fmt.Sprintf("%s jumps past the end", s.Lines[p.BadJump].Place)
-	}
-	for _, step := range p.Steps {
-		if step.Action == pamstack.Bad || step.Action == pamstack.Die {
-			return s.Lines[step.Line].Name() + " at " + s.Lines[step.Line].Place.String() + " is reached and returns " + step.Return.String()
-		}
-	}
-	return "no line says yes"
-}
-
 // protocol finds services that the policy cannot tell apart.
-func (e *exam) protocol(s Stack) {
-	if s.Protocol != "" || len(s.own()) == 0 {
+func (e *exam) protocol(s authstack.Stack) {
+	if s.Protocol != "" || len(s.Ours()) == 0 {
 		return
 	}
-	e.add(at(s.Lines[s.own()[0]].Place, Finding{Severity: Warning, ID: "protocol-unknown", Services: []string{s.Service},
+	e.add(finding.At(s.Lines[s.Ours()[0]].Place, finding.Finding{Severity: finding.Warning, ID: "protocol-unknown", Services: []string{s.Service},
 		What:    "The configuration knows no protocol for the services that come here.",
 		Follows: "They are asked for codes whatever policy.protocols says, also by programs that cannot answer.",
 		Fix:     `Name it: protocol=… on the line, or SERVICE = "…" in [services], by a name of policy.own_protocols if none that is built in fits. If the line is in a file that all services include, move it into those that people log in by.`}))
-}
-
-// LetsIn says whether anybody gets in, by the right password and the right code
-// where one is asked for.
-func (s Stack) LetsIn() bool {
-	_, in := has(s.paths(Outcome{Password: true}), path.in)
-	return in
-}
-
-// Open says whether somebody gets in who has neither password nor code.
-func (s Stack) Open() bool {
-	_, in := has(s.paths(Outcome{Code: WrongCode}), func(p path) bool { return p.in() && p.usual })
-	return in
 }

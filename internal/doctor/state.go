@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,19 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/machine"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
-
-// Space is what a directory has left.
-type Space struct {
-	// Err is why a small file could not be written, and Record why a record of
-	// the ledger could not be made there.
-	Err, Record error
-	// Bytes and Files are free for everybody; Files is 0 too where the file
-	// system does not count them, and then Total is.
-	Bytes, Files, Total uint64
-}
 
 // lowBytes and lowFiles are far more than a login needs and far less than a
 // healthy disk has.
@@ -31,36 +21,6 @@ const (
 	lowBytes = 16 << 20
 	lowFiles = 1000
 )
-
-// recordTime is enough for a slow disk.
-const recordTime = 10 * time.Second
-
-// space writes a file that has no name, so that nothing can be left behind, and
-// makes a record as a first login does, which it takes away.
-func space(dir string) Space {
-	var found Space
-	var fsInfo unix.Statfs_t
-	if err := unix.Statfs(dir, &fsInfo); err == nil {
-		found = Space{Bytes: fsInfo.Bavail * uint64(fsInfo.Bsize), Files: fsInfo.Ffree, Total: fsInfo.Files}
-	}
-	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
-		return found
-	}
-	if err == nil {
-		if _, err = unix.Write(fd, make([]byte, 4096)); err == nil {
-			err = unix.Fsync(fd)
-		}
-		err = errors.Join(err, unix.Close(fd))
-	}
-	found.Err = err
-	if err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), recordTime)
-		defer cancel()
-		found.Record = ledger.TryNew(ctx, dir)
-	}
-	return found
-}
 
 // state looks at the ledger's directory and disk.
 func (e *exam) state() {
@@ -71,13 +31,13 @@ func (e *exam) state() {
 	dir, err := safefile.OpenServiceDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(path)); err == nil {
-			e.add(Finding{Severity: Note, ID: "state-missing", File: path, What: "The ledger's directory is not there yet.",
+			e.add(finding.Finding{Severity: finding.Note, ID: "state-missing", File: path, What: "The ledger's directory is not there yet.",
 				Follows: "The first login makes it. If there was one, it has forgotten which codes were used."})
 			return
 		}
 	}
 	if err != nil {
-		e.add(Finding{Severity: Error, ID: "state-directory", File: path, What: err.Error() + ".",
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-directory", File: path, What: err.Error() + ".",
 			Follows: "Every login that needs a code is denied.", Fix: "It must belong to root (or the verifier's user) and be writable for nobody else: chown root " + path + " && chmod 700 " + path})
 		return
 	}
@@ -85,23 +45,23 @@ func (e *exam) state() {
 	e.disk(path, e.Machine.Space(path))
 }
 
-func (e *exam) disk(path string, space Space) {
+func (e *exam) disk(path string, space machine.Space) {
 	const denied = "Every login that needs a code is denied, as its use could not be recorded."
 	switch {
 	case errors.Is(space.Err, unix.EROFS):
-		e.add(Finding{Severity: Error, ID: "state-read-only", File: path, What: "The file system of the ledger is read-only.", Follows: denied,
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-read-only", File: path, What: "The file system of the ledger is read-only.", Follows: denied,
 			Fix: "dmesg says why the kernel made it so; mount it for writing, or name another directory in paths.state."})
 	case errors.Is(space.Err, unix.ENOSPC) || errors.Is(space.Err, unix.EDQUOT):
-		e.add(Finding{Severity: Error, ID: "state-full", File: path, What: "The disk of the ledger is full: " + space.Err.Error() + ".", Follows: denied,
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-full", File: path, What: "The disk of the ledger is full: " + space.Err.Error() + ".", Follows: denied,
 			Fix: "Make room (df, df -i)."})
 	case space.Err != nil:
-		e.add(Finding{Severity: Error, ID: "state-directory", File: path, What: "A file cannot be written there: " + space.Err.Error() + ".", Follows: denied,
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-directory", File: path, What: "A file cannot be written there: " + space.Err.Error() + ".", Follows: denied,
 			Fix: "Run otpctl doctor as root; then look at the mount, quotas, and SELinux or AppArmor's log."})
 	case space.Record != nil:
-		e.add(Finding{Severity: Error, ID: "state-record", File: path, What: "A record of the ledger cannot be made there: " + space.Record.Error() + ".",
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-record", File: path, What: "A record of the ledger cannot be made there: " + space.Record.Error() + ".",
 			Follows: "Everybody is denied who has not logged in with a code yet.", Fix: "Name a directory on another kind of file system in paths.state: ext4, XFS, Btrfs."})
 	case space.Total > 0 && (space.Bytes < lowBytes || space.Files < lowFiles):
-		e.add(Finding{Severity: Warning, ID: "state-nearly-full", File: path,
+		e.add(finding.Finding{Severity: finding.Warning, ID: "state-nearly-full", File: path,
 			What:    fmt.Sprintf("The disk of the ledger has %d KiB and %d files left.", space.Bytes>>10, space.Files),
 			Follows: "When it is full, every login that needs a code is denied.", Fix: "Make room (df, df -i), or put the ledger on a disk that logs cannot fill."})
 	}
@@ -113,7 +73,7 @@ func (e *exam) clock() {
 		return
 	}
 	if !e.Machine.Synchronised() {
-		e.add(Finding{Severity: Warning, ID: "clock-unsynchronised", What: "No time service keeps this machine's clock right.",
+		e.add(finding.Finding{Severity: finding.Warning, ID: "clock-unsynchronised", What: "No time service keeps this machine's clock right.",
 			Follows: "Once it is off by more than a step or two of 30 seconds, right codes are refused.",
 			Fix:     "timedatectl set-ntp true, or install chrony. In a container the host's counts."})
 	}
@@ -122,7 +82,7 @@ func (e *exam) clock() {
 	for _, path := range []string{e.configPath(), e.settings.Paths.Users, e.settings.Paths.State} {
 		info, err := os.Stat(path)
 		if err == nil && info.ModTime().After(now.Add(tolerance)) {
-			e.add(Finding{Severity: Error, ID: "clock-behind", File: path,
+			e.add(finding.Finding{Severity: finding.Error, ID: "clock-behind", File: path,
 				What:    fmt.Sprintf("It was changed at %s, and this machine's clock says %s.", info.ModTime().UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)),
 				Follows: "If the clock is behind, right codes are refused.", Fix: "Set the clock right: timedatectl, chronyc tracking."})
 			return

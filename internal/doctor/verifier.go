@@ -4,68 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/machine"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
-// Listener is who was found at the verifier's socket.
-type Listener struct {
-	// Err is why nobody was; it wraps fs.ErrNotExist if there is no socket.
-	Err error
-	UID uint32
-	PID int32
-	// Program is the running program's file, with " (deleted)" behind it if
-	// that has been replaced since.
-	Program string
-}
-
-// listener connects and says nothing.
-func listener(socket string) Listener {
-	connection, err := net.Dial("unix", socket)
-	// A queue that is full is waited for, as the module does.
-	for begun := time.Now(); errors.Is(err, unix.EAGAIN) && time.Since(begun) < 2*time.Second; {
-		time.Sleep(10 * time.Millisecond)
-		connection, err = net.Dial("unix", socket)
-	}
-	if err != nil {
-		return Listener{Err: err}
-	}
-	defer connection.Close()
-	raw, err := connection.(*net.UnixConn).SyscallConn()
-	if err != nil {
-		return Listener{Err: err}
-	}
-	var found Listener
-	err = raw.Control(func(fd uintptr) {
-		peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if err != nil {
-			found.Err = err
-			return
-		}
-		found.UID, found.PID = peer.Uid, peer.Pid
-	})
-	if err != nil {
-		return Listener{Err: err}
-	}
-	// Another user's program cannot be looked at but by root.
-	found.Program, _ = os.Readlink(fmt.Sprintf("/proc/%d/exe", found.PID))
-	return found
-}
-
 // needing are services whose PAM cannot do without: see docs/verifier.md.
-func (e *exam) needing(s Stack) (why string) {
+func (e *exam) needing(s authstack.Stack) (why string) {
 	switch {
-	case e.mail.asks(s.Service) && e.mail.limited:
+	case e.mail.Asks(s.Service) && e.mail.Limited:
 		return "the 256 MiB of address space that dovecot gives its auth-workers are too few to fork a core"
 	case s.Service == "vsftpd":
 		return "vsftpd's 200 MiB of address space are too few to fork a core"
@@ -79,16 +34,16 @@ func (e *exam) needing(s Stack) (why string) {
 
 // verifier looks at the sockets that lines lead to.
 func (e *exam) verifier() {
-	looked := map[string]Listener{}
+	looked := map[string]machine.Listener{}
 	for _, s := range e.stacks {
-		for _, i := range s.own() {
+		for _, i := range s.Ours() {
 			socket := e.socket(s.Lines[i])
 			if _, done := looked[socket]; socket != "" && !done {
 				looked[socket] = e.Machine.Verifier(socket)
 				e.listener(socket, looked[socket])
 			}
 		}
-		first := s.Lines[s.own()[0]]
+		first := s.Lines[s.Ours()[0]]
 		e.needed(s, first, looked[e.socket(first)])
 	}
 }
@@ -105,9 +60,9 @@ func (e *exam) socket(line pamstack.Line) string {
 	}
 }
 
-func (e *exam) needed(s Stack, line pamstack.Line, found Listener) {
+func (e *exam) needed(s authstack.Stack, line pamstack.Line, found machine.Listener) {
 	why, socket := e.needing(s), e.socket(line)
-	f := Finding{Severity: Error, ID: "verifier-needed", Services: []string{s.Service}, Follows: "Every login through " + s.Service + " is denied."}
+	f := finding.Finding{Severity: finding.Error, ID: "verifier-needed", Services: []string{s.Service}, Follows: "Every login through " + s.Service + " is denied."}
 	switch {
 	case why == "":
 		return
@@ -120,21 +75,21 @@ func (e *exam) needed(s Stack, line pamstack.Line, found Listener) {
 	default:
 		return
 	}
-	e.add(at(line.Place, f))
+	e.add(finding.At(line.Place, f))
 }
 
 // listener looks at one socket. That there is none is no fault: the front forks.
-func (e *exam) listener(socket string, found Listener) {
+func (e *exam) listener(socket string, found machine.Listener) {
 	if errors.Is(found.Err, fs.ErrNotExist) {
 		return
 	}
 	if found.Err != nil {
-		e.add(Finding{Severity: Warning, ID: "verifier-stale", File: socket, What: "The socket is there and nobody answers: " + found.Err.Error() + ".",
+		e.add(finding.Finding{Severity: finding.Warning, ID: "verifier-stale", File: socket, What: "The socket is there and nobody answers: " + found.Err.Error() + ".",
 			Follows: "Logins fork a core instead; hosts that cannot are denied.", Fix: "systemctl restart otpgate-verifierd.socket otpgate-verifierd, or remove the socket."})
 		return
 	}
 	if strings.HasSuffix(found.Program, " (deleted)") {
-		e.add(Finding{Severity: Warning, ID: "verifier-old", File: socket,
+		e.add(finding.Finding{Severity: finding.Warning, ID: "verifier-old", File: socket,
 			What:    fmt.Sprintf("The verifier (process %d) is older than what is installed: %s.", found.PID, found.Program),
 			Follows: "It decides by the old program, and a front of another version denies.", Fix: "systemctl restart otpgate-verifierd"})
 	}
@@ -142,7 +97,7 @@ func (e *exam) listener(socket string, found Listener) {
 }
 
 // genuine does what the front does (pam_module/front/resident.c).
-func (e *exam) genuine(socket string, found Listener) {
+func (e *exam) genuine(socket string, found machine.Listener) {
 	dir := filepath.Dir(socket)
 	info, err := os.Lstat(dir)
 	if err != nil {
@@ -152,7 +107,7 @@ func (e *exam) genuine(socket string, found Listener) {
 	if !known || info.Mode().Perm()&0o022 == 0 && (found.UID == 0 || found.UID == owner.Uid) {
 		return
 	}
-	e.add(Finding{Severity: Error, ID: "verifier-not-genuine", File: socket,
+	e.add(finding.Finding{Severity: finding.Error, ID: "verifier-not-genuine", File: socket,
 		What:    fmt.Sprintf("Uid %d listens there, in a directory of uid %d with mode %04o.", found.UID, owner.Uid, info.Mode().Perm()),
 		Follows: "The module does not believe it: it may be somebody who lets himself in.",
 		Fix:     "The directory must be writable for its owner alone, and root or that owner must listen."})

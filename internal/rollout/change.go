@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 )
 
 // Target is a file that is to be changed.
@@ -49,7 +49,7 @@ func (c Changer) backUp(edit Edit, target Target) (string, error) {
 		return "", nil
 	}
 	for at := c.Now().UTC(); ; at = at.Add(time.Second) {
-		backup := edit.Path + doctor.CopyInfix + at.Format("20060102T150405Z")
+		backup := edit.Path + authstack.CopyInfix + at.Format("20060102T150405Z")
 		if _, err := os.Lstat(c.Root + backup); errors.Is(err, fs.ErrNotExist) {
 			return backup, replace(c.Root+backup, []byte(edit.Before), target.mode)
 		} else if err != nil {
@@ -182,7 +182,7 @@ func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 		}
 		now, err := os.ReadFile(c.Root + p.Path)
 		if err == nil && without(string(now)) != string(before) {
-			kept = p.Path + doctor.CopyInfix + c.Now().UTC().Format("20060102T150405Z") + "-changed"
+			kept = p.Path + authstack.CopyInfix + c.Now().UTC().Format("20060102T150405Z") + "-changed"
 			if err := replace(c.Root+kept, now, info.Mode().Perm()); err != nil {
 				return err
 			}

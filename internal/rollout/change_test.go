@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 const before, after = "@include common-auth\n", "@include common-auth\nauth required pam_otpgate.so\n"
@@ -64,7 +65,7 @@ func TestPutKeepsWhatWas(t *testing.T) {
 			t.Errorf("%s: %v, mode %v", path, err, info.Mode())
 		}
 	}
-	if !doctor.IsCopy(filepath.Base(backup)) {
+	if !authstack.IsCopy(filepath.Base(backup)) {
 		t.Errorf("the doctor would take %s for a service", backup)
 	}
 	if _, err := c.Put(edit, target); err == nil || !strings.Contains(err.Error(), "changed meanwhile") {
@@ -280,7 +281,7 @@ func TestForgottenChange(t *testing.T) {
 		t.Error("found although the process lives")
 	}
 	p.Boot = "another"
-	if f, found := p.Finding(); !found || f.Severity != doctor.Warning {
+	if f, found := p.Finding(); !found || f.Severity != finding.Warning {
 		t.Errorf("after a reboot: %v, %v", f, found)
 	}
 }

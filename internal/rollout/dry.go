@@ -13,7 +13,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
@@ -29,7 +29,7 @@ const dryUser = "otpgate-dry-login"
 // and our lines ask for the codes of somebody made up.
 type dry struct {
 	dir   string
-	stack doctor.Stack
+	stack authstack.Stack
 	tree  pamstack.Tree
 	codes []string
 }
@@ -38,7 +38,7 @@ type dry struct {
 // the right code, a wrong one, and a wrong password. Nothing of it counts.
 func DryLogin(tree pamstack.Tree, settings config.Config, edit Edit, authenticate Authenticate) error {
 	tree.Edited = map[string]string{edit.Path: edit.After}
-	stack, err := doctor.Load(tree, edit.Service, settings)
+	stack, err := authstack.Load(tree, edit.Service, settings)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (d *dry) line(fields []string, password bool) string {
 
 // module is what stands in for one.
 func (d *dry) module(name string, arguments []string, password bool) string {
-	if filepath.Base(name) == doctor.ModuleName {
+	if filepath.Base(name) == authstack.ModuleName {
 		kept := name + " verifier=off config=" + filepath.Join(d.dir, "otpgate.toml")
 		for _, argument := range arguments {
 			if !strings.HasPrefix(argument, "config=") && !strings.HasPrefix(argument, "verifier=") {

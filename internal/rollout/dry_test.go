@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 )
 
 // The configuration of the dry logins declares what the line names.
@@ -15,7 +15,7 @@ func TestDryLoginOfOwnProtocol(t *testing.T) {
 	put(t, in.Root+"/etc/pam.d/vpn", "@include common-auth\n@include common-account\n")
 	settings := config.Default()
 	settings.Policy.OwnProtocols = []config.Protocol{"vpn"}
-	line := Line{Module: doctor.ModuleName, Arguments: []string{"protocol=vpn"}}
+	line := Line{Module: authstack.ModuleName, Arguments: []string{"protocol=vpn"}}
 	if _, err := Plan(in, config.Default(), "vpn", line); err == nil {
 		t.Error("expected a refusal where the protocol is not declared")
 	}

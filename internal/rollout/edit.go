@@ -17,7 +17,8 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -32,7 +33,7 @@ type Edit struct {
 	// counts again, and the admin's own file goes.
 	Vendor string
 	// Findings are what the doctor says of the stack as it would be.
-	Findings []doctor.Finding
+	Findings []finding.Finding
 }
 
 // Line says how the line is written.
@@ -54,7 +55,7 @@ var ErrAlready = errors.New("the module is called there already")
 // Plan finds where the line belongs: the first place in the service's own file
 // at which the doctor has nothing to say of the stack, or as little as can be.
 func Plan(tree pamstack.Tree, settings config.Config, service string, line Line) (Edit, error) {
-	stack, err := doctor.Load(tree, service, settings)
+	stack, err := authstack.Load(tree, service, settings)
 	switch {
 	case err != nil:
 		return Edit{}, err
@@ -82,7 +83,7 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		}
 	}
 	best := -1
-	for _, after := range candidates(before, line, line.Split || doctor.OneField(service, protocol)) {
+	for _, after := range candidates(before, line, line.Split || authstack.OneField(service, protocol)) {
 		found := examined(tree, settings, edit, after)
 		if cost := cost(found); best < 0 || cost < best {
 			best, edit.After, edit.Findings = cost, after, found
@@ -100,7 +101,7 @@ func belongs(tree pamstack.Tree, settings config.Config, service string) error {
 	if service == settings.SFTP.PAMService {
 		return fmt.Errorf("%s: otpgate-sftpd asks for the code itself, so no line belongs here", service)
 	}
-	included, err := doctor.Includers(tree, service)
+	included, err := authstack.Includers(tree, service)
 	if err != nil {
 		return err
 	}
@@ -112,19 +113,19 @@ func belongs(tree pamstack.Tree, settings config.Config, service string) error {
 }
 
 // examined is what the doctor says of the service with that file.
-func examined(tree pamstack.Tree, settings config.Config, edit Edit, text string) []doctor.Finding {
+func examined(tree pamstack.Tree, settings config.Config, edit Edit, text string) []finding.Finding {
 	tree.Edited = map[string]string{edit.Path: text}
-	stack, err := doctor.Load(tree, edit.Service, settings)
+	stack, err := authstack.Load(tree, edit.Service, settings)
 	if err != nil {
-		return []doctor.Finding{{ID: "service-unreadable", What: err.Error()}}
+		return []finding.Finding{{ID: "service-unreadable", What: err.Error()}}
 	}
 	return stack.Problems()
 }
 
 // cost weighs findings: one error is worse than any number of what is less.
-func cost(findings []doctor.Finding) (cost int) {
+func cost(findings []finding.Finding) (cost int) {
 	for _, f := range findings {
-		cost += map[doctor.Severity]int{doctor.Error: 10000, doctor.Warning: 100, doctor.Note: 1}[f.Severity]
+		cost += map[finding.Severity]int{finding.Error: 10000, finding.Warning: 100, finding.Note: 1}[f.Severity]
 	}
 	return cost
 }
@@ -132,7 +133,7 @@ func cost(findings []doctor.Finding) (cost int) {
 func (e Edit) refused() error {
 	var texts []string
 	for _, f := range e.Findings {
-		if f.Severity == doctor.Error {
+		if f.Severity == finding.Error {
 			texts = append(texts, f.What+" "+f.Fix)
 		}
 	}
@@ -224,22 +225,22 @@ func without(text string) string {
 }
 
 func callsUs(s pamstack.Statement) bool {
-	return len(s.Fields) > 2 && path.Base(s.Fields[2]) == doctor.ModuleName
+	return len(s.Fields) > 2 && path.Base(s.Fields[2]) == authstack.ModuleName
 }
 
 func notThere(stack pamstack.Stack) error {
 	for _, line := range stack.Own() {
-		if doctor.Ours(line) {
-			return fmt.Errorf("%s has no line that calls %s; %s has, which other services include too: take it out there by hand, or with pam-auth-update or authselect", stack.File, doctor.ModuleName, line.Place)
+		if authstack.Ours(line) {
+			return fmt.Errorf("%s has no line that calls %s; %s has, which other services include too: take it out there by hand, or with pam-auth-update or authselect", stack.File, authstack.ModuleName, line.Place)
 		}
 	}
-	return fmt.Errorf("%s has no line that calls %s", stack.File, doctor.ModuleName)
+	return fmt.Errorf("%s has no line that calls %s", stack.File, authstack.ModuleName)
 }
 
 // opens refuses to take the code out of a stack that asks for nothing else.
 func (e Edit) opens(tree pamstack.Tree, settings config.Config) error {
 	tree.Edited = map[string]string{e.Path: e.After}
-	stack, err := doctor.Load(tree, e.Service, settings)
+	stack, err := authstack.Load(tree, e.Service, settings)
 	if err == nil && stack.Open() {
 		return fmt.Errorf("%s asks for nothing but the code: without it everybody would get in with nothing at all. Put the password modules back first", e.Path)
 	}

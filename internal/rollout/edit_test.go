@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -40,7 +40,7 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-var plain = Line{Module: doctor.ModuleName}
+var plain = Line{Module: authstack.ModuleName}
 
 // In stock stacks the line comes to its place, the doctor has nothing to say of
 // the result but what is expected, and Remove undoes it to the byte.
@@ -88,7 +88,7 @@ func expectUndone(t *testing.T, in pamstack.Tree, edit Edit) {
 // A server of one field gets two lines, around the password modules.
 func TestPlanOneField(t *testing.T) {
 	in := tree(t, "good/debian-vsftpd-split")
-	edit, err := Plan(in, config.Default(), "vsftpd", Line{Module: doctor.ModuleName, Arguments: []string{"protocol=ftps"}})
+	edit, err := Plan(in, config.Default(), "vsftpd", Line{Module: authstack.ModuleName, Arguments: []string{"protocol=ftps"}})
 	if err != nil {
 		t.Fatal(err)
 	}

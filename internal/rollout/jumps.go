@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -18,7 +18,7 @@ func counted(stack pamstack.Stack) map[int]bool {
 	for _, t := range []pamstack.Type{pamstack.Auth, pamstack.Account, pamstack.Session, pamstack.Password} {
 		lines := stack.Lines(t)
 		for i, line := range lines {
-			if line.File != stack.File || line.Name() != doctor.ModuleName {
+			if line.File != stack.File || line.Name() != authstack.ModuleName {
 				continue
 			}
 			yes := i+1 < len(lines) && lines[i+1].Name() == "pam_permit.so"
@@ -102,6 +102,6 @@ const useFirstPass = "use_first_pass"
 // letsIn says whether the right password gets in with that text.
 func (e Edit) letsIn(tree pamstack.Tree, settings config.Config, text string) bool {
 	tree.Edited = map[string]string{e.Path: text}
-	stack, err := doctor.Load(tree, e.Service, settings)
-	return err == nil && stack.LetsIn()
+	stack, err := authstack.Load(tree, e.Service, settings)
+	return err == nil && stack.LetsIn(authstack.Outcome{Password: true})
 }

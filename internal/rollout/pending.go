@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -190,11 +190,11 @@ func bootID() string {
 }
 
 // Finding is what the doctor says of a change that nobody will undo.
-func (p Pending) Finding() (doctor.Finding, bool) {
+func (p Pending) Finding() (finding.Finding, bool) {
 	if p.Alive() {
-		return doctor.Finding{}, false
+		return finding.Finding{}, false
 	}
-	return doctor.Finding{Severity: doctor.Warning, ID: "change-unconfirmed", Services: []string{p.Service}, File: p.Path,
+	return finding.Finding{Severity: finding.Warning, ID: "change-unconfirmed", Services: []string{p.Service}, File: p.Path,
 		What:    "The line was added and never confirmed, and nothing waits any longer to take it out: the machine has started again since, without the unit otpgate-pam-restore, or the process was killed.",
 		Follows: "It stays in force.",
 		Fix:     "If logins work: otpctl pam confirm " + p.Service + ". If not: otpctl pam restore " + p.Service}, true

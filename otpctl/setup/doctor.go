@@ -16,6 +16,9 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/machine"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -62,10 +65,10 @@ denied.`,
 		if err != nil {
 			return err
 		}
-		findings := doctor.Doctor{Machine: machine(a), Config: path, Services: services}.Examine(ctx)
+		findings := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services}.Examine(ctx)
 		findings = append(findings, unconfirmed(a)...)
-		doctor.Sort(findings)
-		findings = slices.DeleteFunc(findings, func(f doctor.Finding) bool { return slices.Contains(ignored, f.ID) })
+		finding.Sort(findings)
+		findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(ignored, f.ID) })
 		if err := showDoctor(a, services, findings, asJSON); err != nil {
 			return err
 		}
@@ -73,8 +76,8 @@ denied.`,
 	})
 }
 
-// machine is what is examined, with the commands' clock.
-func machine(a *invocation.App) doctor.Machine {
+// machineOf is what is examined, with the commands' clock.
+func machineOf(a *invocation.App) machine.Machine {
 	m := a.Machine
 	m.Now, m.Synchronised = a.Now, a.Synchronised
 	m.Sending = func(settings config.Config) error {
@@ -87,11 +90,11 @@ func machine(a *invocation.App) doctor.Machine {
 }
 
 // unconfirmed are changes of pam.d that nothing will undo any longer.
-func unconfirmed(a *invocation.App) []doctor.Finding {
-	var findings []doctor.Finding
+func unconfirmed(a *invocation.App) []finding.Finding {
+	var findings []finding.Finding
 	pending, err := a.Changer().Pending()
 	if err != nil {
-		findings = append(findings, doctor.Finding{Severity: doctor.Warning, ID: "change-unconfirmed", What: err.Error() + "."})
+		findings = append(findings, finding.Finding{Severity: finding.Warning, ID: "change-unconfirmed", What: err.Error() + "."})
 	}
 	for _, p := range pending {
 		if f, found := p.Finding(); found {
@@ -101,30 +104,30 @@ func unconfirmed(a *invocation.App) []doctor.Finding {
 	return findings
 }
 
-func statusOf(findings []doctor.Finding) error {
-	worst, found := doctor.Worst(findings)
+func statusOf(findings []finding.Finding) error {
+	worst, found := finding.Worst(findings)
 	switch {
-	case !found || worst == doctor.Note:
+	case !found || worst == finding.Note:
 		return nil
-	case worst == doctor.Warning:
+	case worst == finding.Warning:
 		return invocation.FoundStatus(statusWarnings)
 	}
 	return invocation.FoundStatus(statusErrors)
 }
 
-func showDoctor(a *invocation.App, services []string, findings []doctor.Finding, asJSON bool) error {
+func showDoctor(a *invocation.App, services []string, findings []finding.Finding, asJSON bool) error {
 	if asJSON {
 		if findings == nil {
-			findings = []doctor.Finding{}
+			findings = []finding.Finding{}
 		}
 		return a.JSON(map[string]any{"findings": findings})
 	}
 	for _, service := range services {
-		stack, err := doctor.Load(pamstack.Of(a.Machine.Root), service, a.SettingsOrDefault())
+		stack, err := authstack.Load(pamstack.Of(a.Machine.Root), service, a.SettingsOrDefault())
 		if err != nil {
 			continue // there is a finding that says so
 		}
-		if err := doctor.Draw(a.Out, stack, invocation.IsTerminal(a.Stdout) && invocation.MayColour()); err != nil {
+		if err := authstack.Draw(a.Out, stack, invocation.IsTerminal(a.Stdout) && invocation.MayColour()); err != nil {
 			return err
 		}
 		a.Say("")

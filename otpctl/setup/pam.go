@@ -10,6 +10,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/rollout"
 	"github.com/otpgate/otpgate/otpctl/invocation"
@@ -64,7 +66,7 @@ does, where systemd runs.`,
 		ValidArgsFunction: completeService(a),
 	}
 	f := c.Flags()
-	f.StringVar(&how.line.Module, "module", doctor.ModuleName, "`path` of the module, if it is not in libpam's directory")
+	f.StringVar(&how.line.Module, "module", authstack.ModuleName, "`path` of the module, if it is not in libpam's directory")
 	f.StringArrayVar(&how.line.Arguments, "argument", nil, "`argument` of the module; may be given again")
 	f.DurationVar(&how.within, "confirm-within", 5*time.Minute, "put the file back unless confirmed within this `time`, 10s to 24h; 0s keeps it")
 	f.BoolVar(&how.line.Split, "split", false, "the service has one field for password and code, as xrdp and some screen lockers")
@@ -112,12 +114,12 @@ func examineEdit(ctx context.Context, a *invocation.App, edit rollout.Edit, forc
 	if err != nil {
 		return err
 	}
-	examined := doctor.Doctor{Machine: machine(a), Config: path, Services: []string{edit.Service}, Edited: map[string]string{edit.Path: edit.After}}
+	examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: []string{edit.Service}, Edited: map[string]string{edit.Path: edit.After}}
 	findings := examined.Examine(ctx)
 	for _, f := range findings {
 		a.Say("%s", f.String())
 	}
-	if worst, found := doctor.Worst(findings); found && worst == doctor.Error && !force {
+	if worst, found := finding.Worst(findings); found && worst == finding.Error && !force {
 		return errors.New("nothing was changed: with this line the errors above would lock people out or let them in; correct them first, or give --force")
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/rollout"
 	"github.com/otpgate/otpgate/otpctl/invocation"
@@ -263,19 +263,19 @@ func pamServices(a *invocation.App) ([]pamService, error) {
 	}
 	services := []pamService{}
 	for _, name := range names {
-		stack, err := doctor.Load(tree, name, a.SettingsOrDefault())
-		if err != nil || doctor.IsCopy(name) {
+		stack, err := authstack.Load(tree, name, a.SettingsOrDefault())
+		if err != nil || authstack.IsCopy(name) {
 			continue
 		}
 		s := pamService{Service: name, File: stack.File, Protocol: stack.Protocol}
 		for _, line := range stack.Lines {
-			if doctor.Ours(line) {
+			if authstack.Ours(line) {
 				s.Lines = append(s.Lines, line.Place.String())
 			}
 		}
 		for _, p := range pending {
 			// su-l has its line from su's file, and loses it with that.
-			changed := func(line pamstack.Line) bool { return doctor.Ours(line) && line.Place.File == p.Path }
+			changed := func(line pamstack.Line) bool { return authstack.Ours(line) && line.Place.File == p.Path }
 			if p.Service == name || slices.ContainsFunc(stack.Lines, changed) {
 				s.Pending = &p
 			}

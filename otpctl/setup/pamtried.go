@@ -10,7 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/rollout"
@@ -41,8 +41,8 @@ func tried(ctx context.Context, a *invocation.App, p rollout.Pending) error {
 func through(a *invocation.App, p rollout.Pending) (services []string, path string) {
 	tree := pamstack.Of(a.Machine.Root)
 	// pam.d that cannot be listed has no other than this one.
-	services, _ = doctor.Includers(tree, p.Service)
-	stack, err := doctor.Load(tree, p.Service, a.SettingsOrDefault())
+	services, _ = authstack.Includers(tree, p.Service)
+	stack, err := authstack.Load(tree, p.Service, a.SettingsOrDefault())
 	if err == nil && len(stack.Checks) > 0 {
 		path = stack.Lines[stack.Checks[0]].Arg("config")
 	}

@@ -1,7 +1,6 @@
-package doctor
+package servers
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,14 +12,8 @@ import (
 // proftpdConfigs are where distributions have it.
 var proftpdConfigs = []string{"/etc/proftpd/proftpd.conf", "/etc/proftpd.conf"}
 
-const (
-	proftpdService = "proftpd"
-	authPAM        = "mod_auth_pam.c"
-	authUnix       = "mod_auth_unix.c"
-	// proftpdOrder is what makes PAM's word the last, and still has the system's
-	// accounts.
-	proftpdOrder = "AuthOrder mod_auth_pam.c* mod_auth_unix.c"
-)
+// proftpdService is the PAM service that it names if it is not told another.
+const proftpdService = "proftpd"
 
 // proftpdServer is what one of its servers does with a password: the main one,
 // or a VirtualHost with what <Global> adds to it.
@@ -150,29 +143,4 @@ func (r *proftpdReader) include(pattern string, depth int) {
 	for _, path := range paths {
 		r.file(strings.TrimPrefix(path, r.root), depth+1)
 	}
-}
-
-func (s proftpdServer) findings(service string) []Finding {
-	f := Finding{Severity: Error, ID: passwordAlone, Services: []string{service},
-		Follows: "The password alone gets in, whatever the code was.", Fix: "Write in proftpd.conf: " + proftpdOrder}
-	pam := slices.IndexFunc(s.order, func(module string) bool { return strings.TrimSuffix(module, "*") == authPAM })
-	switch {
-	case s.off.Line > 0:
-		f.What = "AuthPAM is off, so ProFTPD does not ask PAM."
-		f.Fix = "Take the line out, and write: " + proftpdOrder
-		return []Finding{at(s.off, f)}
-	case s.order == nil:
-		f.What = "No AuthOrder is set, so ProFTPD asks mod_auth_unix when PAM has refused somebody."
-		return []Finding{at(s.place, f)}
-	case pam < 0:
-		f.What = "AuthOrder does not name " + authPAM + ", so ProFTPD does not ask PAM."
-		return []Finding{at(s.orderAt, f)}
-	case s.order[pam] != authPAM || len(s.order) == 1:
-		return nil // it is asked first wherever it stands
-	}
-	f.What = fmt.Sprintf("ProFTPD asks %s when PAM has refused somebody: %s is without a * behind it.", strings.Join(slices.Delete(slices.Clone(s.order), pam, pam+1), ", "), authPAM)
-	if !slices.Contains(s.order, authUnix) {
-		f.Severity, f.ID, f.Follows = Warning, otherPasswords, "Whoever has a password there gets in with that alone."
-	}
-	return []Finding{at(s.orderAt, f)}
 }

@@ -1,4 +1,4 @@
-package doctor
+package machine
 
 import (
 	"context"
@@ -75,12 +75,4 @@ func refusal(path, complaint, listed string) string {
 	}
 	first = strings.TrimPrefix(first, path+": ")
 	return strings.TrimPrefix(first, "error while loading shared libraries: ")
-}
-
-// unloadable adds a finding if a module's file is there and cannot be loaded.
-func (e *exam) unloadable(ctx context.Context, path string, f Finding) {
-	if err := e.Machine.Load(ctx, path); err != nil {
-		f.What = path + " cannot be loaded: " + strings.TrimPrefix(err.Error(), path+": ") + "."
-		e.add(f)
-	}
 }

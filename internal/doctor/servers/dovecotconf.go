@@ -1,33 +1,28 @@
-package doctor
+package servers
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
 const dovecotConfig = "/etc/dovecot/dovecot.conf"
 
-// dovecotService is the PAM service that dovecot names if its configuration
-// names none.
-const dovecotService = "dovecot"
-
-// dovecot is what of its configuration decides whether the module can work:
+// Dovecot is what of its configuration decides whether the module can work:
 // passdbs of the driver pam, and settings about all of them.
-type dovecot struct {
+type Dovecot struct {
 	passdbs []dovecotPassdb
 	// others are those of other drivers.
 	others []dovecotPassdb
 	// cache is auth_cache_size, if it is more than nothing.
 	cache *dovecotSetting
-	// limited says that the address space of auth-workers is dovecot's own
+	// Limited says that the address space of auth-workers is dovecot's own
 	// 256 MiB, as nobody set another.
-	limited bool
+	Limited bool
 }
 
 type dovecotPassdb struct {
@@ -54,17 +49,13 @@ type dovecotSetting struct {
 	block, key, value string
 }
 
-// dovecotProtocols are the PAM services that "args = %s" stands for, and since
-// 2.4 "service_name = %{protocol}".
-var dovecotProtocols = []string{"imap", "pop3", "submission", "smtp", "sieve"}
-
-// dovecotOf reads the configuration, of 2.3 or of 2.4 and later, which gives each
+// ReadDovecot reads the configuration, of 2.3 or of 2.4 and later, which gives each
 // passdb a name and each of its settings a key of its own. What cannot be read is
 // left out: dovecot itself complains about that.
-func dovecotOf(root string) dovecot {
+func ReadDovecot(root string) Dovecot {
 	r := dovecotReader{root: root}
 	r.file(dovecotConfig, 0)
-	d := dovecot{limited: true}
+	d := Dovecot{Limited: true}
 	// What 2.4 takes where a passdb says nothing of its own.
 	var all, p passdbReader
 	var found []passdbReader
@@ -78,7 +69,7 @@ func dovecotOf(root string) dovecot {
 				d.cache = &s
 			}
 		case s.block == "" && s.key == "default_vsz_limit", s.block == "service auth-worker" && strings.TrimPrefix(s.key, "service_") == "vsz_limit":
-			d.limited = false
+			d.Limited = false
 		case s.block == "passdb_pam", s.block == "" && strings.HasPrefix(s.key, "passdb_"):
 			all.set(s)
 		case !isPassdb:
@@ -140,13 +131,13 @@ func (p *passdbReader) set(s dovecotSetting) {
 // withArgs is what 2.3's args make of it, or the settings that 2.4 has for them.
 func (p passdbReader) withArgs(all passdbReader) dovecotPassdb {
 	if p.named {
-		p.services = servicesOf(cmp.Or(p.service, all.service, dovecotService))
+		p.services = servicesOf(cmp.Or(p.service, all.service, authstack.MailService))
 		if cmp.Or(p.useCache, all.useCache) != "no" {
 			p.cached = &dovecotSetting{Place: p.Place}
 		}
 		return p.dovecotPassdb
 	}
-	p.services = []string{dovecotService}
+	p.services = []string{authstack.MailService}
 	for word := range strings.FieldsSeq(p.args.value) {
 		switch {
 		case strings.HasPrefix(word, "cache_key="):
@@ -161,7 +152,7 @@ func (p passdbReader) withArgs(all passdbReader) dovecotPassdb {
 
 func servicesOf(word string) []string {
 	if strings.HasPrefix(word, "%") {
-		return dovecotProtocols
+		return authstack.MailServices
 	}
 	return []string{word}
 }
@@ -221,39 +212,5 @@ func (r *dovecotReader) include(from, line string, depth int) {
 	}
 	for _, path := range paths {
 		r.file(strings.TrimPrefix(path, r.root), depth+1)
-	}
-}
-
-// asks says whether dovecot asks PAM for that service.
-func (d dovecot) asks(service string) bool {
-	return service == dovecotService || slices.ContainsFunc(d.passdbs, func(p dovecotPassdb) bool { return slices.Contains(p.services, service) })
-}
-
-// dovecot looks at what mail clients do with a code: see docs/recipes.md.
-func (e *exam) dovecot() {
-	for _, s := range e.stacks {
-		if len(s.Checks) == 0 || !e.mail.asks(s.Service) {
-			continue
-		}
-		line := s.Lines[s.Checks[0]]
-		if s.Protocol == "" || e.settings.Policy.SessionFor(s.Protocol) == 0 {
-			e.add(at(line.Place, Finding{Severity: Warning, ID: "mail-without-session", Services: []string{s.Service},
-				What:    "No login through dovecot is remembered, and mail clients open several connections with the one field that they keep.",
-				Follows: "Each connection but the first brings a code that has been used: it is refused.",
-				Fix:     `protocol=login on the module's lines, and in [policy]: sessions = { login = "12h" }, see docs/recipes.md.`}))
-		}
-		for _, p := range e.mail.passdbs {
-			if p.cached == nil || e.mail.cache == nil || !slices.Contains(p.services, s.Service) {
-				continue
-			}
-			why, fix := "cache_key here", "Take cache_key out of args"
-			if p.named {
-				why, fix = "no use_cache = no in this passdb", "Write use_cache = no into this passdb"
-			}
-			e.add(at(p.cached.Place, Finding{Severity: Warning, ID: "mail-remembered", Services: []string{s.Service},
-				What:    fmt.Sprintf("dovecot remembers what PAM said: %s, and auth_cache_size at %s.", why, e.mail.cache.Place),
-				Follows: "As long as that lasts (auth_cache_ttl) a field with a used code gets in, from everywhere, whatever the policy says.",
-				Fix:     fix + "; let otpgate remember the login instead, see docs/recipes.md."}))
-		}
 	}
 }

@@ -1,9 +1,11 @@
-package doctor
+package servers
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 // What a server does beside PAM: the same password without a code, or another
@@ -15,7 +17,7 @@ const (
 
 // besidePAM finds servers for which PAM has not the last word.
 func (e *exam) besidePAM() {
-	servers := proftpdServers(e.Machine.Root)
+	servers := proftpdServers(e.machine.Root)
 	for _, s := range e.stacks {
 		if len(s.Checks) == 0 {
 			continue
@@ -34,17 +36,17 @@ func (e *exam) besidePAM() {
 }
 
 // systemPassdbs are dovecot's drivers for the accounts that PAM knows too.
-var systemPassdbs = words("shadow passwd bsdauth ldap static vpopmail sia")
+var systemPassdbs = strings.Fields("shadow passwd bsdauth ldap static vpopmail sia")
 
 // otherPassdbs are those that dovecot asks when this one has refused somebody,
 // or before it.
-func (e *exam) otherPassdbs(p dovecotPassdb, service string) (found []Finding) {
+func (e *exam) otherPassdbs(p dovecotPassdb, service string) (found []finding.Finding) {
 	for _, other := range e.mail.others {
 		later := other.number > p.number
 		if later && p.final {
 			continue
 		}
-		f := Finding{Severity: Error, ID: passwordAlone, Services: []string{service},
+		f := finding.Finding{Severity: finding.Error, ID: passwordAlone, Services: []string{service},
 			What:    fmt.Sprintf("dovecot asks this passdb (%s) when PAM has refused somebody.", other.driver),
 			Follows: "The password alone gets in, whatever the code was.",
 			Fix:     fmt.Sprintf("Take it out, or write into the passdb of PAM (%s): result_failure = return-fail and result_internalfail = return-fail", p.Place)}
@@ -52,11 +54,11 @@ func (e *exam) otherPassdbs(p dovecotPassdb, service string) (found []Finding) {
 			f.What = fmt.Sprintf("dovecot asks this passdb (%s) before PAM, and whom that lets in is in.", other.driver)
 			f.Fix = "Take it out."
 		}
-		if !systemPassdbs[other.driver] {
-			f.Severity, f.ID, f.Follows = Warning, otherPasswords, "Whoever has a password there gets in with that alone."
+		if !slices.Contains(systemPassdbs, other.driver) {
+			f.Severity, f.ID, f.Follows = finding.Warning, otherPasswords, "Whoever has a password there gets in with that alone."
 			f.Fix += " If these are passwords for programs that cannot be asked, leave it."
 		}
-		found = append(found, at(other.Place, f))
+		found = append(found, finding.At(other.Place, f))
 	}
 	return found
 }

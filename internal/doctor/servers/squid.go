@@ -1,4 +1,4 @@
-package doctor
+package servers
 
 import (
 	"os"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -44,7 +46,7 @@ func (e *exam) squid() {
 		}
 		said, kept = said || squidTime.MatchString(line), kept || squidBoundTime.MatchString(line)
 	})
-	asked := slices.ContainsFunc(e.stacks, func(s Stack) bool { return len(s.Checks) > 0 && s.Service == service })
+	asked := slices.ContainsFunc(e.stacks, func(s authstack.Stack) bool { return len(s.Checks) > 0 && s.Service == service })
 	bound := kept && slices.ContainsFunc(bounds, func(name string) bool { return slices.Contains(denied, name) })
 	if service == "" || !asked || said && bound {
 		return
@@ -56,7 +58,7 @@ func (e *exam) squid() {
 	if !bound {
 		what += ", and takes it from every address"
 	}
-	e.add(at(helper, Finding{Severity: Warning, ID: "proxy-remembered", Services: []string{service},
+	e.add(finding.At(helper, finding.Finding{Severity: finding.Warning, ID: "proxy-remembered", Services: []string{service},
 		What:    what + ".",
 		Follows: "As long as that lasts a field with a used code gets in, whatever the policy says, and without a line in the log.",
 		Fix:     "credentialsttl and authenticate_ip_ttl of your choice, and an acl of max_user_ip -s 1 that is denied ahead of what is allowed: see docs/recipes.md."}))
@@ -65,7 +67,7 @@ func (e *exam) squid() {
 // squidLines gives each line of a file and of those that it includes.
 func (e *exam) squidLines(file string, depth int, line func(pamstack.Place, string)) {
 	const maxDepth = 16 // so that a file that includes itself ends
-	data, err := os.ReadFile(e.Machine.Root + file)
+	data, err := os.ReadFile(e.machine.Root + file)
 	if err != nil || depth > maxDepth {
 		return
 	}
@@ -74,7 +76,7 @@ func (e *exam) squidLines(file string, depth int, line func(pamstack.Place, stri
 		number++
 		text, _, _ = strings.Cut(strings.TrimSpace(text), " #")
 		if found := squidInclude.FindStringSubmatch(text); found != nil {
-			for _, included := range e.Machine.glob(found[1]) {
+			for _, included := range e.machine.Glob(found[1]) {
 				e.squidLines(included, depth+1, line)
 			}
 			continue

@@ -1,14 +1,13 @@
-package doctor
+package sshd
 
 import (
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/machine"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
-
-const sshdConfig = "/etc/ssh/sshd_config"
 
 // setting is a line of sshd's configuration. It serves to say where a value
 // comes from; what is in force is sshd's to say.
@@ -19,20 +18,20 @@ type setting struct {
 	match *setting
 }
 
-// sshdSettings reads sshd_config(5) with its includes, in sshd's order. What
+// settingsOf reads sshd_config(5) with its includes, in sshd's order. What
 // cannot be read is left out: sshd itself complains about that.
-func sshdSettings(root string) []setting {
-	r := sshdReader{root: root}
-	r.file(sshdConfig, nil, 0)
+func settingsOf(root string) []setting {
+	r := reader{root: root}
+	r.file(machine.SSHDConfig, nil, 0)
 	return r.all
 }
 
-type sshdReader struct {
+type reader struct {
 	root string
 	all  []setting
 }
 
-func (r *sshdReader) file(path string, match *setting, depth int) {
+func (r *reader) file(path string, match *setting, depth int) {
 	const maxDepth = 16 // sshd's own
 	data, err := os.ReadFile(r.root + path)
 	if err != nil || depth > maxDepth {
@@ -57,12 +56,12 @@ func (r *sshdReader) file(path string, match *setting, depth int) {
 	}
 }
 
-func (r *sshdReader) include(s setting, depth int) {
+func (r *reader) include(s setting, depth int) {
 	for pattern := range strings.FieldsSeq(s.value) {
 		pattern = strings.Trim(pattern, `"`)
 		pattern = strings.TrimPrefix(pattern, r.root)
 		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(sshdConfig), pattern)
+			pattern = filepath.Join(filepath.Dir(machine.SSHDConfig), pattern)
 		}
 		paths, err := filepath.Glob(r.root + pattern)
 		if err != nil {
@@ -108,7 +107,7 @@ func origin(all []setting, match *setting, keyword string) (setting, bool) {
 			return s, true
 		}
 	}
-	return setting{Place: pamstack.Place{File: sshdConfig}}, false
+	return setting{Place: pamstack.Place{File: machine.SSHDConfig}}, false
 }
 
 // later finds a line that wants another value and comes too late.

@@ -1,4 +1,4 @@
-package doctor
+package servers
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -40,7 +41,7 @@ func (e *exam) saslauthd() {
 		return
 	}
 	for _, pattern := range append([]string{"/etc/default/saslauthd*", "/etc/sysconfig/saslauthd"}, saslauthdUnits...) {
-		for _, path := range e.Machine.glob(pattern) {
+		for _, path := range e.machine.Glob(pattern) {
 			var remembers pamstack.Place
 			var why string
 			if strings.HasPrefix(path, "/etc/systemd/") {
@@ -49,7 +50,7 @@ func (e *exam) saslauthd() {
 				remembers, why = e.saslSettings(path)
 			}
 			if why != "" {
-				e.add(at(remembers, Finding{Severity: Warning, ID: "mail-remembered", Services: services,
+				e.add(finding.At(remembers, finding.Finding{Severity: finding.Warning, ID: "mail-remembered", Services: services,
 					What:    "saslauthd remembers what PAM said: " + why + ".",
 					Follows: "As long as that lasts (-t, 8 hours) a field with a used code gets in, from everywhere and without a line in the log.",
 					Fix:     `Leave -c out, as in OPTIONS="-m /var/run/saslauthd", and restart saslauthd; each login then takes a new code: see docs/recipes.md.`}))
@@ -61,7 +62,7 @@ func (e *exam) saslauthd() {
 // saslSettings says whether and where a file of variables has a cache made. Of two
 // lines of a variable the last one counts.
 func (e *exam) saslSettings(path string) (place pamstack.Place, why string) {
-	data, err := os.ReadFile(e.Machine.Root + path)
+	data, err := os.ReadFile(e.machine.Root + path)
 	if err != nil {
 		return place, ""
 	}
@@ -94,11 +95,11 @@ func (e *exam) saslSettings(path string) (place pamstack.Place, why string) {
 
 // saslByInit says whether the script starts what the file describes.
 func (e *exam) saslByInit(path string) bool {
-	if !strings.HasPrefix(path, "/etc/default/") || !e.Machine.has(saslauthdInit) {
+	if !strings.HasPrefix(path, "/etc/default/") || !e.machine.Has(saslauthdInit) {
 		return false
 	}
 	for _, dir := range []string{"/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"} {
-		if e.Machine.has(dir + "saslauthd.service") {
+		if e.machine.Has(dir + "saslauthd.service") {
 			return false
 		}
 	}
@@ -108,7 +109,7 @@ func (e *exam) saslByInit(path string) bool {
 // saslUnit says whether and where a unit's own command line has a cache made.
 // What it takes from variables is in their file.
 func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
-	data, err := os.ReadFile(e.Machine.Root + path)
+	data, err := os.ReadFile(e.machine.Root + path)
 	if err != nil {
 		return place, ""
 	}
@@ -141,54 +142,4 @@ func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
 		}
 	}
 	return place, why
-}
-
-// saslOptions are those of its command line that matter here.
-type saslOptions struct {
-	mechanism string // "" if there is no -a
-	cache     bool
-}
-
-// saslauthdValues are its options that take a value.
-const saslauthdValues = "aHmnOst"
-
-// readSASL reads options as getopt(3) does.
-func readSASL(words []string) (o saslOptions) {
-	for i := 0; i < len(words); i++ {
-		letters, is := strings.CutPrefix(strings.Trim(words[i], `"'`), "-")
-		if !is {
-			continue
-		}
-		for at, letter := range letters {
-			if letter == 'c' {
-				o.cache = true
-			}
-			if !strings.ContainsRune(saslauthdValues, letter) {
-				continue
-			}
-			value := letters[at+1:]
-			if i++; value != "" {
-				i-- // it stands behind the letter
-			} else if i < len(words) {
-				value = words[i]
-			}
-			if letter == 'a' {
-				o.mechanism = value
-			}
-			break
-		}
-	}
-	return o
-}
-
-// unquoted is the value of a variable: what is in its quotes, or else all of it,
-// without a comment behind it.
-func unquoted(value string) string {
-	value = strings.TrimSpace(value)
-	if value != "" && strings.ContainsRune(`"'`, rune(value[0])) {
-		value, _, _ = strings.Cut(value[1:], value[:1])
-		return value
-	}
-	value, _, _ = strings.Cut(" "+value, " #")
-	return strings.TrimSpace(value)
 }

@@ -1,6 +1,7 @@
-package doctor
+package authstack
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/pamstack"
@@ -128,3 +129,6 @@ func returnsOf(k kind, line pamstack.Line, outcome Outcome) []pamstack.Return {
 	}
 	return []pamstack.Return{success, failure, ignore}
 }
+
+// AsksPassword says whether any line checks a password.
+func (s Stack) AsksPassword() bool { return slices.Contains(kindsOf(s.Lines), password) }

@@ -1,14 +1,6 @@
-// Package doctor finds what is wrong with how otpgate is set up on a machine:
-// stacks in pam.d that never come to the code, an sshd that cannot ask, files
-// that a login could not read, a disk, clock or verifier that would deny it.
-//
-// The entry point is [Doctor.Examine]. It promises to change nothing, to read
-// what is in force rather than what somebody meant (sshd -T, included files,
-// jumps counted), and to name for each finding the file and line, what follows
-// from it, and the fix. What it cannot know it says nothing about, so that a
-// machine without a finding is one where every login through these stacks is
-// asked, as far as files tell.
-package doctor
+// Package finding is what an examination of a set-up says: what is wrong, where,
+// what follows from it, and the fix.
+package finding
 
 import (
 	"cmp"
@@ -75,7 +67,8 @@ func (f Finding) String() string {
 	return text
 }
 
-func at(place pamstack.Place, f Finding) Finding {
+// At is the finding with its place.
+func At(place pamstack.Place, f Finding) Finding {
 	f.File, f.Line = place.File, place.Line
 	return f
 }
@@ -89,9 +82,9 @@ func Worst(findings []Finding) (worst Severity, found bool) {
 	return worst, len(findings) > 0
 }
 
-// merge makes one finding of those that differ in the service alone, as happens
+// Merge makes one finding of those that differ in the service alone, as happens
 // where services include the same file, and sorts them.
-func merge(all []Finding) []Finding {
+func Merge(all []Finding) []Finding {
 	var merged []Finding
 	for _, f := range all {
 		same := slices.IndexFunc(merged, func(m Finding) bool {
@@ -114,12 +107,20 @@ func Sort(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 }
 
-// below takes the root of a tree that is no machine out of the texts.
-func (f *Finding) below(root string) {
+// Below takes the root of a tree that is no machine out of the texts.
+func (f *Finding) Below(root string) {
 	if root == "" {
 		return
 	}
 	for _, text := range []*string{&f.File, &f.What, &f.Follows, &f.Fix} {
 		*text = strings.ReplaceAll(*text, root, "")
 	}
+}
+
+// Count is a number of things in words.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

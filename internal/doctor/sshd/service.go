@@ -1,30 +1,33 @@
-package doctor
+package sshd
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
-// sshdService is the PAM service of an sshd that names no other.
-const sshdService = "sshd"
+// defaultService is the PAM service of an sshd that names no other.
+const defaultService = "sshd"
 
 // pamServiceName is the keyword of OpenSSH 9.8 and later that names another.
 const pamServiceName = "pamservicename"
 
 // service is the one that these logins ask PAM for. An older sshd does not say
 // it, and has none but its own.
-func (v sshdView) service() string {
+func (v view) service() string {
 	if name := v.values[pamServiceName]; name != "" {
 		return strings.ToLower(name) // as pam_start(3)
 	}
-	return sshdService
+	return defaultService
 }
 
 // concerned says whether a service that is examined may be sshd's.
-func (v sshdView) concerned() bool {
-	return slices.ContainsFunc(v.exam.stacks, func(s Stack) bool {
-		return s.Service == sshdService || slices.ContainsFunc(v.settings, func(w setting) bool {
+func (v view) concerned() bool {
+	return slices.ContainsFunc(v.Stacks, func(s authstack.Stack) bool {
+		return s.Service == defaultService || slices.ContainsFunc(v.settings, func(w setting) bool {
 			return w.keyword == pamServiceName && strings.EqualFold(strings.Trim(w.value, `"`), s.Service)
 		})
 	})
@@ -32,27 +35,27 @@ func (v sshdView) concerned() bool {
 
 // examine looks at the stack that these logins come to. What is examined is
 // that stack, or the service sshd, which seems to be it.
-func (v sshdView) examine() []Finding {
+func (v view) examine() []finding.Finding {
 	name := v.service()
-	for _, s := range v.exam.stacks {
+	for _, s := range v.Stacks {
 		if s.Service == name {
 			v.stack = s
 			return v.check()
 		}
 	}
-	if !slices.ContainsFunc(v.exam.stacks, func(s Stack) bool { return s.Service == sshdService }) {
+	if !slices.ContainsFunc(v.Stacks, func(s authstack.Stack) bool { return s.Service == defaultService }) {
 		return nil
 	}
-	stack, err := Load(v.exam.tree, name, v.exam.settings)
+	stack, err := v.Load(name)
 	stack.Service = name
-	if v.stack = stack; err == nil && stack.asks() {
+	if v.stack = stack; err == nil && stack.Asks() {
 		return v.check()
 	}
 	if !v.on("usepam") {
 		return v.check()
 	}
-	return []Finding{v.finding(pamServiceName, Finding{Severity: Error, ID: "sshd-other-service",
-		What:    fmt.Sprintf("sshd asks PAM for the service %s, and no line of that calls %s.", name, ModuleName),
+	return []finding.Finding{v.about(pamServiceName, finding.Finding{Severity: finding.Error, ID: "sshd-other-service",
+		What:    fmt.Sprintf("sshd asks PAM for the service %s, and no line of that calls %s.", name, authstack.ModuleName),
 		Follows: "Nobody is asked for a code by sshd: what is in /etc/pam.d/sshd counts for nothing.",
 		Fix:     fmt.Sprintf("otpctl pam enable %s --argument protocol=ssh, or take PAMServiceName out.", name)})}
 }

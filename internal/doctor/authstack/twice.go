@@ -1,9 +1,13 @@
-package doctor
+package authstack
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+)
 
 // twice finds stacks that ask the same person for two codes.
-func (s Stack) twice() []Finding {
+func (s Stack) twice() []finding.Finding {
 	for _, p := range s.paths(Outcome{Password: true}) {
 		var asked []int
 		for _, step := range p.Steps {
@@ -12,7 +16,7 @@ func (s Stack) twice() []Finding {
 			}
 		}
 		if len(asked) > 1 && p.in() {
-			return []Finding{s.line(asked[1], Finding{Severity: Warning, ID: "asked-twice",
+			return []finding.Finding{s.line(asked[1], finding.Finding{Severity: finding.Warning, ID: "asked-twice",
 				What:    fmt.Sprintf("This line asks for a code again, behind the one at %s.", s.Lines[asked[0]].Place),
 				Follows: "A code is good once: people must wait for the next one at each login, and with a server of one field nobody who needs a code gets in.",
 				Fix:     "Take one of the two lines out."})}
@@ -22,10 +26,10 @@ func (s Stack) twice() []Finding {
 }
 
 // anotherModule finds the line of a module that people were to move over from.
-func (s Stack) anotherModule() []Finding {
+func (s Stack) anotherModule() []finding.Finding {
 	for i, line := range s.Lines {
-		if name := short(line); len(s.own()) > 0 && (name == "google_authenticator" || name == "oath") {
-			return []Finding{s.line(i, Finding{Severity: Note, ID: "another-module",
+		if name := short(line); len(s.Ours()) > 0 && (name == "google_authenticator" || name == "oath") {
+			return []finding.Finding{s.line(i, finding.Finding{Severity: finding.Note, ID: "another-module",
 				What:    line.Name() + " asks for a code in this stack too.",
 				Follows: "Who is enrolled in both is asked for two codes, and otpgate does not see which ones the other takes.",
 				Fix:     "When people are imported, take this line out: docs/moving-over.md. If both are meant, leave it."})}

@@ -1,0 +1,107 @@
+package doctor
+
+import (
+	"errors"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+)
+
+// configuration reads the default configuration and those that lines in pam.d
+// name.
+func (e *exam) configuration() {
+	e.settings = e.under(config.Default())
+	path := e.configPath()
+	settings, err := config.Load(path)
+	if e.Config == "" && errors.Is(err, fs.ErrNotExist) {
+		err = nil // the defaults hold, which Load cannot say of another root
+		settings = config.Default()
+	}
+	if err != nil {
+		e.add(e.badConfig(path, err))
+	} else {
+		e.settings = e.under(settings)
+	}
+}
+
+// otherConfigs reads those that lines in pam.d name instead.
+func (e *exam) otherConfigs() {
+	looked := map[string]bool{e.configPath(): true}
+	for _, s := range e.stacks {
+		for _, i := range s.Ours() {
+			line := s.Lines[i]
+			path := e.Machine.Root + line.Arg("config")
+			if line.Arg("config") == "" {
+				continue
+			}
+			settings, err := config.Load(path)
+			if err != nil && !looked[path] {
+				f := e.badConfig(path, err)
+				f.Services = []string{s.Service}
+				f.Follows = line.Place.String() + " names it, so every login through that line is denied."
+				e.add(f)
+			}
+			looked[path] = true
+			if f, wrong := s.WrongProtocol(i, settings.Policy.OwnProtocols); err == nil && wrong {
+				f.Services = []string{s.Service}
+				e.add(f)
+			}
+		}
+	}
+}
+
+func (e *exam) configPath() string {
+	if e.Config == "" {
+		return e.Machine.Root + config.DefaultPath
+	}
+	return e.Config
+}
+
+// under puts the root before the paths of a tree that is no machine.
+func (e *exam) under(settings config.Config) config.Config {
+	for _, path := range []*string{&settings.Paths.Users, &settings.Paths.State, &settings.Paths.Socket} {
+		*path = e.Machine.Root + *path
+	}
+	return settings
+}
+
+func (e *exam) badConfig(path string, err error) finding.Finding {
+	f := finding.Finding{Severity: finding.Error, ID: "config", File: path, What: unplaced(path, err) + ".",
+		Follows: "Every login through the module is denied.", Fix: "Correct it; otpctl test USER --service sshd reads the same file."}
+	f.Line = lineIn(path, err)
+	return f
+}
+
+// unplaced is an error's text without the place that a finding says itself.
+func unplaced(path string, err error) string {
+	text := strings.TrimPrefix(err.Error(), "secret file: ")
+	return regexp.MustCompile("^"+regexp.QuoteMeta(path)+`(:\d+)?: `).ReplaceAllString(text, "")
+}
+
+// lineIn finds the line that an error names behind a file's path.
+func lineIn(path string, err error) int {
+	match := regexp.MustCompile(regexp.QuoteMeta(path) + `:(\d+)`).FindStringSubmatch(err.Error())
+	if match == nil {
+		return 0
+	}
+	line, _ := strconv.Atoi(match[1])
+	return line
+}
+
+// lineOf is the first line that sets a key.
+func lineOf(data []byte, key string) int {
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		name, _, _ := strings.Cut(strings.TrimSpace(line), "=")
+		name = strings.Trim(strings.TrimSpace(name), `[]"`)
+		if name == key || strings.HasSuffix(name, "."+key) {
+			return number
+		}
+	}
+	return 0
+}

@@ -1,0 +1,51 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Space is what a directory has left.
+type Space struct {
+	// Err is why a small file could not be written, and Record why a record of
+	// the ledger could not be made there.
+	Err, Record error
+	// Bytes and Files are free for everybody; Files is 0 too where the file
+	// system does not count them, and then Total is.
+	Bytes, Files, Total uint64
+}
+
+// recordTime is enough for a slow disk.
+const recordTime = 10 * time.Second
+
+// space writes a file that has no name, so that nothing can be left behind, and
+// makes a record as a first login does, which it takes away.
+func space(dir string) Space {
+	var found Space
+	var fsInfo unix.Statfs_t
+	if err := unix.Statfs(dir, &fsInfo); err == nil {
+		found = Space{Bytes: fsInfo.Bavail * uint64(fsInfo.Bsize), Files: fsInfo.Ffree, Total: fsInfo.Files}
+	}
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
+		return found
+	}
+	if err == nil {
+		if _, err = unix.Write(fd, make([]byte, 4096)); err == nil {
+			err = unix.Fsync(fd)
+		}
+		err = errors.Join(err, unix.Close(fd))
+	}
+	found.Err = err
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), recordTime)
+		defer cancel()
+		found.Record = ledger.TryNew(ctx, dir)
+	}
+	return found
+}

@@ -1,0 +1,57 @@
+package doctor
+
+import (
+	"os"
+	"slices"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+)
+
+// names finds people of the policy that the machine does not know.
+func (e *exam) names() {
+	path := e.configPath()
+	data, _ := os.ReadFile(path)
+	for _, list := range []struct {
+		key, id, follows string
+		selectors        []config.Selector
+	}{
+		{"exempt", "exempt-unknown", "Nobody is exempt by it: if it is a slip, the account that is meant is asked, and what runs by it hangs.", e.settings.Policy.Exempt},
+		{"require", "require-unknown", "If it is a slip, those who are meant are not required to give a code; a group that cannot be looked up counts for everybody.", e.settings.Policy.Require},
+	} {
+		for _, selector := range list.selectors {
+			e.known(selector, finding.Finding{Severity: finding.Warning, ID: list.id, File: path, Line: lineOf(data, list.key), Follows: list.follows,
+				What: "policy." + list.key + " names "})
+		}
+	}
+	if slices.Contains(e.settings.Policy.Exempt, config.All) {
+		e.add(finding.Finding{Severity: finding.Warning, ID: "exempt-all", File: path, Line: lineOf(data, "exempt"), What: `policy.exempt names "@all".`,
+			Follows: "Nobody is asked for a code, whoever is enrolled or required.", Fix: "Name those whom no person runs, or take it out."})
+	}
+	for _, name := range e.settings.Verifier.Allow {
+		e.known(config.Selector(name), finding.Finding{Severity: finding.Warning, ID: "allow-unknown", File: path, Line: lineOf(data, "allow"), What: "verifier.allow names ",
+			Follows: "The server that is meant may not ask for anybody."})
+	}
+}
+
+func (e *exam) known(selector config.Selector, f finding.Finding) {
+	lookup, what, name := e.Machine.UserKnown, "the user ", string(selector)
+	if group := selector.Group(); group != "" {
+		lookup, what, name = e.Machine.GroupKnown, "the group ", group
+	}
+	if selector == config.All {
+		return
+	}
+	found, err := lookup(name)
+	switch {
+	case err != nil:
+		f.What += what + name + ", which cannot be looked up: " + err.Error() + "."
+		f.Fix = "See that the name service answers: getent passwd, getent group."
+	case !found:
+		f.What += what + name + ", unknown to this machine."
+		f.Fix = "Correct the name, or take it out."
+	default:
+		return
+	}
+	e.add(f)
+}

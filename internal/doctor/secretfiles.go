@@ -1,0 +1,93 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/safefile"
+)
+
+// secretFiles tries to read each, as a login would.
+func (e *exam) secretFiles() {
+	if len(e.stacks) == 0 {
+		return
+	}
+	path := e.settings.Paths.Users
+	dir, err := account.Open(path, e.settings.Policy.OwnProtocols...)
+	if err != nil {
+		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
+			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})
+		return
+	}
+	defer dir.Close()
+	names, err := dir.Names()
+	if err != nil {
+		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".", Follows: "Nobody who has to give a code gets in."})
+		return
+	}
+	enrolled, sent := 0, waiting{}
+	for _, name := range names {
+		person, err := dir.Load(name)
+		if err != nil {
+			e.badSecretFile(name, dir.Path(name), err)
+		}
+		if err != nil || person.Enrolled() {
+			enrolled++ // or meant to be
+		}
+		if err == nil && person.Enrolled() {
+			sent.add(e, person)
+		}
+	}
+	e.nothingToSendWith(sent)
+	e.strays(path)
+	e.nobodys(path, names)
+	e.nobodyEnrolled(path, enrolled, len(names))
+}
+
+func (e *exam) badSecretFile(name, file string, err error) {
+	f := finding.Finding{Severity: finding.Error, ID: "secret-file", File: file, Line: lineIn(file, err), What: unplaced(file, err) + ".",
+		Follows: "Every login of " + name + " is denied.", Fix: "Correct it, or enroll again: otpctl enroll " + name + " --replace"}
+	if errors.Is(err, account.ErrOfAnother) {
+		f.Fix = "If somebody was renamed to " + name + ": otpctl rename OLD " + name + ", which keeps used codes used and recovery codes good."
+	}
+	if errors.Is(err, safefile.ErrUnsafe) {
+		f.Fix = "It must belong to its directory's owner, with mode 0600. If others could read it, enroll again."
+	}
+	e.add(f)
+}
+
+// strays are files whose names no login looks for.
+func (e *exam) strays(path string) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		name, found := strings.CutSuffix(entry.Name(), ".toml")
+		if strings.HasPrefix(entry.Name(), ".") || found && account.CheckName(name) == nil {
+			continue
+		}
+		e.add(finding.Finding{Severity: finding.Warning, ID: "stray-file", File: filepath.Join(path, entry.Name()), What: "No login looks for a file of that name.",
+			Follows: "Whoever it is for is not enrolled.", Fix: "Name it after the login name, with the ending .toml."})
+	}
+}
+
+func (e *exam) nobodyEnrolled(path string, enrolled, files int) {
+	refuses := len(e.settings.Policy.Require) > 0 && e.settings.Policy.Unenrolled == config.Refuse && e.settings.Policy.Grace == config.Grace{}
+	switch {
+	case enrolled > 0:
+	case refuses && slices.Contains(e.settings.Policy.Require, config.All):
+		e.add(finding.Finding{Severity: finding.Error, ID: "nobody-enrolled", File: e.configPath(), What: `policy.require has "@all", policy.unenrolled is "refuse", and nobody is enrolled.`,
+			Follows: "Everybody who is not exempt is denied, root too.", Fix: "otpctl enroll USER, or give policy.grace until people have enrolled."})
+	default:
+		e.add(finding.Finding{Severity: finding.Note, ID: "nobody-enrolled", File: path, What: fmt.Sprintf("Nobody is enrolled (%s).", finding.Count(files, "secret file")),
+			Follows: "Nobody is asked for a code, unless policy.require says so.", Fix: "otpctl enroll USER"})
+	}
+}
