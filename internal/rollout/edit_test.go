@@ -197,6 +197,8 @@ func TestDiffIsAPatch(t *testing.T) {
 	for _, edit := range []Edit{
 		{Before: "a\nb\nc\n", After: "a\nx\nb\nc\n"},
 		{Before: strings.Repeat("l\n", 20) + "m\n" + strings.Repeat("n\n", 20), After: "0\n" + strings.Repeat("l\n", 20) + strings.Repeat("n\n", 20) + "o\n"},
+		{Before: "a\nb", After: "a\nx\nb"},
+		{Before: "a\nb", After: "a\nb\nx\n"},
 	} {
 		file := filepath.Join(t.TempDir(), "file")
 		put(t, file, edit.Before)
