@@ -30,10 +30,10 @@ import (
 func Session(a *invocation.App) *cobra.Command {
 	return invocation.Group(&cobra.Command{
 		Use:   "session COMMAND",
-		Short: "Show or end the logins that are remembered",
-		Long: `A login is remembered where policy.session or policy.sessions says so: until its
-time is over, no code is asked of the same person on the same protocol from the
-same address.`,
+		Short: "Show or end remembered logins",
+		Long: `With policy.session or policy.sessions, a login is remembered: until its time is
+over, the same person is not asked for a code on the same protocol from the same
+address.`,
 		Example: `  otpctl session list
   otpctl session expire alice`,
 	}, sessionList(a), sessionExpire(a), sessionClear(a))
@@ -52,7 +52,7 @@ func sessionList(a *invocation.App) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list [USER...]",
-		Short: "List the logins that are remembered and whose time is not over",
+		Short: "List remembered logins whose time is not over",
 		Example: `  otpctl session list
   otpctl session list alice --json | jq -r '.[].address'`,
 		Args:              cobra.ArbitraryArgs,
@@ -120,9 +120,8 @@ func sessionExpire(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "expire USER... | --group GROUP",
 		Short: "End somebody's remembered logins: the next one is asked for a code",
-		Long: `expire forgets the remembered logins of people, all or those on one protocol or
-from one address. The next login is asked for a code again. It ends no login
-that is under way.`,
+		Long: `expire forgets remembered logins of people: all, or those on one protocol or from
+one address. The next login is asked for a code again. Open sessions go on.`,
 		Example: `  otpctl session expire alice
   otpctl session expire alice --protocol ftp --from 192.0.2.7
   otpctl session expire --group staff --from 10.0.0.0/8`,

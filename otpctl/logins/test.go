@@ -23,8 +23,8 @@ func Test(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "test USER (--service S | --protocol P)",
 		Short: "Say whether a login would be asked for a code, and why",
-		Long: `test says what the policy wants of a login whose password was right, and which
-rule says so. It changes nothing and counts as no attempt. If the login could
+		Long: `test says whether a login with the right password would be asked for a code, and
+by which rule. It changes nothing and counts as no attempt. If the login could
 not be decided, and so would be denied, the exit status is 1.`,
 		Example: `  otpctl test alice --service sshd
   otpctl test alice --protocol ftp --from 10.1.2.3 --json`,

@@ -20,10 +20,10 @@ func Unlock(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "unlock USER... | --group GROUP | --source ADDRESS",
 		Short: "Forget the wrong codes of a person or an address",
-		Long: `unlock ends a lock that wrong codes brought about, and the count that leads to
-one: of people, or with --source of everybody's from an address. IPv6 addresses
-are counted by their /64 network. Of people it also forgets how many codes were
-sent to them in the last hour, so that further ones are sent.`,
+		Long: `unlock forgets wrong codes, and so ends a lock: of people, or with --source of an
+address, whoever gave them. IPv6 addresses are counted by their /64 network. For
+people it also forgets how many codes were sent to them in the last hour, so that
+more can be sent.`,
 		Example: `  otpctl unlock alice
   otpctl unlock --source 192.0.2.7`,
 		ValidArgsFunction: a.CompleteUsers,

@@ -23,13 +23,13 @@ func Confirm(a *invocation.App) *cobra.Command {
 		Use:   "confirm USER [CODE]",
 		Short: "Make an enrollment count, with a first code",
 		Long: `confirm checks a first code, from the app or the token or as it was sent, against
-the enrollment that waits for it. If it is right, the device or address counts
-from now on, and takes the place of an older one with the same id. The code
-itself is used up by this: it does not log in.
+the enrollment that waits for it. If the code is right, the device or address
+counts from now on and replaces an older one with the same id. The code is used
+up: it does not log in.
 
-Somebody without a recovery code left gets ten new ones, shown once.
+Somebody who has no recovery code left gets ten new ones, shown once.
 
-CODE may be - to read it from standard input. Without it, it is asked for.`,
+CODE may be - to read it from standard input. Without CODE, confirm asks for it.`,
 		Example: `  otpctl confirm alice 123456
   otpctl confirm alice - --json <code.txt
   otpctl confirm alice --id tablet`,

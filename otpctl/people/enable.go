@@ -15,7 +15,7 @@ import (
 func Enable(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enable USER... | --group GROUP",
-		Short: "Let somebody's codes count again",
+		Short: "Count somebody's codes again",
 		Long: `enable undoes disable. Recovery codes do not come back: run otpctl recovery for
 new ones.`,
 		Example: `  otpctl enable alice bob
@@ -31,14 +31,14 @@ new ones.`,
 func Disable(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "disable USER... | --group GROUP",
-		Short: "Let somebody's codes count no more, and remove the recovery codes",
-		Long: `disable keeps the secret file, but nothing in it counts, and removes the recovery
-codes from it, and ends what is remembered of the person's logins.
+		Short: "Stop counting somebody's codes, and remove the recovery codes",
+		Long: `disable keeps the secret file, but nothing in it counts any more. It removes the
+recovery codes and ends remembered logins.
 
-This locks no account. Who is disabled is treated as somebody who never
-enrolled: refused if policy.require names the person, otherwise let in without a
-code. otpctl test tells which. To lock an account, use usermod --lock and
---expiredate.`,
+This does not lock an account. A disabled person is treated like somebody who
+never enrolled: refused if policy.require names the person, otherwise let in
+without a code. otpctl test says which. To lock an account, use usermod --lock
+and --expiredate.`,
 		Example: `  otpctl disable alice bob
   otpctl disable --group interns --dry-run`,
 		ValidArgsFunction: a.CompleteUsers,

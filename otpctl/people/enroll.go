@@ -30,22 +30,23 @@ func Enroll(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enroll USER | --csv FILE",
 		Short: "Give somebody a new way to get codes",
-		Long: `enroll writes a new device or address into the person's secret file. It counts
-only once a first code has proved that the codes arrive: on a terminal enroll
-asks for that code, otherwise use otpctl confirm. With the first confirmation
-come ten recovery codes, shown once.
+		Long: `enroll adds a new device or address to the person's secret file. It counts only
+once a first code has shown that the codes arrive. On a terminal enroll asks for
+that code; otherwise use otpctl confirm. The first confirmation makes ten
+recovery codes, shown once.
 
---kind totp, an authenticator app, and hotp, a token or app with a counter, make
-a secret and show it as a QR code, a key and an otpauth URI. A token that has
-its secret already is taken in with --secret -. What it types before its codes,
-as a YubiKey its identity, is named with --prefix.
+--kind totp (an authenticator app) and hotp (a token or app with a counter) make
+a secret and show it as a QR code, a key and an otpauth URI. For a token that has
+a secret already, give that with --secret -. --prefix is the text that a token
+types before its codes, such as the identity of a YubiKey.
 
---kind email and sms send a first code to the address or number that is given,
-or that the secret file has. A new address takes the place of the old one once
-its code came back.
+--kind email and sms send a first code to the address or number given here, or
+in the secret file. A new address replaces the old one once its code has come
+back.
 
-An enrollment that was never confirmed gives way to the new one. --replace is an
-error if nothing confirmed has that id: otpctl status shows the names.` + bulkHelp,
+A new enrollment replaces one that was never confirmed. --replace replaces a
+confirmed one, and is an error if there is none with that id: otpctl status shows
+the names.` + bulkHelp,
 		Example: `  otpctl enroll alice
   otpctl enroll alice --id tablet              # a second device
   otpctl enroll alice --replace                # a new phone; the old one counts until then

@@ -30,16 +30,17 @@ With --csv it enrolls everybody in a file of comma-separated values.` + ColumnsH
 // ColumnsHelp ends the help of commands that read columns.
 const ColumnsHelp = ` Its first
 line names the columns: user, and as needed kind (totp, hotp, email, sms), id,
-email, phone, protocols (divided by spaces or semicolons), secret (in base32,
+email, phone, protocols (separated by spaces or semicolons), secret (in base32,
 or in hexadecimal behind 0x; without one it is made), counter, digits, period,
 algorithm, and confirmed: yes lets the factor count without a first code, which
-is the default for email and sms alone. The form of every line is checked before
-anything is written. Whether the person exists and has an address or such a
-factor already is seen line by line, which --dry-run does without writing; a line
-that fails does not keep the others from it. Who has exactly what the line says,
-confirmed, is as before. Any other factor of that name is left alone without
---replace, and the line failed.
-Secrets that are made go to the file of --out, or with --json to standard output.`
+is the default only for email and sms.
+
+The form of every line is checked before anything is written. Whether the person
+exists and has an address or such a factor already is checked line by line, and a
+failure does not stop the rest. --dry-run checks everything and writes nothing.
+Whoever has exactly what the line says, confirmed, stays as before. Any other
+factor of that name is left alone without --replace, and the line fails. New
+secrets go to the file of --out, or with --json to standard output.`
 
 func (b *Bulk) register(f *pflag.FlagSet) {
 	f.StringVar(&b.File, "csv", "", "enroll everybody in this `file`; - is standard input")

@@ -49,7 +49,7 @@ func (f *EnrollFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.qr, "qr", "", "`where` the QR code goes: terminal, png=FILE or none (default: terminal, if there is one)")
 	flags.BoolVar(&f.Replace, "replace", false, "take the place of the confirmed device with this id, once confirmed")
 	flags.BoolVar(&f.Json, "json", false, "print one JSON object and do not ask for a code")
-	flags.BoolVar(&f.NoSystemCheck, "no-user-check", false, "enroll also somebody whom this machine does not know")
+	flags.BoolVar(&f.NoSystemCheck, "no-user-check", false, "enroll somebody whom this machine does not know too")
 	invocation.Complete(c, "kind", kindNames()...)
 	invocation.Complete(c, "algorithm", config.Algorithms...)
 	invocation.Complete(c, "digits", "6", "7", "8")

@@ -22,12 +22,12 @@ func List(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List everybody who has a secret file",
-		Long: `list shows a line for each secret file. One that cannot be read, or that logins
-would not believe for its owner or mode, is a line with what is wrong with it,
-and the exit status is 1 then. Files that are none by their name are remarked.
+		Long: `list shows a line for each secret file. For a file that cannot be read, or that
+logins would refuse for its owner or mode, the line says what is wrong, and the
+exit status is 1. It also names files that are no secret files by their names.
 
-Who has no secret file is not listed, also while policy.grace lets him in: the
-ledger cannot be read by name. otpctl status USER shows it.`,
+People without a secret file are not listed, even while policy.grace lets them
+in, as the ledger cannot be listed by name: see otpctl status USER.`,
 		Example: `  otpctl list
   otpctl list --json | jq -r '.[] | select(.state == "unconfirmed") | .user'`,
 		Args: cobra.NoArgs,

@@ -15,8 +15,8 @@ func Recovery(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "recovery USER",
 		Short: "Give somebody new recovery codes",
-		Long: `recovery makes ten recovery codes and shows them, this once. The ones of before
-are worthless from then on. The person must be enrolled and enabled.`,
+		Long: `recovery makes ten recovery codes and shows them once. Earlier ones are worthless
+from then on. The person must be enrolled and enabled.`,
 		Example: `  otpctl recovery alice
   otpctl recovery alice --json | jq -r '.recovery_codes[]'`,
 		Args:              cobra.ExactArgs(1),

@@ -20,15 +20,15 @@ func Remove(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove USER",
 		Short: "Remove somebody's secret file, or one device from it",
-		Long: `remove deletes the secret file, with every device and recovery code in it, also
-one that cannot be read. The person is then treated as somebody who never
+		Long: `remove deletes the secret file, with every device and recovery code in it, even
+if it cannot be read. The person is then treated like somebody who never
 enrolled: see otpctl test.
 
-With --id it takes one device out of the file and leaves the others. The recovery
-codes go with the last one that counts.
+With --id it removes one device and leaves the others. The recovery codes go with
+the last device that counts.
 
-What the ledger knows of the person stays: if the file comes back from a backup,
-the codes that were used before stay used.`,
+The ledger keeps what it knows of the person: if the file comes back from a
+backup, used codes stay used.`,
 		Example: `  otpctl remove alice
   otpctl remove alice --id tablet --yes`,
 		Args:              cobra.ExactArgs(1),

@@ -19,17 +19,17 @@ func Rename(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rename OLD NEW",
 		Short: "Follow a login name that was changed",
-		Long: `rename gives the secret file of the name OLD to the name NEW, after usermod -l.
-Until that is done nothing is asked of NEW, unless the policy requires it: so run
-it at once. Codes that were used stay used, recovery codes stay good, wrong codes
-go on counting. Remembered logins end, and so do codes that are on their way.
-Nothing of it is good under the name OLD again, also if the file comes back.
+		Long: `rename gives the secret file of the name OLD to the name NEW. Run it right after
+usermod -l: until then NEW is not asked for a code, unless the policy requires
+one. Used codes stay used, recovery codes stay good, and wrong codes go on
+counting. Remembered logins end, and so do codes that are on their way. Nothing
+in the file is good under the name OLD again, even if the file comes back.
 
-Killed at any point it leaves NEW refused, and the same command goes on. It also
+If rename is killed, NEW is refused until you run the same command again. It also
 finishes what was begun by hand: a file that was moved, or whose user was edited.
 
-OLD must not be an account any more; of two names of one uid the file may go to
-the first.`,
+OLD must not be an account any more. But if both are names of one uid, the file
+may go to the first of them.`,
 		Example:           `  usermod -l alicia alice && otpctl rename alice alicia`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: a.CompleteUser,

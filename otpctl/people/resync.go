@@ -21,24 +21,23 @@ func Resync(a *invocation.App) *cobra.Command {
 	var asJSON, ahead bool
 	c := &cobra.Command{
 		Use:   "resync USER [CODE CODE]",
-		Short: "Find a device whose clock or counter went astray",
+		Short: "Put a device right whose clock or counter is far off",
 		Long: `resync takes two codes that the device shows one after the other, finds them, and
 remembers how far the device is off, so that its codes are right from then on.
 For apps it looks a day either way, for tokens 1,000 codes ahead. Give the second
 code while the device shows it.
 
-Both codes are used up by this, and with them all before: what was used stays
-used. So a clock that was ahead and is set back, or set right, gives codes that
-count as used until it gets to where it was. Setting the phone's clock by the
-network is better where that can be done; nothing else is needed then.
+If the phone can set its clock by the network, do that instead; nothing else is
+needed then.
 
-So a clock that is more than 20 steps ahead (ten minutes) is refused, and nothing
-changes. --ahead follows it all the same, for a device whose clock cannot be set.
-If it is set right after that, its codes are refused for as long as it was ahead;
-a new key ends that: otpctl enroll USER --id ID --replace.
+resync uses up both codes and all before them. So a clock that was ahead and is
+set right later gives codes that count as used until it gets to where it was. A
+clock that is more than 20 steps ahead (ten minutes) is therefore refused, and
+nothing changes. --ahead follows it all the same, for a device whose clock cannot
+be set; a new key ends that: otpctl enroll USER --id ID --replace.
 
-Without the codes they are asked for; - reads them from standard input, each on a
-line.`,
+Without the codes, resync asks for them; - reads them from standard input, each
+on a line.`,
 		Example: `  otpctl resync alice
   otpctl resync alice 123456 654321
   otpctl resync alice --id token - --json <codes.txt`,

@@ -27,12 +27,11 @@ func Set(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set USER... | --group GROUP",
 		Short: "Change somebody's addresses, or where codes are asked",
-		Long: `set changes the secret file of people who have one: the addresses that codes are
-sent to, and the protocols on which a code is asked of this person, instead of
-those of the policy.
+		Long: `set changes secret files: the addresses that codes are sent to, and the protocols
+on which the person is asked for a code, instead of those of the policy.
 
-An address is one person's, so --email and --phone go with one USER alone. One
-that a factor sends its codes to cannot be taken away, only changed.`,
+An address belongs to one person, so --email and --phone take only one USER. An
+address that a factor needs can be changed, but not taken away.`,
 		Example: `  otpctl set alice --email alice@example.com --phone +491511234567
   otpctl set alice bob --protocols ssh,sudo
   otpctl set --group staff --no-protocols --dry-run`,

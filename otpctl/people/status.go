@@ -21,13 +21,13 @@ func Status(a *invocation.App) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status USER",
-		Short: "Show all about one person, but no secret",
+		Short: "Show everything about one person but secrets",
 		Long: `status shows what the secret file and the ledger know about one person: each
-device with how far its clock was off when its last code was used, the recovery
-codes that are left, wrong codes that count towards a lock (a right one forgives
-half of them), until when they lock the person's logins, how many codes were sent
-in the last hour, and until when policy.grace lets in somebody who still has to
-enroll. Of people without a secret file it shows the last of these.`,
+device, with how far its clock was off when its last code was used; the recovery
+codes that are left; the wrong codes that count towards a lock (a right one
+forgives half of them), and how long a lock lasts; how many codes were sent in
+the last hour; and until when policy.grace lets in somebody who still has to
+enroll. For people without a secret file it shows only the last.`,
 		Example: `  otpctl status alice
   otpctl status alice --json | jq .recovery_left`,
 		Args:              cobra.ExactArgs(1),

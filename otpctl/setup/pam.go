@@ -21,10 +21,10 @@ import (
 func PAM(a *invocation.App) *cobra.Command {
 	return invocation.Group(&cobra.Command{
 		Use:   "pam COMMAND",
-		Short: "Put the module's line into services of pam.d, and take it out",
-		Long: `pam changes one file of /etc/pam.d at a time, whole or not at all, and keeps what
-it was beside it. Whoever changes how people log in should have a second shell
-open, and read docs/roll-out.md.`,
+		Short: "Put the module's line into services of pam.d, or take it out",
+		Long: `pam changes one file of /etc/pam.d at a time, completely or not at all, and keeps
+the old one beside it. Keep a second root shell open while you change how people
+log in, and read docs/roll-out.md.`,
 		Example: `  otpctl pam enable sshd
   otpctl pam status`,
 	}, pamEnable(a), pamDisable(a), pamConfirm(a), pamRestore(a), pamStatus(a), pamWatch(a))
@@ -43,22 +43,21 @@ func pamEnable(a *invocation.App) *cobra.Command {
 		Use:   "enable SERVICE",
 		Short: "Ask for codes in a service of pam.d, and undo that unless it is confirmed",
 		Long: `enable adds "auth required pam_otpgate.so" to /etc/pam.d/SERVICE, at the first
-place behind the password where the doctor has nothing to say of the stack. To a
-service of one field, such as vsftpd, it adds two lines, see docs/pam-stacks.md;
---split does that for one that is not known for it, such as xrdp-sesman.
+place behind the password where the doctor finds nothing wrong with the stack. To
+a service with one field, such as vsftpd, it adds two lines: see
+docs/pam-stacks.md. Use --split for a service with one field that enable does not
+know, such as a screen locker.
 
 First it shows the change and tries it: the doctor looks at the machine as it
-would be, and libpam logs somebody made up in through a private copy of the
-service. If either finds a fault, nothing is changed.
+would be, and libpam logs a made-up person in through a private copy of the
+service. If either finds a fault, nothing is changed. The old file is kept beside
+the new one. If the only file is the distribution's, in /usr/lib/pam.d, a copy in
+/etc/pam.d gets the line and counts instead.
 
-What the file was is kept beside it. Where only the distribution has a file, in
-/usr/lib/pam.d, a copy in /etc/pam.d gets the line, which counts instead of it.
-
-Unless the change is confirmed with otpctl pam confirm within the time of
---confirm-within, which takes a login with a code through the service since the
-change, the file is put back, or the copy removed. A process of its own does
-that, which outlives this login; after a reboot the unit otpgate-pam-restore
-does, where systemd runs.`,
+Then log in through the service with a code, and run otpctl pam confirm within
+the time of --confirm-within. Otherwise the file is put back, or the copy
+removed: by a separate process, which outlives this login, or after a reboot by
+the unit otpgate-pam-restore, where systemd runs.`,
 		Example: `  otpctl pam enable sshd
   otpctl pam enable sudo --dry-run
   otpctl pam enable vsftpd --argument protocol=ftps --confirm-within 10m`,
@@ -178,12 +177,12 @@ func pamDisable(a *invocation.App) *cobra.Command {
 	dryRun := false
 	c := &cobra.Command{
 		Use:   "disable SERVICE",
-		Short: "Ask for no more codes in a service of pam.d",
-		Long: `disable takes exactly those lines out of /etc/pam.d/SERVICE that call the module,
-and keeps beside it what the file was. Where lines above jump over one of them, or
-to it, pam_permit.so stays in its place, so that their numbers stay true; a
-password module behind a line with split asks for the password itself again. It
-refuses if the code is all that the service asks for.`,
+		Short: "Stop asking for codes in a service of pam.d",
+		Long: `disable takes exactly the lines out of /etc/pam.d/SERVICE that call the module,
+and keeps the old file beside it. Where lines above jump over such a line or to
+it, pam_permit.so takes its place, so that their numbers stay right. A password
+module behind a line with split asks for the password itself again. disable
+refuses if the service asks for nothing but the code.`,
 		Example:           "  otpctl pam disable sshd",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeService(a),

@@ -22,14 +22,14 @@ func pamConfirm(a *invocation.App) *cobra.Command {
 	untried := false
 	c := &cobra.Command{
 		Use:   "confirm [SERVICE]",
-		Short: "Keep a change of pam.d that would be undone otherwise",
-		Long: `confirm keeps what otpctl pam enable changed: in the SERVICE, or in all that wait
-for it. It wants somebody to have logged in through that service with a code since
-the change, which the ledger knows: that shows that people still get in. From
-which login it is run does not matter.
+		Short: "Keep a change of pam.d that would otherwise be undone",
+		Long: `confirm keeps what otpctl pam enable changed: in SERVICE, or in all services that
+wait. To show that people still get in, somebody must have logged in through that
+service with a code since the change; the ledger knows. It does not matter in
+which shell you run confirm.
 
-Where nobody is asked for a code yet no such login can be. --untried keeps the
-change all the same; log in through the service before you give it.`,
+Where nobody is asked for a code yet, log in through the service, and use
+--untried.`,
 		Example:           "  otpctl pam confirm sshd",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completePending(a),
@@ -92,11 +92,12 @@ func pamRestore(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restore [SERVICE]",
 		Short: "Undo a change of pam.d that has not been confirmed",
-		Long: `restore puts back now what otpctl pam enable changed and nobody has confirmed: in
-the SERVICE, or in all. If the file has been changed since, that is kept beside.
+		Long: `restore puts back at once what otpctl pam enable changed and nobody has confirmed:
+in SERVICE, or in all services. If the file was changed since, that version is
+kept beside it.
 
 With --overdue it does so only where the time is over and the process is gone
-that should have done it, as after a reboot. With --wait too it then waits for
+that should have done it, as after a reboot. With --wait too, it then waits for
 the others, until each is confirmed or its time is over. The unit
 otpgate-pam-restore does both when the machine starts.`,
 		Example:           "  otpctl pam restore sshd\n  otpctl pam restore --overdue",

@@ -26,14 +26,14 @@ func Export(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export [USER...]",
 		Short: "Write a backup, encrypted to an age key",
-		Long: `export writes the secret files of people, or of everybody, and what is known to be
-used of them, as a tar archive that is encrypted with age to the recipients. Only
-who has the identity that belongs to one of them can read it: make one with
-age-keygen, and keep it elsewhere than the backup. The configuration and the files
-that it names are not in it, nor are remembered logins and wrong codes.
+		Long: `export writes the secret files of people, or of everybody, with what they have
+used, as a tar archive that is encrypted with age. Only somebody who has the
+identity of a recipient can read it: make one with age-keygen, and do not keep it
+with the backup. The archive lacks the configuration, the files that this names,
+remembered logins and wrong codes.
 
-otpctl import backup brings people back. age -d -i KEYFILE FILE | tar tv shows
-what is in it.`,
+otpctl import backup restores people. age -d -i KEYFILE FILE | tar tv shows what
+is in the archive.`,
 		Example: `  otpctl export --recipient age1... --out /root/otpgate.age
   otpctl export alice --recipient age1... | ssh backup 'cat >otpgate.age'`,
 		Args:              cobra.ArbitraryArgs,
@@ -151,13 +151,13 @@ func importBackup(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Bring people back from a backup of otpctl export",
-		Long: `backup writes the secret files that are in a backup, for people who have none.
+		Long: `backup restores the secret files in a backup, for people who have none.
 
-What is known to be used, here or in the backup, stays used, and of authenticator
-apps everything until now is. What was used after the backup is known only if the
-ledger here is still whole: otherwise codes of tokens that were used after it are
-good again until a later one is used (otpctl resync moves a token on), and so
-would recovery codes be. Those come back with --recovery-codes alone; otpctl
+Codes that the ledger here or the backup knows as used stay used. For
+authenticator apps, everything until now counts as used. If the ledger here was
+lost, nothing tells what was used after the backup: a token's codes from then on
+are good again until a later one is used (otpctl resync moves the token on), and
+so would recovery codes be. Those come back only with --recovery-codes; otpctl
 recovery makes new ones.`,
 		Example: `  otpctl import backup otpgate.age --identity key.txt --dry-run
   otpctl import backup otpgate.age --identity key.txt`,

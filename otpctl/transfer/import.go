@@ -22,13 +22,14 @@ import (
 func Import(a *invocation.App) *cobra.Command {
 	return invocation.Group(&cobra.Command{
 		Use:   "import COMMAND",
-		Short: "Bring people along from another module, a file or a backup",
-		Long: `import takes over what people have elsewhere: the same keys, counters, clock
-drifts and unused scratch codes. Who is brought along counts as enrolled at once.
-The old files are only read.
+		Short: "Take people over from another module, a file or a backup",
+		Long: `import takes over what people have elsewhere: keys, counters, clock drifts and
+unused scratch codes. These people count as enrolled at once. The old files are
+only read.
 
-What was used there is used here. What is used there after the import is not
-known here, so take the old module's line out of pam.d before or with it.`,
+Codes that were used there are used here too. Codes that are used there after the
+import are not known here, so take the old module's line out of pam.d before it
+or at the same time.`,
 		Example: `  otpctl import google-authenticator --home-dirs --dry-run
   otpctl import oath /etc/users.oath`,
 	}, importGoogle(a), importOath(a), importCSV(a), importBackup(a))
@@ -53,19 +54,20 @@ func importGoogle(a *invocation.App) *cobra.Command {
 	var users []string
 	c := &cobra.Command{
 		Use:   "google-authenticator --home-dirs | FILE...",
-		Short: "Bring people along from pam_google_authenticator",
-		Long: `google-authenticator reads the files of google-authenticator(1), those in the
-homes of this machine's users or those named. A file in a home is read with its
-owner's rights, must be that person's own, and counts for that person alone.
+		Short: "Take people over from pam_google_authenticator",
+		Long: `google-authenticator reads files of google-authenticator(1): those in the homes
+of this machine's users, or those named. A file in a home is read with its
+owner's rights, must be that person's own, and counts only for that person.
 
-A named FILE is of the person it is called after or, if it is called
-.google_authenticator, of its owner; --user says it otherwise. It must be root's
-or that person's own.
+A named FILE belongs to the person whose name it has or, if its name is
+.google_authenticator, to its owner; --user overrides that. It must be root's or
+that person's own.
 
-The key becomes the device phone, or token if it counts. Unused scratch codes are
-recovery codes, once each. Codes that the file shows as used are used; where it
-does not say which were, all until now are. WINDOW_SIZE and RATE_LIMIT are not
-taken over: totp.window, hotp.window and policy.attempts hold for all.`,
+The key becomes the device phone or, with a counter, token. Unused scratch codes
+become recovery codes, good once each. Codes that the file shows as used are
+used; if it does not say which were, all until now are. WINDOW_SIZE and
+RATE_LIMIT are not taken over: totp.window, hotp.window and policy.attempts hold
+for everybody.`,
 		Example: `  otpctl import google-authenticator --home-dirs --dry-run
   otpctl import google-authenticator --home-dirs
   otpctl import google-authenticator --home-dirs --user alice
@@ -110,15 +112,15 @@ func importOath(a *invocation.App) *cobra.Command {
 	var options migrate.OathOptions
 	c := &cobra.Command{
 		Use:   "oath FILE",
-		Short: "Bring people along from pam_oath",
+		Short: "Take people over from pam_oath",
 		Long: `oath reads a usersfile of pam_oath: HOTP, HOTP/E, HOTP/T30 and HOTP/T60, each with
-/6, /7 or /8. The file must be root's; one in somebody's home counts for its owner
-alone.
+/6, /7 or /8. The file must be root's. A file in somebody's home counts only for
+its owner.
 
-Keys become the devices phone (time) or token (counter), the next ones of a person
-phone2 or token2 and so on. The last code that was used, and all before it, are
-used. otpgate asks for no PIN beside the code, so a line with one is refused
-unless --without-pins drops it.`,
+Keys become the devices phone (time) or token (counter); further ones of a person
+are phone2 or token2 and so on. The last code that was used and all before it
+count as used. otpgate asks for no PIN beside the code, so a line with a PIN is
+refused unless --without-pins drops the PIN.`,
 		Example: `  otpctl import oath /etc/users.oath --dry-run
   otpctl import oath /etc/users.oath`,
 		Args: cobra.ExactArgs(1),
