@@ -58,7 +58,7 @@ func main() {
 	}
 	todo := full
 	if *fast {
-		todo = quick
+		todo, margin = quick, quickMargin
 	}
 	if *million {
 		todo.many = append(slices.Clone(todo.many), 1_000_000)

@@ -151,7 +151,7 @@ func withSlack(do func() error) error {
 }
 
 func awaitSocket(path string) error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("unix", path)
 		if err == nil {
 			return conn.Close()
