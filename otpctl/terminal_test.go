@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pquerna/otp"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,7 @@ import (
 //	type TEXT      type it, and Enter
 //	code SECONDS   type the code that the URI on the screen has then, and Enter
 //	sent           type the code that was sent last, and Enter
+//	wrong          type a code that is none of those, and Enter
 //	press ctrl-c   or ctrl-d
 //	status N       wait for the end, with that exit status
 //
@@ -48,7 +50,7 @@ func talk(ts *testscript.TestScript, _ bool, args []string) {
 	slave.Close()
 	d := &dialogue{ts: ts, terminal: master, process: c, shown: make(chan string)}
 	go d.read()
-	timeout := time.AfterFunc(time.Minute, func() { _ = c.Process.Kill() })
+	timeout := time.AfterFunc(5*time.Minute, func() { _ = c.Process.Kill() })
 	defer timeout.Stop()
 	for line := range strings.Lines(ts.ReadFile(args[1])) {
 		d.step(strings.TrimSuffix(line, "\n"))
@@ -134,6 +136,18 @@ func (d *dialogue) step(line string) {
 	case "sent":
 		setSent(d.ts, false, []string{"SENT"})
 		d.typeIn(d.ts.Getenv("SENT") + "\n")
+	case "wrong":
+		var secrets []string
+		if uri := uriOnScreen.FindString(d.screen); uri != "" {
+			key, err := otp.NewKeyFromURL(uri)
+			d.ts.Check(err)
+			secrets = append(secrets, key.Secret())
+		}
+		n := 0
+		for right := rightCodes(d.ts, secrets); right[sixDigits(n)]; n++ {
+			continue
+		}
+		d.typeIn(sixDigits(n) + "\n")
 	case "press":
 		d.typeIn(keys[text])
 	case "code":
