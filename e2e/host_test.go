@@ -60,21 +60,7 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				for _, right := range []bool{true, false} {
-					p := machine.Stranger("hal").Enroll(t, here.Users)
-					code, want := p.Code(t, 0), "PAM_SUCCESS"
-					if !right {
-						code, want = p.Wrong(t), "PAM_AUTH_ERR"
-					}
-					for _, r := range pamhost(t, here.Name, p, code, options...) {
-						if r.Result != want || len(r.Changed) > 0 || r.Stdio != "" {
-							t.Errorf("expected %s and nothing changed or written, found %+v", want, r)
-						}
-						if strings.Contains(name, "own") && r.OwnChild != 7 {
-							t.Errorf("expected that the host's own child is left to it with status 7, found %d", r.OwnChild)
-						}
-					}
-				}
+				expectLeftAsItWas(t, here, strings.Contains(name, "own"), options...)
 			})
 		}
 		t.Run("threads", func(t *testing.T) {
@@ -108,6 +94,27 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 			})
 		}
 	})
+}
+
+// expectLeftAsItWas logs in with a right code and a wrong one, in a host with or
+// without a child of its own.
+func expectLeftAsItWas(t *testing.T, here machine.Site, ownChild bool, options ...string) {
+	t.Helper()
+	for _, right := range []bool{true, false} {
+		p := machine.Stranger("hal").Enroll(t, here.Users)
+		code, want := p.Code(t, 0), "PAM_SUCCESS"
+		if !right {
+			code, want = p.Wrong(t), "PAM_AUTH_ERR"
+		}
+		for _, r := range pamhost(t, here.Name, p, code, options...) {
+			if r.Result != want || len(r.Changed) > 0 || r.Stdio != "" {
+				t.Errorf("expected %s and nothing changed or written, found %+v", want, r)
+			}
+			if ownChild && r.OwnChild != 7 {
+				t.Errorf("expected that the host's own child is left to it with status 7, found %d", r.OwnChild)
+			}
+		}
+	}
 }
 
 // Odd answers that only a host can give: none of them skips the code.

@@ -111,6 +111,27 @@ func broughtAlong(t *testing.T, here machine.Site, args ...string) map[string]st
 	return said
 }
 
+// expectBrought imports from files, which must stay as they are, and compares
+// what is reported of each person.
+func expectBrought(t *testing.T, here machine.Site, want map[*machine.Person]string, files []string, args ...string) {
+	t.Helper()
+	var before []string
+	for _, path := range files {
+		before = append(before, looks(t, path))
+	}
+	said := broughtAlong(t, here, args...)
+	for p, want := range want {
+		if said[p.Name] != want {
+			t.Errorf("%s: %q, want %q", p.Name, said[p.Name], want)
+		}
+	}
+	for i, path := range files {
+		if after := looks(t, path); after != before[i] {
+			t.Errorf("%s was\n%s and is\n%s", path, before[i], after)
+		}
+	}
+}
+
 // People come along from real files of google-authenticator's, after logins
 // through the real module: the next code of each is good, those that were used
 // there are not, scratch codes included.
@@ -134,22 +155,8 @@ func TestImportGoogleAuthenticator(t *testing.T) {
 		reused := again.Code(t, 0)
 		oldIn(t, old, again, reused, true)
 
-		files := []string{timedFile, countedFile, againFile}
-		var before []string
-		for _, path := range files {
-			before = append(before, looks(t, path))
-		}
-		said := broughtAlong(t, here, "google-authenticator", "--home-dirs")
-		for p, want := range map[*machine.Person]string{timed: "imported [{phone}] 4", counted: "imported [{token}] 4", again: "imported [{phone}] 5"} {
-			if said[p.Name] != want {
-				t.Errorf("%s: %q, want %q", p.Name, said[p.Name], want)
-			}
-		}
-		for i, path := range files {
-			if after := looks(t, path); after != before[i] {
-				t.Errorf("%s was\n%s and is\n%s", path, before[i], after)
-			}
-		}
+		expectBrought(t, here, map[*machine.Person]string{timed: "imported [{phone}] 4", counted: "imported [{token}] 4", again: "imported [{phone}] 5"},
+			[]string{timedFile, countedFile, againFile}, "google-authenticator", "--home-dirs")
 
 		newIn(t, here, timed, used, false)
 		newIn(t, here, timed, timedScratch[0], false)
@@ -218,6 +225,13 @@ func TestImportedScratchCodeBehindPassword(t *testing.T) {
 	field.try(t, server, p, p.Password+p.Code(t, 0), true, "verdict=accepted", "rule=totp:phone")
 }
 
+// oathKey is a key for pam_oath, in hexadecimal digits.
+func oathKey(p *machine.Person) string {
+	sum := sha256.Sum256([]byte(p.Secret))
+	machine.Keep(hex.EncodeToString(sum[:20]))
+	return hex.EncodeToString(sum[:20])
+}
+
 // oathtool is the real one's answer.
 func oathtool(t *testing.T, args ...string) string {
 	t.Helper()
@@ -237,13 +251,8 @@ func TestImportOath(t *testing.T) {
 		machine.WriteService(t, old, "auth required pam_oath.so usersfile="+file+" window=20\naccount required pam_permit.so\n")
 		here.CodeOnly(t, here.Name, "protocol=login")
 		counted, eight, timed, fresh, pin := machine.NewPerson(t, "hal"), machine.NewPerson(t, "eve"), machine.NewPerson(t, "tia"), machine.NewPerson(t, "nel"), machine.NewPerson(t, "pia")
-		key := func(p *machine.Person) string {
-			sum := sha256.Sum256([]byte(p.Secret))
-			machine.Keep(hex.EncodeToString(sum[:20]))
-			return hex.EncodeToString(sum[:20])
-		}
 		at := func(p *machine.Person, counter int, digits string) string {
-			return oathtool(t, "--hotp", "--counter", fmt.Sprint(counter), "--digits", digits, key(p))
+			return oathtool(t, "--hotp", "--counter", fmt.Sprint(counter), "--digits", digits, oathKey(p))
 		}
 		var text strings.Builder
 		text.WriteString("# made by hand\n")
@@ -251,7 +260,7 @@ func TestImportOath(t *testing.T) {
 			kind string
 			p    *machine.Person
 		}{{"HOTP", counted}, {"HOTP/E/8", eight}, {"HOTP/T30/6", timed}, {"HOTP", fresh}} {
-			fmt.Fprintf(&text, "%s\t%s\t-\t%s\n", line.kind, line.p.Name, key(line.p))
+			fmt.Fprintf(&text, "%s\t%s\t-\t%s\n", line.kind, line.p.Name, oathKey(line.p))
 		}
 		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 			t.Fatal(err)
@@ -261,18 +270,10 @@ func TestImportOath(t *testing.T) {
 		oldIn(t, old, counted, at(counted, 2, "6"), false)
 		oldIn(t, old, eight, at(eight, 0, "8"), true)
 		awaitStep()
-		used := oathtool(t, "--totp", key(timed))
+		used := oathtool(t, "--totp", oathKey(timed))
 		oldIn(t, old, timed, used, true)
-		before := looks(t, file)
-		said := broughtAlong(t, here, "oath", file)
-		for p, want := range map[*machine.Person]string{counted: "imported [{token}] 0", eight: "imported [{token}] 0", timed: "imported [{phone}] 0", fresh: "imported [{token}] 0"} {
-			if said[p.Name] != want {
-				t.Errorf("%s: %q, want %q", p.Name, said[p.Name], want)
-			}
-		}
-		if after := looks(t, file); after != before {
-			t.Errorf("the file was\n%s and is\n%s", before, after)
-		}
+		expectBrought(t, here, map[*machine.Person]string{counted: "imported [{token}] 0", eight: "imported [{token}] 0", timed: "imported [{phone}] 0", fresh: "imported [{token}] 0"},
+			[]string{file}, "oath", file)
 
 		newIn(t, here, counted, at(counted, 1, "6"), false)
 		newIn(t, here, counted, at(counted, 2, "6"), false)
@@ -280,11 +281,11 @@ func TestImportOath(t *testing.T) {
 		newIn(t, here, eight, at(eight, 0, "8"), false)
 		newIn(t, here, eight, at(eight, 1, "8"), true)
 		newIn(t, here, timed, used, false)
-		newIn(t, here, timed, oathtool(t, "--totp", "--now", time.Now().Add(30*time.Second).UTC().Format("2006-01-02 15:04:05 UTC"), key(timed)), true)
+		newIn(t, here, timed, oathtool(t, "--totp", "--now", time.Now().Add(30*time.Second).UTC().Format("2006-01-02 15:04:05 UTC"), oathKey(timed)), true)
 		newIn(t, here, fresh, at(fresh, 0, "6"), true)
 
 		// A PIN cannot come along, and nobody comes along by half.
-		line := fmt.Sprintf("HOTP\t%s\t-\t%s\nHOTP\t%s\t2468\t%s\n", pin.Name, key(pin), pin.Name, key(fresh))
+		line := fmt.Sprintf("HOTP\t%s\t-\t%s\nHOTP\t%s\t2468\t%s\n", pin.Name, oathKey(pin), pin.Name, oathKey(fresh))
 		if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -67,6 +67,15 @@ func beside(t *testing.T, service string, lines ...string) *machine.SFTPD {
 	return &machine.SFTPD{Port: sshd.Port}
 }
 
+// caTest is a certificate of an authority, made with more arguments of ssh-keygen,
+// and whether it lets somebody in.
+type caTest struct {
+	ca   string
+	args []string
+	want bool
+	why  string // in the log
+}
+
 // Certificates of root's authorities, by OpenSSH's programs, and what sshd says
 // to each of them.
 func TestSFTPTrustedCA(t *testing.T) {
@@ -78,12 +87,7 @@ func TestSFTPTrustedCA(t *testing.T) {
 	sshd := beside(t, "sshd-ca", "TrustedUserCAKeys "+trusted)
 	p := machine.NewPerson(t, "sfc")
 	key := keyPair(t, "ed25519")
-	for name, test := range map[string]struct {
-		ca   string
-		args []string
-		want bool
-		why  string // in the log
-	}{
+	for name, test := range map[string]caTest{
 		"good":                 {ca, []string{"-n", p.Name}, true, `verdict=proven rule=certificate reason="certificate \"the id\", serial 0, of SHA256:`},
 		"one of several":       {ca, []string{"-n", "ops," + p.Name, "-V", "-1d:+1d", "-z", "7"}, true, "serial 7"},
 		"by RSA":               {rsaCA, []string{"-n", p.Name, "-t", "rsa-sha2-256"}, true, "proven"},
@@ -102,17 +106,7 @@ func TestSFTPTrustedCA(t *testing.T) {
 		"an unknown extension": {ca, []string{"-n", p.Name, "-O", "extension:no-such@example.com=x"}, true, "proven"},
 		"no extensions":        {ca, []string{"-n", p.Name, "-O", "clear"}, true, "proven"},
 	} {
-		cert := certify(t, test.ca, key, test.args...)
-		in, shown := byCertificate(t, s, p, key, cert)
-		if in != test.want {
-			t.Errorf("%s: expected in %v, found %v:\n%s\n%s", name, test.want, in, shown, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
-		}
-		if test.why != "" {
-			machine.Log.Expect(t, "user="+p.Name+" ", test.why)
-		}
-		if in, shown := byCertificate(t, sshd, p, key, cert); in != test.want {
-			t.Errorf("%s: sshd lets in: %v\n%s", name, in, shown)
-		}
+		expectCertificate(t, s, sshd, p, key, name, test)
 	}
 	// sshd would run the command.
 	if in, shown := byCertificate(t, s, p, key, certify(t, ca, key, "-n", p.Name, "-O", "force-command=/bin/true")); in {
@@ -134,7 +128,30 @@ func TestSFTPTrustedCA(t *testing.T) {
 	if in, shown := byCertificate(t, s, stranger, key, certify(t, ca, key, "-n", stranger.Name)); in {
 		t.Errorf("nobody is in:\n%s", shown)
 	}
-	// A file that others could have written, or that is none of keys, trusts nobody.
+	expectSpoiledFileTrustsNobody(t, s, p, trusted, ca, key, good)
+}
+
+// expectCertificate has a certificate let p in or not, with the reason in the
+// log, and sshd decide the same.
+func expectCertificate(t *testing.T, s, sshd *machine.SFTPD, p *machine.Person, key, name string, test caTest) {
+	t.Helper()
+	cert := certify(t, test.ca, key, test.args...)
+	in, shown := byCertificate(t, s, p, key, cert)
+	if in != test.want {
+		t.Errorf("%s: expected in %v, found %v:\n%s\n%s", name, test.want, in, shown, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+	}
+	if test.why != "" {
+		machine.Log.Expect(t, "user="+p.Name+" ", test.why)
+	}
+	if in, shown := byCertificate(t, sshd, p, key, cert); in != test.want {
+		t.Errorf("%s: sshd lets in: %v\n%s", name, in, shown)
+	}
+}
+
+// expectSpoiledFileTrustsNobody has a file that others could have written, or
+// that is none of keys, let nobody in until it is mended.
+func expectSpoiledFileTrustsNobody(t *testing.T, s *machine.SFTPD, p *machine.Person, trusted, ca, key, good string) {
+	t.Helper()
 	for spoil, mend := range map[string]string{"chmod o+w ": "chmod o-w ", "chown daemon ": "chown root "} {
 		run(t, spoil+trusted)
 		if in, shown := byCertificate(t, s, p, key, good); in {

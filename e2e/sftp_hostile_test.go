@@ -112,6 +112,76 @@ func sessionID(fill byte) []byte {
 	return id
 }
 
+// message is what is sent in a session of that id.
+type message func(id []byte) []byte
+
+// always is one that is the same in every session.
+func always(bytes []byte) message { return func([]byte) []byte { return bytes } }
+
+func passwordOf(user, password string) message {
+	var w packet.Writer
+	return always(w.U8(talk.AskPassword).Text(user).Text(password).Bytes)
+}
+
+func interactiveOf(user string) message {
+	var w packet.Writer
+	return always(w.U8(talk.AskInteractive).Text(user).Bytes)
+}
+
+// unsignedProofOf is proofOf with no signature.
+func unsignedProofOf(user string, signer ssh.Signer) message {
+	var w packet.Writer
+	kind := signer.PublicKey().Type()
+	return always(w.U8(talk.AskProve).Text(user).Blob(signer.PublicKey().Marshal()).Text(kind).Text("").Text(kind).Bytes)
+}
+
+// forgedFor has a certificate that names the authority and is signed by another.
+func forgedFor(t *testing.T, ca ssh.Signer, user string) ssh.Signer {
+	t.Helper()
+	forged := certifiedSigner(t, ed25519Key(t), ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{user}})
+	forged.PublicKey().(*ssh.Certificate).SignatureKey = ca.PublicKey()
+	return forged
+}
+
+// hostCertificateFor has one that the authority signed for a host.
+func hostCertificateFor(t *testing.T, ca ssh.Signer, user string) ssh.Signer {
+	t.Helper()
+	host := certifiedSigner(t, ca, ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{user}})
+	host.PublicKey().(*ssh.Certificate).CertType = ssh.HostCert
+	must(t, host.PublicKey().(*ssh.Certificate).SignCert(rand.Reader, ca))
+	return host
+}
+
+// expectNothing sends messages in a session, none of which is to be accepted, and
+// asks for a worker, which is not to be given out.
+func expectNothing(t *testing.T, s *machine.SFTPD, p *machine.Person, id []byte, messages []message) {
+	t.Helper()
+	c := take(t, s, p)
+	if err := c.sign(id); err != nil {
+		t.Fatal(err)
+	}
+	for _, message := range messages {
+		if outcome := c.step(message(id)); outcome == talk.Accepted {
+			t.Errorf("accepted")
+		}
+	}
+	if c.hasSession() {
+		t.Errorf("a worker was given out")
+	}
+}
+
+// expectProof has a key that is proven in a session be enough for a worker.
+func expectProof(t *testing.T, s *machine.SFTPD, p *machine.Person, id []byte, signer ssh.Signer) {
+	t.Helper()
+	c := take(t, s, p)
+	if err := c.sign(id); err != nil {
+		t.Fatal(err)
+	}
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, id)); outcome != talk.Accepted || !c.hasSession() {
+		t.Errorf("expected that a proof is accepted, found %d\n%s", outcome, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+	}
+}
+
 // A front that is taken over proves nothing by saying so.
 func TestSFTPTakenOverLogin(t *testing.T) {
 	t.Parallel()
@@ -122,91 +192,48 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 	signer, _ := newKey(t, p)
 	free := machine.NewPerson(t, "sft")
 	certified := certifiedSigner(t, ca, ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{free.Name, p.Name}})
-	forged := certifiedSigner(t, ed25519Key(t), ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{free.Name}})
-	forged.PublicKey().(*ssh.Certificate).SignatureKey = ca.PublicKey()
-	host := certifiedSigner(t, ca, ed25519Key(t), &ssh.Certificate{ValidPrincipals: []string{free.Name}})
-	host.PublicKey().(*ssh.Certificate).CertType = ssh.HostCert
-	must(t, host.PublicKey().(*ssh.Certificate).SignCert(rand.Reader, ca))
+	forged, host := forgedFor(t, ca, free.Name), hostCertificateFor(t, ca, free.Name)
 	freeKey, _ := newKey(t, free)
 	stranger := ed25519Key(t)
-	password := func(user, password string) []byte {
-		var w packet.Writer
-		return w.U8(talk.AskPassword).Text(user).Text(password).Bytes
-	}
-	interactive := func(user string) []byte {
-		var w packet.Writer
-		return w.U8(talk.AskInteractive).Text(user).Bytes
-	}
-	unseen := func(user string, signer ssh.Signer) []byte {
-		var w packet.Writer
-		kind := signer.PublicKey().Type()
-		return w.U8(talk.AskProve).Text(user).Blob(signer.PublicKey().Marshal()).Text(kind).Text("").Text(kind).Bytes
+	proof := func(user, signedUser string, signer ssh.Signer) message {
+		return func(id []byte) []byte { return proofOf(t, user, signedUser, signer, id) }
 	}
 	fill := byte(9)
-	for name, messages := range map[string]func(id []byte) [][]byte{
-		"nothing":                 func([]byte) [][]byte { return nil },
-		"no signature":            func([]byte) [][]byte { return [][]byte{unseen(free.Name, freeKey)} },
-		"another key's signature": func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, stranger, id)} },
-		"another session's":       func([]byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, freeKey, sessionID(8))} },
-		"another user's":          func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, p.Name, freeKey, id)} },
-		"another user's key":      func(id []byte) [][]byte { return [][]byte{proofOf(t, p.Name, p.Name, freeKey, id)} },
-		"a key without its code":  func(id []byte) [][]byte { return [][]byte{proofOf(t, p.Name, p.Name, signer, id)} },
-		"the same twice": func(id []byte) [][]byte {
-			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), proofOf(t, p.Name, p.Name, signer, id)}
-		},
-		"a key, then a password": func(id []byte) [][]byte {
-			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), password(p.Name, p.Password)}
-		},
-		"a key, then somebody else": func(id []byte) [][]byte {
-			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), interactive(free.Name)}
-		},
-		"somebody else after a key": func(id []byte) [][]byte {
-			return [][]byte{proofOf(t, p.Name, p.Name, signer, id), proofOf(t, free.Name, free.Name, freeKey, id)}
-		},
-		"a certificate unsigned":    func([]byte) [][]byte { return [][]byte{unseen(free.Name, certified)} },
-		"a certificate, other time": func([]byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, certified, sessionID(8))} },
-		"a certificate, code due":   func(id []byte) [][]byte { return [][]byte{proofOf(t, p.Name, p.Name, certified, id)} },
-		"a forged certificate":      func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, forged, id)} },
-		"a host's certificate":      func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, host, id)} },
-		"the authority's key":       func(id []byte) [][]byte { return [][]byte{proofOf(t, free.Name, free.Name, ca, id)} },
-		"a password without a code": func([]byte) [][]byte { return [][]byte{password(p.Name, p.Password)} },
-		"a password, then another's": func(id []byte) [][]byte {
-			return [][]byte{password(p.Name, p.Password), proofOf(t, free.Name, free.Name, freeKey, id)}
-		},
-		"a wrong password":          func([]byte) [][]byte { return [][]byte{password(free.Name, "wrong")} },
-		"root":                      func([]byte) [][]byte { return [][]byte{password("root", "")} },
-		"nobody":                    func([]byte) [][]byte { return [][]byte{password("", "")} },
-		"a name of the file system": func([]byte) [][]byte { return [][]byte{password("../"+free.Name, free.Password)} },
+	for name, messages := range map[string][]message{
+		"nothing":                    {},
+		"no signature":               {unsignedProofOf(free.Name, freeKey)},
+		"another key's signature":    {proof(free.Name, free.Name, stranger)},
+		"another session's":          {func([]byte) []byte { return proofOf(t, free.Name, free.Name, freeKey, sessionID(8)) }},
+		"another user's":             {proof(free.Name, p.Name, freeKey)},
+		"another user's key":         {proof(p.Name, p.Name, freeKey)},
+		"a key without its code":     {proof(p.Name, p.Name, signer)},
+		"the same twice":             {proof(p.Name, p.Name, signer), proof(p.Name, p.Name, signer)},
+		"a key, then a password":     {proof(p.Name, p.Name, signer), passwordOf(p.Name, p.Password)},
+		"a key, then somebody else":  {proof(p.Name, p.Name, signer), interactiveOf(free.Name)},
+		"somebody else after a key":  {proof(p.Name, p.Name, signer), proof(free.Name, free.Name, freeKey)},
+		"a certificate unsigned":     {unsignedProofOf(free.Name, certified)},
+		"a certificate, other time":  {func([]byte) []byte { return proofOf(t, free.Name, free.Name, certified, sessionID(8)) }},
+		"a certificate, code due":    {proof(p.Name, p.Name, certified)},
+		"a forged certificate":       {proof(free.Name, free.Name, forged)},
+		"a host's certificate":       {proof(free.Name, free.Name, host)},
+		"the authority's key":        {proof(free.Name, free.Name, ca)},
+		"a password without a code":  {passwordOf(p.Name, p.Password)},
+		"a password, then another's": {passwordOf(p.Name, p.Password), proof(free.Name, free.Name, freeKey)},
+		"a wrong password":           {passwordOf(free.Name, "wrong")},
+		"root":                       {passwordOf("root", "")},
+		"nobody":                     {passwordOf("", "")},
+		"a name of the file system":  {passwordOf("../"+free.Name, free.Password)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Each connection has its own, or the second proof would be no use anyway.
 			fill++
-			id := sessionID(fill)
-			c := take(t, s, p)
-			if err := c.sign(id); err != nil {
-				t.Fatal(err)
-			}
-			for _, message := range messages(id) {
-				if outcome := c.step(message); outcome == talk.Accepted {
-					t.Errorf("accepted")
-				}
-			}
-			if c.hasSession() {
-				t.Errorf("a worker was given out")
-			}
+			expectNothing(t, s, p, sessionID(fill), messages)
 		})
 	}
 	t.Run("and the right ones", func(t *testing.T) {
 		for _, signer := range []ssh.Signer{freeKey, certified} {
-			c := take(t, s, free)
 			fill++
-			id := sessionID(fill)
-			if err := c.sign(id); err != nil {
-				t.Fatal(err)
-			}
-			if outcome := c.step(proofOf(t, free.Name, free.Name, signer, id)); outcome != talk.Accepted || !c.hasSession() {
-				t.Errorf("expected that a proof is accepted, found %d\n%s", outcome, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
-			}
+			expectProof(t, s, free, sessionID(fill), signer)
 		}
 	})
 }

@@ -14,12 +14,8 @@ func TestSSH(t *testing.T) {
 	onBothPaths(t, "ssh", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
-		enrolled := func(t *testing.T) *machine.Person {
-			t.Parallel()
-			return machine.NewPerson(t, "ada").Enroll(t, here.Users)
-		}
 		t.Run("right code", func(t *testing.T) {
-			p := enrolled(t)
+			p := ada(t, here)
 			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)), machine.OwnKeyExchange), 1)
 			expectAudit(t, p, "service="+here.Name, "protocol=ssh", "remote="+p.Address, "verdict=accepted", "rule=totp:phone")
 		})
@@ -33,58 +29,75 @@ func TestSSH(t *testing.T) {
 			}
 		})
 		t.Run("wrong codes", func(t *testing.T) {
-			p := enrolled(t)
+			p := ada(t, here)
 			wrong := p.Wrong(t)
 			expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong, wrong)), 3)
 			expectAudit(t, p, "verdict=denied", "rule=policy.attempts.per_login")
 		})
 		t.Run("wrong code, then the right one", func(t *testing.T) {
-			p := enrolled(t)
+			p := ada(t, here)
 			expectIn(t, p, sshd.Login(t, p, answers(p, p.Wrong(t), p.Code(t, 0))), 2)
 		})
-		t.Run("used code", func(t *testing.T) {
-			p := enrolled(t)
-			code := p.Code(t, 0)
-			expectIn(t, p, sshd.Login(t, p, answers(p, code)), 1)
-			d := sshd.Login(t, p, answers(p, code, code+" ", " "+code))
-			expectOut(t, p, d, 3)
-			if !strings.Contains(d.Transcript, "has been used") {
-				t.Errorf("expected to be told that the code has been used:\n%s", d.Transcript)
-			}
-		})
-		t.Run("older code after a newer one", func(t *testing.T) {
-			p := enrolled(t)
-			past := p.Code(t, -1)
-			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
-			expectOut(t, p, sshd.Login(t, p, answers(p, past, past, past)), 3)
-		})
-		t.Run("somebody else's code", func(t *testing.T) {
-			other := machine.Stranger("bob").Enroll(t, here.Users)
-			p := enrolled(t)
-			code := other.Code(t, 0)
-			expectOut(t, p, sshd.Login(t, p, answers(p, code, code, code)), 3)
-		})
-		t.Run("wrong password", func(t *testing.T) {
-			p := enrolled(t)
-			d := sshd.Login(t, p, machine.Answers{Passwords: []string{"not-" + p.Password}, Codes: []string{p.Code(t, 0)}})
-			expectOut(t, p, d, 0)
-			if strings.Contains(d.Transcript, "Verification") {
-				t.Errorf("the code was asked after a wrong password:\n%s", d.Transcript)
-			}
-			// The code has not been burned either.
-			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
-		})
-		t.Run("nobody of that name", func(t *testing.T) {
-			t.Parallel()
-			p := machine.Stranger("nobody")
-			expectOut(t, p, sshd.Login(t, p, answers(p, "123456")), 0)
-		})
-		t.Run("Ctrl-C", func(t *testing.T) {
-			p := enrolled(t)
-			expectOut(t, p, sshd.Login(t, p, answers(p, "\x03")), 1)
-			expectOut(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)+"\x03")), 1)
-			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
-		})
+		testForeignCodes(t, here, sshd)
+		testNoCode(t, here, sshd)
+	})
+}
+
+// ada is a person of a subtest, which goes in parallel.
+func ada(t *testing.T, here machine.Site) *machine.Person {
+	t.Helper()
+	t.Parallel()
+	return machine.NewPerson(t, "ada").Enroll(t, here.Users)
+}
+
+// testForeignCodes has right codes that are not, or no longer, the person's.
+func testForeignCodes(t *testing.T, here machine.Site, sshd *machine.SSHD) {
+	t.Run("used code", func(t *testing.T) {
+		p := ada(t, here)
+		code := p.Code(t, 0)
+		expectIn(t, p, sshd.Login(t, p, answers(p, code)), 1)
+		d := sshd.Login(t, p, answers(p, code, code+" ", " "+code))
+		expectOut(t, p, d, 3)
+		if !strings.Contains(d.Transcript, "has been used") {
+			t.Errorf("expected to be told that the code has been used:\n%s", d.Transcript)
+		}
+	})
+	t.Run("older code after a newer one", func(t *testing.T) {
+		p := ada(t, here)
+		past := p.Code(t, -1)
+		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+		expectOut(t, p, sshd.Login(t, p, answers(p, past, past, past)), 3)
+	})
+	t.Run("somebody else's code", func(t *testing.T) {
+		other := machine.Stranger("bob").Enroll(t, here.Users)
+		p := ada(t, here)
+		code := other.Code(t, 0)
+		expectOut(t, p, sshd.Login(t, p, answers(p, code, code, code)), 3)
+	})
+}
+
+// testNoCode has logins that end before a code, and leave it good.
+func testNoCode(t *testing.T, here machine.Site, sshd *machine.SSHD) {
+	t.Run("wrong password", func(t *testing.T) {
+		p := ada(t, here)
+		d := sshd.Login(t, p, machine.Answers{Passwords: []string{"not-" + p.Password}, Codes: []string{p.Code(t, 0)}})
+		expectOut(t, p, d, 0)
+		if strings.Contains(d.Transcript, "Verification") {
+			t.Errorf("the code was asked after a wrong password:\n%s", d.Transcript)
+		}
+		// The code has not been burned either.
+		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
+	})
+	t.Run("nobody of that name", func(t *testing.T) {
+		t.Parallel()
+		p := machine.Stranger("nobody")
+		expectOut(t, p, sshd.Login(t, p, answers(p, "123456")), 0)
+	})
+	t.Run("Ctrl-C", func(t *testing.T) {
+		p := ada(t, here)
+		expectOut(t, p, sshd.Login(t, p, answers(p, "\x03")), 1)
+		expectOut(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)+"\x03")), 1)
+		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
 	})
 }
 

@@ -104,22 +104,26 @@ func serve(fd, lineFD int) {
 				answer(conn, 0, []byte("no worker"))
 				continue
 			}
-			buffer := make([]byte, packet.MaxSize)
-			err := worker.Send(message[1:])
-			n, fds, err2 := 0, []int(nil), err
-			if err == nil {
-				n, fds, err2 = worker.Receive(buffer)
-			}
-			packet.CloseAll(fds)
-			if err2 != nil {
-				answer(conn, 0, []byte("gone"))
-				continue
-			}
-			answer(conn, len(fds), buffer[:n])
+			reply, fds := ask(worker, message[1:])
+			answer(conn, fds, reply)
 		default:
 			_ = line.Send(message)
 		}
 	}
+}
+
+// ask returns the worker's answer and how many descriptors came with it.
+func ask(worker *packet.Conn, message []byte) ([]byte, int) {
+	if err := worker.Send(message); err != nil {
+		return []byte("gone"), 0
+	}
+	buffer := make([]byte, packet.MaxSize)
+	n, fds, err := worker.Receive(buffer)
+	packet.CloseAll(fds)
+	if err != nil {
+		return []byte("gone"), 0
+	}
+	return buffer[:n], len(fds)
 }
 
 func answer(conn net.Conn, fds int, message []byte) {

@@ -43,37 +43,7 @@ func startApache(t T, http, https, dav, provider string) Apache {
 	}
 	run(t, "", "chown", "www-data", plain.dir+"/www/dav", plain.dir+"/locks")
 	plain.write(t, "www/greeting", "somebody is in\n")
-	config := plain.write(t, "conf", apacheModules()+`ServerRoot @DIR@
-DefaultRuntimeDir @DIR@
-ServerName localhost
-Listen 127.0.0.1:@PORT@
-Listen `+secure.address()+`
-PidFile @DIR@/pid
-ErrorLog @DIR@/log
-User www-data
-Group www-data
-DocumentRoot @DIR@/www
-DavLockDB @DIR@/locks/dav
-AuthnCacheEnable
-AuthnCacheSOCache shmcb:@DIR@/locks/remembered
-<Directory @DIR@/www>
- AuthType Basic
- AuthName otpgate
-`+provider+` AuthPAMService `+http+`
- Require valid-user
-</Directory>
-<Directory @DIR@/www/dav>
- Dav On
- AuthPAMService `+dav+`
-</Directory>
-<VirtualHost `+secure.address()+`>
- SSLEngine on
- SSLCertificateFile `+certificate(t)+`
- <Location />
-  AuthPAMService `+https+`
- </Location>
-</VirtualHost>
-`)
+	config := plain.write(t, "conf", apacheConfig(t, secure.address(), http, https, dav, provider))
 	plain.start(t, func() bool { return plain.listens() && secure.listens() }, "/usr/sbin/apache2", "-f", config, "-DFOREGROUND")
 	in := func(*Person) string { return "somebody is in" }
 	return Apache{
@@ -93,6 +63,42 @@ AuthnCacheSOCache shmcb:@DIR@/locks/remembered
 			return cmd
 		}},
 	}
+}
+
+// apacheConfig has HTTP at the daemon's own address, and HTTPS at secure.
+func apacheConfig(t T, secure, http, https, dav, provider string) string {
+	t.Helper()
+	return apacheModules() + `ServerRoot @DIR@
+DefaultRuntimeDir @DIR@
+ServerName localhost
+Listen 127.0.0.1:@PORT@
+Listen ` + secure + `
+PidFile @DIR@/pid
+ErrorLog @DIR@/log
+User www-data
+Group www-data
+DocumentRoot @DIR@/www
+DavLockDB @DIR@/locks/dav
+AuthnCacheEnable
+AuthnCacheSOCache shmcb:@DIR@/locks/remembered
+<Directory @DIR@/www>
+ AuthType Basic
+ AuthName otpgate
+` + provider + ` AuthPAMService ` + http + `
+ Require valid-user
+</Directory>
+<Directory @DIR@/www/dav>
+ Dav On
+ AuthPAMService ` + dav + `
+</Directory>
+<VirtualHost ` + secure + `>
+ SSLEngine on
+ SSLCertificateFile ` + certificate(t) + `
+ <Location />
+  AuthPAMService ` + https + `
+ </Location>
+</VirtualHost>
+`
 }
 
 func apacheModules() string {

@@ -70,6 +70,13 @@ func testDeb(t *testing.T, d debian) {
 	d.run(t, "sh", provision, deb)
 	d.expectIn(t, d.code(t, secret, 3))
 
+	d.expectPurged(t, fresh, dropIn)
+}
+
+// expectPurged purges the package, after which nothing differs from a fresh
+// system but the accounts and the admin's own file.
+func (d debian) expectPurged(t *testing.T, fresh map[string]string, dropIn string) {
+	t.Helper()
 	d.run(t, "apt-get", "purge", "-y", "otpgate")
 	d.expectIn(t)
 	excused := append(slices.Clone(accounts), dropIn, "/etc/ssh/sshd_config.d")

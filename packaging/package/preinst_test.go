@@ -104,28 +104,15 @@ func testDebRefuses(t *testing.T, d debian) {
 		output(t, "sed", "-i", "s/^glibc=.*/glibc="+glibc+"/", script)
 		output(t, "sed", "-i", "s/libc6 (>= [0-9.]*)/libc6 (>= "+glibc+")/", tree+"/DEBIAN/control")
 	})
-	refused := func(want string, args ...string) {
-		t.Helper()
-		said, err := d.try(args...)
-		if err == nil || !strings.Contains(said, want) {
-			t.Errorf("%q: expected it to fail with %q, found %v\n%s", args, want, err, said)
-		}
-		if names := changed(before, d.files(t, "/usr", "/etc")); len(names) > 0 {
-			t.Errorf("%q changed %q", args, names)
-		}
-		if state := d.run(t, "dpkg-query", "-W", "-f", "${Status}", "otpgate"); state != "install ok installed" {
-			t.Errorf("%q: the package is %q", args, state)
-		}
-	}
-	refused("pre-dependency", "dpkg", "-i", newer)
-	refused("this package needs glibc 2.99 or later, and here is 2.", "dpkg", "--force-depends", "-i", newer)
-	refused("make packages builds one here", "dpkg", "--force-all", "-i", newer)
+	d.expectRefused(t, before, "pre-dependency", "dpkg", "-i", newer)
+	d.expectRefused(t, before, "this package needs glibc 2.99 or later, and here is 2.", "dpkg", "--force-depends", "-i", newer)
+	d.expectRefused(t, before, "make packages builds one here", "dpkg", "--force-all", "-i", newer)
 	d.expectIn(t, d.code(t, secret, 1))
 
 	another := d.repacked(t, deb, func(tree string) {
 		output(t, "sed", "-i", "s/^Architecture: .*/Architecture: s390x/; /^Pre-Depends:/d; /^Depends:/d", tree+"/DEBIAN/control")
 	})
-	refused("this package is for s390x", "dpkg", "--force-architecture", "-i", another)
+	d.expectRefused(t, before, "this package is for s390x", "dpkg", "--force-architecture", "-i", another)
 	d.expectIn(t, d.code(t, secret, 2))
 
 	// What would have been, without it.
@@ -142,6 +129,21 @@ func testDebRefuses(t *testing.T, d debian) {
 	}
 	d.run(t, "dpkg", "--force-downgrade", "-i", deb)
 	d.expectIn(t, d.code(t, secret, 3))
+}
+
+// expectRefused has dpkg fail with what is wanted, and the system stay as before.
+func (d debian) expectRefused(t *testing.T, before map[string]string, want string, args ...string) {
+	t.Helper()
+	said, err := d.try(args...)
+	if err == nil || !strings.Contains(said, want) {
+		t.Errorf("%q: expected it to fail with %q, found %v\n%s", args, want, err, said)
+	}
+	if names := changed(before, d.files(t, "/usr", "/etc")); len(names) > 0 {
+		t.Errorf("%q changed %q", args, names)
+	}
+	if state := d.run(t, "dpkg-query", "-W", "-f", "${Status}", "otpgate"); state != "install ok installed" {
+		t.Errorf("%q: the package is %q", args, state)
+	}
 }
 
 // The same with rpm, on a system whose glibc is older than what was built.
