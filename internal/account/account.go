@@ -65,21 +65,22 @@ type Factor struct {
 	// counter, RFC 4226), "email" or "sms".
 	Kind Kind `toml:"kind"`
 	// Secret is the key that codes are computed from, in base32 (RFC 4648
-	// section 6), of 80 bits at least. It and the next four are of "totp" and
-	// "hotp" alone: where codes of the other kinds go is said of the person.
+	// section 6), of 80 bits at least. Only "totp" and "hotp" have it and the
+	// next four; codes of the other kinds go to the person's email or phone.
 	Secret Secret `toml:"secret,omitempty"`
 	// Digits is how long a code is, 6 to 8; 6 if it is left out.
 	Digits int `toml:"digits,omitempty"`
-	// Period is how long a code lasts, 15 to 300 seconds, of "totp" alone; 30
+	// Period is how long a code lasts, 15 to 300 seconds, for "totp" only; 30
 	// if it is left out.
 	Period int `toml:"period,omitempty"`
 	// Algorithm is "SHA1", "SHA256" or "SHA512"; "SHA1" if it is left out.
 	Algorithm string `toml:"algorithm,omitempty"`
-	// Counter is the first that the token may use, of "hotp" alone. Where it
-	// has got to since is in the ledger, and the greater counts.
+	// Counter is the first that the token may use, for "hotp" only. The ledger
+	// has where it has got to since, and the greater of the two counts.
 	Counter int64 `toml:"counter,omitempty"`
-	// Prefix is what the token types before each code, of "hotp" alone: a
-	// YubiKey its identity. A code counts with exactly that before it, or without.
+	// Prefix is what the token types before each code, such as a YubiKey's
+	// identity, for "hotp" only. A code counts with exactly that before it, or
+	// without it.
 	Prefix string `toml:"prefix,omitempty"`
 	// Confirmed is when a first code proved that the person has the secret.
 	// Before that the factor does not count.

@@ -43,16 +43,16 @@ type Config struct {
 // Policy says who must give a code, and where.
 type Policy struct {
 	// Require names the people who must give a code even if they have not
-	// enrolled: names, "@group" or "@all". Who is enrolled is asked anyway.
+	// enrolled: names, "@group" or "@all". Enrolled people are asked anyway.
 	Require []Selector `toml:"require"`
 	// Exempt names accounts that are never asked. It wins over Require.
 	Exempt []Selector `toml:"exempt"`
 	// Protocols are those on which codes are asked: all, or some of ssh, sftp,
 	// ftp, ftps, http, https, webdav, sudo, su, login and OwnProtocols.
 	Protocols []Protocol `toml:"protocols"`
-	// OwnProtocols declares names for what has none of these, such as "vpn" or
-	// "cockpit", to be used wherever a protocol is named: up to 32 of a-z, 0-9 and
-	// -, a letter first.
+	// OwnProtocols declares names for services that have none of these, such as
+	// "vpn" or "cockpit". They may stand wherever a protocol is named, and are up to
+	// 32 of a-z, 0-9 and -, a letter first.
 	OwnProtocols []Protocol `toml:"own_protocols"`
 	// TrustedNetworks are addresses from which no code is asked. A remote
 	// host that is a name never matches (CVE-2024-10963).
@@ -60,9 +60,9 @@ type Policy struct {
 	// Unenrolled says what happens to people who must give a code and have
 	// none to give: "refuse", "allow", or "enroll" at the login.
 	Unenrolled Unenrolled `toml:"unenrolled"`
-	// Grace is until when such people are let in nevertheless, and told: a span
-	// that begins with the person's first such login, or the last day, such as
-	// "2026-12-31".
+	// Grace is how long such people are let in nevertheless, and told to enroll: a
+	// span that begins with the person's first such login, or the last day, such
+	// as "2026-12-31".
 	Grace Grace `toml:"grace"`
 	// Session is how long a passed code is remembered for the person, the
 	// protocol and the address, up to a year; 0 is not at all. Sessions says so
@@ -79,7 +79,7 @@ type Attempts struct {
 	PerLogin int `toml:"per_login"`
 	// PerWindow is how many wrong codes lock a person's logins, 1 to 1000.
 	PerWindow int `toml:"per_window"`
-	// PerSource is how many wrong codes, whoever's, lock an address (IPv6: a
+	// PerSource is how many wrong codes, for whomever, lock an address (IPv6: a
 	// /64 network), 1 to 100000. It is larger, as many may share an address.
 	PerSource int `toml:"per_source"`
 	// Window is how long the first lock lasts, a minute to a day. Each
@@ -88,7 +88,7 @@ type Attempts struct {
 	Window Duration `toml:"window"`
 }
 
-// Paths are where everything is, all absolute.
+// Paths says where everything is. All are absolute.
 type Paths struct {
 	// Users is the directory of the secret files.
 	Users string `toml:"users"`
