@@ -10,7 +10,7 @@ import (
 
 // ErrAsBefore is wrapped by the error for an enrollment that the person has
 // already, confirmed and with the same data. Nothing is written then.
-var ErrAsBefore = errors.New("it is enrolled so already")
+var ErrAsBefore = errors.New("it is enrolled like this already")
 
 // asBefore says whether the person has exactly what is prepared.
 func (p Prepared) asBefore(person account.Person) error {

@@ -68,7 +68,7 @@ func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
 }
 
 // errUsedMeanwhile says that a login changed what was being moved.
-var errUsedMeanwhile = errors.New("the former name is being logged in with; try again")
+var errUsedMeanwhile = errors.New("somebody is logging in with the former name; try again")
 
 // moveTries is how often an entry is moved anew that a login changed meanwhile.
 const moveTries = 100

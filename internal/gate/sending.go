@@ -143,7 +143,7 @@ func (g *Gate) Deliver(ctx context.Context, request Request, person account.Pers
 	})
 }
 
-var ErrNoSender = errors.New("nothing to send with was set up; expected [email] or [sms] in the configuration")
+var ErrNoSender = errors.New("no code can be sent; expected [email] or [sms] in the configuration")
 
 func sentTo(delivery deliver.Delivery) string {
 	text := "by " + string(delivery.Channel) + " to " + delivery.To

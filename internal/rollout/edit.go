@@ -50,7 +50,7 @@ func (l Line) text(extra ...string) string {
 }
 
 // ErrAlready is wrapped by Plan's error if the stack has a line of ours.
-var ErrAlready = errors.New("the module is called there already")
+var ErrAlready = errors.New("this line calls the module already")
 
 // Plan finds where the line belongs: the first place in the service's own file
 // at which the doctor has nothing to say of the stack, or as little as can be.
@@ -90,7 +90,7 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		}
 	}
 	if best < 0 {
-		return edit, fmt.Errorf("%s has no line of the type auth to stand behind", edit.Path)
+		return edit, fmt.Errorf("%s has no line of the type auth that it could follow", edit.Path)
 	}
 	return edit, edit.refused()
 }

@@ -23,7 +23,7 @@ func (a *App) RemarkOnCore(settings config.Config) {
 	}
 	a.Note("logins that fork a core cannot send codes: %v", err)
 	if settings.Paths.Sender == "" || errors.Is(err, fs.ErrNotExist) {
-		a.Note("make install puts it into PREFIX/libexec/otpgate; another place than below /usr/local or /usr is named by paths.sender")
+		a.Note("make install puts it into PREFIX/libexec/otpgate; name a place that is not below /usr/local or /usr in paths.sender")
 	}
 }
 

@@ -52,7 +52,7 @@ func (r *csvReader) read(from io.Reader) error {
 	case err != nil:
 		return fmt.Errorf("read %s: %w", r.name, err)
 	case len(data) > maxCSV:
-		return fmt.Errorf("%s: over %d bytes, expected fewer; divide it", r.name, maxCSV)
+		return fmt.Errorf("%s: over %d bytes, expected fewer; split it", r.name, maxCSV)
 	}
 	r.users, r.secrets = map[string]int{}, map[string]int{}
 	// Spreadsheets put a byte order mark in front.
@@ -90,7 +90,7 @@ func (r *csvReader) takeHeader(line int, fields []string) bool {
 		name := strings.ToLower(strings.TrimSpace(field))
 		switch {
 		case !slices.Contains(columns, name):
-			r.problem(line, "unknown column %q, expected columns divided by commas: %s", name, strings.Join(columns, ", "))
+			r.problem(line, "unknown column %q, expected columns separated by commas: %s", name, strings.Join(columns, ", "))
 		case slices.Contains(r.header, name):
 			r.problem(line, "the column %s is there twice", name)
 		}

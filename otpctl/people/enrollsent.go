@@ -18,7 +18,7 @@ func enrollSent(ctx context.Context, a *invocation.App, g admin.People, name str
 		return enrollTrusted(ctx, a, g, name, f, to, flags)
 	}
 	if g.Sender == nil {
-		return errors.New("there is nothing to send a first code with: expected [email] or [sms] in the configuration; --trust-address enrolls without a code")
+		return errors.New("no first code can be sent: expected [email] or [sms] in the configuration; --trust-address enrolls without a code")
 	}
 	done, err := g.EnrollSent(name, f, to, flags.Replace)
 	if err != nil {

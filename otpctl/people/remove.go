@@ -79,7 +79,7 @@ func removeFactor(ctx context.Context, a *invocation.App, g admin.People, name, 
 	a.Say("%s of %s is removed.", id, name)
 	a.RemarkOnNames(g, name)
 	if !after.Enrolled() {
-		a.Note("%s is not enrolled any more: %s test %s --service sshd says what a login comes to", name, a.Self(), name)
+		a.Note("%s is not enrolled any more: %s test %s --service sshd says what happens at a login", name, a.Self(), name)
 	}
 	return nil
 }

@@ -165,7 +165,7 @@ func sayChanged(a *invocation.App, edit rollout.Edit, backup string) {
 		a.Say("%s is made: a copy of %s with the line, which counts instead of it. %s pam disable %s removes it again.", edit.Path, edit.From, a.Self(), edit.Service)
 		return
 	}
-	a.Say("%s is changed. What it was is in %s.", edit.Path, backup)
+	a.Say("%s is changed. The old file is %s.", edit.Path, backup)
 }
 
 // pamChanged writes the audit line of a change of pam.d.
@@ -209,10 +209,10 @@ refuses if the service asks for nothing but the code.`,
 		}
 		pamChanged(a, "disable", edit.Service, "kept "+backup)
 		if edit.Vendor != "" {
-			a.Say("%s was a copy of %s, which counts again: it is removed. What it was is in %s.", edit.Path, edit.Vendor, backup)
+			a.Say("%s was a copy of %s, which counts again: it is removed. The old file is %s.", edit.Path, edit.Vendor, backup)
 			return nil
 		}
-		a.Say("%s is changed. What it was is in %s.", edit.Path, backup)
+		a.Say("%s is changed. The old file is %s.", edit.Path, backup)
 		return nil
 	})
 }

@@ -191,7 +191,7 @@ func restored(a *invocation.App, p rollout.Pending, kept string) {
 		a.Say("%s is as it was before (%s).", p.Path, p.Backup)
 	}
 	if kept != "" {
-		a.Say("It had been changed since; that is in %s.", kept)
+		a.Say("It had been changed since; that version is %s.", kept)
 	}
 }
 

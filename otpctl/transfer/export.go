@@ -246,7 +246,7 @@ func bringOneBack(ctx context.Context, a *invocation.App, g admin.People, p *fou
 		p.Factors = append(p.Factors, admin.ImportedFactor{Factor: f})
 	}
 	if done.Withheld > 0 {
-		p.Remarks = append(p.Remarks, fmt.Sprintf("the recovery codes stay away, as some may have been used since; %s recovery %s makes new ones", a.Self(), p.User))
+		p.Remarks = append(p.Remarks, fmt.Sprintf("the recovery codes are not brought back, as some may have been used since; %s recovery %s makes new ones", a.Self(), p.User))
 	}
 	for _, id := range done.Forgotten {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("codes of %s that were used after the backup are good again; %s resync %s moves it on", id, a.Self(), p.User))
