@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -49,7 +50,7 @@ func (c *client) challenge(_, instruction string, questions []string, _ []bool) 
 }
 
 // login logs in by the methods in their order and runs machine.Greet.
-func (c *client) login(t *testing.T, sshd *machine.SSHD, methods ...ssh.AuthMethod) machine.Dialogue {
+func (c *client) login(t *testing.T, sshd *hosts.SSHD, methods ...ssh.AuthMethod) machine.Dialogue {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.person.Address)}, Timeout: machine.Patience}
 	connection, err := dialer.Dial("tcp", sshd.Address())
@@ -64,7 +65,7 @@ func (c *client) login(t *testing.T, sshd *machine.SSHD, methods ...ssh.AuthMeth
 	return c.dialog
 }
 
-func (c *client) greet(connection net.Conn, sshd *machine.SSHD, methods []ssh.AuthMethod) error {
+func (c *client) greet(connection net.Conn, sshd *hosts.SSHD, methods []ssh.AuthMethod) error {
 	secure, channels, requests, err := ssh.NewClientConn(connection, sshd.Address(), &ssh.ClientConfig{
 		User: c.person.Name, Auth: methods, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
@@ -83,7 +84,7 @@ func (c *client) greet(connection net.Conn, sshd *machine.SSHD, methods []ssh.Au
 }
 
 // loginRaw logs p in by keyboard-interactive, once, with codes as they are.
-func loginRaw(t *testing.T, sshd *machine.SSHD, p *machine.Person, codes ...string) machine.Dialogue {
+func loginRaw(t *testing.T, sshd *hosts.SSHD, p *machine.Person, codes ...string) machine.Dialogue {
 	t.Helper()
 	c := &client{person: p, codes: codes}
 	return c.login(t, sshd, ssh.KeyboardInteractive(c.challenge))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	machine.AddToService(t, "sshd", "sshd")
-	sshd := machine.StartSSHD(t, "sshd", machine.WithCode...)
+	sshd := hosts.StartSSHD(t, "sshd", hosts.WithCode...)
 	login := func(t *testing.T, by string) (again func()) {
 		t.Helper()
 		p := machine.NewPerson(t, "def").Enroll(t, machine.Users)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -61,12 +62,12 @@ func TestFail2ban(t *testing.T) {
 			p.Name = strings.Replace(login.name, "NAME", own, 1)
 			p.Enroll(t, here.Users)
 			wrong := p.Wrong(t)
-			host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: from})
-			if verdict := host.Verdict(t, wrong, wrong, wrong); verdict == machine.PAMSuccess {
+			host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: from})
+			if verdict := host.Verdict(t, wrong, wrong, wrong); verdict == hosts.PAMSuccess {
 				t.Errorf("%q: in by wrong codes", p.Name)
 			}
-			right := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: from})
-			if verdict := right.Verdict(t, p.Code(t, 0)); verdict != machine.PAMSuccess {
+			right := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: from})
+			if verdict := right.Verdict(t, p.Code(t, 0)); verdict != hosts.PAMSuccess {
 				t.Errorf("%q: %d\n%s", p.Name, verdict, machine.Text(machine.Log.Lines(own)))
 			}
 			machine.Log.Expect(t, "otpgate[", own, "verdict=denied rule=policy.attempts.per_login ")

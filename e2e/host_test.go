@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -81,8 +82,8 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 				t.Parallel()
 				for range 10 {
 					p := machine.Stranger("hal").Enroll(t, here.Users)
-					host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{Flags: flags})
-					if verdict := host.Verdict(t, p.Wrong(t), p.Code(t, 0)); verdict != machine.PAMSuccess {
+					host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{Flags: flags})
+					if verdict := host.Verdict(t, p.Wrong(t), p.Code(t, 0)); verdict != hosts.PAMSuccess {
 						t.Errorf("expected PAM_SUCCESS, found %d", verdict)
 					}
 					for event := host.Next(t); event.Kind != "gone"; event = host.Next(t) {
@@ -122,21 +123,21 @@ func TestHostAnswers(t *testing.T) {
 	onBothPaths(t, "odd", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=login")
-		for name, answer := range map[string]func(*machine.Host, string){
-			"refused":     func(h *machine.Host, _ string) { h.Refuse() },
-			"NULL":        func(h *machine.Host, _ string) { h.Null() },
-			"empty":       func(h *machine.Host, _ string) { h.Answer("") },
-			"600 bytes":   func(h *machine.Host, code string) { h.Answer(strings.Repeat(code, 100)) },
-			"5000 bytes":  func(h *machine.Host, code string) { h.Answer(strings.Repeat(code, 5000/6)) },
-			"line feed":   func(h *machine.Host, code string) { h.Answer(code + "\n") },
-			"carriage":    func(h *machine.Host, code string) { h.Answer(code + "\r") },
-			"host killed": func(h *machine.Host, _ string) { _ = h.Cmd.Process.Kill() },
+		for name, answer := range map[string]func(*hosts.Host, string){
+			"refused":     func(h *hosts.Host, _ string) { h.Refuse() },
+			"NULL":        func(h *hosts.Host, _ string) { h.Null() },
+			"empty":       func(h *hosts.Host, _ string) { h.Answer("") },
+			"600 bytes":   func(h *hosts.Host, code string) { h.Answer(strings.Repeat(code, 100)) },
+			"5000 bytes":  func(h *hosts.Host, code string) { h.Answer(strings.Repeat(code, 5000/6)) },
+			"line feed":   func(h *hosts.Host, code string) { h.Answer(code + "\n") },
+			"carriage":    func(h *hosts.Host, code string) { h.Answer(code + "\r") },
+			"host killed": func(h *hosts.Host, _ string) { _ = h.Cmd.Process.Kill() },
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				p := machine.Stranger("odd").Enroll(t, here.Users)
 				code := p.Code(t, 0)
-				host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{})
+				host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{})
 				for event := host.Next(t); event.Kind != "verdict" && event.Kind != "gone"; event = host.Next(t) {
 					if event.Kind == "prompt" {
 						answer(host, code)
@@ -148,7 +149,7 @@ func TestHostAnswers(t *testing.T) {
 					t.Errorf("expected a denial, found\n%s", machine.Text(accepted))
 				}
 				// The code is still good, so it was not taken for one.
-				if verdict := plainLogin(t, here.Name, p, code); verdict != machine.PAMSuccess {
+				if verdict := plainLogin(t, here.Name, p, code); verdict != hosts.PAMSuccess {
 					t.Errorf("the code afterwards: expected PAM_SUCCESS, found %d", verdict)
 				}
 			})

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -120,7 +121,7 @@ func TestFiles(t *testing.T) {
 				m.CodeOnly(t, m.Name, "protocol=ssh")
 				paths := strings.NewReplacer("SECRET", m.secret, "USERS", m.Users, "STATE", m.State, "CONFIG", m.Config)
 				test.make(m)
-				if verdict := plainLogin(t, m.Name, p, p.Code(t, 0)); verdict == machine.PAMSuccess {
+				if verdict := plainLogin(t, m.Name, p, p.Code(t, 0)); verdict == hosts.PAMSuccess {
 					t.Errorf("expected to be denied, found %d", verdict)
 				}
 				// That it does not wait for anything is said by the line: a
@@ -160,7 +161,7 @@ func TestModuleLine(t *testing.T) {
 				p := machine.Stranger("lin").Enroll(t, here.Users)
 				service := "line-" + p.Name
 				here.CodeOnly(t, service, test.arguments...)
-				if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == machine.PAMSuccess {
+				if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == hosts.PAMSuccess {
 					t.Error("expected to be denied, found PAM_SUCCESS")
 				}
 				machine.Log.Expect(t, service, test.want)
@@ -195,7 +196,7 @@ func TestCoreFile(t *testing.T) {
 			service := "core-" + p.Name
 			line := front(t, t.TempDir(), test.core, test.owner) + " " + strings.Join(here.Arguments(), " ")
 			machine.WriteService(t, service, "auth required pam_permit.so\n"+line+"\naccount required pam_permit.so\n")
-			if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == machine.PAMSuccess {
+			if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == hosts.PAMSuccess {
 				t.Error("expected to be denied, found PAM_SUCCESS")
 			}
 			machine.Log.Expect(t, service, test.want)

@@ -18,6 +18,7 @@ import (
 	"github.com/pquerna/otp/hotp"
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -62,7 +63,7 @@ func counterCode(t *testing.T, p *machine.Person, counter uint64) string {
 // oldIn logs in at a service of the old module, or fails to.
 func oldIn(t *testing.T, service string, p *machine.Person, code string, want bool) {
 	t.Helper()
-	if in := plainLogin(t, service, p, code) == machine.PAMSuccess; in != want {
+	if in := plainLogin(t, service, p, code) == hosts.PAMSuccess; in != want {
 		t.Fatalf("the old module: %s in: %v, want %v", p.Name, in, want)
 	}
 }
@@ -70,7 +71,7 @@ func oldIn(t *testing.T, service string, p *machine.Person, code string, want bo
 // newIn does so at a service with otpgate.
 func newIn(t *testing.T, here machine.Site, p *machine.Person, code string, want bool) {
 	t.Helper()
-	if in := plainLogin(t, here.Name, p, code) == machine.PAMSuccess; in != want {
+	if in := plainLogin(t, here.Name, p, code) == hosts.PAMSuccess; in != want {
 		t.Errorf("%s in: %v, want %v\n%s", p.Name, in, want, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 	}
 }
@@ -211,7 +212,7 @@ func TestImportedScratchCodeBehindPassword(t *testing.T) {
 	t.Parallel()
 	here := machine.Resident.NewSite(t, "scratch-ftp", "")
 	here.AroundPassword(t, here.Name, debianPassword, "protocol=ftp")
-	server := machine.StartVSFTPD(t, here.Name)
+	server := hosts.StartVSFTPD(t, here.Name)
 	p := machine.Stranger("fay")
 	p.Password += "42"
 	machine.Keep(p.Password)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -21,8 +22,8 @@ func TestNaiveModuleHangs(t *testing.T) {
 	}
 	machine.WriteService(t, "naive", strings.Replace(string(stack), machine.ModuleLine("protocol=ssh", "verifier=off"),
 		"auth required "+machine.Files+"/pam_naive.so", 1))
-	naive := machine.StartSSHD(t, "naive", machine.WithCode...)
-	ours := machine.StartSSHD(t, "ours", machine.WithCode...)
+	naive := hosts.StartSSHD(t, "naive", hosts.WithCode...)
+	ours := hosts.StartSSHD(t, "ours", hosts.WithCode...)
 	p := machine.NewPerson(t, "nan").Enroll(t, machine.Users)
 	hung := make(chan bool)
 	for range 3 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -56,7 +57,7 @@ func TestSSHWithoutLog(t *testing.T) {
 			here.Verifier = machine.StartVerifier(t, here, machine.VerifierOptions{})
 		}
 		here.AddToService(t, "sshd", here.Name, "protocol=ssh")
-		sshd := machine.StartSSHDWithoutLog(t, dir, here.Name, machine.WithCode...)
+		sshd := hosts.StartSSHDWithoutLog(t, dir, here.Name, hosts.WithCode...)
 		p := machine.NewPerson(t, "nolog").Enroll(t, here.Users)
 		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
 		expectLine(t, in, " otpgate[", "user="+p.Name+" ", "remote="+p.Address+" ", "verdict=accepted", "rule=totp:phone")
@@ -95,7 +96,7 @@ func TestSFTPWithoutLog(t *testing.T) {
 	t.Parallel()
 	here := machine.NewSite(t, "sftp-nolog", "")
 	here.Logs = t.TempDir()
-	s := machine.StartSFTPD(t, here, "", "")
+	s := hosts.StartSFTPD(t, here, "", "")
 	p := machine.NewPerson(t, "sfn").Enroll(t, here.Users)
 	expectIn(t, p, s.Login(t, p, answers(p, p.Code(t, 0)), nil, "pwd", "put /etc/hostname here"), 1)
 	expectLine(t, s.Output, " otpgate[", "user="+p.Name+" ", "verdict=accepted", "rule=totp:phone")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -23,15 +24,15 @@ func TestUserNames(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%.20q", name), func(t *testing.T) {
 				t.Parallel()
-				host := machine.StartHost(t, here.Name, name, machine.HostOptions{})
-				if verdict := host.Verdict(t, "123456"); verdict == machine.PAMSuccess {
+				host := hosts.StartHost(t, here.Name, name, hosts.HostOptions{})
+				if verdict := host.Verdict(t, "123456"); verdict == hosts.PAMSuccess {
 					t.Errorf("expected a denial of %q, found %d", name, verdict)
 				}
 			})
 		}
 		// The address is PAM_RHOST: control characters in it reach no log.
 		p := machine.Stranger("nat").Enroll(t, here.Users)
-		host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: "10.0.0.1\nuser=root verdict=accepted\x1b[2J"})
+		host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: "10.0.0.1\nuser=root verdict=accepted\x1b[2J"})
 		host.Verdict(t, p.Wrong(t))
 		expectAudit(t, p, "verdict=denied")
 		for _, line := range machine.Log.Lines("otpgate") {
@@ -49,11 +50,11 @@ func TestTimeout(t *testing.T) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=ssh", "timeout=100")
 		p := machine.Stranger("tim").Enroll(t, here.Users)
-		host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{})
+		host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{})
 		host.Prompt(t, "Verification code")
 		host.Later(101 * time.Second)
 		host.Answer(p.Code(t, 0))
-		if event := host.Next(t); event.Kind != "verdict" || event.Code == machine.PAMSuccess {
+		if event := host.Next(t); event.Kind != "verdict" || event.Code == hosts.PAMSuccess {
 			t.Errorf("expected a denial, found %+v", event)
 		}
 		machine.Log.Expect(t, "user="+p.Name+" ", "verdict=fault", "timeout=")
@@ -67,14 +68,14 @@ func TestSourceLock(t *testing.T) {
 		here.CodeOnly(t, here.Name, "protocol=ssh")
 		one, two := machine.Stranger("sol").Enroll(t, here.Users), machine.Stranger("sol").Enroll(t, here.Users)
 		from := func(p *machine.Person, address string, codes ...string) int {
-			return machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: address}).Verdict(t, codes...)
+			return hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: address}).Verdict(t, codes...)
 		}
 		wrong := one.Wrong(t)
 		from(one, "192.0.2.1", wrong, wrong, wrong)
-		if verdict := from(two, "192.0.2.1", two.Code(t, 0)); verdict == machine.PAMSuccess {
+		if verdict := from(two, "192.0.2.1", two.Code(t, 0)); verdict == hosts.PAMSuccess {
 			t.Error("expected that 192.0.2.1 is locked, found PAM_SUCCESS")
 		}
-		if verdict := from(two, "192.0.2.2", two.Code(t, 0)); verdict != machine.PAMSuccess {
+		if verdict := from(two, "192.0.2.2", two.Code(t, 0)); verdict != hosts.PAMSuccess {
 			t.Errorf("expected PAM_SUCCESS from 192.0.2.2, found %d", verdict)
 		}
 	})

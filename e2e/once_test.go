@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -46,23 +47,23 @@ func onceOfFifty(t *testing.T, here machine.Site, services [2]string) {
 	}
 	defer held.Close()
 	defer release.Close()
-	var hosts []*machine.Host
+	var logins []*hosts.Host
 	for n := range 50 {
-		hosts = append(hosts, machine.StartHost(t, services[n%2], p.Name, machine.HostOptions{Barrier: held, RemoteHost: p.Address}))
+		logins = append(logins, hosts.StartHost(t, services[n%2], p.Name, hosts.HostOptions{Barrier: held, RemoteHost: p.Address}))
 	}
 	code := p.Code(t, 0)
-	for _, host := range hosts {
+	for _, host := range logins {
 		host.Prompt(t, "Verification code")
 		host.Answer(code)
 	}
 	release.Close()
 	verdicts := map[int]int{}
-	for _, host := range hosts {
+	for _, host := range logins {
 		verdicts[host.Verdict(t)]++
 	}
-	if verdicts[machine.PAMSuccess] != 1 {
+	if verdicts[hosts.PAMSuccess] != 1 {
 		t.Errorf("expected one login of 50 to be in, found %d; verdicts: %v\n%s",
-			verdicts[machine.PAMSuccess], verdicts, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
+			verdicts[hosts.PAMSuccess], verdicts, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 	}
 }
 
@@ -102,18 +103,18 @@ func oneKilled(t *testing.T, here machine.Site, early bool) (cut bool) {
 	p := machine.Stranger("kit").Enroll(t, here.Users)
 	code, next := p.Code(t, 0), p.Code(t, 1)
 	in := 0
-	if cut = killedLogin(t, p, code, early) != machine.PAMSuccess; !cut {
+	if cut = killedLogin(t, p, code, early) != hosts.PAMSuccess; !cut {
 		in++
 	}
 	for range 2 {
-		if plainLogin(t, "killed", p, code) == machine.PAMSuccess {
+		if plainLogin(t, "killed", p, code) == hosts.PAMSuccess {
 			in++
 		}
 	}
 	if in > 1 {
 		t.Errorf("one code was accepted %d times", in)
 	}
-	if verdict := plainLogin(t, "killed", p, next); verdict != machine.PAMSuccess {
+	if verdict := plainLogin(t, "killed", p, next); verdict != hosts.PAMSuccess {
 		t.Errorf("the next code: expected PAM_SUCCESS, found %d\n%s", verdict, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
 	}
 	return cut
@@ -123,7 +124,7 @@ func oneKilled(t *testing.T, here machine.Site, early bool) (cut bool) {
 // early, after the code was given.
 func killedLogin(t *testing.T, p *machine.Person, code string, early bool) int {
 	t.Helper()
-	host := machine.StartHost(t, "killed", p.Name, machine.HostOptions{RemoteHost: p.Address})
+	host := hosts.StartHost(t, "killed", p.Name, hosts.HostOptions{RemoteHost: p.Address})
 	moments := 4000
 	if !early {
 		host.Prompt(t, "Verification code")
@@ -156,5 +157,5 @@ func killChildren(t *testing.T, parent int) {
 // plainLogin is a login at a PAM service without a password stage.
 func plainLogin(t *testing.T, service string, p *machine.Person, codes ...string) int {
 	t.Helper()
-	return machine.StartHost(t, service, p.Name, machine.HostOptions{RemoteHost: p.Address}).Verdict(t, codes...)
+	return hosts.StartHost(t, service, p.Name, hosts.HostOptions{RemoteHost: p.Address}).Verdict(t, codes...)
 }

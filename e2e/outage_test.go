@@ -3,6 +3,7 @@ package e2e
 import (
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -23,7 +24,7 @@ func outage(t *testing.T, here machine.Site) {
 	alias.Name = p.Name + "-alias"
 	machine.ProbeUser(t, p, alias.Name)
 	here.AddToService(t, "sshd", here.Name+"-up", "protocol=ssh")
-	up := machine.StartSSHD(t, here.Name+"-up", machine.WithCode...)
+	up := hosts.StartSSHD(t, here.Name+"-up", hosts.WithCode...)
 	code := p.Code(t, 0)
 	if d := up.Login(t, &alias, answers(&alias, code)); d.Codes != 1 || !d.In(p) {
 		t.Errorf("by the alias: %d prompts for a code:\n%s", d.Codes, d.Transcript)
@@ -32,7 +33,7 @@ func outage(t *testing.T, here machine.Site) {
 		service := here.Name + "-down"
 		machine.WriteService(t, service, "@include common-auth\n"+machine.ProbeRuleCommand(t, "passwd "+alias.Name+" "+failure)+"\n"+
 			here.Line("protocol=ssh")+"\naccount required pam_permit.so\nsession required pam_permit.so\n")
-		down := machine.StartSSHD(t, service, machine.WithCode...)
+		down := hosts.StartSSHD(t, service, hosts.WithCode...)
 		expectOut(t, &alias, down.Login(t, &alias, answers(&alias, p.Code(t, 1))), 0)
 		expectAudit(t, &alias, "verdict=fault", "rule=name-service", "the name service did not answer")
 		machine.ProbeForget(t, "passwd "+alias.Name+" "+failure)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -95,10 +96,10 @@ func ownTurns(t *testing.T, here machine.Site, as *syscall.Credential, services 
 	codes := []string{p.Code(t, -1), p.Code(t, 0), p.Code(t, 1)}
 	for turn, code := range codes {
 		service, then := services[turn%2], services[1-turn%2]
-		if verdict := plainLogin(t, service, p, code); verdict != machine.PAMSuccess {
+		if verdict := plainLogin(t, service, p, code); verdict != hosts.PAMSuccess {
 			t.Errorf("%s: expected PAM_SUCCESS, found %d", service, verdict)
 		}
-		if verdict := plainLogin(t, then, p, code); verdict == machine.PAMSuccess {
+		if verdict := plainLogin(t, then, p, code); verdict == hosts.PAMSuccess {
 			t.Errorf("%s: the code that %s took is good again", then, service)
 		}
 		// These write the secret file, and the ledger's record.
@@ -159,12 +160,12 @@ func TestOwnUserByHand(t *testing.T) {
 			here.Over(path).CodeOnly(t, service, "protocol=ssh")
 			p := machine.Stranger("han").Enroll(t, here.Users)
 			code := p.Code(t, 0)
-			if verdict := plainLogin(t, service, p, code); verdict == machine.PAMSuccess {
+			if verdict := plainLogin(t, service, p, code); verdict == hosts.PAMSuccess {
 				t.Error("expected that root's file is refused, found PAM_SUCCESS")
 			}
 			expectAudit(t, p, "verdict=fault", filepath.Join(here.Users, p.Name+".toml"), "expected", strconv.Itoa(int(as.Uid)), "run chown")
 			systemd(t, here, "own.conf", "systemd-tmpfiles", "--create")
-			if verdict := plainLogin(t, service, p, code); verdict != machine.PAMSuccess {
+			if verdict := plainLogin(t, service, p, code); verdict != hosts.PAMSuccess {
 				t.Errorf("expected PAM_SUCCESS, found %d", verdict)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/doctor"
 )
@@ -38,7 +39,7 @@ func TestProFTPDPasswordAlone(t *testing.T) {
 			here := machine.NewSite(t, "proftpd-"+strings.ToLower(strings.ReplaceAll(name, " ", "-")), "")
 			here.AroundPassword(t, here.Name, debianPassword, "protocol=ftp")
 			p := machine.NewPerson(t, "alo").Enroll(t, here.Users)
-			server := machine.StartProFTPDAsking(t, here.Name, test.asking)
+			server := hosts.StartProFTPDAsking(t, here.Name, test.asking)
 			if in := server.In(t, p, p.Password); in != test.alone {
 				t.Errorf("the password alone: in: %v, expected %v", in, test.alone)
 			}
@@ -57,7 +58,7 @@ func TestProFTPDPasswordAlone(t *testing.T) {
 func TestDovecotPasswordAlone(t *testing.T) {
 	t.Parallel()
 	// One that knows the password of PAM; dovecot 2.4 has none that reads shadow.
-	same := machine.Passdb(t, "static", "PASSWORD")
+	same := hosts.Passdb(t, "static", "PASSWORD")
 	ends := []string{"result_failure = return-fail", "result_internalfail = return-fail"}
 	for name, test := range map[string]struct {
 		before string
@@ -69,16 +70,16 @@ func TestDovecotPasswordAlone(t *testing.T) {
 		"behind":        {"", nil, same, true},
 		"before":        {same, nil, "", true},
 		"last word":     {"", ends, same, false},
-		"denying first": {machine.Passdb(t, "passwd-file", "/dev/null", "deny = yes"), nil, "", false},
+		"denying first": {hosts.Passdb(t, "passwd-file", "/dev/null", "deny = yes"), nil, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			here := machine.Resident.NewSite(t, "dovecot-"+strings.ReplaceAll(name, " ", "-"), "")
 			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
 			p := machine.NewPerson(t, "alo").Enroll(t, here.Users)
-			passdbs := test.before + machine.Passdb(t, "pam", here.Name, test.pam...) + test.after
+			passdbs := test.before + hosts.Passdb(t, "pam", here.Name, test.pam...) + test.after
 			passdbs = strings.ReplaceAll(passdbs, "PASSWORD", p.Password)
-			if in := machine.StartDovecotAsking(t, passdbs).In(t, p, p.Password); in != test.alone {
+			if in := hosts.StartDovecotAsking(t, passdbs).In(t, p, p.Password); in != test.alone {
 				t.Errorf("the password alone: in: %v, expected %v", in, test.alone)
 			}
 			said := passwordAlone(t, here.Name, "etc/dovecot/dovecot.conf", passdbs)
@@ -113,17 +114,17 @@ func TestDovecotRemembers(t *testing.T) {
 		pam  string
 		in   bool
 	}{
-		"no cache":   {"0", machine.Passdb(t, "pam", "SERVICE"), false},
-		"stock":      {"10M", machine.Passdb(t, "pam", "SERVICE"), machine.NewDovecot(t)},
+		"no cache":   {"0", hosts.Passdb(t, "pam", "SERVICE"), false},
+		"stock":      {"10M", hosts.Passdb(t, "pam", "SERVICE"), hosts.NewDovecot(t)},
 		"with a key": {"10M", "passdb {\n  driver = pam\n  args = cache_key=%u SERVICE\n}\n", true},
 	}
-	if machine.NewDovecot(t) {
+	if hosts.NewDovecot(t) {
 		delete(tests, "with a key")
 		tests["not this"] = struct {
 			size string
 			pam  string
 			in   bool
-		}{"10M", machine.Passdb(t, "pam", "SERVICE", "use_cache = no"), false}
+		}{"10M", hosts.Passdb(t, "pam", "SERVICE", "use_cache = no"), false}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +133,7 @@ func TestDovecotRemembers(t *testing.T) {
 			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
 			p := machine.NewPerson(t, "rem").Enroll(t, here.Users)
 			text := "auth_cache_size = " + test.size + "\n" + strings.ReplaceAll(test.pam, "SERVICE", here.Name)
-			server := machine.StartDovecotAsking(t, text)
+			server := hosts.StartDovecotAsking(t, text)
 			field := p.Password + p.Code(t, 0)
 			if !server.In(t, p, field) {
 				t.Error("not in with the right code")

@@ -3,6 +3,7 @@ package e2e
 import (
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -13,7 +14,7 @@ func TestFieldNginx(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "www-data", "shadow")
 	sites, run := fieldSites(t, "nginx", "http", "https")
-	nginx := machine.StartNginx(t, sites["http"].Name, sites["https"].Name)
+	nginx := hosts.StartNginx(t, sites["http"].Name, sites["https"].Name)
 	run(nginx.HTTP, nginx.HTTPS)
 }
 
@@ -24,7 +25,7 @@ func TestSessionNginx(t *testing.T) {
 	machine.JoinGroup(t, "www-data", "shadow")
 	here := machine.Resident.NewSite(t, "nginx-session", "[policy]\nsessions = { https = \"12h\" }\n[verifier]\nallow = [\"www-data\"]\n")
 	here.AroundPassword(t, here.Name, ownPassword, "protocol=https")
-	server := machine.StartNginx(t, here.Name, here.Name).HTTPS
+	server := hosts.StartNginx(t, here.Name, here.Name).HTTPS
 	remembers(t, here, server)
 }
 
@@ -33,10 +34,10 @@ func TestSessionDovecot(t *testing.T) {
 	t.Parallel()
 	here := machine.Resident.NewSite(t, "dovecot-session", "[policy]\nsessions = { login = \"12h\" }\n")
 	here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
-	remembers(t, here, machine.StartDovecot(t, here.Name))
+	remembers(t, here, hosts.StartDovecot(t, here.Name))
 }
 
-func remembers(t *testing.T, here machine.Site, server *machine.Server) {
+func remembers(t *testing.T, here machine.Site, server *hosts.Server) {
 	t.Helper()
 	p := machine.NewPerson(t, "fie").Enroll(t, here.Users)
 	field := p.Password + p.Code(t, 0)
@@ -63,7 +64,7 @@ func TestFieldDovecot(t *testing.T) {
 	t.Parallel()
 	here := machine.Resident.NewSite(t, "dovecot-field", "")
 	here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
-	fieldTest{here, here.Name, "login", ""}.run(t, machine.StartDovecot(t, here.Name))
+	fieldTest{here, here.Name, "login", ""}.run(t, hosts.StartDovecot(t, here.Name))
 }
 
 // dovecot gives its auth-worker 256 MiB of address space. A forked core does not
@@ -77,7 +78,7 @@ func TestDovecotForked(t *testing.T) {
 		service := "dovecot-both-" + string(path)
 		over := here.Over(path)
 		over.AroundPassword(t, service, debianPassword, "protocol=login")
-		if in := machine.StartDovecot(t, service).In(t, p, field); in != (path == machine.Resident) {
+		if in := hosts.StartDovecot(t, service).In(t, p, field); in != (path == machine.Resident) {
 			t.Errorf("%s: found in: %v\n%s", path, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
 	}
@@ -91,5 +92,5 @@ func TestFieldRADIUS(t *testing.T) {
 	const allow = "[verifier]\nallow = [\"freerad\"]\n"
 	here := machine.Resident.NewSite(t, "radius-field", allow)
 	here.AroundPassword(t, here.Name, ownPassword, "protocol=login")
-	fieldTest{here, here.Name, "login", allow}.run(t, machine.StartRADIUS(t, here.Name))
+	fieldTest{here, here.Name, "login", allow}.run(t, hosts.StartRADIUS(t, here.Name))
 }

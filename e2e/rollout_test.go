@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -41,7 +42,7 @@ func expectFile(t *testing.T, path, want string) {
 
 // rollout is an sshd and its PAM service, before an admin touches them.
 type rollout struct {
-	sshd   *machine.SSHD
+	sshd   *hosts.SSHD
 	p      *machine.Person
 	before string
 }
@@ -60,7 +61,7 @@ func TestRollOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, text := range map[string]string{
-		"/etc/ssh/sshd_config.d/10-otpgate.conf": strings.Join(append(machine.WithCode, "UsePAM yes"), "\n") + "\n",
+		"/etc/ssh/sshd_config.d/10-otpgate.conf": strings.Join(append(hosts.WithCode, "UsePAM yes"), "\n") + "\n",
 		"/etc/otpgate/otpgate.toml":              "[totp]\nwindow = 3\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -69,7 +70,7 @@ func TestRollOut(t *testing.T) {
 		t.Cleanup(func() { _ = os.Remove(path) })
 	}
 	r := rollout{p: machine.NewPerson(t, "roll").Enroll(t, machine.Users), before: string(before)}
-	r.sshd = machine.StartSSHD(t, "sshd", machine.WithCode...)
+	r.sshd = hosts.StartSSHD(t, "sshd", hosts.WithCode...)
 	expectIn(t, r.p, r.sshd.Login(t, r.p, answers(r.p)), 0)
 	t.Run("tried only", func(t *testing.T) {
 		said := otpctl(t, 0, "pam", "enable", "sshd", ourModule, "--dry-run")
@@ -168,7 +169,7 @@ func TestRollOutFTP(t *testing.T) {
 	const before = "auth required pam_shells.so\n@include common-auth\n@include common-account\n"
 	machine.WriteService(t, here.Name, before)
 	p := machine.NewPerson(t, "ftp").Enroll(t, here.Users)
-	server := machine.StartVSFTPD(t, here.Name)
+	server := hosts.StartVSFTPD(t, here.Name)
 	args := []string{"--config=" + here.Config, "pam", "enable", here.Name, "--module=" + machine.Module, "--confirm-within=0s"}
 	for _, argument := range here.Arguments("protocol=ftp") {
 		args = append(args, "--argument="+argument)

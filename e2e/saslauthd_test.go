@@ -3,6 +3,7 @@ package e2e
 import (
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -12,7 +13,7 @@ func TestFieldSASLAuthd(t *testing.T) {
 	onBothPaths(t, "saslauthd-field", "[policy]\nsessions = { login = \"12h\" }\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
-		server := machine.StartSASLAuthd(t, here.Name)
+		server := hosts.StartSASLAuthd(t, here.Name)
 		p := machine.NewPerson(t, "sas").Enroll(t, here.Users)
 		field := p.Password + p.Code(t, 0)
 		for _, try := range []struct {
@@ -37,7 +38,7 @@ func TestSASLAuthdRemembers(t *testing.T) {
 	here := machine.NewSite(t, "saslauthd-cache", "")
 	here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
 	for _, option := range []string{"-c", "-rc"} {
-		server := machine.StartSASLAuthd(t, here.Name, option)
+		server := hosts.StartSASLAuthd(t, here.Name, option)
 		p := machine.NewPerson(t, "sas").Enroll(t, here.Users)
 		field := p.Password + p.Code(t, 0)
 		for range 2 {

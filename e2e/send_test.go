@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/twiliotest"
@@ -73,7 +74,7 @@ func secretFile(t *testing.T, text string) string {
 const from = "from = 'Codes <otpgate@" + machine.MailDomain + ">'\n"
 
 // login are the lines with which exim's clients log in.
-func login(t *testing.T, e *machine.Exim, password string) string {
+func login(t *testing.T, e *hosts.Exim, password string) string {
 	t.Helper()
 	return "ca_file = '" + e.CA + "'\nusername = '" + e.Name + "'\npassword_file = '" + secretFile(t, password) + "'\n"
 }
@@ -81,12 +82,12 @@ func login(t *testing.T, e *machine.Exim, password string) string {
 // A code arrives in its owner's mailbox, by each way to a mail server.
 func TestSendByEmail(t *testing.T) {
 	t.Parallel()
-	asking := machine.StartExim(t, machine.EximOptions{Auth: true})
-	open := machine.StartExim(t, machine.EximOptions{})
-	plain := machine.StartExim(t, machine.EximOptions{NoTLS: true, Sendmail: true})
+	asking := hosts.StartExim(t, hosts.EximOptions{Auth: true})
+	open := hosts.StartExim(t, hosts.EximOptions{})
+	plain := hosts.StartExim(t, hosts.EximOptions{NoTLS: true, Sendmail: true})
 	for _, test := range []struct {
 		name   string
-		server *machine.Exim
+		server *hosts.Exim
 		config string
 		log    string // what the server's own log has of it
 	}{
@@ -129,9 +130,9 @@ func TestSendByEmail(t *testing.T) {
 // What is not safe, or not wanted, is not sent, and the error says why.
 func TestSendByEmailRefused(t *testing.T) {
 	t.Parallel()
-	asking := machine.StartExim(t, machine.EximOptions{Auth: true})
-	open := machine.StartExim(t, machine.EximOptions{})
-	plain := machine.StartExim(t, machine.EximOptions{NoTLS: true})
+	asking := hosts.StartExim(t, hosts.EximOptions{Auth: true})
+	open := hosts.StartExim(t, hosts.EximOptions{})
+	plain := hosts.StartExim(t, hosts.EximOptions{NoTLS: true})
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +176,7 @@ func TestSendByEmailRefused(t *testing.T) {
 			}
 		})
 	}
-	for _, server := range []*machine.Exim{asking, open, plain} {
+	for _, server := range []*hosts.Exim{asking, open, plain} {
 		if strings.Contains(server.Log(t), server.Password) {
 			t.Error("the server was given its password where it was not safe, and logged it")
 		}
@@ -187,13 +188,13 @@ func TestSendByEmailRefused(t *testing.T) {
 func TestSendBySMS(t *testing.T) {
 	t.Parallel()
 	const name, password = "otpgate", "pw-of-the-proxy"
-	open, asking := machine.StartTinyproxy(t, "", ""), machine.StartTinyproxy(t, name, password)
+	open, asking := hosts.StartTinyproxy(t, "", ""), hosts.StartTinyproxy(t, name, password)
 	credentials := func(password string) string {
 		return "proxy_username = '" + name + "'\nproxy_password_file = '" + secretFile(t, password) + "'\n"
 	}
 	for _, test := range []struct {
 		name, config string
-		proxy        *machine.Proxy
+		proxy        *hosts.Proxy
 		err          string
 	}{
 		{"straight", "", nil, ""},
@@ -205,7 +206,7 @@ func TestSendBySMS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			gateway := machine.StartGateway(t)
+			gateway := hosts.StartGateway(t)
 			p := newPost(t, deliver.SMS, gateway.Settings(test.config))
 			got, err := p.send(t)
 			if test.err != "" {
@@ -235,7 +236,7 @@ func TestSendBySMS(t *testing.T) {
 // A text message that fails, or may have, goes by email.
 func TestSendFallsBack(t *testing.T) {
 	t.Parallel()
-	server := machine.StartExim(t, machine.EximOptions{Auth: true})
+	server := hosts.StartExim(t, hosts.EximOptions{Auth: true})
 	email := "[email]\n" + from + "smtp = '" + server.SMTP + "'\n" + login(t, server, server.Password)
 	for _, test := range []struct {
 		name   string
@@ -252,7 +253,7 @@ func TestSendFallsBack(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			gateway := machine.StartGateway(t)
+			gateway := hosts.StartGateway(t)
 			gateway.Next(test.answer)
 			p := newPost(t, deliver.SMS, gateway.Settings(test.sms)+test.email)
 			got, err := p.send(t)
@@ -279,7 +280,7 @@ func TestSendFallsBack(t *testing.T) {
 // directory that is that user's; what is root's in there neither takes.
 func TestSendAsOwnUser(t *testing.T) {
 	t.Parallel()
-	gateway := machine.StartGateway(t)
+	gateway := hosts.StartGateway(t)
 	p := newPost(t, deliver.SMS, "")
 	p.message.Email = "" // so that nothing else can be tried
 	here := machine.NewSite(t, "send-own", "")

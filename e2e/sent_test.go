@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/twiliotest"
@@ -35,7 +36,7 @@ func addressed(t *testing.T, p *machine.Person, here machine.Site, kinds ...stri
 }
 
 // emailTable is [email] for a server that asks for STARTTLS and a password.
-func emailTable(t *testing.T, server *machine.Exim) string {
+func emailTable(t *testing.T, server *hosts.Exim) string {
 	t.Helper()
 	return "[email]\n" + from + "smtp = '" + server.SMTP + "'\n" + login(t, server, server.Password)
 }
@@ -70,7 +71,7 @@ func mailedCode(t *testing.T, p *machine.Person, n int) string {
 
 // askedFor logs p in by keyboard-interactive; answer says what to give at the
 // n-th prompt for a code.
-func askedFor(t *testing.T, sshd *machine.SSHD, p *machine.Person, answer func(n int) string) machine.Dialogue {
+func askedFor(t *testing.T, sshd *hosts.SSHD, p *machine.Person, answer func(n int) string) machine.Dialogue {
 	t.Helper()
 	c := &client{person: p, answer: answer}
 	return c.login(t, sshd, ssh.KeyboardInteractive(c.challenge))
@@ -80,7 +81,7 @@ func askedFor(t *testing.T, sshd *machine.SSHD, p *machine.Person, answer func(n
 // a code of its own.
 func TestSentSSH(t *testing.T) {
 	onBothPaths(t, "sent-ssh", "", func(t *testing.T, here machine.Site) {
-		server, gateway := machine.StartExim(t, machine.EximOptions{Auth: true}), machine.StartGateway(t)
+		server, gateway := hosts.StartExim(t, hosts.EximOptions{Auth: true}), hosts.StartGateway(t)
 		here.Configure(t, "[totp]\nwindow = 3\n"+emailTable(t, server)+gateway.Settings(""))
 		sshd := startSSHD(t, here)
 		first := addressed(t, machine.NewPerson(t, "sent"), here, "email", "totp")
@@ -123,7 +124,7 @@ func TestSentSSH(t *testing.T) {
 }
 
 // texted waits for the n-th text message and returns the code in it.
-func texted(t *testing.T, gateway *machine.Gateway, n int) string {
+func texted(t *testing.T, gateway *hosts.Gateway, n int) string {
 	t.Helper()
 	machine.Until(t, "the gateway has a message", func() bool { return len(gateway.Messages()) >= n })
 	code := regexp.MustCompile(`\d{6}$`).FindString(gateway.Messages()[n-1].Body)
@@ -135,7 +136,7 @@ func texted(t *testing.T, gateway *machine.Gateway, n int) string {
 // nobody gets in, and the log says why.
 func TestSentFallback(t *testing.T) {
 	onBothPaths(t, "sent-fallback", "", func(t *testing.T, here machine.Site) {
-		server, gateway := machine.StartExim(t, machine.EximOptions{Auth: true}), machine.StartGateway(t)
+		server, gateway := hosts.StartExim(t, hosts.EximOptions{Auth: true}), hosts.StartGateway(t)
 		email := emailTable(t, server)
 		here.Configure(t, email+gateway.Settings(""))
 		sshd := startSSHD(t, here)
@@ -170,17 +171,17 @@ func TestSentFallback(t *testing.T) {
 func TestSentField(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		start    func(t machine.T, service string) *machine.Server
+		start    func(t machine.T, service string) *hosts.Server
 		protocol string
 		path     machine.Path
 	}{
-		"vsftpd":           {machine.StartVSFTPD, "ftp", machine.Resident},
-		"proftpd-tls":      {machine.StartProFTPDWithTLS, "ftps", machine.Forked},
-		"proftpd-resident": {machine.StartProFTPD, "ftp", machine.Resident},
+		"vsftpd":           {hosts.StartVSFTPD, "ftp", machine.Resident},
+		"proftpd-tls":      {hosts.StartProFTPDWithTLS, "ftps", machine.Forked},
+		"proftpd-resident": {hosts.StartProFTPD, "ftp", machine.Resident},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mail := machine.StartExim(t, machine.EximOptions{Auth: true})
+			mail := hosts.StartExim(t, hosts.EximOptions{Auth: true})
 			here := test.path.NewSite(t, "sent-"+name, emailTable(t, mail))
 			here.AroundPassword(t, here.Name, debianPassword, "protocol="+test.protocol)
 			server := test.start(t, here.Name)
@@ -211,7 +212,7 @@ func TestSessionOfWebClients(t *testing.T) {
 	machine.JoinGroup(t, "www-data", "shadow")
 	here := machine.Resident.NewSite(t, "apache-session", "")
 	here.AroundPassword(t, here.Name, ownPassword, "protocol=webdav")
-	apache := machine.StartApacheFor(t, here.Name, here.Name, here.Name)
+	apache := hosts.StartApacheFor(t, here.Name, here.Name, here.Name)
 	const allow = "[totp]\nwindow = 3\n[verifier]\nallow = [\"www-data\"]\n"
 	p := machine.NewPerson(t, "web").Enroll(t, here.Users)
 	field := p.Password + p.Code(t, 0)

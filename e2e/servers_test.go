@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -14,13 +15,13 @@ import (
 // root's secrets are not theirs to read.
 var oneField = []struct {
 	name     string
-	start    func(t machine.T, service string) *machine.Server
+	start    func(t machine.T, service string) *hosts.Server
 	protocol string
 	user     string
 }{
-	{"vsftpd", machine.StartVSFTPD, "ftp", ""},
-	{"apache", machine.StartApache, "http", "www-data"},
-	{"radius", machine.StartRADIUS, "login", "freerad"},
+	{"vsftpd", hosts.StartVSFTPD, "ftp", ""},
+	{"apache", hosts.StartApache, "http", "www-data"},
+	{"radius", hosts.StartRADIUS, "login", "freerad"},
 }
 
 // The code opens the server once, a wrong one does not; and a server without
@@ -66,7 +67,7 @@ func TestVSFTPDForked(t *testing.T) {
 	for _, path := range machine.Paths {
 		service := "vsftpd-both-" + string(path)
 		machine.WriteService(t, service, here.Over(path).Line("protocol=ftp")+"\naccount required pam_permit.so\n")
-		if in := machine.StartVSFTPD(t, service).In(t, p, code); in != (path == machine.Resident) {
+		if in := hosts.StartVSFTPD(t, service).In(t, p, code); in != (path == machine.Resident) {
 			t.Errorf("%s: found in: %v\n%s", path, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
 	}
@@ -80,7 +81,7 @@ func TestOneFieldAfterPassword(t *testing.T) {
 	t.Parallel()
 	here := machine.Resident.NewSite(t, "field-after", "[policy]\nattempts = { per_window = 2 }\n")
 	here.AddToService(t, "vsftpd", here.Name, "protocol=ftp")
-	server := machine.StartVSFTPD(t, here.Name)
+	server := hosts.StartVSFTPD(t, here.Name)
 	p := machine.NewPerson(t, "one").Enroll(t, here.Users)
 	for range 3 { // more often than the limit
 		if server.In(t, p, p.Password) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
@@ -35,7 +36,7 @@ func weakSigners(t *testing.T) map[string]ssh.Signer {
 
 // handshake tries what a client could offer alone, and says what the server
 // offered in return if there was nothing in common.
-func handshake(t *testing.T, s *machine.SFTPD, p *machine.Person, change func(*ssh.ClientConfig)) (offered []string) {
+func handshake(t *testing.T, s *hosts.SFTPD, p *machine.Person, change func(*ssh.ClientConfig)) (offered []string) {
 	t.Helper()
 	config := &ssh.ClientConfig{User: p.Name, HostKeyCallback: ssh.InsecureIgnoreHostKey()}
 	change(config)
@@ -57,7 +58,7 @@ func handshake(t *testing.T, s *machine.SFTPD, p *machine.Person, change func(*s
 func TestSFTPAlgorithms(t *testing.T) {
 	t.Parallel()
 	keys := `host_keys = ["` + machine.Root + `/ssh_host_key", "` + keyPair(t, "rsa") + `", "` + keyPair(t, "ecdsa") + `"]` + "\n"
-	machine.HostFingerprint(t) // makes it
+	hosts.HostFingerprint(t) // makes it
 	s := startSFTPD(t, "sftp-algorithms", noCodes, patient+"limits.startups_per_source = 100\n"+keys)
 	p := machine.NewPerson(t, "sfj")
 	weak := ssh.InsecureAlgorithms()
@@ -133,7 +134,7 @@ func TestSFTPTakenOverAlgorithms(t *testing.T) {
 	p := machine.NewPerson(t, "sfj")
 	sign := func(algorithm string, size int) error {
 		var w packet.Writer
-		_, _, err := take(t, s, p).ask(w.U8(talk.AskSign).Blob(machine.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
+		_, _, err := take(t, s, p).ask(w.U8(talk.AskSign).Blob(hosts.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
 		return err
 	}
 	for _, bad := range []struct {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -52,7 +53,7 @@ func write(t *testing.T, path, text string) {
 }
 
 // byCertificate says whether OpenSSH's sftp is in by a certificate.
-func byCertificate(t *testing.T, s *machine.SFTPD, p *machine.Person, key, cert string) (bool, string) {
+func byCertificate(t *testing.T, s *hosts.SFTPD, p *machine.Person, key, cert string) (bool, string) {
 	t.Helper()
 	cmd := s.Batch(t, p, []string{"BatchMode=yes", "PreferredAuthentications=publickey", "IdentitiesOnly=yes", "IdentityFile=" + key, "CertificateFile=" + cert}, "pwd")
 	output, err := cmd.CombinedOutput()
@@ -60,11 +61,11 @@ func byCertificate(t *testing.T, s *machine.SFTPD, p *machine.Person, key, cert 
 }
 
 // beside is an sshd that is asked the same.
-func beside(t *testing.T, service string, lines ...string) *machine.SFTPD {
+func beside(t *testing.T, service string, lines ...string) *hosts.SFTPD {
 	t.Helper()
 	machine.AddToService(t, "sshd", service)
-	sshd := machine.StartSSHD(t, service, append([]string{"Subsystem sftp internal-sftp", "AuthenticationMethods publickey", "UsePAM no"}, lines...)...)
-	return &machine.SFTPD{Port: sshd.Port}
+	sshd := hosts.StartSSHD(t, service, append([]string{"Subsystem sftp internal-sftp", "AuthenticationMethods publickey", "UsePAM no"}, lines...)...)
+	return &hosts.SFTPD{Port: sshd.Port}
 }
 
 // caTest is a certificate of an authority, made with more arguments of ssh-keygen,
@@ -133,7 +134,7 @@ func TestSFTPTrustedCA(t *testing.T) {
 
 // expectCertificate has a certificate let p in or not, with the reason in the
 // log, and sshd decide the same.
-func expectCertificate(t *testing.T, s, sshd *machine.SFTPD, p *machine.Person, key, name string, test caTest) {
+func expectCertificate(t *testing.T, s, sshd *hosts.SFTPD, p *machine.Person, key, name string, test caTest) {
 	t.Helper()
 	cert := certify(t, test.ca, key, test.args...)
 	in, shown := byCertificate(t, s, p, key, cert)
@@ -150,7 +151,7 @@ func expectCertificate(t *testing.T, s, sshd *machine.SFTPD, p *machine.Person, 
 
 // expectSpoiledFileTrustsNobody has a file that others could have written, or
 // that is none of keys, let nobody in until it is mended.
-func expectSpoiledFileTrustsNobody(t *testing.T, s *machine.SFTPD, p *machine.Person, trusted, ca, key, good string) {
+func expectSpoiledFileTrustsNobody(t *testing.T, s *hosts.SFTPD, p *machine.Person, trusted, ca, key, good string) {
 	t.Helper()
 	for spoil, mend := range map[string]string{"chmod o+w ": "chmod o-w ", "chown daemon ": "chown root "} {
 		run(t, spoil+trusted)
@@ -258,7 +259,7 @@ func TestSFTPRevokedKeys(t *testing.T) {
 		"a typing error":  {strings.Replace(read(t, keyPair(t, "ed25519")+".pub"), "AAAA", "AAA", 1), false, false, revoked + ": line 1: expected a public key", true},
 	} {
 		write(t, revoked, test.text)
-		for _, server := range []*machine.SFTPD{s, sshd} {
+		for _, server := range []*hosts.SFTPD{s, sshd} {
 			if server == sshd && test.unlikeSSHD {
 				continue
 			}

@@ -11,13 +11,14 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // visitor is an SSH client that tries methods in any order.
 type visitor struct {
 	person *machine.Person
-	server *machine.SFTPD
+	server *hosts.SFTPD
 	// codes are the answers to the prompts for a code; the last one is given
 	// again and again. Without any it does not answer.
 	codes []string

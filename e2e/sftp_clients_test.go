@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -23,7 +24,7 @@ import (
 // client's own files.
 type scene struct {
 	t       *testing.T
-	server  *machine.SFTPD
+	server  *hosts.SFTPD
 	person  *machine.Person
 	signer  ssh.Signer
 	key     string // path of the private key
@@ -36,7 +37,7 @@ type scene struct {
 // connections need it.
 const remembered = "[policy]\nsessions = { sftp = \"1h\" }\n"
 
-func newScene(t *testing.T, s *machine.SFTPD, name string) *scene {
+func newScene(t *testing.T, s *hosts.SFTPD, name string) *scene {
 	t.Helper()
 	c := &scene{t: t, server: s, person: machine.NewPerson(t, name).Enroll(t, s.Site.Users), dir: t.TempDir(), data: make([]byte, 3<<20+17)}
 	c.signer, c.key = newKey(t, c.person)
@@ -103,7 +104,7 @@ func (c *scene) there(path string, want bool) {
 }
 
 func (c *scene) ssh(options ...string) []string {
-	return c.server.SSHOptions(c.person, append(options, "IdentityFile="+c.key, "NumberOfPasswordPrompts=1", machine.OwnKeyExchange)...)
+	return c.server.SSHOptions(c.person, append(options, "IdentityFile="+c.key, "NumberOfPasswordPrompts=1", hosts.OwnKeyExchange)...)
 }
 
 // sftpClients are each logged in by two ways.
@@ -259,7 +260,7 @@ func TestSFTPOtherLibraries(t *testing.T) {
 	}
 }
 
-func useParamiko(t *testing.T, s, known *machine.SFTPD) {
+func useParamiko(t *testing.T, s, known *hosts.SFTPD) {
 	for _, first := range []string{"password", "questions", "key"} {
 		s := s
 		if first == "key" {
@@ -281,11 +282,11 @@ func useParamiko(t *testing.T, s, known *machine.SFTPD) {
 	}
 }
 
-func usePSFTP(t *testing.T, s *machine.SFTPD) {
+func usePSFTP(t *testing.T, s *hosts.SFTPD) {
 	for _, first := range []string{"password", "key"} {
 		c := newScene(t, s, "sfl")
 		c.write("commands", "put sent one\nmv one two\nget two back\nls\nput -r tree\n!echo "+c.person.Name+" is in\n", 0o644)
-		args := []string{"-P", strconv.Itoa(s.Port), "-hostkey", machine.HostFingerprint(t), "-b", "commands"}
+		args := []string{"-P", strconv.Itoa(s.Port), "-hostkey", hosts.HostFingerprint(t), "-b", "commands"}
 		given := answers(c.person, c.person.Code(t, 0))
 		if first == "key" {
 			c.run("puttygen", c.key, "-o", c.dir+"/key.ppk")
@@ -306,7 +307,7 @@ func usePSFTP(t *testing.T, s *machine.SFTPD) {
 }
 
 // curl knows the method password alone.
-func useCurl(t *testing.T, s *machine.SFTPD) {
+func useCurl(t *testing.T, s *hosts.SFTPD) {
 	c := newScene(t, s, "sfl")
 	other := machine.Person{Name: c.person.Name, Secret: c.person.Secret, Period: c.person.Period}
 	url := "sftp://" + s.Address() + "/~/two"
@@ -320,7 +321,7 @@ func useCurl(t *testing.T, s *machine.SFTPD) {
 }
 
 // lftp lets ssh ask, and gives its password to every question.
-func useLFTP(t *testing.T, s *machine.SFTPD) {
+func useLFTP(t *testing.T, s *hosts.SFTPD) {
 	c := newScene(t, s, "sfl")
 	program := "ssh -a -x " + strings.Join(quoteAll(s.SSHOptions(c.person, "PubkeyAuthentication=no", "NumberOfPasswordPrompts=1")), " ")
 	c.run("lftp", "-c", "set sftp:auto-confirm yes; set sftp:connect-program '"+program+"'; set net:max-retries 1; open -u "+

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
@@ -16,7 +17,7 @@ func newPassword() string { return machine.Stranger("password").Password }
 
 // logsInBy has the person log in with a password and the next code, without
 // being asked for another.
-func logsInBy(t *testing.T, s *machine.SFTPD, p *machine.Person, password string) {
+func logsInBy(t *testing.T, s *hosts.SFTPD, p *machine.Person, password string) {
 	t.Helper()
 	d := s.Login(t, p, machine.Answers{Passwords: []string{password}, Codes: []string{p.Code(t, 1)}}, nil, "pwd")
 	expectIn(t, p, d, 1)

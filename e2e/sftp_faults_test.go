@@ -16,6 +16,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -23,7 +24,7 @@ import (
 const noCodes = "[policy]\nexempt = [\"@all\"]\n"
 
 // files logs a new person in and returns the person's files.
-func files(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) (*ssh.Client, *sftp.Client) {
+func files(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) (*ssh.Client, *sftp.Client) {
 	t.Helper()
 	v := &visitor{person: p, server: s}
 	client, err := v.connect(t, ssh.PublicKeys(signer))
@@ -38,7 +39,7 @@ func files(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer)
 	return client, files
 }
 
-func newFiles(t *testing.T, s *machine.SFTPD) (*machine.Person, *ssh.Client, *sftp.Client) {
+func newFiles(t *testing.T, s *hosts.SFTPD) (*machine.Person, *ssh.Client, *sftp.Client) {
 	t.Helper()
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
@@ -50,7 +51,7 @@ func newFiles(t *testing.T, s *machine.SFTPD) (*machine.Person, *ssh.Client, *sf
 const anybody = -1
 
 // children lists the processes below the server, by program and user.
-func children(t *testing.T, s *machine.SFTPD, program string, uid int) []int {
+func children(t *testing.T, s *hosts.SFTPD, program string, uid int) []int {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {

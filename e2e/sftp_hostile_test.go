@@ -15,13 +15,14 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
 )
 
 // startHostile starts a server whose fronts do what the client says.
-func startHostile(t *testing.T, name, text, table string) *machine.SFTPD {
+func startHostile(t *testing.T, name, text, table string) *hosts.SFTPD {
 	t.Helper()
 	programs := filepath.Join(machine.Root, "hostile-"+name)
 	if err := os.MkdirAll(programs, 0o755); err != nil {
@@ -31,17 +32,17 @@ func startHostile(t *testing.T, name, text, table string) *machine.SFTPD {
 		"otpgate-sftpd-worker": "otpgate-sftpd-worker", "hostile": "otpgate-sftpd-front"} {
 		copyProgram(t, filepath.Join(machine.Files, from), filepath.Join(programs, to))
 	}
-	return machine.StartSFTPDFrom(t, programs, machine.NewSite(t, name, text), text, table)
+	return hosts.StartSFTPDFrom(t, programs, machine.NewSite(t, name, text), text, table)
 }
 
 // taken is a connection of a front that was taken over.
 type taken struct {
 	t      *testing.T
 	conn   net.Conn
-	server *machine.SFTPD
+	server *hosts.SFTPD
 }
 
-func take(t *testing.T, s *machine.SFTPD, p *machine.Person) *taken {
+func take(t *testing.T, s *hosts.SFTPD, p *machine.Person) *taken {
 	t.Helper()
 	return &taken{t, (&visitor{person: p, server: s}).dial(t), s}
 }
@@ -68,7 +69,7 @@ func (c *taken) ask(message []byte) (answer []byte, fds int, err error) {
 // sign has the broker sign, which makes data the session's id.
 func (c *taken) sign(data []byte) error {
 	var w packet.Writer
-	_, _, err := c.ask(w.U8(talk.AskSign).Blob(machine.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
+	_, _, err := c.ask(w.U8(talk.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
 	return err
 }
 
@@ -154,7 +155,7 @@ func hostCertificateFor(t *testing.T, ca ssh.Signer, user string) ssh.Signer {
 
 // expectNothing sends messages in a session, none of which is to be accepted, and
 // asks for a worker, which is not to be given out.
-func expectNothing(t *testing.T, s *machine.SFTPD, p *machine.Person, id []byte, messages []message) {
+func expectNothing(t *testing.T, s *hosts.SFTPD, p *machine.Person, id []byte, messages []message) {
 	t.Helper()
 	c := take(t, s, p)
 	if err := c.sign(id); err != nil {
@@ -171,7 +172,7 @@ func expectNothing(t *testing.T, s *machine.SFTPD, p *machine.Person, id []byte,
 }
 
 // expectProof has a key that is proven in a session be enough for a worker.
-func expectProof(t *testing.T, s *machine.SFTPD, p *machine.Person, id []byte, signer ssh.Signer) {
+func expectProof(t *testing.T, s *hosts.SFTPD, p *machine.Person, id []byte, signer ssh.Signer) {
 	t.Helper()
 	c := take(t, s, p)
 	if err := c.sign(id); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -106,7 +107,7 @@ func TestSFTPKeysCommand(t *testing.T) {
 			cert = certify(t, ca, key, "-n", p.Name)
 		}
 		var asked []string
-		for name, server := range map[string]*machine.SFTPD{"sshd": sshd, "ours": s} {
+		for name, server := range map[string]*hosts.SFTPD{"sshd": sshd, "ours": s} {
 			if in, output := byCertificate(t, server, p, key, cert); in != test.in {
 				t.Errorf("%s, %s: expected in %v, found %v: %s\n%s", test.name, name, test.in, in, output, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 			}
@@ -134,7 +135,7 @@ func TestSFTPKeysCommandOfOthers(t *testing.T) {
 	key := keyPair(t, "ed25519")
 	p := machine.NewPerson(t, "kcp")
 	write(t, filepath.Join(k.dir, "says", p.Name), read(t, key+".pub"))
-	for name, server := range map[string]*machine.SFTPD{"sshd": sshd, "ours": s} {
+	for name, server := range map[string]*hosts.SFTPD{"sshd": sshd, "ours": s} {
 		if in, output := byCertificate(t, server, p, key, "none"); in || k.asked(p) != "" {
 			t.Errorf("%s: in %v: %s", name, in, output)
 		}

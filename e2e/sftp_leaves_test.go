@@ -15,16 +15,17 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // pieces are the processes of a server that belong to sessions.
-func pieces(t *testing.T, s *machine.SFTPD) []int {
+func pieces(t *testing.T, s *hosts.SFTPD) []int {
 	t.Helper()
 	return append(children(t, s, "otpgate-sftpd-worker", anybody), children(t, s, "otpgate-sftpd-login", anybody)...)
 }
 
-func onlyFront(t *testing.T, s *machine.SFTPD) int {
+func onlyFront(t *testing.T, s *hosts.SFTPD) int {
 	t.Helper()
 	var fronts []int
 	machine.Until(t, "one front", func() bool {
@@ -36,7 +37,7 @@ func onlyFront(t *testing.T, s *machine.SFTPD) int {
 
 // stacks has a process end in saying what its goroutines do, and returns one
 // text for each that is not Go's own.
-func stacks(t *testing.T, s *machine.SFTPD, pid int) []string {
+func stacks(t *testing.T, s *hosts.SFTPD, pid int) []string {
 	t.Helper()
 	before := len(s.Output())
 	must(t, syscall.Kill(pid, syscall.SIGQUIT))
@@ -51,7 +52,7 @@ func stacks(t *testing.T, s *machine.SFTPD, pid int) []string {
 
 // uploads begins one in each of several sessions, and gives what writes to
 // them.
-func uploads(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer, n int) (clients []*ssh.Client, open []*sftp.File) {
+func uploads(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, n int) (clients []*ssh.Client, open []*sftp.File) {
 	t.Helper()
 	for i := range n {
 		client, f := files(t, s, p, signer)
@@ -68,15 +69,15 @@ func uploads(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signe
 // after.
 var faults = map[string]struct {
 	table string
-	run   func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer)
+	run   func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer)
 }{
-	"half-open": {"limits.login_grace = \"30s\"\n", func(t *testing.T, s *machine.SFTPD, _ *machine.Person, _ ssh.Signer) {
+	"half-open": {"limits.login_grace = \"30s\"\n", func(t *testing.T, s *hosts.SFTPD, _ *machine.Person, _ ssh.Signer) {
 		half := halfOpen(t, s)
 		machine.Until(t, "the half-open connections are cut", func() bool {
 			return !slices.ContainsFunc(half, isOpen)
 		})
 	}},
-	"vanished": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+	"vanished": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		for i := range 10 {
 			v := &visitor{person: p, server: s}
 			conn := v.dial(t)
@@ -101,13 +102,13 @@ var faults = map[string]struct {
 		}
 		machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", "path=/home/"+p.Name+"/vanished9", "written=")
 	}},
-	"killed workers": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+	"killed workers": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		killed(t, s, p, signer, "otpgate-sftpd-worker", p.UID)
 	}},
-	"killed keepers": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+	"killed keepers": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		killed(t, s, p, signer, "otpgate-sftpd-login", 0)
 	}},
-	"killed front": {"", func(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+	"killed front": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		killed(t, s, p, signer, "otpgate-sftpd-front", nobody(t))
 	}},
 	"slow readers": {"limits.keepalive = \"5s\"\n", slowReaders},
@@ -119,7 +120,7 @@ type endless struct{}
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 // killed kills the pieces of five sessions that are in the middle of uploads.
-func killed(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer, program string, uid int) {
+func killed(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, program string, uid int) {
 	t.Helper()
 	clients, open := uploads(t, s, p, signer, 5)
 	for _, pid := range children(t, s, program, uid) {
@@ -137,7 +138,7 @@ func killed(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer
 }
 
 // halfOpen makes 1,000 connections that say nothing, little or garbage.
-func halfOpen(t *testing.T, s *machine.SFTPD) (half []net.Conn) {
+func halfOpen(t *testing.T, s *hosts.SFTPD) (half []net.Conn) {
 	t.Helper()
 	for i := range 1000 {
 		conn, err := net.Dial("tcp", s.Address())

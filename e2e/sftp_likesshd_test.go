@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -151,7 +152,7 @@ func (g *grove) by(port int, commands []string) string {
 		must(g.t, os.Chmod(c.write(name, strings.Repeat("x", 20), 0o600), mode))
 	}
 	c.write("commands", strings.Join(append([]string{"cd tree"}, commands...), "\n")+"\n", 0o644)
-	args := append(machine.SSHOptions(port, g.person, "IdentityFile="+g.key, "BatchMode=yes"), "-b", "commands", g.person.Name+"@127.0.0.1")
+	args := append(hosts.SSHOptions(port, g.person, "IdentityFile="+g.key, "BatchMode=yes"), "-b", "commands", g.person.Name+"@127.0.0.1")
 	return c.run("sftp", args...)
 }
 
@@ -278,7 +279,7 @@ func TestSFTPRightsLikeSSHD(t *testing.T) {
 			ours := startSFTPD(t, site, noCodes, patient+umask.table)
 			machine.WriteService(t, ours.Service(), stack)
 			machine.WriteService(t, site, stack)
-			sshd := machine.StartSSHD(t, site, "Subsystem sftp internal-sftp"+umask.sshd)
+			sshd := hosts.StartSSHD(t, site, "Subsystem sftp internal-sftp"+umask.sshd)
 			g := newGrove(t)
 			commands := sftpCommands(g)
 			for client, run := range map[string]func(port int) string{

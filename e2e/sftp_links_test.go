@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -46,7 +47,7 @@ asyncio.run(main())
 func TestSFTPLinksOfOtherLibraries(t *testing.T) {
 	t.Parallel()
 	s := startSFTPD(t, "sftp-links", "", "")
-	sshd := machine.StartSSHD(t, "sftp-links-sshd", "Subsystem sftp internal-sftp")
+	sshd := hosts.StartSSHD(t, "sftp-links-sshd", "Subsystem sftp internal-sftp")
 	machine.WriteService(t, sshd.Service, "@include common-auth\n@include common-account\n@include common-session\n")
 	for name, client := range linkClients {
 		for _, way := range []string{"password and code", "key and code", "sshd"} {

@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // startSFTPD starts a server at a site of its own.
-func startSFTPD(t *testing.T, name, text, table string) *machine.SFTPD {
+func startSFTPD(t *testing.T, name, text, table string) *hosts.SFTPD {
 	t.Helper()
-	return machine.StartSFTPD(t, machine.NewSite(t, name, text), text, table)
+	return hosts.StartSFTPD(t, machine.NewSite(t, name, text), text, table)
 }
 
 // OpenSSH's sftp by keyboard-interactive: the password by PAM, the code by the

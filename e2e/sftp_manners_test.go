@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -135,10 +136,10 @@ func TestSFTPHostKeyRotation(t *testing.T) {
 		t.Fatalf("%v: %s", err, output)
 	}
 	old := machine.Root + "/ssh_host_key"
-	machine.HostFingerprint(t) // makes it
+	hosts.HostFingerprint(t) // makes it
 	s := startSFTPD(t, "sftp-rotation", "", patient+fmt.Sprintf("host_keys = [%q, %q]\n", old, rsaKey))
 	c := newScene(t, s, "sfh")
-	known, err := os.ReadFile(machine.KnownHosts)
+	known, err := os.ReadFile(hosts.KnownHosts)
 	must(t, err)
 	// A name with a wildcard is not updated.
 	mine := c.write("known_hosts", strings.Replace(string(known), "* ", fmt.Sprintf("[127.0.0.1]:%d ", s.Port), 1), 0o644)
@@ -197,7 +198,7 @@ func TestSFTPHostKeyReplaced(t *testing.T) {
 			offered = key
 			return nil
 		}})
-		return offered != nil && string(offered.Marshal()) == string(machine.PublicKey(t, second))
+		return offered != nil && string(offered.Marshal()) == string(hosts.PublicKey(t, second))
 	})
 	must(t, put("two"))
 	must(t, in.Close())

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -87,7 +88,7 @@ func toEveryQuestion(field string) ssh.AuthMethod {
 // fieldMethods are those by which a client that knows one field gives it.
 var fieldMethods = map[string]func(string) ssh.AuthMethod{"password": ssh.Password, "keyboard-interactive": toEveryQuestion}
 
-func codeBehind(t *testing.T, s *machine.SFTPD, method func(string) ssh.AuthMethod) {
+func codeBehind(t *testing.T, s *hosts.SFTPD, method func(string) ssh.AuthMethod) {
 	p := machine.NewPerson(t, "sfb").Enroll(t, s.Site.Users)
 	code := p.Code(t, 0)
 	for _, test := range []struct {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -24,7 +25,7 @@ func owned(t *testing.T, p *machine.Person, name string, uid, gid int) {
 }
 
 // batch runs commands in OpenSSH's sftp and returns what it said.
-func batch(t *testing.T, s *machine.SFTPD, p *machine.Person, key string, commands ...string) string {
+func batch(t *testing.T, s *hosts.SFTPD, p *machine.Person, key string, commands ...string) string {
 	t.Helper()
 	c := &scene{t: t, server: s, person: p, key: key, dir: t.TempDir()}
 	c.write("commands", strings.Join(commands, "\n")+"\n", 0o644)
@@ -94,7 +95,7 @@ func TestSFTPSlowNames(t *testing.T) {
 	wrapper := fmt.Sprintf("#!/bin/sh\nexec unshare --mount sh -c 'mount --bind %s %s && exec %s/otpgate-sftpd \"$@\"' sh \"$@\"\n", hangs, machine.ExtraUsers, machine.Files)
 	must(t, os.WriteFile(filepath.Join(dir, "otpgate-sftpd"), []byte(wrapper), 0o755))
 	text := noCodes
-	s := machine.StartSFTPDFrom(t, dir, machine.NewSite(t, "sftp-slownames", text), text, patient+"worker = \"user\"\n")
+	s := hosts.StartSFTPDFrom(t, dir, machine.NewSite(t, "sftp-slownames", text), text, patient+"worker = \"user\"\n")
 	p := machine.NewPerson(t, "slo")
 	key := writeKey(t, p)
 	for i := range count {

@@ -16,6 +16,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -141,7 +142,7 @@ func TestSFTPOwnMount(t *testing.T) {
 	t.Parallel()
 	s := startSFTPD(t, "sftp-own-mount", noCodes, patient)
 	machine.WriteService(t, "sftp-own-mount", "@include common-auth\n@include common-account\n@include common-session\n")
-	sshd := machine.StartSSHD(t, "sftp-own-mount", "Subsystem sftp internal-sftp")
+	sshd := hosts.StartSSHD(t, "sftp-own-mount", "Subsystem sftp internal-sftp")
 	c := newScene(t, s, "own")
 	at, _ := ownMount(t, c.person)
 	run := func(port int) (said, left string) {

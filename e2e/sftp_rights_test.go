@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -159,7 +160,7 @@ func TestSFTPNoShell(t *testing.T) {
 // wrongAtOnce gives a wrong password in ten connections from the person's address
 // at once: of what is done wrong one after the other, 5 seconds each, a slow
 // machine has all forgiven before the next.
-func wrongAtOnce(t *testing.T, s *machine.SFTPD, p *machine.Person, user string) {
+func wrongAtOnce(t *testing.T, s *hosts.SFTPD, p *machine.Person, user string) {
 	t.Helper()
 	var all sync.WaitGroup
 	for range 10 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/twiliotest"
@@ -12,7 +13,7 @@ import (
 
 // showSFTP gives the password to OpenSSH's sftp on a screen, and waits for the
 // prompt for a code.
-func showSFTP(t *testing.T, s *machine.SFTPD, p *machine.Person) *machine.Screen {
+func showSFTP(t *testing.T, s *hosts.SFTPD, p *machine.Person) *machine.Screen {
 	t.Helper()
 	screen := machine.Show(t, 100, 40, s.Batch(t, p, nil, "put /etc/hostname arrived"))
 	screen.Await("assword:")
@@ -37,7 +38,7 @@ func expectArrived(t *testing.T, screen *machine.Screen, p *machine.Person) {
 // each is good for its login alone.
 func TestSFTPSentCodes(t *testing.T) {
 	t.Parallel()
-	server := machine.StartExim(t, machine.EximOptions{Auth: true})
+	server := hosts.StartExim(t, hosts.EximOptions{Auth: true})
 	s := startSFTPD(t, "sftp-sent", "[totp]\nwindow = 3\n"+emailTable(t, server), patient)
 	p := addressed(t, machine.NewPerson(t, "sen"), s.Site, "email", "totp")
 	masked := "A code was sent to " + deliver.MaskEmail(p.Mail())
@@ -70,7 +71,7 @@ func TestSFTPSentCodes(t *testing.T) {
 // is in, and nobody is asked for a code that cannot come.
 func TestSFTPSentFallback(t *testing.T) {
 	t.Parallel()
-	server, gateway := machine.StartExim(t, machine.EximOptions{Auth: true}), machine.StartGateway(t)
+	server, gateway := hosts.StartExim(t, hosts.EximOptions{Auth: true}), hosts.StartGateway(t)
 	email := emailTable(t, server)
 	text := email + gateway.Settings("")
 	s := startSFTPD(t, "sftp-fallback", text, patient)

@@ -15,6 +15,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -37,7 +38,7 @@ func (c *stalling) Read(p []byte) (int, error) {
 
 // slowReader logs in, asks for far more in each of several channels than any
 // buffer holds, and reads nothing.
-func slowReader(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer, path string) {
+func slowReader(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, path string) {
 	t.Helper()
 	v := &visitor{person: p, server: s}
 	conn := &stalling{Conn: v.dial(t), stalled: make(chan struct{}), over: make(chan struct{})}
@@ -125,7 +126,7 @@ func anonymous(t *testing.T, pid int) int {
 
 // crowdOfSlowReaders are connections of a person that read nothing of the file
 // at path, which they have asked for again and again.
-func crowdOfSlowReaders(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer, path string) {
+func crowdOfSlowReaders(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, path string) {
 	t.Helper()
 	must(t, os.WriteFile(path, make([]byte, 1<<20), 0o644))
 	var all sync.WaitGroup
@@ -138,7 +139,7 @@ func crowdOfSlowReaders(t *testing.T, s *machine.SFTPD, p *machine.Person, signe
 const manySlow = 4
 
 // slowReaders are cut in the end.
-func slowReaders(t *testing.T, s *machine.SFTPD, p *machine.Person, signer ssh.Signer) {
+func slowReaders(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 	t.Helper()
 	crowdOfSlowReaders(t, s, p, signer, "/home/"+p.Name+"/large")
 	machine.Until(t, "the slow readers are cut", func() bool { return len(pieces(t, s)) == 0 })

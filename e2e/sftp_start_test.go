@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -37,7 +38,7 @@ func TestSFTPStartDirectory(t *testing.T) {
 	t.Parallel()
 	jails := "/run/sftp-start"
 	people := startedIn(t, jails)
-	sshd := machine.StartSSHD(t, "sftp-start", "Subsystem sftp internal-sftp -d /files\nChrootDirectory "+jails+"/%u")
+	sshd := hosts.StartSSHD(t, "sftp-start", "Subsystem sftp internal-sftp -d /files\nChrootDirectory "+jails+"/%u")
 	machine.WriteService(t, "sftp-start", "@include common-auth\n@include common-account\nsession required pam_unix.so\n")
 	for worker, table := range map[string]string{"session": "", "user": "worker = \"user\"\n"} {
 		s := startSFTPD(t, "sftp-start-"+worker, noCodes, patient+"root = \""+jails+"/%u\"\nstart_directory = \"/files\"\n"+table)
@@ -46,7 +47,7 @@ func TestSFTPStartDirectory(t *testing.T) {
 			c.write("commands", "pwd\n-mkdir "+worker+"\n-put commands\n-ls -1\n", 0o644)
 			said := map[int]string{}
 			for _, port := range []int{s.Port, sshd.Port} {
-				args := append(machine.SSHOptions(port, p, "IdentityFile="+c.key, "BatchMode=yes"), "-b", "commands", p.Name+"@127.0.0.1")
+				args := append(hosts.SSHOptions(port, p, "IdentityFile="+c.key, "BatchMode=yes"), "-b", "commands", p.Name+"@127.0.0.1")
 				said[port] = c.run("sftp", args...)
 				_ = os.RemoveAll(filepath.Join(jails, p.Name, "files", worker))
 			}

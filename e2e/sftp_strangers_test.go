@@ -6,11 +6,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // took is how long a password was refused for, by one method.
-func took(t *testing.T, s *machine.SFTPD, p *machine.Person, method func(string) ssh.AuthMethod, password string) time.Duration {
+func took(t *testing.T, s *hosts.SFTPD, p *machine.Person, method func(string) ssh.AuthMethod, password string) time.Duration {
 	t.Helper()
 	v := &visitor{person: p, server: s}
 	begin := time.Now()

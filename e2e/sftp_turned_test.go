@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/sftpd/packet"
 	"github.com/otpgate/otpgate/internal/sftpd/talk"
@@ -82,7 +83,7 @@ func TestSFTPRefusedByALimitIsLogged(t *testing.T) {
 }
 
 // idle is a connection that the server has let begin its login.
-func idle(t *testing.T, s *machine.SFTPD, p *machine.Person) net.Conn {
+func idle(t *testing.T, s *hosts.SFTPD, p *machine.Person) net.Conn {
 	t.Helper()
 	var conn net.Conn
 	// The connection that found the server listening may have a place for a moment.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -20,8 +21,8 @@ func TestAnotherCaseOfAStrangersName(t *testing.T) {
 			name, code string
 			in         bool
 		}{{other, p.Wrong(t), false}, {other, code, true}, {p.Name, code, false}} {
-			host := machine.StartHost(t, here.Name, try.name, machine.HostOptions{})
-			if verdict := host.Verdict(t, try.code); (verdict == machine.PAMSuccess) != try.in {
+			host := hosts.StartHost(t, here.Name, try.name, hosts.HostOptions{})
+			if verdict := host.Verdict(t, try.code); (verdict == hosts.PAMSuccess) != try.in {
 				t.Errorf("%s: expected in %v, found %d", try.name, try.in, verdict)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/factor"
 )
@@ -36,7 +37,7 @@ type fieldTest struct {
 	extra    string // of the configuration
 }
 
-func (f fieldTest) try(t *testing.T, server *machine.Server, p *machine.Person, field string, want bool, audit ...string) {
+func (f fieldTest) try(t *testing.T, server *hosts.Server, p *machine.Person, field string, want bool, audit ...string) {
 	t.Helper()
 	if in := server.In(t, p, field); in != want {
 		t.Errorf("%s: expected in: %v, found in: %v\n%s", server.Name, want, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
@@ -47,7 +48,7 @@ func (f fieldTest) try(t *testing.T, server *machine.Server, p *machine.Person, 
 }
 
 // run shows everything that matters of one server.
-func (f fieldTest) run(t *testing.T, server *machine.Server) {
+func (f fieldTest) run(t *testing.T, server *hosts.Server) {
 	const window = "[totp]\nwindow = 3\n"
 	f.here.Configure(t, window+f.extra)
 	p := machine.NewPerson(t, "fie")
@@ -92,17 +93,17 @@ func TestFieldFTP(t *testing.T) {
 	t.Parallel()
 	resident, both := []machine.Path{machine.Resident}, machine.Paths
 	for name, test := range map[string]struct {
-		start    func(t machine.T, service string) *machine.Server
+		start    func(t machine.T, service string) *hosts.Server
 		protocol string
 		password string
 		paths    []machine.Path
 	}{
-		"vsftpd":       {machine.StartVSFTPD, "ftp", debianPassword, resident},
-		"vsftpd-tls":   {machine.StartVSFTPDWithTLS, "ftps", debianPassword, resident},
-		"proftpd":      {machine.StartProFTPD, "ftp", debianPassword, both},
-		"proftpd-tls":  {machine.StartProFTPDWithTLS, "ftps", debianPassword, both},
-		"vsftpd-unix":  {machine.StartVSFTPD, "ftp", ownPassword, resident},
-		"proftpd-unix": {machine.StartProFTPD, "ftp", ownPassword, both},
+		"vsftpd":       {hosts.StartVSFTPD, "ftp", debianPassword, resident},
+		"vsftpd-tls":   {hosts.StartVSFTPDWithTLS, "ftps", debianPassword, resident},
+		"proftpd":      {hosts.StartProFTPD, "ftp", debianPassword, both},
+		"proftpd-tls":  {hosts.StartProFTPDWithTLS, "ftps", debianPassword, both},
+		"vsftpd-unix":  {hosts.StartVSFTPD, "ftp", ownPassword, resident},
+		"proftpd-unix": {hosts.StartProFTPD, "ftp", ownPassword, both},
 	} {
 		for _, path := range test.paths {
 			t.Run(name+" "+string(path), func(t *testing.T) {
@@ -121,13 +122,13 @@ func TestFieldApache(t *testing.T) {
 	// pam_unix does not let www-data ask about others but as one of this group.
 	machine.JoinGroup(t, "www-data", "shadow")
 	sites, run := fieldSites(t, "apache", "http", "https", "webdav")
-	apache := machine.StartApacheFor(t, sites["http"].Name, sites["https"].Name, sites["webdav"].Name)
+	apache := hosts.StartApacheFor(t, sites["http"].Name, sites["https"].Name, sites["webdav"].Name)
 	run(apache.HTTP, apache.HTTPS, apache.DAV)
 }
 
 // fieldSites are a web server's, one for each protocol; run tests the servers
 // that are named after them.
-func fieldSites(t *testing.T, name string, protocols ...string) (sites map[string]machine.Site, run func(...*machine.Server)) {
+func fieldSites(t *testing.T, name string, protocols ...string) (sites map[string]machine.Site, run func(...*hosts.Server)) {
 	t.Helper()
 	const allow = "[verifier]\nallow = [\"www-data\"]\n"
 	sites = map[string]machine.Site{}
@@ -136,7 +137,7 @@ func fieldSites(t *testing.T, name string, protocols ...string) (sites map[strin
 		here.AroundPassword(t, here.Name, ownPassword, "protocol="+protocol)
 		sites[protocol] = here
 	}
-	return sites, func(servers ...*machine.Server) {
+	return sites, func(servers ...*hosts.Server) {
 		for _, server := range servers {
 			t.Run(server.Name, func(t *testing.T) {
 				t.Parallel()
@@ -154,10 +155,10 @@ func TestFieldRemembered(t *testing.T) {
 	machine.JoinGroup(t, "www-data", "shadow")
 	here := machine.Resident.NewSite(t, "apache-remembers", "[totp]\nwindow = 3\n[verifier]\nallow = [\"www-data\"]\n")
 	here.AroundPassword(t, here.Name, ownPassword, "protocol=webdav")
-	apache := machine.StartApacheThatRemembers(t, here.Name)
+	apache := hosts.StartApacheThatRemembers(t, here.Name)
 	p := machine.NewPerson(t, "fie").Enroll(t, here.Users)
 	field := p.Password + p.Code(t, 0)
-	for _, server := range []*machine.Server{apache.DAV, apache.DAV, apache.HTTP, apache.HTTPS} {
+	for _, server := range []*hosts.Server{apache.DAV, apache.DAV, apache.HTTP, apache.HTTPS} {
 		if !server.In(t, p, field) {
 			t.Errorf("%s: expected that the field is remembered\n%s", server.Name, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
@@ -178,7 +179,7 @@ func TestFieldApacheNotAllowed(t *testing.T) {
 	t.Parallel()
 	here := machine.Resident.NewSite(t, "apache-stranger", "")
 	here.AroundPassword(t, here.Name, ownPassword, "protocol=http")
-	server := machine.StartApache(t, here.Name)
+	server := hosts.StartApache(t, here.Name)
 	p := machine.NewPerson(t, "fie").Enroll(t, here.Users)
 	if server.In(t, p, p.Password+p.Code(t, 0)) {
 		t.Error("expected a denial, found it let in")
@@ -191,7 +192,7 @@ func TestFieldSSH(t *testing.T) {
 	onBothPaths(t, "field-ssh", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.AroundPassword(t, here.Name, debianPassword, "protocol=ssh")
-		sshd := machine.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication yes")
+		sshd := hosts.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication yes")
 		p := machine.NewPerson(t, "fie").Enroll(t, here.Users)
 		const once, asking = "PreferredAuthentications=password", "PreferredAuthentications=keyboard-interactive"
 		type given = machine.Answers
@@ -260,7 +261,7 @@ func TestFieldAskedAgain(t *testing.T) {
 		p.Password += code
 		machine.Keep(p.Password)
 		p.Add(t)
-		server := machine.StartProFTPD(t, here.Name)
+		server := hosts.StartProFTPD(t, here.Name)
 		for _, field := range []string{p.Password, p.Password + p.Code(t, 1), strings.TrimSuffix(p.Password, code)} {
 			if server.In(t, p, field) {
 				t.Errorf("expected a denial, found it let in\n%s", machine.Text(machine.Log.Lines("user="+p.Name+" ")))
@@ -290,12 +291,12 @@ func TestFieldStacks(t *testing.T) {
 			p := machine.NewPerson(t, "sta").Enroll(t, here.Users)
 			code := p.Code(t, 0)
 			login := func(field string) int {
-				return machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: p.Address}).Verdict(t, slices.Repeat([]string{field}, 4)...)
+				return hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: p.Address}).Verdict(t, slices.Repeat([]string{field}, 4)...)
 			}
-			if verdict := login("not-" + p.Password + code); verdict == machine.PAMSuccess {
+			if verdict := login("not-" + p.Password + code); verdict == hosts.PAMSuccess {
 				t.Error("in with a wrong password")
 			}
-			if in := login(p.Password+code) == machine.PAMSuccess; in == test.burned {
+			if in := login(p.Password+code) == hosts.PAMSuccess; in == test.burned {
 				t.Errorf("the code afterwards: found in: %v\n%s", in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -42,7 +43,7 @@ func TestSquidRemembers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := machine.StartSquid(t, here.Name, page.URL, test.lines...)
+			server := hosts.StartSquid(t, here.Name, page.URL, test.lines...)
 			p := machine.NewPerson(t, "squ").Enroll(t, here.Users)
 			elsewhere := *p
 			elsewhere.Address = machine.Stranger("els").Address

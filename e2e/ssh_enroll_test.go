@@ -10,6 +10,7 @@ import (
 
 	"github.com/pquerna/otp"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -73,7 +74,7 @@ func TestEnrollNeedsATerminal(t *testing.T) {
 	t.Parallel()
 	here := machine.Resident.NewSite(t, "enroll-ftp", mustEnroll)
 	here.AddToService(t, "vsftpd", here.Name, "protocol=ftp")
-	server := machine.StartVSFTPD(t, here.Name)
+	server := hosts.StartVSFTPD(t, here.Name)
 	p := machine.NewPerson(t, "ftp")
 	if server.In(t, p, p.Password) {
 		t.Error("let in without a code")

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -63,7 +64,7 @@ func TestSSHKeyAndCode(t *testing.T) {
 	onBothPaths(t, "key", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		keyAndCode(t, here, here.Name)
-		sshd := machine.StartSSHD(t, here.Name, "KbdInteractiveAuthentication yes", "PasswordAuthentication no",
+		sshd := hosts.StartSSHD(t, here.Name, "KbdInteractiveAuthentication yes", "PasswordAuthentication no",
 			"AuthenticationMethods publickey,keyboard-interactive:pam")
 		p := machine.NewPerson(t, "kim").Enroll(t, here.Users)
 		_, path := newKey(t, p)
@@ -86,8 +87,8 @@ func TestSSHPasswordMethod(t *testing.T) {
 	onBothPaths(t, "password", "[policy]\nattempts = { per_window = 2 }\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.AddToService(t, "sshd", here.Name, "protocol=ssh")
-		sshd := machine.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication no")
-		both := machine.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication yes")
+		sshd := hosts.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication no")
+		both := hosts.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication yes")
 		p := machine.NewPerson(t, "pat").Enroll(t, here.Users)
 		for range 3 { // more often than the limit
 			d := sshd.Login(t, p, answers(p), "NumberOfPasswordPrompts=3")
@@ -110,11 +111,11 @@ func TestSSHMethodOrders(t *testing.T) {
 		withKey := here.Name + "-key"
 		keyAndCode(t, here, withKey)
 		everything := []string{"PubkeyAuthentication yes", "PasswordAuthentication yes", "KbdInteractiveAuthentication yes", "MaxAuthTries 20"}
-		with := func(service string, lines ...string) *machine.SSHD {
-			return machine.StartSSHD(t, service, append(lines, everything...)...)
+		with := func(service string, lines ...string) *hosts.SSHD {
+			return hosts.StartSSHD(t, service, append(lines, everything...)...)
 		}
 		for name, server := range map[string]struct {
-			sshd *machine.SSHD
+			sshd *hosts.SSHD
 			good []string // methods that, with a code, let in
 		}{
 			"keyboard-interactive": {with(here.Name, "AuthenticationMethods keyboard-interactive:pam"), []string{"keyboard-interactive"}},

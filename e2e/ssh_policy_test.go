@@ -4,15 +4,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // startSSHD starts the site's sshd. Its PAM service is not in [services], so
 // the line in pam.d says which protocol it is.
-func startSSHD(t *testing.T, here machine.Site, lines ...string) *machine.SSHD {
+func startSSHD(t *testing.T, here machine.Site, lines ...string) *hosts.SSHD {
 	t.Helper()
 	here.AddToService(t, "sshd", here.Name, "protocol=ssh")
-	return machine.StartSSHD(t, here.Name, append(machine.WithCode, lines...)...)
+	return hosts.StartSSHD(t, here.Name, append(hosts.WithCode, lines...)...)
 }
 
 // enrollment is what a person's secret file says.
@@ -126,8 +127,8 @@ func TestSSHLock(t *testing.T) {
 		expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
 		expectOut(t, p, sshd.Login(t, p, answers(p, wrong, wrong)), 2)
 		here.AddToService(t, "sshd", here.Name+"-again", "protocol=ssh")
-		again := machine.StartSSHD(t, here.Name+"-again", machine.WithCode...)
-		for _, server := range []*machine.SSHD{sshd, again} {
+		again := hosts.StartSSHD(t, here.Name+"-again", hosts.WithCode...)
+		for _, server := range []*hosts.SSHD{sshd, again} {
 			d := server.Login(t, p, answers(p, p.Code(t, 0)))
 			expectOut(t, p, d, 0)
 			if !strings.Contains(d.Transcript, "Too many wrong codes") {

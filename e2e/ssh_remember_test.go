@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -51,7 +52,7 @@ func TestOwnProtocols(t *testing.T) {
 		service := here.Name + "-vpn"
 		here.AddToService(t, "sshd", service, "protocol=vpn")
 		here.AddToService(t, "sshd", here.Name, "protocol=login")
-		vpn, login := machine.StartSSHD(t, service, machine.WithCode...), machine.StartSSHD(t, here.Name, machine.WithCode...)
+		vpn, login := hosts.StartSSHD(t, service, hosts.WithCode...), hosts.StartSSHD(t, here.Name, hosts.WithCode...)
 		p := machine.NewPerson(t, "own").Enroll(t, here.Users)
 		expectIn(t, p, vpn.Login(t, p, answers(p, p.Code(t, 0))), 1)
 		expectAudit(t, p, "protocol=vpn", "verdict=accepted")
@@ -102,8 +103,8 @@ func TestAutomation(t *testing.T) {
 		// A stack of our line alone lets nobody in who is not asked.
 		here.CodeOnly(t, here.Name, "protocol=ssh")
 		methods := []string{"PasswordAuthentication no", "KbdInteractiveAuthentication yes", "AuthenticationMethods publickey,keyboard-interactive:pam"}
-		sshd := machine.StartSSHD(t, here.Name, methods...)
-		byKey := machine.StartSSHD(t, here.Name, append(methods, "Match User "+robot.Name, "AuthenticationMethods publickey")...)
+		sshd := hosts.StartSSHD(t, here.Name, methods...)
+		byKey := hosts.StartSSHD(t, here.Name, append(methods, "Match User "+robot.Name, "AuthenticationMethods publickey")...)
 		_, robotKey := newKey(t, robot)
 		_, key := newKey(t, p)
 		// Exempt, so that the second method asks nothing; and, for clients in
@@ -116,7 +117,7 @@ func TestAutomation(t *testing.T) {
 			}
 		}
 		expectAudit(t, robot, "verdict=not-asked", "rule=policy.exempt")
-		for _, server := range []*machine.SSHD{sshd, byKey} {
+		for _, server := range []*hosts.SSHD{sshd, byKey} {
 			if out, err := server.Client(p, "IdentityFile="+key, "BatchMode=yes").CombinedOutput(); err == nil || strings.Contains(string(out), "is in") {
 				t.Errorf("a person is let in with the key alone: %s", out)
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/factor"
 )
@@ -16,7 +17,7 @@ func TestSSH(t *testing.T) {
 		sshd := startSSHD(t, here)
 		t.Run("right code", func(t *testing.T) {
 			p := ada(t, here)
-			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)), machine.OwnKeyExchange), 1)
+			expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0)), hosts.OwnKeyExchange), 1)
 			expectAudit(t, p, "service="+here.Name, "protocol=ssh", "remote="+p.Address, "verdict=accepted", "rule=totp:phone")
 		})
 		t.Run("codes of three steps, in order", func(t *testing.T) {
@@ -51,7 +52,7 @@ func ada(t *testing.T, here machine.Site) *machine.Person {
 }
 
 // testForeignCodes has right codes that are not, or no longer, the person's.
-func testForeignCodes(t *testing.T, here machine.Site, sshd *machine.SSHD) {
+func testForeignCodes(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 	t.Run("used code", func(t *testing.T) {
 		p := ada(t, here)
 		code := p.Code(t, 0)
@@ -77,7 +78,7 @@ func testForeignCodes(t *testing.T, here machine.Site, sshd *machine.SSHD) {
 }
 
 // testNoCode has logins that end before a code, and leave it good.
-func testNoCode(t *testing.T, here machine.Site, sshd *machine.SSHD) {
+func testNoCode(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 	t.Run("wrong password", func(t *testing.T) {
 		p := ada(t, here)
 		d := sshd.Login(t, p, machine.Answers{Passwords: []string{"not-" + p.Password}, Codes: []string{p.Code(t, 0)}})

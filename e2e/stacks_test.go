@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -14,7 +15,7 @@ type stackOutcome struct{ asked, in bool }
 // stackLogin gives password to the first prompt and code to the second.
 func stackLogin(t *testing.T, service string, p *machine.Person, password, code string) stackOutcome {
 	t.Helper()
-	host := machine.StartHost(t, service, p.Name, machine.HostOptions{RemoteHost: p.Address})
+	host := hosts.StartHost(t, service, p.Name, hosts.HostOptions{RemoteHost: p.Address})
 	var outcome stackOutcome
 	for {
 		switch event := host.Next(t); {
@@ -26,7 +27,7 @@ func stackLogin(t *testing.T, service string, p *machine.Person, password, code 
 		case event.Kind == "prompt":
 			host.Refuse()
 		case event.Kind == "verdict":
-			outcome.in = event.Code == machine.PAMSuccess
+			outcome.in = event.Code == hosts.PAMSuccess
 			return outcome
 		case event.Kind != "tell":
 			t.Fatalf("%s: %+v", service, event)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -39,7 +40,7 @@ func onPasswordStages(t *testing.T, name, config string, test func(t *testing.T,
 func TestStrangerEnrolls(t *testing.T) {
 	onPasswordStages(t, "stranger-enrolls", mustEnroll, func(t *testing.T, here machine.Site, reached bool) {
 		p := machine.NewPerson(t, "victim")
-		host := machine.StartHost(t, here.Name, p.Name, machine.HostOptions{RemoteHost: p.Address})
+		host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: p.Address})
 		for done := false; !done; {
 			switch event := host.Next(t); {
 			case event.Kind == "prompt" && strings.Contains(event.Text, "Password"):
@@ -56,7 +57,7 @@ func TestStrangerEnrolls(t *testing.T) {
 				machine.Keep(regexp.MustCompile(`[0-9a-z]{4}(-[0-9a-z]{4}){3}`).FindAllString(event.Text, -1)...)
 			case event.Kind == "verdict":
 				done = true
-				if event.Code == machine.PAMSuccess {
+				if event.Code == hosts.PAMSuccess {
 					t.Error("let in")
 				}
 			}
@@ -71,7 +72,7 @@ func TestStrangerEnrolls(t *testing.T) {
 // have none.
 func TestStrangerHasCodesSent(t *testing.T) {
 	onPasswordStages(t, "stranger-sends", "", func(t *testing.T, here machine.Site, reached bool) {
-		gateway := machine.StartGateway(t)
+		gateway := hosts.StartGateway(t)
 		here.Configure(t, gateway.Settings(""))
 		p := addressed(t, machine.NewPerson(t, "victim"), here, "sms")
 		for range 2 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/deliver"
 )
@@ -26,7 +27,7 @@ func tokenCommand(t *testing.T, text string) string {
 func TestSendWithToken(t *testing.T) {
 	t.Parallel()
 	for _, mechanism := range []string{"XOAUTH2", "OAUTHBEARER"} {
-		server := machine.StartExim(t, machine.EximOptions{Tokens: mechanism})
+		server := hosts.StartExim(t, hosts.EximOptions{Tokens: mechanism})
 		login := "ca_file = '" + server.CA + "'\nusername = '" + server.Name + "'\n"
 		for _, test := range []struct{ name, config, err string }{
 			{"file", "smtp = '" + server.SMTP + "'\ntoken_file = '" + secretFile(t, server.Token) + "'\n", ""},
@@ -65,7 +66,7 @@ func TestTokenCommandOfTheDocuments(t *testing.T) {
 	if found == nil {
 		t.Fatal("docs/sent-codes.md has no such command")
 	}
-	server := machine.StartExim(t, machine.EximOptions{Tokens: "XOAUTH2"})
+	server := hosts.StartExim(t, hosts.EximOptions{Tokens: "XOAUTH2"})
 	const secret = "Kl~8Q+&=% /secret"
 	machine.Keep(secret)
 	answer := `{"token_type":"Bearer","expires_in":3599,"access_token":"` + server.Token + `"}`

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -140,7 +141,7 @@ func (b *bench) setUp() error {
 	if err != nil {
 		return err
 	}
-	ssh := machine.StartSSHD(b, "benchsshd", "Subsystem sftp internal-sftp -l INFO", "PubkeyAuthentication yes", "MaxStartups 5000", "PerSourceMaxStartups none", "LogLevel INFO")
+	ssh := hosts.StartSSHD(b, "benchsshd", "Subsystem sftp internal-sftp -l INFO", "PubkeyAuthentication yes", "MaxStartups 5000", "PerSourceMaxStartups none", "LogLevel INFO")
 	if err := b.add("openssh", ssh.Port, ssh.PID(), group); err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (b *bench) setUp() error {
 		if err != nil {
 			return err
 		}
-		s := machine.StartSFTPD(b, site, text, "worker = \""+per+"\"\nlimits = { penalties = false, max_startups = 5000, startups_per_source = 5000 }\n")
+		s := hosts.StartSFTPD(b, site, text, "worker = \""+per+"\"\nlimits = { penalties = false, max_startups = 5000, startups_per_source = 5000 }\n")
 		if err := errors.Join(b.add("per "+per, s.Port, s.PID(), group), b.giveCode(s)); err != nil {
 			return err
 		}

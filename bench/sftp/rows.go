@@ -20,6 +20,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -103,7 +104,7 @@ func (b *bench) signer() (ssh.Signer, error) {
 }
 
 // giveCode has the server remember a code.
-func (b *bench) giveCode(s *machine.SFTPD) error {
+func (b *bench) giveCode(s *hosts.SFTPD) error {
 	signer, err := b.signer()
 	if err != nil {
 		return err

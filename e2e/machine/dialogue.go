@@ -146,3 +146,11 @@ func printable(text string) string {
 func tidy(transcript string) string {
 	return strings.ReplaceAll(transcript, "\r\n", "\n")
 }
+
+// Greet is a command that says who is in, in words that no prompt or echo has.
+const Greet = `echo "$(id -un) is"" in"`
+
+// In says whether the dialogue ended with p being in.
+func (d Dialogue) In(p *Person) bool {
+	return strings.Contains(d.Transcript, p.Name+" is in")
+}

@@ -3,9 +3,9 @@
 // /dev, /var/lib, /var/log and /var/mail are copies or empty, the network is a
 // loopback, and every process ends with the program.
 //
-// The entry point is [Run]; inside, [NewPerson], [StartSSHD], [Open] and
-// [StartHost] drive real daemons with real clients, and [Log] has what they
-// sent to syslog. It promises that the real machine is the same afterwards,
+// The entry point is [Run]; inside, [NewPerson] makes people, [NewSite] a
+// configuration, [Open] drives a client on a terminal, and [Log] has what was
+// sent to syslog. The servers are in e2e/hosts. It promises that the real machine is the same afterwards,
 // and checks so at the end of every run. It never skips: without root or
 // namespaces it fails and says what is missing.
 package machine

@@ -25,7 +25,7 @@ func mounts(files string) error {
 	if err := tmpfs("/run", "mode=755"); err != nil {
 		return err
 	}
-	if err := copyTree(files, Files); err != nil {
+	if err := CopyTree(files, Files); err != nil {
 		return err
 	}
 	// What users run or load must be readable; the original is private.
@@ -35,7 +35,7 @@ func mounts(files string) error {
 	if err := copyFront(); err != nil {
 		return err
 	}
-	if err := copyTree("/etc/pam.d", stockServices); err != nil {
+	if err := CopyTree("/etc/pam.d", stockServices); err != nil {
 		return err
 	}
 	for _, dir := range []string{Root + "/tmp", Root + "/bin", "/run/sshd"} {
@@ -87,7 +87,7 @@ func replaceWithCopy(dir string) error {
 	if err := tmpfs(draft, "mode=755"); err != nil {
 		return err
 	}
-	if err := copyTree(dir, draft); err != nil {
+	if err := CopyTree(dir, draft); err != nil {
 		return err
 	}
 	return move(draft, dir)
@@ -100,9 +100,9 @@ func move(from, to string) error {
 	return os.Remove(from)
 }
 
-// copyTree copies what is in from. Files whose modes forbid it cannot be
+// CopyTree copies what is in from. Files whose modes forbid it cannot be
 // missing: root reads them all.
-func copyTree(from, to string) error {
+func CopyTree(from, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (p *Person) Expire(t T) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "chage", "--lastday", "0", p.Name)
+	Command(t, "", "chage", "--lastday", "0", p.Name)
 }
 
 // ShareUID gives the person a uid that is somebody's already.
@@ -77,7 +77,7 @@ func (p *Person) ShareUID(t T, uid int) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "usermod", "--non-unique", "--uid", strconv.Itoa(uid), p.Name)
+	Command(t, "", "usermod", "--non-unique", "--uid", strconv.Itoa(uid), p.Name)
 	p.UID = uid
 }
 
@@ -87,12 +87,12 @@ func (p *Person) OtherName(t T) *Person {
 	t.Helper()
 	other := Stranger("also")
 	other.Secret, other.Period, other.UID, other.GID = p.Secret, p.Period, p.UID, p.GID
-	keep(other.Secret)
+	Keep(other.Secret)
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "useradd", "--no-create-home", "--home-dir", "/home/"+p.Name, "--shell", "/bin/bash",
+	Command(t, "", "useradd", "--no-create-home", "--home-dir", "/home/"+p.Name, "--shell", "/bin/bash",
 		"--non-unique", "--uid", strconv.Itoa(p.UID), "--gid", strconv.Itoa(p.GID), other.Name)
-	run(t, other.Name+":"+hash(other.Password)+"\n", "chpasswd", "--encrypted")
+	Command(t, other.Name+":"+hash(other.Password)+"\n", "chpasswd", "--encrypted")
 	return other
 }
 
@@ -101,7 +101,7 @@ func (p *Person) Rename(t T, name string) (former string) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "usermod", "--login", name, p.Name)
+	Command(t, "", "usermod", "--login", name, p.Name)
 	former, p.Name = p.Name, name
 	return former
 }
@@ -111,7 +111,7 @@ func NewGroup(t T, name string) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "groupadd", "--gid", strconv.Itoa(newID()), name)
+	Command(t, "", "groupadd", "--gid", strconv.Itoa(newID()), name)
 }
 
 // JoinGroup adds a user of the machine to a group of it.
@@ -119,7 +119,7 @@ func JoinGroup(t T, user, group string) {
 	t.Helper()
 	useradd.Lock()
 	defer useradd.Unlock()
-	run(t, "", "usermod", "--append", "--groups", group, user)
+	Command(t, "", "usermod", "--append", "--groups", group, user)
 }
 
 // Stranger makes up somebody without adding a user, for PAM stacks that have
@@ -130,7 +130,7 @@ func Stranger(prefix string) *Person {
 		Name: fmt.Sprintf("%s%d", prefix, n), Password: newPassword(), Secret: newSecret(),
 		Address: fmt.Sprintf("127.1.%d.%d", n/250, 1+n%250),
 	}
-	keep(p.Password, p.Secret)
+	Keep(p.Password, p.Secret)
 	return p
 }
 
@@ -175,7 +175,8 @@ func codeOf(key []byte, counter uint64) uint32 {
 	return binary.BigEndian.Uint32(sum[sum[19]&0xf:]) & 0x7fffffff % 1_000_000
 }
 
-func run(t T, input, name string, args ...string) {
+// Command runs a program with that input, which must not fail.
+func Command(t T, input, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(input)
@@ -234,7 +235,7 @@ func (p *Person) Code(t T, offset int) string {
 	if err != nil {
 		t.Fatalf("compute a code: %v", err)
 	}
-	keep(code)
+	Keep(code)
 	return code
 }
 
@@ -247,7 +248,7 @@ func (p *Person) Wrong(t T) string {
 	}
 	for n := 100000; ; n += 7919 {
 		if code := strconv.Itoa(n); !slices.Contains(right, code) {
-			keep(code)
+			Keep(code)
 			return code
 		}
 	}

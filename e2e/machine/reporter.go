@@ -24,8 +24,8 @@ const Patience = 3 * time.Minute
 
 var errDeadline = errors.New("deadline passed")
 
-// seconds is a time for a client's command line.
-func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
+// Seconds is a time for a client's command line.
+func Seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
 // Until calls done until it returns true and fails t after Patience.
 func Until(t T, what string, done func() bool) {

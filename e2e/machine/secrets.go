@@ -29,10 +29,8 @@ func (s *secrets) keep(texts ...string) {
 	}
 }
 
-func keep(texts ...string) { kept.keep(texts...) }
-
-// Keep adds a secret that a test made itself to those that must not leak.
-func Keep(texts ...string) { keep(texts...) }
+// Keep adds secrets to those that must not leak.
+func Keep(texts ...string) { kept.keep(texts...) }
 
 // long is the length from which on a text is found within others too: no
 // password or key of twelve letters is there by chance. What is shorter is a
@@ -129,6 +127,9 @@ func placesOf(dirs []string) ([]place, error) {
 
 // outputs are what programs under test wrote to standard error.
 var outputs seen
+
+// KeepOutput has what a program said searched for those.
+func KeepOutput(of, text string) { outputs.add(of, text) }
 
 // arguments are those with which they ran.
 var arguments seen

@@ -13,7 +13,7 @@ import (
 type Verifier struct {
 	cmd    *exec.Cmd
 	site   Site
-	errors *buffer
+	errors *Buffer
 	ended  chan struct{}
 }
 
@@ -35,7 +35,7 @@ func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 	if !options.Default {
 		args = []string{"--config", site.Config}
 	}
-	v := &Verifier{cmd: exec.Command(Files+"/otpgate-verifierd", args...), site: site, errors: &buffer{}, ended: make(chan struct{})}
+	v := &Verifier{cmd: exec.Command(Files+"/otpgate-verifierd", args...), site: site, errors: &Buffer{}, ended: make(chan struct{})}
 	v.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	v.cmd.Stderr = v.errors
 	if options.Activated {

@@ -13,6 +13,7 @@ import (
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -40,7 +41,7 @@ func options(program string, port int) []string {
 		flag = "-P"
 	}
 	return []string{"-F", "none", flag, strconv.Itoa(port), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "PreferredAuthentications=keyboard-interactive,password", "-o", "NumberOfPasswordPrompts=1", "-o", "ConnectTimeout=60", "-o", machine.KeyExchange}
+		"-o", "PreferredAuthentications=keyboard-interactive,password", "-o", "NumberOfPasswordPrompts=1", "-o", "ConnectTimeout=60", "-o", hosts.KeyExchange}
 }
 
 // walk is a computer with otpgate and two people. Their codes are tokens': they

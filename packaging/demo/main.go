@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -33,7 +34,7 @@ func demo(s *stage) {
 		}
 	}
 	machine.AddToService(s, "sshd", "demo-sshd", "protocol=ssh")
-	sshd := machine.StartSSHD(s, "demo-sshd", machine.WithCode...)
+	sshd := hosts.StartSSHD(s, "demo-sshd", hosts.WithCode...)
 	s.say("Debian's PAM service for sshd, with one line after the password:\n  @include common-auth\n  %s", machine.ModuleLine("protocol=ssh"))
 
 	s.say("\n%s has a password and no code yet, so none is asked:", p.Name)
@@ -97,12 +98,12 @@ func (s *stage) otpctl(args ...string) []byte {
 
 // login shows a login with the right password and says whether it should get
 // in. Each code is asked for.
-func (s *stage) login(sshd *machine.SSHD, p *machine.Person, in bool, codes ...string) {
+func (s *stage) login(sshd *hosts.SSHD, p *machine.Person, in bool, codes ...string) {
 	d := s.ssh(sshd, p, machine.Answers{Passwords: []string{p.Password}, Codes: codes})
 	s.expect(p, d, in, len(codes))
 }
 
-func (s *stage) ssh(sshd *machine.SSHD, p *machine.Person, answers machine.Answers) machine.Dialogue {
+func (s *stage) ssh(sshd *hosts.SSHD, p *machine.Person, answers machine.Answers) machine.Dialogue {
 	s.say("\n$ ssh %s@127.0.0.1", p.Name)
 	d := sshd.Login(s, p, answers, "PreferredAuthentications=keyboard-interactive")
 	s.say("%s", strings.TrimSpace(d.Transcript))

@@ -1,4 +1,4 @@
-package machine
+package hosts
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // PAMSuccess is PAM_SUCCESS of <security/_pam_types.h>; every other value is
@@ -42,7 +44,7 @@ type HostOptions struct {
 }
 
 // StartHost starts a login of user at a PAM service.
-func StartHost(t T, service, user string, options HostOptions) *Host {
+func StartHost(t machine.T, service, user string, options HostOptions) *Host {
 	t.Helper()
 	args := append([]string{}, options.Flags...)
 	if options.RemoteHost != "" {
@@ -51,7 +53,7 @@ func StartHost(t T, service, user string, options HostOptions) *Host {
 	if options.Barrier != nil {
 		args = append(args, "-b")
 	}
-	cmd := exec.Command(Files+"/pamlogin", append(args, "--", service, user)...)
+	cmd := exec.Command(machine.Files+"/pamlogin", append(args, "--", service, user)...)
 	cmd.Env = append(os.Environ(), options.Env...)
 	if options.Barrier != nil {
 		cmd.ExtraFiles = []*os.File{options.Barrier}
@@ -102,19 +104,19 @@ func (h *Host) End() {
 }
 
 // Next returns the next event.
-func (h *Host) Next(t T) Event {
+func (h *Host) Next(t machine.T) Event {
 	t.Helper()
 	select {
 	case event := <-h.events:
 		return event
-	case <-time.After(Patience):
-		t.Fatalf("pamlogin: expected a prompt or a verdict within %v", Patience)
+	case <-time.After(machine.Patience):
+		t.Fatalf("pamlogin: expected a prompt or a verdict within %v", machine.Patience)
 		return Event{}
 	}
 }
 
 // Prompt waits for a prompt that holds text, skipping what is only told.
-func (h *Host) Prompt(t T, text string) {
+func (h *Host) Prompt(t machine.T, text string) {
 	t.Helper()
 	event := h.Next(t)
 	for event.Kind == "tell" {
@@ -144,7 +146,7 @@ func (h *Host) command(line string) {
 
 // Verdict waits for pam_authenticate's return value. Prompts on the way are
 // answered with the texts given; a prompt beyond them is refused.
-func (h *Host) Verdict(t T, answers ...string) int {
+func (h *Host) Verdict(t machine.T, answers ...string) int {
 	t.Helper()
 	for {
 		switch event := h.Next(t); {

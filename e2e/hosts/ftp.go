@@ -1,19 +1,23 @@
-package machine
+package hosts
 
 import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // StartVSFTPD starts vsftpd, with its own sandbox and limits, for a PAM
 // service.
-func StartVSFTPD(t T, service string) *Server { return startVSFTPD(t, service, plain) }
+func StartVSFTPD(t machine.T, service string) *Server { return startVSFTPD(t, service, plain) }
 
 // StartVSFTPDWithTLS is StartVSFTPD for clients that speak TLS, and no others.
-func StartVSFTPDWithTLS(t T, service string) *Server { return startVSFTPD(t, service, encrypted) }
+func StartVSFTPDWithTLS(t machine.T, service string) *Server {
+	return startVSFTPD(t, service, encrypted)
+}
 
-func startVSFTPD(t T, service string, cover cover) *Server {
+func startVSFTPD(t machine.T, service string, cover cover) *Server {
 	t.Helper()
 	d := newDaemon(t, "vsftpd")
 	const empty = "/run/vsftpd/empty"
@@ -42,22 +46,24 @@ pam_service_name=` + service + "\n"
 const proftpd = "/var/cache/otpgate-test/proftpd"
 
 // StartProFTPD starts ProFTPD for a PAM service.
-func StartProFTPD(t T, service string) *Server { return startProFTPD(t, service, pamAlone, plain) }
+func StartProFTPD(t machine.T, service string) *Server {
+	return startProFTPD(t, service, pamAlone, plain)
+}
 
 // StartProFTPDWithTLS is StartProFTPD for clients that speak TLS, and no others.
-func StartProFTPDWithTLS(t T, service string) *Server {
+func StartProFTPDWithTLS(t machine.T, service string) *Server {
 	return startProFTPD(t, service, pamAlone, encrypted)
 }
 
 // StartProFTPDAsking is StartProFTPD with other directives about whom it asks.
-func StartProFTPDAsking(t T, service, directives string) *Server {
+func StartProFTPDAsking(t machine.T, service, directives string) *Server {
 	return startProFTPD(t, service, directives, plain)
 }
 
 // pamAlone makes PAM's no the last word.
 const pamAlone = "AuthOrder mod_auth_pam.c* mod_auth_unix.c\n"
 
-func startProFTPD(t T, service, asking string, cover cover) *Server {
+func startProFTPD(t machine.T, service, asking string, cover cover) *Server {
 	t.Helper()
 	if _, err := os.Stat(proftpd); err != nil {
 		t.Fatalf("ProFTPD: expected it at %s: %v; run packaging/deps test", proftpd, err)
@@ -89,7 +95,7 @@ Group nogroup
 
 // loadable is the configuration for those modules that are files of their own,
 // as they are since Debian 13; before that they are part of the program.
-func loadable(t T, modules ...string) (lines string) {
+func loadable(t machine.T, modules ...string) (lines string) {
 	t.Helper()
 	for _, module := range modules {
 		switch _, err := os.Stat(proftpd + "/usr/lib/proftpd/" + module + ".so"); {
@@ -104,13 +110,13 @@ func loadable(t T, modules ...string) (lines string) {
 
 // ftpServer has curl for a client, and lftp for another. What they get is in
 // the person's home.
-func ftpServer(t T, d *daemon, cover cover) *Server {
-	put := func(p *Person) {
+func ftpServer(t machine.T, d *daemon, cover cover) *Server {
+	put := func(p *machine.Person) {
 		if err := os.WriteFile("/home/"+p.Name+"/greeting", []byte(greeting(p)+"\n"), 0o644); err != nil {
 			t.Fatalf("what %s finds: %v", p.Name, err)
 		}
 	}
-	withCurl := func(p *Person, field string) *exec.Cmd {
+	withCurl := func(p *machine.Person, field string) *exec.Cmd {
 		put(p)
 		cmd := curl(p, field, "ftp://"+d.address()+"/greeting")
 		if cover == encrypted {
@@ -118,7 +124,7 @@ func ftpServer(t T, d *daemon, cover cover) *Server {
 		}
 		return cmd
 	}
-	withLFTP := func(p *Person, field string) *exec.Cmd {
+	withLFTP := func(p *machine.Person, field string) *exec.Cmd {
 		put(p)
 		return lftp(t, p, field, d.address(), cover)
 	}
@@ -126,14 +132,14 @@ func ftpServer(t T, d *daemon, cover cover) *Server {
 }
 
 // lftp logs in once and prints the greeting.
-func lftp(t T, p *Person, field, address string, cover cover) *exec.Cmd {
-	settings := "set net:max-retries 1\nset net:timeout " + seconds(Patience) + "\nset net:socket-bind-ipv4 " + p.Address + "\nset ftp:passive-mode on\n"
+func lftp(t machine.T, p *machine.Person, field, address string, cover cover) *exec.Cmd {
+	settings := "set net:max-retries 1\nset net:timeout " + machine.Seconds(machine.Patience) + "\nset net:socket-bind-ipv4 " + p.Address + "\nset ftp:passive-mode on\n"
 	if cover == encrypted {
 		settings += "set ftp:ssl-force on\nset ftp:ssl-protect-data on\nset ssl:ca-file " + certificate(t) + "\n"
 	} else {
 		settings += "set ftp:ssl-allow off\n"
 	}
-	script := filepath.Join(Root, "tmp", "lftp-"+p.Name)
+	script := filepath.Join(machine.Root, "tmp", "lftp-"+p.Name)
 	text := settings + "open --user " + p.Name + " --password " + field + " ftp://" + address + "\ncat greeting\n"
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 		t.Fatalf("commands for lftp: %v", err)

@@ -1,18 +1,20 @@
-package machine
+package hosts
 
 import (
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // StartRADIUS starts FreeRADIUS with rlm_pam for a PAM service. It asks PAM as
 // freerad.
-func StartRADIUS(t T, service string) *Server {
+func StartRADIUS(t machine.T, service string) *Server {
 	t.Helper()
 	d := newDaemon(t, "radius")
-	if err := copyTree("/etc/freeradius/3.0", d.dir); err != nil {
+	if err := machine.CopyTree("/etc/freeradius/3.0", d.dir); err != nil {
 		t.Fatalf("radius: %v", err)
 	}
 	// What Debian enables beside ours would only want more set up.
@@ -39,10 +41,10 @@ func StartRADIUS(t T, service string) *Server {
 	}
 }
 `)
-	run(t, "", "chown", "-R", "freerad:freerad", d.dir)
+	machine.Command(t, "", "chown", "-R", "freerad:freerad", d.dir)
 	d.start(t, func() bool { return strings.Contains(d.output.String(), "Ready to process requests") },
 		"/usr/sbin/freeradius", "-d", d.dir, "-f", "-l", "stdout")
-	return &Server{Name: "radius", in: func(*Person) string { return "Received Access-Accept" }, client: func(p *Person, field string) *exec.Cmd {
+	return &Server{Name: "radius", in: func(*machine.Person) string { return "Received Access-Accept" }, client: func(p *machine.Person, field string) *exec.Cmd {
 		cmd := exec.Command("radclient", "-t", "60", "-r", "1", d.address(), "auth", "testing123")
 		cmd.Stdin = strings.NewReader("User-Name=" + p.Name + ",User-Password=" + field + "\n")
 		return cmd

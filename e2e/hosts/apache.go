@@ -1,10 +1,12 @@
-package machine
+package hosts
 
 import (
 	"crypto/rand"
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // Apache is a running Apache with mod_authnz_pam. It asks PAM for each request,
@@ -15,25 +17,25 @@ type Apache struct {
 }
 
 // StartApache starts Apache for a PAM service, on HTTP alone.
-func StartApache(t T, service string) *Server {
+func StartApache(t machine.T, service string) *Server {
 	t.Helper()
 	return StartApacheFor(t, service, service, service).HTTP
 }
 
 // StartApacheFor starts Apache for PAM services of HTTP, HTTPS and WebDAV.
-func StartApacheFor(t T, http, https, dav string) Apache {
+func StartApacheFor(t machine.T, http, https, dav string) Apache {
 	t.Helper()
 	return startApache(t, http, https, dav, " AuthBasicProvider PAM\n")
 }
 
 // StartApacheThatRemembers starts Apache for one PAM service. Who was let in is
 // remembered for a minute, by the name and the field.
-func StartApacheThatRemembers(t T, service string) Apache {
+func StartApacheThatRemembers(t machine.T, service string) Apache {
 	t.Helper()
 	return startApache(t, service, service, service, " AuthBasicProvider socache PAM\n AuthnCacheProvideFor PAM\n AuthnCacheContext otpgate\n AuthnCacheTimeout 60\n")
 }
 
-func startApache(t T, http, https, dav, provider string) Apache {
+func startApache(t machine.T, http, https, dav, provider string) Apache {
 	t.Helper()
 	plain, secure := newDaemon(t, "apache"), newDaemon(t, "apache-tls")
 	for _, dir := range []string{"/www", "/www/dav", "/locks"} {
@@ -41,22 +43,22 @@ func startApache(t T, http, https, dav, provider string) Apache {
 			t.Fatalf("apache's pages: %v", err)
 		}
 	}
-	run(t, "", "chown", "www-data", plain.dir+"/www/dav", plain.dir+"/locks")
+	machine.Command(t, "", "chown", "www-data", plain.dir+"/www/dav", plain.dir+"/locks")
 	plain.write(t, "www/greeting", "somebody is in\n")
 	config := plain.write(t, "conf", apacheConfig(t, secure.address(), http, https, dav, provider))
 	plain.start(t, func() bool { return plain.listens() && secure.listens() }, "/usr/sbin/apache2", "-f", config, "-DFOREGROUND")
-	in := func(*Person) string { return "somebody is in" }
+	in := func(*machine.Person) string { return "somebody is in" }
 	return Apache{
-		HTTP: &Server{Name: "http", in: in, client: func(p *Person, field string) *exec.Cmd {
+		HTTP: &Server{Name: "http", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
 			return curl(p, field, "http://"+plain.address()+"/greeting")
 		}},
-		HTTPS: &Server{Name: "https", in: in, client: func(p *Person, field string) *exec.Cmd {
+		HTTPS: &Server{Name: "https", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
 			cmd := curl(p, field, "https://"+secure.address()+"/greeting")
 			cmd.Args = append(cmd.Args, "--cacert", certificate(t))
 			return cmd
 		}},
 		// Who is in can write.
-		DAV: &Server{Name: "webdav", in: func(*Person) string { return "201 Created" }, client: func(p *Person, field string) *exec.Cmd {
+		DAV: &Server{Name: "webdav", in: func(*machine.Person) string { return "201 Created" }, client: func(p *machine.Person, field string) *exec.Cmd {
 			cmd := curl(p, field, "http://"+plain.address()+"/dav/"+rand.Text())
 			cmd.Args = append(cmd.Args, "--include", "--upload-file", "-")
 			cmd.Stdin = strings.NewReader("written by " + p.Name + "\n")
@@ -66,7 +68,7 @@ func startApache(t T, http, https, dav, provider string) Apache {
 }
 
 // apacheConfig has HTTP at the daemon's own address, and HTTPS at secure.
-func apacheConfig(t T, secure, http, https, dav, provider string) string {
+func apacheConfig(t machine.T, secure, http, https, dav, provider string) string {
 	t.Helper()
 	return apacheModules() + `ServerRoot @DIR@
 DefaultRuntimeDir @DIR@

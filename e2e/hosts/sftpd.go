@@ -1,4 +1,4 @@
-package machine
+package hosts
 
 import (
 	"fmt"
@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // SFTPD is a running otpgate-sftpd on a loopback port.
 type SFTPD struct {
-	Site     Site
+	Site     machine.Site
 	Port     int
 	programs string
 	cmd      *exec.Cmd
@@ -29,20 +31,20 @@ type SFTPD struct {
 // stage, and waits until it listens. text is the configuration, and table what
 // is added to its table [sftp]. It is killed with t, and must not have ended
 // before.
-func StartSFTPD(t T, site Site, text, table string) *SFTPD {
+func StartSFTPD(t machine.T, site machine.Site, text, table string) *SFTPD {
 	t.Helper()
-	return StartSFTPDFrom(t, Files, site, text, table)
+	return StartSFTPDFrom(t, machine.Files, site, text, table)
 }
 
 // StartSFTPDFrom starts the programs in that directory.
-func StartSFTPDFrom(t T, programs string, site Site, text, table string) *SFTPD {
+func StartSFTPDFrom(t machine.T, programs string, site machine.Site, text, table string) *SFTPD {
 	t.Helper()
 	key, err := hostKey()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), over: make(chan struct{})}
-	WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n")
+	machine.WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n")
 	defaults := [][2]string{
 		{"listen", fmt.Sprintf("[%q]", s.Address())}, {"host_keys", fmt.Sprintf("[%q]", key)}, {"pam_service", strconv.Quote(s.Service())},
 		{"front_user", `"nobody"`},
@@ -61,20 +63,20 @@ func StartSFTPDFrom(t T, programs string, site Site, text, table string) *SFTPD 
 // Service is the PAM service.
 func (s *SFTPD) Service() string { return "sftpd-" + s.Site.Name }
 
-func (s *SFTPD) start(t T) {
+func (s *SFTPD) start(t machine.T) {
 	t.Helper()
 	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	// A file has what was written as soon as it is. A pipe's other end would have
 	// to be read to its end, and the parts may outlive the broker.
-	said, err := os.CreateTemp(Root+"/tmp", "sftpd-"+s.Site.Name)
+	said, err := os.CreateTemp(machine.Root+"/tmp", "sftpd-"+s.Site.Name)
 	if err != nil {
 		t.Fatalf("standard error of sftpd: %v", err)
 	}
 	defer said.Close()
 	s.said, s.cmd.Stderr = said.Name(), said
 	if s.Site.Logs != "" {
-		WithoutLog(s.cmd, s.Site.Logs)
+		machine.WithoutLog(s.cmd, s.Site.Logs)
 	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
@@ -90,12 +92,12 @@ func (s *SFTPD) start(t T) {
 		}
 		_ = s.cmd.Process.Kill()
 		<-s.over
-		outputs.add("standard error of sftpd of "+s.Site.Name, s.Output())
+		machine.KeepOutput("standard error of sftpd of "+s.Site.Name, s.Output())
 		if strings.Contains(s.Output(), "panic") {
 			t.Errorf("sftpd: %s", s.Output())
 		}
 	})
-	Until(t, "sftpd listens", func() bool { return s.Ended() || s.listens() })
+	machine.Until(t, "sftpd listens", func() bool { return s.Ended() || s.listens() })
 	if s.Ended() {
 		t.Fatalf("sftpd of %s: %v: %s", s.Site.Name, s.cmd.ProcessState, s.Output())
 	}
@@ -135,7 +137,7 @@ func (s *SFTPD) listens() bool {
 func (s *SFTPD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 
 // Signal sends the broker a signal.
-func (s *SFTPD) Signal(t T, signal syscall.Signal) {
+func (s *SFTPD) Signal(t machine.T, signal syscall.Signal) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(signal); err != nil {
 		t.Fatalf("signal sftpd: %v", err)
@@ -143,18 +145,18 @@ func (s *SFTPD) Signal(t T, signal syscall.Signal) {
 }
 
 // WaitEnd waits until the broker has ended, as it was told to.
-func (s *SFTPD) WaitEnd(t T) {
+func (s *SFTPD) WaitEnd(t machine.T) {
 	t.Helper()
 	select {
 	case <-s.over:
 		s.told = true
-	case <-time.After(Patience):
+	case <-time.After(machine.Patience):
 		t.Fatalf("sftpd has not ended: %s", s.Output())
 	}
 }
 
 // SSHOptions are what OpenSSH's programs need to reach the server as p.
-func (s *SFTPD) SSHOptions(p *Person, options ...string) []string {
+func (s *SFTPD) SSHOptions(p *machine.Person, options ...string) []string {
 	return SSHOptions(s.Port, p, options...)
 }
 
@@ -167,7 +169,7 @@ const OwnKeyExchange = "KexAlgorithms=+curve25519-sha256"
 
 // SSHOptions are what OpenSSH's programs need to reach a port of the machine as
 // p.
-func SSHOptions(port int, p *Person, options ...string) []string {
+func SSHOptions(port int, p *machine.Person, options ...string) []string {
 	args := []string{"-F", "none"}
 	all := append([]string{
 		"BindAddress=" + p.Address, "Port=" + strconv.Itoa(port), "StrictHostKeyChecking=yes", "UserKnownHostsFile=" + knownHosts, "IdentityAgent=none",
@@ -188,9 +190,9 @@ func SSHOptions(port int, p *Person, options ...string) []string {
 const KnownHosts = knownHosts
 
 // Batch is OpenSSH's sftp with commands for p, as in Dialogue.In if it is in.
-func (s *SFTPD) Batch(t T, p *Person, options []string, commands ...string) *exec.Cmd {
+func (s *SFTPD) Batch(t machine.T, p *machine.Person, options []string, commands ...string) *exec.Cmd {
 	t.Helper()
-	file, err := os.CreateTemp(Root+"/tmp", "batch")
+	file, err := os.CreateTemp(machine.Root+"/tmp", "batch")
 	if err != nil {
 		t.Fatalf("batch: %v", err)
 	}
@@ -206,13 +208,13 @@ func (s *SFTPD) Batch(t T, p *Person, options []string, commands ...string) *exe
 }
 
 // Login runs commands in OpenSSH's sftp.
-func (s *SFTPD) Login(t T, p *Person, answers Answers, options []string, commands ...string) Dialogue {
+func (s *SFTPD) Login(t machine.T, p *machine.Person, answers machine.Answers, options []string, commands ...string) machine.Dialogue {
 	t.Helper()
-	return Open(t, s.Batch(t, p, options, commands...)).Answer(answers, Patience)
+	return machine.Open(t, s.Batch(t, p, options, commands...)).Answer(answers, machine.Patience)
 }
 
 // HostKey is the public half of the servers' key, as on the wire.
-func HostKey(t T) []byte {
+func HostKey(t machine.T) []byte {
 	t.Helper()
 	path, err := hostKey()
 	if err != nil {
@@ -222,7 +224,7 @@ func HostKey(t T) []byte {
 }
 
 // PublicKey is the public half of the private key in a file, as on the wire.
-func PublicKey(t T, path string) []byte {
+func PublicKey(t machine.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path + ".pub")
 	if err != nil {
@@ -236,7 +238,7 @@ func PublicKey(t T, path string) []byte {
 }
 
 // HostFingerprint is the SHA-256 fingerprint of the servers' key.
-func HostFingerprint(t T) string {
+func HostFingerprint(t machine.T) string {
 	t.Helper()
 	path, err := hostKey()
 	if err != nil {

@@ -1,13 +1,15 @@
-package machine
+package hosts
 
 import (
 	"os/exec"
 	"strings"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // StartSquid starts squid, which asks PAM for a service as the user proxy and
 // fetches url for whoever is let in. It tells PAM no address.
-func StartSquid(t T, service, url string, lines ...string) *Server {
+func StartSquid(t machine.T, service, url string, lines ...string) *Server {
 	t.Helper()
 	d := newDaemon(t, "squid")
 	config := d.write(t, "conf", `http_port 127.0.0.1:@PORT@
@@ -24,10 +26,10 @@ coredump_dir @DIR@
 pinger_enable off
 visible_hostname machine
 `)
-	run(t, "", "chown", "-R", "proxy:", d.dir)
+	machine.Command(t, "", "chown", "-R", "proxy:", d.dir)
 	d.start(t, d.listens, "/usr/sbin/squid", "-N", "-f", config)
-	return &Server{Name: "squid", in: greeting, client: func(p *Person, field string) *exec.Cmd {
-		return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", seconds(Patience), "--interface", p.Address,
+	return &Server{Name: "squid", in: greeting, client: func(p *machine.Person, field string) *exec.Cmd {
+		return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", machine.Seconds(machine.Patience), "--interface", p.Address,
 			"--proxy", "http://"+d.address(), "--proxy-user", p.Name+":"+field, url+"/"+p.Name)
 	}}
 }

@@ -1,4 +1,4 @@
-package machine
+package hosts
 
 import (
 	"fmt"
@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // SSHD is a running OpenSSH server on a loopback port.
@@ -18,31 +20,13 @@ type SSHD struct {
 	Service string // its PAM service
 	Port    int
 	cmd     *exec.Cmd
-	errors  *buffer
-}
-
-// buffer is a bytes.Buffer that a process fills while a test reads it.
-type buffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	errors  *machine.Buffer
 }
 
 var ports atomic.Int32
 
 var hostKey = sync.OnceValues(func() (string, error) {
-	path := Root + "/ssh_host_key"
+	path := machine.Root + "/ssh_host_key"
 	output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("make a host key: %w: %s", err, output)
@@ -54,7 +38,7 @@ var hostKey = sync.OnceValues(func() (string, error) {
 	return path, os.WriteFile(knownHosts, append([]byte("* "), public...), 0o644)
 })
 
-const knownHosts = Root + "/known_hosts"
+const knownHosts = machine.Root + "/known_hosts"
 
 // WithCode is OpenSSH's configuration for a password and a code.
 var WithCode = []string{
@@ -62,7 +46,7 @@ var WithCode = []string{
 }
 
 // knows says whether this sshd has a keyword, which older ones refuse.
-func knows(t T, keyword, value string) bool {
+func knows(t machine.T, keyword, value string) bool {
 	t.Helper()
 	key, err := hostKey()
 	if err != nil {
@@ -81,7 +65,7 @@ func knows(t T, keyword, value string) bool {
 // program returns the sshd whose PAM service has that name, and the lines of
 // configuration for it. OpenSSH 9.8 and later have a keyword; before that the
 // service is named as the program is, so that it is started by a link.
-func program(t T, service string) (path string, lines []string) {
+func program(t machine.T, service string) (path string, lines []string) {
 	t.Helper()
 	path = "/usr/sbin/sshd"
 	if knows(t, "PerSourcePenalties", "no") {
@@ -91,7 +75,7 @@ func program(t T, service string) (path string, lines []string) {
 	if knows(t, "PAMServiceName", service) {
 		return path, append(lines, "PAMServiceName "+service)
 	}
-	link := filepath.Join(Root, "bin", service)
+	link := filepath.Join(machine.Root, "bin", service)
 	if err := os.Symlink(path, link); err != nil && !os.IsExist(err) {
 		t.Fatalf("name sshd %s: %v", service, err)
 	}
@@ -100,30 +84,30 @@ func program(t T, service string) (path string, lines []string) {
 
 // StartSSHD starts the machine's sshd with that PAM service and with the lines
 // added to its configuration.
-func StartSSHD(t T, service string, lines ...string) *SSHD {
+func StartSSHD(t machine.T, service string, lines ...string) *SSHD {
 	t.Helper()
 	return startSSHD(t, service, "", lines...)
 }
 
 // StartSSHDWithoutLog is StartSSHD WithoutLog.
-func StartSSHDWithoutLog(t T, logs, service string, lines ...string) *SSHD {
+func StartSSHDWithoutLog(t machine.T, logs, service string, lines ...string) *SSHD {
 	t.Helper()
 	return startSSHD(t, service, logs, lines...)
 }
 
-func startSSHD(t T, service, logs string, lines ...string) *SSHD {
+func startSSHD(t machine.T, service, logs string, lines ...string) *SSHD {
 	t.Helper()
 	key, err := hostKey()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), errors: &buffer{}}
+	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), errors: &machine.Buffer{}}
 	binary, named := program(t, service)
 	all := append([]string{
 		"Port " + strconv.Itoa(s.Port), "ListenAddress 127.0.0.1", "HostKey " + key, "PidFile none", "UsePAM yes",
 		"UseDNS no", "LogLevel VERBOSE", "MaxStartups 500", "PrintMotd no", "PrintLastLog no",
 	}, append(named, lines...)...)
-	config := fmt.Sprintf("%s/%s-%d.conf", Root, service, s.Port)
+	config := fmt.Sprintf("%s/%s-%d.conf", machine.Root, service, s.Port)
 	if err := os.WriteFile(config, []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {
 		t.Fatalf("write sshd's configuration: %v", err)
 	}
@@ -131,14 +115,14 @@ func startSSHD(t T, service, logs string, lines ...string) *SSHD {
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.cmd.Stderr = s.errors
 	if logs != "" {
-		WithoutLog(s.cmd, logs)
+		machine.WithoutLog(s.cmd, logs)
 	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("start sshd: %v", err)
 	}
 	t.Cleanup(s.stop)
-	Until(t, "sshd listens", s.listens)
+	machine.Until(t, "sshd listens", s.listens)
 	if s.errors.String() != "" {
 		t.Fatalf("sshd: %s", s.errors)
 	}
@@ -167,22 +151,14 @@ func (s *SSHD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 
 // Client returns the OpenSSH client's command for p, which says greeting(p)
 // once it is in.
-func (s *SSHD) Client(p *Person, options ...string) *exec.Cmd {
-	return exec.Command("ssh", append(SSHOptions(s.Port, p, options...), p.Name+"@127.0.0.1", Greet)...)
-}
-
-// Greet is a command that says who is in, in words that no prompt or echo has.
-const Greet = `echo "$(id -un) is"" in"`
-
-// In says whether the dialogue ended with p being in.
-func (d Dialogue) In(p *Person) bool {
-	return strings.Contains(d.Transcript, p.Name+" is in")
+func (s *SSHD) Client(p *machine.Person, options ...string) *exec.Cmd {
+	return exec.Command("ssh", append(SSHOptions(s.Port, p, options...), p.Name+"@127.0.0.1", machine.Greet)...)
 }
 
 // Login logs p in with the OpenSSH client.
-func (s *SSHD) Login(t T, p *Person, answers Answers, options ...string) Dialogue {
+func (s *SSHD) Login(t machine.T, p *machine.Person, answers machine.Answers, options ...string) machine.Dialogue {
 	t.Helper()
-	return Open(t, s.Client(p, options...)).Answer(answers, Patience)
+	return machine.Open(t, s.Client(p, options...)).Answer(answers, machine.Patience)
 }
 
 // PID is the server's process id.

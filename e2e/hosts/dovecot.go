@@ -1,13 +1,15 @@
-package machine
+package hosts
 
 import (
 	"os/exec"
 	"strings"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // NewDovecot says whether the installed dovecot is 2.4 or later, whose
 // configuration is written in another way.
-func NewDovecot(t T) bool {
+func NewDovecot(t machine.T) bool {
 	t.Helper()
 	version, err := exec.Command("/usr/sbin/dovecot", "--version").Output()
 	if err != nil {
@@ -19,7 +21,7 @@ func NewDovecot(t T) bool {
 // Passdb is a passdb block as the installed dovecot wants it. argument is the
 // PAM service for pam, the file for passwd-file, and everybody's password for
 // static.
-func Passdb(t T, driver, argument string, settings ...string) string {
+func Passdb(t machine.T, driver, argument string, settings ...string) string {
 	t.Helper()
 	var lines []string
 	head := "passdb {"
@@ -38,13 +40,13 @@ func Passdb(t T, driver, argument string, settings ...string) string {
 
 // StartDovecot starts dovecot for a PAM service, with IMAP over TLS. Its
 // auth-worker asks PAM, as root.
-func StartDovecot(t T, service string) *Server {
+func StartDovecot(t machine.T, service string) *Server {
 	t.Helper()
 	return StartDovecotAsking(t, Passdb(t, "pam", service))
 }
 
 // StartDovecotAsking is StartDovecot with those passdbs.
-func StartDovecotAsking(t T, passdbs string) *Server {
+func StartDovecotAsking(t machine.T, passdbs string) *Server {
 	t.Helper()
 	d := newDaemon(t, "dovecot")
 	first, own := "", "ssl_cert = <"+certificate(t)+"\nssl_key = <"+certificate(t)+"\nmail_location = maildir:~/Maildir\nuserdb {\n  driver = passwd\n}\n"
@@ -77,8 +79,8 @@ service anvil {
 }
 `)
 	d.start(t, d.listens, "/usr/sbin/dovecot", "-F", "-c", config)
-	in := func(*Person) string { return `"." INBOX` }
-	return &Server{Name: "imaps", in: in, client: func(p *Person, field string) *exec.Cmd {
+	in := func(*machine.Person) string { return `"." INBOX` }
+	return &Server{Name: "imaps", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
 		cmd := curl(p, field, "imaps://"+d.address()+"/")
 		cmd.Args = append(cmd.Args, "--cacert", certificate(t))
 		return cmd

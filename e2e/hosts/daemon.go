@@ -1,4 +1,4 @@
-package machine
+package hosts
 
 import (
 	"fmt"
@@ -9,16 +9,18 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // Server is a running server whose clients give a name and one field, which
 // it answers every prompt with.
 type Server struct {
 	Name   string
-	client func(p *Person, field string) *exec.Cmd
-	other  func(p *Person, field string) *exec.Cmd // nil if there is none
+	client func(p *machine.Person, field string) *exec.Cmd
+	other  func(p *machine.Person, field string) *exec.Cmd // nil if there is none
 	// in is what the client shows of somebody who is in.
-	in func(p *Person) string
+	in func(p *machine.Person) string
 }
 
 // ByOther is the server with the other one of its clients, nil if it has none.
@@ -30,7 +32,7 @@ func (s *Server) ByOther() *Server {
 }
 
 // In logs p in with that text in the one field, and says whether p is in.
-func (s *Server) In(t T, p *Person, field string) bool {
+func (s *Server) In(t machine.T, p *machine.Person, field string) bool {
 	t.Helper()
 	cmd := s.client(p, field)
 	// Clients tell a refusal by their exit status and in words.
@@ -48,13 +50,13 @@ type daemon struct {
 	name   string
 	dir    string
 	port   string
-	output buffer
+	output machine.Buffer
 }
 
-func newDaemon(t T, name string) *daemon {
+func newDaemon(t machine.T, name string) *daemon {
 	t.Helper()
 	port := strconv.Itoa(2200 + int(ports.Add(1)))
-	d := &daemon{name: name, dir: filepath.Join(Root, name+"-"+port), port: port}
+	d := &daemon{name: name, dir: filepath.Join(machine.Root, name+"-"+port), port: port}
 	if err := os.Mkdir(d.dir, 0o755); err != nil {
 		t.Fatalf("directory of %s: %v", name, err)
 	}
@@ -66,13 +68,13 @@ func (d *daemon) address() string { return "127.0.0.1:" + d.port }
 // write writes a file below the server's directory and returns its path. @DIR@
 // and @PORT@ in text stand for the server's: no password made of letters has
 // those by chance.
-func (d *daemon) write(t T, name, text string) string {
+func (d *daemon) write(t machine.T, name, text string) string {
 	t.Helper()
 	return d.keep(t, name, strings.NewReplacer("@DIR@", d.dir, "@PORT@", d.port).Replace(text))
 }
 
 // keep is write for what is to stay as it is, such as a certificate.
-func (d *daemon) keep(t T, name, text string) string {
+func (d *daemon) keep(t machine.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(d.dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -82,7 +84,7 @@ func (d *daemon) keep(t T, name, text string) string {
 }
 
 // start starts the server and waits until it is ready. It is killed with t.
-func (d *daemon) start(t T, ready func() bool, command ...string) {
+func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = d.dir
@@ -106,7 +108,7 @@ func (d *daemon) start(t T, ready func() bool, command ...string) {
 			return false
 		}
 	}
-	Until(t, d.name+" is ready", func() bool { return over() || ready() })
+	machine.Until(t, d.name+" is ready", func() bool { return over() || ready() })
 	if over() {
 		t.Fatalf("%s ended: %v\n%s", d.name, cmd.ProcessState, d.output.String())
 	}
@@ -121,10 +123,10 @@ func (d *daemon) listens() bool {
 }
 
 // curl gets url as p.
-func curl(p *Person, field, url string) *exec.Cmd {
-	return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", seconds(Patience), "--interface", p.Address,
+func curl(p *machine.Person, field, url string) *exec.Cmd {
+	return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", machine.Seconds(machine.Patience), "--interface", p.Address,
 		"--user", p.Name+":"+field, url)
 }
 
 // greeting is what a client of p is shown that is in.
-func greeting(p *Person) string { return fmt.Sprintf("%s is in", p.Name) }
+func greeting(p *machine.Person) string { return fmt.Sprintf("%s is in", p.Name) }

@@ -1,8 +1,10 @@
-package machine
+package hosts
 
 import (
 	"os"
 	"os/exec"
+
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // Nginx is a running nginx with its module for PAM. It asks PAM for each
@@ -12,7 +14,7 @@ type Nginx struct {
 }
 
 // StartNginx starts nginx for PAM services of HTTP and HTTPS.
-func StartNginx(t T, http, https string) Nginx {
+func StartNginx(t machine.T, http, https string) Nginx {
 	t.Helper()
 	plain, secure := newDaemon(t, "nginx"), newDaemon(t, "nginx-tls")
 	if err := os.Mkdir(plain.dir+"/www", 0o755); err != nil {
@@ -48,12 +50,12 @@ http {
 }
 `)
 	plain.start(t, func() bool { return plain.listens() && secure.listens() }, "/usr/sbin/nginx", "-c", config)
-	in := func(*Person) string { return "somebody is in" }
+	in := func(*machine.Person) string { return "somebody is in" }
 	return Nginx{
-		HTTP: &Server{Name: "http", in: in, client: func(p *Person, field string) *exec.Cmd {
+		HTTP: &Server{Name: "http", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
 			return curl(p, field, "http://"+plain.address()+"/greeting")
 		}},
-		HTTPS: &Server{Name: "https", in: in, client: func(p *Person, field string) *exec.Cmd {
+		HTTPS: &Server{Name: "https", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
 			cmd := curl(p, field, "https://"+secure.address()+"/greeting")
 			cmd.Args = append(cmd.Args, "--cacert", certificate(t))
 			return cmd
