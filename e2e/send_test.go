@@ -247,7 +247,7 @@ func TestSendFallsBack(t *testing.T) {
 		err    string
 	}{
 		{"refused", twiliotest.InvalidTo, "", email, "HTTP status 400, Twilio's error 21211: The 'To' number +49…567 is not a valid phone number.", ""},
-		{"perhaps taken", twiliotest.Slow(time.Minute), "timeout = '2s'\n", email, "may have taken the message", ""},
+		{"perhaps taken", twiliotest.Slow(time.Minute), "timeout = '10s'\n", email, "may have taken the message", ""},
 		{"both down", twiliotest.Error(500, 20500, "Internal Server Error"), "", strings.Replace(email, server.SMTP, "smtp://127.0.0.1:1", 1), "",
 			"send a code by sms: the gateway did not say that it took the message: HTTP status 500, Twilio's error 20500: Internal Server Error; then by email: "},
 	} {

@@ -147,7 +147,7 @@ func TestSentFallback(t *testing.T) {
 		} {
 			timeout := ""
 			if name == "slow" {
-				timeout = "timeout = '2s'\n"
+				timeout = "timeout = '10s'\n" // it must have been asked by then
 			}
 			here.Configure(t, email+gateway.Settings(timeout))
 			gateway.Next(answer)

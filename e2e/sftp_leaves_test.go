@@ -112,7 +112,7 @@ var faults = map[string]struct {
 		killed(t, s, p, signer, "otpgate-sftpd-front", nobody(t))
 	}},
 	"slow readers": {"limits.keepalive = \"5s\"\n", slowReaders},
-	"idle readers": {"limits.idle_timeout = \"10s\"\nlimits.keepalive = \"0s\"\n", slowReaders},
+	"idle readers": {"limits.idle_timeout = \"20s\"\nlimits.keepalive = \"0s\"\n", slowReaders},
 }
 
 type endless struct{}

@@ -210,11 +210,11 @@ func TestSFTPHostKeyReplaced(t *testing.T) {
 // A connection that does nothing, and a client that does not answer, are ended.
 func TestSFTPTimeouts(t *testing.T) {
 	t.Parallel()
-	s := startSFTPD(t, "sftp-idle", noCodes, patient+"limits.idle_timeout = \"10s\"\n")
+	s := startSFTPD(t, "sftp-idle", noCodes, patient+"limits.idle_timeout = \"20s\"\n")
 	_, client, f := newFiles(t, s)
 	// The timeout is far above the pause between two requests, also where the
 	// processors are busy.
-	for began := time.Now(); time.Since(began) < 12*time.Second; {
+	for began := time.Now(); time.Since(began) < 22*time.Second; {
 		time.Sleep(300 * time.Millisecond)
 		if _, err := f.Getwd(); err != nil {
 			t.Fatalf("ended although busy: %v", err)
