@@ -304,7 +304,7 @@ func TestImportOath(t *testing.T) {
 // awaitStep waits for a step of 30 seconds with time left in it: the module
 // writes down when a code was given, not which one it was.
 func awaitStep() {
-	if left := 30 - time.Now().Unix()%30; left < 8 {
+	if left := 30 - time.Now().Unix()%30; left < 15 {
 		time.Sleep(time.Duration(left) * time.Second)
 	}
 }

@@ -60,7 +60,7 @@ func script(t *testing.T, dir string) string {
 // run runs a client and gives what it printed.
 func run(t *testing.T, dir, input string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, environment(), strings.NewReader(input)

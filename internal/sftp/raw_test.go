@@ -125,7 +125,7 @@ func start(t testing.TB, cmd *exec.Cmd) *peer {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() })
 	p.stop = sync.OnceFunc(func() {
 		p.in.Close()
 		_, _ = io.Copy(io.Discard, p.out)

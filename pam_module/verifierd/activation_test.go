@@ -38,6 +38,8 @@ func passed(t *testing.T, network, address string) *os.File {
 	return file
 }
 
+// One that nobody asks ends after four seconds here: a login that waits for it must
+// have been taken by then.
 func TestActivation(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, "", wide)
@@ -49,7 +51,7 @@ func TestActivation(t *testing.T) {
 	for range 2 {
 		// The login waits in the queue until somebody is started for it.
 		conn := dial(t, p.socket)
-		process := p.activated(t, socket, "--idle 1s")
+		process := p.activated(t, socket, "--idle 4s")
 		if verdict, _, err := conn.login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
 			t.Errorf("%v, %v\n%s", verdict, err, process.output.Bytes())
 		}
@@ -62,14 +64,14 @@ func TestActivation(t *testing.T) {
 	}
 	// A dialogue that is open is not idleness.
 	conn := dial(t, p.socket)
-	process := p.activated(t, socket, "--idle 1s")
+	process := p.activated(t, socket, "--idle 4s")
 	if err := conn.open(p.start("alice")); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case err := <-process.ended:
 		t.Fatalf("it ended with a dialogue open: %v", err)
-	case <-time.After(2500 * time.Millisecond):
+	case <-time.After(6 * time.Second):
 	}
 	if verdict, _, err := conn.finish(alice.code(t)); verdict != wire.Accept {
 		t.Errorf("%v, %v", verdict, err)
@@ -102,7 +104,7 @@ func TestSystemdSocketActivate(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, verifierd, "--config", p.config, "--idle", "1s"))
+	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, verifierd, "--config", p.config, "--idle", "4s"))
 	eventually(t, "a socket", func() bool { return listens(t, p.socket) })
 	if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
 		t.Errorf("%v, %v", verdict, err)
