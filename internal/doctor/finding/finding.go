@@ -3,9 +3,7 @@
 package finding
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/pamstack"
@@ -71,40 +69,6 @@ func (f Finding) String() string {
 func At(place pamstack.Place, f Finding) Finding {
 	f.File, f.Line = place.File, place.Line
 	return f
-}
-
-// Worst is the worst severity of these, and whether there is any.
-func Worst(findings []Finding) (worst Severity, found bool) {
-	worst = Note
-	for _, f := range findings {
-		worst = min(worst, f.Severity)
-	}
-	return worst, len(findings) > 0
-}
-
-// Merge makes one finding of those that differ in the service alone, as happens
-// where services include the same file, and sorts them.
-func Merge(all []Finding) []Finding {
-	var merged []Finding
-	for _, f := range all {
-		same := slices.IndexFunc(merged, func(m Finding) bool {
-			return m.ID == f.ID && m.Where() == f.Where() && m.What == f.What
-		})
-		if same < 0 {
-			merged = append(merged, f)
-			continue
-		}
-		merged[same].Services = append(merged[same].Services, f.Services...)
-		slices.Sort(merged[same].Services)
-		merged[same].Services = slices.Compact(merged[same].Services)
-	}
-	Sort(merged)
-	return merged
-}
-
-// Sort puts the worst first, and leaves the others in their order.
-func Sort(findings []Finding) {
-	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 }
 
 // Below takes the root of a tree that is no machine out of the texts.
