@@ -19,15 +19,15 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
 // Machine and Finding are here so that who examines needs this package alone.
 type (
-	Machine = machine.Machine
+	Machine = target.Machine
 	Finding = finding.Finding
 )
 

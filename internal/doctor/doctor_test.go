@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 var update = flag.Bool("update", false, "write what was found into the files of testdata/doctor")
@@ -45,8 +45,8 @@ func admit(t *testing.T, archive *txtar.Archive) *patient {
 	p.machine = Machine{
 		Root: p.root, Synchronised: func() bool { return true }, SSHD: p.sshd,
 		Module:   func(name string) (string, bool) { return "/usr/lib/security/" + filepath.Base(name), true },
-		Space:    func(string) machine.Space { return machine.Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20} },
-		Verifier: func(string) machine.Listener { return machine.Listener{Err: fs.ErrNotExist} },
+		Space:    func(string) target.Space { return target.Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20} },
+		Verifier: func(string) target.Listener { return target.Listener{Err: fs.ErrNotExist} },
 	}
 	p.write("usr/lib/security/pam_otpgate.so", "")
 	p.write("usr/lib/security/pam_otpgate_core.so", "")
@@ -109,30 +109,30 @@ func (p *patient) fact(words []string) {
 			return errors.New("[email]: password_file: /etc/otpgate/secrets/smtp: expected one line with the password and nothing else")
 		}
 	case "disk full":
-		p.machine.Space = func(string) machine.Space { return machine.Space{Err: unix.ENOSPC} }
+		p.machine.Space = func(string) target.Space { return target.Space{Err: unix.ENOSPC} }
 	case "disk odd":
-		p.machine.Space = func(string) machine.Space {
-			return machine.Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20, Record: errors.New("make a record: rename: invalid argument")}
+		p.machine.Space = func(string) target.Space {
+			return target.Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20, Record: errors.New("make a record: rename: invalid argument")}
 		}
 	case "disk low":
-		p.machine.Space = func(string) machine.Space { return machine.Space{Bytes: 1 << 20, Files: 50000, Total: 60000} }
+		p.machine.Space = func(string) target.Space { return target.Space{Bytes: 1 << 20, Files: 50000, Total: 60000} }
 	case "disk read-only":
-		p.machine.Space = func(string) machine.Space { return machine.Space{Err: unix.EROFS} }
+		p.machine.Space = func(string) target.Space { return target.Space{Err: unix.EROFS} }
 	case "log absent":
 		p.machine.Log = func() error { return unix.ENOENT }
 	case "verifier stale":
-		p.machine.Verifier = func(string) machine.Listener { return machine.Listener{Err: unix.ECONNREFUSED} }
+		p.machine.Verifier = func(string) target.Listener { return target.Listener{Err: unix.ECONNREFUSED} }
 	case "verifier runs":
-		p.machine.Verifier = func(string) machine.Listener {
-			return machine.Listener{Program: "/usr/sbin/otpgate-verifierd", PID: 17}
+		p.machine.Verifier = func(string) target.Listener {
+			return target.Listener{Program: "/usr/sbin/otpgate-verifierd", PID: 17}
 		}
 	case "verifier stranger":
-		p.machine.Verifier = func(string) machine.Listener {
-			return machine.Listener{Program: "/home/eve/verifier", PID: 17, UID: 1000}
+		p.machine.Verifier = func(string) target.Listener {
+			return target.Listener{Program: "/home/eve/verifier", PID: 17, UID: 1000}
 		}
 	case "verifier old":
-		p.machine.Verifier = func(string) machine.Listener {
-			return machine.Listener{Program: "/usr/sbin/otpgate-verifierd (deleted)", PID: 17}
+		p.machine.Verifier = func(string) target.Listener {
+			return target.Listener{Program: "/usr/sbin/otpgate-verifierd (deleted)", PID: 17}
 		}
 	default:
 		err = p.otherFact(words)
@@ -192,18 +192,18 @@ func (p *patient) otherFact(words []string) error {
 
 // sshd is the real one on the tree's configuration, with a host key of its own.
 func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
-	if _, err := os.Stat(p.root + machine.SSHDConfig); err != nil {
-		return "", machine.ErrNoSSHD
+	if _, err := os.Stat(p.root + target.SSHDConfig); err != nil {
+		return "", target.ErrNoSSHD
 	}
 	key := p.t.TempDir() + "/key"
 	if output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("ssh-keygen: %w: %s", err, output)
 	}
-	args := []string{"-T", "-h", key, "-f", p.root + machine.SSHDConfig}
+	args := []string{"-T", "-h", key, "-f", p.root + target.SSHDConfig}
 	if spec != "" {
 		args = append(args, "-C", spec)
 	}
-	text, err := machine.RunSSHD(ctx, args)
+	text, err := target.RunSSHD(ctx, args)
 	if err != nil && strings.Contains(err.Error(), "Bad configuration option: PAMServiceName") {
 		return p.olderSSHD(ctx, args)
 	}
@@ -222,7 +222,7 @@ func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	for _, file := range append(files, p.root+machine.SSHDConfig) {
+	for _, file := range append(files, p.root+target.SSHDConfig) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return "", err
@@ -233,7 +233,7 @@ func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) 
 		}
 		defer func() { _ = os.WriteFile(file, text, 0o644) }()
 	}
-	said, err := machine.RunSSHD(ctx, args)
+	said, err := target.RunSSHD(ctx, args)
 	said = strings.Replace(said, "forcecommand none\n", "pamservicename sshd\n", 1)
 	return strings.Replace(said, "forcecommand ", "pamservicename ", 1), err
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -45,7 +45,7 @@ func (e *exam) state() {
 	e.disk(path, e.Machine.Space(path))
 }
 
-func (e *exam) disk(path string, space machine.Space) {
+func (e *exam) disk(path string, space target.Space) {
 	const denied = "Every login that needs a code is denied, as its use could not be recorded."
 	switch {
 	case errors.Is(space.Err, unix.EROFS):

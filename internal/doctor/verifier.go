@@ -13,7 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -34,7 +34,7 @@ func (e *exam) needing(s authstack.Stack) (why string) {
 
 // verifier looks at the sockets that lines lead to.
 func (e *exam) verifier() {
-	looked := map[string]machine.Listener{}
+	looked := map[string]target.Listener{}
 	for _, s := range e.stacks {
 		for _, i := range s.Ours() {
 			socket := e.socket(s.Lines[i])
@@ -60,7 +60,7 @@ func (e *exam) socket(line pamstack.Line) string {
 	}
 }
 
-func (e *exam) needed(s authstack.Stack, line pamstack.Line, found machine.Listener) {
+func (e *exam) needed(s authstack.Stack, line pamstack.Line, found target.Listener) {
 	why, socket := e.needing(s), e.socket(line)
 	f := finding.Finding{Severity: finding.Error, ID: "verifier-needed", Services: []string{s.Service}, Follows: "Every login through " + s.Service + " is denied."}
 	switch {
@@ -79,7 +79,7 @@ func (e *exam) needed(s authstack.Stack, line pamstack.Line, found machine.Liste
 }
 
 // listener looks at one socket. That there is none is no fault: the front forks.
-func (e *exam) listener(socket string, found machine.Listener) {
+func (e *exam) listener(socket string, found target.Listener) {
 	if errors.Is(found.Err, fs.ErrNotExist) {
 		return
 	}
@@ -97,7 +97,7 @@ func (e *exam) listener(socket string, found machine.Listener) {
 }
 
 // genuine does what the front does (pam_module/front/resident.c).
-func (e *exam) genuine(socket string, found machine.Listener) {
+func (e *exam) genuine(socket string, found target.Listener) {
 	dir := filepath.Dir(socket)
 	info, err := os.Lstat(dir)
 	if err != nil {

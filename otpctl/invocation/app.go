@@ -21,7 +21,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/transport"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/rollout"
 )
@@ -48,7 +48,7 @@ type World struct {
 	// Sender sends codes, in the place of what the configuration names.
 	Sender deliver.Sender
 	// Machine is what the doctor examines and pam changes.
-	Machine machine.Machine
+	Machine target.Machine
 	// Authenticate is how libpam is asked for a dry login.
 	Authenticate rollout.Authenticate
 }

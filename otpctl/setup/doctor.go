@@ -18,7 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -77,7 +77,7 @@ denied.`,
 }
 
 // machineOf is what is examined, with the commands' clock.
-func machineOf(a *invocation.App) machine.Machine {
+func machineOf(a *invocation.App) target.Machine {
 	m := a.Machine
 	m.Now, m.Synchronised = a.Now, a.Synchronised
 	m.Sending = func(settings config.Config) error {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/rollout"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -16,7 +16,7 @@ import (
 // decided: nothing has failed.
 func TestConfirmedWhileItIsTakenOver(t *testing.T) {
 	var said bytes.Buffer
-	a := invocation.NewApp(invocation.World{Stdout: &said, Stderr: &said, Now: time.Now, Machine: machine.Machine{Root: t.TempDir()}})
+	a := invocation.NewApp(invocation.World{Stdout: &said, Stderr: &said, Now: time.Now, Machine: target.Machine{Root: t.TempDir()}})
 	decided := rollout.Pending{Service: "sshd", Changed: a.Now(), Deadline: a.Now().Add(time.Hour)}
 	if err := watchAll(a, []rollout.Pending{decided}); err != nil {
 		t.Errorf("to wait for it: %v", err)

@@ -7,12 +7,12 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // exam is one run.
 type exam struct {
-	machine  *machine.Machine
+	machine  *target.Machine
 	mail     Dovecot
 	policy   config.Policy
 	stacks   []authstack.Stack
@@ -22,7 +22,7 @@ type exam struct {
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
 
 // Examine looks at the programs of the machine that ask PAM for these stacks.
-func Examine(m *machine.Machine, mail Dovecot, policy config.Policy, stacks []authstack.Stack) []finding.Finding {
+func Examine(m *target.Machine, mail Dovecot, policy config.Policy, stacks []authstack.Stack) []finding.Finding {
 	e := &exam{machine: m, mail: mail, policy: policy, stacks: stacks}
 	e.dovecot()
 	e.besidePAM()

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -22,7 +22,7 @@ type setting struct {
 // cannot be read is left out: sshd itself complains about that.
 func settingsOf(root string) []setting {
 	r := reader{root: root}
-	r.file(machine.SSHDConfig, nil, 0)
+	r.file(target.SSHDConfig, nil, 0)
 	return r.all
 }
 
@@ -61,7 +61,7 @@ func (r *reader) include(s setting, depth int) {
 		pattern = strings.Trim(pattern, `"`)
 		pattern = strings.TrimPrefix(pattern, r.root)
 		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(machine.SSHDConfig), pattern)
+			pattern = filepath.Join(filepath.Dir(target.SSHDConfig), pattern)
 		}
 		paths, err := filepath.Glob(r.root + pattern)
 		if err != nil {
@@ -107,7 +107,7 @@ func origin(all []setting, match *setting, keyword string) (setting, bool) {
 			return s, true
 		}
 	}
-	return setting{Place: pamstack.Place{File: machine.SSHDConfig}}, false
+	return setting{Place: pamstack.Place{File: target.SSHDConfig}}, false
 }
 
 // later finds a line that wants another value and comes too late.

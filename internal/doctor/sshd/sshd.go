@@ -12,12 +12,12 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/machine"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // Exam is what is looked at.
 type Exam struct {
-	Machine *machine.Machine
+	Machine *target.Machine
 	// Stacks are the services that are examined, and Load reads another one.
 	Stacks []authstack.Stack
 	Load   func(service string) (authstack.Stack, error)
@@ -40,7 +40,7 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	}
 	text, err := e.Machine.SSHD(ctx, "")
 	switch {
-	case errors.Is(err, machine.ErrNoSSHD):
+	case errors.Is(err, target.ErrNoSSHD):
 		return nil
 	case err != nil:
 		return []finding.Finding{v.refused(err)}
@@ -78,7 +78,7 @@ func (v view) refused(err error) finding.Finding {
 		f.Follows = "AuthenticationMethods wants it, so sshd refuses to start with this configuration."
 		return f
 	}
-	return finding.Finding{Severity: finding.Error, ID: "sshd-config", Services: []string{defaultService}, File: machine.SSHDConfig,
+	return finding.Finding{Severity: finding.Error, ID: "sshd-config", Services: []string{defaultService}, File: target.SSHDConfig,
 		What: "sshd does not say what is in force: " + err.Error(), Follows: "It may not start again.", Fix: "Run sshd -t as root and correct what it names."}
 }
 

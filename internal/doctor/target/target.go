@@ -1,8 +1,8 @@
-// Package machine is what is examined: a machine, or a tree of files that is
+// Package target is what is examined: a machine, or a tree of files that is
 // none. It says what the files alone do not: what sshd has in force, which
 // modules libpam would find and the loader load, who has a name, what the disk
 // has left, who listens at a socket. It changes nothing.
-package machine
+package target
 
 import (
 	"context"
