@@ -122,6 +122,14 @@ func moveCounts(was ledger.Entry, entry *ledger.Entry) {
 	if entry.Grace.IsZero() || !was.Grace.IsZero() && was.Grace.Before(entry.Grace) {
 		entry.Grace = was.Grace
 	}
+	for name, began := range was.PeerGraces {
+		if entry.PeerGraces == nil {
+			entry.PeerGraces = map[string]time.Time{}
+		}
+		if have, found := entry.PeerGraces[name]; !found || began.Before(have) {
+			entry.PeerGraces[name] = began
+		}
+	}
 	for _, s := range was.Services {
 		if !slices.ContainsFunc(entry.Services, func(have ledger.ServiceLogin) bool { return have.Service == s.Service }) {
 			entry.Services = append(entry.Services, s)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // GraceOf says until when somebody is let in who has to enroll first, which may
@@ -56,4 +57,18 @@ func (g *Gate) lookAtGrace(ctx context.Context, person account.Person) (until ti
 	}
 	until, begins = g.graceUntil(known)
 	return until, begins, nil
+}
+
+// peerGrace is until when the peer's programs let in somebody whose grace they
+// have begun, or did.
+func (g *Gate) peerGrace(entry ledger.Entry) time.Time {
+	if entry.PeerGraces[g.Peer].IsZero() {
+		return time.Time{}
+	}
+	known, _ := gracePlace{peer: g.Peer}.read(entry)
+	until, begins := g.graceUntil(known)
+	if begins {
+		return time.Time{}
+	}
+	return until
 }

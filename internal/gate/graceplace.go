@@ -19,6 +19,10 @@ type gracePlace struct {
 	stranger string
 	// had says that the name as it is had codes before.
 	had bool
+	// peer is whose programs ask, as in Gate. of is what root's programs have noted
+	// of a stranger then, who is in another entry.
+	peer string
+	of   time.Time
 }
 
 // maxStrangers bounds for how many names that the system does not know a grace is
@@ -27,8 +31,14 @@ type gracePlace struct {
 // another grace.
 const maxStrangers = 1000
 
-// strangers is no key of a person: no name begins with a tilde.
-var strangers = ledger.Key{Kind: ledger.User, Name: "~strangers"}
+// strangers is no key of a person: no name begins with a tilde. Programs of others
+// than root have one for each user, as they can make up a thousand names.
+func strangers(peer string) ledger.Key {
+	if peer != "" {
+		peer = " of " + peer
+	}
+	return ledger.Key{Kind: ledger.User, Name: "~strangers" + peer}
+}
 
 // gracePlace finds it. Whom the system does not know has one for all cases of the
 // name, as likeName says why: each would be another grace.
@@ -39,7 +49,7 @@ func (g *Gate) gracePlace(ctx context.Context, person account.Person) (gracePlac
 	}
 	_, notFound := g.Accounts.Load(person.User)
 	if known || notFound == nil {
-		return gracePlace{key: ledger.UserKey(person.User)}, nil
+		return gracePlace{key: ledger.UserKey(person.User), peer: g.Peer}, nil
 	}
 	lower := person
 	lower.User = strings.ToLower(person.User)
@@ -53,26 +63,60 @@ func (g *Gate) gracePlace(ctx context.Context, person account.Person) (gracePlac
 		}
 	}
 	sum := sha256.Sum256([]byte("otpgate stranger\x00" + lower.User))
-	return gracePlace{key: strangers, stranger: hex.EncodeToString(sum[:8])}, nil
+	place := gracePlace{key: strangers(g.Peer), stranger: hex.EncodeToString(sum[:8]), peer: g.Peer}
+	if g.Peer == "" {
+		return place, nil
+	}
+	entry, err := g.Ledger.View(ctx, strangers(""))
+	if err != nil {
+		return gracePlace{}, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
+	}
+	place.of = beganOf(entry, place.stranger)
+	return place, nil
+}
+
+func beganOf(entry ledger.Entry, stranger string) time.Time {
+	use, found := entry.Used[stranger]
+	if !found {
+		return time.Time{}
+	}
+	return time.Unix(use.Step, 0)
+}
+
+// earlier is the first of two beginnings; the zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // read is what the entry knows of the person's grace, and whether there is room
-// for one.
+// for one. What root's programs have begun holds for those of others too; what
+// these begin, who may have been taken over, ends with them alone.
 func (p gracePlace) read(entry ledger.Entry) (known ledger.Entry, room bool) {
 	if p.stranger == "" {
+		if p.peer != "" {
+			entry.Grace = earlier(entry.Grace, entry.PeerGraces[p.peer])
+		}
 		return entry, true
 	}
-	use, found := entry.Used[p.stranger]
-	if found {
-		known.Grace = time.Unix(use.Step, 0)
-	}
-	return known, found || len(entry.Used) < maxStrangers
+	began := beganOf(entry, p.stranger)
+	known.Grace = earlier(began, p.of)
+	return known, !began.IsZero() || len(entry.Used) < maxStrangers
 }
 
 // begin notes that the grace began.
 func (p gracePlace) begin(entry *ledger.Entry, now time.Time) {
-	if p.stranger == "" {
+	switch {
+	case p.stranger == "" && p.peer == "":
 		entry.Grace = now
+		return
+	case p.stranger == "":
+		if entry.PeerGraces == nil {
+			entry.PeerGraces = map[string]time.Time{}
+		}
+		entry.PeerGraces[p.peer] = now
 		return
 	}
 	if entry.Used == nil {

@@ -80,18 +80,27 @@ type PeerLately struct {
 	LockedUntil time.Time `json:"locked_until,omitzero"`
 	SentCodes   int       `json:"sent_codes"`
 	NextSend    time.Time `json:"next_send,omitzero"`
+	// GraceUntil is until when they let the person in who must enroll first, or did.
+	GraceUntil time.Time `json:"grace_until,omitzero"`
 }
 
 // PeersLately says what counts of the programs of others than root, see
 // [Gate.WrongLately] and [Gate.SentLately].
 func (g *Gate) PeersLately(entry ledger.Entry) (all []PeerLately) {
-	for _, name := range slices.Sorted(maps.Keys(entry.Peers)) {
+	names := map[string]bool{}
+	for name := range entry.Peers {
+		names[name] = true
+	}
+	for name := range entry.PeerGraces {
+		names[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		own := *g
 		own.Peer = name
-		peer := PeerLately{Name: name}
+		peer := PeerLately{Name: name, GraceUntil: own.peerGrace(entry)}
 		peer.WrongCodes, peer.LockedUntil = own.WrongLately(entry)
 		peer.SentCodes, peer.NextSend = own.SentLately(entry)
-		if peer.WrongCodes > 0 || !peer.LockedUntil.IsZero() || peer.SentCodes > 0 {
+		if peer.WrongCodes > 0 || !peer.LockedUntil.IsZero() || peer.SentCodes > 0 || !peer.GraceUntil.IsZero() {
 			all = append(all, peer)
 		}
 	}

@@ -28,6 +28,7 @@ const (
 	tagResynced  = 9  // repeated, behind the use of the same key: key, steps
 	tagService   = 10 // repeated: service, time
 	tagPeer      = 11 // repeated: name, the values of tagAttempts, those of tagSends
+	tagPeerGrace = 12 // repeated: name, time
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -116,6 +117,11 @@ func (e *encoder) sessions(entry Entry) {
 		e.times(entry.Grace)
 		e.end(tagGrace)
 	}
+	for _, name := range slices.Sorted(maps.Keys(entry.PeerGraces)) {
+		e.texts(name)
+		e.times(entry.PeerGraces[name])
+		e.end(tagPeerGrace)
+	}
 }
 
 func (e *encoder) number(n int64) { e.value = binary.AppendVarint(e.value, n) }
@@ -143,6 +149,13 @@ func appendBytes(b, value []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(value))), value...)
 }
 
+func put[V any](all *map[string]V, key string, value V) {
+	if *all == nil {
+		*all = make(map[string]V)
+	}
+	(*all)[key] = value
+}
+
 func decodeEntry(payload []byte) (Entry, error) {
 	var entry Entry
 	all := decoder{rest: payload}
@@ -152,11 +165,7 @@ func decodeEntry(payload []byte) (Entry, error) {
 		value := decoder{rest: all.bytes()}
 		switch tag {
 		case tagUse:
-			if entry.Used == nil {
-				entry.Used = make(map[string]Use)
-			}
-			key := string(value.bytes())
-			entry.Used[key] = Use{Step: value.number(), Drift: int(value.number())}
+			put(&entry.Used, value.text(), Use{Step: value.number(), Drift: int(value.number())})
 		case tagResynced:
 			key := value.text()
 			use, found := entry.Used[key]
@@ -170,10 +179,7 @@ func decodeEntry(payload []byte) (Entry, error) {
 		case tagAttempts:
 			entry.Attempts = value.attempts()
 		case tagPeer:
-			if entry.Peers == nil {
-				entry.Peers = make(map[string]Peer)
-			}
-			entry.Peers[value.text()] = Peer{Attempts: value.attempts(), Sends: value.sends()}
+			put(&entry.Peers, value.text(), Peer{Attempts: value.attempts(), Sends: value.sends()})
 		case tagLastLogin:
 			entry.LastLogin = value.time()
 		case tagService:
@@ -187,6 +193,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 				Since: value.time(), Until: value.time(), Of: value.text(), Code: value.text()})
 		case tagGrace:
 			entry.Grace = value.time()
+		case tagPeerGrace:
+			put(&entry.PeerGraces, value.text(), value.time())
 		default:
 			return Entry{}, fmt.Errorf("%w: unknown field %d, written by a newer version", ErrDamaged, tag)
 		}

@@ -65,6 +65,9 @@ type Entry struct {
 	Sessions []Session `json:"sessions,omitempty"`
 	// Grace is when a person who must enroll was first let in without.
 	Grace time.Time `json:"grace,omitzero"`
+	// PeerGraces are when programs of others than root first let the person in
+	// without, by the names of Peers. They end nothing that root's programs begin.
+	PeerGraces map[string]time.Time `json:"peer_graces,omitempty"`
 }
 
 // ServiceLogin is when a code was last accepted through a PAM service.

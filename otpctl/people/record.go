@@ -47,8 +47,8 @@ type record struct {
 	SentCodes int       `json:"sent_codes"`
 	SentLimit int       `json:"sent_limit,omitempty"`
 	NextSend  time.Time `json:"next_send,omitzero"`
-	// Programs are the users other than root whose programs gave wrong codes or
-	// had codes sent. That counts for each apart.
+	// Programs are the users other than root whose programs gave wrong codes, had
+	// codes sent or began a grace. That counts for each apart.
 	Programs []gate.PeerLately `json:"programs,omitempty"`
 	// GraceUntil is until when somebody who must enroll first is let in, or
 	// was; GraceBegun is false where it begins with the first login.
@@ -101,8 +101,16 @@ func recordOf(ctx context.Context, a *invocation.App, g admin.People, dir *accou
 	r.WrongCodes, r.LockedUntil = g.WrongLately(entry)
 	r.SentLimit = g.Config.Sent.PerHour
 	r.SentCodes, r.NextSend = g.SentLately(entry)
-	r.Programs = g.PeersLately(entry)
+	r.Programs = programs(g, r, entry)
 	return r, nil
+}
+
+// programs are whose counts apart, with their graces if the person is in one.
+func programs(g admin.People, r record, entry ledger.Entry) []gate.PeerLately {
+	if r.GraceUntil.IsZero() {
+		entry.PeerGraces = nil
+	}
+	return g.PeersLately(entry)
 }
 
 // grace fills in how long the person is let in without having enrolled.
@@ -119,7 +127,7 @@ func stranger(ctx context.Context, a *invocation.App, g admin.People, name strin
 		return r, false, err
 	}
 	entry, err := g.Ledger.View(ctx, ledger.Key{Kind: ledger.User, Name: name})
-	r.LastLogin = entry.LastLogin
+	r.LastLogin, r.Programs = entry.LastLogin, programs(g, r, entry)
 	return r, err == nil, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -84,6 +85,9 @@ func showStatus(a *invocation.App, r record) error {
 	}
 	if r.State == stateNone {
 		row("File:", "none")
+		for _, peer := range r.Programs {
+			row("Programs of "+peer.Name+":", "%s", programWords(a, peer))
+		}
 		row("Last login:", "%s", invocation.When(r.LastLogin))
 		return table.Flush()
 	}
@@ -118,7 +122,7 @@ func showStatus(a *invocation.App, r record) error {
 		row("Codes sent:", "%s", sentWords(a, r))
 	}
 	for _, peer := range r.Programs {
-		row("Programs of "+peer.Name+":", "%s", programWords(peer))
+		row("Programs of "+peer.Name+":", "%s", programWords(a, peer))
 	}
 	row("Last login:", "%s", invocation.When(r.LastLogin))
 	return table.Flush()
@@ -134,7 +138,7 @@ func sentWords(a *invocation.App, r record) string {
 }
 
 // programWords says what counts of a user's programs, and for them alone.
-func programWords(peer gate.PeerLately) string {
+func programWords(a *invocation.App, peer gate.PeerLately) string {
 	words := invocation.Counted(peer.WrongCodes, "wrong code", "wrong codes")
 	if !peer.LockedUntil.IsZero() {
 		words += ", locked until " + invocation.When(peer.LockedUntil)
@@ -142,18 +146,25 @@ func programWords(peer gate.PeerLately) string {
 	if peer.SentCodes > 0 {
 		words += ", " + invocation.Counted(peer.SentCodes, "code", "codes") + " sent"
 	}
+	if !peer.GraceUntil.IsZero() {
+		words += ", grace " + graceEnd(a, peer.GraceUntil)
+	}
 	return words
 }
 
 // graceWords says how long somebody is let in without having enrolled.
 func graceWords(a *invocation.App, r record) string {
-	switch {
-	case !r.GraceBegun:
+	if !r.GraceBegun {
 		return "begins with the first login"
-	case a.Now().Before(r.GraceUntil):
-		return "let in without a code until " + invocation.When(r.GraceUntil)
 	}
-	return "over since " + invocation.When(r.GraceUntil)
+	return graceEnd(a, r.GraceUntil)
+}
+
+func graceEnd(a *invocation.App, until time.Time) string {
+	if a.Now().Before(until) {
+		return "let in without a code until " + invocation.When(until)
+	}
+	return "over since " + invocation.When(until)
 }
 
 // codes says what a factor's codes are.
