@@ -82,39 +82,45 @@ func (d *dialogue) ask(ctx context.Context) Verdict {
 	}
 	for d.tries.sum() < d.Config.Policy.Attempts.PerLogin {
 		answer, err := d.conversation.Ask(Prompt)
-		switch {
-		case err != nil:
-			return Verdict{Deny, "no-answer", err.Error() + d.tries.before()}
-		case answer.Password && d.tries.password:
-			return d.passwordRepeated(ctx)
-		case answer.Password:
-			// A slip of somebody's, or a host that cannot ask: that gives it again.
-			d.tries.password = true
-			d.conversation.Tell(Failure, wasPassword)
-			continue
-		}
-		d.tries.password = false
-		if channel, isWord := d.channelWord(answer.Text); isWord {
-			if verdict, decided := d.sendAnother(ctx, channel); decided {
-				return verdict
-			}
-			continue
-		}
-		if !d.plausible(answer.Text) {
-			// It cannot be a code, so it is no guess and costs only this
-			// login's try.
-			d.tries.malformed++
-			if hint := otherPrefix(d.person, answer.Text); hint != "" {
-				d.tries.hint = hint
-			}
-			d.conversation.Tell(Failure, noCode)
-			continue
-		}
-		if verdict, decided := d.try(ctx, answer.Text); decided {
+		if verdict, decided := d.answered(ctx, answer, err); decided {
 			return verdict
 		}
 	}
+	return d.tooMany()
+}
+
+func (d *dialogue) tooMany() Verdict {
 	return Verdict{TooMany, "policy.attempts.per_login", d.tries.String()}
+}
+
+// answered does with an answer what is to be done, and says whether that decides.
+func (d *dialogue) answered(ctx context.Context, answer Answer, err error) (_ Verdict, decided bool) {
+	switch {
+	case err != nil:
+		return Verdict{Deny, "no-answer", err.Error() + d.tries.before()}, true
+	case answer.Password && d.tries.password:
+		return d.passwordRepeated(ctx), true
+	case answer.Password:
+		// A slip of somebody's, or a host that cannot ask: that gives it again.
+		d.tries.password = true
+		d.conversation.Tell(Failure, wasPassword)
+		return Verdict{}, false
+	}
+	d.tries.password = false
+	if channel, isWord := d.channelWord(answer.Text); isWord {
+		return d.sendAnother(ctx, channel)
+	}
+	if !d.plausible(answer.Text) {
+		// It cannot be a code, so it is no guess and costs only this login's
+		// try.
+		d.tries.malformed++
+		if hint := otherPrefix(d.person, answer.Text); hint != "" {
+			d.tries.hint = hint
+		}
+		d.conversation.Tell(Failure, noCode)
+		return Verdict{}, false
+	}
+	return d.try(ctx, answer.Text)
 }
 
 // begin looks at what the ledger knows before anybody is asked: a login that is

@@ -112,38 +112,53 @@ type Verdict struct {
 
 // Login decides one login, asking through conversation where it must.
 func (g *Gate) Login(ctx context.Context, request Request, conversation Conversation) Verdict {
-	verdict := g.decide(ctx, request, conversation)
-	g.Audit.Write(record(g.protocol(request), request, verdict))
+	verdict := g.decide(ctx, &request, conversation)
+	g.conclude(&request, verdict)
 	return verdict
 }
 
-func (g *Gate) decide(ctx context.Context, request Request, conversation Conversation) (verdict Verdict) {
+func (g *Gate) conclude(request *Request, verdict Verdict) {
+	g.Audit.Write(record(g.protocol(*request), *request, verdict))
+}
+
+func (g *Gate) decide(ctx context.Context, request *Request, conversation Conversation) (verdict Verdict) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			verdict = Verdict{Fault, "internal", fmt.Sprintf("panic: %v", panicked)}
 		}
 	}()
+	asked, verdict := g.byPolicy(ctx, *request, conversation)
+	if asked != nil {
+		return asked.ask(ctx)
+	}
+	return verdict
+}
+
+// byPolicy is the dialogue of a login in which a code is asked for, and what becomes
+// of any other one. It has ended while a person types, as have others that need
+// much of the stack: in the verifier hundreds may wait.
+func (g *Gate) byPolicy(ctx context.Context, request Request, conversation Conversation) (*dialogue, Verdict) {
 	need, person, err := g.need(request)
 	if err == nil && (need.Code == Refused || need.Code == Enrolling) {
 		need, err = g.grace(ctx, need, person)
 	}
 	if err != nil {
 		conversation.Tell(Failure, cannotDecide)
-		return fault(err)
+		return nil, fault(err)
 	}
 	switch need.Code {
 	case NoCode:
-		return Verdict{NotAsked, need.Rule, need.Reason}
+		return nil, Verdict{NotAsked, need.Rule, need.Reason}
 	case InGrace:
 		conversation.Tell(Info, enrollUntil(need.until))
-		return Verdict{NotAsked, need.Rule, need.Reason}
+		return nil, Verdict{NotAsked, need.Rule, need.Reason}
 	case Enrolling:
-		return g.enrollNow(ctx, request, person, conversation)
+		return nil, g.enrollNow(ctx, request, person, conversation)
 	case Asked:
-		return (&dialogue{Gate: g, request: request, person: person, conversation: conversation}).ask(ctx)
+		return &dialogue{Gate: g, request: request, person: person, conversation: conversation}, Verdict{}
 	}
 	conversation.Tell(Failure, refusedUnenrolled)
-	return Verdict{Deny, need.Rule, need.Reason}
+	return nil, Verdict{Deny, need.Rule, need.Reason}
 }
 
 // Refuse denies a login for which no gate could be opened, and audits it. rule

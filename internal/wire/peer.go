@@ -111,7 +111,7 @@ func fits(text string, group int, alphabet string) bool {
 }
 
 func (p Peer) reply() (Reply, error) {
-	kind, payload, err := readFrame(p.Stream)
+	kind, payload, err := readFrame(p.Stream, 1+MaxAnswer)
 	if err != nil {
 		return Reply{}, err
 	}

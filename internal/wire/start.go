@@ -45,9 +45,29 @@ const (
 // MaxTimeout is the longest dialogue a front may ask for.
 const MaxTimeout = 10 * time.Minute
 
+// What the fields of an opening frame have at most, as pam_module/front/items.c
+// puts them, and so the frame: the engine keeps them for as long as a person
+// types, and whoever is at the socket could send what is never used. The three are
+// the digits of a timeout.
+const (
+	maxName, maxHost, maxConfig = 255, 1024, 4096
+	maxStart                    = 1 + 12*3 + 5*maxName + maxHost + maxConfig + 3
+)
+
+// longest is how long a field's value may be.
+func (t tag) longest() int {
+	switch t {
+	case tagConfig:
+		return maxConfig
+	case tagRemoteHost:
+		return maxHost
+	}
+	return maxName
+}
+
 // ReadStart reads and parses the opening frame.
 func ReadStart(r io.Reader) (Start, error) {
-	kind, payload, err := readFrame(r)
+	kind, payload, err := readFrame(r, maxStart)
 	if err != nil {
 		return Start{}, err
 	}
@@ -76,6 +96,9 @@ func parseStart(payload []byte) (Start, error) {
 		}
 		if field == 0 || field > tagCodeBehind || seen[field] {
 			return Start{}, protocolError("start field %d is unknown or repeated", field)
+		}
+		if size > field.longest() {
+			return Start{}, protocolError("start field %d has %d bytes, at most %d are allowed", field, size, field.longest())
 		}
 		seen[field] = true
 		if err := start.set(field, rest[:size]); err != nil {

@@ -57,8 +57,9 @@ func protocolError(format string, args ...any) error {
 
 const headerSize = 4
 
-// readFrame reads one whole frame of any known type.
-func readFrame(r io.Reader) (Type, []byte, error) {
+// readFrame reads one whole frame of any known type, with a payload of at most
+// so many bytes: what somebody sends slowly is held meanwhile.
+func readFrame(r io.Reader, most int) (Type, []byte, error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return 0, nil, fmt.Errorf("read frame header: %w", err)
@@ -71,8 +72,8 @@ func readFrame(r io.Reader) (Type, []byte, error) {
 	}
 	header[0] = 0
 	size := binary.BigEndian.Uint32(header[:])
-	if size > MaxPayload {
-		return 0, nil, protocolError("payload of %d bytes, at most %d are allowed", size, MaxPayload)
+	if size > uint32(most) {
+		return 0, nil, protocolError("payload of %d bytes, at most %d are allowed", size, most)
 	}
 	payload, err := readPayload(r, int(size))
 	if err != nil {

@@ -37,11 +37,11 @@ func Dialogue(ctx context.Context, stream io.ReadWriter, open Opener, sink audit
 	if err != nil {
 		return fmt.Errorf("open dialogue: %w", err)
 	}
-	return Answer(ctx, stream, start, open, sink)
+	return Answer(ctx, stream, &start, open, sink)
 }
 
 // Answer is Dialogue after the opening frame.
-func Answer(ctx context.Context, stream io.ReadWriter, start wire.Start, open Opener, sink audit.Sink) error {
+func Answer(ctx context.Context, stream io.ReadWriter, start *wire.Start, open Opener, sink audit.Sink) error {
 	if start.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, start.Timeout)
@@ -52,11 +52,15 @@ func Answer(ctx context.Context, stream io.ReadWriter, start wire.Start, open Op
 		return split(ctx, peer, start, open, sink)
 	}
 	verdict := login(ctx, start, open, sink, conversation{peer})
-	err := peer.End(verdicts[verdict.Decision])
+	return end(peer, start.User, verdict.Decision)
+}
+
+func end(peer wire.Peer, user string, decision gate.Decision) error {
+	err := peer.End(verdicts[decision])
 	// A front that is gone misses nothing by a denial: the host ended, or
 	// whoever was asked for a code went away, and the audit line is there.
-	if err != nil && (verdict.Decision == gate.Accept || verdict.Decision == gate.NotAsked) {
-		return fmt.Errorf("send verdict on %q: %w", start.User, err)
+	if err != nil && (decision == gate.Accept || decision == gate.NotAsked) {
+		return fmt.Errorf("send verdict on %q: %w", user, err)
 	}
 	return nil
 }
@@ -67,7 +71,7 @@ var verdicts = map[gate.Decision]wire.Verdict{
 	gate.Deny: wire.Deny, gate.Accept: wire.Accept, gate.NotAsked: wire.Ignore, gate.TooMany: wire.MaxTries, gate.Fault: wire.Fault,
 }
 
-func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, talk gate.Conversation) gate.Verdict {
+func login(ctx context.Context, start *wire.Start, open Opener, sink audit.Sink, talk gate.Conversation) gate.Verdict {
 	engine, request, blame, err := prepare(start, open, sink)
 	if err != nil {
 		return gate.Refuse(sink, request, talk, blame, err)
@@ -76,7 +80,7 @@ func login(ctx context.Context, start wire.Start, open Opener, sink audit.Sink, 
 }
 
 // prepare gives the engine and what it is asked, or what is to blame.
-func prepare(start wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.Request, string, error) {
+func prepare(start *wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.Request, string, error) {
 	request := gate.Request{
 		User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY,
 		AfterSplit: start.AfterSplit, CodeBehind: start.AfterSplit && start.CodeBehind,
@@ -86,7 +90,7 @@ func prepare(start wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.R
 			return nil, request, "module-argument", fmt.Errorf("module argument protocol=%s: %w", start.Protocol, err)
 		}
 	}
-	engine, blame, err := open(start, sink)
+	engine, blame, err := open(*start, sink)
 	if err != nil {
 		return nil, request, blame, err
 	}
@@ -96,7 +100,7 @@ func prepare(start wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.R
 		}
 	}
 	if start.Debug {
-		sink.Write(debugRecord(start, engine.Config))
+		sink.Write(debugRecord(*start, engine.Config))
 	}
 	return engine, request, "", nil
 }

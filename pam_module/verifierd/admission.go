@@ -46,6 +46,11 @@ const (
 	complaints    = 20
 )
 
+// brokenLines is how many lines the log gets in a minute of dialogues that
+// programs of one user of verifier.allow broke off: one that was taken over can
+// begin thousands in a second. perMinute bounds those of ordinary users.
+const brokenLines = 20
+
 // rangeSize is how many uids count as one peer, from the first such range on: a
 // user may own as many, see subuid(5), and no one of them is somebody of its own. The ranges begin where useradd gives the first.
 const rangeSize = 1 << 16
@@ -94,6 +99,10 @@ type peerCount struct {
 	pace  pace
 	since time.Time // when it came last
 	told  time.Time
+	// broken bounds lines about dialogues that it broke off; unsaid is how many
+	// since the last one have none.
+	broken pace
+	unsaid int
 }
 
 // pace is how many may begin now of those that a minute allows.
@@ -218,6 +227,22 @@ func (a *admission) met(uid uint32) {
 		}
 	}
 	a.known[uid] = struct{}{}
+}
+
+// tells says whether the log is to be told that a dialogue of who broke off, and
+// how many others it has not been told of.
+func (a *admission) tells(who *peerCount) (tells bool, unsaid int) {
+	if who.kind != allowed {
+		return true, 0
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !who.broken.take(a.now(), brokenLines) {
+		who.unsaid++
+		return false, 0
+	}
+	unsaid, who.unsaid = who.unsaid, 0
+	return true, unsaid
 }
 
 func (a *admission) release(who *peerCount) {

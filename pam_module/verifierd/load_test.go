@@ -274,15 +274,18 @@ func TestMemory(t *testing.T) {
 }
 
 // resident is what the process has in memory, in bytes.
-func (p *process) resident(tb testing.TB) int {
+func (p *process) resident(tb testing.TB) int { tb.Helper(); return p.status(tb, "VmRSS") }
+
+// status is a size of the kernel's, in bytes.
+func (p *process) status(tb testing.TB, name string) int {
 	tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	match := regexp.MustCompile(`VmRSS:\s+([0-9]+) kB`).FindStringSubmatch(string(status))
+	match := regexp.MustCompile(name + `:\s+([0-9]+) kB`).FindStringSubmatch(string(status))
 	if match == nil {
-		tb.Fatalf("no VmRSS in %s", strings.TrimSpace(string(status)))
+		tb.Fatalf("no %s in %s", name, strings.TrimSpace(string(status)))
 	}
 	kilobytes, err := strconv.Atoi(match[1])
 	if err != nil {

@@ -24,10 +24,12 @@ type server struct {
 	sink      counting
 	admission *admission
 	looks     *gate.Looks
+	// lines are places for log lines of programs of others than root.
+	lines places
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
-	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), looks: gate.NewLooks()}
+	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), looks: gate.NewLooks(), lines: make(places, linesAtOnce)}
 }
 
 // serve begins to answer the fronts that come to socket.
@@ -59,42 +61,39 @@ func (s *server) admit(conn *fronts.Conn) (answer func()) {
 // is closed forks a core.
 func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *peerCount) {
 	defer conn.Close()
-	defer func() {
-		// What one peer brings down must not take the others along.
-		if panicked := recover(); panicked != nil {
-			s.report("internal", fmt.Sprintf("panic: %v", panicked))
-		}
-	}()
+	defer s.recovered()
 	defer s.admission.release(who)
 	if err := s.dialogue(conn, peer.Uid); err != nil {
-		s.sink.metrics.broken()
-		s.report("dialogue", fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err))
+		s.broken(peer, who, err)
 	}
 }
 
+// recovered sees to it that what one peer brings down does not take the others
+// along. It is to be deferred.
+func (s *server) recovered() {
+	if panicked := recover(); panicked != nil {
+		s.report("internal", fmt.Sprintf("panic: %v", panicked))
+	}
+}
+
+// broken counts a dialogue that a peer broke off or garbled.
+func (s *server) broken(peer *unix.Ucred, who *peerCount, err error) {
+	s.sink.metrics.broken()
+	tells, unsaid := s.admission.tells(who)
+	if !tells {
+		return
+	}
+	reason := fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err)
+	if unsaid > 0 {
+		reason += fmt.Sprintf(" (and %d others of this user since the last line)", unsaid)
+	}
+	s.lines.sink(s.sink, who.kind).Write(audit.Record{Verdict: "fault", Rule: "dialogue", Reason: reason})
+}
+
 func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
-	if err := conn.SetDeadline(time.Now().Add(s.admission.limits.opening)); err != nil {
-		return err
-	}
 	stream := newStream(conn)
-	start, err := wire.ReadStart(stream)
-	// The doctor, a second verifier and a front that does not believe this one
-	// look who listens, and go.
-	if errors.Is(err, io.EOF) && uid == 0 {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open dialogue: %w", err)
-	}
-	// Another configuration is another policy. The front then forks a core,
-	// which reads the file that it names.
-	if !s.engines.isFor(start.Config) {
-		return nil
-	}
-	if start.Timeout == 0 {
-		start.Timeout = s.admission.limits.dialogue
-	}
-	if err := conn.SetDeadline(time.Now().Add(start.Timeout)); err != nil {
+	start, err := s.open(conn, stream, uid)
+	if start == nil || err != nil {
 		return err
 	}
 	stream.owed = true
@@ -107,6 +106,31 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
 	return err
 }
 
+// open reads what a front wants, nil if nothing is to be answered.
+func (s *server) open(conn *fronts.Conn, stream *stream, uid uint32) (*wire.Start, error) {
+	if err := conn.SetDeadline(time.Now().Add(s.admission.limits.opening)); err != nil {
+		return nil, err
+	}
+	start, err := wire.ReadStart(stream)
+	// The doctor, a second verifier and a front that does not believe this one
+	// look who listens, and go.
+	if errors.Is(err, io.EOF) && uid == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open dialogue: %w", err)
+	}
+	// Another configuration is another policy. The front then forks a core,
+	// which reads the file that it names.
+	if !s.engines.isFor(start.Config) {
+		return nil, nil
+	}
+	if start.Timeout == 0 {
+		start.Timeout = s.admission.limits.dialogue
+	}
+	return &start, conn.SetDeadline(time.Now().Add(start.Timeout))
+}
+
 // errMayNotAsk denies a front that asks for somebody else than its own user.
 var errMayNotAsk = errors.New("asks for another user; expected root, a user in verifier.allow, or the user in question")
 
@@ -116,8 +140,15 @@ var errInDoubt = errors.New("may be one that must not ask")
 // answer has the engine decide for those who may ask. What an ordinary user's
 // program says of the remote side is not believed: it could spend the attempts
 // of somebody else's address, or claim a trusted network.
-func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
-	engine, err := s.engines.current(func() { _ = stream.announce() })
+func (s *server) answer(stream *stream, uid uint32, start *wire.Start) error {
+	engine, blame, sink, err := s.engineFor(stream, uid, start)
+	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
+	return serve.Answer(context.Background(), stream, start, open, quiet{sink, stream})
+}
+
+// engineFor is the engine as it is for that peer, or what is to blame.
+func (s *server) engineFor(stream *stream, uid uint32, start *wire.Start) (engine *gate.Gate, blame string, to audit.Sink, err error) {
+	engine, err = s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
 	kind, peer := s.who.kind(uid, s.engines.allow), ""
 	if kind == stranger && err == nil {
@@ -130,6 +161,7 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 		peer = fmt.Sprintf("uid %d", uid)
 	}
 	sink.peer = peer
+	sink.Sink = s.lines.sink(sink.Sink, kind)
 	if kind == stranger {
 		start.RemoteHost = ""
 		sink.guest = true
@@ -147,8 +179,7 @@ func (s *server) answer(stream *stream, uid uint32, start wire.Start) error {
 		stream.announceFor(&own)
 		engine = &own
 	}
-	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
-	return serve.Answer(context.Background(), stream, start, open, quiet{sink, stream})
+	return engine, blame, sink, err
 }
 
 // mayAsk says what a program is to somebody that it asks for and of which it is

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// docs/verifier.md promises this much memory, and so much for each dialogue that
+// is open.
+const restMemory, dialogueMemory = 20 << 20, 24 << 10
+
+// A server that was taken over has all dialogues open that it may, each with as
+// much as it can send, strangers send half of what they want as slowly as they can,
+// and people log in.
+func TestMemoryOfDialogues(t *testing.T) {
+	const name, host = 255, 1024
+	p := newPlace(t, memoryDisk, wide+"[verifier]\nallow = [\"daemon\"]\n")
+	next := p.crowdOf(t, 1000)
+	process := p.run(t)
+	login := func() { name, code := next(); p.once(t, name, code) }
+	for range 500 {
+		login()
+	}
+	for i := range usual.allowed {
+		start := p.start(fmt.Sprintf("user%d", i%20))
+		start.Service, start.RemoteUser, start.TTY = strings.Repeat("s", name), strings.Repeat("u", name), strings.Repeat("t", name)
+		start.RemoteHost = strings.Repeat("h", host)
+		conn := dialAs(t, daemonUID, p.socket)
+		if err := conn.open(start); err != nil {
+			t.Fatalf("dialogue %d: %v", i, err)
+		}
+		if _, err := conn.Write(append([]byte{byte(wire.TypeReply), 0, (1 + wire.MaxAnswer) >> 8, (1 + wire.MaxAnswer) & 0xff}, make([]byte, wire.MaxAnswer)...)); err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	for i := range usual.nameless {
+		conn := dialAs(t, 1<<17+i<<16, p.socket)
+		_, _ = conn.Write(append([]byte{byte(wire.TypeStart), 0, 0x18, 0}, make([]byte, 6000)...))
+		defer conn.Close()
+	}
+	for range 250 {
+		login()
+	}
+	peak, most := process.status(t, "VmHWM"), restMemory+(usual.allowed+usual.nameless)*dialogueMemory
+	t.Logf("%.1f MiB with %d dialogues open, %.1f allowed", float64(peak)/(1<<20), usual.allowed+usual.nameless, float64(most)/(1<<20))
+	if peak > most {
+		t.Errorf("%d bytes were resident, want at most %d", peak, most)
+	}
+}
+
+// What programs of others than root break off leaves few lines, however often.
+func TestBrokenDialoguesInLog(t *testing.T) {
+	const dialogues = 1000
+	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", usual)
+	now := time.Now()
+	setClock := func(at time.Time) {
+		r.server.admission.mu.Lock()
+		defer r.server.admission.mu.Unlock()
+		r.server.admission.now = func() time.Time { return at }
+	}
+	setClock(now)
+	for range dialogues {
+		_ = dialAs(t, daemonUID, r.socket).Close()
+	}
+	eventually(t, "all of them", func() bool {
+		return strings.Contains(r.figures(t), fmt.Sprintf("otpgate_protocol_errors_total %d\n", dialogues))
+	})
+	eventually(t, "the end of the last", func() bool {
+		r.server.admission.mu.Lock()
+		defer r.server.admission.mu.Unlock()
+		return r.server.admission.open == 0
+	})
+	_ = r.log.take(t, brokenLines)
+	setClock(now.Add(time.Minute))
+	_ = dialAs(t, daemonUID, r.socket).Close()
+	if line := r.log.take(t, 1)[0]; !strings.Contains(line.Reason, fmt.Sprintf("(and %d others of this user since the last line)", dialogues-brokenLines)) {
+		t.Errorf("the log says %+v", line)
+	}
+}
+
+// stuckLog is one that takes nothing until it is told.
+type stuckLog struct {
+	in, most atomic.Int32
+	release  chan struct{}
+}
+
+func (l *stuckLog) Write(audit.Record) {
+	n := l.in.Add(1)
+	for most := l.most.Load(); n > most && !l.most.CompareAndSwap(most, n); most = l.most.Load() {
+	}
+	<-l.release
+	l.in.Add(-1)
+}
+
+// A log that takes nothing holds up few threads for those who are not root, and
+// none of root's lines wait for theirs.
+func TestStuckLog(t *testing.T) {
+	log, lines := &stuckLog{release: make(chan struct{})}, make(places, linesAtOnce)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { lines.sink(log, allowed).Write(audit.Record{}) })
+		all.Go(func() { lines.sink(log, stranger).Write(audit.Record{}) })
+	}
+	eventually(t, "as many as may", func() bool { return log.in.Load() == linesAtOnce })
+	all.Go(func() { lines.sink(log, trusted).Write(audit.Record{}) })
+	eventually(t, "root's line", func() bool { return log.in.Load() == linesAtOnce+1 })
+	close(log.release)
+	all.Wait()
+	if most := log.most.Load(); most != linesAtOnce+1 {
+		t.Errorf("%d lines at once, want %d", most, linesAtOnce+1)
+	}
+}
