@@ -28,10 +28,10 @@ type desk struct {
 	open map[string]*question
 }
 
-// The desks: one for accounts of the machine's own, which files answer, and one for
-// the rest. Whoever asks for made-up names while a service hangs takes all places of
-// the latter alone.
-var own, usual = newDesk(patience, maxUnderWay), newDesk(patience, maxUnderWay)
+// The desks: one for accounts of the machine's own, which files answer, one for
+// groups, and one for all other accounts. Whoever asks for made-up names while a service
+// hangs takes all places of the last alone, and every login may depend on a group.
+var own, groups, usual = newDesk(patience, maxUnderWay), newDesk(patience, maxUnderWay), newDesk(patience, maxUnderWay)
 
 func deskFor(local bool) *desk {
 	if local {
@@ -57,12 +57,12 @@ type question struct {
 	err    error
 }
 
-// one asks a question at the usual desk. Who asks the same meanwhile gets the same
+// one asks a question about groups. Who asks the same meanwhile gets the same
 // answer, so that one name that is looked up for long has one thread. A question
 // that is late is asked again, as the service may have come back, but ever less
 // often.
 func one[T any](about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
-	return at(usual, about, ask)
+	return at(groups, about, ask)
 }
 
 func at[T any](d *desk, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {

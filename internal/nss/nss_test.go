@@ -162,7 +162,7 @@ func TestLargeGroups(t *testing.T) {
 
 // Made-up names that hang take no place from an account of the machine's own.
 func TestMadeUpNamesThatHang(t *testing.T) {
-	if !alone(t, "passwd: files probe") {
+	if !alone(t, "passwd: files probe\ngroup: files probe") {
 		return
 	}
 	held := newFIFO(t)
@@ -171,6 +171,7 @@ func TestMadeUpNamesThatHang(t *testing.T) {
 		fmt.Fprintf(&rules, "passwd madeup%d hang %s\n", i, held)
 	}
 	probe(t, "rules", rules.String())
+	probe(t, "group", "inprobe:5000:root\n")
 	for i := range maxUnderWay {
 		go func() { _, _, _ = UserByName(fmt.Sprint("madeup", i)) }()
 	}
@@ -185,5 +186,9 @@ func TestMadeUpNamesThatHang(t *testing.T) {
 	}
 	if names, err := NamesOf(0); err != nil || len(names) == 0 {
 		t.Errorf("names of uid 0: %v, %v", names, err)
+	}
+	// Whom a group of the directory's exempts, or requires a code of.
+	if in, err := IsMember("root", "inprobe"); err != nil || !in {
+		t.Errorf("root in a group of the service: %v, %v", in, err)
 	}
 }

@@ -28,7 +28,7 @@ type stream struct {
 }
 
 // inBytes holds a whole opening frame as fronts send it.
-const inBytes = 1 << 10
+const inBytes = 512
 
 func newStream(conn io.ReadWriter) *stream {
 	return &stream{out: conn, in: bufio.NewReaderSize(conn, inBytes)}
