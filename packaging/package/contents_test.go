@@ -146,12 +146,29 @@ func TestSELinuxCompiles(t *testing.T) {
 	for _, want := range []string{
 		`typetransition init_t otpgate_verifierd_exec_t process otpgate_verifierd_t`,
 		`typetransition init_t otpgate_sftpd_exec_t process otpgate_sftpd_t`,
+		`typetransition otpgate_verifierd_t otpgate_token_exec_t process otpgate_token_t`,
+		`allow otpgate_verifierd_t otpgate_token_t \(process2 \(.*nnp_transition`,
+		`allow otpgate_verifierd_t otpgate_token_t \(process \(.*sigkill`,
+		`allow otpgate_verifierd_t bin_t \(dir \(.*search`,
+		`allow otpgate_verifierd_t self \(process \(setpgid`,
+		`allow otpgate_token_t otpgate_credential_t \(file \(.*read`,
+		`allow otpgate_token_t shell_exec_t \(file \(.*execute_no_trans`,
+		`allow otpgate_token_t http_port_t \(tcp_socket \(name_connect`,
+		`allow systemd_tmpfiles_t otpgate_credential_t \(file \(.*setattr`,
 		`allow systemd_tmpfiles_t otpgate_secret_t \(dir \(.*setattr.*search`,
 		`allow systemd_tmpfiles_t otpgate_secret_t \(file \(.*setattr`,
 		`allow systemd_tmpfiles_t otpgate_var_lib_t \(file \(.*setattr`,
 	} {
 		if !regexp.MustCompile(want).MatchString(rules) {
 			t.Errorf("expected the rule %s", want)
+		}
+	}
+	// What talks to the network for a token, and the verifier, which may run nothing
+	// else.
+	for _, never := range []string{`allow otpgate_token_t otpgate_(secret|var_lib)_t`, `allow otpgate_token_t otpgate_credential_t \(\w+ \(.*write`,
+		`allow otpgate_verifierd_t (bin|shell_exec)_t \(file \(.*execute_no_trans`} {
+		if found := regexp.MustCompile(never).FindString(rules); found != "" {
+			t.Errorf("expected no rule as %s", found)
 		}
 	}
 }
