@@ -2,6 +2,7 @@
 # make test   builds everything and passes every test; needs root
 # make stress runs the tests COUNT times (10) in changing order beside LOAD (8) busy threads; needs root
 # make soak   runs the tests that are long: 100,000 logins, 500 kills; needs root
+# make load   has people log in while others attack the verifier, for LAST (20s) each; needs root
 # make vm     walks through starts, failures and power cuts of a virtual machine; needs root
 # make arm64  builds packages for arm64 and tries them by emulation; needs root
 # make fuzz   runs each fuzz test for FUZZTIME (20s)
@@ -32,7 +33,7 @@ C_SOURCES := $(wildcard pam_module/front/*.[ch]) pam_module/front/build.sh pam_m
 
 export VERSION
 
-.PHONY: build packages demo test vm arm64 stress soak fuzz bench lint install uninstall clean deps fresh
+.PHONY: build packages demo test vm arm64 stress soak load fuzz bench lint install uninstall clean deps fresh
 
 build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
@@ -123,6 +124,12 @@ arm64:
 soak:
 	@packaging/deps test
 	$(GO) test -count=1 -timeout 60m -v -run 'TestMemory|TestKilled' ./pam_module/verifierd -args -soak
+
+LAST ?= 20s
+load:
+	@packaging/deps test
+	@$(MAKE) --no-print-directory build
+	$(GO) test -count=1 -timeout 60m -v -run TestLoad ./e2e -args -load $(LAST)
 
 lint:
 	packaging/lint

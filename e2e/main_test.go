@@ -63,6 +63,7 @@ func prepare(dir string) error {
 		{"gcc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "libnss_probe.so.2"), "testdata/nss_probe.c"},
 		{"gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-o", filepath.Join(dir, "libssh"), "testdata/libssh.c", "-lssh"},
 		{"env", "CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "hostile"), "./hostile"},
+		{"env", "CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "flood"), "./flood"},
 		{"go", "build", "-buildmode=c-shared", "-o", filepath.Join(dir, "pam_naive.so"), "./naive"},
 	} {
 		if output, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
@@ -88,7 +89,7 @@ func TestResultDependsOnBuild(t *testing.T) {
 		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-send",
 		dir+"/otpgate-sftpd", dir+"/otpgate-sftpd-front", dir+"/otpgate-sftpd-login", dir+"/otpgate-sftpd-worker", "hostile/main.go",
 		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "../pam_module/front/test/pamclock.c", "../pam_module/front/test/pamclock.h", "testdata/pamlogin.c", "testdata/evil.c", "testdata/nss_probe.c", "testdata/libssh.c",
-		"naive/main.go",
+		"naive/main.go", "flood/main.go",
 	) {
 		// The real machine's /home, and what is in it, may be hidden here.
 		_, _ = os.Stat(path)
