@@ -201,13 +201,13 @@ func TestLoad(t *testing.T) {
 // also fails and lies about somebody who must enroll first: who depends on it is out,
 // everybody else in.
 func testLoadNames(t *testing.T, here machine.Site, all []*loop, missing *machine.Person) {
-	fifo := filepath.Join(machine.Root, "load-hang")
+	fifo := filepath.Join(machine.Root, "hang-"+missing.Name)
 	if err := unix.Mkfifo(fifo, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var hanging, rules []string
 	for i := range 300 {
-		name := fmt.Sprintf("hanging%d", i)
+		name := fmt.Sprintf("hanging%d-%s", i, missing.Name)
 		rule := "passwd " + name + " hang " + fifo
 		machine.ProbeRule(t, rule)
 		hanging, rules = append(hanging, name), append(rules, rule)

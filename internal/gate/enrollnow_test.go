@@ -16,6 +16,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 )
 
 // enrolling gives a place with a real directory of secret files, where people
@@ -47,11 +48,23 @@ func (p *place) shown(t *testing.T, talk *script) string {
 	return code
 }
 
+// notShown is none of the codes of that key that may be taken now.
+func (p *place) notShown(t *testing.T, talk *script) string {
+	var right []string
+	now := p.Clock
+	for step := range 11 {
+		p.Clock = now.Add(time.Duration(step-5) * 30 * time.Second)
+		right = append(right, p.shown(t, talk))
+	}
+	p.Clock = now
+	return gatetest.Other(right...)
+}
+
 func TestEnrollAtTheLogin(t *testing.T) {
 	p := enrolling(t)
 	talk := &script{}
 	first := ""
-	talk.answers = []any{"", "12345", "000000", func() any { first = p.shown(t, talk); return first }, ""}
+	talk.answers = []any{"", "12345", func() any { return p.notShown(t, talk) }, func() any { first = p.shown(t, talk); return first }, ""}
 	expect(t, p.login("bob", talk), Accept, "totp:phone")
 	shown := strings.Join(talk.told, "\n")
 	if !strings.Contains(shown, "█") || !strings.Contains(shown, "has 6 digits") || !strings.Contains(shown, wrongCode) {

@@ -3,6 +3,8 @@ package gatetest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/otpgate/otpgate/internal/deliver"
@@ -54,3 +56,21 @@ func (s *Sender) Send(_ context.Context, m deliver.Message) (deliver.Delivery, e
 
 // Last is the code that was sent last.
 func (s *Sender) Last() string { return s.Messages[len(s.Messages)-1].Code }
+
+// NeverSent is a code that was not sent so far.
+func (s *Sender) NeverSent() string {
+	var codes []string
+	for _, m := range s.Messages {
+		codes = append(codes, m.Code)
+	}
+	return Other(codes...)
+}
+
+// Other is a code of six digits that is none of those.
+func Other(codes ...string) string {
+	for n := 0; ; n++ {
+		if code := fmt.Sprintf("%06d", n); !slices.Contains(codes, code) {
+			return code
+		}
+	}
+}
