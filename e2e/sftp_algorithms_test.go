@@ -13,8 +13,8 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // weakSigners are keys that OpenSSH refuses: DSA's, and RSA's with SHA-1.
@@ -119,22 +119,22 @@ func TestSFTPTakenOverAlgorithms(t *testing.T) {
 		key := signer.PublicKey().Marshal()
 		authorize(t, p, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
 		for _, format := range []string{signer.PublicKey().Type(), ""} {
-			var w packet.Writer
+			var w seqpacket.Writer
 			kind := signer.PublicKey().Type()
 			c := take(t, s, p)
-			if outcome := c.step(w.U8(talk.AskProve).Text(p.Name).Blob(key).Text(kind).Text("").Text(format).Bytes); outcome == talk.Accepted || c.hasSession() {
+			if outcome := c.step(w.U8(messages.AskProve).Text(p.Name).Blob(key).Text(kind).Text("").Text(format).Bytes); outcome == messages.Accepted || c.hasSession() {
 				t.Errorf("%s as %q is accepted", what, format)
 			}
 		}
-		var w packet.Writer
-		if outcome := take(t, s, p).step(w.U8(talk.AskOffer).Text(p.Name).Blob(key).Bytes); what == "DSA" && outcome == talk.Partial {
+		var w seqpacket.Writer
+		if outcome := take(t, s, p).step(w.U8(messages.AskOffer).Text(p.Name).Blob(key).Bytes); what == "DSA" && outcome == messages.Partial {
 			t.Errorf("%s may be proven", what)
 		}
 	}
 	p := machine.NewPerson(t, "sfj")
 	sign := func(algorithm string, size int) error {
-		var w packet.Writer
-		_, _, err := take(t, s, p).ask(w.U8(talk.AskSign).Blob(hosts.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
+		var w seqpacket.Writer
+		_, _, err := take(t, s, p).ask(w.U8(messages.AskSign).Blob(hosts.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
 		return err
 	}
 	for _, bad := range []struct {

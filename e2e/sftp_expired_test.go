@@ -8,8 +8,8 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // newPassword is one that nobody has had.
@@ -187,19 +187,19 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	p.Expire(t)
-	interactive := (&packet.Writer{}).U8(talk.AskInteractive).Text(p.Name).Bytes
+	interactive := (&seqpacket.Writer{}).U8(messages.AskInteractive).Text(p.Name).Bytes
 	answer := func(text string) []byte {
-		return (&packet.Writer{}).U8(talk.AskAnswer).Bool(true).Text(text).Bytes
+		return (&seqpacket.Writer{}).U8(messages.AskAnswer).Bool(true).Text(text).Bytes
 	}
-	password := (&packet.Writer{}).U8(talk.AskPassword).Text(p.Name).Text(p.Password).Bytes
+	password := (&seqpacket.Writer{}).U8(messages.AskPassword).Text(p.Name).Text(p.Password).Bytes
 	fill := byte(0)
-	for name, messages := range map[string][][]byte{
+	for name, steps := range map[string][][]byte{
 		"at once":         nil,
 		"another proof":   {proofOf(t, p.Name, p.Name, signer, sessionID(7))},
 		"a password":      {password},
 		"not the old one": {interactive, answer("x"), answer("y"), answer("y")},
 		"a long one":      {interactive, answer(p.Password), answer(strings.Repeat("x", 600))},
-		"another's":       {(&packet.Writer{}).U8(talk.AskInteractive).Text("root").Bytes},
+		"another's":       {(&seqpacket.Writer{}).U8(messages.AskInteractive).Text("root").Bytes},
 	} {
 		c := take(t, s, p)
 		id := sessionID(7)
@@ -208,11 +208,11 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 			id = sessionID(fill + 7)
 		}
 		must(t, c.sign(id))
-		if outcome := c.step(proofOf(t, p.Name, p.Name, signer, id)); outcome != talk.Partial {
+		if outcome := c.step(proofOf(t, p.Name, p.Name, signer, id)); outcome != messages.Partial {
 			t.Fatalf("%s: expected a partial success, found %d", name, outcome)
 		}
-		for _, message := range messages {
-			if outcome := c.step(message); outcome == talk.Accepted {
+		for _, message := range steps {
+			if outcome := c.step(message); outcome == messages.Accepted {
 				t.Errorf("%s: accepted", name)
 			}
 		}

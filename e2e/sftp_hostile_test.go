@@ -17,8 +17,8 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // startHostile starts a server whose fronts do what the client says.
@@ -68,8 +68,8 @@ func (c *taken) ask(message []byte) (answer []byte, fds int, err error) {
 
 // sign has the broker sign, which makes data the session's id.
 func (c *taken) sign(data []byte) error {
-	var w packet.Writer
-	_, _, err := c.ask(w.U8(talk.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
+	var w seqpacket.Writer
+	_, _, err := c.ask(w.U8(messages.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
 	return err
 }
 
@@ -77,7 +77,7 @@ func (c *taken) sign(data []byte) error {
 func (c *taken) step(message []byte) uint8 {
 	c.t.Helper()
 	answer, _, err := c.ask(message)
-	if err != nil || len(answer) < 2 || answer[0] != talk.AnswerOutcome {
+	if err != nil || len(answer) < 2 || answer[0] != messages.AnswerOutcome {
 		return 0
 	}
 	return answer[1]
@@ -86,7 +86,7 @@ func (c *taken) step(message []byte) uint8 {
 // hasSession says whether the broker gives out a worker.
 func (c *taken) hasSession() bool {
 	c.t.Helper()
-	answer, fds, err := c.ask([]byte{talk.AskSession})
+	answer, fds, err := c.ask([]byte{messages.AskSession})
 	return err == nil && fds == 1 && len(answer) == 2 && answer[1] == 1
 }
 
@@ -94,15 +94,15 @@ func (c *taken) hasSession() bool {
 func proofOf(t *testing.T, user, signedUser string, signer ssh.Signer, sessionID []byte) []byte {
 	t.Helper()
 	key := signer.PublicKey().Marshal()
-	var signed packet.Writer
+	var signed seqpacket.Writer
 	signed.Blob(sessionID).U8(50).Text(signedUser).Text("ssh-connection").Text("publickey").Bool(true).Text(signer.PublicKey().Type()).Blob(key)
 	signature, err := signer.Sign(nil, signed.Bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var blob, w packet.Writer
+	var blob, w seqpacket.Writer
 	blob.Text(signature.Format).Blob(signature.Blob)
-	return w.U8(talk.AskProve).Text(user).Blob(key).Text(signer.PublicKey().Type()).Blob(blob.Bytes).Text(signature.Format).Bytes
+	return w.U8(messages.AskProve).Text(user).Blob(key).Text(signer.PublicKey().Type()).Blob(blob.Bytes).Text(signature.Format).Bytes
 }
 
 func sessionID(fill byte) []byte {
@@ -120,20 +120,20 @@ type message func(id []byte) []byte
 func always(bytes []byte) message { return func([]byte) []byte { return bytes } }
 
 func passwordOf(user, password string) message {
-	var w packet.Writer
-	return always(w.U8(talk.AskPassword).Text(user).Text(password).Bytes)
+	var w seqpacket.Writer
+	return always(w.U8(messages.AskPassword).Text(user).Text(password).Bytes)
 }
 
 func interactiveOf(user string) message {
-	var w packet.Writer
-	return always(w.U8(talk.AskInteractive).Text(user).Bytes)
+	var w seqpacket.Writer
+	return always(w.U8(messages.AskInteractive).Text(user).Bytes)
 }
 
 // unsignedProofOf is proofOf with no signature.
 func unsignedProofOf(user string, signer ssh.Signer) message {
-	var w packet.Writer
+	var w seqpacket.Writer
 	kind := signer.PublicKey().Type()
-	return always(w.U8(talk.AskProve).Text(user).Blob(signer.PublicKey().Marshal()).Text(kind).Text("").Text(kind).Bytes)
+	return always(w.U8(messages.AskProve).Text(user).Blob(signer.PublicKey().Marshal()).Text(kind).Text("").Text(kind).Bytes)
 }
 
 // forgedFor has a certificate that names the authority and is signed by another.
@@ -155,14 +155,14 @@ func hostCertificateFor(t *testing.T, ca ssh.Signer, user string) ssh.Signer {
 
 // expectNothing sends messages in a session, none of which is to be accepted, and
 // asks for a worker, which is not to be given out.
-func expectNothing(t *testing.T, s *hosts.SFTPD, p *machine.Person, id []byte, messages []message) {
+func expectNothing(t *testing.T, s *hosts.SFTPD, p *machine.Person, id []byte, steps []message) {
 	t.Helper()
 	c := take(t, s, p)
 	if err := c.sign(id); err != nil {
 		t.Fatal(err)
 	}
-	for _, message := range messages {
-		if outcome := c.step(message(id)); outcome == talk.Accepted {
+	for _, message := range steps {
+		if outcome := c.step(message(id)); outcome == messages.Accepted {
 			t.Errorf("accepted")
 		}
 	}
@@ -178,7 +178,7 @@ func expectProof(t *testing.T, s *hosts.SFTPD, p *machine.Person, id []byte, sig
 	if err := c.sign(id); err != nil {
 		t.Fatal(err)
 	}
-	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, id)); outcome != talk.Accepted || !c.hasSession() {
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, id)); outcome != messages.Accepted || !c.hasSession() {
 		t.Errorf("expected that a proof is accepted, found %d\n%s", outcome, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 	}
 }
@@ -200,7 +200,7 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 		return func(id []byte) []byte { return proofOf(t, user, signedUser, signer, id) }
 	}
 	fill := byte(9)
-	for name, messages := range map[string][]message{
+	for name, steps := range map[string][]message{
 		"nothing":                    {},
 		"no signature":               {unsignedProofOf(free.Name, freeKey)},
 		"another key's signature":    {proof(free.Name, free.Name, stranger)},
@@ -228,7 +228,7 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// Each connection has its own, or the second proof would be no use anyway.
 			fill++
-			expectNothing(t, s, p, sessionID(fill), messages)
+			expectNothing(t, s, p, sessionID(fill), steps)
 		})
 	}
 	t.Run("and the right ones", func(t *testing.T) {
@@ -257,10 +257,10 @@ func TestSFTPTakenOverSigning(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(2))); outcome == talk.Accepted {
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(2))); outcome == messages.Accepted {
 		t.Error("accepted for what was signed later")
 	}
-	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(0))); outcome != talk.Accepted {
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(0))); outcome != messages.Accepted {
 		t.Errorf("expected accepted, found %d", outcome)
 	}
 }
@@ -289,11 +289,11 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	if err := c.sign(sessionID(1)); err != nil {
 		t.Fatal(err)
 	}
-	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(1))); outcome != talk.Accepted || !c.hasSession() {
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(1))); outcome != messages.Accepted || !c.hasSession() {
 		t.Fatalf("expected accepted, found %d", outcome)
 	}
 	open := func(path string) []byte {
-		var w packet.Writer
+		var w seqpacket.Writer
 		return append([]byte{0xFE}, w.U8(1).Text(path).U32(0).U32(0).Bytes...)
 	}
 	for _, path := range []string{secret, "/etc/shadow", s.Site.Users, s.Site.State + "/x", "/proc/1/environ", "/proc/" + strconv.Itoa(s.PID()) + "/mem"} {
@@ -306,8 +306,8 @@ func TestSFTPTakenOverReach(t *testing.T) {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
 	// What is in the log of a transfer is the front's word, who it was is not.
-	var w packet.Writer
-	w.U8(talk.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
+	var w seqpacket.Writer
+	w.U8(messages.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
 	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(w.Bytes))), w.Bytes...)); err != nil {
 		t.Fatal(err)
 	}
@@ -327,18 +327,18 @@ func TestSFTPTakenOverGarbage(t *testing.T) {
 	if err := well.sign(sessionID(1)); err != nil {
 		t.Fatal(err)
 	}
-	var long packet.Writer
-	long.U8(talk.AskPassword).Text(p.Name).Text(strings.Repeat("x", 40000))
+	var long seqpacket.Writer
+	long.U8(messages.AskPassword).Text(p.Name).Text(strings.Repeat("x", 40000))
 	for _, garbage := range [][]byte{
-		{0}, {talk.AskSign}, {talk.AskSession}, {talk.AskNote}, {talk.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {talk.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
-		{talk.AskInteractive, 0, 0, 0, 1}, {talk.AskSign, 0, 0, 0, 1, 99, 0, 0, 0, 0, 0, 0, 0, 0}, long.Bytes, make([]byte, 60000),
+		{0}, {messages.AskSign}, {messages.AskSession}, {messages.AskNote}, {messages.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {messages.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
+		{messages.AskInteractive, 0, 0, 0, 1}, {messages.AskSign, 0, 0, 0, 1, 99, 0, 0, 0, 0, 0, 0, 0, 0}, long.Bytes, make([]byte, 60000),
 	} {
 		c := take(t, s, p)
-		if answer, fds, err := c.ask(garbage); err == nil && (fds != 0 || answer[0] != talk.AnswerOutcome || answer[1] == talk.Accepted) {
+		if answer, fds, err := c.ask(garbage); err == nil && (fds != 0 || answer[0] != messages.AnswerOutcome || answer[1] == messages.Accepted) {
 			t.Errorf("%.20x: answered %x", garbage, answer)
 		}
 	}
-	if outcome := well.step(proofOf(t, p.Name, p.Name, signer, sessionID(1))); outcome != talk.Accepted || !well.hasSession() {
+	if outcome := well.step(proofOf(t, p.Name, p.Name, signer, sessionID(1))); outcome != messages.Accepted || !well.hasSession() {
 		t.Errorf("expected that another connection goes on, found %d", outcome)
 	}
 }
@@ -354,14 +354,14 @@ func TestSFTPTakenOverReplay(t *testing.T) {
 	proof := proofOf(t, p.Name, p.Name, signer, id)
 	first := take(t, s, p)
 	must(t, first.sign(id))
-	if outcome := first.step(proof); outcome != talk.Accepted || !first.hasSession() {
+	if outcome := first.step(proof); outcome != messages.Accepted || !first.hasSession() {
 		t.Fatalf("expected accepted, found %d", outcome)
 	}
 	attacker := machine.NewPerson(t, "sfp")
 	for range 2 {
 		again := take(t, s, attacker)
 		must(t, again.sign(id))
-		if outcome := again.step(proof); outcome == talk.Accepted || again.hasSession() {
+		if outcome := again.step(proof); outcome == messages.Accepted || again.hasSession() {
 			t.Errorf("the proof was good for a second connection")
 		}
 		first.conn.Close()

@@ -19,7 +19,7 @@ import (
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftp/deny"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
 // serverVersion is the identification line (RFC 4253 section 4.2). Clients
@@ -31,7 +31,7 @@ type broker struct {
 	programs programs
 	log      recorder
 	lines    *lineLimiter // for what has no login
-	figures  *figures
+	metrics  *metrics
 	pause    func(time.Duration)
 
 	mu     sync.Mutex
@@ -43,16 +43,16 @@ type broker struct {
 	ended  bool
 	next   int
 
-	keysLater bool       // a host key is still to be made
-	slowKeys  sync.Mutex // while it is
-	doorway   *doorway
-	house     house
-	lookups   lookups
-	commands  lookups // of keys_command
-	spent     spent
-	bandwidth bandwidth
-	crews     crews
-	visits    atomic.Int64
+	keysLater   bool       // a host key is still to be made
+	slowKeys    sync.Mutex // while it is
+	doorway     *doorway
+	house       house
+	lookups     lookups
+	commands    lookups // of keys_command
+	spent       spent
+	bandwidth   bandwidth
+	crews       crews
+	connections atomic.Int64
 }
 
 // frontIdentity is what fronts become.
@@ -62,9 +62,9 @@ type frontIdentity struct {
 }
 
 func newBroker(o options, p programs) (*broker, error) {
-	counts := newFigures()
+	counts := newMetrics()
 	log := recorder{audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}, counts}
-	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), figures: counts, log: log, bandwidth: bandwidth{now: time.Now}}
+	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), metrics: counts, log: log, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	b.lines = newLineLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it
 	if err := b.log.Keep(); err != nil {
@@ -183,12 +183,12 @@ func (b *broker) report(rule string, err error) {
 
 // frontSettings are for connections from now on, with the host keys that they
 // name.
-func (b *broker) frontSettings() (talk.Settings, []hostKey) {
+func (b *broker) frontSettings() (messages.Settings, []hostKey) {
 	settings := b.settings().SFTP
 	banner := b.banner(settings.Banner)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := talk.Settings{
+	s := messages.Settings{
 		Version: serverVersion, Banner: banner, Idle: settings.Limits.IdleTimeout.Duration, Keepalive: settings.Limits.Keepalive.Duration,
 		Bandwidth: uint64(settings.Limits.Bandwidth), Unproven: settings.UnprovenKeys != config.RefuseUnproven,
 		Passwords: true, PublicKeys: len(settings.AuthorizedKeys) > 0 || len(settings.KeysCommand) > 0 || settings.TrustedUserCAKeys != "",

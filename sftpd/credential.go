@@ -24,43 +24,43 @@ type credential struct {
 
 // admit says whether a key, or a certificate, as it was offered may let the
 // person in. Nothing is proven by that.
-func (v *visit) admit(offered []byte) (credential, bool) {
-	if v.person == nil {
+func (c *connection) admit(offered []byte) (credential, bool) {
+	if c.person == nil {
 		return credential{}, false
 	}
-	c := credential{key: offered, hasCert: usercert.Is(offered)}
-	if c.hasCert {
+	cred := credential{key: offered, hasCert: usercert.Is(offered)}
+	if cred.hasCert {
 		var err error
-		if c.cert, err = usercert.Parse(offered); err != nil {
+		if cred.cert, err = usercert.Parse(offered); err != nil {
 			return credential{}, false
 		}
-		c.key = c.cert.Key
+		cred.key = cred.cert.Key
 	}
-	if v.revoked(c) {
+	if c.revoked(cred) {
 		return credential{}, false
 	}
 	var found bool
-	if c.hasCert {
-		c.grant, found = v.vouched(c.cert, offered)
+	if cred.hasCert {
+		cred.grant, found = c.vouched(cred.cert, offered)
 	} else {
-		c.grant, found = v.look(authkeys.Login{Key: offered}, offered)
+		cred.grant, found = c.look(authkeys.Login{Key: offered}, offered)
 	}
-	return c, found
+	return cred, found
 }
 
 // vouched says whether the authority of a certificate is trusted to let the
 // person in, and whether the certificate does so.
-func (v *visit) vouched(cert usercert.Certificate, offered []byte) (authkeys.Grant, bool) {
+func (c *connection) vouched(cert usercert.Certificate, offered []byte) (authkeys.Grant, bool) {
 	grant := authkeys.Grant{NoTouch: cert.NoTouch, Verify: cert.Verify}
-	if !v.trusts(cert) {
-		line, found := v.look(authkeys.Login{Key: cert.Authority, Authority: true, User: v.user, Principals: cert.Principals}, offered)
+	if !c.trusts(cert) {
+		line, found := c.look(authkeys.Login{Key: cert.Authority, Authority: true, User: c.user, Principals: cert.Principals}, offered)
 		if !found {
 			return authkeys.Grant{}, false
 		}
 		grant = authkeys.Grant{NoTouch: grant.NoTouch && line.NoTouch, Verify: grant.Verify || line.Verify}
 	}
-	if err := cert.Check(v.remote, v.engine.Now()); err != nil {
-		v.refuseKey("certificate", fmt.Sprintf("%s: %v", describe(cert), err))
+	if err := cert.Check(c.remote, c.engine.Now()); err != nil {
+		c.refuseKey("certificate", fmt.Sprintf("%s: %v", describe(cert), err))
 		return authkeys.Grant{}, false
 	}
 	return grant, true
@@ -68,21 +68,21 @@ func (v *visit) vouched(cert usercert.Certificate, offered []byte) (authkeys.Gra
 
 // trusts says whether root's file has the authority and the certificate names
 // the person.
-func (v *visit) trusts(cert usercert.Certificate) bool {
-	path := v.settings.TrustedUserCAKeys
+func (c *connection) trusts(cert usercert.Certificate) bool {
+	path := c.settings.TrustedUserCAKeys
 	if path == "" {
 		return false
 	}
 	authorities, err := readKeys(path)
 	if err != nil {
-		v.broker.reportFor(v, "sftp.trusted_user_ca_keys", err)
+		c.broker.reportFor(c, "sftp.trusted_user_ca_keys", err)
 		return false
 	}
 	if !slices.ContainsFunc(authorities, func(key []byte) bool { return bytes.Equal(key, cert.Authority) }) {
 		return false
 	}
-	if !slices.Contains(cert.Principals, v.user) {
-		v.refuseKey("certificate", fmt.Sprintf("%s: it names %.200q, not the user", describe(cert), cert.Principals))
+	if !slices.Contains(cert.Principals, c.user) {
+		c.refuseKey("certificate", fmt.Sprintf("%s: it names %.200q, not the user", describe(cert), cert.Principals))
 		return false
 	}
 	return true
@@ -90,23 +90,23 @@ func (v *visit) trusts(cert usercert.Certificate) bool {
 
 // revoked says whether root's file has the key, or the authority that signed
 // for it. A file that cannot be read revokes all.
-func (v *visit) revoked(c credential) bool {
-	path := v.settings.RevokedKeys
+func (c *connection) revoked(cred credential) bool {
+	path := c.settings.RevokedKeys
 	if path == "" {
 		return false
 	}
 	keys, err := readKeys(path)
 	if err != nil {
-		v.broker.reportFor(v, "sftp.revoked_keys", err)
+		c.broker.reportFor(c, "sftp.revoked_keys", err)
 		return true
 	}
 	for _, key := range keys {
 		switch {
-		case bytes.Equal(key, c.key):
-			v.refuseKey("sftp.revoked_keys", "the key "+fingerprint(key)+" is revoked")
+		case bytes.Equal(key, cred.key):
+			c.refuseKey("sftp.revoked_keys", "the key "+fingerprint(key)+" is revoked")
 			return true
-		case c.hasCert && bytes.Equal(key, c.cert.Authority):
-			v.refuseKey("sftp.revoked_keys", "the authority "+fingerprint(key)+" is revoked")
+		case cred.hasCert && bytes.Equal(key, cred.cert.Authority):
+			c.refuseKey("sftp.revoked_keys", "the authority "+fingerprint(key)+" is revoked")
 			return true
 		}
 	}
@@ -150,11 +150,11 @@ func (b *broker) checkKeyFiles() {
 }
 
 // refuseKey notes why a key that is known is not taken.
-func (v *visit) refuseKey(rule, reason string) { v.remark("denied", rule, reason) }
+func (c *connection) refuseKey(rule, reason string) { c.remark("denied", rule, reason) }
 
 // remark writes a line about the login.
-func (v *visit) remark(verdict, rule, reason string) {
-	v.broker.log.Write(audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(),
+func (c *connection) remark(verdict, rule, reason string) {
+	c.broker.log.Write(audit.Record{User: c.user, Service: c.settings.PAMService, Protocol: "sftp", Remote: c.remote.String(),
 		Verdict: verdict, Rule: rule, Reason: reason})
 }
 

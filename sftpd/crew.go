@@ -6,15 +6,15 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // crew is a worker with the keeper of its PAM session. It serves one
 // connection, or all of one person's.
 type crew struct {
 	key    string // of a shared one, else ""
-	worker *packet.Conn
+	worker *seqpacket.Conn
 	keeper *keeper
 	ended  <-chan struct{}
 	users  int
@@ -36,7 +36,7 @@ const linger = 30 * time.Second
 
 // join gives a person's connection a crew, by way of its keeper, which is the
 // crew's from then on or ends.
-func (c *crews) join(k *keeper, spec talk.Spec, per config.WorkerPer) (*crew, error) {
+func (c *crews) join(k *keeper, spec messages.Spec, per config.WorkerPer) (*crew, error) {
 	if per != config.PerUser {
 		return c.make(k, spec, "")
 	}
@@ -52,8 +52,8 @@ func (c *crews) join(k *keeper, spec talk.Spec, per config.WorkerPer) (*crew, er
 }
 
 // keyOf is for whom a worker can be shared: all that makes workers different.
-func keyOf(spec talk.Spec) string {
-	var w packet.Writer
+func keyOf(spec messages.Spec) string {
+	var w seqpacket.Writer
 	spec.Write(&w)
 	return string(w.Bytes)
 }
@@ -86,7 +86,7 @@ func (c *crews) find(key string) *crew {
 	return found
 }
 
-func (c *crews) make(k *keeper, spec talk.Spec, key string) (*crew, error) {
+func (c *crews) make(k *keeper, spec messages.Spec, key string) (*crew, error) {
 	worker, ended, err := k.open(c.broker.programs.worker, spec)
 	if err != nil {
 		k.close()
@@ -167,11 +167,11 @@ func (c *crew) hear(report func(error)) {
 	c.heard.Do(func() {
 		buffer := make([]byte, 8<<10)
 		n, fds, err := c.worker.Receive(buffer)
-		packet.CloseAll(fds)
+		seqpacket.CloseAll(fds)
 		if err != nil {
 			return // it has ended
 		}
-		if problem := packet.NewReader(buffer[:n]).Text(); problem != "" {
+		if problem := seqpacket.NewReader(buffer[:n]).Text(); problem != "" {
 			report(errors.New(problem))
 		}
 	})
@@ -179,7 +179,7 @@ func (c *crew) hear(report func(error)) {
 
 // session has the worker serve another session and returns the front's end.
 func (c *crew) session() (fd int, err error) {
-	ours, theirs, err := packet.Pair()
+	ours, theirs, err := seqpacket.Pair()
 	if err != nil {
 		return -1, err
 	}
@@ -191,7 +191,7 @@ func (c *crew) session() (fd int, err error) {
 	default:
 	}
 	c.mu.Lock()
-	err = c.worker.Send([]byte{talk.WorkerSession}, int(theirs.Fd()))
+	err = c.worker.Send([]byte{messages.WorkerSession}, int(theirs.Fd()))
 	c.mu.Unlock()
 	if err != nil {
 		return -1, err

@@ -10,13 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // sharedCrew is one that nobody uses any more, and the worker's end of it.
-func sharedCrew(t *testing.T, key string) (*crew, *packet.Conn) {
+func sharedCrew(t *testing.T, key string) (*crew, *seqpacket.Conn) {
 	t.Helper()
-	ours, theirs, err := packet.Pair()
+	ours, theirs, err := seqpacket.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func sharedCrew(t *testing.T, key string) (*crew, *packet.Conn) {
 		t.Fatal(err)
 	}
 	theirs.Close()
-	worker, err := packet.New(fd)
+	worker, err := seqpacket.New(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestBothCrewsOfOneKeyAreRetired(t *testing.T) {
 	c := crews{shared: map[string]*crew{"ann": second}, making: map[string]*sync.Mutex{}}
 	for _, retired := range []struct {
 		crew   *crew
-		worker *packet.Conn
+		worker *seqpacket.Conn
 	}{{first, one}, {second, other}} {
 		retired.crew.users = 1
 		if c.retire(retired.crew); ended(t, retired.worker, 10*time.Millisecond) {
@@ -59,7 +59,7 @@ func TestBothCrewsOfOneKeyAreRetired(t *testing.T) {
 
 // ended says whether the broker has hung up on a worker. After a wait that is
 // over before it begins nothing is read.
-func ended(t *testing.T, worker *packet.Conn, wait time.Duration) bool {
+func ended(t *testing.T, worker *seqpacket.Conn, wait time.Duration) bool {
 	t.Helper()
 	if err := worker.SetDeadline(time.Now().Add(wait)); err != nil {
 		t.Fatal(err)

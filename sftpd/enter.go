@@ -6,37 +6,37 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
 // decide turns the engine's verdict into an outcome. After a no the first
 // factor has to be proven again.
-func (v *visit) decide(verdict gate.Verdict) uint8 {
+func (c *connection) decide(verdict gate.Verdict) uint8 {
 	switch verdict.Decision {
 	case gate.Accept, gate.NotAsked:
-		if v.unproven && !provenEnough(v.settings.UnprovenKeys, verdict) {
-			v.failed("sftp.unproven_keys", fmt.Errorf("%w: no code was given, and the kind of key is one whose signature only the front sees; use an ed25519 key", errPAM))
-			return talk.Over
+		if c.unproven && !provenEnough(c.settings.UnprovenKeys, verdict) {
+			c.failed("sftp.unproven_keys", fmt.Errorf("%w: no code was given, and the kind of key is one whose signature only the front sees; use an ed25519 key", errPAM))
+			return messages.Ended
 		}
-		return v.enter()
+		return c.enter()
 	}
-	for _, text := range v.dialogueTold() {
-		v.tell(text)
+	for _, text := range c.dialogueTold() {
+		c.tell(text)
 	}
-	v.dialogue.end()
-	v.dialogue, v.first, v.unproven, v.password = nil, "", false, ""
-	v.dropKeeper()
+	c.dialogue.end()
+	c.dialogue, c.first, c.unproven, c.password = nil, "", false, ""
+	c.dropKeeper()
 	if verdict.Decision == gate.Deny {
-		return talk.Denied
+		return messages.Denied
 	}
-	return talk.Over
+	return messages.Ended
 }
 
-func (v *visit) dialogueTold() []string {
-	if v.dialogue == nil {
+func (c *connection) dialogueTold() []string {
+	if c.dialogue == nil {
 		return nil
 	}
-	return v.dialogue.take()
+	return c.dialogue.take()
 }
 
 // provenEnough says whether a key that only the front has seen proven is
@@ -53,72 +53,72 @@ func provenEnough(setting config.UnprovenKeys, verdict gate.Verdict) bool {
 }
 
 // enter asks PAM whether the account is good and lets the person in.
-func (v *visit) enter() uint8 {
-	if v.person == nil {
-		return talk.Over
+func (c *connection) enter() uint8 {
+	if c.person == nil {
+		return messages.Ended
 	}
-	err := v.account()
-	if errors.Is(err, errExpired) && !v.changed {
-		return v.expire()
+	err := c.account()
+	if errors.Is(err, errExpired) && !c.changed {
+		return c.expire()
 	}
-	if err == nil && !v.broker.house.enter(v.person.uid, v.settings.Limits.SessionsPerUser) {
+	if err == nil && !c.broker.house.enter(c.person.uid, c.settings.Limits.SessionsPerUser) {
 		err = fmt.Errorf("%w: sftp.limits.sessions_per_user reached", errPAM)
 	}
 	if err != nil {
-		v.failed("account", err)
-		return talk.Over
+		c.failed("account", err)
+		return messages.Ended
 	}
-	v.in = true
-	v.password = ""
-	v.grace.Stop()
-	v.letGo()
-	v.open()
-	return talk.Accepted
+	c.in = true
+	c.password = ""
+	c.grace.Stop()
+	c.closeSocket()
+	c.open()
+	return messages.Accepted
 }
 
 // account asks PAM about the account: the keeper of the person's open session
 // if there is one that can be shared, else one of this login's own.
-func (v *visit) account() error {
-	spec, err := v.spec()
+func (c *connection) account() error {
+	spec, err := c.spec()
 	if err != nil {
 		return err
 	}
-	if v.keeper == nil && v.settings.Worker == config.PerUser {
-		if v.crew = v.broker.crews.find(keyOf(spec)); v.crew != nil {
-			err := v.crew.keeper.again(v.remote.String(), v.hear)
+	if c.keeper == nil && c.settings.Worker == config.PerUser {
+		if c.crew = c.broker.crews.find(keyOf(spec)); c.crew != nil {
+			err := c.crew.keeper.again(c.remote.String(), c.hear)
 			if err == nil || errors.Is(err, errPAM) && !errors.Is(err, errExpired) {
 				return err
 			}
 			// The session's transaction is not this login's to change a password
 			// in, or the session has just ended.
-			v.broker.crews.leave(v.crew)
-			v.crew, v.told = nil, nil
+			c.broker.crews.leave(c.crew)
+			c.crew, c.told = nil, nil
 		}
 	}
-	if err := v.startKeeper(); err != nil {
+	if err := c.startKeeper(); err != nil {
 		return err
 	}
-	return v.keeper.account(v.hear)
+	return c.keeper.account(c.hear)
 }
 
 // open begins the session while the client is still being told that it is in.
-func (v *visit) open() {
-	v.joining = make(chan struct{})
-	if v.crew != nil {
-		close(v.joining)
+func (c *connection) open() {
+	c.joining = make(chan struct{})
+	if c.crew != nil {
+		close(c.joining)
 		return
 	}
 	go func() {
-		defer close(v.joining)
-		spec, err := v.spec()
+		defer close(c.joining)
+		spec, err := c.spec()
 		if err != nil {
-			v.keeper.close()
-			v.joinErr = err
+			c.keeper.close()
+			c.joinErr = err
 			return
 		}
-		v.crew, v.joinErr = v.broker.crews.join(v.keeper, spec, v.settings.Worker)
-		if v.joinErr == nil && spec.Start != "" {
-			go v.crew.hear(v.startsElsewhere)
+		c.crew, c.joinErr = c.broker.crews.join(c.keeper, spec, c.settings.Worker)
+		if c.joinErr == nil && spec.Start != "" {
+			go c.crew.hear(c.startsElsewhere)
 		}
 	}()
 }

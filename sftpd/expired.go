@@ -3,39 +3,39 @@ package main
 import (
 	"fmt"
 
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
 // expire has the client go on with keyboard-interactive, as a password can be
 // changed by questions alone. Both factors were right by now.
-func (v *visit) expire() uint8 {
-	v.expired = true
-	return talk.Partial
+func (c *connection) expire() uint8 {
+	c.expired = true
+	return messages.Partial
 }
 
 // changePassword has PAM ask for a new password, and lets the person in. Who
 // fails begins anew, with another code: the old password is not to be guessed
 // here.
-func (v *visit) changePassword() (uint8, error) {
-	q := questions{visit: v}
-	err := v.keeper.change(q.answer)
+func (c *connection) changePassword() (uint8, error) {
+	q := questions{visit: c}
+	err := c.keeper.change(q.answer)
 	if q.broken != nil {
-		return talk.Denied, q.broken
+		return messages.Denied, q.broken
 	}
-	v.expired, v.changed = false, true
+	c.expired, c.changed = false, true
 	if err != nil {
-		v.failed("password-change", err)
-		return talk.Over, nil
+		c.failed("password-change", err)
+		return messages.Ended, nil
 	}
-	v.remark("changed", "password-change", "the password had expired")
+	c.remark("changed", "password-change", "the password had expired")
 	// The account stage is asked again: what stands behind the module that
 	// found the password expired may not have been asked.
-	return v.enter(), nil
+	return c.enter(), nil
 }
 
 // noteUnchanged says why somebody who had both factors is not in.
-func (v *visit) noteUnchanged() {
-	if v.expired && !v.in {
-		v.failed("account", fmt.Errorf("%w and was not changed: the client must know the method keyboard-interactive, or change it elsewhere", errExpired))
+func (c *connection) noteUnchanged() {
+	if c.expired && !c.in {
+		c.failed("account", fmt.Errorf("%w and was not changed: the client must know the method keyboard-interactive, or change it elsewhere", errExpired))
 	}
 }

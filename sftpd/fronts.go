@@ -9,17 +9,17 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // front is a process that speaks SSH.
 type front struct {
-	hub  *packet.Conn
-	cmd  *exec.Cmd
-	mu   sync.Mutex // one message at a time on the hub
-	keys []hostKey  // that it was told last
-	gone chan struct{}
+	control *seqpacket.Conn
+	cmd     *exec.Cmd
+	mu      sync.Mutex // one message at a time on control
+	keys    []hostKey  // that it was told last
+	gone    chan struct{}
 }
 
 // startFronts starts them all; each is started again when it ends.
@@ -38,7 +38,7 @@ func (b *broker) startFronts() error {
 }
 
 func (b *broker) startFront() (*front, error) {
-	hub, theirs, err := packet.Pair()
+	control, theirs, err := seqpacket.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -46,12 +46,12 @@ func (b *broker) startFront() (*front, error) {
 	cmd := &exec.Cmd{Path: b.programs.front, Args: []string{"otpgate-sftpd-front"}, Dir: "/", Env: []string{"GOMAXPROCS=1"}, Stderr: os.Stderr,
 		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := cmd.Start(); err != nil {
-		hub.Close()
+		control.Close()
 		return nil, err
 	}
-	f := &front{hub: hub, cmd: cmd, gone: make(chan struct{})}
-	var become packet.Writer
-	become.U8(talk.HubBecome).U32(b.front.uid).U32(b.front.gid).Text(b.front.root)
+	f := &front{control: control, cmd: cmd, gone: make(chan struct{})}
+	var become seqpacket.Writer
+	become.U8(messages.FrontBecome).U32(b.front.uid).U32(b.front.gid).Text(b.front.root)
 	return f, errors.Join(f.send(become.Bytes), b.tell(f))
 }
 
@@ -61,8 +61,8 @@ func (b *broker) tell(f *front) error {
 	defer f.mu.Unlock()
 	// What is told last is what holds last.
 	settings, keys := b.frontSettings()
-	var w packet.Writer
-	w.U8(talk.HubSettings)
+	var w seqpacket.Writer
+	w.U8(messages.FrontSettings)
 	settings.Write(&w)
 	err := f.sendLocked(w.Bytes)
 	if err == nil {
@@ -79,8 +79,8 @@ func (f *front) give(message []byte, fds ...int) ([]hostKey, error) {
 	return f.keys, f.sendLocked(message, fds...)
 }
 
-// hubPatience is how long a front may take nothing off its hub.
-const hubPatience = 5 * time.Second
+// controlTimeout is how long a front may take nothing off its control connection.
+const controlTimeout = 5 * time.Second
 
 func (f *front) send(message []byte) error {
 	f.mu.Lock()
@@ -91,9 +91,9 @@ func (f *front) send(message []byte) error {
 // sendLocked ends a front that is deaf: what is sent to it would be held up, and
 // count as being at its login.
 func (f *front) sendLocked(message []byte, fds ...int) error {
-	err := f.hub.SetDeadline(time.Now().Add(hubPatience))
+	err := f.control.SetDeadline(time.Now().Add(controlTimeout))
 	if err == nil {
-		err = f.hub.Send(message, fds...)
+		err = f.control.Send(message, fds...)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		_ = f.cmd.Process.Kill() // it is gone already
@@ -108,12 +108,12 @@ func (b *broker) supervise(f *front) {
 		began := time.Now()
 		err := f.cmd.Wait()
 		close(f.gone)
-		f.hub.Close()
+		f.control.Close()
 		if b.isEnding() {
 			return
 		}
 		b.report("front", fmt.Errorf("a front ended: %v; another is started", errorOr(err, f.cmd.ProcessState)))
-		b.figures.restarted()
+		b.metrics.restarted()
 		if time.Since(began) > time.Minute {
 			pause = 10 * time.Millisecond
 		}
@@ -203,11 +203,11 @@ func (b *broker) drain(signals <-chan os.Signal) {
 	b.mu.Unlock()
 	for _, f := range b.allFronts() {
 		// One that is gone has nothing to end.
-		_ = f.send([]byte{talk.HubDrain})
+		_ = f.send([]byte{messages.FrontDrain})
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for b.visits.Load() > 0 {
+	for b.connections.Load() > 0 {
 		select {
 		case s := <-signals:
 			if s != syscall.SIGHUP {

@@ -6,20 +6,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // A front that takes nothing off its line is ended, so that another is started,
 // and holds up no connection for long.
 func TestDeafFront(t *testing.T) {
 	t.Parallel()
-	hub, theirs, err := packet.Pair()
+	control, theirs, err := seqpacket.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hub.Close()
+	defer control.Close()
 	defer theirs.Close()
-	f := &front{hub: hub, cmd: exec.Command("sleep", "60")}
+	f := &front{control: control, cmd: exec.Command("sleep", "60")}
 	if err := f.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestDeafFront(t *testing.T) {
 	}()
 	select {
 	case <-sent:
-	case <-time.After(hubPatience + time.Minute):
+	case <-time.After(controlTimeout + time.Minute):
 		_ = f.cmd.Process.Kill()
 		t.Error("a message waits for ever")
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/safefile"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // house counts the connections of the people who are in. They are told apart by
@@ -49,17 +49,17 @@ func (h *house) leave(uid uint32) {
 }
 
 // spec is what the person's worker is to be.
-func (v *visit) spec() (talk.Spec, error) {
-	s := talk.Spec{User: v.user, UID: v.person.uid, GID: v.person.gid, Groups: v.person.groups, Home: v.person.home, Umask: math.MaxUint32,
-		ReadOnly: v.settings.ReadOnly, AllowRoot: v.settings.AllowRoot, Deny: v.settings.Deny.Texts()}
-	if v.settings.Umask.Set {
-		s.Umask = v.settings.Umask.Mask
+func (c *connection) spec() (messages.Spec, error) {
+	s := messages.Spec{User: c.user, UID: c.person.uid, GID: c.person.gid, Groups: c.person.groups, Home: c.person.home, Umask: math.MaxUint32,
+		ReadOnly: c.settings.ReadOnly, AllowRoot: c.settings.AllowRoot, Deny: c.settings.Deny.Texts()}
+	if c.settings.Umask.Set {
+		s.Umask = c.settings.Umask.Mask
 	}
-	if v.settings.Root == "" {
-		s.Start = config.Expand(v.settings.StartDirectory, v.user, s.Home)
+	if c.settings.Root == "" {
+		s.Start = config.Expand(c.settings.StartDirectory, c.user, s.Home)
 		return s, nil
 	}
-	s.Root = filepath.Clean(config.Expand(v.settings.Root, v.user, v.person.home))
+	s.Root = filepath.Clean(config.Expand(c.settings.Root, c.user, c.person.home))
 	// As in sshd: whoever can write the root, or above it, can leave it.
 	dir, err := safefile.OpenDir(s.Root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,15 +72,15 @@ func (v *visit) spec() (talk.Spec, error) {
 	if err := checkJail(s.Root); err != nil {
 		return s, err
 	}
-	s.Home = homeBelow(s.Root, v.person.home)
-	s.Start = config.Expand(v.settings.StartDirectory, v.user, s.Home)
+	s.Home = homeBelow(s.Root, c.person.home)
+	s.Start = config.Expand(c.settings.StartDirectory, c.user, s.Home)
 	return s, nil
 }
 
 // startsElsewhere is for somebody who is in and begins where it would be without
 // the setting.
-func (v *visit) startsElsewhere(err error) {
-	v.broker.reportFor(v, "sftp.start_directory", fmt.Errorf("%w; paths begin in the home directory, or in / if that cannot be entered either", err))
+func (c *connection) startsElsewhere(err error) {
+	c.broker.reportFor(c, "sftp.start_directory", fmt.Errorf("%w; paths begin in the home directory, or in / if that cannot be entered either", err))
 }
 
 // homeBelow is the home directory as seen below root.
@@ -96,13 +96,13 @@ func homeBelow(root, home string) string {
 
 // reportFor is for what goes wrong of a connection. Until somebody is in,
 // strangers can cause it as often as they like.
-func (b *broker) reportFor(v *visit, rule string, err error) {
+func (b *broker) reportFor(v *connection, rule string, err error) {
 	record := audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "fault", Rule: rule, Reason: err.Error()}
 	if v.in {
 		b.log.Write(record)
 		return
 	}
-	b.figures.verdict(record)
+	b.metrics.verdict(record)
 	b.lines.write(record)
 }
 
@@ -114,12 +114,12 @@ func (b *broker) reportClosed(service string, remote netip.Addr, closed time.Dur
 
 // note writes a line about a transfer or a change. Who it was is the broker's
 // word, what it was the front's.
-func (v *visit) note(r *packet.Reader) error {
-	event := audit.Event{User: v.user, Service: v.settings.PAMService, Remote: v.remote.String(),
+func (c *connection) note(r *seqpacket.Reader) error {
+	event := audit.Event{User: c.user, Service: c.settings.PAMService, Remote: c.remote.String(),
 		Op: r.Text(), Path: r.Text(), Target: r.Text(), Read: r.U64(), Written: r.U64(), Problem: r.Text()}
 	if err := r.Done(); err != nil {
 		return err
 	}
-	v.broker.log.Event(event)
+	c.broker.log.Event(event)
 	return nil
 }

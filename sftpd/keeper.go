@@ -9,13 +9,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // keeper is the process of one person's PAM transaction, see command login.
 type keeper struct {
-	conn    *packet.Conn
+	conn    *seqpacket.Conn
 	cmd     *exec.Cmd
 	closing sync.Once
 
@@ -33,7 +33,7 @@ var errExpired = fmt.Errorf("%w: the password has expired", errPAM)
 
 // startKeeper begins a transaction.
 func startKeeper(program, service, user, remote string) (*keeper, error) {
-	conn, theirs, err := packet.Pair()
+	conn, theirs, err := seqpacket.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +46,8 @@ func startKeeper(program, service, user, remote string) (*keeper, error) {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	k := &keeper{conn: conn, cmd: cmd}
-	var w packet.Writer
-	if err := k.stage(w.U8(talk.KeeperStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
+	var w seqpacket.Writer
+	if err := k.stage(w.U8(messages.PAMStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
 		k.close()
 		return nil, err
 	}
@@ -68,40 +68,40 @@ func (k *keeper) stageFor(message []byte, conversation converse, files int) ([]i
 	if err := k.conn.Send(message); err != nil {
 		return nil, fmt.Errorf("keeper: %w", err)
 	}
-	buffer := make([]byte, packet.MaxSize)
+	buffer := make([]byte, seqpacket.MaxSize)
 	for {
 		n, fds, err := k.conn.Receive(buffer)
 		if err != nil {
 			return nil, fmt.Errorf("keeper: %w", err)
 		}
-		r := packet.NewReader(buffer[:n])
+		r := seqpacket.NewReader(buffer[:n])
 		switch r.U8() {
-		case talk.KeeperDone:
+		case messages.PAMDone:
 			said := r.Text()
 			if r.Done() == nil && said == "" && len(fds) == files {
 				return fds, nil
 			}
-			packet.CloseAll(fds)
+			seqpacket.CloseAll(fds)
 			if said == "" {
-				return nil, fmt.Errorf("keeper: %w", packet.ErrMalformed)
+				return nil, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
 			}
 			return nil, fmt.Errorf("%w: %s", errPAM, said)
-		case talk.KeeperExpired:
-			packet.CloseAll(fds)
+		case messages.PAMExpired:
+			seqpacket.CloseAll(fds)
 			return nil, errExpired
-		case talk.KeeperAsks:
-			packet.CloseAll(fds)
+		case messages.PAMAsks:
+			seqpacket.CloseAll(fds)
 			if err := k.ask(r, conversation); err != nil {
 				return nil, err
 			}
 		default:
-			packet.CloseAll(fds)
-			return nil, fmt.Errorf("keeper: %w", packet.ErrMalformed)
+			seqpacket.CloseAll(fds)
+			return nil, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
 		}
 	}
 }
 
-func (k *keeper) ask(r *packet.Reader, conversation converse) error {
+func (k *keeper) ask(r *seqpacket.Reader, conversation converse) error {
 	style, text := r.U8(), r.Text()
 	if err := r.Done(); err != nil {
 		return fmt.Errorf("keeper: %w", err)
@@ -110,41 +110,41 @@ func (k *keeper) ask(r *packet.Reader, conversation converse) error {
 	if conversation != nil {
 		answer, err = conversation(style, text)
 	}
-	if style != talk.AskHidden && style != talk.AskShown {
+	if style != messages.AskHidden && style != messages.AskShown {
 		return nil
 	}
-	var w packet.Writer
-	return k.conn.Send(w.U8(talk.KeeperAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
+	var w seqpacket.Writer
+	return k.conn.Send(w.U8(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
 }
 
 // password authenticates by a password alone.
 func (k *keeper) password(password string, tell converse) error {
-	var w packet.Writer
-	return k.stage(w.U8(talk.KeeperPassword).Text(password).Bytes, tell)
+	var w seqpacket.Writer
+	return k.stage(w.U8(messages.PAMPassword).Text(password).Bytes, tell)
 }
 
 // interactive authenticates by asking.
 func (k *keeper) interactive(conversation converse) error {
-	return k.stage([]byte{talk.KeeperInteractive}, conversation)
+	return k.stage([]byte{messages.PAMInteractive}, conversation)
 }
 
 // account says whether the account is good.
 func (k *keeper) account(tell converse) error {
-	var w packet.Writer
-	return k.stage(w.U8(talk.KeeperAccount).Text("").Bytes, tell)
+	var w seqpacket.Writer
+	return k.stage(w.U8(messages.PAMAccount).Text("").Bytes, tell)
 }
 
 // change has an expired password changed.
 func (k *keeper) change(conversation converse) error {
-	return k.stage([]byte{talk.KeeperChange}, conversation)
+	return k.stage([]byte{messages.PAMChange}, conversation)
 }
 
 // again is account for another login into the open session.
 func (k *keeper) again(remote string, tell converse) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var w packet.Writer
-	if err := k.conn.Send(w.U8(talk.KeeperAccount).Text(remote).Bytes); err != nil {
+	var w seqpacket.Writer
+	if err := k.conn.Send(w.U8(messages.PAMAccount).Text(remote).Bytes); err != nil {
 		return fmt.Errorf("keeper: %w", err)
 	}
 	for {
@@ -162,13 +162,13 @@ func (k *keeper) again(remote string, tell converse) error {
 
 // heard takes a message of a keeper with an open session.
 func (k *keeper) heard(message []byte, tell converse) (done bool, err error) {
-	r := packet.NewReader(message)
+	r := seqpacket.NewReader(message)
 	switch r.U8() {
-	case talk.KeeperAsks:
+	case messages.PAMAsks:
 		return false, k.ask(r, tell)
-	case talk.KeeperExpired:
+	case messages.PAMExpired:
 		return true, errExpired
-	case talk.KeeperDone:
+	case messages.PAMDone:
 		said := r.Text()
 		if err := r.Done(); err != nil {
 			return true, err
@@ -178,20 +178,20 @@ func (k *keeper) heard(message []byte, tell converse) (done bool, err error) {
 		}
 		return true, nil
 	}
-	return true, fmt.Errorf("keeper: %w", packet.ErrMalformed)
+	return true, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
 }
 
 // open begins the session and returns the connection to its worker. When the
 // worker has ended, ended is closed.
-func (k *keeper) open(program string, spec talk.Spec) (worker *packet.Conn, ended <-chan struct{}, err error) {
-	var w packet.Writer
-	w.U8(talk.KeeperOpen).Text(program)
+func (k *keeper) open(program string, spec messages.Spec) (worker *seqpacket.Conn, ended <-chan struct{}, err error) {
+	var w seqpacket.Writer
+	w.U8(messages.PAMOpen).Text(program)
 	spec.Write(&w)
 	fds, err := k.stageFor(w.Bytes, nil, 1)
 	if err != nil {
 		return nil, nil, err
 	}
-	worker, err = packet.New(fds[0])
+	worker, err = seqpacket.New(fds[0])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -208,8 +208,8 @@ func (k *keeper) listen() {
 	buffer := make([]byte, 8<<10)
 	for {
 		n, fds, err := k.conn.Receive(buffer)
-		packet.CloseAll(fds)
-		if err != nil || buffer[0] == talk.KeeperEnded {
+		seqpacket.CloseAll(fds)
+		if err != nil || buffer[0] == messages.PAMEnded {
 			return
 		}
 		select {
@@ -224,7 +224,7 @@ func (k *keeper) listen() {
 // modules wait after a failure, but must not do so for ever.
 func (k *keeper) close() {
 	k.closing.Do(func() {
-		_ = k.conn.Send([]byte{talk.KeeperClose}) // it may be gone
+		_ = k.conn.Send([]byte{messages.PAMClose}) // it may be gone
 		_ = k.conn.Close()
 		go func() {
 			late := time.AfterFunc(keeperPatience, func() { _ = k.cmd.Process.Kill() })

@@ -38,7 +38,7 @@ const (
 // askCommand asks the command as sshd does its AuthorizedKeysCommand: what it
 // prints is read as a person's file is. One that fails lets nobody in, whatever
 // it printed.
-func (v *visit) askCommand(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
+func (c *connection) askCommand(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
 	if !usercert.Is(offered) && algorithms.Signatures(kindOf(offered)) == nil {
 		// It would let nobody in, and what a front calls it is no argument for a
 		// program.
@@ -46,16 +46,16 @@ func (v *visit) askCommand(login authkeys.Login, offered []byte) (authkeys.Grant
 	}
 	late := time.NewTimer(commandPatience)
 	defer late.Stop()
-	if !v.broker.commands.begin(v.person.uid, late.C) {
-		v.broker.reportFor(v, commandRule, errors.New("too many questions for the person's keys are under way"))
+	if !c.broker.commands.begin(c.person.uid, late.C) {
+		c.broker.reportFor(c, commandRule, errors.New("too many questions for the person's keys are under way"))
 		return authkeys.Grant{}, false
 	}
-	defer v.broker.commands.end(v.person.uid)
+	defer c.broker.commands.end(c.person.uid)
 	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
 	defer cancel()
-	keys, err := runCommand(ctx, v.settings, commandArguments(v.settings.KeysCommand, v.user, *v.person, offered))
+	keys, err := runCommand(ctx, c.settings, commandArguments(c.settings.KeysCommand, c.user, *c.person, offered))
 	if err != nil {
-		v.broker.reportFor(v, commandRule, err)
+		c.broker.reportFor(c, commandRule, err)
 		return authkeys.Grant{}, false
 	}
 	return authkeys.Find(keys, login)

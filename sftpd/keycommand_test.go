@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 func TestCommandArguments(t *testing.T) {
@@ -112,7 +112,7 @@ func TestCommandThatHangs(t *testing.T) {
 
 // publicKey is a key as on the wire, which nobody has.
 func publicKey(kind string) []byte {
-	var w packet.Writer
+	var w seqpacket.Writer
 	return w.Text(kind).Blob(make([]byte, 32)).Bytes
 }
 
@@ -158,12 +158,12 @@ func TestCommandIsAllThatThereIs(t *testing.T) {
 // What a front that is taken over calls a key is no argument of the command.
 func TestCommandIsNotAskedForWhatIsNoKey(t *testing.T) {
 	policy, asked := keysCommandOf(t, "")
-	v, front := testVisit(t, testBroker(t, policy))
-	var messages []*packet.Writer
+	v, front := testConnection(t, testBroker(t, policy))
+	var sent []*seqpacket.Writer
 	for _, kind := range []string{"--config=/tmp/x", "-x\n", "", "ssh-dss"} {
-		messages = append(messages, message(talk.AskOffer).Text(anybody).Blob(publicKey(kind)))
+		sent = append(sent, message(messages.AskOffer).Text(anybody).Blob(publicKey(kind)))
 	}
-	say(v, front, script(append(messages, message(talk.AskOffer).Text(anybody).Blob(publicKey(kindED25519)))...))
+	say(v, front, script(append(sent, message(messages.AskOffer).Text(anybody).Blob(publicKey(kindED25519)))...))
 	if said := asked(); said != anybody+" ssh-ed25519\n" {
 		t.Errorf("the command was asked %q", said)
 	}

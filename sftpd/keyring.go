@@ -78,18 +78,18 @@ func (l *lookups) leave(uid uint32) {
 // look asks the person's files, and then the command, whether a key lets the
 // person in, or is an authority that may say so. offered is the key as the
 // client gave it.
-func (v *visit) look(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
+func (c *connection) look(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
 	// What is being answered is read over by the next question, and a lookup
 	// may outlive it.
-	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), v.remote, v.engine.Now()
-	granted, found, err := v.lookAs(login)
+	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), c.remote, c.engine.Now()
+	granted, found, err := c.lookAs(login)
 	if err != nil {
-		v.refuseKey("authorized_keys", err.Error())
+		c.refuseKey("authorized_keys", err.Error())
 	}
-	if found || len(v.settings.KeysCommand) == 0 {
+	if found || len(c.settings.KeysCommand) == 0 {
 		return granted, found
 	}
-	return v.askCommand(login, offered)
+	return c.askCommand(login, offered)
 }
 
 type looked struct {
@@ -100,20 +100,20 @@ type looked struct {
 
 // lookAs reads the files with the person's rights, as sshd does. A file system
 // that does not answer holds up a thread, not the login.
-func (v *visit) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
-	p := *v.person
+func (c *connection) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
+	p := *c.person
 	var paths []string
-	for _, path := range v.settings.AuthorizedKeys {
-		paths = append(paths, authkeys.Place(config.Expand(path, v.user, p.home), p.home))
+	for _, path := range c.settings.AuthorizedKeys {
+		paths = append(paths, authkeys.Place(config.Expand(path, c.user, p.home), p.home))
 	}
 	late := time.NewTimer(keyringPatience)
 	defer late.Stop()
-	if !v.broker.lookups.begin(p.uid, late.C) {
+	if !c.broker.lookups.begin(p.uid, late.C) {
 		return authkeys.Grant{}, false, errors.New("too many lookups of the person's keys are under way")
 	}
 	result := make(chan looked, 1)
 	go func() {
-		defer v.broker.lookups.end(p.uid)
+		defer c.broker.lookups.end(p.uid)
 		// The thread is never given back: it ends with this goroutine.
 		runtime.LockOSThread()
 		if err := becomeHere(p); err != nil {

@@ -9,69 +9,69 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // loginStep does one step of the login. In whatever order they come, nobody is
 // in without a first factor that the broker checked and, where code_after says
 // so, the engine's verdict after it.
-func (v *visit) loginStep(op uint8, r *packet.Reader) error {
+func (c *connection) loginStep(op uint8, r *seqpacket.Reader) error {
 	user := r.Text()
 	var step func() (uint8, error)
 	switch op {
-	case talk.AskOffer:
+	case messages.AskOffer:
 		key := r.Blob()
-		step = func() (uint8, error) { return v.offer(key), nil }
-	case talk.AskProve:
+		step = func() (uint8, error) { return c.offer(key), nil }
+	case messages.AskProve:
 		proof := proof{key: r.Blob(), algorithm: r.Text(), signature: r.Blob(), format: r.Text()}
-		step = func() (uint8, error) { return v.prove(proof), nil }
-	case talk.AskPassword:
+		step = func() (uint8, error) { return c.prove(proof), nil }
+	case messages.AskPassword:
 		password := r.Text()
-		step = func() (uint8, error) { return v.tryPassword(password), nil }
-	case talk.AskInteractive:
-		step = v.interactive
+		step = func() (uint8, error) { return c.tryPassword(password), nil }
+	case messages.AskInteractive:
+		step = c.interactive
 	default:
-		return packet.ErrMalformed
+		return seqpacket.ErrMalformed
 	}
 	if err := r.Done(); err != nil {
 		return err
 	}
-	outcome := uint8(talk.Over)
-	if !v.over && v.is(user) {
+	outcome := uint8(messages.Ended)
+	if !c.ended && c.identify(user) {
 		var err error
 		if outcome, err = step(); err != nil {
 			return err
 		}
 	}
-	return v.settle(op, outcome)
+	return c.settle(op, outcome)
 }
 
 // settle counts a failure and tells the front the outcome.
-func (v *visit) settle(op, outcome uint8) error {
-	if outcome == talk.Denied || outcome == talk.Over {
+func (c *connection) settle(op, outcome uint8) error {
+	if outcome == messages.Denied || outcome == messages.Ended {
 		// Clients offer all the keys they have before they find the right one.
-		if op != talk.AskOffer {
-			v.penalize(penaltyFailed)
+		if op != messages.AskOffer {
+			c.penalize(penaltyFailed)
 		}
-		v.failures++
-		if v.failures >= maxFailures {
-			outcome = talk.Over
+		c.failures++
+		if c.failures >= maxFailures {
+			outcome = messages.Ended
 		}
 	}
-	v.over = v.over || outcome == talk.Over
-	if outcome == talk.Partial && v.expired {
-		v.tell("The password has expired. It can be changed now, by the method keyboard-interactive.")
+	c.ended = c.ended || outcome == messages.Ended
+	if outcome == messages.Partial && c.expired {
+		c.tell("The password has expired. It can be changed now, by the method keyboard-interactive.")
 	}
-	var w packet.Writer
-	w.U8(talk.AnswerOutcome).U8(outcome).Texts(v.takeTold())
-	return v.line.Send(w.Bytes)
+	var w seqpacket.Writer
+	w.U8(messages.AnswerOutcome).U8(outcome).Texts(c.takeTold())
+	return c.toFront.Send(w.Bytes)
 }
 
 // tell keeps a line for the next answer.
-func (v *visit) tell(text string) {
-	if text = printable(text); text != "" && len(v.told) < 50 {
-		v.told = append(v.told, text)
+func (c *connection) tell(text string) {
+	if text = printable(text); text != "" && len(c.told) < 50 {
+		c.told = append(c.told, text)
 	}
 }
 
@@ -86,54 +86,54 @@ func printable(text string) string {
 	}, text)
 }
 
-func (v *visit) takeTold() []string {
-	if v.dialogue != nil {
-		for _, text := range v.dialogue.take() {
-			v.tell(text)
+func (c *connection) takeTold() []string {
+	if c.dialogue != nil {
+		for _, text := range c.dialogue.take() {
+			c.tell(text)
 		}
 	}
-	told := v.told
-	v.told = nil
+	told := c.told
+	c.told = nil
 	size := 0
 	for i, text := range told {
-		if size += len(text) + 4; size > talk.MaxLine-1024 {
+		if size += len(text) + 4; size > messages.MaxSize-1024 {
 			return told[:i]
 		}
 	}
 	return told
 }
 
-func (v *visit) request() gate.Request {
-	return gate.Request{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", RemoteHost: v.remote.String(), TTY: "ssh"}
+func (c *connection) request() gate.Request {
+	return gate.Request{User: c.user, Service: c.settings.PAMService, Protocol: "sftp", RemoteHost: c.remote.String(), TTY: "ssh"}
 }
 
 // startKeeper begins the person's PAM transaction.
-func (v *visit) startKeeper() error {
-	if v.keeper != nil {
+func (c *connection) startKeeper() error {
+	if c.keeper != nil {
 		return nil
 	}
-	k, err := startKeeper(v.broker.programs.login, v.settings.PAMService, v.user, v.remote.String())
+	k, err := startKeeper(c.broker.programs.login, c.settings.PAMService, c.user, c.remote.String())
 	if err != nil {
 		return err
 	}
-	v.keeper = k
+	c.keeper = k
 	return nil
 }
 
 // dropKeeper ends a transaction that is not to be gone on with.
-func (v *visit) dropKeeper() {
-	if v.keeper != nil {
-		v.keeper.close()
-		v.keeper = nil
+func (c *connection) dropKeeper() {
+	if c.keeper != nil {
+		c.keeper.close()
+		c.keeper = nil
 	}
 }
 
-func (v *visit) authenticate(password string) error {
-	if err := v.startKeeper(); err != nil {
+func (c *connection) authenticate(password string) error {
+	if err := c.startKeeper(); err != nil {
 		return err
 	}
-	err := v.keeper.password(v.forPAM(password), v.hear)
-	return v.known(err)
+	err := c.keeper.password(c.forPAM(password), c.hear)
+	return c.known(err)
 }
 
 // noPassword is nobody's password: control characters cannot be typed into a
@@ -144,8 +144,8 @@ const noPassword = "\b\n\r\x7fINCORRECT"
 // is never the right one: PAM says no late and yes at once, which would tell a
 // stranger that a password is root's. It is as long, as hashing takes longer
 // for long ones.
-func (v *visit) forPAM(answer string) string {
-	if v.person != nil {
+func (c *connection) forPAM(answer string) string {
+	if c.person != nil {
 		return answer
 	}
 	all := strings.Repeat(noPassword, 1+len(answer)/len(noPassword))
@@ -154,100 +154,100 @@ func (v *visit) forPAM(answer string) string {
 
 // known makes sure that somebody whom only PAM knows does not get in. PAM was
 // asked first, so that it takes as long as for anybody.
-func (v *visit) known(err error) error {
+func (c *connection) known(err error) error {
 	switch {
-	case v.person != nil:
+	case c.person != nil:
 	case err == nil:
-		err = fmt.Errorf("not a user who may log in: %w", v.nobody)
+		err = fmt.Errorf("not a user who may log in: %w", c.nobody)
 	default:
-		err = fmt.Errorf("%w; not a user who may log in: %w", err, v.nobody)
+		err = fmt.Errorf("%w; not a user who may log in: %w", err, c.nobody)
 	}
 	if err != nil && !errors.Is(err, errPAM) {
-		v.dropKeeper()
+		c.dropKeeper()
 	}
 	return err
 }
 
 // hear takes what PAM tells where it cannot ask.
-func (v *visit) hear(_ uint8, text string) (string, error) {
-	v.tell(text)
+func (c *connection) hear(_ uint8, text string) (string, error) {
+	c.tell(text)
 	return "", errors.New("the client cannot be asked")
 }
 
 // failed notes a first factor that was wrong.
-func (v *visit) failed(rule string, err error) {
-	record := audit.Record{User: v.user, Service: v.settings.PAMService, Protocol: "sftp", Remote: v.remote.String(), Verdict: "denied", Rule: rule, Reason: err.Error()}
-	if !errors.Is(err, errPAM) && v.person != nil {
+func (c *connection) failed(rule string, err error) {
+	record := audit.Record{User: c.user, Service: c.settings.PAMService, Protocol: "sftp", Remote: c.remote.String(), Verdict: "denied", Rule: rule, Reason: err.Error()}
+	if !errors.Is(err, errPAM) && c.person != nil {
 		record.Verdict = "fault"
 	}
-	v.broker.log.Write(record)
+	c.broker.log.Write(record)
 }
 
-func (v *visit) asksAfter(first config.FirstFactor) bool {
-	return slices.Contains(v.settings.CodeAfter, first)
+func (c *connection) asksAfter(first config.FirstFactor) bool {
+	return slices.Contains(c.settings.CodeAfter, first)
 }
 
 // afterFirst goes on once the first factor was right.
-func (v *visit) afterFirst(request gate.Request, code string) uint8 {
-	if v.person == nil {
-		return talk.Over
+func (c *connection) afterFirst(request gate.Request, code string) uint8 {
+	if c.person == nil {
+		return messages.Ended
 	}
-	if _, err := v.spec(); err != nil {
+	if _, err := c.spec(); err != nil {
 		// Nobody is asked for a code to be refused all the same.
-		v.failed("account", err)
-		return talk.Over
+		c.failed("account", err)
+		return messages.Ended
 	}
-	if !v.asksAfter(v.first) {
-		v.broker.log.Write(audit.Record{User: v.user, Service: request.Service, Protocol: "sftp", Remote: request.RemoteHost,
-			Verdict: gate.NotAsked.String(), Rule: "sftp.code_after", Reason: "not after " + string(v.first)})
-		return v.decide(gate.Verdict{Decision: gate.NotAsked, Rule: "sftp.code_after"})
+	if !c.asksAfter(c.first) {
+		c.broker.log.Write(audit.Record{User: c.user, Service: request.Service, Protocol: "sftp", Remote: request.RemoteHost,
+			Verdict: gate.NotAsked.String(), Rule: "sftp.code_after", Reason: "not after " + string(c.first)})
+		return c.decide(gate.Verdict{Decision: gate.NotAsked, Rule: "sftp.code_after"})
 	}
-	request.Unproven = v.unproven && v.settings.UnprovenKeys != config.AllowUnproven
-	v.dialogue = begin(v.engine, request, v.password, code)
-	prompt, asks, verdict := v.dialogue.next()
+	request.Unproven = c.unproven && c.settings.UnprovenKeys != config.AllowUnproven
+	c.dialogue = begin(c.engine, request, c.password, code)
+	prompt, asks, verdict := c.dialogue.next()
 	if asks {
-		v.prompt = prompt
-		return talk.Partial
+		c.prompt = prompt
+		return messages.Partial
 	}
-	return v.decide(verdict)
+	return c.decide(verdict)
 }
 
 // interactive is the method keyboard-interactive: the code if the first factor
 // was proven, else the password and the code, and then a new password if that
 // has expired.
-func (v *visit) interactive() (uint8, error) {
-	if !v.expired {
-		outcome, err := v.askFactors()
-		if err != nil || !v.expired {
+func (c *connection) interactive() (uint8, error) {
+	if !c.expired {
+		outcome, err := c.askFactors()
+		if err != nil || !c.expired {
 			return outcome, err
 		}
 	}
-	return v.changePassword()
+	return c.changePassword()
 }
 
-func (v *visit) askFactors() (uint8, error) {
-	if v.first == "" {
-		if outcome, err := v.askPassword(); err != nil || outcome != talk.Partial || v.expired {
+func (c *connection) askFactors() (uint8, error) {
+	if c.first == "" {
+		if outcome, err := c.askPassword(); err != nil || outcome != messages.Partial || c.expired {
 			return outcome, err
 		}
 	}
-	if v.dialogue == nil {
-		return talk.Denied, nil
+	if c.dialogue == nil {
+		return messages.Denied, nil
 	}
 	for {
-		text, given, err := v.askClient(v.prompt, false)
+		text, given, err := c.askClient(c.prompt, false)
 		if err != nil {
-			return talk.Denied, err
+			return messages.Denied, err
 		}
 		if !given {
-			v.dialogue.end()
+			c.dialogue.end()
 		} else {
-			v.dialogue.give(text)
+			c.dialogue.give(text)
 		}
-		prompt, asks, verdict := v.dialogue.next()
+		prompt, asks, verdict := c.dialogue.next()
 		if !asks {
-			return v.decide(verdict), nil
+			return c.decide(verdict), nil
 		}
-		v.prompt = prompt
+		c.prompt = prompt
 	}
 }

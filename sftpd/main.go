@@ -65,7 +65,7 @@ func run(o options) error {
 		return err
 	}
 	b.finishHostKeys()
-	stopFigures, err := b.serveFigures(b.settings().SFTP.Metrics)
+	stopMetrics, err := b.serveMetrics(b.settings().SFTP.Metrics)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func run(o options) error {
 		_ = l.Close()
 	}
 	// Another server may take all addresses now, while this one waits.
-	stopFigures()
+	stopMetrics()
 	b.drain(signals)
 	return nil
 }

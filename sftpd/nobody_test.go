@@ -5,26 +5,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // Whoever may not log in is denied by PAM's no, however right the password is: PAM's
 // yes comes sooner, and would tell a stranger that it is root's.
 func TestNobodysPasswordIsNeverRight(t *testing.T) {
 	for _, name := range []string{"root", "not-there-at-all"} {
-		for method, try := range map[string]func(v *visit, front *packet.Conn) error{
-			"password": func(v *visit, _ *packet.Conn) error { return v.authenticate(rightPassword) },
-			"keyboard-interactive": func(v *visit, front *packet.Conn) error {
+		for method, try := range map[string]func(v *connection, front *seqpacket.Conn) error{
+			"password": func(v *connection, _ *seqpacket.Conn) error { return v.authenticate(rightPassword) },
+			"keyboard-interactive": func(v *connection, front *seqpacket.Conn) error {
 				answerOnce(front, rightPassword)
 				return v.askPAM(&questions{visit: v, divides: true})
 			},
 		} {
 			t.Run(name+" by "+method, func(t *testing.T) {
-				v, front := testVisit(t, testBroker(t, ""))
+				v, front := testConnection(t, testBroker(t, ""))
 				defer v.end()
 				defer front.Close()
-				if !v.is(name) {
+				if !v.identify(name) {
 					t.Fatal("the name is refused")
 				}
 				if err := try(v, front); !errors.Is(err, errPAM) {
@@ -42,15 +42,15 @@ func TestTimeDoesNotTellWhoIsEnrolled(t *testing.T) {
 		"wrong": false, "wrong12345": false, "123456": false, "wrong123456": true, "wrong1234-5678": true,
 		"wrong0123-4567-89ab-cdef": true, "wrong0123-4567-89ab-cdei": false, rightPassword: false,
 	} {
-		for method, try := range map[string]func(v *visit, front *packet.Conn){
-			"password":             func(v *visit, _ *packet.Conn) { v.tryPassword(text) },
-			"keyboard-interactive": func(v *visit, front *packet.Conn) { answerOnce(front, text); _, _ = v.askPassword() },
+		for method, try := range map[string]func(v *connection, front *seqpacket.Conn){
+			"password":             func(v *connection, _ *seqpacket.Conn) { v.tryPassword(text) },
+			"keyboard-interactive": func(v *connection, front *seqpacket.Conn) { answerOnce(front, text); _, _ = v.askPassword() },
 		} {
 			for policy, tried := range map[string]bool{"": want, "[sftp]\ncode_after = [\"publickey\"]\n": false} {
-				v, front := testVisit(t, testBroker(t, policy))
+				v, front := testConnection(t, testBroker(t, policy))
 				waited := false
 				v.broker.pause = func(time.Duration) { waited = true }
-				if !v.is("root") {
+				if !v.identify("root") {
 					t.Fatal("the name is refused")
 				}
 				try(v, front)
@@ -65,11 +65,11 @@ func TestTimeDoesNotTellWhoIsEnrolled(t *testing.T) {
 }
 
 // answerOnce has the front answer the next question.
-func answerOnce(front *packet.Conn, text string) {
+func answerOnce(front *seqpacket.Conn, text string) {
 	go func() {
-		buffer := make([]byte, talk.MaxLine)
+		buffer := make([]byte, messages.MaxSize)
 		if _, _, err := front.Receive(buffer); err == nil {
-			_ = front.Send(message(talk.AskAnswer).Bool(true).Text(text).Bytes)
+			_ = front.Send(message(messages.AskAnswer).Bool(true).Text(text).Bytes)
 		}
 	}()
 }

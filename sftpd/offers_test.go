@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // A connection in which keys are offered that let nobody in is penalized as one
@@ -16,13 +16,13 @@ func TestOffersThatComeToNothing(t *testing.T) {
 		sent []byte
 		want end
 	}{
-		"nobody": {script(message(talk.AskPassword)), end{penalty: penaltyNothing}},
-		"a key":  {script(message(talk.AskOffer).Text(anybody).Blob(publicKey(kindED25519))), end{penalty: penaltyNothing}},
-		"a key and a password": {script(message(talk.AskOffer).Text(anybody).Blob(publicKey(kindED25519)),
-			message(talk.AskPassword).Text(anybody).Text("wrong")), end{penalty: penaltyFailed}},
-		"left at the question": {script(message(talk.AskInteractive).Text(anybody)), end{penalty: penaltyNothing}},
+		"nobody": {script(message(messages.AskPassword)), end{penalty: penaltyNothing}},
+		"a key":  {script(message(messages.AskOffer).Text(anybody).Blob(publicKey(kindED25519))), end{penalty: penaltyNothing}},
+		"a key and a password": {script(message(messages.AskOffer).Text(anybody).Blob(publicKey(kindED25519)),
+			message(messages.AskPassword).Text(anybody).Text("wrong")), end{penalty: penaltyFailed}},
+		"left at the question": {script(message(messages.AskInteractive).Text(anybody)), end{penalty: penaltyNothing}},
 	} {
-		v, front := testVisit(t, testBroker(t, ""))
+		v, front := testConnection(t, testBroker(t, ""))
 		if say(v, front, test.sent); v.ending() != test.want {
 			t.Errorf("%s: expected %+v, found %+v", name, test.want, v.ending())
 		}
@@ -32,12 +32,12 @@ func TestOffersThatComeToNothing(t *testing.T) {
 // A stranger has the server exchange keys a few times at most.
 func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 	b, records := turnedBroker(t)
-	v, front := testVisit(t, b)
-	var messages []*packet.Writer
+	v, front := testConnection(t, b)
+	var sent []*seqpacket.Writer
 	for n := range byte(3 * maxExchanges) {
-		messages = append(messages, message(talk.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
+		sent = append(sent, message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
 	}
-	say(v, front, script(messages...))
+	say(v, front, script(sent...))
 	if v.signed != maxExchanges+1 || string(v.sessionID) != strings.Repeat("a", 32) {
 		t.Errorf("%d exchanges, session %q", v.signed, v.sessionID)
 	}
@@ -48,13 +48,13 @@ func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 		t.Errorf("%+v", v.ending())
 	}
 	// Who is in may exchange keys for as long as the connection lasts.
-	v, front = testVisit(t, b)
+	v, front = testConnection(t, b)
 	v.in, v.user, v.person = true, anybody, &person{}
 	if !b.house.enter(v.person.uid, 0) {
 		t.Fatal("no room")
 	}
-	if say(v, front, script(messages...)); v.signed != len(messages) {
-		t.Errorf("%d of %d exchanges after the login", v.signed, len(messages))
+	if say(v, front, script(sent...)); v.signed != len(sent) {
+		t.Errorf("%d of %d exchanges after the login", v.signed, len(sent))
 	}
 }
 
@@ -62,12 +62,12 @@ func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 func TestOffersOfARightKeyHaveAnEnd(t *testing.T) {
 	key := publicKey(kindED25519)
 	policy, asked := keysCommandOf(t, authorizedLine(key))
-	v, front := testVisit(t, testBroker(t, policy))
-	var messages []*packet.Writer
+	v, front := testConnection(t, testBroker(t, policy))
+	var sent []*seqpacket.Writer
 	for range 2 * maxOffered {
-		messages = append(messages, message(talk.AskOffer).Text(anybody).Blob(key))
+		sent = append(sent, message(messages.AskOffer).Text(anybody).Blob(key))
 	}
-	say(v, front, script(messages...))
+	say(v, front, script(sent...))
 	if n := strings.Count(asked(), "\n"); n != maxOffered || v.failures == 0 {
 		t.Errorf("the command was asked %d times, expected %d", n, maxOffered)
 	}

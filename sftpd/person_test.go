@@ -12,8 +12,8 @@ func TestLogSaysWhoMayNotLogIn(t *testing.T) {
 		"root":            "not a user who may log in: uid 0 needs allow_root = true in [sftp]",
 		"nobody-has-this": "not a user who may log in: this machine knows no such user",
 	} {
-		v := &visit{}
-		if !v.is(name) || v.person != nil {
+		v := &connection{}
+		if !v.identify(name) || v.person != nil {
 			t.Fatalf("%s: taken for %+v", name, v.person)
 		}
 		if err := v.known(nil); err == nil || !strings.Contains(err.Error(), want) {
@@ -23,16 +23,16 @@ func TestLogSaysWhoMayNotLogIn(t *testing.T) {
 			t.Errorf("%s, after PAM's no: %v, expected %s", name, err, want)
 		}
 	}
-	v := &visit{}
+	v := &connection{}
 	v.settings.AllowRoot = true
-	if !v.is("root") || v.person == nil || v.known(nil) != nil {
+	if !v.identify("root") || v.person == nil || v.known(nil) != nil {
 		t.Errorf("root with allow_root: %+v, %v", v.person, v.nobody)
 	}
 }
 
 // A directory that is missing is the commonest thing wrong with sftp.root.
 func TestLogSaysHowToMakeTheRoot(t *testing.T) {
-	v := &visit{user: "alice", person: &person{home: "/home/alice"}}
+	v := &connection{user: "alice", person: &person{home: "/home/alice"}}
 	v.settings.Root = "/no-such-directory/%u"
 	_, err := v.spec()
 	if want := "make it with install -d -m 755 /no-such-directory/alice"; err == nil || !strings.Contains(err.Error(), want) {

@@ -10,8 +10,8 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // Kinds of keys whose signature a front can pass on. Of the others the SSH
@@ -39,67 +39,67 @@ const maxOffered = 50
 
 // offer says whether a key may be proven. Nothing is remembered of it: what
 // counts is the key that the proof is of.
-func (v *visit) offer(key []byte) uint8 {
-	if v.first != "" {
-		return talk.Denied
+func (c *connection) offer(key []byte) uint8 {
+	if c.first != "" {
+		return messages.Denied
 	}
-	if v.offered++; v.offered > maxOffered {
-		return talk.Over
+	if c.offered++; c.offered > maxOffered {
+		return messages.Ended
 	}
-	c, found := v.admit(key)
-	if kind := kindOf(c.key); !found || !v.taken(kind) || kind != kindED25519 && kind != kindSKED25519 && v.settings.UnprovenKeys == config.RefuseUnproven {
-		return talk.Denied
+	cred, found := c.admit(key)
+	if kind := kindOf(cred.key); !found || !c.taken(kind) || kind != kindED25519 && kind != kindSKED25519 && c.settings.UnprovenKeys == config.RefuseUnproven {
+		return messages.Denied
 	}
-	return talk.Partial
+	return messages.Partial
 }
 
 // taken says whether keys of a kind let anybody in. The front looks too, but a
 // front may be anybody's.
-func (v *visit) taken(kind string) bool {
+func (c *connection) taken(kind string) bool {
 	if algorithms.Signatures(kind) != nil {
 		return true
 	}
-	v.refuseKey("publickey", fmt.Sprintf("the kind of key %.40q is not taken; use an ed25519 key", kind))
+	c.refuseKey("publickey", fmt.Sprintf("the kind of key %.40q is not taken; use an ed25519 key", kind))
 	return false
 }
 
-func kindOf(key []byte) string { return packet.NewReader(key).Text() }
+func kindOf(key []byte) string { return seqpacket.NewReader(key).Text() }
 
 // prove takes a key for the first factor.
-func (v *visit) prove(p proof) uint8 {
-	if v.first != "" {
-		return talk.Denied
+func (c *connection) prove(p proof) uint8 {
+	if c.first != "" {
+		return messages.Denied
 	}
-	c, found := v.admit(p.key)
-	if !found || !v.taken(kindOf(c.key)) {
-		return talk.Denied
+	cred, found := c.admit(p.key)
+	if !found || !c.taken(kindOf(cred.key)) {
+		return messages.Denied
 	}
 	unproven := false
 	err := error(nil)
-	switch kindOf(c.key) {
+	switch kindOf(cred.key) {
 	case kindED25519, kindSKED25519:
-		err = verify(p, c, v.sessionID, v.user)
+		err = verify(p, cred, c.sessionID, c.user)
 		// Who gives a wrong code proves the key again.
-		if err == nil && !v.proved && !v.broker.spent.first(v.person.uid, v.sessionID) {
+		if err == nil && !c.proved && !c.broker.spent.first(c.person.uid, c.sessionID) {
 			err = errReplayed
 		}
-		v.proved = v.proved || err == nil
+		c.proved = c.proved || err == nil
 	default:
-		if v.settings.UnprovenKeys == config.RefuseUnproven {
-			return talk.Denied
+		if c.settings.UnprovenKeys == config.RefuseUnproven {
+			return messages.Denied
 		}
 		unproven = true
-		err = checkUnseen(c, p.format)
+		err = checkUnseen(cred, p.format)
 	}
 	if err != nil {
-		v.failed("publickey", fmt.Errorf("%w: %w", errPAM, err))
-		return talk.Denied
+		c.failed("publickey", fmt.Errorf("%w: %w", errPAM, err))
+		return messages.Denied
 	}
-	if c.hasCert {
-		v.remark("proven", "certificate", describe(c.cert)+", for "+fingerprint(c.key))
+	if cred.hasCert {
+		c.remark("proven", "certificate", describe(cred.cert)+", for "+fingerprint(cred.key))
 	}
-	v.first, v.unproven = config.PublicKeyFirst, unproven
-	return v.afterFirst(v.request(), "")
+	c.first, c.unproven = config.PublicKeyFirst, unproven
+	return c.afterFirst(c.request(), "")
 }
 
 var (
@@ -109,19 +109,19 @@ var (
 
 // verify checks a signature over what RFC 4252 section 7 says is signed, for
 // the session's id that the broker knows from its own signature.
-func verify(p proof, c credential, sessionID []byte, user string) error {
-	kind := kindOf(c.key)
+func verify(p proof, cred credential, sessionID []byte, user string) error {
+	kind := kindOf(cred.key)
 	if len(sessionID) == 0 || p.algorithm != kindOf(p.key) {
 		return errSignature
 	}
-	k := packet.NewReader(c.key)
+	k := seqpacket.NewReader(cred.key)
 	k.Text()
 	public := k.Blob()
 	application := ""
 	if kind == kindSKED25519 {
 		application = k.Text()
 	}
-	s := packet.NewReader(p.signature)
+	s := seqpacket.NewReader(p.signature)
 	format, blob := s.Text(), s.Blob()
 	var flags uint8
 	var counter uint32
@@ -133,7 +133,7 @@ func verify(p proof, c credential, sessionID []byte, user string) error {
 	}
 	signed := signedData(sessionID, user, p)
 	if kind == kindSKED25519 {
-		if err := checkFlags(flags, c.grant); err != nil {
+		if err := checkFlags(flags, cred.grant); err != nil {
 			return err
 		}
 		signed = hardwareData(application, flags, counter, signed)
@@ -146,7 +146,7 @@ func verify(p proof, c credential, sessionID []byte, user string) error {
 
 func signedData(sessionID []byte, user string, p proof) []byte {
 	const userAuthRequest = 50
-	var w packet.Writer
+	var w seqpacket.Writer
 	w.Blob(sessionID).U8(userAuthRequest).Text(user).Text("ssh-connection").Text("publickey").Bool(true).Text(p.algorithm).Blob(p.key)
 	return w.Bytes
 }
@@ -170,11 +170,11 @@ func checkFlags(flags uint8, granted authkeys.Grant) error {
 // checkUnseen refuses a signature of a format that is not taken, and a key in
 // hardware whose flags would have to be seen. The library has it touched unless
 // its certificate says otherwise.
-func checkUnseen(c credential, format string) error {
-	if !slices.Contains(algorithms.Signatures(kindOf(c.key)), format) {
+func checkUnseen(cred credential, format string) error {
+	if !slices.Contains(algorithms.Signatures(kindOf(cred.key)), format) {
 		return fmt.Errorf("the signature is of format %.40q, which is not taken", format)
 	}
-	if kindOf(c.key) != kindSKECDSA || !c.grant.Verify && (!c.cert.NoTouch || c.grant.NoTouch) {
+	if kindOf(cred.key) != kindSKECDSA || !cred.grant.Verify && (!cred.cert.NoTouch || cred.grant.NoTouch) {
 		return nil
 	}
 	return errors.New("of this kind of key it cannot be seen whether it was touched and asked for its PIN; use an ed25519-sk key")
@@ -182,7 +182,7 @@ func checkUnseen(c credential, format string) error {
 
 func hardwareData(application string, flags uint8, counter uint32, message []byte) []byte {
 	app, digest := sha256.Sum256([]byte(application)), sha256.Sum256(message)
-	var w packet.Writer
+	var w seqpacket.Writer
 	w.Bytes = append(w.Bytes, app[:]...)
 	w.U8(flags).U32(counter)
 	return append(w.Bytes, digest[:]...)

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // maxQuestions bounds what PAM asks in one stage: a new password may be asked
@@ -15,7 +15,7 @@ const maxQuestions = 20
 
 // questions passes on to the client what PAM asks and tells in one stage.
 type questions struct {
-	visit *visit
+	visit *connection
 	// divides has a code taken off what is typed at the first question.
 	divides bool
 	// before are answers of a stage that is gone through again.
@@ -28,7 +28,7 @@ type questions struct {
 
 // answer is a converse.
 func (q *questions) answer(style uint8, text string) (string, error) {
-	if style == talk.TellInfo || style == talk.TellError {
+	if style == messages.TellInfo || style == messages.TellError {
 		q.visit.tell(text)
 		return "", nil
 	}
@@ -41,7 +41,7 @@ func (q *questions) answer(style uint8, text string) (string, error) {
 		return q.visit.forPAM(answer), nil
 	}
 	q.field, q.first = field{text: answer}, time.Now()
-	if q.divides && style == talk.AskHidden {
+	if q.divides && style == messages.AskHidden {
 		if q.field, err = q.visit.divide(answer); err != nil {
 			return "", err
 		}
@@ -57,7 +57,7 @@ func (q *questions) next(style uint8, text string) (string, error) {
 	if len(q.given) >= maxQuestions || q.broken != nil {
 		return "", errors.New("no more questions")
 	}
-	answer, given, err := q.visit.askClient(text, style == talk.AskShown)
+	answer, given, err := q.visit.askClient(text, style == messages.AskShown)
 	if err != nil {
 		q.broken = err
 	}
@@ -68,21 +68,21 @@ func (q *questions) next(style uint8, text string) (string, error) {
 }
 
 // askClient asks by way of the front. An error means that the front has gone.
-func (v *visit) askClient(prompt string, shown bool) (text string, given bool, err error) {
-	var w packet.Writer
-	w.U8(talk.AnswerPrompt).Texts(v.takeTold()).Bool(shown).Text(printable(prompt))
-	if err := v.line.Send(w.Bytes); err != nil {
+func (c *connection) askClient(prompt string, shown bool) (text string, given bool, err error) {
+	var w seqpacket.Writer
+	w.U8(messages.AnswerPrompt).Texts(c.takeTold()).Bool(shown).Text(printable(prompt))
+	if err := c.toFront.Send(w.Bytes); err != nil {
 		return "", false, err
 	}
-	message, err := v.ask(make([]byte, talk.MaxLine))
+	message, err := c.ask(make([]byte, messages.MaxSize))
 	if err != nil {
 		return "", false, err
 	}
-	r := packet.NewReader(message)
+	r := seqpacket.NewReader(message)
 	op := r.U8()
 	given, text = r.Bool(), r.Text()
-	if r.Done() != nil || op != talk.AskAnswer {
-		return "", false, packet.ErrMalformed
+	if r.Done() != nil || op != messages.AskAnswer {
+		return "", false, seqpacket.ErrMalformed
 	}
 	return text, given, nil
 }

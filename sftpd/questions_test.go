@@ -3,22 +3,22 @@ package main
 import (
 	"testing"
 
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
 // A module that asks for ever is not answered for ever, and a front that has
 // gone is noticed.
 func TestQuestionsAreBounded(t *testing.T) {
-	v, front := testVisit(t, testBroker(t, ""))
+	v, front := testConnection(t, testBroker(t, ""))
 	defer v.end()
 	v.person = &person{}
 	go func() {
-		buffer := make([]byte, talk.MaxLine)
+		buffer := make([]byte, messages.MaxSize)
 		for range maxQuestions {
 			if _, _, err := front.Receive(buffer); err != nil {
 				break
 			}
-			if front.Send(message(talk.AskAnswer).Bool(true).Text("x").Bytes) != nil {
+			if front.Send(message(messages.AskAnswer).Bool(true).Text("x").Bytes) != nil {
 				break
 			}
 		}
@@ -26,15 +26,15 @@ func TestQuestionsAreBounded(t *testing.T) {
 	}()
 	q := questions{visit: v}
 	for range maxQuestions {
-		if answer, err := q.answer(talk.AskHidden, "New password:"); err != nil || answer != "x" {
+		if answer, err := q.answer(messages.AskHidden, "New password:"); err != nil || answer != "x" {
 			t.Fatalf("%q, %v", answer, err)
 		}
 	}
-	if _, err := q.answer(talk.AskHidden, "New password:"); err == nil || q.broken != nil {
+	if _, err := q.answer(messages.AskHidden, "New password:"); err == nil || q.broken != nil {
 		t.Errorf("answered more than %d questions", maxQuestions)
 	}
 	gone := questions{visit: v}
-	if _, err := gone.answer(talk.AskHidden, "New password:"); err == nil || gone.broken == nil {
+	if _, err := gone.answer(messages.AskHidden, "New password:"); err == nil || gone.broken == nil {
 		t.Errorf("expected that the front is gone, found %v, %v", err, gone.broken)
 	}
 }

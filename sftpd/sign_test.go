@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // A connection's host keys are those of its beginning: whoever is in when others
@@ -17,20 +17,20 @@ import (
 func TestHostKeysUnderARunningConnection(t *testing.T) {
 	b := testBroker(t, "")
 	old := b.keys
-	v, front := testVisit(t, b)
+	v, front := testConnection(t, b)
 	go func() { v.serve(func() {}); v.end() }()
 	defer front.Close()
 	ask := func(key hostKey, data string) bool {
 		t.Helper()
-		buffer := make([]byte, talk.MaxLine)
-		if err := front.Send(message(talk.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
+		buffer := make([]byte, messages.MaxSize)
+		if err := front.Send(message(messages.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := front.Receive(buffer)
 		if err != nil {
 			return false
 		}
-		r := packet.NewReader(buffer[:n])
+		r := seqpacket.NewReader(buffer[:n])
 		r.U8()
 		return key.signer.PublicKey().Verify([]byte(data), &ssh.Signature{Format: r.Text(), Blob: r.Blob()}) == nil
 	}

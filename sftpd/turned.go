@@ -8,12 +8,12 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // Why connections come to no login: rules of lines in the log, and of the
-// figures.
+// metrics.
 const (
 	byMaxStartups       = "sftp.limits.max_startups"
 	byStartupsPerSource = "sftp.limits.startups_per_source"
@@ -30,7 +30,7 @@ type refusal struct{ rule, reason string }
 // turnAway counts a connection that comes to no login, and writes a line of it.
 // Anybody can cause as many as they like.
 func (b *broker) turnAway(service string, remote netip.Addr, why refusal) {
-	b.figures.turnedAway(why.rule)
+	b.metrics.turnedAway(why.rule)
 	b.lines.write(audit.Record{Service: service, Protocol: "sftp", Remote: remote.String(), Verdict: "turned-away", Rule: why.rule, Reason: why.reason})
 }
 
@@ -64,41 +64,41 @@ const (
 // unmatched writes the line of a connection for which client and server have no
 // algorithm in common. Which list it was, and the client's part of it, is the
 // front's word; the server's own is not.
-func (v *visit) unmatched(r *packet.Reader) error {
+func (c *connection) unmatched(r *seqpacket.Reader) error {
 	list, client, theirs := r.U8(), r.Text(), r.Text()
 	if err := r.Done(); err != nil {
 		return err
 	}
-	what, ours := v.offers(list)
+	what, ours := c.offers(list)
 	if what == "" {
-		return packet.ErrMalformed
+		return seqpacket.ErrMalformed
 	}
 	// What follows a space is a comment (RFC 4253 section 4.2).
 	client, _, _ = strings.Cut(client, " ")
 	if client = plain(client, maxClient); client == "" {
 		client = "without an identification"
 	}
-	v.broker.turnAway(v.settings.PAMService, v.remote, refusal{byKeyExchange,
+	c.broker.turnAway(c.settings.PAMService, c.remote, refusal{byKeyExchange,
 		fmt.Sprintf("no common %s: the client (%s) offers %s, the server %s", what, client, names(theirs), strings.Join(ours, ","))})
 	return errTurnedAway
 }
 
 // offers is what the server offers in a list of the key exchange, and the
 // list's name.
-func (v *visit) offers(list uint8) (what string, ours []string) {
+func (c *connection) offers(list uint8) (what string, ours []string) {
 	switch list {
-	case talk.ListKeyExchange:
+	case messages.ListKeyExchange:
 		return "key exchange", algorithms.KeyExchanges()
-	case talk.ListHostKey:
-		for _, key := range v.keys {
+	case messages.ListHostKey:
+		for _, key := range c.keys {
 			ours = append(ours, algorithms.HostKeySignatures(key.signer.PublicKey().Type())...)
 		}
 		return "host key", ours
-	case talk.ListCipher:
+	case messages.ListCipher:
 		return "cipher", algorithms.Ciphers()
-	case talk.ListMAC:
+	case messages.ListMAC:
 		return "MAC", algorithms.MACs()
-	case talk.ListCompression:
+	case messages.ListCompression:
 		return "compression", []string{"none"}
 	}
 	return "", nil

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // turnedBroker is a broker whose lines about who comes to no login the test gets.
@@ -42,20 +42,20 @@ func connected(t *testing.T) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-func unmatched(list uint8, client, theirs string) *packet.Writer {
-	return message(talk.AskUnmatched).U8(list).Text(client).Text(theirs)
+func unmatched(list uint8, client, theirs string) *seqpacket.Writer {
+	return message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
 }
 
 func TestUnmatched(t *testing.T) {
 	for list, want := range map[uint8]string{
-		talk.ListKeyExchange: "no common key exchange: the client (SSH-2.0-old) offers a,b, the server mlkem768x25519-sha256,curve25519-sha256",
-		talk.ListHostKey:     "no common host key: the client (SSH-2.0-old) offers a,b, the server ssh-ed25519",
-		talk.ListCipher:      "no common cipher: the client (SSH-2.0-old) offers a,b, the server aes128-gcm@openssh.com,",
-		talk.ListMAC:         "no common MAC: the client (SSH-2.0-old) offers a,b, the server hmac-sha2-256-etm@openssh.com,",
-		talk.ListCompression: "no common compression: the client (SSH-2.0-old) offers a,b, the server none",
+		messages.ListKeyExchange: "no common key exchange: the client (SSH-2.0-old) offers a,b, the server mlkem768x25519-sha256,curve25519-sha256",
+		messages.ListHostKey:     "no common host key: the client (SSH-2.0-old) offers a,b, the server ssh-ed25519",
+		messages.ListCipher:      "no common cipher: the client (SSH-2.0-old) offers a,b, the server aes128-gcm@openssh.com,",
+		messages.ListMAC:         "no common MAC: the client (SSH-2.0-old) offers a,b, the server hmac-sha2-256-etm@openssh.com,",
+		messages.ListCompression: "no common compression: the client (SSH-2.0-old) offers a,b, the server none",
 	} {
 		b, records := turnedBroker(t)
-		v, front := testVisit(t, b)
+		v, front := testConnection(t, b)
 		say(v, front, script(unmatched(list, "SSH-2.0-old", "a,b")))
 		if len(*records) != 1 || !strings.HasPrefix((*records)[0].Reason, want) {
 			t.Errorf("expected %q, found %+v", want, *records)
@@ -68,8 +68,8 @@ func TestUnmatched(t *testing.T) {
 			t.Errorf("list %d: %+v", list, v.ending())
 		}
 		var text strings.Builder
-		if err := b.figures.write(&text, 0, 0); err != nil || !strings.Contains(text.String(), `otpgate_sftp_turned_away_total{why="key-exchange"} 1`) {
-			t.Errorf("%v in the figures:\n%s", err, text.String())
+		if err := b.metrics.write(&text, 0, 0); err != nil || !strings.Contains(text.String(), `otpgate_sftp_turned_away_total{why="key-exchange"} 1`) {
+			t.Errorf("%v in the metrics:\n%s", err, text.String())
 		}
 	}
 }
@@ -78,13 +78,15 @@ func TestUnmatched(t *testing.T) {
 // a configuration that became wrong or a file of keys that is not there, is a
 // line through the limit, and counted each time.
 func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
-	for rule, cause := range map[string]func(b *broker, v *visit, front *packet.Conn){
-		"front": func(_ *broker, v *visit, front *packet.Conn) { say(v, front, script(message(talk.AskPassword))) },
-		"sftp.revoked_keys": func(_ *broker, v *visit, _ *packet.Conn) {
+	for rule, cause := range map[string]func(b *broker, v *connection, front *seqpacket.Conn){
+		"front": func(_ *broker, v *connection, front *seqpacket.Conn) {
+			say(v, front, script(message(messages.AskPassword)))
+		},
+		"sftp.revoked_keys": func(_ *broker, v *connection, _ *seqpacket.Conn) {
 			v.settings.RevokedKeys = "/nonexistent/revoked"
 			v.revoked(credential{})
 		},
-		"configuration": func(b *broker, _ *visit, _ *packet.Conn) {
+		"configuration": func(b *broker, _ *connection, _ *seqpacket.Conn) {
 			if err := os.WriteFile(b.options.config, []byte("unknown = 1\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -92,12 +94,12 @@ func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
 		},
 	} {
 		b, records := turnedBroker(t)
-		v, front := testVisit(t, b)
+		v, front := testConnection(t, b)
 		cause(b, v, front)
 		if len(*records) != 1 || (*records)[0].Verdict != "fault" || (*records)[0].Rule != rule || (*records)[0].Remote == "" {
 			t.Errorf("expected one limited line with rule=%s, found %+v", rule, *records)
 		}
-		if n := b.figures.verdicts[[2]string{"fault", rule}]; n != 1 {
+		if n := b.metrics.verdicts[[2]string{"fault", rule}]; n != 1 {
 			t.Errorf("%s is counted %d times", rule, n)
 		}
 	}
@@ -117,10 +119,10 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 		"many names":         {strings.Repeat("ssh-rsa,", 2000), "offers " + strings.TrimSuffix(strings.Repeat("ssh-rsa,", maxOffer/8), ",") + ",…, the server"},
 	} {
 		b, records := turnedBroker(t)
-		v, front := testVisit(t, b)
+		v, front := testConnection(t, b)
 		// What follows is not heard.
-		more := unmatched(talk.ListMAC, "again", "again")
-		say(v, front, script(unmatched(talk.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, message(talk.AskPassword).Text(anybody).Text(rightPassword)))
+		more := unmatched(messages.ListMAC, "again", "again")
+		say(v, front, script(unmatched(messages.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, message(messages.AskPassword).Text(anybody).Text(rightPassword)))
 		if len(*records) != 1 || v.in || v.user != "" {
 			t.Fatalf("%s: %d lines, in %v, user %q", name, len(*records), v.in, v.user)
 		}
@@ -139,22 +141,22 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 
 // It is the first thing that a front may say, and of a list that there is.
 func TestUnmatchedOutOfPlace(t *testing.T) {
-	sign := message(talk.AskSign).Blob(nil)
+	sign := message(messages.AskSign).Blob(nil)
 	for name, build := range map[string]func(b *broker) []byte{
 		"no such list":  func(*broker) []byte { return script(unmatched(0, "", "")) },
-		"a list beyond": func(*broker) []byte { return script(unmatched(talk.ListCompression+1, "", "")) },
-		"too short":     func(*broker) []byte { return script(message(talk.AskUnmatched).U8(talk.ListMAC)) },
-		"too long":      func(*broker) []byte { return script(unmatched(talk.ListMAC, "", "").U8(1)) },
+		"a list beyond": func(*broker) []byte { return script(unmatched(messages.ListCompression+1, "", "")) },
+		"too short":     func(*broker) []byte { return script(message(messages.AskUnmatched).U8(messages.ListMAC)) },
+		"too long":      func(*broker) []byte { return script(unmatched(messages.ListMAC, "", "").U8(1)) },
 		"after a step": func(*broker) []byte {
-			return script(message(talk.AskPassword).Text(anybody).Text("wrong"), unmatched(talk.ListMAC, "", ""))
+			return script(message(messages.AskPassword).Text(anybody).Text("wrong"), unmatched(messages.ListMAC, "", ""))
 		},
 		"after a signature": func(b *broker) []byte {
-			sign = message(talk.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
-			return script(sign, unmatched(talk.ListMAC, "", ""))
+			sign = message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
+			return script(sign, unmatched(messages.ListMAC, "", ""))
 		},
 	} {
 		b, records := turnedBroker(t)
-		v, front := testVisit(t, b)
+		v, front := testConnection(t, b)
 		if say(v, front, build(b)); len(*records) != 1 || (*records)[0].Rule != "front" {
 			t.Errorf("%s: expected the front's fault alone, found %+v", name, *records)
 		}

@@ -9,17 +9,17 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // enrollingFront is a front that is taken over: it claims that a key of somebody
 // who has not enrolled was proven, enrolls a phone of its own, and gives a code of
 // that.
-func enrollingFront(t *testing.T, front *packet.Conn, key []byte) (outcome uint8) {
+func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome uint8) {
 	t.Helper()
-	buffer := make([]byte, talk.MaxLine)
-	next := message(talk.AskProve).Text(anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
+	buffer := make([]byte, messages.MaxSize)
+	next := message(messages.AskProve).Text(anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
 	var secret string
 	for range 20 {
 		if err := front.Send(next.Bytes); err != nil {
@@ -29,12 +29,12 @@ func enrollingFront(t *testing.T, front *packet.Conn, key []byte) (outcome uint8
 		if err != nil {
 			return outcome
 		}
-		r := packet.NewReader(buffer[:n])
-		if r.U8() == talk.AnswerOutcome {
-			if outcome = r.U8(); outcome != talk.Partial {
+		r := seqpacket.NewReader(buffer[:n])
+		if r.U8() == messages.AnswerOutcome {
+			if outcome = r.U8(); outcome != messages.Partial {
 				return outcome
 			}
-			next = message(talk.AskInteractive).Text(anybody)
+			next = message(messages.AskInteractive).Text(anybody)
 			continue
 		}
 		for _, told := range r.Texts() {
@@ -48,7 +48,7 @@ func enrollingFront(t *testing.T, front *packet.Conn, key []byte) (outcome uint8
 				t.Fatal(err)
 			}
 		}
-		next = message(talk.AskAnswer).Bool(true).Text(answer)
+		next = message(messages.AskAnswer).Bool(true).Text(answer)
 	}
 	return outcome
 }
@@ -64,7 +64,7 @@ func TestUnprovenKeyEnrollsNobody(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		v, front := testVisit(t, b)
+		v, front := testConnection(t, b)
 		served := make(chan struct{})
 		go func() {
 			v.serve(func() {})

@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // Messages that are not for the broker.
@@ -33,19 +33,19 @@ const (
 )
 
 func main() {
-	hub, err := packet.New(3)
+	hub, err := seqpacket.New(3)
 	if err != nil {
 		panic(err)
 	}
-	buffer := make([]byte, packet.MaxSize)
+	buffer := make([]byte, seqpacket.MaxSize)
 	for {
 		n, fds, err := hub.Receive(buffer)
 		if err != nil {
 			return
 		}
-		r := packet.NewReader(buffer[:n])
+		r := seqpacket.NewReader(buffer[:n])
 		switch r.U8() {
-		case talk.HubBecome:
+		case messages.FrontBecome:
 			id := confine.Identity{UID: r.U32(), GID: r.U32(), Root: r.Text(), Home: "/"}
 			if err := confine.Become(id, false); err != nil {
 				panic(err)
@@ -53,14 +53,14 @@ func main() {
 			if err := confine.Narrow(); err != nil {
 				panic(err)
 			}
-		case talk.HubConn:
+		case messages.FrontConnection:
 			go serve(fds[0], fds[1])
 		}
 	}
 }
 
 func serve(fd, lineFD int) {
-	line, err := packet.New(lineFD)
+	line, err := seqpacket.New(lineFD)
 	if err != nil {
 		return
 	}
@@ -72,9 +72,9 @@ func serve(fd, lineFD int) {
 		return
 	}
 	defer conn.Close()
-	var worker *packet.Conn
+	var worker *seqpacket.Conn
 	go func() {
-		buffer := make([]byte, packet.MaxSize)
+		buffer := make([]byte, seqpacket.MaxSize)
 		for {
 			n, fds, err := line.Receive(buffer)
 			if err != nil {
@@ -82,7 +82,7 @@ func serve(fd, lineFD int) {
 				return
 			}
 			if len(fds) == 1 {
-				worker, _ = packet.New(fds[0])
+				worker, _ = seqpacket.New(fds[0])
 			}
 			answer(conn, len(fds), buffer[:n])
 		}
@@ -113,13 +113,13 @@ func serve(fd, lineFD int) {
 }
 
 // ask returns the worker's answer and how many descriptors came with it.
-func ask(worker *packet.Conn, message []byte) ([]byte, int) {
+func ask(worker *seqpacket.Conn, message []byte) ([]byte, int) {
 	if err := worker.Send(message); err != nil {
 		return []byte("gone"), 0
 	}
-	buffer := make([]byte, packet.MaxSize)
+	buffer := make([]byte, seqpacket.MaxSize)
 	n, fds, err := worker.Receive(buffer)
-	packet.CloseAll(fds)
+	seqpacket.CloseAll(fds)
 	if err != nil {
 		return []byte("gone"), 0
 	}

@@ -3,7 +3,7 @@ package sftp
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // copyChunk bounds one copy_file_range in bytes, so that the end of the
@@ -11,7 +11,7 @@ import (
 const copyChunk = 64 << 20
 
 // copyData copies between two open files; a length of zero means to the end.
-func (s *session) copyData(_ uint32, c *packet.Cursor) error {
+func (s *session) copyData(_ uint32, c *sftpwire.Cursor) error {
 	from, fromOffset, length := s.file(c), c.Uint64(), c.Uint64()
 	to, toOffset := s.file(c), c.Uint64()
 	if c.Err != nil {
@@ -19,7 +19,7 @@ func (s *session) copyData(_ uint32, c *packet.Cursor) error {
 	}
 	// A file that grows while it is read has no end. OpenSSH looks at the paths.
 	if same, err := sameFile(from.file, to.file); err != nil || same {
-		return packet.StatusFailure
+		return sftpwire.StatusFailure
 	}
 	toOffset = to.place(toOffset)
 	if int64(fromOffset) < 0 || int64(toOffset) < 0 {
@@ -101,7 +101,7 @@ const opensshChunk = 64 << 10
 func ended(copied, length uint64) error {
 	seen := (copied+opensshChunk-1)/opensshChunk + 1
 	if length > seen*opensshChunk {
-		return packet.StatusEOF
+		return sftpwire.StatusEOF
 	}
 	return nil
 }

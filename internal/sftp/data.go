@@ -5,11 +5,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
-func (s *session) open(id uint32, c *packet.Cursor) error {
-	path, flags, change := c.Path(), packet.OpenFlags(c.Uint32()), c.Change()
+func (s *session) open(id uint32, c *sftpwire.Cursor) error {
+	path, flags, change := c.Path(), sftpwire.OpenFlags(c.Uint32()), c.Change()
 	if c.Err != nil {
 		return c.Err
 	}
@@ -29,12 +29,12 @@ func (s *session) open(id uint32, c *packet.Cursor) error {
 }
 
 func (s *session) putHandle(id uint32, h handle) error {
-	at := s.begin(packet.TypeHandle, id, smallReply)
+	at := s.begin(sftpwire.TypeHandle, id, smallReply)
 	s.putString(s.handles.add(h))
 	return s.finish(at)
 }
 
-func (s *session) closeRequest(_ uint32, c *packet.Cursor) error {
+func (s *session) closeRequest(_ uint32, c *sftpwire.Cursor) error {
 	name := c.Text()
 	if c.Err != nil {
 		return c.Err
@@ -61,7 +61,7 @@ func (s *session) allow(n int, upload bool) error {
 }
 
 // read puts the data straight behind a header in the replies.
-func (s *session) read(id uint32, c *packet.Cursor) error {
+func (s *session) read(id uint32, c *sftpwire.Cursor) error {
 	h, offset, length := s.file(c), c.Uint64(), c.Uint32()
 	if c.Err != nil {
 		return c.Err
@@ -76,11 +76,11 @@ func (s *session) read(id uint32, c *packet.Cursor) error {
 		h.failed = err
 		return err
 	case n == 0 && length > 0:
-		return packet.StatusEOF
+		return sftpwire.StatusEOF
 	}
 	reply := s.out[at : at+header+n]
 	binary.BigEndian.PutUint32(reply, uint32(header-4+n))
-	reply[4] = packet.TypeData
+	reply[4] = sftpwire.TypeData
 	binary.BigEndian.PutUint32(reply[5:], id)
 	binary.BigEndian.PutUint32(reply[9:], uint32(n))
 	if s.options.Limit == nil {
@@ -96,7 +96,7 @@ func (s *session) read(id uint32, c *packet.Cursor) error {
 	return errReplied
 }
 
-func (s *session) write(_ uint32, c *packet.Cursor) error {
+func (s *session) write(_ uint32, c *sftpwire.Cursor) error {
 	h, offset, data := s.file(c), c.Uint64(), c.Text()
 	if c.Err != nil {
 		return c.Err
@@ -121,7 +121,7 @@ func (h *handle) place(offset uint64) uint64 {
 	return offset
 }
 
-func (s *session) fstat(id uint32, c *packet.Cursor) error {
+func (s *session) fstat(id uint32, c *sftpwire.Cursor) error {
 	h := s.file(c)
 	if c.Err != nil {
 		return c.Err
@@ -134,7 +134,7 @@ func (s *session) fstat(id uint32, c *packet.Cursor) error {
 }
 
 // fsetstat truncates by itself, because that looks at how the file was opened.
-func (s *session) fsetstat(_ uint32, c *packet.Cursor) error {
+func (s *session) fsetstat(_ uint32, c *sftpwire.Cursor) error {
 	h, change := s.file(c), c.Change()
 	if c.Err != nil {
 		return c.Err

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 const (
@@ -77,7 +77,7 @@ func (d *directory) close() {
 	}()
 }
 
-func (s *session) opendir(id uint32, c *packet.Cursor) error {
+func (s *session) opendir(id uint32, c *sftpwire.Cursor) error {
 	path := c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -94,13 +94,13 @@ func (s *session) opendir(id uint32, c *packet.Cursor) error {
 }
 
 // readdir answers with as many entries as are there and fit in.
-func (s *session) readdir(id uint32, c *packet.Cursor) error {
+func (s *session) readdir(id uint32, c *sftpwire.Cursor) error {
 	h := s.handle(c)
 	if c.Err != nil {
 		return c.Err
 	}
 	if h == nil || h.dir == nil {
-		return packet.StatusFailure
+		return sftpwire.StatusFailure
 	}
 	limit := usualNames
 	if s.options.LargeReplies {
@@ -108,12 +108,12 @@ func (s *session) readdir(id uint32, c *packet.Cursor) error {
 	}
 	entry, err := h.dir.peek(s)
 	if err == io.EOF {
-		return packet.StatusEOF
+		return sftpwire.StatusEOF
 	}
 	if err != nil {
 		return err
 	}
-	at := s.begin(packet.TypeName, id, maxPacket)
+	at := s.begin(sftpwire.TypeName, id, maxPacket)
 	count := uint32(0)
 	s.putUint32(0)
 	now := time.Now()
@@ -139,5 +139,5 @@ func (s *session) putEntry(entry *Entry, now time.Time) {
 	s.putUint32(0)
 	s.out = s.names.Append(s.out, entry, now)
 	binary.BigEndian.PutUint32(s.out[long:], uint32(len(s.out)-long-4))
-	s.out = packet.AppendAttr(s.out, entry.Attr)
+	s.out = sftpwire.AppendAttr(s.out, entry.Attr)
 }

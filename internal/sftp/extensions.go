@@ -6,13 +6,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // extensions are those that VERSION names.
 var extensions = []struct {
 	name, version string
-	request       func(s *session, id uint32, c *packet.Cursor) error
+	request       func(s *session, id uint32, c *sftpwire.Cursor) error
 }{
 	{"posix-rename@openssh.com", "1", (*session).posixRename},
 	{"statvfs@openssh.com", "2", (*session).statvfs},
@@ -29,7 +29,7 @@ var extensions = []struct {
 
 // extended finds the request in the list, which is made at the start of the
 // program and would refer to itself if init read it there.
-func (s *session) extended(id uint32, c *packet.Cursor) error {
+func (s *session) extended(id uint32, c *sftpwire.Cursor) error {
 	name := string(c.Text())
 	if c.Err != nil {
 		return c.Err
@@ -39,20 +39,20 @@ func (s *session) extended(id uint32, c *packet.Cursor) error {
 			return extension.request(s, id, c)
 		}
 	}
-	return packet.StatusUnsupported
+	return sftpwire.StatusUnsupported
 }
 
-func (s *session) posixRename(_ uint32, c *packet.Cursor) error {
+func (s *session) posixRename(_ uint32, c *sftpwire.Cursor) error {
 	return s.onPaths(c, "rename", func(from, to string) error { return s.files.Rename(from, to, true) })
 }
 
-func (s *session) hardlink(_ uint32, c *packet.Cursor) error {
+func (s *session) hardlink(_ uint32, c *sftpwire.Cursor) error {
 	return s.onPaths(c, "link", s.files.Link)
 }
 
-func (s *session) lsetstat(_ uint32, c *packet.Cursor) error { return s.setstatPath(c, false) }
+func (s *session) lsetstat(_ uint32, c *sftpwire.Cursor) error { return s.setstatPath(c, false) }
 
-func (s *session) statvfs(id uint32, c *packet.Cursor) error {
+func (s *session) statvfs(id uint32, c *sftpwire.Cursor) error {
 	path := c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -64,7 +64,7 @@ func (s *session) statvfs(id uint32, c *packet.Cursor) error {
 	return s.putStatVFS(id, st)
 }
 
-func (s *session) fstatvfs(id uint32, c *packet.Cursor) error {
+func (s *session) fstatvfs(id uint32, c *sftpwire.Cursor) error {
 	h := s.file(c)
 	if c.Err != nil {
 		return c.Err
@@ -77,13 +77,13 @@ func (s *session) fstatvfs(id uint32, c *packet.Cursor) error {
 }
 
 func (s *session) putStatVFS(id uint32, st StatVFS) error {
-	at := s.begin(packet.TypeExtendedReply, id, smallReply)
-	s.out = packet.AppendStatVFS(s.out, st)
+	at := s.begin(sftpwire.TypeExtendedReply, id, smallReply)
+	s.out = sftpwire.AppendStatVFS(s.out, st)
 	return s.finish(at)
 }
 
 // fsync takes its time, so what is answered already is sent before.
-func (s *session) fsync(_ uint32, c *packet.Cursor) error {
+func (s *session) fsync(_ uint32, c *sftpwire.Cursor) error {
 	h := s.handle(c)
 	if c.Err != nil {
 		return c.Err
@@ -98,9 +98,9 @@ func (s *session) fsync(_ uint32, c *packet.Cursor) error {
 }
 
 // limits tells the sizes, and shows that the peer takes them.
-func (s *session) limits(id uint32, _ *packet.Cursor) error {
+func (s *session) limits(id uint32, _ *sftpwire.Cursor) error {
 	s.options.LargeReplies = true
-	at := s.begin(packet.TypeExtendedReply, id, smallReply)
+	at := s.begin(sftpwire.TypeExtendedReply, id, smallReply)
 	s.putUint64(maxPacket)
 	s.putUint64(maxData)
 	s.putUint64(maxData)
@@ -110,7 +110,7 @@ func (s *session) limits(id uint32, _ *packet.Cursor) error {
 
 // expandPath is REALPATH with "~" and "~user" at the beginning. The first is
 // where relative paths start, as in OpenSSH.
-func (s *session) expandPath(id uint32, c *packet.Cursor) error {
+func (s *session) expandPath(id uint32, c *sftpwire.Cursor) error {
 	path := c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -129,7 +129,7 @@ func (s *session) expandPath(id uint32, c *packet.Cursor) error {
 	return s.putReal(id, path)
 }
 
-func (s *session) homeDirectory(id uint32, c *packet.Cursor) error {
+func (s *session) homeDirectory(id uint32, c *sftpwire.Cursor) error {
 	user := c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -145,7 +145,7 @@ func (s *session) homeDirectory(id uint32, c *packet.Cursor) error {
 // be a question to a directory server.
 const maxIDs = 1024
 
-func (s *session) usersGroups(id uint32, c *packet.Cursor) error {
+func (s *session) usersGroups(id uint32, c *sftpwire.Cursor) error {
 	uids, gids := c.Uint32s(), c.Uint32s()
 	if c.Err != nil {
 		return c.Err
@@ -157,7 +157,7 @@ func (s *session) usersGroups(id uint32, c *packet.Cursor) error {
 	if err != nil {
 		return err
 	}
-	at := s.begin(packet.TypeExtendedReply, id, smallReply)
+	at := s.begin(sftpwire.TypeExtendedReply, id, smallReply)
 	for _, list := range [][]string{users, groups} {
 		length := len(s.out)
 		s.putUint32(0)

@@ -3,7 +3,7 @@ package sftp
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // Files does what needs the user's rights: it looks up paths. The engine
@@ -75,10 +75,10 @@ type Dir interface {
 
 // What the methods say and are told, as packets hold it.
 type (
-	Entry   = packet.Entry
-	Attr    = packet.Attr
-	Change  = packet.Change
-	StatVFS = packet.StatVFS
+	Entry   = sftpwire.Entry
+	Attr    = sftpwire.Attr
+	Change  = sftpwire.Change
+	StatVFS = sftpwire.StatVFS
 )
 
 // AttrOf is what a system call said.

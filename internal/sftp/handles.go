@@ -3,7 +3,7 @@ package sftp
 import (
 	"encoding/binary"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // defaultHandles bounds the handles of a session that says nothing else.
@@ -121,13 +121,13 @@ func (s *session) closeAll() {
 }
 
 // handle takes a handle off a packet and gives nil for one that is not open.
-func (s *session) handle(c *packet.Cursor) *handle { return s.handles.get(c.Text()) }
+func (s *session) handle(c *sftpwire.Cursor) *handle { return s.handles.get(c.Text()) }
 
 // file takes the handle of an open file. The answer for any other is failure.
-func (s *session) file(c *packet.Cursor) *handle {
+func (s *session) file(c *sftpwire.Cursor) *handle {
 	h := s.handle(c)
 	if c.Err == nil && (h == nil || h.dir != nil) {
-		c.Err = packet.StatusFailure
+		c.Err = sftpwire.StatusFailure
 	}
 	if c.Err != nil {
 		return nil

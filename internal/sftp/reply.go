@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // errReplied is what a request returns that has answered itself.
@@ -68,12 +68,12 @@ func (s *session) finish(at int) error {
 
 func (s *session) putUint32(n uint32)   { s.out = binary.BigEndian.AppendUint32(s.out, n) }
 func (s *session) putUint64(n uint64)   { s.out = binary.BigEndian.AppendUint64(s.out, n) }
-func (s *session) putString(str string) { s.out = packet.AppendString(s.out, str) }
+func (s *session) putString(str string) { s.out = sftpwire.AppendString(s.out, str) }
 
 // putStatus answers with err, nil being success.
 func (s *session) putStatus(id uint32, err error) {
-	code, text := packet.StatusOf(err)
-	at := s.begin(packet.TypeStatus, id, smallReply)
+	code, text := sftpwire.StatusOf(err)
+	at := s.begin(sftpwire.TypeStatus, id, smallReply)
 	s.putUint32(uint32(code))
 	s.putString(text)
 	s.putString("")
@@ -82,7 +82,7 @@ func (s *session) putStatus(id uint32, err error) {
 
 // putName answers with one path, as REALPATH and READLINK do.
 func (s *session) putName(id uint32, path string) error {
-	at := s.begin(packet.TypeName, id, smallReply+2*len(path))
+	at := s.begin(sftpwire.TypeName, id, smallReply+2*len(path))
 	s.putUint32(1)
 	s.putString(path)
 	s.putString(path)
@@ -91,7 +91,7 @@ func (s *session) putName(id uint32, path string) error {
 }
 
 func (s *session) putAttrs(id uint32, attr Attr) error {
-	at := s.begin(packet.TypeAttrs, id, smallReply)
-	s.out = packet.AppendAttr(s.out, attr)
+	at := s.begin(sftpwire.TypeAttrs, id, smallReply)
+	s.out = sftpwire.AppendAttr(s.out, attr)
 	return s.finish(at)
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // version is the version of the protocol that is spoken.
@@ -12,49 +12,49 @@ const version = 3
 
 // requests are by the type of the packet. Each returns nil for success, a
 // status or errno for the peer, errReplied, or what ends the session.
-var requests = [...]func(s *session, id uint32, c *packet.Cursor) error{
-	packet.TypeOpen:     (*session).open,
-	packet.TypeClose:    (*session).closeRequest,
-	packet.TypeRead:     (*session).read,
-	packet.TypeWrite:    (*session).write,
-	packet.TypeLstat:    (*session).lstat,
-	packet.TypeFstat:    (*session).fstat,
-	packet.TypeSetstat:  (*session).setstat,
-	packet.TypeFsetstat: (*session).fsetstat,
-	packet.TypeOpendir:  (*session).opendir,
-	packet.TypeReaddir:  (*session).readdir,
-	packet.TypeRemove:   (*session).remove,
-	packet.TypeMkdir:    (*session).mkdir,
-	packet.TypeRmdir:    (*session).rmdir,
-	packet.TypeRealpath: (*session).realpath,
-	packet.TypeStat:     (*session).stat,
-	packet.TypeRename:   (*session).rename,
-	packet.TypeReadlink: (*session).readlink,
-	packet.TypeSymlink:  (*session).symlink,
-	packet.TypeExtended: (*session).extended,
+var requests = [...]func(s *session, id uint32, c *sftpwire.Cursor) error{
+	sftpwire.TypeOpen:     (*session).open,
+	sftpwire.TypeClose:    (*session).closeRequest,
+	sftpwire.TypeRead:     (*session).read,
+	sftpwire.TypeWrite:    (*session).write,
+	sftpwire.TypeLstat:    (*session).lstat,
+	sftpwire.TypeFstat:    (*session).fstat,
+	sftpwire.TypeSetstat:  (*session).setstat,
+	sftpwire.TypeFsetstat: (*session).fsetstat,
+	sftpwire.TypeOpendir:  (*session).opendir,
+	sftpwire.TypeReaddir:  (*session).readdir,
+	sftpwire.TypeRemove:   (*session).remove,
+	sftpwire.TypeMkdir:    (*session).mkdir,
+	sftpwire.TypeRmdir:    (*session).rmdir,
+	sftpwire.TypeRealpath: (*session).realpath,
+	sftpwire.TypeStat:     (*session).stat,
+	sftpwire.TypeRename:   (*session).rename,
+	sftpwire.TypeReadlink: (*session).readlink,
+	sftpwire.TypeSymlink:  (*session).symlink,
+	sftpwire.TypeExtended: (*session).extended,
 }
 
 // dispatch answers one packet, which has at least five bytes. Its error ends
 // the session.
 func (s *session) dispatch(request []byte) error {
 	kind, id := request[0], binary.BigEndian.Uint32(request[1:])
-	if kind == packet.TypeInit {
+	if kind == sftpwire.TypeInit {
 		return s.init(id)
 	}
 	if !s.started {
 		return fmt.Errorf("%w: a request of type %d before INIT", ErrProtocol, kind)
 	}
 	if int(kind) >= len(requests) || requests[kind] == nil {
-		s.putStatus(id, packet.StatusUnsupported)
+		s.putStatus(id, sftpwire.StatusUnsupported)
 		return nil
 	}
-	s.fields = packet.Cursor{Rest: request[5:]}
+	s.fields = sftpwire.Cursor{Rest: request[5:]}
 	err := requests[kind](s, id, &s.fields)
 	if err == errReplied {
 		return nil
 	}
 	s.putStatus(id, err)
-	if !packet.IsAnswer(err) {
+	if !sftpwire.IsAnswer(err) {
 		return err
 	}
 	return nil
@@ -68,7 +68,7 @@ func (s *session) init(peer uint32) error {
 		return fmt.Errorf("%w: the peer speaks version %d, expected 3 or later", ErrProtocol, peer)
 	}
 	s.started = true
-	at := s.begin(packet.TypeVersion, version, 2*smallReply)
+	at := s.begin(sftpwire.TypeVersion, version, 2*smallReply)
 	for _, extension := range extensions {
 		s.putString(extension.name)
 		s.putString(extension.version)
@@ -89,10 +89,10 @@ func (s *session) audited(op, path, target string, err error) error {
 	return err
 }
 
-func (s *session) lstat(id uint32, c *packet.Cursor) error { return s.statPath(id, c, false) }
-func (s *session) stat(id uint32, c *packet.Cursor) error  { return s.statPath(id, c, true) }
+func (s *session) lstat(id uint32, c *sftpwire.Cursor) error { return s.statPath(id, c, false) }
+func (s *session) stat(id uint32, c *sftpwire.Cursor) error  { return s.statPath(id, c, true) }
 
-func (s *session) statPath(id uint32, c *packet.Cursor, follow bool) error {
+func (s *session) statPath(id uint32, c *sftpwire.Cursor, follow bool) error {
 	path := c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -104,9 +104,9 @@ func (s *session) statPath(id uint32, c *packet.Cursor, follow bool) error {
 	return s.putAttrs(id, attr)
 }
 
-func (s *session) setstat(_ uint32, c *packet.Cursor) error { return s.setstatPath(c, true) }
+func (s *session) setstat(_ uint32, c *sftpwire.Cursor) error { return s.setstatPath(c, true) }
 
-func (s *session) setstatPath(c *packet.Cursor, follow bool) error {
+func (s *session) setstatPath(c *sftpwire.Cursor, follow bool) error {
 	path, change := c.Path(), c.Change()
 	if c.Err != nil {
 		return c.Err
@@ -114,7 +114,7 @@ func (s *session) setstatPath(c *packet.Cursor, follow bool) error {
 	return s.audited("setstat", path, "", s.files.SetStat(path, change, follow))
 }
 
-func (s *session) mkdir(_ uint32, c *packet.Cursor) error {
+func (s *session) mkdir(_ uint32, c *sftpwire.Cursor) error {
 	path, change := c.Path(), c.Change()
 	if c.Err != nil {
 		return c.Err
@@ -127,7 +127,7 @@ func (s *session) mkdir(_ uint32, c *packet.Cursor) error {
 }
 
 // onPath is a request that holds one path and is answered with success.
-func (s *session) onPath(c *packet.Cursor, op string, do func(path string) error) error {
+func (s *session) onPath(c *sftpwire.Cursor, op string, do func(path string) error) error {
 	path := c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -135,13 +135,15 @@ func (s *session) onPath(c *packet.Cursor, op string, do func(path string) error
 	return s.audited(op, path, "", do(path))
 }
 
-func (s *session) rmdir(_ uint32, c *packet.Cursor) error { return s.onPath(c, "rmdir", s.files.Rmdir) }
-func (s *session) remove(_ uint32, c *packet.Cursor) error {
+func (s *session) rmdir(_ uint32, c *sftpwire.Cursor) error {
+	return s.onPath(c, "rmdir", s.files.Rmdir)
+}
+func (s *session) remove(_ uint32, c *sftpwire.Cursor) error {
 	return s.onPath(c, "remove", s.files.Remove)
 }
 
 // onPaths is the same with two paths.
-func (s *session) onPaths(c *packet.Cursor, op string, do func(first, second string) error) error {
+func (s *session) onPaths(c *sftpwire.Cursor, op string, do func(first, second string) error) error {
 	first, second := c.Path(), c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -149,13 +151,13 @@ func (s *session) onPaths(c *packet.Cursor, op string, do func(first, second str
 	return s.audited(op, first, second, do(first, second))
 }
 
-func (s *session) rename(_ uint32, c *packet.Cursor) error {
+func (s *session) rename(_ uint32, c *sftpwire.Cursor) error {
 	return s.onPaths(c, "rename", func(from, to string) error { return s.files.Rename(from, to, false) })
 }
 
 // symlink takes the target first, as OpenSSH does, and not as the draft says,
 // but for clients that are known to do that.
-func (s *session) symlink(_ uint32, c *packet.Cursor) error {
+func (s *session) symlink(_ uint32, c *sftpwire.Cursor) error {
 	target, link := c.Path(), c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -166,7 +168,7 @@ func (s *session) symlink(_ uint32, c *packet.Cursor) error {
 	return s.audited("symlink", target, link, s.files.Symlink(target, link))
 }
 
-func (s *session) readlink(id uint32, c *packet.Cursor) error {
+func (s *session) readlink(id uint32, c *sftpwire.Cursor) error {
 	path := c.Path()
 	if c.Err != nil {
 		return c.Err
@@ -178,7 +180,7 @@ func (s *session) readlink(id uint32, c *packet.Cursor) error {
 	return s.putName(id, target)
 }
 
-func (s *session) realpath(id uint32, c *packet.Cursor) error {
+func (s *session) realpath(id uint32, c *sftpwire.Cursor) error {
 	path := c.Path()
 	if c.Err != nil {
 		return c.Err

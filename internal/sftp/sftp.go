@@ -1,6 +1,7 @@
 // Package sftp is the server side of SFTP version 3
 // (draft-ietf-secsh-filexfer-02) with the extensions of OpenSSH's sftp-server,
-// whose answers it gives wherever two answers would be possible.
+// whose answers it gives wherever two answers would be possible. It is the
+// protocol alone: the server with its processes and logins is internal/sftpd.
 //
 // The entry point is [Serve]. It answers requests one after the other, in the
 // order they came, so that two of them on one file never race; what makes it
@@ -23,7 +24,7 @@ import (
 	"sync"
 
 	"github.com/otpgate/otpgate/internal/sftp/longname"
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // ErrProtocol is wrapped by errors about a peer that does not speak SFTP. What
@@ -53,7 +54,7 @@ type session struct {
 	handles handles
 	names   longname.Names
 	started bool // INIT was answered
-	fields  packet.Cursor
+	fields  sftpwire.Cursor
 
 	small  [smallBuffer]byte
 	in     []byte // small, or lent whole

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/remote"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // maxChannels is as MaxSessions in sshd.
@@ -27,15 +27,15 @@ type activity struct {
 }
 
 // serveChannels serves a connection whose client is in until it ends.
-func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
-	v.channels.files = map[*session]int{}
-	v.channels.since = time.Now()
-	v.copying = make(turns, 1)
-	go v.answerGlobal(requests)
-	go v.tellHostKeys(conn)
+func (c *connection) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	c.channels.files = map[*session]int{}
+	c.channels.since = time.Now()
+	c.copying = make(turns, 1)
+	go c.answerGlobal(requests)
+	go c.tellHostKeys(conn)
 	over := make(chan struct{})
 	defer close(over)
-	go v.watch(conn, over)
+	go c.watch(conn, over)
 	var open sync.WaitGroup
 	defer open.Wait()
 	// What takes long within one request ends with the connection.
@@ -46,13 +46,13 @@ func (v *visit) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChann
 			_ = offered.Reject(ssh.UnknownChannelType, "only sessions for sftp") // the client is gone
 			continue
 		}
-		if !v.channels.begin() {
+		if !c.channels.begin() {
 			_ = offered.Reject(ssh.ResourceShortage, "too many sessions")
 			continue
 		}
 		open.Go(func() {
-			defer v.channels.end()
-			v.serveChannel(ctx, offered)
+			defer c.channels.end()
+			c.serveChannel(ctx, offered)
 		})
 	}
 }
@@ -84,7 +84,7 @@ func refuse(requests <-chan *ssh.Request) {
 	}
 }
 
-func (v *visit) serveChannel(ctx context.Context, offered ssh.NewChannel) {
+func (c *connection) serveChannel(ctx context.Context, offered ssh.NewChannel) {
 	channel, requests, err := offered.Accept()
 	if err != nil {
 		return
@@ -98,13 +98,13 @@ func (v *visit) serveChannel(ctx context.Context, offered ssh.NewChannel) {
 				_ = request.Reply(false, nil)
 				continue
 			}
-			worker, err := v.line.session()
+			worker, err := c.broker.session()
 			_ = request.Reply(err == nil, nil)
 			if err != nil {
 				return
 			}
 			go refuse(requests)
-			v.serveSFTP(ctx, channel, worker)
+			c.serveSFTP(ctx, channel, worker)
 			return
 		case "shell", "exec":
 			_ = request.Reply(true, nil)
@@ -128,15 +128,15 @@ func exit(channel ssh.Channel, status uint32) {
 }
 
 // session is one SFTP session.
-type session struct{ visit *visit }
+type session struct{ connection *connection }
 
-func (v *visit) serveSFTP(ctx context.Context, channel ssh.Channel, worker *packet.Conn) {
+func (c *connection) serveSFTP(ctx context.Context, channel ssh.Channel, worker *seqpacket.Conn) {
 	defer worker.Close()
-	s := &session{v}
-	err := sftp.Serve(ctx, corking{channel, v.conn, &v.channels}, remote.NewClient(worker), sftp.Options{
-		LinkFirst: linkFirst(v.client), Opening: v.room.take, Closed: v.room.give, Audit: v.audit, Busy: s.busy, Limit: v.limit(), Copying: v.copying.begin,
+	s := &session{c}
+	err := sftp.Serve(ctx, corking{channel, c.conn, &c.channels}, remote.NewClient(worker), sftp.Options{
+		LinkFirst: linkFirst(c.client), Opening: c.open.acquire, Closed: c.open.release, Audit: c.audit, Busy: s.busy, Limit: c.limit(), Copying: c.copying.begin,
 	})
-	v.channels.forget(s)
+	c.channels.forget(s)
 	if err != nil {
 		exit(channel, 1)
 		return
@@ -159,12 +159,12 @@ func (t turns) begin(ctx context.Context) (over func(), err error) {
 
 // limit asks the broker, who knows of the person's other connections, how long
 // to wait.
-func (v *visit) limit() func(ctx context.Context, n int, upload bool) error {
-	if v.settings.Bandwidth == 0 {
+func (c *connection) limit() func(ctx context.Context, n int, upload bool) error {
+	if c.settings.Bandwidth == 0 {
 		return nil
 	}
 	return func(ctx context.Context, n int, upload bool) error {
-		wait, err := v.line.bytes(n, upload)
+		wait, err := c.broker.bytes(n, upload)
 		if err != nil || wait <= 0 {
 			return err
 		}
@@ -178,21 +178,21 @@ func (v *visit) limit() func(ctx context.Context, n int, upload bool) error {
 }
 
 // audit has the broker write what was done.
-func (v *visit) audit(e sftp.Event) {
+func (c *connection) audit(e sftp.Event) {
 	problem := ""
 	if e.Err != nil {
 		problem = clip(e.Err.Error(), 256)
 	}
-	var w packet.Writer
-	w.U8(talk.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, talk.MaxNote)).Text(clip(e.Target, talk.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
-	_ = v.line.note(w.Bytes) // the broker is gone
+	var w seqpacket.Writer
+	w.U8(messages.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxNote)).Text(clip(e.Target, messages.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
+	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 
 func clip(text string, most int) string { return text[:min(len(text), most)] }
 
 // busy is told by the engine.
 func (s *session) busy(busy bool, files int) {
-	a := &s.visit.channels
+	a := &s.connection.channels
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if busy {

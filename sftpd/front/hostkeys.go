@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // Rotation of host keys, see PROTOCOL of OpenSSH section 2.5: the client is
@@ -16,9 +16,9 @@ const (
 	hostKeysProve = "hostkeys-prove-00@openssh.com"
 )
 
-func (v *visit) tellHostKeys(conn *ssh.ServerConn) {
-	var keys packet.Writer
-	for _, key := range v.settings.HostKeys {
+func (c *connection) tellHostKeys(conn *ssh.ServerConn) {
+	var keys seqpacket.Writer
+	for _, key := range c.settings.HostKeys {
 		keys.Blob(key)
 	}
 	_, _, _ = conn.SendRequest(hostKeysTold, false, keys.Bytes) // the client is gone
@@ -26,10 +26,10 @@ func (v *visit) tellHostKeys(conn *ssh.ServerConn) {
 
 // answerGlobal proves host keys and says no to everything else, keepalives
 // among it, which want an answer of any kind.
-func (v *visit) answerGlobal(requests <-chan *ssh.Request) {
+func (c *connection) answerGlobal(requests <-chan *ssh.Request) {
 	for request := range requests {
 		if request.Type == hostKeysProve && request.WantReply {
-			proofs, ok := v.proveHostKeys(request.Payload)
+			proofs, ok := c.proveHostKeys(request.Payload)
 			_ = request.Reply(ok, proofs) // the client is gone
 			continue
 		}
@@ -39,18 +39,18 @@ func (v *visit) answerGlobal(requests <-chan *ssh.Request) {
 	}
 }
 
-func (v *visit) proveHostKeys(wanted []byte) ([]byte, bool) {
-	var proofs packet.Writer
-	r := packet.NewReader(wanted)
-	for range v.settings.HostKeys {
+func (c *connection) proveHostKeys(wanted []byte) ([]byte, bool) {
+	var proofs seqpacket.Writer
+	r := seqpacket.NewReader(wanted)
+	for range c.settings.HostKeys {
 		key := r.Blob()
 		if key == nil {
 			return nil, false
 		}
-		if !slices.ContainsFunc(v.settings.HostKeys, func(own []byte) bool { return bytes.Equal(own, key) }) {
+		if !slices.ContainsFunc(c.settings.HostKeys, func(own []byte) bool { return bytes.Equal(own, key) }) {
 			return nil, false
 		}
-		proof, err := v.line.hostKey(key)
+		proof, err := c.broker.hostKey(key)
 		if err != nil {
 			return nil, false
 		}

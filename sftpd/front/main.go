@@ -4,7 +4,7 @@
 // It is the only part that reads what the network sends, so it has no rights:
 // a user of its own, an empty directory for a root, no new privileges, and no
 // system calls that open or connect. What it is allowed to do for a client it
-// asks the broker, over a line for each connection; files it gets as open
+// asks the broker, over a socket for each connection; files it gets as open
 // descriptors from the client's own worker.
 package main
 
@@ -20,27 +20,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
-// hubFD is the connection to the broker.
-const hubFD = 3
+// controlFD is the connection to the broker.
+const controlFD = 3
 
 func main() {
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(1 << 30)
-	hub, err := packet.New(hubFD)
+	control, err := seqpacket.New(controlFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
-	all, err := allRoom()
+	all, err := limitOfAll()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front: limit of open files:", err)
 		os.Exit(1)
 	}
-	f := &front{hub: hub, room: all, draining: make(chan struct{})}
+	f := &front{control: control, open: all, draining: make(chan struct{})}
 	if err := f.serve(); err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front:", err)
 		os.Exit(1)
@@ -48,36 +48,36 @@ func main() {
 }
 
 type front struct {
-	hub      *packet.Conn
-	settings talk.Settings
-	room     *room
-	visits   sync.WaitGroup
-	draining chan struct{} // closed when no new work is begun
-	drained  sync.Once
+	control     *seqpacket.Conn
+	settings    messages.Settings
+	open        *openLimit
+	connections sync.WaitGroup
+	draining    chan struct{} // closed when no new work is begun
+	drained     sync.Once
 }
 
 // serve takes connections until the broker says that it is over, or is gone;
 // those that are open may go on.
 func (f *front) serve() error {
-	buffer := make([]byte, packet.MaxSize)
+	buffer := make([]byte, seqpacket.MaxSize)
 	if err := f.become(buffer); err != nil {
 		return err
 	}
-	defer f.visits.Wait()
+	defer f.connections.Wait()
 	defer f.drain()
 	for {
-		n, fds, err := f.hub.Receive(buffer)
+		n, fds, err := f.control.Receive(buffer)
 		switch {
 		case err == io.EOF:
 			return nil
-		case errors.Is(err, packet.ErrTooLarge):
+		case errors.Is(err, seqpacket.ErrTooLarge):
 			// No descriptor was left for a connection, which the broker sees end.
 			continue
 		case err != nil:
 			return err
 		}
 		if err := f.take(buffer[:n], fds); err != nil {
-			packet.CloseAll(fds)
+			seqpacket.CloseAll(fds)
 			return err
 		}
 	}
@@ -87,16 +87,16 @@ func (f *front) drain() { f.drained.Do(func() { close(f.draining) }) }
 
 // become takes the rights away, which the first message says how.
 func (f *front) become(buffer []byte) error {
-	n, fds, err := f.hub.Receive(buffer)
-	packet.CloseAll(fds)
+	n, fds, err := f.control.Receive(buffer)
+	seqpacket.CloseAll(fds)
 	if err != nil {
 		return err
 	}
-	r := packet.NewReader(buffer[:n])
+	r := seqpacket.NewReader(buffer[:n])
 	op := r.U8()
 	id := confine.Identity{UID: r.U32(), GID: r.U32(), Root: r.Text(), Home: "/"}
-	if r.Done() != nil || op != talk.HubBecome {
-		return packet.ErrMalformed
+	if r.Done() != nil || op != messages.FrontBecome {
+		return seqpacket.ErrMalformed
 	}
 	if err := confine.Become(id, false); err != nil {
 		return err
@@ -105,31 +105,31 @@ func (f *front) become(buffer []byte) error {
 }
 
 func (f *front) take(message []byte, fds []int) error {
-	r := packet.NewReader(message)
+	r := seqpacket.NewReader(message)
 	switch op := r.U8(); {
-	case op == talk.HubSettings && len(fds) == 0:
-		settings := talk.ReadSettings(r)
+	case op == messages.FrontSettings && len(fds) == 0:
+		settings := messages.ReadSettings(r)
 		if err := r.Done(); err != nil {
 			return err
 		}
 		f.settings = settings
 		return nil
-	case op == talk.HubDrain && len(fds) == 0:
+	case op == messages.FrontDrain && len(fds) == 0:
 		f.drain()
 		return nil
-	case op == talk.HubConn && len(fds) == 2:
+	case op == messages.FrontConnection && len(fds) == 2:
 		remote := r.Text()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return f.welcome(fds[0], fds[1], remote)
+		return f.accept(fds[0], fds[1], remote)
 	}
-	return packet.ErrMalformed
+	return seqpacket.ErrMalformed
 }
 
-// welcome serves a connection. The error is about what the broker sent.
-func (f *front) welcome(fd, lineFD int, remote string) error {
-	line, err := packet.New(lineFD)
+// accept serves a connection. The error is about what the broker sent.
+func (f *front) accept(fd, brokerFD int, remote string) error {
+	broker, err := seqpacket.New(brokerFD)
 	if err != nil {
 		unix.Close(fd)
 		return nil // the client is gone already
@@ -137,13 +137,13 @@ func (f *front) welcome(fd, lineFD int, remote string) error {
 	file := os.NewFile(uintptr(fd), "client")
 	conn, err := open(file)
 	if err != nil {
-		line.Close()
+		broker.Close()
 		return nil
 	}
 	settings := f.settings
-	f.visits.Go(func() {
-		v := &visit{front: f, settings: settings, room: f.room.forConnection(), conn: conn, line: &brokerLine{conn: line}, remote: remote}
-		v.serve()
+	f.connections.Go(func() {
+		c := &connection{front: f, settings: settings, open: f.open.forConnection(), conn: conn, broker: &brokerConn{conn: broker}, remote: remote}
+		c.serve()
 	})
 	return nil
 }

@@ -8,11 +8,11 @@ import (
 
 // watch ends a connection that is idle, whose client does not answer, or that
 // is to be drained and has nothing under way.
-func (v *visit) watch(conn *ssh.ServerConn, over <-chan struct{}) {
-	alive := v.askAlive(conn, over)
-	tick := time.NewTicker(watchEvery(v.settings.Idle))
+func (c *connection) watch(conn *ssh.ServerConn, over <-chan struct{}) {
+	alive := c.askAlive(conn, over)
+	tick := time.NewTicker(watchEvery(c.settings.Idle))
 	defer tick.Stop()
-	draining := v.front.draining
+	draining := c.front.draining
 	for {
 		select {
 		case <-over:
@@ -25,8 +25,8 @@ func (v *visit) watch(conn *ssh.ServerConn, over <-chan struct{}) {
 			tick.Reset(50 * time.Millisecond)
 		case <-tick.C:
 		}
-		quiet, since := v.channels.quiet()
-		idle := v.settings.Idle > 0 && time.Since(since) > v.settings.Idle
+		quiet, since := c.channels.quiet()
+		idle := c.settings.Idle > 0 && time.Since(since) > c.settings.Idle
 		if quiet && draining == nil || idle {
 			_ = conn.Close()
 			return
@@ -43,15 +43,15 @@ func watchEvery(idle time.Duration) time.Duration {
 
 // askAlive asks the client now and then whether it is there, and closes the
 // result when it is not.
-func (v *visit) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan struct{} {
+func (c *connection) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan struct{} {
 	dead := make(chan struct{})
-	if v.settings.Keepalive <= 0 {
+	if c.settings.Keepalive <= 0 {
 		return dead
 	}
 	go func() {
-		tick := time.NewTicker(v.settings.Keepalive)
+		tick := time.NewTicker(c.settings.Keepalive)
 		defer tick.Stop()
-		if v.keepAlive(conn, over, tick.C) {
+		if c.keepAlive(conn, over, tick.C) {
 			close(dead)
 		}
 	}()
@@ -69,11 +69,11 @@ const maxMissed = 3
 // keepAlive says true when nothing comes from the client any more. Whatever
 // comes is a sign that it is there: some clients never answer such a question,
 // and ask for files all the time.
-func (v *visit) keepAlive(conn asker, over <-chan struct{}, ticks <-chan time.Time) bool {
+func (c *connection) keepAlive(conn asker, over <-chan struct{}, ticks <-chan time.Time) bool {
 	answered := make(chan error, 1)
 	missed := 0
 	waiting := false
-	heard := v.conn.heard.Load()
+	heard := c.conn.heard.Load()
 	for {
 		select {
 		case <-over:
@@ -81,7 +81,7 @@ func (v *visit) keepAlive(conn asker, over <-chan struct{}, ticks <-chan time.Ti
 		case <-answered:
 			missed, waiting = 0, false
 		case <-ticks:
-			if now := v.conn.heard.Load(); now != heard {
+			if now := c.conn.heard.Load(); now != heard {
 				heard, missed = now, 0
 				if waiting {
 					continue

@@ -16,12 +16,12 @@ func (m mute) SendRequest(string, bool, []byte) (bool, []byte, error) {
 // A client that never says whether it is there, and asks for something all the
 // time, is; one of which nothing comes is not.
 func TestWhateverComesIsASignOfLife(t *testing.T) {
-	v, _ := testVisit(t)
+	c, _ := testConnection(t)
 	ours, theirs := pair(t)
-	v.conn = ours
+	c.conn = ours
 	over, ticks, gone := make(chan struct{}), make(chan time.Time), make(chan bool, 1)
 	defer close(over)
-	go func() { gone <- v.keepAlive(mute{over}, over, ticks) }()
+	go func() { gone <- c.keepAlive(mute{over}, over, ticks) }()
 	var one [1]byte
 	for range 5 * maxMissed {
 		if _, err := theirs.Write(one[:]); err != nil {

@@ -18,8 +18,8 @@ import (
 
 	"github.com/msteinert/pam/v2"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // brokerFD is the connection to the broker.
@@ -28,12 +28,12 @@ const brokerFD = 3
 func main() {
 	// What modules change of a thread must be what the worker inherits.
 	runtime.LockOSThread()
-	conn, err := packet.TakeOver(brokerFD)
+	conn, err := seqpacket.TakeOver(brokerFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-login: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
-	k := &keeper{conn: conn, names: -1}
+	k := &transaction{conn: conn, names: -1}
 	err = k.serve()
 	k.end()
 	if err != nil {
@@ -49,8 +49,8 @@ const maxMessage = 16 << 10
 // buffer takes messages; what is not used of it takes no memory.
 var buffer [maxMessage]byte
 
-type keeper struct {
-	conn          packet.Plain
+type transaction struct {
+	conn          seqpacket.Plain
 	service, user string
 	pam           *pam.Transaction
 	// password answers the one hidden question of a stage that cannot ask.
@@ -62,132 +62,132 @@ type keeper struct {
 	worker   int // its process id, once it runs and until it has ended
 	// names is the end of the connection that it asks names over, -1 without
 	// a worker; homes is what it may know of them.
-	names     packet.Plain
+	names     seqpacket.Plain
 	homes     bool
 	answering bool // it has asked
 }
 
 // serve does what the broker says until it says close or is gone, or until the
 // worker has ended.
-func (k *keeper) serve() error {
+func (t *transaction) serve() error {
 	for {
-		if ended, err := k.wait(k.conn); ended || err != nil {
+		if ended, err := t.wait(t.conn); ended || err != nil {
 			return err
 		}
-		n, fds, err := k.conn.Receive(buffer[:])
-		packet.CloseAll(fds)
+		n, fds, err := t.conn.Receive(buffer[:])
+		seqpacket.CloseAll(fds)
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		r := packet.NewReader(buffer[:n])
+		r := seqpacket.NewReader(buffer[:n])
 		op := r.U8()
-		if op == talk.KeeperClose {
+		if op == messages.PAMClose {
 			return nil
 		}
-		if err := k.do(op, r); err != nil {
+		if err := t.do(op, r); err != nil {
 			return err
 		}
 	}
 }
 
-func (k *keeper) do(op uint8, r *packet.Reader) error {
+func (t *transaction) do(op uint8, r *seqpacket.Reader) error {
 	switch op {
-	case talk.KeeperStart:
+	case messages.PAMStart:
 		service, user, remote := r.Text(), r.Text(), r.Text()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return k.done(k.start(service, user, remote))
-	case talk.KeeperPassword:
+		return t.done(t.start(service, user, remote))
+	case messages.PAMPassword:
 		password := r.Text()
-		k.password = &password
-		return k.done(k.authenticate())
-	case talk.KeeperInteractive:
-		k.password = nil
-		return k.done(k.authenticate())
-	case talk.KeeperAccount:
+		t.password = &password
+		return t.done(t.authenticate())
+	case messages.PAMInteractive:
+		t.password = nil
+		return t.done(t.authenticate())
+	case messages.PAMAccount:
 		remote := r.Text()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		stage := k.account
+		stage := t.account
 		if remote != "" {
-			stage = func() error { return k.accountAgain(remote) }
+			stage = func() error { return t.accountAgain(remote) }
 		}
 		err := stage()
 		expired := errors.Is(err, pam.ErrNewAuthtokReqd)
 		// It is changed in the transaction that found it so, which is gone for
 		// a further login.
-		if k.expired = expired && remote == ""; expired {
-			return k.conn.Send([]byte{talk.KeeperExpired})
+		if t.expired = expired && remote == ""; expired {
+			return t.conn.Send([]byte{messages.PAMExpired})
 		}
-		return k.done(err)
-	case talk.KeeperChange:
-		return k.done(k.change())
-	case talk.KeeperOpen:
+		return t.done(err)
+	case messages.PAMChange:
+		return t.done(t.change())
+	case messages.PAMOpen:
 		program := r.Text()
-		spec := talk.ReadSpec(r)
+		spec := messages.ReadSpec(r)
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return k.session(program, spec)
+		return t.session(program, spec)
 	}
-	return packet.ErrMalformed
+	return seqpacket.ErrMalformed
 }
 
 // done tells the broker how a stage ended.
-func (k *keeper) done(err error, fds ...int) error {
-	var w packet.Writer
-	w.U8(talk.KeeperDone)
+func (t *transaction) done(err error, fds ...int) error {
+	var w seqpacket.Writer
+	w.U8(messages.PAMDone)
 	if err != nil {
 		w.Text("failed: " + err.Error())
 	} else {
 		w.Text("")
 	}
-	return k.conn.Send(w.Bytes, fds...)
+	return t.conn.Send(w.Bytes, fds...)
 }
 
-func (k *keeper) start(service, user, remote string) error {
-	if k.pam != nil {
+func (t *transaction) start(service, user, remote string) error {
+	if t.pam != nil {
 		return errors.New("a second transaction")
 	}
-	t, err := pam.StartFunc(service, user, k.converse)
+	handle, err := pam.StartFunc(service, user, t.converse)
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	k.service, k.user, k.pam = service, user, t
-	return errors.Join(t.SetItem(pam.Rhost, remote), t.SetItem(pam.Tty, "ssh"))
+	t.service, t.user, t.pam = service, user, handle
+	return errors.Join(handle.SetItem(pam.Rhost, remote), handle.SetItem(pam.Tty, "ssh"))
 }
 
-func (k *keeper) authenticate() error {
-	if k.pam == nil {
+func (t *transaction) authenticate() error {
+	if t.pam == nil {
 		return errors.New("no transaction")
 	}
-	if err := k.pam.Authenticate(pam.DisallowNullAuthtok); err != nil {
+	if err := t.pam.Authenticate(pam.DisallowNullAuthtok); err != nil {
 		return err
 	}
-	return k.sameUser()
+	return t.sameUser()
 }
 
 // sameUser refuses a transaction that has become somebody else's
 // (CVE-2024-9313).
-func (k *keeper) sameUser() error {
-	user, err := k.pam.GetItem(pam.User)
-	if err == nil && user != k.user {
+func (t *transaction) sameUser() error {
+	user, err := t.pam.GetItem(pam.User)
+	if err == nil && user != t.user {
 		err = fmt.Errorf("the stack changed the user to %q", user)
 	}
 	return err
 }
 
-func (k *keeper) account() error {
-	if k.pam == nil {
+func (t *transaction) account() error {
+	if t.pam == nil {
 		return errors.New("no transaction")
 	}
-	err := k.pam.AcctMgmt(pam.DisallowNullAuthtok)
-	if err := k.sameUser(); err != nil {
+	err := t.pam.AcctMgmt(pam.DisallowNullAuthtok)
+	if err := t.sameUser(); err != nil {
 		return err
 	}
 	return err
@@ -196,13 +196,13 @@ func (k *keeper) account() error {
 // accountAgain is for a further login into the open session, by a transaction
 // of its own: libpam's helpers keep what they look up for as long as the handle
 // lives (pam_modutil_getpwnam), so the session's would grow with each login.
-func (k *keeper) accountAgain(remote string) error {
-	if !k.open {
+func (t *transaction) accountAgain(remote string) error {
+	if !t.open {
 		return errors.New("no session")
 	}
-	again := keeper{conn: k.conn}
+	again := transaction{conn: t.conn}
 	defer again.end()
-	if err := again.start(k.service, k.user, remote); err != nil {
+	if err := again.start(t.service, t.user, remote); err != nil {
 		return err
 	}
 	return again.account()
@@ -210,58 +210,58 @@ func (k *keeper) accountAgain(remote string) error {
 
 // change has the person change an expired password. It asks for the old one,
 // also of those who did not log in with it.
-func (k *keeper) change() error {
-	if !k.expired {
+func (t *transaction) change() error {
+	if !t.expired {
 		return errors.New("the password has not expired")
 	}
-	k.expired, k.password = false, nil
-	if err := k.pam.ChangeAuthTok(pam.ChangeExpiredAuthtok); err != nil {
+	t.expired, t.password = false, nil
+	if err := t.pam.ChangeAuthTok(pam.ChangeExpiredAuthtok); err != nil {
 		return err
 	}
-	return k.sameUser()
+	return t.sameUser()
 }
 
 // converse is PAM's conversation.
-func (k *keeper) converse(style pam.Style, text string) (string, error) {
+func (t *transaction) converse(style pam.Style, text string) (string, error) {
 	kind, found := map[pam.Style]uint8{
-		pam.PromptEchoOff: talk.AskHidden, pam.PromptEchoOn: talk.AskShown, pam.TextInfo: talk.TellInfo, pam.ErrorMsg: talk.TellError,
+		pam.PromptEchoOff: messages.AskHidden, pam.PromptEchoOn: messages.AskShown, pam.TextInfo: messages.TellInfo, pam.ErrorMsg: messages.TellError,
 	}[style]
 	if !found {
 		return "", errors.New("a style that is not known")
 	}
-	asks := kind == talk.AskHidden || kind == talk.AskShown
-	if k.silent {
+	asks := kind == messages.AskHidden || kind == messages.AskShown
+	if t.silent {
 		if asks {
 			return "", errors.New("nobody is there to ask")
 		}
 		return "", nil
 	}
-	if asks && k.password != nil {
-		answer := *k.password
-		if kind != talk.AskHidden {
+	if asks && t.password != nil {
+		answer := *t.password
+		if kind != messages.AskHidden {
 			return "", errors.New("the client cannot be asked")
 		}
 		return answer, nil
 	}
-	var w packet.Writer
-	if err := k.conn.Send(w.U8(talk.KeeperAsks).U8(kind).Text(clip(text)).Bytes); err != nil || !asks {
+	var w seqpacket.Writer
+	if err := t.conn.Send(w.U8(messages.PAMAsks).U8(kind).Text(clip(text)).Bytes); err != nil || !asks {
 		return "", err
 	}
-	return k.answer()
+	return t.answer()
 }
 
 // clip bounds a module's text.
 func clip(text string) string { return text[:min(len(text), 4096)] }
 
-func (k *keeper) answer() (string, error) {
-	n, fds, err := k.conn.Receive(buffer[:])
-	packet.CloseAll(fds)
+func (t *transaction) answer() (string, error) {
+	n, fds, err := t.conn.Receive(buffer[:])
+	seqpacket.CloseAll(fds)
 	if err != nil {
 		return "", err
 	}
-	r := packet.NewReader(buffer[:n])
-	if r.U8() != talk.KeeperAnswer {
-		return "", packet.ErrMalformed
+	r := seqpacket.NewReader(buffer[:n])
+	if r.U8() != messages.PAMAnswer {
+		return "", seqpacket.ErrMalformed
 	}
 	given, text := r.Bool(), r.Text()
 	if err := r.Done(); err != nil {
@@ -274,21 +274,21 @@ func (k *keeper) answer() (string, error) {
 }
 
 // end closes what was opened.
-func (k *keeper) end() {
-	for k.worker != 0 {
-		if _, err := k.wait(-1); err != nil {
-			k.bury()
+func (t *transaction) end() {
+	for t.worker != 0 {
+		if _, err := t.wait(-1); err != nil {
+			t.reap()
 		}
 	}
-	if k.pam == nil {
+	if t.pam == nil {
 		return
 	}
-	k.silent = true
-	if k.open {
-		_ = k.pam.CloseSession(pam.Silent) // nobody is left to tell
+	t.silent = true
+	if t.open {
+		_ = t.pam.CloseSession(pam.Silent) // nobody is left to tell
 	}
-	if k.cred {
-		_ = k.pam.SetCred(pam.DeleteCred)
+	if t.cred {
+		_ = t.pam.SetCred(pam.DeleteCred)
 	}
-	_ = k.pam.End()
+	_ = t.pam.End()
 }

@@ -3,27 +3,27 @@ package main
 import (
 	"os/user"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // answerNames tells the worker names until it has ended, one after the other:
 // a name service that takes its time holds up nothing else.
-func answerNames(worker *packet.Conn, homes bool) {
+func answerNames(worker *seqpacket.Conn, homes bool) {
 	defer worker.Close()
-	buffer := make([]byte, talk.MaxNameQuestion)
+	buffer := make([]byte, messages.MaxNameQuestion)
 	for {
 		n, fds, err := worker.Receive(buffer)
-		packet.CloseAll(fds)
+		seqpacket.CloseAll(fds)
 		if err != nil {
 			return
 		}
-		r := packet.NewReader(buffer[:n])
+		r := seqpacket.NewReader(buffer[:n])
 		kind, about := r.U8(), r.Text()
 		if r.Done() != nil {
 			return
 		}
-		var w packet.Writer
+		var w seqpacket.Writer
 		if worker.Send(w.Text(nameOf(kind, about, homes)).Bytes) != nil {
 			return
 		}
@@ -34,18 +34,18 @@ func answerNames(worker *packet.Conn, homes bool) {
 // do nothing about it.
 func nameOf(kind uint8, about string, homes bool) string {
 	var name string
-	longest := talk.MaxName
+	longest := messages.MaxName
 	switch kind {
-	case talk.NameOfUser:
+	case messages.NameOfUser:
 		if found, err := user.LookupId(about); err == nil {
 			name = found.Username
 		}
-	case talk.NameOfGroup:
+	case messages.NameOfGroup:
 		if found, err := user.LookupGroupId(about); err == nil {
 			name = found.Name
 		}
-	case talk.HomeOfUser:
-		longest = talk.MaxNameAnswer - 4
+	case messages.HomeOfUser:
+		longest = messages.MaxNameAnswer - 4
 		if found, err := user.Lookup(about); err == nil && homes {
 			name = found.HomeDir
 		}

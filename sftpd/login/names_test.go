@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/packet/packettest"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 )
 
 // asWorker is a worker's end of a connection that is answered.
-func asWorker(t *testing.T, homes bool) *packet.Conn {
+func asWorker(t *testing.T, homes bool) *seqpacket.Conn {
 	t.Helper()
-	ours, worker := packettest.Pair(t)
+	ours, worker := seqpackettest.Pair(t)
 	ended := make(chan struct{})
 	go func() {
 		answerNames(ours, homes)
@@ -31,30 +31,30 @@ func TestAnswerNames(t *testing.T) {
 		homes bool
 		want  string
 	}{
-		{talk.NameOfUser, "0", true, "root"},
-		{talk.NameOfGroup, "0", true, "root"},
-		{talk.HomeOfUser, "root", true, "/root"},
-		{talk.HomeOfUser, "root", false, ""},
-		{talk.HomeOfUser, "no such\x00user", true, ""},
-		{talk.NameOfUser, "root", true, ""},
-		{talk.NameOfUser, "", true, ""},
-		{talk.NameOfUser, "3999999", true, ""},
-		{talk.NameOfGroup, "../../etc/shadow", true, ""},
+		{messages.NameOfUser, "0", true, "root"},
+		{messages.NameOfGroup, "0", true, "root"},
+		{messages.HomeOfUser, "root", true, "/root"},
+		{messages.HomeOfUser, "root", false, ""},
+		{messages.HomeOfUser, "no such\x00user", true, ""},
+		{messages.NameOfUser, "root", true, ""},
+		{messages.NameOfUser, "", true, ""},
+		{messages.NameOfUser, "3999999", true, ""},
+		{messages.NameOfGroup, "../../etc/shadow", true, ""},
 		{0, "0", true, ""},
 		{9, "root", true, ""},
 	} {
 		worker := asWorker(t, test.homes)
 		for range 2 {
-			var w packet.Writer
+			var w seqpacket.Writer
 			if err := worker.Send(w.U8(test.kind).Text(test.about).Bytes); err != nil {
 				t.Fatal(err)
 			}
-			buffer := make([]byte, talk.MaxNameAnswer)
+			buffer := make([]byte, messages.MaxNameAnswer)
 			n, _, err := worker.Receive(buffer)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := packet.NewReader(buffer[:n])
+			r := seqpacket.NewReader(buffer[:n])
 			if answer := r.Text(); answer != test.want || r.Done() != nil {
 				t.Errorf("%d of %q: expected %q, found %q", test.kind, test.about, test.want, answer)
 			}
@@ -65,8 +65,8 @@ func TestAnswerNames(t *testing.T) {
 // A worker that somebody has taken over is not answered what it makes up, and
 // its descriptors are not kept.
 func TestAnswerGarbage(t *testing.T) {
-	var long packet.Writer
-	long.U8(talk.NameOfUser).Text(strings.Repeat("0", talk.MaxNameQuestion))
+	var long seqpacket.Writer
+	long.U8(messages.NameOfUser).Text(strings.Repeat("0", messages.MaxNameQuestion))
 	for _, message := range []string{"\x01", "\x01\x00\x00\x00\x05", "\x01\xff\xff\xff\xffx", "\x01\x00\x00\x00\x010more", string(long.Bytes)} {
 		worker := asWorker(t, true)
 		if err := worker.Send([]byte(message), 0); err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
 // localNames are what /etc/passwd and /etc/group say, opened before a chroot
@@ -30,14 +30,14 @@ func openLocalNames() *localNames {
 func (l *localNames) load() {
 	l.names = map[question]string{}
 	eachLine(l.passwd, 7, func(fields []string) {
-		l.add(question{talk.HomeOfUser, fields[0]}, fields[5])
-		l.addID(talk.NameOfUser, fields)
+		l.add(question{messages.HomeOfUser, fields[0]}, fields[5])
+		l.addID(messages.NameOfUser, fields)
 	})
-	eachLine(l.group, 4, func(fields []string) { l.addID(talk.NameOfGroup, fields) })
+	eachLine(l.group, 4, func(fields []string) { l.addID(messages.NameOfGroup, fields) })
 }
 
 func (l *localNames) addID(kind uint8, fields []string) {
-	if id, err := strconv.ParseUint(fields[2], 10, 32); err == nil && len(fields[0]) <= talk.MaxName {
+	if id, err := strconv.ParseUint(fields[2], 10, 32); err == nil && len(fields[0]) <= messages.MaxName {
 		l.add(question{kind, strconv.FormatUint(id, 10)}, fields[0])
 	}
 }

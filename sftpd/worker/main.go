@@ -18,51 +18,51 @@ import (
 	"github.com/otpgate/otpgate/internal/sftp/deny"
 	"github.com/otpgate/otpgate/internal/sftp/local"
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/remote"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
-// The connections to the broker, and to the keeper, who knows names.
+// The connections to the broker, and to the login process, which knows names.
 const (
 	brokerFD = 3
-	keeperFD = 4
+	loginFD  = 4
 )
 
 func main() {
-	conn, err := packet.New(brokerFD)
-	var keeper *packet.Conn
+	conn, err := seqpacket.New(brokerFD)
+	var login *seqpacket.Conn
 	if err == nil {
-		keeper, err = packet.New(keeperFD)
+		login, err = seqpacket.New(loginFD)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
-	if err := run(conn, keeper); err != nil {
+	if err := run(conn, login); err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker:", err)
 		os.Exit(1)
 	}
 }
 
 // buffer takes the broker's messages; what is not used of it takes no memory.
-var buffer [packet.MaxSize]byte
+var buffer [seqpacket.MaxSize]byte
 
-func run(conn, keeper *packet.Conn) error {
+func run(conn, login *seqpacket.Conn) error {
 	n, fds, err := conn.Receive(buffer[:])
-	packet.CloseAll(fds)
+	seqpacket.CloseAll(fds)
 	if err != nil {
 		return err
 	}
-	r := packet.NewReader(buffer[:n])
-	spec := talk.ReadSpec(r)
+	r := seqpacket.NewReader(buffer[:n])
+	spec := messages.ReadSpec(r)
 	if err := r.Done(); err != nil {
 		return err
 	}
-	return serveFiles(conn, keeper, spec)
+	return serveFiles(conn, login, spec)
 }
 
-func become(spec talk.Spec) error {
+func become(spec messages.Spec) error {
 	if spec.Umask <= 0o777 {
 		unix.Umask(int(spec.Umask))
 	}
@@ -73,7 +73,7 @@ func become(spec talk.Spec) error {
 
 // begin enters the directory where paths begin, with the person's rights, and
 // tells the broker if it cannot: the person is in all the same.
-func begin(conn *packet.Conn, start string) error {
+func begin(conn *seqpacket.Conn, start string) error {
 	if start == "" {
 		return nil
 	}
@@ -81,17 +81,17 @@ func begin(conn *packet.Conn, start string) error {
 	if err := os.Chdir(start); err != nil {
 		problem = err.Error()
 	}
-	var w packet.Writer
+	var w seqpacket.Writer
 	return conn.Send(w.Text(problem).Bytes)
 }
 
-func serveFiles(conn, keeper *packet.Conn, spec talk.Spec) error {
+func serveFiles(conn, login *seqpacket.Conn, spec messages.Spec) error {
 	patterns, err := deny.Parse(spec.Deny)
 	if err != nil {
 		return err
 	}
 	// These open what a chroot hides.
-	people := newPeople(spec, keeper)
+	people := newPeople(spec, login)
 	files, err := local.New(local.Options{
 		ReadOnly: spec.ReadOnly, Deny: patterns, HomeOf: people.homeOf, User: people.user, Group: people.group,
 	})
@@ -114,11 +114,11 @@ func serveFiles(conn, keeper *packet.Conn, spec talk.Spec) error {
 		if err != nil {
 			return err
 		}
-		if n != 1 || buffer[0] != talk.WorkerSession || len(fds) != 1 {
-			packet.CloseAll(fds)
-			return packet.ErrMalformed
+		if n != 1 || buffer[0] != messages.WorkerSession || len(fds) != 1 {
+			seqpacket.CloseAll(fds)
+			return seqpacket.ErrMalformed
 		}
-		session, err := packet.New(fds[0])
+		session, err := seqpacket.New(fds[0])
 		if err != nil {
 			return err
 		}

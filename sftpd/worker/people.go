@@ -6,8 +6,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 const (
@@ -27,13 +27,13 @@ type question struct {
 }
 
 // people knows names and homes: those of the machine's own files, and for the
-// others there is the keeper, who can ask every name service. One that is slow
+// others there is the login process, which can ask every name service. One that is slow
 // costs names, never much time: what it says too late is known when the same is
 // asked again.
 type people struct {
-	spec     talk.Spec
+	spec     messages.Spec
 	local    *localNames
-	keeper   *packet.Conn
+	login    *seqpacket.Conn
 	patience time.Duration
 	now      func() time.Time
 	listen   sync.Once
@@ -47,8 +47,8 @@ type people struct {
 	paid   time.Time                  // when waited was last made less
 }
 
-func newPeople(spec talk.Spec, keeper *packet.Conn) *people {
-	return &people{spec: spec, local: openLocalNames(), keeper: keeper, patience: usualPatience, now: time.Now,
+func newPeople(spec messages.Spec, login *seqpacket.Conn) *people {
+	return &people{spec: spec, local: openLocalNames(), login: login, patience: usualPatience, now: time.Now,
 		queue: make(chan question, maxAsked), asked: map[question]chan struct{}{}}
 }
 
@@ -56,11 +56,11 @@ func (p *people) user(id uint32) string {
 	if id == p.spec.UID {
 		return p.spec.User // others may have the same
 	}
-	return p.ask(question{talk.NameOfUser, strconv.FormatUint(uint64(id), 10)})
+	return p.ask(question{messages.NameOfUser, strconv.FormatUint(uint64(id), 10)})
 }
 
 func (p *people) group(id uint32) string {
-	return p.ask(question{talk.NameOfGroup, strconv.FormatUint(uint64(id), 10)})
+	return p.ask(question{messages.NameOfGroup, strconv.FormatUint(uint64(id), 10)})
 }
 
 // homeOf tells other people's homes only where they can be seen.
@@ -68,8 +68,8 @@ func (p *people) homeOf(user string) (string, error) {
 	if user == "" || user == p.spec.User {
 		return p.spec.Home, nil
 	}
-	if p.spec.Root == "" && len(user) <= talk.MaxNameQuestion/2 {
-		if home := p.ask(question{talk.HomeOfUser, user}); home != "" {
+	if p.spec.Root == "" && len(user) <= messages.MaxNameQuestion/2 {
+		if home := p.ask(question{messages.HomeOfUser, user}); home != "" {
 			return home, nil
 		}
 	}
@@ -126,17 +126,17 @@ func (p *people) begin(q question) (answer string, coming <-chan struct{}, most 
 	}
 }
 
-// exchange asks the keeper one question after the other. Without it nothing is
+// exchange asks the login process one question after the other. Without it nothing is
 // known: the session goes on in numbers.
 func (p *people) exchange() {
-	buffer := make([]byte, talk.MaxNameAnswer)
+	buffer := make([]byte, messages.MaxNameAnswer)
 	for q := range p.queue {
-		var w packet.Writer
+		var w seqpacket.Writer
 		answer := ""
-		if p.keeper.Send(w.U8(q.kind).Text(q.about).Bytes) == nil {
-			n, fds, err := p.keeper.Receive(buffer)
-			packet.CloseAll(fds)
-			if r := packet.NewReader(buffer[:n]); err == nil {
+		if p.login.Send(w.U8(q.kind).Text(q.about).Bytes) == nil {
+			n, fds, err := p.login.Receive(buffer)
+			seqpacket.CloseAll(fds)
+			if r := seqpacket.NewReader(buffer[:n]); err == nil {
 				answer = r.Text()
 			}
 		}

@@ -7,30 +7,30 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/packet/packettest"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 )
 
-// keptBy gives people with that patience, and the other end of their
+// toldBy gives people with that patience, and the other end of their
 // connection.
-func keptBy(t *testing.T, patience time.Duration) (*people, *packet.Conn) {
+func toldBy(t *testing.T, patience time.Duration) (*people, *seqpacket.Conn) {
 	t.Helper()
-	ours, keeper := packettest.Pair(t)
-	p := newPeople(talk.Spec{User: "me", UID: 4000000}, ours)
+	ours, login := seqpackettest.Pair(t)
+	p := newPeople(messages.Spec{User: "me", UID: 4000000}, ours)
 	p.patience = patience
-	return p, keeper
+	return p, login
 }
 
-// reply answers the next question in the keeper's place, and says what it was.
-func reply(t *testing.T, keeper *packet.Conn, answer string) question {
+// reply answers the next question in the login process's place, and says what it was.
+func reply(t *testing.T, login *seqpacket.Conn, answer string) question {
 	t.Helper()
-	buffer := make([]byte, talk.MaxNameQuestion)
-	n, _, err := keeper.Receive(buffer)
-	r := packet.NewReader(buffer[:n])
+	buffer := make([]byte, messages.MaxNameQuestion)
+	n, _, err := login.Receive(buffer)
+	r := seqpacket.NewReader(buffer[:n])
 	q := question{r.U8(), r.Text()}
-	var w packet.Writer
-	if err := errors.Join(err, keeper.Send(w.Text(answer).Bytes)); err != nil {
+	var w seqpacket.Writer
+	if err := errors.Join(err, login.Send(w.Text(answer).Bytes)); err != nil {
 		t.Error(err)
 	}
 	return q
@@ -39,23 +39,23 @@ func reply(t *testing.T, keeper *packet.Conn, answer string) question {
 // What the files have is not asked for; the rest is asked for once, also what
 // nobody knows.
 func TestNamesAreAskedOnce(t *testing.T) {
-	p, keeper := keptBy(t, time.Minute)
+	p, login := toldBy(t, time.Minute)
 	asked := make(chan question, 2)
 	go func() {
-		asked <- reply(t, keeper, "faraway")
-		asked <- reply(t, keeper, "")
+		asked <- reply(t, login, "faraway")
+		asked <- reply(t, login, "")
 	}()
 	for range 3 {
 		if root, me, far, none := p.user(0), p.user(4000000), p.user(4000001), p.group(4000002); root != "root" || me != "me" || far != "faraway" || none != "" {
 			t.Errorf("found %q %q %q %q", root, me, far, none)
 		}
 	}
-	if first, second := <-asked, <-asked; first != (question{talk.NameOfUser, "4000001"}) || second != (question{talk.NameOfGroup, "4000002"}) {
+	if first, second := <-asked, <-asked; first != (question{messages.NameOfUser, "4000001"}) || second != (question{messages.NameOfGroup, "4000002"}) {
 		t.Errorf("asked %v, %v", first, second)
 	}
 	late := p.now().Add(2 * freshness)
 	p.now = func() time.Time { return late }
-	go reply(t, keeper, "renamed")
+	go reply(t, login, "renamed")
 	if name := p.user(4000001); name != "renamed" {
 		t.Errorf("after %v: %q", 2*freshness, name)
 	}
@@ -65,7 +65,7 @@ func TestNamesAreAskedOnce(t *testing.T) {
 // once, and is heard when it speaks at last.
 func TestSlowNames(t *testing.T) {
 	const patience = 50 * time.Millisecond
-	p, keeper := keptBy(t, patience)
+	p, login := toldBy(t, patience)
 	began := time.Now()
 	for id := range uint32(5000) {
 		if name := p.user(5000000 + id); name != "" {
@@ -79,7 +79,7 @@ func TestSlowNames(t *testing.T) {
 		t.Errorf("root: %q", name)
 	}
 	for range maxAsked {
-		q := reply(t, keeper, "late")
+		q := reply(t, login, "late")
 		if n, err := strconv.Atoi(q.about); err != nil || n < 5000000 || n > 5000000+maxAsked {
 			t.Errorf("asked %v", q)
 		}
@@ -91,22 +91,22 @@ func TestSlowNames(t *testing.T) {
 	}
 }
 
-// Without a keeper, or with one that says what no keeper does, ids are numbers.
-func TestNamesWithoutAKeeper(t *testing.T) {
-	p, keeper := keptBy(t, time.Minute)
-	keeper.Close()
+// Without the login process, or with one that says what none does, ids are numbers.
+func TestNamesWithoutTheLoginProcess(t *testing.T) {
+	p, login := toldBy(t, time.Minute)
+	login.Close()
 	if name := p.user(4000001); name != "" {
 		t.Errorf("gone: %q", name)
 	}
 	if _, err := p.homeOf("nobody-of-that-name"); err == nil {
 		t.Error("gone: a home was found")
 	}
-	p, keeper = keptBy(t, time.Minute)
+	p, login = toldBy(t, time.Minute)
 	go func() {
-		buffer := make([]byte, talk.MaxNameQuestion)
+		buffer := make([]byte, messages.MaxNameQuestion)
 		for _, answer := range []string{"\xff", "\x00\x00\x00\x09short", strings.Repeat("x", 9000)} {
-			_, _, _ = keeper.Receive(buffer)
-			_ = keeper.Send([]byte(answer))
+			_, _, _ = login.Receive(buffer)
+			_ = login.Send([]byte(answer))
 		}
 	}()
 	for id := range uint32(3) {

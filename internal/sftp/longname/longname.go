@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftp/packet"
+	"github.com/otpgate/otpgate/internal/sftp/sftpwire"
 )
 
 // maxNames bounds the names of users and of groups that a session remembers.
@@ -29,7 +29,7 @@ type Names struct {
 
 // Learn asks for the names in a page that are not known. Who had none is asked
 // for again with the next page: a name service may have been slow.
-func (n *Names) Learn(who Asked, entries []packet.Entry) error {
+func (n *Names) Learn(who Asked, entries []sftpwire.Entry) error {
 	if n.users == nil || len(n.users) > maxNames || len(n.groups) > maxNames {
 		n.users, n.groups = map[uint32]string{}, map[uint32]string{}
 	}
@@ -78,7 +78,7 @@ func nameOf(known map[uint32]string, id uint32) string {
 // Append appends the line for an entry, laid out as OpenSSH's
 // server does, because clients parse it: mode, links, owner, group, size, time
 // and name. A time more than half a year away shows its year.
-func (n *Names) Append(b []byte, entry *packet.Entry, now time.Time) []byte {
+func (n *Names) Append(b []byte, entry *sftpwire.Entry, now time.Time) []byte {
 	attr := &entry.Attr
 	b = appendMode(b, attr.Mode)
 	b = append(b, ' ', ' ')

@@ -13,7 +13,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftp/local"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // own is a file that no descriptor is passed of, as one of FUSE.
@@ -33,7 +33,7 @@ func (f ownFiles) FSetStat(file sftp.File, change sftp.Change) error {
 	return f.Files.FSetStat(file.(own).Descriptor, change)
 }
 
-func connectOwn(t *testing.T) (*Client, *packet.Conn, chan error) {
+func connectOwn(t *testing.T) (*Client, *seqpacket.Conn, chan error) {
 	return connectTo(t, func(files *local.Files) sftp.Files { return ownFiles{files} })
 }
 
@@ -98,7 +98,7 @@ func TestKept(t *testing.T) {
 	}
 	// The worker has hung up on a client that asks for what it has not.
 	raw.Close()
-	if err := <-served; !errors.Is(err, packet.ErrMalformed) {
+	if err := <-served; !errors.Is(err, seqpacket.ErrMalformed) {
 		t.Errorf("served: %v", err)
 	}
 }

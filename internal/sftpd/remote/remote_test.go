@@ -14,18 +14,18 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftp/local"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/packet/packettest"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 )
 
 // connect gives a client and serves it with the files of this process.
-func connect(t testing.TB) (client *Client, raw *packet.Conn, served chan error) {
+func connect(t testing.TB) (client *Client, raw *seqpacket.Conn, served chan error) {
 	t.Helper()
 	return connectTo(t, func(files *local.Files) sftp.Files { return files })
 }
 
 // connectTo has the files wrapped.
-func connectTo(t testing.TB, wrap func(*local.Files) sftp.Files) (client *Client, raw *packet.Conn, served chan error) {
+func connectTo(t testing.TB, wrap func(*local.Files) sftp.Files) (client *Client, raw *seqpacket.Conn, served chan error) {
 	t.Helper()
 	files, err := local.New(local.Options{
 		HomeOf: func(string) (string, error) { return "/home", nil },
@@ -34,7 +34,7 @@ func connectTo(t testing.TB, wrap func(*local.Files) sftp.Files) (client *Client
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, conn := packettest.Pair(t)
+	ours, conn := seqpackettest.Pair(t)
 	served = make(chan error, 1)
 	go func() {
 		served <- Serve(conn, wrap(files))
@@ -147,7 +147,7 @@ func TestDirectory(t *testing.T) {
 
 // A front that asks nonsense loses its session; nothing else happens.
 func FuzzServe(f *testing.F) {
-	var w packet.Writer
+	var w seqpacket.Writer
 	f.Add(w.U8(opStat).Text("/").Bool(true).Bytes)
 	f.Add([]byte{opNames, 0xFF, 0xFF, 0xFF, 0xFF})
 	f.Add([]byte{opNext, 0, 0, 0, 9})
@@ -165,9 +165,9 @@ func FuzzServe(f *testing.F) {
 		if err := raw.Send(question); err != nil {
 			t.Fatal(err)
 		}
-		buffer := make([]byte, packet.MaxSize)
+		buffer := make([]byte, seqpacket.MaxSize)
 		_, fds, _ := raw.Receive(buffer)
-		packet.CloseAll(fds)
+		seqpacket.CloseAll(fds)
 		raw.Close()
 		<-served
 	})
@@ -180,7 +180,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF})
 	f.Add([]byte{0xFF, 0xFF, 0xFF, 0xFF})
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		if len(answer) == 0 || len(answer) > packet.MaxSize {
+		if len(answer) == 0 || len(answer) > seqpacket.MaxSize {
 			return
 		}
 		for _, ask := range []func(c *Client) error{
@@ -191,7 +191,7 @@ func FuzzAnswer(f *testing.F) {
 			func(c *Client) error { _, err := (&kept{c, 1}).Pread(make([]byte, 9), 0); return err },
 			func(c *Client) error { _, _, err := (&kept{c, 1}).Stat(); return err },
 		} {
-			ours, theirs, err := packet.Pair()
+			ours, theirs, err := seqpacket.Pair()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // Serve answers the questions on conn with files until conn ends, which is no
 // error.
-func Serve(conn *packet.Conn, files sftp.Files) error {
+func Serve(conn *seqpacket.Conn, files sftp.Files) error {
 	s := &server{files: files, dirs: map[uint32]*openDir{}, kept: map[uint32]sftp.File{}}
 	defer s.close()
 	small := make([]byte, maxQuestion)
@@ -24,7 +24,7 @@ func Serve(conn *packet.Conn, files sftp.Files) error {
 		if len(s.kept) == 0 {
 			buffer = small
 		} else if len(buffer) == maxQuestion {
-			buffer = make([]byte, packet.MaxSize)
+			buffer = make([]byte, seqpacket.MaxSize)
 		}
 		n, fds, err := conn.Receive(buffer)
 		if err == io.EOF {
@@ -36,10 +36,10 @@ func Serve(conn *packet.Conn, files sftp.Files) error {
 		s.out.Bytes = s.out.Bytes[:0]
 		s.out.U32(0)
 		s.send = -1
-		question := packet.NewReader(buffer[:n])
+		question := seqpacket.NewReader(buffer[:n])
 		err = s.answer(question.U8(), question, fds)
-		packet.CloseAll(fds)
-		if errors.Is(err, packet.ErrMalformed) {
+		seqpacket.CloseAll(fds)
+		if errors.Is(err, seqpacket.ErrMalformed) {
 			return err
 		}
 		if err := s.reply(conn, err); err != nil {
@@ -56,7 +56,7 @@ type server struct {
 	dirs  map[uint32]*openDir
 	kept  map[uint32]sftp.File // open files that no front is to have
 	next  uint32               // what the last directory or file was called
-	out   packet.Writer
+	out   seqpacket.Writer
 	send  int // a descriptor for the answer, or -1
 }
 
@@ -75,8 +75,8 @@ func (s *server) close() {
 	}
 }
 
-func (s *server) reply(conn *packet.Conn, err error) error {
-	if err == nil && len(s.out.Bytes) > packet.MaxSize {
+func (s *server) reply(conn *seqpacket.Conn, err error) error {
+	if err == nil && len(s.out.Bytes) > seqpacket.MaxSize {
 		err = syscall.ENAMETOOLONG
 	}
 	if err != nil {
@@ -99,9 +99,9 @@ func (s *server) reply(conn *packet.Conn, err error) error {
 
 // answer does what is asked. packet.ErrMalformed is the only error that the
 // question is to blame for.
-func (s *server) answer(op uint8, q *packet.Reader, fds []int) error {
+func (s *server) answer(op uint8, q *seqpacket.Reader, fds []int) error {
 	if (op == opFSetStat) != (len(fds) == 1) || len(fds) > 1 {
-		return packet.ErrMalformed
+		return seqpacket.ErrMalformed
 	}
 	switch op {
 	case opOpen:
@@ -150,7 +150,7 @@ func (s *server) answer(op uint8, q *packet.Reader, fds []int) error {
 }
 
 // do runs what a whole question asks for.
-func (s *server) do(q *packet.Reader, what func() error) error {
+func (s *server) do(q *seqpacket.Reader, what func() error) error {
 	if err := q.Done(); err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (s *server) do(q *packet.Reader, what func() error) error {
 }
 
 // change answers the questions that change a name.
-func (s *server) change(op uint8, q *packet.Reader) error {
+func (s *server) change(op uint8, q *seqpacket.Reader) error {
 	path := q.Text()
 	switch op {
 	case opMkdir:
@@ -178,10 +178,10 @@ func (s *server) change(op uint8, q *packet.Reader) error {
 		link := q.Text()
 		return s.do(q, func() error { return s.files.Symlink(path, link) })
 	}
-	return packet.ErrMalformed
+	return seqpacket.ErrMalformed
 }
 
-func (s *server) directory(op uint8, q *packet.Reader) error {
+func (s *server) directory(op uint8, q *seqpacket.Reader) error {
 	if op == opOpenDir {
 		path := q.Text()
 		return s.do(q, func() error { return s.openDir(path) })
@@ -189,7 +189,7 @@ func (s *server) directory(op uint8, q *packet.Reader) error {
 	id := q.U32()
 	d, found := s.dirs[id]
 	if q.Done() != nil || !found {
-		return packet.ErrMalformed
+		return seqpacket.ErrMalformed
 	}
 	if op == opCloseDir {
 		delete(s.dirs, id)
@@ -236,7 +236,7 @@ func (s *server) page(d *openDir) {
 		d.rest = d.rest[1:]
 		n++
 	}
-	var number packet.Writer
+	var number seqpacket.Writer
 	number.U32(n)
 	copy(s.out.Bytes[count:], number.Bytes)
 }

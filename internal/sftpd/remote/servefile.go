@@ -4,7 +4,7 @@ import (
 	"syscall"
 
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // open passes a descriptor, or keeps the file and tells its number, which is
@@ -12,7 +12,7 @@ import (
 func (s *server) open(path string, flags int, mode uint32) error {
 	const allowed = syscall.O_ACCMODE | syscall.O_CREAT | syscall.O_EXCL | syscall.O_TRUNC | syscall.O_APPEND
 	if flags&^allowed != 0 {
-		return packet.ErrMalformed
+		return seqpacket.ErrMalformed
 	}
 	file, real, err := s.files.Open(path, flags, mode)
 	if err != nil {
@@ -42,11 +42,11 @@ func (s *server) open(path string, flags int, mode uint32) error {
 }
 
 // file answers the questions about a kept file.
-func (s *server) file(op uint8, q *packet.Reader) error {
+func (s *server) file(op uint8, q *seqpacket.Reader) error {
 	id := q.U32()
 	file, found := s.kept[id]
 	if !found {
-		return packet.ErrMalformed
+		return seqpacket.ErrMalformed
 	}
 	switch op {
 	case opPread:
@@ -89,12 +89,12 @@ func (s *server) keptStat(op uint8, file sftp.File) error {
 // pread reads straight behind the length in the answer.
 func (s *server) pread(file sftp.File, offset int64, length uint32) error {
 	if length > maxChunk {
-		return packet.ErrMalformed
+		return seqpacket.ErrMalformed
 	}
 	begin := len(s.out.Bytes)
 	const header = 4
 	if need := begin + header + int(length); cap(s.out.Bytes) < need {
-		s.out.Bytes = append(make([]byte, 0, packet.MaxSize), s.out.Bytes...)
+		s.out.Bytes = append(make([]byte, 0, seqpacket.MaxSize), s.out.Bytes...)
 	}
 	data := s.out.Bytes[begin+header : begin+header+int(length)]
 	n, err := file.Pread(data, offset)

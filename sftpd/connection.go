@@ -12,24 +12,24 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // visit is one connection, from its acceptance to its end: all that the broker
 // knows and has checked of it. Its front can only ask.
-type visit struct {
-	broker *broker
-	remote netip.Addr
-	line   *packet.Conn // to the front
-	front  *front
-	grace  *time.Timer
+type connection struct {
+	broker  *broker
+	remote  netip.Addr
+	toFront *seqpacket.Conn // to the front
+	front   *front
+	grace   *time.Timer
 
 	engine   *gate.Gate
 	settings config.SFTP
 
-	mu   sync.Mutex
-	conn int // a copy of the connection, to cut it; -1 once in
+	mu     sync.Mutex
+	socket int // a copy of the connection, to cut it; -1 once in
 
 	keys          []hostKey // as they were when the front was given the connection
 	signed        int       // key exchanges
@@ -42,7 +42,7 @@ type visit struct {
 	proved   bool // a key, in this session
 	failures int
 	offered  int  // keys
-	over     bool // no step can succeed any more
+	ended    bool // no step can succeed any more
 	penalty  time.Duration
 
 	first    config.FirstFactor // that was proven; "" for none
@@ -69,8 +69,8 @@ var errTurnedAway = errors.New("turned away")
 // receive takes a new connection.
 func (b *broker) receive(conn *net.TCPConn) {
 	defer conn.Close()
-	b.visits.Add(1)
-	defer b.visits.Add(-1)
+	b.connections.Add(1)
+	defer b.connections.Add(-1)
 	remote, ok := netip.AddrFromSlice(conn.RemoteAddr().(*net.TCPAddr).IP)
 	if !ok {
 		return
@@ -78,7 +78,7 @@ func (b *broker) receive(conn *net.TCPConn) {
 	remote = remote.Unmap()
 	engine, err := b.current()
 	if err != nil {
-		b.reportFor(&visit{remote: remote, settings: b.settings().SFTP}, "configuration", err)
+		b.reportFor(&connection{remote: remote, settings: b.settings().SFTP}, "configuration", err)
 		return
 	}
 	if listed(remote, engine.Config.SFTP.ProxyProtocol) {
@@ -92,7 +92,7 @@ func (b *broker) receive(conn *net.TCPConn) {
 		b.turnAway(engine.Config.SFTP.PAMService, remote, refused)
 		return
 	}
-	v := &visit{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, conn: -1}
+	v := &connection{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, socket: -1}
 	left := sync.OnceFunc(func() {
 		if closed := b.doorway.leave(remote, limits, v.ending()); closed > 0 {
 			b.reportClosed(v.settings.PAMService, remote, closed)
@@ -108,199 +108,199 @@ func (b *broker) receive(conn *net.TCPConn) {
 }
 
 // handOver gives the connection to a front.
-func (v *visit) handOver(conn *net.TCPConn, grace time.Duration) error {
+func (c *connection) handOver(conn *net.TCPConn, grace time.Duration) error {
 	file, err := conn.File()
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	line, theirs, err := packet.Pair()
+	line, theirs, err := seqpacket.Pair()
 	if err != nil {
 		return err
 	}
 	defer theirs.Close()
 	fd := int(file.Fd())
-	if v.conn, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+	if c.socket, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		line.Close()
 		return err
 	}
-	v.line = line
-	v.front = v.broker.pick()
-	v.grace = time.AfterFunc(grace, func() {
-		v.penalize(penaltyGrace)
-		v.cut()
+	c.toFront = line
+	c.front = c.broker.pick()
+	c.grace = time.AfterFunc(grace, func() {
+		c.penalize(penaltyGrace)
+		c.cut()
 	})
-	var w packet.Writer
-	if v.keys, err = v.front.give(w.U8(talk.HubConn).Text(v.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
-		v.end()
+	var w seqpacket.Writer
+	if c.keys, err = c.front.give(w.U8(messages.FrontConnection).Text(c.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
+		c.end()
 		return err
 	}
 	return conn.Close()
 }
 
-func (v *visit) penalize(more time.Duration) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.penalty += more
+func (c *connection) penalize(more time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.penalty += more
 }
 
 // ending is how the login ended.
-func (v *visit) ending() end {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return end{in: v.in, penalty: v.penalty}
+func (c *connection) ending() end {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return end{in: c.in, penalty: c.penalty}
 }
 
 // cut ends the connection whatever its front does.
-func (v *visit) cut() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.conn >= 0 {
-		_ = unix.Shutdown(v.conn, unix.SHUT_RDWR)
+func (c *connection) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.socket >= 0 {
+		_ = unix.Shutdown(c.socket, unix.SHUT_RDWR)
 	}
-	_ = v.line.Close()
+	_ = c.toFront.Close()
 }
 
 // letGo gives up the copy of the connection.
-func (v *visit) letGo() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.conn >= 0 {
-		unix.Close(v.conn)
-		v.conn = -1
+func (c *connection) closeSocket() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.socket >= 0 {
+		unix.Close(c.socket)
+		c.socket = -1
 	}
 }
 
 // serve answers the front until it hangs up. entered is called once the person
 // is in.
-func (v *visit) serve(entered func()) {
-	buffer := make([]byte, talk.MaxLine)
+func (c *connection) serve(entered func()) {
+	buffer := make([]byte, messages.MaxSize)
 	for {
-		message, err := v.ask(buffer)
+		message, err := c.ask(buffer)
 		if err == nil {
-			err = v.answer(message)
+			err = c.answer(message)
 		}
-		if errors.Is(err, packet.ErrMalformed) || errors.Is(err, packet.ErrTooLarge) {
-			v.broker.reportFor(v, "front", err)
+		if errors.Is(err, seqpacket.ErrMalformed) || errors.Is(err, seqpacket.ErrTooLarge) {
+			c.broker.reportFor(c, "front", err)
 		}
 		if err != nil {
-			if !v.in && (v.user == "" || v.ending().penalty == 0) {
-				v.penalize(penaltyNothing)
+			if !c.in && (c.user == "" || c.ending().penalty == 0) {
+				c.penalize(penaltyNothing)
 			}
-			v.cut()
+			c.cut()
 			return
 		}
-		if v.in && buffer != nil && len(buffer) == talk.MaxLine {
+		if c.in && buffer != nil && len(buffer) == messages.MaxSize {
 			entered()
 			// What is asked from here on is small, and sessions are many.
-			buffer = make([]byte, 2*talk.MaxNote+512)
+			buffer = make([]byte, 2*messages.MaxNote+512)
 		}
 	}
 }
 
 // ask is the next thing that the front asks. It never brings descriptors.
-func (v *visit) ask(buffer []byte) ([]byte, error) {
-	n, fds, err := v.line.Receive(buffer)
+func (c *connection) ask(buffer []byte) ([]byte, error) {
+	n, fds, err := c.toFront.Receive(buffer)
 	if err != nil {
 		return nil, err
 	}
 	if len(fds) > 0 {
-		packet.CloseAll(fds)
-		return nil, packet.ErrMalformed
+		seqpacket.CloseAll(fds)
+		return nil, seqpacket.ErrMalformed
 	}
 	return buffer[:n], nil
 }
 
-func (v *visit) answer(message []byte) error {
-	r := packet.NewReader(message)
+func (c *connection) answer(message []byte) error {
+	r := seqpacket.NewReader(message)
 	op := r.U8()
 	switch {
-	case op == talk.AskSign:
+	case op == messages.AskSign:
 		public, algorithm, data := r.Blob(), r.Text(), r.Blob()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return v.sign(public, algorithm, data)
-	case op == talk.AskUnmatched && v.sessionID == nil && v.user == "":
-		return v.unmatched(r)
-	case !v.in:
-		return v.loginStep(op, r)
-	case op == talk.AskSession:
+		return c.sign(public, algorithm, data)
+	case op == messages.AskUnmatched && c.sessionID == nil && c.user == "":
+		return c.unmatched(r)
+	case !c.in:
+		return c.loginStep(op, r)
+	case op == messages.AskSession:
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return v.session()
-	case op == talk.AskNote:
-		return v.note(r)
-	case op == talk.AskBytes:
+		return c.session()
+	case op == messages.AskNote:
+		return c.note(r)
+	case op == messages.AskBytes:
 		n, upload := r.U32(), r.Bool()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		wait := v.broker.bandwidth.wait(v.person.uid, upload, n, v.settings.Limits.Bandwidth)
-		var w packet.Writer
-		return v.line.Send(w.U8(talk.AnswerBytes).U64(uint64(wait)).Bytes)
-	case op == talk.AskHostKey:
+		wait := c.broker.bandwidth.wait(c.person.uid, upload, n, c.settings.Limits.Bandwidth)
+		var w seqpacket.Writer
+		return c.toFront.Send(w.U8(messages.AnswerBytes).U64(uint64(wait)).Bytes)
+	case op == messages.AskHostKey:
 		public := r.Blob()
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return v.proveHostKey(public)
+		return c.proveHostKey(public)
 	}
-	return packet.ErrMalformed
+	return seqpacket.ErrMalformed
 }
 
 // is fixes whom the connection is for. Another name later is refused: what was
 // proven was proven of the first.
-func (v *visit) is(name string) bool {
-	if v.user != "" {
-		return v.user == name
+func (c *connection) identify(name string) bool {
+	if c.user != "" {
+		return c.user == name
 	}
 	if account.CheckName(name) != nil {
 		return false
 	}
-	v.user = name
-	v.person, v.nobody = lookUp(name, v.settings.AllowRoot)
+	c.user = name
+	c.person, c.nobody = lookUp(name, c.settings.AllowRoot)
 	return true
 }
 
 // end gives back what the visit holds.
-func (v *visit) end() {
-	v.grace.Stop()
-	v.letGo()
-	_ = v.line.Close()
-	if v.dialogue != nil {
-		v.dialogue.end()
+func (c *connection) end() {
+	c.grace.Stop()
+	c.closeSocket()
+	_ = c.toFront.Close()
+	if c.dialogue != nil {
+		c.dialogue.end()
 	}
-	v.noteUnchanged()
-	if v.joining != nil {
-		<-v.joining
-	} else if v.keeper != nil {
-		v.keeper.close()
+	c.noteUnchanged()
+	if c.joining != nil {
+		<-c.joining
+	} else if c.keeper != nil {
+		c.keeper.close()
 	}
-	if v.in {
-		v.broker.house.leave(v.person.uid)
-		v.broker.bandwidth.forget(v.person.uid)
+	if c.in {
+		c.broker.house.leave(c.person.uid)
+		c.broker.bandwidth.forget(c.person.uid)
 	}
-	if v.crew != nil {
-		v.broker.crews.leave(v.crew)
+	if c.crew != nil {
+		c.broker.crews.leave(c.crew)
 	}
 }
 
 // session gives the front a session of the person's worker.
-func (v *visit) session() error {
-	<-v.joining
-	var w packet.Writer
-	w.U8(talk.AnswerSession)
-	err := v.joinErr
+func (c *connection) session() error {
+	<-c.joining
+	var w seqpacket.Writer
+	w.U8(messages.AnswerSession)
+	err := c.joinErr
 	fd := -1
 	if err == nil {
-		fd, err = v.crew.session()
+		fd, err = c.crew.session()
 	}
 	if err != nil {
-		v.broker.reportFor(v, "session", err)
-		return v.line.Send(w.Bool(false).Bytes)
+		c.broker.reportFor(c, "session", err)
+		return c.toFront.Send(w.Bool(false).Bytes)
 	}
 	defer unix.Close(fd)
-	return v.line.Send(w.Bool(true).Bytes, fd)
+	return c.toFront.Send(w.Bool(true).Bytes, fd)
 }

@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// room bounds what is open, so that nobody's files take the descriptors that
+// openLimit bounds what is open, so that nobody's files take the descriptors that
 // others' connections need, nor directories the memory: one that is being
 // listed holds two pages of names.
-type room struct {
-	most  [2]int // files, directories
-	above *room  // that of all connections; nil for that itself
+type openLimit struct {
+	most   [2]int     // files, directories
+	parent *openLimit // that of all connections; nil for that itself
 
 	mu   sync.Mutex
 	open [2]int
@@ -25,16 +25,18 @@ const (
 )
 
 // allRoom leaves a quarter of the descriptors for connections and sessions.
-func allRoom() (*room, error) {
+func limitOfAll() (*openLimit, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, err
 	}
-	return &room{most: [2]int{int(min(limit.Cur, 1<<20) / 4 * 3), maxAllDirs}}, nil
+	return &openLimit{most: [2]int{int(min(limit.Cur, 1<<20) / 4 * 3), maxAllDirs}}, nil
 }
 
 // forConnection is the part of it that one connection may take.
-func (r *room) forConnection() *room { return &room{most: [2]int{maxFiles, maxDirs}, above: r} }
+func (l *openLimit) forConnection() *openLimit {
+	return &openLimit{most: [2]int{maxFiles, maxDirs}, parent: l}
+}
 
 func kindOf(dir bool) int {
 	if dir {
@@ -45,22 +47,22 @@ func kindOf(dir bool) int {
 
 // take says whether another file or directory may be opened. If so, give must
 // be called once it is closed.
-func (r *room) take(dir bool) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (l *openLimit) acquire(dir bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	kind := kindOf(dir)
-	if r.open[kind] >= r.most[kind] || r.above != nil && !r.above.take(dir) {
+	if l.open[kind] >= l.most[kind] || l.parent != nil && !l.parent.acquire(dir) {
 		return false
 	}
-	r.open[kind]++
+	l.open[kind]++
 	return true
 }
 
-func (r *room) give(dir bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.open[kindOf(dir)]--
-	if r.above != nil {
-		r.above.give(dir)
+func (l *openLimit) release(dir bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[kindOf(dir)]--
+	if l.parent != nil {
+		l.parent.release(dir)
 	}
 }

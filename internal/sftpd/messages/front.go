@@ -1,17 +1,17 @@
-package talk
+package messages
 
 import (
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
-// To a front, over its hub, from the broker.
+// To a front, over its control connection, from the broker.
 const (
-	HubBecome   = iota + 1 // uid, gid, empty directory: the first message
-	HubSettings            // Settings, for connections from then on
-	HubConn                // with the descriptors of a connection and of its line to the broker; remote address
-	HubDrain               // end connections that do nothing, and the others when they are done
+	FrontBecome     = iota + 1 // uid, gid, empty directory: the first message
+	FrontSettings              // Settings, for connections from then on
+	FrontConnection            // with the descriptors of a connection and of a socket to the broker for it; remote address
+	FrontDrain                 // end connections that do nothing, and the others when they are done
 )
 
 // Settings are what a front needs to know.
@@ -28,7 +28,7 @@ type Settings struct {
 }
 
 // Write writes the fields.
-func (s Settings) Write(w *packet.Writer) {
+func (s Settings) Write(w *seqpacket.Writer) {
 	w.Text(s.Version).Text(s.Banner).U64(uint64(s.Idle)).U64(uint64(s.Keepalive)).U64(s.Bandwidth).Bool(s.Unproven).Bool(s.Passwords).Bool(s.PublicKeys)
 	w.U32(uint32(len(s.HostKeys)))
 	for _, key := range s.HostKeys {
@@ -37,7 +37,7 @@ func (s Settings) Write(w *packet.Writer) {
 }
 
 // ReadSettings reads what Write wrote.
-func ReadSettings(r *packet.Reader) Settings {
+func ReadSettings(r *seqpacket.Reader) Settings {
 	s := Settings{Version: r.Text(), Banner: r.Text(), Idle: time.Duration(r.U64()), Keepalive: time.Duration(r.U64()), Bandwidth: r.U64(),
 		Unproven: r.Bool(), Passwords: r.Bool(), PublicKeys: r.Bool()}
 	for _, key := range r.Texts() {
@@ -46,7 +46,7 @@ func ReadSettings(r *packet.Reader) Settings {
 	return s
 }
 
-// From a front to the broker, over the line of one connection. The broker
+// From a front to the broker, over the socket of one connection. The broker
 // believes nothing of it: who is in, and by what, is decided by what the broker
 // itself has checked.
 const (
@@ -73,7 +73,7 @@ const (
 	ListCompression
 )
 
-// To a front, over that line.
+// To a front, over that socket.
 const (
 	AnswerSignature = iota + 1 // format, blob; both "" if refused
 	AnswerOutcome              // an outcome, what to tell
@@ -87,12 +87,12 @@ const (
 	Denied  = iota + 1
 	Partial // go on with keyboard-interactive
 	Accepted
-	Over // denied, and trying again is of no use
+	Ended // denied, and trying again is of no use
 )
 
-// MaxLine bounds a message on that line. Keys, signatures and passwords are
+// MaxSize bounds a message on that socket. Keys, signatures and passwords are
 // smaller.
-const MaxLine = 32 << 10
+const MaxSize = 32 << 10
 
 // MaxNote bounds a path in AskNote.
 const MaxNote = 4096

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
-// testVisit is a connection, and the broker's end of its line, which answers
+// testConnection is a connection, and the broker's end of its socket, which answers
 // each message with the next of answers.
-func testVisit(t *testing.T, answers ...[]byte) (v *visit, asked func() [][]byte) {
+func testConnection(t *testing.T, answers ...[]byte) (c *connection, asked func() [][]byte) {
 	t.Helper()
 	ours, _ := pair(t)
-	line, theirs, err := packet.Pair()
+	socket, theirs, err := seqpacket.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,35 +26,35 @@ func testVisit(t *testing.T, answers ...[]byte) (v *visit, asked func() [][]byte
 		t.Fatal(err)
 	}
 	theirs.Close()
-	broker, err := packet.New(fd)
+	broker, err := seqpacket.New(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var messages [][]byte
+	var received [][]byte
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		buffer := make([]byte, talk.MaxLine)
+		buffer := make([]byte, messages.MaxSize)
 		for {
 			n, _, err := broker.Receive(buffer)
 			if err != nil {
 				return
 			}
-			messages = append(messages, slices.Clone(buffer[:n]))
+			received = append(received, slices.Clone(buffer[:n]))
 			if len(answers) > 0 {
 				_ = broker.Send(answers[0])
 				answers = answers[1:]
 			}
 		}
 	}()
-	stop := func() { line.Close(); <-over; broker.Close() }
+	stop := func() { socket.Close(); <-over; broker.Close() }
 	t.Cleanup(stop)
-	return &visit{conn: ours, line: &brokerLine{conn: line}}, func() [][]byte { line.Close(); <-over; return messages }
+	return &connection{conn: ours, broker: &brokerConn{conn: socket}}, func() [][]byte { socket.Close(); <-over; return received }
 }
 
 func outcome(outcome uint8, told ...string) []byte {
-	var w packet.Writer
-	return w.U8(talk.AnswerOutcome).U8(outcome).Texts(told).Bytes
+	var w seqpacket.Writer
+	return w.U8(messages.AnswerOutcome).U8(outcome).Texts(told).Bytes
 }
 
 type metadata struct{ ssh.ConnMetadata }
@@ -74,9 +74,9 @@ func TestWhatCannotBeShownChangesNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		outcome uint8
 		in      bool
-	}{"accepted": {talk.Accepted, true}, "denied": {talk.Denied, false}, "over": {talk.Over, false}} {
-		v, _ := testVisit(t, outcome(test.outcome, "your password expires in 3 days"))
-		permissions, err := v.interactive(metadata{}, odd)
+	}{"accepted": {messages.Accepted, true}, "denied": {messages.Denied, false}, "over": {messages.Ended, false}} {
+		c, _ := testConnection(t, outcome(test.outcome, "your password expires in 3 days"))
+		permissions, err := c.interactive(metadata{}, odd)
 		if (err == nil) != test.in || (permissions != nil) != test.in {
 			t.Errorf("%s: in %v, %v", name, permissions, err)
 		}

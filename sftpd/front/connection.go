@@ -9,17 +9,17 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
-// visit is one connection.
-type visit struct {
+// connection is one connection.
+type connection struct {
 	front    *front
-	settings talk.Settings
-	room     *room
+	settings messages.Settings
+	open     *openLimit
 	conn     *conn
-	line     *brokerLine
+	broker   *brokerConn
 	remote   string
 	client   string // how it identifies itself
 	preAuth  ssh.ServerPreAuthConn
@@ -30,75 +30,75 @@ type visit struct {
 // errDenied is what a client hears as a failure.
 var errDenied = errors.New("denied")
 
-func (v *visit) serve() {
-	defer v.line.conn.Close()
-	defer v.conn.Close()
-	config, err := v.config()
+func (c *connection) serve() {
+	defer c.broker.conn.Close()
+	defer c.conn.Close()
+	config, err := c.config()
 	if err != nil {
 		return
 	}
-	client, steered, err := v.conn.steer(v.settings.Version)
+	client, steered, err := c.conn.steer(c.settings.Version)
 	if err != nil {
 		return
 	}
 	if steered != nil {
 		config.Ciphers = steered
 	}
-	conn, channels, requests, err := ssh.NewServerConn(v.conn, config)
+	conn, channels, requests, err := ssh.NewServerConn(c.conn, config)
 	if err != nil {
-		v.tellUnmatched(client, err)
+		c.tellUnmatched(client, err)
 		return
 	}
 	defer conn.Close()
-	v.conn.quick.Store(false)
-	v.client = string(conn.ClientVersion())
-	v.serveChannels(conn, channels, requests)
+	c.conn.quick.Store(false)
+	c.client = string(conn.ClientVersion())
+	c.serveChannels(conn, channels, requests)
 }
 
 // lists are the library's names for those of a key exchange.
 var lists = map[string]uint8{
-	"key exchange": talk.ListKeyExchange, "host key": talk.ListHostKey,
-	"client to server cipher": talk.ListCipher, "server to client cipher": talk.ListCipher,
-	"client to server MAC": talk.ListMAC, "server to client MAC": talk.ListMAC,
-	"client to server compression": talk.ListCompression, "server to client compression": talk.ListCompression,
+	"key exchange": messages.ListKeyExchange, "host key": messages.ListHostKey,
+	"client to server cipher": messages.ListCipher, "server to client cipher": messages.ListCipher,
+	"client to server MAC": messages.ListMAC, "server to client MAC": messages.ListMAC,
+	"client to server compression": messages.ListCompression, "server to client compression": messages.ListCompression,
 }
 
 // tellUnmatched has the broker write which list had nothing in common, if that
 // is why there was no handshake.
-func (v *visit) tellUnmatched(client string, err error) {
+func (c *connection) tellUnmatched(client string, err error) {
 	var failed *ssh.AlgorithmNegotiationError
 	if !errors.As(err, &failed) || lists[failed.What] == 0 {
 		return
 	}
 	theirs := strings.Join(failed.RequestedAlgorithms, ",")
-	var w packet.Writer
-	w.U8(talk.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, talk.MaxNote))
-	_ = v.line.note(w.Bytes) // the broker is gone
+	var w seqpacket.Writer
+	w.U8(messages.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, messages.MaxNote))
+	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 
-func (v *visit) config() (*ssh.ServerConfig, error) {
+func (c *connection) config() (*ssh.ServerConfig, error) {
 	config := &ssh.ServerConfig{
 		Config:                  ssh.Config{KeyExchanges: algorithms.KeyExchanges(), Ciphers: algorithms.Ciphers(), MACs: algorithms.MACs()},
 		PublicKeyAuthAlgorithms: algorithms.UserSignatures(),
-		ServerVersion:           v.settings.Version,
+		ServerVersion:           c.settings.Version,
 		MaxAuthTries:            maxTries,
-		PreAuthConnCallback:     func(conn ssh.ServerPreAuthConn) { v.preAuth = conn },
-		BannerCallback:          func(ssh.ConnMetadata) string { return v.settings.Banner },
+		PreAuthConnCallback:     func(conn ssh.ServerPreAuthConn) { c.preAuth = conn },
+		BannerCallback:          func(ssh.ConnMetadata) string { return c.settings.Banner },
 	}
-	if v.settings.Passwords {
-		config.PasswordCallback = v.password
-		config.KeyboardInteractiveCallback = v.interactive
+	if c.settings.Passwords {
+		config.PasswordCallback = c.password
+		config.KeyboardInteractiveCallback = c.interactive
 	}
-	if v.settings.PublicKeys {
-		config.PublicKeyCallback = v.offered
-		config.VerifiedPublicKeyCallback = v.proven
+	if c.settings.PublicKeys {
+		config.PublicKeyCallback = c.offered
+		config.VerifiedPublicKeyCallback = c.proven
 	}
-	for _, key := range v.settings.HostKeys {
+	for _, key := range c.settings.HostKeys {
 		public, err := ssh.ParsePublicKey(key)
 		if err != nil {
 			return nil, err
 		}
-		config.AddHostKey(signer{v.line, public})
+		config.AddHostKey(signer{c.broker, public})
 	}
 	return config, nil
 }
@@ -108,57 +108,57 @@ const maxTries = 6
 
 // outcome turns the broker's word into what x/crypto/ssh wants. After a partial
 // success keyboard-interactive alone goes on.
-func (v *visit) outcome(outcome uint8, told []string, err error) (*ssh.Permissions, error) {
+func (c *connection) outcome(outcome uint8, told []string, err error) (*ssh.Permissions, error) {
 	if err != nil {
-		v.hangUp()
+		c.hangUp()
 		return nil, err
 	}
 	switch outcome {
-	case talk.Accepted:
-		v.banner(told)
+	case messages.Accepted:
+		c.banner(told)
 		return &ssh.Permissions{}, nil
-	case talk.Partial:
-		v.banner(told)
-		return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{KeyboardInteractiveCallback: v.interactive}}
-	case talk.Over:
-		v.banner(told)
-		v.hangUp()
+	case messages.Partial:
+		c.banner(told)
+		return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{KeyboardInteractiveCallback: c.interactive}}
+	case messages.Ended:
+		c.banner(told)
+		c.hangUp()
 	default:
-		v.banner(told)
+		c.banner(told)
 	}
 	return nil, errDenied
 }
 
 // hangUp ends the connection once what is being answered is sent.
-func (v *visit) hangUp() {
+func (c *connection) hangUp() {
 	// The next read fails; what is written goes out before.
-	_ = v.conn.SetReadDeadline(time.Now())
+	_ = c.conn.SetReadDeadline(time.Now())
 }
 
 // banner shows lines where there is no prompt to show them with.
-func (v *visit) banner(told []string) {
-	if len(told) > 0 && v.preAuth != nil {
-		_ = v.preAuth.SendAuthBanner(strings.Join(told, "\r\n") + "\r\n") // nobody is left to tell
+func (c *connection) banner(told []string) {
+	if len(told) > 0 && c.preAuth != nil {
+		_ = c.preAuth.SendAuthBanner(strings.Join(told, "\r\n") + "\r\n") // nobody is left to tell
 	}
 }
 
-func (v *visit) password(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-	var w packet.Writer
-	return v.outcome(v.line.step(w.U8(talk.AskPassword).Text(conn.User()).Blob(password).Bytes))
+func (c *connection) password(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+	var w seqpacket.Writer
+	return c.outcome(c.broker.step(w.U8(messages.AskPassword).Text(conn.User()).Blob(password).Bytes))
 }
 
 // offered says whether a key may be proven. Nothing of it is kept for later:
 // a client may sign with another (CVE-2024-45337).
-func (v *visit) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-	var w packet.Writer
-	outcome, _, err := v.line.step(w.U8(talk.AskOffer).Text(conn.User()).Blob(key.Marshal()).Bytes)
+func (c *connection) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	var w seqpacket.Writer
+	outcome, _, err := c.broker.step(w.U8(messages.AskOffer).Text(conn.User()).Blob(key.Marshal()).Bytes)
 	if err != nil {
-		v.hangUp()
+		c.hangUp()
 		return nil, err
 	}
-	if outcome != talk.Partial {
-		if outcome == talk.Over {
-			v.hangUp()
+	if outcome != messages.Partial {
+		if outcome == messages.Ended {
+			c.hangUp()
 		}
 		return nil, errDenied
 	}
@@ -171,10 +171,10 @@ func (v *visit) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissi
 
 // proven passes on the key whose signature was right, with the signature if it
 // can be had.
-func (v *visit) proven(conn ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, format string) (*ssh.Permissions, error) {
-	var w packet.Writer
-	w.U8(talk.AskProve).Text(conn.User()).Blob(key.Marshal()).Text(key.Type()).Blob(signatureBehind(key)).Text(format)
-	return v.outcome(v.line.step(w.Bytes))
+func (c *connection) proven(conn ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, format string) (*ssh.Permissions, error) {
+	var w seqpacket.Writer
+	w.U8(messages.AskProve).Text(conn.User()).Blob(key.Marshal()).Text(key.Type()).Blob(signatureBehind(key)).Text(format)
+	return c.outcome(c.broker.step(w.Bytes))
 }
 
 // signatureBehind is the signature that came with an ed25519 key. The library
@@ -194,7 +194,7 @@ func signatureBehind(key ssh.PublicKey) []byte {
 	if !ok || len(bytes) != ed25519.PublicKeySize {
 		return nil
 	}
-	r := packet.NewReader(bytes[ed25519.PublicKeySize:cap(bytes)])
+	r := seqpacket.NewReader(bytes[ed25519.PublicKeySize:cap(bytes)])
 	if key.Type() == ssh.KeyAlgoSKED25519 {
 		r.Blob() // the application
 	}
@@ -206,7 +206,7 @@ func signatureBehind(key ssh.PublicKey) []byte {
 
 // skipCertificate takes what follows the key in a certificate, see
 // PROTOCOL.certkeys of OpenSSH.
-func skipCertificate(r *packet.Reader) {
+func skipCertificate(r *seqpacket.Reader) {
 	r.U64() // serial
 	r.U32() // type
 	r.Blob()
@@ -222,9 +222,9 @@ func skipCertificate(r *packet.Reader) {
 const tellPatience = 2 * time.Minute
 
 // interactive has the broker ask what it wants to.
-func (v *visit) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-	var w packet.Writer
-	outcome, told, err := v.line.stepOrAsk(w.U8(talk.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
+func (c *connection) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+	var w seqpacket.Writer
+	outcome, told, err := c.broker.stepOrAsk(w.U8(messages.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
 		instruction, text := asking(p.told, p.text)
 		answers, err := challenge("", instruction, []string{text}, []bool{p.shown})
 		if err != nil {
@@ -235,14 +235,14 @@ func (v *visit) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInterac
 		}
 		return answers[0], nil
 	})
-	if err == nil && len(told) > 0 && outcome != talk.Partial {
+	if err == nil && len(told) > 0 && outcome != messages.Partial {
 		// A round without questions shows what is left to say. The outcome stands:
 		// some clients answer it with what they answered before, and the code is
 		// spent. One that answers nothing is not waited for without end.
-		_ = v.conn.SetReadDeadline(time.Now().Add(tellPatience))
+		_ = c.conn.SetReadDeadline(time.Now().Add(tellPatience))
 		_, _ = challenge("", strings.Join(told, "\n"), nil, nil)
-		_ = v.conn.SetReadDeadline(time.Time{})
+		_ = c.conn.SetReadDeadline(time.Time{})
 		told = nil
 	}
-	return v.outcome(outcome, told, err)
+	return c.outcome(outcome, told, err)
 }

@@ -1,18 +1,18 @@
-// Package packettest gives tests both ends of a connection.
-package packettest
+// Package seqpackettest gives tests both ends of a connection.
+package seqpackettest
 
 import (
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // Pair makes a connection within the process. Both ends are closed with t.
-func Pair(t testing.TB) (ours, theirs *packet.Conn) {
+func Pair(t testing.TB) (ours, theirs *seqpacket.Conn) {
 	t.Helper()
-	ours, file, err := packet.Pair()
+	ours, file, err := seqpacket.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func Pair(t testing.TB) (ours, theirs *packet.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err = packet.New(fd)
+	theirs, err = seqpacket.New(fd)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/otpgate/otpgate/internal/program"
 )
 
-// figures counts for operators, in the text format of Prometheus (version
+// metrics counts for operators, in the text format of Prometheus (version
 // 0.0.4). Names of people and addresses are never labels.
-type figures struct {
+type metrics struct {
 	mu       sync.Mutex
 	verdicts map[[2]string]uint64 // verdict, rule
 	turned   map[string]uint64    // why
@@ -23,30 +23,30 @@ type figures struct {
 	restarts uint64
 }
 
-func newFigures() *figures {
-	return &figures{verdicts: map[[2]string]uint64{}, turned: map[string]uint64{}, ops: map[[2]string]uint64{}}
+func newMetrics() *metrics {
+	return &metrics{verdicts: map[[2]string]uint64{}, turned: map[string]uint64{}, ops: map[[2]string]uint64{}}
 }
 
 // maxSeries bounds what a front can make of the memory.
 const maxSeries = 200
 
-func (f *figures) verdict(r audit.Record) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (m *metrics) verdict(r audit.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	rule, _, _ := strings.Cut(r.Rule, ":") // a factor's id is the person's own word
-	count(f.verdicts, [2]string{r.Verdict, rule})
+	count(m.verdicts, [2]string{r.Verdict, rule})
 }
 
-func (f *figures) event(e audit.Event) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (m *metrics) event(e audit.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	result := "ok"
 	if e.Problem != "" {
 		result = "failed"
 	}
-	count(f.ops, [2]string{e.Op, result})
-	f.read += e.Read
-	f.written += e.Written
+	count(m.ops, [2]string{e.Op, result})
+	m.read += e.Read
+	m.written += e.Written
 }
 
 func count(series map[[2]string]uint64, key [2]string) {
@@ -56,13 +56,13 @@ func count(series map[[2]string]uint64, key [2]string) {
 	series[key]++
 }
 
-func (f *figures) turnedAway(why string) { f.mu.Lock(); f.turned[why]++; f.mu.Unlock() }
-func (f *figures) restarted()            { f.mu.Lock(); f.restarts++; f.mu.Unlock() }
+func (m *metrics) turnedAway(why string) { m.mu.Lock(); m.turned[why]++; m.mu.Unlock() }
+func (m *metrics) restarted()            { m.mu.Lock(); m.restarts++; m.mu.Unlock() }
 
-// write prints the figures.
-func (f *figures) write(w io.Writer, connections, atLogin int64) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// write prints the metrics.
+func (m *metrics) write(w io.Writer, connections, atLogin int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var text strings.Builder
 	head := func(name, kind, help string) {
 		fmt.Fprintf(&text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
@@ -78,12 +78,12 @@ func (f *figures) write(w io.Writer, connections, atLogin int64) error {
 		}
 	}
 	head("otpgate_sftp_verdicts_total", "counter", "Steps of logins by verdict and the rule that decided.")
-	pairs("otpgate_sftp_verdicts_total", "verdict", "rule", f.verdicts)
+	pairs("otpgate_sftp_verdicts_total", "verdict", "rule", m.verdicts)
 	head("otpgate_sftp_operations_total", "counter", "Transfers and changes by kind and result.")
-	pairs("otpgate_sftp_operations_total", "op", "result", f.ops)
+	pairs("otpgate_sftp_operations_total", "op", "result", m.ops)
 	head("otpgate_sftp_turned_away_total", "counter", "Connections that came to no login, by what refused them.")
 	for _, why := range turnedAwayBy {
-		fmt.Fprintf(&text, "otpgate_sftp_turned_away_total{why=%q} %d\n", why, f.turned[why])
+		fmt.Fprintf(&text, "otpgate_sftp_turned_away_total{why=%q} %d\n", why, m.turned[why])
 	}
 	for _, one := range []struct {
 		name, kind, help string
@@ -91,9 +91,9 @@ func (f *figures) write(w io.Writer, connections, atLogin int64) error {
 	}{
 		{"otpgate_sftp_connections", "gauge", "Connections that are open.", connections},
 		{"otpgate_sftp_logins_pending", "gauge", "Connections that are at their login.", atLogin},
-		{"otpgate_sftp_read_bytes_total", "counter", "Bytes of files that were sent to clients.", int64(f.read)},
-		{"otpgate_sftp_written_bytes_total", "counter", "Bytes of files that came from clients.", int64(f.written)},
-		{"otpgate_sftp_front_restarts_total", "counter", "Fronts that ended and were started again.", int64(f.restarts)},
+		{"otpgate_sftp_read_bytes_total", "counter", "Bytes of files that were sent to clients.", int64(m.read)},
+		{"otpgate_sftp_written_bytes_total", "counter", "Bytes of files that came from clients.", int64(m.written)},
+		{"otpgate_sftp_front_restarts_total", "counter", "Fronts that ended and were started again.", int64(m.restarts)},
 	} {
 		head(one.name, one.kind, one.help)
 		fmt.Fprintf(&text, "%s %d\n", one.name, one.value)
@@ -102,10 +102,10 @@ func (f *figures) write(w io.Writer, connections, atLogin int64) error {
 	return err
 }
 
-// serveFigures serves them at address until stop.
-func (b *broker) serveFigures(address string) (stop func(), err error) {
+// serveMetrics serves them at address until stop.
+func (b *broker) serveMetrics(address string) (stop func(), err error) {
 	stop, err = program.ServeMetrics(address, func(w io.Writer) error {
-		return b.figures.write(w, b.visits.Load(), int64(b.doorway.waiting()))
+		return b.metrics.write(w, b.connections.Load(), int64(b.doorway.waiting()))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sftp.metrics: %w", err)
@@ -116,17 +116,17 @@ func (b *broker) serveFigures(address string) (stop func(), err error) {
 // recorder is the broker's log: what is written is counted.
 type recorder struct {
 	audit.Syslog
-	figures *figures
+	metrics *metrics
 }
 
 // Write implements audit.Sink.
 func (r recorder) Write(record audit.Record) {
 	r.Syslog.Write(record)
-	r.figures.verdict(record)
+	r.metrics.verdict(record)
 }
 
 // Event writes what somebody did.
 func (r recorder) Event(event audit.Event) {
 	r.Syslog.Event(event)
-	r.figures.event(event)
+	r.metrics.event(event)
 }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/sftpd/packet"
-	"github.com/otpgate/otpgate/internal/sftpd/talk"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // TestMain is also the keeper that startKeeper starts, with PAM left out.
@@ -30,36 +30,36 @@ func TestMain(m *testing.M) {
 const rightPassword = "right"
 
 func keep() {
-	conn, err := packet.New(3)
+	conn, err := seqpacket.New(3)
 	if err != nil {
 		os.Exit(1)
 	}
-	buffer := make([]byte, packet.MaxSize)
-	receive := func() (op uint8, r *packet.Reader) {
+	buffer := make([]byte, seqpacket.MaxSize)
+	receive := func() (op uint8, r *seqpacket.Reader) {
 		n, _, err := conn.Receive(buffer)
 		if err != nil {
 			os.Exit(0)
 		}
-		r = packet.NewReader(buffer[:n])
+		r = seqpacket.NewReader(buffer[:n])
 		return r.U8(), r
 	}
 	done := func(good bool) {
-		var w packet.Writer
-		_ = conn.Send(w.U8(talk.KeeperDone).Text(map[bool]string{false: "no"}[good]).Bytes)
+		var w seqpacket.Writer
+		_ = conn.Send(w.U8(messages.PAMDone).Text(map[bool]string{false: "no"}[good]).Bytes)
 	}
 	for {
 		switch op, r := receive(); op {
-		case talk.KeeperStart, talk.KeeperAccount:
+		case messages.PAMStart, messages.PAMAccount:
 			done(true)
-		case talk.KeeperPassword:
+		case messages.PAMPassword:
 			done(r.Text() == rightPassword)
-		case talk.KeeperInteractive:
-			var w packet.Writer
-			_ = conn.Send(w.U8(talk.KeeperAsks).U8(talk.AskHidden).Text("Password: ").Bytes)
+		case messages.PAMInteractive:
+			var w seqpacket.Writer
+			_ = conn.Send(w.U8(messages.PAMAsks).U8(messages.AskHidden).Text("Password: ").Bytes)
 			_, r := receive()
 			given, text := r.Bool(), r.Text()
 			done(given && text == rightPassword)
-		case talk.KeeperOpen:
+		case messages.PAMOpen:
 			done(false) // there is no worker here
 		default:
 			return
@@ -81,8 +81,8 @@ func testBroker(tb testing.TB, policy string) *broker {
 		os.WriteFile(dir+"/users/"+anybody+".toml", []byte(secret), 0o600)); err != nil {
 		tb.Fatal(err)
 	}
-	figures := newFigures()
-	b := &broker{options: options{config: path}, pause: func(time.Duration) {}, figures: figures, log: recorder{audit.Syslog{Path: dir + "/nobody-listens"}, figures},
+	metrics := newMetrics()
+	b := &broker{options: options{config: path}, pause: func(time.Duration) {}, metrics: metrics, log: recorder{audit.Syslog{Path: dir + "/nobody-listens"}, metrics},
 		doorway: newDoorway(time.Now), bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
 	b.lines = newLineLimiter(func(audit.Record) {})
@@ -102,14 +102,14 @@ func testBroker(tb testing.TB, policy string) *broker {
 	return b
 }
 
-// testVisit is a connection whose front is the test.
-func testVisit(tb testing.TB, b *broker) (*visit, *packet.Conn) {
+// testConnection is a connection whose front is the test.
+func testConnection(tb testing.TB, b *broker) (*connection, *seqpacket.Conn) {
 	tb.Helper()
 	engine, err := b.current()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	line, theirs, err := packet.Pair()
+	line, theirs, err := seqpacket.Pair()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -120,18 +120,18 @@ func testVisit(tb testing.TB, b *broker) (*visit, *packet.Conn) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ours, err := packet.New(fd)
+	ours, err := seqpacket.New(fd)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	v := &visit{broker: b, remote: netip.MustParseAddr("192.0.2.1"), engine: engine, settings: engine.Config.SFTP, conn: -1, line: line, front: &front{}, keys: b.keys}
+	v := &connection{broker: b, remote: netip.MustParseAddr("192.0.2.1"), engine: engine, settings: engine.Config.SFTP, socket: -1, toFront: line, front: &front{}, keys: b.keys}
 	v.grace = time.AfterFunc(time.Minute, v.cut)
 	return v, ours
 }
 
 // say sends what a front sent, each message behind its length, and reads all
 // answers.
-func say(v *visit, front *packet.Conn, sent []byte) {
+func say(v *connection, front *seqpacket.Conn, sent []byte) {
 	served := make(chan struct{})
 	go func() {
 		v.serve(func() {})
@@ -140,13 +140,13 @@ func say(v *visit, front *packet.Conn, sent []byte) {
 	}()
 	go func() {
 		defer front.Close()
-		buffer := make([]byte, talk.MaxLine)
-		for r := packet.NewReader(sent); ; {
+		buffer := make([]byte, messages.MaxSize)
+		for r := seqpacket.NewReader(sent); ; {
 			message := r.Blob()
 			if len(message) == 0 || front.Send(message) != nil {
 				return
 			}
-			if message[0] != talk.AskNote {
+			if message[0] != messages.AskNote {
 				if _, _, err := front.Receive(buffer); err != nil {
 					return
 				}
@@ -156,24 +156,24 @@ func say(v *visit, front *packet.Conn, sent []byte) {
 	<-served
 }
 
-func script(messages ...*packet.Writer) []byte {
-	var w packet.Writer
+func script(messages ...*seqpacket.Writer) []byte {
+	var w seqpacket.Writer
 	for _, m := range messages {
 		w.Blob(m.Bytes)
 	}
 	return w.Bytes
 }
 
-func message(op uint8) *packet.Writer { return new(packet.Writer).U8(op) }
+func message(op uint8) *seqpacket.Writer { return new(seqpacket.Writer).U8(op) }
 
 // Where no code is wanted the test's keeper lets its password in, by both
 // methods: so what follows is about servers that can say yes.
 func TestFrontMayBringThePassword(t *testing.T) {
 	for name, sent := range map[string][]byte{
-		"password":    script(message(talk.AskPassword).Text(anybody).Text(rightPassword)),
-		"interactive": script(message(talk.AskInteractive).Text(anybody), message(talk.AskAnswer).Bool(true).Text(rightPassword)),
+		"password":    script(message(messages.AskPassword).Text(anybody).Text(rightPassword)),
+		"interactive": script(message(messages.AskInteractive).Text(anybody), message(messages.AskAnswer).Bool(true).Text(rightPassword)),
 	} {
-		v, front := testVisit(t, testBroker(t, "[policy]\nprotocols = [\"ssh\"]\n"))
+		v, front := testConnection(t, testBroker(t, "[policy]\nprotocols = [\"ssh\"]\n"))
 		if say(v, front, sent); !v.in {
 			t.Errorf("%s: %s is not in", name, anybody)
 		}
@@ -184,17 +184,17 @@ func TestFrontMayBringThePassword(t *testing.T) {
 // the broker neither falls over nor keeps anything.
 func FuzzFront(f *testing.F) {
 	b := testBroker(f, "[policy.attempts]\nper_window = 1000\n")
-	f.Add(script(message(talk.AskPassword).Text(anybody).Text(rightPassword), message(talk.AskSession)))
-	f.Add(script(message(talk.AskInteractive).Text(anybody), message(talk.AskAnswer).Bool(true).Text(rightPassword), message(talk.AskAnswer).Bool(true).Text("123456")))
-	f.Add(script(message(talk.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
-		message(talk.AskOffer).Text(anybody).Blob([]byte("key")), message(talk.AskProve).Text(anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
-	f.Add(script(message(talk.AskPassword).Text("root").Text(rightPassword), message(talk.AskPassword).Text(anybody).Text("wrong"), message(talk.AskInteractive).Text(anybody)))
-	f.Add(script(message(talk.AskNote).U8(1).Text("/etc/passwd"), message(talk.AskBytes).U32(1<<31).Bool(true), message(talk.AskHostKey).Blob([]byte("key"))))
+	f.Add(script(message(messages.AskPassword).Text(anybody).Text(rightPassword), message(messages.AskSession)))
+	f.Add(script(message(messages.AskInteractive).Text(anybody), message(messages.AskAnswer).Bool(true).Text(rightPassword), message(messages.AskAnswer).Bool(true).Text("123456")))
+	f.Add(script(message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
+		message(messages.AskOffer).Text(anybody).Blob([]byte("key")), message(messages.AskProve).Text(anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
+	f.Add(script(message(messages.AskPassword).Text("root").Text(rightPassword), message(messages.AskPassword).Text(anybody).Text("wrong"), message(messages.AskInteractive).Text(anybody)))
+	f.Add(script(message(messages.AskNote).U8(1).Text("/etc/passwd"), message(messages.AskBytes).U32(1<<31).Bool(true), message(messages.AskHostKey).Blob([]byte("key"))))
 	for _, text := range []string{"", "\x00\x00\x00\x01\x02", "\xff\xff\xff\xff", "\x00\x00\x00\x06\x04\xff\xff\xff\xffx"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		v, front := testVisit(t, b)
+		v, front := testConnection(t, b)
 		say(v, front, sent)
 		switch {
 		case v.in || v.crew != nil:

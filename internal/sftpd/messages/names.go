@@ -1,6 +1,6 @@
-package talk
+package messages
 
-// To a keeper, from its worker, over a connection of their own: what the
+// To a login process, from its worker, over a connection of their own: what the
 // machine's name services know, which a worker without cgo cannot ask. What
 // follows the kind is one text, and so is the answer, "" where nothing is known.
 // A worker that somebody has taken over learns nothing else by it.

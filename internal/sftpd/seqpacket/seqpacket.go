@@ -1,11 +1,11 @@
-// Package packet carries messages, with descriptors where they need one,
+// Package seqpacket carries messages, with descriptors where they need one,
 // between the processes of sftpd.
 //
 // The entry points are [Pair] and [New]. A message is one packet of a
 // SOCK_SEQPACKET socket, so it comes whole or not at all and a peer cannot
 // have more memory set aside than one buffer. Descriptors that nobody asked
 // for are closed, and none outlives an exec.
-package packet
+package seqpacket
 
 import (
 	"errors"

@@ -1,10 +1,10 @@
-// Package packet is the wire format of SFTP version 3
+// Package sftpwire is the wire format of SFTP version 3
 // (draft-ietf-secsh-filexfer-02): what packets, attributes and answers hold.
 //
 // The entry points are [Cursor], which takes requests apart, and the Append
 // functions. The package promises that nothing it is given panics, and that it
 // allocates no more than the bytes that are there call for.
-package packet
+package sftpwire
 
 // The types of packets.
 const (
