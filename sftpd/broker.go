@@ -19,6 +19,7 @@ import (
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftp/deny"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
@@ -27,12 +28,12 @@ import (
 const serverVersion = "SSH-2.0-otpgate_sftpd"
 
 type broker struct {
-	options  options
-	programs programs
-	log      recorder
-	lines    *lineLimiter // for what has no login
-	metrics  *metrics
-	pause    func(time.Duration)
+	options    options
+	programs   programs
+	log        recorder
+	limitedLog *admission.LogLimiter // for what has no login
+	metrics    *metrics
+	pause      func(time.Duration)
 
 	mu     sync.Mutex
 	seen   config.State
@@ -45,7 +46,7 @@ type broker struct {
 
 	keysLater   bool       // a host key is still to be made
 	slowKeys    sync.Mutex // while it is
-	doorway     *doorway
+	admission   *admission.Counter
 	house       house
 	lookups     lookups
 	commands    lookups // of keys_command
@@ -64,9 +65,9 @@ type frontIdentity struct {
 func newBroker(o options, p programs) (*broker, error) {
 	counts := newMetrics()
 	log := recorder{audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}, counts}
-	b := &broker{options: o, programs: p, pause: time.Sleep, doorway: newDoorway(time.Now), metrics: counts, log: log, bandwidth: bandwidth{now: time.Now}}
+	b := &broker{options: o, programs: p, pause: time.Sleep, admission: admission.NewCounter(time.Now), metrics: counts, log: log, bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
-	b.lines = newLineLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it
+	b.limitedLog = admission.NewLogLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it
 	if err := b.log.Keep(); err != nil {
 		return nil, err
 	}

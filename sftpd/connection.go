@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -81,21 +82,22 @@ func (b *broker) receive(conn *net.TCPConn) {
 		b.reportFor(&connection{remote: remote, settings: b.settings().SFTP}, "configuration", err)
 		return
 	}
-	if listed(remote, engine.Config.SFTP.ProxyProtocol) {
-		if remote, err = proxied(conn, remote); err != nil {
-			b.turnAway(engine.Config.SFTP.PAMService, remote, refusal{byProxy, err.Error()})
+	if admission.Listed(remote, engine.Config.SFTP.ProxyProtocol) {
+		if remote, err = admission.ProxiedAddress(conn, remote); err != nil {
+			b.turnAway(engine.Config.SFTP.PAMService, remote, admission.Refusal{Rule: admission.ByProxy, Reason: err.Error()})
 			return
 		}
 	}
 	limits := engine.Config.SFTP.Limits
-	if refused := b.doorway.enter(remote, limits); refused != (refusal{}) {
+	if refused := b.admission.Admit(remote, limits); refused != (admission.Refusal{}) {
 		b.turnAway(engine.Config.SFTP.PAMService, remote, refused)
 		return
 	}
 	v := &connection{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, socket: -1}
 	left := sync.OnceFunc(func() {
-		if closed := b.doorway.leave(remote, limits, v.ending()); closed > 0 {
-			b.reportClosed(v.settings.PAMService, remote, closed)
+		if closed := b.admission.Release(remote, limits, v.ending()); closed > 0 {
+			// Said once for each time that the address is turned away.
+			b.log.Write(admission.Closing(closed).Record(v.settings.PAMService, remote))
 		}
 	})
 	defer left()
@@ -127,7 +129,7 @@ func (c *connection) handOver(conn *net.TCPConn, grace time.Duration) error {
 	c.toFront = line
 	c.front = c.broker.pick()
 	c.grace = time.AfterFunc(grace, func() {
-		c.penalize(penaltyGrace)
+		c.penalize(admission.PenaltyGrace)
 		c.cut()
 	})
 	var w seqpacket.Writer
@@ -145,10 +147,10 @@ func (c *connection) penalize(more time.Duration) {
 }
 
 // ending is how the login ended.
-func (c *connection) ending() end {
+func (c *connection) ending() admission.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return end{in: c.in, penalty: c.penalty}
+	return admission.Result{Entered: c.in, Penalty: c.penalty}
 }
 
 // cut ends the connection whatever its front does.
@@ -184,8 +186,8 @@ func (c *connection) serve(entered func()) {
 			c.broker.reportFor(c, "front", err)
 		}
 		if err != nil {
-			if !c.in && (c.user == "" || c.ending().penalty == 0) {
-				c.penalize(penaltyNothing)
+			if !c.in && (c.user == "" || c.ending().Penalty == 0) {
+				c.penalize(admission.PenaltyNothing)
 			}
 			c.cut()
 			return

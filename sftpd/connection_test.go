@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -83,9 +84,9 @@ func testBroker(tb testing.TB, policy string) *broker {
 	}
 	metrics := newMetrics()
 	b := &broker{options: options{config: path}, pause: func(time.Duration) {}, metrics: metrics, log: recorder{audit.Syslog{Path: dir + "/nobody-listens"}, metrics},
-		doorway: newDoorway(time.Now), bandwidth: bandwidth{now: time.Now}}
+		admission: admission.NewCounter(time.Now), bandwidth: bandwidth{now: time.Now}}
 	b.crews.broker = b
-	b.lines = newLineLimiter(func(audit.Record) {})
+	b.limitedLog = admission.NewLogLimiter(func(audit.Record) {})
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)

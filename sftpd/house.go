@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
@@ -103,13 +101,7 @@ func (b *broker) reportFor(v *connection, rule string, err error) {
 		return
 	}
 	b.metrics.verdict(record)
-	b.lines.write(record)
-}
-
-// reportClosed says that an address is turned away, once for each time.
-func (b *broker) reportClosed(service string, remote netip.Addr, closed time.Duration) {
-	b.log.Write(audit.Record{Service: service, Protocol: "sftp", Remote: remote.String(), Verdict: "turned-away", Rule: "sftp.limits.penalties",
-		Reason: fmt.Sprintf("it keeps failing; its connections are closed for the next %s, longer if it goes on", closed.Round(time.Second))})
+	b.limitedLog.Write(record)
 }
 
 // note writes a line about a transfer or a change. Who it was is the broker's

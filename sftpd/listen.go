@@ -46,7 +46,7 @@ func (b *broker) accept(l *net.TCPListener) {
 		}
 		if err != nil {
 			// No descriptors or memory just now.
-			b.lines.write(audit.Record{Service: b.settings().SFTP.PAMService, Protocol: "sftp", Verdict: "fault", Rule: "accept", Reason: err.Error() + "; connections wait"})
+			b.limitedLog.Write(audit.Record{Service: b.settings().SFTP.PAMService, Protocol: "sftp", Verdict: "fault", Rule: "accept", Reason: err.Error() + "; connections wait"})
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -52,7 +53,7 @@ func (c *connection) settle(op, outcome uint8) error {
 	if outcome == messages.Denied || outcome == messages.Ended {
 		// Clients offer all the keys they have before they find the right one.
 		if op != messages.AskOffer {
-			c.penalize(penaltyFailed)
+			c.penalize(admission.PenaltyFailed)
 		}
 		c.failures++
 		if c.failures >= maxFailures {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/program"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 )
 
 // metrics counts for operators, in the text format of Prometheus (version
@@ -82,7 +83,7 @@ func (m *metrics) write(w io.Writer, connections, atLogin int64) error {
 	head("otpgate_sftp_operations_total", "counter", "Transfers and changes by kind and result.")
 	pairs("otpgate_sftp_operations_total", "op", "result", m.ops)
 	head("otpgate_sftp_turned_away_total", "counter", "Connections that came to no login, by what refused them.")
-	for _, why := range turnedAwayBy {
+	for _, why := range admission.Rules {
 		fmt.Fprintf(&text, "otpgate_sftp_turned_away_total{why=%q} %d\n", why, m.turned[why])
 	}
 	for _, one := range []struct {
@@ -105,7 +106,7 @@ func (m *metrics) write(w io.Writer, connections, atLogin int64) error {
 // serveMetrics serves them at address until stop.
 func (b *broker) serveMetrics(address string) (stop func(), err error) {
 	stop, err = program.ServeMetrics(address, func(w io.Writer) error {
-		return b.metrics.write(w, b.connections.Load(), int64(b.doorway.waiting()))
+		return b.metrics.write(w, b.connections.Load(), int64(b.admission.Pending()))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sftp.metrics: %w", err)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -14,13 +15,13 @@ import (
 func TestOffersThatComeToNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		sent []byte
-		want end
+		want admission.Result
 	}{
-		"nobody": {script(message(messages.AskPassword)), end{penalty: penaltyNothing}},
-		"a key":  {script(message(messages.AskOffer).Text(anybody).Blob(publicKey(kindED25519))), end{penalty: penaltyNothing}},
+		"nobody": {script(message(messages.AskPassword)), admission.Result{Penalty: admission.PenaltyNothing}},
+		"a key":  {script(message(messages.AskOffer).Text(anybody).Blob(publicKey(kindED25519))), admission.Result{Penalty: admission.PenaltyNothing}},
 		"a key and a password": {script(message(messages.AskOffer).Text(anybody).Blob(publicKey(kindED25519)),
-			message(messages.AskPassword).Text(anybody).Text("wrong")), end{penalty: penaltyFailed}},
-		"left at the question": {script(message(messages.AskInteractive).Text(anybody)), end{penalty: penaltyNothing}},
+			message(messages.AskPassword).Text(anybody).Text("wrong")), admission.Result{Penalty: admission.PenaltyFailed}},
+		"left at the question": {script(message(messages.AskInteractive).Text(anybody)), admission.Result{Penalty: admission.PenaltyNothing}},
 	} {
 		v, front := testConnection(t, testBroker(t, ""))
 		if say(v, front, test.sent); v.ending() != test.want {
@@ -41,10 +42,10 @@ func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 	if v.signed != maxExchanges+1 || string(v.sessionID) != strings.Repeat("a", 32) {
 		t.Errorf("%d exchanges, session %q", v.signed, v.sessionID)
 	}
-	if len(*records) != 1 || (*records)[0].Rule != byKeyExchange || (*records)[0].Reason != "more than 4 key exchanges before the login" {
+	if len(*records) != 1 || (*records)[0].Rule != admission.ByKeyExchange || (*records)[0].Reason != "more than 4 key exchanges before the login" {
 		t.Errorf("%+v", *records)
 	}
-	if v.ending() != (end{penalty: penaltyNothing}) {
+	if v.ending() != (admission.Result{Penalty: admission.PenaltyNothing}) {
 		t.Errorf("%+v", v.ending())
 	}
 	// Who is in may exchange keys for as long as the connection lasts.

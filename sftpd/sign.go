@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
@@ -26,7 +27,7 @@ func (c *connection) sign(public []byte, algorithm string, data []byte) error {
 		return seqpacket.ErrMalformed
 	}
 	if c.signed++; !c.in && c.signed > maxExchanges {
-		c.broker.turnAway(c.settings.PAMService, c.remote, refusal{byKeyExchange, fmt.Sprintf("more than %d key exchanges before the login", maxExchanges)})
+		c.broker.turnAway(c.settings.PAMService, c.remote, admission.Refusal{Rule: admission.ByKeyExchange, Reason: fmt.Sprintf("more than %d key exchanges before the login", maxExchanges)})
 		return errTurnedAway
 	}
 	var w seqpacket.Writer

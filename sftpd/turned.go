@@ -4,54 +4,18 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
-	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
-// Why connections come to no login: rules of lines in the log, and of the
-// metrics.
-const (
-	byMaxStartups       = "sftp.limits.max_startups"
-	byStartupsPerSource = "sftp.limits.startups_per_source"
-	byPenalties         = "sftp.limits.penalties"
-	byProxy             = "sftp.proxy_protocol"
-	byKeyExchange       = "key-exchange"
-)
-
-var turnedAwayBy = []string{byMaxStartups, byStartupsPerSource, byPenalties, byProxy, byKeyExchange}
-
-// refusal is the limit that a connection is refused by; the zero value is none.
-type refusal struct{ rule, reason string }
-
 // turnAway counts a connection that comes to no login, and writes a line of it.
 // Anybody can cause as many as they like.
-func (b *broker) turnAway(service string, remote netip.Addr, why refusal) {
-	b.metrics.turnedAway(why.rule)
-	b.lines.write(audit.Record{Service: service, Protocol: "sftp", Remote: remote.String(), Verdict: "turned-away", Rule: why.rule, Reason: why.reason})
-}
-
-func tooMany(addr netip.Addr, most int) refusal {
-	return refusal{byStartupsPerSource, fmt.Sprintf("%d connections of %s are at their login", most, place(addr))}
-}
-
-func tooManyOfAll(most int) refusal {
-	return refusal{byMaxStartups, fmt.Sprintf("%d connections are at their login", most)}
-}
-
-func keepsFailing(addr netip.Addr, wait time.Duration) refusal {
-	return refusal{byPenalties, fmt.Sprintf("%s keeps failing, and is turned away for another %s", place(addr), max(wait, time.Second).Round(time.Second))}
-}
-
-// place is a source in words: its address, or of IPv6 its network.
-func place(addr netip.Addr) string {
-	if addr.Is4() {
-		return addr.String()
-	}
-	return sourceOf(addr).String()
+func (b *broker) turnAway(service string, remote netip.Addr, why admission.Refusal) {
+	b.metrics.turnedAway(why.Rule)
+	b.limitedLog.Write(why.Record(service, remote))
 }
 
 // What a front says of a key exchange is bounded, so that both offers fit into
@@ -78,8 +42,8 @@ func (c *connection) unmatched(r *seqpacket.Reader) error {
 	if client = plain(client, maxClient); client == "" {
 		client = "without an identification"
 	}
-	c.broker.turnAway(c.settings.PAMService, c.remote, refusal{byKeyExchange,
-		fmt.Sprintf("no common %s: the client (%s) offers %s, the server %s", what, client, names(theirs), strings.Join(ours, ","))})
+	c.broker.turnAway(c.settings.PAMService, c.remote, admission.Refusal{Rule: admission.ByKeyExchange,
+		Reason: fmt.Sprintf("no common %s: the client (%s) offers %s, the server %s", what, client, names(theirs), strings.Join(ours, ","))})
 	return errTurnedAway
 }
 

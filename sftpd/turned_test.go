@@ -1,14 +1,13 @@
 package main
 
 import (
-	"io"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -18,7 +17,7 @@ func turnedBroker(t *testing.T) (*broker, *[]audit.Record) {
 	t.Helper()
 	b := testBroker(t, "")
 	var records []audit.Record
-	b.lines.to = func(r audit.Record) { records = append(records, r) }
+	b.limitedLog = admission.NewLogLimiter(func(r audit.Record) { records = append(records, r) })
 	return b, &records
 }
 
@@ -64,7 +63,7 @@ func TestUnmatched(t *testing.T) {
 		if r := (*records)[0]; r.Verdict != "turned-away" || r.Rule != "key-exchange" || r.Remote != "192.0.2.1" || r.Service != "otpgate-sftpd" || r.User != "" {
 			t.Errorf("%+v", r)
 		}
-		if v.in || v.ending().penalty != penaltyNothing {
+		if v.in || v.ending().Penalty != admission.PenaltyNothing {
 			t.Errorf("list %d: %+v", list, v.ending())
 		}
 		var text strings.Builder
@@ -160,41 +159,5 @@ func TestUnmatchedOutOfPlace(t *testing.T) {
 		if say(v, front, build(b)); len(*records) != 1 || (*records)[0].Rule != "front" {
 			t.Errorf("%s: expected the front's fault alone, found %+v", name, *records)
 		}
-	}
-}
-
-// Each limit has its line, with whom it met.
-func TestRefusalsSayWhom(t *testing.T) {
-	v4, v6 := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")
-	d, _ := clocked()
-	few := penalizing
-	few.StartupsPerSource, few.MaxStartups = 1, 2
-	for _, step := range []struct {
-		addr netip.Addr
-		want refusal
-	}{
-		{v4, refusal{}},
-		{v4, refusal{"sftp.limits.startups_per_source", "1 connections of 192.0.2.7 are at their login"}},
-		{v6, refusal{}},
-		{v6, refusal{"sftp.limits.max_startups", "2 connections are at their login"}},
-	} {
-		if found := d.enter(step.addr, few); found != step.want {
-			t.Errorf("%s: expected %q, found %q", step.addr, step.want, found)
-		}
-	}
-	d.leave(v6, few, end{penalty: penaltyMost})
-	want := refusal{"sftp.limits.penalties", "2001:db8::/64 keeps failing, and is turned away for another 9m45s"}
-	if found := d.enter(v6, few); found != want {
-		t.Errorf("expected %q, found %q", want, found)
-	}
-	// And one that the broker says where the header of a proxy is missing.
-	b, records := turnedBroker(t)
-	_, err := readProxy(strings.NewReader("SSH-2.0-x\r\n        "), v4)
-	if err == nil || err == io.EOF {
-		t.Fatalf("expected that the header is missed, found %v", err)
-	}
-	b.turnAway("sftpd", v4, refusal{byProxy, err.Error()})
-	if len(*records) != 1 || !strings.Contains((*records)[0].Line(), "remote=192.0.2.7 verdict=turned-away rule=sftp.proxy_protocol reason=\"no header of the PROXY protocol") {
-		t.Errorf("%+v", *records)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package admission
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 )
 
-// lineLimiter writes lines about what strangers can do as often as they like:
+// LogLimiter writes lines about what strangers can do as often as they like:
 // of each rule one a second at most. The last of those that came within a
 // second is written when it is over, and says of how many it is one.
-type lineLimiter struct {
+type LogLimiter struct {
 	now   func() time.Time
 	after func(time.Duration, func())
 	to    func(audit.Record)
@@ -30,12 +30,13 @@ type limitedRule struct {
 // lineEvery is how far two lines of a rule are apart at least.
 const lineEvery = time.Second
 
-func newLineLimiter(to func(audit.Record)) *lineLimiter {
-	return &lineLimiter{now: time.Now, after: func(d time.Duration, f func()) { time.AfterFunc(d, f) }, to: to, rules: map[string]*limitedRule{}}
+// NewLogLimiter writes to what is given.
+func NewLogLimiter(to func(audit.Record)) *LogLimiter {
+	return &LogLimiter{now: time.Now, after: func(d time.Duration, f func()) { time.AfterFunc(d, f) }, to: to, rules: map[string]*limitedRule{}}
 }
 
-// write takes a line. Rules are the program's own words, so there are few.
-func (l *lineLimiter) write(record audit.Record) {
+// Write implements audit.Sink. Rules are the program's own words, so there are few.
+func (l *LogLimiter) Write(record audit.Record) {
 	if l.keep(record) {
 		l.to(record)
 	}
@@ -43,7 +44,7 @@ func (l *lineLimiter) write(record audit.Record) {
 
 // keep says whether the line is to be written now; if not, it waits. Nothing is
 // written with the lock: a log that takes nothing would hold everybody up.
-func (l *lineLimiter) keep(record audit.Record) (now bool) {
+func (l *LogLimiter) keep(record audit.Record) (now bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rule := l.rules[record.Rule]
@@ -64,7 +65,7 @@ func (l *lineLimiter) keep(record audit.Record) (now bool) {
 	return false
 }
 
-func (l *lineLimiter) flush(rule *limitedRule) {
+func (l *LogLimiter) flush(rule *limitedRule) {
 	l.mu.Lock()
 	record, waiting := rule.waits, rule.waiting
 	rule.waiting, rule.written = 0, l.now()

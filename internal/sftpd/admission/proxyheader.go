@@ -1,4 +1,4 @@
-package main
+package admission
 
 import (
 	"bytes"
@@ -21,24 +21,25 @@ import (
 // nothing is read ahead.
 
 const (
-	proxyPatience = 5 * time.Second
-	proxyLine     = 107 // bytes of a line of version 1, at most
-	proxyMost     = 1024
+	proxyTimeout = 5 * time.Second
+	proxyLine    = 107 // bytes of a line of version 1, at most
+	proxyMost    = 1024
 )
 
 var (
-	errProxy       = errors.New("no header of the PROXY protocol, which this address must send")
+	errNoHeader    = errors.New("no header of the PROXY protocol, which this address must send")
 	proxySignature = []byte("\r\n\r\n\x00\r\nQUIT\n")
 )
 
-func listed(remote netip.Addr, networks []config.Network) bool {
+// Listed says whether an address is in one of the networks.
+func Listed(remote netip.Addr, networks []config.Network) bool {
 	return slices.ContainsFunc(networks, func(n config.Network) bool { return n.Contains(remote) })
 }
 
-// proxied reads the header and returns the client's address: the proxy's own
+// ProxiedAddress reads the header and returns the client's address: the proxy's own
 // for what the proxy sends by itself.
-func proxied(conn net.Conn, proxy netip.Addr) (netip.Addr, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(proxyPatience)); err != nil {
+func ProxiedAddress(conn net.Conn, proxy netip.Addr) (netip.Addr, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(proxyTimeout)); err != nil {
 		return proxy, err
 	}
 	client, err := readProxy(conn, proxy)
@@ -48,18 +49,18 @@ func proxied(conn net.Conn, proxy netip.Addr) (netip.Addr, error) {
 func readProxy(r io.Reader, proxy netip.Addr) (netip.Addr, error) {
 	head := make([]byte, len(proxySignature))
 	if _, err := io.ReadFull(r, head); err != nil {
-		return proxy, errProxy
+		return proxy, errNoHeader
 	}
 	if bytes.Equal(head, proxySignature) {
 		return readProxy2(r, proxy)
 	}
 	if !bytes.HasPrefix(head, []byte("PROXY ")) {
-		return proxy, errProxy
+		return proxy, errNoHeader
 	}
 	for !bytes.HasSuffix(head, []byte("\n")) {
 		var one [1]byte
 		if _, err := io.ReadFull(r, one[:]); err != nil || len(head) >= proxyLine {
-			return proxy, errProxy
+			return proxy, errNoHeader
 		}
 		head = append(head, one[0])
 	}
@@ -68,11 +69,11 @@ func readProxy(r io.Reader, proxy netip.Addr) (netip.Addr, error) {
 	case len(fields) >= 2 && fields[1] == "UNKNOWN":
 		return proxy, nil
 	case len(fields) != 6 || fields[1] != "TCP4" && fields[1] != "TCP6":
-		return proxy, errProxy
+		return proxy, errNoHeader
 	}
 	client, err := netip.ParseAddr(fields[2])
 	if err != nil || client.Zone() != "" || client.Is4() != (fields[1] == "TCP4") {
-		return proxy, errProxy
+		return proxy, errNoHeader
 	}
 	return client.Unmap(), nil
 }
@@ -80,26 +81,26 @@ func readProxy(r io.Reader, proxy netip.Addr) (netip.Addr, error) {
 func readProxy2(r io.Reader, proxy netip.Addr) (netip.Addr, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil || head[0]>>4 != 2 {
-		return proxy, errProxy
+		return proxy, errNoHeader
 	}
 	length := int(binary.BigEndian.Uint16(head[2:]))
 	if length > proxyMost {
-		return proxy, errProxy
+		return proxy, errNoHeader
 	}
 	rest := make([]byte, length)
 	if _, err := io.ReadFull(r, rest); err != nil {
-		return proxy, errProxy
+		return proxy, errNoHeader
 	}
 	const local, proxying = 0, 1
 	switch {
 	case head[0]&0xF == local:
 		return proxy, nil
 	case head[0]&0xF != proxying:
-		return proxy, errProxy
+		return proxy, errNoHeader
 	case head[1] == 0x11 && length >= 12: // TCP over IPv4
 		return netip.AddrFrom4([4]byte(rest[:4])), nil
 	case head[1] == 0x21 && length >= 36: // TCP over IPv6
 		return netip.AddrFrom16([16]byte(rest[:16])).Unmap(), nil
 	}
-	return proxy, errProxy
+	return proxy, errNoHeader
 }

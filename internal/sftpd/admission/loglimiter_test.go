@@ -1,4 +1,4 @@
-package main
+package admission
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 
 // drivenLines is a limiter whose clock and timers the test drives.
 type drivenLines struct {
-	*lineLimiter
+	*LogLimiter
 	clock time.Time
 	due   []func()
 	dueAt []time.Time
@@ -20,7 +20,7 @@ type drivenLines struct {
 
 func newDrivenLines() *drivenLines {
 	d := &drivenLines{clock: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
-	d.lineLimiter = newLineLimiter(func(r audit.Record) {
+	d.LogLimiter = NewLogLimiter(func(r audit.Record) {
 		d.lines = append(d.lines, fmt.Sprintf("%s %s: %s", d.clock.Format("05.0"), r.Rule, r.Reason))
 	})
 	d.now = func() time.Time { return d.clock }
@@ -46,7 +46,7 @@ func (d *drivenLines) pass(t time.Duration) {
 // being counted.
 func TestLinesAreLimited(t *testing.T) {
 	d := newDrivenLines()
-	line := func(rule, reason string) { d.write(audit.Record{Rule: rule, Reason: reason}) }
+	line := func(rule, reason string) { d.Write(audit.Record{Rule: rule, Reason: reason}) }
 	line("a", "first")
 	line("b", "first")
 	for n := range 5 {

@@ -1,4 +1,4 @@
-package main
+package admission
 
 import (
 	"net/netip"
@@ -12,13 +12,13 @@ import (
 // and again once it was forgiven.
 func TestTurnedAwayIsSaidOnce(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	d := newDoorway(func() time.Time { return now })
+	d := NewCounter(func() time.Time { return now })
 	limits := config.SFTPLimits{MaxStartups: 10, StartupsPerSource: 10, Penalties: true}
 	address := netip.MustParseAddr("192.0.2.7")
-	fail := func() time.Duration { return d.leave(address, limits, end{penalty: penaltyFailed}) }
+	fail := func() time.Duration { return d.Release(address, limits, Result{Penalty: PenaltyFailed}) }
 	// All at once, as a guesser does who need not wait.
 	for range 6 {
-		if d.enter(address, limits) != (refusal{}) {
+		if d.Admit(address, limits) != (Refusal{}) {
 			t.Fatal("turned away before anything failed")
 		}
 	}
@@ -27,12 +27,12 @@ func TestTurnedAwayIsSaidOnce(t *testing.T) {
 			t.Errorf("failure %d: expected %v, found %v", n+1, want, closed)
 		}
 	}
-	if d.enter(address, limits) == (refusal{}) {
+	if d.Admit(address, limits) == (Refusal{}) {
 		t.Error("let in after six failures")
 	}
 	now = now.Add(time.Hour)
 	for n, want := range []time.Duration{0, 0, 0, 5 * time.Second} {
-		if d.enter(address, limits) != (refusal{}) {
+		if d.Admit(address, limits) != (Refusal{}) {
 			t.Fatalf("turned away %d failures after an hour", n)
 		}
 		if closed := fail(); closed != want {
@@ -42,33 +42,33 @@ func TestTurnedAwayIsSaidOnce(t *testing.T) {
 }
 
 // clocked is a doorway whose clock the test drives.
-func clocked() (d *doorway, pass func(time.Duration)) {
+func clockedCounter() (d *Counter, pass func(time.Duration)) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	return newDoorway(func() time.Time { return now }), func(t time.Duration) { now = now.Add(t) }
+	return NewCounter(func() time.Time { return now }), func(t time.Duration) { now = now.Add(t) }
 }
 
 var penalizing = config.SFTPLimits{MaxStartups: 100, StartupsPerSource: 100, Penalties: true}
 
 // try is a login from an address; false is that it was turned away.
-func (d *doorway) try(addr netip.Addr, limits config.SFTPLimits, how end) bool {
-	if d.enter(addr, limits) != (refusal{}) {
+func (c *Counter) try(addr netip.Addr, limits config.SFTPLimits, how Result) bool {
+	if c.Admit(addr, limits) != (Refusal{}) {
 		return false
 	}
-	d.leave(addr, limits, how)
+	c.Release(addr, limits, how)
 	return true
 }
 
 // One person's client goes on with an old password, a try every 4.2 seconds;
 // four colleagues behind the same address log in all the time.
 func TestOneBrokenClientBehindAnAddress(t *testing.T) {
-	d, pass := clocked()
+	d, pass := clockedCounter()
 	address := netip.MustParseAddr("192.0.2.7")
 	refused := 0
 	for tenth := range 10 * 600 {
 		if tenth%42 == 0 {
-			d.try(address, penalizing, end{penalty: penaltyFailed})
+			d.try(address, penalizing, Result{Penalty: PenaltyFailed})
 		}
-		if tenth%20 == 0 && !d.try(address, penalizing, end{in: true}) {
+		if tenth%20 == 0 && !d.try(address, penalizing, Result{Entered: true}) {
 			refused++
 		}
 		pass(time.Second / 10)
@@ -83,13 +83,13 @@ func TestOneBrokenClientBehindAnAddress(t *testing.T) {
 // that is and also after hours of doing nothing.
 func TestForgivenessIsBounded(t *testing.T) {
 	address := netip.MustParseAddr("192.0.2.7")
-	failures := func(d *doorway, pass func(time.Duration), owner bool) (n int) {
+	failures := func(d *Counter, pass func(time.Duration), owner bool) (n int) {
 		for range 20 * 600 {
-			for n < 10_000 && d.try(address, penalizing, end{penalty: penaltyFailed}) {
+			for n < 10_000 && d.try(address, penalizing, Result{Penalty: PenaltyFailed}) {
 				n++
 				if owner {
 					for range 5 {
-						d.try(address, penalizing, end{in: true})
+						d.try(address, penalizing, Result{Entered: true})
 					}
 				}
 			}
@@ -97,12 +97,12 @@ func TestForgivenessIsBounded(t *testing.T) {
 		}
 		return n
 	}
-	d, pass := clocked()
+	d, pass := clockedCounter()
 	stranger := failures(d, pass, false)
-	d, pass = clocked()
+	d, pass = clockedCounter()
 	for hour := range 3 {
 		owner := failures(d, pass, true)
-		if most := 2*stranger + int(forgiveMost/penaltyFailed); owner > most || owner <= stranger {
+		if most := 2*stranger + int(forgiveMost/PenaltyFailed); owner > most || owner <= stranger {
 			t.Errorf("hour %d: %d failures in ten minutes, a stranger has %d, expected more, and at most %d", hour, owner, stranger, most)
 		}
 		pass(time.Hour)
@@ -111,20 +111,20 @@ func TestForgivenessIsBounded(t *testing.T) {
 		t.Errorf("%d sources are remembered", len(d.sources))
 	}
 	// Nothing is forgiven in advance.
-	d, pass = clocked()
+	d, pass = clockedCounter()
 	for range 100 {
-		d.try(address, penalizing, end{in: true})
+		d.try(address, penalizing, Result{Entered: true})
 	}
 	if len(d.sources) != 0 {
 		t.Errorf("right logins alone leave something: %+v", d.sources)
 	}
 	for n := range 10 {
-		if in := d.try(address, penalizing, end{penalty: penaltyFailed}); in != (n < 4) {
+		if in := d.try(address, penalizing, Result{Penalty: PenaltyFailed}); in != (n < 4) {
 			t.Errorf("failure %d after right logins: let in %v", n+1, in)
 		}
 	}
 	// A login cannot begin where the source is turned away, so nothing is forgiven.
-	if d.try(address, penalizing, end{in: true}) {
+	if d.try(address, penalizing, Result{Entered: true}) {
 		t.Error("let in where it is turned away")
 	}
 	pass(time.Second)
@@ -133,7 +133,7 @@ func TestForgivenessIsBounded(t *testing.T) {
 // Listed networks are never turned away, others are, and the other limits hold
 // for all.
 func TestPenaltyExempt(t *testing.T) {
-	d, _ := clocked()
+	d, _ := clockedCounter()
 	var office, one config.Network
 	for text, n := range map[string]*config.Network{"198.51.100.0/24": &office, "2001:db8::7": &one} {
 		if err := n.UnmarshalText([]byte(text)); err != nil {
@@ -149,7 +149,7 @@ func TestPenaltyExempt(t *testing.T) {
 		addr := netip.MustParseAddr(addr)
 		in := 0
 		for range 100 {
-			if d.try(addr, limits, end{penalty: penaltyGrace}) {
+			if d.try(addr, limits, Result{Penalty: PenaltyGrace}) {
 				in++
 			}
 		}
@@ -159,8 +159,8 @@ func TestPenaltyExempt(t *testing.T) {
 		if !exempt {
 			continue
 		}
-		for n, want := range []string{"", "", byStartupsPerSource} {
-			if refused := d.enter(addr, limits); refused.rule != want {
+		for n, want := range []string{"", "", ByStartupsPerSource} {
+			if refused := d.Admit(addr, limits); refused.Rule != want {
 				t.Errorf("%s, connection %d: expected %q, found %q", addr, n+1, want, refused)
 			}
 		}
@@ -168,9 +168,9 @@ func TestPenaltyExempt(t *testing.T) {
 	// What is taken off the list counts from then on, and nothing of before.
 	addr := netip.MustParseAddr("198.51.100.9")
 	for range 10 {
-		d.try(addr, limits, end{penalty: penaltyGrace})
+		d.try(addr, limits, Result{Penalty: PenaltyGrace})
 	}
-	if !d.try(addr, penalizing, end{penalty: penaltyGrace}) {
+	if !d.try(addr, penalizing, Result{Penalty: PenaltyGrace}) {
 		t.Error("turned away for what was exempt")
 	}
 }
