@@ -21,6 +21,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftp/deny"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // serverVersion is the identification line (RFC 4253 section 4.2). Clients
@@ -47,12 +48,12 @@ type broker struct {
 	keysLater   bool       // a host key is still to be made
 	slowKeys    sync.Mutex // while it is
 	admission   *admission.Counter
-	house       house
+	sessions    session.Counts
 	lookups     lookups
 	commands    lookups // of keys_command
 	spent       spent
 	bandwidth   bandwidth
-	crews       crews
+	workers     session.Workers
 	connections atomic.Int64
 }
 
@@ -66,7 +67,7 @@ func newBroker(o options, p programs) (*broker, error) {
 	counts := newMetrics()
 	log := recorder{audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}, counts}
 	b := &broker{options: o, programs: p, pause: time.Sleep, admission: admission.NewCounter(time.Now), metrics: counts, log: log, bandwidth: bandwidth{now: time.Now}}
-	b.crews.broker = b
+	b.workers.Program = p.worker
 	b.limitedLog = admission.NewLogLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it
 	if err := b.log.Keep(); err != nil {
 		return nil, err

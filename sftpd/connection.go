@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // visit is one connection, from its acceptance to its end: all that the broker
@@ -37,8 +38,8 @@ type connection struct {
 	sessionID     []byte    // the first thing signed
 	hostAlgorithm string    // that it was signed by
 
-	user     string  // fixed by the first step
-	person   *person // nil for somebody who is not to log in, and nobody says why
+	user     string          // fixed by the first step
+	person   *session.Person // nil for somebody who is not to log in, and nobody says why
 	nobody   error
 	proved   bool // a key, in this session
 	failures int
@@ -46,19 +47,19 @@ type connection struct {
 	ended    bool // no step can succeed any more
 	penalty  time.Duration
 
-	first    config.FirstFactor // that was proven; "" for none
-	unproven bool               // by the front's word alone
-	password string             // that was right
-	dialogue *dialogue
-	prompt   string   // that the dialogue waits at
-	expired  bool     // the password, and nothing else is left to ask
-	changed  bool     // it was tried to
-	told     []string // for the next answer
-	keeper   *keeper
-	in       bool
-	crew     *crew
-	joining  chan struct{} // closed when crew, or joinErr, is there
-	joinErr  error
+	first       config.FirstFactor // that was proven; "" for none
+	unproven    bool               // by the front's word alone
+	password    string             // that was right
+	dialogue    *dialogue
+	prompt      string   // that the dialogue waits at
+	expired     bool     // the password, and nothing else is left to ask
+	changed     bool     // it was tried to
+	told        []string // for the next answer
+	transaction *session.Transaction
+	in          bool
+	worker      *session.Worker
+	joining     chan struct{} // closed when crew, or joinErr, is there
+	joinErr     error
 }
 
 // maxFailures ends a connection, as MaxAuthTries does in sshd.
@@ -239,7 +240,7 @@ func (c *connection) answer(message []byte) error {
 		if err := r.Done(); err != nil {
 			return err
 		}
-		wait := c.broker.bandwidth.wait(c.person.uid, upload, n, c.settings.Limits.Bandwidth)
+		wait := c.broker.bandwidth.wait(c.person.UID, upload, n, c.settings.Limits.Bandwidth)
 		var w seqpacket.Writer
 		return c.toFront.Send(w.U8(messages.AnswerBytes).U64(uint64(wait)).Bytes)
 	case op == messages.AskHostKey:
@@ -262,7 +263,7 @@ func (c *connection) identify(name string) bool {
 		return false
 	}
 	c.user = name
-	c.person, c.nobody = lookUp(name, c.settings.AllowRoot)
+	c.person, c.nobody = session.LookUp(name, c.settings.AllowRoot)
 	return true
 }
 
@@ -277,15 +278,15 @@ func (c *connection) end() {
 	c.noteUnchanged()
 	if c.joining != nil {
 		<-c.joining
-	} else if c.keeper != nil {
-		c.keeper.close()
+	} else if c.transaction != nil {
+		c.transaction.Close()
 	}
 	if c.in {
-		c.broker.house.leave(c.person.uid)
-		c.broker.bandwidth.forget(c.person.uid)
+		c.broker.sessions.Leave(c.person.UID)
+		c.broker.bandwidth.forget(c.person.UID)
 	}
-	if c.crew != nil {
-		c.broker.crews.leave(c.crew)
+	if c.worker != nil {
+		c.broker.workers.Leave(c.worker)
 	}
 }
 
@@ -297,7 +298,7 @@ func (c *connection) session() error {
 	err := c.joinErr
 	fd := -1
 	if err == nil {
-		fd, err = c.crew.session()
+		fd, err = c.worker.Connect()
 	}
 	if err != nil {
 		c.broker.reportFor(c, "session", err)

@@ -85,7 +85,6 @@ func testBroker(tb testing.TB, policy string) *broker {
 	metrics := newMetrics()
 	b := &broker{options: options{config: path}, pause: func(time.Duration) {}, metrics: metrics, log: recorder{audit.Syslog{Path: dir + "/nobody-listens"}, metrics},
 		admission: admission.NewCounter(time.Now), bandwidth: bandwidth{now: time.Now}}
-	b.crews.broker = b
 	b.limitedLog = admission.NewLogLimiter(func(audit.Record) {})
 	self, err := os.Executable()
 	if err != nil {
@@ -198,7 +197,7 @@ func FuzzFront(f *testing.F) {
 		v, front := testConnection(t, b)
 		say(v, front, sent)
 		switch {
-		case v.in || v.crew != nil:
+		case v.in || v.worker != nil:
 			t.Errorf("%q got in by %q", v.user, sent)
 		case v.failures > maxFailures:
 			t.Errorf("%d failures in one connection", v.failures)

@@ -7,6 +7,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // decide turns the engine's verdict into an outcome. After a no the first
@@ -15,7 +16,7 @@ func (c *connection) decide(verdict gate.Verdict) uint8 {
 	switch verdict.Decision {
 	case gate.Accept, gate.NotAsked:
 		if c.unproven && !provenEnough(c.settings.UnprovenKeys, verdict) {
-			c.failed("sftp.unproven_keys", fmt.Errorf("%w: no code was given, and the kind of key is one whose signature only the front sees; use an ed25519 key", errPAM))
+			c.failed("sftp.unproven_keys", fmt.Errorf("%w: no code was given, and the kind of key is one whose signature only the front sees; use an ed25519 key", session.ErrPAM))
 			return messages.Ended
 		}
 		return c.enter()
@@ -25,7 +26,7 @@ func (c *connection) decide(verdict gate.Verdict) uint8 {
 	}
 	c.dialogue.end()
 	c.dialogue, c.first, c.unproven, c.password = nil, "", false, ""
-	c.dropKeeper()
+	c.dropTransaction()
 	if verdict.Decision == gate.Deny {
 		return messages.Denied
 	}
@@ -58,11 +59,11 @@ func (c *connection) enter() uint8 {
 		return messages.Ended
 	}
 	err := c.account()
-	if errors.Is(err, errExpired) && !c.changed {
+	if errors.Is(err, session.ErrExpired) && !c.changed {
 		return c.expire()
 	}
-	if err == nil && !c.broker.house.enter(c.person.uid, c.settings.Limits.SessionsPerUser) {
-		err = fmt.Errorf("%w: sftp.limits.sessions_per_user reached", errPAM)
+	if err == nil && !c.broker.sessions.Enter(c.person.UID, c.settings.Limits.SessionsPerUser) {
+		err = fmt.Errorf("%w: sftp.limits.sessions_per_user reached", session.ErrPAM)
 	}
 	if err != nil {
 		c.failed("account", err)
@@ -79,46 +80,46 @@ func (c *connection) enter() uint8 {
 // account asks PAM about the account: the keeper of the person's open session
 // if there is one that can be shared, else one of this login's own.
 func (c *connection) account() error {
-	spec, err := c.spec()
+	spec, err := session.SpecOf(c.user, c.person, c.settings)
 	if err != nil {
 		return err
 	}
-	if c.keeper == nil && c.settings.Worker == config.PerUser {
-		if c.crew = c.broker.crews.find(keyOf(spec)); c.crew != nil {
-			err := c.crew.keeper.again(c.remote.String(), c.hear)
-			if err == nil || errors.Is(err, errPAM) && !errors.Is(err, errExpired) {
+	if c.transaction == nil && c.settings.Worker == config.PerUser {
+		if c.worker = c.broker.workers.Find(spec); c.worker != nil {
+			err := c.worker.AccountAgain(c.remote.String(), c.hear)
+			if err == nil || errors.Is(err, session.ErrPAM) && !errors.Is(err, session.ErrExpired) {
 				return err
 			}
 			// The session's transaction is not this login's to change a password
 			// in, or the session has just ended.
-			c.broker.crews.leave(c.crew)
-			c.crew, c.told = nil, nil
+			c.broker.workers.Leave(c.worker)
+			c.worker, c.told = nil, nil
 		}
 	}
-	if err := c.startKeeper(); err != nil {
+	if err := c.startTransaction(); err != nil {
 		return err
 	}
-	return c.keeper.account(c.hear)
+	return c.transaction.Account(c.hear)
 }
 
 // open begins the session while the client is still being told that it is in.
 func (c *connection) open() {
 	c.joining = make(chan struct{})
-	if c.crew != nil {
+	if c.worker != nil {
 		close(c.joining)
 		return
 	}
 	go func() {
 		defer close(c.joining)
-		spec, err := c.spec()
+		spec, err := session.SpecOf(c.user, c.person, c.settings)
 		if err != nil {
-			c.keeper.close()
+			c.transaction.Close()
 			c.joinErr = err
 			return
 		}
-		c.crew, c.joinErr = c.broker.crews.join(c.keeper, spec, c.settings.Worker)
+		c.worker, c.joinErr = c.broker.workers.Join(c.transaction, spec, c.settings.Worker)
 		if c.joinErr == nil && spec.Start != "" {
-			go c.crew.hear(c.startsElsewhere)
+			go c.worker.ReportStart(c.startsElsewhere)
 		}
 	}()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // expire has the client go on with keyboard-interactive, as a password can be
@@ -18,7 +19,7 @@ func (c *connection) expire() uint8 {
 // here.
 func (c *connection) changePassword() (uint8, error) {
 	q := questions{visit: c}
-	err := c.keeper.change(q.answer)
+	err := c.transaction.ChangePassword(q.answer)
 	if q.broken != nil {
 		return messages.Denied, q.broken
 	}
@@ -36,6 +37,6 @@ func (c *connection) changePassword() (uint8, error) {
 // noteUnchanged says why somebody who had both factors is not in.
 func (c *connection) noteUnchanged() {
 	if c.expired && !c.in {
-		c.failed("account", fmt.Errorf("%w and was not changed: the client must know the method keyboard-interactive, or change it elsewhere", errExpired))
+		c.failed("account", fmt.Errorf("%w and was not changed: the client must know the method keyboard-interactive, or change it elsewhere", session.ErrExpired))
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 	"github.com/otpgate/otpgate/internal/sftpd/usercert"
 )
 
@@ -46,11 +47,11 @@ func (c *connection) askCommand(login authkeys.Login, offered []byte) (authkeys.
 	}
 	late := time.NewTimer(commandPatience)
 	defer late.Stop()
-	if !c.broker.commands.begin(c.person.uid, late.C) {
+	if !c.broker.commands.begin(c.person.UID, late.C) {
 		c.broker.reportFor(c, commandRule, errors.New("too many questions for the person's keys are under way"))
 		return authkeys.Grant{}, false
 	}
-	defer c.broker.commands.end(c.person.uid)
+	defer c.broker.commands.end(c.person.UID)
 	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
 	defer cancel()
 	keys, err := runCommand(ctx, c.settings, commandArguments(c.settings.KeysCommand, c.user, *c.person, offered))
@@ -63,7 +64,7 @@ func (c *connection) askCommand(login authkeys.Login, offered []byte) (authkeys.
 
 // commandArguments are the command with what it is asked about, and without
 // arguments of its own the person's name, as in sshd.
-func commandArguments(command []string, user string, p person, offered []byte) []string {
+func commandArguments(command []string, user string, p session.Person, offered []byte) []string {
 	if len(command) == 1 {
 		return []string{command[0], user}
 	}
@@ -73,7 +74,7 @@ func commandArguments(command []string, user string, p person, offered []byte) [
 			key = cert.Key // sshd's fingerprint of a certificate is of its key
 		}
 	}
-	tokens := strings.NewReplacer("%%", "%", "%u", user, "%U", strconv.FormatUint(uint64(p.uid), 10), "%h", p.home,
+	tokens := strings.NewReplacer("%%", "%", "%u", user, "%U", strconv.FormatUint(uint64(p.UID), 10), "%h", p.Home,
 		"%t", kindOf(offered), "%k", base64.StdEncoding.EncodeToString(offered), "%f", fingerprint(key))
 	arguments := make([]string, len(command))
 	for i, argument := range command {
@@ -83,25 +84,25 @@ func commandArguments(command []string, user string, p person, offered []byte) [
 }
 
 // commandUser is whom the command runs as, if it may be run.
-func commandUser(settings config.SFTP) (person, error) {
+func commandUser(settings config.SFTP) (session.Person, error) {
 	if err := safefile.CheckProgram(settings.KeysCommand[0]); err != nil {
-		return person{}, err
+		return session.Person{}, err
 	}
 	name := settings.KeysCommandUser
 	found, known, err := nss.UserByName(name)
 	switch {
 	case err != nil:
-		return person{}, fmt.Errorf("sftp.keys_command_user: %w", err)
+		return session.Person{}, fmt.Errorf("sftp.keys_command_user: %w", err)
 	case !known:
-		return person{}, fmt.Errorf("sftp.keys_command_user: there is no user %s; make one with useradd -r %s", name, name)
+		return session.Person{}, fmt.Errorf("sftp.keys_command_user: there is no user %s; make one with useradd -r %s", name, name)
 	case found.UID == 0:
-		return person{}, fmt.Errorf("sftp.keys_command_user: %s has uid 0; name another user", name)
+		return session.Person{}, fmt.Errorf("sftp.keys_command_user: %s has uid 0; name another user", name)
 	}
 	groups, err := nss.GroupsOf(found)
 	if err != nil {
-		return person{}, fmt.Errorf("sftp.keys_command_user: %w", err)
+		return session.Person{}, fmt.Errorf("sftp.keys_command_user: %w", err)
 	}
-	return person{uid: found.UID, gid: found.GID, home: found.Home, groups: groups}, nil
+	return session.Person{UID: found.UID, GID: found.GID, Home: found.Home, Groups: groups}, nil
 }
 
 // runCommand returns what the command prints. All that it started is killed
@@ -115,8 +116,8 @@ func runCommand(ctx context.Context, settings config.SFTP, arguments []string) (
 	cmd := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = keys, complaint, "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"USER=" + settings.KeysCommandUser, "LOGNAME=" + settings.KeysCommandUser, "HOME=" + as.home}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: as.uid, Gid: as.gid, Groups: as.groups}}
+		"USER=" + settings.KeysCommandUser, "LOGNAME=" + settings.KeysCommandUser, "HOME=" + as.Home}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: as.UID, Gid: as.GID, Groups: as.Groups}}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = afterKill
 	err = cmd.Run()

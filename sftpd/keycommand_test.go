@@ -16,11 +16,12 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 func TestCommandArguments(t *testing.T) {
 	key := []byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x01x")
-	p := person{uid: 1234, home: "/home/ann"}
+	p := session.Person{UID: 1234, Home: "/home/ann"}
 	for _, test := range []struct{ command, want []string }{
 		{[]string{"/keys"}, []string{"/keys", "ann"}},
 		{[]string{"/keys", "x"}, []string{"/keys", "x"}},

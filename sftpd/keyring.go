@@ -14,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // keyringPatience bounds how long a home directory may take to answer, and
@@ -104,16 +105,16 @@ func (c *connection) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) 
 	p := *c.person
 	var paths []string
 	for _, path := range c.settings.AuthorizedKeys {
-		paths = append(paths, authkeys.Place(config.Expand(path, c.user, p.home), p.home))
+		paths = append(paths, authkeys.Place(config.Expand(path, c.user, p.Home), p.Home))
 	}
 	late := time.NewTimer(keyringPatience)
 	defer late.Stop()
-	if !c.broker.lookups.begin(p.uid, late.C) {
+	if !c.broker.lookups.begin(p.UID, late.C) {
 		return authkeys.Grant{}, false, errors.New("too many lookups of the person's keys are under way")
 	}
 	result := make(chan looked, 1)
 	go func() {
-		defer c.broker.lookups.end(p.uid)
+		defer c.broker.lookups.end(p.UID)
 		// The thread is never given back: it ends with this goroutine.
 		runtime.LockOSThread()
 		if err := becomeHere(p); err != nil {
@@ -130,9 +131,9 @@ func (c *connection) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) 
 	}
 }
 
-func find(paths []string, p person, login authkeys.Login) (l looked) {
+func find(paths []string, p session.Person, login authkeys.Login) (l looked) {
 	for _, path := range paths {
-		file, err := authkeys.Open(path, p.home, p.uid)
+		file, err := authkeys.Open(path, p.Home, p.UID)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
 				l.err = err
@@ -148,18 +149,18 @@ func find(paths []string, p person, login authkeys.Login) (l looked) {
 
 // becomeHere gives this thread alone the person's rights on files: the calls
 // of the C library and of package syscall would change all threads.
-func becomeHere(p person) error {
-	groups := append([]uint32{p.gid}, p.groups...)
+func becomeHere(p session.Person) error {
+	groups := append([]uint32{p.GID}, p.Groups...)
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0])), 0); errno != 0 {
 		return fmt.Errorf("take the person's groups: %w", errno)
 	}
 	// These tell the id from before, and no errors: the second call looks.
-	unix.RawSyscall(unix.SYS_SETFSGID, uintptr(p.gid), 0, 0)
-	unix.RawSyscall(unix.SYS_SETFSUID, uintptr(p.uid), 0, 0)
+	unix.RawSyscall(unix.SYS_SETFSGID, uintptr(p.GID), 0, 0)
+	unix.RawSyscall(unix.SYS_SETFSUID, uintptr(p.UID), 0, 0)
 	gid, _, _ := unix.RawSyscall(unix.SYS_SETFSGID, ^uintptr(0), 0, 0)
 	uid, _, _ := unix.RawSyscall(unix.SYS_SETFSUID, ^uintptr(0), 0, 0)
-	if uint32(gid) != p.gid || uint32(uid) != p.uid {
-		return fmt.Errorf("take the person's rights: uid %d gid %d, expected %d %d", uid, gid, p.uid, p.gid)
+	if uint32(gid) != p.GID || uint32(uid) != p.UID {
+		return fmt.Errorf("take the person's rights: uid %d gid %d, expected %d %d", uid, gid, p.UID, p.GID)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // loginStep does one step of the login. In whatever order they come, nobody is
@@ -109,31 +110,31 @@ func (c *connection) request() gate.Request {
 }
 
 // startKeeper begins the person's PAM transaction.
-func (c *connection) startKeeper() error {
-	if c.keeper != nil {
+func (c *connection) startTransaction() error {
+	if c.transaction != nil {
 		return nil
 	}
-	k, err := startKeeper(c.broker.programs.login, c.settings.PAMService, c.user, c.remote.String())
+	k, err := session.Start(c.broker.programs.login, c.settings.PAMService, c.user, c.remote.String())
 	if err != nil {
 		return err
 	}
-	c.keeper = k
+	c.transaction = k
 	return nil
 }
 
 // dropKeeper ends a transaction that is not to be gone on with.
-func (c *connection) dropKeeper() {
-	if c.keeper != nil {
-		c.keeper.close()
-		c.keeper = nil
+func (c *connection) dropTransaction() {
+	if c.transaction != nil {
+		c.transaction.Close()
+		c.transaction = nil
 	}
 }
 
 func (c *connection) authenticate(password string) error {
-	if err := c.startKeeper(); err != nil {
+	if err := c.startTransaction(); err != nil {
 		return err
 	}
-	err := c.keeper.password(c.forPAM(password), c.hear)
+	err := c.transaction.Password(c.forPAM(password), c.hear)
 	return c.known(err)
 }
 
@@ -163,8 +164,8 @@ func (c *connection) known(err error) error {
 	default:
 		err = fmt.Errorf("%w; not a user who may log in: %w", err, c.nobody)
 	}
-	if err != nil && !errors.Is(err, errPAM) {
-		c.dropKeeper()
+	if err != nil && !errors.Is(err, session.ErrPAM) {
+		c.dropTransaction()
 	}
 	return err
 }
@@ -178,7 +179,7 @@ func (c *connection) hear(_ uint8, text string) (string, error) {
 // failed notes a first factor that was wrong.
 func (c *connection) failed(rule string, err error) {
 	record := audit.Record{User: c.user, Service: c.settings.PAMService, Protocol: "sftp", Remote: c.remote.String(), Verdict: "denied", Rule: rule, Reason: err.Error()}
-	if !errors.Is(err, errPAM) && c.person != nil {
+	if !errors.Is(err, session.ErrPAM) && c.person != nil {
 		record.Verdict = "fault"
 	}
 	c.broker.log.Write(record)
@@ -193,7 +194,7 @@ func (c *connection) afterFirst(request gate.Request, code string) uint8 {
 	if c.person == nil {
 		return messages.Ended
 	}
-	if _, err := c.spec(); err != nil {
+	if _, err := session.SpecOf(c.user, c.person, c.settings); err != nil {
 		// Nobody is asked for a code to be refused all the same.
 		c.failed("account", err)
 		return messages.Ended

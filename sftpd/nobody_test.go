@@ -7,6 +7,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // Whoever may not log in is denied by PAM's no, however right the password is: PAM's
@@ -27,7 +28,7 @@ func TestNobodysPasswordIsNeverRight(t *testing.T) {
 				if !v.identify(name) {
 					t.Fatal("the name is refused")
 				}
-				if err := try(v, front); !errors.Is(err, errPAM) {
+				if err := try(v, front); !errors.Is(err, session.ErrPAM) {
 					t.Errorf("expected PAM to say no, found %v", err)
 				}
 			})

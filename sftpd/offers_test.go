@@ -7,6 +7,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // A connection in which keys are offered that let nobody in is penalized as one
@@ -50,8 +51,8 @@ func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 	}
 	// Who is in may exchange keys for as long as the connection lasts.
 	v, front = testConnection(t, b)
-	v.in, v.user, v.person = true, anybody, &person{}
-	if !b.house.enter(v.person.uid, 0) {
+	v.in, v.user, v.person = true, anybody, &session.Person{}
+	if !b.sessions.Enter(v.person.UID, 0) {
 		t.Fatal("no room")
 	}
 	if say(v, front, script(sent...)); v.signed != len(sent) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // maxPassword is PAM_MAX_RESP_SIZE without its end.
@@ -75,7 +76,7 @@ func (c *connection) tryPassword(password string) uint8 {
 func (c *connection) askPassword() (uint8, error) {
 	q := questions{visit: c, divides: true}
 	err := c.askPAM(&q)
-	if errors.Is(err, errPAM) && q.field.behind > 0 && q.broken == nil {
+	if errors.Is(err, session.ErrPAM) && q.field.behind > 0 && q.broken == nil {
 		// It may be a password that ends like a code.
 		q = questions{visit: c, before: q.given}
 		err = c.askPAM(&q)
@@ -87,7 +88,7 @@ func (c *connection) askPassword() (uint8, error) {
 	}
 	if err := c.known(err); err != nil {
 		c.failed("password", err)
-		c.dropKeeper()
+		c.dropTransaction()
 		return messages.Denied, nil
 	}
 	return c.afterPassword(q.field, false), nil
@@ -110,9 +111,9 @@ const maxTwice = 10 * time.Second
 // askPAM begins a transaction. One that has failed before is not gone on with:
 // its modules may take what they know of it for true.
 func (c *connection) askPAM(q *questions) error {
-	c.dropKeeper()
-	if err := c.startKeeper(); err != nil {
+	c.dropTransaction()
+	if err := c.startTransaction(); err != nil {
 		return err
 	}
-	return c.keeper.interactive(q.answer)
+	return c.transaction.Interactive(q.answer)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // Who may not log in is told nothing of it; the log has the reason.
@@ -19,7 +21,7 @@ func TestLogSaysWhoMayNotLogIn(t *testing.T) {
 		if err := v.known(nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %s", name, err, want)
 		}
-		if err := v.known(errPAM); !errors.Is(err, errPAM) || !strings.Contains(err.Error(), want) {
+		if err := v.known(session.ErrPAM); !errors.Is(err, session.ErrPAM) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s, after PAM's no: %v, expected %s", name, err, want)
 		}
 	}
@@ -27,15 +29,5 @@ func TestLogSaysWhoMayNotLogIn(t *testing.T) {
 	v.settings.AllowRoot = true
 	if !v.identify("root") || v.person == nil || v.known(nil) != nil {
 		t.Errorf("root with allow_root: %+v, %v", v.person, v.nobody)
-	}
-}
-
-// A directory that is missing is the commonest thing wrong with sftp.root.
-func TestLogSaysHowToMakeTheRoot(t *testing.T) {
-	v := &connection{user: "alice", person: &person{home: "/home/alice"}}
-	v.settings.Root = "/no-such-directory/%u"
-	_, err := v.spec()
-	if want := "make it with install -d -m 755 /no-such-directory/alice"; err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("%v, expected %s", err, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // Kinds of keys whose signature a front can pass on. Of the others the SSH
@@ -80,7 +81,7 @@ func (c *connection) prove(p proof) uint8 {
 	case kindED25519, kindSKED25519:
 		err = verify(p, cred, c.sessionID, c.user)
 		// Who gives a wrong code proves the key again.
-		if err == nil && !c.proved && !c.broker.spent.first(c.person.uid, c.sessionID) {
+		if err == nil && !c.proved && !c.broker.spent.first(c.person.UID, c.sessionID) {
 			err = errReplayed
 		}
 		c.proved = c.proved || err == nil
@@ -92,7 +93,7 @@ func (c *connection) prove(p proof) uint8 {
 		err = checkUnseen(cred, p.format)
 	}
 	if err != nil {
-		c.failed("publickey", fmt.Errorf("%w: %w", errPAM, err))
+		c.failed("publickey", fmt.Errorf("%w: %w", session.ErrPAM, err))
 		return messages.Denied
 	}
 	if cred.hasCert {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // A module that asks for ever is not answered for ever, and a front that has
@@ -11,7 +12,7 @@ import (
 func TestQuestionsAreBounded(t *testing.T) {
 	v, front := testConnection(t, testBroker(t, ""))
 	defer v.end()
-	v.person = &person{}
+	v.person = &session.Person{}
 	go func() {
 		buffer := make([]byte, messages.MaxSize)
 		for range maxQuestions {

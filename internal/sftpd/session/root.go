@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"bufio"
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// checkJail refuses a root that /proc is mounted below: a worker has descriptors
+// checkRoot refuses a root that /proc is mounted below: a worker has descriptors
 // of what is outside, and /proc/self/fd leads through them. Whoever is locked in
 // cannot mount anything.
-func checkJail(root string) error {
+func checkRoot(root string) error {
 	if root == "/" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"errors"
@@ -6,16 +6,16 @@ import (
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
-// person is what the system knows of somebody.
-type person struct {
-	uid, gid uint32
-	home     string
-	groups   []uint32
+// Person is what the system knows of somebody.
+type Person struct {
+	UID, GID uint32
+	Home     string
+	Groups   []uint32
 }
 
-// lookUp is nil for somebody who is not to log in; the error says to the log
+// LookUp is nil for somebody who is not to log in; the error says to the log
 // why.
-func lookUp(name string, allowRoot bool) (*person, error) {
+func LookUp(name string, allowRoot bool) (*Person, error) {
 	found, known, err := nss.UserByName(name)
 	if err != nil {
 		return nil, err
@@ -30,5 +30,5 @@ func lookUp(name string, allowRoot bool) (*person, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &person{uid: found.UID, gid: found.GID, home: found.Home, groups: groups}, nil
+	return &Person{UID: found.UID, GID: found.GID, Home: found.Home, Groups: groups}, nil
 }

@@ -1,0 +1,245 @@
+// Package session has the processes of people who log in: the login process
+// with the PAM transaction, and the worker that uses a person's files.
+//
+// The entry points are [Start], which begins a transaction, and [Workers], which
+// opens its session with a worker in it. It promises that of one transaction
+// there is one session, that it ends with its worker, and that a worker is
+// shared by nobody whose [SpecOf] differs.
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+)
+
+// Transaction is the process of one person's PAM transaction, see command login.
+type Transaction struct {
+	conn    *seqpacket.Conn
+	cmd     *exec.Cmd
+	closing sync.Once
+
+	// Of an open session:
+	mu      sync.Mutex    // one question at a time
+	replies chan []byte   // what the process says
+	ended   chan struct{} // closed when the worker, or the process, has ended
+}
+
+// ErrPAM is wrapped by what PAM says no with. Errors of the process begin with
+// keeper, by which the log has always called it.
+var ErrPAM = errors.New("pam")
+
+// ErrExpired says that the account is good once its password is changed.
+var ErrExpired = fmt.Errorf("%w: the password has expired", ErrPAM)
+
+// Start begins a transaction.
+func Start(program, service, user, remote string) (*Transaction, error) {
+	conn, theirs, err := seqpacket.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd := &exec.Cmd{Path: program, Args: []string{"otpgate-sftpd-login"}, Dir: "/", Stderr: os.Stderr,
+		Env:        []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=25"},
+		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	t := &Transaction{conn: conn, cmd: cmd}
+	var w seqpacket.Writer
+	if err := t.stage(w.U8(messages.PAMStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Converse answers what PAM asks and tells. Only the hidden and shown styles
+// have an answer.
+type Converse func(style uint8, text string) (answer string, err error)
+
+// stage sends what is to be done and returns how it ended.
+func (t *Transaction) stage(message []byte, conversation Converse) error {
+	_, err := t.stageFor(message, conversation, 0)
+	return err
+}
+
+func (t *Transaction) stageFor(message []byte, conversation Converse, files int) ([]int, error) {
+	if err := t.conn.Send(message); err != nil {
+		return nil, fmt.Errorf("keeper: %w", err)
+	}
+	buffer := make([]byte, seqpacket.MaxSize)
+	for {
+		n, fds, err := t.conn.Receive(buffer)
+		if err != nil {
+			return nil, fmt.Errorf("keeper: %w", err)
+		}
+		r := seqpacket.NewReader(buffer[:n])
+		switch r.U8() {
+		case messages.PAMDone:
+			said := r.Text()
+			if r.Done() == nil && said == "" && len(fds) == files {
+				return fds, nil
+			}
+			seqpacket.CloseAll(fds)
+			if said == "" {
+				return nil, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
+			}
+			return nil, fmt.Errorf("%w: %s", ErrPAM, said)
+		case messages.PAMExpired:
+			seqpacket.CloseAll(fds)
+			return nil, ErrExpired
+		case messages.PAMAsks:
+			seqpacket.CloseAll(fds)
+			if err := t.ask(r, conversation); err != nil {
+				return nil, err
+			}
+		default:
+			seqpacket.CloseAll(fds)
+			return nil, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
+		}
+	}
+}
+
+func (t *Transaction) ask(r *seqpacket.Reader, conversation Converse) error {
+	style, text := r.U8(), r.Text()
+	if err := r.Done(); err != nil {
+		return fmt.Errorf("keeper: %w", err)
+	}
+	answer, err := "", error(nil)
+	if conversation != nil {
+		answer, err = conversation(style, text)
+	}
+	if style != messages.AskHidden && style != messages.AskShown {
+		return nil
+	}
+	var w seqpacket.Writer
+	return t.conn.Send(w.U8(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
+}
+
+// Password authenticates by a password alone.
+func (t *Transaction) Password(password string, tell Converse) error {
+	var w seqpacket.Writer
+	return t.stage(w.U8(messages.PAMPassword).Text(password).Bytes, tell)
+}
+
+// Interactive authenticates by asking.
+func (t *Transaction) Interactive(conversation Converse) error {
+	return t.stage([]byte{messages.PAMInteractive}, conversation)
+}
+
+// Account says whether the account is good.
+func (t *Transaction) Account(tell Converse) error {
+	var w seqpacket.Writer
+	return t.stage(w.U8(messages.PAMAccount).Text("").Bytes, tell)
+}
+
+// ChangePassword has an expired password changed.
+func (t *Transaction) ChangePassword(conversation Converse) error {
+	return t.stage([]byte{messages.PAMChange}, conversation)
+}
+
+// accountAgain is Account for another login into the open session.
+func (t *Transaction) accountAgain(remote string, tell Converse) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var w seqpacket.Writer
+	if err := t.conn.Send(w.U8(messages.PAMAccount).Text(remote).Bytes); err != nil {
+		return fmt.Errorf("keeper: %w", err)
+	}
+	for {
+		select {
+		case <-t.ended:
+			return errors.New("keeper: the session has ended")
+		case message := <-t.replies:
+			done, err := t.reply(message, tell)
+			if done {
+				return err
+			}
+		}
+	}
+}
+
+// reply takes a message of a process with an open session.
+func (t *Transaction) reply(message []byte, tell Converse) (done bool, err error) {
+	r := seqpacket.NewReader(message)
+	switch r.U8() {
+	case messages.PAMAsks:
+		return false, t.ask(r, tell)
+	case messages.PAMExpired:
+		return true, ErrExpired
+	case messages.PAMDone:
+		said := r.Text()
+		if err := r.Done(); err != nil {
+			return true, err
+		}
+		if said != "" {
+			return true, fmt.Errorf("%w: %s", ErrPAM, said)
+		}
+		return true, nil
+	}
+	return true, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
+}
+
+// open begins the session and returns the connection to its worker. When the
+// worker has ended, ended is closed.
+func (t *Transaction) open(program string, spec messages.Spec) (worker *seqpacket.Conn, ended <-chan struct{}, err error) {
+	var w seqpacket.Writer
+	w.U8(messages.PAMOpen).Text(program)
+	spec.Write(&w)
+	fds, err := t.stageFor(w.Bytes, nil, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	worker, err = seqpacket.New(fds[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	t.replies, t.ended = make(chan []byte), make(chan struct{})
+	go t.listen()
+	return worker, t.ended, nil
+}
+
+// listen passes on what a process with an open session says, until it says that
+// the worker has ended, or is gone.
+func (t *Transaction) listen() {
+	defer t.Close()
+	defer close(t.ended)
+	buffer := make([]byte, 8<<10)
+	for {
+		n, fds, err := t.conn.Receive(buffer)
+		seqpacket.CloseAll(fds)
+		if err != nil || buffer[0] == messages.PAMEnded {
+			return
+		}
+		select {
+		case t.replies <- append([]byte(nil), buffer[:n]...):
+		case <-time.After(endTimeout): // nobody asked
+			return
+		}
+	}
+}
+
+// Close lets the process end. One without a session is given a moment: PAM's
+// modules wait after a failure, but must not do so for ever.
+func (t *Transaction) Close() {
+	t.closing.Do(func() {
+		_ = t.conn.Send([]byte{messages.PAMClose}) // it may be gone
+		_ = t.conn.Close()
+		go func() {
+			late := time.AfterFunc(endTimeout, func() { _ = t.cmd.Process.Kill() })
+			defer late.Stop()
+			_ = t.cmd.Wait() // how it ends changes nothing
+		}()
+	})
+}
+
+const endTimeout = 30 * time.Second
