@@ -27,7 +27,7 @@ var layers = map[string]int{
 	"internal/factor": 3, "internal/otpauth": 3, "internal/doctor/target": 3, "internal/sftp/local": 3, "internal/sftpd/remote": 3,
 	"internal/doctor/sshd": 4, "internal/doctor/servers": 4, "internal/enrollment": 4, "internal/rollout": 4,
 	"internal/doctor": 5, "internal/gate": 5, "internal/deliver/transport": 5,
-	"internal/admin": 6, "pam_module/serve": 6,
+	"internal/admin": 6, "internal/sftpd/authentication": 6, "pam_module/serve": 6,
 	"internal/migrate": 7, "internal/backup": 7,
 	"otpctl/invocation": 8, "otpctl/people": 9, "otpctl/logins": 9, "otpctl/setup": 9, "otpctl/transfer": 10, "otpctl/command": 11,
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftp/deny"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
+	"github.com/otpgate/otpgate/internal/sftpd/authentication"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
@@ -32,9 +33,8 @@ type broker struct {
 	options    options
 	programs   programs
 	log        recorder
-	limitedLog *admission.LogLimiter // for what has no login
+	limitedLog *admission.LogLimiter
 	metrics    *metrics
-	pause      func(time.Duration)
 
 	mu     sync.Mutex
 	seen   config.State
@@ -45,16 +45,12 @@ type broker struct {
 	ended  bool
 	next   int
 
-	keysLater   bool       // a host key is still to be made
-	slowKeys    sync.Mutex // while it is
-	admission   *admission.Counter
-	sessions    session.Counts
-	lookups     lookups
-	commands    lookups // of keys_command
-	spent       spent
-	bandwidth   bandwidth
-	workers     session.Workers
-	connections atomic.Int64
+	keysLater     bool       // a host key is still to be made
+	slowKeys      sync.Mutex // while it is
+	admission     *admission.Counter
+	authenticator authentication.Authenticator
+	bandwidth     bandwidth
+	connections   atomic.Int64
 }
 
 // frontIdentity is what fronts become.
@@ -63,15 +59,21 @@ type frontIdentity struct {
 	root     string
 }
 
-func newBroker(o options, p programs) (*broker, error) {
+// assemble is a broker that knows no configuration yet.
+func assemble(o options, p programs, log audit.Syslog) *broker {
 	counts := newMetrics()
-	log := recorder{audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}, counts}
-	b := &broker{options: o, programs: p, pause: time.Sleep, admission: admission.NewCounter(time.Now), metrics: counts, log: log, bandwidth: bandwidth{now: time.Now}}
-	b.workers.Program = p.worker
-	b.limitedLog = admission.NewLogLimiter(func(r audit.Record) { b.log.Syslog.Write(r) }) // counted by what calls it
-	if err := b.log.Keep(); err != nil {
+	b := &broker{options: o, programs: p, log: recorder{log, counts}, metrics: counts, admission: admission.NewCounter(time.Now), bandwidth: bandwidth{now: time.Now}}
+	b.limitedLog = admission.NewLogLimiter(log.Write) // counted by what calls it
+	b.authenticator = authentication.Authenticator{Program: p.login, Log: b.log, Limited: limitedRecorder{b}, Pause: time.Sleep, Workers: session.Workers{Program: p.worker}}
+	return b
+}
+
+func newBroker(o options, p programs) (*broker, error) {
+	log := audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}
+	if err := log.Keep(); err != nil {
 		return nil, err
 	}
+	b := assemble(o, p, log)
 	if err := b.load(); err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func newBroker(o options, p programs) (*broker, error) {
 	if b.keysLater, err = b.openHostKeys(); err != nil {
 		return nil, err
 	}
-	b.checkKeyFiles()
+	authentication.CheckKeyFiles(b.settings().SFTP, b.report)
 	return b, nil
 }
 
@@ -173,7 +175,7 @@ func (b *broker) reload() {
 		b.report("configuration", err)
 		return
 	}
-	b.checkKeyFiles()
+	authentication.CheckKeyFiles(b.settings().SFTP, b.report)
 	b.tellFronts()
 	b.finishHostKeys()
 }

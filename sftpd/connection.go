@@ -9,61 +9,34 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
+	"github.com/otpgate/otpgate/internal/sftpd/authentication"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
-	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
-// visit is one connection, from its acceptance to its end: all that the broker
-// knows and has checked of it. Its front can only ask.
+// connection is one client, from its acceptance to its end: what the broker
+// knows of it beside its login. Its front can only ask.
 type connection struct {
-	broker  *broker
-	remote  netip.Addr
-	toFront *seqpacket.Conn // to the front
-	front   *front
-	grace   *time.Timer
-
-	engine   *gate.Gate
+	broker   *broker
+	remote   netip.Addr
 	settings config.SFTP
+	login    *authentication.Login
+	toFront  *seqpacket.Conn
+	grace    *time.Timer
 
-	mu     sync.Mutex
-	socket int // a copy of the connection, to cut it; -1 once in
+	mu      sync.Mutex
+	socket  int // a copy of the client's, to cut it; -1 once in
+	penalty time.Duration
 
 	keys          []hostKey // as they were when the front was given the connection
-	signed        int       // key exchanges
+	exchanges     int       // of keys
 	sessionID     []byte    // the first thing signed
 	hostAlgorithm string    // that it was signed by
-
-	user     string          // fixed by the first step
-	person   *session.Person // nil for somebody who is not to log in, and nobody says why
-	nobody   error
-	proved   bool // a key, in this session
-	failures int
-	offered  int  // keys
-	ended    bool // no step can succeed any more
-	penalty  time.Duration
-
-	first       config.FirstFactor // that was proven; "" for none
-	unproven    bool               // by the front's word alone
-	password    string             // that was right
-	dialogue    *dialogue
-	prompt      string   // that the dialogue waits at
-	expired     bool     // the password, and nothing else is left to ask
-	changed     bool     // it was tried to
-	told        []string // for the next answer
-	transaction *session.Transaction
-	in          bool
-	worker      *session.Worker
-	joining     chan struct{} // closed when crew, or joinErr, is there
-	joinErr     error
 }
-
-// maxFailures ends a connection, as MaxAuthTries does in sshd.
-const maxFailures = 6
 
 // errTurnedAway ends a connection that came to no login.
 var errTurnedAway = errors.New("turned away")
@@ -80,65 +53,74 @@ func (b *broker) receive(conn *net.TCPConn) {
 	remote = remote.Unmap()
 	engine, err := b.current()
 	if err != nil {
-		b.reportFor(&connection{remote: remote, settings: b.settings().SFTP}, "configuration", err)
+		b.fault(remote, "configuration", err)
 		return
 	}
-	if admission.Listed(remote, engine.Config.SFTP.ProxyProtocol) {
+	settings := engine.Config.SFTP
+	if admission.Listed(remote, settings.ProxyProtocol) {
 		if remote, err = admission.ProxiedAddress(conn, remote); err != nil {
-			b.turnAway(engine.Config.SFTP.PAMService, remote, admission.Refusal{Rule: admission.ByProxy, Reason: err.Error()})
+			b.turnAway(settings.PAMService, remote, admission.Refusal{Rule: admission.ByProxy, Reason: err.Error()})
 			return
 		}
 	}
-	limits := engine.Config.SFTP.Limits
-	if refused := b.admission.Admit(remote, limits); refused != (admission.Refusal{}) {
-		b.turnAway(engine.Config.SFTP.PAMService, remote, refused)
+	if refused := b.admission.Admit(remote, settings.Limits); refused != (admission.Refusal{}) {
+		b.turnAway(settings.PAMService, remote, refused)
 		return
 	}
-	v := &connection{broker: b, remote: remote, engine: engine, settings: engine.Config.SFTP, socket: -1}
+	c := &connection{broker: b, remote: remote, settings: settings, socket: -1}
 	left := sync.OnceFunc(func() {
-		if closed := b.admission.Release(remote, limits, v.ending()); closed > 0 {
+		if closed := b.admission.Release(remote, settings.Limits, c.result()); closed > 0 {
 			// Said once for each time that the address is turned away.
-			b.log.Write(admission.Closing(closed).Record(v.settings.PAMService, remote))
+			b.log.Write(admission.Closing(closed).Record(settings.PAMService, remote))
 		}
 	})
 	defer left()
-	if err := v.handOver(conn, limits.LoginGrace.Duration); err != nil {
-		b.reportFor(v, "front", err)
+	if err := c.handOver(conn, engine); err != nil {
+		b.fault(remote, "front", err)
 		return
 	}
-	v.serve(left)
-	v.end()
+	c.serve(left)
+	c.end()
+}
+
+// fault is for what goes wrong before a login begins.
+func (b *broker) fault(remote netip.Addr, rule string, err error) {
+	b.authenticator.Limited.Write(audit.Record{Service: b.settings().SFTP.PAMService, Protocol: "sftp", Remote: remote.String(), Verdict: "fault", Rule: rule, Reason: err.Error()})
 }
 
 // handOver gives the connection to a front.
-func (c *connection) handOver(conn *net.TCPConn, grace time.Duration) error {
+func (c *connection) handOver(conn *net.TCPConn, engine *gate.Gate) error {
 	file, err := conn.File()
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	line, theirs, err := seqpacket.Pair()
+	toFront, theirs, err := seqpacket.Pair()
 	if err != nil {
 		return err
 	}
 	defer theirs.Close()
 	fd := int(file.Fd())
 	if c.socket, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-		line.Close()
+		toFront.Close()
 		return err
 	}
-	c.toFront = line
-	c.front = c.broker.pick()
-	c.grace = time.AfterFunc(grace, func() {
-		c.penalize(admission.PenaltyGrace)
-		c.cut()
-	})
+	c.begin(engine, toFront)
 	var w seqpacket.Writer
-	if c.keys, err = c.front.give(w.U8(messages.FrontConnection).Text(c.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
+	if c.keys, err = c.broker.pick().give(w.U8(messages.FrontConnection).Text(c.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
 		c.end()
 		return err
 	}
 	return conn.Close()
+}
+
+// begin begins the login, which has its time.
+func (c *connection) begin(engine *gate.Gate, toFront *seqpacket.Conn) {
+	c.toFront, c.login = toFront, c.broker.authenticator.Begin(c.remote, engine, toFront)
+	c.grace = time.AfterFunc(c.settings.Limits.LoginGrace.Duration, func() {
+		c.penalize(admission.PenaltyGrace)
+		c.cut()
+	})
 }
 
 func (c *connection) penalize(more time.Duration) {
@@ -147,11 +129,11 @@ func (c *connection) penalize(more time.Duration) {
 	c.penalty += more
 }
 
-// ending is how the login ended.
-func (c *connection) ending() admission.Result {
+// result is how the login ended.
+func (c *connection) result() admission.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return admission.Result{Entered: c.in, Penalty: c.penalty}
+	return admission.Result{Entered: c.login.Entered() != nil, Penalty: c.penalty}
 }
 
 // cut ends the connection whatever its front does.
@@ -164,7 +146,7 @@ func (c *connection) cut() {
 	_ = c.toFront.Close()
 }
 
-// letGo gives up the copy of the connection.
+// closeSocket gives up the copy of the connection.
 func (c *connection) closeSocket() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,21 +161,22 @@ func (c *connection) closeSocket() {
 func (c *connection) serve(entered func()) {
 	buffer := make([]byte, messages.MaxSize)
 	for {
-		message, err := c.ask(buffer)
+		message, err := c.toFront.ReceiveMessage(buffer)
 		if err == nil {
 			err = c.answer(message)
 		}
 		if errors.Is(err, seqpacket.ErrMalformed) || errors.Is(err, seqpacket.ErrTooLarge) {
-			c.broker.reportFor(c, "front", err)
+			c.login.Fault("front", err)
 		}
+		in := c.login.Entered() != nil
 		if err != nil {
-			if !c.in && (c.user == "" || c.ending().Penalty == 0) {
+			if !in && (c.login.User() == "" || c.result().Penalty == 0) {
 				c.penalize(admission.PenaltyNothing)
 			}
 			c.cut()
 			return
 		}
-		if c.in && buffer != nil && len(buffer) == messages.MaxSize {
+		if in && len(buffer) == messages.MaxSize {
 			entered()
 			// What is asked from here on is small, and sessions are many.
 			buffer = make([]byte, 2*messages.MaxNote+512)
@@ -201,22 +184,9 @@ func (c *connection) serve(entered func()) {
 	}
 }
 
-// ask is the next thing that the front asks. It never brings descriptors.
-func (c *connection) ask(buffer []byte) ([]byte, error) {
-	n, fds, err := c.toFront.Receive(buffer)
-	if err != nil {
-		return nil, err
-	}
-	if len(fds) > 0 {
-		seqpacket.CloseAll(fds)
-		return nil, seqpacket.ErrMalformed
-	}
-	return buffer[:n], nil
-}
-
 func (c *connection) answer(message []byte) error {
 	r := seqpacket.NewReader(message)
-	op := r.U8()
+	op, in := r.U8(), c.login.Entered()
 	switch {
 	case op == messages.AskSign:
 		public, algorithm, data := r.Blob(), r.Text(), r.Blob()
@@ -224,15 +194,15 @@ func (c *connection) answer(message []byte) error {
 			return err
 		}
 		return c.sign(public, algorithm, data)
-	case op == messages.AskUnmatched && c.sessionID == nil && c.user == "":
+	case op == messages.AskUnmatched && c.sessionID == nil && c.login.User() == "":
 		return c.unmatched(r)
-	case !c.in:
-		return c.loginStep(op, r)
+	case in == nil:
+		return c.step(op, r)
 	case op == messages.AskSession:
 		if err := r.Done(); err != nil {
 			return err
 		}
-		return c.session()
+		return c.session(in)
 	case op == messages.AskNote:
 		return c.note(r)
 	case op == messages.AskBytes:
@@ -240,7 +210,7 @@ func (c *connection) answer(message []byte) error {
 		if err := r.Done(); err != nil {
 			return err
 		}
-		wait := c.broker.bandwidth.wait(c.person.UID, upload, n, c.settings.Limits.Bandwidth)
+		wait := c.broker.bandwidth.wait(in.UID, upload, n, c.settings.Limits.Bandwidth)
 		var w seqpacket.Writer
 		return c.toFront.Send(w.U8(messages.AnswerBytes).U64(uint64(wait)).Bytes)
 	case op == messages.AskHostKey:
@@ -253,57 +223,55 @@ func (c *connection) answer(message []byte) error {
 	return seqpacket.ErrMalformed
 }
 
-// is fixes whom the connection is for. Another name later is refused: what was
-// proven was proven of the first.
-func (c *connection) identify(name string) bool {
-	if c.user != "" {
-		return c.user == name
+// step does a step of the login.
+func (c *connection) step(op uint8, r *seqpacket.Reader) error {
+	answer, outcome, err := c.login.Step(op, r, c.sessionID)
+	if err != nil {
+		return err
 	}
-	if account.CheckName(name) != nil {
-		return false
+	switch {
+	case c.login.Entered() != nil:
+		c.grace.Stop()
+		c.closeSocket()
+	// Clients offer all the keys they have before they find the right one.
+	case op != messages.AskOffer && (outcome == messages.Denied || outcome == messages.Ended):
+		c.penalize(admission.PenaltyFailed)
 	}
-	c.user = name
-	c.person, c.nobody = session.LookUp(name, c.settings.AllowRoot)
-	return true
-}
-
-// end gives back what the visit holds.
-func (c *connection) end() {
-	c.grace.Stop()
-	c.closeSocket()
-	_ = c.toFront.Close()
-	if c.dialogue != nil {
-		c.dialogue.end()
-	}
-	c.noteUnchanged()
-	if c.joining != nil {
-		<-c.joining
-	} else if c.transaction != nil {
-		c.transaction.Close()
-	}
-	if c.in {
-		c.broker.sessions.Leave(c.person.UID)
-		c.broker.bandwidth.forget(c.person.UID)
-	}
-	if c.worker != nil {
-		c.broker.workers.Leave(c.worker)
-	}
+	return c.toFront.Send(answer)
 }
 
 // session gives the front a session of the person's worker.
-func (c *connection) session() error {
-	<-c.joining
+func (c *connection) session(in *authentication.Entered) error {
 	var w seqpacket.Writer
 	w.U8(messages.AnswerSession)
-	err := c.joinErr
-	fd := -1
-	if err == nil {
-		fd, err = c.worker.Connect()
-	}
+	fd, err := in.Connect()
 	if err != nil {
-		c.broker.reportFor(c, "session", err)
+		c.login.Fault("session", err)
 		return c.toFront.Send(w.Bool(false).Bytes)
 	}
 	defer unix.Close(fd)
 	return c.toFront.Send(w.Bool(true).Bytes, fd)
+}
+
+// note writes a line about a transfer or a change. Who it was is the broker's
+// word, what it was the front's.
+func (c *connection) note(r *seqpacket.Reader) error {
+	event := audit.Event{User: c.login.User(), Service: c.settings.PAMService, Remote: c.remote.String(),
+		Op: r.Text(), Path: r.Text(), Target: r.Text(), Read: r.U64(), Written: r.U64(), Problem: r.Text()}
+	if err := r.Done(); err != nil {
+		return err
+	}
+	c.broker.log.Event(event)
+	return nil
+}
+
+// end gives back what the connection holds.
+func (c *connection) end() {
+	c.grace.Stop()
+	c.closeSocket()
+	_ = c.toFront.Close()
+	c.login.End()
+	if in := c.login.Entered(); in != nil {
+		c.broker.bandwidth.forget(in.UID)
+	}
 }

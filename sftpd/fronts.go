@@ -216,5 +216,5 @@ func (b *broker) drain(signals <-chan os.Signal) {
 		case <-tick.C:
 		}
 	}
-	b.workers.Wait(2 * time.Second)
+	b.authenticator.Workers.Wait(2 * time.Second)
 }

@@ -64,3 +64,14 @@ func TestShareOfFronts(t *testing.T) {
 		t.Errorf("of 300 connections the fronts have %v, the second one has ended", got)
 	}
 }
+
+// A command for keys is all that keys come from, so clients are offered the method.
+func TestCommandIsAllThatThereIs(t *testing.T) {
+	const policy = "[sftp]\nauthorized_keys = []\nkeys_command = [\"/bin/true\", \"%u\"]\nkeys_command_user = \"nobody\"\n"
+	if settings, _ := testBroker(t, policy).frontSettings(); !settings.PublicKeys {
+		t.Error("the front takes no keys")
+	}
+	if settings, _ := testBroker(t, "[sftp]\nauthorized_keys = []\n").frontSettings(); settings.PublicKeys {
+		t.Error("the front takes keys where there can be none")
+	}
+}

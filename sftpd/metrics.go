@@ -126,6 +126,16 @@ func (r recorder) Write(record audit.Record) {
 	r.metrics.verdict(record)
 }
 
+// limitedRecorder is the same for what strangers can cause as often as they
+// like: all is counted, and not all written.
+type limitedRecorder struct{ *broker }
+
+// Write implements audit.Sink.
+func (r limitedRecorder) Write(record audit.Record) {
+	r.metrics.verdict(record)
+	r.limitedLog.Write(record)
+}
+
 // Event writes what somebody did.
 func (r recorder) Event(event audit.Event) {
 	r.Syslog.Event(event)

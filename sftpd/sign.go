@@ -26,7 +26,7 @@ func (c *connection) sign(public []byte, algorithm string, data []byte) error {
 		!slices.Contains(algorithms.HostKeySignatures(key.signer.PublicKey().Type()), algorithm) {
 		return seqpacket.ErrMalformed
 	}
-	if c.signed++; !c.in && c.signed > maxExchanges {
+	if c.exchanges++; c.login.Entered() == nil && c.exchanges > maxExchanges {
 		c.broker.turnAway(c.settings.PAMService, c.remote, admission.Refusal{Rule: admission.ByKeyExchange, Reason: fmt.Sprintf("more than %d key exchanges before the login", maxExchanges)})
 		return errTurnedAway
 	}

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 )
 
 // A connection's host keys are those of its beginning: whoever is in when others
@@ -17,13 +20,13 @@ import (
 func TestHostKeysUnderARunningConnection(t *testing.T) {
 	b := testBroker(t, "")
 	old := b.keys
-	v, front := testConnection(t, b)
-	go func() { v.serve(func() {}); v.end() }()
+	c, front := testConnection(t, b)
+	go func() { c.serve(func() {}); c.end() }()
 	defer front.Close()
 	ask := func(key hostKey, data string) bool {
 		t.Helper()
 		buffer := make([]byte, messages.MaxSize)
-		if err := front.Send(message(messages.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
+		if err := front.Send(sftpdtest.Message(messages.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := front.Receive(buffer)
@@ -50,5 +53,34 @@ func TestHostKeysUnderARunningConnection(t *testing.T) {
 	}
 	if ask(fresh[0], strings.Repeat("c", 32)) {
 		t.Error("signed by a key that the client does not know")
+	}
+}
+
+// A stranger has the server exchange keys a few times at most.
+func TestKeyExchangesBeforeTheLogin(t *testing.T) {
+	b, records := turnedBroker(t, "")
+	c, front := testConnection(t, b)
+	var sent []*seqpacket.Writer
+	for n := range byte(3 * maxExchanges) {
+		sent = append(sent, sftpdtest.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
+	}
+	say(c, front, sftpdtest.Script(sent...))
+	if c.exchanges != maxExchanges+1 || string(c.sessionID) != strings.Repeat("a", 32) {
+		t.Errorf("%d exchanges, session %q", c.exchanges, c.sessionID)
+	}
+	if len(*records) != 1 || (*records)[0].Rule != admission.ByKeyExchange || (*records)[0].Reason != "more than 4 key exchanges before the login" {
+		t.Errorf("%+v", *records)
+	}
+	if c.result() != (admission.Result{Penalty: admission.PenaltyNothing}) {
+		t.Errorf("%+v", c.result())
+	}
+	// Who is in may exchange keys for as long as the connection lasts.
+	c, front = testConnection(t, testBroker(t, noCodes))
+	for _, m := range sent {
+		m.Bytes = bytes.Replace(m.Bytes, b.keys[0].public, c.keys[0].public, 1)
+	}
+	sent = append([]*seqpacket.Writer{sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)}, sent...)
+	if say(c, front, sftpdtest.Script(sent...)); !in(c) || c.exchanges != len(sent)-1 {
+		t.Errorf("in %v, %d of %d exchanges after the login", in(c), c.exchanges, len(sent)-1)
 	}
 }

@@ -10,12 +10,14 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
+	"golang.org/x/crypto/ssh"
 )
 
 // turnedBroker is a broker whose lines about who comes to no login the test gets.
-func turnedBroker(t *testing.T) (*broker, *[]audit.Record) {
+func turnedBroker(t *testing.T, policy string) (*broker, *[]audit.Record) {
 	t.Helper()
-	b := testBroker(t, "")
+	b := testBroker(t, policy)
 	var records []audit.Record
 	b.limitedLog = admission.NewLogLimiter(func(r audit.Record) { records = append(records, r) })
 	return b, &records
@@ -42,7 +44,7 @@ func connected(t *testing.T) *net.TCPConn {
 }
 
 func unmatched(list uint8, client, theirs string) *seqpacket.Writer {
-	return message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
+	return sftpdtest.Message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
 }
 
 func TestUnmatched(t *testing.T) {
@@ -53,9 +55,9 @@ func TestUnmatched(t *testing.T) {
 		messages.ListMAC:         "no common MAC: the client (SSH-2.0-old) offers a,b, the server hmac-sha2-256-etm@openssh.com,",
 		messages.ListCompression: "no common compression: the client (SSH-2.0-old) offers a,b, the server none",
 	} {
-		b, records := turnedBroker(t)
-		v, front := testConnection(t, b)
-		say(v, front, script(unmatched(list, "SSH-2.0-old", "a,b")))
+		b, records := turnedBroker(t, "")
+		c, front := testConnection(t, b)
+		say(c, front, sftpdtest.Script(unmatched(list, "SSH-2.0-old", "a,b")))
 		if len(*records) != 1 || !strings.HasPrefix((*records)[0].Reason, want) {
 			t.Errorf("expected %q, found %+v", want, *records)
 			continue
@@ -63,8 +65,8 @@ func TestUnmatched(t *testing.T) {
 		if r := (*records)[0]; r.Verdict != "turned-away" || r.Rule != "key-exchange" || r.Remote != "192.0.2.1" || r.Service != "otpgate-sftpd" || r.User != "" {
 			t.Errorf("%+v", r)
 		}
-		if v.in || v.ending().Penalty != admission.PenaltyNothing {
-			t.Errorf("list %d: %+v", list, v.ending())
+		if in(c) || c.result().Penalty != admission.PenaltyNothing {
+			t.Errorf("list %d: %+v", list, c.result())
 		}
 		var text strings.Builder
 		if err := b.metrics.write(&text, 0, 0); err != nil || !strings.Contains(text.String(), `otpgate_sftp_turned_away_total{why="key-exchange"} 1`) {
@@ -77,13 +79,12 @@ func TestUnmatched(t *testing.T) {
 // a configuration that became wrong or a file of keys that is not there, is a
 // line through the limit, and counted each time.
 func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
-	for rule, cause := range map[string]func(b *broker, v *connection, front *seqpacket.Conn){
-		"front": func(_ *broker, v *connection, front *seqpacket.Conn) {
-			say(v, front, script(message(messages.AskPassword)))
+	for rule, cause := range map[string]func(b *broker, c *connection, front *seqpacket.Conn){
+		"front": func(_ *broker, c *connection, front *seqpacket.Conn) {
+			say(c, front, sftpdtest.Script(sftpdtest.Message(messages.AskPassword)))
 		},
-		"sftp.revoked_keys": func(_ *broker, v *connection, _ *seqpacket.Conn) {
-			v.settings.RevokedKeys = "/nonexistent/revoked"
-			v.revoked(credential{})
+		"sftp.revoked_keys": func(_ *broker, c *connection, front *seqpacket.Conn) {
+			say(c, front, sftpdtest.Script(sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))))
 		},
 		"configuration": func(b *broker, _ *connection, _ *seqpacket.Conn) {
 			if err := os.WriteFile(b.options.config, []byte("unknown = 1\n"), 0o600); err != nil {
@@ -92,9 +93,9 @@ func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
 			b.receive(connected(t))
 		},
 	} {
-		b, records := turnedBroker(t)
-		v, front := testConnection(t, b)
-		cause(b, v, front)
+		b, records := turnedBroker(t, "[sftp]\nrevoked_keys = \"/nonexistent/revoked\"\n")
+		c, front := testConnection(t, b)
+		cause(b, c, front)
 		if len(*records) != 1 || (*records)[0].Verdict != "fault" || (*records)[0].Rule != rule || (*records)[0].Remote == "" {
 			t.Errorf("expected one limited line with rule=%s, found %+v", rule, *records)
 		}
@@ -117,13 +118,13 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 		"one long name":      {strings.Repeat("n", 20000), "offers " + strings.Repeat("n", maxOffer) + ",…, the server"},
 		"many names":         {strings.Repeat("ssh-rsa,", 2000), "offers " + strings.TrimSuffix(strings.Repeat("ssh-rsa,", maxOffer/8), ",") + ",…, the server"},
 	} {
-		b, records := turnedBroker(t)
-		v, front := testConnection(t, b)
+		b, records := turnedBroker(t, "")
+		c, front := testConnection(t, b)
 		// What follows is not heard.
 		more := unmatched(messages.ListMAC, "again", "again")
-		say(v, front, script(unmatched(messages.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, message(messages.AskPassword).Text(anybody).Text(rightPassword)))
-		if len(*records) != 1 || v.in || v.user != "" {
-			t.Fatalf("%s: %d lines, in %v, user %q", name, len(*records), v.in, v.user)
+		say(c, front, sftpdtest.Script(unmatched(messages.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)))
+		if len(*records) != 1 || in(c) || c.login.User() != "" {
+			t.Fatalf("%s: %d lines, in %v, user %q", name, len(*records), in(c), c.login.User())
 		}
 		r := (*records)[0]
 		if !strings.Contains(r.Reason, test.want) {
@@ -140,23 +141,25 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 
 // It is the first thing that a front may say, and of a list that there is.
 func TestUnmatchedOutOfPlace(t *testing.T) {
-	sign := message(messages.AskSign).Blob(nil)
+	sign := sftpdtest.Message(messages.AskSign).Blob(nil)
 	for name, build := range map[string]func(b *broker) []byte{
-		"no such list":  func(*broker) []byte { return script(unmatched(0, "", "")) },
-		"a list beyond": func(*broker) []byte { return script(unmatched(messages.ListCompression+1, "", "")) },
-		"too short":     func(*broker) []byte { return script(message(messages.AskUnmatched).U8(messages.ListMAC)) },
-		"too long":      func(*broker) []byte { return script(unmatched(messages.ListMAC, "", "").U8(1)) },
+		"no such list":  func(*broker) []byte { return sftpdtest.Script(unmatched(0, "", "")) },
+		"a list beyond": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListCompression+1, "", "")) },
+		"too short": func(*broker) []byte {
+			return sftpdtest.Script(sftpdtest.Message(messages.AskUnmatched).U8(messages.ListMAC))
+		},
+		"too long": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListMAC, "", "").U8(1)) },
 		"after a step": func(*broker) []byte {
-			return script(message(messages.AskPassword).Text(anybody).Text("wrong"), unmatched(messages.ListMAC, "", ""))
+			return sftpdtest.Script(sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), unmatched(messages.ListMAC, "", ""))
 		},
 		"after a signature": func(b *broker) []byte {
-			sign = message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
-			return script(sign, unmatched(messages.ListMAC, "", ""))
+			sign = sftpdtest.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
+			return sftpdtest.Script(sign, unmatched(messages.ListMAC, "", ""))
 		},
 	} {
-		b, records := turnedBroker(t)
-		v, front := testConnection(t, b)
-		if say(v, front, build(b)); len(*records) != 1 || (*records)[0].Rule != "front" {
+		b, records := turnedBroker(t, "")
+		c, front := testConnection(t, b)
+		if say(c, front, build(b)); len(*records) != 1 || (*records)[0].Rule != "front" {
 			t.Errorf("%s: expected the front's fault alone, found %+v", name, *records)
 		}
 	}

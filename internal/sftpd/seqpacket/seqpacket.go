@@ -135,6 +135,16 @@ func (c *Conn) Receive(buffer []byte) (n int, fds []int, err error) {
 	return got.message()
 }
 
+// ReceiveMessage reads a message that may bring no descriptors.
+func (c *Conn) ReceiveMessage(buffer []byte) ([]byte, error) {
+	n, fds, err := c.Receive(buffer)
+	if len(fds) > 0 {
+		CloseAll(fds)
+		return nil, ErrMalformed
+	}
+	return buffer[:n], err
+}
+
 // controlSize is more than the descriptors of a message take.
 const controlSize = 64
 

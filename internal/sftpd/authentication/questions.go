@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ const maxQuestions = 20
 
 // questions passes on to the client what PAM asks and tells in one stage.
 type questions struct {
-	visit *connection
+	login *Login
 	// divides has a code taken off what is typed at the first question.
 	divides bool
 	// before are answers of a stage that is gone through again.
@@ -29,7 +29,7 @@ type questions struct {
 // answer is a converse.
 func (q *questions) answer(style uint8, text string) (string, error) {
 	if style == messages.TellInfo || style == messages.TellError {
-		q.visit.tell(text)
+		q.login.tell(text)
 		return "", nil
 	}
 	answer, err := q.next(style, text)
@@ -38,15 +38,15 @@ func (q *questions) answer(style uint8, text string) (string, error) {
 	}
 	q.given = append(q.given, answer)
 	if len(q.given) > 1 {
-		return q.visit.forPAM(answer), nil
+		return q.login.forPAM(answer), nil
 	}
 	q.field, q.first = field{text: answer}, time.Now()
 	if q.divides && style == messages.AskHidden {
-		if q.field, err = q.visit.divide(answer); err != nil {
+		if q.field, err = q.login.divide(answer); err != nil {
 			return "", err
 		}
 	}
-	return q.visit.forPAM(q.field.password()), nil
+	return q.login.forPAM(q.field.password()), nil
 }
 
 // next is what the client answers, or has answered before.
@@ -57,7 +57,7 @@ func (q *questions) next(style uint8, text string) (string, error) {
 	if len(q.given) >= maxQuestions || q.broken != nil {
 		return "", errors.New("no more questions")
 	}
-	answer, given, err := q.visit.askClient(text, style == messages.AskShown)
+	answer, given, err := q.login.askClient(text, style == messages.AskShown)
 	if err != nil {
 		q.broken = err
 	}
@@ -68,13 +68,13 @@ func (q *questions) next(style uint8, text string) (string, error) {
 }
 
 // askClient asks by way of the front. An error means that the front has gone.
-func (c *connection) askClient(prompt string, shown bool) (text string, given bool, err error) {
+func (l *Login) askClient(prompt string, shown bool) (text string, given bool, err error) {
 	var w seqpacket.Writer
-	w.U8(messages.AnswerPrompt).Texts(c.takeTold()).Bool(shown).Text(printable(prompt))
-	if err := c.toFront.Send(w.Bytes); err != nil {
+	w.U8(messages.AnswerPrompt).Texts(l.takeTold()).Bool(shown).Text(printable(prompt))
+	if err := l.front.Send(w.Bytes); err != nil {
 		return "", false, err
 	}
-	message, err := c.ask(make([]byte, messages.MaxSize))
+	message, err := l.front.ReceiveMessage(make([]byte, messages.MaxSize))
 	if err != nil {
 		return "", false, err
 	}

@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
+	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 )
 
 func TestCommandArguments(t *testing.T) {
@@ -111,12 +112,6 @@ func TestCommandThatHangs(t *testing.T) {
 	})
 }
 
-// publicKey is a key as on the wire, which nobody has.
-func publicKey(kind string) []byte {
-	var w seqpacket.Writer
-	return w.Text(kind).Blob(make([]byte, 32)).Bytes
-}
-
 func authorizedLine(key []byte) string {
 	return kindOf(key) + " " + base64.StdEncoding.EncodeToString(key)
 }
@@ -145,27 +140,16 @@ func keysCommandOf(t *testing.T, key string) (policy string, asked func() string
 	}
 }
 
-// The command is all that keys come from, so clients are offered the method.
-func TestCommandIsAllThatThereIs(t *testing.T) {
-	policy, _ := keysCommandOf(t, "")
-	if settings, _ := testBroker(t, policy).frontSettings(); !settings.PublicKeys {
-		t.Error("the front takes no keys")
-	}
-	if settings, _ := testBroker(t, "[sftp]\nauthorized_keys = []\n").frontSettings(); settings.PublicKeys {
-		t.Error("the front takes keys where there can be none")
-	}
-}
-
 // What a front that is taken over calls a key is no argument of the command.
 func TestCommandIsNotAskedForWhatIsNoKey(t *testing.T) {
 	policy, asked := keysCommandOf(t, "")
-	v, front := testConnection(t, testBroker(t, policy))
+	l, front := testLogin(t, policy)
 	var sent []*seqpacket.Writer
 	for _, kind := range []string{"--config=/tmp/x", "-x\n", "", "ssh-dss"} {
-		sent = append(sent, message(messages.AskOffer).Text(anybody).Blob(publicKey(kind)))
+		sent = append(sent, sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kind)))
 	}
-	say(v, front, script(append(sent, message(messages.AskOffer).Text(anybody).Blob(publicKey(kindED25519)))...))
-	if said := asked(); said != anybody+" ssh-ed25519\n" {
+	serveScript(l, front, append(sent, sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kindED25519)))...)
+	if said := asked(); said != sftpdtest.Anybody+" ssh-ed25519\n" {
 		t.Errorf("the command was asked %q", said)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"os"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 )
 
 // enrollingFront is a front that is taken over: it claims that a key of somebody
@@ -19,7 +20,7 @@ import (
 func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome uint8) {
 	t.Helper()
 	buffer := make([]byte, messages.MaxSize)
-	next := message(messages.AskProve).Text(anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
+	next := sftpdtest.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
 	var secret string
 	for range 20 {
 		if err := front.Send(next.Bytes); err != nil {
@@ -34,7 +35,7 @@ func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome ui
 			if outcome = r.U8(); outcome != messages.Partial {
 				return outcome
 			}
-			next = message(messages.AskInteractive).Text(anybody)
+			next = sftpdtest.Message(messages.AskInteractive).Text(sftpdtest.Anybody)
 			continue
 		}
 		for _, told := range r.Texts() {
@@ -48,7 +49,7 @@ func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome ui
 				t.Fatal(err)
 			}
 		}
-		next = message(messages.AskAnswer).Bool(true).Text(answer)
+		next = sftpdtest.Message(messages.AskAnswer).Bool(true).Text(answer)
 	}
 	return outcome
 }
@@ -56,29 +57,39 @@ func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome ui
 // A key that only the front has seen proven enrolls nobody: the code would be the
 // front's word as well.
 func TestUnprovenKeyEnrollsNobody(t *testing.T) {
-	key := publicKey("ssh-rsa")
+	key := sftpdtest.PublicKey("ssh-rsa")
 	keys, _ := keysCommandOf(t, authorizedLine(key))
 	for setting, believed := range map[string]bool{"with-code": false, "allow": true} {
-		b := testBroker(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n"+keys+"unproven_keys = \""+setting+"\"\n")
-		file := filepath.Join(b.settings().Paths.Users, anybody+".toml")
+		l, front := testLogin(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n"+keys+"unproven_keys = \""+setting+"\"\n")
+		file := filepath.Join(l.engine.Config.Paths.Users, sftpdtest.Anybody+".toml")
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		v, front := testConnection(t, b)
 		served := make(chan struct{})
-		go func() {
-			v.serve(func() {})
-			v.end()
-			close(served)
-		}()
+		go func() { serve(l); close(served) }()
 		outcome := enrollingFront(t, front, key)
 		front.Close()
 		<-served
-		if v.in != believed {
-			t.Errorf("%s: in %v, outcome %d", setting, v.in, outcome)
+		if in := l.Entered() != nil; in != believed {
+			t.Errorf("%s: in %v, outcome %d", setting, in, outcome)
 		}
 		if _, err := os.Stat(file); (err == nil) != believed {
 			t.Errorf("%s: the secret file: %v", setting, err)
 		}
+	}
+}
+
+// Somebody's public key is no secret: offering it again and again has an end.
+func TestOffersOfARightKeyHaveAnEnd(t *testing.T) {
+	key := sftpdtest.PublicKey(kindED25519)
+	policy, asked := keysCommandOf(t, authorizedLine(key))
+	l, front := testLogin(t, policy)
+	var sent []*seqpacket.Writer
+	for range 2 * maxOffered {
+		sent = append(sent, sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key))
+	}
+	serveScript(l, front, sent...)
+	if n := strings.Count(asked(), "\n"); n != maxOffered || l.Failures() == 0 {
+		t.Errorf("the command was asked %d times, expected %d", n, maxOffered)
 	}
 }

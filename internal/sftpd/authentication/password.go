@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"context"
@@ -26,82 +26,81 @@ func (f field) password() string { return f.text[:len(f.text)-f.behind] }
 func (f field) code() string { return f.text[len(f.text)-f.behind:] }
 
 // divide finds the code in a field, if this login will be asked for one.
-func (c *connection) divide(text string) (field, error) {
-	if !c.asksAfter(config.PasswordFirst) {
+func (l *Login) divide(text string) (field, error) {
+	if !l.asksAfter(config.PasswordFirst) {
 		return field{text: text}, nil
 	}
-	request := c.request()
+	request := l.request()
 	request.AfterSplit = true
-	behind, err := c.engine.Split(context.Background(), request, tail(text))
+	behind, err := l.engine.Split(context.Background(), request, tail(text))
 	return field{text, behind}, err
 }
 
 // afterPassword goes on once PAM took the password of a field. oneField says
 // that the client may not know questions.
-func (c *connection) afterPassword(f field, oneField bool) uint8 {
-	request := c.request()
+func (l *Login) afterPassword(f field, oneField bool) uint8 {
+	request := l.request()
 	request.CodeBehind = f.behind > 0
-	request.AfterSplit = oneField && c.asksAfter(config.PasswordFirst) || request.CodeBehind
-	c.first, c.password = config.PasswordFirst, f.password()
-	return c.afterFirst(request, f.code())
+	request.AfterSplit = oneField && l.asksAfter(config.PasswordFirst) || request.CodeBehind
+	return l.afterFirst(factor{kind: config.PasswordFirst, password: f.password()}, request, f.code())
 }
 
 // tryPassword is the method password: one field.
-func (c *connection) tryPassword(password string) uint8 {
-	if c.first != "" || len(password) > maxPassword || strings.ContainsRune(password, 0) {
+func (l *Login) tryPassword(password string) uint8 {
+	if !l.beforeFirst() || len(password) > maxPassword || strings.ContainsRune(password, 0) {
 		return messages.Denied
 	}
-	f, err := c.divide(password)
+	f, err := l.divide(password)
 	if err != nil {
 		return messages.Denied
 	}
 	began := time.Now()
-	err = c.authenticate(f.password())
+	err = l.authenticate(f.password())
 	if err != nil && f.behind > 0 {
 		// It may be a password that ends like a code.
 		f = field{text: password}
-		err = c.authenticate(f.password())
+		err = l.authenticate(f.password())
 	} else if err != nil {
-		c.asTwice(password, began)
+		l.asTwice(password, began)
 	}
 	if err != nil {
-		c.failed("password", err)
+		l.failed("password", err)
 		return messages.Denied
 	}
-	return c.afterPassword(f, true)
+	return l.afterPassword(f, true)
 }
 
 // askPassword has PAM ask. Clients that give all they have to every question
 // have the code behind the password here too.
-func (c *connection) askPassword() (uint8, error) {
-	q := questions{visit: c, divides: true}
-	err := c.askPAM(&q)
+func (l *Login) askPassword() (uint8, error) {
+	q := questions{login: l, divides: true}
+	err := l.askPAM(&q)
 	if errors.Is(err, session.ErrPAM) && q.field.behind > 0 && q.broken == nil {
 		// It may be a password that ends like a code.
-		q = questions{visit: c, before: q.given}
-		err = c.askPAM(&q)
+		q = questions{login: l, before: q.given}
+		err = l.askPAM(&q)
 	} else if err != nil && q.broken == nil {
-		c.asTwice(q.field.text, q.first)
+		l.asTwice(q.field.text, q.first)
 	}
 	if q.broken != nil {
 		return messages.Denied, q.broken
 	}
-	if err := c.known(err); err != nil {
-		c.failed("password", err)
-		c.dropTransaction()
+	if err := l.known(err); err != nil {
+		l.failed("password", err)
+		l.dropTransaction()
 		return messages.Denied, nil
 	}
-	return c.afterPassword(q.field, false), nil
+	return l.afterPassword(q.field, false), nil
 }
 
 // asTwice waits once more for as long as PAM took since began to refuse a field
 // that would have been tried twice were it of somebody who is asked for codes.
-func (c *connection) asTwice(text string, began time.Time) {
-	if !c.asksAfter(config.PasswordFirst) {
+func (l *Login) asTwice(text string, began time.Time) {
+	if !l.asksAfter(config.PasswordFirst) {
 		return
 	}
-	if like, err := c.engine.EndsLikeCode(tail(text)); err == nil && like {
-		c.broker.pause(min(time.Since(began), maxTwice))
+	if like, err := l.engine.EndsLikeCode(tail(text)); err == nil && like {
+		l.shared.Pause(min(time.Since(began), maxTwice))
 	}
 }
 
@@ -110,10 +109,10 @@ const maxTwice = 10 * time.Second
 
 // askPAM begins a transaction. One that has failed before is not gone on with:
 // its modules may take what they know of it for true.
-func (c *connection) askPAM(q *questions) error {
-	c.dropTransaction()
-	if err := c.startTransaction(); err != nil {
+func (l *Login) askPAM(q *questions) error {
+	l.dropTransaction()
+	if err := l.startTransaction(); err != nil {
 		return err
 	}
-	return c.transaction.Interactive(q.answer)
+	return l.transaction.Interactive(q.answer)
 }

@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"bytes"
@@ -17,12 +17,12 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
-// keyringPatience bounds how long a home directory may take to answer, and
-// keyringMost how many lookups of one person may hang in one. Further ones wait
+// lookupTimeout bounds how long a home directory may take to answer, and
+// maxLookups how many lookups of one person may hang in one. Further ones wait
 // for their turn: clients open many connections at once.
 const (
-	keyringPatience = 20 * time.Second
-	keyringMost     = 8
+	lookupTimeout = 20 * time.Second
+	maxLookups    = 8
 )
 
 // lookups are those that are under way, by uid.
@@ -45,7 +45,7 @@ func (l *lookups) begin(uid uint32, late <-chan time.Time) bool {
 	}
 	t := l.of[uid]
 	if t == nil {
-		t = &turns{taken: make(chan struct{}, keyringMost)}
+		t = &turns{taken: make(chan struct{}, maxLookups)}
 		l.of[uid] = t
 	}
 	t.known++
@@ -79,18 +79,18 @@ func (l *lookups) leave(uid uint32) {
 // look asks the person's files, and then the command, whether a key lets the
 // person in, or is an authority that may say so. offered is the key as the
 // client gave it.
-func (c *connection) look(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
+func (l *Login) look(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
 	// What is being answered is read over by the next question, and a lookup
 	// may outlive it.
-	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), c.remote, c.engine.Now()
-	granted, found, err := c.lookAs(login)
+	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), l.remote, l.engine.Now()
+	granted, found, err := l.lookAs(login)
 	if err != nil {
-		c.refuseKey("authorized_keys", err.Error())
+		l.refuseKey("authorized_keys", err.Error())
 	}
-	if found || len(c.settings.KeysCommand) == 0 {
+	if found || len(l.settings.KeysCommand) == 0 {
 		return granted, found
 	}
-	return c.askCommand(login, offered)
+	return l.askCommand(login, offered)
 }
 
 type looked struct {
@@ -101,20 +101,20 @@ type looked struct {
 
 // lookAs reads the files with the person's rights, as sshd does. A file system
 // that does not answer holds up a thread, not the login.
-func (c *connection) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
-	p := *c.person
+func (l *Login) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) {
+	p := *l.person
 	var paths []string
-	for _, path := range c.settings.AuthorizedKeys {
-		paths = append(paths, authkeys.Place(config.Expand(path, c.user, p.Home), p.Home))
+	for _, path := range l.settings.AuthorizedKeys {
+		paths = append(paths, authkeys.Place(config.Expand(path, l.user, p.Home), p.Home))
 	}
-	late := time.NewTimer(keyringPatience)
+	late := time.NewTimer(lookupTimeout)
 	defer late.Stop()
-	if !c.broker.lookups.begin(p.UID, late.C) {
+	if !l.shared.lookups.begin(p.UID, late.C) {
 		return authkeys.Grant{}, false, errors.New("too many lookups of the person's keys are under way")
 	}
 	result := make(chan looked, 1)
 	go func() {
-		defer c.broker.lookups.end(p.UID)
+		defer l.shared.lookups.end(p.UID)
 		// The thread is never given back: it ends with this goroutine.
 		runtime.LockOSThread()
 		if err := becomeHere(p); err != nil {
@@ -124,8 +124,8 @@ func (c *connection) lookAs(login authkeys.Login) (authkeys.Grant, bool, error) 
 		result <- find(paths, p, login)
 	}()
 	select {
-	case l := <-result:
-		return l.grant, l.found, l.err
+	case got := <-result:
+		return got.grant, got.found, got.err
 	case <-late.C:
 		return authkeys.Grant{}, false, errors.New("the person's keys could not be read in time")
 	}

@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"crypto/sha256"
@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// spent remembers the sessions that keys were proven in. A front chooses the
+// replays remembers the sessions that keys were proven in. A front chooses the
 // hash that a session's id is, so one that is taken over could have an older one
 // signed again and bring the proof that a client gave for that.
-type spent struct {
+type replays struct {
 	mu sync.Mutex
 	of map[uint32]*sessions
 }
@@ -21,12 +21,12 @@ type sessions struct {
 	next int
 }
 
-// maxSpent bounds what is remembered of one person: 128 KiB.
-const maxSpent = 4096
+// maxReplays bounds what is remembered of one person: 128 KiB.
+const maxReplays = 4096
 
-// first says whether no key of the person was proven in that session before, and
+// fresh says whether no key of the person was proven in that session before, and
 // notes that one is now.
-func (s *spent) first(uid uint32, sessionID []byte) bool {
+func (s *replays) fresh(uid uint32, sessionID []byte) bool {
 	id := sha256.Sum256(sessionID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,11 +41,11 @@ func (s *spent) first(uid uint32, sessionID []byte) bool {
 	switch {
 	case slices.Contains(known.ids, id):
 		return false
-	case len(known.ids) < maxSpent:
+	case len(known.ids) < maxReplays:
 		known.ids = append(known.ids, id)
 	default:
 		known.ids[known.next] = id
-		known.next = (known.next + 1) % maxSpent
+		known.next = (known.next + 1) % maxReplays
 	}
 	return true
 }

@@ -1,31 +1,32 @@
-package main
+package authentication
 
 import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
+	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 )
 
 // A module that asks for ever is not answered for ever, and a front that has
 // gone is noticed.
 func TestQuestionsAreBounded(t *testing.T) {
-	v, front := testConnection(t, testBroker(t, ""))
-	defer v.end()
-	v.person = &session.Person{}
+	l, front := testLogin(t, "")
+	defer l.End()
+	l.person = &session.Person{}
 	go func() {
 		buffer := make([]byte, messages.MaxSize)
 		for range maxQuestions {
 			if _, _, err := front.Receive(buffer); err != nil {
 				break
 			}
-			if front.Send(message(messages.AskAnswer).Bool(true).Text("x").Bytes) != nil {
+			if front.Send(sftpdtest.Message(messages.AskAnswer).Bool(true).Text("x").Bytes) != nil {
 				break
 			}
 		}
 		front.Close()
 	}()
-	q := questions{visit: v}
+	q := questions{login: l}
 	for range maxQuestions {
 		if answer, err := q.answer(messages.AskHidden, "New password:"); err != nil || answer != "x" {
 			t.Fatalf("%q, %v", answer, err)
@@ -34,7 +35,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 	if _, err := q.answer(messages.AskHidden, "New password:"); err == nil || q.broken != nil {
 		t.Errorf("answered more than %d questions", maxQuestions)
 	}
-	gone := questions{visit: v}
+	gone := questions{login: l}
 	if _, err := gone.answer(messages.AskHidden, "New password:"); err == nil || gone.broken == nil {
 		t.Errorf("expected that the front is gone, found %v, %v", err, gone.broken)
 	}

@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"context"
@@ -36,8 +36,8 @@ type dialogue struct {
 // errGone is for the engine when the client has.
 var errGone = errors.New("the client did not answer")
 
-// endPatience is how long the engine may take to end.
-const endPatience = 5 * time.Second
+// endTimeout is how long the engine may take to end.
+const endTimeout = 5 * time.Second
 
 // begin starts the engine.
 func begin(engine *gate.Gate, request gate.Request, password, code string) *dialogue {
@@ -46,7 +46,7 @@ func begin(engine *gate.Gate, request gate.Request, password, code string) *dial
 		code: code, password: password, oneField: request.AfterSplit}
 	d.stop = sync.OnceFunc(func() {
 		close(d.quit)
-		time.AfterFunc(endPatience, cancel)
+		time.AfterFunc(endTimeout, cancel)
 	})
 	go func() {
 		d.verdict <- engine.Login(ctx, request, d)

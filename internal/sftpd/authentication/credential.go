@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
 	"github.com/otpgate/otpgate/internal/sftpd/usercert"
@@ -24,8 +24,8 @@ type credential struct {
 
 // admit says whether a key, or a certificate, as it was offered may let the
 // person in. Nothing is proven by that.
-func (c *connection) admit(offered []byte) (credential, bool) {
-	if c.person == nil {
+func (l *Login) admit(offered []byte) (credential, bool) {
+	if l.person == nil {
 		return credential{}, false
 	}
 	cred := credential{key: offered, hasCert: usercert.Is(offered)}
@@ -36,31 +36,31 @@ func (c *connection) admit(offered []byte) (credential, bool) {
 		}
 		cred.key = cred.cert.Key
 	}
-	if c.revoked(cred) {
+	if l.revoked(cred) {
 		return credential{}, false
 	}
 	var found bool
 	if cred.hasCert {
-		cred.grant, found = c.vouched(cred.cert, offered)
+		cred.grant, found = l.vouched(cred.cert, offered)
 	} else {
-		cred.grant, found = c.look(authkeys.Login{Key: offered}, offered)
+		cred.grant, found = l.look(authkeys.Login{Key: offered}, offered)
 	}
 	return cred, found
 }
 
 // vouched says whether the authority of a certificate is trusted to let the
 // person in, and whether the certificate does so.
-func (c *connection) vouched(cert usercert.Certificate, offered []byte) (authkeys.Grant, bool) {
+func (l *Login) vouched(cert usercert.Certificate, offered []byte) (authkeys.Grant, bool) {
 	grant := authkeys.Grant{NoTouch: cert.NoTouch, Verify: cert.Verify}
-	if !c.trusts(cert) {
-		line, found := c.look(authkeys.Login{Key: cert.Authority, Authority: true, User: c.user, Principals: cert.Principals}, offered)
+	if !l.trusts(cert) {
+		line, found := l.look(authkeys.Login{Key: cert.Authority, Authority: true, User: l.user, Principals: cert.Principals}, offered)
 		if !found {
 			return authkeys.Grant{}, false
 		}
 		grant = authkeys.Grant{NoTouch: grant.NoTouch && line.NoTouch, Verify: grant.Verify || line.Verify}
 	}
-	if err := cert.Check(c.remote, c.engine.Now()); err != nil {
-		c.refuseKey("certificate", fmt.Sprintf("%s: %v", describe(cert), err))
+	if err := cert.Check(l.remote, l.engine.Now()); err != nil {
+		l.refuseKey("certificate", fmt.Sprintf("%s: %v", describe(cert), err))
 		return authkeys.Grant{}, false
 	}
 	return grant, true
@@ -68,21 +68,21 @@ func (c *connection) vouched(cert usercert.Certificate, offered []byte) (authkey
 
 // trusts says whether root's file has the authority and the certificate names
 // the person.
-func (c *connection) trusts(cert usercert.Certificate) bool {
-	path := c.settings.TrustedUserCAKeys
+func (l *Login) trusts(cert usercert.Certificate) bool {
+	path := l.settings.TrustedUserCAKeys
 	if path == "" {
 		return false
 	}
 	authorities, err := readKeys(path)
 	if err != nil {
-		c.broker.reportFor(c, "sftp.trusted_user_ca_keys", err)
+		l.Fault("sftp.trusted_user_ca_keys", err)
 		return false
 	}
 	if !slices.ContainsFunc(authorities, func(key []byte) bool { return bytes.Equal(key, cert.Authority) }) {
 		return false
 	}
-	if !slices.Contains(cert.Principals, c.user) {
-		c.refuseKey("certificate", fmt.Sprintf("%s: it names %.200q, not the user", describe(cert), cert.Principals))
+	if !slices.Contains(cert.Principals, l.user) {
+		l.refuseKey("certificate", fmt.Sprintf("%s: it names %.200q, not the user", describe(cert), cert.Principals))
 		return false
 	}
 	return true
@@ -90,27 +90,38 @@ func (c *connection) trusts(cert usercert.Certificate) bool {
 
 // revoked says whether root's file has the key, or the authority that signed
 // for it. A file that cannot be read revokes all.
-func (c *connection) revoked(cred credential) bool {
-	path := c.settings.RevokedKeys
+func (l *Login) revoked(cred credential) bool {
+	path := l.settings.RevokedKeys
 	if path == "" {
 		return false
 	}
 	keys, err := readKeys(path)
 	if err != nil {
-		c.broker.reportFor(c, "sftp.revoked_keys", err)
+		l.Fault("sftp.revoked_keys", err)
 		return true
 	}
 	for _, key := range keys {
 		switch {
 		case bytes.Equal(key, cred.key):
-			c.refuseKey("sftp.revoked_keys", "the key "+fingerprint(key)+" is revoked")
+			l.refuseKey("sftp.revoked_keys", "the key "+fingerprint(key)+" is revoked")
 			return true
 		case cred.hasCert && bytes.Equal(key, cred.cert.Authority):
-			c.refuseKey("sftp.revoked_keys", "the authority "+fingerprint(key)+" is revoked")
+			l.refuseKey("sftp.revoked_keys", "the authority "+fingerprint(key)+" is revoked")
 			return true
 		}
 	}
 	return false
+}
+
+// describe names a certificate as its authority's books do.
+func describe(cert usercert.Certificate) string {
+	return fmt.Sprintf("certificate %.100q, serial %d, of %s", cert.ID, cert.Serial, fingerprint(cert.Authority))
+}
+
+// fingerprint is as ssh-keygen -l shows it.
+func fingerprint(key []byte) string {
+	sum := sha256.Sum256(key)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
 // maxKeys bounds a file of keys.
@@ -129,9 +140,8 @@ func readKeys(path string) ([][]byte, error) {
 	return keys, nil
 }
 
-// checkKeyFiles tells the admin of a file that will let nobody in.
-func (b *broker) checkKeyFiles() {
-	settings := b.settings().SFTP
+// CheckKeyFiles tells the admin of a file that will let nobody in.
+func CheckKeyFiles(settings config.SFTP, report func(rule string, err error)) {
 	for _, file := range []struct{ rule, path string }{
 		{"sftp.trusted_user_ca_keys", settings.TrustedUserCAKeys}, {"sftp.revoked_keys", settings.RevokedKeys},
 	} {
@@ -139,32 +149,12 @@ func (b *broker) checkKeyFiles() {
 			continue
 		}
 		if _, err := readKeys(file.path); err != nil {
-			b.report(file.rule, err)
+			report(file.rule, err)
 		}
 	}
 	if len(settings.KeysCommand) > 0 {
 		if _, err := commandUser(settings); err != nil {
-			b.report(commandRule, err)
+			report(commandRule, err)
 		}
 	}
-}
-
-// refuseKey notes why a key that is known is not taken.
-func (c *connection) refuseKey(rule, reason string) { c.remark("denied", rule, reason) }
-
-// remark writes a line about the login.
-func (c *connection) remark(verdict, rule, reason string) {
-	c.broker.log.Write(audit.Record{User: c.user, Service: c.settings.PAMService, Protocol: "sftp", Remote: c.remote.String(),
-		Verdict: verdict, Rule: rule, Reason: reason})
-}
-
-// describe names a certificate as its authority's books do.
-func describe(cert usercert.Certificate) string {
-	return fmt.Sprintf("certificate %.100q, serial %d, of %s", cert.ID, cert.Serial, fingerprint(cert.Authority))
-}
-
-// fingerprint is as ssh-keygen -l shows it.
-func fingerprint(key []byte) string {
-	sum := sha256.Sum256(key)
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }

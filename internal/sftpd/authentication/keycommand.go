@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"bytes"
@@ -26,8 +26,8 @@ import (
 
 const (
 	commandRule = "sftp.keys_command"
-	// commandPatience bounds how long the command may take.
-	commandPatience = 20 * time.Second
+	// commandTimeout bounds how long the command may take.
+	commandTimeout = 20 * time.Second
 	// afterKill is how long the output of a command that was killed is waited for.
 	afterKill = time.Second
 	// Of its output.
@@ -39,24 +39,24 @@ const (
 // askCommand asks the command as sshd does its AuthorizedKeysCommand: what it
 // prints is read as a person's file is. One that fails lets nobody in, whatever
 // it printed.
-func (c *connection) askCommand(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
+func (l *Login) askCommand(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
 	if !usercert.Is(offered) && algorithms.Signatures(kindOf(offered)) == nil {
 		// It would let nobody in, and what a front calls it is no argument for a
 		// program.
 		return authkeys.Grant{}, false
 	}
-	late := time.NewTimer(commandPatience)
+	late := time.NewTimer(commandTimeout)
 	defer late.Stop()
-	if !c.broker.commands.begin(c.person.UID, late.C) {
-		c.broker.reportFor(c, commandRule, errors.New("too many questions for the person's keys are under way"))
+	if !l.shared.commands.begin(l.person.UID, late.C) {
+		l.Fault(commandRule, errors.New("too many questions for the person's keys are under way"))
 		return authkeys.Grant{}, false
 	}
-	defer c.broker.commands.end(c.person.UID)
-	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
+	defer l.shared.commands.end(l.person.UID)
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	keys, err := runCommand(ctx, c.settings, commandArguments(c.settings.KeysCommand, c.user, *c.person, offered))
+	keys, err := runCommand(ctx, l.settings, commandArguments(l.settings.KeysCommand, l.user, *l.person, offered))
 	if err != nil {
-		c.broker.reportFor(c, commandRule, err)
+		l.Fault(commandRule, err)
 		return authkeys.Grant{}, false
 	}
 	return authkeys.Find(keys, login)
@@ -123,7 +123,7 @@ func runCommand(ctx context.Context, settings config.SFTP, arguments []string) (
 	err = cmd.Run()
 	switch {
 	case ctx.Err() != nil:
-		err = fmt.Errorf("it did not end within %v", commandPatience)
+		err = fmt.Errorf("it did not end within %v", commandTimeout)
 	case keys.Over():
 		err = fmt.Errorf("it printed more than %d bytes", maxCommandOutput)
 	case err == nil && lines(keys.Bytes()) > maxCommandKeys:

@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"crypto/ed25519"
@@ -28,6 +28,7 @@ const kindSKECDSA = "sk-ecdsa-sha2-nistp256@openssh.com"
 // proof is what a front brings to show that the client has a key.
 type proof struct {
 	key       []byte // as on the wire, or its certificate
+	sessionID []byte // as the broker knows it
 	algorithm string
 	signature []byte // format and blob as on the wire; empty if it cannot be seen
 	format    string
@@ -40,15 +41,15 @@ const maxOffered = 50
 
 // offer says whether a key may be proven. Nothing is remembered of it: what
 // counts is the key that the proof is of.
-func (c *connection) offer(key []byte) uint8 {
-	if c.first != "" {
+func (l *Login) offer(key []byte) uint8 {
+	if !l.beforeFirst() {
 		return messages.Denied
 	}
-	if c.offered++; c.offered > maxOffered {
+	if l.offered++; l.offered > maxOffered {
 		return messages.Ended
 	}
-	cred, found := c.admit(key)
-	if kind := kindOf(cred.key); !found || !c.taken(kind) || kind != kindED25519 && kind != kindSKED25519 && c.settings.UnprovenKeys == config.RefuseUnproven {
+	cred, found := l.admit(key)
+	if kind := kindOf(cred.key); !found || !l.taken(kind) || kind != kindED25519 && kind != kindSKED25519 && l.settings.UnprovenKeys == config.RefuseUnproven {
 		return messages.Denied
 	}
 	return messages.Partial
@@ -56,51 +57,50 @@ func (c *connection) offer(key []byte) uint8 {
 
 // taken says whether keys of a kind let anybody in. The front looks too, but a
 // front may be anybody's.
-func (c *connection) taken(kind string) bool {
+func (l *Login) taken(kind string) bool {
 	if algorithms.Signatures(kind) != nil {
 		return true
 	}
-	c.refuseKey("publickey", fmt.Sprintf("the kind of key %.40q is not taken; use an ed25519 key", kind))
+	l.refuseKey("publickey", fmt.Sprintf("the kind of key %.40q is not taken; use an ed25519 key", kind))
 	return false
 }
 
 func kindOf(key []byte) string { return seqpacket.NewReader(key).Text() }
 
 // prove takes a key for the first factor.
-func (c *connection) prove(p proof) uint8 {
-	if c.first != "" {
+func (l *Login) prove(p proof) uint8 {
+	if !l.beforeFirst() {
 		return messages.Denied
 	}
-	cred, found := c.admit(p.key)
-	if !found || !c.taken(kindOf(cred.key)) {
+	cred, found := l.admit(p.key)
+	if !found || !l.taken(kindOf(cred.key)) {
 		return messages.Denied
 	}
 	unproven := false
 	err := error(nil)
 	switch kindOf(cred.key) {
 	case kindED25519, kindSKED25519:
-		err = verify(p, cred, c.sessionID, c.user)
+		err = verify(p, cred, l.user)
 		// Who gives a wrong code proves the key again.
-		if err == nil && !c.proved && !c.broker.spent.first(c.person.UID, c.sessionID) {
+		if err == nil && !l.proved && !l.shared.replays.fresh(l.person.UID, p.sessionID) {
 			err = errReplayed
 		}
-		c.proved = c.proved || err == nil
+		l.proved = l.proved || err == nil
 	default:
-		if c.settings.UnprovenKeys == config.RefuseUnproven {
+		if l.settings.UnprovenKeys == config.RefuseUnproven {
 			return messages.Denied
 		}
 		unproven = true
 		err = checkUnseen(cred, p.format)
 	}
 	if err != nil {
-		c.failed("publickey", fmt.Errorf("%w: %w", session.ErrPAM, err))
+		l.failed("publickey", fmt.Errorf("%w: %w", session.ErrPAM, err))
 		return messages.Denied
 	}
 	if cred.hasCert {
-		c.remark("proven", "certificate", describe(cred.cert)+", for "+fingerprint(cred.key))
+		l.remark("proven", "certificate", describe(cred.cert)+", for "+fingerprint(cred.key))
 	}
-	c.first, c.unproven = config.PublicKeyFirst, unproven
-	return c.afterFirst(c.request(), "")
+	return l.afterFirst(factor{kind: config.PublicKeyFirst, unproven: unproven}, l.request(), "")
 }
 
 var (
@@ -110,9 +110,9 @@ var (
 
 // verify checks a signature over what RFC 4252 section 7 says is signed, for
 // the session's id that the broker knows from its own signature.
-func verify(p proof, cred credential, sessionID []byte, user string) error {
+func verify(p proof, cred credential, user string) error {
 	kind := kindOf(cred.key)
-	if len(sessionID) == 0 || p.algorithm != kindOf(p.key) {
+	if len(p.sessionID) == 0 || p.algorithm != kindOf(p.key) {
 		return errSignature
 	}
 	k := seqpacket.NewReader(cred.key)
@@ -132,7 +132,7 @@ func verify(p proof, cred credential, sessionID []byte, user string) error {
 	if k.Done() != nil || s.Done() != nil || format != kind || len(public) != ed25519.PublicKeySize || len(blob) != ed25519.SignatureSize {
 		return errSignature
 	}
-	signed := signedData(sessionID, user, p)
+	signed := signedData(user, p)
 	if kind == kindSKED25519 {
 		if err := checkFlags(flags, cred.grant); err != nil {
 			return err
@@ -145,10 +145,10 @@ func verify(p proof, cred credential, sessionID []byte, user string) error {
 	return nil
 }
 
-func signedData(sessionID []byte, user string, p proof) []byte {
+func signedData(user string, p proof) []byte {
 	const userAuthRequest = 50
 	var w seqpacket.Writer
-	w.Blob(sessionID).U8(userAuthRequest).Text(user).Text("ssh-connection").Text("publickey").Bool(true).Text(p.algorithm).Blob(p.key)
+	w.Blob(p.sessionID).U8(userAuthRequest).Text(user).Text("ssh-connection").Text("publickey").Bool(true).Text(p.algorithm).Blob(p.key)
 	return w.Bytes
 }
 

@@ -1,4 +1,4 @@
-package main
+package authentication
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ func TestLookupsWaitForTheirTurn(t *testing.T) {
 	const alice, bob = 1000, 1001
 	var l lookups
 	never := make(chan time.Time)
-	for range keyringMost {
+	for range maxLookups {
 		if !l.begin(alice, never) {
 			t.Fatal("expected a turn")
 		}
@@ -35,7 +35,7 @@ func TestLookupsWaitForTheirTurn(t *testing.T) {
 	if !<-waits {
 		t.Error("expected the turn that came free")
 	}
-	for range keyringMost {
+	for range maxLookups {
 		l.end(alice)
 	}
 	if l.end(bob); len(l.of) != 0 {

@@ -1,0 +1,65 @@
+package sftpdtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+)
+
+// Anybody has an account on each machine, and a secret file in the tests.
+const Anybody = "nobody"
+
+// Config writes a configuration with a policy.
+func Config(tb testing.TB, policy string) (path string) {
+	tb.Helper()
+	dir := tb.TempDir()
+	path = filepath.Join(dir, "otpgate.toml")
+	text := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\n%s", dir+"/users", dir+"/state", policy)
+	secret := fmt.Sprintf("version = 1\nuser = %q\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = \"JBSWY3DPEHPK3PXP\"\ndigits = 8\nconfirmed = 2026-11-22T10:00:00Z\n", Anybody)
+	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Mkdir(dir+"/users", 0o700),
+		os.WriteFile(dir+"/users/"+Anybody+".toml", []byte(secret), 0o600)); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// Message begins a message.
+func Message(op uint8) *seqpacket.Writer { return new(seqpacket.Writer).U8(op) }
+
+// PublicKey is a key as on the wire, which nobody has.
+func PublicKey(kind string) []byte {
+	var w seqpacket.Writer
+	return w.Text(kind).Blob(make([]byte, 32)).Bytes
+}
+
+// Script puts messages together, for Send.
+func Script(sent ...*seqpacket.Writer) []byte {
+	var w seqpacket.Writer
+	for _, m := range sent {
+		w.Blob(m.Bytes)
+	}
+	return w.Bytes
+}
+
+// Send sends what a front sent, each message behind its length, reads all
+// answers, and hangs up.
+func Send(front *seqpacket.Conn, sent []byte) {
+	defer front.Close()
+	buffer := make([]byte, messages.MaxSize)
+	for r := seqpacket.NewReader(sent); ; {
+		message := r.Blob()
+		if len(message) == 0 || front.Send(message) != nil {
+			return
+		}
+		if message[0] != messages.AskNote {
+			if _, _, err := front.Receive(buffer); err != nil {
+				return
+			}
+		}
+	}
+}
