@@ -133,8 +133,7 @@ func TestSFTPTakenOverAlgorithms(t *testing.T) {
 	}
 	p := machine.NewPerson(t, "sfj")
 	sign := func(algorithm string, size int) error {
-		var w seqpacket.Writer
-		_, _, err := take(t, s, p).ask(w.U8(messages.AskSign).Blob(hosts.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
+		_, _, err := take(t, s, p).ask(seqpacket.Message(messages.AskSign).Blob(hosts.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
 		return err
 	}
 	for _, bad := range []struct {

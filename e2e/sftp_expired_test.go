@@ -187,11 +187,11 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	p.Expire(t)
-	interactive := (&seqpacket.Writer{}).U8(messages.AskInteractive).Text(p.Name).Bytes
+	interactive := seqpacket.Message(messages.AskInteractive).Text(p.Name).Bytes
 	answer := func(text string) []byte {
-		return (&seqpacket.Writer{}).U8(messages.AskAnswer).Bool(true).Text(text).Bytes
+		return seqpacket.Message(messages.AskAnswer).Bool(true).Text(text).Bytes
 	}
-	password := (&seqpacket.Writer{}).U8(messages.AskPassword).Text(p.Name).Text(p.Password).Bytes
+	password := seqpacket.Message(messages.AskPassword).Text(p.Name).Text(p.Password).Bytes
 	fill := byte(0)
 	for name, steps := range map[string][][]byte{
 		"at once":         nil,
@@ -199,7 +199,7 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 		"a password":      {password},
 		"not the old one": {interactive, answer("x"), answer("y"), answer("y")},
 		"a long one":      {interactive, answer(p.Password), answer(strings.Repeat("x", 600))},
-		"another's":       {(&seqpacket.Writer{}).U8(messages.AskInteractive).Text("root").Bytes},
+		"another's":       {seqpacket.Message(messages.AskInteractive).Text("root").Bytes},
 	} {
 		c := take(t, s, p)
 		id := sessionID(7)

@@ -68,8 +68,7 @@ func (c *taken) ask(message []byte) (answer []byte, fds int, err error) {
 
 // sign has the broker sign, which makes data the session's id.
 func (c *taken) sign(data []byte) error {
-	var w seqpacket.Writer
-	_, _, err := c.ask(w.U8(messages.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
+	_, _, err := c.ask(seqpacket.Message(messages.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
 	return err
 }
 
@@ -306,8 +305,7 @@ func TestSFTPTakenOverReach(t *testing.T) {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
 	// What is in the log of a transfer is the front's word, who it was is not.
-	var w seqpacket.Writer
-	w.U8(messages.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
+	w := seqpacket.Message(messages.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
 	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(w.Bytes))), w.Bytes...)); err != nil {
 		t.Fatal(err)
 	}

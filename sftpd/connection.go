@@ -106,8 +106,7 @@ func (c *connection) handOver(conn *net.TCPConn, engine *gate.Gate) error {
 		return err
 	}
 	c.begin(engine, toFront)
-	var w seqpacket.Writer
-	if c.keys, err = c.broker.pick().give(w.U8(messages.FrontConnection).Text(c.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
+	if c.keys, err = c.broker.pick().give(seqpacket.Message(messages.FrontConnection).Text(c.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
 		c.end()
 		return err
 	}
@@ -211,8 +210,7 @@ func (c *connection) answer(message []byte) error {
 			return err
 		}
 		wait := c.broker.bandwidth.wait(in.UID, upload, n, c.settings.Limits.Bandwidth)
-		var w seqpacket.Writer
-		return c.toFront.Send(w.U8(messages.AnswerBytes).U64(uint64(wait)).Bytes)
+		return c.toFront.Send(seqpacket.Message(messages.AnswerBytes).U64(uint64(wait)).Bytes)
 	case op == messages.AskHostKey:
 		public := r.Blob()
 		if err := r.Done(); err != nil {
@@ -242,8 +240,7 @@ func (c *connection) step(op uint8, r *seqpacket.Reader) error {
 
 // session gives the front a session of the person's worker.
 func (c *connection) session(in *authentication.Entered) error {
-	var w seqpacket.Writer
-	w.U8(messages.AnswerSession)
+	w := seqpacket.Message(messages.AnswerSession)
 	fd, err := in.Connect()
 	if err != nil {
 		c.login.Fault("session", err)

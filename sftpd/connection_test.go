@@ -71,8 +71,8 @@ const noCodes = "[policy]\nprotocols = [\"ssh\"]\n"
 // methods: so what follows is about servers that can say yes.
 func TestFrontMayBringThePassword(t *testing.T) {
 	for name, sent := range map[string][]byte{
-		"password":    sftpdtest.Script(sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)),
-		"interactive": sftpdtest.Script(sftpdtest.Message(messages.AskInteractive).Text(sftpdtest.Anybody), sftpdtest.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword)),
+		"password":    sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)),
+		"interactive": sftpdtest.Script(seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody), seqpacket.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword)),
 	} {
 		c, front := testConnection(t, testBroker(t, noCodes))
 		if say(c, front, sent); !in(c) {
@@ -85,12 +85,12 @@ func TestFrontMayBringThePassword(t *testing.T) {
 // the broker neither falls over nor keeps anything.
 func FuzzFront(f *testing.F) {
 	b := testBroker(f, "[policy.attempts]\nper_window = 1000\n")
-	f.Add(sftpdtest.Script(sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword), sftpdtest.Message(messages.AskSession)))
-	f.Add(sftpdtest.Script(sftpdtest.Message(messages.AskInteractive).Text(sftpdtest.Anybody), sftpdtest.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword), sftpdtest.Message(messages.AskAnswer).Bool(true).Text("123456")))
-	f.Add(sftpdtest.Script(sftpdtest.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
-		sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob([]byte("key")), sftpdtest.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
-	f.Add(sftpdtest.Script(sftpdtest.Message(messages.AskPassword).Text("root").Text(sftpdtest.RightPassword), sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), sftpdtest.Message(messages.AskInteractive).Text(sftpdtest.Anybody)))
-	f.Add(sftpdtest.Script(sftpdtest.Message(messages.AskNote).U8(1).Text("/etc/passwd"), sftpdtest.Message(messages.AskBytes).U32(1<<31).Bool(true), sftpdtest.Message(messages.AskHostKey).Blob([]byte("key"))))
+	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword), seqpacket.Message(messages.AskSession)))
+	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody), seqpacket.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword), seqpacket.Message(messages.AskAnswer).Bool(true).Text("123456")))
+	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
+		seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob([]byte("key")), seqpacket.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
+	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text("root").Text(sftpdtest.RightPassword), seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody)))
+	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskNote).U8(1).Text("/etc/passwd"), seqpacket.Message(messages.AskBytes).U32(1<<31).Bool(true), seqpacket.Message(messages.AskHostKey).Blob([]byte("key"))))
 	for _, text := range []string{"", "\x00\x00\x00\x01\x02", "\xff\xff\xff\xff", "\x00\x00\x00\x06\x04\xff\xff\xff\xffx"} {
 		f.Add([]byte(text))
 	}
@@ -114,11 +114,11 @@ func TestOffersThatComeToNothing(t *testing.T) {
 		sent []byte
 		want admission.Result
 	}{
-		"nobody": {sftpdtest.Script(sftpdtest.Message(messages.AskPassword)), admission.Result{Penalty: admission.PenaltyNothing}},
-		"a key":  {sftpdtest.Script(sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))), admission.Result{Penalty: admission.PenaltyNothing}},
-		"a key and a password": {sftpdtest.Script(sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519)),
-			sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong")), admission.Result{Penalty: admission.PenaltyFailed}},
-		"left at the question": {sftpdtest.Script(sftpdtest.Message(messages.AskInteractive).Text(sftpdtest.Anybody)), admission.Result{Penalty: admission.PenaltyNothing}},
+		"nobody": {sftpdtest.Script(seqpacket.Message(messages.AskPassword)), admission.Result{Penalty: admission.PenaltyNothing}},
+		"a key":  {sftpdtest.Script(seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))), admission.Result{Penalty: admission.PenaltyNothing}},
+		"a key and a password": {sftpdtest.Script(seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519)),
+			seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong")), admission.Result{Penalty: admission.PenaltyFailed}},
+		"left at the question": {sftpdtest.Script(seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody)), admission.Result{Penalty: admission.PenaltyNothing}},
 	} {
 		c, front := testConnection(t, testBroker(t, ""))
 		if say(c, front, test.sent); c.result() != test.want {

@@ -61,9 +61,8 @@ func (b *broker) tell(f *front) error {
 	defer f.mu.Unlock()
 	// What is told last is what holds last.
 	settings, keys := b.frontSettings()
-	var w seqpacket.Writer
-	w.U8(messages.FrontSettings)
-	settings.Write(&w)
+	w := seqpacket.Message(messages.FrontSettings)
+	settings.Write(w)
 	err := f.sendLocked(w.Bytes)
 	if err == nil {
 		f.keys = keys

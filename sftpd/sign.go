@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"golang.org/x/crypto/ssh"
 )
 
 // maxExchanges bounds the key exchanges before the login. Clients need one; each
@@ -30,16 +31,20 @@ func (c *connection) sign(public []byte, algorithm string, data []byte) error {
 		c.broker.turnAway(c.settings.PAMService, c.remote, admission.Refusal{Rule: admission.ByKeyExchange, Reason: fmt.Sprintf("more than %d key exchanges before the login", maxExchanges)})
 		return errTurnedAway
 	}
-	var w seqpacket.Writer
-	w.U8(messages.AnswerSignature)
-	signature, err := key.signer.SignWithAlgorithm(rand.Reader, data, algorithm)
-	if err != nil {
-		return c.toFront.Send(w.Text("").Text("").Bytes)
-	}
-	if c.sessionID == nil {
+	signature := key.sign(data, algorithm)
+	if signature.Format != "" && c.sessionID == nil {
 		c.sessionID, c.hostAlgorithm = append([]byte(nil), data...), algorithm
 	}
-	return c.toFront.Send(w.Text(signature.Format).Blob(signature.Blob).Bytes)
+	return c.toFront.Send(seqpacket.Message(messages.AnswerSignature).Text(signature.Format).Blob(signature.Blob).Bytes)
+}
+
+// sign is the signature, the zero value if there is none.
+func (k hostKey) sign(data []byte, algorithm string) ssh.Signature {
+	signature, err := k.signer.SignWithAlgorithm(rand.Reader, data, algorithm)
+	if err != nil {
+		return ssh.Signature{}
+	}
+	return *signature
 }
 
 // hostKey is one of those that the front offers on this connection, which are
@@ -67,12 +72,7 @@ func (c *connection) proveHostKey(public []byte) error {
 		// OpenSSH's client wants the one that was agreed on.
 		algorithm = c.hostAlgorithm
 	}
-	var signed, w seqpacket.Writer
-	signed.Text("hostkeys-prove-00@openssh.com").Blob(c.sessionID).Blob(key.public)
-	w.U8(messages.AnswerSignature)
-	signature, err := key.signer.SignWithAlgorithm(rand.Reader, signed.Bytes, algorithm)
-	if err != nil {
-		return c.toFront.Send(w.Text("").Text("").Bytes)
-	}
-	return c.toFront.Send(w.Text(signature.Format).Blob(signature.Blob).Bytes)
+	var signed seqpacket.Writer
+	signature := key.sign(signed.Text("hostkeys-prove-00@openssh.com").Blob(c.sessionID).Blob(key.public).Bytes, algorithm)
+	return c.toFront.Send(seqpacket.Message(messages.AnswerSignature).Text(signature.Format).Blob(signature.Blob).Bytes)
 }

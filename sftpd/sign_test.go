@@ -26,7 +26,7 @@ func TestHostKeysUnderARunningConnection(t *testing.T) {
 	ask := func(key hostKey, data string) bool {
 		t.Helper()
 		buffer := make([]byte, messages.MaxSize)
-		if err := front.Send(sftpdtest.Message(messages.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
+		if err := front.Send(seqpacket.Message(messages.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := front.Receive(buffer)
@@ -58,11 +58,11 @@ func TestHostKeysUnderARunningConnection(t *testing.T) {
 
 // A stranger has the server exchange keys a few times at most.
 func TestKeyExchangesBeforeTheLogin(t *testing.T) {
-	b, records := turnedBroker(t, "")
+	b, records := recordingBroker(t, "")
 	c, front := testConnection(t, b)
 	var sent []*seqpacket.Writer
 	for n := range byte(3 * maxExchanges) {
-		sent = append(sent, sftpdtest.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
+		sent = append(sent, seqpacket.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
 	}
 	say(c, front, sftpdtest.Script(sent...))
 	if c.exchanges != maxExchanges+1 || string(c.sessionID) != strings.Repeat("a", 32) {
@@ -79,7 +79,7 @@ func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 	for _, m := range sent {
 		m.Bytes = bytes.Replace(m.Bytes, b.keys[0].public, c.keys[0].public, 1)
 	}
-	sent = append([]*seqpacket.Writer{sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)}, sent...)
+	sent = append([]*seqpacket.Writer{seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)}, sent...)
 	if say(c, front, sftpdtest.Script(sent...)); !in(c) || c.exchanges != len(sent)-1 {
 		t.Errorf("in %v, %d of %d exchanges after the login", in(c), c.exchanges, len(sent)-1)
 	}

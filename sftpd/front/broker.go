@@ -56,7 +56,7 @@ func (b *brokerConn) note(message []byte) error {
 	return b.conn.Send(message)
 }
 
-// outcome reads AnswerOutcome.
+// readOutcome reads AnswerOutcome.
 func readOutcome(r *seqpacket.Reader) (outcome uint8, told []string, err error) {
 	outcome, told = r.U8(), r.Texts()
 	return outcome, told, r.Done()
@@ -102,11 +102,9 @@ func (b *brokerConn) stepOrAsk(question []byte, ask func(prompt) (string, error)
 			return 0, nil, err
 		}
 		text, err := ask(p)
-		var w seqpacket.Writer
-		question = w.U8(messages.AskAnswer).Bool(err == nil).Text(text).Bytes
+		question = seqpacket.Message(messages.AskAnswer).Bool(err == nil).Text(text).Bytes
 		if len(question) > messages.MaxSize {
-			w.Bytes = nil
-			question = w.U8(messages.AskAnswer).Bool(false).Text("").Bytes
+			question = seqpacket.Message(messages.AskAnswer).Bool(false).Text("").Bytes
 		}
 	}
 }
@@ -134,8 +132,7 @@ func (b *brokerConn) session() (*seqpacket.Conn, error) {
 func (b *brokerConn) bytes(n int, upload bool) (time.Duration, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var w seqpacket.Writer
-	r, fds, err := b.ask(w.U8(messages.AskBytes).U32(uint32(n)).Bool(upload).Bytes, messages.AnswerBytes)
+	r, fds, err := b.ask(seqpacket.Message(messages.AskBytes).U32(uint32(n)).Bool(upload).Bytes, messages.AnswerBytes)
 	seqpacket.CloseAll(fds)
 	if err != nil {
 		return 0, err
@@ -148,8 +145,7 @@ func (b *brokerConn) bytes(n int, upload bool) (time.Duration, error) {
 func (b *brokerConn) hostKey(public []byte) (*ssh.Signature, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var w seqpacket.Writer
-	return b.signature(w.U8(messages.AskHostKey).Blob(public).Bytes)
+	return b.signature(seqpacket.Message(messages.AskHostKey).Blob(public).Bytes)
 }
 
 // signature must be called with the lock.
@@ -190,6 +186,5 @@ func (s signer) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 func (s signer) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
-	var w seqpacket.Writer
-	return s.broker.signature(w.U8(messages.AskSign).Blob(s.public.Marshal()).Text(algorithm).Blob(data).Bytes)
+	return s.broker.signature(seqpacket.Message(messages.AskSign).Blob(s.public.Marshal()).Text(algorithm).Blob(data).Bytes)
 }

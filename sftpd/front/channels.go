@@ -33,9 +33,9 @@ func (c *connection) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.New
 	c.copying = make(turns, 1)
 	go c.answerGlobal(requests)
 	go c.tellHostKeys(conn)
-	over := make(chan struct{})
-	defer close(over)
-	go c.watch(conn, over)
+	ended := make(chan struct{})
+	defer close(ended)
+	go c.watch(conn, ended)
 	var open sync.WaitGroup
 	defer open.Wait()
 	// What takes long within one request ends with the connection.
@@ -148,7 +148,7 @@ func (c *connection) serveSFTP(ctx context.Context, channel ssh.Channel, worker 
 // other: a copy keeps a processor busy, and its client waits for nothing.
 type turns chan struct{}
 
-func (t turns) begin(ctx context.Context) (over func(), err error) {
+func (t turns) begin(ctx context.Context) (release func(), err error) {
 	select {
 	case t <- struct{}{}:
 		return func() { <-t }, nil
@@ -183,8 +183,7 @@ func (c *connection) audit(e sftp.Event) {
 	if e.Err != nil {
 		problem = clip(e.Err.Error(), 256)
 	}
-	var w seqpacket.Writer
-	w.U8(messages.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxNote)).Text(clip(e.Target, messages.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
+	w := seqpacket.Message(messages.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxNote)).Text(clip(e.Target, messages.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
 	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 

@@ -10,7 +10,7 @@ import (
 // connection.
 func TestCopiesTakeTurns(t *testing.T) {
 	copying := make(turns, 1)
-	over, err := copying.begin(t.Context())
+	release, err := copying.begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,9 +19,9 @@ func TestCopiesTakeTurns(t *testing.T) {
 	if _, err := copying.begin(gone); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second one began, %v", err)
 	}
-	over()
-	if over, err = copying.begin(t.Context()); err != nil {
-		t.Errorf("none began after the first was over: %v", err)
+	release()
+	if release, err = copying.begin(t.Context()); err != nil {
+		t.Errorf("none began after the first was released: %v", err)
 	}
-	over()
+	release()
 }

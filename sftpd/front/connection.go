@@ -71,8 +71,7 @@ func (c *connection) tellUnmatched(client string, err error) {
 		return
 	}
 	theirs := strings.Join(failed.RequestedAlgorithms, ",")
-	var w seqpacket.Writer
-	w.U8(messages.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, messages.MaxNote))
+	w := seqpacket.Message(messages.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, messages.MaxNote))
 	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 
@@ -143,15 +142,13 @@ func (c *connection) banner(told []string) {
 }
 
 func (c *connection) password(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-	var w seqpacket.Writer
-	return c.outcome(c.broker.step(w.U8(messages.AskPassword).Text(conn.User()).Blob(password).Bytes))
+	return c.outcome(c.broker.step(seqpacket.Message(messages.AskPassword).Text(conn.User()).Blob(password).Bytes))
 }
 
 // offered says whether a key may be proven. Nothing of it is kept for later:
 // a client may sign with another (CVE-2024-45337).
 func (c *connection) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-	var w seqpacket.Writer
-	outcome, _, err := c.broker.step(w.U8(messages.AskOffer).Text(conn.User()).Blob(key.Marshal()).Bytes)
+	outcome, _, err := c.broker.step(seqpacket.Message(messages.AskOffer).Text(conn.User()).Blob(key.Marshal()).Bytes)
 	if err != nil {
 		c.hangUp()
 		return nil, err
@@ -172,8 +169,7 @@ func (c *connection) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Per
 // proven passes on the key whose signature was right, with the signature if it
 // can be had.
 func (c *connection) proven(conn ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, format string) (*ssh.Permissions, error) {
-	var w seqpacket.Writer
-	w.U8(messages.AskProve).Text(conn.User()).Blob(key.Marshal()).Text(key.Type()).Blob(signatureBehind(key)).Text(format)
+	w := seqpacket.Message(messages.AskProve).Text(conn.User()).Blob(key.Marshal()).Text(key.Type()).Blob(signatureBehind(key)).Text(format)
 	return c.outcome(c.broker.step(w.Bytes))
 }
 
@@ -218,13 +214,12 @@ func skipCertificate(r *seqpacket.Reader) {
 	}
 }
 
-// tellPatience is how long somebody may look at what a client shows.
-const tellPatience = 2 * time.Minute
+// tellTimeout is how long somebody may look at what a client shows.
+const tellTimeout = 2 * time.Minute
 
 // interactive has the broker ask what it wants to.
 func (c *connection) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-	var w seqpacket.Writer
-	outcome, told, err := c.broker.stepOrAsk(w.U8(messages.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
+	outcome, told, err := c.broker.stepOrAsk(seqpacket.Message(messages.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
 		instruction, text := asking(p.told, p.text)
 		answers, err := challenge("", instruction, []string{text}, []bool{p.shown})
 		if err != nil {
@@ -239,7 +234,7 @@ func (c *connection) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardIn
 		// A round without questions shows what is left to say. The outcome stands:
 		// some clients answer it with what they answered before, and the code is
 		// spent. One that answers nothing is not waited for without end.
-		_ = c.conn.SetReadDeadline(time.Now().Add(tellPatience))
+		_ = c.conn.SetReadDeadline(time.Now().Add(tellTimeout))
 		_, _ = challenge("", strings.Join(told, "\n"), nil, nil)
 		_ = c.conn.SetReadDeadline(time.Time{})
 		told = nil

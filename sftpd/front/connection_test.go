@@ -6,10 +6,10 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 )
 
 // testConnection is a connection, and the broker's end of its socket, which answers
@@ -17,23 +17,11 @@ import (
 func testConnection(t *testing.T, answers ...[]byte) (c *connection, asked func() [][]byte) {
 	t.Helper()
 	ours, _ := pair(t)
-	socket, theirs, err := seqpacket.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Dup(int(theirs.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs.Close()
-	broker, err := seqpacket.New(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	socket, broker := seqpackettest.Pair(t)
 	var received [][]byte
-	over := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
-		defer close(over)
+		defer close(ended)
 		buffer := make([]byte, messages.MaxSize)
 		for {
 			n, _, err := broker.Receive(buffer)
@@ -47,14 +35,13 @@ func testConnection(t *testing.T, answers ...[]byte) (c *connection, asked func(
 			}
 		}
 	}()
-	stop := func() { socket.Close(); <-over; broker.Close() }
-	t.Cleanup(stop)
-	return &connection{conn: ours, broker: &brokerConn{conn: socket}}, func() [][]byte { socket.Close(); <-over; return received }
+	stop := func() [][]byte { socket.Close(); <-ended; return received }
+	t.Cleanup(func() { stop() })
+	return &connection{conn: ours, broker: &brokerConn{conn: socket}}, stop
 }
 
 func outcome(outcome uint8, told ...string) []byte {
-	var w seqpacket.Writer
-	return w.U8(messages.AnswerOutcome).U8(outcome).Texts(told).Bytes
+	return seqpacket.Message(messages.AnswerOutcome).U8(outcome).Texts(told).Bytes
 }
 
 type metadata struct{ ssh.ConnMetadata }
@@ -74,7 +61,7 @@ func TestWhatCannotBeShownChangesNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		outcome uint8
 		in      bool
-	}{"accepted": {messages.Accepted, true}, "denied": {messages.Denied, false}, "over": {messages.Ended, false}} {
+	}{"accepted": {messages.Accepted, true}, "denied": {messages.Denied, false}, "ended": {messages.Ended, false}} {
 		c, _ := testConnection(t, outcome(test.outcome, "your password expires in 3 days"))
 		permissions, err := c.interactive(metadata{}, odd)
 		if (err == nil) != test.in || (permissions != nil) != test.in {

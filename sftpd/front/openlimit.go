@@ -24,7 +24,7 @@ const (
 	maxAllDirs = 2000
 )
 
-// allRoom leaves a quarter of the descriptors for connections and sessions.
+// limitOfAll leaves a quarter of the descriptors for connections and sessions.
 func limitOfAll() (*openLimit, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -45,7 +45,7 @@ func kindOf(dir bool) int {
 	return 0
 }
 
-// take says whether another file or directory may be opened. If so, give must
+// acquire says whether another file or directory may be opened. If so, release must
 // be called once it is closed.
 func (l *openLimit) acquire(dir bool) bool {
 	l.mu.Lock()

@@ -25,7 +25,7 @@ func (c *conn) steer(version string) (client string, ciphers []string, err error
 	}
 	c.swallow = len(line)
 	// A client that waits for the server's offer first gets all ciphers.
-	if err := c.SetReadDeadline(time.Now().Add(steerPatience)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(steerTimeout)); err != nil {
 		return "", nil, err
 	}
 	read := &record{from: c}
@@ -34,7 +34,7 @@ func (c *conn) steer(version string) (client string, ciphers []string, err error
 	return client, ciphers, c.SetReadDeadline(time.Time{})
 }
 
-const steerPatience = 2 * time.Second
+const steerTimeout = 2 * time.Second
 
 // record keeps what is read.
 type record struct {

@@ -8,14 +8,14 @@ import (
 
 // watch ends a connection that is idle, whose client does not answer, or that
 // is to be drained and has nothing under way.
-func (c *connection) watch(conn *ssh.ServerConn, over <-chan struct{}) {
-	alive := c.askAlive(conn, over)
+func (c *connection) watch(conn *ssh.ServerConn, ended <-chan struct{}) {
+	alive := c.askAlive(conn, ended)
 	tick := time.NewTicker(watchEvery(c.settings.Idle))
 	defer tick.Stop()
 	draining := c.front.draining
 	for {
 		select {
-		case <-over:
+		case <-ended:
 			return
 		case <-alive:
 			_ = conn.Close()
@@ -43,7 +43,7 @@ func watchEvery(idle time.Duration) time.Duration {
 
 // askAlive asks the client now and then whether it is there, and closes the
 // result when it is not.
-func (c *connection) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan struct{} {
+func (c *connection) askAlive(conn *ssh.ServerConn, ended <-chan struct{}) <-chan struct{} {
 	dead := make(chan struct{})
 	if c.settings.Keepalive <= 0 {
 		return dead
@@ -51,7 +51,7 @@ func (c *connection) askAlive(conn *ssh.ServerConn, over <-chan struct{}) <-chan
 	go func() {
 		tick := time.NewTicker(c.settings.Keepalive)
 		defer tick.Stop()
-		if c.keepAlive(conn, over, tick.C) {
+		if c.keepAlive(conn, ended, tick.C) {
 			close(dead)
 		}
 	}()
@@ -69,14 +69,14 @@ const maxMissed = 3
 // keepAlive says true when nothing comes from the client any more. Whatever
 // comes is a sign that it is there: some clients never answer such a question,
 // and ask for files all the time.
-func (c *connection) keepAlive(conn asker, over <-chan struct{}, ticks <-chan time.Time) bool {
+func (c *connection) keepAlive(conn asker, ended <-chan struct{}, ticks <-chan time.Time) bool {
 	answered := make(chan error, 1)
 	missed := 0
 	waiting := false
 	heard := c.conn.heard.Load()
 	for {
 		select {
-		case <-over:
+		case <-ended:
 			return false
 		case <-answered:
 			missed, waiting = 0, false

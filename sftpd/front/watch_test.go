@@ -6,10 +6,10 @@ import (
 )
 
 // mute never answers.
-type mute struct{ over chan struct{} }
+type mute struct{ ended chan struct{} }
 
 func (m mute) SendRequest(string, bool, []byte) (bool, []byte, error) {
-	<-m.over
+	<-m.ended
 	return false, nil, nil
 }
 
@@ -19,9 +19,9 @@ func TestWhateverComesIsASignOfLife(t *testing.T) {
 	c, _ := testConnection(t)
 	ours, theirs := pair(t)
 	c.conn = ours
-	over, ticks, gone := make(chan struct{}), make(chan time.Time), make(chan bool, 1)
-	defer close(over)
-	go func() { gone <- c.keepAlive(mute{over}, over, ticks) }()
+	ended, ticks, gone := make(chan struct{}), make(chan time.Time), make(chan bool, 1)
+	defer close(ended)
+	go func() { gone <- c.keepAlive(mute{ended}, ended, ticks) }()
 	var one [1]byte
 	for range 5 * maxMissed {
 		if _, err := theirs.Write(one[:]); err != nil {

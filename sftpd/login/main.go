@@ -140,8 +140,7 @@ func (t *transaction) do(op uint8, r *seqpacket.Reader) error {
 
 // done tells the broker how a stage ended.
 func (t *transaction) done(err error, fds ...int) error {
-	var w seqpacket.Writer
-	w.U8(messages.PAMDone)
+	w := seqpacket.Message(messages.PAMDone)
 	if err != nil {
 		w.Text("failed: " + err.Error())
 	} else {
@@ -243,8 +242,7 @@ func (t *transaction) converse(style pam.Style, text string) (string, error) {
 		}
 		return answer, nil
 	}
-	var w seqpacket.Writer
-	if err := t.conn.Send(w.U8(messages.PAMAsks).U8(kind).Text(clip(text)).Bytes); err != nil || !asks {
+	if err := t.conn.Send(seqpacket.Message(messages.PAMAsks).U8(kind).Text(clip(text)).Bytes); err != nil || !asks {
 		return "", err
 	}
 	return t.answer()

@@ -45,8 +45,7 @@ func TestAnswerNames(t *testing.T) {
 	} {
 		worker := asWorker(t, test.homes)
 		for range 2 {
-			var w seqpacket.Writer
-			if err := worker.Send(w.U8(test.kind).Text(test.about).Bytes); err != nil {
+			if err := worker.Send(seqpacket.Message(test.kind).Text(test.about).Bytes); err != nil {
 				t.Fatal(err)
 			}
 			buffer := make([]byte, messages.MaxNameAnswer)

@@ -146,6 +146,5 @@ func (t *transaction) reap() {
 		}
 	}
 	t.worker = 0
-	var w seqpacket.Writer
-	_ = t.conn.Send(w.U8(messages.PAMEnded).Bytes) // the broker may be gone
+	_ = t.conn.Send(seqpacket.Message(messages.PAMEnded).Bytes) // the broker may be gone
 }

@@ -41,7 +41,7 @@ func TestTurnedAwayIsSaidOnce(t *testing.T) {
 	}
 }
 
-// clocked is a doorway whose clock the test drives.
+// clockedCounter is one whose clock the test drives.
 func clockedCounter() (d *Counter, pass func(time.Duration)) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	return NewCounter(func() time.Time { return now }), func(t time.Duration) { now = now.Add(t) }

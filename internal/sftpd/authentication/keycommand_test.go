@@ -146,9 +146,9 @@ func TestCommandIsNotAskedForWhatIsNoKey(t *testing.T) {
 	l, front := testLogin(t, policy)
 	var sent []*seqpacket.Writer
 	for _, kind := range []string{"--config=/tmp/x", "-x\n", "", "ssh-dss"} {
-		sent = append(sent, sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kind)))
+		sent = append(sent, seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kind)))
 	}
-	serveScript(l, front, append(sent, sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kindED25519)))...)
+	serveScript(l, front, append(sent, seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kindED25519)))...)
 	if said := asked(); said != sftpdtest.Anybody+" ssh-ed25519\n" {
 		t.Errorf("the command was asked %q", said)
 	}

@@ -115,8 +115,7 @@ func (l *Login) settle(outcome uint8) (answer []byte, settled uint8) {
 	if _, expired := l.state.(passwordExpired); expired && outcome == messages.Partial {
 		l.tell("The password has expired. It can be changed now, by the method keyboard-interactive.")
 	}
-	var w seqpacket.Writer
-	w.U8(messages.AnswerOutcome).U8(outcome).Texts(l.takeTold())
+	w := seqpacket.Message(messages.AnswerOutcome).U8(outcome).Texts(l.takeTold())
 	return w.Bytes, outcome
 }
 

@@ -64,10 +64,10 @@ func TestEndedLoginLetsNobodyIn(t *testing.T) {
 	key := sftpdtest.PublicKey("ssh-rsa")
 	keys, asked := keysCommandOf(t, authorizedLine(key))
 	right := []*seqpacket.Writer{
-		sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword),
-		sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key),
-		sftpdtest.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text("ssh-rsa").Blob(nil).Text("rsa-sha2-512"),
-		sftpdtest.Message(messages.AskInteractive).Text(sftpdtest.Anybody),
+		seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword),
+		seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key),
+		seqpacket.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text("ssh-rsa").Blob(nil).Text("rsa-sha2-512"),
+		seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody),
 	}
 	for name, change := range map[string]func(l *Login){
 		"as it begins": func(*Login) {}, "ended": func(l *Login) { l.ended = true }, "no state": func(l *Login) { l.state = nil },

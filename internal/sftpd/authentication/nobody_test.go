@@ -72,7 +72,7 @@ func answerOnce(front *seqpacket.Conn, text string) {
 	go func() {
 		buffer := make([]byte, messages.MaxSize)
 		if _, _, err := front.Receive(buffer); err == nil {
-			_ = front.Send(sftpdtest.Message(messages.AskAnswer).Bool(true).Text(text).Bytes)
+			_ = front.Send(seqpacket.Message(messages.AskAnswer).Bool(true).Text(text).Bytes)
 		}
 	}()
 }

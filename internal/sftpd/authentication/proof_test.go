@@ -20,7 +20,7 @@ import (
 func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome uint8) {
 	t.Helper()
 	buffer := make([]byte, messages.MaxSize)
-	next := sftpdtest.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
+	next := seqpacket.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
 	var secret string
 	for range 20 {
 		if err := front.Send(next.Bytes); err != nil {
@@ -35,7 +35,7 @@ func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome ui
 			if outcome = r.U8(); outcome != messages.Partial {
 				return outcome
 			}
-			next = sftpdtest.Message(messages.AskInteractive).Text(sftpdtest.Anybody)
+			next = seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody)
 			continue
 		}
 		for _, told := range r.Texts() {
@@ -49,7 +49,7 @@ func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome ui
 				t.Fatal(err)
 			}
 		}
-		next = sftpdtest.Message(messages.AskAnswer).Bool(true).Text(answer)
+		next = seqpacket.Message(messages.AskAnswer).Bool(true).Text(answer)
 	}
 	return outcome
 }
@@ -86,7 +86,7 @@ func TestOffersOfARightKeyHaveAnEnd(t *testing.T) {
 	l, front := testLogin(t, policy)
 	var sent []*seqpacket.Writer
 	for range 2 * maxOffered {
-		sent = append(sent, sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key))
+		sent = append(sent, seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key))
 	}
 	serveScript(l, front, sent...)
 	if n := strings.Count(asked(), "\n"); n != maxOffered || l.Failures() == 0 {

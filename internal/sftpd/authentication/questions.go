@@ -69,8 +69,7 @@ func (q *questions) next(style uint8, text string) (string, error) {
 
 // askClient asks by way of the front. An error means that the front has gone.
 func (l *Login) askClient(prompt string, shown bool) (text string, given bool, err error) {
-	var w seqpacket.Writer
-	w.U8(messages.AnswerPrompt).Texts(l.takeTold()).Bool(shown).Text(printable(prompt))
+	w := seqpacket.Message(messages.AnswerPrompt).Texts(l.takeTold()).Bool(shown).Text(printable(prompt))
 	if err := l.front.Send(w.Bytes); err != nil {
 		return "", false, err
 	}

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
-	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 )
 
 // A module that asks for ever is not answered for ever, and a front that has
@@ -20,7 +20,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 			if _, _, err := front.Receive(buffer); err != nil {
 				break
 			}
-			if front.Send(sftpdtest.Message(messages.AskAnswer).Bool(true).Text("x").Bytes) != nil {
+			if front.Send(seqpacket.Message(messages.AskAnswer).Bool(true).Text("x").Bytes) != nil {
 				break
 			}
 		}

@@ -147,8 +147,7 @@ func TestDirectory(t *testing.T) {
 
 // A front that asks nonsense loses its session; nothing else happens.
 func FuzzServe(f *testing.F) {
-	var w seqpacket.Writer
-	f.Add(w.U8(opStat).Text("/").Bool(true).Bytes)
+	f.Add(seqpacket.Message(opStat).Text("/").Bool(true).Bytes)
 	f.Add([]byte{opNames, 0xFF, 0xFF, 0xFF, 0xFF})
 	f.Add([]byte{opNext, 0, 0, 0, 9})
 	f.Fuzz(func(t *testing.T, question []byte) {

@@ -11,6 +11,9 @@ var ErrMalformed = errors.New("malformed message")
 // Writer puts the fields of a message together. The zero value is empty.
 type Writer struct{ Bytes []byte }
 
+// Message begins one with the byte that says which it is.
+func Message(kind uint8) *Writer { return new(Writer).U8(kind) }
+
 // U8 adds a byte.
 func (w *Writer) U8(v uint8) *Writer { w.Bytes = append(w.Bytes, v); return w }
 

@@ -23,17 +23,9 @@ func PlainPair() (ours, theirs Plain, err error) {
 
 // TakeOver is for a descriptor that the process was started with.
 func TakeOver(fd int) (Plain, error) {
-	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err == nil && kind != unix.SOCK_SEQPACKET {
-		err = unix.EPROTOTYPE
+	if err := takeOver(fd, false); err != nil {
+		return -1, err
 	}
-	if err == nil {
-		err = unix.SetNonblock(fd, false)
-	}
-	if err != nil {
-		return -1, fmt.Errorf("take over a connection: %w", err)
-	}
-	unix.CloseOnExec(fd)
 	return Plain(fd), nil
 }
 

@@ -37,12 +37,12 @@ type Conn struct {
 
 // Pair makes a connection. theirs is for another process.
 func Pair() (ours *Conn, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	own, other, err := PlainPair()
 	if err != nil {
-		return nil, nil, fmt.Errorf("socketpair: %w", err)
+		return nil, nil, err
 	}
-	theirs = os.NewFile(uintptr(fds[1]), "packet")
-	ours, err = New(fds[0])
+	theirs = os.NewFile(uintptr(other), "packet")
+	ours, err = New(int(own))
 	if err != nil {
 		theirs.Close()
 		return nil, nil, err
@@ -52,18 +52,10 @@ func Pair() (ours *Conn, theirs *os.File, err error) {
 
 // New takes over fd, one end of a SOCK_SEQPACKET socket.
 func New(fd int) (*Conn, error) {
-	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err == nil && kind != unix.SOCK_SEQPACKET {
-		err = unix.EPROTOTYPE
-	}
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err != nil {
+	if err := takeOver(fd, true); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("take over a connection: %w", err)
+		return nil, err
 	}
-	unix.CloseOnExec(fd)
 	file := os.NewFile(uintptr(fd), "packet")
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -71,6 +63,22 @@ func New(fd int) (*Conn, error) {
 		return nil, fmt.Errorf("take over a connection: %w", err)
 	}
 	return &Conn{file, raw}, nil
+}
+
+// takeOver looks what fd is, and keeps it from other programs.
+func takeOver(fd int, nonblocking bool) error {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err == nil && kind != unix.SOCK_SEQPACKET {
+		err = unix.EPROTOTYPE
+	}
+	if err == nil {
+		err = unix.SetNonblock(fd, nonblocking)
+	}
+	if err != nil {
+		return fmt.Errorf("take over a connection: %w", err)
+	}
+	unix.CloseOnExec(fd)
+	return nil
 }
 
 // Close ends the connection; whoever waits on it is told.

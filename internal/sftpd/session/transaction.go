@@ -54,8 +54,7 @@ func Start(program, service, user, remote string) (*Transaction, error) {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	t := &Transaction{conn: conn, cmd: cmd}
-	var w seqpacket.Writer
-	if err := t.stage(w.U8(messages.PAMStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
+	if err := t.stage(seqpacket.Message(messages.PAMStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -121,14 +120,12 @@ func (t *Transaction) ask(r *seqpacket.Reader, conversation Converse) error {
 	if style != messages.AskHidden && style != messages.AskShown {
 		return nil
 	}
-	var w seqpacket.Writer
-	return t.conn.Send(w.U8(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
+	return t.conn.Send(seqpacket.Message(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
 }
 
 // Password authenticates by a password alone.
 func (t *Transaction) Password(password string, tell Converse) error {
-	var w seqpacket.Writer
-	return t.stage(w.U8(messages.PAMPassword).Text(password).Bytes, tell)
+	return t.stage(seqpacket.Message(messages.PAMPassword).Text(password).Bytes, tell)
 }
 
 // Interactive authenticates by asking.
@@ -138,8 +135,7 @@ func (t *Transaction) Interactive(conversation Converse) error {
 
 // Account says whether the account is good.
 func (t *Transaction) Account(tell Converse) error {
-	var w seqpacket.Writer
-	return t.stage(w.U8(messages.PAMAccount).Text("").Bytes, tell)
+	return t.stage(seqpacket.Message(messages.PAMAccount).Text("").Bytes, tell)
 }
 
 // ChangePassword has an expired password changed.
@@ -151,8 +147,7 @@ func (t *Transaction) ChangePassword(conversation Converse) error {
 func (t *Transaction) accountAgain(remote string, tell Converse) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var w seqpacket.Writer
-	if err := t.conn.Send(w.U8(messages.PAMAccount).Text(remote).Bytes); err != nil {
+	if err := t.conn.Send(seqpacket.Message(messages.PAMAccount).Text(remote).Bytes); err != nil {
 		return fmt.Errorf("keeper: %w", err)
 	}
 	for {
@@ -192,9 +187,8 @@ func (t *Transaction) reply(message []byte, tell Converse) (done bool, err error
 // open begins the session and returns the connection to its worker. When the
 // worker has ended, ended is closed.
 func (t *Transaction) open(program string, spec messages.Spec) (worker *seqpacket.Conn, ended <-chan struct{}, err error) {
-	var w seqpacket.Writer
-	w.U8(messages.PAMOpen).Text(program)
-	spec.Write(&w)
+	w := seqpacket.Message(messages.PAMOpen).Text(program)
+	spec.Write(w)
 	fds, err := t.stageFor(w.Bytes, nil, 1)
 	if err != nil {
 		return nil, nil, err

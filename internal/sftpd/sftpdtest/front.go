@@ -28,9 +28,6 @@ func Config(tb testing.TB, policy string) (path string) {
 	return path
 }
 
-// Message begins a message.
-func Message(op uint8) *seqpacket.Writer { return new(seqpacket.Writer).U8(op) }
-
 // PublicKey is a key as on the wire, which nobody has.
 func PublicKey(kind string) []byte {
 	var w seqpacket.Writer

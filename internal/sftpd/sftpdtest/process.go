@@ -38,7 +38,7 @@ func serveLogin() {
 		return r.U8(), r
 	}
 	done := func(good bool) {
-		_ = conn.Send(Message(messages.PAMDone).Text(map[bool]string{false: "no"}[good]).Bytes)
+		_ = conn.Send(seqpacket.Message(messages.PAMDone).Text(map[bool]string{false: "no"}[good]).Bytes)
 	}
 	for {
 		switch op, r := receive(); op {
@@ -47,7 +47,7 @@ func serveLogin() {
 		case messages.PAMPassword:
 			done(r.Text() == RightPassword)
 		case messages.PAMInteractive:
-			_ = conn.Send(Message(messages.PAMAsks).U8(messages.AskHidden).Text("Password: ").Bytes)
+			_ = conn.Send(seqpacket.Message(messages.PAMAsks).U8(messages.AskHidden).Text("Password: ").Bytes)
 			_, r := receive()
 			given, text := r.Bool(), r.Text()
 			done(given && text == RightPassword)

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// turnedBroker is a broker whose lines about who comes to no login the test gets.
-func turnedBroker(t *testing.T, policy string) (*broker, *[]audit.Record) {
+// recordingBroker is a broker whose lines about who comes to no login the test gets.
+func recordingBroker(t *testing.T, policy string) (*broker, *[]audit.Record) {
 	t.Helper()
 	b := testBroker(t, policy)
 	var records []audit.Record
@@ -44,7 +44,7 @@ func connected(t *testing.T) *net.TCPConn {
 }
 
 func unmatched(list uint8, client, theirs string) *seqpacket.Writer {
-	return sftpdtest.Message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
+	return seqpacket.Message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
 }
 
 func TestUnmatched(t *testing.T) {
@@ -55,7 +55,7 @@ func TestUnmatched(t *testing.T) {
 		messages.ListMAC:         "no common MAC: the client (SSH-2.0-old) offers a,b, the server hmac-sha2-256-etm@openssh.com,",
 		messages.ListCompression: "no common compression: the client (SSH-2.0-old) offers a,b, the server none",
 	} {
-		b, records := turnedBroker(t, "")
+		b, records := recordingBroker(t, "")
 		c, front := testConnection(t, b)
 		say(c, front, sftpdtest.Script(unmatched(list, "SSH-2.0-old", "a,b")))
 		if len(*records) != 1 || !strings.HasPrefix((*records)[0].Reason, want) {
@@ -81,10 +81,10 @@ func TestUnmatched(t *testing.T) {
 func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
 	for rule, cause := range map[string]func(b *broker, c *connection, front *seqpacket.Conn){
 		"front": func(_ *broker, c *connection, front *seqpacket.Conn) {
-			say(c, front, sftpdtest.Script(sftpdtest.Message(messages.AskPassword)))
+			say(c, front, sftpdtest.Script(seqpacket.Message(messages.AskPassword)))
 		},
 		"sftp.revoked_keys": func(_ *broker, c *connection, front *seqpacket.Conn) {
-			say(c, front, sftpdtest.Script(sftpdtest.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))))
+			say(c, front, sftpdtest.Script(seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))))
 		},
 		"configuration": func(b *broker, _ *connection, _ *seqpacket.Conn) {
 			if err := os.WriteFile(b.options.config, []byte("unknown = 1\n"), 0o600); err != nil {
@@ -93,7 +93,7 @@ func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
 			b.receive(connected(t))
 		},
 	} {
-		b, records := turnedBroker(t, "[sftp]\nrevoked_keys = \"/nonexistent/revoked\"\n")
+		b, records := recordingBroker(t, "[sftp]\nrevoked_keys = \"/nonexistent/revoked\"\n")
 		c, front := testConnection(t, b)
 		cause(b, c, front)
 		if len(*records) != 1 || (*records)[0].Verdict != "fault" || (*records)[0].Rule != rule || (*records)[0].Remote == "" {
@@ -118,11 +118,11 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 		"one long name":      {strings.Repeat("n", 20000), "offers " + strings.Repeat("n", maxOffer) + ",…, the server"},
 		"many names":         {strings.Repeat("ssh-rsa,", 2000), "offers " + strings.TrimSuffix(strings.Repeat("ssh-rsa,", maxOffer/8), ",") + ",…, the server"},
 	} {
-		b, records := turnedBroker(t, "")
+		b, records := recordingBroker(t, "")
 		c, front := testConnection(t, b)
 		// What follows is not heard.
 		more := unmatched(messages.ListMAC, "again", "again")
-		say(c, front, sftpdtest.Script(unmatched(messages.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)))
+		say(c, front, sftpdtest.Script(unmatched(messages.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)))
 		if len(*records) != 1 || in(c) || c.login.User() != "" {
 			t.Fatalf("%s: %d lines, in %v, user %q", name, len(*records), in(c), c.login.User())
 		}
@@ -141,23 +141,23 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 
 // It is the first thing that a front may say, and of a list that there is.
 func TestUnmatchedOutOfPlace(t *testing.T) {
-	sign := sftpdtest.Message(messages.AskSign).Blob(nil)
+	sign := seqpacket.Message(messages.AskSign).Blob(nil)
 	for name, build := range map[string]func(b *broker) []byte{
 		"no such list":  func(*broker) []byte { return sftpdtest.Script(unmatched(0, "", "")) },
 		"a list beyond": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListCompression+1, "", "")) },
 		"too short": func(*broker) []byte {
-			return sftpdtest.Script(sftpdtest.Message(messages.AskUnmatched).U8(messages.ListMAC))
+			return sftpdtest.Script(seqpacket.Message(messages.AskUnmatched).U8(messages.ListMAC))
 		},
 		"too long": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListMAC, "", "").U8(1)) },
 		"after a step": func(*broker) []byte {
-			return sftpdtest.Script(sftpdtest.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), unmatched(messages.ListMAC, "", ""))
+			return sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), unmatched(messages.ListMAC, "", ""))
 		},
 		"after a signature": func(b *broker) []byte {
-			sign = sftpdtest.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
+			sign = seqpacket.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
 			return sftpdtest.Script(sign, unmatched(messages.ListMAC, "", ""))
 		},
 	} {
-		b, records := turnedBroker(t, "")
+		b, records := recordingBroker(t, "")
 		c, front := testConnection(t, b)
 		if say(c, front, build(b)); len(*records) != 1 || (*records)[0].Rule != "front" {
 			t.Errorf("%s: expected the front's fault alone, found %+v", name, *records)
