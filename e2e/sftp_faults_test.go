@@ -169,12 +169,12 @@ func TestSFTPSessionThatEnds(t *testing.T) {
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	files(t, s, p, signer)
-	keepers := children(t, s, "otpgate-sftpd-login", anybody)
-	if len(keepers) != 1 {
-		t.Fatalf("expected one session, found %v", keepers)
+	logins := children(t, s, "otpgate-sftpd-login", anybody)
+	if len(logins) != 1 {
+		t.Fatalf("expected one session, found %v", logins)
 	}
 	// It is asked, and does not come to the answer.
-	must(t, syscall.Kill(keepers[0], syscall.SIGSTOP))
+	must(t, syscall.Kill(logins[0], syscall.SIGSTOP))
 	in := make(chan bool)
 	go func() {
 		v := &visitor{person: p, server: s}
@@ -185,7 +185,7 @@ func TestSFTPSessionThatEnds(t *testing.T) {
 		t.Fatal("the session was not asked")
 	case <-time.After(500 * time.Millisecond):
 	}
-	must(t, syscall.Kill(keepers[0], syscall.SIGKILL))
+	must(t, syscall.Kill(logins[0], syscall.SIGKILL))
 	if !<-in {
 		t.Errorf("refused: %s", machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 	}

@@ -105,7 +105,7 @@ var faults = map[string]struct {
 	"killed workers": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		killed(t, s, p, signer, "otpgate-sftpd-worker", p.UID)
 	}},
-	"killed keepers": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
+	"killed login processes": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		killed(t, s, p, signer, "otpgate-sftpd-login", 0)
 	}},
 	"killed front": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {

@@ -31,21 +31,21 @@ func TestSFTPSharedSessionStaysSmall(t *testing.T) {
 		return v
 	}
 	must(t, login().conn.SetDeadline(time.Time{})) // stays, however long this takes
-	keepers := children(t, s, "otpgate-sftpd-login", 0)
-	if len(keepers) != 1 {
-		t.Fatalf("expected one keeper, found %v", keepers)
+	logins := children(t, s, "otpgate-sftpd-login", 0)
+	if len(logins) != 1 {
+		t.Fatalf("expected one login process, found %v", logins)
 	}
 	many := func(n int) int {
 		for range n {
 			login().conn.Close()
 		}
-		return ownMemory(t, keepers[0])
+		return ownMemory(t, logins[0])
 	}
 	// Go's heap may grow to some 2 MiB before it is collected at all; names that
 	// are kept would be twice that by then.
 	first, last := many(100), many(2000)
 	if grown := last - first; grown > 2300 {
-		t.Errorf("the keeper has grown by %d KiB in 2,000 logins, from %d", grown, first)
+		t.Errorf("the login process has grown by %d KiB in 2,000 logins, from %d", grown, first)
 	}
 }
 
