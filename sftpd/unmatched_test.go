@@ -105,6 +105,16 @@ func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
 	}
 }
 
+// A client that has gone before a front has it is at its login no more.
+func TestClientThatIsGone(t *testing.T) {
+	b, records := recordingBroker(t, "")
+	conn := connected(t)
+	conn.Close()
+	if b.receive(conn); len(*records) != 1 || (*records)[0].Rule != "front" || b.admission.Pending() != 0 {
+		t.Errorf("%+v, %d are at their login", *records, b.admission.Pending())
+	}
+}
+
 // A front that somebody has taken over says what it likes, once for each of its
 // connections, before any login: its word is cut to size, in characters that
 // hurt no log, and it has no say about who connected or what the server offers.

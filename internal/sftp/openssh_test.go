@@ -165,7 +165,7 @@ func describe(t *testing.T, request packet, kind byte, body []byte) string {
 	switch kind {
 	case fxStatus:
 		code, text := u32(), str()
-		// Why something failed is told, but not that it is there: see packet.StatusOf.
+		// Why something failed is told, but not that it is there: see sftpwire.StatusOf.
 		if code == 4 && text != "File exists" {
 			text = "Failure"
 		}

@@ -56,22 +56,9 @@ func (b *brokerConn) note(message []byte) error {
 	return b.conn.Send(message)
 }
 
-// readOutcome reads AnswerOutcome.
-func readOutcome(r *seqpacket.Reader) (outcome uint8, told []string, err error) {
-	outcome, told = r.U8(), r.Texts()
-	return outcome, told, r.Done()
-}
-
-// step asks for one step of the login.
+// step asks for one step of the login in which nothing is asked.
 func (b *brokerConn) step(question []byte) (outcome uint8, told []string, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r, fds, err := b.ask(question, messages.AnswerOutcome)
-	seqpacket.CloseAll(fds)
-	if err != nil {
-		return 0, nil, err
-	}
-	return readOutcome(r)
+	return b.stepOrAsk(question, nil)
 }
 
 // prompt is a question for the client.
@@ -93,8 +80,9 @@ func (b *brokerConn) stepOrAsk(question []byte, ask func(prompt) (string, error)
 		case err != nil:
 			return 0, nil, err
 		case op == messages.AnswerOutcome:
-			return readOutcome(r)
-		case op != messages.AnswerPrompt:
+			outcome, told = r.U8(), r.Texts()
+			return outcome, told, r.Done()
+		case op != messages.AnswerPrompt || ask == nil:
 			return 0, nil, errBroker
 		}
 		p := prompt{told: r.Texts(), shown: r.Bool(), text: r.Text()}

@@ -49,8 +49,11 @@ func (l *Login) beforeFirst() bool {
 	return before
 }
 
-// Entered is nil until the person is in.
+// Entered is nil until the person is in, as before the login has begun.
 func (l *Login) Entered() *Entered {
+	if l == nil {
+		return nil
+	}
 	entered, _ := l.state.(*Entered)
 	return entered
 }

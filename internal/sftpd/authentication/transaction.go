@@ -13,12 +13,11 @@ func (l *Login) startTransaction() error {
 	if l.transaction != nil {
 		return nil
 	}
-	k, err := session.Start(l.shared.Program, l.settings.PAMService, l.user, l.remote.String())
-	if err != nil {
-		return err
+	begun, err := session.Start(l.shared.Program, l.settings.PAMService, l.user, l.remote.String())
+	if err == nil {
+		l.transaction = begun
 	}
-	l.transaction = k
-	return nil
+	return err
 }
 
 // dropTransaction ends a transaction that is not to be gone on with.

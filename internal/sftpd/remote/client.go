@@ -206,17 +206,17 @@ func (c *Client) Symlink(target, path string) error {
 	return c.ask(opSymlink, func(w *seqpacket.Writer) { w.Text(target).Text(path) }, nothing)
 }
 
-// Readlink implements sftp.Files.
-func (c *Client) Readlink(path string) (target string, err error) {
-	err = c.ask(opReadlink, func(w *seqpacket.Writer) { w.Text(path) }, func(r *seqpacket.Reader) { target = r.Text() })
-	return target, err
+// text asks what is said of a text in one.
+func (c *Client) text(op uint8, about string) (text string, err error) {
+	err = c.ask(op, func(w *seqpacket.Writer) { w.Text(about) }, func(r *seqpacket.Reader) { text = r.Text() })
+	return text, err
 }
 
+// Readlink implements sftp.Files.
+func (c *Client) Readlink(path string) (target string, err error) { return c.text(opReadlink, path) }
+
 // RealPath implements sftp.Files.
-func (c *Client) RealPath(path string) (real string, err error) {
-	err = c.ask(opRealPath, func(w *seqpacket.Writer) { w.Text(path) }, func(r *seqpacket.Reader) { real = r.Text() })
-	return real, err
-}
+func (c *Client) RealPath(path string) (real string, err error) { return c.text(opRealPath, path) }
 
 // StatVFS implements sftp.Files.
 func (c *Client) StatVFS(path string) (s sftp.StatVFS, err error) {
@@ -225,10 +225,7 @@ func (c *Client) StatVFS(path string) (s sftp.StatVFS, err error) {
 }
 
 // Home implements sftp.Files.
-func (c *Client) Home(user string) (home string, err error) {
-	err = c.ask(opHome, func(w *seqpacket.Writer) { w.Text(user) }, func(r *seqpacket.Reader) { home = r.Text() })
-	return home, err
-}
+func (c *Client) Home(user string) (home string, err error) { return c.text(opHome, user) }
 
 // Names implements sftp.Files.
 func (c *Client) Names(uids, gids []uint32) (users, groups []string, err error) {

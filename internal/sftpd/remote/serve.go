@@ -97,7 +97,7 @@ func (s *server) reply(conn *seqpacket.Conn, err error) error {
 	return conn.Send(s.out.Bytes, s.send)
 }
 
-// answer does what is asked. packet.ErrMalformed is the only error that the
+// answer does what is asked. seqpacket.ErrMalformed is the only error that the
 // question is to blame for.
 func (s *server) answer(op uint8, q *seqpacket.Reader, fds []int) error {
 	if (op == opFSetStat) != (len(fds) == 1) || len(fds) > 1 {

@@ -81,29 +81,16 @@ func (t *Transaction) stageFor(message []byte, conversation Converse, files int)
 		if err != nil {
 			return nil, fmt.Errorf("keeper: %w", err)
 		}
-		r := seqpacket.NewReader(buffer[:n])
-		switch r.U8() {
-		case messages.PAMDone:
-			said := r.Text()
-			if r.Done() == nil && said == "" && len(fds) == files {
-				return fds, nil
-			}
-			seqpacket.CloseAll(fds)
-			if said == "" {
-				return nil, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
-			}
-			return nil, fmt.Errorf("%w: %s", ErrPAM, said)
-		case messages.PAMExpired:
-			seqpacket.CloseAll(fds)
-			return nil, ErrExpired
-		case messages.PAMAsks:
-			seqpacket.CloseAll(fds)
-			if err := t.ask(r, conversation); err != nil {
-				return nil, err
-			}
-		default:
-			seqpacket.CloseAll(fds)
-			return nil, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
+		done, err := t.reply(buffer[:n], conversation)
+		if done && err == nil && len(fds) == files {
+			return fds, nil
+		}
+		seqpacket.CloseAll(fds)
+		if done && err == nil {
+			err = fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 }
@@ -163,23 +150,22 @@ func (t *Transaction) accountAgain(remote string, tell Converse) error {
 	}
 }
 
-// reply takes a message of a process with an open session.
-func (t *Transaction) reply(message []byte, tell Converse) (done bool, err error) {
+// reply takes a message of the process, which is done with a stage or asks.
+func (t *Transaction) reply(message []byte, conversation Converse) (done bool, err error) {
 	r := seqpacket.NewReader(message)
 	switch r.U8() {
 	case messages.PAMAsks:
-		return false, t.ask(r, tell)
+		return false, t.ask(r, conversation)
 	case messages.PAMExpired:
 		return true, ErrExpired
 	case messages.PAMDone:
 		said := r.Text()
-		if err := r.Done(); err != nil {
-			return true, err
-		}
 		if said != "" {
 			return true, fmt.Errorf("%w: %s", ErrPAM, said)
 		}
-		return true, nil
+		if r.Done() == nil {
+			return true, nil
+		}
 	}
 	return true, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
 }
