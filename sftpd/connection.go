@@ -189,34 +189,24 @@ func (c *connection) answer(message []byte) error {
 	switch {
 	case op == messages.AskSign:
 		public, algorithm, data := r.Blob(), r.Text(), r.Blob()
-		if err := r.Done(); err != nil {
-			return err
-		}
-		return c.sign(public, algorithm, data)
+		return r.Then(func() error { return c.sign(public, algorithm, data) })
 	case op == messages.AskUnmatched && c.sessionID == nil && c.login.User() == "":
 		return c.unmatched(r)
 	case in == nil:
 		return c.step(op, r)
 	case op == messages.AskSession:
-		if err := r.Done(); err != nil {
-			return err
-		}
-		return c.session(in)
+		return r.Then(func() error { return c.session(in) })
 	case op == messages.AskNote:
 		return c.note(r)
 	case op == messages.AskBytes:
 		n, upload := r.U32(), r.Bool()
-		if err := r.Done(); err != nil {
-			return err
-		}
-		wait := c.broker.bandwidth.wait(in.UID, upload, n, c.settings.Limits.Bandwidth)
-		return c.toFront.Send(seqpacket.Message(messages.AnswerBytes).U64(uint64(wait)).Bytes)
+		return r.Then(func() error {
+			wait := c.broker.bandwidth.wait(in.UID, upload, n, c.settings.Limits.Bandwidth)
+			return c.toFront.Send(seqpacket.Message(messages.AnswerBytes).U64(uint64(wait)).Bytes)
+		})
 	case op == messages.AskHostKey:
 		public := r.Blob()
-		if err := r.Done(); err != nil {
-			return err
-		}
-		return c.proveHostKey(public)
+		return r.Then(func() error { return c.proveHostKey(public) })
 	}
 	return seqpacket.ErrMalformed
 }

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestLinkFirst(t *testing.T) {
 	for client, want := range map[string]bool{
@@ -10,6 +13,24 @@ func TestLinkFirst(t *testing.T) {
 	} {
 		if linkFirst(client) != want {
 			t.Errorf("%s: expected %v", client, want)
+		}
+	}
+}
+
+func TestAsking(t *testing.T) {
+	long := strings.Repeat("x", maxInstruction+1)
+	for _, test := range []struct {
+		told                []string
+		instruction, prompt string
+	}{
+		{nil, "", "Code: "},
+		{[]string{"one", "two"}, "one\ntwo", "Code: "},
+		{[]string{"one", "██▀▄"}, "", "one\n██▀▄\nCode: "},
+		{[]string{"sent to a…e@example.com"}, "", "sent to a…e@example.com\nCode: "},
+		{[]string{long}, "", long + "\nCode: "},
+	} {
+		if instruction, prompt := asking(test.told, "Code: "); instruction != test.instruction || prompt != test.prompt {
+			t.Errorf("%q: got %q and %q", test.told, instruction, prompt)
 		}
 	}
 }

@@ -119,10 +119,7 @@ func (f *front) take(message []byte, fds []int) error {
 		return nil
 	case op == messages.FrontConnection && len(fds) == 2:
 		remote := r.Text()
-		if err := r.Done(); err != nil {
-			return err
-		}
-		return f.accept(fds[0], fds[1], remote)
+		return r.Then(func() error { return f.accept(fds[0], fds[1], remote) })
 	}
 	return seqpacket.ErrMalformed
 }

@@ -97,10 +97,7 @@ func (t *transaction) do(op uint8, r *seqpacket.Reader) error {
 	switch op {
 	case messages.PAMStart:
 		service, user, remote := r.Text(), r.Text(), r.Text()
-		if err := r.Done(); err != nil {
-			return err
-		}
-		return t.done(t.start(service, user, remote))
+		return r.Then(func() error { return t.done(t.start(service, user, remote)) })
 	case messages.PAMPassword:
 		password := r.Text()
 		t.password = &password
@@ -130,10 +127,7 @@ func (t *transaction) do(op uint8, r *seqpacket.Reader) error {
 	case messages.PAMOpen:
 		program := r.Text()
 		spec := messages.ReadSpec(r)
-		if err := r.Done(); err != nil {
-			return err
-		}
-		return t.session(program, spec)
+		return r.Then(func() error { return t.session(program, spec) })
 	}
 	return seqpacket.ErrMalformed
 }

@@ -106,41 +106,41 @@ func (s *server) answer(op uint8, q *seqpacket.Reader, fds []int) error {
 	switch op {
 	case opOpen:
 		path, flags, mode := q.Text(), q.U32(), q.U32()
-		return s.do(q, func() error { return s.open(path, int(flags), mode) })
+		return q.Then(func() error { return s.open(path, int(flags), mode) })
 	case opOpenDir, opNext, opCloseDir:
 		return s.directory(op, q)
 	case opPread, opPwrite, opKeptStat, opKeptStatVFS, opKeptSetStat, opTruncate, opSync, opCloseFile:
 		return s.file(op, q)
 	case opStat:
 		path, follow := q.Text(), q.Bool()
-		return s.do(q, func() error {
+		return q.Then(func() error {
 			attr, err := s.files.Stat(path, follow)
 			putAttr(&s.out, attr)
 			return err
 		})
 	case opSetStat:
 		path, follow, change := q.Text(), q.Bool(), getChange(q)
-		return s.do(q, func() error { return s.files.SetStat(path, change, follow) })
+		return q.Then(func() error { return s.files.SetStat(path, change, follow) })
 	case opFSetStat:
 		change := getChange(q)
-		return s.do(q, func() error { return s.files.FSetStat(sftp.Descriptor(fds[0]), change) })
+		return q.Then(func() error { return s.files.FSetStat(sftp.Descriptor(fds[0]), change) })
 	case opStatVFS:
 		path := q.Text()
-		return s.do(q, func() error {
+		return q.Then(func() error {
 			stat, err := s.files.StatVFS(path)
 			putStatVFS(&s.out, stat)
 			return err
 		})
 	case opNames:
 		uids, gids := q.U32s(), q.U32s()
-		return s.do(q, func() error {
+		return q.Then(func() error {
 			users, groups, err := s.files.Names(uids, gids)
 			s.out.Texts(users).Texts(groups)
 			return err
 		})
 	case opReadlink, opRealPath, opHome:
 		path := q.Text()
-		return s.do(q, func() error {
+		return q.Then(func() error {
 			text, err := map[uint8]func(string) (string, error){opReadlink: s.files.Readlink, opRealPath: s.files.RealPath, opHome: s.files.Home}[op](path)
 			s.out.Text(text)
 			return err
@@ -149,34 +149,26 @@ func (s *server) answer(op uint8, q *seqpacket.Reader, fds []int) error {
 	return s.change(op, q)
 }
 
-// do runs what a whole question asks for.
-func (s *server) do(q *seqpacket.Reader, what func() error) error {
-	if err := q.Done(); err != nil {
-		return err
-	}
-	return what()
-}
-
 // change answers the questions that change a name.
 func (s *server) change(op uint8, q *seqpacket.Reader) error {
 	path := q.Text()
 	switch op {
 	case opMkdir:
 		mode := q.U32()
-		return s.do(q, func() error { return s.files.Mkdir(path, mode) })
+		return q.Then(func() error { return s.files.Mkdir(path, mode) })
 	case opRmdir:
-		return s.do(q, func() error { return s.files.Rmdir(path) })
+		return q.Then(func() error { return s.files.Rmdir(path) })
 	case opRemove:
-		return s.do(q, func() error { return s.files.Remove(path) })
+		return q.Then(func() error { return s.files.Remove(path) })
 	case opRename:
 		to, overwrite := q.Text(), q.Bool()
-		return s.do(q, func() error { return s.files.Rename(path, to, overwrite) })
+		return q.Then(func() error { return s.files.Rename(path, to, overwrite) })
 	case opLink:
 		to := q.Text()
-		return s.do(q, func() error { return s.files.Link(path, to) })
+		return q.Then(func() error { return s.files.Link(path, to) })
 	case opSymlink:
 		link := q.Text()
-		return s.do(q, func() error { return s.files.Symlink(path, link) })
+		return q.Then(func() error { return s.files.Symlink(path, link) })
 	}
 	return seqpacket.ErrMalformed
 }
@@ -184,7 +176,7 @@ func (s *server) change(op uint8, q *seqpacket.Reader) error {
 func (s *server) directory(op uint8, q *seqpacket.Reader) error {
 	if op == opOpenDir {
 		path := q.Text()
-		return s.do(q, func() error { return s.openDir(path) })
+		return q.Then(func() error { return s.openDir(path) })
 	}
 	id := q.U32()
 	d, found := s.dirs[id]

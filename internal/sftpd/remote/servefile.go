@@ -51,28 +51,28 @@ func (s *server) file(op uint8, q *seqpacket.Reader) error {
 	switch op {
 	case opPread:
 		offset, length := q.U64(), q.U32()
-		return s.do(q, func() error { return s.pread(file, int64(offset), length) })
+		return q.Then(func() error { return s.pread(file, int64(offset), length) })
 	case opPwrite:
 		offset, data := q.U64(), q.Blob()
-		return s.do(q, func() error {
+		return q.Then(func() error {
 			_, err := file.Pwrite(data, int64(offset))
 			return err
 		})
 	case opKeptSetStat:
 		change := getChange(q)
-		return s.do(q, func() error { return s.files.FSetStat(file, change) })
+		return q.Then(func() error { return s.files.FSetStat(file, change) })
 	case opTruncate:
 		size := q.U64()
-		return s.do(q, func() error { return file.Truncate(size) })
+		return q.Then(func() error { return file.Truncate(size) })
 	case opSync:
-		return s.do(q, file.Sync)
+		return q.Then(file.Sync)
 	case opCloseFile:
-		return s.do(q, func() error {
+		return q.Then(func() error {
 			delete(s.kept, id)
 			return file.Close()
 		})
 	}
-	return s.do(q, func() error { return s.keptStat(op, file) })
+	return q.Then(func() error { return s.keptStat(op, file) })
 }
 
 func (s *server) keptStat(op uint8, file sftp.File) error {

@@ -168,3 +168,11 @@ func (r *Reader) Done() error {
 	}
 	return nil
 }
+
+// Then does what a message asks for that is whole, as Done says.
+func (r *Reader) Then(do func() error) error {
+	if err := r.Done(); err != nil {
+		return err
+	}
+	return do()
+}
