@@ -233,7 +233,7 @@ func (c *connection) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardIn
 	if err == nil && len(told) > 0 && outcome != messages.Partial {
 		// A round without questions shows what is left to say. The outcome stands:
 		// some clients answer it with what they answered before, and the code is
-		// spent. One that answers nothing is not waited for without end.
+		// used up. One that answers nothing is not waited for without end.
 		_ = c.conn.SetReadDeadline(time.Now().Add(tellTimeout))
 		_, _ = challenge("", strings.Join(told, "\n"), nil, nil)
 		_ = c.conn.SetReadDeadline(time.Time{})

@@ -48,7 +48,7 @@ type metadata struct{ ssh.ConnMetadata }
 
 func (metadata) User() string { return "alice" }
 
-// Once the broker has said yes the code is spent. A client that answers the
+// Once the broker has said yes the code is used up. A client that answers the
 // round which shows the rest in a way of its own is in all the same, and one
 // that was denied stays so.
 func TestWhatCannotBeShownChangesNothing(t *testing.T) {
