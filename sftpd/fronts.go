@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // front is a process that speaks SSH.
@@ -38,15 +40,8 @@ func (b *broker) startFronts() error {
 }
 
 func (b *broker) startFront() (*front, error) {
-	control, theirs, err := seqpacket.Pair()
+	control, cmd, err := session.StartProcess(b.programs.front, "otpgate-sftpd-front", "GOMAXPROCS=1")
 	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	cmd := &exec.Cmd{Path: b.programs.front, Args: []string{"otpgate-sftpd-front"}, Dir: "/", Env: []string{"GOMAXPROCS=1"}, Stderr: os.Stderr,
-		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := cmd.Start(); err != nil {
-		control.Close()
 		return nil, err
 	}
 	f := &front{control: control, cmd: cmd, gone: make(chan struct{})}
@@ -142,11 +137,7 @@ func (b *broker) replaceFront(old *front, pause *time.Duration) *front {
 			continue
 		}
 		b.mu.Lock()
-		for i := range b.fronts {
-			if b.fronts[i] == old {
-				b.fronts[i] = f
-			}
-		}
+		b.fronts[slices.Index(b.fronts, old)] = f
 		b.mu.Unlock()
 		// What was reloaded meanwhile was told to the old one.
 		if err := b.tell(f); err != nil {

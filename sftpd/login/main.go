@@ -134,13 +134,11 @@ func (t *transaction) do(op uint8, r *seqpacket.Reader) error {
 
 // done tells the broker how a stage ended.
 func (t *transaction) done(err error, fds ...int) error {
-	w := seqpacket.Message(messages.PAMDone)
+	said := ""
 	if err != nil {
-		w.Text("failed: " + err.Error())
-	} else {
-		w.Text("")
+		said = "failed: " + err.Error()
 	}
-	return t.conn.Send(w.Bytes, fds...)
+	return t.conn.Send(seqpacket.Message(messages.PAMDone).Text(said).Bytes, fds...)
 }
 
 func (t *transaction) start(service, user, remote string) error {

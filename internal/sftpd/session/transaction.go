@@ -41,16 +41,8 @@ var ErrExpired = fmt.Errorf("%w: the password has expired", ErrPAM)
 
 // Start begins a transaction.
 func Start(program, service, user, remote string) (*Transaction, error) {
-	conn, theirs, err := seqpacket.Pair()
+	conn, cmd, err := StartProcess(program, "otpgate-sftpd-login", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=25")
 	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	cmd := &exec.Cmd{Path: program, Args: []string{"otpgate-sftpd-login"}, Dir: "/", Stderr: os.Stderr,
-		Env:        []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=25"},
-		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := cmd.Start(); err != nil {
-		conn.Close()
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	t := &Transaction{conn: conn, cmd: cmd}
@@ -59,6 +51,23 @@ func Start(program, service, user, remote string) (*Transaction, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// StartProcess starts a process of the server, with a connection to it and
+// nothing else of this one.
+func StartProcess(program, name string, env ...string) (*seqpacket.Conn, *exec.Cmd, error) {
+	conn, theirs, err := seqpacket.Pair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	cmd := &exec.Cmd{Path: program, Args: []string{name}, Dir: "/", Env: env, Stderr: os.Stderr,
+		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, cmd, nil
 }
 
 // Converse answers what PAM asks and tells. Only the hidden and shown styles
