@@ -70,6 +70,24 @@ func TestImportsGoDown(t *testing.T) {
 	}
 }
 
+// No two packages have one name, so that a name in the code says which is meant.
+func TestNamesOfPackages(t *testing.T) {
+	output, err := exec.Command("go", "list", "-f", "{{.Name}} {{.ImportPath}}", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{"main": ""}
+	for line := range strings.Lines(string(output)) {
+		name, path, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if other := seen[name]; other != "" {
+			t.Errorf("%s and %s have the same name", other, path)
+		}
+		if name != "main" {
+			seen[name] = path
+		}
+	}
+}
+
 // TestCoreIsLean keeps out of the core what every forked login would pay for
 // at its start.
 func TestCoreIsLean(t *testing.T) {
