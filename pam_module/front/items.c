@@ -66,7 +66,7 @@ static bool put_flag(struct login *login, size_t *used, int tag, bool set)
 	if (!set) {
 		return true;
 	}
-	if (*used + 3 > WIRE_MAX_PAYLOAD) {
+	if (*used + 3 > WIRE_MAX_START) {
 		log_fault(login, "there is no room for start field %d", tag);
 		return false;
 	}
@@ -81,7 +81,7 @@ static bool put_flag(struct login *login, size_t *used, int tag, bool set)
 static bool put(struct login *login, size_t *used, int tag, const char *value, size_t limit)
 {
 	size_t size = value == NULL ? 0 : strnlen(value, limit + 1);
-	if (size > limit || *used + 3 + size > WIRE_MAX_PAYLOAD) {
+	if (size > limit || *used + 3 + size > WIRE_MAX_START) {
 		log_fault(login, "start field %d is longer than %zu bytes", tag, limit);
 		return false;
 	}
@@ -119,13 +119,13 @@ bool items_start_frame(struct login *login)
 	size_t used = 0;
 	unsigned char *frame = login->frame;
 	frame[WIRE_HEADER_SIZE + used++] = WIRE_VERSION;
-	if (!put(login, &used, WIRE_TAG_SERVICE, login->service, NAME_BYTES) ||
-	    !put(login, &used, WIRE_TAG_USER, login->user, NAME_BYTES) ||
-	    !put_item(login, &used, WIRE_TAG_REMOTE_HOST, PAM_RHOST, 1024) ||
-	    !put_item(login, &used, WIRE_TAG_REMOTE_USER, PAM_RUSER, NAME_BYTES) ||
-	    !put_item(login, &used, WIRE_TAG_TTY, PAM_TTY, NAME_BYTES) ||
-	    !put(login, &used, WIRE_TAG_PROTOCOL, login->options.protocol, NAME_BYTES) ||
-	    !put(login, &used, WIRE_TAG_CONFIG, login->options.config, PATH_MAX) ||
+	if (!put(login, &used, WIRE_TAG_SERVICE, login->service, WIRE_MAX_NAME) ||
+	    !put(login, &used, WIRE_TAG_USER, login->user, WIRE_MAX_NAME) ||
+	    !put_item(login, &used, WIRE_TAG_REMOTE_HOST, PAM_RHOST, WIRE_MAX_HOST) ||
+	    !put_item(login, &used, WIRE_TAG_REMOTE_USER, PAM_RUSER, WIRE_MAX_NAME) ||
+	    !put_item(login, &used, WIRE_TAG_TTY, PAM_TTY, WIRE_MAX_NAME) ||
+	    !put(login, &used, WIRE_TAG_PROTOCOL, login->options.protocol, WIRE_MAX_NAME) ||
+	    !put(login, &used, WIRE_TAG_CONFIG, login->options.config, WIRE_MAX_CONFIG) ||
 	    !put(login, &used, WIRE_TAG_TIMEOUT, timeout, sizeof timeout - 1) ||
 	    !put_flag(login, &used, WIRE_TAG_DEBUG, login->options.debug) ||
 	    !put_flag(login, &used, WIRE_TAG_SPLIT, login->options.split) ||

@@ -11,6 +11,10 @@
 #define WIRE_HEADER_SIZE 4
 #define WIRE_MAX_PAYLOAD 16384
 #define WIRE_MAX_ANSWER 512
+#define WIRE_MAX_START 6435 /* of an opening frame's payload, by what its fields have */
+#define WIRE_MAX_NAME 255
+#define WIRE_MAX_HOST 1024
+#define WIRE_MAX_CONFIG 4096
 #define WIRE_MAX_TIMEOUT 600 /* seconds */
 #define WIRE_MAX_TAIL 32
 
