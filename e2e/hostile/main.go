@@ -33,13 +33,13 @@ const (
 )
 
 func main() {
-	hub, err := seqpacket.New(3)
+	control, err := seqpacket.New(3)
 	if err != nil {
 		panic(err)
 	}
 	buffer := make([]byte, seqpacket.MaxSize)
 	for {
-		n, fds, err := hub.Receive(buffer)
+		n, fds, err := control.Receive(buffer)
 		if err != nil {
 			return
 		}

@@ -18,8 +18,8 @@ const maxUnderWay = 256
 // errLate is wrapped by the error for a question that was not answered in time.
 var errLate = errors.New("the name service did not answer")
 
-// desk is where questions are asked.
-type desk struct {
+// asker asks a bounded number of questions at a time.
+type asker struct {
 	patience time.Duration
 	places   chan struct{}
 
@@ -28,20 +28,20 @@ type desk struct {
 	open map[string]*question
 }
 
-// The desks: one for accounts of the machine's own, which files answer, one for
+// The askers: one for accounts of the machine's own, which files answer, one for
 // groups, and one for all other accounts. Whoever asks for made-up names while a service
 // hangs takes all places of the last alone, and every login may depend on a group.
-var own, groups, usual = newDesk(patience, maxUnderWay), newDesk(patience, maxUnderWay), newDesk(patience, maxUnderWay)
+var own, groups, usual = newAsker(patience, maxUnderWay), newAsker(patience, maxUnderWay), newAsker(patience, maxUnderWay)
 
-func deskFor(local bool) *desk {
+func askerFor(local bool) *asker {
 	if local {
 		return own
 	}
 	return usual
 }
 
-func newDesk(patience time.Duration, most int) *desk {
-	return &desk{patience: patience, places: make(chan struct{}, most), open: map[string]*question{}}
+func newAsker(patience time.Duration, most int) *asker {
+	return &asker{patience: patience, places: make(chan struct{}, most), open: map[string]*question{}}
 }
 
 // question is one that is under way. The fields after done are set before done is
@@ -65,8 +65,8 @@ func one[T any](about string, ask func() (T, bool, error)) (answer T, found bool
 	return at(groups, about, ask)
 }
 
-func at[T any](d *desk, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
-	given, found, err := d.ask(about, func() (any, bool, error) { return ask() })
+func at[T any](a *asker, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
+	given, found, err := a.ask(about, func() (any, bool, error) { return ask() })
 	if err != nil {
 		return answer, false, fmt.Errorf("look up %s: %w", about, err)
 	}
@@ -77,26 +77,26 @@ func at[T any](d *desk, about string, ask func() (T, bool, error)) (answer T, fo
 	return answer, found, nil
 }
 
-func (d *desk) ask(about string, ask func() (any, bool, error)) (any, bool, error) {
-	deadline := time.NewTimer(d.patience)
+func (a *asker) ask(about string, ask func() (any, bool, error)) (any, bool, error) {
+	deadline := time.NewTimer(a.patience)
 	defer deadline.Stop()
-	d.mu.Lock()
-	q, under := d.open[about]
-	if !under || q.over(d.patience) {
+	a.mu.Lock()
+	q, under := a.open[about]
+	if !under || q.over(a.patience) {
 		late := 0
 		if under {
 			late = q.late + 1
 		}
 		q = &question{began: time.Now(), late: late, done: make(chan struct{})}
-		d.open[about] = q
-		go d.answer(about, q, ask)
+		a.open[about] = q
+		go a.answer(about, q, ask)
 	}
-	d.mu.Unlock()
+	a.mu.Unlock()
 	select {
 	case <-q.done:
 		return q.answer, q.found, q.err
 	case <-deadline.C:
-		return nil, false, fmt.Errorf("%w within %v", errLate, d.patience)
+		return nil, false, fmt.Errorf("%w within %v", errLate, a.patience)
 	}
 }
 
@@ -105,20 +105,20 @@ func (q *question) over(patience time.Duration) bool {
 	return time.Since(q.began) > patience<<min(q.late, 10)
 }
 
-func (d *desk) answer(about string, q *question, ask func() (any, bool, error)) {
-	timeout := time.NewTimer(d.patience)
+func (a *asker) answer(about string, q *question, ask func() (any, bool, error)) {
+	timeout := time.NewTimer(a.patience)
 	defer timeout.Stop()
 	select {
-	case d.places <- struct{}{}:
+	case a.places <- struct{}{}:
 		q.answer, q.found, q.err = ask()
-		<-d.places
+		<-a.places
 	case <-timeout.C:
-		q.err = fmt.Errorf("%w to %d other questions", errLate, cap(d.places))
+		q.err = fmt.Errorf("%w to %d other questions", errLate, cap(a.places))
 	}
-	d.mu.Lock()
-	if d.open[about] == q {
-		delete(d.open, about)
+	a.mu.Lock()
+	if a.open[about] == q {
+		delete(a.open, about)
 	}
-	d.mu.Unlock()
+	a.mu.Unlock()
 	close(q.done)
 }

@@ -15,7 +15,7 @@ const soon, never = 10 * time.Millisecond, time.Hour
 // else; it takes one thread, and the service is asked again later.
 func TestNeverAnswered(t *testing.T) {
 	t.Parallel()
-	d := newDesk(soon, 100)
+	d := newAsker(soon, 100)
 	stuck := make(chan struct{})
 	var asked atomic.Int32
 	hang := func() (string, bool, error) {
@@ -28,7 +28,7 @@ func TestNeverAnswered(t *testing.T) {
 			t.Errorf("alice: %q, %v, %v", answer, found, err)
 		}
 	}
-	patient := newDesk(never, 100)
+	patient := newAsker(never, 100)
 	patient.places = d.places
 	if answer, found, err := at(patient, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
 		t.Errorf("bob: %q, %v, %v", answer, found, err)
@@ -59,7 +59,7 @@ func TestNeverAnswered(t *testing.T) {
 // Those who ask the same have one question under way.
 func TestSameQuestion(t *testing.T) {
 	t.Parallel()
-	d := newDesk(never, 100)
+	d := newAsker(never, 100)
 	began, stuck := make(chan struct{}), make(chan struct{})
 	answers := make(chan string)
 	ask := func(about func() (string, bool, error)) {
@@ -92,7 +92,7 @@ func TestSameQuestion(t *testing.T) {
 // There is a bound on what is under way, and who finds no place is in doubt.
 func TestBound(t *testing.T) {
 	t.Parallel()
-	d := newDesk(soon, 3)
+	d := newAsker(soon, 3)
 	stuck := make(chan struct{})
 	for i := range 3 {
 		_, _, err := at(d, fmt.Sprint("user ", i), func() (int, bool, error) { <-stuck; return i, true, nil })

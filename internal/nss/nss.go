@@ -42,14 +42,14 @@ var (
 // that there is nobody of that name.
 func UserByName(name string) (u User, found bool, err error) {
 	local := isLocal(PasswdPath, func(own string, _ uint32) bool { return own == name })
-	return at(deskFor(local), "user "+strconv.Quote(name), func() (User, bool, error) { return getpwnam(name) })
+	return at(askerFor(local), "user "+strconv.Quote(name), func() (User, bool, error) { return getpwnam(name) })
 }
 
 // UserByID finds the account that a uid has as its first name: several names may
 // have the same one.
 func UserByID(uid uint32) (u User, found bool, err error) {
 	local := isLocal(PasswdPath, func(_ string, own uint32) bool { return own == uid })
-	return at(deskFor(local), "uid "+strconv.FormatUint(uint64(uid), 10), func() (User, bool, error) { return getpwuid(uid) })
+	return at(askerFor(local), "uid "+strconv.FormatUint(uint64(uid), 10), func() (User, bool, error) { return getpwuid(uid) })
 }
 
 // GroupByName finds a group.
