@@ -57,7 +57,7 @@ say '"Action":"pass",'"$p"'b","Elapsed":2'
 `
 
 // goTest is how each call of go test begins.
-var goTest = fmt.Sprintf("test -json -timeout 40m -vet off -p %d", runtime.NumCPU()+1)
+var goTest = fmt.Sprintf("test -json -timeout 40m -vet off -ldflags -w -p %d", runtime.NumCPU()+1)
 
 // suite runs the suite with the fake and says what it wrote and how it called
 // go.
