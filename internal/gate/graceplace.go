@@ -101,9 +101,8 @@ func (p gracePlace) read(entry ledger.Entry) (known ledger.Entry, room bool) {
 		}
 		return entry, true
 	}
-	began := beganOf(entry, p.stranger)
-	known.Grace = earlier(began, p.of)
-	return known, !began.IsZero() || len(entry.Used) < maxStrangers
+	known.Grace = earlier(beganOf(entry, p.stranger), p.of)
+	return known, !known.Grace.IsZero() || len(entry.Used) < maxStrangers
 }
 
 // begin notes that the grace began.
