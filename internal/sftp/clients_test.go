@@ -10,12 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	client "github.com/pkg/sftp"
 )
 
 // tree has a file of some size, one beyond 4 GiB, odd names and 1,000 files.
@@ -231,97 +228,4 @@ cd /
 	if !strings.Contains(out, "one\ntwo\n") || !strings.Contains(out, "host:") {
 		t.Errorf("printed:\n%s", out)
 	}
-}
-
-// TestLibraryClient calls every operation of pkg/sftp's client.
-func TestLibraryClient(t *testing.T) {
-	dir, random := tree(t)
-	p := exec.Command(os.Args[0])
-	p.Dir, p.Env = dir, environment()
-	in, err := p.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.NewClientPipe(out, in, client.UseConcurrentReads(true), client.UseConcurrentWrites(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	var got bytes.Buffer
-	file, err := c.Open("random")
-	must(err)
-	_, err = file.WriteTo(&got)
-	must(err)
-	must(file.Close())
-	if !bytes.Equal(got.Bytes(), random) {
-		t.Error("what was read differs")
-	}
-	up, err := c.Create("up")
-	must(err)
-	_, err = up.ReadFrom(bytes.NewReader(random))
-	must(err)
-	must(up.Sync())
-	must(up.Chmod(0o600))
-	must(up.Truncate(100))
-	must(up.Close())
-	same(t, filepath.Join(dir, "up"), random[:100])
-	appended, err := c.OpenFile("up", os.O_WRONLY|os.O_APPEND)
-	must(err)
-	_, err = appended.Write([]byte("more"))
-	must(err)
-	must(appended.Close())
-	same(t, filepath.Join(dir, "up"), append(slices.Clone(random[:100]), "more"...))
-
-	must(c.Mkdir("a"))
-	must(c.MkdirAll("a/b/c"))
-	must(c.Symlink("../up", "a/link"))
-	if target, err := c.ReadLink("a/link"); err != nil || target != "../up" {
-		t.Errorf("link to %q, %v", target, err)
-	}
-	must(c.Link("up", "a/hard"))
-	must(c.Rename("a/hard", "a/name"))
-	if err := c.Rename("a/name", "a/link"); err == nil {
-		t.Error("a rename replaced a link")
-	}
-	must(c.PosixRename("a/name", "a/link"))
-	must(c.Chmod("up", 0o640))
-	must(c.Chown("up", 1, 2))
-	must(c.Truncate("up", 3))
-	must(c.Chtimes("up", old, old))
-	info, err := c.Stat("a/link")
-	must(err)
-	if st := info.Sys().(*client.FileStat); info.Size() != 3 || info.Mode() != 0o640 || st.UID != 1 || st.GID != 2 || !info.ModTime().Equal(old) {
-		t.Errorf("stat says %+v", st)
-	}
-	if real, err := c.RealPath("a/../a/b/."); err != nil || real != filepath.Join(dir, "a/b") {
-		t.Errorf("real path %q, %v", real, err)
-	}
-	if infos, err := c.ReadDir("many"); err != nil || len(infos) != 1001 {
-		t.Errorf("%d files, %v", len(infos), err)
-	}
-	if st, err := c.StatVFS("."); err != nil || st.Bsize == 0 || st.Namemax != 255 {
-		t.Errorf("statvfs says %+v, %v", st, err)
-	}
-	if _, err := c.Stat("missing"); !os.IsNotExist(err) {
-		t.Errorf("missing: %v", err)
-	}
-	must(c.Remove("a/link"))
-	must(c.RemoveDirectory("a/b/c"))
-	must(c.RemoveAll("a"))
-	exists(t, filepath.Join(dir, "a"), false)
-	must(in.Close())
-	must(p.Wait())
-	_ = c.Close()
 }

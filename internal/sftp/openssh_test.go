@@ -2,7 +2,6 @@ package sftp_test
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -125,82 +123,6 @@ func day(seconds int64) int64 {
 		return -1
 	}
 	return seconds
-}
-
-// describe is a reply as text in which two servers are to agree.
-func describe(t *testing.T, request packet, kind byte, body []byte) string {
-	t.Helper()
-	b := body
-	u32 := func() uint32 {
-		n := binary.BigEndian.Uint32(b)
-		b = b[4:]
-		return n
-	}
-	u64 := func() uint64 {
-		n := binary.BigEndian.Uint64(b)
-		b = b[8:]
-		return n
-	}
-	str := func() string {
-		n := u32()
-		text := string(b[:n])
-		b = b[n:]
-		return text
-	}
-	attrs := func() string {
-		flags := u32()
-		if flags == 0 {
-			return "none"
-		}
-		if flags != 15 {
-			return fmt.Sprintf("flags %x", flags)
-		}
-		size, uid, gid, mode := u64(), u32(), u32(), u32()
-		_, mtime := u32(), u32()
-		if mode&syscall.S_IFMT == syscall.S_IFDIR {
-			size = 0
-		}
-		return fmt.Sprintf("size %d uid %d gid %d mode %o mtime %d", size, uid, gid, mode, day(int64(mtime)))
-	}
-	switch kind {
-	case fxStatus:
-		code, text := u32(), str()
-		// Why something failed is told, but not that it is there: see sftpwire.StatusOf.
-		if code == 4 && text != "File exists" {
-			text = "Failure"
-		}
-		return fmt.Sprintf("status %d %s", code, text)
-	case fxHandle:
-		return "handle"
-	case fxData:
-		return fmt.Sprintf("data %q", str())
-	case fxAttrs:
-		return "attrs " + attrs()
-	case fxName:
-		var names []string
-		for n := u32(); n > 0; n-- {
-			name, long := str(), str()
-			// A directory's size is its file system's, and a time may be of
-			// another minute.
-			if fields := strings.Fields(long); request.kind == fxReaddir {
-				if long[0] == 'd' {
-					long = strings.Join(fields[:4], " ")
-				}
-			}
-			names = append(names, fmt.Sprintf("%q %q %s", name, long, attrs()))
-		}
-		slices.Sort(names)
-		return "names\n  " + strings.Join(names, "\n  ")
-	case fxExtendedReply:
-		if strings.Contains(request.fields[0].(string), "statvfs") {
-			bsize, frsize, blocks := u64(), u64(), u64()
-			_, _, files := u64(), u64(), u64()
-			_, _ = u64(), u64()
-			return fmt.Sprintf("statvfs %d %d %d %d fsid %x flag %d namemax %d", bsize, frsize, blocks, files, u64(), u64(), u64())
-		}
-		return fmt.Sprintf("extended %x", b)
-	}
-	return fmt.Sprintf("type %d %x", kind, b)
 }
 
 // other is where renames try to leave the file system.

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -58,5 +60,23 @@ func TestEndlessLineOfAMailServer(t *testing.T) {
 		if took := time.Since(begin); peak > 64<<20 || took > time.Minute || err == nil {
 			t.Errorf("%s: %d MiB of memory, %s, error of %d bytes: %.80v", name, peak>>20, took, len(err.Error()), err)
 		}
+	}
+}
+
+// An answer without an end is an answer: what it began with is shown.
+func TestEndlessAnswer(t *testing.T) {
+	plain, _, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, "no and no and "); err != nil {
+				return
+			}
+		}
+	}))
+	s, _ := newSender(t, twilio(t, plain, ""))
+	m := message
+	m.Email = ""
+	if _, err := s.Send(context.Background(), m); err == nil || !strings.Contains(err.Error(), "HTTP status 400: no and no") {
+		t.Errorf("found %v", err)
 	}
 }

@@ -15,48 +15,52 @@ var (
 	line = "ssh-ed25519 " + base64.StdEncoding.EncodeToString(key) + " a comment"
 )
 
+// findTests are options of a key's line, and whether the line lets in from
+// 192.0.2.7 on 22 November 2026 at 10:00 UTC.
+var findTests = []struct {
+	options string
+	want    bool
+}{
+	{"", true},
+	{"restrict ", true},
+	{"RESTRICT,No-PTY ", true},
+	{`from="192.0.2.0/24" `, true},
+	{`from="192.0.2.7",restrict	`, true},
+	{`from="10.0.0.0/8" `, false},
+	{`from="10.0.0.0/8,192.0.2.*" `, true},
+	{`from="192.0.2.?,!192.0.2.7" `, false},
+	{`from="!10.0.0.1" `, false},
+	{`from="trusted.example.com" `, false},
+	{`from="*.example.com,192.0.2.7" `, true},
+	{`from="192.0.2.7/24" `, false},
+	{`from="192.0.2.7`, false},
+	{`from= `, false},
+	{`from `, false},
+	{`from=192.0.2.7 `, false},
+	{`from="*" `, true},
+	{`from="::ffff:192.0.2.7" `, true},
+	{`expiry-time="20261123" `, true},
+	{`expiry-time="202611221000Z" `, false},
+	{`expiry-time="202611221001Z" `, true},
+	{`expiry-time="20261122095959Z" `, false},
+	{`expiry-time="soon" `, false},
+	{`expiry-time="20270101",from="10.0.0.1" `, false},
+	{`no-such-option `, false},
+	{`restrict,no-such-option="x" `, false},
+	{`command="/bin/true" `, false},
+	{`command="internal-sftp" `, true},
+	{`command="echo \"a b\"",restrict `, false},
+	{`environment="A=\"b c\"" `, true},
+	{`cert-authority `, false},
+	{`restrict, `, false},
+	{`,restrict `, false},
+	{`# `, false},
+	{`restrict  `, true},
+}
+
 func TestFind(t *testing.T) {
 	login := Login{Key: key, Remote: netip.MustParseAddr("192.0.2.7"), Now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
-	for _, test := range []struct {
-		options string
-		want    bool
-	}{
-		{"", true},
-		{"restrict ", true},
-		{"RESTRICT,No-PTY ", true},
-		{`from="192.0.2.0/24" `, true},
-		{`from="192.0.2.7",restrict	`, true},
-		{`from="10.0.0.0/8" `, false},
-		{`from="10.0.0.0/8,192.0.2.*" `, true},
-		{`from="192.0.2.?,!192.0.2.7" `, false},
-		{`from="!10.0.0.1" `, false},
-		{`from="trusted.example.com" `, false},
-		{`from="*.example.com,192.0.2.7" `, true},
-		{`from="192.0.2.7/24" `, false},
-		{`from="192.0.2.7`, false},
-		{`from= `, false},
-		{`from `, false},
-		{`from=192.0.2.7 `, false},
-		{`from="*" `, true},
-		{`from="::ffff:192.0.2.7" `, true},
-		{`expiry-time="20261123" `, true},
-		{`expiry-time="202611221000Z" `, false},
-		{`expiry-time="202611221001Z" `, true},
-		{`expiry-time="20261122095959Z" `, false},
-		{`expiry-time="soon" `, false},
-		{`expiry-time="20270101",from="10.0.0.1" `, false},
-		{`no-such-option `, false},
-		{`restrict,no-such-option="x" `, false},
-		{`command="/bin/true" `, false},
-		{`command="internal-sftp" `, true},
-		{`command="echo \"a b\"",restrict `, false},
-		{`environment="A=\"b c\"" `, true},
-		{`cert-authority `, false},
-		{`restrict, `, false},
-		{`,restrict `, false},
-		{`# `, false},
-		{`restrict  `, true},
-	} {
+	for _, test := range findTests {
 		_, got := Find([]byte("# head\n\n"+test.options+line+"\n"), login)
 		if got != test.want {
 			t.Errorf("%q: expected %v, found %v", test.options, test.want, got)

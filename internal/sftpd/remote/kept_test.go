@@ -70,6 +70,24 @@ func TestKept(t *testing.T) {
 	if _, err := file.Pread(got, -1); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("before the beginning: %v", err)
 	}
+	keptAttributes(t, c, file, dir+"/file")
+	if err := file.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := file.Pread(got, 0); err == nil {
+		t.Error("a closed file was read")
+	}
+	// The worker has hung up on a client that asks for what it has not.
+	raw.Close()
+	if err := <-served; !errors.Is(err, seqpacket.ErrMalformed) {
+		t.Errorf("served: %v", err)
+	}
+}
+
+// keptAttributes changes a file's attributes, and looks at them by it and by a
+// second file that is opened on the same path.
+func keptAttributes(t *testing.T, c *Client, file sftp.File, path string) {
+	t.Helper()
 	if err := errors.Join(file.Truncate(7), file.Sync(), c.FSetStat(file, sftp.Change{HasMode: true, Mode: 0o640})); err != nil {
 		t.Error(err)
 	}
@@ -77,7 +95,7 @@ func TestKept(t *testing.T) {
 	if err != nil || attr.Size != 7 || attr.Mode&0o7777 != 0o640 {
 		t.Errorf("stat: %+v %v", attr, err)
 	}
-	second, _, err := c.Open(dir+"/file", os.O_RDONLY, 0)
+	second, _, err := c.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,17 +107,6 @@ func TestKept(t *testing.T) {
 	}
 	if st, err := file.StatVFS(); err != nil || st.Bsize == 0 {
 		t.Errorf("statvfs: %+v %v", st, err)
-	}
-	if err := file.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := file.Pread(got, 0); err == nil {
-		t.Error("a closed file was read")
-	}
-	// The worker has hung up on a client that asks for what it has not.
-	raw.Close()
-	if err := <-served; !errors.Is(err, seqpacket.ErrMalformed) {
-		t.Errorf("served: %v", err)
 	}
 }
 

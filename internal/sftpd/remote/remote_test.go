@@ -76,6 +76,25 @@ func TestAllOperations(t *testing.T) {
 	check(c.Rename(path, dir+"/d/b", false))
 	check(c.Link(dir+"/d/b", dir+"/c"))
 	check(c.Symlink("c", dir+"/l"))
+	expectAnswers(t, c, dir)
+	check(c.Remove(dir + "/l"))
+	check(c.Remove(dir + "/d/b"))
+	check(c.Rmdir(dir + "/d"))
+	if err := c.Rmdir(dir + "/d"); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("expected ENOENT, found %v", err)
+	}
+	uids := make([]uint32, 3*namesAtOnce+1)
+	uids[len(uids)-1] = 7
+	if users, groups, err := c.Names(uids, []uint32{8}); err != nil || users[len(uids)-1] != "u7" || groups[0] != "g8" {
+		t.Errorf("names: %d %q %v", len(users), groups, err)
+	}
+	expectRefusals(t, c, dir)
+}
+
+// expectAnswers asks what the other side knows of a link l to c, of a file
+// system and of a home.
+func expectAnswers(t *testing.T, c *Client, dir string) {
+	t.Helper()
 	if target, err := c.Readlink(dir + "/l"); target != "c" {
 		t.Errorf("readlink: %q %v", target, err)
 	}
@@ -88,17 +107,11 @@ func TestAllOperations(t *testing.T) {
 	if home, err := c.Home(""); home != "/home" {
 		t.Errorf("home: %q %v", home, err)
 	}
-	check(c.Remove(dir + "/l"))
-	check(c.Remove(dir + "/d/b"))
-	check(c.Rmdir(dir + "/d"))
-	if err := c.Rmdir(dir + "/d"); !errors.Is(err, syscall.ENOENT) {
-		t.Errorf("expected ENOENT, found %v", err)
-	}
-	uids := make([]uint32, 3*namesAtOnce+1)
-	uids[len(uids)-1] = 7
-	if users, groups, err := c.Names(uids, []uint32{8}); err != nil || users[len(uids)-1] != "u7" || groups[0] != "g8" {
-		t.Errorf("names: %d %q %v", len(users), groups, err)
-	}
+}
+
+// expectRefusals asks for what the other side does not do.
+func expectRefusals(t *testing.T, c *Client, dir string) {
+	t.Helper()
 	if _, err := c.Stat(strings.Repeat("x", 2*maxQuestion), true); !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a path that is too long: %v", err)
 	}
