@@ -112,6 +112,11 @@ func deniedRenames(t *testing.T, files *local.Files, dir string) {
 			t.Errorf("rename %s: %v", path, err)
 		}
 	}
+	// Not even to where nothing is denied.
+	try(t, os.MkdirAll(at("keep"), 0o755))
+	if err := files.Rename(at("a"), at("keep/c"), true); !errors.Is(err, unix.EACCES) {
+		t.Errorf("rename a to keep/c: %v", err)
+	}
 	// Nor is anything given a name that makes what it holds one that is denied.
 	try(t, os.MkdirAll(at("b/deep/private"), 0o755))
 	for _, path := range []string{"d", "d/", "b/../d"} {
