@@ -103,6 +103,7 @@ type peerCount struct {
 	// since the last one have none.
 	broken pace
 	unsaid int
+	lines  places
 }
 
 // pace is how many may begin now of those that a minute allows.
@@ -126,7 +127,7 @@ func (p *pace) take(now time.Time, perMinute int) bool {
 }
 
 func newAdmission(limits limits) *admission {
-	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now()}
+	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now(), rest: peerCount{lines: placesFor(stranger)}}
 }
 
 // admit counts a connection, and must be followed by release, or it refuses it:
@@ -180,7 +181,7 @@ func (a *admission) peer(uid uint32, kind peerKind, now time.Time) *peerCount {
 		who = nil
 	}
 	if who == nil {
-		who = &peerCount{kind: kind, id: id}
+		who = &peerCount{kind: kind, id: id, lines: placesFor(kind)}
 		switch {
 		case len(a.peers) < maxPeers || a.forgetOne(now) || kind != stranger:
 			a.peers[id] = who

@@ -103,18 +103,55 @@ func (l *stuckLog) Write(audit.Record) {
 // A log that takes nothing holds up few threads for those who are not root, and
 // none of root's lines wait for theirs.
 func TestStuckLog(t *testing.T) {
-	log, lines := &stuckLog{release: make(chan struct{})}, make(places, linesAtOnce)
-	var all sync.WaitGroup
-	for range 100 {
-		all.Go(func() { lines.sink(log, allowed).Write(audit.Record{}) })
-		all.Go(func() { lines.sink(log, stranger).Write(audit.Record{}) })
+	for kind, atOnce := range map[peerKind]int32{allowed: linesOfAllowed, stranger: linesOfStranger} {
+		log, who := &stuckLog{release: make(chan struct{})}, &peerCount{kind: kind, lines: placesFor(kind)}
+		root := &peerCount{kind: trusted}
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() { who.sink(log).Write(audit.Record{}) })
+		}
+		eventually(t, "as many as may", func() bool { return log.in.Load() == atOnce })
+		all.Go(func() { root.sink(log).Write(audit.Record{}) })
+		eventually(t, "root's line", func() bool { return log.in.Load() == atOnce+1 })
+		close(log.release)
+		all.Wait()
+		if most := log.most.Load(); most != atOnce+1 {
+			t.Errorf("%d lines at once, want %d", most, atOnce+1)
+		}
 	}
-	eventually(t, "as many as may", func() bool { return log.in.Load() == linesAtOnce })
-	all.Go(func() { lines.sink(log, trusted).Write(audit.Record{}) })
-	eventually(t, "root's line", func() bool { return log.in.Load() == linesAtOnce+1 })
-	close(log.release)
-	all.Wait()
-	if most := log.most.Load(); most != linesAtOnce+1 {
-		t.Errorf("%d lines at once, want %d", most, linesAtOnce+1)
+}
+
+// Nor do those of other users: whoever has dialogues without end denied while the
+// log takes nothing makes nobody wait but himself.
+func TestStuckLinesOfOthers(t *testing.T) {
+	const denied, wwwUID = 16, 33
+	for culprit, atOnce := range map[int]int32{bobsUID: linesOfStranger, wwwUID: linesOfAllowed} {
+		r := newRig(t, wide+"[verifier]\nallow = [\"daemon\", \"www-data\"]\n", usual)
+		alice := r.enroll(t, "alice")
+		r.server.engines.allow.settle(patience)
+		var held atomic.Int32
+		release := make(chan struct{})
+		hold := func(line audit.Record) {
+			if line.Peer == fmt.Sprintf("uid %d", culprit) {
+				held.Add(1)
+				<-release
+			}
+		}
+		r.log.before.Store(&hold)
+		for range denied {
+			conn := dialAs(t, culprit, r.socket)
+			if err := conn.open(r.start("alice")); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+		}
+		eventually(t, "as many as may", func() bool { return held.Load() == atOnce })
+		for _, uid := range []int{rootUID, daemonUID, alicesUID} {
+			if verdict := r.asks(t, uid, alice); verdict != wire.Accept {
+				t.Errorf("uid %d beside uid %d: %v", uid, culprit, verdict)
+			}
+		}
+		close(release)
+		_ = r.log.take(t, denied+3)
 	}
 }

@@ -275,7 +275,7 @@ func TestGoneBeforeReady(t *testing.T) {
 					t.Fatal(err)
 				}
 				stream.owed = true
-				_ = r.server.answer(stream, rootUID, &read)
+				_ = r.server.answer(stream, rootUID, &peerCount{kind: trusted}, &read)
 				if stream.gone == nil {
 					t.Errorf("split %v: nobody noticed", split)
 				}

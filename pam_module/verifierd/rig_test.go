@@ -249,11 +249,17 @@ func dialAs(tb testing.TB, uid int, socket string) front {
 
 // records is a log that can be read.
 type records struct {
+	// before, if a test sets it, is done with each line first. It may wait.
+	before atomic.Pointer[func(audit.Record)]
+
 	mu  sync.Mutex
 	all []audit.Record
 }
 
 func (r *records) Write(record audit.Record) {
+	if before := r.before.Load(); before != nil {
+		(*before)(record)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = append(r.all, record)

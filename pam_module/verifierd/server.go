@@ -24,12 +24,10 @@ type server struct {
 	sink      counting
 	admission *admission
 	looks     *gate.Looks
-	// lines are places for log lines of programs of others than root.
-	lines places
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
-	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), looks: gate.NewLooks(), lines: make(places, linesAtOnce)}
+	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), looks: gate.NewLooks()}
 }
 
 // serve begins to answer the fronts that come to socket.
@@ -63,7 +61,7 @@ func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *peerCount)
 	defer conn.Close()
 	defer s.recovered()
 	defer s.admission.release(who)
-	if err := s.dialogue(conn, peer.Uid); err != nil {
+	if err := s.dialogue(conn, peer.Uid, who); err != nil {
 		s.broken(peer, who, err)
 	}
 }
@@ -87,10 +85,10 @@ func (s *server) broken(peer *unix.Ucred, who *peerCount, err error) {
 	if unsaid > 0 {
 		reason += fmt.Sprintf(" (and %d others of this user since the last line)", unsaid)
 	}
-	s.lines.sink(s.sink, who.kind).Write(audit.Record{Verdict: "fault", Rule: "dialogue", Reason: reason})
+	who.sink(s.sink).Write(audit.Record{Verdict: "fault", Rule: "dialogue", Reason: reason})
 }
 
-func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
+func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {
 	stream := newStream(conn)
 	start, err := s.open(conn, stream, uid)
 	if start == nil || err != nil {
@@ -99,7 +97,7 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32) error {
 	stream.owed = true
 	begin := time.Now()
 	defer func() { s.sink.metrics.dialogue(time.Since(begin)) }()
-	err = s.answer(stream, uid, start)
+	err = s.answer(stream, uid, who, start)
 	if stream.gone != nil {
 		return nil
 	}
@@ -140,14 +138,14 @@ var errInDoubt = errors.New("may be one that must not ask")
 // answer has the engine decide for those who may ask. What an ordinary user's
 // program says of the remote side is not believed: it could spend the attempts
 // of somebody else's address, or claim a trusted network.
-func (s *server) answer(stream *stream, uid uint32, start *wire.Start) error {
-	engine, blame, sink, err := s.engineFor(stream, uid, start)
+func (s *server) answer(stream *stream, uid uint32, who *peerCount, start *wire.Start) error {
+	engine, blame, sink, err := s.engineFor(stream, uid, who, start)
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
 	return serve.Answer(context.Background(), stream, start, open, quiet{sink, stream})
 }
 
 // engineFor is the engine as it is for that peer, or what is to blame.
-func (s *server) engineFor(stream *stream, uid uint32, start *wire.Start) (engine *gate.Gate, blame string, to audit.Sink, err error) {
+func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wire.Start) (engine *gate.Gate, blame string, to audit.Sink, err error) {
 	engine, err = s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
 	kind, peer := s.who.kind(uid, s.engines.allow), ""
@@ -161,7 +159,7 @@ func (s *server) engineFor(stream *stream, uid uint32, start *wire.Start) (engin
 		peer = fmt.Sprintf("uid %d", uid)
 	}
 	sink.peer = peer
-	sink.Sink = s.lines.sink(sink.Sink, kind)
+	sink.Sink = who.sink(sink.Sink)
 	if kind == stranger {
 		start.RemoteHost = ""
 		sink.guest = true
