@@ -38,7 +38,8 @@ func (g People) Backup(ctx context.Context, user string) (Backup, error) {
 	if err != nil {
 		return Backup{}, err
 	}
-	return Backup{user, text, ledger.Entry{Used: entry.Used, Spent: entry.Spent, LastLogin: entry.LastLogin, Grace: entry.Grace}}, nil
+	kept := ledger.Entry{Used: entry.Used, Spent: entry.Spent, LastLogin: entry.LastLogin, Grace: entry.Grace, PeerGraces: entry.PeerGraces}
+	return Backup{user, text, kept}, nil
 }
 
 // Restore says how a backup comes back.
@@ -139,7 +140,5 @@ func (g People) spendRestored(r Restore, person account.Person, entry *ledger.En
 	if r.Entry.LastLogin.After(entry.LastLogin) {
 		entry.LastLogin = r.Entry.LastLogin
 	}
-	if entry.Grace.IsZero() {
-		entry.Grace = r.Entry.Grace
-	}
+	moveGraces(r.Entry, entry)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
@@ -143,5 +144,45 @@ func TestRestoreOfTheDisabled(t *testing.T) {
 	}
 	if _, err := p.Restore(t.Context(), Restore{Backup: b, Replace: true, Recovery: true}, false); !errors.Is(err, ErrEnrolled) || p.load(t).Enabled {
 		t.Error(err)
+	}
+}
+
+// Graces that have begun come back too, those of programs of others than root
+// among them: a restored person gets no other one.
+func TestRestoreBringsGraces(t *testing.T) {
+	p := importPlace(t)
+	what := alices(p)
+	if _, err := p.Import(t.Context(), what); err != nil {
+		t.Fatal(err)
+	}
+	first, later := p.Clock.Add(-time.Hour), p.Clock.Add(-time.Minute)
+	key := ledger.UserKey("alice")
+	note := func(at *place, entry ledger.Entry) {
+		t.Helper()
+		if err := at.Ledger.Update(t.Context(), key, func(e *ledger.Entry) error { *e = entry; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note(p, ledger.Entry{Grace: first, PeerGraces: map[string]time.Time{"uid 33": first, "uid 48": later}})
+	b, err := p.Backup(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := lost(t, p)
+	note(fresh, ledger.Entry{PeerGraces: map[string]time.Time{"uid 33": later}})
+	if _, err := fresh.Restore(t.Context(), Restore{Backup: b}, false); err != nil {
+		t.Fatal(err)
+	}
+	entry, err := fresh.Ledger.View(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]time.Time{"uid 33": first, "uid 48": later} {
+		if !entry.PeerGraces[name].Equal(want) {
+			t.Errorf("%s: %v, expected %v", name, entry.PeerGraces[name], want)
+		}
+	}
+	if !entry.Grace.Equal(first) {
+		t.Errorf("grace %v", entry.Grace)
 	}
 }

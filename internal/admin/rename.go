@@ -119,17 +119,7 @@ func moveCounts(was ledger.Entry, entry *ledger.Entry) {
 		entry.Peers[name] = ledger.Peer{Attempts: stricter(have.Attempts, peer.Attempts), Sends: moreSends(have.Sends, peer.Sends)}
 	}
 	entry.LastLogin = later(entry.LastLogin, was.LastLogin)
-	if entry.Grace.IsZero() || !was.Grace.IsZero() && was.Grace.Before(entry.Grace) {
-		entry.Grace = was.Grace
-	}
-	for name, began := range was.PeerGraces {
-		if entry.PeerGraces == nil {
-			entry.PeerGraces = map[string]time.Time{}
-		}
-		if have, found := entry.PeerGraces[name]; !found || began.Before(have) {
-			entry.PeerGraces[name] = began
-		}
-	}
+	moveGraces(was, entry)
 	for _, s := range was.Services {
 		if !slices.ContainsFunc(entry.Services, func(have ledger.ServiceLogin) bool { return have.Service == s.Service }) {
 			entry.Services = append(entry.Services, s)
@@ -155,4 +145,19 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// moveGraces takes along when graces began: of two beginnings the first.
+func moveGraces(was ledger.Entry, entry *ledger.Entry) {
+	if entry.Grace.IsZero() || !was.Grace.IsZero() && was.Grace.Before(entry.Grace) {
+		entry.Grace = was.Grace
+	}
+	for name, began := range was.PeerGraces {
+		if entry.PeerGraces == nil {
+			entry.PeerGraces = map[string]time.Time{}
+		}
+		if have, found := entry.PeerGraces[name]; !found || began.Before(have) {
+			entry.PeerGraces[name] = began
+		}
+	}
 }
