@@ -18,9 +18,9 @@ import (
 // and a connection is penalized once.
 const maxExchanges = 4
 
-// sign signs an exchange hash (RFC 4253 section 8), so nothing but the sizes
-// of the hashes of the key exchanges in use, and by nothing but what is offered. The first one is the session's id, which is how the
-// broker knows it.
+// sign signs an exchange hash (RFC 4253 section 8): nothing of another size than
+// the hashes of the key exchanges in use, and by nothing but what is offered. The
+// first one is the session's id, which is how the broker knows it.
 func (c *connection) sign(public []byte, algorithm string, data []byte) error {
 	key, found := c.hostKey(public)
 	if !found || (len(data) != 32 && len(data) != 48 && len(data) != 64) ||

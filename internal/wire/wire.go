@@ -1,15 +1,14 @@
 // Package wire speaks the frames between the PAM front (pam_module/front, C)
-// and whoever runs the engine for it: today the forked core, over a
-// socketpair.
+// and whoever runs the engine for it: the forked core over a socketpair, or the
+// verifier over its socket.
 //
 // A frame is one type byte, the payload's length as three bytes in network
 // order, and the payload, at most [MaxPayload] bytes. The front opens with one
-// Start frame. The core answers with Prompt frames, each asking one (styles
+// Start frame. The engine answers with Prompt frames, each asking one (styles
 // EchoOff and EchoOn, answered by exactly one Reply frame) or only telling
 // (Info and Failure, never answered), and ends with one Verdict frame. To a
 // Start that says Split the prompts are of the style Tail, each answered by the
-// front itself.
-// Anything else is a protocol error, and a protocol error denies.
+// front itself. Anything else is a protocol error, and a protocol error denies.
 //
 // The entry points are [ReadStart] and [Peer]. The package promises that
 // parsing never allocates more than MaxPayload, never accepts a field twice
@@ -29,7 +28,7 @@ import (
 // a front has it, it may turn to somebody else.
 const Ready = 0x4c
 
-// Version is the first byte of a Start payload. A front and a core of
+// Version is the first byte of a Start payload. A front and an engine of
 // different versions deny instead of guessing.
 const Version = 1
 
@@ -40,7 +39,7 @@ const MaxPayload = 16 << 10
 // Type says what a frame is.
 type Type uint8
 
-// The frame types. The front sends those below 0x10, the core the others.
+// The frame types. The front sends those below 0x10, the engine the others.
 const (
 	TypeStart   Type = 0x01
 	TypeReply   Type = 0x02

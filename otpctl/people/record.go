@@ -24,7 +24,7 @@ const (
 	stateNone        = "not enrolled" // there is no file
 )
 
-// recordOf is what is known about one person: the secret file without its
+// record is what is known about one person: the secret file without its
 // secrets, and what the ledger adds.
 type record struct {
 	User         string            `json:"user"`
@@ -76,7 +76,7 @@ type factorRecord struct {
 	DriftSeconds *int      `json:"drift_seconds,omitempty"`
 }
 
-// record gathers it. A record with an error is still one to show.
+// recordOf gathers it. A record with an error is still one to show.
 func recordOf(ctx context.Context, a *invocation.App, g admin.People, dir *account.Dir, name string) (record, error) {
 	r := record{User: name, State: stateBroken, File: dir.Path(name), Factors: []factorRecord{}}
 	person, err := dir.Load(name)

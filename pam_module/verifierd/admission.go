@@ -52,7 +52,8 @@ const (
 const brokenLines = 20
 
 // rangeSize is how many uids count as one peer, from the first such range on: a
-// user may own as many, see subuid(5), and no one of them is somebody of its own. The ranges begin where useradd gives the first.
+// user may own as many, see subuid(5), and no one of them is somebody of its own.
+// The ranges begin where useradd gives the first.
 const rangeSize = 1 << 16
 
 // The peers that are remembered, and uids above the first range that are

@@ -27,7 +27,8 @@ type stream struct {
 	gone error
 }
 
-// inBytes holds a whole opening frame as fronts send it.
+// inBytes holds a whole opening frame of most logins; a longer one is read by and
+// by.
 const inBytes = 512
 
 func newStream(conn io.ReadWriter) *stream {

@@ -7,8 +7,8 @@ import (
 )
 
 // openLimit bounds what is open, so that nobody's files take the descriptors that
-// others' connections need, nor directories the memory: one that is being
-// listed holds two pages of names.
+// others' connections need, nor directories the memory: one that is being listed
+// holds two pages of names.
 type openLimit struct {
 	most   [2]int     // files, directories
 	parent *openLimit // that of all connections; nil for that itself
@@ -45,8 +45,8 @@ func kindOf(dir bool) int {
 	return 0
 }
 
-// acquire says whether another file or directory may be opened. If so, release must
-// be called once it is closed.
+// acquire says whether another file or directory may be opened. If so, release
+// must be called once it is closed.
 func (l *openLimit) acquire(dir bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,8 +5,8 @@
 //
 // The worker is its child, so that limits, audit id and control group that the
 // session stage gave hold for it; it may ask for names that only the C library's
-// name services know. The session is closed when the worker has
-// ended, also if the broker is gone by then.
+// name services know. The session is closed when the worker has ended, also if
+// the broker is gone by then.
 package main
 
 import (
@@ -33,9 +33,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-login: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
-	k := &transaction{conn: conn, names: -1}
-	err = k.serve()
-	k.end()
+	t := &transaction{conn: conn, names: -1}
+	err = t.serve()
+	t.end()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-login:", err)
 		os.Exit(1)

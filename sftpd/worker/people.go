@@ -27,9 +27,9 @@ type question struct {
 }
 
 // people knows names and homes: those of the machine's own files, and for the
-// others there is the login process, which can ask every name service. One that is slow
-// costs names, never much time: what it says too late is known when the same is
-// asked again.
+// others there is the login process, which can ask every name service. One that is
+// slow costs names, never much time: what it says too late is known when the same
+// is asked again.
 type people struct {
 	spec     messages.Spec
 	local    *localNames
@@ -126,8 +126,8 @@ func (p *people) begin(q question) (answer string, coming <-chan struct{}, most 
 	}
 }
 
-// exchange asks the login process one question after the other. Without it nothing is
-// known: the session goes on in numbers.
+// exchange asks the login process one question after the other. Without it nothing
+// is known: the session goes on in numbers.
 func (p *people) exchange() {
 	buffer := make([]byte, messages.MaxNameAnswer)
 	for q := range p.queue {

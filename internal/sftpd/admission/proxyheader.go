@@ -36,8 +36,8 @@ func Listed(remote netip.Addr, networks []config.Network) bool {
 	return slices.ContainsFunc(networks, func(n config.Network) bool { return n.Contains(remote) })
 }
 
-// ProxiedAddress reads the header and returns the client's address: the proxy's own
-// for what the proxy sends by itself.
+// ProxiedAddress reads the header and returns the client's address: the proxy's
+// own for what the proxy sends by itself.
 func ProxiedAddress(conn net.Conn, proxy netip.Addr) (netip.Addr, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(proxyTimeout)); err != nil {
 		return proxy, err

@@ -40,8 +40,8 @@ const (
 type Spec struct {
 	User     string
 	UID, GID uint32
-	// Groups are the supplementary ones, which the login process takes before it opens
-	// the session. InheritGroups has the worker keep those it was started with.
+	// Groups are the supplementary ones, which the login process takes before it
+	// opens the session. InheritGroups has the worker keep those it was started with.
 	Groups        []uint32
 	InheritGroups bool
 	Root, Home    string

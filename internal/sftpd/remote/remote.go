@@ -21,8 +21,8 @@
 //
 // The latter two are therefore kept by the server, which reads and writes them
 // with the user's ids, and the client has a number for each. A server that
-// somebody has taken over can pass one of FUSE all the same, and has the thread that
-// refuses it wait: closing a file is a request too.
+// somebody has taken over can pass one of FUSE all the same, and has the thread
+// that refuses it wait: closing a file is a request too.
 package remote
 
 import (

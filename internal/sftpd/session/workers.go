@@ -114,8 +114,8 @@ func (w *Workers) make(t *Transaction, spec messages.Spec, key string) (*Worker,
 	return made, nil
 }
 
-// Leave is called once for each Join and each Find. The worker ends when nobody uses it and
-// its SFTP sessions have ended.
+// Leave is called once for each Join and each Find that gave a worker. The worker
+// ends when nobody uses it and its SFTP sessions have ended.
 func (w *Workers) Leave(left *Worker) {
 	w.mu.Lock()
 	left.connections--
@@ -168,8 +168,8 @@ func (w *Worker) AccountAgain(remote string, tell Converse) error {
 	return w.transaction.accountAgain(remote, tell)
 }
 
-// ReportStart waits for what a worker says of spec.Start, and reports it once if it is
-// elsewhere.
+// ReportStart waits for what a worker says of spec.Start, and reports it once if
+// it is elsewhere.
 func (w *Worker) ReportStart(report func(error)) {
 	w.reported.Do(func() {
 		buffer := make([]byte, 8<<10)
