@@ -215,12 +215,12 @@ func (t *transaction) change() error {
 // converse is PAM's conversation.
 func (t *transaction) converse(style pam.Style, text string) (string, error) {
 	kind, found := map[pam.Style]uint8{
-		pam.PromptEchoOff: messages.AskHidden, pam.PromptEchoOn: messages.AskShown, pam.TextInfo: messages.TellInfo, pam.ErrorMsg: messages.TellError,
+		pam.PromptEchoOff: messages.StyleHidden, pam.PromptEchoOn: messages.StyleShown, pam.TextInfo: messages.StyleInfo, pam.ErrorMsg: messages.StyleError,
 	}[style]
 	if !found {
 		return "", errors.New("a style that is not known")
 	}
-	asks := kind == messages.AskHidden || kind == messages.AskShown
+	asks := kind == messages.StyleHidden || kind == messages.StyleShown
 	if t.silent {
 		if asks {
 			return "", errors.New("nobody is there to ask")
@@ -229,7 +229,7 @@ func (t *transaction) converse(style pam.Style, text string) (string, error) {
 	}
 	if asks && t.password != nil {
 		answer := *t.password
-		if kind != messages.AskHidden {
+		if kind != messages.StyleHidden {
 			return "", errors.New("the client cannot be asked")
 		}
 		return answer, nil

@@ -28,7 +28,7 @@ type questions struct {
 
 // answer is a converse.
 func (q *questions) answer(style uint8, text string) (string, error) {
-	if style == messages.TellInfo || style == messages.TellError {
+	if style == messages.StyleInfo || style == messages.StyleError {
 		q.login.tell(text)
 		return "", nil
 	}
@@ -41,7 +41,7 @@ func (q *questions) answer(style uint8, text string) (string, error) {
 		return q.login.forPAM(answer), nil
 	}
 	q.field, q.first = field{text: answer}, time.Now()
-	if q.divides && style == messages.AskHidden {
+	if q.divides && style == messages.StyleHidden {
 		if q.field, err = q.login.divide(answer); err != nil {
 			return "", err
 		}
@@ -57,7 +57,7 @@ func (q *questions) next(style uint8, text string) (string, error) {
 	if len(q.given) >= maxQuestions || q.broken != nil {
 		return "", errors.New("no more questions")
 	}
-	answer, given, err := q.login.askClient(text, style == messages.AskShown)
+	answer, given, err := q.login.askClient(text, style == messages.StyleShown)
 	if err != nil {
 		q.broken = err
 	}

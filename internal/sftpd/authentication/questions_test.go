@@ -28,15 +28,15 @@ func TestQuestionsAreBounded(t *testing.T) {
 	}()
 	q := questions{login: l}
 	for range maxQuestions {
-		if answer, err := q.answer(messages.AskHidden, "New password:"); err != nil || answer != "x" {
+		if answer, err := q.answer(messages.StyleHidden, "New password:"); err != nil || answer != "x" {
 			t.Fatalf("%q, %v", answer, err)
 		}
 	}
-	if _, err := q.answer(messages.AskHidden, "New password:"); err == nil || q.broken != nil {
+	if _, err := q.answer(messages.StyleHidden, "New password:"); err == nil || q.broken != nil {
 		t.Errorf("answered more than %d questions", maxQuestions)
 	}
 	gone := questions{login: l}
-	if _, err := gone.answer(messages.AskHidden, "New password:"); err == nil || gone.broken == nil {
+	if _, err := gone.answer(messages.StyleHidden, "New password:"); err == nil || gone.broken == nil {
 		t.Errorf("expected that the front is gone, found %v, %v", err, gone.broken)
 	}
 }

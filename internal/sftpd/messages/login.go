@@ -28,12 +28,12 @@ const (
 	PAMExpired            // instead of PAMDone of PAMAccount: the password has to be changed first
 )
 
-// The styles of what PAM says.
+// The styles of what PAM asks and tells, in PAMAsks.
 const (
-	AskHidden = iota + 1
-	AskShown
-	TellInfo
-	TellError
+	StyleHidden = iota + 1 // a question; what is typed is not shown
+	StyleShown             // a question
+	StyleInfo
+	StyleError
 )
 
 // Spec is what a worker becomes and does.

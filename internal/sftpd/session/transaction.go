@@ -113,7 +113,7 @@ func (t *Transaction) ask(r *seqpacket.Reader, conversation Converse) error {
 	if conversation != nil {
 		answer, err = conversation(style, text)
 	}
-	if style != messages.AskHidden && style != messages.AskShown {
+	if style != messages.StyleHidden && style != messages.StyleShown {
 		return nil
 	}
 	return t.conn.Send(seqpacket.Message(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)

@@ -49,7 +49,7 @@ func serveLogin() {
 		case messages.PAMPassword:
 			done(r.Text() == RightPassword)
 		case messages.PAMInteractive:
-			_ = conn.Send(seqpacket.Message(messages.PAMAsks).U8(messages.AskHidden).Text("Password: ").Bytes)
+			_ = conn.Send(seqpacket.Message(messages.PAMAsks).U8(messages.StyleHidden).Text("Password: ").Bytes)
 			_, r := receive()
 			given, text := r.Bool(), r.Text()
 			done(given && text == RightPassword)
