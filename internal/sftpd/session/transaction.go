@@ -32,8 +32,7 @@ type Transaction struct {
 	ended   chan struct{} // closed when the worker, or the process, has ended
 }
 
-// ErrPAM is wrapped by what PAM says no with. Errors of the process begin with
-// keeper, by which the log has always called it.
+// ErrPAM is wrapped by what PAM says no with, unlike errors of the process.
 var ErrPAM = errors.New("pam")
 
 // ErrExpired says that the account is good once its password is changed.
@@ -82,13 +81,13 @@ func (t *Transaction) stage(message []byte, conversation Converse) error {
 
 func (t *Transaction) stageFor(message []byte, conversation Converse, files int) ([]int, error) {
 	if err := t.conn.Send(message); err != nil {
-		return nil, fmt.Errorf("keeper: %w", err)
+		return nil, fmt.Errorf("login process: %w", err)
 	}
 	buffer := make([]byte, seqpacket.MaxSize)
 	for {
 		n, fds, err := t.conn.Receive(buffer)
 		if err != nil {
-			return nil, fmt.Errorf("keeper: %w", err)
+			return nil, fmt.Errorf("login process: %w", err)
 		}
 		done, err := t.reply(buffer[:n], conversation)
 		if done && err == nil && len(fds) == files {
@@ -96,7 +95,7 @@ func (t *Transaction) stageFor(message []byte, conversation Converse, files int)
 		}
 		seqpacket.CloseAll(fds)
 		if done && err == nil {
-			err = fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
+			err = fmt.Errorf("login process: %w", seqpacket.ErrMalformed)
 		}
 		if err != nil {
 			return nil, err
@@ -107,7 +106,7 @@ func (t *Transaction) stageFor(message []byte, conversation Converse, files int)
 func (t *Transaction) ask(r *seqpacket.Reader, conversation Converse) error {
 	style, text := r.U8(), r.Text()
 	if err := r.Done(); err != nil {
-		return fmt.Errorf("keeper: %w", err)
+		return fmt.Errorf("login process: %w", err)
 	}
 	answer, err := "", error(nil)
 	if conversation != nil {
@@ -144,12 +143,12 @@ func (t *Transaction) accountAgain(remote string, tell Converse) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.conn.Send(seqpacket.Message(messages.PAMAccount).Text(remote).Bytes); err != nil {
-		return fmt.Errorf("keeper: %w", err)
+		return fmt.Errorf("login process: %w", err)
 	}
 	for {
 		select {
 		case <-t.ended:
-			return errors.New("keeper: the session has ended")
+			return errors.New("login process: the session has ended")
 		case message := <-t.replies:
 			done, err := t.reply(message, tell)
 			if done {
@@ -176,7 +175,7 @@ func (t *Transaction) reply(message []byte, conversation Converse) (done bool, e
 			return true, nil
 		}
 	}
-	return true, fmt.Errorf("keeper: %w", seqpacket.ErrMalformed)
+	return true, fmt.Errorf("login process: %w", seqpacket.ErrMalformed)
 }
 
 // open begins the session and returns the connection to its worker. When the
