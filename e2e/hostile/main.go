@@ -3,10 +3,11 @@
 // and then does what the client says: every message goes to the broker as it
 // is, with nothing in between.
 //
-// A frame from the client is a length of four bytes and a message: for the
-// broker, or if it begins with Worker for the worker of the session that was got last, or
-// with Probe for what a process can do by itself. A frame to the client is the
-// same with the number of descriptors that came in front.
+// A frame from the client is a length of four bytes and a message for the broker.
+// One that begins with Worker is for the worker, over the session that the broker
+// gave last, and one that begins with Probe asks what a process can do by itself. A
+// frame to the client is the same, with a byte before the message: how many
+// descriptors came with it.
 package main
 
 import (
@@ -59,12 +60,12 @@ func main() {
 	}
 }
 
-func serve(fd, lineFD int) {
-	line, err := seqpacket.New(lineFD)
+func serve(fd, brokerFD int) {
+	broker, err := seqpacket.New(brokerFD)
 	if err != nil {
 		return
 	}
-	defer line.Close()
+	defer broker.Close()
 	file := os.NewFile(uintptr(fd), "client")
 	conn, err := net.FileConn(file)
 	file.Close()
@@ -76,7 +77,7 @@ func serve(fd, lineFD int) {
 	go func() {
 		buffer := make([]byte, seqpacket.MaxSize)
 		for {
-			n, fds, err := line.Receive(buffer)
+			n, fds, err := broker.Receive(buffer)
 			if err != nil {
 				conn.Close()
 				return
@@ -107,7 +108,7 @@ func serve(fd, lineFD int) {
 			reply, fds := ask(worker, message[1:])
 			answer(conn, fds, reply)
 		default:
-			_ = line.Send(message)
+			_ = broker.Send(message)
 		}
 	}
 }
