@@ -31,6 +31,8 @@ var numbers = []struct {
 	{regexp.MustCompile(`\bport \d{1,5}\b`), `port #`},
 	{regexp.MustCompile(`\b([eg]?uid)[ =]\d+\b`), `$1 #`},
 	{regexp.MustCompile(`\bserial \d+\b`), `serial #`},
+	// Of whom the verifier has never seen a user.
+	{regexp.MustCompile(`\buids \d+ to \d+ without a user\b`), `uids # to # without a user`},
 	// Fingerprints have signs that end a word.
 	{regexp.MustCompile(`\bSHA256:[A-Za-z0-9+/]{43}`), `SHA256:#`},
 	// The mode of a regular file, with its type, as stat(2) has it.

@@ -81,6 +81,7 @@ func TestLeaksInLines(t *testing.T) {
 		`sshd[7]: Accepted publickey for amy from 127.0.0.1 port 45131 ssh2: ED25519 SHA256:131072/BCDEFGHIJKLMNOPQRSTUVWXYZabcdef+65536123`,
 		`pam_unix(x:auth): authentication failure; logname= uid=131072 euid=0`,
 		`peer uid 131072 pid 131072: gone`,
+		`reason="uids 131072 to 196607 without a user is refused: it has 16 dialogues open"`,
 		`[Sat Nov 28 17:33:27.131072 2026] [auth] x`,
 	} {
 		if found := leaky().in([]byte(line)); len(found) != 0 {
