@@ -84,6 +84,11 @@ func (d *dialogue) Ask(prompt string) (gate.Answer, error) {
 		return gate.Answer{Text: text}, nil
 	}
 	select {
+	case <-d.quit: // or it would be chance whether next has this question or the verdict
+		return d.unanswered()
+	default:
+	}
+	select {
 	case d.questions <- prompt:
 	case <-d.quit:
 		return d.unanswered()
