@@ -83,28 +83,6 @@ func ProbeRuleCommand(t T, rule string) string {
 	return "auth required pam_exec.so quiet " + path
 }
 
-// ProbeHang has the service hang on a question. The result waits until it does;
-// it goes on when that is closed.
-func ProbeHang(t T, function, name string) (held func() *os.File) {
-	t.Helper()
-	path := filepath.Join(probeDir(t), "fifo")
-	if err := unix.Mkfifo(path, 0o666); err != nil {
-		t.Fatalf("make a fifo: %v", err)
-	}
-	// The verifier has a uid of its own.
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatalf("let others read the fifo: %v", err)
-	}
-	ProbeRule(t, fmt.Sprintf("%s %s hang %s", function, name, path))
-	return func() *os.File {
-		file, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatalf("open the fifo: %v", err)
-		}
-		return file
-	}
-}
-
 // ProbeForget takes a rule back.
 func ProbeForget(t T, rule string) {
 	t.Helper()

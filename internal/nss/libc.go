@@ -105,13 +105,6 @@ func getgrnam(name string, members []string) (l listing, found bool, err error) 
 	})
 }
 
-func getgrgid(gid uint32) (Group, bool, error) {
-	l, found, err := group("getgrgid_r", nil, func(g *C.struct_group, buffer *C.char, size C.size_t, result **C.struct_group) C.int {
-		return C.getgrgid_r(C.gid_t(gid), g, buffer, size, result)
-	})
-	return l.Group, found, err
-}
-
 func group(call string, members []string, ask func(g *C.struct_group, buffer *C.char, size C.size_t, result **C.struct_group) C.int) (l listing, found bool, err error) {
 	g := (*C.struct_group)(C.calloc(1, C.sizeof_struct_group))
 	defer C.free(unsafe.Pointer(g))

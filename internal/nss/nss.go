@@ -1,13 +1,13 @@
 // Package nss asks the machine's name services about people and groups: files,
 // LDAP, SSSD and whatever else /etc/nsswitch.conf names.
 //
-// The entry points are [UserByName], [UserByID], [GroupByName], [GroupByID],
-// [GroupsOf] and [IsMember]. They promise that doubt never looks like an answer:
-// somebody is unknown only if the C library says so, which is success without an
-// entry. Package os/user takes ENOENT for that too, with which several services
-// say that they cannot be reached. Questions are asked beside each other, with a
-// bound on those under way, and one that is not answered in time is an error for
-// whoever asked it.
+// The entry points are [UserByName], [UserByID], [GroupByName], [GroupsOf] and
+// [IsMember]. They promise that doubt never looks like an answer: somebody is
+// unknown only if the C library says so, which is success without an entry.
+// Package os/user takes ENOENT for that too, with which several services say that
+// they cannot be reached. Questions are asked beside each other, with a bound on
+// those under way, and one that is not answered in time is an error for whoever
+// asked it.
 package nss
 
 import (
@@ -56,11 +56,6 @@ func UserByID(uid uint32) (u User, found bool, err error) {
 func GroupByName(name string) (g Group, found bool, err error) {
 	about, found, err := groupByName(name, nil)
 	return about.Group, found, err
-}
-
-// GroupByID finds a group.
-func GroupByID(gid uint32) (g Group, found bool, err error) {
-	return one("gid "+strconv.FormatUint(uint64(gid), 10), func() (Group, bool, error) { return getgrgid(gid) })
 }
 
 // GroupsOf lists the ids of the groups that somebody is in, the main one among
