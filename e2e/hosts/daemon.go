@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/machine"
@@ -44,6 +45,9 @@ func (s *Server) In(t machine.T, p *machine.Person, field string) bool {
 	t.Logf("%s: %s in: %v (%v)", s.Name, p.Name, in, cmd.ProcessState)
 	return in
 }
+
+// ports is how many servers have one.
+var ports atomic.Int32
 
 // daemon is a directory and a port for a server, and its output.
 type daemon struct {

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/machine"
@@ -22,23 +20,6 @@ type SSHD struct {
 	cmd     *exec.Cmd
 	errors  *machine.Buffer
 }
-
-var ports atomic.Int32
-
-var hostKey = sync.OnceValues(func() (string, error) {
-	path := machine.Root + "/ssh_host_key"
-	output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("make a host key: %w: %s", err, output)
-	}
-	public, err := os.ReadFile(path + ".pub")
-	if err != nil {
-		return "", err
-	}
-	return path, os.WriteFile(knownHosts, append([]byte("* "), public...), 0o644)
-})
-
-const knownHosts = machine.Root + "/known_hosts"
 
 // WithCode is OpenSSH's configuration for a password and a code.
 var WithCode = []string{
