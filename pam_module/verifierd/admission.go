@@ -104,7 +104,7 @@ type peerCount struct {
 	// since the last one have none.
 	broken pace
 	unsaid int
-	lines  places
+	lines  semaphore
 }
 
 // pace is how many may begin now of those that a minute allows.
@@ -128,7 +128,7 @@ func (p *pace) take(now time.Time, perMinute int) bool {
 }
 
 func newAdmission(limits limits) *admission {
-	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now(), rest: peerCount{lines: placesFor(stranger)}}
+	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now(), rest: peerCount{lines: semaphoreFor(stranger)}}
 }
 
 // admit counts a connection, and must be followed by release, or it refuses it:
@@ -182,7 +182,7 @@ func (a *admission) peer(uid uint32, kind peerKind, now time.Time) *peerCount {
 		who = nil
 	}
 	if who == nil {
-		who = &peerCount{kind: kind, id: id, lines: placesFor(kind)}
+		who = &peerCount{kind: kind, id: id, lines: semaphoreFor(kind)}
 		switch {
 		case len(a.peers) < maxPeers || a.forgetOne(now) || kind != stranger:
 			a.peers[id] = who

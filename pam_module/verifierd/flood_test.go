@@ -104,7 +104,7 @@ func (l *stuckLog) Write(audit.Record) {
 // none of root's lines wait for theirs.
 func TestStuckLog(t *testing.T) {
 	for kind, atOnce := range map[peerKind]int32{allowed: linesOfAllowed, stranger: linesOfStranger} {
-		log, who := &stuckLog{release: make(chan struct{})}, &peerCount{kind: kind, lines: placesFor(kind)}
+		log, who := &stuckLog{release: make(chan struct{})}, &peerCount{kind: kind, lines: semaphoreFor(kind)}
 		root := &peerCount{kind: trusted}
 		var all sync.WaitGroup
 		for range 100 {

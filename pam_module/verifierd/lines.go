@@ -4,21 +4,21 @@ import "github.com/otpgate/otpgate/internal/audit"
 
 // How many lines of one user's programs are on their way to the log at once. A log
 // that takes nothing holds up each of them, with a thread that stays; a server that
-// was taken over can end hundreds of dialogues at once. Each user has places of his
-// own, so that nobody's lines wait for those of others.
+// was taken over can end hundreds of dialogues at once. The bound is each user's, so
+// that nobody's lines wait for those of others.
 const (
 	linesOfAllowed  = 8
 	linesOfStranger = 2
 )
 
-// places are for what is done so many times at once.
-type places chan struct{}
+// semaphore bounds how many do something at once.
+type semaphore chan struct{}
 
-func placesFor(kind peerKind) places {
+func semaphoreFor(kind peerKind) semaphore {
 	if kind == allowed {
-		return make(places, linesOfAllowed)
+		return make(semaphore, linesOfAllowed)
 	}
-	return make(places, linesOfStranger)
+	return make(semaphore, linesOfStranger)
 }
 
 // sink is the log for the peer's lines. Those of root wait for nothing.
@@ -26,18 +26,18 @@ func (p *peerCount) sink(to audit.Sink) audit.Sink {
 	if p.kind == trusted {
 		return to
 	}
-	return inPlace{to, p.lines}
+	return boundedSink{to, p.lines}
 }
 
-// inPlace is a sink for which a place is waited for.
-type inPlace struct {
+// boundedSink is a sink to which few write at once; the others wait.
+type boundedSink struct {
 	audit.Sink
-	places places
+	writing semaphore
 }
 
 // Write implements [audit.Sink].
-func (i inPlace) Write(r audit.Record) {
-	i.places <- struct{}{}
-	defer func() { <-i.places }()
-	i.Sink.Write(r)
+func (b boundedSink) Write(r audit.Record) {
+	b.writing <- struct{}{}
+	defer func() { <-b.writing }()
+	b.Sink.Write(r)
 }
