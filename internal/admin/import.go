@@ -64,7 +64,7 @@ func (g People) Import(ctx context.Context, i Imported) (recoveryLeft int, err e
 			return err
 		}
 		return g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
-			i.spend(entry)
+			i.markUsed(entry)
 			recoveryLeft = factor.RecoveryLeft(*person, *entry)
 			return nil
 		})
@@ -132,8 +132,8 @@ func (i Imported) putScratch(person *account.Person) error {
 	return nil
 }
 
-// spend notes what has been used elsewhere, where it is more than is known.
-func (i Imported) spend(entry *ledger.Entry) {
+// markUsed notes what has been used elsewhere, where it is more than is known.
+func (i Imported) markUsed(entry *ledger.Entry) {
 	for _, imported := range i.Factors {
 		if imported.Use != nil {
 			factor.MarkUsed(i.User, imported.Factor, *imported.Use, entry)

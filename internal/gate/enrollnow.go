@@ -109,7 +109,7 @@ func (g *Gate) showKey(user string, f account.Factor, asText bool, conversation 
 }
 
 // enrollWith writes f as confirmed, if code is its first one, and makes
-// recovery codes. The code is spent before, so that it logs nobody in again.
+// recovery codes. The code is used up before, so that it logs nobody in again.
 func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, code string) (codes []string, err error) {
 	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {

@@ -113,19 +113,19 @@ func (d *dialogue) remembered(ctx context.Context, session ledger.Session) Verdi
 	now, outcome := d.Now(), factor.Wrong
 	err = d.Ledger.Update(ctx, ledger.UserKey(d.person.User), func(entry *ledger.Entry) error {
 		if outcome, _ = d.verify(answer.Text, now, entry); outcome != factor.Right {
-			return errNothingSpent
+			return errNotUsedUp
 		}
 		return nil
 	})
 	d.looked(d.person, answer.Text, outcome)
-	if err != nil && !errors.Is(err, errNothingSpent) {
+	if err != nil && !errors.Is(err, errNotUsedUp) {
 		d.conversation.Tell(Failure, cannotDecide)
-		return fault(blame{"ledger", fmt.Errorf("spend a code: %w", err)})
+		return fault(blame{"ledger", fmt.Errorf("use up a code: %w", err)})
 	}
 	return remembered(session)
 }
 
-var errNothingSpent = errors.New("the code is not right, or no longer")
+var errNotUsedUp = errors.New("the code is not right, or no longer")
 
 // isOpener says whether text is the code that opened the session.
 func isOpener(session ledger.Session, person account.Person, text string) bool {
@@ -151,7 +151,7 @@ func (g *Gate) openSession(request Request, person account.Person, code string, 
 }
 
 // hashOpener is how a session knows again the code that opened it. That code is
-// spent, so the hash need not keep it secret.
+// used up, so the hash need not keep it secret.
 func hashOpener(user, code string) string {
 	sum := sha256.Sum256([]byte("otpgate session\x00" + user + "\x00" + code))
 	return hex.EncodeToString(sum[:16])

@@ -84,7 +84,7 @@ func (g *Gate) waiting(ctx context.Context, request Request, person account.Pers
 //
 // Whoever has the password could try ends of it until one is taken off. That one
 // is of no use: the line that asks, which comes after the password was found to
-// be right, spends it. A server that was taken over need not come to that line,
+// be right, uses it up. A server that was taken over need not come to that line,
 // so how often it may try is bounded.
 func (g *Gate) isCode(request Request, person account.Person, text string, session ledger.Session, entry ledger.Entry) bool {
 	if isOpener(session, person, text) {

@@ -27,7 +27,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 	case !d.person.Enrolled():
 		return Verdict{Deny, "not-enrolled", "the enrollment ended while the code was typed"}, true
 	}
-	result, err := d.spend(ctx, code)
+	result, err := d.useUp(ctx, code)
 	var locked lockedError
 	switch {
 	case errors.As(err, &locked):
@@ -63,7 +63,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 }
 
 // stillMay looks again at the person's file and at the address's lock. The
-// person's own is looked at with the ledger's entry held, see spend.
+// person's own is looked at with the ledger's entry held, see useUp.
 func (d *dialogue) stillMay(ctx context.Context) (lockedUntil time.Time, err error) {
 	if d.person, err = d.findAgain(d.request.User, d.person); err != nil {
 		return time.Time{}, err
@@ -94,10 +94,10 @@ type codeResult struct {
 	session *ledger.Session
 }
 
-// spend checks code and, in the same change of the ledger, marks it as used or
+// useUp checks code and, in the same change of the ledger, marks it as used or
 // counts it as wrong. So of many logins with one code one alone gets in, and
 // no number of connections gives more guesses.
-func (d *dialogue) spend(ctx context.Context, code string) (codeResult, error) {
+func (d *dialogue) useUp(ctx context.Context, code string) (codeResult, error) {
 	now := d.Now()
 	var result codeResult
 	var seen ledger.Entry
