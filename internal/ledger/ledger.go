@@ -1,5 +1,6 @@
-// Package ledger remembers what logins used up: codes, recovery codes and
-// wrong attempts. It is the reason why a code is good only once.
+// Package ledger remembers what logins used up (codes, recovery codes and wrong
+// attempts) and after which ones no code is asked for a while. It is the reason
+// why a code is good only once.
 //
 // The entry point is [Store]; [OpenFiles] gives the one that keeps a file for
 // each key. Every Store promises, and package ledgertest tests:
