@@ -61,7 +61,7 @@ const patient = "limits.penalties = false\n"
 
 // A client that knows the password method alone has the code behind the
 // password, and so has one that gives all it has to every question. A wrong
-// password does not burn it.
+// password does not use it up.
 func TestSFTPCodeBehind(t *testing.T) {
 	t.Parallel()
 	// The code of the step before must last into the next one.

@@ -86,7 +86,7 @@ func testNoCode(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 		if strings.Contains(d.Transcript, "Verification") {
 			t.Errorf("the code was asked after a wrong password:\n%s", d.Transcript)
 		}
-		// The code has not been burned either.
+		// The code has not been used up either.
 		expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, 0))), 1)
 	})
 	t.Run("nobody of that name", func(t *testing.T) {

@@ -1,11 +1,12 @@
 // Command sftpd is the SFTP server: files as the user, a code where the policy
 // wants one.
 //
-// This program is the broker, the only part that stays root. It listens, passes
-// connections on to fronts, which have no rights and speak SSH, checks what
-// they bring of passwords, keys and codes, signs with the host keys, and starts
-// workers, which have the user's rights. It promises that nothing a front says
-// makes anybody somebody else: docs/sftpd.md says what is believed of whom.
+// This program is the broker, which stays root. It listens, passes connections on
+// to fronts, which have no rights and speak SSH, checks what they bring of
+// passwords, keys and codes, signs with the host keys, and starts login processes:
+// they are root too, have PAM's transaction, and start workers, which have the
+// user's rights. It promises that nothing a front says makes anybody somebody else:
+// docs/sftpd.md says what is believed of whom.
 package main
 
 import (
