@@ -11,6 +11,8 @@ import (
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/doctor"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // Where ProFTPD lets the password alone in the doctor says so, and where it does
@@ -172,8 +174,8 @@ func found(t *testing.T, service, path, text, id string) string {
 			t.Fatal(err)
 		}
 	}
-	findings := doctor.Doctor{Machine: doctor.Machine{Root: root}, Services: []string{service}}.Examine(t.Context())
-	said := slices.IndexFunc(findings, func(f doctor.Finding) bool { return f.ID == id })
+	findings := doctor.Doctor{Machine: target.Machine{Root: root}, Services: []string{service}}.Examine(t.Context())
+	said := slices.IndexFunc(findings, func(f finding.Finding) bool { return f.ID == id })
 	if said < 0 {
 		return ""
 	}

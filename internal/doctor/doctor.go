@@ -25,15 +25,9 @@ import (
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
-// Machine and Finding are here so that who examines needs this package alone.
-type (
-	Machine = target.Machine
-	Finding = finding.Finding
-)
-
 // Doctor examines a machine.
 type Doctor struct {
-	Machine Machine
+	Machine target.Machine
 	// Config is the configuration as given to the command, "" for the default.
 	Config string
 	// Edited stands in for files of pam.d, by path.
@@ -47,7 +41,7 @@ type exam struct {
 	Doctor
 	tree     pamstack.Tree
 	settings config.Config
-	findings []Finding
+	findings []finding.Finding
 	stacks   []authstack.Stack
 	mail     servers.Dovecot
 }
@@ -55,7 +49,7 @@ type exam struct {
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
 
 // Examine returns what it finds, the worst first.
-func (d Doctor) Examine(ctx context.Context) []Finding {
+func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e := &exam{Doctor: d, tree: pamstack.Of(d.Machine.Root)}
 	e.tree.Edited = d.Edited
 	e.Machine.Fill()

@@ -30,7 +30,7 @@ const setups = "../../testdata/doctor/"
 type patient struct {
 	t       *testing.T
 	root    string
-	machine Machine
+	machine target.Machine
 	// services are those that the doctor is asked about, none for all.
 	services []string
 	want     string
@@ -42,7 +42,7 @@ func admit(t *testing.T, archive *txtar.Archive) *patient {
 	if err := os.Chmod(p.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.machine = Machine{
+	p.machine = target.Machine{
 		Root: p.root, Synchronised: func() bool { return true }, SSHD: p.sshd,
 		Module:   func(name string) (string, bool) { return "/usr/lib/security/" + filepath.Base(name), true },
 		Space:    func(string) target.Space { return target.Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20} },

@@ -34,7 +34,7 @@ func (g *Gate) grace(ctx context.Context, need Need, person account.Person) (Nee
 	if grace := g.Config.Policy.Grace; !need.mayWait || grace.Until.IsZero() && grace.For <= 0 {
 		return need, nil
 	}
-	place, err := g.gracePlace(ctx, person)
+	place, err := g.graceRecordOf(ctx, person)
 	if err != nil {
 		return Need{}, err
 	}

@@ -43,7 +43,7 @@ func (g *Gate) graceNow(ctx context.Context, need Need, person account.Person) (
 // lookAtGrace says until when somebody's grace holds, and whether it would begin
 // now.
 func (g *Gate) lookAtGrace(ctx context.Context, person account.Person) (until time.Time, begins bool, err error) {
-	place, err := g.gracePlace(ctx, person)
+	place, err := g.graceRecordOf(ctx, person)
 	if err != nil || place.had {
 		return time.Time{}, false, err
 	}
@@ -65,7 +65,7 @@ func (g *Gate) peerGrace(entry ledger.Entry) time.Time {
 	if entry.PeerGraces[g.Peer].IsZero() {
 		return time.Time{}
 	}
-	known, _ := gracePlace{peer: g.Peer}.read(entry)
+	known, _ := graceRecord{peer: g.Peer}.read(entry)
 	until, begins := g.graceUntil(known)
 	if begins {
 		return time.Time{}

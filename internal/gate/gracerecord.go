@@ -12,8 +12,8 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// gracePlace is where the beginning of a person's grace is noted.
-type gracePlace struct {
+// graceRecord is where the beginning of a person's grace is noted.
+type graceRecord struct {
 	key ledger.Key
 	// stranger, if set, is the person among those whom the system does not know.
 	stranger string
@@ -40,36 +40,36 @@ func strangers(peer string) ledger.Key {
 	return ledger.Key{Kind: ledger.User, Name: "~strangers" + peer}
 }
 
-// gracePlace finds it. Whom the system does not know has one for all cases of the
+// graceRecordOf finds it. Whom the system does not know has one for all cases of the
 // name, as likeName says why: each would be another grace.
-func (g *Gate) gracePlace(ctx context.Context, person account.Person) (gracePlace, error) {
+func (g *Gate) graceRecordOf(ctx context.Context, person account.Person) (graceRecord, error) {
 	_, known, err := g.Names.Canonical(person.User)
 	if err != nil {
-		return gracePlace{}, blame{"name-service", err}
+		return graceRecord{}, blame{"name-service", err}
 	}
 	_, notFound := g.Accounts.Load(person.User)
 	if known || notFound == nil {
-		return gracePlace{key: ledger.UserKey(person.User), peer: g.Peer}, nil
+		return graceRecord{key: ledger.UserKey(person.User), peer: g.Peer}, nil
 	}
 	lower := person
 	lower.User = strings.ToLower(person.User)
 	for _, one := range []account.Person{person, lower} {
 		entry, err := g.Ledger.View(ctx, ledger.UserKey(one.User))
 		if err != nil {
-			return gracePlace{}, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
+			return graceRecord{}, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 		}
 		if hadCodes(entry) {
-			return gracePlace{key: ledger.UserKey(one.User), had: true}, nil
+			return graceRecord{key: ledger.UserKey(one.User), had: true}, nil
 		}
 	}
 	sum := sha256.Sum256([]byte("otpgate stranger\x00" + lower.User))
-	place := gracePlace{key: strangers(g.Peer), stranger: hex.EncodeToString(sum[:8]), peer: g.Peer}
+	place := graceRecord{key: strangers(g.Peer), stranger: hex.EncodeToString(sum[:8]), peer: g.Peer}
 	if g.Peer == "" {
 		return place, nil
 	}
 	entry, err := g.Ledger.View(ctx, strangers(""))
 	if err != nil {
-		return gracePlace{}, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
+		return graceRecord{}, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 	}
 	place.of = beganOf(entry, place.stranger)
 	return place, nil
@@ -94,7 +94,7 @@ func earlier(a, b time.Time) time.Time {
 // read is what the entry knows of the person's grace, and whether there is room
 // for one. What root's programs have begun holds for those of others too; what
 // these begin, who may have been taken over, ends with them alone.
-func (p gracePlace) read(entry ledger.Entry) (known ledger.Entry, room bool) {
+func (p graceRecord) read(entry ledger.Entry) (known ledger.Entry, room bool) {
 	if p.stranger == "" {
 		if p.peer != "" {
 			entry.Grace = earlier(entry.Grace, entry.PeerGraces[p.peer])
@@ -106,7 +106,7 @@ func (p gracePlace) read(entry ledger.Entry) (known ledger.Entry, room bool) {
 }
 
 // begin notes that the grace began.
-func (p gracePlace) begin(entry *ledger.Entry, now time.Time) {
+func (p graceRecord) begin(entry *ledger.Entry, now time.Time) {
 	switch {
 	case p.stranger == "" && p.peer == "":
 		entry.Grace = now
