@@ -62,6 +62,7 @@ func TestBrokenDialoguesInLog(t *testing.T) {
 	many := usual
 	many.allowed = dialogues // a slow verifier has all of them open at once
 	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", many)
+	r.server.engines.allow.settle(patience)
 	now := time.Now()
 	setClock := func(at time.Time) {
 		r.server.admission.mu.Lock()
