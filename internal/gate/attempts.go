@@ -135,15 +135,15 @@ func countAddress(attempts *ledger.Attempts, limit int, window config.Duration, 
 	}
 }
 
-// SourceKey names where a login comes from: an IPv4 address, or the /64 of an
-// IPv6 one, as everybody has all of that. A local login has none.
+// SourceKey names where a login comes from, see [config.SourceOf]. A local login
+// has none.
 func SourceKey(remote string) (ledger.Key, bool) {
 	name := remote
 	if addr, err := netip.ParseAddr(name); err == nil {
-		addr = addr.Unmap().WithZone("")
-		name = addr.String()
-		if addr.Is6() {
-			name = netip.PrefixFrom(addr, 64).Masked().String()
+		source := config.SourceOf(addr)
+		name = source.String()
+		if source.IsSingleIP() {
+			name = source.Addr().String()
 		}
 	}
 	if name == "" || len(name) > 255 {

@@ -325,7 +325,7 @@ func (r revoking) Ask(prompt string) (Answer, error) {
 func TestSourceKey(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::/64",
-		"fe80::1%eth0": "fe80::/64", "host.example": "host.example",
+		"fe80::1%eth0": "fe80::/64", "64:ff9b::c000:201": "64:ff9b::c000:201", "host.example": "host.example",
 	} {
 		if key, found := SourceKey(remote); !found || key.Name != want {
 			t.Errorf("%s: %v", remote, key)

@@ -51,15 +51,14 @@ func samePlace(a, b string) bool {
 	return err1 == nil && err2 == nil && PlaceOf(first).Contains(second) && PlaceOf(second).Contains(first)
 }
 
-// manyIn are networks in which the addresses of one /64 are people all over the
-// world: IPv4 clients as a translator (RFC 6052, RFC 8215) or Teredo shows them.
-var manyIn = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2001::/32")}
+// teredo shows people all over the world in one /64, as translators do.
+var teredo = netip.MustParsePrefix("2001::/32")
 
 // PlaceOf is what a login from an address is remembered for: the address, or the
 // /64 of an IPv6 one. One that is good on its link alone is everybody's there.
 func PlaceOf(addr netip.Addr) netip.Prefix {
 	bits := addr.BitLen()
-	many := addr.Zone() != "" || addr.IsLinkLocalUnicast() || slices.ContainsFunc(manyIn, func(p netip.Prefix) bool { return p.Contains(addr) })
+	many := addr.Zone() != "" || addr.IsLinkLocalUnicast() || config.IsTranslated(addr) || teredo.Contains(addr)
 	if addr.Is6() && !addr.Is4In6() && !many {
 		bits = 64
 	}

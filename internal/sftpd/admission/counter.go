@@ -61,18 +61,6 @@ func NewCounter(now func() time.Time) *Counter {
 	return &Counter{now: now, sources: map[netip.Prefix]*source{}}
 }
 
-func sourceOf(addr netip.Addr) netip.Prefix {
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
-}
-
 // Admit says whether a connection may begin its login. If nothing refuses it,
 // Release must be called once the login has ended, in or not.
 func (c *Counter) Admit(addr netip.Addr, limits config.SFTPLimits) Refusal {
@@ -95,7 +83,7 @@ func (c *Counter) Admit(addr netip.Addr, limits config.SFTPLimits) Refusal {
 
 // source must be called with the lock.
 func (c *Counter) source(addr netip.Addr) *source {
-	key := sourceOf(addr)
+	key := config.SourceOf(addr)
 	from := c.sources[key]
 	if from == nil {
 		from = &source{}
@@ -147,7 +135,7 @@ func (c *Counter) Release(addr netip.Addr, limits config.SFTPLimits, how Result)
 		closed = from.punish(now, how.Penalty)
 	}
 	if from.nothing(now) {
-		delete(c.sources, sourceOf(addr))
+		delete(c.sources, config.SourceOf(addr))
 	}
 	return closed
 }

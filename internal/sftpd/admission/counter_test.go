@@ -203,3 +203,28 @@ func TestManySources(t *testing.T) {
 		t.Errorf("%d are waiting", d.Pending())
 	}
 }
+
+// A stranger on the Internet behind the same translator as all others with IPv4
+// takes no place of theirs, and keeps nobody else out.
+func TestClientsBehindATranslator(t *testing.T) {
+	d, _ := clockedCounter()
+	limits := config.SFTPLimits{MaxStartups: 100, StartupsPerSource: 3, Penalties: true}
+	stranger, other := netip.MustParseAddr("64:ff9b::c000:201"), netip.MustParseAddr("64:ff9b::c633:6401")
+	for range limits.StartupsPerSource {
+		if d.Admit(stranger, limits) != (Refusal{}) {
+			t.Fatal("turned away before there are too many")
+		}
+	}
+	if d.Admit(stranger, limits).Rule != ByStartupsPerSource {
+		t.Error("let in with too many connections")
+	}
+	if refused := d.Admit(other, limits); refused != (Refusal{}) {
+		t.Errorf("another client is turned away: %+v", refused)
+	}
+	for d.Release(stranger, limits, Result{Penalty: PenaltyFailed}) == 0 {
+		_ = d.Admit(stranger, limits)
+	}
+	if refused := d.Admit(other, limits); refused != (Refusal{}) {
+		t.Errorf("another client is turned away for what the first did: %+v", refused)
+	}
+}

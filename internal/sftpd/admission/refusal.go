@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 )
 
 // Why connections come to no login: rules of lines in the log, and of the
@@ -49,8 +50,9 @@ func keepsFailing(addr netip.Addr, wait time.Duration) Refusal {
 
 // place is a source in words: its address, or of IPv6 its network.
 func place(addr netip.Addr) string {
-	if addr.Is4() {
-		return addr.String()
+	source := config.SourceOf(addr)
+	if source.IsSingleIP() {
+		return source.Addr().String()
 	}
-	return sourceOf(addr).String()
+	return source.String()
 }
