@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // What says a version is built anew for another one, and not for the same.
@@ -18,7 +20,7 @@ func TestVersionIsBuiltIn(t *testing.T) {
 	// In place of the compiler: it writes what it was asked for.
 	compiler := "#!/bin/sh\nwhile [ $# -gt 1 ]; do case $1 in -o) out=$2 ;; -ldflags) flags=$2 ;; esac; shift; done\necho \"$flags\" >\"$out\"; echo run >>log\n"
 	for name, file := range map[string]string{"Makefile": string(text), "compiler": compiler, "go.mod": "", "go.sum": "", "main.go": ""} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(file), 0o755); err != nil {
+		if err := testprogram.Write(filepath.Join(dir, name), []byte(file)); err != nil {
 			t.Fatal(err)
 		}
 	}

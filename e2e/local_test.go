@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // asRoot is machine.Greet for commands that run as root for somebody.
@@ -201,7 +202,7 @@ func TestLogin(t *testing.T) {
 		here.AddToService(t, "login", "login")
 		p := machine.NewPerson(t, "lea").Enroll(t, here.Users)
 		greet := filepath.Join(machine.Root, "bin", "greet")
-		if err := os.WriteFile(greet, []byte("#!/bin/sh\n"+machine.Greet+"\n"), 0o755); err != nil {
+		if err := testprogram.Write(greet, []byte("#!/bin/sh\n"+machine.Greet+"\n")); err != nil {
 			t.Fatal(err)
 		}
 		if output, err := exec.Command("usermod", "--shell", greet, p.Name).CombinedOutput(); err != nil {

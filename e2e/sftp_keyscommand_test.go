@@ -10,6 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // keysCommand is a program that prints the keys of people, and writes down as
@@ -37,7 +38,7 @@ func newKeysCommand(t *testing.T, name string) *keysCommand {
 	}
 	must(t, os.Chown(filepath.Join(k.dir, "asked"), k.runsAs.UID, k.runsAs.GID))
 	k.path = filepath.Join(k.dir, "command")
-	must(t, os.WriteFile(k.path, []byte(strings.ReplaceAll(keysCommandScript, "DIR", k.dir)), 0o755))
+	must(t, testprogram.Write(k.path, []byte(strings.ReplaceAll(keysCommandScript, "DIR", k.dir))))
 	return k
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // owned puts a file of somebody's into the person's home.
@@ -93,7 +94,7 @@ func TestSFTPSlowNames(t *testing.T) {
 	// For this server alone the name service opens a FIFO that nobody writes.
 	machine.ExtraUser(t, "before", first-1, "/")
 	wrapper := fmt.Sprintf("#!/bin/sh\nexec unshare --mount sh -c 'mount --bind %s %s && exec %s/otpgate-sftpd \"$@\"' sh \"$@\"\n", hangs, machine.ExtraUsers, machine.Files)
-	must(t, os.WriteFile(filepath.Join(dir, "otpgate-sftpd"), []byte(wrapper), 0o755))
+	must(t, testprogram.Write(filepath.Join(dir, "otpgate-sftpd"), []byte(wrapper)))
 	text := noCodes
 	s := hosts.StartSFTPDFrom(t, dir, machine.NewSite(t, "sftp-slownames", text), text, patient+"worker = \"user\"\n")
 	p := machine.NewPerson(t, "slo")

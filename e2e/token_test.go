@@ -12,13 +12,14 @@ import (
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // tokenCommand writes a program that prints a token.
 func tokenCommand(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "mail-token")
-	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
+	must(t, testprogram.Write(path, []byte("#!/bin/sh\n"+text+"\n")))
 	return path
 }
 

@@ -20,6 +20,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // Root is where the private machine keeps what it made for itself.
@@ -219,7 +221,7 @@ func copyBuild(to string) error {
 		if err != nil {
 			return fmt.Errorf("expected a build of %s: %w; run make build, or set OTPGATE_BUILD to its directory", name, err)
 		}
-		if err := os.WriteFile(filepath.Join(to, name), data, 0o755); err != nil {
+		if err := testprogram.Write(filepath.Join(to, name), data); err != nil {
 			return err
 		}
 	}

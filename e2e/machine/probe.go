@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // probePlace is where the name service of tests is told what to do; see
@@ -77,7 +79,7 @@ func ProbeRuleCommand(t T, rule string) string {
 	t.Helper()
 	path := filepath.Join(probeDir(t), "rule")
 	script := "#!/bin/sh\nexec 9>>" + probeLock + "\nflock 9\necho '" + rule + "' >> " + probePlace + "/rules\n"
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+	if err := testprogram.Write(path, []byte(script)); err != nil {
 		t.Fatalf("write a command: %v", err)
 	}
 	return "auth required pam_exec.so quiet " + path

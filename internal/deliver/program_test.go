@@ -9,13 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // command writes a shell script in a directory that only its owner can write.
 func command(t *testing.T, script string) Program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "otpgate-send")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+	if err := testprogram.Write(path, []byte("#!/bin/sh\n"+script)); err != nil {
 		t.Fatal(err)
 	}
 	return Program{Path: path, Config: "/etc/here.toml"}

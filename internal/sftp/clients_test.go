@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // tree has a file of some size, one beyond 4 GiB, odd names and 1,000 files.
@@ -48,7 +50,7 @@ func script(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "server")
 	text := fmt.Sprintf("#!/bin/sh\ncd %s && exec %s\n", dir, os.Args[0])
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+	if err := testprogram.Write(path, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // cache has a directory for each release, made by packaging/deps.
@@ -167,7 +168,7 @@ func (d debian) bring(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	place := "/root/" + filepath.Base(path)
-	if err := os.WriteFile(d.root+place, data, 0o755); err != nil {
+	if err := testprogram.Write(d.root+place, data); err != nil {
 		t.Fatal(err)
 	}
 	return place

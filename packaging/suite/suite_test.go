@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // fakeGo is a go whose tests pass but for one, which fails in every second
@@ -65,7 +67,7 @@ func suite(t *testing.T, fail string, s settings) (out, calls string, err error)
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "go")
-	if err := os.WriteFile(program, []byte(fakeGo), 0o755); err != nil {
+	if err := testprogram.Write(program, []byte(fakeGo)); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GO", program)
@@ -152,7 +154,7 @@ func TestBusyEnds(t *testing.T) {
 func TestRaceDetector(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "go")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$*\" >>\"$0.calls\"\n"), 0o755); err != nil {
+	if err := testprogram.Write(program, []byte("#!/bin/sh\necho \"$*\" >>\"$0.calls\"\n")); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GO", program)

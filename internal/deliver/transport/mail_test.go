@@ -20,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/twiliotest"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // parts reads a letter as a mail program does: header, and text by type.
@@ -183,7 +184,7 @@ func spool(t *testing.T, script string) (path, kept string) {
 	dir := t.TempDir()
 	path, kept = filepath.Join(dir, "sendmail"), filepath.Join(dir, "kept")
 	script = "#!/bin/sh\nDIR=" + dir + "\n" + script
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+	if err := testprogram.Write(path, []byte(script)); err != nil {
 		t.Fatal(err)
 	}
 	return path, kept

@@ -18,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 func TestCommandArguments(t *testing.T) {
@@ -49,7 +50,7 @@ func commandIn(t *testing.T) (dir string, run func(ctx context.Context, script s
 	}
 	return dir, func(ctx context.Context, script string) ([]byte, error) {
 		path := filepath.Join(dir, "command")
-		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		if err := testprogram.Write(path, []byte("#!/bin/sh\n"+script+"\n")); err != nil {
 			return nil, err
 		}
 		return runCommand(ctx, config.SFTP{KeysCommand: []string{path}, KeysCommandUser: "nobody"}, []string{path, "ann"})
@@ -124,7 +125,7 @@ func keysCommandOf(t *testing.T, key string) (policy string, asked func() string
 	path, noted := filepath.Join(dir, "command"), filepath.Join(dir, "asked")
 	script := fmt.Sprintf("#!/bin/sh\necho \"$@\" >>%s\necho %s\n", noted, key)
 	for name, text := range map[string]string{path: script, noted: ""} {
-		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+		if err := testprogram.Write(name, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}

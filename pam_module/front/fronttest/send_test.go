@@ -1,9 +1,10 @@
 package fronttest
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // A core's child runs the program that sends codes, in the hosts that make it
@@ -19,7 +20,7 @@ facts="$(tr '\0' , </proc/$$/environ) sockets=$(ls -l /proc/$$/fd | grep -c sock
 facts="$facts $(grep SigBlk /proc/$$/status | tr -d '\t') core=$(ulimit -c) got=$(cat | grep -c 471147)"
 echo "{\"delivery\":{\"channel\":\"sms\",\"failed\":\"$facts\"}}"
 `
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+	if err := testprogram.Write(program, []byte(script)); err != nil {
 		t.Fatal(err)
 	}
 	const want = " sockets=0 uid=0 cwd=/ SigBlk:0000000000000000 core=0 got=1 err=<nil>"
