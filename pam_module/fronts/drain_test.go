@@ -19,7 +19,7 @@ func TestDrain(t *testing.T) {
 	before := entries(t, "fd")
 	conn := dial(t, d.path)
 	say(t, conn, "x")
-	time.Sleep(5 * soon)
+	d.polled(t, 1)
 	if err := d.acceptors.Drain(50 * time.Millisecond); err == nil {
 		t.Error("it did not wait for a front that was being answered")
 	}

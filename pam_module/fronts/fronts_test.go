@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type testServer struct {
 	acceptors *Acceptors
 	mu        sync.Mutex
 	reports   []string
+	fds       []int // of the connections
 }
 
 func echo(conn *Conn) {
@@ -55,7 +57,12 @@ func newTestServer(t *testing.T, answer func(*Conn)) *testServer {
 func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 	t.Helper()
 	var err error
-	admit := func(conn *Conn) func() { return func() { answer(conn) } }
+	admit := func(conn *Conn) func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.fds = append(d.fds, conn.fd)
+		return func() { answer(conn) }
+	}
 	d.acceptors, err = Accept(socket, admit, func(reason string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -65,6 +72,27 @@ func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.acceptors.Close() })
+}
+
+// polled waits until so many connections have come and Go's poller has them all:
+// from then on none of them keeps a thread.
+func (d *testServer) polled(t *testing.T, connections int) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		d.mu.Lock()
+		fds := slices.Clone(d.fds)
+		d.mu.Unlock()
+		keeps := func(fd int) bool {
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+			return err == nil && flags&unix.O_NONBLOCK == 0
+		}
+		if len(fds) >= connections && !slices.ContainsFunc(fds, keeps) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("of %d connections some keep a thread, expected %d that do not", len(fds), connections)
+		}
+	}
 }
 
 // entries counts what this process has of a kind: "task" of threads, "fd" of open
@@ -108,7 +136,7 @@ func TestAnswers(t *testing.T) {
 	say(t, first, "at once")
 	second := dial(t, d.path)
 	say(t, second, "beside it")
-	time.Sleep(5 * soon)
+	d.polled(t, 2)
 	say(t, first, "after a while")
 	say(t, second, "the same")
 	var all sync.WaitGroup
@@ -140,7 +168,7 @@ func TestStalledKeepNoThread(t *testing.T) {
 	}
 	last := dial(t, d.path)
 	say(t, last, "still here")
-	time.Sleep(5 * soon)
+	d.polled(t, 301)
 	say(t, last, "and later")
 	// The runtime keeps threads that it has needed for a moment.
 	if after := entries(t, "task"); after > before+50 {
@@ -201,7 +229,7 @@ func TestWriteToASlowReader(t *testing.T) {
 		failed <- err
 	})
 	reader := dial(t, d.path)
-	time.Sleep(5 * soon)
+	d.polled(t, 1) // as what it has to write does not fit
 	if got, err := io.ReadAll(reader); !bytes.Equal(got, text) || err != nil {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
