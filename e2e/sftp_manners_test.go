@@ -207,26 +207,21 @@ func TestSFTPHostKeyReplaced(t *testing.T) {
 	}
 }
 
-// A connection that does nothing, and a client that does not answer, are ended.
+// A connection that does nothing, and a client that does not answer, are ended. The
+// times themselves are those of sftpd/front TestIdle.
 func TestSFTPTimeouts(t *testing.T) {
 	t.Parallel()
 	s := startSFTPD(t, "sftp-idle", noCodes, patient+"limits.idle_timeout = \"20s\"\n")
-	_, client, f := newFiles(t, s)
-	// The timeout is far above the pause between two requests, also where the
-	// processors are busy.
-	for began := time.Now(); time.Since(began) < 22*time.Second; {
-		time.Sleep(300 * time.Millisecond)
-		if _, err := f.Getwd(); err != nil {
+	_, idle, _ := newFiles(t, s)
+	_, _, busy := newFiles(t, s)
+	ended := make(chan error, 1)
+	go func() { ended <- idle.Wait() }()
+	machine.Until(t, "the end of the idle connection, and not of the one that is asked for something until then", func() bool {
+		if _, err := busy.Getwd(); err != nil {
 			t.Fatalf("ended although busy: %v", err)
 		}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- client.Wait() }()
-	select {
-	case <-ended:
-	case <-time.After(machine.Patience):
-		t.Error("an idle connection was not ended")
-	}
+		return len(ended) > 0
+	})
 	s = startSFTPD(t, "sftp-keepalive", noCodes, patient+"limits.keepalive = \"5s\"\n")
 	p := machine.NewPerson(t, "sfi")
 	signer, _ := newKey(t, p)

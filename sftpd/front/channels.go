@@ -229,6 +229,13 @@ func (a *activity) quiet() (quiet bool, since time.Time) {
 	return a.busy == 0, a.since
 }
 
+// mayEnd says whether the connection has been idle for longer than idle by now, if
+// that is not 0, or is to be drained and has nothing under way.
+func (a *activity) mayEnd(now time.Time, idle time.Duration, draining bool) bool {
+	quiet, since := a.quiet()
+	return quiet && draining || idle > 0 && now.Sub(since) > idle
+}
+
 // corking sends what is written at once with as few system calls as it can.
 type corking struct {
 	ssh.Channel

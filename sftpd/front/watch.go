@@ -25,9 +25,7 @@ func (c *connection) watch(conn *ssh.ServerConn, ended <-chan struct{}) {
 			tick.Reset(50 * time.Millisecond)
 		case <-tick.C:
 		}
-		quiet, since := c.channels.quiet()
-		idle := c.settings.Idle > 0 && time.Since(since) > c.settings.Idle
-		if quiet && draining == nil || idle {
+		if c.channels.mayEnd(time.Now(), c.settings.Idle, draining == nil) {
 			_ = conn.Close()
 			return
 		}
