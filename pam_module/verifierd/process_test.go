@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -252,32 +251,5 @@ func TestUsage(t *testing.T) {
 		if status := process.ProcessState.ExitCode(); status != row.status || !strings.Contains(process.output.String(), row.want) {
 			t.Errorf("%q: status %d, %v\n%s", row.arguments, status, err, process.output.Bytes())
 		}
-	}
-}
-
-// From the start of the process to the first answer, as it counts when systemd
-// starts it for a login. What it and this program wait for a processor does not
-// count, as others may use them, but no less than it ran. The best of a few, or of
-// more: a busy machine is slower at everything.
-func TestStartTime(t *testing.T) {
-	p := newPlace(t, "", wide)
-	alice := p.enroll(t, "alice")
-	const few, most, want = 15, 300, 50 * time.Millisecond
-	var took []time.Duration
-	for len(took) < few || (slices.Min(took) > want && len(took) < most) {
-		begin, before := time.Now(), scheduled(t, os.Getpid()).waited
-		process := p.run(t)
-		if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
-			t.Fatalf("%v, %v", verdict, err)
-		}
-		whole, own := time.Since(begin), scheduled(t, process.Process.Pid)
-		took = append(took, max(whole-own.waited-(scheduled(t, os.Getpid()).waited-before), own.ran))
-		_ = process.Process.Kill()
-		_ = process.wait(t)
-	}
-	slices.Sort(took)
-	t.Logf("best %s, median %s, worst %s", took[0], took[len(took)/2], took[len(took)-1])
-	if took[0] > want {
-		t.Errorf("the first answer comes after %s at best, want less than %s", took[0], want)
 	}
 }

@@ -10,9 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -25,59 +23,76 @@ func (p *place) enrollPhone(tb testing.TB, name string) {
 	}
 }
 
-// A hundred logins that wait for a gateway leave the others as fast as they
-// are, and get in once it has answered.
-func TestSlowGateway(t *testing.T) {
-	const few, most, logins, waiting = 5, 24, 100, 100
-	asked, answer := make(chan string, 2*waiting), make(chan struct{})
-	gateway := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		asked <- r.URL.Query().Get("text")
-		<-answer
-	}))
-	t.Cleanup(gateway.Close)
-	p := newPair(t, most*logins, wide+fmt.Sprintf("[sent]\nper_hour = 1000\n[sms]\nurl = %q\nmethod = \"GET\"\ntimeout = \"2m\"\n",
-		gateway.URL+"/?to={otp_to}&text={otp_token}"))
-	for i := range waiting {
-		p.busy.enrollPhone(t, fmt.Sprintf("waits%d", i))
-	}
-	// A configuration that is newer is read again for each login, and the front
-	// is told before that.
-	for _, place := range []*place{p.busy, p.free} {
-		for state, err := config.StateOf(place.config); !state.Settled(time.Now()); time.Sleep(100 * time.Millisecond) {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	atMostTwice(t, few, most, func() ratios { return p.compareBeside(t, logins, waiting, asked, answer) })
+// heldGateway sends nothing until it is told to.
+type heldGateway struct {
+	text   string // of a configuration
+	asked  chan string
+	answer chan struct{}
 }
 
-// compareBeside is compare while so many logins wait for the gateway; then it
+func newHeldGateway(tb testing.TB, waiting int) *heldGateway {
+	tb.Helper()
+	g := &heldGateway{asked: make(chan string, 2*waiting), answer: make(chan struct{})}
+	gateway := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		g.asked <- r.URL.Query().Get("text")
+		<-g.answer
+	}))
+	tb.Cleanup(gateway.Close)
+	g.text = wide + fmt.Sprintf("[sent]\nper_hour = 1000\n[sms]\nurl = %q\nmethod = \"GET\"\ntimeout = \"2m\"\n", gateway.URL+"/?to={otp_to}&text={otp_token}")
+	return g
+}
+
+// enrollWaiting has so many people be sent their codes.
+func (p *place) enrollWaiting(tb testing.TB, waiting int) {
+	tb.Helper()
+	for i := range waiting {
+		p.enrollPhone(tb, fmt.Sprintf("waits%d", i))
+	}
+}
+
+// A hundred logins that wait for a gateway hold up nobody else, and get in once it
+// has answered. BenchmarkSlowGateway measures what they cost.
+func TestSlowGateway(t *testing.T) {
+	const logins, waiting = 100, 100
+	gateway := newHeldGateway(t, waiting)
+	p := newPlace(t, memoryDisk, gateway.text)
+	p.enrollWaiting(t, waiting)
+	next := p.crowdOf(t, logins)
+	p.run(t)
+	gateway.beside(t, p, waiting, func() {
+		for range logins {
+			name, code := next()
+			p.once(t, name, code)
+		}
+	})
+}
+
+// beside does something while so many logins wait for the gateway; then it
 // answers, and they are asked for the code.
-func (p *pair) compareBeside(t *testing.T, logins, waiting int, asked <-chan string, answer chan<- struct{}) ratios {
-	t.Helper()
+func (g *heldGateway) beside(tb testing.TB, p *place, waiting int, do func()) {
+	tb.Helper()
 	fronts := make([]front, waiting)
 	for i := range fronts {
-		fronts[i] = dial(t, p.busy.socket)
-		if err := wire.WriteStart(fronts[i], p.busy.start(fmt.Sprintf("waits%d", i))); err != nil {
-			t.Fatal(err)
+		fronts[i] = dial(tb, p.socket)
+		if err := wire.WriteStart(fronts[i], p.start(fmt.Sprintf("waits%d", i))); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	codes := map[string]bool{}
 	for range fronts {
-		codes[<-asked] = true
+		codes[<-g.asked] = true
 	}
 	// The fronts know before that their logins are taken: each would fork a
 	// core otherwise, which would send another code.
 	for _, conn := range fronts {
 		var ready [1]byte
 		if _, err := conn.Read(ready[:]); err != nil || ready[0] != wire.Ready {
-			t.Fatalf("%x, %v", ready, err)
+			tb.Fatalf("%x, %v", ready, err)
 		}
 	}
-	measured := p.compare(t, logins)
+	do()
 	for range fronts {
-		answer <- struct{}{}
+		g.answer <- struct{}{}
 	}
 	// Nobody's code is right for another's login, and these are no one's.
 	sent := strings.Join(slices.Collect(maps.Keys(codes)), "\n")
@@ -90,12 +105,11 @@ func (p *pair) compareBeside(t *testing.T, logins, waiting int, asked <-chan str
 	for i, conn := range fronts {
 		verdict, told, err := conn.finish(wrong...)
 		if i == 0 && (err != nil || verdict != wire.MaxTries || !strings.Contains(told, "A code was sent to +49…567")) {
-			t.Errorf("%v, %q, %v", verdict, told, err)
+			tb.Errorf("%v, %q, %v", verdict, told, err)
 		}
 		_ = conn.Close()
 	}
 	if len(codes) < waiting*9/10 {
-		t.Errorf("%d logins had only %d codes", waiting, len(codes))
+		tb.Errorf("%d logins had only %d codes", waiting, len(codes))
 	}
-	return measured
 }
