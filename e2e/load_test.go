@@ -30,16 +30,18 @@ const loops = 16
 
 // loop is one of them, with a token, which has codes without end.
 type loop struct {
-	server string
-	p      *machine.Person
-	used   uint64
-	in     func(t machine.T, p *machine.Person, code string) bool
+	server, service string
+	p               *machine.Person
+	used            uint64
+	in              func(t machine.T, p *machine.Person, code string) bool
 }
 
-// loopsAt are the login loops at sshd, vsftpd and Apache, which cannot fork a core here.
+// loopsAt are the login loops at sshd and vsftpd, whose fronts turn to a core when
+// the verifier has not taken a login within two seconds, and at Apache, which is
+// not root's and has none to turn to.
 func loopsAt(t *testing.T, here machine.Site) (all []*loop) {
-	here.AddToService(t, "sshd", here.Name+"-ssh", "protocol=ssh")
-	here.CodeOnly(t, here.Name+"-ftp", "protocol=ftp")
+	machine.AddToService(t, "sshd", here.Name+"-ssh", here.Arguments("protocol=ssh")...)
+	machine.WriteService(t, here.Name+"-ftp", "auth required pam_permit.so\n"+machine.ModuleLine(here.Arguments("protocol=ftp")...)+"\naccount required pam_permit.so\n")
 	here.CodeOnly(t, here.Name+"-http", "protocol=http")
 	sshd := hosts.StartSSHD(t, here.Name+"-ssh", hosts.WithCode...)
 	byFTP, byHTTP := hosts.StartVSFTPD(t, here.Name+"-ftp"), hosts.StartApache(t, here.Name+"-http")
@@ -49,7 +51,9 @@ func loopsAt(t *testing.T, here machine.Site) (all []*loop) {
 	for i := range loops {
 		p := machine.NewPerson(t, "load")
 		p.Write(t, here.Users, tokenFile(p))
-		all = append(all, []*loop{{"sshd", p, 0, bySSH}, {"vsftpd", p, 0, byFTP.In}, {"apache", p, 0, byHTTP.In}}[i%3])
+		all = append(all, []*loop{
+			{"sshd", here.Name + "-ssh", p, 0, bySSH}, {"vsftpd", here.Name + "-ftp", p, 0, byFTP.In}, {"apache", here.Name + "-http", p, 0, byHTTP.In},
+		}[i%3])
 	}
 	return all
 }
@@ -85,13 +89,13 @@ func logins(t *testing.T, all []*loop, mayRefuse string) loginTimes {
 				begin := time.Now()
 				in := l.in(t, l.p, code)
 				mu.Lock()
-				times[l.server] = append(times[l.server], time.Since(begin))
+				times[l.server] = append(times[l.server], time.Since(begin)) // for make load
 				mu.Unlock()
 				if in {
 					l.used++
 				}
-				if !in && l.server != mayRefuse {
-					l.refused(t)
+				if !in && l.server != mayRefuse && !l.tooLate() {
+					t.Errorf("%s refused %s with a right code:\n%s", l.server, l.p.Name, machine.Text(machine.Log.Lines("user="+l.p.Name+" ")))
 				}
 				if in && first && l.in(t, l.p, code) {
 					t.Errorf("%s let %s in with a used code", l.server, l.p.Name)
@@ -103,16 +107,14 @@ func logins(t *testing.T, all []*loop, mayRefuse string) loginTimes {
 	return times
 }
 
-// refused is about a right code that did not open. A front that has waited two
-// seconds for the verifier turns to a core, on a machine that has one: what it says
-// of that is no refusal. How many do so is the machine's, as their times are.
-func (l *loop) refused(t *testing.T) {
-	lines := slices.DeleteFunc(machine.Log.Lines("user="+l.p.Name+" "), func(line machine.Line) bool { return strings.Contains(line.Text, " service=flood ") })
-	if n := len(lines); n > 0 && strings.Contains(lines[n-1].Text, "pam_otpgate_core.so: expected the core there") {
-		t.Logf("%s turned to a core for %s", l.server, l.p.Name)
-		return
+// tooLate says whether the last login came to nothing because Apache's front had
+// no core to turn to: the machine is too slow for the verifier to take it in time.
+func (l *loop) tooLate() bool {
+	if l.server != "apache" {
+		return false
 	}
-	t.Errorf("%s refused %s with a right code:\n%s", l.server, l.p.Name, machine.Text(lines))
+	lines := machine.Log.Lines("user="+l.p.Name+" ", "service="+l.service+" ")
+	return len(lines) > 0 && strings.Contains(lines[len(lines)-1].Text, "pam_otpgate_core.so: expected the core there")
 }
 
 // attack is what one process of package flood does: how, as which uids, for whom.
@@ -289,6 +291,9 @@ func reportLoad(t *testing.T, here machine.Site, most int, sides map[string]logi
 	t.Logf("the verifier has had %.1f MiB", float64(peak)/1024)
 	if peak<<10 > most {
 		t.Errorf("the verifier has had %d KiB, want at most %d", peak, most>>10)
+	}
+	if *load == 0 {
+		return
 	}
 	for side, times := range sides {
 		for _, server := range []string{"sshd", "vsftpd", "apache"} {
