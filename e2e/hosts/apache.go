@@ -47,16 +47,9 @@ func startApache(t machine.T, http, https, dav, provider string) Apache {
 	plain.write(t, "www/greeting", "somebody is in\n")
 	config := plain.write(t, "conf", apacheConfig(t, secure.address(), http, https, dav, provider))
 	plain.start(t, func() bool { return plain.listens() && secure.listens() }, "/usr/sbin/apache2", "-f", config, "-DFOREGROUND")
-	in := func(*machine.Person) string { return "somebody is in" }
+	byHTTP, byHTTPS := greetingPage(t, plain, secure)
 	return Apache{
-		HTTP: &Server{Name: "http", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
-			return curl(p, field, "http://"+plain.address()+"/greeting")
-		}},
-		HTTPS: &Server{Name: "https", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
-			cmd := curl(p, field, "https://"+secure.address()+"/greeting")
-			cmd.Args = append(cmd.Args, "--cacert", certificate(t))
-			return cmd
-		}},
+		HTTP: byHTTP, HTTPS: byHTTPS,
 		// Who is in can write.
 		DAV: &Server{Name: "webdav", in: func(*machine.Person) string { return "201 Created" }, client: func(p *machine.Person, field string) *exec.Cmd {
 			cmd := curl(p, field, "http://"+plain.address()+"/dav/"+rand.Text())

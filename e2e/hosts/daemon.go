@@ -126,6 +126,21 @@ func (d *daemon) listens() bool {
 	return connection.Close() == nil
 }
 
+// greetingPage is a web server's page that says who gets it is in, without TLS and
+// with it.
+func greetingPage(t machine.T, plain, secure *daemon) (http, https *Server) {
+	in := func(*machine.Person) string { return "somebody is in" }
+	http = &Server{Name: "http", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
+		return curl(p, field, "http://"+plain.address()+"/greeting")
+	}}
+	https = &Server{Name: "https", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
+		cmd := curl(p, field, "https://"+secure.address()+"/greeting")
+		cmd.Args = append(cmd.Args, "--cacert", certificate(t))
+		return cmd
+	}}
+	return http, https
+}
+
 // curl gets url as p.
 func curl(p *machine.Person, field, url string) *exec.Cmd {
 	return exec.Command("curl", "--silent", "--show-error", "--fail", "--max-time", machine.Seconds(machine.Patience), "--interface", p.Address,

@@ -2,7 +2,6 @@ package hosts
 
 import (
 	"os"
-	"os/exec"
 
 	"github.com/otpgate/otpgate/e2e/machine"
 )
@@ -50,15 +49,6 @@ http {
 }
 `)
 	plain.start(t, func() bool { return plain.listens() && secure.listens() }, "/usr/sbin/nginx", "-c", config)
-	in := func(*machine.Person) string { return "somebody is in" }
-	return Nginx{
-		HTTP: &Server{Name: "http", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
-			return curl(p, field, "http://"+plain.address()+"/greeting")
-		}},
-		HTTPS: &Server{Name: "https", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
-			cmd := curl(p, field, "https://"+secure.address()+"/greeting")
-			cmd.Args = append(cmd.Args, "--cacert", certificate(t))
-			return cmd
-		}},
-	}
+	byHTTP, byHTTPS := greetingPage(t, plain, secure)
+	return Nginx{HTTP: byHTTP, HTTPS: byHTTPS}
 }

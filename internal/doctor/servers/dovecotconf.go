@@ -2,11 +2,11 @@ package servers
 
 import (
 	"cmp"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -164,17 +164,10 @@ type dovecotReader struct {
 }
 
 func (r *dovecotReader) file(path string, depth int) {
-	const maxDepth = 16 // so that a file that includes itself ends
-	data, err := os.ReadFile(r.root + path)
-	if err != nil || depth > maxDepth {
-		return
-	}
-	number := 0
-	for line := range strings.Lines(string(data)) {
-		number++
-		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+	for place, line := range target.Lines(r.root, path, depth) {
+		line, _, _ = strings.Cut(line, " #")
 		key, value, set := strings.Cut(line, "=")
-		s := dovecotSetting{Place: pamstack.Place{File: path, Line: number}, key: strings.TrimSpace(key), value: strings.TrimSpace(value)}
+		s := dovecotSetting{Place: place, key: strings.TrimSpace(key), value: strings.TrimSpace(value)}
 		switch {
 		case line == "" || line[0] == '#':
 		case strings.HasPrefix(line, "!include"):
@@ -206,11 +199,7 @@ func (r *dovecotReader) include(from, line string, depth int) {
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(filepath.Dir(from), pattern)
 	}
-	paths, err := filepath.Glob(r.root + pattern)
-	if err != nil {
-		return
-	}
-	for _, path := range paths {
-		r.file(strings.TrimPrefix(path, r.root), depth+1)
+	for _, path := range target.Glob(r.root, pattern) {
+		r.file(path, depth+1)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -66,22 +67,16 @@ type proftpdReader struct {
 }
 
 func (r *proftpdReader) file(path string, depth int) {
-	const maxDepth = 16 // so that a file that includes itself ends
-	data, err := os.ReadFile(r.root + path)
-	if err != nil || depth > maxDepth {
-		return
-	}
-	number, first, whole := 0, 0, ""
-	for line := range strings.Lines(string(data)) {
-		number++
+	var first pamstack.Place
+	whole := ""
+	for place, line := range target.Lines(r.root, path, depth) {
 		if whole == "" {
-			first = number
+			first = place
 		}
-		line = strings.TrimSpace(line)
 		before, goesOn := strings.CutSuffix(line, "\\")
 		whole += before + " "
 		if !goesOn {
-			r.directive(pamstack.Place{File: path, Line: first}, strings.Fields(strings.ReplaceAll(whole, `"`, "")), depth)
+			r.directive(first, strings.Fields(strings.ReplaceAll(whole, `"`, "")), depth)
 			whole = ""
 		}
 	}
@@ -136,11 +131,7 @@ func (r *proftpdReader) include(pattern string, depth int) {
 	if info, err := os.Stat(r.root + pattern); err == nil && info.IsDir() {
 		pattern = filepath.Join(pattern, "*")
 	}
-	paths, err := filepath.Glob(r.root + pattern)
-	if err != nil {
-		return
-	}
-	for _, path := range paths {
-		r.file(strings.TrimPrefix(path, r.root), depth+1)
+	for _, path := range target.Glob(r.root, pattern) {
+		r.file(path, depth+1)
 	}
 }

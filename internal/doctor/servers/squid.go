@@ -1,7 +1,6 @@
 package servers
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -66,22 +66,15 @@ func (e *exam) squid() {
 
 // squidLines gives each line of a file and of those that it includes.
 func (e *exam) squidLines(file string, depth int, line func(pamstack.Place, string)) {
-	const maxDepth = 16 // so that a file that includes itself ends
-	data, err := os.ReadFile(e.machine.Root + file)
-	if err != nil || depth > maxDepth {
-		return
-	}
-	number := 0
-	for text := range strings.Lines(string(data)) {
-		number++
-		text, _, _ = strings.Cut(strings.TrimSpace(text), " #")
+	for place, text := range target.Lines(e.machine.Root, file, depth) {
+		text, _, _ = strings.Cut(text, " #")
 		if found := squidInclude.FindStringSubmatch(text); found != nil {
 			for _, included := range e.machine.Glob(found[1]) {
 				e.squidLines(included, depth+1, line)
 			}
 			continue
 		}
-		line(pamstack.Place{File: file, Line: number}, strings.TrimSpace(text))
+		line(place, strings.TrimSpace(text))
 	}
 }
 

@@ -1,7 +1,6 @@
 package sshd
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -32,16 +31,9 @@ type reader struct {
 }
 
 func (r *reader) file(path string, match *setting, depth int) {
-	const maxDepth = 16 // sshd's own
-	data, err := os.ReadFile(r.root + path)
-	if err != nil || depth > maxDepth {
-		return
-	}
-	number := 0
-	for line := range strings.Lines(string(data)) {
-		number++
+	for place, line := range target.Lines(r.root, path, depth) {
 		keyword, value := splitKeyword(line)
-		s := setting{pamstack.Place{File: path, Line: number}, keyword, value, match}
+		s := setting{place, keyword, value, match}
 		switch keyword {
 		case "":
 		case "match":
@@ -63,12 +55,8 @@ func (r *reader) include(s setting, depth int) {
 		if !filepath.IsAbs(pattern) {
 			pattern = filepath.Join(filepath.Dir(target.SSHDConfig), pattern)
 		}
-		paths, err := filepath.Glob(r.root + pattern)
-		if err != nil {
-			continue
-		}
-		for _, path := range paths {
-			r.file(strings.TrimPrefix(path, r.root), s.match, depth+1)
+		for _, path := range target.Glob(r.root, pattern) {
+			r.file(path, s.match, depth+1)
 		}
 	}
 }

@@ -7,8 +7,6 @@ package target
 import (
 	"context"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -94,16 +92,7 @@ func (m *Machine) Fill() {
 }
 
 // Glob are the machine's files of a pattern.
-func (m *Machine) Glob(pattern string) []string {
-	paths, err := filepath.Glob(m.Root + pattern)
-	if err != nil {
-		return nil
-	}
-	for i := range paths {
-		paths[i] = strings.TrimPrefix(paths[i], m.Root)
-	}
-	return paths
-}
+func (m *Machine) Glob(pattern string) []string { return Glob(m.Root, pattern) }
 
 // Has says whether the machine has a file.
 func (m *Machine) Has(path string) bool {
