@@ -144,6 +144,12 @@ func (n *namespaces) boot(t *testing.T) {
 	}
 	n.ended = make(chan struct{})
 	go func() { _ = n.init.Wait(); close(n.ended) }()
+	answer := ""
+	defer func() {
+		if t.Failed() {
+			t.Logf("systemctl said last: %s", answer)
+		}
+	}()
 	until(t, n, "systemd answers", func() bool {
 		select {
 		case <-n.ended:
@@ -151,7 +157,8 @@ func (n *namespaces) boot(t *testing.T) {
 			t.Fatalf("process 1 ended: %v\n%s", n.init.ProcessState, text)
 		default:
 		}
-		_, err := n.script("systemctl show --property=Version")
+		output, err := n.script("systemctl show --property=Version")
+		answer = output
 		return err == nil
 	})
 	// Its own Debian has no ip.
@@ -188,8 +195,10 @@ func (n *namespaces) off(t *testing.T) {
 	n.init = nil
 }
 
+// within is a command in the computer. Its root directory is process 1's: that of
+// its mount namespace is another one where the tests themselves are in a chroot.
 func (n *namespaces) within(args ...string) *exec.Cmd {
-	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(n.init.Process.Pid), "--all"}, args...)...)
+	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(n.init.Process.Pid), "--all", "--root"}, args...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive"}
 	return cmd
 }
