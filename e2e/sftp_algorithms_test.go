@@ -13,8 +13,8 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // weakSigners are keys that OpenSSH refuses: DSA's, and RSA's with SHA-1.
@@ -119,21 +119,21 @@ func TestSFTPTakenOverAlgorithms(t *testing.T) {
 		key := signer.PublicKey().Marshal()
 		authorize(t, p, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
 		for _, format := range []string{signer.PublicKey().Type(), ""} {
-			var w seqpacket.Writer
+			var w fields.Writer
 			kind := signer.PublicKey().Type()
 			c := take(t, s, p)
 			if outcome := c.step(w.U8(messages.AskProve).Text(p.Name).Blob(key).Text(kind).Text("").Text(format).Bytes); outcome == messages.Accepted || c.hasSession() {
 				t.Errorf("%s as %q is accepted", what, format)
 			}
 		}
-		var w seqpacket.Writer
+		var w fields.Writer
 		if outcome := take(t, s, p).step(w.U8(messages.AskOffer).Text(p.Name).Blob(key).Bytes); what == "DSA" && outcome == messages.Partial {
 			t.Errorf("%s may be proven", what)
 		}
 	}
 	p := machine.NewPerson(t, "sfj")
 	sign := func(algorithm string, size int) error {
-		_, _, err := take(t, s, p).ask(seqpacket.Message(messages.AskSign).Blob(hosts.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
+		_, _, err := take(t, s, p).ask(fields.Message(messages.AskSign).Blob(hosts.PublicKey(t, rsaKey)).Text(algorithm).Blob(make([]byte, size)).Bytes)
 		return err
 	}
 	for _, bad := range []struct {

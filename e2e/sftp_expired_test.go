@@ -8,8 +8,8 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // newPassword is one that nobody has had.
@@ -187,11 +187,11 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	p.Expire(t)
-	interactive := seqpacket.Message(messages.AskInteractive).Text(p.Name).Bytes
+	interactive := fields.Message(messages.AskInteractive).Text(p.Name).Bytes
 	answer := func(text string) []byte {
-		return seqpacket.Message(messages.AskAnswer).Bool(true).Text(text).Bytes
+		return fields.Message(messages.AskAnswer).Bool(true).Text(text).Bytes
 	}
-	password := seqpacket.Message(messages.AskPassword).Text(p.Name).Text(p.Password).Bytes
+	password := fields.Message(messages.AskPassword).Text(p.Name).Text(p.Password).Bytes
 	fill := byte(0)
 	for name, steps := range map[string][][]byte{
 		"at once":         nil,
@@ -199,7 +199,7 @@ func TestSFTPTakenOverExpired(t *testing.T) {
 		"a password":      {password},
 		"not the old one": {interactive, answer("x"), answer("y"), answer("y")},
 		"a long one":      {interactive, answer(p.Password), answer(strings.Repeat("x", 600))},
-		"another's":       {seqpacket.Message(messages.AskInteractive).Text("root").Bytes},
+		"another's":       {fields.Message(messages.AskInteractive).Text("root").Bytes},
 	} {
 		c := take(t, s, p)
 		id := sessionID(7)

@@ -17,8 +17,8 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // startHostile starts a server whose fronts do what the client says.
@@ -68,7 +68,7 @@ func (c *taken) ask(message []byte) (answer []byte, fds int, err error) {
 
 // sign has the broker sign, which makes data the session's id.
 func (c *taken) sign(data []byte) error {
-	_, _, err := c.ask(seqpacket.Message(messages.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
+	_, _, err := c.ask(fields.Message(messages.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
 	return err
 }
 
@@ -93,13 +93,13 @@ func (c *taken) hasSession() bool {
 func proofOf(t *testing.T, user, signedUser string, signer ssh.Signer, sessionID []byte) []byte {
 	t.Helper()
 	key := signer.PublicKey().Marshal()
-	var signed seqpacket.Writer
+	var signed fields.Writer
 	signed.Blob(sessionID).U8(50).Text(signedUser).Text("ssh-connection").Text("publickey").Bool(true).Text(signer.PublicKey().Type()).Blob(key)
 	signature, err := signer.Sign(nil, signed.Bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var blob, w seqpacket.Writer
+	var blob, w fields.Writer
 	blob.Text(signature.Format).Blob(signature.Blob)
 	return w.U8(messages.AskProve).Text(user).Blob(key).Text(signer.PublicKey().Type()).Blob(blob.Bytes).Text(signature.Format).Bytes
 }
@@ -119,18 +119,18 @@ type message func(id []byte) []byte
 func always(bytes []byte) message { return func([]byte) []byte { return bytes } }
 
 func passwordOf(user, password string) message {
-	var w seqpacket.Writer
+	var w fields.Writer
 	return always(w.U8(messages.AskPassword).Text(user).Text(password).Bytes)
 }
 
 func interactiveOf(user string) message {
-	var w seqpacket.Writer
+	var w fields.Writer
 	return always(w.U8(messages.AskInteractive).Text(user).Bytes)
 }
 
 // unsignedProofOf is proofOf with no signature.
 func unsignedProofOf(user string, signer ssh.Signer) message {
-	var w seqpacket.Writer
+	var w fields.Writer
 	kind := signer.PublicKey().Type()
 	return always(w.U8(messages.AskProve).Text(user).Blob(signer.PublicKey().Marshal()).Text(kind).Text("").Text(kind).Bytes)
 }
@@ -292,7 +292,7 @@ func TestSFTPTakenOverReach(t *testing.T) {
 		t.Fatalf("expected accepted, found %d", outcome)
 	}
 	open := func(path string) []byte {
-		var w seqpacket.Writer
+		var w fields.Writer
 		return append([]byte{0xFE}, w.U8(1).Text(path).U32(0).U32(0).Bytes...)
 	}
 	for _, path := range []string{secret, "/etc/shadow", s.Site.Users, s.Site.State + "/x", "/proc/1/environ", "/proc/" + strconv.Itoa(s.PID()) + "/mem"} {
@@ -305,7 +305,7 @@ func TestSFTPTakenOverReach(t *testing.T) {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
 	// What is in the log of a transfer is the front's word, who it was is not.
-	w := seqpacket.Message(messages.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
+	w := fields.Message(messages.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
 	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(w.Bytes))), w.Bytes...)); err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestSFTPTakenOverGarbage(t *testing.T) {
 	if err := well.sign(sessionID(1)); err != nil {
 		t.Fatal(err)
 	}
-	var long seqpacket.Writer
+	var long fields.Writer
 	long.U8(messages.AskPassword).Text(p.Name).Text(strings.Repeat("x", 40000))
 	for _, garbage := range [][]byte{
 		{0}, {messages.AskSign}, {messages.AskSession}, {messages.AskNote}, {messages.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {messages.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},

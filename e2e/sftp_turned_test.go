@@ -10,8 +10,8 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // A client that has an algorithm of no kind in common leaves a line that says
@@ -106,7 +106,7 @@ func TestSFTPTakenOverFloodsNoLog(t *testing.T) {
 	s := startHostile(t, "sftp-taken-log", "", patient)
 	p := machine.NewPerson(t, "sfz")
 	began := time.Now()
-	w := seqpacket.Message(messages.AskUnmatched).U8(messages.ListMAC).Text("x\nuser=root verdict=accepted").Text("\x1b[2J" + strings.Repeat("x", 1000))
+	w := fields.Message(messages.AskUnmatched).U8(messages.ListMAC).Text("x\nuser=root verdict=accepted").Text("\x1b[2J" + strings.Repeat("x", 1000))
 	for range 100 {
 		if _, _, err := take(t, s, p).ask(w.Bytes); err == nil {
 			t.Fatal("expected that the broker ends the connection")

@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/authentication"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -106,7 +107,7 @@ func (c *connection) handOver(conn *net.TCPConn, engine *gate.Gate) error {
 		return err
 	}
 	c.begin(engine, toFront)
-	if c.keys, err = c.broker.pick().give(seqpacket.Message(messages.FrontConnection).Text(c.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
+	if c.keys, err = c.broker.pick().give(fields.Message(messages.FrontConnection).Text(c.remote.String()).Bytes, fd, int(theirs.Fd())); err != nil {
 		c.end()
 		return err
 	}
@@ -164,7 +165,7 @@ func (c *connection) serve(entered func()) {
 		if err == nil {
 			err = c.answer(message)
 		}
-		if errors.Is(err, seqpacket.ErrMalformed) || errors.Is(err, seqpacket.ErrTooLarge) {
+		if errors.Is(err, fields.ErrMalformed) || errors.Is(err, seqpacket.ErrTooLarge) {
 			c.login.Fault("front", err)
 		}
 		in := c.login.Entered() != nil
@@ -184,7 +185,7 @@ func (c *connection) serve(entered func()) {
 }
 
 func (c *connection) answer(message []byte) error {
-	r := seqpacket.NewReader(message)
+	r := fields.NewReader(message)
 	op, in := r.U8(), c.login.Entered()
 	switch {
 	case op == messages.AskSign:
@@ -202,17 +203,17 @@ func (c *connection) answer(message []byte) error {
 		n, upload := r.U32(), r.Bool()
 		return r.Then(func() error {
 			wait := c.broker.bandwidth.wait(in.UID, upload, n, c.settings.Limits.Bandwidth)
-			return c.toFront.Send(seqpacket.Message(messages.AnswerBytes).U64(uint64(wait)).Bytes)
+			return c.toFront.Send(fields.Message(messages.AnswerBytes).U64(uint64(wait)).Bytes)
 		})
 	case op == messages.AskHostKey:
 		public := r.Blob()
 		return r.Then(func() error { return c.proveHostKey(public) })
 	}
-	return seqpacket.ErrMalformed
+	return fields.ErrMalformed
 }
 
 // step does a step of the login.
-func (c *connection) step(op uint8, r *seqpacket.Reader) error {
+func (c *connection) step(op uint8, r *fields.Reader) error {
 	answer, outcome, err := c.login.Step(op, r, c.sessionID)
 	if err != nil {
 		return err
@@ -230,7 +231,7 @@ func (c *connection) step(op uint8, r *seqpacket.Reader) error {
 
 // session gives the front a session of the person's worker.
 func (c *connection) session(in *authentication.Entered) error {
-	w := seqpacket.Message(messages.AnswerSession)
+	w := fields.Message(messages.AnswerSession)
 	fd, err := in.Connect()
 	if err != nil {
 		c.login.Fault("session", err)
@@ -242,7 +243,7 @@ func (c *connection) session(in *authentication.Entered) error {
 
 // note writes a line about a transfer or a change. Who it was is the broker's
 // word, what it was the front's.
-func (c *connection) note(r *seqpacket.Reader) error {
+func (c *connection) note(r *fields.Reader) error {
 	event := audit.Event{User: c.login.User(), Service: c.settings.PAMService, Remote: c.remote.String(),
 		Op: r.Text(), Path: r.Text(), Target: r.Text(), Read: r.U64(), Written: r.U64(), Problem: r.Text()}
 	if err := r.Done(); err != nil {

@@ -8,13 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
-	"golang.org/x/crypto/ssh"
 )
 
 func TestMain(m *testing.M) { sftpdtest.Main(m) }
@@ -71,8 +73,8 @@ const noCodes = "[policy]\nprotocols = [\"ssh\"]\n"
 // methods: so what follows is about servers that can say yes.
 func TestFrontMayBringThePassword(t *testing.T) {
 	for name, sent := range map[string][]byte{
-		"password":    sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)),
-		"interactive": sftpdtest.Script(seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody), seqpacket.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword)),
+		"password":    sftpdtest.Script(fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)),
+		"interactive": sftpdtest.Script(fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody), fields.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword)),
 	} {
 		c, front := testConnection(t, testBroker(t, noCodes))
 		if say(c, front, sent); !in(c) {
@@ -85,12 +87,12 @@ func TestFrontMayBringThePassword(t *testing.T) {
 // the broker neither falls over nor keeps anything.
 func FuzzFront(f *testing.F) {
 	b := testBroker(f, "[policy.attempts]\nper_window = 1000\n")
-	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword), seqpacket.Message(messages.AskSession)))
-	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody), seqpacket.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword), seqpacket.Message(messages.AskAnswer).Bool(true).Text("123456")))
-	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
-		seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob([]byte("key")), seqpacket.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
-	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text("root").Text(sftpdtest.RightPassword), seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody)))
-	f.Add(sftpdtest.Script(seqpacket.Message(messages.AskNote).U8(1).Text("/etc/passwd"), seqpacket.Message(messages.AskBytes).U32(1<<31).Bool(true), seqpacket.Message(messages.AskHostKey).Blob([]byte("key"))))
+	f.Add(sftpdtest.Script(fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword), fields.Message(messages.AskSession)))
+	f.Add(sftpdtest.Script(fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody), fields.Message(messages.AskAnswer).Bool(true).Text(sftpdtest.RightPassword), fields.Message(messages.AskAnswer).Bool(true).Text("123456")))
+	f.Add(sftpdtest.Script(fields.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
+		fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob([]byte("key")), fields.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
+	f.Add(sftpdtest.Script(fields.Message(messages.AskPassword).Text("root").Text(sftpdtest.RightPassword), fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody)))
+	f.Add(sftpdtest.Script(fields.Message(messages.AskNote).U8(1).Text("/etc/passwd"), fields.Message(messages.AskBytes).U32(1<<31).Bool(true), fields.Message(messages.AskHostKey).Blob([]byte("key"))))
 	for _, text := range []string{"", "\x00\x00\x00\x01\x02", "\xff\xff\xff\xff", "\x00\x00\x00\x06\x04\xff\xff\xff\xffx"} {
 		f.Add([]byte(text))
 	}
@@ -114,11 +116,11 @@ func TestOffersThatComeToNothing(t *testing.T) {
 		sent []byte
 		want admission.Result
 	}{
-		"nobody": {sftpdtest.Script(seqpacket.Message(messages.AskPassword)), admission.Result{Penalty: admission.PenaltyNothing}},
-		"a key":  {sftpdtest.Script(seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))), admission.Result{Penalty: admission.PenaltyNothing}},
-		"a key and a password": {sftpdtest.Script(seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519)),
-			seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong")), admission.Result{Penalty: admission.PenaltyFailed}},
-		"left at the question": {sftpdtest.Script(seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody)), admission.Result{Penalty: admission.PenaltyNothing}},
+		"nobody": {sftpdtest.Script(fields.Message(messages.AskPassword)), admission.Result{Penalty: admission.PenaltyNothing}},
+		"a key":  {sftpdtest.Script(fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))), admission.Result{Penalty: admission.PenaltyNothing}},
+		"a key and a password": {sftpdtest.Script(fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519)),
+			fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong")), admission.Result{Penalty: admission.PenaltyFailed}},
+		"left at the question": {sftpdtest.Script(fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody)), admission.Result{Penalty: admission.PenaltyNothing}},
 	} {
 		c, front := testConnection(t, testBroker(t, ""))
 		if say(c, front, test.sent); c.result() != test.want {

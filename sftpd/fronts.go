@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
@@ -45,7 +46,7 @@ func (b *broker) startFront() (*front, error) {
 		return nil, err
 	}
 	f := &front{control: control, cmd: cmd, gone: make(chan struct{})}
-	var become seqpacket.Writer
+	var become fields.Writer
 	become.U8(messages.FrontBecome).U32(b.front.uid).U32(b.front.gid).Text(b.front.root)
 	return f, errors.Join(f.send(become.Bytes), b.tell(f))
 }
@@ -56,7 +57,7 @@ func (b *broker) tell(f *front) error {
 	defer f.mu.Unlock()
 	// What is told last is what holds last.
 	settings, keys := b.frontSettings()
-	w := seqpacket.Message(messages.FrontSettings)
+	w := fields.Message(messages.FrontSettings)
 	settings.Write(w)
 	err := f.sendLocked(w.Bytes)
 	if err == nil {

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
-	"golang.org/x/crypto/ssh"
 )
 
 // maxExchanges bounds the key exchanges before the login. Clients need one; each
@@ -25,7 +26,7 @@ func (c *connection) sign(public []byte, algorithm string, data []byte) error {
 	key, found := c.hostKey(public)
 	if !found || (len(data) != 32 && len(data) != 48 && len(data) != 64) ||
 		!slices.Contains(algorithms.HostKeySignatures(key.signer.PublicKey().Type()), algorithm) {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	if c.exchanges++; c.login.Entered() == nil && c.exchanges > maxExchanges {
 		c.broker.turnAway(c.settings.PAMService, c.remote, admission.Refusal{Rule: admission.ByKeyExchange, Reason: fmt.Sprintf("more than %d key exchanges before the login", maxExchanges)})
@@ -35,7 +36,7 @@ func (c *connection) sign(public []byte, algorithm string, data []byte) error {
 	if signature.Format != "" && c.sessionID == nil {
 		c.sessionID, c.hostAlgorithm = append([]byte(nil), data...), algorithm
 	}
-	return c.toFront.Send(seqpacket.Message(messages.AnswerSignature).Text(signature.Format).Blob(signature.Blob).Bytes)
+	return c.toFront.Send(fields.Message(messages.AnswerSignature).Text(signature.Format).Blob(signature.Blob).Bytes)
 }
 
 // sign is the signature, the zero value if there is none.
@@ -64,7 +65,7 @@ func (c *connection) hostKey(public []byte) (hostKey, bool) {
 func (c *connection) proveHostKey(public []byte) error {
 	key, found := c.hostKey(public)
 	if !found {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	able := algorithms.HostKeySignatures(key.signer.PublicKey().Type())
 	algorithm := able[0]
@@ -72,7 +73,7 @@ func (c *connection) proveHostKey(public []byte) error {
 		// OpenSSH's client wants the one that was agreed on.
 		algorithm = c.hostAlgorithm
 	}
-	var signed seqpacket.Writer
+	var signed fields.Writer
 	signature := key.sign(signed.Text("hostkeys-prove-00@openssh.com").Blob(c.sessionID).Blob(key.public).Bytes, algorithm)
-	return c.toFront.Send(seqpacket.Message(messages.AnswerSignature).Text(signature.Format).Blob(signature.Blob).Bytes)
+	return c.toFront.Send(fields.Message(messages.AnswerSignature).Text(signature.Format).Blob(signature.Blob).Bytes)
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 )
 
@@ -26,14 +26,14 @@ func TestHostKeysUnderARunningConnection(t *testing.T) {
 	ask := func(key hostKey, data string) bool {
 		t.Helper()
 		buffer := make([]byte, messages.MaxSize)
-		if err := front.Send(seqpacket.Message(messages.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
+		if err := front.Send(fields.Message(messages.AskSign).Blob(key.public).Text("ssh-ed25519").Blob([]byte(data)).Bytes); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := front.Receive(buffer)
 		if err != nil {
 			return false
 		}
-		r := seqpacket.NewReader(buffer[:n])
+		r := fields.NewReader(buffer[:n])
 		r.U8()
 		return key.signer.PublicKey().Verify([]byte(data), &ssh.Signature{Format: r.Text(), Blob: r.Blob()}) == nil
 	}
@@ -60,9 +60,9 @@ func TestHostKeysUnderARunningConnection(t *testing.T) {
 func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 	b, records := recordingBroker(t, "")
 	c, front := testConnection(t, b)
-	var sent []*seqpacket.Writer
+	var sent []*fields.Writer
 	for n := range byte(3 * maxExchanges) {
-		sent = append(sent, seqpacket.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
+		sent = append(sent, fields.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat(string('a'+n), 32))))
 	}
 	say(c, front, sftpdtest.Script(sent...))
 	if c.exchanges != maxExchanges+1 || string(c.sessionID) != strings.Repeat("a", 32) {
@@ -79,7 +79,7 @@ func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 	for _, m := range sent {
 		m.Bytes = bytes.Replace(m.Bytes, b.keys[0].public, c.keys[0].public, 1)
 	}
-	sent = append([]*seqpacket.Writer{seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)}, sent...)
+	sent = append([]*fields.Writer{fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)}, sent...)
 	if say(c, front, sftpdtest.Script(sent...)); !in(c) || c.exchanges != len(sent)-1 {
 		t.Errorf("in %v, %d of %d exchanges after the login", in(c), c.exchanges, len(sent)-1)
 	}

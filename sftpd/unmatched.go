@@ -7,8 +7,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // turnAway counts a connection that comes to no login, and writes a line of it.
@@ -28,14 +28,14 @@ const (
 // unmatched writes the line of a connection for which client and server have no
 // algorithm in common. Which list it was, and the client's part of it, is the
 // front's word; the server's own is not.
-func (c *connection) unmatched(r *seqpacket.Reader) error {
+func (c *connection) unmatched(r *fields.Reader) error {
 	list, client, theirs := r.U8(), r.Text(), r.Text()
 	if err := r.Done(); err != nil {
 		return err
 	}
 	what, ours := c.offers(list)
 	if what == "" {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	// What follows a space is a comment (RFC 4253 section 4.2).
 	client, _, _ = strings.Cut(client, " ")

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
-	"golang.org/x/crypto/ssh"
 )
 
 // recordingBroker is a broker whose lines about who comes to no login the test gets.
@@ -43,8 +45,8 @@ func connected(t *testing.T) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-func unmatched(list uint8, client, theirs string) *seqpacket.Writer {
-	return seqpacket.Message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
+func unmatched(list uint8, client, theirs string) *fields.Writer {
+	return fields.Message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
 }
 
 func TestUnmatched(t *testing.T) {
@@ -81,10 +83,10 @@ func TestUnmatched(t *testing.T) {
 func TestFaultsBeforeTheLoginAreLimited(t *testing.T) {
 	for rule, cause := range map[string]func(b *broker, c *connection, front *seqpacket.Conn){
 		"front": func(_ *broker, c *connection, front *seqpacket.Conn) {
-			say(c, front, sftpdtest.Script(seqpacket.Message(messages.AskPassword)))
+			say(c, front, sftpdtest.Script(fields.Message(messages.AskPassword)))
 		},
 		"sftp.revoked_keys": func(_ *broker, c *connection, front *seqpacket.Conn) {
-			say(c, front, sftpdtest.Script(seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))))
+			say(c, front, sftpdtest.Script(fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(ssh.KeyAlgoED25519))))
 		},
 		"configuration": func(b *broker, _ *connection, _ *seqpacket.Conn) {
 			if err := os.WriteFile(b.options.config, []byte("unknown = 1\n"), 0o600); err != nil {
@@ -132,7 +134,7 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 		c, front := testConnection(t, b)
 		// What follows is not heard.
 		more := unmatched(messages.ListMAC, "again", "again")
-		say(c, front, sftpdtest.Script(unmatched(messages.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)))
+		say(c, front, sftpdtest.Script(unmatched(messages.ListHostKey, strings.Repeat(nasty, 100), test.theirs), more, fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)))
 		if len(*records) != 1 || in(c) || c.login.User() != "" {
 			t.Fatalf("%s: %d lines, in %v, user %q", name, len(*records), in(c), c.login.User())
 		}
@@ -151,19 +153,19 @@ func TestUnmatchedOfAFrontThatLies(t *testing.T) {
 
 // It is the first thing that a front may say, and of a list that there is.
 func TestUnmatchedOutOfPlace(t *testing.T) {
-	sign := seqpacket.Message(messages.AskSign).Blob(nil)
+	sign := fields.Message(messages.AskSign).Blob(nil)
 	for name, build := range map[string]func(b *broker) []byte{
 		"no such list":  func(*broker) []byte { return sftpdtest.Script(unmatched(0, "", "")) },
 		"a list beyond": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListCompression+1, "", "")) },
 		"too short": func(*broker) []byte {
-			return sftpdtest.Script(seqpacket.Message(messages.AskUnmatched).U8(messages.ListMAC))
+			return sftpdtest.Script(fields.Message(messages.AskUnmatched).U8(messages.ListMAC))
 		},
 		"too long": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListMAC, "", "").U8(1)) },
 		"after a step": func(*broker) []byte {
-			return sftpdtest.Script(seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), unmatched(messages.ListMAC, "", ""))
+			return sftpdtest.Script(fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), unmatched(messages.ListMAC, "", ""))
 		},
 		"after a signature": func(b *broker) []byte {
-			sign = seqpacket.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
+			sign = fields.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob(make([]byte, 32))
 			return sftpdtest.Script(sign, unmatched(messages.ListMAC, "", ""))
 		},
 	} {

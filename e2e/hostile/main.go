@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -44,7 +45,7 @@ func main() {
 		if err != nil {
 			return
 		}
-		r := seqpacket.NewReader(buffer[:n])
+		r := fields.NewReader(buffer[:n])
 		switch r.U8() {
 		case messages.FrontBecome:
 			id := confine.Identity{UID: r.U32(), GID: r.U32(), Root: r.Text(), Home: "/"}

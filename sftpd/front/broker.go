@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -25,7 +26,7 @@ type brokerConn struct {
 var errBroker = errors.New("the broker hung up")
 
 // ask sends a question and returns the answer, which begins with want.
-func (b *brokerConn) ask(question []byte, want uint8) (*seqpacket.Reader, []int, error) {
+func (b *brokerConn) ask(question []byte, want uint8) (*fields.Reader, []int, error) {
 	op, r, fds, err := b.askAny(question)
 	if err == nil && op != want {
 		seqpacket.CloseAll(fds)
@@ -34,7 +35,7 @@ func (b *brokerConn) ask(question []byte, want uint8) (*seqpacket.Reader, []int,
 	return r, fds, err
 }
 
-func (b *brokerConn) askAny(question []byte) (op uint8, r *seqpacket.Reader, fds []int, err error) {
+func (b *brokerConn) askAny(question []byte) (op uint8, r *fields.Reader, fds []int, err error) {
 	if len(question) > messages.MaxSize {
 		return 0, nil, nil, seqpacket.ErrTooLarge
 	}
@@ -45,7 +46,7 @@ func (b *brokerConn) askAny(question []byte) (op uint8, r *seqpacket.Reader, fds
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("%w: %w", errBroker, err)
 	}
-	r = seqpacket.NewReader(b.buffer[:n])
+	r = fields.NewReader(b.buffer[:n])
 	return r.U8(), r, fds, nil
 }
 
@@ -90,9 +91,9 @@ func (b *brokerConn) stepOrAsk(question []byte, ask func(prompt) (string, error)
 			return 0, nil, err
 		}
 		text, err := ask(p)
-		question = seqpacket.Message(messages.AskAnswer).Bool(err == nil).Text(text).Bytes
+		question = fields.Message(messages.AskAnswer).Bool(err == nil).Text(text).Bytes
 		if len(question) > messages.MaxSize {
-			question = seqpacket.Message(messages.AskAnswer).Bool(false).Text("").Bytes
+			question = fields.Message(messages.AskAnswer).Bool(false).Text("").Bytes
 		}
 	}
 }
@@ -120,7 +121,7 @@ func (b *brokerConn) session() (*seqpacket.Conn, error) {
 func (b *brokerConn) bytes(n int, upload bool) (time.Duration, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r, fds, err := b.ask(seqpacket.Message(messages.AskBytes).U32(uint32(n)).Bool(upload).Bytes, messages.AnswerBytes)
+	r, fds, err := b.ask(fields.Message(messages.AskBytes).U32(uint32(n)).Bool(upload).Bytes, messages.AnswerBytes)
 	seqpacket.CloseAll(fds)
 	if err != nil {
 		return 0, err
@@ -133,7 +134,7 @@ func (b *brokerConn) bytes(n int, upload bool) (time.Duration, error) {
 func (b *brokerConn) hostKey(public []byte) (*ssh.Signature, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.signature(seqpacket.Message(messages.AskHostKey).Blob(public).Bytes)
+	return b.signature(fields.Message(messages.AskHostKey).Blob(public).Bytes)
 }
 
 // signature must be called with the lock.
@@ -174,5 +175,5 @@ func (s signer) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 func (s signer) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
-	return s.broker.signature(seqpacket.Message(messages.AskSign).Blob(s.public.Marshal()).Text(algorithm).Blob(data).Bytes)
+	return s.broker.signature(fields.Message(messages.AskSign).Blob(s.public.Marshal()).Text(algorithm).Blob(data).Bytes)
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/remote"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
@@ -183,7 +184,7 @@ func (c *connection) audit(e sftp.Event) {
 	if e.Err != nil {
 		problem = clip(e.Err.Error(), 256)
 	}
-	w := seqpacket.Message(messages.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxNote)).Text(clip(e.Target, messages.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
+	w := fields.Message(messages.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxNote)).Text(clip(e.Target, messages.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
 	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 

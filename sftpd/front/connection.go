@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // connection is one connection.
@@ -71,7 +71,7 @@ func (c *connection) tellUnmatched(client string, err error) {
 		return
 	}
 	theirs := strings.Join(failed.RequestedAlgorithms, ",")
-	w := seqpacket.Message(messages.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, messages.MaxNote))
+	w := fields.Message(messages.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, messages.MaxNote))
 	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 
@@ -142,13 +142,13 @@ func (c *connection) banner(told []string) {
 }
 
 func (c *connection) password(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-	return c.outcome(c.broker.step(seqpacket.Message(messages.AskPassword).Text(conn.User()).Blob(password).Bytes))
+	return c.outcome(c.broker.step(fields.Message(messages.AskPassword).Text(conn.User()).Blob(password).Bytes))
 }
 
 // offered says whether a key may be proven. Nothing of it is kept for later:
 // a client may sign with another (CVE-2024-45337).
 func (c *connection) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-	outcome, _, err := c.broker.step(seqpacket.Message(messages.AskOffer).Text(conn.User()).Blob(key.Marshal()).Bytes)
+	outcome, _, err := c.broker.step(fields.Message(messages.AskOffer).Text(conn.User()).Blob(key.Marshal()).Bytes)
 	if err != nil {
 		c.hangUp()
 		return nil, err
@@ -169,7 +169,7 @@ func (c *connection) offered(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Per
 // proven passes on the key whose signature was right, with the signature if it
 // can be had.
 func (c *connection) proven(conn ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, format string) (*ssh.Permissions, error) {
-	w := seqpacket.Message(messages.AskProve).Text(conn.User()).Blob(key.Marshal()).Text(key.Type()).Blob(signatureBehind(key)).Text(format)
+	w := fields.Message(messages.AskProve).Text(conn.User()).Blob(key.Marshal()).Text(key.Type()).Blob(signatureBehind(key)).Text(format)
 	return c.outcome(c.broker.step(w.Bytes))
 }
 
@@ -190,7 +190,7 @@ func signatureBehind(key ssh.PublicKey) []byte {
 	if !ok || len(bytes) != ed25519.PublicKeySize {
 		return nil
 	}
-	r := seqpacket.NewReader(bytes[ed25519.PublicKeySize:cap(bytes)])
+	r := fields.NewReader(bytes[ed25519.PublicKeySize:cap(bytes)])
 	if key.Type() == ssh.KeyAlgoSKED25519 {
 		r.Blob() // the application
 	}
@@ -202,7 +202,7 @@ func signatureBehind(key ssh.PublicKey) []byte {
 
 // skipCertificate takes what follows the key in a certificate, see
 // PROTOCOL.certkeys of OpenSSH.
-func skipCertificate(r *seqpacket.Reader) {
+func skipCertificate(r *fields.Reader) {
 	r.U64() // serial
 	r.U32() // type
 	r.Blob()
@@ -219,7 +219,7 @@ const tellTimeout = 2 * time.Minute
 
 // interactive has the broker ask what it wants to.
 func (c *connection) interactive(conn ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-	outcome, told, err := c.broker.stepOrAsk(seqpacket.Message(messages.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
+	outcome, told, err := c.broker.stepOrAsk(fields.Message(messages.AskInteractive).Text(conn.User()).Bytes, func(p prompt) (string, error) {
 		instruction, text := asking(p.told, p.text)
 		answers, err := challenge("", instruction, []string{text}, []bool{p.shown})
 		if err != nil {

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 )
 
@@ -41,7 +41,7 @@ func testConnection(t *testing.T, answers ...[]byte) (c *connection, asked func(
 }
 
 func outcome(outcome uint8, told ...string) []byte {
-	return seqpacket.Message(messages.AnswerOutcome).U8(outcome).Texts(told).Bytes
+	return fields.Message(messages.AnswerOutcome).U8(outcome).Texts(told).Bytes
 }
 
 type metadata struct{ ssh.ConnMetadata }

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 )
 
 // Rotation of host keys, see PROTOCOL of OpenSSH section 2.5: the client is
@@ -17,7 +17,7 @@ const (
 )
 
 func (c *connection) tellHostKeys(conn *ssh.ServerConn) {
-	var keys seqpacket.Writer
+	var keys fields.Writer
 	for _, key := range c.settings.HostKeys {
 		keys.Blob(key)
 	}
@@ -40,8 +40,8 @@ func (c *connection) answerGlobal(requests <-chan *ssh.Request) {
 }
 
 func (c *connection) proveHostKeys(wanted []byte) ([]byte, bool) {
-	var proofs seqpacket.Writer
-	r := seqpacket.NewReader(wanted)
+	var proofs fields.Writer
+	r := fields.NewReader(wanted)
 	for range c.settings.HostKeys {
 		key := r.Blob()
 		if key == nil {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -92,11 +93,11 @@ func (f *front) become(buffer []byte) error {
 	if err != nil {
 		return err
 	}
-	r := seqpacket.NewReader(buffer[:n])
+	r := fields.NewReader(buffer[:n])
 	op := r.U8()
 	id := confine.Identity{UID: r.U32(), GID: r.U32(), Root: r.Text(), Home: "/"}
 	if r.Done() != nil || op != messages.FrontBecome {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	if err := confine.Become(id, false); err != nil {
 		return err
@@ -105,7 +106,7 @@ func (f *front) become(buffer []byte) error {
 }
 
 func (f *front) take(message []byte, fds []int) error {
-	r := seqpacket.NewReader(message)
+	r := fields.NewReader(message)
 	switch op := r.U8(); {
 	case op == messages.FrontSettings && len(fds) == 0:
 		settings := messages.ReadSettings(r)
@@ -121,7 +122,7 @@ func (f *front) take(message []byte, fds []int) error {
 		remote := r.Text()
 		return r.Then(func() error { return f.accept(fds[0], fds[1], remote) })
 	}
-	return seqpacket.ErrMalformed
+	return fields.ErrMalformed
 }
 
 // accept serves a connection. The error is about what the broker sent.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/msteinert/pam/v2"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -82,7 +83,7 @@ func (t *transaction) serve() error {
 		if err != nil {
 			return err
 		}
-		r := seqpacket.NewReader(buffer[:n])
+		r := fields.NewReader(buffer[:n])
 		op := r.U8()
 		if op == messages.PAMClose {
 			return nil
@@ -93,7 +94,7 @@ func (t *transaction) serve() error {
 	}
 }
 
-func (t *transaction) do(op uint8, r *seqpacket.Reader) error {
+func (t *transaction) do(op uint8, r *fields.Reader) error {
 	switch op {
 	case messages.PAMStart:
 		service, user, remote := r.Text(), r.Text(), r.Text()
@@ -129,7 +130,7 @@ func (t *transaction) do(op uint8, r *seqpacket.Reader) error {
 		spec := messages.ReadSpec(r)
 		return r.Then(func() error { return t.session(program, spec) })
 	}
-	return seqpacket.ErrMalformed
+	return fields.ErrMalformed
 }
 
 // done tells the broker how a stage ended.
@@ -138,7 +139,7 @@ func (t *transaction) done(err error, fds ...int) error {
 	if err != nil {
 		said = "failed: " + err.Error()
 	}
-	return t.conn.Send(seqpacket.Message(messages.PAMDone).Text(said).Bytes, fds...)
+	return t.conn.Send(fields.Message(messages.PAMDone).Text(said).Bytes, fds...)
 }
 
 func (t *transaction) start(service, user, remote string) error {
@@ -234,7 +235,7 @@ func (t *transaction) converse(style pam.Style, text string) (string, error) {
 		}
 		return answer, nil
 	}
-	if err := t.conn.Send(seqpacket.Message(messages.PAMAsks).U8(kind).Text(clip(text)).Bytes); err != nil || !asks {
+	if err := t.conn.Send(fields.Message(messages.PAMAsks).U8(kind).Text(clip(text)).Bytes); err != nil || !asks {
 		return "", err
 	}
 	return t.answer()
@@ -249,9 +250,9 @@ func (t *transaction) answer() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := seqpacket.NewReader(buffer[:n])
+	r := fields.NewReader(buffer[:n])
 	if r.U8() != messages.PAMAnswer {
-		return "", seqpacket.ErrMalformed
+		return "", fields.ErrMalformed
 	}
 	given, text := r.Bool(), r.Text()
 	if err := r.Done(); err != nil {

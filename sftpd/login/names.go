@@ -3,6 +3,7 @@ package main
 import (
 	"os/user"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -18,12 +19,12 @@ func answerNames(worker *seqpacket.Conn, homes bool) {
 		if err != nil {
 			return
 		}
-		r := seqpacket.NewReader(buffer[:n])
+		r := fields.NewReader(buffer[:n])
 		kind, about := r.U8(), r.Text()
 		if r.Done() != nil {
 			return
 		}
-		var w seqpacket.Writer
+		var w fields.Writer
 		if worker.Send(w.Text(nameOf(kind, about, homes)).Bytes) != nil {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
@@ -45,7 +46,7 @@ func TestAnswerNames(t *testing.T) {
 	} {
 		worker := asWorker(t, test.homes)
 		for range 2 {
-			if err := worker.Send(seqpacket.Message(test.kind).Text(test.about).Bytes); err != nil {
+			if err := worker.Send(fields.Message(test.kind).Text(test.about).Bytes); err != nil {
 				t.Fatal(err)
 			}
 			buffer := make([]byte, messages.MaxNameAnswer)
@@ -53,7 +54,7 @@ func TestAnswerNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := seqpacket.NewReader(buffer[:n])
+			r := fields.NewReader(buffer[:n])
 			if answer := r.Text(); answer != test.want || r.Done() != nil {
 				t.Errorf("%d of %q: expected %q, found %q", test.kind, test.about, test.want, answer)
 			}
@@ -64,7 +65,7 @@ func TestAnswerNames(t *testing.T) {
 // A worker that somebody has taken over is not answered what it makes up, and
 // its descriptors are not kept.
 func TestAnswerGarbage(t *testing.T) {
-	var long seqpacket.Writer
+	var long fields.Writer
 	long.U8(messages.NameOfUser).Text(strings.Repeat("0", messages.MaxNameQuestion))
 	for _, message := range []string{"\x01", "\x01\x00\x00\x00\x05", "\x01\xff\xff\xff\xffx", "\x01\x00\x00\x00\x010more", string(long.Bytes)} {
 		worker := asWorker(t, true)

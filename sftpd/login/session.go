@@ -8,6 +8,7 @@ import (
 	"github.com/msteinert/pam/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -70,7 +71,7 @@ func (t *transaction) startWorker(program string, spec messages.Spec) (seqpacket
 	}
 	defer asking.Close()
 	spec.Groups, spec.InheritGroups = nil, true
-	var w seqpacket.Writer
+	var w fields.Writer
 	spec.Write(&w)
 	if err = broker.Send(w.Bytes); err == nil {
 		t.worker, err = syscall.ForkExec(program, []string{"otpgate-sftpd-worker"}, &syscall.ProcAttr{
@@ -146,5 +147,5 @@ func (t *transaction) reap() {
 		}
 	}
 	t.worker = 0
-	_ = t.conn.Send(seqpacket.Message(messages.PAMEnded).Bytes) // the broker may be gone
+	_ = t.conn.Send(fields.Message(messages.PAMEnded).Bytes) // the broker may be gone
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftp/deny"
 	"github.com/otpgate/otpgate/internal/sftp/local"
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/remote"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
@@ -54,7 +55,7 @@ func run(conn, login *seqpacket.Conn) error {
 	if err != nil {
 		return err
 	}
-	r := seqpacket.NewReader(buffer[:n])
+	r := fields.NewReader(buffer[:n])
 	spec := messages.ReadSpec(r)
 	if err := r.Done(); err != nil {
 		return err
@@ -81,7 +82,7 @@ func begin(conn *seqpacket.Conn, start string) error {
 	if err := os.Chdir(start); err != nil {
 		problem = err.Error()
 	}
-	var w seqpacket.Writer
+	var w fields.Writer
 	return conn.Send(w.Text(problem).Bytes)
 }
 
@@ -116,7 +117,7 @@ func serveFiles(conn, login *seqpacket.Conn, spec messages.Spec) error {
 		}
 		if n != 1 || buffer[0] != messages.WorkerSession || len(fds) != 1 {
 			seqpacket.CloseAll(fds)
-			return seqpacket.ErrMalformed
+			return fields.ErrMalformed
 		}
 		session, err := seqpacket.New(fds[0])
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -131,12 +132,12 @@ func (p *people) begin(q question) (answer string, coming <-chan struct{}, most 
 func (p *people) exchange() {
 	buffer := make([]byte, messages.MaxNameAnswer)
 	for q := range p.queue {
-		var w seqpacket.Writer
+		var w fields.Writer
 		answer := ""
 		if p.login.Send(w.U8(q.kind).Text(q.about).Bytes) == nil {
 			n, fds, err := p.login.Receive(buffer)
 			seqpacket.CloseAll(fds)
-			if r := seqpacket.NewReader(buffer[:n]); err == nil {
+			if r := fields.NewReader(buffer[:n]); err == nil {
 				answer = r.Text()
 			}
 		}

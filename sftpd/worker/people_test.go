@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
@@ -27,9 +28,9 @@ func reply(t *testing.T, login *seqpacket.Conn, answer string) question {
 	t.Helper()
 	buffer := make([]byte, messages.MaxNameQuestion)
 	n, _, err := login.Receive(buffer)
-	r := seqpacket.NewReader(buffer[:n])
+	r := fields.NewReader(buffer[:n])
 	q := question{r.U8(), r.Text()}
-	var w seqpacket.Writer
+	var w fields.Writer
 	if err := errors.Join(err, login.Send(w.Text(answer).Bytes)); err != nil {
 		t.Error(err)
 	}

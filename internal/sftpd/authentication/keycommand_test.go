@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 	"github.com/otpgate/otpgate/internal/testprogram"
@@ -145,11 +145,11 @@ func keysCommandOf(t *testing.T, key string) (policy string, asked func() string
 func TestCommandIsNotAskedForWhatIsNoKey(t *testing.T) {
 	policy, asked := keysCommandOf(t, "")
 	l, front := testLogin(t, policy)
-	var sent []*seqpacket.Writer
+	var sent []*fields.Writer
 	for _, kind := range []string{"--config=/tmp/x", "-x\n", "", "ssh-dss"} {
-		sent = append(sent, seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kind)))
+		sent = append(sent, fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kind)))
 	}
-	serveScript(l, front, append(sent, seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kindED25519)))...)
+	serveScript(l, front, append(sent, fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kindED25519)))...)
 	if said := asked(); said != sftpdtest.Anybody+" ssh-ed25519\n" {
 		t.Errorf("the command was asked %q", said)
 	}

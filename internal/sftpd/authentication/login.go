@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
@@ -73,7 +74,7 @@ const maxFailures = 6
 
 // Step does one step and returns the answer to the front, and the outcome that
 // it tells. sessionID is what the server has signed first, nil for nothing.
-func (l *Login) Step(op uint8, r *seqpacket.Reader, sessionID []byte) (answer []byte, outcome uint8, err error) {
+func (l *Login) Step(op uint8, r *fields.Reader, sessionID []byte) (answer []byte, outcome uint8, err error) {
 	user := r.Text()
 	var step func() (uint8, error)
 	switch op {
@@ -89,7 +90,7 @@ func (l *Login) Step(op uint8, r *seqpacket.Reader, sessionID []byte) (answer []
 	case messages.AskInteractive:
 		step = l.interactive
 	default:
-		return nil, 0, seqpacket.ErrMalformed
+		return nil, 0, fields.ErrMalformed
 	}
 	if err := r.Done(); err != nil {
 		return nil, 0, err
@@ -115,7 +116,7 @@ func (l *Login) settle(outcome uint8) (answer []byte, settled uint8) {
 	if _, expired := l.state.(passwordExpired); expired && outcome == messages.Partial {
 		l.tell("The password has expired. It can be changed now, by the method keyboard-interactive.")
 	}
-	w := seqpacket.Message(messages.AnswerOutcome).U8(outcome).Texts(l.takeTold())
+	w := fields.Message(messages.AnswerOutcome).U8(outcome).Texts(l.takeTold())
 	return w.Bytes, outcome
 }
 

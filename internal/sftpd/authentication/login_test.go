@@ -8,6 +8,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
@@ -44,7 +45,7 @@ func serve(l *Login) {
 		if err != nil {
 			return
 		}
-		r := seqpacket.NewReader(message)
+		r := fields.NewReader(message)
 		answer, _, err := l.Step(r.U8(), r, nil)
 		if err != nil || l.front.Send(answer) != nil {
 			return
@@ -53,7 +54,7 @@ func serve(l *Login) {
 }
 
 // serveScript does the steps that a front asks for.
-func serveScript(l *Login, front *seqpacket.Conn, sent ...*seqpacket.Writer) {
+func serveScript(l *Login, front *seqpacket.Conn, sent ...*fields.Writer) {
 	go sftpdtest.Send(front, sftpdtest.Script(sent...))
 	serve(l)
 }
@@ -63,11 +64,11 @@ func serveScript(l *Login, front *seqpacket.Conn, sent ...*seqpacket.Writer) {
 func TestEndedLoginLetsNobodyIn(t *testing.T) {
 	key := sftpdtest.PublicKey("ssh-rsa")
 	keys, asked := keysCommandOf(t, authorizedLine(key))
-	right := []*seqpacket.Writer{
-		seqpacket.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword),
-		seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key),
-		seqpacket.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text("ssh-rsa").Blob(nil).Text("rsa-sha2-512"),
-		seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody),
+	right := []*fields.Writer{
+		fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword),
+		fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key),
+		fields.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text("ssh-rsa").Blob(nil).Text("rsa-sha2-512"),
+		fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody),
 	}
 	for name, change := range map[string]func(l *Login){
 		"as it begins": func(*Login) {}, "ended": func(l *Login) { l.ended = true }, "no state": func(l *Login) { l.state = nil },

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
@@ -72,7 +73,7 @@ func answerOnce(front *seqpacket.Conn, text string) {
 	go func() {
 		buffer := make([]byte, messages.MaxSize)
 		if _, _, err := front.Receive(buffer); err == nil {
-			_ = front.Send(seqpacket.Message(messages.AskAnswer).Bool(true).Text(text).Bytes)
+			_ = front.Send(fields.Message(messages.AskAnswer).Bool(true).Text(text).Bytes)
 		}
 	}()
 }

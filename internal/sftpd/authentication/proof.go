@@ -11,8 +11,8 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
@@ -66,7 +66,7 @@ func (l *Login) taken(kind string) bool {
 	return false
 }
 
-func kindOf(key []byte) string { return seqpacket.NewReader(key).Text() }
+func kindOf(key []byte) string { return fields.NewReader(key).Text() }
 
 // prove takes a key for the first factor.
 func (l *Login) prove(p proof) uint8 {
@@ -116,14 +116,14 @@ func verify(p proof, cred credential, user string) error {
 	if len(p.sessionID) == 0 || p.algorithm != kindOf(p.key) {
 		return errSignature
 	}
-	k := seqpacket.NewReader(cred.key)
+	k := fields.NewReader(cred.key)
 	k.Text()
 	public := k.Blob()
 	application := ""
 	if kind == kindSKED25519 {
 		application = k.Text()
 	}
-	s := seqpacket.NewReader(p.signature)
+	s := fields.NewReader(p.signature)
 	format, blob := s.Text(), s.Blob()
 	var flags uint8
 	var counter uint32
@@ -148,7 +148,7 @@ func verify(p proof, cred credential, user string) error {
 
 func signedData(user string, p proof) []byte {
 	const userAuthRequest = 50
-	var w seqpacket.Writer
+	var w fields.Writer
 	w.Blob(p.sessionID).U8(userAuthRequest).Text(user).Text("ssh-connection").Text("publickey").Bool(true).Text(p.algorithm).Blob(p.key)
 	return w.Bytes
 }
@@ -184,7 +184,7 @@ func checkUnseen(cred credential, format string) error {
 
 func hardwareData(application string, flags uint8, counter uint32, message []byte) []byte {
 	app, digest := sha256.Sum256([]byte(application)), sha256.Sum256(message)
-	var w seqpacket.Writer
+	var w fields.Writer
 	w.Bytes = append(w.Bytes, app[:]...)
 	w.U8(flags).U32(counter)
 	return append(w.Bytes, digest[:]...)

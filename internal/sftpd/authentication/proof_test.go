@@ -10,6 +10,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
@@ -21,7 +22,7 @@ import (
 func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome uint8) {
 	t.Helper()
 	buffer := make([]byte, messages.MaxSize)
-	next := seqpacket.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
+	next := fields.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob(key).Text(kindOf(key)).Blob(nil).Text("rsa-sha2-512")
 	var secret string
 	for range 20 {
 		if err := front.Send(next.Bytes); err != nil {
@@ -31,12 +32,12 @@ func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome ui
 		if err != nil {
 			return outcome
 		}
-		r := seqpacket.NewReader(buffer[:n])
+		r := fields.NewReader(buffer[:n])
 		if r.U8() == messages.AnswerOutcome {
 			if outcome = r.U8(); outcome != messages.Partial {
 				return outcome
 			}
-			next = seqpacket.Message(messages.AskInteractive).Text(sftpdtest.Anybody)
+			next = fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody)
 			continue
 		}
 		for _, told := range r.Texts() {
@@ -50,7 +51,7 @@ func enrollingFront(t *testing.T, front *seqpacket.Conn, key []byte) (outcome ui
 				t.Fatal(err)
 			}
 		}
-		next = seqpacket.Message(messages.AskAnswer).Bool(true).Text(answer)
+		next = fields.Message(messages.AskAnswer).Bool(true).Text(answer)
 	}
 	return outcome
 }
@@ -85,9 +86,9 @@ func TestOffersOfARightKeyHaveAnEnd(t *testing.T) {
 	key := sftpdtest.PublicKey(kindED25519)
 	policy, asked := keysCommandOf(t, authorizedLine(key))
 	l, front := testLogin(t, policy)
-	var sent []*seqpacket.Writer
+	var sent []*fields.Writer
 	for range 2 * maxOffered {
-		sent = append(sent, seqpacket.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key))
+		sent = append(sent, fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(key))
 	}
 	serveScript(l, front, sent...)
 	if n := strings.Count(asked(), "\n"); n != maxOffered || l.Failures() == 0 {

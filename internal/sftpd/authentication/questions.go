@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // maxQuestions bounds what PAM asks in one stage: a new password may be asked
@@ -69,7 +69,7 @@ func (q *questions) next(style uint8, text string) (string, error) {
 
 // askClient asks by way of the front. An error means that the front has gone.
 func (l *Login) askClient(prompt string, shown bool) (text string, given bool, err error) {
-	w := seqpacket.Message(messages.AnswerPrompt).Texts(l.takeTold()).Bool(shown).Text(printable(prompt))
+	w := fields.Message(messages.AnswerPrompt).Texts(l.takeTold()).Bool(shown).Text(printable(prompt))
 	if err := l.front.Send(w.Bytes); err != nil {
 		return "", false, err
 	}
@@ -77,11 +77,11 @@ func (l *Login) askClient(prompt string, shown bool) (text string, given bool, e
 	if err != nil {
 		return "", false, err
 	}
-	r := seqpacket.NewReader(message)
+	r := fields.NewReader(message)
 	op := r.U8()
 	given, text = r.Bool(), r.Text()
 	if r.Done() != nil || op != messages.AskAnswer {
-		return "", false, seqpacket.ErrMalformed
+		return "", false, fields.ErrMalformed
 	}
 	return text, given, nil
 }

@@ -3,8 +3,8 @@ package authentication
 import (
 	"testing"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
@@ -20,7 +20,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 			if _, _, err := front.Receive(buffer); err != nil {
 				break
 			}
-			if front.Send(seqpacket.Message(messages.AskAnswer).Bool(true).Text("x").Bytes) != nil {
+			if front.Send(fields.Message(messages.AskAnswer).Bool(true).Text("x").Bytes) != nil {
 				break
 			}
 		}

@@ -3,7 +3,7 @@ package messages
 import (
 	"time"
 
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 )
 
 // To a front, over its control connection, from the broker.
@@ -28,7 +28,7 @@ type Settings struct {
 }
 
 // Write writes the fields.
-func (s Settings) Write(w *seqpacket.Writer) {
+func (s Settings) Write(w *fields.Writer) {
 	w.Text(s.Version).Text(s.Banner).U64(uint64(s.Idle)).U64(uint64(s.Keepalive)).U64(s.Bandwidth).Bool(s.Unproven).Bool(s.Passwords).Bool(s.PublicKeys)
 	w.U32(uint32(len(s.HostKeys)))
 	for _, key := range s.HostKeys {
@@ -37,7 +37,7 @@ func (s Settings) Write(w *seqpacket.Writer) {
 }
 
 // ReadSettings reads what Write wrote.
-func ReadSettings(r *seqpacket.Reader) Settings {
+func ReadSettings(r *fields.Reader) Settings {
 	s := Settings{Version: r.Text(), Banner: r.Text(), Idle: time.Duration(r.U64()), Keepalive: time.Duration(r.U64()), Bandwidth: r.U64(),
 		Unproven: r.Bool(), Passwords: r.Bool(), PublicKeys: r.Bool()}
 	for _, key := range r.Texts() {

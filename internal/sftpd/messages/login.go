@@ -2,10 +2,10 @@
 // beside those about files, which are in package remote.
 //
 // Who sends first and who believes whom is said with each message. All are
-// fields as package seqpacket writes them, the first byte saying which.
+// made by package fields, the first byte saying which.
 package messages
 
-import "github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+import "github.com/otpgate/otpgate/internal/sftpd/fields"
 
 // To a login process, from the broker, which it obeys: the process of one
 // person's PAM transaction.
@@ -56,13 +56,13 @@ type Spec struct {
 }
 
 // Write writes the fields.
-func (s Spec) Write(w *seqpacket.Writer) {
+func (s Spec) Write(w *fields.Writer) {
 	w.Text(s.User).U32(s.UID).U32(s.GID).U32s(s.Groups).Bool(s.InheritGroups).Text(s.Root).Text(s.Home).Text(s.Start)
 	w.U32(s.Umask).Bool(s.ReadOnly).Bool(s.AllowRoot).Texts(s.Deny)
 }
 
 // ReadSpec reads what Write wrote.
-func ReadSpec(r *seqpacket.Reader) Spec {
+func ReadSpec(r *fields.Reader) Spec {
 	return Spec{User: r.Text(), UID: r.U32(), GID: r.U32(), Groups: r.U32s(), InheritGroups: r.Bool(), Root: r.Text(), Home: r.Text(), Start: r.Text(),
 		Umask: r.U32(), ReadOnly: r.Bool(), AllowRoot: r.Bool(), Deny: r.Texts()}
 }

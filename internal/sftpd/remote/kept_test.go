@@ -13,6 +13,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftp/local"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
@@ -79,7 +80,7 @@ func TestKept(t *testing.T) {
 	}
 	// The worker has hung up on a client that asks for what it has not.
 	raw.Close()
-	if err := <-served; !errors.Is(err, seqpacket.ErrMalformed) {
+	if err := <-served; !errors.Is(err, fields.ErrMalformed) {
 		t.Errorf("served: %v", err)
 	}
 }

@@ -32,6 +32,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
@@ -107,40 +108,40 @@ func checkPassable(fd int) error {
 	return nil
 }
 
-func putAttr(w *seqpacket.Writer, a sftp.Attr) {
+func putAttr(w *fields.Writer, a sftp.Attr) {
 	w.U64(a.Size).U32(a.Mode).U32(a.Nlink).U32(a.UID).U32(a.GID).U64(uint64(a.Atime)).U64(uint64(a.Mtime))
 }
 
-func getAttr(r *seqpacket.Reader) sftp.Attr {
+func getAttr(r *fields.Reader) sftp.Attr {
 	return sftp.Attr{Size: r.U64(), Mode: r.U32(), Nlink: r.U32(), UID: r.U32(), GID: r.U32(), Atime: int64(r.U64()), Mtime: int64(r.U64())}
 }
 
-func putFileStat(w *seqpacket.Writer, a sftp.Attr, id sftp.FileID) {
+func putFileStat(w *fields.Writer, a sftp.Attr, id sftp.FileID) {
 	putAttr(w, a)
 	w.U64(id.Dev).U64(id.Ino)
 }
 
-func getFileStat(r *seqpacket.Reader) (sftp.Attr, sftp.FileID) {
+func getFileStat(r *fields.Reader) (sftp.Attr, sftp.FileID) {
 	return getAttr(r), sftp.FileID{Dev: r.U64(), Ino: r.U64()}
 }
 
-func putChange(w *seqpacket.Writer, c sftp.Change) {
+func putChange(w *fields.Writer, c sftp.Change) {
 	w.Bool(c.HasSize).Bool(c.HasMode).Bool(c.HasTimes).Bool(c.HasOwner)
 	w.U64(c.Size).U32(c.Mode).U32(c.Atime).U32(c.Mtime).U32(c.UID).U32(c.GID)
 }
 
-func getChange(r *seqpacket.Reader) sftp.Change {
+func getChange(r *fields.Reader) sftp.Change {
 	return sftp.Change{HasSize: r.Bool(), HasMode: r.Bool(), HasTimes: r.Bool(), HasOwner: r.Bool(),
 		Size: r.U64(), Mode: r.U32(), Atime: r.U32(), Mtime: r.U32(), UID: r.U32(), GID: r.U32()}
 }
 
-func putStatVFS(w *seqpacket.Writer, s sftp.StatVFS) {
+func putStatVFS(w *fields.Writer, s sftp.StatVFS) {
 	for _, v := range [...]uint64{s.Bsize, s.Frsize, s.Blocks, s.Bfree, s.Bavail, s.Files, s.Ffree, s.Favail, s.Fsid, s.Flag, s.Namemax} {
 		w.U64(v)
 	}
 }
 
-func getStatVFS(r *seqpacket.Reader) (s sftp.StatVFS) {
+func getStatVFS(r *fields.Reader) (s sftp.StatVFS) {
 	for _, v := range [...]*uint64{&s.Bsize, &s.Frsize, &s.Blocks, &s.Bfree, &s.Bavail, &s.Files, &s.Ffree, &s.Favail, &s.Fsid, &s.Flag, &s.Namemax} {
 		*v = r.U64()
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftp/local"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 )
@@ -160,7 +161,7 @@ func TestDirectory(t *testing.T) {
 
 // A front that asks nonsense loses its session; nothing else happens.
 func FuzzServe(f *testing.F) {
-	f.Add(seqpacket.Message(opStat).Text("/").Bool(true).Bytes)
+	f.Add(fields.Message(opStat).Text("/").Bool(true).Bytes)
 	f.Add([]byte{opNames, 0xFF, 0xFF, 0xFF, 0xFF})
 	f.Add([]byte{opNext, 0, 0, 0, 9})
 	f.Fuzz(func(t *testing.T, question []byte) {

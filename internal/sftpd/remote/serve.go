@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
@@ -36,10 +37,10 @@ func Serve(conn *seqpacket.Conn, files sftp.Files) error {
 		s.out.Bytes = s.out.Bytes[:0]
 		s.out.U32(0)
 		s.send = -1
-		question := seqpacket.NewReader(buffer[:n])
+		question := fields.NewReader(buffer[:n])
 		err = s.answer(question.U8(), question, fds)
 		seqpacket.CloseAll(fds)
-		if errors.Is(err, seqpacket.ErrMalformed) {
+		if errors.Is(err, fields.ErrMalformed) {
 			return err
 		}
 		if err := s.reply(conn, err); err != nil {
@@ -56,7 +57,7 @@ type server struct {
 	dirs  map[uint32]*openDir
 	kept  map[uint32]sftp.File // open files that no front is to have
 	next  uint32               // what the last directory or file was called
-	out   seqpacket.Writer
+	out   fields.Writer
 	send  int // a descriptor for the answer, or -1
 }
 
@@ -97,11 +98,11 @@ func (s *server) reply(conn *seqpacket.Conn, err error) error {
 	return conn.Send(s.out.Bytes, s.send)
 }
 
-// answer does what is asked. seqpacket.ErrMalformed is the only error that the
+// answer does what is asked. fields.ErrMalformed is the only error that the
 // question is to blame for.
-func (s *server) answer(op uint8, q *seqpacket.Reader, fds []int) error {
+func (s *server) answer(op uint8, q *fields.Reader, fds []int) error {
 	if (op == opFSetStat) != (len(fds) == 1) || len(fds) > 1 {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	switch op {
 	case opOpen:
@@ -150,7 +151,7 @@ func (s *server) answer(op uint8, q *seqpacket.Reader, fds []int) error {
 }
 
 // change answers the questions that change a name.
-func (s *server) change(op uint8, q *seqpacket.Reader) error {
+func (s *server) change(op uint8, q *fields.Reader) error {
 	path := q.Text()
 	switch op {
 	case opMkdir:
@@ -170,10 +171,10 @@ func (s *server) change(op uint8, q *seqpacket.Reader) error {
 		link := q.Text()
 		return q.Then(func() error { return s.files.Symlink(path, link) })
 	}
-	return seqpacket.ErrMalformed
+	return fields.ErrMalformed
 }
 
-func (s *server) directory(op uint8, q *seqpacket.Reader) error {
+func (s *server) directory(op uint8, q *fields.Reader) error {
 	if op == opOpenDir {
 		path := q.Text()
 		return q.Then(func() error { return s.openDir(path) })
@@ -181,7 +182,7 @@ func (s *server) directory(op uint8, q *seqpacket.Reader) error {
 	id := q.U32()
 	d, found := s.dirs[id]
 	if q.Done() != nil || !found {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	if op == opCloseDir {
 		delete(s.dirs, id)
@@ -228,7 +229,7 @@ func (s *server) page(d *openDir) {
 		d.rest = d.rest[1:]
 		n++
 	}
-	var number seqpacket.Writer
+	var number fields.Writer
 	number.U32(n)
 	copy(s.out.Bytes[count:], number.Bytes)
 }

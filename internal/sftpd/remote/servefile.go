@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
@@ -12,7 +13,7 @@ import (
 func (s *server) open(path string, flags int, mode uint32) error {
 	const allowed = syscall.O_ACCMODE | syscall.O_CREAT | syscall.O_EXCL | syscall.O_TRUNC | syscall.O_APPEND
 	if flags&^allowed != 0 {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	file, real, err := s.files.Open(path, flags, mode)
 	if err != nil {
@@ -42,11 +43,11 @@ func (s *server) open(path string, flags int, mode uint32) error {
 }
 
 // file answers the questions about a kept file.
-func (s *server) file(op uint8, q *seqpacket.Reader) error {
+func (s *server) file(op uint8, q *fields.Reader) error {
 	id := q.U32()
 	file, found := s.kept[id]
 	if !found {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	switch op {
 	case opPread:
@@ -89,7 +90,7 @@ func (s *server) keptStat(op uint8, file sftp.File) error {
 // pread reads straight behind the length in the answer.
 func (s *server) pread(file sftp.File, offset int64, length uint32) error {
 	if length > maxChunk {
-		return seqpacket.ErrMalformed
+		return fields.ErrMalformed
 	}
 	begin := len(s.out.Bytes)
 	const header = 4

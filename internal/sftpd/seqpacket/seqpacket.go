@@ -148,7 +148,7 @@ func (c *Conn) ReceiveMessage(buffer []byte) ([]byte, error) {
 	n, fds, err := c.Receive(buffer)
 	if len(fds) > 0 {
 		CloseAll(fds)
-		return nil, ErrMalformed
+		return nil, ErrTooLarge
 	}
 	return buffer[:n], err
 }

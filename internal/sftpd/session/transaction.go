@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -45,7 +46,7 @@ func Start(program, service, user, remote string) (*Transaction, error) {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	t := &Transaction{conn: conn, cmd: cmd}
-	if err := t.stage(seqpacket.Message(messages.PAMStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
+	if err := t.stage(fields.Message(messages.PAMStart).Text(service).Text(user).Text(remote).Bytes, nil); err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func (t *Transaction) stageFor(message []byte, conversation Converse, files int)
 		}
 		seqpacket.CloseAll(fds)
 		if done && err == nil {
-			err = fmt.Errorf("login process: %w", seqpacket.ErrMalformed)
+			err = fmt.Errorf("login process: %w", fields.ErrMalformed)
 		}
 		if err != nil {
 			return nil, err
@@ -103,7 +104,7 @@ func (t *Transaction) stageFor(message []byte, conversation Converse, files int)
 	}
 }
 
-func (t *Transaction) ask(r *seqpacket.Reader, conversation Converse) error {
+func (t *Transaction) ask(r *fields.Reader, conversation Converse) error {
 	style, text := r.U8(), r.Text()
 	if err := r.Done(); err != nil {
 		return fmt.Errorf("login process: %w", err)
@@ -115,12 +116,12 @@ func (t *Transaction) ask(r *seqpacket.Reader, conversation Converse) error {
 	if style != messages.StyleHidden && style != messages.StyleShown {
 		return nil
 	}
-	return t.conn.Send(seqpacket.Message(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
+	return t.conn.Send(fields.Message(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
 }
 
 // Password authenticates by a password alone.
 func (t *Transaction) Password(password string, tell Converse) error {
-	return t.stage(seqpacket.Message(messages.PAMPassword).Text(password).Bytes, tell)
+	return t.stage(fields.Message(messages.PAMPassword).Text(password).Bytes, tell)
 }
 
 // Interactive authenticates by asking.
@@ -130,7 +131,7 @@ func (t *Transaction) Interactive(conversation Converse) error {
 
 // Account says whether the account is good.
 func (t *Transaction) Account(tell Converse) error {
-	return t.stage(seqpacket.Message(messages.PAMAccount).Text("").Bytes, tell)
+	return t.stage(fields.Message(messages.PAMAccount).Text("").Bytes, tell)
 }
 
 // ChangePassword has an expired password changed.
@@ -142,7 +143,7 @@ func (t *Transaction) ChangePassword(conversation Converse) error {
 func (t *Transaction) accountAgain(remote string, tell Converse) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.conn.Send(seqpacket.Message(messages.PAMAccount).Text(remote).Bytes); err != nil {
+	if err := t.conn.Send(fields.Message(messages.PAMAccount).Text(remote).Bytes); err != nil {
 		return fmt.Errorf("login process: %w", err)
 	}
 	for {
@@ -160,7 +161,7 @@ func (t *Transaction) accountAgain(remote string, tell Converse) error {
 
 // reply takes a message of the process, which is done with a stage or asks.
 func (t *Transaction) reply(message []byte, conversation Converse) (done bool, err error) {
-	r := seqpacket.NewReader(message)
+	r := fields.NewReader(message)
 	switch r.U8() {
 	case messages.PAMAsks:
 		return false, t.ask(r, conversation)
@@ -175,13 +176,13 @@ func (t *Transaction) reply(message []byte, conversation Converse) (done bool, e
 			return true, nil
 		}
 	}
-	return true, fmt.Errorf("login process: %w", seqpacket.ErrMalformed)
+	return true, fmt.Errorf("login process: %w", fields.ErrMalformed)
 }
 
 // open begins the session and returns the connection to its worker. When the
 // worker has ended, ended is closed.
 func (t *Transaction) open(program string, spec messages.Spec) (worker *seqpacket.Conn, ended <-chan struct{}, err error) {
-	w := seqpacket.Message(messages.PAMOpen).Text(program)
+	w := fields.Message(messages.PAMOpen).Text(program)
 	spec.Write(w)
 	fds, err := t.stageFor(w.Bytes, nil, 1)
 	if err != nil {

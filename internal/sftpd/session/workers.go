@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -53,7 +54,7 @@ func (w *Workers) Join(t *Transaction, spec messages.Spec, per config.WorkerPer)
 
 // keyOf is for whom a worker can be shared: all that makes workers different.
 func keyOf(spec messages.Spec) string {
-	var w seqpacket.Writer
+	var w fields.Writer
 	spec.Write(&w)
 	return string(w.Bytes)
 }
@@ -178,7 +179,7 @@ func (w *Worker) ReportStart(report func(error)) {
 		if err != nil {
 			return // it has ended
 		}
-		if problem := seqpacket.NewReader(buffer[:n]).Text(); problem != "" {
+		if problem := fields.NewReader(buffer[:n]).Text(); problem != "" {
 			report(errors.New(problem))
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
@@ -31,16 +32,16 @@ func serveLogin() {
 		os.Exit(1)
 	}
 	buffer := make([]byte, seqpacket.MaxSize)
-	receive := func() (op uint8, r *seqpacket.Reader) {
+	receive := func() (op uint8, r *fields.Reader) {
 		n, _, err := conn.Receive(buffer)
 		if err != nil {
 			os.Exit(0)
 		}
-		r = seqpacket.NewReader(buffer[:n])
+		r = fields.NewReader(buffer[:n])
 		return r.U8(), r
 	}
 	done := func(good bool) {
-		_ = conn.Send(seqpacket.Message(messages.PAMDone).Text(map[bool]string{false: "no"}[good]).Bytes)
+		_ = conn.Send(fields.Message(messages.PAMDone).Text(map[bool]string{false: "no"}[good]).Bytes)
 	}
 	for {
 		switch op, r := receive(); op {
@@ -49,7 +50,7 @@ func serveLogin() {
 		case messages.PAMPassword:
 			done(r.Text() == RightPassword)
 		case messages.PAMInteractive:
-			_ = conn.Send(seqpacket.Message(messages.PAMAsks).U8(messages.StyleHidden).Text("Password: ").Bytes)
+			_ = conn.Send(fields.Message(messages.PAMAsks).U8(messages.StyleHidden).Text("Password: ").Bytes)
 			_, r := receive()
 			given, text := r.Bool(), r.Text()
 			done(given && text == RightPassword)
@@ -80,13 +81,13 @@ func Config(tb testing.TB, policy string) (path string) {
 
 // PublicKey is a key as on the wire, which nobody has.
 func PublicKey(kind string) []byte {
-	var w seqpacket.Writer
+	var w fields.Writer
 	return w.Text(kind).Blob(make([]byte, 32)).Bytes
 }
 
 // Script puts messages together, for Send.
-func Script(sent ...*seqpacket.Writer) []byte {
-	var w seqpacket.Writer
+func Script(sent ...*fields.Writer) []byte {
+	var w fields.Writer
 	for _, m := range sent {
 		w.Blob(m.Bytes)
 	}
@@ -98,7 +99,7 @@ func Script(sent ...*seqpacket.Writer) []byte {
 func Send(front *seqpacket.Conn, sent []byte) {
 	defer front.Close()
 	buffer := make([]byte, messages.MaxSize)
-	for r := seqpacket.NewReader(sent); ; {
+	for r := fields.NewReader(sent); ; {
 		message := r.Blob()
 		if len(message) == 0 || front.Send(message) != nil {
 			return

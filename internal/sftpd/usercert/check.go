@@ -12,7 +12,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 	"github.com/otpgate/otpgate/internal/sftpd/authkeys"
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 )
 
 // userCertificate is SSH_CERT_TYPE_USER; 2 is a host's.
@@ -62,7 +62,7 @@ func (c Certificate) checkCritical(remote netip.Addr) error {
 		seen[o.name] = true
 		value := ""
 		if len(o.value) > 0 {
-			r := seqpacket.NewReader(o.value)
+			r := fields.NewReader(o.value)
 			if value = r.Text(); r.Done() != nil {
 				return fmt.Errorf("its critical option %q is malformed", o.name)
 			}
@@ -89,7 +89,7 @@ func (c Certificate) checkSignature() error {
 	if err := ssh.Unmarshal(c.signature, &signature); err != nil {
 		return errSignature
 	}
-	kind := seqpacket.NewReader(c.Authority).Text()
+	kind := fields.NewReader(c.Authority).Text()
 	if len(signature.Rest) > 0 && kind != ssh.KeyAlgoSKED25519 && kind != ssh.KeyAlgoSKECDSA256 {
 		return errSignature
 	}

@@ -12,7 +12,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
 )
 
 // Certificate is what was signed, and by whom. Nothing of it is true before
@@ -61,29 +61,29 @@ func plainKind(name string) string {
 
 // Is says whether a key, as on the wire, is a certificate.
 func Is(key []byte) bool {
-	return strings.HasSuffix(seqpacket.NewReader(key).Text(), suffix)
+	return strings.HasSuffix(fields.NewReader(key).Text(), suffix)
 }
 
 var errMalformed = errors.New("the certificate is malformed")
 
 // Parse takes a certificate apart.
 func Parse(blob []byte) (Certificate, error) {
-	r := seqpacket.NewReader(blob)
+	r := fields.NewReader(blob)
 	name, ok := strings.CutSuffix(r.Text(), suffix)
-	fields := keyFields[name]
-	if !ok || fields == 0 {
+	count := keyFields[name]
+	if !ok || count == 0 {
 		return Certificate{}, errMalformed
 	}
 	r.Blob() // the nonce
-	var key seqpacket.Writer
+	var key fields.Writer
 	key.Text(plainKind(name))
-	for range fields {
+	for range count {
 		key.Blob(r.Blob())
 	}
 	c := Certificate{Key: key.Bytes, Serial: r.U64(), kind: r.U32(), ID: r.Text()}
-	principals := seqpacket.NewReader(r.Blob())
+	principals := fields.NewReader(r.Blob())
 	c.validAfter, c.validBefore = r.U64(), r.U64()
-	critical, extensions := seqpacket.NewReader(r.Blob()), seqpacket.NewReader(r.Blob())
+	critical, extensions := fields.NewReader(r.Blob()), fields.NewReader(r.Blob())
 	r.Blob() // reserved
 	c.Authority = r.Blob()
 	c.signature = r.Blob()
@@ -107,7 +107,7 @@ func Parse(blob []byte) (Certificate, error) {
 	return c, nil
 }
 
-func options(r *seqpacket.Reader) (all []option) {
+func options(r *fields.Reader) (all []option) {
 	for r.More() {
 		all = append(all, option{r.Text(), r.Blob()})
 	}

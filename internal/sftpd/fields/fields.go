@@ -1,4 +1,11 @@
-package seqpacket
+// Package fields puts numbers and strings together to messages and takes them
+// apart, in the form of SSH (RFC 4251 section 5): what the processes of
+// otpgate-sftpd send each other, and the keys and certificates of clients.
+//
+// The entry points are [Message] and [NewReader]. It promises that a message that
+// is cut, too long, or counts more than it holds is told by [Reader.Done], and
+// has no more set aside for it than its bytes can fill.
+package fields
 
 import (
 	"encoding/binary"
