@@ -305,7 +305,7 @@ func TestSFTPTakenOverReach(t *testing.T) {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
 	// What is in the log of a transfer is the front's word, who it was is not.
-	w := fields.Message(messages.AskNote).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
+	w := fields.Message(messages.TellOperation).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
 	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(w.Bytes))), w.Bytes...)); err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func TestSFTPTakenOverGarbage(t *testing.T) {
 	var long fields.Writer
 	long.U8(messages.AskPassword).Text(p.Name).Text(strings.Repeat("x", 40000))
 	for _, garbage := range [][]byte{
-		{0}, {messages.AskSign}, {messages.AskSession}, {messages.AskNote}, {messages.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {messages.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
+		{0}, {messages.AskSign}, {messages.AskSession}, {messages.TellOperation}, {messages.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {messages.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
 		{messages.AskInteractive, 0, 0, 0, 1}, {messages.AskSign, 0, 0, 0, 1, 99, 0, 0, 0, 0, 0, 0, 0, 0}, long.Bytes, make([]byte, 60000),
 	} {
 		c := take(t, s, p)

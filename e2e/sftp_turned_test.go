@@ -106,7 +106,7 @@ func TestSFTPTakenOverFloodsNoLog(t *testing.T) {
 	s := startHostile(t, "sftp-taken-log", "", patient)
 	p := machine.NewPerson(t, "sfz")
 	began := time.Now()
-	w := fields.Message(messages.AskUnmatched).U8(messages.ListMAC).Text("x\nuser=root verdict=accepted").Text("\x1b[2J" + strings.Repeat("x", 1000))
+	w := fields.Message(messages.TellUnmatched).U8(messages.ListMAC).Text("x\nuser=root verdict=accepted").Text("\x1b[2J" + strings.Repeat("x", 1000))
 	for range 100 {
 		if _, _, err := take(t, s, p).ask(w.Bytes); err == nil {
 			t.Fatal("expected that the broker ends the connection")

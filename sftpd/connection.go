@@ -179,7 +179,7 @@ func (c *connection) serve(entered func()) {
 		if in && len(buffer) == messages.MaxSize {
 			entered()
 			// What is asked from here on is small, and sessions are many.
-			buffer = make([]byte, 2*messages.MaxNote+512)
+			buffer = make([]byte, 2*messages.MaxText+512)
 		}
 	}
 }
@@ -191,13 +191,13 @@ func (c *connection) answer(message []byte) error {
 	case op == messages.AskSign:
 		public, algorithm, data := r.Blob(), r.Text(), r.Blob()
 		return r.Then(func() error { return c.sign(public, algorithm, data) })
-	case op == messages.AskUnmatched && c.sessionID == nil && c.login.User() == "":
+	case op == messages.TellUnmatched && c.sessionID == nil && c.login.User() == "":
 		return c.unmatched(r)
 	case in == nil:
 		return c.step(op, r)
 	case op == messages.AskSession:
 		return r.Then(func() error { return c.session(in) })
-	case op == messages.AskNote:
+	case op == messages.TellOperation:
 		return c.note(r)
 	case op == messages.AskBytes:
 		n, upload := r.U32(), r.Bool()

@@ -45,11 +45,15 @@ func (b *broker) accept(l *net.TCPListener) {
 			return
 		}
 		if err != nil {
-			// No descriptors or memory just now.
-			b.limitedLog.Write(audit.Record{Service: b.settings().SFTP.PAMService, Protocol: "sftp", Verdict: "fault", Rule: "accept", Reason: err.Error() + "; connections wait"})
+			b.acceptFault(err)
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
 		go b.receive(conn)
 	}
+}
+
+// acceptFault says that there are no descriptors or no memory just now.
+func (b *broker) acceptFault(err error) {
+	limitedRecorder{b}.Write(audit.Record{Service: b.settings().SFTP.PAMService, Protocol: "sftp", Verdict: "fault", Rule: "accept", Reason: err.Error() + "; connections wait"})
 }

@@ -46,7 +46,7 @@ func connected(t *testing.T) *net.TCPConn {
 }
 
 func unmatched(list uint8, client, theirs string) *fields.Writer {
-	return fields.Message(messages.AskUnmatched).U8(list).Text(client).Text(theirs)
+	return fields.Message(messages.TellUnmatched).U8(list).Text(client).Text(theirs)
 }
 
 func TestUnmatched(t *testing.T) {
@@ -158,7 +158,7 @@ func TestUnmatchedOutOfPlace(t *testing.T) {
 		"no such list":  func(*broker) []byte { return sftpdtest.Script(unmatched(0, "", "")) },
 		"a list beyond": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListCompression+1, "", "")) },
 		"too short": func(*broker) []byte {
-			return sftpdtest.Script(fields.Message(messages.AskUnmatched).U8(messages.ListMAC))
+			return sftpdtest.Script(fields.Message(messages.TellUnmatched).U8(messages.ListMAC))
 		},
 		"too long": func(*broker) []byte { return sftpdtest.Script(unmatched(messages.ListMAC, "", "").U8(1)) },
 		"after a step": func(*broker) []byte {

@@ -18,7 +18,6 @@
 
 #include "wire.h"
 
-#define NAME_BYTES 255 /* of a user or service name; LOGIN_NAME_MAX counts the NUL */
 #define SOCKET_BYTES 107 /* of a path in sun_path, see unix(7) */
 
 struct options {
@@ -58,8 +57,8 @@ struct login {
 	pam_handle_t *pamh;
 	int flags;
 	struct options options;
-	char user[NAME_BYTES + 1];
-	char service[NAME_BYTES + 1];
+	char user[WIRE_MAX_NAME + 1];
+	char service[WIRE_MAX_NAME + 1];
 	int64_t deadline;
 	unsigned prompts;
 	bool after_split; /* a split line came before in this call of pam_authenticate */

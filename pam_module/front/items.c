@@ -6,8 +6,8 @@
 
 static bool copy_name(char *to, const char *name)
 {
-	size_t size = strnlen(name, NAME_BYTES + 1);
-	if (size > NAME_BYTES) {
+	size_t size = strnlen(name, WIRE_MAX_NAME + 1);
+	if (size > WIRE_MAX_NAME) {
 		return false;
 	}
 	memcpy(to, name, size);
@@ -23,7 +23,7 @@ bool items_service(struct login *login)
 	if (result == PAM_SUCCESS && service != NULL && copy_name(login->service, service) && login->service[0] != '\0') {
 		return true;
 	}
-	log_fault(login, "libpam has no service name, or one longer than %d bytes: error %d", NAME_BYTES, result);
+	log_fault(login, "libpam has no service name, or one longer than %d bytes: error %d", WIRE_MAX_NAME, result);
 	return false;
 }
 
@@ -44,7 +44,7 @@ bool items_user(struct login *login)
 		return false;
 	}
 	if (!copy_name(login->user, user)) {
-		log_fault(login, "the user name is longer than %d bytes", NAME_BYTES);
+		log_fault(login, "the user name is longer than %d bytes", WIRE_MAX_NAME);
 		return false;
 	}
 	if (!text_is_clean(user)) {

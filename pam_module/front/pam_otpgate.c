@@ -10,7 +10,7 @@
 /* Who passed, for the account stage. */
 struct verified {
 	int result;
-	char user[NAME_BYTES + 1];
+	char user[WIRE_MAX_NAME + 1];
 };
 
 static void forget(pam_handle_t *pamh, void *data, int status)

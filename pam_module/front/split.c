@@ -15,7 +15,7 @@
 
 /* What the one line keeps for the other. */
 struct kept {
-	char user[NAME_BYTES + 1];
+	char user[WIRE_MAX_NAME + 1];
 	struct field field;
 };
 

@@ -12,7 +12,7 @@
 #define WIRE_MAX_PAYLOAD 16384
 #define WIRE_MAX_ANSWER 512
 #define WIRE_MAX_START 6435 /* of an opening frame's payload, by what its fields have */
-#define WIRE_MAX_NAME 255
+#define WIRE_MAX_NAME 255 /* of a user or service name; LOGIN_NAME_MAX counts the NUL */
 #define WIRE_MAX_HOST 1024
 #define WIRE_MAX_CONFIG 4096
 #define WIRE_MAX_TIMEOUT 600 /* seconds */

@@ -184,7 +184,7 @@ func (c *connection) audit(e sftp.Event) {
 	if e.Err != nil {
 		problem = clip(e.Err.Error(), 256)
 	}
-	w := fields.Message(messages.AskNote).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxNote)).Text(clip(e.Target, messages.MaxNote)).U64(e.Read).U64(e.Written).Text(problem)
+	w := fields.Message(messages.TellOperation).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxText)).Text(clip(e.Target, messages.MaxText)).U64(e.Read).U64(e.Written).Text(problem)
 	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 
@@ -240,7 +240,7 @@ func (a *activity) mayEnd(now time.Time, idle time.Duration, draining bool) bool
 // corking sends what is written at once with as few system calls as it can.
 type corking struct {
 	ssh.Channel
-	conn     *conn
+	conn     *bufferedConn
 	activity *activity
 }
 

@@ -13,12 +13,13 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
-// connection is one connection.
+// connection is one client as the front knows it: what it sends and is sent, and
+// the broker that decides on it.
 type connection struct {
 	front    *front
 	settings messages.Settings
 	open     *openLimit
-	conn     *conn
+	conn     *bufferedConn
 	broker   *brokerConn
 	remote   string
 	client   string // how it identifies itself
@@ -71,7 +72,7 @@ func (c *connection) tellUnmatched(client string, err error) {
 		return
 	}
 	theirs := strings.Join(failed.RequestedAlgorithms, ",")
-	w := fields.Message(messages.AskUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, messages.MaxNote))
+	w := fields.Message(messages.TellUnmatched).U8(lists[failed.What]).Text(clip(client, maxVersion)).Text(clip(theirs, messages.MaxText))
 	_ = c.broker.note(w.Bytes) // the broker is gone
 }
 

@@ -146,13 +146,13 @@ func (f *front) accept(fd, brokerFD int, remote string) error {
 	return nil
 }
 
-func open(file *os.File) (*conn, error) {
+func open(file *os.File) (*bufferedConn, error) {
 	defer file.Close()
 	plain, err := net.FileConn(file)
 	if err != nil {
 		return nil, err
 	}
-	c, err := newConn(plain)
+	c, err := newBufferedConn(plain)
 	if err != nil {
 		plain.Close()
 	}

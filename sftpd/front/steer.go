@@ -18,7 +18,7 @@ import (
 // ciphers.
 //
 // What is read is read again by the handshake.
-func (c *conn) steer(version string) (client string, ciphers []string, err error) {
+func (c *bufferedConn) steer(version string) (client string, ciphers []string, err error) {
 	line := version + "\r\n"
 	if _, err := c.Conn.Write([]byte(line)); err != nil {
 		return "", nil, err

@@ -59,8 +59,8 @@ const (
 	AskSession                // AnswerSession, once in
 	AskBytes                  // count, whether it is an upload: AnswerBytes
 	AskHostKey                // public host key: AnswerSignature, that the server has it
-	AskNote                   // op, path, target, read, written, what went wrong: not answered
-	AskUnmatched              // a list, the client's identification, what it offers there: not answered, and the end of the connection
+	TellOperation             // op, path, target, read, written, what went wrong: not answered
+	TellUnmatched             // a list, the client's identification, what it offers there: not answered, and the end of the connection
 )
 
 // The lists of a key exchange in which client and server must have something in
@@ -94,5 +94,5 @@ const (
 // smaller.
 const MaxSize = 32 << 10
 
-// MaxNote bounds a path in AskNote.
-const MaxNote = 4096
+// MaxText bounds a path in TellOperation and a list in TellUnmatched, in bytes.
+const MaxText = 4096

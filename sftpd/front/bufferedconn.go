@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// conn is a client's connection as golang.org/x/crypto/ssh should have it: that
+// bufferedConn is a client's connection as golang.org/x/crypto/ssh should have it: that
 // package reads and writes 4 KiB at a time, which costs a system call each.
 // Reads come out of a large buffer, lent only while there is something in it;
 // writes are held back while more is sure to follow.
-type conn struct {
+type bufferedConn struct {
 	net.Conn
 	raw syscall.RawConn
 
@@ -50,7 +50,7 @@ var (
 	writeBuffers = sync.Pool{New: func() any { return new([writeSize]byte) }}
 )
 
-func newConn(c net.Conn) (*conn, error) {
+func newBufferedConn(c net.Conn) (*bufferedConn, error) {
 	file, ok := c.(syscall.Conn)
 	if !ok {
 		return nil, errors.New("not a connection of the system")
@@ -59,13 +59,13 @@ func newConn(c net.Conn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &conn{Conn: c, raw: raw}
+	made := &bufferedConn{Conn: c, raw: raw}
 	made.quick.Store(true)
 	return made, nil
 }
 
 // Read implements net.Conn. One goroutine reads.
-func (c *conn) Read(p []byte) (int, error) {
+func (c *bufferedConn) Read(p []byte) (int, error) {
 	if len(c.replay) > 0 {
 		n := copy(p, c.replay)
 		if c.replay = c.replay[n:]; len(c.replay) == 0 {
@@ -87,7 +87,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // fill waits without a buffer, so that idle connections have none.
-func (c *conn) fill() error {
+func (c *bufferedConn) fill() error {
 	var n int
 	var failed error
 	err := c.raw.Read(func(fd uintptr) bool {
@@ -123,7 +123,7 @@ func (c *conn) fill() error {
 }
 
 // Write implements net.Conn.
-func (c *conn) Write(p []byte) (int, error) {
+func (c *bufferedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := len(p)
@@ -161,7 +161,7 @@ func (c *conn) Write(p []byte) (int, error) {
 }
 
 // hold must be called with the lock.
-func (c *conn) hold() {
+func (c *bufferedConn) hold() {
 	if c.timer == nil {
 		c.timer = time.AfterFunc(holdFor, c.late)
 		return
@@ -171,14 +171,14 @@ func (c *conn) hold() {
 
 // late sends what was held back for too long: the client's window may be full
 // of what it has not got yet.
-func (c *conn) late() {
+func (c *bufferedConn) late() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush()
 }
 
 // flush must be called with the lock.
-func (c *conn) flush() {
+func (c *bufferedConn) flush() {
 	if len(c.out) > 0 && c.err == nil {
 		_, c.err = c.Conn.Write(c.out)
 	}
@@ -190,13 +190,13 @@ func (c *conn) flush() {
 }
 
 // cork holds writes back until uncork: a large reply is several packets.
-func (c *conn) cork() {
+func (c *bufferedConn) cork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.corked++
 }
 
-func (c *conn) uncork() {
+func (c *bufferedConn) uncork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.corked--; c.corked == 0 {
@@ -205,7 +205,7 @@ func (c *conn) uncork() {
 }
 
 // Close implements net.Conn.
-func (c *conn) Close() error {
+func (c *bufferedConn) Close() error {
 	// A client that takes nothing has a write wait, with the lock.
 	_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 	c.mu.Lock()

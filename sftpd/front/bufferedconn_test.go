@@ -13,7 +13,7 @@ import (
 )
 
 // pair is a connection of the system, ours wrapped.
-func pair(t *testing.T) (ours *conn, theirs net.Conn) {
+func pair(t *testing.T) (ours *bufferedConn, theirs net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,7 +28,7 @@ func pair(t *testing.T) (ours *conn, theirs net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, err = newConn(plain)
+	ours, err = newBufferedConn(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
