@@ -25,7 +25,7 @@ type asker struct {
 
 	mu sync.Mutex
 	// open has, for each question, the one that was asked last and has no answer.
-	open map[string]*question
+	open map[subject]*question
 }
 
 // The askers: one for accounts of the machine's own, which files answer, one for
@@ -41,7 +41,7 @@ func askerFor(local bool) *asker {
 }
 
 func newAsker(patience time.Duration, most int) *asker {
-	return &asker{patience: patience, places: make(chan struct{}, most), open: map[string]*question{}}
+	return &asker{patience: patience, places: make(chan struct{}, most), open: map[subject]*question{}}
 }
 
 // question is one that is under way. The fields after done are set before done is
@@ -57,16 +57,55 @@ type question struct {
 	err    error
 }
 
-// one asks a question about groups. Who asks the same meanwhile gets the same
-// answer, so that one name that is looked up for long has one thread. A question
-// that is late is asked again, as the service may have come back, but ever less
-// often.
-func one[T any](about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
-	return at(groups, about, ask)
+// Limit bounds the questions under way in the name of one who asks for others, so
+// that a server that was taken over cannot take all places with made-up names. One
+// is not to be copied. A nil Limit has no bound but everybody's.
+type Limit struct{ places chan struct{} }
+
+// NewLimit allows that many at a time.
+func NewLimit(most int) *Limit { return &Limit{make(chan struct{}, most)} }
+
+// UnderWay is how many of the questions have no answer yet, those among them that
+// nobody waits for any more.
+func (l *Limit) UnderWay() int {
+	if l == nil {
+		return 0
+	}
+	return len(l.places)
 }
 
-func at[T any](a *asker, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
-	given, found, err := a.ask(about, func() (any, bool, error) { return ask() })
+// take waits for a place.
+func (l *Limit) take(end <-chan time.Time) bool {
+	if l == nil {
+		return true
+	}
+	select {
+	case l.places <- struct{}{}:
+		return true
+	case <-end:
+		return false
+	}
+}
+
+func (l *Limit) leave() {
+	if l != nil {
+		<-l.places
+	}
+}
+
+// subject is what is asked, and within which limit: a question that waits for a
+// place of one limit holds up nobody else.
+type subject struct {
+	about string
+	limit *Limit
+}
+
+// at asks a question. Who asks the same meanwhile, within the same limit, gets the
+// same answer, so that one name that is looked up for long has one thread. A
+// question that is late is asked again, as the service may have come back, but ever
+// less often.
+func at[T any](a *asker, limit *Limit, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
+	given, found, err := a.ask(subject{about, limit}, func() (any, bool, error) { return ask() })
 	if err != nil {
 		return answer, false, fmt.Errorf("look up %s: %w", about, err)
 	}
@@ -77,7 +116,7 @@ func at[T any](a *asker, about string, ask func() (T, bool, error)) (answer T, f
 	return answer, found, nil
 }
 
-func (a *asker) ask(about string, ask func() (any, bool, error)) (any, bool, error) {
+func (a *asker) ask(about subject, ask func() (any, bool, error)) (any, bool, error) {
 	deadline := time.NewTimer(a.patience)
 	defer deadline.Stop()
 	a.mu.Lock()
@@ -105,20 +144,29 @@ func (q *question) over(patience time.Duration) bool {
 	return time.Since(q.began) > patience<<min(q.late, 10)
 }
 
-func (a *asker) answer(about string, q *question, ask func() (any, bool, error)) {
+func (a *asker) answer(about subject, q *question, ask func() (any, bool, error)) {
 	timeout := time.NewTimer(a.patience)
 	defer timeout.Stop()
-	select {
-	case a.places <- struct{}{}:
-		q.answer, q.found, q.err = ask()
-		<-a.places
-	case <-timeout.C:
-		q.err = fmt.Errorf("%w to %d other questions", errLate, cap(a.places))
-	}
+	q.answer, q.found, q.err = a.within(about.limit, timeout.C, ask)
 	a.mu.Lock()
 	if a.open[about] == q {
 		delete(a.open, about)
 	}
 	a.mu.Unlock()
 	close(q.done)
+}
+
+// within asks once there is a place.
+func (a *asker) within(limit *Limit, end <-chan time.Time, ask func() (any, bool, error)) (any, bool, error) {
+	if !limit.take(end) {
+		return nil, false, fmt.Errorf("%w to %d other questions of the same program", errLate, cap(limit.places))
+	}
+	defer limit.leave()
+	select {
+	case a.places <- struct{}{}:
+		defer func() { <-a.places }()
+		return ask()
+	case <-end:
+		return nil, false, fmt.Errorf("%w to %d other questions", errLate, cap(a.places))
+	}
 }

@@ -24,19 +24,19 @@ func TestNeverAnswered(t *testing.T) {
 		return "late", true, nil
 	}
 	for range 3 {
-		if answer, found, err := at(d, "user alice", hang); answer != "" || found || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "look up user alice") {
+		if answer, found, err := at(d, nil, "user alice", hang); answer != "" || found || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "look up user alice") {
 			t.Errorf("alice: %q, %v, %v", answer, found, err)
 		}
 	}
 	patient := newAsker(never, 100)
 	patient.places = d.places
-	if answer, found, err := at(patient, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
+	if answer, found, err := at(patient, nil, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
 		t.Errorf("bob: %q, %v, %v", answer, found, err)
 	}
 	// Asked ever less often: three are not over before 10, 20 and 40 ms.
 	before := time.Now()
 	for asked.Load() < 4 {
-		_, _, err := at(d, "user alice", hang)
+		_, _, err := at(d, nil, "user alice", hang)
 		if !errors.Is(err, errLate) {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestNeverAnswered(t *testing.T) {
 	}
 	close(stuck)
 	for {
-		answer, found, err := at(d, "user alice", func() (string, bool, error) { return "early", true, nil })
+		answer, found, err := at(d, nil, "user alice", func() (string, bool, error) { return "early", true, nil })
 		if err == nil {
 			if !found || answer == "" {
 				t.Errorf("alice, later: %q, %v", answer, found)
@@ -63,7 +63,7 @@ func TestSameQuestion(t *testing.T) {
 	began, stuck := make(chan struct{}), make(chan struct{})
 	answers := make(chan string)
 	ask := func(about func() (string, bool, error)) {
-		answer, _, err := at(d, "user alice", about)
+		answer, _, err := at(d, nil, "user alice", about)
 		answers <- fmt.Sprint(answer, err)
 	}
 	go ask(func() (string, bool, error) { close(began); <-stuck; return "alice", true, nil })
@@ -95,23 +95,50 @@ func TestBound(t *testing.T) {
 	d := newAsker(soon, 3)
 	stuck := make(chan struct{})
 	for i := range 3 {
-		_, _, err := at(d, fmt.Sprint("user ", i), func() (int, bool, error) { <-stuck; return i, true, nil })
+		_, _, err := at(d, nil, fmt.Sprint("user ", i), func() (int, bool, error) { <-stuck; return i, true, nil })
 		if !errors.Is(err, errLate) {
 			t.Error(err)
 		}
 	}
-	_, found, err := at(d, "user 3", func() (int, bool, error) { t.Error("asked beyond the bound"); return 3, true, nil })
+	_, found, err := at(d, nil, "user 3", func() (int, bool, error) { t.Error("asked beyond the bound"); return 3, true, nil })
 	if found || !errors.Is(err, errLate) {
 		t.Errorf("beyond the bound: %v, %v", found, err)
 	}
 	close(stuck)
 	for {
-		if answer, found, err := at(d, "user 4", func() (int, bool, error) { return 4, true, nil }); err == nil {
+		if answer, found, err := at(d, nil, "user 4", func() (int, bool, error) { return 4, true, nil }); err == nil {
 			if answer != 4 || !found {
 				t.Errorf("in the end: %v, %v", answer, found)
 			}
 			break
 		}
+	}
+}
+
+// A program that asks for others has a bound of its own: what it asks takes no
+// place beyond that, and who asks the same beside it waits for none of its.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	d, limit := newAsker(soon, 3), NewLimit(2)
+	stuck := make(chan struct{})
+	hang := func() (string, bool, error) { <-stuck; return "", false, nil }
+	for i := range 4 {
+		if _, _, err := at(d, limit, fmt.Sprint("user ", i), hang); !errors.Is(err, errLate) {
+			t.Error(err)
+		}
+	}
+	if len(d.places) != 2 || limit.UnderWay() != 2 {
+		t.Errorf("%d under way, %d of them within the limit; want 2", len(d.places), limit.UnderWay())
+	}
+	patient := newAsker(never, 3)
+	patient.places, patient.open = d.places, d.open
+	go func() { _, _, _ = at(patient, limit, "user alice", hang) }()
+	if answer, found, err := at(patient, nil, "user alice", func() (string, bool, error) { return "alice", true, nil }); answer != "alice" || !found || err != nil {
+		t.Errorf("beside the limit: %q, %v, %v", answer, found, err)
+	}
+	close(stuck)
+	if _, _, err := at(patient, limit, "user bob", func() (string, bool, error) { return "bob", true, nil }); err != nil {
+		t.Errorf("once the service answers: %v", err)
 	}
 }
 

@@ -16,8 +16,11 @@ const PasswdPath = "/etc/passwd"
 // NamesOf lists the login names of a uid: the first one, and those that
 // /etc/passwd has besides. The C library gives no others by the uid: of names that
 // a directory has, only the first is known.
-func NamesOf(uid uint32) ([]string, error) {
-	first, found, err := UserByID(uid)
+func NamesOf(uid uint32) ([]string, error) { return (*Limit)(nil).NamesOf(uid) }
+
+// NamesOf is [NamesOf] within the limit.
+func (l *Limit) NamesOf(uid uint32) ([]string, error) {
+	first, found, err := l.UserByID(uid)
 	if err != nil {
 		return nil, err
 	}

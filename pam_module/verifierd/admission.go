@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // limits are what one peer can make the others wait for.
@@ -50,6 +52,11 @@ const (
 // programs of one user of verifier.allow broke off: one that was taken over can
 // begin thousands in a second. perMinute bounds those of ordinary users.
 const brokenLines = 20
+
+// namesOfAllowed is how many questions to name services programs of one user of
+// verifier.allow have under way, of the 256 that a process may have: one that was
+// taken over can make up names at which a service hangs.
+const namesOfAllowed = 64
 
 // rangeSize is how many uids count as one peer, from the first such range on: a
 // user may own as many, see subuid(5), and no one of them is somebody of its own.
@@ -105,6 +112,8 @@ type peerCount struct {
 	broken pace
 	unsaid int
 	lines  semaphore
+	// names bounds what name services are asked for an allowed one, nil otherwise.
+	names *nss.Limit
 }
 
 // pace is how many may begin now of those that a minute allows.
@@ -183,6 +192,9 @@ func (a *admission) peer(uid uint32, kind peerKind, now time.Time) *peerCount {
 	}
 	if who == nil {
 		who = &peerCount{kind: kind, id: id, lines: semaphoreFor(kind)}
+		if kind == allowed {
+			who.names = nss.NewLimit(namesOfAllowed)
+		}
 		switch {
 		case len(a.peers) < maxPeers || a.forgetOne(now) || kind != stranger:
 			a.peers[id] = who
@@ -200,7 +212,7 @@ func (a *admission) peer(uid uint32, kind peerKind, now time.Time) *peerCount {
 func (a *admission) forgetOne(now time.Time) bool {
 	looked := 0
 	for id, who := range a.peers {
-		if who.open == 0 && now.Sub(who.since) > complainEvery {
+		if who.open == 0 && now.Sub(who.since) > complainEvery && who.names.UnderWay() == 0 {
 			delete(a.peers, id)
 			return true
 		}

@@ -174,6 +174,10 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 		}
 		sink.services = own.Config.Services
 		own.Audit = quiet{sink, stream}
+		if system, is := own.Names.(gate.System); is {
+			system.Limit = who.names
+			own.Names = system
+		}
 		stream.announceFor(&own)
 		engine = &own
 	}
