@@ -50,7 +50,8 @@ func newFiles(t *testing.T, s *hosts.SFTPD) (*machine.Person, *ssh.Client, *sftp
 // anybody is for children of all users.
 const anybody = -1
 
-// children lists the processes below the server, by program and user.
+// children lists the processes below the server, by program and user. One that a
+// process of the program is about to start another program in is not meant.
 func children(t *testing.T, s *hosts.SFTPD, program string, uid int) []int {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/exe")
@@ -69,11 +70,32 @@ func children(t *testing.T, s *hosts.SFTPD, program string, uid int) []int {
 			continue
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
-		if err == nil && below(pid, s.PID()) {
+		if err == nil && below(pid, s.PID()) && !started(pid, target) {
 			found = append(found, pid)
 		}
 	}
 	return found
+}
+
+// started says whether a process is one of a program that a process of the same
+// program has made.
+func started(pid int, program string) bool {
+	by, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", parent(pid)))
+	return err == nil && by == program
+}
+
+// parent is 0 for a process that is gone.
+func parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	by, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return by
 }
 
 func below(pid, ancestor int) bool {
@@ -81,14 +103,7 @@ func below(pid, ancestor int) bool {
 		if pid == ancestor {
 			return true
 		}
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return false
-		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if pid, err = strconv.Atoi(fields[1]); err != nil {
-			return false
-		}
+		pid = parent(pid)
 	}
 	return false
 }
