@@ -111,6 +111,12 @@ func (w *walk) says(t *testing.T, text, want string) {
 func (w *walk) up(t *testing.T) {
 	t.Helper()
 	w.boot(t)
+	defer func() {
+		if t.Failed() {
+			said, err := w.script("systemctl is-system-running; systemctl list-jobs --no-pager; systemctl --failed --no-pager; journalctl --quiet --no-pager --boot --lines 50")
+			t.Logf("what it waits for: %v\n%s", err, said)
+		}
+	}()
 	until(t, w, "the machine is started", func() bool {
 		output, _ := w.script("systemctl is-system-running")
 		state := strings.TrimSpace(output)
