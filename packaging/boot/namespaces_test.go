@@ -195,10 +195,10 @@ func (n *namespaces) off(t *testing.T) {
 	n.init = nil
 }
 
-// within is a command in the computer. Its root directory is process 1's: that of
+// within is a command in the computer. Its directories are process 1's: the root of
 // its mount namespace is another one where the tests themselves are in a chroot.
 func (n *namespaces) within(args ...string) *exec.Cmd {
-	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(n.init.Process.Pid), "--all", "--root"}, args...)...)
+	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(n.init.Process.Pid), "--all", "--root", "--wd"}, args...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive"}
 	return cmd
 }
