@@ -17,6 +17,7 @@ import (
 	"context"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
@@ -44,6 +45,7 @@ type exam struct {
 	findings []finding.Finding
 	stacks   []authstack.Stack
 	mail     servers.Dovecot
+	enrolled []asking.Person
 }
 
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
@@ -64,6 +66,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.sftp()
 	e.secretFiles()
 	e.names()
+	e.nobodyAsked(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at
 	e.state()
 	e.log()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -42,6 +43,7 @@ func (e *exam) secretFiles() {
 			enrolled++ // or meant to be
 		}
 		if err == nil && person.Enrolled() {
+			e.enrolled = append(e.enrolled, asking.Person{Name: person.User, Protocols: person.Protocols})
 			sent.add(e, person)
 		}
 	}

@@ -30,6 +30,8 @@ type Machine struct {
 	Load func(ctx context.Context, path string) error
 	// UserKnown and GroupKnown ask the system's name services.
 	UserKnown, GroupKnown func(name string) (bool, error)
+	// Member says whether somebody is in a group.
+	Member func(user, group string) (bool, error)
 	// Others lists the other names of the uid that a name has, as far as a login
 	// by that name finds them, the first one first.
 	Others func(name string) ([]string, error)
@@ -70,6 +72,9 @@ func (m *Machine) Fill() {
 			m.UserKnown = func(name string) (bool, error) { return m.listed("/etc/passwd", name) }
 			m.GroupKnown = func(name string) (bool, error) { return m.listed("/etc/group", name) }
 		}
+	}
+	if m.Member == nil {
+		m.Member = m.groupMember
 	}
 	if m.Others == nil {
 		m.Others = m.otherNames
