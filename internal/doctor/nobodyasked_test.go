@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/nss"
@@ -36,6 +38,7 @@ func TestEngineAsksNobody(t *testing.T) {
 			continue
 		}
 		p := admit(t, archive)
+		p.machine.SSHD = func(context.Context, string) (string, error) { return "", target.ErrNoSSHD }
 		claimed := map[string]bool{}
 		for _, f := range (Doctor{Machine: p.machine}).Examine(t.Context()) {
 			for _, service := range f.Services {
@@ -44,7 +47,7 @@ func TestEngineAsksNobody(t *testing.T) {
 		}
 		tree := pamstack.Of(p.root)
 		for _, service := range []string{"sshd", "sudo", "sudo-i", "su", "su-l", "login"} {
-			if _, found := tree.Find(service); !found {
+			if stack, err := authstack.Load(tree, service, config.Default()); err != nil || stack.File == "" || !stack.Asks() {
 				continue
 			}
 			somebody := p.asks(service)

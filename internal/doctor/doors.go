@@ -1,0 +1,60 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/doors"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
+)
+
+// doors finds services that take a password and ask for no code, where others ask
+// and there is somebody to be asked.
+func (e *exam) doors(ctx context.Context) {
+	if len(e.Services) > 0 || len(e.stacks) == 0 || len(e.enrolled)+len(e.settings.Policy.Require) == 0 {
+		return
+	}
+	m := doors.Machine{Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
+	for _, f := range e.findings {
+		for _, service := range f.Services {
+			m.Known[service] = m.Known[service] || f.Severity != finding.Note
+		}
+	}
+	for _, name := range e.candidates {
+		s, err := authstack.Load(e.tree, name, e.settings)
+		if err == nil && !s.Asks() && (name != "sshd" || e.sshdTakesPasswords(ctx)) {
+			m.Others = append(m.Others, s)
+		}
+	}
+	e.findings = append(e.findings, doors.Examine(m)...)
+}
+
+// sshdTakesPasswords says whether sshd gives passwords to the service sshd. In
+// doubt it does.
+func (e *exam) sshdTakesPasswords(ctx context.Context) bool {
+	text, err := e.Machine.SSHD(ctx, "")
+	if err != nil {
+		return !errors.Is(err, target.ErrNoSSHD)
+	}
+	password, kbd, methods, service := true, true, "", "sshd"
+	for line := range strings.Lines(strings.ToLower(text)) {
+		keyword, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch keyword {
+		case "passwordauthentication":
+			password = value == "yes"
+		case "kbdinteractiveauthentication":
+			kbd = value == "yes"
+		case "authenticationmethods":
+			methods += " " + value
+		case "pamservicename":
+			service = value
+		}
+	}
+	named := func(method string) bool {
+		return methods == "" || methods == " any" || strings.Contains(methods, method)
+	}
+	return service == "sshd" && (password && named("password") || kbd && named("keyboard-interactive"))
+}
