@@ -74,7 +74,7 @@ func TestParse(t *testing.T) {
 		"[[excuse]]\nid = 'log-nowheer'\nreason = 'r'\n":                                               `f:2: excuse[1].id: no finding has the id "log-nowheer"; did you mean "log-nowhere"?`,
 		"[[excuse]]\nid = 'log-nowhere'\nreason = 3\n":                                                 "f:3: excuse[1].reason: expected a text in quotes",
 		"[[excuse]]\nid = 'log-nowhere'\nreason = 'r'\n[[excuse]]\nid = 'log-nowhere'\nreason = 'r'\n": "f:5: excuse[2].id: this finding is excused before",
-		"[excuse]\nid = 'log-nowhere'\n": "f:1: excuse[1].reason: expected why",
+		"[excuse]\nid = 'log-nowhere'\n":                                                               "f:1: excuse[1].reason: expected why",
 		"[excuse]\nid = 'log-nowhere'\nreason = 'r'\n":                                                 "",
 		"excuses = []\n": "f:1: excuses: unknown key, expected one of excuse",
 	} {
