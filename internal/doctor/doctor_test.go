@@ -108,6 +108,10 @@ func (p *patient) fact(words []string) {
 		p.machine.Sending = func(config.Config) error {
 			return errors.New("[email]: password_file: /etc/otpgate/secrets/smtp: expected one line with the password and nothing else")
 		}
+	case "disk memory":
+		p.machine.Space = func(string) target.Space {
+			return target.Space{Bytes: 1 << 30, Files: 1 << 20, Total: 1 << 20, Volatile: true}
+		}
 	case "disk full":
 		p.machine.Space = func(string) target.Space { return target.Space{Err: unix.ENOSPC} }
 	case "disk odd":
@@ -162,6 +166,14 @@ func (p *patient) otherFact(words []string) error {
 	case "directory": // NAME OTHER: the uid of NAME has that name first
 		p.machine.Others = func(name string) ([]string, error) {
 			return map[string][]string{words[1]: {words[2]}}[name], nil
+		}
+		return nil
+	case "label": // FILE CONTEXT
+		p.machine.Label = func(path string) string {
+			if path == "/"+words[1] {
+				return words[2]
+			}
+			return "system_u:object_r:lib_t:s0"
 		}
 		return nil
 	case "services":

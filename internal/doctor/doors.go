@@ -8,6 +8,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/doors"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
@@ -25,7 +26,10 @@ func (e *exam) doors(ctx context.Context) {
 	}
 	for _, name := range e.candidates {
 		s, err := authstack.Load(e.tree, name, e.settings)
-		if err == nil && !s.Asks() && (name != "sshd" || e.sshdTakesPasswords(ctx)) {
+		switch {
+		case err != nil || s.Asks() || name == "sshd" && !e.sshdTakesPasswords(ctx):
+		case name == "vsftpd" && !servers.VsftpdAsks(e.Machine.Root, name):
+		default:
 			m.Others = append(m.Others, s)
 		}
 	}

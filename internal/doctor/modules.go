@@ -56,6 +56,7 @@ func (e *exam) module(ctx context.Context, service string, line pamstack.Line, p
 		if err != nil {
 			continue
 		}
+		e.label(service, file)
 		owner, known := info.Sys().(*syscall.Stat_t)
 		if mode := info.Mode().Perm(); mode&0o022 != 0 || known && owner.Uid != 0 {
 			e.add(finding.Finding{Severity: finding.Error, ID: "module-writable", Services: []string{service}, File: file,

@@ -42,7 +42,13 @@ func (e *exam) state() {
 		return
 	}
 	defer dir.Close()
-	e.disk(path, e.Machine.Space(path))
+	space := e.Machine.Space(path)
+	e.disk(path, space)
+	if space.Volatile {
+		e.add(finding.Finding{Severity: finding.Warning, ID: "state-volatile", File: path, What: "The ledger is in memory: its file system is gone with the next start.",
+			Follows: "Then codes that were used are good again, of tokens even old ones, and tokens that are far ahead are refused; locks and grace begin anew.",
+			Fix:     "Name a directory on a disk in paths.state, or do not mount a tmpfs there."})
+	}
 }
 
 func (e *exam) disk(path string, space target.Space) {
@@ -77,6 +83,7 @@ func (e *exam) clock() {
 			Follows: "Once it is off by more than a step or two of 30 seconds, right codes are refused.",
 			Fix:     "timedatectl set-ntp true, or install chrony. In a container the host's counts."})
 	}
+	e.localClock()
 	const tolerance = 2 * time.Minute
 	now := e.Machine.Now()
 	for _, path := range []string{e.configPath(), e.settings.Paths.Users, e.settings.Paths.State} {

@@ -40,6 +40,8 @@ type Machine struct {
 	// Space tries whether a small file can be written in a directory, and says
 	// how many bytes and files are free.
 	Space func(dir string) Space
+	// Label is SELinux's of a file, "" if it has none.
+	Label func(path string) string
 	// Log says why nobody takes lines at /dev/log, if so.
 	Log func() error
 	// Verifier looks at who listens at a socket.
@@ -84,6 +86,16 @@ func (m *Machine) Fill() {
 	}
 	if m.Space == nil {
 		m.Space = space
+		if m.Root != "" { // where a tree lies says nothing of the machine
+			m.Space = func(dir string) Space {
+				found := space(dir)
+				found.Volatile = false
+				return found
+			}
+		}
+	}
+	if m.Label == nil {
+		m.Label = m.label
 	}
 	if m.Log == nil {
 		m.Log = audit.Syslog{}.Check
