@@ -65,6 +65,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.modules(ctx)
 	e.sending()
 	e.findings = append(e.findings, e.sshd().Examine(ctx)...)
+	e.absentSSHD(ctx)
 	e.mail = servers.ReadDovecot(e.Machine.Root)
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()

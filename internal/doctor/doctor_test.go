@@ -108,10 +108,6 @@ func (p *patient) fact(words []string) {
 		p.machine.Sending = func(config.Config) error {
 			return errors.New("[email]: password_file: /etc/otpgate/secrets/smtp: expected one line with the password and nothing else")
 		}
-	case "disk memory":
-		p.machine.Space = func(string) target.Space {
-			return target.Space{Bytes: 1 << 30, Files: 1 << 20, Total: 1 << 20, Volatile: true}
-		}
 	case "disk full":
 		p.machine.Space = func(string) target.Space { return target.Space{Err: unix.ENOSPC} }
 	case "disk odd":
@@ -168,14 +164,6 @@ func (p *patient) otherFact(words []string) error {
 			return map[string][]string{words[1]: {words[2]}}[name], nil
 		}
 		return nil
-	case "label": // FILE CONTEXT
-		p.machine.Label = func(path string) string {
-			if path == "/"+words[1] {
-				return words[2]
-			}
-			return "system_u:object_r:lib_t:s0"
-		}
-		return nil
 	case "services":
 		p.services = words[1:]
 		return nil
@@ -199,7 +187,7 @@ func (p *patient) otherFact(words []string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("not understood")
+	return p.moreFacts(words)
 }
 
 // sshd is the real one on the tree's configuration, with a host key of its own.

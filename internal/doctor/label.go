@@ -39,7 +39,7 @@ func (e *exam) label(service, file string) {
 			f.Fix = "Install the module where libpam looks, and name it without a path."
 		}
 		if strings.TrimSpace(string(text)) != "1" {
-			f.Severity, f.Follows = finding.Warning, "Once SELinux enforces, sshd and others may not load it: " + comes
+			f.Severity, f.Follows = finding.Warning, "Once SELinux enforces, sshd and others may not load it: "+comes
 		}
 		e.add(f)
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
@@ -36,7 +35,7 @@ func (e *exam) place(s authstack.Stack) (place asking.Place, known bool) {
 			place.File, place.Settings = e.Machine.Root+named, e.under(settings)
 			place.Stack = authstack.Of(s.Stack, place.Settings)
 			if place.Settings.Paths.Users != e.settings.Paths.Users {
-				place.People = peopleOf(place.Settings)
+				place.People = e.peopleOf(place.Settings)
 			}
 		}
 	}
@@ -44,19 +43,20 @@ func (e *exam) place(s authstack.Stack) (place asking.Place, known bool) {
 	return place, true
 }
 
-// peopleOf are those who have enrolled in the directory of another configuration.
-func peopleOf(settings config.Config) (people []asking.Person) {
-	dir, err := account.Open(settings.Paths.Users, settings.Policy.OwnProtocols...)
-	if err != nil {
+// peopleOf are those who have enrolled in the directory of another configuration,
+// which is looked at like that of the default one.
+func (e *exam) peopleOf(settings config.Config) (people []asking.Person) {
+	dir, names := e.usersDirectory(settings)
+	if dir == nil {
 		return nil
 	}
 	defer dir.Close()
-	names, err := dir.Names()
-	if err != nil {
-		return nil
-	}
 	for _, name := range names {
-		if person, err := dir.Load(name); err == nil && person.Enrolled() {
+		person, err := dir.Load(name)
+		if err != nil {
+			e.badSecretFile(name, dir.Path(name), err)
+		}
+		if err == nil && person.Enrolled() {
 			people = append(people, asking.Person{Name: person.User, Protocols: person.Protocols})
 		}
 	}

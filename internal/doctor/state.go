@@ -44,6 +44,11 @@ func (e *exam) state() {
 	defer dir.Close()
 	space := e.Machine.Space(path)
 	e.disk(path, space)
+	if space.Untried != nil {
+		f := finding.NotLookedAt(finding.Note, "whether a file can be written there", space.Untried.Error())
+		f.File, f.Fix = path, "Log in once with a code: the log says if its use could not be recorded."
+		e.add(f)
+	}
 	if space.Volatile {
 		e.add(finding.Finding{Severity: finding.Warning, ID: "state-volatile", File: path, What: "The ledger is in memory: its file system is gone with the next start.",
 			Follows: "Then codes that were used are good again, of tokens even old ones, and tokens that are far ahead are refused; locks and grace begin anew.",

@@ -40,6 +40,8 @@ type Person struct {
 type exam struct {
 	machine *target.Machine
 	exempt  map[exemption]bool
+	// doubt is what kept groups from being looked up.
+	doubt error
 }
 
 type exemption struct{ file, name string }
@@ -62,6 +64,12 @@ func Examine(ctx context.Context, m *target.Machine, places []Place) (found []fi
 			silent = add(silent, f)
 		}
 		found = append(found, e.root(ctx, p)...)
+		if e.doubt != nil {
+			f := finding.NotLookedAt(finding.Note, "who is exempt", e.doubt.Error())
+			f.File, f.Line, f.Fix = p.File, lineOf(p.Text, "exempt"), "See that the name service answers: getent group."
+			f.Follows = "If it is everybody, nobody is asked for a code."
+			found, e.doubt = append(found, f), nil
+		}
 	}
 	return append(finished(silent, places), found...)
 }

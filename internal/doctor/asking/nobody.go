@@ -1,12 +1,14 @@
 package asking
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // ID is that of services whose line asks nobody.
@@ -92,7 +94,9 @@ func (e *exam) selects(selector config.Selector, name string) bool {
 	group := selector.Group()
 	in, err := false, error(nil)
 	if group != "" {
-		in, err = e.machine.Member(name, group)
+		if in, err = e.machine.Member(name, group); err != nil && !errors.Is(err, nss.ErrUnknownUser) && !errors.Is(err, nss.ErrUnknownGroup) {
+			e.doubt = err
+		}
 	}
 	return err == nil && in
 }

@@ -41,6 +41,7 @@ var IDs = []string{
 	"nobody-enrolled",
 	"nobody-gets-in",
 	"nobody-without-code",
+	"not-looked-at",
 	"nothing-to-send-with",
 	"one-field-without-split",
 	"other-module-missing",
