@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
@@ -18,7 +19,7 @@ func (e *exam) doors(ctx context.Context) {
 	if len(e.Services) > 0 || len(e.stacks) == 0 || len(e.enrolled)+len(e.settings.Policy.Require) == 0 {
 		return
 	}
-	m := doors.Machine{Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
+	m := doors.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
 	for _, f := range e.findings {
 		for _, service := range f.Services {
 			m.Known[service] = m.Known[service] || f.Severity != finding.Note
@@ -34,6 +35,21 @@ func (e *exam) doors(ctx context.Context) {
 		}
 	}
 	e.findings = append(e.findings, doors.Examine(m)...)
+}
+
+// idle says whether nothing brings passwords from the network to a service whose
+// file is there all the same: cockpit's packages come with a socket that is off,
+// and those of mail servers with files for saslauthd, which few have.
+func (e *exam) idle(service string) bool {
+	has := func(paths ...string) bool { return slices.ContainsFunc(paths, e.Machine.Has) }
+	switch {
+	case service == "cockpit":
+		return has("/usr/lib/systemd/system/cockpit.socket", "/lib/systemd/system/cockpit.socket") &&
+			!has("/etc/systemd/system/sockets.target.wants/cockpit.socket")
+	case slices.Contains(authstack.MailServices, service):
+		return !has("/etc/dovecot/dovecot.conf", "/usr/sbin/saslauthd", "/etc/default/saslauthd", "/etc/sysconfig/saslauthd", "/etc/imapd.conf", "/etc/courier")
+	}
+	return false
 }
 
 // sshdTakesPasswords says whether sshd gives passwords to the service sshd. In

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
@@ -40,15 +41,19 @@ type Person struct {
 type exam struct {
 	machine *target.Machine
 	exempt  map[exemption]bool
-	// doubt is what kept groups from being looked up.
+	// doubt is what kept groups from being looked up, since when.
 	doubt error
+	began time.Time
 }
+
+// lookingUp bounds how long members of groups are looked up.
+const lookingUp = 10 * time.Second
 
 type exemption struct{ file, name string }
 
 // Examine looks at all services that have a line.
 func Examine(ctx context.Context, m *target.Machine, places []Place) (found []finding.Finding) {
-	e := &exam{machine: m, exempt: map[exemption]bool{}}
+	e := &exam{machine: m, exempt: map[exemption]bool{}, began: time.Now()}
 	var silent []finding.Finding
 	for _, p := range places {
 		// That nobody is enrolled or that all are exempt has findings of its own.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
@@ -93,6 +94,10 @@ func (e *exam) selects(selector config.Selector, name string) bool {
 	}
 	group := selector.Group()
 	in, err := false, error(nil)
+	if group != "" && time.Since(e.began) > lookingUp {
+		e.doubt = fmt.Errorf("the members of groups could not be looked up within %v", lookingUp)
+		return false
+	}
 	if group != "" {
 		if in, err = e.machine.Member(name, group); err != nil && !errors.Is(err, nss.ErrUnknownUser) && !errors.Is(err, nss.ErrUnknownGroup) {
 			e.doubt = err

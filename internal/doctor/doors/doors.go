@@ -26,6 +26,9 @@ type Machine struct {
 	Policy          config.Policy
 	// Known are services about which there is a finding already.
 	Known map[string]bool
+	// Idle says that nothing on the machine brings passwords from the network to a
+	// service, as far as its files say.
+	Idle func(service string) bool
 }
 
 // Examine looks at the services without a line.
@@ -34,8 +37,11 @@ func Examine(m Machine) (found []finding.Finding) {
 	for _, s := range m.Others {
 		if !m.Known[s.Service] && takesPassword(s) {
 			w := wayOf(s)
-			if w == locally && m.leftOut(s) {
+			switch {
+			case w == locally && m.leftOut(s):
 				w = unknown // the policy asks for no code there, and says so by name
+			case w == fromTheNetwork && m.Idle(s.Service):
+				w = unknown
 			}
 			open[w] = append(open[w], s)
 		}

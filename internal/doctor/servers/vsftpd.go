@@ -12,8 +12,8 @@ import (
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
-// vsftpdService is the one whose file the packages bring. A configuration that
-// names none has vsftpd ask for another one, its own default.
+// vsftpdService is the one whose file the packages bring. Debian's vsftpd asks for
+// it where a configuration names none, and any other for vsftpdDefault.
 const (
 	vsftpdService = "vsftpd"
 	vsftpdDefault = "ftp"
@@ -37,9 +37,13 @@ func vsftpds(root string) (all []vsftpd, known bool) {
 		files = append(files, target.Glob(root, pattern)...)
 	}
 	slices.Sort(files)
+	unnamed := vsftpdDefault
+	if pamstack.Of(root).Debian {
+		unnamed = vsftpdService
+	}
 	for _, file := range slices.Compact(files) {
 		known = true
-		v := vsftpd{Place: pamstack.Place{File: file}, service: vsftpdDefault}
+		v := vsftpd{Place: pamstack.Place{File: file}, service: unnamed}
 		local := false
 		for place, line := range target.Lines(root, file, 0) {
 			switch key, value, _ := strings.Cut(line, "="); key {
