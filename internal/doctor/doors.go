@@ -8,7 +8,6 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/doors"
-	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 )
@@ -22,7 +21,7 @@ func (e *exam) doors(ctx context.Context) {
 	m := doors.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
 	for _, f := range e.findings {
 		for _, service := range f.Services {
-			m.Known[service] = m.Known[service] || f.Severity != finding.Note
+			m.Known[service] = true
 		}
 	}
 	for _, name := range e.candidates {
@@ -55,7 +54,7 @@ func (e *exam) idle(service string) bool {
 // sshdTakesPasswords says whether sshd gives passwords to the service sshd. In
 // doubt it does.
 func (e *exam) sshdTakesPasswords(ctx context.Context) bool {
-	text, err := e.Machine.SSHD(ctx, "")
+	text, err := e.Machine.InForce(ctx)
 	if err != nil {
 		return !errors.Is(err, target.ErrNoSSHD)
 	}

@@ -42,7 +42,7 @@ func (e *exam) absentSSHD(ctx context.Context) {
 			if err != nil || started == nil {
 				continue
 			}
-			if _, err := e.Machine.SSHD(ctx, ""); !errors.Is(err, target.ErrNoSSHD) {
+			if _, err := e.Machine.InForce(ctx); !errors.Is(err, target.ErrNoSSHD) {
 				return
 			}
 			e.add(elsewhere(unit, string(started[1])))

@@ -119,7 +119,7 @@ func (e *exam) requires(p Place) bool {
 		case selector == config.All:
 			names, all, err = e.machine.People()
 		case group != "":
-			names, err = e.machine.Members(group)
+			names, err = e.machine.ListedMembers(group)
 			all = len(names) > 0 // of another one's members nothing is known here
 		}
 		if err != nil || !all || slices.ContainsFunc(names, func(name string) bool { return !e.exempts(p, name) }) {

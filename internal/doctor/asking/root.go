@@ -14,7 +14,7 @@ func (e *exam) root(ctx context.Context, p Place) []finding.Finding {
 	if p.Stack.Service != "sshd" || !e.exempts(p, "root") {
 		return nil
 	}
-	text, err := e.machine.SSHD(ctx, "")
+	text, err := e.machine.InForce(ctx)
 	if err != nil {
 		return nil // there is none, or the look at sshd says why it does not answer
 	}

@@ -16,13 +16,13 @@ func (m *Machine) groupMember(user, group string) (bool, error) {
 	if m.Root == "" {
 		return nss.IsMember(user, group)
 	}
-	members, err := m.Members(group)
+	members, err := m.ListedMembers(group)
 	return slices.Contains(members, user), err
 }
 
-// Members are those of a group whom the machine's own files list: in the group,
+// ListedMembers are those of a group whom the machine's own files list: in the group,
 // or with it as their main one.
-func (m *Machine) Members(group string) (members []string, err error) {
+func (m *Machine) ListedMembers(group string) (members []string, err error) {
 	gid := ""
 	for fields, err := range m.entries("/etc/group", 4) {
 		if err != nil {
