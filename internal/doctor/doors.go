@@ -51,6 +51,25 @@ func (e *exam) idle(service string) bool {
 	return false
 }
 
+// matchTakesPasswords says whether sshd's files turn passwords on under a Match.
+func (e *exam) matchTakesPasswords() bool {
+	for _, file := range append(e.Machine.Glob("/etc/ssh/sshd_config.d/*.conf"), target.SSHDConfig) {
+		within := false
+		for _, line := range target.Lines(e.Machine.Root, file, 0) {
+			words := strings.Fields(strings.ToLower(strings.ReplaceAll(line, "=", " ")))
+			if len(words) < 2 {
+				continue
+			}
+			within = within || words[0] == "match"
+			takes := []string{"passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication"}
+			if within && words[1] == "yes" && slices.Contains(takes, words[0]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // sshdTakesPasswords says whether sshd gives passwords to the service sshd. In
 // doubt it does.
 func (e *exam) sshdTakesPasswords(ctx context.Context) bool {
@@ -74,6 +93,9 @@ func (e *exam) sshdTakesPasswords(ctx context.Context) bool {
 	}
 	named := func(method string) bool {
 		return methods == "" || methods == " any" || strings.Contains(methods, method)
+	}
+	if service == "sshd" && e.matchTakesPasswords() {
+		return true
 	}
 	return service == "sshd" && (password && named("password") || kbd && named("keyboard-interactive"))
 }
