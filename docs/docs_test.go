@@ -14,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/excuse"
 	"github.com/otpgate/otpgate/internal/document"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/otpctl/command"
@@ -208,9 +209,12 @@ func TestFiles(t *testing.T) {
 		// Where an identifier is cut short it is its form that is checked.
 		text := strings.ReplaceAll(strings.Join(b.Lines, "\n")+"\n", "…", strings.Repeat("0", 32))
 		var err error
-		if strings.HasPrefix(text, "version = ") {
+		switch {
+		case strings.HasPrefix(text, "version = "):
 			_, err = account.Parse(b.Place, "alice", []byte(text))
-		} else {
+		case strings.HasPrefix(text, "[[excuse]]"):
+			_, err = excuse.Parse(b.Place, []byte(text))
+		default:
 			_, err = config.Parse(b.Place, []byte(text))
 		}
 		if err != nil {

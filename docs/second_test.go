@@ -13,6 +13,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/excuse"
 )
 
 // again is what another TOML library reads in text, written by it.
@@ -35,11 +36,15 @@ func same(t *testing.T, place, text string) {
 	t.Helper()
 	var one, two any
 	var err, errAgain error
-	if strings.Contains("\n"+text, "\nversion = ") {
+	switch {
+	case strings.HasPrefix(text, "[[excuse]]"):
+		one, err = excuse.Parse(place, []byte(text))
+		two, errAgain = excuse.Parse(place, again(t, place, text))
+	case strings.Contains("\n"+text, "\nversion = "):
 		one, err = account.Parse(place, "alice", []byte(text))
 		two, errAgain = account.Parse(place, "alice", again(t, place, text))
 		one, two = values(one), values(two)
-	} else {
+	default:
 		one, err = config.Parse(place, []byte(text))
 		two, errAgain = config.Parse(place, again(t, place, text))
 	}

@@ -4,10 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 // The page has every kind of finding, and no others.
@@ -52,6 +55,37 @@ func TestPageHasEveryID(t *testing.T) {
 	}
 	if len(ids) < 40 {
 		t.Errorf("only %d kinds were found in the code", len(ids))
+	}
+}
+
+// What --ignore and doctor.toml take is what the page has.
+func TestIDs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## The findings")
+	var ids []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]+) \\|").FindAllStringSubmatch(table, -1) {
+		ids = append(ids, strings.Split(strings.ReplaceAll(row[1], "`", ""), ", ")...)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	const source = "finding/ids.go"
+	if *update {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := strings.Cut(string(text), "{\n")
+		list := head + "{\n\t\"" + strings.Join(ids, "\",\n\t\"") + "\",\n}\n"
+		if err := os.WriteFile(source, []byte(list), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !slices.Equal(ids, finding.IDs) {
+		t.Errorf("%s has\n%q\nand the page\n%q\ngo test ./internal/doctor -run TestIDs -update writes what the page has", source, finding.IDs, ids)
 	}
 }
 

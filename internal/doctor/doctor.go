@@ -17,6 +17,7 @@ import (
 	"context"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
@@ -34,6 +35,8 @@ type Doctor struct {
 	Edited map[string]string
 	// Services are the PAM services to examine; none is all that have our line.
 	Services []string
+	// Also are findings of others about the same machine.
+	Also []finding.Finding
 }
 
 // exam is one run.
@@ -44,6 +47,9 @@ type exam struct {
 	findings []finding.Finding
 	stacks   []authstack.Stack
 	mail     servers.Dovecot
+	enrolled []asking.Person
+	// candidates are the services that may be examined, if none was named.
+	candidates []string
 }
 
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
@@ -59,19 +65,23 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.modules(ctx)
 	e.sending()
 	e.findings = append(e.findings, e.sshd().Examine(ctx)...)
+	e.absentSSHD(ctx)
 	e.mail = servers.ReadDovecot(e.Machine.Root)
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()
 	e.secretFiles()
 	e.names()
+	e.nobodyAsked(ctx)
+	e.doors(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at
 	e.state()
 	e.log()
 	e.verifier()
-	for i := range e.findings {
-		e.findings[i].Below(d.Machine.Root)
+	found := e.excused(finding.Merge(append(e.findings, d.Also...)))
+	for i := range found {
+		found[i].Below(d.Machine.Root)
 	}
-	return finding.Merge(e.findings)
+	return found
 }
 
 func (e *exam) sshd() sshd.Exam {

@@ -187,7 +187,7 @@ func (p *patient) otherFact(words []string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("not understood")
+	return p.moreFacts(words)
 }
 
 // sshd is the real one on the tree's configuration, with a host key of its own.
@@ -270,7 +270,7 @@ func TestSetups(t *testing.T) {
 				} else if got != p.want {
 					t.Errorf("found\n%s\nexpected\n%s", got, p.want)
 				}
-				if kind == "good" && got != "" {
+				if kind == "good" && inForce(got) {
 					t.Errorf("it is in order, and this was found:\n%s", got)
 				}
 				if kind == "broken" && !strings.Contains(got, "error: ") && !strings.Contains(got, "warning: ") {
@@ -279,6 +279,16 @@ func TestSetups(t *testing.T) {
 			})
 		}
 	}
+}
+
+// inForce says whether a report has a finding that is not excused by name.
+func inForce(report string) bool {
+	for line := range strings.Lines(report) {
+		if !strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "excused ") {
+			return true
+		}
+	}
+	return false
 }
 
 func rewrite(t *testing.T, file string, archive *txtar.Archive, got string) {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -56,6 +58,7 @@ func (e *exam) module(ctx context.Context, service string, line pamstack.Line, p
 		if err != nil {
 			continue
 		}
+		e.label(service, file)
 		owner, known := info.Sys().(*syscall.Stat_t)
 		if mode := info.Mode().Perm(); mode&0o022 != 0 || known && owner.Uid != 0 {
 			e.add(finding.Finding{Severity: finding.Error, ID: "module-writable", Services: []string{service}, File: file,
@@ -84,7 +87,14 @@ func (e *exam) module(ctx context.Context, service string, line pamstack.Line, p
 
 // unloadable adds a finding if a module's file is there and cannot be loaded.
 func (e *exam) unloadable(ctx context.Context, path string, f finding.Finding) {
-	if err := e.Machine.Load(ctx, path); err != nil {
+	err := e.Machine.Load(ctx, path)
+	if errors.Is(err, target.ErrNotTold) {
+		f := finding.NotLookedAt(finding.Note, "whether modules can be loaded", err.Error())
+		f.Fix = "Log in once with a wrong code: it must be asked for, and refused."
+		e.add(f)
+		return
+	}
+	if err != nil {
 		f.What = path + " cannot be loaded: " + strings.TrimPrefix(err.Error(), path+": ") + "."
 		e.add(f)
 	}

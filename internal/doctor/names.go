@@ -20,8 +20,11 @@ func (e *exam) names() {
 		{"require", "require-unknown", "If it is a slip, those who are meant are not required to give a code; a group that cannot be looked up counts for everybody.", e.settings.Policy.Require},
 	} {
 		for _, selector := range list.selectors {
-			e.known(selector, finding.Finding{Severity: finding.Warning, ID: list.id, File: path, Line: lineOf(data, list.key), Follows: list.follows,
-				What: "policy." + list.key + " names "})
+			f := finding.Finding{Severity: finding.Warning, ID: list.id, File: path, Line: lineOf(data, list.key), Follows: list.follows,
+				What: "policy." + list.key + " names "}
+			if list.key != "require" || !e.misspeltAll(selector, f) {
+				e.known(selector, f)
+			}
 		}
 	}
 	if slices.Contains(e.settings.Policy.Exempt, config.All) {

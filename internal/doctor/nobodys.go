@@ -46,7 +46,7 @@ func (e *exam) nobodys(path string, names []string) {
 	e.add(finding.Finding{Severity: finding.Warning, ID: "user-unknown", File: path,
 		What:    "This machine knows no user of these secret files: " + some(unknown) + ".",
 		Follows: "If it was renamed, nothing is asked of the new name. A new account of the old name would be asked for codes that it cannot have.",
-		Fix:     "After usermod -l: otpctl rename " + first + " NEW. After userdel: otpctl remove " + first + ". If only the password stage knows such people: --ignore user-unknown."})
+		Fix:     "After usermod -l: otpctl rename " + first + " NEW. After userdel: otpctl remove " + first + ". If only the password stage knows such people, excuse it in /etc/otpgate/doctor.toml."})
 }
 
 // sharing is which other login names have the uid of somebody with a secret file.

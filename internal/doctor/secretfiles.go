@@ -10,6 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -20,18 +21,11 @@ func (e *exam) secretFiles() {
 		return
 	}
 	path := e.settings.Paths.Users
-	dir, err := account.Open(path, e.settings.Policy.OwnProtocols...)
-	if err != nil {
-		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
-			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})
+	dir, names := e.usersDirectory(e.settings)
+	if dir == nil {
 		return
 	}
 	defer dir.Close()
-	names, err := dir.Names()
-	if err != nil {
-		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".", Follows: "Nobody who has to give a code gets in."})
-		return
-	}
 	enrolled, sent := 0, waiting{}
 	for _, name := range names {
 		person, err := dir.Load(name)
@@ -42,6 +36,7 @@ func (e *exam) secretFiles() {
 			enrolled++ // or meant to be
 		}
 		if err == nil && person.Enrolled() {
+			e.enrolled = append(e.enrolled, asking.Person{Name: person.User, Protocols: person.Protocols})
 			sent.add(e, person)
 		}
 	}
@@ -49,6 +44,24 @@ func (e *exam) secretFiles() {
 	e.strays(path)
 	e.nobodys(path, names)
 	e.nobodyEnrolled(path, enrolled, len(names))
+}
+
+// usersDirectory opens the directory of a configuration's secret files; nil if a
+// login could not.
+func (e *exam) usersDirectory(settings config.Config) (dir *account.Dir, names []string) {
+	path := settings.Paths.Users
+	dir, err := account.Open(path, settings.Policy.OwnProtocols...)
+	if err != nil {
+		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
+			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})
+		return nil, nil
+	}
+	if names, err = dir.Names(); err != nil {
+		_ = dir.Close()
+		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".", Follows: "Nobody who has to give a code gets in."})
+		return nil, nil
+	}
+	return dir, names
 }
 
 func (e *exam) badSecretFile(name, file string, err error) {
@@ -67,6 +80,9 @@ func (e *exam) badSecretFile(name, file string, err error) {
 func (e *exam) strays(path string) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
+		f := finding.NotLookedAt(finding.Warning, "whether files lie here that no login looks for", err.Error())
+		f.File = path
+		e.add(f)
 		return
 	}
 	for _, entry := range entries {

@@ -14,7 +14,8 @@ import (
 func (e *exam) services() {
 	names := e.Services
 	if len(names) == 0 {
-		names = e.candidates()
+		e.candidates = e.allServices()
+		names = e.candidates
 	}
 	seen := 0
 	for _, name := range names {
@@ -58,9 +59,9 @@ func (e *exam) withoutLine(s authstack.Stack) {
 	e.add(f)
 }
 
-// candidates are the services of the machine, without files that are only there
+// allServices are those of the machine, without files that are only there
 // to be included or that are somebody's copies.
-func (e *exam) candidates() []string {
+func (e *exam) allServices() []string {
 	all, err := e.tree.Services()
 	if err != nil {
 		e.add(finding.Finding{Severity: finding.Error, ID: "service-unreadable", What: err.Error()})

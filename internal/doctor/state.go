@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,18 @@ func (e *exam) state() {
 		return
 	}
 	defer dir.Close()
-	e.disk(path, e.Machine.Space(path))
+	space := e.Machine.Space(path)
+	e.disk(path, space)
+	if space.Untried != nil {
+		f := finding.NotLookedAt(finding.Note, "whether a file can be written there", space.Untried.Error())
+		f.File, f.Fix = path, "Log in once with a code: the log says if its use could not be recorded."
+		e.add(f)
+	}
+	if space.Volatile {
+		e.add(finding.Finding{Severity: finding.Warning, ID: "state-volatile", File: path, What: "The ledger is in memory: its file system is gone with the next start.",
+			Follows: "Then codes that were used are good again, of tokens even old ones, and tokens that are far ahead are refused; locks and grace begin anew.",
+			Fix:     "Name a directory on a disk in paths.state, or do not mount a tmpfs there."})
+	}
 }
 
 func (e *exam) disk(path string, space target.Space) {
@@ -77,6 +89,7 @@ func (e *exam) clock() {
 			Follows: "Once it is off by more than a step or two of 30 seconds, right codes are refused.",
 			Fix:     "timedatectl set-ntp true, or install chrony. In a container the host's counts."})
 	}
+	e.localClock()
 	const tolerance = 2 * time.Minute
 	now := e.Machine.Now()
 	for _, path := range []string{e.configPath(), e.settings.Paths.Users, e.settings.Paths.State} {
@@ -88,4 +101,22 @@ func (e *exam) clock() {
 			return
 		}
 	}
+}
+
+// adjtime says on its third line by which time the machine's own clock goes.
+const adjtime = "/etc/adjtime"
+
+// localClock finds a machine whose own clock goes by local time.
+func (e *exam) localClock() {
+	text, err := os.ReadFile(e.Machine.Root + adjtime)
+	if err != nil {
+		return // then it goes by UTC
+	}
+	lines := strings.Split(string(text), "\n")
+	if len(lines) < 3 || strings.TrimSpace(lines[2]) != "LOCAL" {
+		return
+	}
+	e.add(finding.Finding{Severity: finding.Warning, ID: "clock-local", File: adjtime, Line: 3, What: "The machine's own clock goes by local time.",
+		Follows: "After the hour has changed, or with another time zone, the clock is off by hours from the start until a time service sets it: right codes are refused.",
+		Fix:     "timedatectl set-local-rtc 0"})
 }

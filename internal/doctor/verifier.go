@@ -88,6 +88,11 @@ func (e *exam) listener(socket string, found target.Listener) {
 			Follows: "Logins fork a core instead; hosts that cannot are denied.", Fix: "systemctl restart otpgate-verifierd.socket otpgate-verifierd, or remove the socket."})
 		return
 	}
+	if found.Program == "" {
+		f := finding.NotLookedAt(finding.Note, "which program listens there", fmt.Sprintf("that of process %d cannot be read", found.PID))
+		f.File, f.Fix = socket, "Run otpctl doctor where that process can be seen: on the machine itself, and not in a container."
+		e.add(f)
+	}
 	if strings.HasSuffix(found.Program, " (deleted)") {
 		e.add(finding.Finding{Severity: finding.Warning, ID: "verifier-old", File: socket,
 			What:    fmt.Sprintf("The verifier (process %d) is older than what is installed: %s.", found.PID, found.Program),
@@ -100,7 +105,13 @@ func (e *exam) listener(socket string, found target.Listener) {
 func (e *exam) genuine(socket string, found target.Listener) {
 	dir := filepath.Dir(socket)
 	info, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return // it is gone by now
+	}
 	if err != nil {
+		f := finding.NotLookedAt(finding.Warning, "whether the module believes who listens there", err.Error())
+		f.File = socket
+		e.add(f)
 		return
 	}
 	owner, known := info.Sys().(*syscall.Stat_t)

@@ -56,11 +56,12 @@ var ErrAlready = errors.New("this line calls the module already")
 // at which the doctor has nothing to say of the stack, or as little as can be.
 func Plan(tree pamstack.Tree, settings config.Config, service string, line Line) (Edit, error) {
 	stack, err := authstack.Load(tree, service, settings)
+	if missing := authstack.Missing(tree, stack.Stack); missing != nil {
+		return Edit{}, missing
+	}
 	switch {
 	case err != nil:
 		return Edit{}, err
-	case stack.File == "":
-		return Edit{}, fmt.Errorf("there is no service %s: expected a file %s/%s", service, pamstack.AdminDir, service)
 	case len(stack.Checks)+len(stack.Splits) > 0:
 		own := append(slices.Clone(stack.Checks), stack.Splits...)
 		return Edit{}, fmt.Errorf("%s: %w", stack.Lines[own[0]].Place, ErrAlready)
@@ -184,8 +185,8 @@ func insert(text string, behind int, line string) string {
 // pam_permit stays.
 func Remove(tree pamstack.Tree, settings config.Config, service string) (Edit, error) {
 	stack, err := tree.Load(service)
-	if err != nil && stack.File == "" {
-		return Edit{}, err
+	if missing := authstack.Missing(tree, stack); missing != nil {
+		return Edit{}, missing
 	}
 	edit := Edit{Service: service, Path: stack.File}
 	if edit.Before, err = tree.Read(stack.File); err != nil {

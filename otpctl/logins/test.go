@@ -2,6 +2,7 @@ package logins
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -24,8 +25,17 @@ func Test(a *invocation.App) *cobra.Command {
 		Use:   "test USER (--service S | --protocol P)",
 		Short: "Say whether a login would be asked for a code, and why",
 		Long: `test says whether a login with the right password would be asked for a code, and
-by which rule. It changes nothing and counts as no attempt. If the login could
-not be decided, and so would be denied, the exit status is 1.`,
+by which rule. It changes nothing and counts as no attempt.
+
+With --service it goes through the lines that pam.d has for that service, as
+libpam would, and then asks the policy by what the line of pam_otpgate.so names:
+its protocol= and config=. With --protocol alone it asks the policy alone, also
+before there is a line. What a server does beside PAM it does not see: doctor
+does.
+
+If the login could not be decided, and so would be denied, or if there is no such
+service, the exit status is 1. It is 3 if the stack does not keep to the policy:
+no line calls the module, the line is never reached, or a wrong code gets in.`,
 		Example: `  otpctl test alice --service sshd
   otpctl test alice --protocol ftp --from 10.1.2.3 --json`,
 		Args:              cobra.ExactArgs(1),
@@ -42,26 +52,39 @@ not be decided, and so would be denied, the exit status is 1.`,
 		if protocol == "" && request.Service == "" {
 			return invocation.Usage("expected --service or --protocol")
 		}
+		request.User, request.Protocol = args[0], config.Protocol(protocol)
+		var stack walked
+		if request.Service != "" {
+			if stack, err = walk(a, &request); err != nil {
+				return err
+			}
+		}
 		if protocol != "" {
 			if request.Protocol, err = a.Protocol(protocol); err != nil {
 				return err
 			}
 		}
-		request.User = args[0]
-		return runTest(ctx, a, request, asJSON)
+		return runTest(ctx, a, request, stack, asJSON)
 	})
 }
 
 // tested is what a login would come to.
 type tested struct {
-	User        string          `json:"user"`
-	Service     string          `json:"service,omitempty"`
-	Protocol    config.Protocol `json:"protocol,omitempty"`
-	From        string          `json:"from,omitempty"`
-	Result      string          `json:"result"` // asked, not-asked, enroll, grace or refused
-	Rule        string          `json:"rule"`
-	Reason      string          `json:"reason,omitempty"`
-	LockedUntil time.Time       `json:"locked_until,omitzero"`
+	User     string          `json:"user"`
+	Service  string          `json:"service,omitempty"`
+	Protocol config.Protocol `json:"protocol,omitempty"`
+	From     string          `json:"from,omitempty"`
+	Result   string          `json:"result"` // asked, not-asked, enroll, grace or refused
+	Rule     string          `json:"rule"`
+	Reason   string          `json:"reason,omitempty"`
+	// Line asks in pam.d, with these arguments. Policy is the result that the policy
+	// wants, if the stack does not keep to it, and Faults are what else is wrong
+	// with that.
+	Line        string    `json:"line,omitempty"`
+	Arguments   []string  `json:"arguments,omitempty"`
+	Policy      string    `json:"policy,omitempty"`
+	Faults      []string  `json:"faults,omitempty"`
+	LockedUntil time.Time `json:"locked_until,omitzero"`
 }
 
 var results = map[gate.CodeNeed]string{gate.Asked: "asked", gate.NoCode: "not-asked", gate.Refused: "refused",
@@ -75,7 +98,7 @@ func resultOf(need gate.CodeNeed) string {
 	return fmt.Sprintf("need %d", need)
 }
 
-func runTest(ctx context.Context, a *invocation.App, request gate.Request, asJSON bool) error {
+func runTest(ctx context.Context, a *invocation.App, request gate.Request, stack walked, asJSON bool) error {
 	g, name, err := a.Enrolled(request.User)
 	if err != nil {
 		return err
@@ -91,7 +114,8 @@ func runTest(ctx context.Context, a *invocation.App, request gate.Request, asJSO
 	if result.Protocol == "" {
 		result.Protocol = g.Config.Services[request.Service]
 	}
-	if need.Code == gate.Asked {
+	stack.into(&result)
+	if need.Code == gate.Asked && stack.never == "" {
 		request.User = name
 		if result.LockedUntil, err = g.LockedUntil(ctx, request); err != nil {
 			return fmt.Errorf("the login would be denied: %w", err)
@@ -99,12 +123,14 @@ func runTest(ctx context.Context, a *invocation.App, request gate.Request, asJSO
 		a.RemarkOnChannelsOf(g, name)
 	}
 	testRemarks(a, g, result)
+	stack.remark(a, request.Service)
 	a.RemarkOnNames(g, name)
 	if asJSON {
-		return a.JSON(result)
+		err = a.JSON(result)
+	} else {
+		showTest(a, result)
 	}
-	showTest(a, result)
-	return nil
+	return errors.Join(err, stack.status())
 }
 
 // testRemarks says what an admin who tests may have overlooked.
@@ -127,20 +153,25 @@ func testRemarks(a *invocation.App, g admin.People, result tested) {
 	}
 }
 
-func showTest(a *invocation.App, result tested) {
-	words := map[string]string{
+// wordsFor says what becomes of the login.
+func wordsFor(result string, protocol config.Protocol) string {
+	words, found := map[string]string{
 		"asked":     "is asked for a code",
 		"not-asked": "is let in without a code",
 		"enroll":    "is let in after enrolling, which needs a terminal",
 		"grace":     "is let in without a code for now, and told to enroll",
 		"refused":   "is refused, as there is no code to ask for",
-	}[result.Result]
-	if words == "" {
-		words = "comes to: " + result.Result
+	}[result]
+	switch {
+	case !found:
+		return "comes to: " + result
+	case result == "enroll" && cannotAsk(protocol):
+		return "is let in after enrolling, if the server can ask for that"
 	}
-	if result.Result == "enroll" && cannotAsk(result.Protocol) {
-		words = "is let in after enrolling, if the server can ask for that"
-	}
+	return words
+}
+
+func showTest(a *invocation.App, result tested) {
 	by := string(result.Protocol)
 	if by == "" {
 		by = "service " + result.Service
@@ -149,13 +180,32 @@ func showTest(a *invocation.App, result tested) {
 	if result.From != "" {
 		from = " from " + result.From
 	}
+	if result.Policy != "" {
+		a.Say("%s by %s%s is not asked for a code: %s.", result.User, by, from, result.Reason)
+		a.Say("By the policy alone: %s by %s%s %s.", result.User, by, from, wordsFor(result.Policy, result.Protocol))
+		return
+	}
 	rule := result.Rule
 	if result.Reason != "" && result.Reason != strings.ReplaceAll(rule, "-", " ") {
 		rule += " (" + result.Reason + ")"
 	}
-	a.Say("%s by %s%s %s.", result.User, by, from, words)
+	a.Say("%s by %s%s %s.", result.User, by, from, wordsFor(result.Result, result.Protocol))
 	a.Say("Rule: %s", rule)
+	if result.Line != "" {
+		a.Say("Line: %s", withArguments(result))
+	}
+	for _, fault := range result.Faults {
+		a.Say("But %s", fault)
+	}
 	if !result.LockedUntil.IsZero() {
 		a.Say("But wrong codes lock this login until %s.", invocation.When(result.LockedUntil))
 	}
+}
+
+// withArguments is the line that asks, as it is in pam.d.
+func withArguments(result tested) string {
+	if len(result.Arguments) == 0 {
+		return result.Line
+	}
+	return result.Line + ", with " + strings.Join(result.Arguments, " ")
 }

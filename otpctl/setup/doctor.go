@@ -20,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
+	"github.com/otpgate/otpgate/internal/spelling"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -44,6 +45,9 @@ each finding it says the file and line, what follows, and the fix.
 With --service it shows that service's stack as logins walk through it: what
 each line returns and what comes of it.
 
+What is meant to be so is excused in /etc/otpgate/doctor.toml, by id, service and
+reason. It is shown as excused and does not count.
+
 The exit status is 0 if nothing was found or only notes, 3 if the worst is a
 warning, 4 if it is an error: somebody gets in without a code, or everybody is
 denied.`,
@@ -56,8 +60,12 @@ denied.`,
 	f.StringArrayVar(&services, "service", nil, "look only at this PAM `service`, and draw its stack; may be given again")
 	invocation.CompleteBy(c, "service", a.CompleteServices)
 	f.StringArrayVar(&ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
+	invocation.Complete(c, "ignore", finding.IDs...)
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.Does(c, func(ctx context.Context, _ []string) error {
+		if err := checkIDs(ignored); err != nil {
+			return err
+		}
 		if os.Geteuid() != 0 {
 			return errors.New("doctor reads what only root can read: run it as root")
 		}
@@ -65,9 +73,7 @@ denied.`,
 		if err != nil {
 			return err
 		}
-		findings := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services}.Examine(ctx)
-		findings = append(findings, unconfirmed(a)...)
-		finding.Sort(findings)
+		findings := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services, Also: unconfirmed(a)}.Examine(ctx)
 		findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(ignored, f.ID) })
 		if err := showDoctor(a, services, findings, asJSON); err != nil {
 			return err
@@ -102,6 +108,20 @@ func unconfirmed(a *invocation.App) []finding.Finding {
 		}
 	}
 	return findings
+}
+
+// checkIDs refuses ids that no finding has: such a one ignores nothing.
+func checkIDs(ignored []string) error {
+	for _, id := range ignored {
+		if slices.Contains(finding.IDs, id) {
+			continue
+		}
+		if near, found := spelling.Near(id, finding.IDs); found {
+			return invocation.Usage("--ignore %q: no finding has this id; did you mean %s?", id, near)
+		}
+		return invocation.Usage("--ignore %q: no finding has this id; expected one that doctor shows", id)
+	}
+	return nil
 }
 
 func statusOf(findings []finding.Finding) error {

@@ -142,7 +142,9 @@ var exampleLines = map[string]handling{
 		codes := r.must("oathtool --hotp --base32 --counter 30 --window 1 " + known)
 		r.write(r.T, "/root/codes.txt", codes)
 	}},
-	"otpctl send-test sms alice --to +491511234567": {statuses: []int{1}, says: "127.0.0.1:9"},
+	"otpctl test alice --service sshd":                  {before: (*run).changed, says: `alice by ssh is asked for a code`},
+	"otpctl test alice --service sshd --from 192.0.2.7": {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
+	"otpctl send-test sms alice --to +491511234567":     {statuses: []int{1}, says: "127.0.0.1:9"},
 }
 
 // changed is an sshd that asks, until it is confirmed.

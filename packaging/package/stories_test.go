@@ -57,7 +57,7 @@ var stories = []story{
 			"make packages && dpkg -i build/packages/*.deb": {
 				instead: "dpkg -i build/packages/*.deb", why: "make test has run make packages just before this; " + noGo},
 			"make install":                     installed,
-			"otpctl test alice --service sshd": {says: `alice by \w+ is asked for a code`},
+			"otpctl test alice --protocol ssh": {says: `alice by \w+ is asked for a code`},
 			"sshd -T | grep -E 'usepam|passwordauth|kbdinteractiveauth'": {says: `(?s)usepam yes.*passwordauthentication no.*kbdinteractiveauthentication yes`},
 			"journalctl -t otpgate": {says: "No journal|No entries"},
 		},
@@ -158,8 +158,9 @@ var stories = []story{
 		document: "docs/roll-out.md", to: "otpctl pam confirm sshd",
 		begin: func(r *run) { r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/") },
 		lines: map[string]handling{
+			"otpctl test alice --protocol ssh": {says: `alice by \w+ is asked for a code`},
+			"otpctl test root --protocol ssh":  {says: `root by ssh is let in without a code`},
 			"otpctl test alice --service sshd": {says: `alice by \w+ is asked for a code`},
-			"otpctl test root --service sshd":  {says: `root by ssh is let in without a code`},
 			"otpctl list":                      {says: `alice`},
 			"otpctl pam enable sshd":           {says: "(?s)the right code gets in.*Otherwise"},
 		},

@@ -22,6 +22,8 @@ type Stack struct {
 	Checks, Splits []int
 	// Protocol is what the policy calls the service, "" if it does not know.
 	Protocol config.Protocol
+	// byService is what it is called if no line says otherwise.
+	byService config.Protocol
 	// declared are the policy's own protocols.
 	declared []config.Protocol
 }
@@ -42,7 +44,7 @@ func Load(tree pamstack.Tree, service string, settings config.Config) (Stack, er
 
 // Of is a stack that has been read.
 func Of(stack pamstack.Stack, settings config.Config) Stack {
-	s := Stack{Stack: stack, Lines: stack.Lines(pamstack.Auth), Protocol: settings.Services[stack.Service], declared: settings.Policy.OwnProtocols}
+	s := Stack{Stack: stack, Lines: stack.Lines(pamstack.Auth), Protocol: settings.Services[stack.Service], byService: settings.Services[stack.Service], declared: settings.Policy.OwnProtocols}
 	for i, line := range s.Lines {
 		switch {
 		case !Ours(line):

@@ -13,7 +13,7 @@ import (
 func (s Stack) Problems() []finding.Finding {
 	var found []finding.Finding
 	for _, check := range []func(Stack) []finding.Finding{
-		Stack.tooLong, Stack.brokenLines, Stack.arguments, Stack.splits, Stack.reached, Stack.passes, Stack.order, Stack.lets, Stack.twice,
+		Stack.tooLong, Stack.brokenLines, Stack.arguments, Stack.splits, Stack.behindSplit, Stack.reached, Stack.passes, Stack.order, Stack.lets, Stack.twice,
 	} {
 		found = append(found, check(s)...)
 	}

@@ -40,6 +40,9 @@ type Finding struct {
 	What    string `json:"what"`
 	Follows string `json:"follows,omitempty"`
 	Fix     string `json:"fix,omitempty"`
+	// Excused is why an admin lives with it, "" if nobody said so. Then it counts
+	// for nothing.
+	Excused string `json:"excused,omitempty"`
 }
 
 // Where is the file and line, "" if the finding has none.
@@ -53,11 +56,14 @@ func (f Finding) Where() string {
 // String is the finding as people read it, over several lines.
 func (f Finding) String() string {
 	head := f.Severity.String() + ": "
+	if f.Excused != "" {
+		head, f.Fix = "excused "+head, ""
+	}
 	if where := f.Where(); where != "" {
 		head += where + ": "
 	}
 	text := head + f.What + "\n"
-	for _, part := range [][2]string{{"services", strings.Join(f.Services, ", ")}, {"follows", f.Follows}, {"fix", f.Fix}, {"id", f.ID}} {
+	for _, part := range [][2]string{{"services", strings.Join(f.Services, ", ")}, {"follows", f.Follows}, {"fix", f.Fix}, {"id", f.ID}, {"reason", f.Excused}} {
 		if part[1] != "" {
 			text += fmt.Sprintf("  %-9s %s\n", part[0]+":", part[1])
 		}

@@ -5,13 +5,16 @@ import (
 	"slices"
 )
 
-// Worst is the worst severity of these, and whether there is any.
+// Worst is the worst severity of these, and whether there is any. Those that are
+// excused do not count.
 func Worst(findings []Finding) (worst Severity, found bool) {
 	worst = Note
 	for _, f := range findings {
-		worst = min(worst, f.Severity)
+		if f.Excused == "" {
+			worst, found = min(worst, f.Severity), true
+		}
 	}
-	return worst, len(findings) > 0
+	return worst, found
 }
 
 // Merge makes one finding of those that differ in the service alone, as happens
@@ -34,7 +37,11 @@ func Merge(all []Finding) []Finding {
 	return merged
 }
 
-// Sort puts the worst first, and leaves the others in their order.
+// Sort puts the worst first and those that are excused last, and leaves the others
+// in their order.
 func Sort(findings []Finding) {
-	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
+	excused := func(f Finding) int { return min(len(f.Excused), 1) }
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(excused(a), excused(b)), cmp.Compare(a.Severity, b.Severity))
+	})
 }

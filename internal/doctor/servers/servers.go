@@ -28,5 +28,6 @@ func Examine(m *target.Machine, mail Dovecot, policy config.Policy, stacks []aut
 	e.besidePAM()
 	e.saslauthd()
 	e.squid()
+	e.vsftpd()
 	return e.findings
 }

@@ -15,11 +15,12 @@ import (
 
 // load asks the system's loader whether a module can be loaded, in a process of
 // its own that lists what it would load and runs nothing of it. It returns what
-// dlopen would say, nil if the module can be loaded or that cannot be told.
+// dlopen would say, nil if the module can be loaded, and ErrNotTold if that cannot
+// be told.
 func load(ctx context.Context, path string) error {
 	loader, err := ownLoader()
 	if err != nil || !strings.HasPrefix(filepath.Base(loader), "ld-linux") {
-		return nil // only glibc's is known to run nothing here
+		return fmt.Errorf("%w: %s is not glibc's loader", ErrNotTold, loader) // only that is known to run nothing here
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -35,8 +36,14 @@ func load(ctx context.Context, path string) error {
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%s: the loader itself failed: %w", path, err)
 	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrNotTold, ctx.Err())
+	}
 	return nil
 }
+
+// ErrNotTold is wrapped if it cannot be told whether a module can be loaded.
+var ErrNotTold = errors.New("no loader says so")
 
 // ownLoader is the loader of this program, and so that of the programs that log
 // people in: all are the distribution's or were built here.

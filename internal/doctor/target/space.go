@@ -18,6 +18,10 @@ type Space struct {
 	// Bytes and Files are free for everybody; Files is 0 too where the file
 	// system does not count them, and then Total is.
 	Bytes, Files, Total uint64
+	// Untried is why no small file was written, though nothing is wrong.
+	Untried error
+	// Volatile says that it is in memory.
+	Volatile bool
 }
 
 // recordTime is enough for a slow disk.
@@ -29,10 +33,12 @@ func space(dir string) Space {
 	var found Space
 	var fsInfo unix.Statfs_t
 	if err := unix.Statfs(dir, &fsInfo); err == nil {
-		found = Space{Bytes: fsInfo.Bavail * uint64(fsInfo.Bsize), Files: fsInfo.Ffree, Total: fsInfo.Files}
+		found = Space{Bytes: fsInfo.Bavail * uint64(fsInfo.Bsize), Files: fsInfo.Ffree, Total: fsInfo.Files,
+			Volatile: fsInfo.Type == unix.TMPFS_MAGIC || fsInfo.Type == unix.RAMFS_MAGIC}
 	}
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
+		found.Untried = errors.New("its file system has no files without a name")
 		return found
 	}
 	if err == nil {

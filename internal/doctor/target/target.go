@@ -30,6 +30,8 @@ type Machine struct {
 	Load func(ctx context.Context, path string) error
 	// UserKnown and GroupKnown ask the system's name services.
 	UserKnown, GroupKnown func(name string) (bool, error)
+	// Member says whether somebody is in a group.
+	Member func(user, group string) (bool, error)
 	// Others lists the other names of the uid that a name has, as far as a login
 	// by that name finds them, the first one first.
 	Others func(name string) ([]string, error)
@@ -38,6 +40,8 @@ type Machine struct {
 	// Space tries whether a small file can be written in a directory, and says
 	// how many bytes and files are free.
 	Space func(dir string) Space
+	// Label is SELinux's of a file, "" if it has none.
+	Label func(path string) string
 	// Log says why nobody takes lines at /dev/log, if so.
 	Log func() error
 	// Verifier looks at who listens at a socket.
@@ -71,6 +75,9 @@ func (m *Machine) Fill() {
 			m.GroupKnown = func(name string) (bool, error) { return m.listed("/etc/group", name) }
 		}
 	}
+	if m.Member == nil {
+		m.Member = m.groupMember
+	}
 	if m.Others == nil {
 		m.Others = m.otherNames
 	}
@@ -79,6 +86,16 @@ func (m *Machine) Fill() {
 	}
 	if m.Space == nil {
 		m.Space = space
+		if m.Root != "" { // where a tree lies says nothing of the machine
+			m.Space = func(dir string) Space {
+				found := space(dir)
+				found.Volatile = false
+				return found
+			}
+		}
+	}
+	if m.Label == nil {
+		m.Label = m.label
 	}
 	if m.Log == nil {
 		m.Log = audit.Syslog{}.Check

@@ -1,0 +1,101 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/doors"
+	"github.com/otpgate/otpgate/internal/doctor/servers"
+	"github.com/otpgate/otpgate/internal/doctor/target"
+)
+
+// doors finds services that take a password and ask for no code, where others ask
+// and there is somebody to be asked.
+func (e *exam) doors(ctx context.Context) {
+	if len(e.Services) > 0 || len(e.stacks) == 0 || len(e.enrolled)+len(e.settings.Policy.Require) == 0 {
+		return
+	}
+	m := doors.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
+	for _, f := range e.findings {
+		for _, service := range f.Services {
+			m.Known[service] = true
+		}
+	}
+	for _, name := range e.candidates {
+		s, err := authstack.Load(e.tree, name, e.settings)
+		switch {
+		case err != nil || s.Asks() || name == "sshd" && !e.sshdTakesPasswords(ctx):
+		case name == "vsftpd" && !servers.VsftpdAsks(e.Machine.Root, name):
+		default:
+			m.Others = append(m.Others, s)
+		}
+	}
+	e.findings = append(e.findings, doors.Examine(m)...)
+}
+
+// idle says whether nothing brings passwords from the network to a service whose
+// file is there all the same: cockpit's packages come with a socket that is off,
+// and those of mail servers with files for saslauthd, which few have.
+func (e *exam) idle(service string) bool {
+	has := func(paths ...string) bool { return slices.ContainsFunc(paths, e.Machine.Has) }
+	switch {
+	case service == "cockpit":
+		return has("/usr/lib/systemd/system/cockpit.socket", "/lib/systemd/system/cockpit.socket") &&
+			!has("/etc/systemd/system/sockets.target.wants/cockpit.socket")
+	case slices.Contains(authstack.MailServices, service):
+		return !has("/etc/dovecot/dovecot.conf", "/usr/sbin/saslauthd", "/etc/default/saslauthd", "/etc/sysconfig/saslauthd", "/etc/imapd.conf", "/etc/courier")
+	}
+	return false
+}
+
+// matchTakesPasswords says whether sshd's files turn passwords on under a Match.
+func (e *exam) matchTakesPasswords() bool {
+	for _, file := range append(e.Machine.Glob("/etc/ssh/sshd_config.d/*.conf"), target.SSHDConfig) {
+		within := false
+		for _, line := range target.Lines(e.Machine.Root, file, 0) {
+			words := strings.Fields(strings.ToLower(strings.ReplaceAll(line, "=", " ")))
+			if len(words) < 2 {
+				continue
+			}
+			within = within || words[0] == "match"
+			takes := []string{"passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication"}
+			if within && words[1] == "yes" && slices.Contains(takes, words[0]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sshdTakesPasswords says whether sshd gives passwords to the service sshd. In
+// doubt it does.
+func (e *exam) sshdTakesPasswords(ctx context.Context) bool {
+	text, err := e.Machine.InForce(ctx)
+	if err != nil {
+		return !errors.Is(err, target.ErrNoSSHD)
+	}
+	password, kbd, methods, service := true, true, "", "sshd"
+	for line := range strings.Lines(strings.ToLower(text)) {
+		keyword, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch keyword {
+		case "passwordauthentication":
+			password = value == "yes"
+		case "kbdinteractiveauthentication":
+			kbd = value == "yes"
+		case "authenticationmethods":
+			methods += " " + value
+		case "pamservicename":
+			service = value
+		}
+	}
+	named := func(method string) bool {
+		return methods == "" || methods == " any" || strings.Contains(methods, method)
+	}
+	if service == "sshd" && e.matchTakesPasswords() {
+		return true
+	}
+	return service == "sshd" && (password && named("password") || kbd && named("keyboard-interactive"))
+}

@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/asking"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+)
+
+// nobodyAsked finds services whose policy asks nobody.
+func (e *exam) nobodyAsked(ctx context.Context) {
+	var places []asking.Place
+	for _, s := range e.stacks {
+		if place, known := e.place(s); known {
+			places = append(places, place)
+		}
+	}
+	e.findings = append(e.findings, asking.Examine(ctx, &e.Machine, places)...)
+}
+
+// place is a service with the configuration that its line takes. It is not known
+// where that is wrong: then everybody is denied, and there is a finding.
+func (e *exam) place(s authstack.Stack) (place asking.Place, known bool) {
+	place = asking.Place{Stack: s, File: e.configPath(), Settings: e.settings, People: e.enrolled}
+	if len(s.Checks) > 0 {
+		if named := s.Lines[s.Checks[len(s.Checks)-1]].Arg("config"); named != "" {
+			settings, err := config.Load(e.Machine.Root + named)
+			if err != nil {
+				return place, false
+			}
+			place.File, place.Settings = e.Machine.Root+named, e.under(settings)
+			place.Stack = authstack.Of(s.Stack, place.Settings)
+			if place.Settings.Paths.Users != e.settings.Paths.Users {
+				place.People = e.peopleOf(place.Settings)
+			}
+		}
+	}
+	place.Text, _ = os.ReadFile(place.File) // without it no line is named
+	return place, true
+}
+
+// peopleOf are those who have enrolled in the directory of another configuration,
+// which is looked at like that of the default one.
+func (e *exam) peopleOf(settings config.Config) (people []asking.Person) {
+	dir, names := e.usersDirectory(settings)
+	if dir == nil {
+		return nil
+	}
+	defer dir.Close()
+	for _, name := range names {
+		person, err := dir.Load(name)
+		if err != nil {
+			e.badSecretFile(name, dir.Path(name), err)
+		}
+		if err == nil && person.Enrolled() {
+			people = append(people, asking.Person{Name: person.User, Protocols: person.Protocols})
+		}
+	}
+	return people
+}
+
+// misspeltAll finds names that were meant to be "@all" in policy.require.
+func (e *exam) misspeltAll(selector config.Selector, f finding.Finding) bool {
+	name, group := string(selector), selector.Group() != ""
+	if selector == config.All || !strings.EqualFold(strings.TrimPrefix(name, "@"), "all") {
+		return false
+	}
+	lookup, what := e.Machine.UserKnown, "a user"
+	if group {
+		lookup, what = e.Machine.GroupKnown, "a group"
+		name = selector.Group()
+	}
+	if found, err := lookup(name); err != nil || found {
+		return false
+	}
+	f.ID, f.Severity = "all-misspelt", finding.Error
+	f.What = `policy.require names "` + string(selector) + `", which is ` + what + ` of that name and not everybody.`
+	f.Follows = "There is none, so nobody is required by it: who has not enrolled, and is not required otherwise, gets in with the password alone."
+	if group {
+		f.Severity = finding.Warning
+		f.Follows = "There is none, and as long as it cannot be looked up it counts for everybody. Once there is one, it counts for its members alone."
+	}
+	f.Fix = `Write "@all", in small letters and with the @.`
+	e.add(f)
+	return true
+}
