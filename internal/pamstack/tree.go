@@ -13,7 +13,7 @@ import (
 // Where libpam looks, see pam.conf(5).
 const (
 	AdminDir = "/etc/pam.d"
-	confFile = "/etc/pam.conf"
+	ConfFile = "/etc/pam.conf"
 	// Other is the service whose lines stand in for those that are missing.
 	Other = "other"
 	// maxDepth is PAM_SUBSTACK_MAX_LEVEL. Older libraries do not end an
@@ -56,6 +56,27 @@ func (t Tree) Services() ([]string, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// Texts are the paths of all files in the directories where libpam looks for
+// services, also of those that it never opens, and pam.conf, in order.
+func (t Tree) Texts() []string {
+	var paths []string
+	for _, dir := range t.dirs() {
+		entries, err := os.ReadDir(t.Root + dir)
+		if err != nil {
+			continue // Services says so
+		}
+		for _, entry := range entries {
+			if path := dir + "/" + entry.Name(); t.exists(path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	if t.ConfDir == "" && t.exists(ConfFile) {
+		paths = append(paths, ConfFile)
+	}
+	return paths
 }
 
 func (t Tree) dirs() []string {
