@@ -15,6 +15,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
@@ -43,6 +44,10 @@ type exam struct {
 	settings config.Config
 	findings []finding.Finding
 	stacks   []authstack.Stack
+	// without are services that were to have our line and have none.
+	without []authstack.Stack
+	// expected says that codes are to be asked of somebody.
+	expected bool
 	mail     servers.Dovecot
 }
 
@@ -54,6 +59,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.tree.Edited = d.Edited
 	e.Machine.Fill()
 	e.configuration()
+	e.expected = e.somebodyExpected()
 	e.services()
 	e.otherConfigs()
 	e.modules(ctx)
@@ -76,5 +82,5 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 
 func (e *exam) sshd() sshd.Exam {
 	load := func(service string) (authstack.Stack, error) { return authstack.Load(e.tree, service, e.settings) }
-	return sshd.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: load}
+	return sshd.Exam{Machine: &e.Machine, Stacks: append(slices.Clone(e.stacks), e.without...), Load: load}
 }

@@ -60,7 +60,9 @@ func admit(t *testing.T, archive *txtar.Archive) *patient {
 		case "want":
 			p.want = string(file.Data)
 		default:
-			p.write(file.Name, string(file.Data))
+			if asFiles(file.Name) {
+				p.write(file.Name, string(file.Data))
+			}
 		}
 	}
 	for line := range strings.Lines(facts) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/lostline"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -38,26 +39,5 @@ func (e *exam) there(line pamstack.Line) bool {
 
 // misspelt says whether a name is our module's with a slip or two.
 func misspelt(name string) bool {
-	return name != authstack.ModuleName && (name == strings.TrimSuffix(authstack.ModuleName, ".so") || distance(name, authstack.ModuleName) <= 2)
-}
-
-// distance is how many letters must be put in, left out or changed (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return name != authstack.ModuleName && (name == strings.TrimSuffix(authstack.ModuleName, ".so") || lostline.Distance(name, authstack.ModuleName) <= 2)
 }
