@@ -122,28 +122,37 @@ func (p *patient) stand(libpam pamtest.Libpam) map[string]string {
 // try has libpam say of each claim whether it is so.
 func (p *patient) try(libpam pamtest.Libpam, claims [][]string) {
 	p.t.Helper()
-	modules := p.stand(libpam)
+	byHost := map[string][][]string{}
 	for _, claim := range claims {
-		command := []string{libpam.Tries}
+		host := ""
 		for _, word := range claim[2:] {
 			if uid, found := strings.CutPrefix(word, "uid="); found {
-				command = append(command, uid)
+				host = uid
 			}
 		}
-		cmd := libpam.Chrooted(p.t, p.root, modules, command...)
-		cmd.Stdin = strings.NewReader(strings.Join(append([]string{claim[1]}, variables(p.t, claim[2:])...), "\t") + "\n")
-		var complaint strings.Builder
-		cmd.Stderr = &complaint
+		byHost[host] = append(byHost[host], claim)
+	}
+	modules := p.stand(libpam)
+	for host, claims := range byHost {
+		cmd := libpam.Chrooted(p.t, p.root, modules, append([]string{libpam.Tries}, strings.Fields(host)...)...)
+		var questions, complaint strings.Builder
+		for _, claim := range claims {
+			questions.WriteString(strings.Join(append([]string{claim[1]}, variables(p.t, claim[2:])...), "\t") + "\n")
+		}
+		cmd.Stdin, cmd.Stderr = strings.NewReader(questions.String()), &complaint
 		output, err := cmd.Output()
-		if err != nil {
-			p.t.Fatalf("%v: %s", err, complaint.String())
+		answers := slices.Collect(strings.Lines(string(output)))
+		if err != nil || len(answers) != len(claims) {
+			p.t.Fatalf("%v: %s: %s", err, complaint.String(), output)
 		}
-		got := "denied"
-		if strings.Contains(string(output), "\taccount\t") && strings.HasSuffix(string(output), "\t0\n") {
-			got = "in"
-		}
-		if got != claim[0] {
-			p.t.Errorf("%q: libpam says %s: %s", claim, got, output)
+		for i, claim := range claims {
+			got := "denied"
+			if strings.Contains(answers[i], "\taccount\t") && strings.HasSuffix(answers[i], "\t0\n") {
+				got = "in"
+			}
+			if got != claim[0] {
+				p.t.Errorf("%q: libpam says %s: %s", claim, got, answers[i])
+			}
 		}
 	}
 }
