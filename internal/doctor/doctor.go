@@ -48,14 +48,16 @@ type exam struct {
 	without []authstack.Stack
 	// expected says that codes are to be asked of somebody.
 	expected bool
-	mail     servers.Dovecot
+	// loads are what the loader said of modules.
+	loads map[string]error
+	mail  servers.Dovecot
 }
 
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
 
 // Examine returns what it finds, the worst first.
 func (d Doctor) Examine(ctx context.Context) []finding.Finding {
-	e := &exam{Doctor: d, tree: pamstack.Of(d.Machine.Root)}
+	e := &exam{Doctor: d, tree: pamstack.Of(d.Machine.Root), loads: map[string]error{}}
 	e.tree.Edited = d.Edited
 	e.Machine.Fill()
 	e.configuration()

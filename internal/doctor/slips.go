@@ -17,13 +17,9 @@ func (e *exam) slips(s authstack.Stack) (found int) {
 		case line.Kind == pamstack.Broken && line.Name() == authstack.ModuleName:
 			e.add(authstack.Broken(line, s.Service))
 		case line.Kind == pamstack.Module && misspelt(line.Name()) && !e.there(line):
-			follows := "The line fails: everybody is denied."
-			if line.Silent {
-				follows = "Nobody is asked for a code: libpam passes over such a line in silence."
-			}
 			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
 				What:    "The module " + line.Module + " is not in libpam's directories. Is " + authstack.ModuleName + " meant?",
-				Follows: follows, Fix: "Write: auth required " + authstack.ModuleName}))
+				Follows: e.fails(s, line), Fix: "Write: auth required " + authstack.ModuleName}))
 		default:
 			continue
 		}
