@@ -169,6 +169,9 @@ func (p *patient) otherFact(words []string) error {
 	case "services":
 		p.services = words[1:]
 		return nil
+	case "mask": // a unit of systemd
+		dir := filepath.Join(p.root, words[2])
+		return errors.Join(os.MkdirAll(dir, 0o755), os.Symlink("/dev/null", filepath.Join(dir, words[1])))
 	case "remove":
 		return os.RemoveAll(filepath.Join(p.root, words[1]))
 	case "unloadable":
