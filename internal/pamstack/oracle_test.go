@@ -132,29 +132,44 @@ const randomStacks = 600
 // same arguments, and end the same.
 func TestWalkIsLibpams(t *testing.T) {
 	o := pamtest.New(t)
-	for _, seed := range []uint64{1, 2, rand.Uint64()} {
+	for _, seed := range []uint64{1, 2, 3} {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			root := t.TempDir()
-			services := compose(t, seed, o.Module, root+AdminDir)
-			agreed, crashed := 0, 0
-			for n, real := range said(t, o.Within(root+AdminDir, append([]string{o.Oracle, "-"}, services...)...)) {
-				if real[0] == "start crash" {
-					crashed++
-					continue
-				}
-				want, got := strings.Join(real, "\n"), strings.Join(foretold(Tree{Root: root, Debian: debian}, services[n], o.Module), "\n")
-				if got != want {
-					t.Fatalf("%s: libpam:\n%s\nWalk:\n%s\n%s", services[n], want, got, show(root+AdminDir, n))
-				}
-				if strings.HasPrefix(want, "start 0\nauth") {
-					agreed++
-				}
-			}
-			if agreed < randomStacks*3/4 {
+			if agreed, crashed := agree(t, o, seed, randomStacks); agreed < randomStacks*3/4 {
 				t.Errorf("only %d of %d stacks could be run, %d crashed libpam: the test shows little", agreed, randomStacks, crashed)
 			}
 		})
 	}
+}
+
+// FuzzWalk goes on with other stacks.
+func FuzzWalk(f *testing.F) {
+	o := pamtest.New(f)
+	for seed := range uint64(3) {
+		f.Add(1000 + seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { agree(t, o, seed, 20) })
+}
+
+// agree compares so many stacks. It counts those that libpam ran, and those that
+// crashed it.
+func agree(t *testing.T, o pamtest.Libpam, seed uint64, count int) (agreed, crashed int) {
+	t.Helper()
+	root := t.TempDir()
+	services := compose(t, seed, count, o.Module, root+AdminDir)
+	for n, real := range said(t, o.Within(root+AdminDir, append([]string{o.Oracle, "-"}, services...)...)) {
+		if real[0] == "start crash" {
+			crashed++
+			continue
+		}
+		want, got := strings.Join(real, "\n"), strings.Join(foretold(Tree{Root: root, Debian: debian}, services[n], o.Module), "\n")
+		if got != want {
+			t.Fatalf("%s: libpam:\n%s\nWalk:\n%s\n%s", services[n], want, got, show(root+AdminDir, n))
+		}
+		if strings.HasPrefix(want, "start 0\nauth") {
+			agreed++
+		}
+	}
+	return agreed, crashed
 }
 
 // What chance seldom makes: each is a service that includes the file x.
@@ -196,11 +211,11 @@ func TestSeldom(t *testing.T) {
 }
 
 // compose writes random services into dir, and what they include.
-func compose(t *testing.T, seed uint64, module, dir string) (services []string) {
+func compose(t *testing.T, seed uint64, count int, module, dir string) (services []string) {
 	t.Helper()
 	c := &composer{Rand: rand.New(rand.NewPCG(seed, seed)), module: module}
 	write(t, filepath.Join(dir, Other), "auth required "+module+" id=other ret=0\naccount required "+module+" id=other ret=7\n")
-	for n := range randomStacks {
+	for n := range count {
 		var includes []string
 		c.failing = ""
 		for i := range 4 {

@@ -1,8 +1,9 @@
 /*
  * A PAM module that tells the application its arguments and returns what it was
- * told to: by the variable "#N" if it has the argument id=N, else "NAME ARGUMENT"
- * of its own file's name and any argument, else "NAME", else by the argument
- * ret=. "account " stands before those names for pam_acct_mgmt.
+ * told to: by the variable "#N", if it has the argument id=N, with a list of what
+ * it returns from call to call; else by "NAME ARGUMENT", with its own file's name
+ * and any argument, or "NAME"; else by the argument ret=. "account " stands before
+ * those names for pam_acct_mgmt.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,6 +20,18 @@ static const char *lookup(const char *stage, const char *name, const char *argum
 	return getenv(variable);
 }
 
+/* next takes the first of several returns, of which each call gets one. */
+static int next(const char *variable)
+{
+	char values[1024];
+	snprintf(values, sizeof values, "%s", getenv(variable));
+	char *rest = strchr(values, ',');
+	if (rest != NULL) {
+		setenv(variable, rest + 1, 1);
+	}
+	return atoi(values);
+}
+
 static int result(const char *stage, int argc, const char **argv)
 {
 	const char *own = NULL;
@@ -32,7 +45,7 @@ static int result(const char *stage, int argc, const char **argv)
 		if (strncmp(argv[i], "id=", 3) == 0) {
 			snprintf(variable, sizeof variable, "#%s", argv[i] + 3);
 			if (getenv(variable) != NULL) {
-				return atoi(getenv(variable));
+				return next(variable);
 			}
 		}
 		if (strncmp(argv[i], "ret=", 4) == 0) {

@@ -5,6 +5,7 @@
  * success, with the same of pam_acct_mgmt. What pam_start returned, if it failed,
  * stands alone.
  */
+#include <grp.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +40,11 @@ int main(int argc, char **argv)
 	struct pam_conv conversation = {converse, NULL};
 	pam_handle_t *pamh = NULL;
 	int started = -1;
-	if (argc > 1 && setuid((uid_t)atoi(argv[1])) != 0) {
-		return 1;
+	if (argc > 1) {
+		uid_t host = (uid_t)atoi(argv[1]);
+		if (setgroups(0, NULL) != 0 || setgid((gid_t)host) != 0 || setuid(host) != 0) {
+			return 1;
+		}
 	}
 	while (fgets(line, sizeof line, stdin) != NULL) {
 		char *service = strtok(line, "\t\n");
