@@ -20,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/pamfiles"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -65,6 +66,8 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.services()
 	e.otherConfigs()
 	e.modules(ctx)
+	files := pamfiles.Exam{Machine: &e.Machine, Tree: e.tree, Settings: e.settings, Stacks: e.stacks, Gone: e.gone}
+	e.findings = append(e.findings, files.Examine()...)
 	e.sending()
 	e.findings = append(e.findings, e.sshd().Examine(ctx)...)
 	e.mail = servers.ReadDovecot(e.Machine.Root)

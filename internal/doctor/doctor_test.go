@@ -34,6 +34,7 @@ type patient struct {
 	// services are those that the doctor is asked about, none for all.
 	services []string
 	want     string
+	real     []string
 }
 
 func admit(t *testing.T, archive *txtar.Archive) *patient {
@@ -241,14 +242,6 @@ func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) 
 	said, err := target.RunSSHD(ctx, args)
 	said = strings.Replace(said, "forcecommand none\n", "pamservicename sshd\n", 1)
 	return strings.Replace(said, "forcecommand ", "pamservicename ", 1), err
-}
-
-func (p *patient) examine() string {
-	var report strings.Builder
-	for _, f := range (Doctor{Machine: p.machine, Services: p.services}).Examine(p.t.Context()) {
-		report.WriteString(f.String())
-	}
-	return report.String()
 }
 
 // Each broken set-up is found and named, and of those in order nothing is.

@@ -109,7 +109,7 @@ func (p *patient) stand(libpam pamtest.Libpam) map[string]string {
 			files[name] = text
 		}
 	}
-	for _, name := range []string{"pam_deny.so", "pam_permit.so"} {
+	for _, name := range append([]string{"pam_deny.so", "pam_permit.so"}, p.real...) {
 		found, err := filepath.Glob("/usr/lib/*-linux-gnu/security/" + name)
 		if err != nil || len(found) != 1 {
 			p.t.Fatalf("%s: %q, %v", name, found, err)
@@ -174,6 +174,8 @@ func (p *patient) act(text string) (claims [][]string, gone []string) {
 				p.t.Fatal(err)
 			}
 			p.write(strings.TrimPrefix(edit.Path, "/"), edit.After)
+		case words[0] == "real": // modules that are the machine's own
+			p.real = append(p.real, words[1:]...)
 		case words[0] == "gone":
 			gone = append(gone, words[1:]...)
 		case words[0] == "in" || words[0] == "denied":
@@ -183,6 +185,14 @@ func (p *patient) act(text string) (claims [][]string, gone []string) {
 		}
 	}
 	return claims, gone
+}
+
+func (p *patient) examine() string {
+	var report strings.Builder
+	for _, f := range (Doctor{Machine: p.machine, Services: p.services}).Examine(p.t.Context()) {
+		report.WriteString(f.String())
+	}
+	return report.String()
 }
 
 // The claims of the set-ups hold with the real libpam, and the fix makes both
