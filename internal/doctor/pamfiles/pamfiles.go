@@ -28,6 +28,10 @@ type Exam struct {
 func (e *Exam) Examine() []finding.Finding {
 	for _, s := range e.Stacks {
 		e.account(s)
+		e.readable(s)
+	}
+	if len(e.Stacks) > 0 {
+		e.other()
 	}
 	return e.findings
 }
