@@ -29,6 +29,7 @@ func (e *Exam) Examine() []finding.Finding {
 	for _, s := range e.Stacks {
 		e.account(s)
 		e.readable(s)
+		e.generated(s)
 	}
 	if len(e.Stacks) > 0 {
 		e.other()
