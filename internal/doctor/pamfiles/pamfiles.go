@@ -30,6 +30,9 @@ func (e *Exam) Examine() []finding.Finding {
 		e.account(s)
 		e.readable(s)
 		e.generated(s)
+		e.emptyPasswords(s)
+		e.beside(s)
+		e.byPath(s)
 	}
 	if len(e.Stacks) > 0 {
 		e.other()
