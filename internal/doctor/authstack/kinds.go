@@ -166,3 +166,8 @@ func varied(line pamstack.Line, usual ...pamstack.Return) []pamstack.Return {
 
 // AsksPassword says whether any line checks a password.
 func (s Stack) AsksPassword() bool { return slices.Contains(s.kinds(), password) }
+
+// AsksNothingElse says whether no line but ours wants anything of who comes.
+func (s Stack) AsksNothingElse() bool {
+	return !slices.ContainsFunc(s.kinds(), func(k kind) bool { return k == password || k == conditional })
+}

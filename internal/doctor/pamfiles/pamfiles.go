@@ -28,6 +28,7 @@ type Exam struct {
 func (e *Exam) Examine() []finding.Finding {
 	for _, s := range e.Stacks {
 		e.account(s)
+		e.noPassword(s)
 		e.readable(s)
 		e.generated(s)
 		e.emptyPasswords(s)
