@@ -45,7 +45,9 @@ func admit(t *testing.T, archive *txtar.Archive) *patient {
 	}
 	p.machine = target.Machine{
 		Root: p.root, Synchronised: func() bool { return true }, SSHD: p.sshd,
-		Module:   func(name string) (string, bool) { return "/usr/lib/security/" + filepath.Base(name), true },
+		Module: func(name string) (string, bool) {
+			return "/usr/lib/security/" + filepath.Base(name), !strings.Contains(name, "\r")
+		},
 		Space:    func(string) target.Space { return target.Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20} },
 		Verifier: func(string) target.Listener { return target.Listener{Err: fs.ErrNotExist} },
 	}

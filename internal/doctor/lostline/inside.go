@@ -3,6 +3,7 @@ package lostline
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
@@ -19,7 +20,7 @@ func (s *search) inside(file, text string) {
 	}
 	for _, statement := range pamstack.Statements(text) {
 		fields := statement.Fields
-		if len(fields) < 3 || path.Base(fields[2]) == authstack.ModuleName {
+		if len(fields) < 3 || path.Base(fields[2]) == authstack.ModuleName || !slices.ContainsFunc(fields[3:], isModule) {
 			continue
 		}
 		for n := statement.First; n <= statement.Last; n++ {
@@ -42,6 +43,8 @@ func (s *search) inside(file, text string) {
 		}
 	}
 }
+
+func isModule(field string) bool { return path.Base(field) == authstack.ModuleName }
 
 // glued is our line right behind something else.
 var glued = regexp.MustCompile(`\S-?auth[ \t]+(\[[^]]*\]|\S+)[ \t]+\S*` + regexp.QuoteMeta(authstack.ModuleName))
