@@ -58,11 +58,15 @@ func (t Tree) Services() ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// Texts are the paths of all files in the directories where libpam looks for
-// services, also of those that it never opens, and pam.conf, in order.
+// Texts are the paths of all files in the directories where any libpam looks for
+// services, also of those that this one never opens, and pam.conf, in order.
 func (t Tree) Texts() []string {
 	var paths []string
-	for _, dir := range t.dirs() {
+	dirs := t.dirs()
+	if t.ConfDir == "" {
+		dirs = append([]string{AdminDir}, vendorDirs...)
+	}
+	for _, dir := range dirs {
 		entries, err := os.ReadDir(t.Root + dir)
 		if err != nil {
 			continue // Services says so
