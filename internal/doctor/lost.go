@@ -49,8 +49,8 @@ func (e *exam) lostLines() (found int) {
 		switch {
 		case !e.expected:
 			f.Severity = finding.Note
-		case text.Meant && len(e.stacks) > 0:
-			f.Severity = finding.Warning
+		case len(e.stacks) > 0 && (text.Meant || text.Name != services[0]):
+			f.Severity = finding.Warning // others ask, so it may have been moved
 		}
 		switch {
 		case strings.HasPrefix(text.Fix, "then "):

@@ -127,7 +127,7 @@ func (s *search) misnamed(file, text string) {
 		}
 		if meant := s.meant(name, named); meant != "" {
 			s.found = append(s.found, Text{Place: pamstack.Place{File: file, Line: statement.First}, Name: meant,
-				What: "The line stands in a file for a service " + name + ", and the programs that come here ask for " + meant,
+				What: "The line stands in a file for a service " + name + ", and that of " + meant + " has none",
 				Fix:  "then remove " + file})
 		}
 		return

@@ -63,7 +63,8 @@ func (s *search) meant(name string, protocolNamed bool) string {
 	}
 	for _, service := range candidates {
 		_, there := s.tree.Find(service)
-		if there && (aliases[name] == service || near(name, service)) && !s.configured(name) {
+		stack, err := authstack.Load(s.tree, service, s.settings)
+		if there && err == nil && !stack.Asks() && (aliases[name] == service || near(name, service)) && !s.configured(name) {
 			return service
 		}
 	}
