@@ -3,17 +3,17 @@ package pamfiles
 import (
 	"slices"
 
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
-// ownFirst are the protocols whose servers may have asked for a key before.
-var ownFirst = []config.Protocol{"ssh", "sftp"}
+// nothingBefore are services whose programs have nothing but PAM. Others may have
+// asked for a key, a certificate or a password of their own.
+var nothingBefore = []string{"sudo", "sudo-i", "su", "su-l", "login", "remote", "doas", "polkit-1", "systemd-run0", "gdm-password"}
 
 // noPassword finds stacks that ask for the code and nothing else.
 func (e *Exam) noPassword(s authstack.Stack) {
-	if len(s.Checks) == 0 || !s.AsksNothingElse() || slices.Contains(ownFirst, s.Protocol) {
+	if len(s.Checks) == 0 || !s.AsksNothingElse() || !slices.Contains(nothingBefore, s.Service) {
 		return
 	}
 	f := finding.At(s.Lines[s.Checks[0]].Place, finding.Finding{Severity: finding.Error, ID: "code-alone", Services: []string{s.Service},
