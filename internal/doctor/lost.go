@@ -106,6 +106,10 @@ func (e *exam) noLines() {
 			e.without = append(e.without, sshd)
 		}
 	}
+	if sshd.File == pamstack.ConfFile {
+		f.What = "No line of " + sshd.File + " calls " + authstack.ModuleName + "."
+		f.Fix = "Add behind the lines of the password: sshd auth required " + authstack.ModuleName
+	}
 	if e.hasSFTP() {
 		f.Severity = max(f.Severity, finding.Warning)
 		f.Follows = "Nobody is asked for a code but by otpgate-sftpd."

@@ -39,9 +39,18 @@ type Tree struct {
 	Edited map[string]string
 }
 
-// Services lists those that have a file of their own, in order.
+// Services lists those that have a file of their own, in order, or lines in
+// pam.conf where that counts.
 func (t Tree) Services() ([]string, error) {
 	var names []string
+	if !t.hasDirectory() {
+		text, _ := t.Read(ConfFile)
+		for _, s := range Statements(text) {
+			if len(s.Fields) > 0 {
+				names = append(names, strings.ToLower(s.Fields[0]))
+			}
+		}
+	}
 	for _, dir := range t.dirs() {
 		entries, err := os.ReadDir(t.Root + dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
