@@ -15,11 +15,13 @@ package doctor
 
 import (
 	"context"
+	"slices"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/pamfiles"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -46,23 +48,32 @@ type exam struct {
 	settings config.Config
 	findings []finding.Finding
 	stacks   []authstack.Stack
-	mail     servers.Dovecot
 	enrolled []asking.Person
 	// candidates are the services that may be examined, if none was named.
 	candidates []string
+	// without are services that were to have our line and have none.
+	without []authstack.Stack
+	// expected says that codes are to be asked of somebody.
+	expected bool
+	// loads are what the loader said of modules.
+	loads map[string]error
+	mail  servers.Dovecot
 }
 
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
 
 // Examine returns what it finds, the worst first.
 func (d Doctor) Examine(ctx context.Context) []finding.Finding {
-	e := &exam{Doctor: d, tree: pamstack.Of(d.Machine.Root)}
+	e := &exam{Doctor: d, tree: pamstack.Of(d.Machine.Root), loads: map[string]error{}}
 	e.tree.Edited = d.Edited
 	e.Machine.Fill()
 	e.configuration()
+	e.expected = e.somebodyExpected()
 	e.services()
 	e.otherConfigs()
 	e.modules(ctx)
+	files := pamfiles.Exam{Machine: &e.Machine, Tree: e.tree, Settings: e.settings, Stacks: e.stacks, Gone: e.gone}
+	e.findings = append(e.findings, files.Examine()...)
 	e.sending()
 	e.findings = append(e.findings, e.sshd().Examine(ctx)...)
 	e.absentSSHD(ctx)
@@ -86,5 +97,5 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 
 func (e *exam) sshd() sshd.Exam {
 	load := func(service string) (authstack.Stack, error) { return authstack.Load(e.tree, service, e.settings) }
-	return sshd.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: load}
+	return sshd.Exam{Machine: &e.Machine, Stacks: append(slices.Clone(e.stacks), e.without...), Load: load}
 }

@@ -34,6 +34,7 @@ type patient struct {
 	// services are those that the doctor is asked about, none for all.
 	services []string
 	want     string
+	real     []string
 }
 
 func admit(t *testing.T, archive *txtar.Archive) *patient {
@@ -44,7 +45,9 @@ func admit(t *testing.T, archive *txtar.Archive) *patient {
 	}
 	p.machine = target.Machine{
 		Root: p.root, Synchronised: func() bool { return true }, SSHD: p.sshd,
-		Module:   func(name string) (string, bool) { return "/usr/lib/security/" + filepath.Base(name), true },
+		Module: func(name string) (string, bool) {
+			return "/usr/lib/security/" + filepath.Base(name), !strings.Contains(name, "\r")
+		},
 		Space:    func(string) target.Space { return target.Space{Bytes: 1 << 40, Files: 1 << 20, Total: 1 << 20} },
 		Verifier: func(string) target.Listener { return target.Listener{Err: fs.ErrNotExist} },
 	}
@@ -60,7 +63,9 @@ func admit(t *testing.T, archive *txtar.Archive) *patient {
 		case "want":
 			p.want = string(file.Data)
 		default:
-			p.write(file.Name, string(file.Data))
+			if asFiles(file.Name) {
+				p.write(file.Name, string(file.Data))
+			}
 		}
 	}
 	for line := range strings.Lines(facts) {
@@ -167,6 +172,9 @@ func (p *patient) otherFact(words []string) error {
 	case "services":
 		p.services = words[1:]
 		return nil
+	case "mask": // a unit of systemd
+		dir := filepath.Join(p.root, words[2])
+		return errors.Join(os.MkdirAll(dir, 0o755), os.Symlink("/dev/null", filepath.Join(dir, words[1])))
 	case "remove":
 		return os.RemoveAll(filepath.Join(p.root, words[1]))
 	case "unloadable":
@@ -236,14 +244,6 @@ func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) 
 	said, err := target.RunSSHD(ctx, args)
 	said = strings.Replace(said, "forcecommand none\n", "pamservicename sshd\n", 1)
 	return strings.Replace(said, "forcecommand ", "pamservicename ", 1), err
-}
-
-func (p *patient) examine() string {
-	var report strings.Builder
-	for _, f := range (Doctor{Machine: p.machine, Services: p.services}).Examine(p.t.Context()) {
-		report.WriteString(f.String())
-	}
-	return report.String()
 }
 
 // Each broken set-up is found and named, and of those in order nothing is.

@@ -30,29 +30,27 @@ func (e *exam) modules(ctx context.Context) {
 			case !found && authstack.Ours(line):
 				e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
 					What:    "The module " + line.Module + " is not in libpam's directories.",
-					Follows: "The line fails: everybody is denied.",
+					Follows: e.fails(s, line),
 					Fix:     "Install the package again, or take the line out: otpctl pam disable " + s.Service}))
-			case !found && !line.Silent:
-				e.add(finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "other-module-missing", Services: []string{s.Service},
-					What:    "The module " + line.Module + " is not in libpam's directories.",
-					Follows: "The line fails at every login.",
-					Fix:     "Install what it belongs to, or take the line out."}))
+			case !found && (!line.Silent || e.changes(s)):
+				e.add(e.anothers(s, line, finding.Finding{ID: "other-module-missing",
+					What: "The module " + line.Module + " is not in libpam's directories.",
+					Fix:  "Install what it belongs to, or take the line out."}))
 			case found && authstack.Ours(line) && !looked[path]:
 				looked[path] = true
-				e.module(ctx, s.Service, line, path)
+				e.module(ctx, s, line, path)
 			case found && !looked[path]:
 				looked[path] = true
-				e.unloadable(ctx, path, finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "other-module-unloadable", Services: []string{s.Service},
-					Follows: "The line fails at every login.",
-					Fix:     "Install the one that belongs to this system, or take the line out."}))
+				e.unloadable(ctx, path, e.anothers(s, line, finding.Finding{ID: "other-module-unloadable",
+					Fix: "Install the one that belongs to this system, or take the line out."}))
 			}
 		}
 	}
 }
 
 // module looks at the files of our module.
-func (e *exam) module(ctx context.Context, service string, line pamstack.Line, path string) {
-	core := filepath.Join(filepath.Dir(path), coreName)
+func (e *exam) module(ctx context.Context, s authstack.Stack, line pamstack.Line, path string) {
+	core, service := filepath.Join(filepath.Dir(path), coreName), s.Service
 	for _, file := range []string{path, core} {
 		info, err := os.Stat(e.Machine.Root + file)
 		if err != nil {
@@ -68,7 +66,7 @@ func (e *exam) module(ctx context.Context, service string, line pamstack.Line, p
 		}
 	}
 	e.unloadable(ctx, path, finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-unloadable", Services: []string{service},
-		Follows: "The line fails: everybody is denied.",
+		Follows: e.fails(s, line),
 		Fix:     "Install a package that was built on this release or an older one, or take the line out: otpctl pam disable " + service}))
 	if _, err := os.Stat(e.Machine.Root + core); err != nil && line.Arg("verifier") != "" && line.Arg("verifier") != "off" {
 		return // that line has a verifier of its own, see there
@@ -87,7 +85,7 @@ func (e *exam) module(ctx context.Context, service string, line pamstack.Line, p
 
 // unloadable adds a finding if a module's file is there and cannot be loaded.
 func (e *exam) unloadable(ctx context.Context, path string, f finding.Finding) {
-	err := e.Machine.Load(ctx, path)
+	err := e.load(ctx, path)
 	if errors.Is(err, target.ErrNotTold) {
 		f := finding.NotLookedAt(finding.Note, "whether modules can be loaded", err.Error())
 		f.Fix = "Log in once with a wrong code: it must be asked for, and refused."

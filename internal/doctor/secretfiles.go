@@ -17,7 +17,7 @@ import (
 
 // secretFiles tries to read each, as a login would.
 func (e *exam) secretFiles() {
-	if len(e.stacks) == 0 {
+	if !e.inUse() {
 		return
 	}
 	path := e.settings.Paths.Users

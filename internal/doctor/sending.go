@@ -58,7 +58,7 @@ func (e *exam) sending() {
 				Follows: "Who has no app, token or recovery code is denied.", Fix: "Correct it; otpctl send-test email USER, or sms, tries the way there."})
 		}
 	}
-	if len(e.stacks) > 0 {
+	if e.inUse() {
 		e.sender()
 	}
 }

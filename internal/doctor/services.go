@@ -6,6 +6,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/lostline"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -29,6 +30,10 @@ func (e *exam) services() {
 			continue
 		}
 		s := authstack.Of(stack, e.settings)
+		if s.File == "" {
+			e.noService(s)
+			continue
+		}
 		if s.Asks() {
 			seen++
 			e.stacks = append(e.stacks, s)
@@ -41,9 +46,9 @@ func (e *exam) services() {
 			e.withoutLine(s)
 		}
 	}
-	if seen == 0 && len(e.Services) == 0 {
-		e.add(finding.Finding{Severity: finding.Note, ID: "no-lines", What: "No service in /etc/pam.d calls " + authstack.ModuleName + ".",
-			Follows: "Nobody is asked for a code.", Fix: "otpctl pam enable sshd adds the line, see docs/roll-out.md."})
+	lost := e.lostLines()
+	if len(e.Services) == 0 && seen+lost == 0 {
+		e.noLines()
 	}
 }
 
@@ -52,7 +57,12 @@ func (e *exam) withoutLine(s authstack.Stack) {
 	f := finding.Finding{Severity: finding.Note, ID: "service-without-line", Services: []string{s.Service}, File: s.File,
 		What:    "No line of " + s.Service + " calls " + authstack.ModuleName + ".",
 		Follows: "Nobody is asked for a code there.", Fix: "otpctl pam enable " + s.Service + " adds the line."}
+	if e.noneAsks() {
+		f.Severity = finding.Error
+		f.Follows = "Nobody is asked for a code there, nor by any other service, though people are enrolled or the policy requires one."
+	}
 	if s.Service == e.settings.SFTP.PAMService {
+		f.Severity = finding.Note
 		f.Follows = "None belongs there: otpgate-sftpd asks for the code itself, behind this stack."
 		f.Fix = "Nothing is to be done; otpctl test USER --service " + s.Service + " says who is asked."
 	}
@@ -80,7 +90,7 @@ func (e *exam) allServices() []string {
 	}
 	return slices.DeleteFunc(all, func(name string) bool {
 		_, known := e.settings.Services[name]
-		return !known && included[name] || authstack.IsCopy(name)
+		return !known && included[name] || authstack.IsCopy(name) || lostline.Original(e.tree, e.settings, name) != ""
 	})
 }
 

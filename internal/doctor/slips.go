@@ -16,14 +16,14 @@ func (e *exam) slips(s authstack.Stack) (found int) {
 		switch {
 		case line.Kind == pamstack.Broken && line.Name() == authstack.ModuleName:
 			e.add(authstack.Broken(line, s.Service))
+		case line.Kind == pamstack.Module && line.Name() == authstack.ModuleName+"\r":
+			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
+				What:    "The line ends as lines do on Windows, with a carriage return, which libpam takes for a part of the module's name.",
+				Follows: e.fails(s, line), Fix: "sed -i 's/\\r$//' " + line.File}))
 		case line.Kind == pamstack.Module && misspelt(line.Name()) && !e.there(line):
-			follows := "The line fails: everybody is denied."
-			if line.Silent {
-				follows = "Nobody is asked for a code: libpam passes over such a line in silence."
-			}
 			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
 				What:    "The module " + line.Module + " is not in libpam's directories. Is " + authstack.ModuleName + " meant?",
-				Follows: follows, Fix: "Write: auth required " + authstack.ModuleName}))
+				Follows: e.fails(s, line), Fix: "Write: auth required " + authstack.ModuleName}))
 		default:
 			continue
 		}

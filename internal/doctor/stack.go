@@ -9,6 +9,9 @@ import (
 // stack looks for what is wrong with one service's stack.
 func (e *exam) stack(s authstack.Stack) {
 	for _, f := range s.Problems() {
+		if f.ID == authstack.AskedAfterWrong && e.changes(s) {
+			continue // what becomes of such a login is said of the module that is not there
+		}
 		if f.ID == authstack.AskedAfterWrong && e.settings.Policy.Unenrolled == config.Enroll {
 			f.Severity = finding.Error
 			f.Follows = `With policy.unenrolled = "enroll" strangers enroll in the name of whoever has not yet: the login is denied, but the app and the recovery codes are theirs.`

@@ -25,7 +25,7 @@ const (
 
 // state looks at the ledger's directory and disk.
 func (e *exam) state() {
-	if len(e.stacks) == 0 {
+	if !e.inUse() {
 		return
 	}
 	path := e.settings.Paths.State
@@ -81,7 +81,7 @@ func (e *exam) disk(path string, space target.Space) {
 
 // clock looks for signs that codes will not match.
 func (e *exam) clock() {
-	if len(e.stacks) == 0 {
+	if !e.inUse() {
 		return
 	}
 	if !e.Machine.Synchronised() {

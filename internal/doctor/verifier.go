@@ -71,7 +71,7 @@ func (e *exam) needed(s authstack.Stack, line pamstack.Line, found target.Listen
 		f.Fix = "Take verifier=off out and start otpgate-verifierd, see docs/verifier.md."
 	case found.Err != nil:
 		f.What = "No verifier answers at " + socket + ", and " + why + "."
-		f.Fix = "systemctl enable --now otpgate-verifierd.socket, see docs/verifier.md."
+		f.Fix = e.enable("otpgate-verifierd.socket") + ", see docs/verifier.md."
 	default:
 		return
 	}
@@ -85,7 +85,7 @@ func (e *exam) listener(socket string, found target.Listener) {
 	}
 	if found.Err != nil {
 		e.add(finding.Finding{Severity: finding.Warning, ID: "verifier-stale", File: socket, What: "The socket is there and nobody answers: " + found.Err.Error() + ".",
-			Follows: "Logins fork a core instead; hosts that cannot are denied.", Fix: "systemctl restart otpgate-verifierd.socket otpgate-verifierd, or remove the socket."})
+			Follows: "Logins fork a core instead; hosts that cannot are denied.", Fix: e.restart() + ", or remove the socket."})
 		return
 	}
 	if found.Program == "" {

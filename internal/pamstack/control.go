@@ -51,10 +51,9 @@ var plain = map[string]struct{ success, ignore, other Action }{
 // actionsOf reads a control. Nobody is told of a mistake in one but the log:
 // libpam then takes everything for bad.
 func actionsOf(control string) (actions Actions, good bool) {
-	const newAuthtokReqd = 12
 	actions = noActions()
 	if word, known := plain[strings.ToLower(control)]; known {
-		actions[Success], actions[newAuthtokReqd], actions[Ignore] = word.success, word.success, word.ignore
+		actions[Success], actions[NewAuthtokReqd], actions[Ignore] = word.success, word.success, word.ignore
 		actions.fill(word.other)
 		return actions, true
 	}

@@ -52,11 +52,11 @@ func (t Tree) Load(service string) (Stack, error) {
 
 // loadConf reads pam.conf, which counts only where there is no pam.d.
 func (l *loader) loadConf() error {
-	data, err := l.tree.Read(confFile)
+	data, err := l.tree.Read(ConfFile)
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrUnreadable, l.service, err)
 	}
-	l.stack.File, l.stack.Files = confFile, []string{confFile}
+	l.stack.File, l.stack.Files = ConfFile, []string{ConfFile}
 	all, whole := statements(data)
 	for _, s := range all {
 		name, rest, _ := token(s.text)
@@ -69,12 +69,12 @@ func (l *loader) loadConf() error {
 		default:
 			continue
 		}
-		if err := l.add(confFile, s, Any, 0, nil); err != nil {
+		if err := l.add(ConfFile, s, Any, 0, nil); err != nil {
 			return fmt.Errorf("%w %s: %w", ErrUnreadable, l.service, err)
 		}
 	}
 	if !whole {
-		return fmt.Errorf("%w %s: %s ends within a line", ErrUnreadable, l.service, confFile)
+		return fmt.Errorf("%w %s: %s ends within a line", ErrUnreadable, l.service, ConfFile)
 	}
 	return nil
 }

@@ -9,34 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/pamstack/pamtest"
 )
-
-// oracle is the machine's libpam.
-type oracle struct{ program, module string }
-
-func newOracle(t *testing.T) oracle {
-	t.Helper()
-	dir := t.TempDir()
-	// Where a chroot has it too.
-	o := oracle{filepath.Join(dir, "oracle"), filepath.Join(dir, "mark.so")}
-	for _, args := range [][]string{
-		{"-Wall", "-o", o.program, "testdata/oracle.c", "-lpam"},
-		{"-Wall", "-shared", "-fPIC", "-o", o.module, "testdata/mark.c", "-lpam"},
-	} {
-		if output, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
-			t.Fatalf("gcc %q: %v\n%s", args, err, output)
-		}
-	}
-	return o
-}
-
-// within runs the oracle with conf in the place of the machine's pam.d. That is
-// where Debian's libpam looks for included files, whatever pam_start_confdir(3)
-// was told.
-func (o oracle) within(conf string, services ...string) *exec.Cmd {
-	script := `mount --bind "$1" "$2" && shift 2 && exec "$@"`
-	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", conf, AdminDir, o.program, "-"}, services...)...)
-}
 
 // debian says whose libpam this machine has.
 var debian = Of("").Debian
@@ -156,30 +131,45 @@ const randomStacks = 600
 // Over random stacks the real library and Walk reach the same lines with the
 // same arguments, and end the same.
 func TestWalkIsLibpams(t *testing.T) {
-	o := newOracle(t)
-	for _, seed := range []uint64{1, 2, rand.Uint64()} {
+	o := pamtest.New(t)
+	for _, seed := range []uint64{1, 2, 3} {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			root := t.TempDir()
-			services := compose(t, seed, o.module, root+AdminDir)
-			agreed, crashed := 0, 0
-			for n, real := range said(t, o.within(root+AdminDir, services...)) {
-				if real[0] == "start crash" {
-					crashed++
-					continue
-				}
-				want, got := strings.Join(real, "\n"), strings.Join(foretold(Tree{Root: root, Debian: debian}, services[n], o.module), "\n")
-				if got != want {
-					t.Fatalf("%s: libpam:\n%s\nWalk:\n%s\n%s", services[n], want, got, show(root+AdminDir, n))
-				}
-				if strings.HasPrefix(want, "start 0\nauth") {
-					agreed++
-				}
-			}
-			if agreed < randomStacks*3/4 {
+			if agreed, crashed := agree(t, o, seed, randomStacks); agreed < randomStacks*3/4 {
 				t.Errorf("only %d of %d stacks could be run, %d crashed libpam: the test shows little", agreed, randomStacks, crashed)
 			}
 		})
 	}
+}
+
+// FuzzWalk goes on with other stacks.
+func FuzzWalk(f *testing.F) {
+	o := pamtest.New(f)
+	for seed := range uint64(3) {
+		f.Add(1000 + seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { agree(t, o, seed, 20) })
+}
+
+// agree compares so many stacks. It counts those that libpam ran, and those that
+// crashed it.
+func agree(t *testing.T, o pamtest.Libpam, seed uint64, count int) (agreed, crashed int) {
+	t.Helper()
+	root := t.TempDir()
+	services := compose(t, seed, count, o.Module, root+AdminDir)
+	for n, real := range said(t, o.Within(root+AdminDir, append([]string{o.Oracle, "-"}, services...)...)) {
+		if real[0] == "start crash" {
+			crashed++
+			continue
+		}
+		want, got := strings.Join(real, "\n"), strings.Join(foretold(Tree{Root: root, Debian: debian}, services[n], o.Module), "\n")
+		if got != want {
+			t.Fatalf("%s: libpam:\n%s\nWalk:\n%s\n%s", services[n], want, got, show(root+AdminDir, n))
+		}
+		if strings.HasPrefix(want, "start 0\nauth") {
+			agreed++
+		}
+	}
+	return agreed, crashed
 }
 
 // What chance seldom makes: each is a service that includes the file x.
@@ -198,7 +188,7 @@ var seldom = map[string]struct{ service, x string }{
 }
 
 func TestSeldom(t *testing.T) {
-	o := newOracle(t)
+	o := pamtest.New(t)
 	for name, test := range seldom {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -208,12 +198,12 @@ func TestSeldom(t *testing.T) {
 				number := 0
 				for strings.Contains(text, "MARK") {
 					number++
-					text = strings.Replace(text, "MARK", fmt.Sprintf("%s id=%s%d", o.module, file, number), 1)
+					text = strings.Replace(text, "MARK", fmt.Sprintf("%s id=%s%d", o.Module, file, number), 1)
 				}
 				write(t, root+AdminDir+"/"+file, text)
 			}
-			want := strings.Join(said(t, o.within(root+AdminDir, "s"))[0], "\n")
-			if got := strings.Join(foretold(Tree{Root: root, Debian: debian}, "s", o.module), "\n"); got != want {
+			want := strings.Join(said(t, o.Within(root+AdminDir, o.Oracle, "-", "s"))[0], "\n")
+			if got := strings.Join(foretold(Tree{Root: root, Debian: debian}, "s", o.Module), "\n"); got != want {
 				t.Errorf("libpam:\n%s\nWalk:\n%s", want, got)
 			}
 		})
@@ -221,11 +211,11 @@ func TestSeldom(t *testing.T) {
 }
 
 // compose writes random services into dir, and what they include.
-func compose(t *testing.T, seed uint64, module, dir string) (services []string) {
+func compose(t *testing.T, seed uint64, count int, module, dir string) (services []string) {
 	t.Helper()
 	c := &composer{Rand: rand.New(rand.NewPCG(seed, seed)), module: module}
 	write(t, filepath.Join(dir, Other), "auth required "+module+" id=other ret=0\naccount required "+module+" id=other ret=7\n")
-	for n := range randomStacks {
+	for n := range count {
 		var includes []string
 		c.failing = ""
 		for i := range 4 {

@@ -2,16 +2,17 @@ package pamstack
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/pamstack/pamtest"
 )
 
 // Where files are looked for, and what stands in for those that are missing:
 // libpam in a root of its own, and Load below it, say the same.
 func TestPlaces(t *testing.T) {
-	o := newOracle(t)
+	o := pamtest.New(t)
 	const mark = "/mark.so"
 	for name, files := range map[string]map[string]string{
 		"the admin's counts, not the vendor's": {
@@ -45,7 +46,7 @@ func TestPlaces(t *testing.T) {
 			for path, text := range files {
 				write(t, filepath.Join(root, path), strings.ReplaceAll(text, "MARK", mark))
 			}
-			want := strings.Join(said(t, o.chrooted(t, root, "s"))[0], "\n")
+			want := strings.Join(said(t, o.Chrooted(t, root, nil, o.Oracle, "-", "s"))[0], "\n")
 			got := strings.Join(foretold(Tree{Root: root, Debian: debian}, "s", mark), "\n")
 			if got != want {
 				t.Errorf("libpam:\n%s\nWalk:\n%s", want, got)
@@ -86,25 +87,4 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// chrooted runs the oracle in root, with the machine's libraries mounted where
-// they do not bring a pam.d along.
-func (o oracle) chrooted(t *testing.T, root, service string) *exec.Cmd {
-	t.Helper()
-	for _, file := range []string{o.program, o.module} {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(root, filepath.Base(file)), data, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const script = `cd "$1" && for dir in /usr/lib/*-linux-gnu /usr/lib64; do
-	mkdir -p ".$dir" && mount --bind "$dir" ".$dir" || exit 1
-done
-ln -s usr/lib lib; ln -s usr/lib64 lib64
-exec chroot . /oracle - "$2"`
-	return exec.Command("unshare", "--mount", "sh", "-c", script, "sh", root, service)
 }

@@ -6,14 +6,15 @@ type Return int
 
 // The returns that callers name.
 const (
-	Success       Return = 0
-	PermDenied    Return = 6
-	AuthErr       Return = 7
-	UserUnknown   Return = 10
-	MaxTries      Return = 11
-	Ignore        Return = 25
-	Abort         Return = 26
-	ModuleUnknown Return = 28
+	Success        Return = 0
+	PermDenied     Return = 6
+	AuthErr        Return = 7
+	UserUnknown    Return = 10
+	MaxTries       Return = 11
+	NewAuthtokReqd Return = 12
+	Ignore         Return = 25
+	Abort          Return = 26
+	ModuleUnknown  Return = 28
 )
 
 // returns are their names in a control, by number.

@@ -13,7 +13,7 @@ import (
 // Where libpam looks, see pam.conf(5).
 const (
 	AdminDir = "/etc/pam.d"
-	confFile = "/etc/pam.conf"
+	ConfFile = "/etc/pam.conf"
 	// Other is the service whose lines stand in for those that are missing.
 	Other = "other"
 	// maxDepth is PAM_SUBSTACK_MAX_LEVEL. Older libraries do not end an
@@ -39,9 +39,18 @@ type Tree struct {
 	Edited map[string]string
 }
 
-// Services lists those that have a file of their own, in order.
+// Services lists those that have a file of their own, in order, or lines in
+// pam.conf where that counts.
 func (t Tree) Services() ([]string, error) {
 	var names []string
+	if !t.hasDirectory() {
+		text, _ := t.Read(ConfFile)
+		for _, s := range Statements(text) {
+			if len(s.Fields) > 0 {
+				names = append(names, strings.ToLower(s.Fields[0]))
+			}
+		}
+	}
 	for _, dir := range t.dirs() {
 		entries, err := os.ReadDir(t.Root + dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -56,6 +65,31 @@ func (t Tree) Services() ([]string, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// Texts are the paths of all files in the directories where any libpam looks for
+// services, also of those that this one never opens, and pam.conf, in order.
+func (t Tree) Texts() []string {
+	var paths []string
+	dirs := t.dirs()
+	if t.ConfDir == "" {
+		dirs = append([]string{AdminDir}, vendorDirs...)
+	}
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(t.Root + dir)
+		if err != nil {
+			continue // Services says so
+		}
+		for _, entry := range entries {
+			if path := dir + "/" + entry.Name(); t.exists(path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	if t.ConfDir == "" && t.exists(ConfFile) {
+		paths = append(paths, ConfFile)
+	}
+	return paths
 }
 
 func (t Tree) dirs() []string {

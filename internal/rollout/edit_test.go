@@ -102,7 +102,7 @@ func TestPlanOneField(t *testing.T) {
 // Where no place is right nothing is proposed, and the error says why.
 func TestPlanRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ setup, service, stack, want string }{
-		"include with sufficient": {"broken/sudo-include-sufficient", "sudo", "", "substack instead of include"},
+		"include with sufficient": {"broken/sudo-include-sufficient", "sudo", "", "Write auth substack system-auth at /etc/pam.d/sudo:2"},
 		"sufficient":              {"good/debian-sshd", "sshd", "auth sufficient pam_unix.so\nauth required pam_deny.so\n", "ends the stack"},
 		"already":                 {"good/debian-sshd", "sshd", "@include common-auth\nauth required pam_otpgate.so\n", "already"},
 		"no auth":                 {"good/debian-sshd", "sshd", "account required pam_unix.so\n", "no line of the type auth"},

@@ -144,7 +144,7 @@ func showDoctor(a *invocation.App, services []string, findings []finding.Finding
 	}
 	for _, service := range services {
 		stack, err := authstack.Load(pamstack.Of(a.Machine.Root), service, a.SettingsOrDefault())
-		if err != nil {
+		if err != nil || stack.File == "" {
 			continue // there is a finding that says so
 		}
 		if err := authstack.Draw(a.Out, stack, invocation.IsTerminal(a.Stdout) && invocation.MayColour()); err != nil {

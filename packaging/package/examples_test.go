@@ -102,9 +102,9 @@ var exampleLines = map[string]handling{
 	"otpctl confirm alice 123456":                                                {before: (*run).unconfirmed, fill: coded("123456")},
 	"otpctl confirm alice - --json <code.txt":                                    {before: func(r *run) { r.unconfirmed(); r.write(r.T, "/root/code.txt", now(0)(r)+"\n") }},
 	"otpctl confirm alice --id tablet":                                           {before: (*run).unconfirmed},
-	"otpctl doctor":                                                              {statuses: doctors},
-	"otpctl doctor --service sshd":                                               {statuses: doctors},
-	"otpctl doctor --json --ignore sshd-key-alone":                               {statuses: doctors},
+	"otpctl doctor":                                                              {before: (*run).asking, statuses: doctors},
+	"otpctl doctor --service sshd":                                               {before: (*run).asking, statuses: doctors},
+	"otpctl doctor --json --ignore sshd-key-alone":                               {before: (*run).asking, statuses: doctors},
 	"otpctl enable alice bob":                                                    {before: func(r *run) { r.must("otpctl disable alice bob") }},
 	"otpctl export --recipient age1... --out /root/otpgate.age":                  {before: func(r *run) { r.must("rm otpgate.age") }, fill: recipient},
 	"otpctl export alice --recipient age1... | ssh backup 'cat >otpgate.age'": {
@@ -145,6 +145,12 @@ var exampleLines = map[string]handling{
 	"otpctl test alice --service sshd":                  {before: (*run).changed, says: `alice by ssh is asked for a code`},
 	"otpctl test alice --service sshd --from 192.0.2.7": {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
 	"otpctl send-test sms alice --to +491511234567":     {statuses: []int{1}, says: "127.0.0.1:9"},
+}
+
+// asking is an sshd that asks: that nothing does is an error to the doctor.
+func (r *run) asking() {
+	r.Helper()
+	r.must("otpctl pam enable sshd --confirm-within 0s --force")
 }
 
 // changed is an sshd that asks, until it is confirmed.

@@ -26,6 +26,8 @@ type Stack struct {
 	byService config.Protocol
 	// declared are the policy's own protocols.
 	declared []config.Protocol
+	// gone are the indices of lines whose module is not there.
+	gone map[int]bool
 }
 
 // Ours says whether a line calls the module.

@@ -19,6 +19,7 @@ const (
 	permits
 	passive // does something beside, and stands in nobody's way
 	forRoot // lets root through, who needs no login
+	gone    // its file is not there, or cannot be loaded
 )
 
 // passwords are the modules that check a password.
@@ -29,6 +30,10 @@ var passwords = words("unix unix_auth unix2 pwdb sss ldap ldapd krb5 krb5afs win
 var passives = words("env faildelay motd mail lastlog limits keyinit loginuid selinux cap group gnome_keyring kwallet kwallet5 umask echo " +
 	"systemd mount ecryptfs mkhomedir warn issue setquota ck_connector fscrypt xauth namespace faillock tally tally2 nologin securetty " +
 	"shells access time usertype_ console afs_session reauthorize lsass_")
+
+// deciders are those of them that say who may come, from where and when. With a
+// control that jumps, or ends the stack, they decide more than that.
+var deciders = words("access time nologin securetty shells console")
 
 var others = map[string]kind{"deny": denies, "permit": permits, "rootok": forRoot}
 
@@ -53,20 +58,31 @@ func kindOf(line pamstack.Line) kind {
 		return ours
 	case passwords[name]:
 		return password
+	case deciders[name] && leads(line):
+		return conditional
 	case passives[name]:
 		return passive
 	}
 	return others[name]
 }
 
-// kindsOf is kindOf for all lines. In a stack that has no module known to check
+// leads says whether any return of a line leads past the next one.
+func leads(line pamstack.Line) bool {
+	return slices.ContainsFunc(line.Actions[:], func(action pamstack.Action) bool { return action > 0 || action == pamstack.Done })
+}
+
+// kinds is kindOf for all lines. In a stack that has no module known to check
 // a password, one that nobody knows is taken for such a module: there are many.
-func kindsOf(lines []pamstack.Line) []kind {
+func (s Stack) kinds() []kind {
+	lines := s.Lines
 	kinds := make([]kind, len(lines))
 	known := false
 	for i, line := range lines {
 		kinds[i] = kindOf(line)
 		known = known || kinds[i] == password
+		if s.gone[i] {
+			kinds[i] = gone
+		}
 	}
 	for i, line := range lines {
 		if !known && kinds[i] == conditional && line.Kind == pamstack.Module && !conditions[short(line)] {
@@ -107,13 +123,15 @@ func returnsOf(k kind, line pamstack.Line, outcome Outcome) []pamstack.Return {
 	switch k {
 	case password:
 		if outcome.Password {
-			return []pamstack.Return{success, failure, pamstack.UserUnknown}
+			return varied(line, success, failure, pamstack.UserUnknown)
 		}
-		return []pamstack.Return{failure, pamstack.UserUnknown}
+		return varied(line, failure, pamstack.UserUnknown)
 	case ours:
 		return []pamstack.Return{[]pamstack.Return{RightCode: success, WrongCode: failure, NotAsked: ignore}[outcome.Code]}
 	case oursSplit:
 		return []pamstack.Return{ignore}
+	case gone:
+		return []pamstack.Return{pamstack.ModuleUnknown}
 	case denies, forRoot:
 		return []pamstack.Return{failure}
 	case permits:
@@ -127,8 +145,29 @@ func returnsOf(k kind, line pamstack.Line, outcome Outcome) []pamstack.Return {
 		}
 		return []pamstack.Return{success, ignore}
 	}
-	return []pamstack.Return{success, failure, ignore}
+	return varied(line, success, failure, ignore)
+}
+
+// varied adds to what a module usually returns one return of each other kind
+// that the control does something else about.
+func varied(line pamstack.Line, usual ...pamstack.Return) []pamstack.Return {
+	for action := range line.Actions {
+		got := pamstack.Return(action)
+		switch got {
+		case pamstack.Success, pamstack.NewAuthtokReqd, pamstack.Ignore, pamstack.ModuleUnknown:
+			continue // those are other cases
+		}
+		if !slices.ContainsFunc(usual, func(r pamstack.Return) bool { return line.Actions[r] == line.Actions[got] }) {
+			usual = append(usual, got)
+		}
+	}
+	return usual
 }
 
 // AsksPassword says whether any line checks a password.
-func (s Stack) AsksPassword() bool { return slices.Contains(kindsOf(s.Lines), password) }
+func (s Stack) AsksPassword() bool { return slices.Contains(s.kinds(), password) }
+
+// AsksNothingElse says whether no line but ours wants anything of who comes.
+func (s Stack) AsksNothingElse() bool {
+	return !slices.ContainsFunc(s.kinds(), func(k kind) bool { return k == password || k == conditional })
+}

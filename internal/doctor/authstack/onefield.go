@@ -32,7 +32,7 @@ func OneField(service string, protocol config.Protocol) bool {
 // splits is about codes behind the password.
 func (s Stack) splits() []finding.Finding {
 	var found []finding.Finding
-	kinds := kindsOf(s.Lines)
+	kinds := s.kinds()
 	first := slices.Index(kinds, password)
 	switch {
 	case len(s.Splits) > 0 && (len(s.Checks) == 0 || s.Checks[len(s.Checks)-1] < s.Splits[0]):

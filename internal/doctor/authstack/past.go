@@ -12,30 +12,65 @@ func (s Stack) reached() []finding.Finding {
 	if len(s.Checks) == 0 {
 		return nil
 	}
+	past := func(p path) bool { return p.in() && !p.check }
 	right := only(s.paths(Outcome{Password: true}), path.in)
-	missed := only(right, func(p path) bool { return !p.check })
+	missed := only(right, past)
 	if len(missed) == 0 {
 		return nil
 	}
+	bare := only(s.paths(Outcome{}), past)
 	check := s.Checks[len(s.Checks)-1]
-	step, byCondition := s.blame(missed, check)
-	f := s.line(check, finding.Finding{Severity: finding.Error, ID: "code-never-asked",
-		What:    "This line is not reached: " + s.tell(step) + ".",
-		Follows: "The code is never asked; everybody gets in with the password alone.",
-		Fix:     s.fixFor(step, check)})
-	if _, asked := has(right, func(p path) bool { return p.check }); asked && byCondition {
-		f.ID, f.Severity = "code-can-be-skipped", finding.Warning
-		f.What = "This line is not reached if " + s.Lines[step.Line].Name() + " says so: " + s.tell(step) + "."
-		f.Follows = "Who gets in that way is not asked for a code."
-		f.Fix = "If that is not meant: " + s.fixFor(step, check)
+	_, asked := has(right, func(p path) bool { return p.check })
+	if step, byCondition := s.blame(missed, check); !asked || !byCondition {
+		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Error, ID: "code-never-asked",
+			What:    "This line is not reached: " + s.tell(step) + ".",
+			Follows: s.whoGetsBy(step, asked, bare, check),
+			Fix:     s.mend(step, check)})}
 	}
-	return []finding.Finding{f}
+	return s.conditions(missed, bare, check)
+}
+
+// conditions is about each line that leads some people past the check.
+func (s Stack) conditions(missed, bare []path, check int) (found []finding.Finding) {
+	told := map[int]bool{}
+	for _, p := range missed {
+		step, led := p.culprit(check)
+		if !led || told[step.Line] {
+			continue
+		}
+		told[step.Line] = true
+		f := s.line(check, finding.Finding{Severity: finding.Warning, ID: "code-can-be-skipped",
+			What:    "This line is not reached if " + s.Lines[step.Line].Name() + " says so: " + s.tell(step) + ".",
+			Follows: "Who gets in that way needs the password and no code.",
+			Fix:     "If that is not meant: " + s.mend(step, check)})
+		if _, found := has(bare, func(p path) bool { return p.blames(step.Line, check) }); found {
+			f.Follows = "Who gets in that way needs neither password nor code."
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// whoGetsBy says who gets in past the check, and with what, where no condition
+// decides that.
+func (s Stack) whoGetsBy(step pamstack.Step, asked bool, bare []path, check int) string {
+	bareStep, byCondition := s.blame(bare, check)
+	const never = "The code is never asked; everybody gets in with the password alone"
+	switch {
+	case len(bare) > 0 && !byCondition:
+		return "Neither password nor code is needed: everybody gets in with nothing."
+	case asked:
+		return "The code is not asked of those to whom " + s.Lines[step.Line].Name() + " says yes: they get in with the password alone."
+	case len(bare) > 0:
+		return never + ", and those to whom " + s.Lines[bareStep.Line].Name() + " says yes without it."
+	}
+	return never + "."
 }
 
 // blame is the step that leads past the check. One that hangs on a condition,
 // such as who the user is, is blamed only if no other does.
 func (s Stack) blame(missed []path, check int) (blamed pamstack.Step, byCondition bool) {
-	kinds := kindsOf(s.Lines)
+	kinds := s.kinds()
 	byCondition = true
 	for _, p := range missed {
 		step, led := p.culprit(check)
@@ -44,6 +79,12 @@ func (s Stack) blame(missed []path, check int) (blamed pamstack.Step, byConditio
 		}
 	}
 	return blamed, byCondition
+}
+
+// blames says whether it is that line which led past the check.
+func (p path) blames(line, check int) bool {
+	step, led := p.culprit(check)
+	return led && step.Line == line
 }
 
 // tell says what a step did.
@@ -59,20 +100,4 @@ func (s Stack) tell(step pamstack.Step) string {
 		return fmt.Sprintf("%s ends its substack when it returns %s", where, step.Return)
 	}
 	return fmt.Sprintf("%s returns %s", where, step.Return)
-}
-
-func (s Stack) fixFor(step pamstack.Step, check int) string {
-	culprit, line := s.Lines[step.Line], s.Lines[check]
-	if step.Action > 0 {
-		fix := fmt.Sprintf("Count again: the jump at %s must end before this line, or this line must stand behind those that are jumped over.", culprit.Place)
-		if culprit.File != s.File {
-			fix += fmt.Sprintf(" At best it stands in %s, behind the line that includes %s.", s.File, culprit.File)
-		}
-		return fix
-	}
-	if len(culprit.Via) > len(line.Via) {
-		via := culprit.Via[len(line.Via)]
-		return fmt.Sprintf("Write substack instead of include at %s: what ends a substack does not end the stack around it.", via)
-	}
-	return fmt.Sprintf("Move this line before %s and have it come behind a line that stops wrong passwords, or write the control of %s as [success=1 default=ignore] with an auth requisite pam_deny.so behind it.", culprit.Place, culprit.Name())
 }

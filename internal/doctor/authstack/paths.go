@@ -25,7 +25,7 @@ const maxPaths = 20000
 
 // paths are all the ways through a stack for somebody.
 func (s Stack) paths(outcome Outcome) []path {
-	kinds := kindsOf(s.Lines)
+	kinds := s.kinds()
 	var all []path
 	var chosen []int
 	for len(all) < maxPaths {
@@ -106,7 +106,7 @@ func only(paths []path, test func(path) bool) []path {
 // Usually is what a module returns in this stack to somebody whose password is
 // right or not. A module that may end the stack by a condition does not.
 func (s Stack) Usually(module string, arguments []string, password bool) pamstack.Return {
-	kinds := kindsOf(s.Lines)
+	kinds := s.kinds()
 	for i, line := range s.Lines {
 		if line.Module != module || !slices.Equal(line.Args, arguments) {
 			continue

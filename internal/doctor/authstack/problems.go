@@ -17,6 +17,10 @@ func (s Stack) Problems() []finding.Finding {
 	} {
 		found = append(found, check(s)...)
 	}
+	if slices.ContainsFunc(found, func(f finding.Finding) bool { return f.ID == "code-never-asked" }) {
+		// Where the line is not reached, nobody is denied for want of a field.
+		found = slices.DeleteFunc(found, func(f finding.Finding) bool { return f.ID == "one-field-without-split" })
+	}
 	if worst, _ := finding.Worst(found); worst == finding.Error {
 		// These are parts of it.
 		found = slices.DeleteFunc(found, func(f finding.Finding) bool { return f.Severity == finding.Note || f.ID == AskedAfterWrong })
@@ -95,7 +99,7 @@ func (s Stack) order() []finding.Finding {
 		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Error, ID: "code-before-password",
 			What:    "The code is asked before the password.",
 			Follows: "Strangers are asked for codes, so they can lock people out and have messages sent, and one prompt more tells who is enrolled.",
-			Fix:     "Move the line behind the password modules or the line that includes them."})}
+			Fix:     s.moveBehind(check)})}
 	}
 	if _, found := has(s.paths(Outcome{}), func(p path) bool { return p.check }); found {
 		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Warning, ID: AskedAfterWrong,

@@ -22,7 +22,7 @@ func (s Stack) behindSplit() (found []finding.Finding) {
 		return nil
 	}
 	last := s.Checks[len(s.Checks)-1]
-	kinds := kindsOf(s.Lines)
+	kinds := s.kinds()
 	var again []int
 	others := false // whether some module between them takes the password that is left
 	for i := s.Splits[0]; i < last; i++ {

@@ -122,7 +122,7 @@ func (v view) about(keyword string, f finding.Finding) finding.Finding {
 func (v view) check() []finding.Finding {
 	if !v.on("usepam") {
 		return []finding.Finding{v.about("usepam", finding.Finding{Severity: finding.Error, ID: "sshd-without-pam", What: "sshd does not use PAM: UsePAM is no.",
-			Follows: "/etc/pam.d/sshd, and so the code, counts for nothing.", Fix: "Set UsePAM yes in a drop-in that comes first, such as /etc/ssh/sshd_config.d/10-otpgate.conf."})}
+			Follows: "/etc/pam.d/sshd, and so the code, counts for nothing.", Fix: v.set("UsePAM yes")})}
 	}
 	var found []finding.Finding
 	lists := v.lists()
@@ -150,7 +150,10 @@ func (v view) kbdOff() finding.Finding {
 	f := v.about("kbdinteractiveauthentication", finding.Finding{Severity: finding.Error, ID: "sshd-kbdint-off",
 		What:    "keyboard-interactive is off.",
 		Follows: "sshd cannot ask for a code: whoever needs one does not get in.",
-		Fix:     "Set KbdInteractiveAuthentication yes in a drop-in whose name sorts first, such as /etc/ssh/sshd_config.d/10-otpgate.conf."})
+		Fix:     v.set("KbdInteractiveAuthentication yes")})
+	if path, found := v.unread("kbdinteractiveauthentication", "yes"); found {
+		f.What = "keyboard-interactive is off, and sshd does not read " + path + ", which says yes."
+	}
 	if late, found := later(v.settings, first, "yes"); found {
 		f.ID = "sshd-kbdint-overridden"
 		f.What = fmt.Sprintf("keyboard-interactive is off: %s says no first, and %s, which says yes, comes too late.", first.Place, late.Place)

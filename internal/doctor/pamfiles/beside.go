@@ -1,0 +1,98 @@
+package pamfiles
+
+import (
+	"bytes"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+// ways are services by which the same program logs people in by something else
+// than a password.
+var ways = map[string][]struct{ service, by string }{
+	"gdm-password": {{"gdm-fingerprint", "a fingerprint"}, {"gdm-smartcard", "a smart card"}},
+	"kde":          {{"kde-fingerprint", "a fingerprint"}, {"kde-smartcard", "a smart card"}},
+	"cinnamon":     {{"cinnamon-fingerprint", "a fingerprint"}},
+}
+
+// beside finds ways into the same desktop that do not ask for a code.
+func (e *Exam) beside(s authstack.Stack) {
+	for _, way := range ways[s.Service] {
+		other, err := e.load(way.service)
+		if len(s.Checks) == 0 || err != nil || other.File == "" || other.Asks() || !other.LetsIn(authstack.Outcome{Password: true}) {
+			continue
+		}
+		e.add(finding.Finding{Severity: finding.Warning, ID: "sibling-without-line", Services: []string{way.service}, File: other.File,
+			What:    s.Service + " has the line, and " + way.service + " has none.",
+			Follows: "Who has " + way.by + " there gets in without a code.",
+			Fix:     "otpctl pam enable " + way.service + ", or have it say: auth required pam_deny.so"})
+	}
+}
+
+// byPath finds a line that names a file which the package does not keep.
+func (e *Exam) byPath(s authstack.Stack) {
+	for _, i := range s.Ours() {
+		line := s.Lines[i]
+		kept, found := e.Machine.Module(authstack.ModuleName)
+		if !path.IsAbs(line.Module) || !found || e.same(line.Module, kept) {
+			continue
+		}
+		e.add(finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "module-by-path", Services: []string{s.Service},
+			What:    "The line names " + line.Module + ", which differs from the package's " + kept + ".",
+			Follows: "Updates change nothing about this line: what they mend is not mended here, and a core or verifier of another version denies.",
+			Fix:     "Write " + authstack.ModuleName + " there, without a path."}))
+	}
+}
+
+// same says whether two files are one, or have the same contents, or cannot be
+// compared.
+func (e *Exam) same(a, b string) bool {
+	one, err := os.ReadFile(e.Machine.Root + a)
+	other, failed := os.ReadFile(e.Machine.Root + b)
+	return err != nil || failed != nil || bytes.Equal(one, other)
+}
+
+// emptyPasswords finds people whom pam_unix lets in without one.
+func (e *Exam) emptyPasswords(s authstack.Stack) {
+	takes := slices.IndexFunc(s.Lines, func(line pamstack.Line) bool {
+		return line.Name() == "pam_unix.so" && (line.Has("nullok") || line.Has("nullok_secure"))
+	})
+	// sshd itself asks for no empty password, unless it is told to.
+	if takes < 0 || s.Service == "sshd" {
+		return
+	}
+	data, err := os.ReadFile(e.Machine.Root + "/etc/shadow")
+	if err != nil {
+		return
+	}
+	var names []string
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[1] == "" && e.logsIn(fields[0]) {
+			names = append(names, fields[0])
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	e.add(finding.At(s.Lines[takes].Place, finding.Finding{Severity: finding.Warning, ID: "empty-password", Services: []string{s.Service},
+		What:    "These have an empty password in /etc/shadow, and nullok takes it: " + strings.Join(names, ", ") + ".",
+		Follows: "Nothing but the code is asked of such a name, and nothing at all if the policy does not ask it.",
+		Fix:     "passwd " + names[0] + ", or usermod -L " + names[0] + "; or take nullok out."}))
+}
+
+// logsIn says whether somebody has a shell.
+func (e *Exam) logsIn(name string) bool {
+	data, _ := os.ReadFile(e.Machine.Root + "/etc/passwd")
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) == 7 && fields[0] == name {
+			return !slices.Contains([]string{"nologin", "false"}, path.Base(fields[6]))
+		}
+	}
+	return false
+}
