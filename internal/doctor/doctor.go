@@ -76,5 +76,5 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 
 func (e *exam) sshd() sshd.Exam {
 	load := func(service string) (authstack.Stack, error) { return authstack.Load(e.tree, service, e.settings) }
-	return sshd.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: load}
+	return sshd.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: load, Named: len(e.Services) > 0}
 }

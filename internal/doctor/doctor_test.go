@@ -187,11 +187,11 @@ func (p *patient) otherFact(words []string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("not understood")
+	return p.sshdFact(words)
 }
 
 // sshd is the real one on the tree's configuration, with a host key of its own.
-func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
+func (p *patient) sshd(ctx context.Context, query target.Query) (string, error) {
 	if _, err := os.Stat(p.root + target.SSHDConfig); err != nil {
 		return "", target.ErrNoSSHD
 	}
@@ -199,11 +199,9 @@ func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
 	if output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("ssh-keygen: %w: %s", err, output)
 	}
-	args := []string{"-T", "-h", key, "-f", p.root + target.SSHDConfig}
-	if spec != "" {
-		args = append(args, "-C", spec)
-	}
-	text, err := target.RunSSHD(ctx, args)
+	query.Arguments = append([]string{"-h", key}, query.Arguments...)
+	args := query.Args(p.root)
+	text, err := target.RunSSHD(ctx, p.root, "", args)
 	if err != nil && strings.Contains(err.Error(), "Bad configuration option: PAMServiceName") {
 		return p.olderSSHD(ctx, args)
 	}
@@ -233,7 +231,7 @@ func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) 
 		}
 		defer func() { _ = os.WriteFile(file, text, 0o644) }()
 	}
-	said, err := target.RunSSHD(ctx, args)
+	said, err := target.RunSSHD(ctx, p.root, "", args)
 	said = strings.Replace(said, "forcecommand none\n", "pamservicename sshd\n", 1)
 	return strings.Replace(said, "forcecommand ", "pamservicename ", 1), err
 }

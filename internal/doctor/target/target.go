@@ -22,8 +22,10 @@ type Machine struct {
 	// /etc/passwd and /etc/group.
 	Root string
 	Now  func() time.Time
-	// SSHD returns what sshd -T says, with -C spec if spec is not "".
-	SSHD func(ctx context.Context, spec string) (string, error)
+	// SSHD returns what sshd -T says.
+	SSHD func(ctx context.Context, query Query) (string, error)
+	// Running are the processes of a program.
+	Running func(program string) []Process
 	// Module says whether libpam would find a module of that name in pam.d.
 	Module func(name string) (path string, found bool)
 	// Load says why a module's file cannot be loaded, as dlopen does.
@@ -54,6 +56,12 @@ func (m *Machine) Fill() {
 	}
 	if m.SSHD == nil {
 		m.SSHD = m.realSSHD
+	}
+	if m.Running == nil {
+		m.Running = running
+		if m.Root != "" {
+			m.Running = func(string) []Process { return nil }
+		}
 	}
 	if m.Module == nil {
 		m.Module = m.findModule
