@@ -207,7 +207,8 @@ func (p *patient) sshd(ctx context.Context, query target.Query) (string, error) 
 	}
 	if err != nil {
 		// The arguments are the test's, and differ in each run.
-		return "", fmt.Errorf("sshd -T: %s", err.Error()[strings.Index(err.Error(), "exit status"):])
+		_, said, _ := strings.Cut(err.Error(), "exit status")
+		return "", fmt.Errorf("sshd -T: exit status%s", said)
 	}
 	return text, nil
 }

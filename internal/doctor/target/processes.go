@@ -16,8 +16,11 @@ type Process struct {
 }
 
 // running are the processes of a program that see the same files as this one, so
-// that none of a container is among them.
-func running(program string) []Process {
+// that none of a container is among them. A tree that is no machine has none.
+func (m *Machine) running(program string) []Process {
+	if m.Root != "" {
+		return nil
+	}
 	var found []Process
 	here, err := os.Readlink("/proc/self/ns/mnt")
 	entries, failed := filepath.Glob("/proc/[0-9]*/exe")

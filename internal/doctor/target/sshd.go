@@ -76,7 +76,7 @@ func RunSSHD(ctx context.Context, root, program string, args []string) (string, 
 	if program == "" {
 		program = sshdPath
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	if _, err := os.Stat("/run/sshd"); (err != nil || root != "") && os.Geteuid() == 0 {

@@ -26,6 +26,8 @@ type Machine struct {
 	SSHD func(ctx context.Context, query Query) (string, error)
 	// Running are the processes of a program.
 	Running func(program string) []Process
+	// Sudoers has sudo's own parser read a text, with Defaults of one type.
+	Sudoers func(ctx context.Context, text []byte, defaults string) ([]byte, error)
 	// Module says whether libpam would find a module of that name in pam.d.
 	Module func(name string) (path string, found bool)
 	// Load says why a module's file cannot be loaded, as dlopen does.
@@ -58,10 +60,10 @@ func (m *Machine) Fill() {
 		m.SSHD = m.realSSHD
 	}
 	if m.Running == nil {
-		m.Running = running
-		if m.Root != "" {
-			m.Running = func(string) []Process { return nil }
-		}
+		m.Running = m.running
+	}
+	if m.Sudoers == nil {
+		m.Sudoers = cvtsudoers
 	}
 	if m.Module == nil {
 		m.Module = m.findModule
