@@ -76,7 +76,8 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 }
 
 func (e *exam) sshd() sshd.Exam {
-	return sshd.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: e.load, Named: len(e.Services) > 0}
+	return sshd.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: e.load, Named: len(e.Services) > 0,
+		Policy: e.settings.Policy, RootEnrolled: e.rootEnrolled()}
 }
 
 func (e *exam) load(service string) (authstack.Stack, error) {

@@ -17,7 +17,8 @@ var decisive = []string{"usepam", "kbdinteractiveauthentication", "passwordauthe
 func (v view) matches() []setting {
 	var found []setting
 	for _, s := range v.settings {
-		if s.match != nil && slices.Contains(decisive, s.keyword) &&
+		decides := slices.Contains(decisive, s.keyword) || s.keyword == permitRoot && v.RootEnrolled
+		if s.match != nil && decides &&
 			!slices.ContainsFunc(found, func(m setting) bool { return m.Place == s.match.Place }) {
 			found = append(found, *s.match)
 		}

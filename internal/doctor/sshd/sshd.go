@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -23,6 +24,9 @@ type Exam struct {
 	Load   func(service string) (authstack.Stack, error)
 	// Named says that only these services are meant.
 	Named bool
+	// Policy is who is asked, and RootEnrolled says that root has a code.
+	Policy       config.Policy
+	RootEnrolled bool
 }
 
 // view is what holds for some logins.
@@ -178,7 +182,9 @@ func (v view) check() []finding.Finding {
 	}
 	found = append(found, v.passwordMethod(lists)...)
 	found = append(found, v.withoutCode(lists)...)
-	return append(found, v.codeAlone(lists)...)
+	found = append(found, v.codeAlone(lists)...)
+	found = append(found, v.root(lists)...)
+	return append(found, v.names()...)
 }
 
 const kbd = "keyboard-interactive"
