@@ -110,7 +110,7 @@ func (r permit) unasked() finding.Finding {
 	who := strings.Replace(r.who, ":", "the group ", 1)
 	f := finding.Finding{Severity: finding.Warning, ID: "doas-nopass", Services: []string{"doas"},
 		What:    fmt.Sprintf("By nopass doas makes root of %s without asking.", who),
-		Follows: "Who is in as such a user, however that was, becomes root without a password and without a code. doas asks PAM for nothing.",
+		Follows: "Who is in as such a user, however that was, becomes root without a password and without a code. doas has PAM ask for nothing.",
 		Fix:     "Take nopass out."}
 	if r.command != "" {
 		f.Severity = finding.Note

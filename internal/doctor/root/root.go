@@ -38,6 +38,7 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	x.su()
 	x.doas()
 	x.cockpit()
+	x.polkit()
 	return x.findings
 }
 

@@ -18,6 +18,8 @@ type rule struct {
 	// commands are as written, and all says that they are, or are as good as, all.
 	commands string
 	all      bool
+	// spec is which of the rules in sudoers it is a part of.
+	spec int
 	// tagged is whether it says PASSWD or NOPASSWD, and asks whether it asks.
 	tagged, asks bool
 }
@@ -25,7 +27,7 @@ type rule struct {
 // toRoot are the rules by which somebody but root runs commands as root here, in
 // order.
 func (s *sudoers) toRoot(m *target.Machine) (rules []rule) {
-	for _, spec := range s.specs {
+	for i, spec := range s.specs {
 		if !here(m, spec.Hosts) {
 			continue
 		}
@@ -33,7 +35,7 @@ func (s *sudoers) toRoot(m *target.Machine) (rules []rule) {
 			if !allowed.asRoot(s) {
 				continue
 			}
-			r := rule{asks: true}
+			r := rule{asks: true, spec: i}
 			r.commands, r.all = allowed.commands()
 			if set, value := option(allowed.Options, "authenticate"); set {
 				r.tagged, r.asks = true, value != false
@@ -46,6 +48,17 @@ func (s *sudoers) toRoot(m *target.Machine) (rules []rule) {
 		}
 	}
 	return rules
+}
+
+// before is how many rules ahead of one have NOPASSWD for somebody.
+func (s *sudoers) before(spec int, who string) (count int) {
+	for _, earlier := range s.specs[:spec] {
+		named := slices.ContainsFunc(earlier.Users, func(e entry) bool { return e.named() == who })
+		if named && slices.ContainsFunc(earlier.Commands, func(a allowed) bool { _, value := option(a.Options, "authenticate"); return value == false }) {
+			count++
+		}
+	}
+	return count
 }
 
 func (e entry) isRoot() bool { return e.Username == "root" || e.UserID != nil && *e.UserID == 0 }
@@ -65,8 +78,19 @@ func (a allowed) asRoot(s *sudoers) bool {
 	return false
 }
 
-// shells are commands by which one may run any other, without looking for a way.
-var shells = strings.Fields("sh bash dash zsh ksh csh tcsh fish su sudo doas env busybox")
+// runners are programs that run any other for whoever runs them: shells,
+// interpreters, editors and pagers, and those whose purpose it is.
+var runners = strings.Fields("sh bash dash zsh ksh csh tcsh fish busybox su sudo doas runuser env nice ionice nohup timeout time xargs " +
+	"watch script expect chroot unshare nsenter setpriv systemd-run machinectl strace ltrace gdb perl python ruby lua node php awk gawk mawk " +
+	"vi vim view nvim emacs ed less more man find docker podman visudo sudoedit")
+
+// runs says whether a command is as good as all: it is all, or a runner whose
+// arguments are anybody's.
+func runs(command string) bool {
+	program, arguments, _ := strings.Cut(command, " ")
+	name := strings.TrimRight(filepath.Base(program), "0123456789.")
+	return command == "ALL" || slices.Contains(runners, name) && (arguments == "" || arguments == "*")
+}
 
 // commands are those that are allowed, and whether they are as good as all.
 func (a allowed) commands() (text string, all bool) {
@@ -75,8 +99,7 @@ func (a allowed) commands() (text string, all bool) {
 		if command.Negated {
 			continue
 		}
-		program, _, _ := strings.Cut(command.Command, " ")
-		all = all || command.Command == "ALL" || slices.Contains(shells, filepath.Base(program))
+		all = all || runs(command.Command)
 		names = append(names, command.Command)
 	}
 	return strings.Join(names, ", "), all

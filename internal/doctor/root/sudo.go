@@ -97,7 +97,8 @@ func (r *reading) unasked() {
 			continue
 		}
 		who := rule.who.named()
-		place := r.at(func(first string) bool { return r.begins(first, who) }, "NOPASSWD")
+		places := r.at(func(first string) bool { return r.begins(first, who) }, "NOPASSWD")
+		place := places[min(r.before(rule.spec, who), len(places)-1)]
 		r.add(finding.At(place, r.nopasswd(rule, fmt.Sprintf("By NOPASSWD %s may run as root: %s.", everybody(who), rule.commands),
 			"Take NOPASSWD out: visudo -f "+place.File+".")))
 	}
@@ -106,11 +107,11 @@ func (r *reading) unasked() {
 // nopasswd is about somebody who is not asked.
 func (r *reading) nopasswd(rule rule, what, fix string) finding.Finding {
 	f := finding.Finding{Severity: finding.Warning, ID: "sudo-nopasswd", Services: r.services, What: what, Fix: fix,
-		Follows: "Who is in as such a user, however that was, becomes root without a password and without a code. sudo asks PAM for nothing."}
+		Follows: "Who is in as such a user, however that was, becomes root without a password and without a code. sudo has PAM ask for nothing."}
 	switch {
 	case !rule.all:
 		f.Severity = finding.Note
-		f.Follows = "sudo asks PAM for nothing then. How much of root's power these commands give is not looked at."
+		f.Follows = "sudo has PAM ask for nothing then. How much of root's power these commands give is not looked at."
 	case rule.who.Usergroup != "" && r.empty(rule.who.Usergroup):
 		f.Severity = finding.Note
 		f.Follows = "The group has no members now. Whoever becomes one is root without a password and without a code."
@@ -162,7 +163,8 @@ func everybody(who string) string {
 
 // defaultsAt is the line of a Defaults with an option.
 func (r *reading) defaultsAt(option string) pamstack.Place {
-	return r.at(func(first string) bool { return strings.HasPrefix(first, "Defaults") }, option)
+	places := r.at(func(first string) bool { return strings.HasPrefix(first, "Defaults") }, option)
+	return places[len(places)-1]
 }
 
 // su is about root's code, which it asks for where it makes root.

@@ -160,15 +160,17 @@ func here(m *target.Machine, hosts []entry) bool {
 	return false
 }
 
-// at is the last line that begins with one of the words and has another one; of the
+// at are the lines that begin with one of the words and have another one; the
 // whole file if none does.
-func (s *sudoers) at(begins func(first string) bool, has string) pamstack.Place {
-	found := pamstack.Place{File: s.main}
+func (s *sudoers) at(begins func(first string) bool, has string) (found []pamstack.Place) {
 	for _, l := range s.lines {
 		first, _, _ := strings.Cut(strings.ReplaceAll(strings.ReplaceAll(l.text, "\t", " "), ", ", ","), " ")
 		if begins(first) && strings.Contains(l.text, has) {
-			found = l.Place
+			found = append(found, l.Place)
 		}
+	}
+	if found == nil {
+		return []pamstack.Place{{File: s.main}}
 	}
 	return found
 }

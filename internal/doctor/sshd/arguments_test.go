@@ -69,13 +69,15 @@ func TestRunningDaemon(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"sshd: /usr/sbin/sshd -D -f /a [listener] 0 of 10-100 startups": "-f /a as sshd",
-		"/usr/sbin/sshd|-D|-o|UsePAM no":                                "-o UsePAM no as sshd",
-		"/srv/bin/ssh-lab|-D":                                           " as ssh-lab",
-		"sshd: alice [priv]":                                            "none",
-		"sshd: alice@pts/0":                                             "none",
-		"sshd: [accepted]":                                              "none",
-		"sshd: unknown [net]":                                           "none",
-		"/usr/sbin/sshd":                                                " as sshd",
+		"ssh-lab: /srv/bin/ssh-lab -o UsePAM no [listener] 0 of 10":     "-o UsePAM no as ssh-lab",
+		"ssh-lab: alice [priv]":          "none",
+		"/usr/sbin/sshd|-D|-o|UsePAM no": "-o UsePAM no as sshd",
+		"/srv/bin/ssh-lab|-D":            " as ssh-lab",
+		"sshd: alice [priv]":             "none",
+		"sshd: alice@pts/0":              "none",
+		"sshd: [accepted]":               "none",
+		"sshd: unknown [net]":            "none",
+		"/usr/sbin/sshd":                 " as sshd",
 	} {
 		d, listens := runningDaemon(target.Process{PID: 1, Words: strings.Split(given, "|")})
 		got := "none"

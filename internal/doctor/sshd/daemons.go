@@ -3,6 +3,7 @@ package sshd
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,6 +56,7 @@ func daemons(m *target.Machine) []daemon {
 	if !whole {
 		found = append(found, byScript(m))
 	}
+	found = append(found, byScripts(m)...)
 	for _, process := range m.Running(program) {
 		if d, listens := runningDaemon(process); listens {
 			found = append(found, d)
@@ -68,7 +70,7 @@ func daemons(m *target.Machine) []daemon {
 // to be started.
 func rank(d daemon) int {
 	switch {
-	case d.by == "" || slices.Contains(stock, d.by) || strings.HasPrefix(d.by, "/etc/"):
+	case d.by == "" || slices.Contains(stock, d.by) || slices.Contains(optionFiles, d.by):
 		return 0
 	case strings.HasPrefix(d.by, "process "):
 		return 2
@@ -102,9 +104,12 @@ func (d daemon) serviceName() string {
 // stockCommand stands for a unit of a distribution's that is not there to be read.
 var stockCommand = []unit.Word{{Text: "/usr/sbin/sshd"}, {Text: "$SSHD_OPTS"}, {Text: "$OPTIONS"}}
 
+// optionFiles have the options of the distribution's sshd.
+var optionFiles = []string{"/etc/default/ssh", "/etc/sysconfig/sshd", "/etc/conf.d/sshd"}
+
 // variables are those of the files with the options of the distribution's sshd.
 func variables(m *target.Machine) (found []unit.Variable) {
-	for _, path := range []string{"/etc/default/ssh", "/etc/sysconfig/sshd", "/etc/conf.d/sshd"} {
+	for _, path := range optionFiles {
 		found = append(found, unit.Variables(m.Root, path)...)
 	}
 	return found
@@ -148,19 +153,19 @@ func sshdIn(root string, command unit.Command) (words []unit.Word, name string) 
 	return nil, ""
 }
 
+// titled is what an sshd writes over its command line, behind the name that it is
+// called by; a listener has its command line in it.
+var titled = regexp.MustCompile(`^[^/ ]+: (.*)$`)
+
 // runningDaemon is a process that waits for connections, and says with what it was
 // started: in words, or in a title that it has put over them.
 func runningDaemon(p target.Process) (d daemon, listens bool) {
-	title := strings.TrimPrefix(strings.Join(p.Words, " "), "sshd: ")
 	words := p.Words
-	if len(p.Words) == 1 || strings.HasPrefix(p.Words[0], "sshd: ") {
-		before, _, listening := strings.Cut(title, " [listener]")
-		if !listening && !strings.HasPrefix(title, "/") {
-			return daemon{}, false // a session, or one in which somebody logs in
-		}
+	if title := titled.FindStringSubmatch(p.Words[0]); title != nil {
+		before, _, listening := strings.Cut(title[1], " [listener]")
 		words = strings.Fields(before)
-		if !listening && title != before || len(words) == 0 {
-			return daemon{}, false
+		if !listening || len(words) == 0 {
+			return daemon{}, false // a session, or one in which somebody logs in
 		}
 	}
 	var given []unit.Word

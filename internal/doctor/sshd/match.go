@@ -10,7 +10,7 @@ import (
 
 // decisive are the keywords that say how people get in.
 var decisive = []string{"usepam", "kbdinteractiveauthentication", "passwordauthentication", "pubkeyauthentication",
-	"authenticationmethods", "gssapiauthentication", "hostbasedauthentication", "permitemptypasswords",
+	"authenticationmethods", "gssapiauthentication", "kerberosauthentication", "hostbasedauthentication", "permitemptypasswords",
 	pamServiceName}
 
 // matches are the Match lines under which a decisive keyword stands.

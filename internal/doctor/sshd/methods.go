@@ -82,5 +82,17 @@ func (v view) alone(w way, list []string) finding.Finding {
 	return v.about(keyword, f)
 }
 
+// byKerberos is about passwords that sshd itself has Kerberos check, ahead of PAM.
+func (v view) byKerberos(lists [][]string) []finding.Finding {
+	alone := func(list []string) bool { return slices.Contains(list, "password") && !slices.Contains(list, kbd) }
+	if !v.on("kerberosauthentication") || !slices.ContainsFunc(lists, alone) {
+		return nil
+	}
+	return []finding.Finding{v.about("kerberosauthentication", finding.Finding{Severity: finding.Warning, ID: "sshd-kerberos-alone",
+		What:    "The method password is on, and sshd has Kerberos check passwords itself before it asks PAM.",
+		Follows: "The password of the Kerberos realm gets in alone: sshd does not ask PAM for a code then.",
+		Fix:     "KerberosAuthentication no, or PasswordAuthentication no; pam_krb5 or pam_sss in the stack asks Kerberos as well."})}
+}
+
 // hasKeytab says whether a Kerberos realm knows this machine.
 func (v view) hasKeytab() bool { return v.Machine.Has("/etc/krb5.keytab") }

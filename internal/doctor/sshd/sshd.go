@@ -182,6 +182,7 @@ func (v view) check() []finding.Finding {
 	}
 	found = append(found, v.passwordMethod(lists)...)
 	found = append(found, v.withoutCode(lists)...)
+	found = append(found, v.byKerberos(lists)...)
 	found = append(found, v.codeAlone(lists)...)
 	found = append(found, v.root(lists)...)
 	return append(found, v.names()...)
