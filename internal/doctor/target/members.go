@@ -28,7 +28,8 @@ func (m *Machine) Members(ctx context.Context, named []string, wanted func(group
 	defer cancel()
 	groups, err := m.database(ctx, "group")
 	for _, name := range named {
-		if err == nil && name != "" && name[0] != '-' && !slices.ContainsFunc(groups, func(fields []string) bool { return fields[0] == name }) {
+		listed := func(fields []string) bool { return fields[0] == name }
+		if err == nil && name != "" && name[0] != '-' && !slices.ContainsFunc(groups, listed) {
 			var more [][]string
 			more, err = m.database(ctx, "group", name)
 			groups = append(groups, more...)
@@ -39,15 +40,23 @@ func (m *Machine) Members(ctx context.Context, named []string, wanted func(group
 		return nil, err
 	}
 	users, err := m.database(ctx, "passwd")
+	own := map[string][]string{} // by the number of their group
+	for _, group := range groups {
+		own[group[2]] = nil
+	}
+	for _, user := range users {
+		if len(user) < 4 {
+			continue
+		}
+		if members, wanted := own[user[3]]; wanted {
+			own[user[3]] = append(members, user[0])
+		}
+	}
 	var first, others []string
 	of := map[string][]string{}
 	for _, group := range groups {
 		members := strings.FieldsFunc(group[3], func(r rune) bool { return r == ',' })
-		for _, user := range users {
-			if len(user) > 3 && user[3] == group[2] {
-				members = append(members, user[0])
-			}
-		}
+		members = append(members, own[group[2]]...)
 		for _, name := range members {
 			of[name] = append(of[name], group[0])
 		}
@@ -65,12 +74,19 @@ func (m *Machine) Members(ctx context.Context, named []string, wanted func(group
 	return found, err
 }
 
+// fields are as many as are looked at, and the rest.
+const fields = 5
+
 // keyUnknown is getent's exit status for that.
 const keyUnknown = 2
 
 // database lists entries of the name service, or those of the file in a tree that
-// is no machine. A key that it does not know is no error.
+// is no machine, once for all who ask. A key that it does not know is no error.
 func (m *Machine) database(ctx context.Context, kind string, key ...string) (entries [][]string, err error) {
+	known := strings.Join(append(key, kind), ":")
+	if entries, listed := m.listings[known]; listed {
+		return slices.Clone(entries), nil
+	}
 	var text []byte
 	if m.Root != "" {
 		if len(key) > 0 {
@@ -88,7 +104,11 @@ func (m *Machine) database(ctx context.Context, kind string, key ...string) (ent
 		return nil, fmt.Errorf("list the %s database: %w", kind, err)
 	}
 	for line := range strings.Lines(string(text)) {
-		entries = append(entries, strings.Split(strings.TrimSpace(line), ":"))
+		entries = append(entries, strings.SplitN(strings.TrimSpace(line), ":", fields))
 	}
-	return entries, nil
+	if m.listings == nil {
+		m.listings = map[string][][]string{}
+	}
+	m.listings[known] = entries
+	return slices.Clone(entries), nil
 }

@@ -49,6 +49,8 @@ type Machine struct {
 	// Sending says why no code can be sent as the configuration has it. Without
 	// it that is not looked at: what speaks to the network is not linked here.
 	Sending func(config.Config) error
+	// listings are what the name service has listed so far.
+	listings map[string][][]string
 }
 
 // Fill has every field ask the machine itself that is not set.
