@@ -125,13 +125,17 @@ func (r *reading) others() {
 				if !set || kind == "host" && !here(r.Machine, d.Binding) {
 					continue
 				}
-				if asks, _ := r.asks(service); asks {
+				asks, there := r.asks(service)
+				if asks {
 					continue
 				}
 				f := finding.At(r.defaultsAt(o.option), finding.Finding{Severity: finding.Error, ID: "sudo-other-service", Services: []string{service},
 					What:    fmt.Sprintf("By %s %s asks PAM for the service %s, and no line of that asks for a code.", o.option, o.way, service),
 					Follows: "It asks for what that service does, and for no code.",
 					Fix:     fmt.Sprintf("otpctl pam enable %s --argument protocol=sudo, or take %s out.", service, o.option)})
+				if !there {
+					f.Fix = fmt.Sprintf("Take %s out: there is no /etc/pam.d/%s, so that the service other stands in for it.", o.option, service)
+				}
 				if kind != "global" {
 					f.Severity = finding.Warning // for some
 				}

@@ -108,6 +108,9 @@ func (v view) samples(ctx context.Context, lists map[string][]string) (samples m
 	return samples, why
 }
 
+// noMember is why groups have nobody to try.
+const noMember = "the name service knows nobody whom it could be about, no member of "
+
 // members are some of the people of groups, of each group one before others.
 func (v view) members(ctx context.Context, groups, users []string) (found []string, why string) {
 	about := func(group string) bool {
@@ -134,7 +137,7 @@ func (v view) members(ctx context.Context, groups, users []string) (found []stri
 		}
 	}
 	if len(found) == 0 {
-		return nil, "the name service knows nobody whom it could be about, no member of " + strings.Join(groups, " ")
+		return nil, noMember + strings.Join(groups, " ")
 	}
 	return found, ""
 }

@@ -63,6 +63,10 @@ func (v view) untried(why string) finding.Finding {
 		What:    "Match " + v.match.value + " was not tried: " + why + ".",
 		Follows: "Whether the logins that it is about are asked for a code was not looked at.",
 		Fix:     "sshd -T -C user=NAME,host=NAME,addr=ADDRESS,laddr=ADDRESS,lport=PORT as root says what is in force for one of them."})
+	if strings.HasPrefix(why, noMember) {
+		f.Follows = "Nobody comes under it, as long as that is so."
+		f.Fix = "Run otpctl doctor again when there is somebody; or take the block out."
+	}
 	for _, c := range v.match.criteria() {
 		if exceptions := strings.Split(c.value, ","); !slices.ContainsFunc(exceptions, func(p string) bool { return !strings.HasPrefix(p, "!") }) {
 			f.Follows = "What stands under it holds for nobody."
