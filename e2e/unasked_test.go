@@ -66,11 +66,10 @@ func TestSudoAsksForRoot(t *testing.T) {
 	t.Parallel()
 	here := machine.NewSite(t, "rootpw", "")
 	here.AddToService(t, "sudo", here.Name, "protocol=sudo")
-	p, root := machine.NewPerson(t, "rpw").Enroll(t, here.Users), machine.Stranger("root")
-	machine.Command(t, "root:"+root.Password+"\n", "chpasswd")
+	p, password := machine.NewPerson(t, "rpw").Enroll(t, here.Users), givePassword(t)
 	rules := "Defaults:" + p.Name + " rootpw\n" + p.Name + " ALL=(ALL) ALL\n"
 	writeRules(t, here, p, rules)
-	expectIn(t, p, sudo(t, p, nil, machine.Answers{Passwords: []string{root.Password}}), 0)
+	expectIn(t, p, sudo(t, p, nil, machine.Answers{Passwords: []string{password}}), 0)
 	expectOut(t, p, sudo(t, p, nil, machine.Answers{Passwords: []string{p.Password, p.Password, p.Password}}), 0)
 	if said := ofSudo(t, here, rules); !strings.Contains(said, "sudo-asks-for-root") || !strings.Contains(said, "who knows root's password") {
 		t.Errorf("expected a finding, found %q", said)
