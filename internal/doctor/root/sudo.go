@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -48,6 +49,9 @@ func (e *exam) unread(place pamstack.Place, services []string, err error) {
 		What:    "What sudo asks for was not looked at: " + what + ".",
 		Follows: "A rule with NOPASSWD would make root without a code, and nobody would see it.",
 		Fix:     "visudo -c names what is wrong."})
+	if errors.Is(err, fs.ErrPermission) {
+		f.Fix = "Run otpctl doctor as root."
+	}
 	if errors.Is(err, target.ErrNoSudoers) {
 		f.Severity, f.Fix = finding.Note, "Install cvtsudoers, which comes with sudo; or look for NOPASSWD, !authenticate, rootpw and targetpw by hand."
 	}

@@ -3,6 +3,8 @@ package root
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,7 +19,9 @@ import (
 type sudoers struct {
 	main  string
 	lines []line
-	// Specs are all rules in order, and defaults those of each type.
+	// unread is why a file that is there was not read.
+	unread error
+	// specs are all rules in order, and defaults those of each type.
 	specs    []spec
 	defaults map[string][]defaults
 }
@@ -70,6 +74,9 @@ var types = []string{"global", "host", "user", "runas", "command"}
 func read(ctx context.Context, m *target.Machine, main string) (*sudoers, error) {
 	s := &sudoers{main: main, defaults: map[string][]defaults{}}
 	s.file(m, main, 0)
+	if s.unread != nil {
+		return s, s.unread
+	}
 	var text strings.Builder
 	for _, l := range s.lines {
 		text.WriteString(l.text + "\n")
@@ -80,8 +87,10 @@ func read(ctx context.Context, m *target.Machine, main string) (*sudoers, error)
 			return s, err
 		}
 		var parsed document
-		if err := json.Unmarshal(out, &parsed); err != nil {
-			return s, err
+		if len(out) > 0 { // of nothing it says nothing
+			if err := json.Unmarshal(out, &parsed); err != nil {
+				return s, err
+			}
 		}
 		s.specs, s.defaults[kind] = parsed.Specs, parsed.Defaults
 	}
@@ -90,6 +99,15 @@ func read(ctx context.Context, m *target.Machine, main string) (*sudoers, error)
 
 // file adds the lines of a file and of those that it includes.
 func (s *sudoers) file(m *target.Machine, file string, depth int) {
+	opened, err := os.Open(m.Root + file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		s.unread = err
+		return
+	}
+	opened.Close()
 	whole := ""
 	var first pamstack.Place
 	for place, text := range target.Lines(m.Root, file, depth) {

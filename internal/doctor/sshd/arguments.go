@@ -44,12 +44,12 @@ func daemonOf(words []unit.Word) (d daemon) {
 }
 
 func (d *daemon) option(letter string, value unit.Word) {
-	if strings.ContainsAny(value.Text, "%$") {
-		d.unclear = value.Text
-	}
 	switch {
 	case letter == "f":
-		d.query.Config = value.Text
+		d.query.Config, d.unclear = value.Text, ""
+		if strings.ContainsAny(value.Text, "%$") || !filepath.IsAbs(value.Text) {
+			d.unclear = value.Text
+		}
 	case letter == "o":
 		d.options = append(d.options, value)
 		d.query.Arguments = append(d.query.Arguments, "-o", value.Text)

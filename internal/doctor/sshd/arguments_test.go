@@ -20,13 +20,14 @@ func wordsOf(texts ...string) (words []unit.Word) {
 func TestArguments(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
-		"-D -e":                       " |",
-		"-f /a -D":                    "/a |",
-		"-Df/a -f /b":                 "/b |",
-		"-DoUsePAM=no -4":             " | -o UsePAM=no -4",
-		"-o UsePAM no -p 22":          " | -o UsePAM no -p 22",
-		"-ddp2222 -h /key":            " | -p 2222 -h /key",
-		"-E /log -u 0 -g 5 -o A=b -i": " | -o A=b",
+		"-D -e":                            " |",
+		"-f /a -D":                         "/a |",
+		"-Df/a -f /b":                      "/b |",
+		"-DoUsePAM=no -4":                  " | -o UsePAM=no -4",
+		"-o UsePAM no -p 22":               " | -o UsePAM no -p 22",
+		"-ddp2222 -h /key":                 " | -p 2222 -h /key",
+		"-o AuthorizedKeysFile=/k/%u -f a": "a | -o AuthorizedKeysFile=/k/%u",
+		"-E /log -u 0 -g 5 -o A=b -i":      " | -o A=b",
 	} {
 		d := daemonOf(wordsOf(strings.Fields(given)...))
 		if got := d.query.Config + " | " + strings.Join(d.query.Arguments, " "); strings.TrimRight(got, " ") != want {

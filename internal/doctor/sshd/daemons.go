@@ -89,8 +89,18 @@ func distinct(all []daemon) (found []daemon) {
 }
 
 func (d daemon) same(other daemon) bool {
-	return d.query.Config == other.query.Config && slices.Equal(d.query.Arguments, other.query.Arguments) &&
-		d.serviceName() == other.serviceName() && d.unclear == other.unclear
+	return d.config() == other.config() && slices.Equal(d.query.Arguments, other.query.Arguments) &&
+		d.serviceName() == other.serviceName() && d.unclear == other.unclear && d.foreign() == other.foreign()
+}
+
+// foreign is a program that is not the distribution's, and has a configuration of
+// its own if no argument names one; "" if it is.
+func (d daemon) foreign() string {
+	dir, base := filepath.Split(d.query.Program)
+	if base != program || dir == "/usr/sbin/" || dir == "/usr/bin/" || dir == "/sbin/" || dir == "/usr/lib/ssh/" {
+		return ""
+	}
+	return d.query.Program
 }
 
 // serviceName is the PAM service of an OpenSSH before 9.8.
@@ -105,7 +115,7 @@ func (d daemon) serviceName() string {
 var stockCommand = []unit.Word{{Text: "/usr/sbin/sshd"}, {Text: "$SSHD_OPTS"}, {Text: "$OPTIONS"}}
 
 // optionFiles have the options of the distribution's sshd.
-var optionFiles = []string{"/etc/default/ssh", "/etc/sysconfig/sshd", "/etc/conf.d/sshd"}
+var optionFiles = []string{"/etc/default/ssh", "/etc/sysconfig/sshd", "/etc/sysconfig/ssh", "/etc/conf.d/sshd"}
 
 // variables are those of the files with the options of the distribution's sshd.
 func variables(m *target.Machine) (found []unit.Variable) {
@@ -193,6 +203,9 @@ func (d daemon) said(values map[string]string, told string) string {
 		parts[0] = at
 	} else if d.File != "" && at != told {
 		parts[0] = fmt.Sprintf("%s (%s)", d.by, at)
+	}
+	if foreign := d.foreign(); foreign != "" {
+		parts = append(parts, foreign)
 	}
 	if d.query.Config != "" {
 		parts = append(parts, "-f "+d.query.Config)
