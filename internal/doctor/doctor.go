@@ -10,7 +10,7 @@
 // asked, as far as files tell.
 //
 // What is wrong with a stack by itself is in authstack, with sshd in sshd, with
-// other servers in servers; here is what is wrong with otpgate's own files.
+// ways to root in root, with other servers in servers; here is what is wrong with otpgate's own files.
 package doctor
 
 import (
@@ -76,7 +76,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.findings = append(e.findings, files.Examine()...)
 	e.sending()
 	e.findings = append(e.findings, e.sshd().Examine(ctx)...)
-	e.absentSSHD(ctx)
+	e.findings = append(e.findings, e.root().Examine(ctx)...)
 	e.mail = servers.ReadDovecot(e.Machine.Root)
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()
@@ -96,6 +96,10 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 }
 
 func (e *exam) sshd() sshd.Exam {
-	load := func(service string) (authstack.Stack, error) { return authstack.Load(e.tree, service, e.settings) }
-	return sshd.Exam{Machine: &e.Machine, Stacks: append(slices.Clone(e.stacks), e.without...), Load: load}
+	return sshd.Exam{Machine: &e.Machine, Stacks: append(slices.Clone(e.stacks), e.without...), Load: e.loadStack, Named: len(e.Services) > 0,
+		Policy: e.settings.Policy, RootEnrolled: e.rootEnrolled()}
+}
+
+func (e *exam) loadStack(service string) (authstack.Stack, error) {
+	return authstack.Load(e.tree, service, e.settings)
 }

@@ -195,11 +195,11 @@ func (p *patient) otherFact(words []string) error {
 		}
 		return nil
 	}
-	return p.moreFacts(words)
+	return p.sshdFact(words)
 }
 
 // sshd is the real one on the tree's configuration, with a host key of its own.
-func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
+func (p *patient) sshd(ctx context.Context, query target.Query) (string, error) {
 	if _, err := os.Stat(p.root + target.SSHDConfig); err != nil {
 		return "", target.ErrNoSSHD
 	}
@@ -207,17 +207,16 @@ func (p *patient) sshd(ctx context.Context, spec string) (string, error) {
 	if output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("ssh-keygen: %w: %s", err, output)
 	}
-	args := []string{"-T", "-h", key, "-f", p.root + target.SSHDConfig}
-	if spec != "" {
-		args = append(args, "-C", spec)
-	}
-	text, err := target.RunSSHD(ctx, args)
+	query.Arguments = append([]string{"-h", key}, query.Arguments...)
+	args := query.Args(p.root)
+	text, err := target.RunSSHD(ctx, p.root, "", args)
 	if err != nil && strings.Contains(err.Error(), "Bad configuration option: PAMServiceName") {
 		return p.olderSSHD(ctx, args)
 	}
 	if err != nil {
 		// The arguments are the test's, and differ in each run.
-		return "", fmt.Errorf("sshd -T: %s", err.Error()[strings.Index(err.Error(), "exit status"):])
+		_, said, _ := strings.Cut(err.Error(), "exit status")
+		return "", fmt.Errorf("sshd -T: exit status%s", said)
 	}
 	return text, nil
 }
@@ -241,7 +240,7 @@ func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) 
 		}
 		defer func() { _ = os.WriteFile(file, text, 0o644) }()
 	}
-	said, err := target.RunSSHD(ctx, args)
+	said, err := target.RunSSHD(ctx, p.root, "", args)
 	said = strings.Replace(said, "forcecommand none\n", "pamservicename sshd\n", 1)
 	return strings.Replace(said, "forcecommand ", "pamservicename ", 1), err
 }

@@ -129,7 +129,7 @@ func (e *exam) hasSFTP() bool {
 // noneAsks says whether codes are expected, and no service of the machine has the
 // line.
 func (e *exam) noneAsks() bool {
-	return e.expected && !slices.ContainsFunc(e.candidates(), func(name string) bool {
+	return e.expected && !slices.ContainsFunc(e.allServices(), func(name string) bool {
 		stack, err := authstack.Load(e.tree, name, e.settings)
 		return err == nil && stack.Asks()
 	})

@@ -14,7 +14,7 @@ import (
 var siblings = map[string][]sibling{
 	"sudo":   {{"sudo-i", "sudo -i asks"}, {"polkit-1", "pkexec and run0, which make root as sudo does, ask"}},
 	"sudo-i": {{"sudo", "sudo without -i asks"}},
-	"su":     {{"su-l", "su -l asks"}},
+	"su":     {{"su-l", "su -l asks"}, {"polkit-1", "pkexec and run0, which make root as su does, ask"}},
 	"su-l":   {{"su", "su without -l asks"}},
 }
 
@@ -23,6 +23,9 @@ type sibling struct{ service, asks string }
 // siblings finds ways beside a service that do not ask for a code.
 func (e *exam) siblings(s authstack.Stack) {
 	for _, other := range siblings[s.Service] {
+		if s.Service == "su" && other.service == "polkit-1" && e.guarded("sudo") {
+			continue // said of sudo
+		}
 		stack, err := authstack.Load(e.tree, other.service, e.settings)
 		if len(s.Checks) == 0 || err != nil || stack.File == "" || stack.Asks() {
 			continue
@@ -32,6 +35,12 @@ func (e *exam) siblings(s authstack.Stack) {
 			Follows: other.asks + " for the password alone.",
 			Fix:     "otpctl pam enable " + other.service})
 	}
+}
+
+// guarded says whether a service asks for a code.
+func (e *exam) guarded(service string) bool {
+	stack, err := e.loadStack(service)
+	return err == nil && stack.Asks()
 }
 
 // hidden finds a copy of the distribution's file that hides what has become of

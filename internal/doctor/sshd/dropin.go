@@ -24,14 +24,6 @@ func (v view) readsDropins() bool {
 	return false
 }
 
-// set says where to write a setting so that it counts.
-func (v view) set(setting string) string {
-	if v.readsDropins() {
-		return "Set " + setting + " in a drop-in whose name sorts first, such as " + dropins + "/10-otpgate.conf."
-	}
-	return "Set " + setting + " in " + target.SSHDConfig + ", above its first Match, in place of any other value; drop-ins are read only if a line there says: Include " + dropins + "/*.conf"
-}
-
 // unread is a file among the drop-ins that has a setting and that sshd does not
 // read: for want of an Include, or by its name.
 func (v view) unread(keyword, value string) (path string, found bool) {

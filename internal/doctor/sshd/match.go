@@ -1,21 +1,24 @@
 package sshd
 
 import (
-	"net/netip"
+	"context"
 	"slices"
 	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 // decisive are the keywords that say how people get in.
 var decisive = []string{"usepam", "kbdinteractiveauthentication", "passwordauthentication", "pubkeyauthentication",
-	"authenticationmethods", "gssapiauthentication", "hostbasedauthentication", "permitemptypasswords",
+	"authenticationmethods", "gssapiauthentication", "kerberosauthentication", "hostbasedauthentication", "permitemptypasswords",
 	pamServiceName}
 
 // matches are the Match lines under which a decisive keyword stands.
 func (v view) matches() []setting {
 	var found []setting
 	for _, s := range v.settings {
-		if s.match != nil && slices.Contains(decisive, s.keyword) &&
+		decides := slices.Contains(decisive, s.keyword) || s.keyword == permitRoot && v.RootEnrolled
+		if s.match != nil && decides &&
 			!slices.ContainsFunc(found, func(m setting) bool { return m.Place == s.match.Place }) {
 			found = append(found, *s.match)
 		}
@@ -23,56 +26,75 @@ func (v view) matches() []setting {
 	return found
 }
 
-// spec makes up a login that a Match line is about, for sshd -T -C. Of a group
-// no member is known here.
-func (s setting) spec() (spec string, good bool) {
-	with := map[string]string{"user": "nobody", "host": "host.example", "addr": "192.0.2.1"}
-	words := strings.Fields(strings.ReplaceAll(s.value, "=", " "))
-	for i := 0; i < len(words); i += 2 {
-		kind := strings.ToLower(words[i])
-		if kind == "all" {
-			i--
-			continue
+// underMatches looks at logins that Match lines are about. What is found for all
+// logins is said once.
+func (v view) underMatches(ctx context.Context) (found []finding.Finding) {
+	global := v.examine()
+	for _, match := range v.matches() {
+		within := v
+		within.match = &match
+		logins, why := within.logins(ctx, match)
+		var under []finding.Finding
+		for _, l := range logins {
+			text, err := v.ask(ctx, l.spec())
+			if err != nil {
+				why = "sshd does not say what is in force then: " + err.Error()
+				continue
+			}
+			within.values = valuesOf(text)
+			for _, f := range within.examine() {
+				known := func(g finding.Finding) bool { return same(f, g) }
+				if !slices.ContainsFunc(global, known) && !slices.ContainsFunc(under, known) {
+					f.What = "For Match " + match.value + " (" + match.Place.String() + ")" + l.such + ": " + f.What
+					under = append(under, f)
+				}
+			}
 		}
-		if i+1 == len(words) {
-			return "", false
-		}
-		sample, found := sampleOf(words[i+1])
-		if !found {
-			return "", false
-		}
-		switch kind {
-		case "user", "host":
-			with[kind] = sample
-		case "address":
-			with["addr"] = sample
-		case "localaddress":
-			with["laddr"] = sample
-		case "localport":
-			with["lport"] = sample
-		default:
-			return "", false
+		if found = append(found, under...); why != "" {
+			found = append(found, within.untried(why))
 		}
 	}
-	var parts []string
-	for _, key := range []string{"user", "host", "addr", "laddr", "lport"} {
-		if with[key] != "" {
-			parts = append(parts, key+"="+with[key])
-		}
-	}
-	return strings.Join(parts, ","), true
+	return found
 }
 
-// sampleOf makes up something that a list of patterns matches.
-func sampleOf(patterns string) (string, bool) {
-	for pattern := range strings.SplitSeq(strings.Trim(patterns, `"`), ",") {
-		if strings.HasPrefix(pattern, "!") || pattern == "" {
-			continue
-		}
-		if network, err := netip.ParsePrefix(pattern); err == nil {
-			return network.Addr().String(), true
-		}
-		return strings.NewReplacer("*", "x", "?", "x").Replace(pattern), true
+// untried is about a Match of which no login could be made up, or not all.
+func (v view) untried(why string) finding.Finding {
+	f := finding.At(v.match.Place, finding.Finding{Severity: finding.Note, ID: "sshd-match-untried", Services: []string{v.service()},
+		What:    "Match " + v.match.value + " was not tried: " + why + ".",
+		Follows: "Whether the logins that it is about are asked for a code was not looked at.",
+		Fix:     "sshd -T -C user=NAME,host=NAME,addr=ADDRESS,laddr=ADDRESS,lport=PORT as root says what is in force for one of them."})
+	if strings.HasPrefix(why, noMember) {
+		f.Follows = "Nobody comes under it, as long as that is so."
+		f.Fix = "Run otpctl doctor again when there is somebody; or take the block out."
 	}
-	return "", false
+	for _, c := range v.match.criteria() {
+		if exceptions := strings.Split(c.value, ","); !slices.ContainsFunc(exceptions, func(p string) bool { return !strings.HasPrefix(p, "!") }) {
+			f.Follows = "What stands under it holds for nobody."
+			f.Fix = "Write: " + c.kind + " *," + c.value + "; or take the block out."
+		}
+	}
+	return f
 }
+
+// criteria are what a Match line wants, with what the lines want within which it
+// is read.
+func (s setting) criteria() (all []criterion) {
+	if s.match != nil {
+		all = s.match.criteria()
+	}
+	words := matchWords(s.value)
+	for i := 0; i < len(words); i++ {
+		c := criterion{kind: strings.ToLower(words[i])}
+		if kind, value, is := strings.Cut(words[i], "="); is {
+			c.kind, c.value = strings.ToLower(kind), value
+		} else if c.kind != "all" && c.kind != "invalid-user" && i+1 < len(words) {
+			i++
+			c.value = words[i]
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// criterion is a kind and a list of patterns.
+type criterion struct{ kind, value string }

@@ -3,6 +3,8 @@ package sshd
 import (
 	"slices"
 	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
 // lists are the ways in: each all of whose methods must succeed. Without
@@ -33,3 +35,64 @@ func (v view) offers(method string) bool {
 		"keyboard-interactive": "kbdinteractiveauthentication", "gssapi-with-mic": "gssapiauthentication", "hostbased": "hostbasedauthentication"}[method]
 	return keyword == "" || v.on(keyword)
 }
+
+// way is a method that never comes to the stack.
+type way struct{ method, id, keyword, follows string }
+
+// ways are told apart: whoever accepts one has not accepted the others. A list of
+// several is the first one's, which it needs too.
+var ways = []way{
+	{"publickey", "sshd-key-alone", "pubkeyauthentication", ""},
+	{"gssapi-with-mic", "sshd-gssapi-alone", "gssapiauthentication", " Whoever has a ticket of the Kerberos realm is in with that."},
+	{"hostbased", "sshd-hostbased-alone", "hostbasedauthentication", " Whomever a trusted host vouches for is in with that, by /etc/ssh/shosts.equiv or ~/.shosts."},
+}
+
+// withoutCode finds ways in that never come to the stack.
+func (v view) withoutCode(lists [][]string) (found []finding.Finding) {
+	for _, list := range lists {
+		if slices.Contains(list, kbd) || slices.Contains(list, "password") {
+			continue
+		}
+		of := slices.IndexFunc(ways, func(w way) bool { return slices.Contains(list, w.method) })
+		w := ways[max(of, 0)]
+		if !slices.ContainsFunc(found, func(f finding.Finding) bool { return f.ID == w.id }) {
+			found = append(found, v.alone(w, list))
+		}
+	}
+	return found
+}
+
+func (v view) alone(w way, list []string) finding.Finding {
+	severity, keyword := finding.Warning, w.keyword
+	said, written := v.origin("authenticationmethods")
+	switch methods := v.values["authenticationmethods"]; {
+	case methods != "" && methods != "any":
+		severity, keyword = finding.Note, "authenticationmethods"
+	case written && said.argument != "":
+		keyword = "authenticationmethods" // it says any
+	}
+	f := finding.Finding{Severity: severity, ID: w.id,
+		What:    "The method " + strings.Join(list, ",") + " gets in alone.",
+		Follows: "sshd does not ask PAM for a code then." + w.follows,
+		Fix:     "To ask for key, password and code: AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam. If it is meant, leave it."}
+	if w.method == "gssapi-with-mic" && !v.hasKeytab() {
+		f.Severity = finding.Note
+		f.Follows += " There is no /etc/krb5.keytab, without which nobody is, but for another file that krb5.conf may name."
+	}
+	return v.about(keyword, f)
+}
+
+// byKerberos is about passwords that sshd itself has Kerberos check, ahead of PAM.
+func (v view) byKerberos(lists [][]string) []finding.Finding {
+	alone := func(list []string) bool { return slices.Contains(list, "password") && !slices.Contains(list, kbd) }
+	if !v.on("kerberosauthentication") || !slices.ContainsFunc(lists, alone) {
+		return nil
+	}
+	return []finding.Finding{v.about("kerberosauthentication", finding.Finding{Severity: finding.Warning, ID: "sshd-kerberos-alone",
+		What:    "The method password is on, and sshd has Kerberos check passwords itself before it asks PAM.",
+		Follows: "The password of the Kerberos realm gets in alone: sshd does not ask PAM for a code then.",
+		Fix:     "KerberosAuthentication no, or PasswordAuthentication no; pam_krb5 or pam_sss in the stack asks Kerberos as well."})}
+}
+
+// hasKeytab says whether a Kerberos realm knows this machine.
+func (v view) hasKeytab() bool { return v.Machine.Has("/etc/krb5.keytab") }

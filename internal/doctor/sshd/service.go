@@ -16,18 +16,26 @@ const defaultService = "sshd"
 const pamServiceName = "pamservicename"
 
 // service is the one that these logins ask PAM for. An older sshd does not say
-// it, and has none but its own.
+// it, and has the one that its program is called by.
 func (v view) service() string {
 	if name := v.values[pamServiceName]; name != "" {
 		return strings.ToLower(name) // as pam_start(3)
 	}
-	return defaultService
+	return v.serviceName()
 }
 
-// concerned says whether a service that is examined may be sshd's.
+// concerned says whether a service that is examined may be the daemon's, or the
+// one that it seems to have.
 func (v view) concerned() bool {
+	return v.named() || slices.ContainsFunc(v.Stacks, func(s authstack.Stack) bool { return s.Service == defaultService })
+}
+
+// named says whether its files or its program's name tell of a service that is
+// examined.
+func (v view) named() bool {
+	known := slices.ContainsFunc(v.settings, func(w setting) bool { return w.keyword == pamServiceName })
 	return slices.ContainsFunc(v.Stacks, func(s authstack.Stack) bool {
-		return s.Service == defaultService || slices.ContainsFunc(v.settings, func(w setting) bool {
+		return !known && s.Service == v.serviceName() || slices.ContainsFunc(v.settings, func(w setting) bool {
 			return w.keyword == pamServiceName && strings.EqualFold(strings.Trim(w.value, `"`), s.Service)
 		})
 	})
@@ -54,8 +62,13 @@ func (v view) examine() []finding.Finding {
 	if !v.on("usepam") {
 		return v.check()
 	}
-	return []finding.Finding{v.about(pamServiceName, finding.Finding{Severity: finding.Error, ID: "sshd-other-service",
+	f := v.about(pamServiceName, finding.Finding{Severity: finding.Error, ID: "sshd-other-service",
 		What:    fmt.Sprintf("sshd asks PAM for the service %s, and no line of that calls %s.", name, authstack.ModuleName),
 		Follows: "Nobody is asked for a code by sshd: what is in /etc/pam.d/sshd counts for nothing.",
-		Fix:     fmt.Sprintf("otpctl pam enable %s --argument protocol=ssh, or take PAMServiceName out.", name)})}
+		Fix:     fmt.Sprintf("otpctl pam enable %s --argument protocol=ssh, or take PAMServiceName out.", name)})
+	if v.values[pamServiceName] == "" {
+		f.File, f.Line = v.File, v.Line
+		f.Fix = fmt.Sprintf("otpctl pam enable %s --argument protocol=ssh, or start it as /usr/sbin/sshd: before OpenSSH 9.8 the service is called as the program is.", name)
+	}
+	return []finding.Finding{f}
 }

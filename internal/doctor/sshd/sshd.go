@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -21,24 +22,54 @@ type Exam struct {
 	// Stacks are the services that are examined, and Load reads another one.
 	Stacks []authstack.Stack
 	Load   func(service string) (authstack.Stack, error)
+	// Named says that only these services are meant.
+	Named bool
+	// Policy is who is asked, and RootEnrolled says that root has a code.
+	Policy       config.Policy
+	RootEnrolled bool
 }
 
 // view is what holds for some logins.
 type view struct {
 	Exam
+	daemon
 	stack    authstack.Stack
 	values   map[string]string
 	settings []setting
 	match    *setting
 }
 
-// Examine looks whether the daemon can ask what its stack wants to be asked.
+// Examine looks whether the daemons can ask what their stacks want to be asked.
 func (e Exam) Examine(ctx context.Context) []finding.Finding {
-	v := view{Exam: e, settings: settingsOf(e.Machine.Root)}
-	if !v.concerned() {
-		return nil
+	var found, first []finding.Finding
+	for i, d := range daemons(e.Machine) {
+		v := view{Exam: e, daemon: d, settings: settingsOf(e.Machine.Root, d)}
+		if i > 0 && e.Named && !v.named() || !v.concerned() {
+			continue
+		}
+		more := v.all(ctx)
+		if i == 0 {
+			first = more
+		}
+		for _, f := range more {
+			if i > 0 && slices.ContainsFunc(first, func(g finding.Finding) bool { return same(f, g) && f.Where() == g.Where() && f.What == g.What }) {
+				continue
+			}
+			if i > 0 || d.query.Config != "" || len(d.options) > 0 {
+				f.What = "For the sshd of " + d.said(v.values, f.Where()) + ": " + f.What
+			}
+			found = append(found, f)
+		}
 	}
-	text, err := e.Machine.SSHD(ctx, "")
+	return found
+}
+
+// all looks at the logins that no Match is about, and at those that each is about.
+func (v *view) all(ctx context.Context) []finding.Finding {
+	if v.unclear != "" {
+		return []finding.Finding{v.untold()}
+	}
+	text, err := v.ask(ctx, "")
 	switch {
 	case errors.Is(err, target.ErrNoSSHD):
 		return nil
@@ -46,39 +77,51 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 		return []finding.Finding{v.refused(err)}
 	}
 	v.values = valuesOf(text)
-	found := v.examine()
-	global := found
-	for _, match := range v.matches() {
-		spec, good := match.spec()
-		if !good {
-			continue
-		}
-		text, err := e.Machine.SSHD(ctx, spec)
-		if err != nil {
-			continue
-		}
-		within := v
-		within.values, within.match = valuesOf(text), &match
-		for _, f := range within.examine() {
-			if !slices.ContainsFunc(global, func(g finding.Finding) bool { return g.ID == f.ID && slices.Equal(g.Services, f.Services) }) {
-				f.What = "For Match " + match.value + " (" + match.Place.String() + "): " + f.What
-				found = append(found, f)
-			}
-		}
+	return append(v.examine(), v.underMatches(ctx)...)
+}
+
+// same says whether two findings are one for whoever passes over one of them.
+func same(f, g finding.Finding) bool {
+	return f.ID == g.ID && f.Severity >= g.Severity && slices.Equal(f.Services, g.Services)
+}
+
+// ask is sshd -T with the daemon's arguments. Without a login in mind it takes one
+// that no Match is about; some versions want one to be named then too.
+func (v view) ask(ctx context.Context, spec string) (string, error) {
+	query := v.query
+	query.Spec = spec
+	text, err := v.Machine.SSHD(ctx, query)
+	if err != nil && spec == "" && strings.Contains(err.Error(), "not in connection test specification") {
+		query.Spec = login{}.spec()
+		text, err = v.Machine.SSHD(ctx, query)
 	}
-	return found
+	return text, err
+}
+
+// untold is about a daemon whose arguments files do not tell.
+func (v view) untold() finding.Finding {
+	return finding.At(v.Place, finding.Finding{Severity: finding.Note, ID: "sshd-untried", Services: []string{defaultService},
+		What:    "It has the argument " + v.unclear + ", and what that stands for cannot be read here.",
+		Follows: "Whether it asks for a code was not looked at.",
+		Fix:     "While it runs, otpctl doctor looks at it; or sshd -T -f FILE as root says what is in force."})
 }
 
 // refused is about a configuration that sshd does not take.
 func (v view) refused(err error) finding.Finding {
 	v.values = v.written()
 	v.stack.Service = v.service()
+	if v.query.Config != "" && !v.Machine.Has(v.query.Config) {
+		return finding.At(v.Place, finding.Finding{Severity: finding.Error, ID: "sshd-config", Services: []string{v.service()},
+			What:    "Its configuration " + v.query.Config + " is not there.",
+			Follows: "It does not start, and nobody gets in by it.",
+			Fix:     "Correct the path behind -f, or put the file there; sshd -t -f " + v.query.Config + " tries it."})
+	}
 	if !v.on("kbdinteractiveauthentication") && strings.Contains(err.Error(), `Disabled method "keyboard-interactive"`) {
 		f := v.kbdOff()
 		f.Follows = "AuthenticationMethods wants it, so sshd refuses to start with this configuration."
 		return f
 	}
-	return finding.Finding{Severity: finding.Error, ID: "sshd-config", Services: []string{defaultService}, File: target.SSHDConfig,
+	return finding.Finding{Severity: finding.Error, ID: "sshd-config", Services: []string{v.service()}, File: v.config(),
 		What: "sshd does not say what is in force: " + err.Error(), Follows: "It may not start again.", Fix: "Run sshd -t as root and correct what it names."}
 }
 
@@ -98,7 +141,7 @@ func valuesOf(text string) map[string]string {
 func (v view) written() map[string]string {
 	values := map[string]string{"kbdinteractiveauthentication": "yes"}
 	for _, keyword := range decisive {
-		if s, found := origin(v.settings, nil, keyword); found {
+		if s, found := v.origin(keyword); found {
 			values[keyword] = strings.ToLower(s.value)
 		}
 	}
@@ -109,11 +152,14 @@ func (v view) on(keyword string) bool { return v.values[keyword] == "yes" }
 
 // about is a finding at the line that a value comes from.
 func (v view) about(keyword string, f finding.Finding) finding.Finding {
-	s, found := origin(v.settings, v.match, keyword)
+	s, found := v.origin(keyword)
 	f.Services = []string{v.stack.Service}
 	f.File = s.File
 	if found {
 		f.Line = s.Line
+	}
+	if s.argument != "" {
+		f.Fix = "Take -o " + s.argument + " out of what starts it: arguments count before every file."
 	}
 	return f
 }
@@ -122,7 +168,7 @@ func (v view) about(keyword string, f finding.Finding) finding.Finding {
 func (v view) check() []finding.Finding {
 	if !v.on("usepam") {
 		return []finding.Finding{v.about("usepam", finding.Finding{Severity: finding.Error, ID: "sshd-without-pam", What: "sshd does not use PAM: UsePAM is no.",
-			Follows: "/etc/pam.d/sshd, and so the code, counts for nothing.", Fix: v.set("UsePAM yes")})}
+			Follows: "/etc/pam.d/sshd, and so the code, counts for nothing.", Fix: "Set UsePAM yes " + v.where("usepam") + "."})}
 	}
 	var found []finding.Finding
 	lists := v.lists()
@@ -136,7 +182,10 @@ func (v view) check() []finding.Finding {
 	}
 	found = append(found, v.passwordMethod(lists)...)
 	found = append(found, v.withoutCode(lists)...)
-	return append(found, v.codeAlone(lists)...)
+	found = append(found, v.byKerberos(lists)...)
+	found = append(found, v.codeAlone(lists)...)
+	found = append(found, v.root(lists)...)
+	return append(found, v.names()...)
 }
 
 const kbd = "keyboard-interactive"
@@ -146,15 +195,15 @@ func usesKbd(lists [][]string) bool {
 }
 
 func (v view) kbdOff() finding.Finding {
-	first, _ := origin(v.settings, v.match, "kbdinteractiveauthentication")
+	first, _ := v.origin("kbdinteractiveauthentication")
 	f := v.about("kbdinteractiveauthentication", finding.Finding{Severity: finding.Error, ID: "sshd-kbdint-off",
 		What:    "keyboard-interactive is off.",
 		Follows: "sshd cannot ask for a code: whoever needs one does not get in.",
-		Fix:     v.set("KbdInteractiveAuthentication yes")})
+		Fix:     "Set KbdInteractiveAuthentication yes " + v.where("kbdinteractiveauthentication") + "."})
 	if path, found := v.unread("kbdinteractiveauthentication", "yes"); found {
 		f.What = "keyboard-interactive is off, and sshd does not read " + path + ", which says yes."
 	}
-	if late, found := later(v.settings, first, "yes"); found {
+	if late, found := v.later(first, "yes"); found && first.argument == "" && first.match == nil {
 		f.ID = "sshd-kbdint-overridden"
 		f.What = fmt.Sprintf("keyboard-interactive is off: %s says no first, and %s, which says yes, comes too late.", first.Place, late.Place)
 		f.Fix = fmt.Sprintf("sshd takes the first value that it reads: have the file of %s sort before %s, or correct the latter.", late.Place, first.File)
@@ -176,25 +225,6 @@ func (v view) passwordMethod(lists [][]string) []finding.Finding {
 		What:    "sshd takes the method password, which answers every prompt with the password, that for the code too.",
 		Follows: "Who needs a code is denied by that method, and clients that try it first seem broken.",
 		Fix:     "Set PasswordAuthentication no; keyboard-interactive asks for the password as well."})}
-}
-
-// withoutCode finds ways in that never come to the stack.
-func (v view) withoutCode(lists [][]string) []finding.Finding {
-	for _, list := range lists {
-		if slices.Contains(list, kbd) || slices.Contains(list, "password") {
-			continue
-		}
-		named := strings.Join(list, ",")
-		severity, keyword := finding.Warning, "pubkeyauthentication"
-		if methods := v.values["authenticationmethods"]; methods != "" && methods != "any" {
-			severity, keyword = finding.Note, "authenticationmethods"
-		}
-		return []finding.Finding{v.about(keyword, finding.Finding{Severity: severity, ID: "sshd-key-alone",
-			What:    "The method " + named + " gets in alone.",
-			Follows: "sshd does not ask PAM for a code then.",
-			Fix:     "To ask for key, password and code: AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam. If it is meant, leave it."})}
-	}
-	return nil
 }
 
 // codeAlone is about stacks without a password, which are for keys and codes.

@@ -19,30 +19,68 @@ const sshdPath = "/usr/sbin/sshd"
 // ErrNoSSHD says that there is nothing to ask.
 var ErrNoSSHD = errors.New("there is no " + sshdPath)
 
-func (m *Machine) realSSHD(ctx context.Context, spec string) (string, error) {
-	if _, err := os.Stat(sshdPath); err != nil {
-		return "", ErrNoSSHD
-	}
-	args := []string{"-T"}
-	if spec != "" {
-		args = append(args, "-C", spec)
-	}
-	if m.Root != "" {
-		args = append(args, "-f", m.Root+SSHDConfig)
-	}
-	return RunSSHD(ctx, args)
+// Query is what an sshd is asked, for what is in force.
+type Query struct {
+	// Program is "" for the distribution's.
+	Program string
+	// Config is the file that it reads first, "" for SSHDConfig.
+	Config string
+	// Arguments are others, as it is started with.
+	Arguments []string
+	// Spec is the login that is meant, "" for any that no Match is about.
+	Spec string
 }
 
-// RunSSHD runs sshd where the directory is that it wants below /run. Only a
-// service that is running has one, and nothing is to be changed, so it is in a
+// Args are sshd's for that, on a tree of files if root is not "".
+func (q Query) Args(root string) []string {
+	args := append([]string{"-T"}, q.Arguments...)
+	switch {
+	case q.Config != "":
+		args = append(args, "-f", root+q.Config)
+	case root != "":
+		args = append(args, "-f", root+SSHDConfig)
+	}
+	if q.Spec != "" {
+		args = append(args, "-C", q.Spec)
+	}
+	return args
+}
+
+func (m *Machine) realSSHD(ctx context.Context, query Query) (string, error) {
+	program := query.Program
+	if program == "" || m.Root != "" {
+		program = sshdPath
+	}
+	if _, err := os.Stat(program); err != nil {
+		return "", ErrNoSSHD
+	}
+	return RunSSHD(ctx, m.Root, program, query.Args(m.Root))
+}
+
+// surroundings is where sshd finds the directory that it wants below /run and, if
+// there is a root, the names of that tree beside its own user.
+const surroundings = `root=$1; shift
+mount -t tmpfs -o mode=755 none /run && mkdir -m 755 /run/sshd || exit
+for kind in passwd group; do
+	if test -n "$root" && test -e "$root/etc/$kind"; then
+		{ cat "$root/etc/$kind"; grep ^sshd: /etc/$kind; } >/run/$kind
+		mount --bind /run/$kind /etc/$kind || exit
+	fi
+done
+exec "$@"`
+
+// RunSSHD runs sshd on what is below root. Only a service that is running has
+// its directory below /run, and nothing is to be changed, so that it is in a
 // mount namespace of the command's own.
-func RunSSHD(ctx context.Context, args []string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+func RunSSHD(ctx context.Context, root, program string, args []string) (string, error) {
+	if program == "" {
+		program = sshdPath
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, sshdPath, args...)
-	if _, err := os.Stat("/run/sshd"); err != nil && os.Geteuid() == 0 {
-		script := `mount -t tmpfs -o mode=755 none /run && mkdir -m 755 /run/sshd && exec "$@"`
-		cmd = exec.CommandContext(ctx, "unshare", append([]string{"--mount", "sh", "-c", script, "sh", sshdPath}, args...)...)
+	cmd := exec.CommandContext(ctx, program, args...)
+	if _, err := os.Stat("/run/sshd"); (err != nil || root != "") && os.Geteuid() == 0 {
+		cmd = exec.CommandContext(ctx, "unshare", append([]string{"--mount", "sh", "-c", surroundings, "sh", root, program}, args...)...)
 	}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint

@@ -22,8 +22,12 @@ type Machine struct {
 	// /etc/passwd and /etc/group.
 	Root string
 	Now  func() time.Time
-	// SSHD returns what sshd -T says, with -C spec if spec is not "".
-	SSHD func(ctx context.Context, spec string) (string, error)
+	// SSHD returns what sshd -T says.
+	SSHD func(ctx context.Context, query Query) (string, error)
+	// Running are the processes of a program.
+	Running func(program string) []Process
+	// Sudoers has sudo's own parser read a text, with Defaults of one type.
+	Sudoers func(ctx context.Context, text []byte, defaults string) ([]byte, error)
 	// Module says whether libpam would find a module of that name in pam.d.
 	Module func(name string) (path string, found bool)
 	// Load says why a module's file cannot be loaded, as dlopen does.
@@ -49,6 +53,8 @@ type Machine struct {
 	// Sending says why no code can be sent as the configuration has it. Without
 	// it that is not looked at: what speaks to the network is not linked here.
 	Sending func(config.Config) error
+	// listings are what the name service has listed so far.
+	listings map[string][][]string
 }
 
 // Fill has every field ask the machine itself that is not set.
@@ -58,6 +64,12 @@ func (m *Machine) Fill() {
 	}
 	if m.SSHD == nil {
 		m.SSHD = m.realSSHD
+	}
+	if m.Running == nil {
+		m.Running = m.running
+	}
+	if m.Sudoers == nil {
+		m.Sudoers = cvtsudoers
 	}
 	if m.Module == nil {
 		m.Module = m.findModule

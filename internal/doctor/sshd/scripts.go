@@ -1,0 +1,81 @@
+package sshd
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/unit"
+)
+
+// scripts are files of those who start programs without systemd: superservers,
+// supervisors, and the shell.
+var scripts = []string{
+	"/etc/inetd.conf", "/etc/xinetd.d/*", "/etc/supervisord.conf", "/etc/supervisor/conf.d/*.conf", "/etc/supervisord.d/*.ini",
+	"/etc/sv/*/run", "/etc/service/*/run", "/etc/s6/sv/*/run", "/etc/rc.local", "/etc/rc.d/rc.local", "/etc/local.d/*.start", "/etc/inittab",
+}
+
+// byScripts are sshds that such files start with arguments. What a shell makes of a
+// line beyond its words is not known here.
+func byScripts(m *target.Machine) (found []daemon) {
+	for _, pattern := range scripts {
+		for _, path := range m.Glob(pattern) {
+			lines := map[string]unit.Word{}
+			for place, text := range target.Lines(m.Root, path, 0) {
+				if strings.HasPrefix(text, "#") {
+					continue
+				}
+				words := words(unit.Word{Place: place, Text: text})
+				if key, value, is := strings.Cut(text, "="); is && strings.HasPrefix(path, "/etc/xinetd.d/") {
+					lines[strings.TrimSpace(key)] = unit.Word{Place: place, Text: value}
+					words = append(servedBy(lines["server"]), servedBy(lines["server_args"])...)
+				}
+				if given := startedIn(words); len(given) > 1 {
+					d := daemonOf(given[1:])
+					d.Place, d.by, d.query.Program = given[1].Place, path, given[0].Text
+					found = append(found, d)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func servedBy(line unit.Word) []unit.Word {
+	if line.Text == "" {
+		return nil
+	}
+	return words(line)
+}
+
+// words are those of a line.
+func words(line unit.Word) (found []unit.Word) {
+	for _, text := range unit.Split(line.Text) {
+		if _, command, is := strings.Cut(text, "=/"); is {
+			text = "/" + command // a key's value
+		}
+		found = append(found, unit.Word{Place: line.Place, Text: text})
+	}
+	return found
+}
+
+// startedIn is the part of a line that starts an sshd, up to where a shell begins
+// with something else.
+func startedIn(words []unit.Word) (given []unit.Word) {
+	for _, word := range words {
+		switch {
+		case given == nil && filepath.IsAbs(word.Text) && filepath.Base(word.Text) == program:
+			given = append(given, word)
+		case given == nil:
+		case strings.ContainsAny(word.Text[:min(1, len(word.Text))], ";&|><)"):
+			return given
+		default:
+			text, ends := strings.CutSuffix(word.Text, ";")
+			given = append(given, unit.Word{Place: word.Place, Text: text})
+			if ends {
+				return given
+			}
+		}
+	}
+	return given
+}
