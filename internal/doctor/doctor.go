@@ -9,8 +9,10 @@
 // machine without a finding is one where every login through these stacks is
 // asked, as far as files tell.
 //
-// What is wrong with a stack by itself is in authstack, with sshd in sshd, with
-// ways to root in root, with other servers in servers; here is what is wrong with otpgate's own files.
+// What is wrong with a stack by itself is in authstack, with the files around it in
+// pamfiles and lostline, with sshd in sshd, with ways to root in root, with other
+// servers in servers, with the policy in asking; here is what is wrong with otpgate's
+// own files.
 package doctor
 
 import (

@@ -38,7 +38,7 @@ func TestEngineAsksNobody(t *testing.T) {
 			continue
 		}
 		p := admit(t, archive)
-		p.machine.SSHD = func(context.Context, string) (string, error) { return "", target.ErrNoSSHD }
+		p.machine.SSHD = func(context.Context, target.Query) (string, error) { return "", target.ErrNoSSHD }
 		claimed := map[string]bool{}
 		for _, f := range (Doctor{Machine: p.machine}).Examine(t.Context()) {
 			for _, service := range f.Services {
