@@ -72,7 +72,7 @@ func (v *view) all(ctx context.Context) []finding.Finding {
 	text, err := v.ask(ctx, "")
 	switch {
 	case errors.Is(err, target.ErrNoSSHD):
-		return nil
+		return v.absent()
 	case err != nil:
 		return []finding.Finding{v.refused(err)}
 	}
@@ -104,6 +104,19 @@ func (v view) untold() finding.Finding {
 		What:    "It has the argument " + v.unclear + ", and what that stands for cannot be read here.",
 		Follows: "Whether it asks for a code was not looked at.",
 		Fix:     "While it runs, otpctl doctor looks at it; or sshd -T -f FILE as root says what is in force."})
+}
+
+// absent is about a unit that starts an sshd which is not there to be asked: it is
+// not installed any more, or not yet.
+func (v view) absent() []finding.Finding {
+	if v.query.Program == "" {
+		return nil
+	}
+	f := finding.NotLookedAt(finding.Warning, "what sshd has in force", "there is no "+v.query.Program+", and this unit starts it")
+	f.Services = []string{defaultService}
+	f.Follows = "Whether it asks for a code, or lets somebody in beside the stack, nothing here says."
+	f.Fix = "Install it, or take the unit away: systemctl disable " + v.by
+	return []finding.Finding{finding.At(v.Place, f)}
 }
 
 // refused is about a configuration that sshd does not take.
