@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,11 +93,17 @@ var hints = []struct {
 // everyLine is what --replace does with a file.
 const everyLine = "it does so for every line, so give it a file of those that need it"
 
+// deviceImports are the commands that take devices from a list.
+var deviceImports = []string{"uri"}
+
 // unknownHint says what to do about a name that the machine does not know.
 func (a *App) unknownHint() string {
 	hint := "check the name with getent passwd; --no-user-check enrolls somebody who is still to come"
-	if a.command == "google-authenticator" {
+	switch {
+	case a.command == "google-authenticator":
 		hint += "; --user says whose a named file is"
+	case slices.Contains(deviceImports, a.command):
+		hint += "; --map says who has which device"
 	}
 	return hint
 }

@@ -32,8 +32,8 @@ const ColumnsHelp = ` Its first
 line names the columns: user, and as needed kind (totp, hotp, email, sms), id,
 email, phone, protocols (separated by spaces or semicolons), secret (in base32,
 or in hexadecimal behind 0x; without one it is made), counter, digits, period,
-algorithm, and confirmed: yes lets the factor count without a first code, which
-is the default only for email and sms.
+algorithm, or all these in a uri (otpauth), prefix, and confirmed: yes lets the
+factor count without a first code, which is the default only for email and sms.
 
 The form of every line is checked before anything is written. Whether the person
 exists and has an address or such a factor already is checked line by line, and a
@@ -140,7 +140,10 @@ func readCSV(a *invocation.App, g admin.People, b Bulk) ([]csvLine, error) {
 			defer a.Note("others may read %s: if there are secrets in it, run chmod 600 and take it away in the end", name)
 		}
 	}
-	reader := csvReader{name: shown, config: g.Config}
+	reader := csvReader{name: shown, config: g.Config, known: func(user string) bool {
+		_, known, err := a.Lookup(user)
+		return known && err == nil
+	}}
 	if err := reader.read(from); err != nil {
 		return nil, err
 	}
@@ -152,6 +155,9 @@ func readCSV(a *invocation.App, g admin.People, b Bulk) ([]csvLine, error) {
 			a.Note("and %d more", n-maxProblems)
 		}
 		return nil, fmt.Errorf("nobody is enrolled: %s in %s", invocation.Counted(n, "mistake", "mistakes"), shown)
+	}
+	if reader.recovery {
+		a.Note("the recovery codes in %s are not taken back, as some may have been used; %s recovery USER makes new ones", shown, a.Self())
 	}
 	for _, line := range reader.lines {
 		if list := line.prepared.Changes.Protocols; list != nil && remarkOnSFTP(a, *list) {
@@ -180,7 +186,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	p := line.prepared
 	p.Replace, p.Recovery, p.Made = e.replace, showable, line.made
 	done := enrolledLine{Line: line.number, User: p.User, Result: invocation.FailedResult, ID: p.Factor.ID, Kind: p.Factor.Kind, Confirmed: p.Confirmed}
-	made, err := e.write(ctx, line.number, &p)
+	made, err := e.write(ctx, line, &p)
 	done.User = p.User
 	switch {
 	case errors.Is(err, admin.ErrAsBefore):
@@ -208,7 +214,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	return done, nil
 }
 
-func (e *enroller) write(ctx context.Context, number int, p *admin.Prepared) (enrollment.Confirmation, error) {
+func (e *enroller) write(ctx context.Context, line csvLine, p *admin.Prepared) (enrollment.Confirmation, error) {
 	if !e.noSystemCheck {
 		name, err := e.a.SystemName(p.User)
 		if err != nil {
@@ -219,7 +225,10 @@ func (e *enroller) write(ctx context.Context, number int, p *admin.Prepared) (en
 	if first, found := e.seen[p.User]; found {
 		return enrollment.Confirmation{}, fmt.Errorf("this machine knows the people of this line and of line %d both as %s", first, p.User)
 	}
-	e.seen[p.User] = number
+	e.seen[p.User] = line.number
+	if line.keyless {
+		return enrollment.Confirmation{}, e.keyless(p)
+	}
 	if e.bulk.DryRun {
 		return enrollment.Confirmation{}, e.g.CheckPrepared(*p)
 	}

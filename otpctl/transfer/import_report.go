@@ -18,12 +18,13 @@ import (
 const (
 	importedResult = "imported"
 	wouldImport    = "would-import"
+	leftOut        = "left-out"
 )
 
 // importRecord is what became of one person. There is nothing secret in it.
 type importRecord struct {
 	User         string           `json:"user"`
-	Result       string           `json:"result"` // imported, would-import, unchanged or failed
+	Result       string           `json:"result"` // imported, would-import, unchanged, left-out or failed
 	Error        string           `json:"error,omitempty"`
 	From         string           `json:"from"`
 	Factors      []importedFactor `json:"factors"`
@@ -50,13 +51,15 @@ type importReport struct {
 }
 
 func (r *importReport) add(p found, left int, err error) {
-	record := importRecord{User: p.User, Result: importedResult, From: linesOf(p), Factors: []importedFactor{}, Remarks: p.Remarks}
+	record := importRecord{User: p.User, Result: importedResult, From: placeOf(p), Factors: []importedFactor{}, Remarks: p.Remarks}
 	if r.dry {
 		record.Result = wouldImport
 	}
 	switch {
 	case errors.Is(err, admin.ErrAsBefore):
 		record.Result = invocation.Unchanged
+	case errors.Is(err, errNotInMap):
+		record.Result = leftOut
 	case err != nil:
 		record.Result, record.Error = invocation.FailedResult, err.Error()
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", r.who(p), err))
@@ -79,7 +82,7 @@ func (r *importReport) add(p found, left int, err error) {
 // who names somebody, also of a line without a name.
 func (r *importReport) who(p found) string {
 	if p.User == "" {
-		return linesOf(p)
+		return placeOf(p)
 	}
 	return p.User
 }
@@ -149,7 +152,7 @@ func auditOf(p found) audit.Record {
 	for _, f := range p.Factors {
 		ids = append(ids, f.Factor.ID)
 	}
-	reason := "factor " + strings.Join(ids, ", ") + " from " + linesOf(p)
+	reason := "factor " + strings.Join(ids, ", ") + " from " + placeOf(p)
 	if n := len(p.Scratch); n > 0 {
 		reason += ", " + invocation.Counted(n, "scratch code", "scratch codes")
 	}
