@@ -16,6 +16,7 @@ import (
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/migrate"
+	"github.com/otpgate/otpgate/internal/tokenfile"
 )
 
 // Hint says what to do about an error, "" if the error says so itself.
@@ -76,6 +77,9 @@ var hints = []struct {
 	{admin.ErrWaiting, "--replace makes a new one, and the secret of before worthless"},
 	{admin.ErrEnrolled, "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"},
 	{migrate.ErrPIN, "--without-pins takes such lines and drops the PINs"},
+	{tokenfile.ErrDevicePIN, "--without-pins takes such devices and drops the PINs"},
+	{tokenfile.ErrNeedsKey, "--key-file FILE names a file with the key, in hexadecimal"},
+	{tokenfile.ErrNeedsPassphrase, "--passphrase-file FILE names a file with the passphrase"},
 	{errUnknownGroup, "check the name with getent group"},
 	{admin.ErrSeveralToResync, "say which with --id"},
 	{admin.ErrNothingToResync, "see the devices with otpctl status"},
@@ -94,7 +98,7 @@ var hints = []struct {
 const everyLine = "it does so for every line, so give it a file of those that need it"
 
 // deviceImports are the commands that take devices from a list.
-var deviceImports = []string{"uri"}
+var deviceImports = []string{"uri", "pskc"}
 
 // unknownHint says what to do about a name that the machine does not know.
 func (a *App) unknownHint() string {

@@ -32,7 +32,7 @@ import are not known here, so take the old module's line out of pam.d before it
 or at the same time.`,
 		Example: `  otpctl import google-authenticator --home-dirs --dry-run
   otpctl import oath /etc/users.oath`,
-	}, importGoogle(a), importOath(a), importURI(a),
+	}, importGoogle(a), importOath(a), importURI(a), importPSKC(a),
 		importCSV(a), importBackup(a))
 }
 
