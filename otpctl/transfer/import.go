@@ -14,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/migrate"
+	"github.com/otpgate/otpgate/internal/tokenfile"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 	"github.com/otpgate/otpgate/otpctl/people"
 )
@@ -33,6 +34,9 @@ or at the same time.`,
 		Example: `  otpctl import google-authenticator --home-dirs --dry-run
   otpctl import oath /etc/users.oath`,
 	}, importGoogle(a), importOath(a), importURI(a), importPSKC(a),
+		importApp(a, "andotp", "andOTP", "Backups, Plain-text backup", tokenfile.AndOTP),
+		importApp(a, "aegis", "Aegis", "Settings, Import & Export, Export as\nJSON, not encrypted", tokenfile.Aegis),
+		importApp(a, "2fas", "2FAS", "Settings, 2FAS Backup, Export, without\na password", tokenfile.TwoFAS),
 		importCSV(a), importBackup(a))
 }
 
