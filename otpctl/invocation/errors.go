@@ -98,7 +98,7 @@ var hints = []struct {
 const everyLine = "it does so for every line, so give it a file of those that need it"
 
 // deviceImports are the commands that take devices from a list.
-var deviceImports = []string{"uri", "pskc", "andotp", "aegis", "2fas"}
+var deviceImports = []string{"uri", "pskc", "privacyidea", "linotp", "andotp", "aegis", "2fas"}
 
 // unknownHint says what to do about a name that the machine does not know.
 func (a *App) unknownHint() string {

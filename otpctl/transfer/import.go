@@ -34,6 +34,8 @@ or at the same time.`,
 		Example: `  otpctl import google-authenticator --home-dirs --dry-run
   otpctl import oath /etc/users.oath`,
 	}, importGoogle(a), importOath(a), importURI(a), importPSKC(a),
+		importServer(a, "privacyidea", "privacyIDEA", "and the counter or the period.\nIn a file that begins with # version: 2 the user, the resolver and the realm stand in front.", tokenfile.PrivacyIDEA),
+		importServer(a, "linotp", "LinOTP", "the period,\nand the algorithm. Without that, keys of 32 and 64 bytes are of SHA256 and SHA512.", tokenfile.LinOTP),
 		importApp(a, "andotp", "andOTP", "Backups, Plain-text backup", tokenfile.AndOTP),
 		importApp(a, "aegis", "Aegis", "Settings, Import & Export, Export as\nJSON, not encrypted", tokenfile.Aegis),
 		importApp(a, "2fas", "2FAS", "Settings, 2FAS Backup, Export, without\na password", tokenfile.TwoFAS),
