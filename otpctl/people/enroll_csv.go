@@ -38,9 +38,10 @@ factor count without a first code, which is the default only for email and sms.
 The form of every line is checked before anything is written. Whether the person
 exists and has an address or such a factor already is checked line by line, and a
 failure does not stop the rest. --dry-run checks everything and writes nothing.
-Whoever has exactly what the line says, confirmed, stays as before. Any other
-factor of that name is left alone without --replace, and the line fails. New
-secrets go to the file of --out, or with --json to standard output.`
+Whoever has exactly what the line says, confirmed, stays as before, and who waits
+for the first code of it is still to confirm. Any other factor of that name is
+left alone without --replace, and the line fails. New secrets go to the file of
+--out, or with --json to standard output.`
 
 func (b *Bulk) register(f *pflag.FlagSet) {
 	f.StringVar(&b.File, "csv", "", "enroll everybody in this `file`; - is standard input")
@@ -67,11 +68,15 @@ func (b *Bulk) check(given func(flag string) bool) error {
 	return nil
 }
 
+// toConfirm is the result for somebody who was enrolled so before and has given no
+// first code yet.
+const toConfirm = "to-confirm"
+
 // enrolledLine is what became of one line.
 type enrolledLine struct {
 	Line          int          `json:"line"`
 	User          string       `json:"user"`
-	Result        string       `json:"result"` // enrolled, would-enroll, unchanged or failed
+	Result        string       `json:"result"` // enrolled, would-enroll, unchanged, to-confirm or failed
 	Error         string       `json:"error,omitempty"`
 	ID            string       `json:"id"`
 	Kind          account.Kind `json:"kind"`
@@ -191,6 +196,9 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	switch {
 	case errors.Is(err, admin.ErrAsBefore):
 		done.Result, done.Confirmed = invocation.Unchanged, true
+		return done, nil
+	case errors.Is(err, admin.ErrToConfirm):
+		done.Result, done.Confirmed = toConfirm, false
 		return done, nil
 	case err != nil:
 		done.Error, done.Confirmed = err.Error(), false
