@@ -58,6 +58,7 @@ type App struct {
 	World
 	Config   string // as given, "" for the default place
 	Quiet    bool
+	Verbose  bool
 	Lines    *lineReader
 	Out      *checkedWriter
 	Opened   *gate.Gate

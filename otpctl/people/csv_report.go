@@ -165,8 +165,8 @@ func (r *report) sum() error {
 	if r.handed > 0 {
 		r.a.Note("%s holds what logs people in: hand it out, then remove it", r.out.Name())
 	}
-	if r.toConfirm > 0 && invocation.IsTerminal(r.a.Stderr) {
-		r.a.Note("%s still to confirm, with the secret of before; --replace makes a new one", invocation.Counted(r.toConfirm, "person has", "people have"))
+	if r.toConfirm > 0 {
+		r.a.Sum("%s still to confirm, with the secret of before; --replace makes a new one", invocation.Counted(r.toConfirm, "person has", "people have"))
 	}
 	if r.failed > 0 {
 		return fmt.Errorf("%d of %d lines failed", r.failed, r.total)

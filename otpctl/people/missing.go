@@ -96,10 +96,6 @@ func missingOf(ctx context.Context, g admin.People, name string) (missingPerson,
 // whom the policy's selectors name, and who has a secret file.
 func (l *missingList) candidates(a *invocation.App, g admin.People, group string) ([]string, error) {
 	selectors := slices.Clone(g.Config.Policy.Require)
-	if len(selectors) == 0 {
-		a.Note("policy.require is empty: nobody must enroll")
-		return nil, nil
-	}
 	if group != "" {
 		switch found, err := a.Groups.HasGroup(group); {
 		case err != nil:
@@ -108,6 +104,10 @@ func (l *missingList) candidates(a *invocation.App, g admin.People, group string
 			return nil, fmt.Errorf("group %q: %w", group, nss.ErrUnknownGroup)
 		}
 		selectors = []config.Selector{config.Selector("@" + group)}
+	}
+	if len(g.Config.Policy.Require) == 0 {
+		a.Note("policy.require is empty: nobody must enroll")
+		return nil, nil
 	}
 	var names []string
 	for _, selector := range selectors {

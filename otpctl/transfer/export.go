@@ -133,7 +133,7 @@ func exported(a *invocation.App, g admin.People, n, failed int, where string, er
 		return err
 	}
 	exportedTo(g, n, where)
-	a.Note("%s written to %s", invocation.Counted(n, "person", "people"), where)
+	a.Sum("%s written to %s", invocation.Counted(n, "person", "people"), where)
 	if failed > 0 {
 		return fmt.Errorf("%d of %d are not in it", failed, n+failed)
 	}

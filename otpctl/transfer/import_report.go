@@ -73,8 +73,10 @@ func (r *importReport) add(p found, left int, err error) {
 			}
 			record.Factors = append(record.Factors, made)
 		}
-		r.windows.Steps = max(r.windows.Steps, p.Window.Steps)
-		r.windows.Codes = max(r.windows.Codes, p.Window.Codes)
+		if record.Result != invocation.Unchanged {
+			r.windows.Steps = max(r.windows.Steps, p.Window.Steps)
+			r.windows.Codes = max(r.windows.Codes, p.Window.Codes)
+		}
 	}
 	r.records = append(r.records, record)
 }
@@ -122,6 +124,9 @@ func (r *importReport) table() error {
 		return err
 	}
 	for _, record := range r.records {
+		if record.Result == invocation.Unchanged {
+			continue // that was said when they came
+		}
 		for _, remark := range record.Remarks {
 			r.a.Note("%s: %s", record.User, remark)
 		}
