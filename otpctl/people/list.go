@@ -93,12 +93,13 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 	for _, name := range strays {
 		a.Note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", g.Config.Paths.Users, name)
 	}
+	var nobodys map[string]bool
 	if group != "" {
 		if names, unsure, err = a.InGroup(names, group); err != nil {
 			return nil, 0, 0, err
 		}
 	} else {
-		remarkOnNobodys(a, g, names)
+		nobodys = remarkOnNobodys(a, g, names)
 	}
 	records = []record{}
 	for _, name := range names {
@@ -109,6 +110,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 		if err != nil {
 			broken++
 		}
+		r.UnknownUser = nobodys[name]
 		records = append(records, r)
 	}
 	return records, broken, unsure, nil
