@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"slices"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -18,10 +17,12 @@ const tokenReach = 1
 // order of their first devices. Such files do not say which codes by time were used,
 // so that all until now are.
 func Tokens(tokens []tokenfile.Token, now time.Time) (people []Person) {
+	places := map[string]int{}
 	for _, t := range tokens {
-		at := slices.IndexFunc(people, func(p Person) bool { return p.User == t.User })
-		if at < 0 {
+		at, found := places[t.User]
+		if !found {
 			at = len(people)
+			places[t.User] = at
 			people = append(people, Person{Imported: admin.Imported{User: t.User}})
 		}
 		people[at].addToken(t, now)

@@ -1,6 +1,9 @@
 package tokenfile
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // IsKeyLike says whether a text that is taken for a name could be a key: who mixes
 // up two columns must not find keys in messages.
@@ -8,8 +11,11 @@ func IsKeyLike(name string) bool {
 	if strings.Contains(name, "://") || len(name) > 64 {
 		return true
 	}
+	if words := strings.Fields(name); len(words) > 1 && slices.ContainsFunc(words, IsKeyLike) {
+		return true
+	}
 	compact := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" -_=", r) {
+		if strings.ContainsRune(" -_=\"',;", r) {
 			return -1
 		}
 		return r

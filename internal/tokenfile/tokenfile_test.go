@@ -186,7 +186,7 @@ func fuzzReader(f *testing.F, names ...string) {
 func TestIsKeyLike(t *testing.T) {
 	for _, key := range []string{
 		"JBSWY3DPEHPK3PXP", "JBSW Y3DP EHPK 3PXP", "jbswy3dpehpk3pxp", "3132333435363738393031323334353637383930", "QUJDREVGR0hJSktMTU5PUFFSU1Q=",
-		"otpauth://totp/alice?secret=JBSWY3DPEHPK3PXP", planted,
+		"otpauth://totp/alice?secret=JBSWY3DPEHPK3PXP", planted, `"` + planted, "alice " + planted,
 	} {
 		if !IsKeyLike(key) {
 			t.Errorf("%s passes for a name", key)

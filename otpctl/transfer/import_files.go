@@ -160,6 +160,9 @@ func inUsersfile(a *invocation.App, given string, options migrate.OathOptions) (
 		if owner.UID != 0 && p.User != owner.Name {
 			p.Err = fmt.Errorf("%s: %w: it belongs to %s, and counts for %s alone", path, safefile.ErrUnsafe, owner.Name, owner.Name)
 		}
+		if err := mayShow(a, p.User); err != nil {
+			p.User, p.Err = "", err
+		}
 		people = append(people, found{p, path})
 	}
 	return people, nil

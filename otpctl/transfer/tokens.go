@@ -171,10 +171,16 @@ func ownerOfToken(a *invocation.App, t *tokenfile.Token) error {
 		return errors.New("it does not say whose it is: --map says so")
 	case account.CheckName(t.User) != nil:
 		return errors.New("the account of its label is no login name: --map says whose it is")
-	case !tokenfile.IsKeyLike(t.User):
+	}
+	return mayShow(a, t.User)
+}
+
+// mayShow refuses a name that the machine does not know and that may be a key.
+func mayShow(a *invocation.App, name string) error {
+	if !tokenfile.IsKeyLike(name) {
 		return nil
 	}
-	switch _, known, err := a.Lookup(t.User); {
+	switch _, known, err := a.Lookup(name); {
 	case err != nil:
 		return err
 	case !known:
