@@ -54,8 +54,8 @@ func (a *App) Note(format string, values ...any) {
 	fmt.Fprintln(a.Stderr, "otpctl: "+Printable(fmt.Sprintf(format, values...)))
 }
 
-// Sum writes a remark that everything is done, to whoever sits there: a program has
-// the exit status.
+// Sum writes a remark that wants no attention, to whoever sits there: a program has
+// the answer and the exit status.
 func (a *App) Sum(format string, values ...any) {
 	if a.Verbose || IsTerminal(a.Stderr) {
 		a.Note(format, values...)

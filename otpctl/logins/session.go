@@ -104,7 +104,7 @@ func sessions(ctx context.Context, a *invocation.App, g admin.People, names []st
 
 func sessionTable(a *invocation.App, list []remembered) error {
 	if len(list) == 0 {
-		a.Note("no login is remembered")
+		a.Sum("no login is remembered")
 		return nil
 	}
 	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)

@@ -160,7 +160,7 @@ func (r *report) sum() error {
 		fmt.Fprintln(r.a.Stderr, "hint: "+invocation.Printable(hint))
 	}
 	if r.total == 0 {
-		r.a.Note("there is no line below the header")
+		r.a.Sum("there is no line below the header")
 	}
 	if r.handed > 0 {
 		r.a.Note("%s holds what logs people in: hand it out, then remove it", r.out.Name())

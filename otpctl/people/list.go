@@ -118,7 +118,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 
 func table(a *invocation.App, records []record) error {
 	if len(records) == 0 {
-		a.Note("nobody has a secret file yet: see %s enroll --help", a.Self())
+		a.Sum("nobody has a secret file yet: see %s enroll --help", a.Self())
 		return nil
 	}
 	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)

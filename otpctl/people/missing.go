@@ -106,7 +106,7 @@ func (l *missingList) candidates(a *invocation.App, g admin.People, group string
 		selectors = []config.Selector{config.Selector("@" + group)}
 	}
 	if len(g.Config.Policy.Require) == 0 {
-		a.Note("policy.require is empty: nobody must enroll")
+		a.Sum("policy.require is empty: nobody must enroll")
 		return nil, nil
 	}
 	var names []string

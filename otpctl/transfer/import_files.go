@@ -36,7 +36,7 @@ func inHomes(a *invocation.App, names []string) (people []found, err error) {
 		}
 		switch {
 		case len(names) == 0 && errors.Is(err, errNotFirst):
-			a.Note("%s: %v", login.Name, err)
+			a.Sum("%s: %v", login.Name, err)
 		case len(names) > 0 || !isAbsent(path, err):
 			people = append(people, google(a, login.Name, path, data, err))
 		}

@@ -48,7 +48,7 @@ func bringTokens(ctx context.Context, a *invocation.App, command, given string, 
 		return nobodyFor(a, mistakes, path)
 	}
 	if len(tokens) == 0 {
-		a.Note("%s has no devices in it", path)
+		a.Sum("%s has no devices in it", path)
 	}
 	var people []found
 	for _, p := range migrate.Tokens(named, a.Now()) {
