@@ -91,7 +91,7 @@ func recipient(r *run) (string, string) {
 }
 
 // exampleLines are those of otpctl's examples that need something.
-var exampleLines = map[string]handling{
+var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl enroll alice":                                                        {before: without("")},
 	"otpctl enroll alice --id tablet":                                            {before: without(" --id tablet")},
 	"otpctl enroll alice --qr png=/root/alice.png":                               {before: without("")},
@@ -143,7 +143,7 @@ var exampleLines = map[string]handling{
 		r.write(r.T, "/root/codes.txt", codes)
 	}},
 	"otpctl send-test sms alice --to +491511234567": {statuses: []int{1}, says: "127.0.0.1:9"},
-}
+})
 
 // changed is an sshd that asks, until it is confirmed.
 func (r *run) changed() {
