@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -17,7 +18,12 @@ import (
 // fakeGroups are groups as in "staff=alice,bob". Of somebody listed as bob? it
 // cannot be said whether he is in it; of somebody listed nowhere, -x, the
 // system does not know.
+// Logins ask the system about all but groups.
 type fakeGroups []string
+
+func (fakeGroups) Canonical(name string) (string, bool, error) { return gate.System{}.Canonical(name) }
+
+func (fakeGroups) Others(name string) ([]string, error) { return gate.System{}.Others(name) }
 
 func (f fakeGroups) find(group string) ([]string, bool) {
 	for _, known := range f {
@@ -36,9 +42,21 @@ func (f fakeGroups) HasGroup(group string) (bool, error) {
 	return found, nil
 }
 
-func (f fakeGroups) InGroup(name, group string) (bool, error) {
+// Members are those in the group's list: of one called hidden, whose members are known
+// for each person alone, nobody.
+func (f fakeGroups) Members(group string) ([]string, error) {
 	members, _ := f.find(group)
+	if group == "hidden" {
+		return nil, nil
+	}
+	return slices.DeleteFunc(slices.Clone(members), func(name string) bool { return name == "" || strings.ContainsAny(name, "?-") }), nil
+}
+
+func (f fakeGroups) InGroup(name, group string) (bool, error) {
+	members, found := f.find(group)
 	switch {
+	case !found:
+		return false, fmt.Errorf("group %q: %w", group, nss.ErrUnknownGroup)
 	case slices.Contains(members, name+"?"):
 		return false, errors.New("the name service is down")
 	case slices.Contains(members, "-"+name):

@@ -12,6 +12,24 @@ import (
 // already, confirmed and with the same data. Nothing is written then.
 var ErrAsBefore = errors.New("it is enrolled like this already")
 
+// ErrToConfirm is wrapped by the error for an enrollment that waits for its first
+// code just as it is prepared. Nothing is written then: the owner may have the
+// secret already.
+var ErrToConfirm = errors.New("it is still to be confirmed")
+
+// waitsAlready says whether the same enrollment waits for its first code.
+func (p Prepared) waitsAlready(person account.Person) error {
+	for _, old := range person.Factors {
+		if old.ID != p.Factor.ID || !old.Confirmed.IsZero() || p.Confirmed || !p.sameCodes(old) {
+			continue
+		}
+		if changed, err := p.Changes.Apply(&person); err == nil && len(changed) == 0 {
+			return fmt.Errorf("user %q: factor %q: %w", p.User, old.ID, ErrToConfirm)
+		}
+	}
+	return nil
+}
+
 // asBefore says whether the person has exactly what is prepared.
 func (p Prepared) asBefore(person account.Person) error {
 	for _, old := range person.Confirmed() {

@@ -40,7 +40,8 @@ type Prepared struct {
 // or nothing. A factor with the same id, also one that waits for its first
 // code, is in the way unless Replace is set: so doing the same again does no
 // harm to somebody who has got the first secret. What is there already, confirmed
-// and with the same data, is an error too, ErrAsBefore.
+// and with the same data, is an error too, ErrAsBefore, and what waits with the
+// same data ErrToConfirm.
 func (g People) EnrollPrepared(ctx context.Context, p Prepared) (enrollment.Confirmation, error) {
 	if err := account.CheckName(p.User); err != nil {
 		return enrollment.Confirmation{}, err
@@ -94,7 +95,7 @@ func (g People) CheckPrepared(p Prepared) error {
 // put makes the enrollment part of the person, not confirmed yet.
 func (p Prepared) put(person *account.Person) error {
 	if !p.Replace {
-		if err := p.asBefore(*person); err != nil {
+		if err := errors.Join(p.asBefore(*person), p.waitsAlready(*person)); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,8 @@ type Renamed struct {
 	Person account.Person
 	// RecoveryLeft counts the recovery codes that are good.
 	RecoveryLeft int
+	// NoFile says that there was no secret file: what the ledger knows moved alone.
+	NoFile bool
 }
 
 // ErrElsewhere is wrapped by the error for a former name whose devices went to a
@@ -61,10 +63,33 @@ func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
 		done.RecoveryLeft = factor.RecoveryLeft(person, after)
 		return err
 	})
+	if errors.Is(err, account.ErrNotFound) {
+		return g.renameUnenrolled(ctx, from, to, err)
+	}
 	if err != nil {
 		return Renamed{}, err
 	}
 	return done, nil
+}
+
+// renameUnenrolled takes along what the ledger counts for somebody without a secret
+// file: under the new name grace would begin once more, and wrong codes be forgotten.
+// none is the error if there is nothing.
+func (g People) renameUnenrolled(ctx context.Context, from, to string, none error) (Renamed, error) {
+	was, err := g.Ledger.View(ctx, ledger.UserKey(from))
+	if err != nil {
+		return Renamed{}, err
+	}
+	counts := was
+	counts.Used, counts.Spent, counts.Sessions, counts.Carried = nil, nil, nil, nil
+	if reflect.DeepEqual(counts, ledger.Entry{}) {
+		return Renamed{}, none
+	}
+	person := account.Person{User: to}
+	if _, err := g.moveEntry(ctx, from, person); err != nil {
+		return Renamed{}, err
+	}
+	return Renamed{Person: person, NoFile: true}, nil
 }
 
 // errUsedMeanwhile says that a login changed what was being moved.

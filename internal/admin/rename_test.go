@@ -348,3 +348,27 @@ func TestRenameRefuses(t *testing.T) {
 		t.Error("alice's entry was touched")
 	}
 }
+
+// Who has no secret file yet begins no second grace by another name.
+func TestRenameWithoutAFile(t *testing.T) {
+	p := renamePlace(t)
+	p.Config.Policy.Grace = config.Grace{For: 48 * time.Hour}
+	p.Aliases = map[string]string{"carol": "carol", "caroline": "caroline"}
+	expect(t, p.login("carol", says()), gate.NotAsked, "policy.grace")
+	began := p.Clock
+	p.Clock = p.Clock.Add(24 * time.Hour)
+	done, err := p.Rename(t.Context(), "carol", "caroline")
+	if err != nil || !done.NoFile || done.Person.User != "caroline" {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	until, begun, err := p.GraceOf(t.Context(), "caroline")
+	if err != nil || !begun || !until.Equal(began.Add(48*time.Hour)) {
+		t.Errorf("grace until %v, %v, %v", until, begun, err)
+	}
+	if entry := p.entryOf(t, "carol"); !entry.Grace.IsZero() {
+		t.Errorf("carol is left with %+v", entry)
+	}
+	if _, err := p.Rename(t.Context(), "carol", "caroline"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("again: %v", err)
+	}
+}

@@ -1,7 +1,8 @@
 // Package migrate reads the files of other modules for one-time codes, to bring
 // people along with their keys, counters and unused codes.
 //
-// The entry points are [GoogleAuthenticator] and [Oath], one for each format.
+// The entry points are [GoogleAuthenticator] and [Oath], one for each format, and
+// [Tokens] for those that package tokenfile reads.
 // They only read text that was handed to them, write nothing, and promise that
 // a code which the text shows as used counts as used in what they return; where
 // the text does not say, everything that may have been used does. No error or
@@ -19,8 +20,8 @@ import (
 // Person is what a file says about one person.
 type Person struct {
 	admin.Imported
-	// Lines are where in the file, counted from 1.
-	Lines []int
+	// Lines are where in the file, counted from 1, or Entries if it has no lines.
+	Lines, Entries []int
 	// Err says why nobody can be brought along.
 	Err error
 	// Remarks are what the admin should know.

@@ -131,7 +131,7 @@ func TestLimit(t *testing.T) {
 		t.Errorf("%d under way, %d of them within the limit; want 2", len(d.places), limit.UnderWay())
 	}
 	patient := newAsker(never, 3)
-	patient.places, patient.open = d.places, d.open
+	patient.places = d.places
 	go func() { _, _, _ = at(patient, limit, "user alice", hang) }()
 	if answer, found, err := at(patient, nil, "user alice", func() (string, bool, error) { return "alice", true, nil }); answer != "alice" || !found || err != nil {
 		t.Errorf("beside the limit: %q, %v, %v", answer, found, err)

@@ -111,20 +111,25 @@ func (s *nameSwitch) walk() (bool, error) {
 	return s.walks, nil
 }
 
-// groupServices are those that nsswitch.conf(5) names for a person's groups.
-func groupServices(data []byte) []string {
-	var found []string
+// ServicesOf lists the name services that nsswitch.conf(5), whose text is data, names
+// for a database such as passwd.
+func ServicesOf(data []byte, database string) (found []string) {
 	for line := range bytes.Lines(data) {
 		line, _, _ = bytes.Cut(line, []byte("#"))
 		name, services, _ := bytes.Cut(line, []byte(":"))
-		switch string(bytes.TrimSpace(name)) {
-		case "initgroups":
-			return servicesOf(string(services))
-		case "group":
+		if string(bytes.TrimSpace(name)) == database {
 			found = servicesOf(string(services))
 		}
 	}
 	return found
+}
+
+// groupServices are those that nsswitch.conf(5) names for a person's groups.
+func groupServices(data []byte) []string {
+	if found := ServicesOf(data, "initgroups"); found != nil {
+		return found
+	}
+	return ServicesOf(data, "group")
 }
 
 // servicesOf leaves out what is in brackets, which may have spaces in it.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -58,11 +59,28 @@ func Run(world invocation.World, args []string) int {
 		return statusDone
 	case a.Running && !errors.As(err, &wrong), a.Out.Err != nil:
 		a.Complain(err)
+		answerError(a, ran, args, err, statusFailed)
 		return statusFailed
 	}
 	a.Complain(err)
+	answerError(a, ran, args, err, statusUsage)
 	fmt.Fprintf(a.Stderr, "see %s --help\n", ran.CommandPath())
 	return statusUsage
+}
+
+// answerError answers with the error where JSON was asked for and nothing was
+// answered: what reads standard output finds one document there in any case.
+func answerError(a *invocation.App, ran *cobra.Command, args []string, err error, status int) {
+	asked := slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
+	if !asked || ran.Flags().Lookup("json") == nil || a.Out.Written || a.Out.Err != nil {
+		return
+	}
+	// It fails only where the status says so already.
+	_ = a.JSON(struct {
+		Error  string `json:"error"`
+		Hint   string `json:"hint,omitempty"`
+		Status int    `json:"status"`
+	}{err.Error(), a.Hint(err), status})
 }
 
 // Tree returns the commands without running any, for making documentation.
@@ -78,10 +96,14 @@ func root(a *invocation.App) *cobra.Command {
 		Long: `otpctl enrolls people for one-time codes and keeps their secret files, one per
 person, in the directory that paths.users of the configuration names.
 
-Every change is logged, with who made it, to the system's log (authpriv), and to
-standard error unless that is a terminal or --quiet is given. The exit status is
-0 if everything was done, 1 if something failed, 2 if the command line was wrong;
-doctor has two more.`,
+Every change is logged, with who made it, to the system's log (authpriv), and with
+--verbose to standard error too. Where that is no terminal and all went well, only
+remarks that want attention stand there. The exit status is 0 if everything was
+done, 1 if something failed, 2 if the command line was wrong; doctor has two more.
+
+With --json, standard output is one JSON document: the answer or, where an error
+left none, an object with error, status and perhaps hint. The same error stands in
+words on standard error.`,
 		Example: `  otpctl enroll alice
   otpctl list
   otpctl test alice --service sshd --from 192.0.2.7`,
@@ -98,7 +120,8 @@ doctor has two more.`,
 	root.SetOut(a.Out)
 	root.SetErr(a.Stderr)
 	root.PersistentFlags().StringVar(&a.Config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
-	root.PersistentFlags().BoolVarP(&a.Quiet, "quiet", "q", false, "log changes to the system's log only")
+	root.PersistentFlags().BoolVarP(&a.Quiet, "quiet", "q", false, "log changes to the system's log only, even if nothing takes them there")
+	root.PersistentFlags().BoolVarP(&a.Verbose, "verbose", "v", false, "log changes to standard error too")
 	root.AddCommand(people.Enroll(a), people.Confirm(a), people.List(a), people.Status(a), people.Enable(a), people.Disable(a), people.Remove(a), people.Rename(a),
 		people.Set(a), people.Recovery(a), people.Resync(a), logins.Unlock(a), logins.Session(a), transfer.Import(a), transfer.Export(a), logins.Test(a), logins.SendTest(a),
 		setup.Doctor(a), setup.PAM(a), completion(a), version(a))

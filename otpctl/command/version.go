@@ -12,15 +12,29 @@ import (
 )
 
 func version(a *invocation.App) *cobra.Command {
-	return a.Does(&cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  otpctl version",
 		Args:    cobra.NoArgs,
-	}, func(context.Context, []string) error {
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return a.Does(c, func(context.Context, []string) error {
+		if asJSON {
+			return a.JSON(versions{versionOf(a.Version), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+		}
 		a.Say("%s", versionLine(a))
 		return nil
 	})
+}
+
+// versions is what versionLine says.
+type versions struct {
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
 }
 
 func versionLine(a *invocation.App) string {

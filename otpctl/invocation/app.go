@@ -58,6 +58,7 @@ type App struct {
 	World
 	Config   string // as given, "" for the default place
 	Quiet    bool
+	Verbose  bool
 	Lines    *lineReader
 	Out      *checkedWriter
 	Opened   *gate.Gate
@@ -85,7 +86,7 @@ func NewApp(world World) *App {
 		world.Logins = systemLogins{}
 	}
 	if world.Groups == nil {
-		world.Groups = gate.System{}
+		world.Groups = systemGroups{}
 	}
 	if world.Patience == 0 {
 		world.Patience = progressAfter
@@ -124,6 +125,9 @@ func (a *App) Gate() (admin.People, error) {
 		return admin.People{}, err
 	}
 	opened.Now = a.Now
+	if names, can := a.Groups.(gate.Names); can {
+		opened.Names = names
+	}
 	opened.Sender = a.SenderFor(opened.Config)
 	a.Opened = opened
 	return admin.People{Gate: opened}, nil

@@ -18,14 +18,18 @@ func (s sinks) Write(record audit.Record) {
 	}
 }
 
-// Sink is the system's log, and standard error if no person reads that: on a
-// terminal the command's own words say the same.
+// Sink is the system's log, and standard error if that is wanted, or if no log takes
+// anything. On a terminal the command's own words say the same.
 func (a *App) Sink() audit.Sink {
-	all := sinks{a.Log}
-	if !a.Quiet && !IsTerminal(a.Stderr) {
-		all = append(all, audit.Writer{Writer: a.Stderr})
+	if a.Verbose {
+		return sinks{a.Log, audit.Writer{Writer: a.Stderr}}
 	}
-	return all
+	system, is := a.Log.(audit.Syslog)
+	if file, can := a.Stderr.(*os.File); is && can && system.Fallback == nil && !a.Quiet && !IsTerminal(file) {
+		system.Fallback = audit.NewStream(int(file.Fd()))
+		return system
+	}
+	return a.Log
 }
 
 // Changed writes the audit line of a change. record says of what, and its

@@ -46,8 +46,8 @@ func (s *several) Args(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// outcome is what became of one person.
-type outcome struct {
+// Outcome is what became of one person.
+type Outcome struct {
 	User   string `json:"user"`
 	Result string `json:"result"`
 	Detail string `json:"detail,omitempty"`
@@ -56,7 +56,7 @@ type outcome struct {
 
 // The results.
 const (
-	changedResult = "changed"
+	ChangedResult = "changed"
 	wouldChange   = "would-change"
 	Unchanged     = "unchanged"
 	FailedResult  = "failed"
@@ -83,14 +83,14 @@ func (a *App) Each(ctx context.Context, s *several, args []string, one Doing) er
 			names = append(names, o.User)
 		}
 	}
-	outcomes = slices.DeleteFunc(outcomes, func(o outcome) bool { return o.Error == "" })
+	outcomes = slices.DeleteFunc(outcomes, func(o Outcome) bool { return o.Error == "" })
 	alone := s.Group == "" && len(args) == 1
 	bar := a.Begin("people done", len(names))
 	for _, name := range names {
 		o, err := a.doOne(ctx, g, name, s, one)
 		if err != nil && alone {
 			if s.Json {
-				err = errors.Join(a.JSON([]outcome{o}), err)
+				err = errors.Join(a.JSON([]Outcome{o}), err)
 			}
 			return err
 		}
@@ -106,25 +106,25 @@ func (a *App) Each(ctx context.Context, s *several, args []string, one Doing) er
 	return a.sum(s, outcomes, alone)
 }
 
-func (a *App) doOne(ctx context.Context, g admin.People, given string, s *several, one Doing) (outcome, error) {
+func (a *App) doOne(ctx context.Context, g admin.People, given string, s *several, one Doing) (Outcome, error) {
 	name, err := a.EnrolledName(g, given)
 	if err != nil {
-		return outcome{User: given, Result: FailedResult, Error: err.Error()}, err
+		return Outcome{User: given, Result: FailedResult, Error: err.Error()}, err
 	}
 	words, isNew, err := one(ctx, g, name, s.DryRun)
 	switch {
 	case err != nil:
-		return outcome{User: name, Result: FailedResult, Error: err.Error()}, err
+		return Outcome{User: name, Result: FailedResult, Error: err.Error()}, err
 	case isNew && s.DryRun:
-		return outcome{User: name, Result: wouldChange, Detail: words}, nil
+		return Outcome{User: name, Result: wouldChange, Detail: words}, nil
 	case isNew:
-		return outcome{User: name, Result: changedResult, Detail: words}, nil
+		return Outcome{User: name, Result: ChangedResult, Detail: words}, nil
 	}
-	return outcome{User: name, Result: Unchanged, Detail: words}, nil
+	return Outcome{User: name, Result: Unchanged, Detail: words}, nil
 }
 
 // sum ends the report.
-func (a *App) sum(s *several, outcomes []outcome, alone bool) error {
+func (a *App) sum(s *several, outcomes []Outcome, alone bool) error {
 	if s.Json {
 		if err := a.JSON(outcomes); err != nil {
 			return err
@@ -139,26 +139,30 @@ func (a *App) sum(s *several, outcomes []outcome, alone bool) error {
 	}
 	var parts []string
 	for _, part := range []struct{ result, words string }{
-		{changedResult, "changed"}, {wouldChange, "would be changed"}, {Unchanged, "as before"}, {FailedResult, "failed"},
+		{ChangedResult, "changed"}, {wouldChange, "would be changed"}, {Unchanged, "as before"}, {FailedResult, "failed"},
 	} {
 		if n := counts[part.result]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))
 		}
 	}
-	if len(outcomes) > 0 {
-		a.Note("%s: %s", Counted(len(outcomes), "person", "people"), strings.Join(parts, ", "))
+	failed, tell := counts[FailedResult], a.Sum
+	if failed > 0 {
+		tell = a.Note
 	}
-	if failed := counts[FailedResult]; failed > 0 {
+	if len(outcomes) > 0 {
+		tell("%s: %s", Counted(len(outcomes), "person", "people"), strings.Join(parts, ", "))
+	}
+	if failed > 0 {
 		return fmt.Errorf("%d of %d failed", failed, len(outcomes))
 	}
 	return nil
 }
 
 // members finds those who have a secret file and are in the group. Somebody of
-// whom that cannot be found out is an outcome with an error; somebody whom the
+// whom that cannot be found out is an Outcome with an error; somebody whom the
 // machine does not know is in no group.
-func (a *App) members(g admin.People, group string) ([]outcome, error) {
-	outcomes := []outcome{}
+func (a *App) members(g admin.People, group string) ([]Outcome, error) {
+	outcomes := []Outcome{}
 	if group == "" {
 		return outcomes, nil
 	}
@@ -180,9 +184,9 @@ func (a *App) members(g admin.People, group string) ([]outcome, error) {
 		case err != nil:
 			err = fmt.Errorf("user %q: %w", name, err)
 			a.Complain(err)
-			outcomes = append(outcomes, outcome{User: name, Result: FailedResult, Error: err.Error()})
+			outcomes = append(outcomes, Outcome{User: name, Result: FailedResult, Error: err.Error()})
 		case in:
-			outcomes = append(outcomes, outcome{User: name})
+			outcomes = append(outcomes, Outcome{User: name})
 		}
 		bar.Step()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/migrate"
+	"github.com/otpgate/otpgate/internal/tokenfile"
 )
 
 // Hint says what to do about an error, "" if the error says so itself.
@@ -75,6 +77,9 @@ var hints = []struct {
 	{admin.ErrWaiting, "--replace makes a new one, and the secret of before worthless"},
 	{admin.ErrEnrolled, "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"},
 	{migrate.ErrPIN, "--without-pins takes such lines and drops the PINs"},
+	{tokenfile.ErrDevicePIN, "--without-pins takes such devices and drops the PINs"},
+	{tokenfile.ErrNeedsKey, "--key-file FILE names a file with the key, in hexadecimal"},
+	{tokenfile.ErrNeedsPassphrase, "--passphrase-file FILE names a file with the passphrase"},
 	{errUnknownGroup, "check the name with getent group"},
 	{admin.ErrSeveralToResync, "say which with --id"},
 	{admin.ErrNothingToResync, "see the devices with otpctl status"},
@@ -92,11 +97,17 @@ var hints = []struct {
 // everyLine is what --replace does with a file.
 const everyLine = "it does so for every line, so give it a file of those that need it"
 
+// deviceImports are the commands that take devices from a list.
+var deviceImports = []string{"uri", "pskc", "privacyidea", "linotp", "andotp", "aegis", "2fas"}
+
 // unknownHint says what to do about a name that the machine does not know.
 func (a *App) unknownHint() string {
 	hint := "check the name with getent passwd; --no-user-check enrolls somebody who is still to come"
-	if a.command == "google-authenticator" {
+	switch {
+	case a.command == "google-authenticator":
 		hint += "; --user says whose a named file is"
+	case slices.Contains(deviceImports, a.command):
+		hint += "; --map says who has which device"
 	}
 	return hint
 }

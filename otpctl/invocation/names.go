@@ -40,7 +40,7 @@ func (a *App) SystemName(name string) (string, error) {
 	case !found:
 		return "", fmt.Errorf("user %q: %w", name, ErrUnknownUser)
 	case canonical != name:
-		a.Note("this machine knows %s as %s; that name is used", name, canonical)
+		a.Sum("this machine knows %s as %s; that name is used", name, canonical)
 	}
 	if err := account.CheckName(canonical); err != nil {
 		return "", err
@@ -75,6 +75,6 @@ func (a *App) EnrolledName(g admin.People, name string) (string, error) {
 	if !found || canonical == name || account.CheckName(canonical) != nil {
 		return name, nil
 	}
-	a.Note("this machine knows %s as %s; that name is used", name, canonical)
+	a.Sum("this machine knows %s as %s; that name is used", name, canonical)
 	return canonical, nil
 }

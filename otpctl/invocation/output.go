@@ -21,10 +21,13 @@ import (
 type checkedWriter struct {
 	w   io.Writer
 	Err error
+	// Written says that there is an answer, or a part of one.
+	Written bool
 }
 
 func (c *checkedWriter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
+	c.Written = c.Written || n > 0
 	if c.Err == nil {
 		c.Err = err
 	}
@@ -49,6 +52,14 @@ func (a *App) Say(format string, values ...any) {
 func (a *App) Note(format string, values ...any) {
 	a.Clear()
 	fmt.Fprintln(a.Stderr, "otpctl: "+Printable(fmt.Sprintf(format, values...)))
+}
+
+// Sum writes a remark that wants no attention, to whoever sits there: a program has
+// the answer and the exit status.
+func (a *App) Sum(format string, values ...any) {
+	if a.Verbose || IsTerminal(a.Stderr) {
+		a.Note(format, values...)
+	}
 }
 
 // Complain writes an error, and what to do about it.

@@ -18,6 +18,7 @@ import (
 // SendTest is otpctl send-test.
 func SendTest(a *invocation.App) *cobra.Command {
 	var to string
+	var asJSON bool
 	channels := []string{string(deliver.Email), string(deliver.SMS)}
 	c := &cobra.Command{
 		Use:   "send-test email|sms USER",
@@ -39,6 +40,7 @@ not in its place (paths.sender) or must not be run.`,
 		},
 	}
 	c.Flags().StringVar(&to, "to", "", "`address` or number to send to, instead of the person's")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return a.Does(c, func(ctx context.Context, args []string) error {
 		channel := deliver.Channel(args[0])
 		check := account.CheckEmail
@@ -52,11 +54,21 @@ not in its place (paths.sender) or must not be run.`,
 		if c.Flags().Changed("to") && check(to) != nil {
 			return invocation.Usage("--to %q: %w", to, check(to))
 		}
-		return runSendTest(ctx, a, channel, args[1], to)
+		return runSendTest(ctx, a, channel, args[1], to, asJSON)
 	})
 }
 
-func runSendTest(ctx context.Context, a *invocation.App, channel deliver.Channel, given, to string) error {
+// sentTest is what was sent, by which way, and to whom as far as that is shown.
+type sentTest struct {
+	User    string          `json:"user"`
+	Channel deliver.Channel `json:"channel"`
+	To      string          `json:"to"`
+	Seconds float64         `json:"seconds"`
+	// Failed is why it went another way than was asked for.
+	Failed string `json:"failed,omitempty"`
+}
+
+func runSendTest(ctx context.Context, a *invocation.App, channel deliver.Channel, given, to string, asJSON bool) error {
 	g, name, err := a.Enrolled(given)
 	if err != nil {
 		return err
@@ -75,8 +87,14 @@ func runSendTest(ctx context.Context, a *invocation.App, channel deliver.Channel
 		User: name, TTY: invocation.Tty(), Verdict: "sent", Rule: "otpctl send-test",
 		Reason: fmt.Sprintf("%s to %s, by %s", sent.Channel, sent.To, invocation.Whoami()),
 	})
-	a.Say("Sent by %s to %s, in %s.", sent.Channel, sent.To, invocation.Seconds(took))
-	a.Say("The code in it is made up and good for nothing.")
+	if asJSON {
+		if err := a.JSON(sentTest{name, sent.Channel, sent.To, took.Seconds(), sent.Failed}); err != nil {
+			return err
+		}
+	} else {
+		a.Say("Sent by %s to %s, in %s.", sent.Channel, sent.To, invocation.Seconds(took))
+		a.Say("The code in it is made up and good for nothing.")
+	}
 	if person, err := g.Accounts.Load(name); err == nil && to == "" {
 		a.RemarkOnKind(g.Config, person, account.Kind(channel))
 	}

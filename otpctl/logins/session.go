@@ -104,7 +104,7 @@ func sessions(ctx context.Context, a *invocation.App, g admin.People, names []st
 
 func sessionTable(a *invocation.App, list []remembered) error {
 	if len(list) == 0 {
-		a.Note("no login is remembered")
+		a.Sum("no login is remembered")
 		return nil
 	}
 	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
@@ -175,7 +175,7 @@ func expireOne(ctx context.Context, a *invocation.App, g admin.People, command, 
 }
 
 func sessionClear(a *invocation.App) *cobra.Command {
-	var yes bool
+	var yes, asJSON bool
 	c := &cobra.Command{
 		Use:     "clear",
 		Short:   "End everybody's remembered logins",
@@ -183,6 +183,7 @@ func sessionClear(a *invocation.App) *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, an object for each person who had any")
 	return a.Does(c, func(ctx context.Context, _ []string) error {
 		g, err := a.Gate()
 		if err != nil {
@@ -195,13 +196,13 @@ func sessionClear(a *invocation.App) *cobra.Command {
 		if err := a.Sure(ctx, yes, "End everybody's remembered logins? The next login of each is asked for a code.", "nothing is ended"); err != nil {
 			return err
 		}
-		return clearSessions(ctx, a, g, names)
+		return clearSessions(ctx, a, g, names, asJSON)
 	})
 }
 
-func clearSessions(ctx context.Context, a *invocation.App, g admin.People, names []string) error {
+func clearSessions(ctx context.Context, a *invocation.App, g admin.People, names []string, asJSON bool) error {
 	all := func(ledger.Session) bool { return true }
-	people, failed := 0, 0
+	outcomes, failed := []invocation.Outcome{}, 0
 	bar := a.Begin("people done", len(names))
 	for _, name := range names {
 		words, isNew, err := expireOne(ctx, a, g, "session clear", name, all, false)
@@ -209,14 +210,22 @@ func clearSessions(ctx context.Context, a *invocation.App, g admin.People, names
 		case err != nil:
 			a.Complain(fmt.Errorf("user %q: %w", name, err))
 			failed++
+			outcomes = append(outcomes, invocation.Outcome{User: name, Result: invocation.FailedResult, Error: err.Error()})
 		case isNew:
-			people++
-			a.Say("%s: %s", name, words)
+			outcomes = append(outcomes, invocation.Outcome{User: name, Result: invocation.ChangedResult, Detail: words})
+			if !asJSON {
+				a.Say("%s: %s", name, words)
+			}
 		}
 		bar.Step()
 	}
 	a.Clear()
-	if people == 0 && failed == 0 {
+	switch {
+	case asJSON:
+		if err := a.JSON(outcomes); err != nil {
+			return err
+		}
+	case len(outcomes) == 0:
 		a.Say("There was none to end.")
 	}
 	if failed > 0 {

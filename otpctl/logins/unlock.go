@@ -37,8 +37,11 @@ more can be sent.`,
 		return s.Args(c, args)
 	}
 	return a.Does(c, func(ctx context.Context, args []string) error {
-		if source != "" && (s.DryRun || s.Json) {
-			return invocation.Usage("--source goes with neither --dry-run nor --json")
+		switch people := len(args) > 0 || s.Group != ""; {
+		case source != "" && s.DryRun:
+			return invocation.Usage("--source does not go with --dry-run")
+		case source != "" && s.Json && people:
+			return invocation.Usage("--json prints one document: expected people or --source, not both")
 		}
 		if len(args) > 0 || s.Group != "" {
 			if err := a.Each(ctx, s, args, unlockOne(a)); err != nil {
@@ -46,7 +49,7 @@ more can be sent.`,
 			}
 		}
 		if source != "" {
-			return unlockSource(ctx, a, source)
+			return unlockSource(ctx, a, source, s.Json)
 		}
 		return nil
 	})
@@ -93,21 +96,31 @@ func noWrongFrom(name string) string {
 	return noWrongCodes
 }
 
-func unlockSource(ctx context.Context, a *invocation.App, source string) error {
+// unlockedSource is what became of an address, in the words of invocation.Outcome.
+type unlockedSource struct {
+	Source string `json:"source"`
+	Result string `json:"result"`
+	Detail string `json:"detail"`
+}
+
+func unlockSource(ctx context.Context, a *invocation.App, source string, asJSON bool) error {
 	g, err := a.Gate()
 	if err != nil {
 		return err
 	}
 	name, was, err := g.UnlockSource(ctx, source)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case was == (ledger.Attempts{}):
-		a.Say("%s: %s", name, noWrongFrom(name))
-		return nil
 	}
-	invocation.Changed(g, "unlock", audit.Record{Remote: name})
-	a.Say("%s: %s", name, forgotten(a, was))
+	done := unlockedSource{name, invocation.Unchanged, noWrongFrom(name)}
+	if was != (ledger.Attempts{}) {
+		done.Result, done.Detail = invocation.ChangedResult, forgotten(a, was)
+		invocation.Changed(g, "unlock", audit.Record{Remote: name})
+	}
+	if asJSON {
+		return a.JSON(done)
+	}
+	a.Say("%s: %s", name, done.Detail)
 	return nil
 }
 

@@ -13,11 +13,12 @@ import (
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/tokenfile"
 )
 
 // columns are what a line of a file of people may say.
 var columns = []string{"user", "kind", "email", "phone", "protocols", "secret", "counter", "digits", "period",
-	"algorithm", "confirmed", "id", "prefix"}
+	"algorithm", "confirmed", "id", "prefix", "uri", "recovery_codes"}
 
 // maxCSV is far above any such file.
 const maxCSV = 32 << 20
@@ -27,12 +28,15 @@ type csvLine struct {
 	number   int
 	prepared admin.Prepared
 	made     bool // the secret was, and is known to nobody yet
+	keyless  bool // nothing says what the secret is
 }
 
 // csvReader reads a file of people and collects all that is wrong with it.
 type csvReader struct {
 	name     string // of the file, for messages
 	config   config.Config
+	known    func(user string) bool // whether the machine knows somebody
+	recovery bool                   // there are recovery codes in it
 	header   []string
 	users    map[string]int // where somebody was named first
 	secrets  map[string]int
@@ -53,6 +57,10 @@ func (r *csvReader) read(from io.Reader) error {
 		return fmt.Errorf("read %s: %w", r.name, err)
 	case len(data) > maxCSV:
 		return fmt.Errorf("%s: over %d bytes, expected fewer; split it", r.name, maxCSV)
+	}
+	if err := tokenfile.ExpectNone(data, tokenfile.PeopleCSV); err != nil {
+		r.problem(1, "%v", err)
+		return nil
 	}
 	r.users, r.secrets = map[string]int{}, map[string]int{}
 	// Spreadsheets put a byte order mark in front.
@@ -86,11 +94,12 @@ func (r *csvReader) read(from io.Reader) error {
 // takeHeader says whether the lines below make sense with this header.
 func (r *csvReader) takeHeader(line int, fields []string) bool {
 	r.header = []string{}
-	for _, field := range fields {
+	for i, field := range fields {
 		name := strings.ToLower(strings.TrimSpace(field))
 		switch {
 		case !slices.Contains(columns, name):
-			r.problem(line, "unknown column %q, expected columns separated by commas: %s", name, strings.Join(columns, ", "))
+			// It is not shown: in a file without a header it may be a key.
+			r.problem(line, "column %d is unknown, expected columns separated by commas: %s", i+1, strings.Join(columns, ", "))
 		case slices.Contains(r.header, name):
 			r.problem(line, "the column %s is there twice", name)
 		}
@@ -112,6 +121,11 @@ func (r *csvReader) line(number int, fields []string) {
 		cells[name] = strings.TrimSpace(fields[i])
 	}
 	line := csvLine{number: number}
+	if err := r.checkUser(cells["user"]); err != nil {
+		r.problem(number, "user: %v", err)
+		return
+	}
+	r.recovery = r.recovery || cells["recovery_codes"] != ""
 	if column, err := line.fill(cells, r.config); err != nil {
 		r.problem(number, "%s: %v", column, err)
 		return
@@ -134,10 +148,7 @@ func (r *csvReader) line(number int, fields []string) {
 func (l *csvLine) fill(cells map[string]string, settings config.Config) (column string, err error) {
 	p := &l.prepared
 	p.User = cells["user"]
-	if err := account.CheckName(p.User); err != nil {
-		return "user", err
-	}
-	kind := account.TOTP
+	kind := kindOfURI(cells)
 	if cells["kind"] != "" {
 		if err := kind.UnmarshalText([]byte(cells["kind"])); err != nil {
 			return "kind", err
@@ -146,6 +157,9 @@ func (l *csvLine) fill(cells map[string]string, settings config.Config) (column 
 	p.Factor = account.Factor{ID: usualID(kind), Kind: kind}
 	if cells["id"] != "" {
 		p.Factor.ID = cells["id"]
+	}
+	if tokenfile.IsKeyLike(p.Factor.ID) {
+		return "id", errors.New("it looks like a key, which is not shown; expected a short name for the device")
 	}
 	// Whoever gave an address for codes to be sent to has vouched for it. A
 	// secret has to arrive first.
@@ -222,13 +236,14 @@ func (l *csvLine) fillFactor(cells map[string]string, settings config.Config) (c
 			return "secret", err
 		}
 	}
-	if f.Kind.IsSent() {
-		return "", nil
+	if column, err := l.fillURI(cells); err != nil || f.Kind.IsSent() {
+		return column, err
 	}
 	if !slices.Contains(config.Algorithms, f.Algorithm) {
 		return "algorithm", fmt.Errorf("expected one of %s", strings.Join(config.Algorithms, ", "))
 	}
-	if l.made = len(f.Secret) == 0; l.made {
+	if len(f.Secret) == 0 {
+		l.made = !l.keyless
 		f.Secret = enrollment.NewFactor(f.ID, config.TOTP{Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm}).Secret
 	}
 	return "", nil

@@ -21,6 +21,7 @@ type report struct {
 	json          bool
 	total, failed int
 	handed        int // how many lines of out are somebody's
+	toConfirm     int // how many people have given no first code yet
 	hints         []string
 	out           *os.File
 	rows          *csv.Writer
@@ -73,6 +74,9 @@ func (r *report) row(fields ...string) error {
 // add reports one line. If that fails the rest is not to be done.
 func (r *report) add(line enrolledLine, hint string) error {
 	r.total++
+	if line.Result == toConfirm {
+		r.toConfirm++
+	}
 	if line.Error != "" {
 		r.failed++
 		// The hints of many lines are the same few.
@@ -127,6 +131,8 @@ func (l enrolledLine) words() string {
 		return "failed: " + l.Error
 	case l.Result == invocation.Unchanged:
 		return "as before: " + what
+	case l.Result == toConfirm:
+		return "still to confirm: " + what
 	case l.Result != "enrolled":
 		return "would be enrolled: " + what
 	case l.disabled:
@@ -154,10 +160,13 @@ func (r *report) sum() error {
 		fmt.Fprintln(r.a.Stderr, "hint: "+invocation.Printable(hint))
 	}
 	if r.total == 0 {
-		r.a.Note("there is no line below the header")
+		r.a.Sum("there is no line below the header")
 	}
 	if r.handed > 0 {
 		r.a.Note("%s holds what logs people in: hand it out, then remove it", r.out.Name())
+	}
+	if r.toConfirm > 0 {
+		r.a.Sum("%s still to confirm, with the secret of before; --replace makes a new one", invocation.Counted(r.toConfirm, "person has", "people have"))
 	}
 	if r.failed > 0 {
 		return fmt.Errorf("%d of %d lines failed", r.failed, r.total)

@@ -32,15 +32,16 @@ const ColumnsHelp = ` Its first
 line names the columns: user, and as needed kind (totp, hotp, email, sms), id,
 email, phone, protocols (separated by spaces or semicolons), secret (in base32,
 or in hexadecimal behind 0x; without one it is made), counter, digits, period,
-algorithm, and confirmed: yes lets the factor count without a first code, which
-is the default only for email and sms.
+algorithm, or all these in a uri (otpauth), prefix, and confirmed: yes lets the
+factor count without a first code, which is the default only for email and sms.
 
 The form of every line is checked before anything is written. Whether the person
 exists and has an address or such a factor already is checked line by line, and a
 failure does not stop the rest. --dry-run checks everything and writes nothing.
-Whoever has exactly what the line says, confirmed, stays as before. Any other
-factor of that name is left alone without --replace, and the line fails. New
-secrets go to the file of --out, or with --json to standard output.`
+Whoever has exactly what the line says, confirmed, stays as before, and who waits
+for the first code of it is still to confirm. Any other factor of that name is
+left alone without --replace, and the line fails. New secrets go to the file of
+--out, or with --json to standard output.`
 
 func (b *Bulk) register(f *pflag.FlagSet) {
 	f.StringVar(&b.File, "csv", "", "enroll everybody in this `file`; - is standard input")
@@ -67,11 +68,15 @@ func (b *Bulk) check(given func(flag string) bool) error {
 	return nil
 }
 
+// toConfirm is the result for somebody who was enrolled so before and has given no
+// first code yet.
+const toConfirm = "to-confirm"
+
 // enrolledLine is what became of one line.
 type enrolledLine struct {
 	Line          int          `json:"line"`
 	User          string       `json:"user"`
-	Result        string       `json:"result"` // enrolled, would-enroll, unchanged or failed
+	Result        string       `json:"result"` // enrolled, would-enroll, unchanged, to-confirm or failed
 	Error         string       `json:"error,omitempty"`
 	ID            string       `json:"id"`
 	Kind          account.Kind `json:"kind"`
@@ -140,7 +145,10 @@ func readCSV(a *invocation.App, g admin.People, b Bulk) ([]csvLine, error) {
 			defer a.Note("others may read %s: if there are secrets in it, run chmod 600 and take it away in the end", name)
 		}
 	}
-	reader := csvReader{name: shown, config: g.Config}
+	reader := csvReader{name: shown, config: g.Config, known: func(user string) bool {
+		_, known, err := a.Lookup(user)
+		return known && err == nil
+	}}
 	if err := reader.read(from); err != nil {
 		return nil, err
 	}
@@ -152,6 +160,9 @@ func readCSV(a *invocation.App, g admin.People, b Bulk) ([]csvLine, error) {
 			a.Note("and %d more", n-maxProblems)
 		}
 		return nil, fmt.Errorf("nobody is enrolled: %s in %s", invocation.Counted(n, "mistake", "mistakes"), shown)
+	}
+	if reader.recovery {
+		a.Note("the recovery codes in %s are not taken back, as some may have been used; %s recovery USER makes new ones", shown, a.Self())
 	}
 	for _, line := range reader.lines {
 		if list := line.prepared.Changes.Protocols; list != nil && remarkOnSFTP(a, *list) {
@@ -180,11 +191,14 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	p := line.prepared
 	p.Replace, p.Recovery, p.Made = e.replace, showable, line.made
 	done := enrolledLine{Line: line.number, User: p.User, Result: invocation.FailedResult, ID: p.Factor.ID, Kind: p.Factor.Kind, Confirmed: p.Confirmed}
-	made, err := e.write(ctx, line.number, &p)
+	made, err := e.write(ctx, line, &p)
 	done.User = p.User
 	switch {
 	case errors.Is(err, admin.ErrAsBefore):
 		done.Result, done.Confirmed = invocation.Unchanged, true
+		return done, nil
+	case errors.Is(err, admin.ErrToConfirm):
+		done.Result, done.Confirmed = toConfirm, false
 		return done, nil
 	case err != nil:
 		done.Error, done.Confirmed = err.Error(), false
@@ -208,7 +222,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	return done, nil
 }
 
-func (e *enroller) write(ctx context.Context, number int, p *admin.Prepared) (enrollment.Confirmation, error) {
+func (e *enroller) write(ctx context.Context, line csvLine, p *admin.Prepared) (enrollment.Confirmation, error) {
 	if !e.noSystemCheck {
 		name, err := e.a.SystemName(p.User)
 		if err != nil {
@@ -219,7 +233,10 @@ func (e *enroller) write(ctx context.Context, number int, p *admin.Prepared) (en
 	if first, found := e.seen[p.User]; found {
 		return enrollment.Confirmation{}, fmt.Errorf("this machine knows the people of this line and of line %d both as %s", first, p.User)
 	}
-	e.seen[p.User] = number
+	e.seen[p.User] = line.number
+	if line.keyless {
+		return enrollment.Confirmation{}, e.keyless(p)
+	}
 	if e.bulk.DryRun {
 		return enrollment.Confirmation{}, e.g.CheckPrepared(*p)
 	}

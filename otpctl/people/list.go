@@ -18,30 +18,52 @@ import (
 
 // List is otpctl list.
 func List(a *invocation.App) *cobra.Command {
-	var asJSON bool
+	var asJSON, missing bool
+	var group string
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List everybody who has a secret file",
+		Short: "List everybody who has a secret file, or must enroll",
 		Long: `list shows a line for each secret file. For a file that cannot be read, or that
 logins would refuse for its owner or mode, the line says what is wrong, and the
 exit status is 1. It also names files that are no secret files by their names.
 
-People without a secret file are not listed, even while policy.grace lets them
-in, as the ledger cannot be listed by name: see otpctl status USER.`,
+With --missing it lists who must give a code by policy.require and has not
+enrolled: people without a secret file or a confirmed factor, and people who are
+disabled. Accounts of the system (uid below UID_MIN of login.defs, but root) are
+left out unless the policy names them or their group. With --json it prints an
+object: missing is the list, unlisted names groups, and all, that could not be
+listed in full, with the reason. Then the exit status is 1; it is 0 if the list is
+whole, whoever is in it.
+
+--group lists those alone who are in a group, as a main group too.
+
+Without --missing, people who have no secret file are not listed, even while
+policy.grace lets them in: see otpctl status USER.`,
 		Example: `  otpctl list
+  otpctl list --missing --group staff
+  otpctl list --missing --json | jq -r '.missing[].user'
   otpctl list --json | jq -r '.[] | select(.state == "unconfirmed") | .user'`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, an object for each person as of otpctl status")
+	c.Flags().BoolVar(&missing, "missing", false, "list who must give a code and has not enrolled")
+	c.Flags().StringVar(&group, "group", "", "only people in this `group` of the system")
 	return a.Does(c, func(ctx context.Context, _ []string) error {
-		records, broken, err := records(ctx, a)
+		if missing {
+			return listMissing(ctx, a, group, asJSON)
+		}
+		records, broken, unsure, err := records(ctx, a, group)
 		switch {
 		case err != nil:
 			return err
 		case asJSON:
 			err = a.JSON(records)
+		case group != "" && len(records) == 0: // that was said
 		default:
 			err = table(a, records)
+		}
+		if err == nil && unsure > 0 {
+			err = fmt.Errorf("of %s it cannot be said whether they are in the group", invocation.Counted(unsure, "person", "people"))
 		}
 		if err == nil && broken > 0 {
 			return fmt.Errorf("%d of %d secret files cannot be read", broken, len(records))
@@ -50,28 +72,35 @@ in, as the ledger cannot be listed by name: see otpctl status USER.`,
 	})
 }
 
-func records(ctx context.Context, a *invocation.App) (records []record, broken int, err error) {
+func records(ctx context.Context, a *invocation.App, group string) (records []record, broken, unsure int, err error) {
 	g, err := a.Gate()
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	defer dir.Close()
 	names, err := dir.Names()
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	strays, err := dir.Strays()
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	for _, name := range strays {
 		a.Note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", g.Config.Paths.Users, name)
 	}
-	remarkOnNobodys(a, g, names)
+	var nobodys map[string]bool
+	if group != "" {
+		if names, unsure, err = a.InGroup(names, group); err != nil {
+			return nil, 0, 0, err
+		}
+	} else {
+		nobodys = remarkOnNobodys(a, g, names)
+	}
 	records = []record{}
 	for _, name := range names {
 		r, err := recordOf(ctx, a, g, dir, name)
@@ -81,14 +110,15 @@ func records(ctx context.Context, a *invocation.App) (records []record, broken i
 		if err != nil {
 			broken++
 		}
+		r.UnknownUser = nobodys[name]
 		records = append(records, r)
 	}
-	return records, broken, nil
+	return records, broken, unsure, nil
 }
 
 func table(a *invocation.App, records []record) error {
 	if len(records) == 0 {
-		a.Note("nobody has a secret file yet: see %s enroll --help", a.Self())
+		a.Sum("nobody has a secret file yet: see %s enroll --help", a.Self())
 		return nil
 	}
 	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)

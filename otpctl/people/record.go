@@ -27,9 +27,11 @@ const (
 // record is what is known about one person: the secret file without its
 // secrets, and what the ledger adds.
 type record struct {
-	User         string            `json:"user"`
-	State        string            `json:"state"`
-	Error        string            `json:"error,omitempty"`
+	User  string `json:"user"`
+	State string `json:"state"`
+	Error string `json:"error,omitempty"`
+	// UnknownUser says that the machine knows nobody of that name. Only lists look.
+	UnknownUser  bool              `json:"unknown_user,omitempty"`
 	File         string            `json:"file,omitempty"`
 	Protocols    []config.Protocol `json:"protocols,omitempty"`
 	Email        string            `json:"email,omitempty"`

@@ -15,7 +15,7 @@ import (
 
 // Remove is otpctl remove.
 func Remove(a *invocation.App) *cobra.Command {
-	var yes bool
+	var yes, asJSON bool
 	var id string
 	c := &cobra.Command{
 		Use:   "remove USER",
@@ -36,6 +36,7 @@ backup, used codes stay used.`,
 	}
 	c.Flags().StringVar(&id, "id", "", "`name` of the device to remove, instead of the whole file")
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return a.Does(c, func(ctx context.Context, args []string) error {
 		g, dir, name, err := a.OpenPerson(args[0])
 		if err != nil {
@@ -47,7 +48,7 @@ backup, used codes stay used.`,
 			return err
 		}
 		if c.Flags().Changed("id") {
-			return removeFactor(ctx, a, g, name, id, yes)
+			return removeFactor(ctx, a, g, name, id, yes, asJSON)
 		}
 		question := fmt.Sprintf("Remove %s? Its devices and recovery codes are lost.", dir.Path(name))
 		if err := a.Sure(ctx, yes, question, "nothing is removed"); err != nil {
@@ -57,13 +58,28 @@ backup, used codes stay used.`,
 			return err
 		}
 		invocation.Changed(g, "remove", audit.Record{User: name})
-		a.Say("%s is removed.", dir.Path(name))
 		a.RemarkOnNames(g, name)
-		return nil
+		return saidRemoved(a, asJSON, removed{User: name, File: dir.Path(name)}, dir.Path(name)+" is removed.")
 	})
 }
 
-func removeFactor(ctx context.Context, a *invocation.App, g admin.People, name, id string, yes bool) error {
+// removed is what was taken away: the file, or a device out of it.
+type removed struct {
+	User     string `json:"user"`
+	File     string `json:"file,omitempty"`
+	ID       string `json:"id,omitempty"`
+	Enrolled bool   `json:"enrolled"` // whether codes are still asked for
+}
+
+func saidRemoved(a *invocation.App, asJSON bool, what removed, words string) error {
+	if asJSON {
+		return a.JSON(what)
+	}
+	a.Say("%s", words)
+	return nil
+}
+
+func removeFactor(ctx context.Context, a *invocation.App, g admin.People, name, id string, yes, asJSON bool) error {
 	question := fmt.Sprintf("Remove the factor %s of %s?", id, name)
 	if person, err := g.Accounts.Load(name); err == nil && isLast(person, id) {
 		question += " No other counts, so the recovery codes go with it."
@@ -76,12 +92,11 @@ func removeFactor(ctx context.Context, a *invocation.App, g admin.People, name, 
 		return err
 	}
 	invocation.Changed(g, "remove", audit.Record{User: name, Reason: "factor " + id})
-	a.Say("%s of %s is removed.", id, name)
 	a.RemarkOnNames(g, name)
 	if !after.Enrolled() {
 		a.Note("%s is not enrolled any more: %s test %s --service sshd says what happens at a login", name, a.Self(), name)
 	}
-	return nil
+	return saidRemoved(a, asJSON, removed{User: name, ID: id, Enrolled: after.Enrolled()}, fmt.Sprintf("%s of %s is removed.", id, name))
 }
 
 // isLast says whether id is the only factor that counts.

@@ -22,8 +22,9 @@ func Rename(a *invocation.App) *cobra.Command {
 		Long: `rename gives the secret file of the name OLD to the name NEW. Run it right after
 usermod -l: until then NEW is not asked for a code, unless the policy requires
 one. Used codes stay used, recovery codes stay good, and wrong codes go on
-counting. Remembered logins end, and so do codes that are on their way. Nothing
-in the file is good under the name OLD again, even if the file comes back.
+counting, and so does grace, also of somebody who has no secret file yet.
+Remembered logins end, and so do codes that are on their way. Nothing in the file
+is good under the name OLD again, even if the file comes back.
 
 If rename is killed, NEW is refused until you run the same command again. It also
 finishes what was begun by hand: a file that was moved, or whose user was edited.
@@ -66,6 +67,11 @@ func runRename(ctx context.Context, a *invocation.App, from, to string, noSystem
 		return err
 	}
 	invocation.Changed(g, "rename", audit.Record{User: to, Reason: "was " + from})
+	if done.NoFile {
+		a.Say("%s is %s now: there is no secret file; grace and wrong codes go on.", from, to)
+		remarkOnFormer(a, g.Config.Policy, from, to)
+		return nil
+	}
 	a.Say("%s is %s now: %s, %s left.", from, to, invocation.Counted(len(done.Person.Factors), "device", "devices"),
 		invocation.Counted(done.RecoveryLeft, "recovery code", "recovery codes"))
 	remarkOnFormer(a, g.Config.Policy, from, to)

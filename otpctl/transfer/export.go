@@ -16,6 +16,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/backup"
 	"github.com/otpgate/otpgate/internal/migrate"
+	"github.com/otpgate/otpgate/internal/tokenfile"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -132,7 +133,7 @@ func exported(a *invocation.App, g admin.People, n, failed int, where string, er
 		return err
 	}
 	exportedTo(g, n, where)
-	a.Note("%s written to %s", invocation.Counted(n, "person", "people"), where)
+	a.Sum("%s written to %s", invocation.Counted(n, "person", "people"), where)
 	if failed > 0 {
 		return fmt.Errorf("%d of %d are not in it", failed, n+failed)
 	}
@@ -195,7 +196,14 @@ func openBackup(path, identity string) ([]admin.Backup, error) {
 		return nil, err
 	}
 	defer file.Close()
-	plain, err := age.Decrypt(bufio.NewReader(file), identities...)
+	sealed := bufio.NewReaderSize(file, 64<<10)
+	// An error here comes again below.
+	if begin, _ := sealed.Peek(64 << 10); len(begin) > 0 {
+		if err := tokenfile.ExpectNone(begin, tokenfile.AgeFile); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	plain, err := age.Decrypt(sealed, identities...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/migrate"
+	"github.com/otpgate/otpgate/internal/tokenfile"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 	"github.com/otpgate/otpgate/otpctl/people"
 )
@@ -22,17 +23,25 @@ import (
 func Import(a *invocation.App) *cobra.Command {
 	return invocation.Group(&cobra.Command{
 		Use:   "import COMMAND",
-		Short: "Take people over from another module, a file or a backup",
+		Short: "Take people over from another module, server or app, a file or a backup",
 		Long: `import takes over what people have elsewhere: keys, counters, clock drifts and
 unused scratch codes. These people count as enrolled at once. The old files are
-only read.
+only read. A file of another format than a command reads is refused with what it
+looks like, and nothing that cannot be read is shown.
 
 Codes that were used there are used here too. Codes that are used there after the
 import are not known here, so take the old module's line out of pam.d before it
 or at the same time.`,
 		Example: `  otpctl import google-authenticator --home-dirs --dry-run
-  otpctl import oath /etc/users.oath`,
-	}, importGoogle(a), importOath(a), importCSV(a), importBackup(a))
+  otpctl import oath /etc/users.oath
+  otpctl import pskc tokens.xml --map who.csv`,
+	}, importGoogle(a), importOath(a), importURI(a), importPSKC(a),
+		importServer(a, "privacyidea", "privacyIDEA", "and the counter or the period.\nIn a file that begins with # version: 2 the user, the resolver and the realm stand in front.", tokenfile.PrivacyIDEA),
+		importServer(a, "linotp", "LinOTP", "the period,\nand the algorithm. Without that, keys of 32 and 64 bytes are of SHA256 and SHA512.", tokenfile.LinOTP),
+		importApp(a, "andotp", "andOTP", "Backups, Plain-text backup", tokenfile.AndOTP),
+		importApp(a, "aegis", "Aegis", "Settings, Import & Export, Export as\nJSON, not encrypted", tokenfile.Aegis),
+		importApp(a, "2fas", "2FAS", "Settings, 2FAS Backup, Export, without\na password", tokenfile.TwoFAS),
+		importCSV(a), importBackup(a))
 }
 
 // importing is what the imports from other modules share.
@@ -102,7 +111,7 @@ func googlePeople(a *invocation.App, homes bool, files, users []string) (people 
 		people, err = inFiles(a, files, users)
 	}
 	if err == nil && len(people) == 0 {
-		a.Note("nobody has a %s", googleName)
+		a.Sum("nobody has a %s", googleName)
 	}
 	return people, err
 }
@@ -134,7 +143,7 @@ refused unless --without-pins drops the PIN.`,
 			return err
 		}
 		if len(people) == 0 {
-			a.Note("%s names nobody", args[0])
+			a.Sum("%s names nobody", args[0])
 		}
 		return bringAlong(ctx, a, "import oath", people, flags)
 	})

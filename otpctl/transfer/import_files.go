@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/migrate"
 	"github.com/otpgate/otpgate/internal/safefile"
+	"github.com/otpgate/otpgate/internal/tokenfile"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -35,7 +36,7 @@ func inHomes(a *invocation.App, names []string) (people []found, err error) {
 		}
 		switch {
 		case len(names) == 0 && errors.Is(err, errNotFirst):
-			a.Note("%s: %v", login.Name, err)
+			a.Sum("%s: %v", login.Name, err)
 		case len(names) > 0 || !isAbsent(path, err):
 			people = append(people, google(a, login.Name, path, data, err))
 		}
@@ -90,6 +91,9 @@ func isAbsent(path string, err error) bool {
 
 // google makes a person of a file's text, or of what went wrong with it.
 func google(a *invocation.App, user, path string, data []byte, err error) found {
+	if err == nil {
+		err = tokenfile.ExpectNone(data, tokenfile.GoogleFile)
+	}
 	if err != nil {
 		return found{migrate.Person{Imported: admin.Imported{User: user}, Err: err}, path}
 	}
@@ -149,9 +153,15 @@ func inUsersfile(a *invocation.App, given string, options migrate.OathOptions) (
 	if err != nil {
 		return nil, err
 	}
+	if err := tokenfile.ExpectNone(data, tokenfile.Usersfile); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	for _, p := range migrate.Oath(data, a.Now(), options) {
 		if owner.UID != 0 && p.User != owner.Name {
 			p.Err = fmt.Errorf("%s: %w: it belongs to %s, and counts for %s alone", path, safefile.ErrUnsafe, owner.Name, owner.Name)
+		}
+		if err := mayShow(a, p.User); err != nil {
+			p.User, p.Err = "", err
 		}
 		people = append(people, found{p, path})
 	}
@@ -180,13 +190,17 @@ func readOwn(path string, login invocation.Login, most int64) ([]byte, error) {
 	return safefile.ReadOf(path, login.UID, login.GID, safefile.Rules{Forbidden: 0o077, MaxSize: most})
 }
 
-// linesOf says where in a file somebody was found.
-func linesOf(p found) string {
-	switch len(p.Lines) {
-	case 0:
-		return p.file
-	case 1:
+// placeOf says where in a file somebody was found.
+func placeOf(p found) string {
+	switch {
+	case len(p.Lines) == 1:
 		return fmt.Sprintf("%s:%d", p.file, p.Lines[0])
+	case len(p.Lines) > 1:
+		return fmt.Sprintf("%s:%d-%d", p.file, slices.Min(p.Lines), slices.Max(p.Lines))
+	case len(p.Entries) == 1:
+		return fmt.Sprintf("%s entry %d", p.file, p.Entries[0])
+	case len(p.Entries) > 1:
+		return fmt.Sprintf("%s entries %d to %d", p.file, slices.Min(p.Entries), slices.Max(p.Entries))
 	}
-	return fmt.Sprintf("%s:%d-%d", p.file, slices.Min(p.Lines), slices.Max(p.Lines))
+	return p.file
 }

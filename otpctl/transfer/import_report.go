@@ -18,12 +18,13 @@ import (
 const (
 	importedResult = "imported"
 	wouldImport    = "would-import"
+	leftOut        = "left-out"
 )
 
 // importRecord is what became of one person. There is nothing secret in it.
 type importRecord struct {
 	User         string           `json:"user"`
-	Result       string           `json:"result"` // imported, would-import, unchanged or failed
+	Result       string           `json:"result"` // imported, would-import, unchanged, left-out or failed
 	Error        string           `json:"error,omitempty"`
 	From         string           `json:"from"`
 	Factors      []importedFactor `json:"factors"`
@@ -50,13 +51,15 @@ type importReport struct {
 }
 
 func (r *importReport) add(p found, left int, err error) {
-	record := importRecord{User: p.User, Result: importedResult, From: linesOf(p), Factors: []importedFactor{}, Remarks: p.Remarks}
+	record := importRecord{User: p.User, Result: importedResult, From: placeOf(p), Factors: []importedFactor{}, Remarks: p.Remarks}
 	if r.dry {
 		record.Result = wouldImport
 	}
 	switch {
 	case errors.Is(err, admin.ErrAsBefore):
 		record.Result = invocation.Unchanged
+	case errors.Is(err, errNotInMap):
+		record.Result = leftOut
 	case err != nil:
 		record.Result, record.Error = invocation.FailedResult, err.Error()
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", r.who(p), err))
@@ -70,8 +73,10 @@ func (r *importReport) add(p found, left int, err error) {
 			}
 			record.Factors = append(record.Factors, made)
 		}
-		r.windows.Steps = max(r.windows.Steps, p.Window.Steps)
-		r.windows.Codes = max(r.windows.Codes, p.Window.Codes)
+		if record.Result != invocation.Unchanged {
+			r.windows.Steps = max(r.windows.Steps, p.Window.Steps)
+			r.windows.Codes = max(r.windows.Codes, p.Window.Codes)
+		}
 	}
 	r.records = append(r.records, record)
 }
@@ -79,7 +84,7 @@ func (r *importReport) add(p found, left int, err error) {
 // who names somebody, also of a line without a name.
 func (r *importReport) who(p found) string {
 	if p.User == "" {
-		return linesOf(p)
+		return placeOf(p)
 	}
 	return p.User
 }
@@ -119,6 +124,9 @@ func (r *importReport) table() error {
 		return err
 	}
 	for _, record := range r.records {
+		if record.Result == invocation.Unchanged {
+			continue // that was said when they came
+		}
 		for _, remark := range record.Remarks {
 			r.a.Note("%s: %s", record.User, remark)
 		}
@@ -149,7 +157,7 @@ func auditOf(p found) audit.Record {
 	for _, f := range p.Factors {
 		ids = append(ids, f.Factor.ID)
 	}
-	reason := "factor " + strings.Join(ids, ", ") + " from " + linesOf(p)
+	reason := "factor " + strings.Join(ids, ", ") + " from " + placeOf(p)
 	if n := len(p.Scratch); n > 0 {
 		reason += ", " + invocation.Counted(n, "scratch code", "scratch codes")
 	}

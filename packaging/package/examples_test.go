@@ -91,7 +91,7 @@ func recipient(r *run) (string, string) {
 }
 
 // exampleLines are those of otpctl's examples that need something.
-var exampleLines = map[string]handling{
+var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl enroll alice":                                                        {before: without("")},
 	"otpctl enroll alice --id tablet":                                            {before: without(" --id tablet")},
 	"otpctl enroll alice --qr png=/root/alice.png":                               {before: without("")},
@@ -145,7 +145,7 @@ var exampleLines = map[string]handling{
 	"otpctl test alice --service sshd":                  {before: (*run).changed, says: `alice by ssh is asked for a code`},
 	"otpctl test alice --service sshd --from 192.0.2.7": {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
 	"otpctl send-test sms alice --to +491511234567":     {statuses: []int{1}, says: "127.0.0.1:9"},
-}
+})
 
 // asking is an sshd that asks: that nothing does is an error to the doctor.
 func (r *run) asking() {

@@ -115,7 +115,7 @@ var stories = []story{
 			r.write(r.T, "/etc/users.oath", "HOTP/T30/6 bob - 3132333435363738393031323334353637383930\n")
 			r.must("chmod 600 /etc/users.oath")
 		},
-		lines: map[string]handling{
+		lines: importsIn(ofTheDocument, map[string]handling{
 			"otpctl list": {says: `alice`},
 			"otpctl export --recipient age1… --out /root/people.age": {
 				fill: func(r *run) (string, string) {
@@ -123,7 +123,7 @@ var stories = []story{
 				},
 			},
 			"otpctl import backup people.age --identity key.txt": {before: func(r *run) { r.must("rm -r /etc/otpgate/users/* /var/lib/otpgate/*") }, says: `alice`},
-		},
+		}),
 	},
 	{
 		document: "docs/packages.md",
