@@ -29,7 +29,7 @@ func files(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) (
 	v := &visitor{person: p, server: s}
 	client, err := v.connect(t, ssh.PublicKeys(signer))
 	if err != nil {
-		t.Fatalf("log in: %v: %s", err, s.Output())
+		t.Fatalf("log in: %v: %s%s", err, s.Output(), machine.Text(machine.Log.Lines("service="+s.Service()+" ")))
 	}
 	files, err := sftp.NewClient(client)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"encoding/base32"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -96,9 +97,21 @@ func (p *Person) OtherName(t T) *Person {
 	return other
 }
 
+// gone waits until no process of the person's is left: usermod refuses to change who
+// has one, and a session ends a moment after its client.
+func (p *Person) gone(t T) {
+	t.Helper()
+	Until(t, "no process of "+p.Name+" is left", func() bool {
+		err := exec.Command("pgrep", "-u", p.Name).Run()
+		var exit *exec.ExitError
+		return errors.As(err, &exit) && exit.ExitCode() == 1
+	})
+}
+
 // Rename gives the person another login name, and returns the former one.
 func (p *Person) Rename(t T, name string) (former string) {
 	t.Helper()
+	p.gone(t)
 	useradd.Lock()
 	defer useradd.Unlock()
 	Command(t, "", "usermod", "--login", name, p.Name)
