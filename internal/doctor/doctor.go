@@ -18,10 +18,12 @@ package doctor
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/excuse"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/pamfiles"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
@@ -85,7 +87,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.secretFiles()
 	e.names()
 	e.nobodyAsked(ctx)
-	e.doors(ctx)
+	e.withoutCode(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at
 	e.state()
 	e.log()
@@ -104,4 +106,17 @@ func (e *exam) sshd() sshd.Exam {
 
 func (e *exam) loadStack(service string) (authstack.Stack, error) {
 	return authstack.Load(e.tree, service, e.settings)
+}
+
+// excused marks what an admin lives with. A file that is wrong excuses nothing.
+func (e *exam) excused(findings []finding.Finding) []finding.Finding {
+	path := e.Machine.Root + excuse.Path
+	excuses, err := excuse.Load(path)
+	if err != nil {
+		findings = append(findings, finding.Finding{Severity: finding.Error, ID: "excuses", File: path, Line: lineIn(path, err), What: strings.Replace(unplaced(path, err)+".", "?.", "?", 1),
+			Follows: "Nothing is excused.", Fix: "Correct it, see docs/doctor.md."})
+		finding.Sort(findings)
+		return findings
+	}
+	return excuse.Apply(findings, excuses, path, len(e.Services) == 0)
 }

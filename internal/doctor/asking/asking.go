@@ -1,6 +1,6 @@
 // Package asking finds services whose line asks nobody for a code, because the
 // policy says so: a line that is there and a policy that is there, which together
-// come to an open door.
+// come to a login by the password alone.
 //
 // The entry point is [Examine]. It promises to say so only where nobody is asked
 // as far as names can be looked up: in doubt a person is not exempt, and somebody

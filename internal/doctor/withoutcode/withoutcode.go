@@ -1,10 +1,10 @@
-// Package doors finds services that take a password and ask for no code, on a
+// Package withoutcode finds services that take a password and ask for no code, on a
 // machine where others ask.
 //
 // The entry point is [Examine]. It promises to name every service with a password
 // module in its stack that lets somebody in, by whom it lets in: strangers from the
 // network, people at the console or who become somebody else, or nobody new.
-package doors
+package withoutcode
 
 import (
 	"slices"

@@ -7,18 +7,18 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
-	"github.com/otpgate/otpgate/internal/doctor/doors"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
 )
 
-// doors finds services that take a password and ask for no code, where others ask
+// withoutCode finds services that take a password and ask for no code, where others ask
 // and there is somebody to be asked.
-func (e *exam) doors(ctx context.Context) {
+func (e *exam) withoutCode(ctx context.Context) {
 	if len(e.Services) > 0 || len(e.stacks) == 0 || len(e.enrolled)+len(e.settings.Policy.Require) == 0 {
 		return
 	}
-	m := doors.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
+	m := withoutcode.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
 	for _, f := range e.findings {
 		for _, service := range f.Services {
 			m.Known[service] = true
@@ -33,7 +33,7 @@ func (e *exam) doors(ctx context.Context) {
 			m.Others = append(m.Others, s)
 		}
 	}
-	e.findings = append(e.findings, doors.Examine(m)...)
+	e.findings = append(e.findings, withoutcode.Examine(m)...)
 }
 
 // idle says whether nothing brings passwords from the network to a service whose

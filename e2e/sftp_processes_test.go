@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/hosts"
+)
+
+// anybody is for children of all users.
+const anybody = -1
+
+// children lists the processes below the server, by program and user. One that a
+// process of the program is about to start another program in is not meant.
+func children(t *testing.T, s *hosts.SFTPD, program string, uid int) []int {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, path := range paths {
+		// Those that end meanwhile are not meant.
+		target, err := os.Readlink(path)
+		if err != nil || !strings.HasSuffix(target, "/"+program) {
+			continue
+		}
+		status, err := os.ReadFile(filepath.Dir(path) + "/status")
+		if err != nil || uid != anybody && !strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", uid)) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
+		if err == nil && below(pid, s.PID()) && !started(pid, target) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// started says whether a process is one of a program that a process of the same
+// program has made.
+func started(pid int, program string) bool {
+	by, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", parent(pid)))
+	return err == nil && by == program
+}
+
+// parent is 0 for a process that is gone.
+func parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	by, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return by
+}
+
+func below(pid, ancestor int) bool {
+	for pid > 1 {
+		if pid == ancestor {
+			return true
+		}
+		pid = parent(pid)
+	}
+	return false
+}
