@@ -23,6 +23,8 @@ type front struct {
 	mu      sync.Mutex // one message at a time on control
 	keys    []hostKey  // that it was told last
 	gone    chan struct{}
+	// deafAfter is how long it may take nothing off control.
+	deafAfter time.Duration
 }
 
 // startFronts starts them all; each is started again when it ends.
@@ -45,7 +47,7 @@ func (b *broker) startFront() (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{control: control, cmd: cmd, gone: make(chan struct{})}
+	f := &front{control: control, cmd: cmd, gone: make(chan struct{}), deafAfter: deafAfter}
 	var become fields.Writer
 	become.U8(messages.FrontBecome).U32(b.front.uid).U32(b.front.gid).Text(b.front.root)
 	return f, errors.Join(f.send(become.Bytes), b.tell(f))
@@ -74,8 +76,9 @@ func (f *front) give(message []byte, fds ...int) ([]hostKey, error) {
 	return f.keys, f.sendLocked(message, fds...)
 }
 
-// controlTimeout is how long a front may take nothing off its control connection.
-const controlTimeout = 5 * time.Second
+// deafAfter is so long that a front is not deaf which has a thousand handshakes to
+// make on a machine that is busy with other things.
+const deafAfter = 20 * time.Second
 
 func (f *front) send(message []byte) error {
 	f.mu.Lock()
@@ -86,7 +89,7 @@ func (f *front) send(message []byte) error {
 // sendLocked ends a front that is deaf: what is sent to it would be held up, and
 // count as being at its login.
 func (f *front) sendLocked(message []byte, fds ...int) error {
-	err := f.control.SetDeadline(time.Now().Add(controlTimeout))
+	err := f.control.SetDeadline(time.Now().Add(f.deafAfter))
 	if err == nil {
 		err = f.control.Send(message, fds...)
 	}
