@@ -69,7 +69,7 @@ func TestSSHWithoutLog(t *testing.T) {
 		}
 		here.Configure(t, "")
 		doctor := func(want int) string {
-			cmd := exec.Command(machine.Files+"/otpctl", "--config="+here.Config, "doctor", "--service="+here.Name, "--ignore=clock-unsynchronised")
+			cmd := exec.Command(machine.Files+"/otpctl", "--config="+here.Config, "doctor", "--service="+here.Name, "--ignore=clock-unsynchronised", "--ignore=state-volatile")
 			machine.WithoutLog(cmd, dir)
 			return inSession(t, want, cmd)
 		}

@@ -130,7 +130,7 @@ func (r rollout) confirmed(t *testing.T) {
 	if said := otpctl(t, 0, "pam", "status"); !strings.Contains(said, "in force") {
 		t.Errorf("expected it in force, found\n%s", said)
 	}
-	otpctl(t, 0, "doctor", "--service", "sshd", "--ignore", "clock-unsynchronised")
+	otpctl(t, 0, "doctor", "--service", "sshd", "--ignore", "clock-unsynchronised", "--ignore", "state-volatile")
 }
 
 func (r rollout) refused(t *testing.T) {
@@ -202,7 +202,7 @@ func TestDoctorSeesDisk(t *testing.T) {
 			smallDisk(t, here)
 			machine.NewPerson(t, "dis").Enroll(t, here.Users)
 			here.AddToService(t, "sshd", here.Name, "protocol=ssh")
-			ids := []string{"--ignore=clock-unsynchronised", "--ignore=state-nearly-full"}
+			ids := []string{"--ignore=clock-unsynchronised", "--ignore=state-volatile", "--ignore=state-nearly-full"}
 			heal := harm(t, here)
 			said := otpctl(t, 4, append([]string{"--config=" + here.Config, "doctor", "--service=" + here.Name}, ids...)...)
 			if !strings.Contains(said, "id:       "+name) {
@@ -220,7 +220,7 @@ func TestDoctorSeesVerifier(t *testing.T) {
 	here := machine.Resident.NewSite(t, "doctor-verifier", "")
 	machine.NewPerson(t, "ver").Enroll(t, here.Users)
 	machine.WriteService(t, here.Name, "@include common-auth\n"+machine.ModuleLine(here.Arguments("protocol=ssh")...)+"\n")
-	args := []string{"--config=" + here.Config, "doctor", "--service=" + here.Name, "--ignore=clock-unsynchronised"}
+	args := []string{"--config=" + here.Config, "doctor", "--service=" + here.Name, "--ignore=clock-unsynchronised", "--ignore=state-volatile"}
 	otpctl(t, 0, args...)
 	stale := machine.NewSite(t, "doctor-stale", "")
 	machine.NewPerson(t, "ver").Enroll(t, stale.Users)
@@ -232,11 +232,12 @@ func TestDoctorSeesVerifier(t *testing.T) {
 		t.Fatal(err)
 	}
 	listener.SetUnlinkOnClose(false)
+	t.Cleanup(func() { _ = os.Remove(stale.Socket) })
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	machine.WriteService(t, stale.Name, "@include common-auth\n"+machine.ModuleLine("protocol=ssh", "config="+stale.Config)+"\n")
-	said := otpctl(t, 3, "--config="+stale.Config, "doctor", "--service="+stale.Name, "--ignore=clock-unsynchronised")
+	said := otpctl(t, 3, "--config="+stale.Config, "doctor", "--service="+stale.Name, "--ignore=clock-unsynchronised", "--ignore=state-volatile")
 	if !strings.Contains(said, "id:       verifier-stale") {
 		t.Errorf("expected a stale socket, found\n%s", said)
 	}
@@ -272,7 +273,7 @@ func TestDoctorSeesOldVerifier(t *testing.T) {
 		conn, err := net.Dial("unix", here.Socket)
 		return err == nil && conn.Close() == nil
 	})
-	args := []string{"--config=" + here.Config, "doctor", "--service=" + here.Name, "--ignore=clock-unsynchronised"}
+	args := []string{"--config=" + here.Config, "doctor", "--service=" + here.Name, "--ignore=clock-unsynchronised", "--ignore=state-volatile"}
 	otpctl(t, 0, args...)
 	if err := os.Remove(program); err != nil {
 		t.Fatal(err)

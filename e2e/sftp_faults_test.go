@@ -70,11 +70,7 @@ func TestSFTPKilledPieces(t *testing.T) {
 			s := startSFTPD(t, "sftp-killed-"+per, noCodes, patient+"fronts = 2\nworker = \""+per+"\"\n")
 			p, _, mine := newFiles(t, s)
 			_, _, theirs := newFiles(t, s)
-			workers := children(t, s, "otpgate-sftpd-worker", p.UID)
-			if len(workers) != 1 {
-				t.Fatalf("expected one worker of %s, found %v", p.Name, workers)
-			}
-			if err := syscall.Kill(workers[0], syscall.SIGKILL); err != nil {
+			if err := syscall.Kill(oneChild(t, s, "otpgate-sftpd-worker", p.UID), syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := mine.ReadDir("."); err == nil {
@@ -123,12 +119,9 @@ func TestSFTPSessionThatEnds(t *testing.T) {
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	files(t, s, p, signer)
-	logins := children(t, s, "otpgate-sftpd-login", anybody)
-	if len(logins) != 1 {
-		t.Fatalf("expected one session, found %v", logins)
-	}
+	login := oneChild(t, s, "otpgate-sftpd-login", anybody)
 	// It is asked, and does not come to the answer.
-	must(t, syscall.Kill(logins[0], syscall.SIGSTOP))
+	must(t, syscall.Kill(login, syscall.SIGSTOP))
 	in := make(chan bool)
 	go func() {
 		v := &visitor{person: p, server: s}
@@ -139,7 +132,7 @@ func TestSFTPSessionThatEnds(t *testing.T) {
 		t.Fatal("the session was not asked")
 	case <-time.After(500 * time.Millisecond):
 	}
-	must(t, syscall.Kill(logins[0], syscall.SIGKILL))
+	must(t, syscall.Kill(login, syscall.SIGKILL))
 	if !<-in {
 		t.Errorf("refused: %s", machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
+	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // anybody is for children of all users.
@@ -39,6 +40,18 @@ func children(t *testing.T, s *hosts.SFTPD, program string, uid int) []int {
 		}
 	}
 	return found
+}
+
+// oneChild waits until the server has one such process: a session begins before its
+// processes have.
+func oneChild(t *testing.T, s *hosts.SFTPD, program string, uid int) int {
+	t.Helper()
+	var found []int
+	machine.Until(t, "there is one "+program, func() bool {
+		found = children(t, s, program, uid)
+		return len(found) == 1
+	})
+	return found[0]
 }
 
 // started says whether a process is one of a program that a process of the same
