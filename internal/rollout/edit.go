@@ -6,7 +6,7 @@
 // which puts it in place and back again. The package promises that a file is
 // replaced whole or not at all, that what it was is kept beside, that a change
 // which nobody confirms is undone, and that Remove takes out exactly the lines
-// that call the module.
+// that call the module, and puts back an include that Plan has written out.
 package rollout
 
 import (
