@@ -138,6 +138,11 @@ func TestStock(t *testing.T) {
 				}
 				put(t, root+edit.Path, edit.After)
 				realLogins(t, libpam, root, service)
+				for _, login := range []string{service + "-i", service + "-l"} {
+					if _, err := os.Stat(root + "/etc/pam.d/" + login); err == nil {
+						realLogins(t, libpam, root, login) // it includes this one
+					}
+				}
 				back, err := Remove(tree, config.Default(), service)
 				if err != nil || back.After != edit.Before || edit.From != back.Vendor {
 					t.Errorf("%v: expected\n%q\nfound\n%q", err, edit.Before, back.After)
