@@ -61,9 +61,13 @@ func (e *exam) hidden(s authstack.Stack) {
 		Fix:     fmt.Sprintf("Compare them: diff %s %s", vendor, s.File)})
 }
 
-// bare is what a file says, if ours is set without the lines that call our module.
+// bare is what a file says, if ours is set as it was
+// before our lines were added.
 func bare(text string, ours bool) string {
 	var kept strings.Builder
+	if ours {
+		text = authstack.TakenBack(text)
+	}
 	for _, s := range pamstack.Statements(text) {
 		if !ours || len(s.Fields) < 3 || filepath.Base(s.Fields[2]) != authstack.ModuleName {
 			kept.WriteString(strings.Join(s.Fields, " ") + "\n")

@@ -181,7 +181,7 @@ func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 			return err
 		}
 		now, err := os.ReadFile(c.Root + p.Path)
-		if err == nil && without(string(now)) != string(before) {
+		if err == nil && undone(string(now)) != string(before) {
 			kept = p.Path + authstack.CopyInfix + c.Now().UTC().Format("20060102T150405Z") + "-changed"
 			if err := replace(c.Root+kept, now, info.Mode().Perm()); err != nil {
 				return err
@@ -204,7 +204,7 @@ func (c Changer) Restore(service string) (p Pending, kept string, err error) {
 func (c Changer) keepCopy(p Pending) error {
 	now, err := os.ReadFile(c.Root + p.Path)
 	if err == nil {
-		err = replace(c.Root+p.Path, []byte(without(string(now))), 0o644)
+		err = replace(c.Root+p.Path, []byte(undone(string(now))), 0o644)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -6,7 +6,7 @@
 // which puts it in place and back again. The package promises that a file is
 // replaced whole or not at all, that what it was is kept beside, that a change
 // which nobody confirms is undone, and that Remove takes out exactly the lines
-// that call the module.
+// that call the module, and puts back an include that Plan has written out.
 package rollout
 
 import (
@@ -83,17 +83,34 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 			protocol = config.Protocol(name)
 		}
 	}
+	line.Split = line.Split || authstack.OneField(service, protocol)
 	best := -1
-	for _, after := range candidates(before, line, line.Split || authstack.OneField(service, protocol)) {
+	for _, after := range candidates(before, line) {
 		found := examined(tree, settings, edit, after)
 		if cost := cost(found); best < 0 || cost < best {
 			best, edit.After, edit.Findings = cost, after, found
 		}
 	}
+	best = edit.writeOut(tree, settings, stack, line, best)
 	if best < 0 {
 		return edit, fmt.Errorf("%s has no line of the type auth that it could follow", edit.Path)
 	}
 	return edit, edit.refused()
+}
+
+// writeOut takes the included password stage into the file where that alone keeps
+// the doctor from a warning. It returns the cost of what is best then.
+func (e *Edit) writeOut(tree pamstack.Tree, settings config.Config, stack authstack.Stack, line Line, best int) int {
+	if line.Split || best < costs[finding.Warning] {
+		return best
+	}
+	for _, after := range writtenOut(e.Before, stack, line) {
+		found := examined(tree, settings, *e, after)
+		if cost := cost(found); cost < best {
+			best, e.After, e.Findings = cost, after, found
+		}
+	}
+	return best
 }
 
 // belongs refuses a file in which the line would ask elsewhere than meant, or
@@ -123,10 +140,12 @@ func examined(tree pamstack.Tree, settings config.Config, edit Edit, text string
 	return stack.Problems()
 }
 
+var costs = map[finding.Severity]int{finding.Error: 10000, finding.Warning: 100, finding.Note: 1}
+
 // cost weighs findings: one error is worse than any number of what is less.
 func cost(findings []finding.Finding) (cost int) {
 	for _, f := range findings {
-		cost += map[finding.Severity]int{finding.Error: 10000, finding.Warning: 100, finding.Note: 1}[f.Severity]
+		cost += costs[f.Severity]
 	}
 	return cost
 }
@@ -146,11 +165,11 @@ func (e Edit) refused() error {
 
 // candidates are the file with the line at every place where it could stand.
 // For a server of one field the line with split stands before it.
-func candidates(text string, line Line, split bool) []string {
+func candidates(text string, line Line) []string {
 	var all []string
 	statements := only(pamstack.Statements(text), isAuth)
 	for n, s := range statements {
-		if !split {
+		if !line.Split {
 			all = append(all, insert(text, s.Last, line.text()))
 			continue
 		}
@@ -192,12 +211,19 @@ func Remove(tree pamstack.Tree, settings config.Config, service string) (Edit, e
 	if edit.Before, err = tree.Read(stack.File); err != nil {
 		return edit, err
 	}
-	edit.After = instead(edit.Before, counted(stack))
+	back := edit.takenBack(tree, settings)
+	if back != edit.Before {
+		tree.Edited = map[string]string{edit.Path: back}
+		if stack, err = tree.Load(service); err != nil {
+			return edit, err
+		}
+	}
+	edit.After = instead(back, counted(stack))
 	if edit.After == edit.Before {
 		return edit, notThere(stack)
 	}
 	// Jumps may have led to the line, or it may have been the only yes.
-	if all := instead(edit.Before, every(edit.Before)); !edit.letsIn(tree, settings, edit.After) && edit.letsIn(tree, settings, all) {
+	if all := instead(back, every(back)); !edit.letsIn(tree, settings, edit.After) && edit.letsIn(tree, settings, all) {
 		edit.After = all
 	}
 	if vendor, found := tree.Vendor(service); found && path.Dir(edit.Path) == pamstack.AdminDir {
@@ -207,6 +233,19 @@ func Remove(tree pamstack.Tree, settings config.Config, service string) (Edit, e
 	}
 	return edit, edit.opens(tree, settings)
 }
+
+// takenBack is the text with the include that was written out, unless nobody would
+// get in by that any more.
+func (e Edit) takenBack(tree pamstack.Tree, settings config.Config) string {
+	back := authstack.TakenBack(e.Before)
+	if back != e.Before && !e.letsIn(tree, settings, back) {
+		return e.Before
+	}
+	return back
+}
+
+// undone is a file as it was before the line was added.
+func undone(text string) string { return without(authstack.TakenBack(text)) }
 
 // without leaves out the lines that call the module, and the end of the line
 // before if the last one had none.

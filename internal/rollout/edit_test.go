@@ -53,7 +53,8 @@ func TestPlan(t *testing.T) {
 		{"good/debian-sssd", "sshd", "@include common-auth", ""},
 		{"good/debian-faillock", "sshd", "@include common-auth", ""},
 		{"good/rhel-own-stack", "sshd", "auth       requisite    pam_deny.so", ""},
-		{"broken/rhel-substack", "sshd", "auth       substack     password-auth", "asked-after-wrong-password"},
+		{"broken/rhel-substack", "sshd", "auth required pam_permit.so", ""},
+		{"broken/sudo-include-sufficient", "sudo", "auth required pam_permit.so", ""},
 	} {
 		t.Run(test.setup+" "+test.service, func(t *testing.T) {
 			in := tree(t, test.setup)
@@ -102,7 +103,7 @@ func TestPlanOneField(t *testing.T) {
 // Where no place is right nothing is proposed, and the error says why.
 func TestPlanRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ setup, service, stack, want string }{
-		"include with sufficient": {"broken/sudo-include-sufficient", "sudo", "", "Write auth substack system-auth at /etc/pam.d/sudo:2"},
+		"include with sufficient": {"broken/sudo-include-sufficient", "sudo", "auth include system-auth\nauth optional pam_cap.so\n", "Write auth substack system-auth at /etc/pam.d/sudo:1"},
 		"sufficient":              {"good/debian-sshd", "sshd", "auth sufficient pam_unix.so\nauth required pam_deny.so\n", "ends the stack"},
 		"already":                 {"good/debian-sshd", "sshd", "@include common-auth\nauth required pam_otpgate.so\n", "already"},
 		"no auth":                 {"good/debian-sshd", "sshd", "account required pam_unix.so\n", "no line of the type auth"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,13 +47,17 @@ func pamEnable(a *invocation.App) *cobra.Command {
 place behind the password where the doctor finds nothing wrong with the stack. To
 a service with one field, such as vsftpd, it adds two lines: see
 docs/pam-stacks.md. Use --split for a service with one field that enable does not
-know, such as a screen locker.
+know, such as a screen locker. Where the service includes a password stage behind
+which strangers would see the prompt too, such as RHEL's password-auth, the lines
+of that stage are written into SERVICE instead, so that a wrong password ends the
+login before.
 
 First it shows the change and tries it: the doctor looks at the machine as it
 would be, and libpam logs a made-up person in through a private copy of the
-service. If either finds a fault, nothing is changed. The old file is kept beside
+service. If either finds a fault, nothing is changed; --force overrules the
+doctor's warnings, and its errors about the rest of the machine. The old file is kept beside
 the new one. If the only file is the distribution's, in /usr/lib/pam.d, a copy in
-/etc/pam.d gets the line and counts instead.
+/etc/pam.d gets the line and counts instead: updates of that file then reach nobody.
 
 Then log in through the service with a code, and run otpctl pam confirm within
 the time of --confirm-within. Otherwise the file is put back, or the copy
@@ -70,7 +75,7 @@ the unit otpgate-pam-restore, where systemd runs.`,
 	f.DurationVar(&how.within, "confirm-within", 5*time.Minute, "put the file back unless confirmed within this `time`, 10s to 24h; 0s keeps it")
 	f.BoolVar(&how.line.Split, "split", false, "the service has one field for password and code, as xrdp and some screen lockers")
 	f.BoolVar(&how.dryRun, "dry-run", false, "show and try the change only")
-	f.BoolVar(&how.force, "force", false, "change the file although the doctor finds errors elsewhere")
+	f.BoolVar(&how.force, "force", false, "change the file although the doctor finds errors elsewhere, or warns of the line")
 	return a.Does(c, func(ctx context.Context, args []string) error {
 		if how.within < 0 || how.within > 0 && how.within < 10*time.Second || how.within > 24*time.Hour {
 			return invocation.Usage("--confirm-within %s: expected 10s to 24h, or 0s", how.within)
@@ -121,7 +126,24 @@ func examineEdit(ctx context.Context, a *invocation.App, edit rollout.Edit, forc
 	if worst, found := finding.Worst(findings); found && worst == finding.Error && !force {
 		return errors.New("nothing was changed: with this line the errors above would lock people out or let them in; correct them first, or give --force")
 	}
-	return nil
+	if force {
+		return nil
+	}
+	return warned(edit)
+}
+
+// warned refuses a stack that the doctor would warn of ever after.
+func warned(edit rollout.Edit) error {
+	var texts []string
+	for _, f := range edit.Findings {
+		if f.Severity == finding.Warning {
+			texts = append(texts, fmt.Sprintf("%s (%s)", f.What, f.ID))
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing was changed: at its best place in %s the doctor would warn of the line: %s Correct that first, or give --force", edit.Path, strings.Join(texts, " "))
 }
 
 func put(a *invocation.App, edit rollout.Edit, target rollout.Target, within time.Duration) error {
@@ -162,10 +184,20 @@ func kept(edit rollout.Edit, backup string) string {
 
 func sayChanged(a *invocation.App, edit rollout.Edit, backup string) {
 	if edit.From != "" {
-		a.Say("%s is made: a copy of %s with the line, which counts instead of it. %s pam disable %s removes it again.", edit.Path, edit.From, a.Self(), edit.Service)
+		sayWritten(a, edit)
+		a.Say("%s is made: a copy of %s with the line, which counts instead of it: updates of that file reach nobody until %s pam disable %s removes the copy again.", edit.Path, edit.From, a.Self(), edit.Service)
 		return
 	}
+	sayWritten(a, edit)
 	a.Say("%s is changed. The old file is %s.", edit.Path, backup)
+}
+
+// sayWritten says what it means that an include was written out.
+func sayWritten(a *invocation.App, edit rollout.Edit) {
+	if authstack.TakenBack(edit.After) != edit.After {
+		a.Say("%s has the password stage written out: what changes later in the file that it included does not reach it. After such a change (authselect): %s pam disable %s, then %s pam enable %s.",
+			edit.Path, a.Self(), edit.Service, a.Self(), edit.Service)
+	}
 }
 
 // pamChanged writes the audit line of a change of pam.d.
@@ -182,7 +214,8 @@ func pamDisable(a *invocation.App) *cobra.Command {
 and keeps the old file beside it. Where lines above jump over such a line or to
 it, pam_permit.so takes its place, so that their numbers stay right. A password
 module behind a line with split asks for the password itself again. disable
-refuses if the service asks for nothing but the code.`,
+refuses if the service asks for nothing but the code. An include that enable has
+written out stands there again.`,
 		Example:           "  otpctl pam disable sshd",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeService(a),
