@@ -13,6 +13,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -74,9 +75,8 @@ func (s *sudoers) place(err error) pamstack.Place {
 // elsewhere is about rules that are in no file.
 func (e *exam) elsewhere(services []string) {
 	for place, text := range target.Lines(e.Machine.Root, "/etc/nsswitch.conf", 0) {
-		sources, is := strings.CutPrefix(text, "sudoers:")
-		others := slices.DeleteFunc(strings.Fields(sources), func(source string) bool { return source == "files" || strings.HasPrefix(source, "[") })
-		if is && len(others) > 0 {
+		others := slices.DeleteFunc(nss.ServicesOf([]byte(text), "sudoers"), func(source string) bool { return source == "files" })
+		if len(others) > 0 {
 			e.add(finding.At(place, finding.Finding{Severity: finding.Note, ID: "sudoers-untried", Services: services,
 				What:    "sudo has rules from elsewhere too, which were not looked at: " + strings.Join(others, ", ") + ".",
 				Follows: "A rule with !authenticate there would make root without a code.",
