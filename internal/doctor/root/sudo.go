@@ -35,7 +35,7 @@ func (e *exam) sudo(ctx context.Context) {
 			e.unread(s.place(err), services, err)
 			continue
 		}
-		r := reading{exam: e, sudoers: s, services: services, people: &people{ctx, e.Machine, map[string][]string{}}}
+		r := reading{exam: e, sudoers: s, services: services, people: &people{ctx, e.Machine, map[string]listing{}}}
 		r.unasked()
 		r.byDefault()
 		r.others()
@@ -123,10 +123,11 @@ func (r *reading) nopasswd(rule rule, what, fix string) finding.Finding {
 	return f
 }
 
-// empty says whether a group is there and has nobody.
+// empty says whether a group is surely there and has nobody.
 func (r *reading) empty(group string) bool {
 	known, err := r.Machine.GroupKnown(group)
-	return err == nil && known && len(r.people.members(group)) == 0
+	members, unlisted := r.people.members(group)
+	return err == nil && known && unlisted == nil && len(members) == 0
 }
 
 // overridden says whether a later rule has sudo ask after all: the last one that
