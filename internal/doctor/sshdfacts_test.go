@@ -37,14 +37,16 @@ func (p *patient) sshdFact(words []string) error {
 func (p *patient) runs(id string, command []string) error {
 	pid, err := strconv.Atoi(id)
 	before := p.machine.Running
-	if command[0] == "sshd:" {
+	file := command[0]
+	if file == "sshd:" {
+		file = command[1]
 		command = []string{strings.Join(command, " ")}
 	}
 	p.machine.Running = func(program string) (all []target.Process) {
 		if before != nil {
 			all = before(program)
 		}
-		return append(all, target.Process{PID: pid, Words: command})
+		return append(all, target.Process{PID: pid, Program: file, Words: command})
 	}
 	return err
 }

@@ -51,18 +51,21 @@ func Aegis(data []byte) ([]Token, error) {
 	if export.Version != 1 || db.Version < 1 || db.Version > 3 {
 		return nil, errors.New("it is of a version that is not known here: expected version 1 with contents of version 1 to 3")
 	}
-	return entries(db.Entries, (*Token).aegis), nil
+	return entries(db.Entries, (*Token).aegis)
 }
 
 // entries reads each entry by itself, so that it is known which is wrong.
-func entries(written []json.RawMessage, read func(*Token, json.RawMessage) error) []Token {
+func entries(written []json.RawMessage, read func(*Token, json.RawMessage) error) ([]Token, error) {
+	if len(written) > maxTokens {
+		return nil, errTooMany
+	}
 	var tokens []Token
 	for i, entry := range written {
 		t := Token{Number: i + 1}
 		t.Err = read(&t, entry)
 		tokens = append(tokens, t)
 	}
-	return tokens
+	return tokens, nil
 }
 
 func (t *Token) aegis(entry json.RawMessage) error {

@@ -25,7 +25,7 @@ func AndOTP(data []byte) ([]Token, error) {
 	if json.Unmarshal(text(data), &written) != nil {
 		return nil, errShape
 	}
-	return entries(written, (*Token).andOTP), nil
+	return entries(written, (*Token).andOTP)
 }
 
 func (t *Token) andOTP(entry json.RawMessage) error {

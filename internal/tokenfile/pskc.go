@@ -47,7 +47,11 @@ func PSKC(data []byte, options PSKCOptions) ([]Token, error) {
 		return nil, err
 	}
 	var tokens []Token
-	for _, pack := range root.all("KeyPackage") {
+	packs := root.all("KeyPackage")
+	if len(packs) > maxTokens {
+		return nil, errTooMany
+	}
+	for _, pack := range packs {
 		t := Token{Number: len(tokens) + 1}
 		t.Err = t.pack(pack, opener, options)
 		tokens = append(tokens, t)

@@ -93,6 +93,33 @@ func TestChangedContainers(t *testing.T) {
 	}
 }
 
+// Who cannot encrypt cannot put a key in: neither a plain one, nor a plain container
+// in the place of the one that a key or a passphrase was given for, nor by a MAC key
+// that was cut down to nothing.
+func TestPlainKeysInTheirPlace(t *testing.T) {
+	text := string(sample(t, "rfc6030-figure6.xml"))
+	from, to := strings.Index(text, "<EncryptedValue>"), strings.Index(text, "</ValueMAC>")+len("</ValueMAC>")
+	plain := text[:from] + "<PlainValue>QUJDREVGR0hJSktMTU5PUFFSU1Q=</PlainValue>" + text[to:]
+	tokens, err := formats["rfc6030-figure6.xml"].read([]byte(plain))
+	if err != nil || len(tokens) != 1 || !errors.Is(tokens[0].Err, errPlainKey) || tokens[0].Factor.Secret != nil {
+		t.Errorf("a plain key: %v, %v", tokens, err)
+	}
+	for _, options := range []PSKCOptions{{Now: noon, Key: []byte("0123456789abcdef")}, {Now: noon, Passphrase: []byte("qwerty")}} {
+		if tokens, err := PSKC(sample(t, "plain.xml"), options); tokens != nil || !errors.Is(err, errNotEncrypted) {
+			t.Errorf("a plain container: %v, %v", tokens, err)
+		}
+	}
+	// The last block of the key for the MAC alone, with the byte in front of it that
+	// is taken for the length of the padding changed from 12 to 16. The MAC is made
+	// with a key of no bytes, by Python's hmac.
+	text = strings.Replace(text, "ESIzRFVmd4iZABEiM0RVZgKn6WjLaTC1sbeBMSvIhRejN9vJa2BOlSaMrR7I5wSX", "AqfpaMtpMLWxt4ExK8iFC6M328lrYE6VJoytHsjnBJc=", 1)
+	text = strings.Replace(text, "Su+NvtQfmvfJzF6bmQiJqoLRExc=", "D4mq/i2ujoUMrTYEWqF/I/sLLGs=", 1)
+	tokens, err = formats["rfc6030-figure6.xml"].read([]byte(text))
+	if tokens != nil || !errors.Is(err, errShortMACKey) {
+		t.Errorf("a MAC key of no bytes: %v, %v", tokens, err)
+	}
+}
+
 // A container without a MAC key has its MAC made with the key of the encryption.
 func TestMACWithoutAKeyOfItsOwn(t *testing.T) {
 	text := string(sample(t, "rfc6030-figure6.xml"))

@@ -30,13 +30,21 @@ var (
 	ErrNeedsKey        = errors.New("it is encrypted with a key that both sides have")
 	ErrNeedsPassphrase = errors.New("it is encrypted with a passphrase")
 	errWrongKey        = errors.New("the key or the passphrase is not the one that it was encrypted with, or it was changed since")
+	errNotEncrypted    = errors.New("it is not encrypted, and something was given to open it: expected the container that this is for")
+	errPlainKey        = errors.New("its key is not encrypted, where the container says that keys are: without a MAC, anybody may have put it there")
+	errShortMACKey     = errors.New("its MACKey: expected 16 bytes or more; the key is not the one that it was encrypted with, or it was changed since")
 	errNoMAC           = errors.New("its keys are encrypted, and there is no MAC that would show a change: it is not read")
 )
 
 func newOpener(root *element, options PSKCOptions) (*opener, error) {
 	encryption, err := root.one("EncryptionKey")
-	if err != nil || encryption == nil {
-		return &opener{}, err
+	switch {
+	case err != nil:
+		return nil, err
+	case encryption == nil && len(options.Key)+len(options.Passphrase) > 0:
+		return nil, errNotEncrypted
+	case encryption == nil:
+		return &opener{}, nil
 	}
 	derived, err := encryption.one("DerivedKey")
 	if err != nil {
@@ -59,6 +67,9 @@ func newOpener(root *element, options PSKCOptions) (*opener, error) {
 	return o, o.setMAC(root)
 }
 
+// minMACKey is how many bytes the key of a MAC has at least: those of one block.
+const minMACKey = aes.BlockSize
+
 // setMAC reads how changes are noticed. Without a key of its own the MAC is made with
 // the key of the encryption, as programs do that follow the drafts of the RFC.
 func (o *opener) setMAC(root *element) error {
@@ -78,7 +89,11 @@ func (o *opener) setMAC(root *element) error {
 		if err != nil {
 			return err
 		}
-		o.macKey, err = o.decrypt(sealed)
+		// No MAC is over this one. Whoever turned bits of its padding over would
+		// know all of a key of no bytes, and could make any MAC.
+		if o.macKey, err = o.decrypt(sealed); err == nil && len(o.macKey) < minMACKey {
+			err = errShortMACKey
+		}
 		return err
 	}
 	return nil
@@ -153,8 +168,8 @@ func smallIn(name string, from *element, least, most int) (int, error) {
 	return int(n), nil
 }
 
-// secret reads a value, and opens it if it is encrypted. Nothing is decrypted before
-// its MAC is right.
+// secret reads a value, and opens it if it is encrypted. No value is decrypted before
+// its MAC is right, and where values are encrypted none is taken without one.
 func (o *opener) secret(holder *element) ([]byte, error) {
 	plain, err := holder.one("PlainValue")
 	if err != nil {
@@ -167,6 +182,8 @@ func (o *opener) secret(holder *element) ([]byte, error) {
 	switch {
 	case (plain == nil) == (sealedIn == nil):
 		return nil, errors.New("its key: expected either a PlainValue or an EncryptedValue")
+	case plain != nil && o.key != nil:
+		return nil, errPlainKey
 	case plain != nil:
 		value, err := decode64(plain.value())
 		if err != nil {

@@ -140,6 +140,9 @@ func recogniseLines(data string) (Format, bool) {
 			break
 		}
 	}
+	if len(first) > maxLine {
+		return Format{}, false
+	}
 	fields, cells := strings.Fields(first), strings.Split(first, ",")
 	for i := range cells {
 		cells[i] = strings.TrimSpace(cells[i])

@@ -60,6 +60,9 @@ func (l csvLayout) read(data []byte, options CSVOptions) ([]Token, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
+		if len(tokens) == maxTokens {
+			return nil, errTooMany
+		}
 		t := Token{Number: len(tokens) + 1, Line: number}
 		t.Err = t.csvLine(line, l, withUser, options)
 		if first, twice := serials[t.Serial]; twice && t.Err == nil {

@@ -29,6 +29,12 @@ const MaxSize = 32 << 20
 // bytes at most and some names.
 const maxLine = 8 << 10
 
+// maxTokens is how many devices a file may have: one that says next to nothing of
+// each has millions of them within MaxSize.
+const maxTokens = 200_000
+
+var errTooMany = fmt.Errorf("it has over %d devices: split it", maxTokens)
+
 // Token is one device of a file.
 type Token struct {
 	// Number counts the devices of the file from 1, and Line its lines, if it has

@@ -1,6 +1,7 @@
 package tokenfile
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -115,6 +116,22 @@ func TestOtherFormats(t *testing.T) {
 			if tokens, err := f.read([]byte(text)); err == nil || tokens != nil {
 				t.Errorf("the reader of %s of %q: %v, %v", reader, text, tokens, err)
 			}
+		}
+	}
+}
+
+// A file of devices without end is refused as a whole, and not read to its end.
+func TestTooManyDevices(t *testing.T) {
+	const more = maxTokens + 1
+	for name, data := range map[string]string{
+		"uris.txt":   strings.Repeat("otpauth://\n", more),
+		"linotp.csv": strings.Repeat("s,3132333435363738393031323334353637383930\n", more),
+		"plain.xml":  `<KeyContainer Version="1.0" xmlns="` + pskcSpace + `">` + strings.Repeat("<KeyPackage/>", more) + "</KeyContainer>",
+		"aegis.json": `{"version":1,"header":{},"db":{"version":2,"entries":[0` + strings.Repeat(",0", more) + "]}}",
+		"2fas.json":  `{"schemaVersion":4,"services":[0` + strings.Repeat(",0", more) + "]}",
+	} {
+		if tokens, err := formats[name].read([]byte(data)); !errors.Is(err, errTooMany) || tokens != nil {
+			t.Errorf("the reader of %s: %d devices, %v", name, len(tokens), err)
 		}
 	}
 }

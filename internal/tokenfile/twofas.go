@@ -29,7 +29,7 @@ func TwoFAS(data []byte) ([]Token, error) {
 	case backup.Schema < 1 || backup.Schema > twoFASSchema:
 		return nil, errors.New("it is of a version that is not known here: expected schemaVersion 1 to 4")
 	}
-	return entries(backup.Services, (*Token).twoFAS), nil
+	return entries(backup.Services, (*Token).twoFAS)
 }
 
 func (t *Token) twoFAS(entry json.RawMessage) error {

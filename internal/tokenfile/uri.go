@@ -36,6 +36,9 @@ func URIs(data []byte) ([]Token, error) {
 		if written == "" || strings.HasPrefix(written, "#") {
 			continue
 		}
+		if len(tokens) == maxTokens {
+			return nil, errTooMany
+		}
 		t := uriLine(written)
 		t.Number, t.Line = len(tokens)+1, line
 		tokens = append(tokens, t)

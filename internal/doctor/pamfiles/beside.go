@@ -2,6 +2,8 @@ package pamfiles
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -57,6 +59,9 @@ func (e *Exam) same(a, b string) bool {
 	return err != nil || failed != nil || bytes.Equal(one, other)
 }
 
+// shadow has people's passwords.
+const shadow = "/etc/shadow"
+
 // emptyPasswords finds people whom pam_unix lets in without one.
 func (e *Exam) emptyPasswords(s authstack.Stack) {
 	takes := slices.IndexFunc(s.Lines, func(line pamstack.Line) bool {
@@ -66,7 +71,12 @@ func (e *Exam) emptyPasswords(s authstack.Stack) {
 	if takes < 0 || s.Service == "sshd" {
 		return
 	}
-	data, err := os.ReadFile(e.Machine.Root + "/etc/shadow")
+	data, err := os.ReadFile(e.Machine.Root + shadow)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f := finding.NotLookedAt(finding.Warning, "who has an empty password, which nullok takes", err.Error())
+		f.Services, f.File, f.Fix = []string{s.Service}, shadow, "Run otpctl doctor as root."
+		e.add(f)
+	}
 	if err != nil {
 		return
 	}

@@ -129,21 +129,27 @@ func (s *sudoers) global(name string) (set bool, value any) {
 type people struct {
 	ctx     context.Context
 	machine *target.Machine
-	known   map[string][]string
+	known   map[string]listing
 }
 
-// members are those of a group, and whether there is such a group.
-func (p *people) members(group string) []string {
-	if names, known := p.known[group]; known {
-		return names
+// listing is a group's members, or why they are not known.
+type listing struct {
+	names []string
+	err   error
+}
+
+// members lists those of a group.
+func (p *people) members(group string) ([]string, error) {
+	if of, known := p.known[group]; known {
+		return of.names, of.err
 	}
-	members, _ := p.machine.Members(p.ctx, []string{group}, func(name string) bool { return name == group })
+	members, err := p.machine.Members(p.ctx, []string{group}, func(name string) bool { return name == group })
 	var names []string
 	for _, member := range members {
 		names = append(names, member.Name)
 	}
-	p.known[group] = names
-	return names
+	p.known[group] = listing{names, err}
+	return names, err
 }
 
 // has says whether the one that is meant by a part of a list is surely among those
@@ -155,7 +161,8 @@ func (p *people) has(among, who entry) bool {
 	case among.Username == "ALL":
 		return true
 	case among.Usergroup != "" && who.Username != "":
-		return slices.Contains(p.members(among.Usergroup), who.Username)
+		names, _ := p.members(among.Usergroup) // in doubt it is not sure
+		return slices.Contains(names, who.Username)
 	}
 	return among.named() == who.named()
 }

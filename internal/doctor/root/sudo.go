@@ -13,6 +13,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -34,7 +35,7 @@ func (e *exam) sudo(ctx context.Context) {
 			e.unread(s.place(err), services, err)
 			continue
 		}
-		r := reading{exam: e, sudoers: s, services: services, people: &people{ctx, e.Machine, map[string][]string{}}}
+		r := reading{exam: e, sudoers: s, services: services, people: &people{ctx, e.Machine, map[string]listing{}}}
 		r.unasked()
 		r.byDefault()
 		r.others()
@@ -74,9 +75,8 @@ func (s *sudoers) place(err error) pamstack.Place {
 // elsewhere is about rules that are in no file.
 func (e *exam) elsewhere(services []string) {
 	for place, text := range target.Lines(e.Machine.Root, "/etc/nsswitch.conf", 0) {
-		sources, is := strings.CutPrefix(text, "sudoers:")
-		others := slices.DeleteFunc(strings.Fields(sources), func(source string) bool { return source == "files" || strings.HasPrefix(source, "[") })
-		if is && len(others) > 0 {
+		others := slices.DeleteFunc(nss.ServicesOf([]byte(text), "sudoers"), func(source string) bool { return source == "files" })
+		if len(others) > 0 {
 			e.add(finding.At(place, finding.Finding{Severity: finding.Note, ID: "sudoers-untried", Services: services,
 				What:    "sudo has rules from elsewhere too, which were not looked at: " + strings.Join(others, ", ") + ".",
 				Follows: "A rule with !authenticate there would make root without a code.",
@@ -123,10 +123,11 @@ func (r *reading) nopasswd(rule rule, what, fix string) finding.Finding {
 	return f
 }
 
-// empty says whether a group is there and has nobody.
+// empty says whether a group is surely there and has nobody.
 func (r *reading) empty(group string) bool {
 	known, err := r.Machine.GroupKnown(group)
-	return err == nil && known && len(r.people.members(group)) == 0
+	members, unlisted := r.people.members(group)
+	return err == nil && known && unlisted == nil && len(members) == 0
 }
 
 // overridden says whether a later rule has sudo ask after all: the last one that

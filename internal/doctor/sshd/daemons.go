@@ -183,7 +183,7 @@ func runningDaemon(p target.Process) (d daemon, listens bool) {
 		given = append(given, unit.Word{Text: text})
 	}
 	d = daemonOf(given)
-	d.by, d.name, d.query.Program = p.String(), words[0], absolute(words[0])
+	d.by, d.name, d.query.Program = p.String(), words[0], p.Program
 	return d, true
 }
 

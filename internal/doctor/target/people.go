@@ -62,21 +62,16 @@ func (m *Machine) People() (people []string, all bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return people, true, nil // files alone is the C library's own choice
 	}
-	return people, err == nil && filesAlone(string(text)), err
+	return people, err == nil && filesAlone(text), err
 }
 
+// local are name services that know the machine's own accounts and no others.
+var local = []string{"files", "compat", "systemd", "altfiles", "usrfiles"}
+
 // filesAlone says whether nsswitch.conf(5) has accounts looked up in files only.
-func filesAlone(text string) bool {
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		services, found := strings.CutPrefix(strings.TrimSpace(line), "passwd:")
-		for service := range strings.FieldsSeq(services) {
-			if found && !slices.Contains([]string{"files", "compat", "systemd", "altfiles", "usrfiles"}, service) {
-				return false
-			}
-		}
-	}
-	return true
+func filesAlone(text []byte) bool {
+	others := slices.DeleteFunc(nss.ServicesOf(text, "passwd"), func(service string) bool { return slices.Contains(local, service) })
+	return len(others) == 0
 }
 
 // entries are the lines of such a file that have so many fields.

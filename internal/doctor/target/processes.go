@@ -4,43 +4,72 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Process is one that runs.
 type Process struct {
 	PID int
+	// Program is the file that it runs.
+	Program string
 	// Words are its command line, which it may have changed since.
 	Words []string
 }
 
-// running are the processes of a program that see the same files as this one, so
-// that none of a container is among them. A tree that is no machine has none.
+// running are root's processes of a program that see the same files as this one, so
+// that none of a container is among them. Others may call any program by that name,
+// and what they run must not be asked as root. A tree that is no machine has none.
 func (m *Machine) running(program string) []Process {
 	if m.Root != "" {
 		return nil
 	}
 	var found []Process
 	here, err := os.Readlink("/proc/self/ns/mnt")
-	entries, failed := filepath.Glob("/proc/[0-9]*/exe")
+	dirs, failed := filepath.Glob("/proc/[0-9]*")
 	if err != nil || failed != nil {
 		return nil
 	}
-	for _, entry := range entries {
-		exe, err := os.Readlink(entry)
-		if err != nil || filepath.Base(strings.TrimSuffix(exe, " (deleted)")) != program {
+	for _, dir := range dirs {
+		exe, err := os.Readlink(dir + "/exe")
+		exe = strings.TrimSuffix(exe, " (deleted)")
+		if err != nil || filepath.Base(exe) != program || !isRoots(dir) {
 			continue
 		}
-		dir := filepath.Dir(entry)
 		there, err := os.Readlink(dir + "/ns/mnt")
 		text, failed := os.ReadFile(dir + "/cmdline")
 		pid, wrong := strconv.Atoi(filepath.Base(dir))
 		if err == nil && failed == nil && wrong == nil && there == here {
-			found = append(found, Process{PID: pid, Words: strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")})
+			found = append(found, Process{PID: pid, Program: exe, Words: strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")})
 		}
 	}
 	return found
+}
+
+// isRoots says whether a process, of that directory in /proc, is root's by all of its
+// uids, and so is its program's file. The directory's owner does not tell: it is root
+// for any process that may not be traced.
+func isRoots(dir string) bool {
+	info, err := os.Stat(dir + "/exe")
+	if err != nil {
+		return false
+	}
+	file, is := info.Sys().(*syscall.Stat_t)
+	if !is || file.Uid != 0 || info.Mode().Perm()&0o022 != 0 {
+		return false
+	}
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(status)) {
+		if uids, is := strings.CutPrefix(line, "Uid:"); is {
+			return slices.Equal(strings.Fields(uids), []string{"0", "0", "0", "0"})
+		}
+	}
+	return false
 }
 
 // String names it.

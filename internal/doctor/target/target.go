@@ -24,7 +24,7 @@ type Machine struct {
 	Now  func() time.Time
 	// SSHD returns what sshd -T says.
 	SSHD func(ctx context.Context, query Query) (string, error)
-	// Running are the processes of a program.
+	// Running are root's processes of a program.
 	Running func(program string) []Process
 	// Sudoers has sudo's own parser read a text, with Defaults of one type.
 	Sudoers func(ctx context.Context, text []byte, defaults string) ([]byte, error)
