@@ -40,7 +40,7 @@ func (e *exam) services() {
 			e.stack(s)
 			continue
 		}
-		slips := e.wrongType(s) + e.slips(s)
+		slips := e.wrongType(s) + e.slips(s) + e.broken(s)
 		seen += slips
 		if slips == 0 && len(e.Services) > 0 {
 			e.withoutLine(s)

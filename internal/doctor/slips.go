@@ -41,3 +41,29 @@ func (e *exam) there(line pamstack.Line) bool {
 func misspelt(name string) bool {
 	return name != authstack.ModuleName && (name == strings.TrimSuffix(authstack.ModuleName, ".so") || spelling.Distance(name, authstack.ModuleName) <= spelling.Slips)
 }
+
+// broken finds lines that libpam can make no sense of in a service without our
+// line, if one was to be ours or people log in there: it may be what was to
+// include ours. It counts those that were to be ours.
+func (e *exam) broken(s authstack.Stack) (ours int) {
+	_, known := e.settings.Services[s.Service]
+	for _, line := range s.Own() {
+		meant := strings.Contains(line.Control+line.Module, authstack.ModuleName)
+		told := line.Kind == pamstack.Broken && line.Name() == authstack.ModuleName // by slips
+		if line.Problem == "" || told || line.Type != pamstack.Auth || !meant && !(known && e.expected) {
+			continue
+		}
+		f := authstack.Broken(line, s.Service)
+		if !s.LetsIn(authstack.Outcome{Password: true, Code: authstack.NotAsked}) {
+			f.Follows = "The line fails: everybody is denied."
+		}
+		if strings.Contains(line.Control, "\u00a0") {
+			f.Fix = "Type the line again: a space in it is a no-break space, which libpam takes for a letter."
+		}
+		e.add(f)
+		if meant {
+			ours++
+		}
+	}
+	return ours
+}

@@ -125,15 +125,33 @@ func (s Stack) lets() []finding.Finding {
 		if right[0].BadJump == check {
 			f.Fix = "Write: auth required " + ModuleName
 		}
+		if at := right[0].denial(); at >= 0 && s.Lines[at].Problem != "" {
+			f.What = "With the right password and the right code the stack still denies: libpam makes no sense of " + s.Lines[at].Place.String() + "."
+			f.Fix = "Correct that line, or take it out."
+		}
 		return []finding.Finding{f}
 	}
-	if _, in := has(s.paths(Outcome{Password: true, Code: NotAsked}), path.in); !in && !s.AsksPassword() {
-		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Warning, ID: "nobody-without-code",
-			What:    "For people whom the policy does not ask no line of the stack says yes.",
-			Follows: "They are denied.",
-			Fix:     "If they are to get in, add behind this line: auth required pam_permit.so"})}
+	return s.letsUnasked(check)
+}
+
+// letsUnasked finds stacks that deny people whom the policy does not ask.
+func (s Stack) letsUnasked(check int) []finding.Finding {
+	unasked := s.paths(Outcome{Password: true, Code: NotAsked})
+	if _, in := has(unasked, path.in); in || s.AsksPassword() && (s.Lines[check].Problem != "" || s.LetsIn(Outcome{})) {
+		return nil // or there is worse, whose fix mends that too
 	}
-	return nil
+	f := s.line(check, finding.Finding{Severity: finding.Warning, ID: "nobody-without-code",
+		What:    "For people whom the policy does not ask no line of the stack says yes.",
+		Follows: "They are denied.",
+		Fix:     "If they are to get in, add behind this line: auth required pam_permit.so"})
+	if at := unasked[0].denial(); at >= 0 {
+		f.What = "People whom the policy does not ask are denied with the right password too: " + s.whyDenied(unasked) + "."
+		f.Fix = "If they are to get in, write: auth required " + ModuleName
+		if at != check {
+			f.Fix += ", and take out the line " + s.Lines[at].Place.String() + "."
+		}
+	}
+	return []finding.Finding{f}
 }
 
 // whyDenied names the line that spoils the usual way.
@@ -143,11 +161,21 @@ func (s Stack) whyDenied(paths []path) string {
 		return fmt.Sprintf("%s jumps past the end", s.Lines[p.BadJump].Place)
 	}
 	for _, step := range p.Steps {
-		if step.Action == pamstack.Bad || step.Action == pamstack.Die {
+		if step.Line == p.denial() {
 			return s.Lines[step.Line].Name() + " at " + s.Lines[step.Line].Place.String() + " is reached and returns " + step.Return.String()
 		}
 	}
 	return "no line says yes"
+}
+
+// denial is the line that a way is denied at, -1 if none is.
+func (p path) denial() int {
+	for _, step := range p.Steps {
+		if step.Action == pamstack.Bad || step.Action == pamstack.Die {
+			return step.Line
+		}
+	}
+	return -1
 }
 
 // LetsIn says whether anybody gets in who has that: the zero code is the right

@@ -27,6 +27,7 @@ var IDs = []string{
 	"core-missing",
 	"core-unloadable",
 	"doas-nopass",
+	"dropbear-without-pam",
 	"empty-password",
 	"excuse-unneeded",
 	"excuses",

@@ -2,6 +2,7 @@ package sshd
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -9,11 +10,15 @@ import (
 )
 
 // scripts are files of those who start programs without systemd: superservers,
-// supervisors, and the shell.
+// supervisors, the shell, and cron, by which some have one for emergencies.
 var scripts = []string{
 	"/etc/inetd.conf", "/etc/xinetd.d/*", "/etc/supervisord.conf", "/etc/supervisor/conf.d/*.conf", "/etc/supervisord.d/*.ini",
 	"/etc/sv/*/run", "/etc/service/*/run", "/etc/s6/sv/*/run", "/etc/rc.local", "/etc/rc.d/rc.local", "/etc/local.d/*.start", "/etc/inittab",
+	"/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/*", "/var/spool/cron/crontabs/*", "/var/spool/cron/tabs/*", "/etc/crontabs/*",
 }
+
+// asksOnly are options by which an sshd looks at its configuration and ends.
+var asksOnly = []string{"-t", "-T", "-G", "-V"}
 
 // byScripts are sshds that such files start with arguments. What a shell makes of a
 // line beyond its words is not known here.
@@ -30,7 +35,7 @@ func byScripts(m *target.Machine) (found []daemon) {
 					lines[strings.TrimSpace(key)] = unit.Word{Place: place, Text: value}
 					words = append(servedBy(lines["server"]), servedBy(lines["server_args"])...)
 				}
-				if given := startedIn(words); len(given) > 1 {
+				if given := startedIn(words); len(given) > 1 && !slices.ContainsFunc(given, looks) {
 					d := daemonOf(given[1:])
 					d.Place, d.by, d.query.Program = given[1].Place, path, given[0].Text
 					found = append(found, d)
@@ -40,6 +45,8 @@ func byScripts(m *target.Machine) (found []daemon) {
 	}
 	return found
 }
+
+func looks(word unit.Word) bool { return slices.Contains(asksOnly, word.Text) }
 
 func servedBy(line unit.Word) []unit.Word {
 	if line.Text == "" {

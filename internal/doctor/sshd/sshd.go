@@ -41,7 +41,8 @@ type view struct {
 
 // Examine looks whether the daemons can ask what their stacks want to be asked.
 func (e Exam) Examine(ctx context.Context) []finding.Finding {
-	var found, first []finding.Finding
+	found := e.dropbear()
+	var first []finding.Finding
 	for i, d := range daemons(e.Machine) {
 		v := view{Exam: e, daemon: d, settings: settingsOf(e.Machine.Root, d)}
 		if i > 0 && e.Named && !v.named() || !v.concerned() {
