@@ -2,12 +2,16 @@ package program
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,9 +56,22 @@ func listenMetrics(address string) (net.Listener, error) {
 	if err := RemoveStale(path); err != nil {
 		return nil, err
 	}
-	old := unix.Umask(0o117)
-	defer unix.Umask(old)
-	return net.Listen("unix", path)
+	// The mode comes before the name, less what the umask takes, so that there is no
+	// moment with a wider one. The umask itself is the whole process's.
+	const mode = 0o660
+	config := net.ListenConfig{Control: func(_, _ string, socket syscall.RawConn) (err error) {
+		controlErr := socket.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), mode) })
+		return errors.Join(controlErr, err)
+	}}
+	listener, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return listener, nil
 }
 
 // fewAtOnce lets further connections wait.

@@ -89,11 +89,12 @@ func ListenAt(path string) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	// The mode is set by the umask at once: a moment with another one would
-	// turn a front away.
-	old := unix.Umask(0o111)
+	// The mode comes before anybody can be answered, and not from the umask, which is
+	// the whole process's.
 	err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
-	unix.Umask(old)
+	if err == nil {
+		err = os.Chmod(path, 0o666)
+	}
 	if err == nil {
 		err = unix.Listen(fd, queue)
 	}
