@@ -42,6 +42,9 @@ func New(t testing.TB) Libpam {
 	return l
 }
 
+// helper is pam_unix's, where libpam looks for it.
+const helper = "/usr/sbin/unix_chkpwd"
+
 // Within runs a program with conf in the place of the machine's pam.d. That is
 // where Debian's libpam looks for included files, whatever pam_start_confdir(3)
 // was told.
@@ -52,12 +55,14 @@ func (l Libpam) Within(conf string, command ...string) *exec.Cmd {
 
 // Chrooted runs one of the programs in root, with the machine's libraries mounted
 // where they do not bring a pam.d along. If modules are given, libpam finds
-// those and no others: each is a file to stand there under its name.
+// those and no others: each is a file to stand there under its name. The real
+// pam_unix of libpam 1.7 has its helper read the passwords, for root too.
 func (l Libpam) Chrooted(t testing.TB, root string, modules map[string]string, command ...string) *exec.Cmd {
 	t.Helper()
 	for _, file := range []string{l.Oracle, l.Tries, l.Module} {
 		copyFile(t, file, filepath.Join(root, filepath.Base(file)), 0o755)
 	}
+	copyFile(t, helper, filepath.Join(root, helper), 0o755)
 	inside := filepath.Join(root, "modules")
 	for name, file := range modules {
 		place := filepath.Join(inside, name)
