@@ -23,6 +23,7 @@ const patience = 2 * time.Minute
 type testServer struct {
 	path      string
 	acceptors *Acceptors
+	pause     func() // if a test drives it
 	mu        sync.Mutex
 	reports   []string
 	fds       []int // of the connections
@@ -46,12 +47,17 @@ func echo(conn *Conn) {
 func newTestServer(t *testing.T, answer func(*Conn)) *testServer {
 	t.Helper()
 	d := &testServer{path: filepath.Join(t.TempDir(), "run", "sock")}
+	d.listen(t, answer)
+	return d
+}
+
+func (d *testServer) listen(t *testing.T, answer func(*Conn)) {
+	t.Helper()
 	socket, err := ListenAt(d.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.open(t, socket, answer)
-	return d
 }
 
 func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
@@ -63,11 +69,16 @@ func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 		d.fds = append(d.fds, conn.fd)
 		return func() { answer(conn) }
 	}
-	d.acceptors, err = Accept(socket, admit, func(reason string) {
+	report := func(reason string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.reports = append(d.reports, reason)
-	})
+	}
+	if d.pause != nil {
+		d.acceptors, err = accept(socket, admit, report, d.pause)
+	} else {
+		d.acceptors, err = Accept(socket, admit, report)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,33 +187,48 @@ func TestStalledKeepNoThread(t *testing.T) {
 	}
 }
 
-// The deadline ends a wait, also of one who sends a byte now and then.
+// The deadline ends a wait, also of one who sends byte after byte, whether the
+// connection is Go's poller's yet or not.
 func TestDeadline(t *testing.T) {
+	const short = 100 * time.Millisecond
 	ended := make(chan error)
-	const most = 100 * time.Millisecond
-	d := newTestServer(t, func(conn *Conn) {
+	untilShort := func(conn *Conn) {
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(most))
+		_ = conn.SetDeadline(time.Now().Add(short))
 		_, err := io.Copy(io.Discard, struct{ io.Reader }{conn})
 		ended <- err
-	})
-	for _, every := range []time.Duration{time.Hour, most / 3, soon / 4} {
-		conn, stop := dial(t, d.path), make(chan struct{})
-		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(every):
-					_, _ = conn.Write([]byte{0})
-				}
-			}
-		}()
-		begin := time.Now()
-		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) > patience/2 {
-			t.Errorf("a byte every %s: %v after %s", every, err, time.Since(begin))
+	}
+	untilPolled := func(conn *Conn) {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
 		}
-		close(stop)
+		untilShort(conn)
+	}
+	silent := func(*testServer, net.Conn) {}
+	sends := func(_ *testServer, conn net.Conn) {
+		for err := error(nil); err == nil; {
+			_, err = conn.Write([]byte{0})
+		}
+	}
+	sendsOncePolled := func(d *testServer, conn net.Conn) {
+		d.polled(t, 1)
+		sends(d, conn)
+	}
+	for name, test := range map[string]struct {
+		answer func(*Conn)
+		client func(*testServer, net.Conn)
+	}{
+		"silent": {untilShort, silent}, "byte after byte": {untilShort, sends}, "byte after byte at the poller": {untilPolled, sendsOncePolled},
+	} {
+		d := newTestServer(t, test.answer)
+		conn := dial(t, d.path)
+		var client sync.WaitGroup
+		client.Go(func() { test.client(d, conn) })
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		client.Wait()
 	}
 	// Without one, nothing is read.
 	if _, err := (&Conn{}).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -283,13 +309,12 @@ func TestQueueOutlivesAcceptors(t *testing.T) {
 	}
 }
 
-// Running out of descriptors is reported, and over when there are some again.
+// Running out of descriptors is reported once before each pause, and over when
+// there are some again.
 func TestOutOfDescriptors(t *testing.T) {
-	d := newTestServer(t, echo)
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	paused, over := make(chan struct{}), make(chan struct{})
+	d := &testServer{path: filepath.Join(t.TempDir(), "run", "sock"), pause: func() { paused <- struct{}{}; <-over }}
+	d.listen(t, echo)
 	conn := dial(t, d.path)
 	say(t, conn, "before")
 	waits := dial(t, d.path)
@@ -299,6 +324,40 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
+	giveBack := takeDescriptors(t, fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: d.path}); err != nil {
+		t.Error(err)
+	}
+	for n := range 3 {
+		<-paused
+		d.mu.Lock()
+		if len(d.reports) != n+1 || !strings.Contains(d.reports[n], "too many open files") {
+			t.Errorf("%q at pause %d, expected one report before each", d.reports, n+1)
+		}
+		d.mu.Unlock()
+		if n < 2 {
+			over <- struct{}{}
+		}
+	}
+	giveBack()
+	over <- struct{}{}
+	if _, err := unix.Write(fd, []byte("abc")); err != nil {
+		t.Error(err)
+	}
+	answer := make([]byte, 3)
+	if n, err := unix.Read(fd, answer); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	say(t, dial(t, d.path), "after")
+}
+
+// takeDescriptors takes all descriptors that this process may have, as copies of fd.
+func takeDescriptors(t *testing.T, fd int) (giveBack func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
 	short := limit
 	short.Cur = 200
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &short); err != nil {
@@ -312,37 +371,14 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 		taken = append(taken, copied)
 	}
-	begin := time.Now() // before the first report
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: d.path}); err != nil {
-		t.Error(err)
+	return func() {
+		for _, copied := range taken {
+			unix.Close(copied)
+		}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
 	}
-	reported := func() int {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return strings.Count(strings.Join(d.reports, "\n"), "too many open files")
-	}
-	for reported() == 0 && time.Since(begin) < patience {
-		time.Sleep(pause)
-	}
-	time.Sleep(3 * pause)
-	for _, copied := range taken {
-		unix.Close(copied)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	// One at a time and a pause between them, of each who accepts.
-	if n, most := reported(), Spare*(int(time.Since(begin)/pause)+1); n < 1 || n > most {
-		t.Errorf("%d reports, expected 1 to %d", n, most)
-	}
-	if _, err := unix.Write(fd, []byte("abc")); err != nil {
-		t.Error(err)
-	}
-	answer := make([]byte, 3)
-	if n, err := unix.Read(fd, answer); n != 3 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-	say(t, dial(t, d.path), "after")
 }
 
 // The kernel's word on who is there holds as long as the connection is open.
