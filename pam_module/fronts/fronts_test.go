@@ -82,7 +82,12 @@ func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.acceptors.Close() })
+	// Nothing of it is still being closed while the next test counts.
+	t.Cleanup(func() {
+		if err := d.acceptors.Drain(patience); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // polled waits until so many connections have come and Go's poller has them all:
