@@ -270,9 +270,15 @@ func TestImportOath(t *testing.T) {
 		oldIn(t, old, counted, at(counted, 2, "6"), true)
 		oldIn(t, old, counted, at(counted, 2, "6"), false)
 		oldIn(t, old, eight, at(eight, 0, "8"), true)
-		awaitStep()
-		used := oathtool(t, "--totp", oathKey(timed))
-		oldIn(t, old, timed, used, true)
+		// The module writes down when a code was given, not which one it was: it must
+		// be in the step that it is of.
+		used, given := "", int64(0)
+		for step := int64(-1); step != given; given = stepNow() {
+			awaitNextStep(given)
+			step = stepNow()
+			used = oathtool(t, "--totp", oathKey(timed))
+			oldIn(t, old, timed, used, true)
+		}
 		expectBrought(t, here, map[*machine.Person]string{counted: "imported [{token}] 0", eight: "imported [{token}] 0", timed: "imported [{phone}] 0", fresh: "imported [{token}] 0"},
 			[]string{file}, "oath", file)
 
@@ -301,10 +307,12 @@ func TestImportOath(t *testing.T) {
 	})
 }
 
-// awaitStep waits for a step of 30 seconds with time left in it: the module
-// writes down when a code was given, not which one it was.
-func awaitStep() {
-	if left := 30 - time.Now().Unix()%30; left < 15 {
-		time.Sleep(time.Duration(left) * time.Second)
+// stepNow is the number of the step of 30 seconds that it is.
+func stepNow() int64 { return time.Now().Unix() / 30 }
+
+// awaitNextStep waits until the step is another one.
+func awaitNextStep(step int64) {
+	for stepNow() == step {
+		time.Sleep(100 * time.Millisecond)
 	}
 }

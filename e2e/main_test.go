@@ -54,7 +54,7 @@ func prepare(dir string) error {
 	if err != nil {
 		return err
 	}
-	const pamclock, exported = "../pam_module/front/test/pamclock.c", "-Wl,--export-dynamic-symbol=clock_gettime"
+	const pamclock, exported = "../pam_module/front/test/pamclock.c", "-Wl,--export-dynamic-symbol=clock_gettime,--export-dynamic-symbol=syscall"
 	for _, command := range [][]string{
 		{"gcc", "-Wall", "-O1", "-o", filepath.Join(dir, "pamlogin"), "testdata/pamlogin.c", pamclock, exported, "-lpam", "-lpthread"},
 		slices.Concat([]string{"gcc", "-D_GNU_SOURCE", "-Wall", "-O1", "-o", filepath.Join(dir, "pamhost"), pamclock, exported}, pamhost, []string{"-lpam", "-lpthread", "-ldl"}),

@@ -200,11 +200,14 @@ func TestSFTPLeavesNothing(t *testing.T) {
 			}
 			settle()
 			var was [2]int
-			machine.Until(t, "descriptors rest", func() bool {
+			equal := 0
+			machine.Until(t, "descriptors rest: ten looks find as many", func() bool {
 				before := was
 				was = [2]int{descriptors(t, s.PID()), descriptors(t, onlyFront(t, s))}
-				time.Sleep(100 * time.Millisecond)
-				return was == before
+				if equal++; was != before {
+					equal = 0
+				}
+				return equal == 10
 			})
 			fault.run(t, s, p, signer)
 			settle()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -207,38 +208,27 @@ func TestSFTPHostKeyReplaced(t *testing.T) {
 	}
 }
 
-// A connection that does nothing, and a client that does not answer, are ended. The
-// times themselves are those of sftpd/front TestIdle.
+// A connection that does nothing, and one whose client does not answer, are ended. When,
+// and which are not, is tested by sftpd/front: TestIdle, TestSlowDownloadIsNotIdle,
+// TestWhateverComesIsASignOfLife.
 func TestSFTPTimeouts(t *testing.T) {
 	t.Parallel()
-	s := startSFTPD(t, "sftp-idle", noCodes, patient+"limits.idle_timeout = \"20s\"\n")
-	_, idle, _ := newFiles(t, s)
-	_, _, busy := newFiles(t, s)
-	ended := make(chan error, 1)
-	go func() { ended <- idle.Wait() }()
-	machine.Until(t, "the end of the idle connection, and not of the one that is asked for something until then", func() bool {
-		if _, err := busy.Getwd(); err != nil {
-			t.Fatalf("ended although busy: %v", err)
-		}
-		return len(ended) > 0
-	})
-	s = startSFTPD(t, "sftp-keepalive", noCodes, patient+"limits.keepalive = \"5s\"\n")
-	p := machine.NewPerson(t, "sfi")
-	signer, _ := newKey(t, p)
-	dead, _ := files(t, s, p, signer)
-	_, alive := files(t, s, p, signer)
-	// Stopped is what a client is whose machine has gone to sleep.
-	cmd := exec.Command("sftp", append(s.SSHOptions(p), "-i", writeKey(t, p), "-b", "-", p.Name+"@127.0.0.1")...)
-	_ = dead
-	in, err := cmd.StdinPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	t.Cleanup(func() { in.Close(); _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	machine.Until(t, "three workers", func() bool { return len(children(t, s, "otpgate-sftpd-worker", p.UID)) == 3 })
-	stop(t, cmd.Process.Pid)
-	machine.Until(t, "the silent client's worker is gone", func() bool { return len(children(t, s, "otpgate-sftpd-worker", p.UID)) == 2 })
-	if _, err := alive.Getwd(); err != nil {
-		t.Errorf("a client that answers was ended: %v", err)
+	for _, limit := range []string{"idle_timeout", "keepalive"} {
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			s := startSFTPD(t, "sftp-"+limit, noCodes, patient+"limits."+limit+" = \"1s\"\n")
+			p := machine.NewPerson(t, "sfi")
+			signer, _ := newKey(t, p)
+			// Nothing here answers what the server asks of the client.
+			conn, _, _, err := ssh.NewClientConn((&visitor{person: p, server: s}).dial(t), s.Address(), &ssh.ClientConfig{
+				User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+			})
+			must(t, err)
+			if err := conn.Wait(); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the server has not ended it: %v", err)
+			}
+			machine.Until(t, "its session is over", func() bool { return len(pieces(t, s)) == 0 })
+		})
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -83,8 +82,9 @@ func TestSFTPNamesOfAllServices(t *testing.T) {
 	}
 }
 
-// A name service that hangs holds a listing up for a second, not for every id;
-// what it says at last is told.
+// A name service that hangs leaves a listing with numbers, and what it says at last is
+// told. That it holds a listing up for a second, and not for every id, is tested by
+// sftpd/worker TestSlowNames.
 func TestSFTPSlowNames(t *testing.T) {
 	t.Parallel()
 	const first, count = 5000000, 300
@@ -107,22 +107,15 @@ func TestSFTPSlowNames(t *testing.T) {
 	signer, err := ssh.ParsePrivateKey(data)
 	must(t, err)
 	_, f := files(t, s, p, signer) // the worker stays
-	began := time.Now()
 	_, err = f.ReadDir(".")
 	must(t, err)
 	out := batch(t, s, p, key, "ls -la")
-	took := time.Since(began)
 	if found := owners(out)["f7"]; found != [2]string{fmt.Sprint(first + 7), p.Name} {
 		t.Errorf("expected numbers, found %v in\n%s", found, out)
 	}
 	if found := owners(out)[".."]; found != [2]string{"root", "root"} {
 		t.Errorf("expected root's name, which is local, found %v", found)
 	}
-	// A second for each id would be ten minutes.
-	if took > count*time.Second/2 {
-		t.Errorf("two listings took %v", took)
-	}
-	t.Logf("two listings of %d ids that nobody tells took %v", count, took)
 	// Now it answers again; the question that it hangs at finds nobody.
 	for i := range count {
 		machine.ExtraUser(t, fmt.Sprint("far", i), first+i, "/")

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
@@ -171,42 +170,4 @@ func TestSFTPSlowReaders(t *testing.T) {
 	if workers := children(t, s, "otpgate-sftpd-worker", p.UID); len(workers) < manySlow {
 		t.Errorf("expected that the slow readers are still there, found %d workers", len(workers))
 	}
-}
-
-// throttled is a connection that reads so many bytes in a second.
-type throttled struct {
-	net.Conn
-	rate int
-}
-
-func (c throttled) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p[:min(len(p), c.rate/50)])
-	time.Sleep(time.Duration(n) * time.Second / time.Duration(c.rate))
-	return n, err
-}
-
-// A download over a slow line is not idle, though the client has long asked for
-// all of it.
-func TestSFTPSlowDownload(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-slow-line", noCodes, patient+"limits.idle_timeout = \"30s\"\n")
-	p := machine.NewPerson(t, "slw")
-	signer, _ := newKey(t, p)
-	const size = 20 << 20 // 40 seconds
-	must(t, os.WriteFile("/home/"+p.Name+"/large", make([]byte, size), 0o644))
-	v := &visitor{person: p, server: s}
-	conn, channels, requests, err := ssh.NewClientConn(throttled{v.dial(t), 1 << 19}, s.Address(), &ssh.ClientConfig{
-		User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	must(t, err)
-	f, err := sftp.NewClient(ssh.NewClient(conn, channels, requests), sftp.UseConcurrentReads(true), sftp.MaxPacketUnchecked(250<<10))
-	must(t, err)
-	file, err := f.Open("large")
-	must(t, err)
-	began := time.Now()
-	n, err := file.WriteTo(io.Discard)
-	if n != size || err != nil {
-		t.Errorf("after %v: %d bytes of %d, %v", time.Since(began), n, size, err)
-	}
-	t.Logf("%d bytes in %v", n, time.Since(began))
 }

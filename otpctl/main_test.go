@@ -194,10 +194,18 @@ func setCounterCode(ts *testscript.TestScript, _ bool, args []string) {
 
 // setSent NAME sets the variable NAME to the code that was sent last.
 func setSent(ts *testscript.TestScript, _ bool, args []string) {
-	lines := strings.Split(strings.TrimSpace(ts.ReadFile(ts.Getenv("POST"))), "\n")
-	var last deliver.Message
-	ts.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &last))
-	ts.Setenv(args[0], last.Code)
+	sent := sentIn(ts, ts.Getenv("POST"))
+	ts.Setenv(args[0], sent[len(sent)-1])
+}
+
+// sentIn are the codes that went to a postbox.
+func sentIn(ts *testscript.TestScript, path string) (codes []string) {
+	for line := range strings.Lines(ts.ReadFile(path)) {
+		var message deliver.Message
+		ts.Check(json.Unmarshal([]byte(line), &message))
+		codes = append(codes, message.Code)
+	}
+	return codes
 }
 
 // codeOf asks an implementation that is not this project's.
@@ -212,13 +220,14 @@ func codeOf(ts *testscript.TestScript, uri string, at time.Time) string {
 }
 
 // login DECISION USER CODE... logs in with these codes, one after the other,
-// and wants that decision.
+// and wants that decision. For the code "wrong" it gives one that is, also of those
+// that this login had sent.
 func login(ts *testscript.TestScript, _ bool, args []string) {
 	g, err := gate.Open(ts.MkAbs("otpgate.toml"), audit.Writer{Writer: ts.Stdout()})
 	ts.Check(err)
 	defer g.Close()
 	g.Now = func() time.Time { return clock(ts.Getenv) }
-	g.Sender = postbox{ts.MkAbs("logins")}
+	g.Sender = postbox{ts.MkAbs(sentAtLogins)}
 	request := gate.Request{User: args[1], Service: "sshd", RemoteHost: "192.0.2.7"}
 	if service := ts.Getenv("SERVICE"); service != "" {
 		request.Service = service
@@ -226,14 +235,17 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	if from := ts.Getenv("FROM"); from != "" {
 		request.RemoteHost = from
 	}
-	verdict := g.Login(context.Background(), request, &typist{args[2:]})
+	verdict := g.Login(context.Background(), request, &typist{ts, args[2:]})
 	if verdict.Decision.String() != args[0] {
 		ts.Fatalf("login is %s (%s, %s), want %s", verdict.Decision, verdict.Rule, verdict.Reason, args[0])
 	}
 }
 
 // typist answers each prompt with the next code.
-type typist struct{ codes []string }
+type typist struct {
+	ts    *testscript.TestScript
+	codes []string
+}
 
 func (t *typist) Ask(string) (gate.Answer, error) {
 	if len(t.codes) == 0 {
@@ -241,6 +253,10 @@ func (t *typist) Ask(string) (gate.Answer, error) {
 	}
 	code := t.codes[0]
 	t.codes = t.codes[1:]
+	if code == "wrong" {
+		setWrong(t.ts, false, []string{"TYPED"})
+		code = t.ts.Getenv("TYPED")
+	}
 	return gate.Answer{Text: code}, nil
 }
 

@@ -36,10 +36,12 @@ func TestReload(t *testing.T) {
 	if young.seen.settled {
 		t.Fatal("a new file has settled")
 	}
-	time.Sleep(settle + 100*time.Millisecond)
-	old, err := dir.Load("alice")
-	if err != nil || !old.seen.settled {
-		t.Fatalf("an old file: settled %v, %v", old.seen.settled, err)
+	var old Person
+	for !old.seen.settled {
+		time.Sleep(10 * time.Millisecond)
+		if old, err = dir.Load("alice"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	known := old
 	known.Phone = "kept"

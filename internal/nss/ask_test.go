@@ -33,16 +33,12 @@ func TestNeverAnswered(t *testing.T) {
 	if answer, found, err := at(patient, nil, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
 		t.Errorf("bob: %q, %v, %v", answer, found, err)
 	}
-	// Asked ever less often: three are not over before 10, 20 and 40 ms.
-	before := time.Now()
+	// Asked again and again; how often is for TestAskedEverLessOften.
 	for asked.Load() < 4 {
 		_, _, err := at(d, nil, "user alice", hang)
 		if !errors.Is(err, errLate) {
 			t.Fatal(err)
 		}
-	}
-	if took := time.Since(before); took < 20*time.Millisecond {
-		t.Errorf("asked for the fourth time after %v", took)
 	}
 	close(stuck)
 	for {
@@ -52,6 +48,29 @@ func TestNeverAnswered(t *testing.T) {
 				t.Errorf("alice, later: %q, %v", answer, found)
 			}
 			break
+		}
+	}
+}
+
+// A question that is late is asked again after twice the time, and then again.
+func TestAskedEverLessOften(t *testing.T) {
+	t.Parallel()
+	about := subject{about: "user alice"}
+	for late := range 4 {
+		d := newAsker(never, 100)
+		old := &question{late: late, began: time.Now().Add(-never<<late - time.Second)}
+		if !old.over(never) || old.over(never+time.Minute) {
+			t.Errorf("late for the time %d: not over right after %v", late, never<<late)
+		}
+		d.open[about] = old
+		again := 0
+		if _, _, err := at(d, nil, about.about, func() (int, bool, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			again = d.open[about].late
+			return 0, false, nil
+		}); err != nil || again != late+1 {
+			t.Errorf("asked again as one that was late %d times, expected %d; %v", again, late+1, err)
 		}
 	}
 }
@@ -100,7 +119,14 @@ func TestBound(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, found, err := at(d, nil, "user 3", func() (int, bool, error) { t.Error("asked beyond the bound"); return 3, true, nil })
+	_, found, err := at(d, nil, "user 3", func() (int, bool, error) {
+		select {
+		case <-stuck: // a place came free at the last moment
+		default:
+			t.Error("asked beyond the bound")
+		}
+		return 3, true, nil
+	})
 	if found || !errors.Is(err, errLate) {
 		t.Errorf("beyond the bound: %v, %v", found, err)
 	}
@@ -122,7 +148,8 @@ func TestLimit(t *testing.T) {
 	d, limit := newAsker(soon, 3), NewLimit(2)
 	stuck := make(chan struct{})
 	hang := func() (string, bool, error) { <-stuck; return "", false, nil }
-	for i := range 4 {
+	// On a busy machine one may have been late before it was asked.
+	for i := 0; i < 4 || limit.UnderWay() < 2; i++ {
 		if _, _, err := at(d, limit, fmt.Sprint("user ", i), hang); !errors.Is(err, errLate) {
 			t.Error(err)
 		}

@@ -94,11 +94,7 @@ func TestBadFields(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			begin := time.Now()
 			s, err := feed(fake{}, sftp.Options{}, packets(pkt(fxOpen, "x", opRead, noAttrs), test.packet, pkt(fxStat, "x")))
-			if took := time.Since(begin); took > time.Minute {
-				t.Errorf("took %v", took)
-			}
 			replies := s.replies(t)
 			if err != nil || len(replies) != 3 {
 				t.Fatalf("%d replies, %v", len(replies), err)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 )
 
 func init() {
@@ -191,9 +190,8 @@ func TestHostileXML(t *testing.T) {
 			t.Errorf("%.60s: %v, want %q", text, err, want)
 		}
 	}
-	began := time.Now()
 	many := spoil(t, "rfc6030-figure7.xml", "<IterationCount>1000<", "<IterationCount>4000000000<")
 	if _, err := formats["rfc6030-figure7.xml"].read(many); err == nil || !strings.Contains(err.Error(), "its IterationCount") {
-		t.Errorf("after %v: %v", time.Since(began), err)
+		t.Errorf("%v", err)
 	}
 }

@@ -128,7 +128,7 @@ func (a *App) Everybody() (logins []Login, missing string, err error) {
 	}
 	var hiding []string
 	for _, service := range nss.ServicesOf(data, "passwd") {
-		if !slices.Contains(listing, service) {
+		if !nss.IsOwn(service) && service != "extrausers" && service != "db" { // these list all of theirs too
 			hiding = append(hiding, service)
 		}
 	}
@@ -137,6 +137,3 @@ func (a *App) Everybody() (logins []Login, missing string, err error) {
 	}
 	return logins, missing, nil
 }
-
-// listing are name services that always list all of their accounts.
-var listing = []string{"files", "compat", "systemd", "altfiles", "extrausers", "db"}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -155,9 +154,9 @@ func (l *missingList) everybody(a *invocation.App, selector config.Selector, rea
 		return nil
 	}
 	l.missed(selector, missing)
-	least := leastUID()
+	isPerson := nss.PersonUIDs("/etc/login.defs")
 	for _, login := range logins {
-		if (login.UID == 0 || login.UID >= least) && login.UID != nobodysUID && account.CheckName(login.Name) == nil {
+		if isPerson(login.UID) && account.CheckName(login.Name) == nil {
 			names = append(names, login.Name)
 		}
 	}
@@ -168,28 +167,6 @@ func (l *missingList) missed(selector config.Selector, reason string) {
 	if reason != "" {
 		l.Unlisted = append(l.Unlisted, unlisted{string(selector), reason})
 	}
-}
-
-// People have a uid from UID_MIN of login.defs(5) on; 65534 is nobody's.
-const (
-	usualLeastUID = 1000
-	nobodysUID    = 65534
-)
-
-func leastUID() uint32 {
-	data, err := os.ReadFile("/etc/login.defs")
-	if err != nil {
-		return usualLeastUID
-	}
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(line)
-		if len(fields) > 1 && fields[0] == "UID_MIN" {
-			if least, err := strconv.ParseUint(fields[1], 10, 32); err == nil {
-				return uint32(least)
-			}
-		}
-	}
-	return usualLeastUID
 }
 
 func (l missingList) table(a *invocation.App, policy config.Policy) error {

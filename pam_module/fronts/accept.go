@@ -25,6 +25,8 @@ import (
 type Acceptors struct {
 	admit  func(*Conn) (answer func())
 	report func(reason string)
+	// pause waits after each report: an error may last, as out of descriptors does.
+	pause func()
 
 	mu     sync.Mutex
 	socket *Socket // nil once it is closed
@@ -49,7 +51,11 @@ const Spare = 2
 // threads at once, and must close the front. report is told of errors that the
 // admin can do something about; accepting goes on.
 func Accept(socket *Socket, admit func(*Conn) (answer func()), report func(reason string)) (*Acceptors, error) {
-	a := &Acceptors{admit: admit, report: report, socket: socket, epoll: -1, stop: -1}
+	return accept(socket, admit, report, func() { time.Sleep(50 * time.Millisecond) })
+}
+
+func accept(socket *Socket, admit func(*Conn) (answer func()), report func(reason string), pause func()) (*Acceptors, error) {
+	a := &Acceptors{admit: admit, report: report, pause: pause, socket: socket, epoll: -1, stop: -1}
 	if err := a.prepare(); err != nil {
 		a.release()
 		return nil, fmt.Errorf("wait for connections: %w", err)
@@ -115,15 +121,12 @@ func (a *Acceptors) wait() bool {
 		case err != nil:
 			// Not of a descriptor that is one's own; but it must not spin.
 			a.report(err.Error())
-			time.Sleep(pause)
+			a.pause()
 		case n > 0:
 			return true
 		}
 	}
 }
-
-// pause is for errors that may last: out of descriptors, say.
-const pause = 50 * time.Millisecond
 
 // take gets one front to answer, and sees to it that somebody waits for the next.
 func (a *Acceptors) take() (answer func()) {
@@ -142,7 +145,7 @@ func (a *Acceptors) take() (answer func()) {
 	}
 	if err != nil {
 		a.report(err.Error())
-		time.Sleep(pause)
+		a.pause()
 	}
 	if err := a.watch(unix.EPOLL_CTL_MOD, a.socket.fd, oneFront); err != nil {
 		a.report(err.Error())

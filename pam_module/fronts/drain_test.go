@@ -47,18 +47,35 @@ func TestDrainWithoutTheName(t *testing.T) {
 	}
 	drained := make(chan error, 1)
 	go func() { drained <- d.acceptors.Drain(patience) }()
+	d.closed(t)
+	say(t, conn, "still being answered")
 	select {
 	case err := <-drained:
-		t.Errorf("it did not wait for a front that was being answered: %v", err)
-	case <-time.After(50 * time.Millisecond):
+		t.Fatalf("it did not wait for a front that was being answered: %v", err)
+	default:
 	}
-	say(t, conn, "still being answered")
 	_ = conn.Close()
 	if err := <-drained; !errors.Is(err, unix.EISDIR) || !strings.Contains(err.Error(), d.path) {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Lstat(d.path); err != nil {
 		t.Error(err)
+	}
+}
+
+// closed waits until no more fronts are taken.
+func (d *testServer) closed(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		d.acceptors.mu.Lock()
+		closed := d.acceptors.socket == nil
+		d.acceptors.mu.Unlock()
+		if closed {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("it still takes fronts, expected none")
+		}
 	}
 }
 

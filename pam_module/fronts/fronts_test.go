@@ -23,6 +23,7 @@ const patience = 2 * time.Minute
 type testServer struct {
 	path      string
 	acceptors *Acceptors
+	pause     func() // if a test drives it
 	mu        sync.Mutex
 	reports   []string
 	fds       []int // of the connections
@@ -46,12 +47,17 @@ func echo(conn *Conn) {
 func newTestServer(t *testing.T, answer func(*Conn)) *testServer {
 	t.Helper()
 	d := &testServer{path: filepath.Join(t.TempDir(), "run", "sock")}
+	d.listen(t, answer)
+	return d
+}
+
+func (d *testServer) listen(t *testing.T, answer func(*Conn)) {
+	t.Helper()
 	socket, err := ListenAt(d.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.open(t, socket, answer)
-	return d
 }
 
 func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
@@ -63,15 +69,25 @@ func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 		d.fds = append(d.fds, conn.fd)
 		return func() { answer(conn) }
 	}
-	d.acceptors, err = Accept(socket, admit, func(reason string) {
+	report := func(reason string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.reports = append(d.reports, reason)
-	})
+	}
+	if d.pause != nil {
+		d.acceptors, err = accept(socket, admit, report, d.pause)
+	} else {
+		d.acceptors, err = Accept(socket, admit, report)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.acceptors.Close() })
+	// Nothing of it is still being closed while the next test counts.
+	t.Cleanup(func() {
+		if err := d.acceptors.Drain(patience); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // polled waits until so many connections have come and Go's poller has them all:
@@ -176,33 +192,48 @@ func TestStalledKeepNoThread(t *testing.T) {
 	}
 }
 
-// The deadline ends a wait, also of one who sends a byte now and then.
+// The deadline ends a wait, also of one who sends byte after byte, whether the
+// connection is Go's poller's yet or not.
 func TestDeadline(t *testing.T) {
+	const short = 100 * time.Millisecond
 	ended := make(chan error)
-	const most = 100 * time.Millisecond
-	d := newTestServer(t, func(conn *Conn) {
+	untilShort := func(conn *Conn) {
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(most))
+		_ = conn.SetDeadline(time.Now().Add(short))
 		_, err := io.Copy(io.Discard, struct{ io.Reader }{conn})
 		ended <- err
-	})
-	for _, every := range []time.Duration{time.Hour, most / 3, soon / 4} {
-		conn, stop := dial(t, d.path), make(chan struct{})
-		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(every):
-					_, _ = conn.Write([]byte{0})
-				}
-			}
-		}()
-		begin := time.Now()
-		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) > patience/2 {
-			t.Errorf("a byte every %s: %v after %s", every, err, time.Since(begin))
+	}
+	untilPolled := func(conn *Conn) {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
 		}
-		close(stop)
+		untilShort(conn)
+	}
+	silent := func(*testServer, net.Conn) {}
+	sends := func(_ *testServer, conn net.Conn) {
+		for err := error(nil); err == nil; {
+			_, err = conn.Write([]byte{0})
+		}
+	}
+	sendsOncePolled := func(d *testServer, conn net.Conn) {
+		d.polled(t, 1)
+		sends(d, conn)
+	}
+	for name, test := range map[string]struct {
+		answer func(*Conn)
+		client func(*testServer, net.Conn)
+	}{
+		"silent": {untilShort, silent}, "byte after byte": {untilShort, sends}, "byte after byte at the poller": {untilPolled, sendsOncePolled},
+	} {
+		d := newTestServer(t, test.answer)
+		conn := dial(t, d.path)
+		var client sync.WaitGroup
+		client.Go(func() { test.client(d, conn) })
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		client.Wait()
 	}
 	// Without one, nothing is read.
 	if _, err := (&Conn{}).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -281,68 +312,6 @@ func TestQueueOutlivesAcceptors(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// Running out of descriptors is reported, and over when there are some again.
-func TestOutOfDescriptors(t *testing.T) {
-	d := newTestServer(t, echo)
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	conn := dial(t, d.path)
-	say(t, conn, "before")
-	waits := dial(t, d.path)
-	say(t, waits, "before")
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	short := limit
-	short.Cur = 200
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &short); err != nil {
-		t.Fatal(err)
-	}
-	var taken []int
-	for {
-		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			break
-		}
-		taken = append(taken, copied)
-	}
-	begin := time.Now() // before the first report
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: d.path}); err != nil {
-		t.Error(err)
-	}
-	reported := func() int {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return strings.Count(strings.Join(d.reports, "\n"), "too many open files")
-	}
-	for reported() == 0 && time.Since(begin) < patience {
-		time.Sleep(pause)
-	}
-	time.Sleep(3 * pause)
-	for _, copied := range taken {
-		unix.Close(copied)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	// One at a time and a pause between them, of each who accepts.
-	if n, most := reported(), Spare*(int(time.Since(begin)/pause)+1); n < 1 || n > most {
-		t.Errorf("%d reports, expected 1 to %d", n, most)
-	}
-	if _, err := unix.Write(fd, []byte("abc")); err != nil {
-		t.Error(err)
-	}
-	answer := make([]byte, 3)
-	if n, err := unix.Read(fd, answer); n != 3 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-	say(t, dial(t, d.path), "after")
 }
 
 // The kernel's word on who is there holds as long as the connection is open.

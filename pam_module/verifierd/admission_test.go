@@ -169,7 +169,7 @@ func TestLookIsNoFault(t *testing.T) {
 	if line := r.log.take(t, 1)[0]; line.Rule != "dialogue" || !strings.Contains(line.Reason, "uid 1000") {
 		t.Errorf("the log says %+v", line)
 	}
-	eventually(t, "the end of them all", func() bool { return r.server.admission.idle() > 10*time.Millisecond })
+	r.settled(t)
 	if !strings.Contains(r.figures(t), "otpgate_protocol_errors_total 1\n") {
 		t.Errorf("metrics:\n%s", r.figures(t))
 	}
@@ -181,7 +181,7 @@ func TestFloodInLog(t *testing.T) {
 	for range 1000 {
 		_, _ = dialAs(t, alicesUID, r.socket).Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 	}
-	eventually(t, "the end of the flood", func() bool { return r.server.admission.idle() > 10*time.Millisecond })
+	r.settled(t)
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
 	if n := len(r.log.all); n > usual.perMinute+20 || n < 2 {

@@ -40,25 +40,25 @@ type ratios struct{ time, ran float64 }
 // it does to both. Of the times the 95th percentile counts, of the busy one's
 // without what was waited for a processor. That is what a machine is short of
 // which others use, and it has least for who has just been at work.
-func (p *pair) compare(tb testing.TB, logins int) ratios {
-	tb.Helper()
-	rests(tb, p.ofBusy)
+func (p *pair) compare(b *testing.B, logins int) ratios {
+	b.Helper()
+	rests(b, p.ofBusy)
 	took := func(p *place, next func() (string, string)) time.Duration {
 		name, code := next()
-		begin := time.Now()
-		p.once(tb, name, code)
-		return time.Since(begin)
+		begin := b.Elapsed()
+		p.once(b, name, code)
+		return b.Elapsed() - begin
 	}
-	waited := func() time.Duration { return scheduled(tb, p.ofBusy).waited + scheduled(tb, os.Getpid()).waited }
+	waited := func() time.Duration { return scheduled(b, p.ofBusy).waited + scheduled(b, os.Getpid()).waited }
 	var busy, free []time.Duration
-	ranBusy, ranFree := scheduled(tb, p.ofBusy).ran, scheduled(tb, p.ofFree).ran
+	ranBusy, ranFree := scheduled(b, p.ofBusy).ran, scheduled(b, p.ofFree).ran
 	for range logins {
 		before := waited()
 		whole := took(p.busy, p.forBusy)
 		busy = append(busy, whole-(waited()-before))
 		free = append(free, took(p.free, p.forFree))
 	}
-	ranBusy, ranFree = scheduled(tb, p.ofBusy).ran-ranBusy, scheduled(tb, p.ofFree).ran-ranFree
+	ranBusy, ranFree = scheduled(b, p.ofBusy).ran-ranBusy, scheduled(b, p.ofFree).ran-ranFree
 	slices.Sort(busy)
 	slices.Sort(free)
 	return ratios{float64(busy[logins*95/100]) / float64(free[logins*95/100]), float64(ranBusy) / float64(ranFree)}
@@ -105,16 +105,18 @@ func scheduled(tb testing.TB, pid int) (all schedule) {
 	return all
 }
 
-// rests waits until a process has done what it had to.
+// rests waits until a process has done what it had to: until ten looks one after
+// the other find that it has not run.
 func rests(tb testing.TB, pid int) {
 	tb.Helper()
-	ran := time.Duration(-1)
+	var before schedule
+	equal := 0
 	eventually(tb, "rest", func() bool {
-		before := ran
-		time.Sleep(20 * time.Millisecond)
-		all := scheduled(tb, pid)
-		ran = all.ran + all.waited
-		return ran == before
+		now := scheduled(tb, pid)
+		if equal++; now != before {
+			before, equal = now, 0
+		}
+		return equal == 10
 	})
 }
 
@@ -178,12 +180,12 @@ func BenchmarkStart(b *testing.B) {
 	const few, most, want = 15, 300, 50 * time.Millisecond
 	var took []time.Duration
 	for len(took) < few || (slices.Min(took) > want && len(took) < most) {
-		begin, before := time.Now(), scheduled(b, os.Getpid()).waited
+		begin, before := b.Elapsed(), scheduled(b, os.Getpid()).waited
 		process := p.run(b)
 		if verdict, _, err := dial(b, p.socket).login(p.start("alice"), alice.code(b)); verdict != wire.Accept {
 			b.Fatalf("%v, %v", verdict, err)
 		}
-		whole, own := time.Since(begin), scheduled(b, process.Process.Pid)
+		whole, own := b.Elapsed()-begin, scheduled(b, process.Process.Pid)
 		took = append(took, max(whole-own.waited-(scheduled(b, os.Getpid()).waited-before), own.ran))
 		_ = process.Process.Kill()
 		_ = process.wait(b)

@@ -105,7 +105,7 @@ func TestNothingIsLeft(t *testing.T) {
 		for i := range 400 * len(ways) {
 			ways[i%len(ways)]()
 		}
-		eventually(t, "the end of all", func() bool { return r.server.admission.idle() > 20*time.Millisecond })
+		r.settled(t)
 		runtime.GC()
 	}
 	count := func() (int, int) {
@@ -118,7 +118,7 @@ func TestNothingIsLeft(t *testing.T) {
 	for range 20 {
 		ways[0]()
 	}
-	eventually(t, "the end of all", func() bool { return r.server.admission.idle() > 20*time.Millisecond })
+	r.settled(t)
 	files, goroutines := count()
 	round()
 	// A connection that no longer counts may be a moment behind with the rest.

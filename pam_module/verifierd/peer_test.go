@@ -85,7 +85,7 @@ func TestWhoMayAsk(t *testing.T) {
 	}
 	// Nobody is anybody by an empty or odd name.
 	for _, name := range []string{"", "alice\x00", "ALICE", "alice ", "../alice"} {
-		verdict, _, err := dialAs(t, alicesUID, r.socket).login(r.start(name), "12345678")
+		verdict, _, err := dialAs(t, alicesUID, r.socket).login(r.start(name), people["alice"].wrong(t))
 		if err == nil && (verdict == wire.Accept || verdict == wire.Ignore) {
 			t.Errorf("%q: %v", name, verdict)
 		}
@@ -208,9 +208,10 @@ func TestPeersOverTheSocket(t *testing.T) {
 		start.RemoteHost = "192.0.2.1"
 		return start
 	}
+	wrong := func() string { return people["alice"].wrong(t) }
 	for _, culprit := range []int{alicesUID, daemonUID} {
 		for range 3 {
-			if verdict, _, err := dialAs(t, culprit, r.socket).login(start("alice"), "00000001", "00000002", "00000003"); err != nil || verdict != wire.MaxTries {
+			if verdict, _, err := dialAs(t, culprit, r.socket).login(start("alice"), wrong(), wrong(), wrong()); err != nil || verdict != wire.MaxTries {
 				t.Fatalf("uid %d: %v, %v", culprit, verdict, err)
 			}
 		}

@@ -357,6 +357,23 @@ func newRigIn(tb testing.TB, parent, text string, limits limits) *rig {
 	return r
 }
 
+// settled waits until all who have connected so far are gone. They are taken in turn:
+// all have been once one more is answered, who asks for another configuration, so that
+// nothing is kept of it.
+func (r *rig) settled(tb testing.TB) {
+	tb.Helper()
+	conn, start := dial(tb, r.socket), r.start("alice")
+	start.Config = "/another.toml"
+	if err := wire.WriteStart(conn, start); err != nil {
+		tb.Fatal(err)
+	}
+	if said, err := io.ReadAll(conn); len(said) > 0 || err != nil {
+		tb.Fatalf("who asks for another configuration is told %q, %v", said, err)
+	}
+	_ = conn.Close()
+	eventually(tb, "the end of all", func() bool { return r.server.admission.idle() > 0 })
+}
+
 // start is alice's login, as a front opens it.
 func (p *place) start(user string) wire.Start {
 	return wire.Start{User: user, Service: "sshd", Config: p.config, Timeout: time.Minute}

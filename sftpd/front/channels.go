@@ -20,6 +20,7 @@ const maxChannels = 10
 
 // activity is what a connection is doing, for timeouts and for draining.
 type activity struct {
+	now      func() time.Time
 	mu       sync.Mutex
 	channels int
 	busy     int // sessions that are answering
@@ -30,7 +31,7 @@ type activity struct {
 // serveChannels serves a connection whose client is in until it ends.
 func (c *connection) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	c.channels.files = map[*session]int{}
-	c.channels.since = time.Now()
+	c.channels.since = c.channels.now()
 	c.copying = make(turns, 1)
 	go c.answerGlobal(requests)
 	go c.tellHostKeys(conn)
@@ -72,7 +73,7 @@ func (a *activity) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.channels--
-	a.since = time.Now()
+	a.since = a.now()
 }
 
 // refuse says no to what nobody here does, keepalives among it, which want an
@@ -201,20 +202,20 @@ func (s *session) busy(busy bool, files int) {
 		a.busy--
 	}
 	a.files[s] = files
-	a.since = time.Now()
+	a.since = a.now()
 }
 
 func (a *activity) touch() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.since = time.Now()
+	a.since = a.now()
 }
 
 func (a *activity) forget(s *session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.files, s)
-	a.since = time.Now()
+	a.since = a.now()
 }
 
 // quiet says whether no request is being answered and no file is open, and

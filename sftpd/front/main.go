@@ -16,6 +16,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -140,7 +141,7 @@ func (f *front) accept(fd, brokerFD int, remote string) error {
 	}
 	settings := f.settings
 	f.connections.Go(func() {
-		c := &connection{front: f, settings: settings, open: f.open.forConnection(), conn: conn, broker: &brokerConn{conn: broker}, remote: remote}
+		c := &connection{front: f, settings: settings, open: f.open.forConnection(), conn: conn, broker: &brokerConn{conn: broker}, remote: remote, channels: activity{now: time.Now}}
 		c.serve()
 	})
 	return nil

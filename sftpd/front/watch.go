@@ -25,7 +25,7 @@ func (c *connection) watch(conn *ssh.ServerConn, ended <-chan struct{}) {
 			tick.Reset(50 * time.Millisecond)
 		case <-tick.C:
 		}
-		if c.channels.mayEnd(time.Now(), c.settings.Idle, draining == nil) {
+		if c.channels.mayEnd(c.channels.now(), c.settings.Idle, draining == nil) {
 			_ = conn.Close()
 			return
 		}

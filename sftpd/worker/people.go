@@ -37,6 +37,7 @@ type people struct {
 	login    *seqpacket.Conn
 	patience time.Duration
 	now      func() time.Time
+	after    func(time.Duration) <-chan time.Time
 	listen   sync.Once
 	queue    chan question
 
@@ -49,7 +50,7 @@ type people struct {
 }
 
 func newPeople(spec messages.Spec, login *seqpacket.Conn) *people {
-	return &people{spec: spec, local: openLocalNames(), login: login, patience: usualPatience, now: time.Now,
+	return &people{spec: spec, local: openLocalNames(), login: login, patience: usualPatience, now: time.Now, after: time.After,
 		queue: make(chan question, maxAsked), asked: map[question]chan struct{}{}}
 }
 
@@ -88,11 +89,9 @@ func (p *people) ask(q question) string {
 		return answer
 	}
 	began := p.now()
-	late := time.NewTimer(most)
-	defer late.Stop()
 	select {
 	case <-coming:
-	case <-late.C:
+	case <-p.after(most):
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

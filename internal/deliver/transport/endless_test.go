@@ -46,7 +46,6 @@ func TestEndlessLineOfAMailServer(t *testing.T) {
 			defer close(done)
 			_, err = s.Send(context.Background(), deliver.Message{Channel: deliver.Email, User: "alice", Email: message.Email, Code: message.Code})
 		}()
-		begin := time.Now()
 		for running := true; running; {
 			select {
 			case <-done:
@@ -57,8 +56,8 @@ func TestEndlessLineOfAMailServer(t *testing.T) {
 			runtime.ReadMemStats(&stats)
 			peak = max(peak, stats.HeapInuse)
 		}
-		if took := time.Since(begin); peak > 64<<20 || took > time.Minute || err == nil {
-			t.Errorf("%s: %d MiB of memory, %s, error of %d bytes: %.80v", name, peak>>20, took, len(err.Error()), err)
+		if peak > 64<<20 || err == nil {
+			t.Errorf("%s: %d MiB of memory, %.80v", name, peak>>20, err)
 		}
 	}
 }

@@ -82,27 +82,15 @@ func (e *Exam) emptyPasswords(s authstack.Stack) {
 	}
 	var names []string
 	for line := range strings.Lines(string(data)) {
-		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[1] == "" && e.logsIn(fields[0]) {
+		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[1] == "" {
 			names = append(names, fields[0])
 		}
 	}
-	if len(names) == 0 {
+	if names = e.Machine.WithShell(names); len(names) == 0 {
 		return
 	}
 	e.add(finding.At(s.Lines[takes].Place, finding.Finding{Severity: finding.Warning, ID: "empty-password", Services: []string{s.Service},
 		What:    "These have an empty password in /etc/shadow, and nullok takes it: " + strings.Join(names, ", ") + ".",
 		Follows: "Nothing but the code is asked of such a name, and nothing at all if the policy does not ask it.",
 		Fix:     "passwd " + names[0] + ", or usermod -L " + names[0] + "; or take nullok out."}))
-}
-
-// logsIn says whether somebody has a shell.
-func (e *Exam) logsIn(name string) bool {
-	data, _ := os.ReadFile(e.Machine.Root + "/etc/passwd")
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Split(strings.TrimSpace(line), ":")
-		if len(fields) == 7 && fields[0] == name {
-			return !slices.Contains([]string{"nologin", "false"}, path.Base(fields[6]))
-		}
-	}
-	return false
 }

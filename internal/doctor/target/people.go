@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/nss"
@@ -48,13 +49,13 @@ func (m *Machine) ListedMembers(group string) (members []string, err error) {
 // and those above the system's, with a shell. all is false if a directory may know
 // others.
 func (m *Machine) People() (people []string, all bool, err error) {
+	isPerson := nss.PersonUIDs(m.Root + "/etc/login.defs")
 	for fields, err := range m.entries("/etc/passwd", 7) {
 		if err != nil {
 			return nil, false, err
 		}
-		shell := path.Base(fields[6])
-		person := fields[2] == "0" || len(fields[2]) >= 4 && fields[2] != "65534"
-		if person && shell != "nologin" && shell != "false" {
+		uid, err := strconv.ParseUint(fields[2], 10, 32)
+		if err == nil && isPerson(uint32(uid)) && hasShell(fields) {
 			people = append(people, fields[0])
 		}
 	}
@@ -65,13 +66,25 @@ func (m *Machine) People() (people []string, all bool, err error) {
 	return people, err == nil && filesAlone(text), err
 }
 
-// local are name services that know the machine's own accounts and no others.
-var local = []string{"files", "compat", "systemd", "altfiles", "usrfiles"}
+// hasShell says whether somebody can log in by an entry of passwd(5).
+func hasShell(fields []string) bool {
+	shell := path.Base(fields[6])
+	return shell != "nologin" && shell != "false"
+}
+
+// WithShell are those of some names by whom somebody can log in.
+func (m *Machine) WithShell(names []string) (found []string) {
+	for fields, err := range m.entries("/etc/passwd", 7) {
+		if err == nil && slices.Contains(names, fields[0]) && hasShell(fields) {
+			found = append(found, fields[0])
+		}
+	}
+	return found
+}
 
 // filesAlone says whether nsswitch.conf(5) has accounts looked up in files only.
 func filesAlone(text []byte) bool {
-	others := slices.DeleteFunc(nss.ServicesOf(text, "passwd"), func(service string) bool { return slices.Contains(local, service) })
-	return len(others) == 0
+	return len(slices.DeleteFunc(nss.ServicesOf(text, "passwd"), nss.IsOwn)) == 0
 }
 
 // entries are the lines of such a file that have so many fields.

@@ -7,13 +7,15 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // A program that somebody else runs, or could write, under a server's name is none of
 // the servers that are asked: root would run it.
 func TestRunningIsRootsAlone(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can start what is not root's")
+		t.Fatal("expected to be root, who alone can start what is not root's: run it as root")
 	}
 	const name = "a-server"
 	for _, c := range []struct {
@@ -38,7 +40,7 @@ func TestRunningIsRootsAlone(t *testing.T) {
 		}
 		path := filepath.Join(dir, name)
 		for _, err := range []error{
-			os.Chmod(dir, 0o755), os.WriteFile(path, text, 0o755), os.Chown(path, int(c.file), -1), os.Chmod(path, c.mode),
+			os.Chmod(dir, 0o755), testprogram.Write(path, text), os.Chown(path, int(c.file), -1), os.Chmod(path, c.mode),
 		} {
 			if err != nil {
 				t.Fatal(err)

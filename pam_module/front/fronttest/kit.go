@@ -97,7 +97,7 @@ func build(dir string, options Options) (*Kit, error) {
 	front.Env = append(os.Environ(), "CFLAGS="+strings.Join(append(append([]string{}, options.CFlags...), options.Front...), " "))
 	for _, command := range []*exec.Cmd{
 		front,
-		exec.Command("gcc", slices.Concat(flags, []string{"-o", kit.Host, "-Wl,--export-dynamic-symbol=clock_gettime", filepath.Join(test, "pamclock.c")}, host, []string{"-lpam", "-lpthread", "-ldl"})...),
+		exec.Command("gcc", slices.Concat(flags, []string{"-o", kit.Host, "-Wl,--export-dynamic-symbol=clock_gettime,--export-dynamic-symbol=syscall", filepath.Join(test, "pamclock.c")}, host, []string{"-lpam", "-lpthread", "-ldl"})...),
 		exec.Command("gcc", append(flags, "-o", filepath.Join(dir, fakeVerifier), filepath.Join(test, "fakeverifier.c"), "-ldl")...),
 		exec.Command("gcc", slices.Concat(shared, []string{"-fvisibility=hidden", "-o", kit.Core}, core)...),
 		exec.Command("gcc", append(shared, "-o", kit.Items, filepath.Join(test, "items.c"), "-lpam")...),

@@ -1,8 +1,10 @@
 /*
  * The monotonic clock of a front under test. A program that is linked with
- * pamclock.c and -Wl,--export-dynamic-symbol=clock_gettime stands between the
- * modules that it loads and the C library, so that a person can take a minute
- * that nobody waits for, and a busy machine has more time than it is told.
+ * pamclock.c and -Wl,--export-dynamic-symbol= for clock_gettime and syscall stands
+ * between the modules that it loads and the C library, so that a person can take a
+ * minute that nobody waits for, and a busy machine has more time than it is told.
+ * Once a front kills its child the clock stands still: the front waits until that is
+ * gone, however long the machine takes.
  */
 #ifndef PAMCLOCK_H
 #define PAMCLOCK_H

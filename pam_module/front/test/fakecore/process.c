@@ -148,11 +148,14 @@ void accept_and_crash(int number)
 
 void grandchild(int unused)
 {
+	char text[32];
 	(void)unused;
-	if (fork() == 0) {
-		sleep(60);
-		_exit(0);
+	pid_t pid = fork();
+	while (pid == 0) {
+		pause();
 	}
+	snprintf(text, sizeof text, "%ld", (long)pid);
+	prompt(WIRE_INFO, text);
 	verdict(WIRE_ACCEPT);
 }
 

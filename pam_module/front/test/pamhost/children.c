@@ -67,14 +67,14 @@ void start_own_child(void)
 int collect_own_child(void)
 {
 	int status = 0, found = -1;
-	for (int i = 0; i < 2000 && want.own_child >= 0 && found < 0; i++) {
-		if (waitpid(own_pid, &status, WNOHANG) == own_pid) {
-			found = WEXITSTATUS(status);
-		} else if (reaped_status >= 0) {
-			found = reaped_status;
-		} else {
-			usleep(1000);
-		}
+	pid_t pid = 0;
+	while (want.own_child >= 0 && (pid = waitpid(own_pid, &status, 0)) < 0 && errno == EINTR) {
+	}
+	if (pid == own_pid) {
+		found = WEXITSTATUS(status);
+	} else if (pid < 0) {
+		/* It has ended, and the handler has its status if it was there first. */
+		found = reaped_status;
 	}
 	if (strcmp(want.sigchld, "blocked") == 0) {
 		const struct timespec none = {0, 0};
