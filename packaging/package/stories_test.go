@@ -148,7 +148,10 @@ var stories = []story{
 			"otpctl pam enable sshd":                          {says: "is changed"},
 			"otpctl doctor --service sshd":                    {statuses: doctors},
 			"otpctl test alice --service sudo":                {says: `alice by \w+ is asked for a code`},
-			"otpctl pam enable polkit-1":                      {says: "a copy of /usr/lib/pam.d/polkit-1"},
+			"otpctl pam enable doas": {before: func(r *run) {
+				r.write(r.T, "/etc/pam.d/doas", "session required pam_limits.so\n@include common-auth\n@include common-account\n@include common-session-noninteractive\n")
+			}, says: "is changed"},
+			"otpctl pam enable polkit-1": {says: "a copy of /usr/lib/pam.d/polkit-1"},
 			"otpctl pam enable my-locker --split": {before: func(r *run) {
 				r.write(r.T, "/etc/pam.d/my-locker", "@include common-auth\n@include common-account\n")
 			}, says: "is changed"},
