@@ -30,6 +30,15 @@ func TestFieldSASLAuthd(t *testing.T) {
 	})
 }
 
+// Postfix has saslauthd ask PAM about who sends mail.
+func TestFieldPostfix(t *testing.T) {
+	onBothPaths(t, "postfix-field", "", func(t *testing.T, here machine.Site) {
+		t.Parallel()
+		here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
+		fieldTest{here, here.Name, "login", ""}.run(t, hosts.StartPostfix(t, here.Name))
+	})
+}
+
 // With -c, also among other options, saslauthd takes a used code again and does
 // not ask PAM, so that nothing can be done about it but to find it: see the
 // doctor.

@@ -13,6 +13,8 @@ type Answers struct {
 	Names     []string // at "login:"
 	Passwords []string
 	Codes     []string
+	// Late has each typed only once the program waits for it, see Waits.
+	Late bool
 }
 
 // Dialogue is what became of a program's questions.
@@ -61,6 +63,9 @@ func (c *Terminal) Answer(answers Answers, patience time.Duration) Dialogue {
 			break
 		}
 		transcript.WriteString(show)
+		if answers.Late {
+			_ = until(time.Until(deadline), c.Waits) // what it is typed for, or the deadline, says whether it did
+		}
 		send := c.Send
 		if answer == interrupt {
 			send = c.insist

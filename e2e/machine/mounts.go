@@ -112,14 +112,23 @@ func CopyTree(from, to string) error {
 	return nil
 }
 
-// makeFuse makes what everybody may open, as udev does. Where that does not
-// run it is root's.
-func makeFuse(node string) error {
-	const major, minor = 10, 229
-	if err := unix.Mknod(node, unix.S_IFCHR, int(unix.Mkdev(major, minor))); err != nil {
-		return fmt.Errorf("make /dev/fuse: %w", err)
+// makeMisc makes /dev/fuse and /dev/net/tun, which everybody may open, as udev
+// does. Where that does not run they are root's.
+func makeMisc(dev string) error {
+	const major, fuse, tun = 10, 229, 200
+	if err := os.Mkdir(dev+"/net", 0o755); err != nil {
+		return err
 	}
-	return os.Chmod(node, 0o666)
+	for name, minor := range map[string]uint32{"fuse": fuse, "net/tun": tun} {
+		node := filepath.Join(dev, name)
+		if err := unix.Mknod(node, unix.S_IFCHR, int(unix.Mkdev(major, minor))); err != nil {
+			return fmt.Errorf("make /dev/%s: %w", name, err)
+		}
+		if err := os.Chmod(node, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func makeDev() error {
@@ -139,7 +148,7 @@ func makeDev() error {
 			return fmt.Errorf("bind /dev/%s: %w", name, err)
 		}
 	}
-	if err := makeFuse(filepath.Join(draft, "fuse")); err != nil {
+	if err := makeMisc(draft); err != nil {
 		return err
 	}
 	for _, link := range [][2]string{

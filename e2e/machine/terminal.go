@@ -1,12 +1,16 @@
 package machine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -144,6 +148,27 @@ func (c *Terminal) Await(offset int, pattern *regexp.Regexp, patience time.Durat
 func (c *Terminal) Status() int {
 	<-c.ended
 	return c.status
+}
+
+// Waits says whether all processes of the terminal's session sleep: some programs
+// throw away what is typed between their prompt and their reading.
+func (c *Terminal) Waits() bool {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return false
+	}
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		// proc(5): behind the name come state, parent, group and session.
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if len(fields) > 3 && fields[3] == strconv.Itoa(c.Cmd.Process.Pid) && fields[0] != "S" {
+			return false
+		}
+	}
+	return true
 }
 
 // await waits until what is shown from offset on matches pattern, the program

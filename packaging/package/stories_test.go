@@ -148,7 +148,13 @@ var stories = []story{
 			"otpctl pam enable sshd":                          {says: "is changed"},
 			"otpctl doctor --service sshd":                    {statuses: doctors},
 			"otpctl test alice --service sudo":                {says: `alice by \w+ is asked for a code`},
-			"otpctl pam enable polkit-1":                      {says: "a copy of /usr/lib/pam.d/polkit-1"},
+			"otpctl pam enable doas": {before: func(r *run) {
+				r.write(r.T, "/etc/pam.d/doas", "session required pam_limits.so\n@include common-auth\n@include common-account\n@include common-session-noninteractive\n")
+			}, says: "is changed"},
+			"otpctl pam enable cockpit --argument protocol=login": {before: func(r *run) {
+				r.write(r.T, "/etc/pam.d/cockpit", "auth substack common-auth\nauth optional pam_ssh_add.so\naccount include common-account\n")
+			}, says: "otpgate was: auth substack common-auth"},
+			"otpctl pam enable polkit-1": {says: "a copy of /usr/lib/pam.d/polkit-1"},
 			"otpctl pam enable my-locker --split": {before: func(r *run) {
 				r.write(r.T, "/etc/pam.d/my-locker", "@include common-auth\n@include common-account\n")
 			}, says: "is changed"},
