@@ -107,6 +107,19 @@ var stories = []story{
 		},
 	},
 	{
+		document: "docs/monitoring.md",
+		begin: func(r *run) {
+			r.enrolled()
+			r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/ && otpctl pam enable sshd --confirm-within 0s --force")
+		},
+		lines: map[string]handling{
+			"systemctl enable --now otpgate-doctor.timer": {instead: "systemctl --root=/ enable otpgate-doctor.timer", why: noSystemd, says: "Created symlink"},
+			"otpctl doctor --log --metrics /var/lib/otpgate-doctor/doctor.prom": {statuses: doctors, after: func(r *run) {
+				r.must("grep -F 'otpgate_doctor_findings{severity=\"error\"} 0' /var/lib/otpgate-doctor/doctor.prom")
+			}},
+		},
+	},
+	{
 		document: "docs/moving-over.md",
 		begin: func(r *run) {
 			r.chdir("/root")
