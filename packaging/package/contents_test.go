@@ -23,6 +23,8 @@ var common = map[string]string{
 	"/usr/lib/sysusers.d/otpgate.conf":                                         "-rw-r--r--",
 	"/usr/lib/tmpfiles.d/otpgate.conf":                                         "-rw-r--r--",
 	"/usr/share/otpgate/own.conf":                                              "-rw-r--r--",
+	"/usr/share/otpgate/prometheus/otpgate.rules.yml":                          "-rw-r--r--",
+	"/usr/share/otpgate/grafana/otpgate.json":                                  "-rw-r--r--",
 	"/usr/share/otpgate/send.conf":                                             "-rw-r--r--",
 	"/usr/share/man/man1/otpctl.1.gz":                                          "-rw-r--r--",
 	"/usr/share/man/man5/otpgate.toml.5.gz":                                    "-rw-r--r--",

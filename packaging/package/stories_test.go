@@ -114,6 +114,12 @@ var stories = []story{
 		},
 		lines: map[string]handling{
 			"systemctl enable --now otpgate-doctor.timer": {instead: "systemctl --root=/ enable otpgate-doctor.timer", why: noSystemd, says: "Created symlink"},
+			"ln -s /var/lib/otpgate-doctor/doctor.prom /var/lib/prometheus/node-exporter/otpgate-doctor.prom": {
+				before: func(r *run) { r.must("mkdir -p /var/lib/prometheus/node-exporter") },
+				after: func(r *run) {
+					r.must("grep otpgate_doctor_findings /var/lib/prometheus/node-exporter/otpgate-doctor.prom")
+				},
+			},
 			"otpctl doctor --log --metrics /var/lib/otpgate-doctor/doctor.prom": {statuses: doctors, after: func(r *run) {
 				r.must("grep -F 'otpgate_doctor_findings{severity=\"error\"} 0' /var/lib/otpgate-doctor/doctor.prom")
 			}},
