@@ -61,7 +61,7 @@ func (w *walk) doctor(t *testing.T) {
 	w.says(t, "grep '^otpgate_doctor_findings{severity=\"error\"}' "+figures, `otpgate_doctor_findings{severity="error"} 0`)
 
 	w.deaf(t)
-	w.run(t, "systemctl disable --now "+doctorTimer+" && rm /etc/otpgate/doctor.toml")
+	w.run(t, "systemctl disable --now "+doctorTimer+" && rm -r /etc/otpgate/doctor.toml /etc/systemd/system/otpgate-doctor.timer.d && systemctl daemon-reload")
 }
 
 // excuseAll excuses whatever a machine of the tests has beside the point, such as
