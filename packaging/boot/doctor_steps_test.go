@@ -60,6 +60,7 @@ func (w *walk) doctor(t *testing.T) {
 	w.says(t, "systemctl is-failed "+doctorService, "inactive")
 	w.says(t, "grep '^otpgate_doctor_findings{severity=\"error\"}' "+figures, `otpgate_doctor_findings{severity="error"} 0`)
 
+	w.odd(t)
 	w.deaf(t)
 	w.run(t, "systemctl disable --now "+doctorTimer+" && rm -r /etc/otpgate/doctor.toml /etc/systemd/system/otpgate-doctor.timer.d && systemctl daemon-reload")
 }
@@ -129,6 +130,20 @@ func (w *walk) sameFigures(t *testing.T) {
 		t.Errorf("root's own doctor counts\n%s\nand the service's\n%s", own, seen)
 	}
 	w.says(t, "stat -c '%a %U' "+figures, "644 root")
+}
+
+// odd is what the service could be blind to by its hardening: a daemon that only its
+// process tells of, and an sshd that wants a directory below /run.
+func (w *walk) odd(t *testing.T) {
+	t.Helper()
+	w.run(t, "/usr/sbin/sshd -p 2299 -o UsePAM=no -o PidFile=/run/odd.pid")
+	w.says(t, "test -s /run/odd.pid && echo it listens", "it listens")
+	w.run(t, "mv /run/sshd /run/sshd.away")
+	mark := w.mark(t)
+	w.run(t, "systemctl start "+doctorService+" || test $? = 1")
+	w.examined(t, mark, 1, "doctor.errors", "sshd-without-pam")
+	w.sameFigures(t)
+	w.run(t, "mv /run/sshd.away /run/sshd && kill $(cat /run/odd.pid) && systemctl reset-failed "+doctorService)
 }
 
 // deaf expects that dpkg goes on where nobody can start the doctor.
