@@ -166,6 +166,7 @@ install: build
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
 	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(SYSCONFDIR)/otpgate/secrets $(DESTDIR)$(STATEDIR)/otpgate
 	packaging/installunits '$(DESTDIR)' '$(PREFIX)'
+	packaging/installmonitoring '$(DESTDIR)$(PREFIX)/share/otpgate'
 	GO='$(GO)' packaging/installdocs '$(DESTDIR)$(PREFIX)'
 	@echo 'Installed. No login has changed: see "On a real sshd" in README.md.'
 
@@ -177,6 +178,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send $(addprefix $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-,front login worker)
 	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	if [ -d $(DESTDIR)$(PREFIX)/libexec/otpgate ]; then rmdir $(DESTDIR)$(PREFIX)/libexec/otpgate; fi
+	packaging/installmonitoring --remove '$(DESTDIR)$(PREFIX)/share/otpgate'
 	packaging/installunits --remove '$(DESTDIR)' '$(PREFIX)'
 	packaging/installdocs --remove '$(DESTDIR)$(PREFIX)'
 	@echo 'If you copied it: rm /etc/ssh/sshd_config.d/10-otpgate.conf, which turns passwords off, and reload sshd.'

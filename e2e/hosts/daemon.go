@@ -118,8 +118,10 @@ func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 	}
 }
 
-func (d *daemon) listens() bool {
-	connection, err := net.Dial("tcp", d.address())
+func (d *daemon) listens() bool { return listensAt(d.address()) }
+
+func listensAt(address string) bool {
+	connection, err := net.Dial("tcp", address)
 	if err != nil {
 		return false
 	}

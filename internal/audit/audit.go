@@ -30,12 +30,20 @@ type Record struct {
 	// The remote side is that program's word.
 	Peer string
 	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, enrolled,
-	// proven or changed on the way there; turned-away of an address; empty for a
-	// line that the argument debug adds.
+	// proven or changed on the way there; turned-away of an address; Examined of
+	// the machine; empty for a line that the argument debug adds.
 	Verdict string
 	Rule    string // what decided: a key of the policy, or a factor
 	Reason  string // more for the admin; empty if the rule says all
 }
+
+// Examined is the verdict of otpctl doctor, and the rules are what it comes to.
+const (
+	Examined         = "examined"
+	RuleErrors       = "doctor.errors"
+	RuleWarnings     = "doctor.warnings"
+	RuleNothingWrong = "doctor.nothing-wrong"
+)
 
 // Line returns the record as key=value pairs.
 func (r Record) Line() string {
@@ -132,16 +140,26 @@ const (
 	failure       = 3
 )
 
-// Write sends the record. A machine without a place for it loses it.
-func (s Syslog) Write(r Record) {
-	severity := notice
+func (r Record) severity() int {
 	switch r.Verdict {
 	case "accepted", "not-asked", "sent", "enrolled", "proven", "changed":
-		severity = informational
+		return informational
 	case "fault":
-		severity = failure
+		return failure
+	case Examined:
+		switch r.Rule {
+		case RuleNothingWrong:
+			return informational
+		case RuleErrors:
+			return failure
+		}
 	}
-	s.line(severity, r.Line())
+	return notice
+}
+
+// Write sends the record. A machine without a place for it loses it.
+func (s Syslog) Write(r Record) {
+	s.line(r.severity(), r.Line())
 }
 
 // line sends one line. The form is that of RFC 3164 section 4.1 without a

@@ -53,6 +53,15 @@ func TestSyslogSendsAuthpriv(t *testing.T) {
 	}
 }
 
+// What the doctor finds has the priority of its worst.
+func TestSeverityOfAnExamination(t *testing.T) {
+	for rule, want := range map[string]int{RuleErrors: failure, RuleWarnings: notice, RuleNothingWrong: informational} {
+		if got := (Record{Verdict: Examined, Rule: rule}).severity(); got != want {
+			t.Errorf("%s: expected %d, found %d", rule, want, got)
+		}
+	}
+}
+
 func TestSyslogWithoutALogReturns(t *testing.T) {
 	Syslog{Path: filepath.Join(t.TempDir(), "absent")}.Write(Record{User: "alice"})
 }

@@ -34,6 +34,7 @@ const (
 func Doctor(a *invocation.App) *cobra.Command {
 	var services, ignored []string
 	var asJSON bool
+	var to reporting
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find what is wrong with the set-up of this machine",
@@ -47,6 +48,10 @@ each line returns and what comes of it.
 
 What is meant to be so is excused in /etc/otpgate/doctor.toml, by id, service and
 reason. It is shown as excused and does not count.
+
+With --log one line goes to the system's log, and with --metrics the figures go to
+a file for Prometheus. The unit otpgate-doctor.service does both, every hour and
+after the installation of packages, once otpgate-doctor.timer is enabled.
 
 The exit status is 0 if nothing was found or only notes, 3 if the worst is a
 warning, 4 if it is an error: somebody gets in without a code, or everybody is
@@ -62,7 +67,12 @@ denied.`,
 	f.StringArrayVar(&ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
 	invocation.Complete(c, "ignore", finding.IDs...)
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	f.BoolVar(&to.log, "log", false, "write one line to the system's log too: how many findings, and which")
+	f.StringVar(&to.metrics, "metrics", "", "write the number of findings to this `file` too, for Prometheus")
 	return a.Does(c, func(ctx context.Context, _ []string) error {
+		if c.Flags().Changed("metrics") && to.metrics == "" {
+			return invocation.Usage("--metrics: expected a file")
+		}
 		if err := checkIDs(ignored); err != nil {
 			return err
 		}
@@ -75,7 +85,7 @@ denied.`,
 		}
 		findings := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services, Also: unconfirmed(a)}.Examine(ctx)
 		findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(ignored, f.ID) })
-		if err := showDoctor(a, services, findings, asJSON); err != nil {
+		if err := errors.Join(showDoctor(a, services, findings, asJSON), report(a, to, findings)); err != nil {
 			return err
 		}
 		return statusOf(findings)

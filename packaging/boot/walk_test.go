@@ -268,6 +268,7 @@ func (w *walk) steps(t *testing.T) {
 		{"failures in a row", (*walk).failures},
 		{"slow activation", (*walk).slowActivation},
 		{"reload", (*walk).reload},
+		{"the doctor by itself", (*walk).doctor},
 		{"roll-out is put back", (*walk).rollOut},
 		{"reboot in a roll-out", (*walk).rebootInRollOut},
 		{"power cut behind a login", (*walk).powerCut},

@@ -78,7 +78,7 @@ func lines() []banned {
 	for _, rule := range []string{"no-answer", "password-repeated", "email:mail", "sent.per_hour", "policy.unenrolled", "not-enrolled", "account", "codes"} {
 		all = append(all, banned{denied(func(r *audit.Record) { r.Rule = rule }), ""})
 	}
-	for _, verdict := range []string{"accepted", "not-asked", "fault", "sent", "not-sent", "enrolled", "proven", "changed"} {
+	for _, verdict := range []string{"accepted", "not-asked", "fault", "sent", "not-sent", "enrolled", "proven", "changed", audit.Examined} {
 		all = append(all, banned{denied(func(r *audit.Record) { r.Verdict = verdict }), ""})
 	}
 	for _, text := range aimed {

@@ -34,6 +34,16 @@ func testDeb(t *testing.T, d debian) {
 	}
 	d.expectIn(t)
 
+	// Other packages change pam.d, and there is no systemd to start the doctor.
+	d.run(t, "dpkg-trigger", "--by-package=openssh-server", "--no-await", "/etc/pam.d")
+	if state := d.run(t, "dpkg-query", "-W", "-f", "${db:Status-Status}", "otpgate"); state != "triggers-pending" {
+		t.Errorf("expected that a change of pam.d is otpgate's business, found it %s", state)
+	}
+	d.run(t, "dpkg", "--triggers-only", "otpgate")
+	if state := d.run(t, "dpkg-query", "-W", "-f", "${db:Status-Status}", "otpgate"); state != "installed" {
+		t.Errorf("expected that nothing is left to do, found it %s", state)
+	}
+
 	secret := d.enroll(t)
 	d.run(t, "sh", provision, deb)
 	withLine := d.read(t, "/etc/pam.d/sshd")

@@ -107,6 +107,25 @@ var stories = []story{
 		},
 	},
 	{
+		document: "docs/monitoring.md",
+		begin: func(r *run) {
+			r.enrolled()
+			r.must("cp packaging/examples/10-otpgate.conf /etc/ssh/sshd_config.d/ && otpctl pam enable sshd --confirm-within 0s --force")
+		},
+		lines: map[string]handling{
+			"systemctl enable --now otpgate-doctor.timer": {instead: "systemctl --root=/ enable otpgate-doctor.timer", why: noSystemd, says: "Created symlink"},
+			"ln -s /var/lib/otpgate-doctor/doctor.prom /var/lib/prometheus/node-exporter/otpgate-doctor.prom": {
+				before: func(r *run) { r.must("mkdir -p /var/lib/prometheus/node-exporter") },
+				after: func(r *run) {
+					r.must("grep otpgate_doctor_findings /var/lib/prometheus/node-exporter/otpgate-doctor.prom")
+				},
+			},
+			"otpctl doctor --log --metrics /var/lib/otpgate-doctor/doctor.prom": {statuses: doctors, after: func(r *run) {
+				r.must("grep -F 'otpgate_doctor_findings{severity=\"error\"} 0' /var/lib/otpgate-doctor/doctor.prom")
+			}},
+		},
+	},
+	{
 		document: "docs/moving-over.md",
 		begin: func(r *run) {
 			r.chdir("/root")
@@ -175,6 +194,8 @@ var stories = []story{
 		document: "docs/roll-out.md", from: "otpctl pam confirm sshd",
 		begin: func(r *run) { r.enrolled(); r.pamEnabled() },
 		lines: map[string]handling{
+			"ansible-playbook -i hosts -e @vars.yml packaging/ansible/otpgate.yml": {
+				outside: "ansible-playbook --syntax-check -i otpgate, packaging/ansible/otpgate.yml", why: "the Debian has neither Ansible nor Python; TestPlaybook plays it"},
 			"otpctl pam restore sshd": {before: (*run).again, says: "as it was before"},
 			"otpctl pam confirm sshd": {before: func(r *run) {
 				r.pending()

@@ -17,7 +17,11 @@ const service = "otpgate-verifierd.service"
 
 const sftpService = "otpgate-sftpd.service"
 
-const restoreService = "otpgate-pam-restore.service"
+const (
+	restoreService = "otpgate-pam-restore.service"
+	doctorService  = "otpgate-doctor.service"
+	doctorTimer    = "otpgate-doctor.timer"
+)
 
 // exposed is the most that systemd's own judgement may say, of 10.
 const exposed = 2.0
@@ -137,7 +141,7 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
+		units + doctorService, units + doctorTimer, units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
 		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
@@ -164,6 +168,7 @@ func TestInstallUnits(t *testing.T) {
 	}
 	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
 	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
+	verifyService(t, dir+units, doctorService, "/opt/o/bin/otpctl", doctorTimer)
 	if files := installUnits(t, dir, "--remove"); len(files) > 0 {
 		t.Errorf("left behind: %q", files)
 	}
