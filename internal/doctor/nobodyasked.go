@@ -2,13 +2,13 @@ package doctor
 
 import (
 	"context"
-	"os"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // nobodyAsked finds services whose policy asks nobody.
@@ -39,7 +39,7 @@ func (e *exam) place(s authstack.Stack) (place asking.Place, known bool) {
 			}
 		}
 	}
-	place.Text, _ = os.ReadFile(place.File) // without it no line is named
+	place.Text, _ = target.Read("", place.File) // without it no line is named
 	return place, true
 }
 
