@@ -42,7 +42,7 @@ type view struct {
 
 // Examine looks whether the daemons can ask what their stacks want to be asked.
 func (e Exam) Examine(ctx context.Context) []finding.Finding {
-	found := e.dropbear()
+	var found []finding.Finding
 	var first []finding.Finding
 	for i, d := range daemons(e.Machine) {
 		v := view{Exam: e, daemon: d, settings: settingsOf(e.Machine.Root, d)}
