@@ -87,6 +87,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.sftp()
 	e.secretFiles()
 	e.names()
+	e.grace()
 	e.besides()
 	e.nobodyAsked(ctx)
 	e.withoutCode(ctx)

@@ -40,6 +40,7 @@ func (e Exam) Examine() []finding.Finding {
 	x.gettys()
 	x.inittab()
 	x.terminals()
+	x.credentials()
 	x.shells()
 	x.kernel()
 	x.displayManagers()

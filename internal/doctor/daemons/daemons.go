@@ -42,6 +42,7 @@ func (e Exam) Examine() []finding.Finding {
 	x.vnc()
 	x.webmin()
 	x.cockpit()
+	x.ocserv()
 	return x.findings
 }
 

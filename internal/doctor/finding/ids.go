@@ -37,6 +37,7 @@ var IDs = []string{
 	"exempt-all",
 	"exempt-unknown",
 	"generated-file",
+	"grace-long",
 	"line-broken",
 	"line-lost",
 	"log-file",
@@ -113,6 +114,7 @@ var IDs = []string{
 	"sudo-asks-for-root",
 	"sudo-nopasswd",
 	"sudo-other-service",
+	"sudo-remembers",
 	"sudoers-untried",
 	"uid-shared",
 	"uid-shared-unseen",
@@ -125,6 +127,7 @@ var IDs = []string{
 	"verifier-old",
 	"verifier-stale",
 	"vsftpd-other-service",
+	"web-past-pam",
 	"wrong-code-passes",
 	"wrong-type",
 }

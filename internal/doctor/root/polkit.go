@@ -30,6 +30,7 @@ func (e *exam) polkit() {
 			e.rules(file)
 		}
 	}
+	e.actions()
 	for _, above := range pklaDirs {
 		for _, dir := range e.polkitFiles(above, ".d") {
 			for _, file := range e.polkitFiles(dir, ".pkla") {

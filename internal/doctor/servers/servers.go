@@ -30,5 +30,7 @@ func Examine(m *target.Machine, mail Dovecot, policy config.Policy, stacks []aut
 	e.squid()
 	e.vsftpd()
 	e.pureFTPD()
+	e.saslLibrary()
+	e.web()
 	return e.findings
 }
