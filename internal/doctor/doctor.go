@@ -11,7 +11,8 @@
 //
 // What is wrong with a stack by itself is in authstack, with the files around it in
 // pamfiles and lostline, with sshd in sshd, with ways to root in root, with other
-// servers in servers, with the policy in asking; here is what is wrong with otpgate's
+// servers in servers, with other daemons in daemons, with the console in console, with
+// the policy in asking; here is what is wrong with otpgate's
 // own files.
 package doctor
 
@@ -86,6 +87,8 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.sftp()
 	e.secretFiles()
 	e.names()
+	e.grace()
+	e.besides()
 	e.nobodyAsked(ctx)
 	e.withoutCode(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at

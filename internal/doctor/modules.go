@@ -108,7 +108,7 @@ var strange = []string{"user_home_t", "user_home_dir_t", "admin_home_t", "user_t
 
 // label looks at what SELinux makes of a file of our module.
 func (e *exam) label(service, file string) {
-	text, err := os.ReadFile(e.Machine.Root + enforcing)
+	text, err := target.Read(e.Machine.Root, enforcing)
 	if err != nil {
 		return // there is no SELinux
 	}

@@ -1,17 +1,17 @@
 package doctor
 
 import (
-	"os"
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // names finds people of the policy that the machine does not know.
 func (e *exam) names() {
 	path := e.configPath()
-	data, _ := os.ReadFile(path)
+	data, _ := target.Read("", path)
 	for _, list := range []struct {
 		key, id, follows string
 		selectors        []config.Selector

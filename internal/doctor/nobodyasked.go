@@ -2,13 +2,15 @@ package doctor
 
 import (
 	"context"
-	"os"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // nobodyAsked finds services whose policy asks nobody.
@@ -39,7 +41,7 @@ func (e *exam) place(s authstack.Stack) (place asking.Place, known bool) {
 			}
 		}
 	}
-	place.Text, _ = os.ReadFile(place.File) // without it no line is named
+	place.Text, _ = target.Read("", place.File) // without it no line is named
 	return place, true
 }
 
@@ -61,6 +63,28 @@ func (e *exam) peopleOf(settings config.Config) (people []asking.Person) {
 		}
 	}
 	return people
+}
+
+// longGrace is more than a roll-out takes.
+const longGrace = 366 * 24 * time.Hour
+
+// grace finds one that ends so late that nobody has to enroll.
+func (e *exam) grace() {
+	policy := e.settings.Policy
+	span, until := policy.Grace.For, policy.Grace.Until
+	if len(policy.Require) == 0 || span <= longGrace && !until.After(e.Machine.Now().Add(longGrace)) {
+		return
+	}
+	path := e.configPath()
+	data, _ := target.Read("", path) // without it no line is named
+	when := "lasts " + fmt.Sprint(int(span.Hours()/24)) + " days for each"
+	if !until.IsZero() {
+		when = "ends on " + until.AddDate(0, 0, -1).Format(time.DateOnly)
+	}
+	e.add(finding.Finding{Severity: finding.Warning, ID: "grace-long", File: path, Line: lineOf(data, "grace"),
+		What:    "policy.grace " + when + ".",
+		Follows: "Until then whoever is required and has not enrolled gets in with the password alone.",
+		Fix:     "Name a day within the year: people enroll when it comes near. otpctl list --missing says who has not."})
 }
 
 // misspeltAll finds names that were meant to be "@all" in policy.require.

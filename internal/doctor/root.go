@@ -5,7 +5,12 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/asking"
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/console"
+	"github.com/otpgate/otpgate/internal/doctor/daemons"
 	"github.com/otpgate/otpgate/internal/doctor/root"
+	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
 )
 
 // superuser is whose code su asks for.
@@ -14,6 +19,31 @@ const superuser = "root"
 // root looks at ways to root beside the code.
 func (e *exam) root() root.Exam {
 	return root.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: e.loadStack, ToAskRoot: e.toAskRoot()}
+}
+
+// besides looks at ways in that no service of PAM's is for, where there are services
+// that ask and somebody to be asked.
+func (e *exam) besides() {
+	if len(e.Services) > 0 || !e.expected || len(e.stacks) == 0 {
+		return
+	}
+	begun := len(e.settings.Policy.Require) > 0 || slices.ContainsFunc(e.stacks, func(s authstack.Stack) bool { return s.Protocol == "login" && withoutcode.Local(s) })
+	e.findings = append(e.findings, console.Exam{Machine: &e.Machine, Asked: e.asked, Begun: begun}.Examine()...)
+	e.findings = append(e.findings, daemons.Exam{Machine: &e.Machine, Load: e.loadStack}.Examine()...)
+}
+
+// asked says whether somebody is to be asked for codes. In doubt nobody is exempt.
+func (e *exam) asked(user string) bool {
+	selects := func(s config.Selector) bool {
+		in := s == config.All || string(s) == user
+		if group := s.Group(); !in && group != "" {
+			member, err := e.Machine.Member(user, group)
+			in = err == nil && member
+		}
+		return in
+	}
+	enrolled := slices.ContainsFunc(e.enrolled, func(p asking.Person) bool { return p.Name == user })
+	return !slices.ContainsFunc(e.settings.Policy.Exempt, selects) && (enrolled || slices.ContainsFunc(e.settings.Policy.Require, selects))
 }
 
 // toAskRoot is what has root be asked for a code, "" if root is, or is denied for

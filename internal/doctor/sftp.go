@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 )
@@ -23,7 +24,7 @@ func (e *exam) sftp() {
 		return
 	}
 	path := e.configPath()
-	data, _ := os.ReadFile(path)
+	data, _ := target.Read("", path)
 	if len(e.Services) > 0 {
 		e.add(e.offered())
 	}

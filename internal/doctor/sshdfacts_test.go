@@ -46,7 +46,10 @@ func (p *patient) runs(id string, command []string) error {
 		if before != nil {
 			all = before(program)
 		}
-		return append(all, target.Process{PID: pid, Program: file, Words: command})
+		if filepath.Base(file) == program {
+			all = append(all, target.Process{PID: pid, Program: file, Words: command})
+		}
+		return all
 	}
 	return err
 }

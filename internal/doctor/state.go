@@ -108,7 +108,7 @@ const adjtime = "/etc/adjtime"
 
 // localClock finds a machine whose own clock goes by local time.
 func (e *exam) localClock() {
-	text, err := os.ReadFile(e.Machine.Root + adjtime)
+	text, err := target.Read(e.Machine.Root, adjtime)
 	if err != nil {
 		return // then it goes by UTC
 	}

@@ -66,6 +66,15 @@ func kindOf(line pamstack.Line) kind {
 	return others[name]
 }
 
+// daemonServices are of programs that wait as root for somebody to log in, so that
+// pam_rootok, which goes by who runs the program, lets everybody through. su, sudo and
+// the like keep the uid of whoever runs them.
+var daemonServices = words("sshd ssh dropbear vsftpd proftpd pure-ftpd ftp ftpd cockpit xrdp-sesman vnc login remote rlogin rsh rexec telnet " +
+	"gdm gdm3 gdm-password gdm-smartcard gdm-fingerprint lightdm sddm kde lxdm xdm slim greetd ly plasmalogin " +
+	"smtp imap pop3 pop sieve submission openvpn ocserv webmin usermin otpgate-sftpd")
+
+func (s Stack) isDaemon() bool { return daemonServices[s.Service] }
+
 // leads says whether any return of a line leads past the next one.
 func leads(line pamstack.Line) bool {
 	return slices.ContainsFunc(line.Actions[:], func(action pamstack.Action) bool { return action > 0 || action == pamstack.Done })
@@ -79,6 +88,9 @@ func (s Stack) kinds() []kind {
 	known := false
 	for i, line := range lines {
 		kinds[i] = kindOf(line)
+		if kinds[i] == forRoot && s.isDaemon() {
+			kinds[i] = permits
+		}
 		known = known || kinds[i] == password
 		if s.gone[i] {
 			kinds[i] = gone

@@ -131,7 +131,32 @@ func (s Stack) lets() []finding.Finding {
 		}
 		return []finding.Finding{f}
 	}
+	if f, denied := s.deniesSome(right); denied {
+		return []finding.Finding{f}
+	}
 	return s.letsUnasked(check)
+}
+
+// deniesSome finds a module of passwords whose yes ends in a denial, while that of
+// another one lets in.
+func (s Stack) deniesSome(right []path) (f finding.Finding, denied bool) {
+	if slices.ContainsFunc(s.Lines, func(line pamstack.Line) bool { return line.Problem != "" }) {
+		return f, false // which is said, and spoils the count
+	}
+	for i, kind := range s.kinds() {
+		takes := func(p path) bool {
+			return slices.ContainsFunc(p.Steps, func(step pamstack.Step) bool { return step.Line == i && step.Return == pamstack.Success })
+		}
+		taken := only(right, takes)
+		if _, in := has(taken, path.in); kind != password || in || len(taken) == 0 {
+			continue
+		}
+		return s.line(i, finding.Finding{Severity: finding.Error, ID: "nobody-gets-in",
+			What:    "With the right password and the right code those are denied whose password " + s.Lines[i].Name() + " takes: " + s.whyDenied(taken) + ".",
+			Follows: "They do not get in through " + s.Service + ". Of pam_unix.so that is root and all local people.",
+			Fix:     "Count the jump of this line anew, or move our line behind those that it jumps over."}), true
+	}
+	return f, false
 }
 
 // letsUnasked finds stacks that deny people whom the policy does not ask.

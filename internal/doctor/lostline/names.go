@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/bounded"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/pamstack"
@@ -88,18 +89,21 @@ func (s *search) configured(name string) bool {
 	return false
 }
 
-// named looks for settings of PAM's service in a file or the files of a directory.
+// mostBytes is more than a server's configuration has.
+const mostBytes = 16 << 20
+
+// named looks for settings of PAM's service in a file, or in the files of a directory
+// and not further down, as the programs do.
 func named(path, name string) bool {
 	entries, err := os.ReadDir(path)
-	for _, entry := range entries {
-		if named(path+"/"+entry.Name(), name) {
-			return true
-		}
+	if err != nil {
+		return namedIn(path, name)
 	}
-	if err == nil {
-		return false
-	}
-	data, _ := os.ReadFile(path)
+	return slices.ContainsFunc(entries, func(entry os.DirEntry) bool { return namedIn(path+"/"+entry.Name(), name) })
+}
+
+func namedIn(path, name string) bool {
+	data, _ := bounded.ReadFile(path, mostBytes)
 	for line := range strings.Lines(strings.ToLower(string(data))) {
 		line, _, _ = strings.Cut(line, "#")
 		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n=,\"", r) })

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -54,8 +54,8 @@ func (e *Exam) byPath(s authstack.Stack) {
 // same says whether two files are one, or have the same contents, or cannot be
 // compared.
 func (e *Exam) same(a, b string) bool {
-	one, err := os.ReadFile(e.Machine.Root + a)
-	other, failed := os.ReadFile(e.Machine.Root + b)
+	one, err := target.Read(e.Machine.Root, a)
+	other, failed := target.Read(e.Machine.Root, b)
 	return err != nil || failed != nil || bytes.Equal(one, other)
 }
 
@@ -71,7 +71,7 @@ func (e *Exam) emptyPasswords(s authstack.Stack) {
 	if takes < 0 || s.Service == "sshd" {
 		return
 	}
-	data, err := os.ReadFile(e.Machine.Root + shadow)
+	data, err := target.Read(e.Machine.Root, shadow)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f := finding.NotLookedAt(finding.Warning, "who has an empty password, which nullok takes", err.Error())
 		f.Services, f.File, f.Fix = []string{s.Service}, shadow, "Run otpctl doctor as root."

@@ -1,13 +1,13 @@
 package pamfiles
 
 import (
-	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -72,7 +72,7 @@ func (e *Exam) writes(w writer, line pamstack.Line, text string) bool {
 	}
 	for _, pattern := range w.sources {
 		for _, file := range e.Machine.Glob(pattern) {
-			data, err := os.ReadFile(e.Machine.Root + file)
+			data, err := target.Read(e.Machine.Root, file)
 			named := w.told != "" || path.Base(file) == path.Base(line.File)
 			if err == nil && named && strings.Contains(string(data), authstack.ModuleName) {
 				return false

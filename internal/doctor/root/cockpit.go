@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // cockpitSocket is the unit that it listens by.
@@ -35,7 +36,7 @@ func (e *exam) cockpit() {
 
 // kept says whether a file of names has one.
 func (e *exam) kept(file, name string) bool {
-	text, err := os.ReadFile(e.Machine.Root + file)
+	text, err := target.Read(e.Machine.Root, file)
 	if err != nil {
 		return false
 	}

@@ -76,6 +76,9 @@ func (r *reading) byDefault() {
 		if exempt, group, who := r.holding("exempt_group", about); exempt && about.asks && r.exempted(about.who, fmt.Sprint(group)) {
 			note("exempt_group", who)
 		}
+		if set, value, who := r.holding("timestamp_timeout", about); set && about.asks && strings.HasPrefix(fmt.Sprint(value), "-") {
+			note("timestamp_timeout", who)
+		}
 		for _, option := range []string{"rootpw", "targetpw", "runaspw"} {
 			if set, value, who := r.holding(option, about); set && value == true && about.asks {
 				note(option, who)
@@ -101,6 +104,12 @@ func (r *reading) tell(option string, who []string) {
 	case "exempt_group":
 		place := r.defaultsAt("exempt_group")
 		r.add(finding.At(place, r.nopasswd(rule{all: true}, "By exempt_group sudo asks members of that group for nothing, and makes root of: "+whom+".", "Take exempt_group out: visudo -f "+place.File+".")))
+	case "timestamp_timeout":
+		place := r.defaultsAt("timestamp_timeout")
+		r.add(finding.At(place, finding.Finding{Severity: finding.Warning, ID: "sudo-remembers", Services: r.services,
+			What:    "By a timestamp_timeout below zero sudo asks once and then, until the machine starts again, for nothing: " + whom + ".",
+			Follows: "Whoever comes to that terminal, or to the account where timestamp_type is global, becomes root without a password and without a code.",
+			Fix:     "Take timestamp_timeout out: visudo -f " + place.File + ". Without it sudo asks again after some minutes."}))
 	default:
 		f := finding.At(r.defaultsAt(option), finding.Finding{Severity: finding.Warning, ID: "sudo-asks-for-root", Services: r.services,
 			What:    "By " + option + " sudo asks for the password and the code of root, and not of those who use it: " + whom + ".",

@@ -99,7 +99,7 @@ func read(ctx context.Context, m *target.Machine, main string) (*sudoers, error)
 
 // file adds the lines of a file and of those that it includes.
 func (s *sudoers) file(m *target.Machine, file string, depth int) {
-	opened, err := os.Open(m.Root + file)
+	_, err := target.Read(m.Root, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return
@@ -107,7 +107,6 @@ func (s *sudoers) file(m *target.Machine, file string, depth int) {
 		s.unread = err
 		return
 	}
-	opened.Close()
 	whole := ""
 	var first pamstack.Place
 	for place, text := range target.Lines(m.Root, file, depth) {
@@ -155,7 +154,7 @@ func (s *sudoers) include(m *target.Machine, file, text string, depth int) bool 
 func hostname(m *target.Machine) string {
 	name, _ := os.Hostname()
 	if m.Root != "" {
-		text, _ := os.ReadFile(m.Root + "/etc/hostname")
+		text, _ := target.Read(m.Root, "/etc/hostname")
 		name = strings.TrimSpace(string(text))
 	}
 	name, _, _ = strings.Cut(name, ".")

@@ -30,6 +30,7 @@ func (e *exam) besidePAM() {
 		for _, p := range e.mail.passdbs {
 			if slices.Contains(p.services, s.Service) {
 				e.findings = append(e.findings, e.otherPassdbs(p, s.Service)...)
+				e.otherPAM(p, s.Service)
 			}
 		}
 	}

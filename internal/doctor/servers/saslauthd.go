@@ -2,13 +2,13 @@ package servers
 
 import (
 	"cmp"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -31,12 +31,8 @@ var saslServices = []string{
 // saslauthd finds its cache, which takes a used code again: it does not ask PAM
 // as long as it remembers what that said.
 func (e *exam) saslauthd() {
-	var services []string
-	for _, s := range e.stacks {
-		if len(s.Checks) > 0 && slices.Contains(saslServices, s.Service) {
-			services = append(services, s.Service)
-		}
-	}
+	services := e.saslGuarded()
+	e.saslMechanisms(services)
 	if len(services) == 0 {
 		return
 	}
@@ -59,25 +55,29 @@ func (e *exam) saslauthd() {
 	}
 }
 
+// saslGuarded are the services of such programs that ask for a code.
+func (e *exam) saslGuarded() (services []string) {
+	for _, s := range e.stacks {
+		if len(s.Checks) > 0 && slices.Contains(saslServices, s.Service) {
+			services = append(services, s.Service)
+		}
+	}
+	return services
+}
+
 // saslSettings says whether and where a file of variables has a cache made. Of two
 // lines of a variable the last one counts.
 func (e *exam) saslSettings(path string) (place pamstack.Place, why string) {
-	data, err := os.ReadFile(e.machine.Root + path)
-	if err != nil {
-		return place, ""
-	}
 	place = pamstack.Place{File: path, Line: 1}
 	values := map[string]string{}
-	number := 0
-	for line := range strings.Lines(string(data)) {
-		number++
-		key, value, set := strings.Cut(strings.TrimSpace(line), "=")
+	for at, line := range target.Lines(e.machine.Root, path, 0) {
+		key, value, set := strings.Cut(line, "=")
 		if !set || strings.HasPrefix(key, "#") {
 			continue
 		}
 		values[key] = unquoted(value)
 		if key == "OPTIONS" || key == "FLAGS" {
-			place.Line = number
+			place = at
 		}
 	}
 	options := readSASL(strings.Fields(values["OPTIONS"] + " " + values["FLAGS"]))
@@ -109,19 +109,14 @@ func (e *exam) saslByInit(path string) bool {
 // saslUnit says whether and where a unit's own command line has a cache made.
 // What it takes from variables is in their file.
 func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
-	data, err := os.ReadFile(e.machine.Root + path)
-	if err != nil {
-		return place, ""
-	}
-	number, whole, first := 0, "", 0
-	for line := range strings.Lines(string(data)) {
-		number++
-		line = strings.TrimSpace(line)
+	whole := ""
+	var first pamstack.Place
+	for at, line := range target.Lines(e.machine.Root, path, 0) {
 		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
 			continue // also between the parts of a line
 		}
 		if whole == "" {
-			first = number
+			first = at
 		}
 		part, goesOn := strings.CutSuffix(line, "\\")
 		if whole += part + " "; goesOn {
@@ -138,7 +133,7 @@ func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
 		}
 		options := readSASL(words[1:])
 		if options.cache && (strings.Contains(options.mechanism, "pam") || strings.Contains(options.mechanism, "$")) {
-			place, why = pamstack.Place{File: path, Line: first}, "-c"
+			place, why = first, "-c"
 		}
 	}
 	return place, why

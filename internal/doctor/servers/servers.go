@@ -1,5 +1,5 @@
 // Package servers finds what programs that ask PAM do beside it: a password
-// alone that gets in (ProFTPD, dovecot), or an answer of PAM's that is remembered,
+// alone that gets in (ProFTPD, dovecot, pure-ftpd, saslauthd), or an answer of PAM's that is remembered,
 // so that a used code gets in again (dovecot, saslauthd, squid).
 package servers
 
@@ -29,5 +29,8 @@ func Examine(m *target.Machine, mail Dovecot, policy config.Policy, stacks []aut
 	e.saslauthd()
 	e.squid()
 	e.vsftpd()
+	e.pureFTPD()
+	e.saslLibrary()
+	e.web()
 	return e.findings
 }

@@ -14,7 +14,9 @@ import (
 var scripts = []string{
 	"/etc/inetd.conf", "/etc/xinetd.d/*", "/etc/supervisord.conf", "/etc/supervisor/conf.d/*.conf", "/etc/supervisord.d/*.ini",
 	"/etc/sv/*/run", "/etc/service/*/run", "/etc/s6/sv/*/run", "/etc/rc.local", "/etc/rc.d/rc.local", "/etc/local.d/*.start", "/etc/inittab",
-	"/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/*", "/var/spool/cron/crontabs/*", "/var/spool/cron/tabs/*", "/etc/crontabs/*",
+	// Of the crontabs of people root's alone: what others start is theirs, and the
+	// program that they name must not be asked as root.
+	"/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/root", "/var/spool/cron/crontabs/root", "/var/spool/cron/tabs/root", "/etc/crontabs/root",
 }
 
 // asksOnly are options by which an sshd looks at its configuration and ends.

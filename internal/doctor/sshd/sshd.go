@@ -4,6 +4,7 @@
 package sshd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ type view struct {
 
 // Examine looks whether the daemons can ask what their stacks want to be asked.
 func (e Exam) Examine(ctx context.Context) []finding.Finding {
-	found := e.dropbear()
+	var found []finding.Finding
 	var first []finding.Finding
 	for i, d := range daemons(e.Machine) {
 		v := view{Exam: e, daemon: d, settings: settingsOf(e.Machine.Root, d)}
@@ -74,6 +75,8 @@ func (v *view) all(ctx context.Context) []finding.Finding {
 	switch {
 	case errors.Is(err, target.ErrNoSSHD):
 		return v.absent()
+	case errors.Is(err, target.ErrUntrusted):
+		return []finding.Finding{v.untrusted(err)}
 	case err != nil:
 		return []finding.Finding{v.refused(err)}
 	}
@@ -118,6 +121,15 @@ func (v view) absent() []finding.Finding {
 	f.Follows = "Whether it asks for a code, or lets somebody in beside the stack, nothing here says."
 	f.Fix = "Install it, or take the unit away: systemctl disable " + v.by
 	return []finding.Finding{finding.At(v.Place, f)}
+}
+
+// untrusted is about a daemon whose program or configuration others can write.
+func (v view) untrusted(err error) finding.Finding {
+	f := finding.At(v.Place, finding.NotLookedAt(finding.Warning, "what "+cmp.Or(v.by, "sshd")+" has in force", err.Error()))
+	f.Services = []string{defaultService}
+	f.Follows = "Whoever can write it decides who gets in there, and runs what he likes as root."
+	f.Fix = "Have the file, and the directories above it, belong to root and be writable for nobody else: chown root, chmod go-w."
+	return f
 }
 
 // refused is about a configuration that sshd does not take.

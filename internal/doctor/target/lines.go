@@ -2,7 +2,6 @@ package target
 
 import (
 	"iter"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,7 +17,7 @@ const maxDepth = 16
 // included each other to come to it and that is more than any program follows.
 func Lines(root, path string, depth int) iter.Seq2[pamstack.Place, string] {
 	return func(yield func(pamstack.Place, string) bool) {
-		data, err := os.ReadFile(root + path)
+		data, err := Read(root, path)
 		if err != nil || depth > maxDepth {
 			return
 		}

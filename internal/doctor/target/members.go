@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -92,7 +91,7 @@ func (m *Machine) database(ctx context.Context, kind string, key ...string) (ent
 		if len(key) > 0 {
 			return nil, nil
 		}
-		text, err = os.ReadFile(m.Root + "/etc/" + kind)
+		text, err = Read(m.Root, "/etc/"+kind)
 	} else {
 		text, err = exec.CommandContext(ctx, "getent", append([]string{kind}, key...)...).Output()
 		var exit *exec.ExitError

@@ -1,10 +1,8 @@
 package target
 
 import (
-	"bufio"
-	"os"
+	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/otpgate/otpgate/internal/nss"
 )
@@ -48,16 +46,9 @@ func (m *Machine) listedNames(name string) ([]string, error) {
 
 // listed looks a name up in a file of lines that begin with "name:".
 func (m *Machine) listed(path, name string) (bool, error) {
-	file, err := os.Open(m.Root + path)
+	text, err := Read(m.Root, path)
 	if err != nil {
 		return false, err
 	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), name+":") {
-			return true, nil
-		}
-	}
-	return false, lines.Err()
+	return bytes.HasPrefix(text, []byte(name+":")) || bytes.Contains(text, []byte("\n"+name+":")), nil
 }

@@ -3,7 +3,6 @@ package target
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -59,7 +58,7 @@ func (m *Machine) People() (people []string, all bool, err error) {
 			people = append(people, fields[0])
 		}
 	}
-	text, err := os.ReadFile(m.Root + "/etc/nsswitch.conf")
+	text, err := Read(m.Root, "/etc/nsswitch.conf")
 	if errors.Is(err, fs.ErrNotExist) {
 		return people, true, nil // files alone is the C library's own choice
 	}
@@ -90,7 +89,7 @@ func filesAlone(text []byte) bool {
 // entries are the lines of such a file that have so many fields.
 func (m *Machine) entries(path string, fields int) func(yield func([]string, error) bool) {
 	return func(yield func([]string, error) bool) {
-		data, err := os.ReadFile(m.Root + path)
+		data, err := Read(m.Root, path)
 		if err != nil {
 			yield(nil, err)
 			return

@@ -2,6 +2,7 @@ package target
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,7 @@ func (m *Machine) running(program string) []Process {
 			continue
 		}
 		there, err := os.Readlink(dir + "/ns/mnt")
-		text, failed := os.ReadFile(dir + "/cmdline")
+		text, failed := procFile(dir + "/cmdline")
 		pid, wrong := strconv.Atoi(filepath.Base(dir))
 		if err == nil && failed == nil && wrong == nil && there == here {
 			found = append(found, Process{PID: pid, Program: exe, Words: strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")})
@@ -52,24 +53,38 @@ func (m *Machine) running(program string) []Process {
 // uids, and so is its program's file. The directory's owner does not tell: it is root
 // for any process that may not be traced.
 func isRoots(dir string) bool {
+	status, err := procFile(dir + "/status")
+	if err != nil || !hasRootsUIDs(string(status)) {
+		return false // nor is its program looked at: somebody's own file system may keep whoever does
+	}
 	info, err := os.Stat(dir + "/exe")
 	if err != nil {
 		return false
 	}
 	file, is := info.Sys().(*syscall.Stat_t)
-	if !is || file.Uid != 0 || info.Mode().Perm()&0o022 != 0 {
-		return false
-	}
-	status, err := os.ReadFile(dir + "/status")
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(status)) {
+	return is && file.Uid == 0 && info.Mode().Perm()&0o022 == 0
+}
+
+func hasRootsUIDs(status string) bool {
+	for line := range strings.Lines(status) {
 		if uids, is := strings.CutPrefix(line, "Uid:"); is {
 			return slices.Equal(strings.Fields(uids), []string{"0", "0", "0", "0"})
 		}
 	}
 	return false
+}
+
+// mostProc is more than a file of /proc about a process has, but for an unusual
+// command line, of which the rest does not matter.
+const mostProc = 1 << 20
+
+func procFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, mostProc))
 }
 
 // String names it.

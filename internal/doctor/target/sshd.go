@@ -19,6 +19,10 @@ const sshdPath = "/usr/sbin/sshd"
 // ErrNoSSHD says that there is nothing to ask.
 var ErrNoSSHD = errors.New("there is no " + sshdPath)
 
+// ErrUntrusted says that sshd was not asked: root would run what others can write. A
+// configuration too has commands, by Match exec.
+var ErrUntrusted = errors.New("sshd was not asked, as root would run what others can write")
+
 // Query is what an sshd is asked, for what is in force.
 type Query struct {
 	// Program is "" for the distribution's.
@@ -54,6 +58,16 @@ func (m *Machine) realSSHD(ctx context.Context, query Query) (string, error) {
 	if _, err := os.Stat(program); err != nil {
 		return "", ErrNoSSHD
 	}
+	if os.Geteuid() == 0 && m.Root == "" {
+		for _, path := range []string{program, query.Config} {
+			if path == "" {
+				continue
+			}
+			if err := RootsAlone(path); err != nil {
+				return "", fmt.Errorf("%w: %w", ErrUntrusted, err)
+			}
+		}
+	}
 	return RunSSHD(ctx, m.Root, program, query.Args(m.Root))
 }
 
@@ -84,7 +98,11 @@ func RunSSHD(ctx context.Context, root, program string, args []string) (string, 
 	}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
+	cmd.WaitDelay = time.Second // for what it started
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("sshd %s: %w", strings.Join(args, " "), ctx.Err())
+	}
 	if err != nil {
 		return "", fmt.Errorf("sshd %s: %w: %s", strings.Join(args, " "), err, strings.Join(strings.Fields(complaint.String()), " "))
 	}

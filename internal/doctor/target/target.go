@@ -65,6 +65,7 @@ func (m *Machine) Fill() {
 	if m.SSHD == nil {
 		m.SSHD = m.realSSHD
 	}
+	m.SSHD = m.readable(m.SSHD)
 	if m.Running == nil {
 		m.Running = m.running
 	}

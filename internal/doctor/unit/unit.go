@@ -50,14 +50,14 @@ type Word struct {
 	Text string
 }
 
-// Services are those of the machine below root whose text has a word in it, in
-// the order of their names.
-func Services(root, word string) []Service {
+// Services are those of the machine below root whose name or text has one of some
+// words in it, in the order of their names.
+func Services(root string, words ...string) []Service {
 	r := reader{root: root, fragments: map[string]string{}, aliases: map[string][]string{}, instances: map[string][]string{}}
 	r.find()
 	var found []Service
 	for _, name := range slices.Sorted(maps.Keys(r.fragments)) {
-		if s, mentions := r.service(name, word); mentions {
+		if s, mentions := r.service(name, words); mentions {
 			found = append(found, s...)
 		}
 	}
@@ -123,17 +123,19 @@ func templateOf(name string) (template, instance string) {
 	return before + "@" + suffix, behind
 }
 
-// service reads a unit, and says whether its text has the word. Of a template it
-// is one for each instance.
-func (r *reader) service(name, word string) (found []Service, mentions bool) {
+// service reads a unit, and says whether its name or text has one of the words. Of a
+// template it is one for each instance.
+func (r *reader) service(name string, words []string) (found []Service, mentions bool) {
 	path := r.fragments[name]
 	if path == "" {
 		return nil, false
 	}
 	files := append([]string{path}, r.dropIns(name)...)
-	if !slices.ContainsFunc(files, func(file string) bool {
-		text, err := os.ReadFile(r.root + file)
-		return err == nil && strings.Contains(string(text), word)
+	named := func(word string) bool { return strings.Contains(name, word) }
+	if !slices.ContainsFunc(words, named) && !slices.ContainsFunc(files, func(file string) bool {
+		text, err := target.Read(r.root, file)
+		has := func(word string) bool { return strings.Contains(string(text), word) }
+		return err == nil && slices.ContainsFunc(words, has)
 	}) {
 		return nil, false
 	}

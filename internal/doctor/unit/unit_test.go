@@ -115,7 +115,7 @@ func TestCommands(t *testing.T) {
 }
 
 // A word is at the line that it comes from, and a service without the word that is
-// looked for is left out.
+// looked for, in its text or its name, is left out.
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	root := tree(t, map[string]string{

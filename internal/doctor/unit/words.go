@@ -59,6 +59,12 @@ func (s *Service) value(name string) Variable {
 	return Variable{}
 }
 
+// Variable is that of the service's own environment, and whether it has one.
+func (s *Service) Variable(name string) (found Variable, set bool) {
+	found = s.value(name)
+	return found, found.Name != ""
+}
+
 // Add gives the service more variables, which count before its own.
 func (s *Service) Add(more []Variable) { s.environment = append(s.environment, more...) }
 

@@ -40,7 +40,7 @@ network: openvpn ocserv strongswan charon radiusd freeradius apache apache2 http
 network: netatalk ejabberd prosody xmpp jupyterhub rstudio x2go postgresql mysql mariadb mosquitto
 local: login remote su su-l sudo sudo-i doas polkit-1 systemd-run0 kde sddm gdm gdm-password gdm3 lightdm lxdm xdm wdm slim greetd ly cosmic-greeter vmtoolsd
 none: other passwd chpasswd chgpasswd chfn chsh chage newusers useradd userdel usermod groupadd groupdel groupmod groupmems
-none: cron crond atd runuser runuser-l systemd-user sssd-shadowutils gdm-launch-environment gdm-autologin lightdm-greeter lightdm-autologin sddm-greeter sddm-autologin
+none: cron crond atd at anacron runuser runuser-l systemd-user sssd-shadowutils gdm-launch-environment gdm-autologin lightdm-greeter lightdm-autologin sddm-greeter sddm-autologin
 none: system-auth password-auth postlogin fingerprint-auth smartcard-auth system-login system-local-login system-remote-login system-services
 none: common-auth common-account common-password common-session common-session-noninteractive base-auth base-account base-password base-session base-session-noninteractive
 none: system-auth-ac password-auth-ac postlogin-ac fingerprint-auth-ac smartcard-auth-ac common-auth-pc common-account-pc common-password-pc common-session-pc
@@ -64,3 +64,7 @@ func wayOf(s authstack.Stack) way {
 	}
 	return unknown
 }
+
+// Local says whether a service is of the console, or one by which people become
+// somebody else.
+func Local(s authstack.Stack) bool { return wayOf(s) == locally }
