@@ -50,7 +50,7 @@ func (e *exam) secretFiles() {
 // login could not.
 func (e *exam) usersDirectory(settings config.Config) (dir *account.Dir, names []string) {
 	path := settings.Paths.Users
-	dir, err := account.Open(path, settings.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(settings).Open()
 	if err != nil {
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
 			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})

@@ -161,6 +161,9 @@ func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry
 			r.LastUsed = time.Unix((use.Step-int64(use.Drift))*int64(f.Period), 0).UTC()
 		}
 	case account.HOTP:
+		if f.Unreadable() != nil {
+			break // its counter is known by its secret alone
+		}
 		if next, ok := (factor.HOTP{User: person.User, Factor: f}).Next(entry); ok {
 			r.NextCounter = &next
 		}
