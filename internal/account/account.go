@@ -91,9 +91,10 @@ type Factor struct {
 	// Whoever gives the factor another secret takes it away.
 	Encrypted string `toml:"-"`
 	// unreadable says why there is no Secret though the file has one, and refused is
-	// one that is not encrypted and must be.
+	// one that is not encrypted and must be: a pointer, as nothing keeps what is printed
+	// of a Factor from showing what is not exported.
 	unreadable error
-	refused    Secret
+	refused    *writtenSecret
 }
 
 // Recovery holds the recovery codes, see package factor.
@@ -206,6 +207,8 @@ const suffix = ".toml"
 type Dir struct {
 	dir   *safefile.File
 	place Place
+	// soon is how Rewrite replaces a file.
+	soon replacing
 }
 
 // Close closes the directory.

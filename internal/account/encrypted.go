@@ -80,7 +80,7 @@ func (p Place) decryptOne(name string, f *Factor) error {
 	case f.Kind.IsSent():
 		return nil
 	case !f.IsEncrypted() && p.Required:
-		f.refused = f.Secret
+		f.refused = &writtenSecret{secret: f.Secret}
 		return errNotEncrypted
 	case !f.IsEncrypted():
 		return nil

@@ -124,10 +124,8 @@ func (f Factor) written() *writtenSecret {
 		return &writtenSecret{encrypted: f.Encrypted}
 	case f.Secret != nil:
 		return &writtenSecret{secret: f.Secret}
-	case f.refused != nil:
-		return &writtenSecret{secret: f.refused}
 	}
-	return nil
+	return f.refused
 }
 
 func unlessZero[T comparable](value T) *T {
@@ -266,7 +264,7 @@ func (f Factor) checkSecret() (problem, key string) {
 }
 
 // hasSecret says whether there is one, be it that it cannot be read now.
-func (f Factor) hasSecret() bool { return len(f.Secret) > 0 || len(f.refused) > 0 || f.Encrypted != "" }
+func (f Factor) hasSecret() bool { return len(f.Secret) > 0 || f.refused != nil || f.Encrypted != "" }
 
 // checkSent refuses what codes that are sent do not have.
 func (f Factor) checkSent() (problem, key string) {

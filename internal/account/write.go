@@ -89,11 +89,14 @@ func (d *Dir) saveBound(name, to string, person Person, before []Factor) error {
 	if err := d.place.encrypt(person.User, &person, before); err != nil {
 		return fmt.Errorf("write %s: %w", d.Path(name), err)
 	}
-	return d.write(name, to, person)
+	return d.write(name, to, person, safefile.Replace)
 }
 
+// replacing is how a file takes the place of another.
+type replacing func(dir *safefile.File, name string, data []byte, mode fs.FileMode) error
+
 // write writes the file of name as the person is.
-func (d *Dir) write(name, to string, person Person) error {
+func (d *Dir) write(name, to string, person Person, replace replacing) error {
 	person.Binding = BindingOf(to)
 	text, err := toml.Marshal(person.file())
 	if err != nil {
@@ -108,7 +111,7 @@ func (d *Dir) write(name, to string, person Person) error {
 	if err != nil {
 		return fmt.Errorf("not written: %w", err)
 	}
-	return safefile.Replace(d.dir, name+suffix, data, 0o600)
+	return replace(d.dir, name+suffix, data, 0o600)
 }
 
 // sameSecrets refuses a file, read again from data, whose secrets are others than

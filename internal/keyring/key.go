@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 )
 
 // A key's file has one line, 32 random bytes in base64, and may have lines of
@@ -18,11 +19,24 @@ const keyBytes = 32
 
 var errKeyForm = errors.New("expected a key: one line, 32 random bytes in base64, which is 44 characters, as otpctl secrets init writes it")
 
-// spareComment is the line that says for whom a spare copy was made.
-const spareComment = "# A spare copy is encrypted for"
+// Spare is what a key's file says of a spare copy.
+type Spare int
+
+// What it can say.
+const (
+	SpareUnknown Spare = iota // nothing: somebody made it by hand
+	SpareNone                 // that whoever made it wanted none
+	SpareMade                 // for whom there is one
+)
+
+// The lines that say so.
+const (
+	spareComment   = "# A spare copy is encrypted for "
+	noSpareComment = "# There is no spare copy."
+)
 
 // NewFile makes a key and returns its name and what its file is to have. spares
-// are those who have a copy, who can do without a file.
+// are the age recipients of a spare copy, if there is one.
 func NewFile(spares ...string) (name string, data []byte) {
 	raw := make([]byte, keyBytes)
 	rand.Read(raw) // never fails, see its documentation
@@ -30,7 +44,10 @@ func NewFile(spares ...string) (name string, data []byte) {
 	name = nameOf(raw)
 	data = append(data, "# The key "+name+" of otpgate, see otpctl secrets.\n"...)
 	for _, spare := range spares {
-		data = append(data, spareComment+" "+spare+"\n"...)
+		data = append(data, spareComment+spare+"\n"...)
+	}
+	if len(spares) == 0 {
+		data = append(data, noSpareComment+"\n"...)
 	}
 	data = base64.StdEncoding.AppendEncode(data, raw)
 	return name, append(data, '\n')
@@ -59,28 +76,36 @@ func parseKey(data []byte) (raw []byte, err error) {
 }
 
 // NameOfFile returns the name of the key in data, the contents of its file, and
-// whether the file says that there is a spare copy.
-func NameOfFile(data []byte) (name string, spare bool, err error) {
+// what the file says of a spare copy.
+func NameOfFile(data []byte) (name string, spare Spare, err error) {
 	raw, err := parseKey(data)
 	if err != nil {
-		return "", false, err
+		return "", SpareUnknown, err
 	}
 	defer clear(raw)
 	for line := range bytes.Lines(data) {
-		spare = spare || bytes.HasPrefix(line, []byte(spareComment+" "))
+		switch {
+		case bytes.HasPrefix(line, []byte(spareComment)):
+			spare = SpareMade
+		case bytes.Equal(line, []byte(noSpareComment+"\n")) && spare == SpareUnknown:
+			spare = SpareNone
+		}
 	}
 	return nameOf(raw), spare, nil
 }
 
 // ReadFile returns what NameOfFile does of the file at path, which must be as a
 // Ring wants it.
-func ReadFile(path string) (name string, spare bool, err error) {
+func ReadFile(path string) (name string, spare Spare, err error) {
 	data, _, err := readFile(path)
 	if err != nil {
-		return "", false, err
+		return "", SpareUnknown, err
 	}
 	defer clear(data)
-	return NameOfFile(data)
+	if name, spare, err = NameOfFile(data); err != nil {
+		return "", SpareUnknown, fmt.Errorf("%s: %w", path, err)
+	}
+	return name, spare, nil
 }
 
 // nameOf is how values say which key they are encrypted with. It gives nothing away

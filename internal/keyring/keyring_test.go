@@ -293,12 +293,15 @@ func TestNewFile(t *testing.T) {
 		t.Error("two keys have one name")
 	}
 	name, spare, err := NameOfFile(data)
-	if name != one || !spare || err != nil || !strings.Contains(string(data), "for age1abc\n") {
+	if name != one || spare != SpareMade || err != nil || !strings.Contains(string(data), "for age1abc\n") {
 		t.Errorf("%q, %v, %v of %s", name, spare, err, data)
 	}
 	_, data = NewFile()
-	if _, spare, err := NameOfFile(data); spare || err != nil {
-		t.Errorf("a spare copy that nobody has: %v", err)
+	if _, spare, err := NameOfFile(data); spare != SpareNone || err != nil {
+		t.Errorf("a spare copy that nobody has: %v, %v", spare, err)
+	}
+	if _, spare, err := NameOfFile([]byte(goldenKey)); spare != SpareUnknown || err != nil {
+		t.Errorf("a key that was made by hand: %v, %v", spare, err)
 	}
 }
 
