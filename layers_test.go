@@ -29,7 +29,7 @@ var layers = map[string]int{
 	"internal/doctor": 6, "internal/gate": 5, "internal/deliver/transport": 5,
 	"internal/admin": 6, "internal/sftpd/authentication": 6, "pam_module/serve": 6,
 	"internal/migrate": 7, "internal/backup": 7,
-	"otpctl/invocation": 8, "otpctl/people": 9, "otpctl/logins": 9, "otpctl/setup": 9, "otpctl/transfer": 10, "otpctl/command": 11,
+	"otpctl/invocation": 8, "otpctl/people": 9, "otpctl/logins": 9, "otpctl/secrets": 9, "otpctl/setup": 9, "otpctl/transfer": 10, "otpctl/command": 11,
 }
 
 func TestImportsGoDown(t *testing.T) {
