@@ -59,8 +59,10 @@ func values(person any) account.Person {
 	p := person.(account.Person)
 	copied := account.Person{Version: p.Version, User: p.User, Enabled: p.Enabled, Protocols: p.Protocols, Email: p.Email, Phone: p.Phone, Recovery: p.Recovery}
 	for _, f := range p.Factors {
-		f.Confirmed = f.Confirmed.UTC()
-		copied.Factors = append(copied.Factors, f)
+		copied.Factors = append(copied.Factors, account.Factor{
+			ID: f.ID, Kind: f.Kind, Secret: f.Secret, Encrypted: f.Encrypted, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm,
+			Counter: f.Counter, Prefix: f.Prefix, Confirmed: f.Confirmed.UTC(),
+		})
 	}
 	return copied
 }

@@ -23,7 +23,7 @@ func systemd(t *testing.T, here machine.Site, file string, tool ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer("/etc/otpgate/users", here.Users, "/etc/otpgate/secrets", secretsOf(here), "/var/lib/otpgate", here.State,
+	text := strings.NewReplacer("/etc/otpgate/users", here.Users, "/etc/otpgate/secrets", secretsOf(here), "/var/lib/otpgate-keys", keysOf(here), "/var/lib/otpgate", here.State,
 		"/run/otpgate", filepath.Dir(here.Socket)).Replace(string(shipped))
 	path := filepath.Join(t.TempDir(), filepath.Base(file))
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -1,7 +1,7 @@
 // Package account reads and writes secret files: one TOML file per person,
 // with what the person's codes are checked against.
 //
-// The entry points are [Open] and the methods of [Dir]. They promise that a
+// The entry points are [Place] and the methods of [Dir]. They promise that a
 // name never leads out of the directory, that a file is believed only if its
 // owner, mode and contents are right, and that no error quotes a secret. What
 // logins write is in package ledger; logins never write here.
@@ -54,7 +54,7 @@ type Person struct {
 	// heading is the comment that the file begins with; it is kept.
 	heading string
 	// seen is the file's state when it was read.
-	seen stamp
+	seen safefile.Stamp
 }
 
 // Factor is something that a person's codes come from.
@@ -65,8 +65,9 @@ type Factor struct {
 	// counter, RFC 4226), "email" or "sms".
 	Kind Kind `toml:"kind"`
 	// Secret is the key that codes are computed from, in base32 (RFC 4648
-	// section 6), of 80 bits at least. Only "totp" and "hotp" have it and the
-	// next four; codes of the other kinds go to the person's email or phone.
+	// section 6), of 80 bits at least, or as otpctl secrets encrypts it. Only
+	// "totp" and "hotp" have it and the next four; codes of the other kinds go to
+	// the person's email or phone.
 	Secret Secret `toml:"secret,omitempty"`
 	// Digits is how long a code is, 6 to 8; 6 if it is left out.
 	Digits int `toml:"digits,omitempty"`
@@ -85,6 +86,15 @@ type Factor struct {
 	// Confirmed is when a first code proved that the person has the secret.
 	// Before that the factor does not count.
 	Confirmed time.Time `toml:"confirmed,omitzero"`
+
+	// Encrypted is the secret as it stands in the file, if it is encrypted there.
+	// Whoever gives the factor another secret takes it away.
+	Encrypted string `toml:"-"`
+	// unreadable says why there is no Secret though the file has one, and refused is
+	// one that is not encrypted and must be: a pointer, as nothing keeps what is printed
+	// of a Factor from showing what is not exported.
+	unreadable error
+	refused    *writtenSecret
 }
 
 // Recovery holds the recovery codes, see package factor.
@@ -195,23 +205,10 @@ const suffix = ".toml"
 
 // Dir is the directory of secret files, open.
 type Dir struct {
-	dir *safefile.File
-	own []config.Protocol
-}
-
-// Open opens the directory of secret files at path, which must be absolute.
-// It is an error if there is none: that must not look like nobody having
-// enrolled. An empty one does; policy.require is against that. own are the
-// policy's own protocols, which a file may name.
-func Open(path string, own ...config.Protocol) (*Dir, error) {
-	dir, err := safefile.OpenServiceDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("directory of secret files: %w; make it with install -d -m 700 %s", err, path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("directory of secret files: %w", err)
-	}
-	return &Dir{dir, own}, nil
+	dir   *safefile.File
+	place Place
+	// soon is how Rewrite replaces a file.
+	soon replacing
 }
 
 // Close closes the directory.
@@ -234,42 +231,14 @@ func (d *Dir) Load(name string) (Person, error) {
 		return Person{}, fmt.Errorf("secret file: %w", err)
 	}
 	defer file.Close()
-	seen := stampOf(file.Seen(), d.dir.Seen().Uid)
+	seen := safefile.StampOf(file.Seen(), d.dir.Seen().Uid)
 	data, err := safefile.ReadOpen(file, rules)
 	if err != nil {
 		return Person{}, fmt.Errorf("secret file: %w", err)
 	}
-	person, err := Parse(d.Path(name), name, data, d.own...)
+	person, err := d.place.Parse(d.Path(name), name, data)
 	person.seen = seen
 	return person, err
-}
-
-// Reload is Open and Load for somebody loaded before. A file that has not
-// changed is neither opened nor read: its state, which a change of owner, mode
-// or links changes too, is that of the file that was checked then. The
-// directories on the way are checked again in any case.
-func Reload(path string, known Person, own ...config.Protocol) (Person, error) {
-	if known.seen.settled && unchanged(path, known) {
-		return known, nil
-	}
-	dir, err := Open(path, own...)
-	if err != nil {
-		return Person{}, err
-	}
-	defer dir.Close()
-	return dir.Load(known.User)
-}
-
-// unchanged says whether the person's file is as it was. If it cannot be told,
-// reading the file tells why.
-func unchanged(path string, known Person) bool {
-	place, err := safefile.CheckServiceDir(path)
-	if err != nil {
-		return false
-	}
-	defer place.Close()
-	now, err := place.Look(known.User + suffix)
-	return err == nil && stampOf(now, place.Owner()) == known.seen
 }
 
 // Text returns the secret file of name as it is, after the checks of Load.
@@ -282,7 +251,7 @@ func (d *Dir) Text(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
 	}
 	if err == nil {
-		_, err = Parse(d.Path(name), name, data, d.own...)
+		_, err = parseBound(d.Path(name), name, name, data, d.place.Own)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secret file: %w", err)

@@ -77,7 +77,7 @@ func TestOwnProtocols(t *testing.T) {
 	if err != nil || !slices.Equal(person.Protocols, []config.Protocol{"ssh", "vpn"}) {
 		t.Errorf("%v, %v", person.Protocols, err)
 	}
-	if _, err := Reload(path, person, "vpn"); err != nil {
+	if _, err := (Place{Path: path, Own: []config.Protocol{"vpn"}}).Reload(person); err != nil {
 		t.Error(err)
 	}
 	const want = "alice.toml:5: protocols: expected a protocol, one of ssh"

@@ -15,38 +15,34 @@ import (
 // maxFactors bounds how many codes a guess is compared with.
 const maxFactors = 8
 
-// file is how a Person is decoded: what may be left out is a pointer.
+// file is how a Person stands in a file: what may be left out is a pointer.
 type file struct {
 	Version   int               `toml:"version"`
 	User      string            `toml:"user"`
-	Binding   string            `toml:"binding"`
+	Binding   string            `toml:"binding,omitempty"`
 	Enabled   *bool             `toml:"enabled"`
-	Protocols []config.Protocol `toml:"protocols"`
-	Email     string            `toml:"email"`
-	Phone     string            `toml:"phone"`
-	Factors   []fileFactor      `toml:"factor"`
-	Recovery  Recovery          `toml:"recovery"`
+	Protocols []config.Protocol `toml:"protocols,omitempty"`
+	Email     string            `toml:"email,omitempty"`
+	Phone     string            `toml:"phone,omitempty"`
+	Factors   []fileFactor      `toml:"factor,omitempty"`
+	Recovery  Recovery          `toml:"recovery,omitempty"`
 }
 
 type fileFactor struct {
-	ID        string    `toml:"id"`
-	Kind      Kind      `toml:"kind"`
-	Secret    Secret    `toml:"secret"`
-	Digits    *int      `toml:"digits"`
-	Period    *int      `toml:"period"`
-	Algorithm *string   `toml:"algorithm"`
-	Counter   int64     `toml:"counter"`
-	Prefix    string    `toml:"prefix"`
-	Confirmed time.Time `toml:"confirmed"`
+	ID        string         `toml:"id"`
+	Kind      Kind           `toml:"kind"`
+	Secret    *writtenSecret `toml:"secret,omitempty"`
+	Digits    *int           `toml:"digits,omitempty"`
+	Period    *int           `toml:"period,omitempty"`
+	Algorithm *string        `toml:"algorithm,omitempty"`
+	Counter   int64          `toml:"counter,omitempty"`
+	Prefix    string         `toml:"prefix,omitempty"`
+	Confirmed time.Time      `toml:"confirmed,omitzero"`
 }
 
-// Parse reads data, the contents of the secret file at path, which must be
-// that of the person with this login name. own are the policy's own protocols.
-func Parse(path, name string, data []byte, own ...config.Protocol) (Person, error) {
-	return parseBound(path, name, name, data, own)
-}
-
-// parseBound is Parse for a file that is bound to to, if to anybody.
+// parseBound reads data, the contents of the secret file at path, which must be
+// that of the person with this login name and bound to to, if to anybody. It
+// decrypts nothing. own are the policy's own protocols.
 func parseBound(path, name, to string, data []byte, own []config.Protocol) (Person, error) {
 	person, err := parse(path, data)
 	if err != nil {
@@ -84,7 +80,10 @@ func parse(path string, data []byte) (Person, error) {
 // withDefaults fills in what every authenticator app assumes where nothing is
 // said: see the key URI format that they share.
 func (f fileFactor) withDefaults() Factor {
-	factor := Factor{ID: f.ID, Kind: f.Kind, Secret: f.Secret, Confirmed: f.Confirmed, Counter: f.Counter, Prefix: f.Prefix}
+	factor := Factor{ID: f.ID, Kind: f.Kind, Confirmed: f.Confirmed, Counter: f.Counter, Prefix: f.Prefix}
+	if f.Secret != nil {
+		factor.Secret, factor.Encrypted = f.Secret.secret, f.Secret.encrypted
+	}
 	switch f.Kind {
 	case TOTP:
 		factor.Digits, factor.Period, factor.Algorithm = 6, 30, "SHA1"
@@ -101,6 +100,39 @@ func (f fileFactor) withDefaults() Factor {
 		factor.Algorithm = *f.Algorithm
 	}
 	return factor
+}
+
+// file is how the person is written. What the kind has none of is left out.
+func (p Person) file() file {
+	f := file{
+		Version: p.Version, User: p.User, Binding: p.Binding, Enabled: &p.Enabled, Protocols: p.Protocols,
+		Email: p.Email, Phone: p.Phone, Recovery: p.Recovery,
+	}
+	for _, factor := range p.Factors {
+		f.Factors = append(f.Factors, fileFactor{
+			ID: factor.ID, Kind: factor.Kind, Secret: factor.written(), Digits: unlessZero(factor.Digits), Period: unlessZero(factor.Period),
+			Algorithm: unlessZero(factor.Algorithm), Counter: factor.Counter, Prefix: factor.Prefix, Confirmed: factor.Confirmed,
+		})
+	}
+	return f
+}
+
+// written is how the secret stands in the file, nil if there is none.
+func (f Factor) written() *writtenSecret {
+	switch {
+	case f.Encrypted != "":
+		return &writtenSecret{encrypted: f.Encrypted}
+	case f.Secret != nil:
+		return &writtenSecret{secret: f.Secret}
+	}
+	return f.refused
+}
+
+func unlessZero[T comparable](value T) *T {
+	if value == *new(T) {
+		return nil
+	}
+	return &value
 }
 
 // heading returns the comment lines that data begins with.
@@ -221,7 +253,7 @@ const maxCounter = 1 << 40
 // checkSecret checks what codes are computed from.
 func (f Factor) checkSecret() (problem, key string) {
 	switch {
-	case len(f.Secret) == 0:
+	case !f.hasSecret():
 		return "expected the key in base32, 16 characters or more", "secret"
 	case f.Digits < config.MinDigits || f.Digits > config.MaxDigits:
 		return "expected 6, 7 or 8", "digits"
@@ -231,11 +263,14 @@ func (f Factor) checkSecret() (problem, key string) {
 	return "", ""
 }
 
+// hasSecret says whether there is one, be it that it cannot be read now.
+func (f Factor) hasSecret() bool { return len(f.Secret) > 0 || f.refused != nil || f.Encrypted != "" }
+
 // checkSent refuses what codes that are sent do not have.
 func (f Factor) checkSent() (problem, key string) {
 	const none = "codes that are sent have none; see [sent] in the configuration"
 	switch {
-	case len(f.Secret) > 0:
+	case f.hasSecret():
 		return none, "secret"
 	case f.Digits != 0:
 		return none, "digits"

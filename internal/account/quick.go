@@ -141,6 +141,7 @@ func (q *quickFile) takeFactor(f *fileFactor, name []byte, value *unstable.Node)
 	case "kind":
 		return value.Kind == unstable.String && f.Kind.UnmarshalText(value.Data) == nil && q.first(1)
 	case "secret":
+		f.Secret = new(writtenSecret)
 		return value.Kind == unstable.String && f.Secret.UnmarshalText(value.Data) == nil && q.first(2)
 	case "digits":
 		f.Digits, ok = optional(number(value))

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
+	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/tomlfile"
 )
@@ -81,14 +83,18 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may, mov
 	if err != nil {
 		return Person{}, err
 	}
+	before := slices.Clone(person.Factors)
 	person.User = to
+	for i := range person.Factors {
+		person.Factors[i].Encrypted = "" // it was for the former name
+	}
 	if len(person.Recovery.Hashes) > 0 && person.Recovery.User == "" {
 		person.Recovery.User = from
 	}
 	if err := may(person); err != nil {
 		return Person{}, err
 	}
-	if err := d.saveBound(to, from, person); err != nil {
+	if err := d.saveBound(to, from, person, before); err != nil {
 		return Person{}, err
 	}
 	if err := move(person); err != nil {
@@ -99,17 +105,24 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may, mov
 			return Person{}, err
 		}
 	}
-	return person, d.save(to, person)
+	return person, d.save(to, person, before)
 }
 
 // toRename finds the file that is to be renamed. moved says that it is under the
 // new name, and none under the old one.
 func (d *Dir) toRename(from, to string, known func(Person) (bool, error)) (person Person, moved bool, err error) {
 	there, begun, err := d.under(from, to)
+	if err == nil && there != nil {
+		err = there.Unreadable()
+	}
 	if err != nil {
 		return Person{}, false, err
 	}
 	person, err = d.Load(from)
+	if err == nil {
+		// What was used is known by the secret alone.
+		err = person.Unreadable()
+	}
 	switch gone := errors.Is(err, ErrNotFound); {
 	case err != nil && !gone:
 		return Person{}, false, err
@@ -146,6 +159,11 @@ func (d *Dir) under(from, to string) (there *Person, begun bool, err error) {
 	}
 	if problem, key := person.check(to, bound); problem != "" {
 		return nil, false, ofAnother(key, tomlfile.At(d.Path(to), data, problem, key...))
+	}
+	d.place.decrypt(d.Path(to), to, data, &person)
+	if errors.Is(person.Unreadable(), keyring.ErrDamaged) {
+		// Somebody may have moved the file by hand.
+		d.place.decrypt(d.Path(to), from, data, &person)
 	}
 	return &person, begun, nil
 }

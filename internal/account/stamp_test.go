@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // TestReload never gives what is no longer in the file, however the change was
@@ -31,13 +33,13 @@ func TestReload(t *testing.T) {
 		if young, err = dir.Load("alice"); err != nil {
 			t.Fatal(err)
 		}
-		late = time.Since(written) >= settle
+		late = time.Since(written) >= safefile.Settle
 	}
-	if young.seen.settled {
+	if young.seen.Settled() {
 		t.Fatal("a new file has settled")
 	}
 	var old Person
-	for !old.seen.settled {
+	for !old.seen.Settled() {
 		time.Sleep(10 * time.Millisecond)
 		if old, err = dir.Load("alice"); err != nil {
 			t.Fatal(err)
@@ -45,27 +47,30 @@ func TestReload(t *testing.T) {
 	}
 	known := old
 	known.Phone = "kept"
-	if again, err := Reload(base, known); err != nil || again.Phone != "kept" {
+	if again, err := (Place{Path: base}).Reload(known); err != nil || again.Phone != "kept" {
 		t.Errorf("an unchanged file was read again: %v", err)
 	}
-	if again, err := Reload(base, young); err != nil || again.Email != "a@example.org" || !again.seen.settled {
+	if again, err := (Place{Path: base}).Reload(young); err != nil || again.Email != "a@example.org" || !again.seen.Settled() {
 		t.Errorf("a file that was young: %+v, %v", again, err)
 	}
 	// In place, of the same size and with the old time of modification.
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte(strings.Replace(text, "a@", "b@", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	modified := time.Unix(old.seen.mtime.Unix())
-	if err := os.Chtimes(path, modified, modified); err != nil {
+	if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Reload(base, old); err != nil || again.Email != "b@example.org" {
+	if again, err := (Place{Path: base}).Reload(old); err != nil || again.Email != "b@example.org" {
 		t.Errorf("a changed file: %q, %v", again.Email, err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Reload(base, old); err == nil {
+	if _, err := (Place{Path: base}).Reload(old); err == nil {
 		t.Error("a file that others can read was believed")
 	}
 }

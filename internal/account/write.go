@@ -4,24 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
-
-// Create is Open for the commands that write: it makes the last part of path,
-// 0700, if it is missing.
-func Create(path string, own ...config.Protocol) (*Dir, error) {
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("directory of secret files: %w", err)
-	}
-	return Open(path, own...)
-}
 
 // Change gives the person's file to change and writes what change made of it,
 // whole or not at all. A person without a file is given to change as a zero
@@ -40,10 +30,11 @@ func (d *Dir) Change(name string, change func(*Person) error) error {
 	if err != nil {
 		return err
 	}
+	before := slices.Clone(person.Factors)
 	if err := change(&person); err != nil {
 		return err
 	}
-	return d.save(name, person)
+	return d.save(name, person, before)
 }
 
 // Remove deletes the person's file.
@@ -86,22 +77,51 @@ func (d *Dir) lock() (unlock func(), err error) {
 // the directory can hold its lock, and must not hold everybody up for good.
 const lockPatience = 10 * time.Second
 
-func (d *Dir) save(name string, person Person) error {
-	return d.saveBound(name, name, person)
+// save writes the file of name. before are the factors that it had.
+func (d *Dir) save(name string, person Person, before []Factor) error {
+	return d.saveBound(name, name, person, before)
 }
 
 // saveBound writes the file of name, bound to to: unless that is name it is
 // refused by whoever reads it.
-func (d *Dir) saveBound(name, to string, person Person) error {
+func (d *Dir) saveBound(name, to string, person Person, before []Factor) error {
+	person.Factors = slices.Clone(person.Factors)
+	if err := d.place.encrypt(person.User, &person, before); err != nil {
+		return fmt.Errorf("write %s: %w", d.Path(name), err)
+	}
+	return d.write(name, to, person, safefile.Replace)
+}
+
+// replacing is how a file takes the place of another.
+type replacing func(dir *safefile.File, name string, data []byte, mode fs.FileMode) error
+
+// write writes the file of name as the person is.
+func (d *Dir) write(name, to string, person Person, replace replacing) error {
 	person.Binding = BindingOf(to)
-	text, err := toml.Marshal(person)
+	text, err := toml.Marshal(person.file())
 	if err != nil {
 		return fmt.Errorf("write %s: %w", d.Path(name), err)
 	}
 	data := append([]byte(person.heading), text...)
 	// What could not be read back would lock the person out.
-	if _, err := parseBound(d.Path(name), name, to, data, d.own); err != nil {
+	again, err := parseBound(d.Path(name), name, to, data, d.place.Own)
+	if err == nil {
+		err = d.sameSecrets(data, person, again)
+	}
+	if err != nil {
 		return fmt.Errorf("not written: %w", err)
 	}
-	return safefile.Replace(d.dir, name+suffix, data, 0o600)
+	return replace(d.dir, name+suffix, data, 0o600)
+}
+
+// sameSecrets refuses a file, read again from data, whose secrets are others than
+// the person's: one that is lost here is lost.
+func (d *Dir) sameSecrets(data []byte, person, again Person) error {
+	d.place.decrypt(d.Path(again.User), again.User, data, &again)
+	for i, f := range person.Factors {
+		if len(f.Secret) > 0 && string(again.Factors[i].Secret) != string(f.Secret) {
+			return fmt.Errorf("%s: the secret of factor %q would not be what it was", d.Path(again.User), f.ID)
+		}
+	}
+	return nil
 }

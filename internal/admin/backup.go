@@ -25,7 +25,7 @@ type Backup struct {
 // Backup reads what is to be kept of a person. The file comes first: what is
 // used between the two is used in the backup.
 func (g People) Backup(ctx context.Context, user string) (Backup, error) {
-	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Open()
 	if err != nil {
 		return Backup{}, err
 	}
@@ -72,18 +72,18 @@ func (g People) Restore(ctx context.Context, r Restore, dry bool) (done Restored
 		return Restored{}, err
 	}
 	if dry {
-		done.Person, done.Withheld, err = r.person(g.Accounts, g.Config.Policy)
+		done.Person, done.Withheld, err = r.person(g.Accounts, g.Config)
 		done.RecoveryLeft = factor.RecoveryLeft(done.Person, r.Entry)
 		return done, err
 	}
-	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Create()
 	if err != nil {
 		return Restored{}, err
 	}
 	defer dir.Close()
 	err = dir.Change(r.User, func(person *account.Person) error {
 		withheld := 0
-		if *person, withheld, err = r.person(dir, g.Config.Policy); err != nil {
+		if *person, withheld, err = r.person(dir, g.Config); err != nil {
 			return err
 		}
 		return g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
@@ -97,7 +97,7 @@ func (g People) Restore(ctx context.Context, r Restore, dry bool) (done Restored
 }
 
 // person is whom the backup holds, and how many recovery codes were left out.
-func (r Restore) person(files gate.Accounts, policy config.Policy) (found account.Person, withheld int, err error) {
+func (r Restore) person(files gate.Accounts, settings config.Config) (found account.Person, withheld int, err error) {
 	switch known, err := files.Load(r.User); {
 	case err == nil && !known.Enabled:
 		// The backup may be of before somebody shut the person out.
@@ -107,7 +107,11 @@ func (r Restore) person(files gate.Accounts, policy config.Policy) (found accoun
 	case err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):
 		return account.Person{}, 0, err
 	}
-	person, err := account.Parse("users/"+r.User+".toml in the backup", r.User, r.Text, policy.OwnProtocols...)
+	person, err := account.PlaceOf(settings).Parse("users/"+r.User+".toml in the backup", r.User, r.Text)
+	if err == nil {
+		// What was used of a device is known by its secret alone.
+		err = person.Unreadable()
+	}
 	if !r.Recovery {
 		withheld = len(person.Recovery.Hashes)
 		person.Recovery = account.Recovery{}

@@ -17,7 +17,7 @@ var ErrNotEnrolled = errors.New("not enrolled")
 
 // edit changes the secret file of a person who has one.
 func (g People) edit(user string, change func(*account.Person) error) error {
-	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Open()
 	if err != nil {
 		return err
 	}

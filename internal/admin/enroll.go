@@ -37,7 +37,7 @@ func (g People) enroll(user string, add func(*Enrollment, *account.Person) error
 	if err := account.CheckName(user); err != nil {
 		return Enrollment{}, err
 	}
-	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Create()
 	if err != nil {
 		return Enrollment{}, err
 	}
@@ -73,7 +73,7 @@ func (e *Enrollment) add(person *account.Person, f account.Factor, replace bool)
 // it. id may be empty if only one waits. The code is marked as used before the
 // file changes, so that it can never log anybody in.
 func (g People) Confirm(ctx context.Context, user, id, code string) (enrollment.Confirmation, error) {
-	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Open()
 	if err != nil {
 		return enrollment.Confirmation{}, err
 	}

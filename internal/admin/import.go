@@ -47,11 +47,14 @@ func (g People) Import(ctx context.Context, i Imported) (recoveryLeft int, err e
 	if err := account.CheckName(i.User); err != nil {
 		return 0, err
 	}
-	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Create()
 	if err != nil {
 		return 0, err
 	}
 	defer dir.Close()
+	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+		return 0, err
+	}
 	err = dir.Change(i.User, func(person *account.Person) error {
 		if err := i.put(person, g); err != nil {
 			if entry, seen := g.Ledger.View(ctx, ledger.UserKey(person.User)); seen == nil {
@@ -75,6 +78,9 @@ func (g People) Import(ctx context.Context, i Imported) (recoveryLeft int, err e
 // CheckImport says what Import would fail with, and changes nothing.
 func (g People) CheckImport(i Imported) error {
 	if err := account.CheckName(i.User); err != nil {
+		return err
+	}
+	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
 		return err
 	}
 	person, err := g.Accounts.Load(i.User)

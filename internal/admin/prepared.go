@@ -46,7 +46,7 @@ func (g People) EnrollPrepared(ctx context.Context, p Prepared) (enrollment.Conf
 	if err := account.CheckName(p.User); err != nil {
 		return enrollment.Confirmation{}, err
 	}
-	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Create()
 	if err != nil {
 		return enrollment.Confirmation{}, err
 	}
@@ -75,6 +75,9 @@ func (g People) EnrollPrepared(ctx context.Context, p Prepared) (enrollment.Conf
 
 // CheckPrepared says what EnrollPrepared would fail with, and changes nothing.
 func (g People) CheckPrepared(p Prepared) error {
+	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+		return err
+	}
 	person, err := g.Accounts.Load(p.User)
 	// The directory itself may be missing too; the first enrollment makes it.
 	if errors.Is(err, account.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {

@@ -53,6 +53,9 @@ func (g People) Resync(ctx context.Context, user, id, first, second string, ahea
 	if err != nil {
 		return Resynced{}, fmt.Errorf("user %q: %w", user, err)
 	}
+	if err := f.Unreadable(); err != nil {
+		return Resynced{}, err
+	}
 	done := Resynced{Factor: f}
 	now := g.Now()
 	err = g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) (err error) {

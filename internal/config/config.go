@@ -31,6 +31,7 @@ type Config struct {
 	Paths    Paths               `toml:"paths"`
 	TOTP     TOTP                `toml:"totp"`
 	HOTP     HOTP                `toml:"hotp"`
+	Secrets  Secrets             `toml:"secrets"`
 	Sent     Sent                `toml:"sent"`
 	Verifier Verifier            `toml:"verifier"`
 	SFTP     SFTP                `toml:"sftp"`

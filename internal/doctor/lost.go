@@ -23,7 +23,7 @@ func (e *exam) somebodyExpected() bool {
 	if len(e.settings.Policy.Require) > 0 {
 		return true
 	}
-	dir, err := account.Open(e.settings.Paths.Users, e.settings.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(e.settings).Open()
 	if err != nil {
 		return false
 	}

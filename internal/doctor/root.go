@@ -65,7 +65,7 @@ func (e *exam) toAskRoot() string {
 // rootEnrolled says whether root has a factor that counts. A file that cannot be
 // read denies.
 func (e *exam) rootEnrolled() bool {
-	dir, err := account.Open(e.settings.Paths.Users, e.settings.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(e.settings).Open()
 	if err != nil {
 		return false
 	}

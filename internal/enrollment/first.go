@@ -15,6 +15,9 @@ import (
 // one costs nothing: the factor does not let anybody in yet.
 func SpendFirst(ctx context.Context, store ledger.Store, settings config.Config, now time.Time, person account.Person, f account.Factor, code string) (ledger.Entry, error) {
 	var after ledger.Entry
+	if err := f.Unreadable(); err != nil {
+		return after, err
+	}
 	err := store.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
 		outcome := factor.Verify(person.User, f, settings, code, now, entry)
 		after = *entry

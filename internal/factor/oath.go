@@ -18,10 +18,10 @@ var hashes = map[string]func() hash.Hash{
 
 // oath computes the code for a counter: RFC 4226 section 5.3, with the hash
 // as RFC 6238 section 1.2 allows. digits is 6 to 8. It returns "" for an
-// unknown algorithm, which no input equals.
+// unknown algorithm and for no secret, which no input equals.
 func oath(secret []byte, counter int64, digits int, algorithm string) string {
 	newHash := hashes[algorithm]
-	if newHash == nil || digits < 1 || digits > 9 {
+	if newHash == nil || len(secret) == 0 || digits < 1 || digits > 9 {
 		return ""
 	}
 	mac := hmac.New(newHash, secret)

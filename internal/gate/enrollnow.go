@@ -42,6 +42,10 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 		conversation.Tell(Failure, proveFirst)
 		return Verdict{TooMany, rule, "enroll: nothing was proven before; log in with the password or an ed25519 key"}
 	}
+	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+		conversation.Tell(Failure, cannotDecide)
+		return fault(blame{"enrollment", err})
+	}
 	conversation.Tell(Info, needsEnroll)
 	answer, err := conversation.Ask(askToEnroll)
 	switch {
@@ -111,7 +115,7 @@ func (g *Gate) showKey(user string, f account.Factor, asText bool, conversation 
 // enrollWith writes f as confirmed, if code is its first one, and makes
 // recovery codes. The code is used up before, so that it logs nobody in again.
 func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, code string) (codes []string, err error) {
-	dir, err := account.Create(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Create()
 	if err != nil {
 		return nil, err
 	}

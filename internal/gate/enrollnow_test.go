@@ -29,7 +29,7 @@ func enrolling(t *testing.T) *place {
 	if err := os.Mkdir(p.Config.Paths.Users, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p.Accounts = userFiles{path: p.Config.Paths.Users}
+	p.Accounts = userFiles{account.PlaceOf(p.Config)}
 	return p
 }
 

@@ -28,7 +28,7 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 	return &Gate{
 		Sender:   sender,
 		Config:   settings,
-		Accounts: userFiles{settings.Paths.Users, settings.Policy.OwnProtocols},
+		Accounts: userFiles{account.PlaceOf(settings)},
 		Ledger:   &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenFiles(settings.Paths.State) }},
 		Names:    System{},
 		Audit:    sink,
@@ -41,13 +41,10 @@ func (g *Gate) Close() error { return g.Ledger.Close() }
 
 // userFiles opens the directory of secret files anew for each person, so that
 // it may be replaced while a gate is open.
-type userFiles struct {
-	path string
-	own  []config.Protocol
-}
+type userFiles struct{ place account.Place }
 
 func (u userFiles) Load(name string) (account.Person, error) {
-	dir, err := account.Open(u.path, u.own...)
+	dir, err := u.place.Open()
 	if err != nil {
 		return account.Person{}, err
 	}
@@ -57,7 +54,7 @@ func (u userFiles) Load(name string) (account.Person, error) {
 
 // Like implements liker.
 func (u userFiles) Like(name string) ([]string, error) {
-	dir, err := account.Open(u.path, u.own...)
+	dir, err := u.place.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +64,7 @@ func (u userFiles) Like(name string) ([]string, error) {
 
 // Reload implements reloader.
 func (u userFiles) Reload(known account.Person) (account.Person, error) {
-	return account.Reload(u.path, known, u.own...)
+	return u.place.Reload(known)
 }
 
 // lateLedger opens the ledger at its first use, and tries again at the next

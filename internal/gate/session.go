@@ -165,6 +165,10 @@ func enrollmentOf(person account.Person) string {
 	for _, f := range person.Confirmed() {
 		field(string(f.Kind))
 		field(f.ID)
+		if f.Unreadable() != nil {
+			// What is remembered meanwhile ends when the secret can be read.
+			field(f.Encrypted)
+		}
 		field(string(f.Secret))
 		field(f.Confirmed.UTC().Format(time.RFC3339))
 		switch f.Kind {

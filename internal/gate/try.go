@@ -29,9 +29,13 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 	}
 	result, err := d.useUp(ctx, code)
 	var locked lockedError
+	var unknown untold
 	switch {
 	case errors.As(err, &locked):
 		return d.tellLocked(locked.until), true
+	case errors.As(err, &unknown):
+		d.conversation.Tell(Failure, cannotDecide)
+		return fault(blame{"secret-file", unknown.error}), true
 	case err != nil:
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", err}), true
@@ -90,6 +94,8 @@ type codeResult struct {
 	// countsAgain is set if the code counts as used because the device's clock
 	// was ahead, and is when that ends.
 	countsAgain time.Time
+	// unknown is set if it could not be told whether the code is right.
+	unknown *untold
 	// session is set if the code had just opened one, in another login.
 	session *ledger.Session
 }
@@ -119,6 +125,12 @@ func (d *dialogue) useUp(ctx context.Context, code string) (codeResult, error) {
 			}
 			result.countsAgain, result.hint = d.setBack(result.rule, code, now, *entry)
 		default:
+			if unknown, is := cannotTell(d.person, code); is {
+				result.unknown = &unknown
+				if !d.wasGuess(code, now, *entry) {
+					return unknown
+				}
+			}
 			limits := d.Config.Policy.Attempts
 			countPerson(&counts.Attempts, limits.PerWindow, limits.Window, now)
 			d.setCounts(entry, counts)
@@ -134,7 +146,11 @@ func (d *dialogue) useUp(ctx context.Context, code string) (codeResult, error) {
 	if result.hint == "" {
 		result.hint = behind(d.person, now, seen)
 	}
-	return result, d.countSource(ctx, d.request, now)
+	err = d.countSource(ctx, d.request, now)
+	if err == nil && result.unknown != nil {
+		return result, *result.unknown
+	}
+	return result, err
 }
 
 // countIn notes a right code in the person's entry.

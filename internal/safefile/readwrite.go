@@ -58,6 +58,16 @@ func ReadOpen(file *File, rules Rules) ([]byte, error) {
 // one is on disk. Only one Replace of a name may be under way at a time; what a
 // killed one left behind is taken away by the next one, and by Remove.
 func Replace(dir *File, name string, data []byte, mode fs.FileMode) error {
+	if err := ReplaceSoon(dir, name, data, mode); err != nil {
+		return err
+	}
+	return SyncDir(dir)
+}
+
+// ReplaceSoon is Replace for many files one after the other, of which the old one is
+// as good as the new one: which of them is on disk is decided by SyncDir, which comes
+// last. Either is whole.
+func ReplaceSoon(dir *File, name string, data []byte, mode fs.FileMode) error {
 	path := dir.in(name)
 	temporary := temporaryPrefix + name
 	if err := removeLeft(dir, name); err != nil {
@@ -69,7 +79,7 @@ func Replace(dir *File, name string, data []byte, mode fs.FileMode) error {
 	if err := unix.Renameat(dir.fd, temporary, dir.fd, name); err != nil {
 		return errors.Join(fmt.Errorf("replace %s: %w", path, err), unlink(dir, temporary))
 	}
-	return syncDir(dir)
+	return nil
 }
 
 // temporaryPrefix is what the name of a file begins with that Replace has not
@@ -100,7 +110,7 @@ func Remove(dir *File, name string) error {
 	if err := errors.Join(removeLeft(dir, name), unlink(dir, name)); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 // removeLeft removes what a killed Replace of name left.
@@ -119,7 +129,8 @@ func unlink(dir *File, name string) error {
 	return nil
 }
 
-func syncDir(dir *File) error {
+// SyncDir returns once the names in dir are on disk.
+func SyncDir(dir *File) error {
 	if err := unix.Fsync(dir.fd); err != nil {
 		return &fs.PathError{Op: "sync", Path: dir.Name(), Err: err}
 	}

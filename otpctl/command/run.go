@@ -1,5 +1,5 @@
 // Package command is otpctl, the admin's command, put together from those of
-// the packages people, logins, transfer and setup.
+// the packages people, logins, secrets, transfer and setup.
 //
 // The entry point is [Run]. It promises that nothing secret is taken from or
 // shown in the command line, in a log or in an error, that secrets are shown
@@ -20,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/otpctl/invocation"
 	"github.com/otpgate/otpgate/otpctl/logins"
 	"github.com/otpgate/otpgate/otpctl/people"
+	"github.com/otpgate/otpgate/otpctl/secrets"
 	"github.com/otpgate/otpgate/otpctl/setup"
 	"github.com/otpgate/otpgate/otpctl/transfer"
 )
@@ -124,7 +125,7 @@ words on standard error.`,
 	root.PersistentFlags().BoolVarP(&a.Verbose, "verbose", "v", false, "log changes to standard error too")
 	root.AddCommand(people.Enroll(a), people.Confirm(a), people.List(a), people.Status(a), people.Enable(a), people.Disable(a), people.Remove(a), people.Rename(a),
 		people.Set(a), people.Recovery(a), people.Resync(a), logins.Unlock(a), logins.Session(a), transfer.Import(a), transfer.Export(a), logins.Test(a), logins.SendTest(a),
-		setup.Doctor(a), setup.PAM(a), completion(a), version(a))
+		secrets.Command(a), setup.Doctor(a), setup.PAM(a), completion(a), version(a))
 	root.SetHelpCommand(help(a, root))
 	invocation.NoFiles(root)
 	return root

@@ -30,7 +30,7 @@ func (a *App) CompleteUsers(*cobra.Command, []string, string) ([]string, cobra.S
 	if err != nil {
 		return nil, none
 	}
-	dir, err := account.Open(settings.Paths.Users, settings.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(settings).Open()
 	if err != nil {
 		return nil, none
 	}

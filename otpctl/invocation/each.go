@@ -201,7 +201,7 @@ var errUnknownGroup = nss.ErrUnknownGroup
 
 // PeopleWithFiles lists everybody who has a secret file.
 func PeopleWithFiles(g admin.People) ([]string, error) {
-	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Open()
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ func (a *App) OpenPerson(given string) (g admin.People, dir *account.Dir, name s
 	if g, name, err = a.Enrolled(given); err != nil {
 		return admin.People{}, nil, "", err
 	}
-	if dir, err = account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...); err != nil {
+	if dir, err = account.PlaceOf(g.Config).Open(); err != nil {
 		return admin.People{}, nil, "", err
 	}
 	return g, dir, name, nil

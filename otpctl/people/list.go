@@ -77,7 +77,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	dir, err := account.Open(g.Config.Paths.Users, g.Config.Policy.OwnProtocols...)
+	dir, err := account.PlaceOf(g.Config).Open()
 	if err != nil {
 		return nil, 0, 0, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -73,7 +74,10 @@ type factorRecord struct {
 	ConfirmedAt time.Time    `json:"confirmed_at,omitzero"`
 	// Replaces says that the confirmed factor with this id ends once this one
 	// is confirmed.
-	Replaces     bool      `json:"replaces,omitempty"`
+	Replaces bool `json:"replaces,omitempty"`
+	// Key is what the secret is encrypted with, Unreadable why it cannot be read now.
+	Key          string    `json:"key,omitempty"`
+	Unreadable   string    `json:"unreadable,omitempty"`
 	LastUsed     time.Time `json:"last_used,omitzero"`
 	DriftSeconds *int      `json:"drift_seconds,omitempty"`
 }
@@ -148,7 +152,10 @@ func state(person account.Person) string {
 func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry) factorRecord {
 	r := factorRecord{
 		ID: f.ID, Kind: f.Kind, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm, Prefix: f.Prefix,
-		Confirmed: !f.Confirmed.IsZero(), ConfirmedAt: f.Confirmed,
+		Confirmed: !f.Confirmed.IsZero(), ConfirmedAt: f.Confirmed, Key: keyring.KeyOf(f.Encrypted),
+	}
+	if err := f.Unreadable(); err != nil {
+		r.Unreadable = err.Error()
 	}
 	r.Replaces = !r.Confirmed && slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool { return old.ID == f.ID })
 	switch f.Kind {
@@ -161,6 +168,9 @@ func newFactorRecord(person account.Person, f account.Factor, entry ledger.Entry
 			r.LastUsed = time.Unix((use.Step-int64(use.Drift))*int64(f.Period), 0).UTC()
 		}
 	case account.HOTP:
+		if f.Unreadable() != nil {
+			break // its counter is known by its secret alone
+		}
 		if next, ok := (factor.HOTP{User: person.User, Factor: f}).Next(entry); ok {
 			r.NextCounter = &next
 		}

@@ -106,6 +106,12 @@ func showStatus(a *invocation.App, r record) error {
 	for _, f := range r.Factors {
 		row("Factor:", "%s: %s", f.ID, f.codes())
 		row("", "%s", f.state())
+		switch {
+		case f.Unreadable != "":
+			row("", "its secret cannot be read: %s", f.Unreadable)
+		case f.Key != "":
+			row("", "its secret is encrypted with the key %s", f.Key)
+		}
 	}
 	row("Recovery codes:", "%d left", r.RecoveryLeft)
 	if r.WrongCodes == 0 {

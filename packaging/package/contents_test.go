@@ -41,6 +41,7 @@ var common = map[string]string{
 	"/usr/share/doc/otpgate/packages.md":                                       "-rw-r--r--",
 	"/usr/share/doc/otpgate/examples/sshd_config.d/10-otpgate.conf":            "-rw-r--r--",
 	"/usr/share/doc/otpgate/examples/ansible/otpgate.yml":                      "-rw-r--r--",
+	"/usr/share/doc/otpgate/examples/otpgate-secrets.service":                  "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-sftpd.service":                            "-rw-r--r--",
 	"/etc/pam.d/otpgate-sftpd":                                                 "-rw-r--r--",
 	"/etc/fail2ban/filter.d/otpgate.conf":                                      "-rw-r--r--",

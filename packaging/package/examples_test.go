@@ -131,9 +131,31 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 		r.secret, r.steps = known, 1
 		r.expectIn(r.T, r.next())
 	}},
-	"otpctl pam restore sshd":                               {before: (*run).changed},
-	"usermod -l alicia alice && otpctl rename alice alicia": {says: "alice is alicia now"},
-	"otpctl resync alice":                                   {before: without(" --id tablet")},
+	"otpctl pam restore sshd":                                                               {before: (*run).changed},
+	"usermod -l alicia alice && otpctl rename alice alicia":                                 {says: "alice is alicia now"},
+	"otpctl secrets init /var/lib/otpgate-keys/first --spare age1... --out /root/spare.age": {fill: recipient, says: "has the key"},
+	"otpctl secrets init /var/lib/otpgate-keys/first --spare age1... | ssh safe 'cat >spare.age'": {
+		fill: func(r *run) (string, string) {
+			placeholder, key := recipient(r)
+			return placeholder + " | ssh safe", key + " | sh -c"
+		}},
+	"otpctl secrets init /var/lib/otpgate-keys/second --spare age1... --out /root/second.age": {fill: recipient, says: "has the key"},
+	"otpctl secrets encrypt --dry-run":         {before: (*run).withKey, says: "3 secrets of 2 people would be encrypted"},
+	"otpctl secrets encrypt":                   {before: (*run).withKey, says: "3 secrets of 2 people encrypted"},
+	"otpctl secrets status":                    {before: (*run).withKey, says: "3 not encrypted"},
+	"otpctl secrets status --json | jq .plain": {before: (*run).withKey},
+	"otpctl secrets rotate":                    {before: (*run).withKey, says: "0 secrets"},
+	"otpctl secrets decrypt --dry-run":         {before: (*run).withKey, says: "0 secrets"},
+	"otpctl secrets decrypt":                   {before: (*run).withKey, says: "0 secrets"},
+	"otpctl secrets open spare.age /var/lib/otpgate-keys/first --identity key.txt": {before: func(r *run) {
+		r.withKey()
+		r.must("rm /var/lib/otpgate-keys/first")
+	}},
+	"otpctl secrets open - /run/otpgate/keys/first --identity key.txt <spare.age": {before: func(r *run) {
+		r.withKey()
+		r.must("mkdir -p -m 700 /run/otpgate/keys")
+	}},
+	"otpctl resync alice": {before: without(" --id tablet")},
 	"otpctl resync alice 123456 654321": {before: without(" --id tablet"), fill: func(r *run) (string, string) {
 		return "123456 654321", strings.Join(r.codes(r.T, known, -3, 2), " ")
 	}},
@@ -146,6 +168,13 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl test alice --service sshd --from 192.0.2.7": {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
 	"otpctl send-test sms alice --to +491511234567":     {statuses: []int{1}, says: "127.0.0.1:9"},
 })
+
+// withKey has a key in the configuration, with which nothing is encrypted yet.
+func (r *run) withKey() {
+	r.Helper()
+	_, key := recipient(r)
+	r.must("otpctl secrets init /var/lib/otpgate-keys/first --spare " + key + " --out /root/spare.age && printf '[secrets]\\nkeys = [\"/var/lib/otpgate-keys/first\"]\\n' >>/etc/otpgate/otpgate.toml")
+}
 
 // asking is an sshd that asks: that nothing does is an error to the doctor.
 func (r *run) asking() {

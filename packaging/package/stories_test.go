@@ -208,6 +208,31 @@ var stories = []story{
 		},
 	},
 	{
+		document: "docs/secrets.md",
+		begin: func(r *run) {
+			r.enrolled()
+			r.chdir("/root")
+			r.must("age-keygen -o key.txt")
+		},
+		lines: map[string]handling{
+			"otpctl secrets init /var/lib/otpgate-keys/first --spare age1... --out /root/spare.age": {
+				fill: recipient, says: `has the key [0-9a-f]{8}`, after: func(r *run) { r.encryptingWith("/var/lib/otpgate-keys/first") }},
+			"otpctl secrets encrypt --dry-run": {says: `1 secret of 1 person would be encrypted`},
+			"otpctl secrets encrypt":           {says: `1 secret of 1 person encrypted`},
+			"systemctl enable --now otpgate-secrets.service": {
+				instead: "systemctl --root=/ enable otpgate-secrets.service", why: noSystemd, says: "Created symlink",
+				after: func(r *run) {
+					r.must("mkdir -p -m 700 /run/otpgate/keys && cp /var/lib/otpgate-keys/first /run/otpgate/keys/")
+					r.encryptingWith("/run/otpgate/keys/first")
+				}},
+			"otpctl secrets status": {says: `0 not encrypted`},
+			"otpctl secrets init /var/lib/otpgate-keys/second --spare age1... --out /root/second.age": {
+				fill: recipient, after: func(r *run) { r.encryptingWith("/var/lib/otpgate-keys/second", "/run/otpgate/keys/first") }},
+			"otpctl secrets rotate":  {says: `1 secret of 1 person encrypted`},
+			"otpctl secrets decrypt": {says: `1 secret of 1 person decrypted`},
+		},
+	},
+	{
 		document: "docs/sent-codes.md",
 		begin:    func(r *run) { r.outside(installed.outside) },
 		lines: map[string]handling{
@@ -269,6 +294,12 @@ func (r *run) hostname(name string) {
 func (r *run) enrolled() {
 	r.Helper()
 	r.secret, r.steps = r.enroll(r.T), 1
+}
+
+// encryptingWith names keys in the configuration.
+func (r *run) encryptingWith(keys ...string) {
+	r.Helper()
+	r.write(r.T, "/etc/otpgate/otpgate.toml", "[totp]\nwindow = 10\n[secrets]\nkeys = ['"+strings.Join(keys, "', '")+"']\n")
 }
 
 // pamEnabled asks for codes in sshd, for five minutes.

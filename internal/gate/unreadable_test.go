@@ -1,0 +1,250 @@
+package gate
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
+	"github.com/otpgate/otpgate/internal/keyring"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// encrypting gives a place with a real directory of secret files and the file of a key.
+func encrypting(t *testing.T) (p *place, key string) {
+	t.Helper()
+	p = newPlace(t)
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, data := keyring.NewFile()
+	key = filepath.Join(dir, "key")
+	if err := os.WriteFile(key, data, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	p.Config.Paths.Users = filepath.Join(dir, "users")
+	p.Config.Secrets.Keys = []string{key}
+	p.reopen()
+	return p, key
+}
+
+// reopen has the gate read the configuration again, as for the next forked core.
+func (p *place) reopen() { p.Accounts = userFiles{account.PlaceOf(p.Config)} }
+
+// keep writes people as the machine knows them.
+func (p *place) keep(t *testing.T, names ...string) {
+	t.Helper()
+	users, err := account.PlaceOf(p.Config).Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	for _, name := range names {
+		err := users.Change(name, func(person *account.Person) error { *person = p.Known[name]; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (p *place) entryOf(t *testing.T, user string) ledger.Entry {
+	t.Helper()
+	entry, err := p.Ledger.View(context.Background(), ledger.UserKey(user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry
+}
+
+// breaks are the ways in which a secret cannot be read.
+var breaks = map[string]func(t *testing.T, p *place, key string){
+	"no key":    func(t *testing.T, _ *place, key string) { rename(t, key, key+"-away") },
+	"mode 0644": func(t *testing.T, _ *place, key string) { chmod(t, key, 0o644) },
+	"wrong key": func(t *testing.T, _ *place, key string) {
+		_, data := keyring.NewFile()
+		rename(t, key, key+"-away")
+		if err := os.WriteFile(key, data, 0o400); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"not configured": func(_ *testing.T, p *place, _ string) { p.Config.Secrets.Keys = nil },
+	"damaged": func(t *testing.T, p *place, _ string) {
+		path := filepath.Join(p.Config.Paths.Users, "alice.toml")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := strings.Index(string(text), "encrypted:") + 40
+		text[start] = map[bool]byte{true: 'B', false: 'A'}[text[start] == 'A']
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	},
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whatever keeps a secret from being read is a fault that names file and key: never
+// somebody who is not enrolled, and never a guess.
+func TestUnreadableSecret(t *testing.T) {
+	for what, spoil := range breaks {
+		t.Run(what, func(t *testing.T) {
+			p, key := encrypting(t)
+			recovery := p.Give("alice")
+			p.keep(t, "alice")
+			p.reopen()
+			expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+			marks := p.entryOf(t, "alice").Used
+			spoil(t, p, key)
+			p.reopen()
+			p.Clock = p.Clock.Add(time.Minute)
+			for range 20 {
+				talk := says(p.Code(t, "alice", 0))
+				verdict := p.login("alice", talk)
+				expect(t, verdict, Fault, "secret-file")
+				if talk.asked != 1 || talk.told[0] != cannotDecide {
+					t.Fatalf("asked %d times, told %q", talk.asked, talk.told)
+				}
+				for _, part := range []string{"alice.toml", "factor[1].secret"} {
+					if !strings.Contains(verdict.Reason, part) {
+						t.Fatalf("%q is not in %q", part, verdict.Reason)
+					}
+				}
+				for _, secret := range []string{p.Known["alice"].Factors[0].Secret.Base32(), string(p.Known["alice"].Factors[0].Secret)} {
+					if strings.Contains(p.Lines(), secret) {
+						t.Fatal("the log has the secret")
+					}
+				}
+			}
+			if entry := p.entryOf(t, "alice"); entry.Attempts.Wrong != 0 || len(entry.Used) != len(marks) {
+				t.Errorf("counted: %+v", entry)
+			}
+			// No code of the empty secret is one.
+			none := account.Factor{ID: "phone", Kind: account.TOTP, Digits: 6, Period: 30, Algorithm: "SHA1"}
+			if (factor.TOTP{User: "alice", Factor: none, Window: 1}).Verify("328482", time.Unix(0, 0), &ledger.Entry{}) != factor.Wrong {
+				t.Error("a code of no secret is right")
+			}
+			// What needs no secret goes on.
+			expect(t, p.login("alice", says(recovery[0])), Accept, "recovery")
+			expect(t, p.login("alice", says(recovery[0], recovery[0], recovery[0])), TooMany, "policy.attempts.per_login")
+			if what == "damaged" || what == "not configured" {
+				return
+			}
+			if _, err := os.Stat(key + "-away"); err == nil {
+				rename(t, key+"-away", key)
+			}
+			chmod(t, key, 0o400)
+			p.reopen()
+			p.Clock = p.Clock.Add(-time.Minute)
+			talk := says(p.Code(t, "alice", 0))
+			expect(t, p.login("alice", talk), Deny, "no-answer")
+			if talk.told[0] != usedCode {
+				t.Errorf("a code that was used before: %q", talk.told)
+			}
+			p.Clock = p.Clock.Add(time.Minute)
+			expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+		})
+	}
+}
+
+// A key that is gone, or comes back, between two tries of one login.
+func TestKeyGoneBetweenTries(t *testing.T) {
+	p, key := encrypting(t)
+	p.Give("alice")
+	p.keep(t, "alice")
+	p.reopen()
+	gone := func() any {
+		rename(t, key, key+"-away")
+		return gatetest.Other(p.Code(t, "alice", -1), p.Code(t, "alice", 0), p.Code(t, "alice", 1))
+	}
+	verdict := p.login("alice", says("not-a-code", gone))
+	if verdict.Decision != Fault && verdict.Rule != "no-answer" {
+		t.Errorf("%+v", verdict)
+	}
+	p.reopen()
+	back := func() any { rename(t, key+"-away", key); return p.Code(t, "alice", 0) }
+	expect(t, p.login("alice", says("not-a-code", back)), Accept, "totp:phone")
+}
+
+// While one secret cannot be read, others are no easier to guess.
+func TestGuessesCountBesideUnreadable(t *testing.T) {
+	p, key := encrypting(t)
+	p.Give("alice")
+	p.keep(t, "alice")
+	rename(t, key, key+"-away")
+	p.Config.Secrets.Keys = nil
+	p.reopen()
+	// A second one that can be read.
+	users, err := account.PlaceOf(p.Config).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	second := p.Known["alice"].Factors[0]
+	second.ID, second.Secret = "second", account.Secret("second secret of alice")
+	err = users.Change("alice", func(person *account.Person) error { person.Factors = append(person.Factors, second); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := p.Config.Policy.Attempts.PerWindow
+	for n := range limit {
+		expect(t, p.login("alice", says("000000")), Fault, "secret-file")
+		if got := p.entryOf(t, "alice").Attempts.Wrong; n+1 < limit && got != n+1 {
+			t.Fatalf("%d wrong codes count, expected %d", got, n+1)
+		}
+	}
+	expect(t, p.login("alice", says("000000")), TooMany, "policy.attempts.per_window")
+}
+
+// Codes that are sent need no key.
+func TestSentBesideUnreadable(t *testing.T) {
+	p, key := encrypting(t)
+	p.GiveSent("alice", account.TOTP, account.Email)
+	p.keep(t, "alice")
+	rename(t, key, key+"-away")
+	p.Config.Email = &config.Email{}
+	sender := new(gatetest.Sender)
+	p.Sender = sender
+	p.reopen()
+	verdict := p.login("alice", says("email", lastCode{sender}))
+	expect(t, verdict, Accept, "email:my-email")
+	expect(t, p.login("alice", says("000000")), Fault, "secret-file")
+}
+
+// A remembered login neither outlives the secret nor begins with one that is unknown.
+func TestSessionsBesideUnreadable(t *testing.T) {
+	p, key := encrypting(t)
+	recovery := p.Give("alice")
+	p.keep(t, "alice")
+	p.Config.Policy.Session = config.Duration{Duration: time.Hour}
+	p.reopen()
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+	expect(t, p.login("alice", says()), NotAsked, "policy.session")
+	rename(t, key, key+"-away")
+	p.reopen()
+	expect(t, p.login("alice", says()), Deny, "no-answer")
+	expect(t, p.login("alice", says(recovery[0])), Accept, "recovery")
+	expect(t, p.login("alice", says()), NotAsked, "policy.session")
+	rename(t, key+"-away", key)
+	p.reopen()
+	expect(t, p.login("alice", says()), Deny, "no-answer")
+}

@@ -1,0 +1,384 @@
+package keyring
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var alicesPhone = Place{"alice", "phone", "totp"}
+
+// keyFile makes a key in a file and returns its path and name.
+func keyFile(t testing.TB, spares ...string) (path, name string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	name, data := NewFile(spares...)
+	path = filepath.Join(dir, "key")
+	if err := os.WriteFile(path, data, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	return path, name
+}
+
+func encrypted(t testing.TB, r *Ring, at Place, secret string) string {
+	t.Helper()
+	text, err := r.Encrypt(at, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestRoundTrip(t *testing.T) {
+	path, name := keyFile(t)
+	ring := New(path)
+	if current, err := ring.Current(); current != name || err != nil {
+		t.Errorf("the key is %q, %v, want %q", current, err, name)
+	}
+	seen := map[string]bool{}
+	for _, secret := range []string{"", "0", strings.Repeat("0123456789", 13)} {
+		text := encrypted(t, ring, alicesPhone, secret)
+		if seen[text] || text == encrypted(t, ring, alicesPhone, secret) {
+			t.Error("two values are the same")
+		}
+		seen[text] = true
+		if !IsEncrypted(text) || KeyOf(text) != name || strings.Contains(text, "012") && len(secret) > 1 {
+			t.Errorf("%q of %q", text, secret)
+		}
+		for _, r := range []*Ring{ring, New(path)} {
+			if got, err := r.Decrypt(alicesPhone, text); err != nil || string(got) != secret {
+				t.Errorf("%q, %v; want %q", got, err, secret)
+			}
+		}
+	}
+}
+
+// Every byte counts, and nothing can be left out or put in.
+func TestEveryByteFlipped(t *testing.T) {
+	path, _ := keyFile(t)
+	ring := New(path)
+	text := encrypted(t, ring, alicesPhone, "secret of alice, 20 b")
+	for i := range text {
+		for bit := range 8 {
+			flipped := []byte(text)
+			flipped[i] ^= 1 << bit
+			if got, err := ring.Decrypt(alicesPhone, string(flipped)); err == nil {
+				t.Fatalf("byte %d, bit %d: %q", i, bit, got)
+			} else if !errors.Is(err, ErrForm) && !errors.Is(err, ErrNoKey) && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
+			}
+		}
+		for _, changed := range []string{text[:i], text[:i] + text[i+1:], text[:i] + "A" + text[i:]} {
+			if _, err := ring.Decrypt(alicesPhone, changed); err == nil {
+				t.Fatalf("%q counts for %q", changed, text)
+			}
+		}
+	}
+	for _, changed := range []string{text + "=", text + "\n", " " + text, strings.ToUpper(text), text + text} {
+		if _, err := ring.Decrypt(alicesPhone, changed); err == nil {
+			t.Errorf("%q counts for %q", changed, text)
+		}
+	}
+}
+
+func TestBoundToItsPlace(t *testing.T) {
+	path, name := keyFile(t)
+	ring := New(path)
+	text := encrypted(t, ring, alicesPhone, "secret of alice, 20 b")
+	for _, other := range []Place{{"bob", "phone", "totp"}, {"alice", "phone2", "totp"}, {"alice", "phone", "hotp"}, {"alic", "ephone", "totp"}, {}} {
+		_, err := ring.Decrypt(other, text)
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%+v: %v", other, err)
+		}
+	}
+}
+
+// Old keys go on decrypting while the first one encrypts.
+func TestSeveralKeys(t *testing.T) {
+	first, firstName := keyFile(t)
+	second, secondName := keyFile(t)
+	old := encrypted(t, New(first), alicesPhone, "secret of alice, 20 b")
+	ring := New(second, first)
+	if got, err := ring.Decrypt(alicesPhone, old); err != nil || string(got) != "secret of alice, 20 b" {
+		t.Errorf("under the old key: %q, %v", got, err)
+	}
+	if text := encrypted(t, ring, alicesPhone, "x"); KeyOf(text) != secondName {
+		t.Errorf("%q is not encrypted with %s", text, secondName)
+	}
+	// The wrong key, and one that is not there, are both named.
+	_, err := New(second, first+"-gone").Decrypt(alicesPhone, old)
+	if !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), firstName) || !strings.Contains(err.Error(), second+" has the key "+secondName) ||
+		!strings.Contains(err.Error(), first+"-gone: no such file") {
+		t.Error(err)
+	}
+	// One that is not there is in nobody's way while another one has the key.
+	if _, err := New(first+"-gone", first).Decrypt(alicesPhone, old); err != nil {
+		t.Error(err)
+	}
+	if _, err := New(first+"-gone", first).Encrypt(alicesPhone, nil); !errors.Is(err, ErrNoKey) {
+		t.Errorf("encrypted with another key than the first: %v", err)
+	}
+	for _, none := range []*Ring{nil, New()} {
+		if _, err := none.Decrypt(alicesPhone, old); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), "[secrets]") || !strings.Contains(err.Error(), firstName) {
+			t.Error(err)
+		}
+		if _, err := none.Encrypt(alicesPhone, nil); !errors.Is(err, ErrNoKey) {
+			t.Error(err)
+		}
+	}
+}
+
+// A key's file is as good as a password's, or it is none.
+func TestKeyFiles(t *testing.T) {
+	good, name := keyFile(t)
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := string(data[bytes.LastIndexByte(data[:len(data)-1], '\n')+1 : len(data)-1])
+	text := encrypted(t, New(good), alicesPhone, "secret of alice, 20 b")
+	write := func(content string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte(content), 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for what, test := range map[string]struct {
+		make func(t *testing.T, path string)
+		says string // "" where it is a key
+	}{
+		"as it is":     {write(string(data)), ""},
+		"one line":     {write(line), ""},
+		"read by hand": {write("# mine\n" + line + "\n# kept by Bob\n"), ""},
+		"missing":      {func(*testing.T, string) {}, "no such file"},
+		"empty":        {write(""), "expected a key"},
+		"comment":      {write("# " + line), "expected a key"},
+		"short":        {write(line[:40] + "\n"), "expected a key"},
+		"31 bytes":     {write(base64.StdEncoding.EncodeToString(make([]byte, 31))), "expected a key"},
+		"33 bytes":     {write(base64.StdEncoding.EncodeToString(make([]byte, 33))), "expected a key"},
+		"two":          {write(line + "\n" + line + "\n"), "expected a key"},
+		"raw":          {write(strings.Repeat("k", 32)), "expected a key"},
+		"with a space": {write(line + " \n"), "expected a key"},
+		"CRLF":         {write(line + "\r\n"), "expected a key"},
+		"large":        {write("#" + strings.Repeat(" ", 5000) + "\n" + line + "\n"), "expected at most 4096"},
+		"world":        {func(t *testing.T, path string) { write(line)(t, path); chmod(t, path, 0o644) }, "mode 0644"},
+		"group":        {func(t *testing.T, path string) { write(line)(t, path); chmod(t, path, 0o440) }, "mode 0440"},
+		"a link":       {func(t *testing.T, path string) { must(t, os.Symlink(good, path)) }, "symbolic link"},
+		"two names":    {func(t *testing.T, path string) { write(line)(t, path+"2"); must(t, os.Link(path+"2", path)) }, "hard links"},
+		"a directory":  {func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) }, "a directory"},
+		"in an open directory": {func(t *testing.T, path string) {
+			write(line)(t, path)
+			chmod(t, filepath.Dir(path), 0o777)
+		}, "lets others write"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			chmod(t, dir, 0o700)
+			path := filepath.Join(dir, "key")
+			test.make(t, path)
+			secret, err := New(path).Decrypt(alicesPhone, text)
+			if test.says == "" {
+				if err != nil || string(secret) != "secret of alice, 20 b" {
+					t.Errorf("%q, %v", secret, err)
+				}
+				return
+			}
+			if !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), name) {
+				t.Errorf("want %s, with file and key: %v", test.says, err)
+			}
+			if strings.Contains(err.Error(), line[:20]) {
+				t.Errorf("quotes the key: %v", err)
+			}
+		})
+	}
+}
+
+// A ring that lives long follows its files, and forgets what is gone.
+func TestFollowsItsFiles(t *testing.T) {
+	path, _ := keyFile(t)
+	other, otherName := keyFile(t)
+	ring := New(path)
+	text := encrypted(t, ring, alicesPhone, "secret of alice, 20 b")
+	settle(t, ring, alicesPhone, text)
+	kept := ring.keys[0].aead
+	if _, err := ring.Decrypt(alicesPhone, text); err != nil || ring.keys[0].aead != kept {
+		t.Errorf("a file that has not changed was read again: %v", err)
+	}
+	must(t, os.Rename(path, path+"-away"))
+	if _, err := ring.Decrypt(alicesPhone, text); !errors.Is(err, ErrNoKey) {
+		t.Errorf("without the file: %v", err)
+	}
+	if ring.keys[0].aead != nil {
+		t.Error("the key of a file that is gone is still there")
+	}
+	must(t, os.Rename(other, path))
+	if _, err := ring.Decrypt(alicesPhone, text); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), "has the key "+otherName) {
+		t.Errorf("with another key: %v", err)
+	}
+	must(t, os.Rename(path+"-away", path))
+	if _, err := ring.Decrypt(alicesPhone, text); err != nil {
+		t.Errorf("with the key again: %v", err)
+	}
+	chmod(t, path, 0o644)
+	if _, err := ring.Decrypt(alicesPhone, text); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), "mode 0644") {
+		t.Errorf("readable by others: %v", err)
+	}
+}
+
+// settle reads the ring's first file until it has been the same for long enough.
+func settle(t testing.TB, ring *Ring, at Place, text string) {
+	t.Helper()
+	for !ring.keys[0].stamp.Settled() {
+		if _, err := ring.Decrypt(at, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	path, _ := keyFile(t)
+	other, _ := keyFile(t)
+	ring := New(path, other)
+	text := encrypted(t, New(other), alicesPhone, "secret of alice, 20 b")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				if _, err := ring.Decrypt(alicesPhone, text); err != nil {
+					t.Error(err)
+				}
+				if _, err := ring.Encrypt(alicesPhone, []byte("x")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// golden was written by the first build that encrypted. Every later one reads it.
+const (
+	goldenKey   = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	goldenName  = "630dcd29"
+	goldenValue = "encrypted:630dcd29:2c+nXaFFdBwbfC/TOkaggQzfRjPo0G3HX2HSD+MkX6kmPr2MtdSehc8g80T8twkE/g"
+)
+
+func TestGolden(t *testing.T) {
+	dir := t.TempDir()
+	chmod(t, dir, 0o700)
+	path := filepath.Join(dir, "key")
+	must(t, os.WriteFile(path, []byte(goldenKey+"\n"), 0o400))
+	ring := New(path)
+	got, err := ring.Decrypt(alicesPhone, goldenValue)
+	if err != nil || string(got) != "secret of alice, 20 b" || KeyOf(goldenValue) != goldenName {
+		text, _ := ring.Encrypt(alicesPhone, []byte("secret of alice, 20 b"))
+		t.Errorf("%q, %v; it would be written as %s today", got, err, text)
+	}
+}
+
+func TestNewFile(t *testing.T) {
+	one, data := NewFile("age1abc", "age1def")
+	other, _ := NewFile()
+	if one == other {
+		t.Error("two keys have one name")
+	}
+	name, spare, err := NameOfFile(data)
+	if name != one || spare != SpareMade || err != nil || !strings.Contains(string(data), "for age1abc\n") {
+		t.Errorf("%q, %v, %v of %s", name, spare, err, data)
+	}
+	_, data = NewFile()
+	if _, spare, err := NameOfFile(data); spare != SpareNone || err != nil {
+		t.Errorf("a spare copy that nobody has: %v, %v", spare, err)
+	}
+	if _, spare, err := NameOfFile([]byte(goldenKey)); spare != SpareUnknown || err != nil {
+		t.Errorf("a key that was made by hand: %v, %v", spare, err)
+	}
+}
+
+// Nothing that can be printed of a ring shows a key.
+func TestPrintsNothing(t *testing.T) {
+	path, _ := keyFile(t)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := parseKey(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := New(path)
+	encrypted(t, ring, alicesPhone, "x")
+	for _, format := range []string{"%v", "%+v"} {
+		shown := fmt.Sprintf(format, &ring.keys)
+		for _, key := range []string{string(raw), fmt.Sprint(raw), base64.StdEncoding.EncodeToString(raw)} {
+			if strings.Contains(shown, key) {
+				t.Errorf("%s shows the key", format)
+			}
+		}
+	}
+}
+
+// What decrypts was encrypted, and is written in one way alone.
+func FuzzDecrypt(f *testing.F) {
+	path, name := keyFile(f)
+	ring := New(path)
+	text := encrypted(f, ring, alicesPhone, "secret of alice, 20 b")
+	for _, seed := range []string{"", text, text[:40], Prefix, Prefix + name, Prefix + name + ":", Prefix + name + ":AAAA", goldenValue, "encrypted:é", "JBSWY3DPEHPK3PXP"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, given string) {
+		got, err := ring.Decrypt(alicesPhone, given)
+		if err == nil && (given != text || string(got) != "secret of alice, 20 b") {
+			t.Errorf("%q decrypts to %q", given, got)
+		}
+		if err != nil && len(given) > 30 && strings.Contains(err.Error(), given) {
+			t.Errorf("quotes %q", given)
+		}
+		if name, box, err := parse(given); err == nil && given != Prefix+name+":"+encoding.EncodeToString(box) {
+			t.Errorf("%q is a second spelling", given)
+		}
+	})
+}
+
+func BenchmarkDecrypt(b *testing.B) {
+	path, _ := keyFile(b)
+	ring := New(path)
+	text := encrypted(b, ring, alicesPhone, "secret of alice, 20 b")
+	b.Run("anew", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := New(path).Decrypt(alicesPhone, text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("kept", func(b *testing.B) {
+		settle(b, ring, alicesPhone, text)
+		for b.Loop() {
+			if _, err := ring.Decrypt(alicesPhone, text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func chmod(t testing.TB, path string, mode os.FileMode) {
+	t.Helper()
+	must(t, os.Chmod(path, mode))
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,194 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/keyring"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+// rewriting is a command that rewrites secrets.
+type rewriting struct {
+	how     account.Rewriting
+	name    string
+	done    string // what has been done to a secret
+	dry     bool
+	asJSON  bool
+	noSpare bool
+}
+
+func (r *rewriting) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&r.dry, "dry-run", false, "change nothing, and say what would be changed")
+	c.Flags().BoolVar(&r.asJSON, "json", false, "print one JSON object")
+}
+
+func encrypt(a *invocation.App) *cobra.Command {
+	r := rewriting{how: account.EncryptPlain, name: "encrypt", done: "encrypted"}
+	c := &cobra.Command{
+		Use:   "encrypt [USER...]",
+		Short: "Encrypt the secrets that are not",
+		Long: `encrypt encrypts the secrets of people, or of everybody, with the first key of
+secrets.keys. Logins go on meanwhile, and used codes stay used. It may be broken off
+and run again, or run twice at once.
+
+otpctl encrypts by itself what it writes from the moment that secrets.keys names a
+key.`,
+		Example: `  otpctl secrets encrypt --dry-run
+  otpctl secrets encrypt`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.CompleteUsers,
+	}
+	r.flags(c)
+	c.Flags().BoolVar(&r.noSpare, "no-spare", false, "also with a key that was made by hand, whose file says nothing of a spare copy")
+	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
+}
+
+func rotate(a *invocation.App) *cobra.Command {
+	r := rewriting{how: account.Rotate, name: "rotate", done: "encrypted with the first key"}
+	c := &cobra.Command{
+		Use:   "rotate [USER...]",
+		Short: "Encrypt secrets anew that have an older key",
+		Long: `rotate changes the key: it encrypts secrets with the first key of secrets.keys that
+are encrypted with another one of them. Logins go on meanwhile. It may be broken off
+and run again. Once otpctl secrets status says that nothing has the old key, take its
+file out of secrets.keys.`,
+		Example: `  otpctl secrets init /var/lib/otpgate-keys/second --spare age1... --out /root/second.age
+  otpctl secrets rotate
+  otpctl secrets status`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.CompleteUsers,
+	}
+	r.flags(c)
+	c.Flags().BoolVar(&r.noSpare, "no-spare", false, "also with a key that was made by hand, whose file says nothing of a spare copy")
+	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
+}
+
+func decrypt(a *invocation.App) *cobra.Command {
+	r := rewriting{how: account.DecryptAll, name: "decrypt", done: "decrypted"}
+	c := &cobra.Command{
+		Use:   "decrypt [USER...]",
+		Short: "Write secrets as they are, without encryption",
+		Long: `decrypt undoes encrypt. When it has ended, take [secrets] out of the configuration:
+as long as that names a key, whatever writes a secret file encrypts the secrets in it.`,
+		Example: `  otpctl secrets decrypt --dry-run
+  otpctl secrets decrypt`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.CompleteUsers,
+	}
+	r.flags(c)
+	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
+}
+
+// mayRun says why nothing is to be rewritten.
+func (r *rewriting) mayRun(settings config.Secrets) error {
+	switch {
+	case len(settings.Keys) == 0:
+		return errors.New("the configuration names no key: expected [secrets] with keys, the files that otpctl secrets init made")
+	case r.how == account.DecryptAll && settings.Required:
+		return errors.New("secrets.required of the configuration is true, so that logins would refuse what is decrypted; set it to false first")
+	case r.how == account.DecryptAll:
+		return nil
+	}
+	_, spare, err := keyring.ReadFile(settings.Keys[0])
+	if err == nil && spare == keyring.SpareUnknown && !r.noSpare {
+		return fmt.Errorf("%s says nothing of a spare copy of the key, and without the key everybody has to enroll again: expected a key of otpctl secrets init; or --no-spare, if there is a copy elsewhere", settings.Keys[0])
+	}
+	return err
+}
+
+// rewritten is what was done.
+type rewritten struct {
+	People  int      `json:"people"`
+	Changed int      `json:"changed"`
+	Secrets int      `json:"secrets"`
+	DryRun  bool     `json:"dry_run"`
+	Failed  []failed `json:"failed"`
+}
+
+type failed struct {
+	User  string `json:"user"`
+	Error string `json:"error"`
+}
+
+func (r *rewriting) run(a *invocation.App, args []string) error {
+	g, err := a.Gate()
+	if err != nil {
+		return err
+	}
+	if err := r.mayRun(g.Config.Secrets); err != nil {
+		return err
+	}
+	names, err := a.SessionNames(g, args)
+	if err != nil {
+		return err
+	}
+	done, err := r.all(a, g, names)
+	if done.Changed > 0 && !r.dry {
+		reason := fmt.Sprintf("%s of %s %s", invocation.Counted(done.Secrets, "secret", "secrets"), invocation.Counted(done.Changed, "person", "people"), r.done)
+		record := audit.Record{Reason: reason}
+		if done.People == 1 {
+			record.User = names[0]
+		}
+		invocation.Changed(g, "secrets "+r.name, record)
+	}
+	if err != nil {
+		return err
+	}
+	return r.report(a, done)
+}
+
+// all rewrites the secrets of these people, one after the other. A failure does not
+// keep the others from it.
+func (r *rewriting) all(a *invocation.App, g admin.People, names []string) (done rewritten, err error) {
+	done = rewritten{People: len(names), DryRun: r.dry, Failed: []failed{}}
+	dir, err := account.PlaceOf(g.Config).Open()
+	if err != nil {
+		return done, err
+	}
+	defer dir.Close()
+	bar := a.Begin("people done", len(names))
+	for _, name := range names {
+		changed, err := dir.Rewrite(name, r.how, r.dry)
+		if changed > 0 {
+			done.Changed++
+			done.Secrets += changed
+		}
+		// Somebody may have been removed meanwhile.
+		if err != nil && !errors.Is(err, account.ErrNotFound) {
+			a.Complain(fmt.Errorf("user %q: %w", name, err))
+			done.Failed = append(done.Failed, failed{name, err.Error()})
+		}
+		bar.Step()
+	}
+	a.Clear()
+	if done.Changed > 0 && !r.dry {
+		err = dir.Sync()
+	}
+	return done, err
+}
+
+func (r *rewriting) report(a *invocation.App, done rewritten) error {
+	if r.asJSON {
+		if err := a.JSON(done); err != nil {
+			return err
+		}
+	} else {
+		verb := r.done
+		if r.dry {
+			verb = "would be " + verb
+		}
+		a.Say("%s of %s %s.", invocation.Counted(done.Secrets, "secret", "secrets"), invocation.Counted(done.Changed, "person", "people"), verb)
+	}
+	if n := len(done.Failed); n > 0 {
+		return fmt.Errorf("%d of %d people have secrets that stay as they are", n, done.People)
+	}
+	return nil
+}
