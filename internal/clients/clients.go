@@ -190,7 +190,12 @@ func All(dir string) (all []Client, wrong []error, err error) {
 // Save writes a client's file, whole or not at all, into dir, which is made if its
 // last part is missing.
 func Save(dir string, client Client) error {
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	// The gateway's user reads it too, whatever the umask takes away.
+	err := os.Mkdir(dir, 0o755)
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("directory of clients: %w", err)
 	}
 	opened, err := safefile.OpenDir(dir)
