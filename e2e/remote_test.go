@@ -96,7 +96,7 @@ func TestRemoteNoServer(t *testing.T) {
 // A server that dies or hangs before it has taken a login costs nobody anything.
 func TestRemoteServerFailsBefore(t *testing.T) {
 	t.Parallel()
-	servers, clients := fleet(t, "r-before", "[totp]\nwindow = 3\n", machine.Client{})
+	servers, clients := fleet(t, "r-before", "[totp]\nwindow = 5\n", machine.Client{})
 	p := machine.Stranger("rem").Enroll(t, servers[0].Users)
 	expect := func(what string, code string, server *machine.Server) {
 		t.Helper()
@@ -131,7 +131,7 @@ func TestRemoteServerFailsAtThePrompt(t *testing.T) {
 			texts := hosts.StartGateway(t)
 			servers, clients := fleet(t, "r-prompt-"+name, "[totp]\nwindow = 3\n"+texts.Settings(""), machine.Client{})
 			// The host waits no longer than this.
-			clients[0].CodeOnly(t, clients[0].Name, "protocol=ssh", "timeout=20")
+			clients[0].CodeOnly(t, clients[0].Name, "protocol=ssh", "timeout=60")
 			p := addressed(t, machine.Stranger("rem"), servers[0].Site, "sms", "totp")
 			login := beginAt(t, clients[0], p)
 			login.Prompt(t, "Verification code")
