@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/excuse"
 	"github.com/otpgate/otpgate/internal/document"
@@ -210,6 +211,8 @@ func TestFiles(t *testing.T) {
 		text := strings.ReplaceAll(strings.Join(b.Lines, "\n")+"\n", "…", strings.Repeat("0", 32))
 		var err error
 		switch {
+		case strings.HasPrefix(text, "version = 1\nclient = \"web1\""):
+			_, err = clients.Parse(b.Place, "web1", []byte(text))
 		case strings.HasPrefix(text, "version = "):
 			_, err = account.Parse(b.Place, "alice", []byte(text))
 		case strings.HasPrefix(text, "[[excuse]]"):

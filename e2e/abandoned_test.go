@@ -9,7 +9,7 @@ import (
 // Somebody who knows the password and goes away at the prompt for a code
 // leaves a line in the log, with and without a wrong code before.
 func TestAbandonedPrompt(t *testing.T) {
-	onBothPaths(t, "abandoned", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "abandoned", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
 		for name, guesses := range map[string]int{"at once": 0, "after a wrong code": 1} {

@@ -120,7 +120,7 @@ func expectLeftAsItWas(t *testing.T, here machine.Site, ownChild bool, options .
 
 // Odd answers that only a host can give: none of them skips the code.
 func TestHostAnswers(t *testing.T) {
-	onBothPaths(t, "odd", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "odd", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=login")
 		for name, answer := range map[string]func(*hosts.Host, string){

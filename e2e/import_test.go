@@ -92,7 +92,7 @@ func looks(t *testing.T, path string) string {
 // each person.
 func broughtAlong(t *testing.T, here machine.Site, args ...string) map[string]string {
 	t.Helper()
-	cmd := exec.Command(machine.Files+"/otpctl", append([]string{"--config", here.Config, "import"}, append(args, "--json")...)...)
+	cmd := exec.Command(machine.Files+"/otpctl", append([]string{"--config", here.Deciding(), "import"}, append(args, "--json")...)...)
 	out, err := cmd.Output()
 	var records []struct {
 		User, Result string
@@ -186,7 +186,7 @@ func TestImportGoogleAuthenticator(t *testing.T) {
 
 // One scratch code in many logins at once lets in once.
 func TestImportedScratchCodeOnce(t *testing.T) {
-	onBothPaths(t, "scratch", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "scratch", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=login")
 		p := machine.NewPerson(t, "sam")
@@ -296,7 +296,7 @@ func TestImportOath(t *testing.T) {
 		if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(machine.Files+"/otpctl", "--config", here.Config, "import", "oath", file)
+		cmd := exec.Command(machine.Files+"/otpctl", "--config", here.Deciding(), "import", "oath", file)
 		out, err := cmd.CombinedOutput()
 		if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "it has a PIN") || strings.Contains(string(out), "2468") {
 			t.Errorf("%v: %s", err, out)

@@ -79,7 +79,7 @@ func sudo(t *testing.T, p *machine.Person, environment []string, given machine.A
 }
 
 func TestSudo(t *testing.T) {
-	onBothPaths(t, "sudo", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "sudo", "", func(t *testing.T, here machine.Site) {
 		here.AddToService(t, "sudo", "sudo")
 		t.Run("environment", func(t *testing.T) { sudoEnvironment(t, here) })
 		t.Run("limits", func(t *testing.T) { sudoLimits(t, here) })
@@ -171,8 +171,14 @@ func sudoLimits(t *testing.T, here machine.Site) {
 					in++
 				}
 			}
-			// sudo itself may fail after the code was accepted.
-			accepted := len(machine.Log.Lines("otpgate", "user="+p.Name+" ", "verdict=accepted"))
+			// sudo itself may fail after the code was accepted. A client's line, which names
+			// the server, stands beside the server's.
+			accepted := 0
+			for _, line := range machine.Log.Lines("otpgate", "user="+p.Name+" ", "verdict=accepted") {
+				if !strings.Contains(line.Text, " server=") {
+					accepted++
+				}
+			}
 			if in > 1 || accepted != 1 {
 				t.Errorf("expected one of four logins with one code to be accepted, found %d accepted, %d in\n%s",
 					accepted, in, machine.Text(machine.Log.Lines("otpgate", "user="+p.Name+" ")))
@@ -182,7 +188,7 @@ func sudoLimits(t *testing.T, here machine.Site) {
 }
 
 func TestSu(t *testing.T) {
-	onBothPaths(t, "su", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "su", "", func(t *testing.T, here machine.Site) {
 		here.AddToService(t, "su", "su")
 		from, to := machine.NewPerson(t, "sven"), machine.NewPerson(t, "tove").Enroll(t, here.Users)
 		su := func(given machine.Answers) machine.Dialogue {
@@ -198,7 +204,7 @@ func TestSu(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
-	onBothPaths(t, "login", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "login", "", func(t *testing.T, here machine.Site) {
 		here.AddToService(t, "login", "login")
 		p := machine.NewPerson(t, "lea").Enroll(t, here.Users)
 		greet := filepath.Join(machine.Root, "bin", "greet")

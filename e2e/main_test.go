@@ -86,13 +86,23 @@ func TestResultDependsOnBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range append(pamhost,
-		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-send",
+		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-gateway", dir+"/otpgate-send",
 		dir+"/otpgate-sftpd", dir+"/otpgate-sftpd-front", dir+"/otpgate-sftpd-login", dir+"/otpgate-sftpd-worker", "hostile/main.go",
 		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "../pam_module/front/test/pamclock.c", "../pam_module/front/test/pamclock.h", "testdata/pamlogin.c", "testdata/evil.c", "testdata/nss_probe.c", "testdata/libssh.c",
 		"naive/main.go", "flood/main.go",
 	) {
 		// The real machine's /home, and what is in it, may be hidden here.
 		_, _ = os.Stat(path)
+	}
+}
+
+// onAllPaths is onBothPaths, and runs test a third time for logins of a client that a
+// server decides.
+func onAllPaths(t *testing.T, name, config string, test func(t *testing.T, here machine.Site)) {
+	t.Helper()
+	t.Parallel()
+	for _, path := range append(slices.Clone(machine.Paths), machine.Remote) {
+		t.Run(string(path), func(t *testing.T) { test(t, path.NewSite(t, name, config)) })
 	}
 }
 

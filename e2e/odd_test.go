@@ -46,7 +46,7 @@ func TestUserNames(t *testing.T) {
 // timeout= holds for the whole dialogue: a right code that comes later is too
 // late, and nobody is asked again.
 func TestTimeout(t *testing.T) {
-	onBothPaths(t, "timeout", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "timeout", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=ssh", "timeout=100")
 		p := machine.Stranger("tim").Enroll(t, here.Users)
@@ -63,7 +63,7 @@ func TestTimeout(t *testing.T) {
 
 // Addresses that guess are locked whoever they guess for; others are not.
 func TestSourceLock(t *testing.T) {
-	onBothPaths(t, "source", "[policy]\nattempts = { per_source = 3 }\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "source", "[policy]\nattempts = { per_source = 3 }\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=ssh")
 		one, two := machine.Stranger("sol").Enroll(t, here.Users), machine.Stranger("sol").Enroll(t, here.Users)

@@ -21,7 +21,7 @@ func expectAs(t *testing.T, p, first *machine.Person, d machine.Dialogue, codes 
 // Whoever has several login names is asked by each of them, whichever is enrolled,
 // and a code is good for one login of all.
 func TestSSHOtherNames(t *testing.T) {
-	onBothPaths(t, "othernames", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "othernames", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
 		for _, enrolled := range []string{"first", "second", "neither"} {

@@ -80,7 +80,7 @@ func askedFor(t *testing.T, sshd *hosts.SSHD, p *machine.Person, answer func(n i
 // The first factor of the file is asked, the words switch, and each login has
 // a code of its own.
 func TestSentSSH(t *testing.T) {
-	onBothPaths(t, "sent-ssh", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "sent-ssh", "", func(t *testing.T, here machine.Site) {
 		server, gateway := hosts.StartExim(t, hosts.EximOptions{Auth: true}), hosts.StartGateway(t)
 		here.Configure(t, "[totp]\nwindow = 3\n"+emailTable(t, server)+gateway.Settings(""))
 		sshd := startSSHD(t, here)
@@ -135,7 +135,7 @@ func texted(t *testing.T, gateway *hosts.Gateway, n int) string {
 // A gateway that fails is no obstacle while email works, and with both down
 // nobody gets in, and the log says why.
 func TestSentFallback(t *testing.T) {
-	onBothPaths(t, "sent-fallback", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "sent-fallback", "", func(t *testing.T, here machine.Site) {
 		server, gateway := hosts.StartExim(t, hosts.EximOptions{Auth: true}), hosts.StartGateway(t)
 		email := emailTable(t, server)
 		here.Configure(t, email+gateway.Settings(""))

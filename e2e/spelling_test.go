@@ -11,7 +11,7 @@ import (
 // People whom only the password stage knows, such as a data base's, are asked for
 // their codes whatever case they write their names in.
 func TestAnotherCaseOfAStrangersName(t *testing.T) {
-	onBothPaths(t, "case", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "case", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=login")
 		p := machine.Stranger("case").Enroll(t, here.Users)

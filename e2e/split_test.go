@@ -189,7 +189,7 @@ func TestFieldApacheNotAllowed(t *testing.T) {
 
 // sshd asks, and has a method that cannot: with a split line both work.
 func TestFieldSSH(t *testing.T) {
-	onBothPaths(t, "field-ssh", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "field-ssh", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.AroundPassword(t, here.Name, debianPassword, "protocol=ssh")
 		sshd := hosts.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication yes")
@@ -230,7 +230,7 @@ func TestFieldSSH(t *testing.T) {
 // sudo tries three times on one handle. A code that came with a wrong password
 // is not there for the next try.
 func TestFieldSudo(t *testing.T) {
-	onBothPaths(t, "field-sudo", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "field-sudo", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.AroundPassword(t, here.Name, debianPassword, "protocol=sudo")
 		p := sudoer(t, here)
@@ -251,7 +251,7 @@ func TestFieldSudo(t *testing.T) {
 // host. That is the password of somebody whose password ends in digits; but
 // then nothing of it is a code, whatever it happens to be.
 func TestFieldAskedAgain(t *testing.T) {
-	onBothPaths(t, "field-again", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "field-again", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		again := "auth required " + machine.Files + "/items.so reprompt\n" + ownPassword
 		here.AroundPassword(t, here.Name, again, "protocol=ftp")

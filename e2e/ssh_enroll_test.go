@@ -55,7 +55,7 @@ func finish(t *testing.T, screen *machine.Screen, p *machine.Person) (first stri
 // Somebody who must give a code and has none sets it up at the login, reading
 // the QR code off the screen, and logs in with the app from then on.
 func TestEnrollAtLogin(t *testing.T) {
-	onBothPaths(t, "enroll-login", mustEnroll, func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "enroll-login", mustEnroll, func(t *testing.T, here machine.Site) {
 		sshd := startSSHD(t, here)
 		p := machine.NewPerson(t, "new")
 		screen := setUp(t, sshd.Client(p), p)
@@ -87,7 +87,7 @@ func TestEnrollNeedsATerminal(t *testing.T) {
 
 // Whoever turns back on the way has enrolled nothing and is not in.
 func TestEnrollTurnedBack(t *testing.T) {
-	onBothPaths(t, "enroll-back", mustEnroll, func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "enroll-back", mustEnroll, func(t *testing.T, here machine.Site) {
 		sshd := startSSHD(t, here)
 		p := machine.NewPerson(t, "back")
 		screen := setUp(t, sshd.Client(p), p)

@@ -61,7 +61,7 @@ func keyAndCode(t *testing.T, here machine.Site, service string) {
 }
 
 func TestSSHKeyAndCode(t *testing.T) {
-	onBothPaths(t, "key", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "key", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		keyAndCode(t, here, here.Name)
 		sshd := hosts.StartSSHD(t, here.Name, "KbdInteractiveAuthentication yes", "PasswordAuthentication no",
@@ -84,7 +84,7 @@ func TestSSHKeyAndCode(t *testing.T) {
 // The password method asks nothing: sshd answers every prompt with the
 // password. That costs no attempt, and the log says what to set.
 func TestSSHPasswordMethod(t *testing.T) {
-	onBothPaths(t, "password", "[policy]\nattempts = { per_window = 2 }\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "password", "[policy]\nattempts = { per_window = 2 }\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.AddToService(t, "sshd", here.Name, "protocol=ssh")
 		sshd := hosts.StartSSHD(t, here.Name, "PasswordAuthentication yes", "KbdInteractiveAuthentication no")
@@ -105,7 +105,7 @@ func TestSSHPasswordMethod(t *testing.T) {
 // Whatever methods are tried in whatever order, and repeated: without a code
 // nobody is in who needs one. See SFTPGo #2047 and Teleport #1550.
 func TestSSHMethodOrders(t *testing.T) {
-	onBothPaths(t, "orders", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "orders", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.AddToService(t, "sshd", here.Name, "protocol=ssh")
 		withKey := here.Name + "-key"

@@ -119,7 +119,7 @@ func TestSSHGroupOfNameService(t *testing.T) {
 // no new budget.
 func TestSSHLock(t *testing.T) {
 	const limits = "[policy]\nattempts = { per_login = 2, per_window = 4, window = \"1h\" }\n"
-	onBothPaths(t, "lock", limits, func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "lock", limits, func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
 		p := machine.NewPerson(t, "lou").Enroll(t, here.Users)
@@ -142,7 +142,7 @@ func TestSSHLock(t *testing.T) {
 // CVE-2015-5600: a client that names the device many times has PAM run many
 // times within one connection, which MaxAuthTries did not count.
 func TestSSHManyDevices(t *testing.T) {
-	onBothPaths(t, "devices", "[policy]\nattempts = { per_login = 3, per_window = 5, window = \"1h\" }\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "devices", "[policy]\nattempts = { per_login = 3, per_window = 5, window = \"1h\" }\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here, "MaxAuthTries 100", "LoginGraceTime 60")
 		p := machine.NewPerson(t, "dev").Enroll(t, here.Users)

@@ -12,10 +12,10 @@ import (
 // A login that is remembered is asked again from elsewhere, by another
 // protocol, and once it is expired: one alone, or everybody's.
 func TestSessions(t *testing.T) {
-	onBothPaths(t, "sessions", "[policy]\nsession = \"90d\"\nsessions = { sftp = \"0s\" }\n[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "sessions", "[policy]\nsession = \"90d\"\nsessions = { sftp = \"0s\" }\n[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
 		sshd := startSSHD(t, here)
 		ctl := func(args ...string) string {
-			out, err := exec.Command(machine.Files+"/otpctl", append([]string{"--config", here.Config}, args...)...).CombinedOutput()
+			out, err := exec.Command(machine.Files+"/otpctl", append([]string{"--config", here.Deciding()}, args...)...).CombinedOutput()
 			if err != nil {
 				t.Errorf("otpctl %q: %v: %s", args, err, out)
 			}
@@ -73,7 +73,7 @@ func TestOwnProtocols(t *testing.T) {
 
 // Grace lets in and tells; when it is over nobody gets in without a code.
 func TestGrace(t *testing.T) {
-	onBothPaths(t, "grace", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "grace", "", func(t *testing.T, here machine.Site) {
 		const must = "[policy]\nrequire = [\"@all\"]\n"
 		here.Configure(t, must+"grace = \"14d\"\n")
 		sshd := startSSHD(t, here)
@@ -97,7 +97,7 @@ func TestGrace(t *testing.T) {
 // An account for automation gets in with its key, asked nothing, without a
 // terminal, also where everybody else needs a code after the key.
 func TestAutomation(t *testing.T) {
-	onBothPaths(t, "automation", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "automation", "", func(t *testing.T, here machine.Site) {
 		robot, p := machine.NewPerson(t, "bot"), machine.NewPerson(t, "hum").Enroll(t, here.Users)
 		here.Configure(t, "[policy]\nrequire = [\"@all\"]\nexempt = [\""+robot.Name+"\"]\n")
 		// A stack of our line alone lets nobody in who is not asked.

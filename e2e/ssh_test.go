@@ -12,7 +12,7 @@ import (
 
 func TestSSH(t *testing.T) {
 	// The window is wide enough for all codes to last while a step ends.
-	onBothPaths(t, "ssh", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "ssh", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
 		t.Run("right code", func(t *testing.T) {
@@ -105,7 +105,7 @@ func testNoCode(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 // Whatever is not exactly a code is refused, costs no attempt and leaves the
 // code good.
 func TestSSHSpelling(t *testing.T) {
-	onBothPaths(t, "spelling", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "spelling", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
 		wide := strings.NewReplacer("0", "０", "1", "１", "2", "２", "3", "３", "4", "４", "5", "５", "6", "６", "7", "７", "8", "８", "9", "９")
@@ -151,7 +151,7 @@ func TestSSHSpelling(t *testing.T) {
 }
 
 func TestSSHRecovery(t *testing.T) {
-	onBothPaths(t, "recovery", "", func(t *testing.T, here machine.Site) {
+	onAllPaths(t, "recovery", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
 		p, other := machine.NewPerson(t, "rae"), machine.NewPerson(t, "ron")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -127,6 +128,7 @@ func setUp(env *testscript.Env) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	policy = bytes.ReplaceAll(policy, []byte("WORK/"), []byte(env.WorkDir+"/"))
 	return os.WriteFile(name, append(policy, paths...), 0o644)
 }
 

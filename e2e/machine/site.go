@@ -15,9 +15,11 @@ type Path string
 const (
 	Forked   Path = "forked"
 	Resident Path = "resident"
+	// Remote is by the resident verifier of a client to the one of its server.
+	Remote Path = "remote"
 )
 
-// Paths are all of them.
+// Paths are those on one machine.
 var Paths = []Path{Forked, Resident}
 
 // FrontAlone is a front without a core beside it.
@@ -35,6 +37,10 @@ type Site struct {
 	Verifier *Verifier
 	// Logs, if set, has the site's daemons start WithoutLog.
 	Logs string
+	// server is the site that decides, if this one is a client's, and more what the
+	// configuration has in any case.
+	server *Site
+	more   string
 }
 
 // NewSite makes an empty site whose logins fork a core, and writes its
@@ -63,6 +69,9 @@ func NewSite(t T, name, text string) Site {
 // that path. The resident one has a verifier that runs as long as t.
 func (p Path) NewSite(t T, name, text string) Site {
 	t.Helper()
+	if p == Remote {
+		return newRemoteSite(t, name+"-remote", text)
+	}
 	site := NewSite(t, name+"-"+string(p), text)
 	if p == Resident {
 		site.Verifier = StartVerifier(t, site, VerifierOptions{})
@@ -77,9 +86,14 @@ func (s Site) Over(path Path) Site {
 	return s
 }
 
-// Configure writes the site's configuration again.
+// Configure writes the site's configuration again: where a server decides, that one's.
 func (s Site) Configure(t T, text string) {
 	t.Helper()
+	if s.server != nil {
+		s.server.Configure(t, text)
+		return
+	}
+	text += s.more
 	paths := fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\nsender = %q\n", s.Users, s.State, s.Socket, Sender)
 	if err := os.WriteFile(s.Config, []byte(text+paths), 0o644); err != nil {
 		t.Fatalf("write the configuration: %v", err)
@@ -89,7 +103,7 @@ func (s Site) Configure(t T, text string) {
 // Arguments name the site's configuration and path in pam.d, after others.
 func (s Site) Arguments(others ...string) []string {
 	verifier := "verifier=off"
-	if s.Path == Resident {
+	if s.Path != Forked {
 		verifier = "verifier=" + s.Socket
 	}
 	return append(others, "config="+s.Config, verifier)
@@ -98,7 +112,7 @@ func (s Site) Arguments(others ...string) []string {
 // Line is the line in pam.d.
 func (s Site) Line(arguments ...string) string {
 	module := Module
-	if s.Path == Resident {
+	if s.Path != Forked {
 		module = FrontAlone
 	}
 	return moduleLine(module, s.Arguments(arguments...))
@@ -123,4 +137,12 @@ func (s Site) AroundPassword(t T, service, password string, arguments ...string)
 func (s Site) CodeOnly(t T, service string, arguments ...string) {
 	t.Helper()
 	WriteService(t, service, "auth required pam_permit.so\n"+s.Line(arguments...)+"\naccount required pam_permit.so\n")
+}
+
+// Deciding is the configuration of whoever decides the site's logins.
+func (s Site) Deciding() string {
+	if s.server != nil {
+		return s.server.Config
+	}
+	return s.Config
 }

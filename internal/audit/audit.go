@@ -29,12 +29,17 @@ type Record struct {
 	// Peer is whose program asked the verifier, as in "uid 33", empty for root's.
 	// The remote side is that program's word.
 	Peer string
+	// Client is the machine whose login it is, if that is another one, as its file is
+	// called. The remote side is its word.
+	Client string
 	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, enrolled,
 	// proven or changed on the way there; turned-away of an address; Examined of
 	// the machine; empty for a line that the argument debug adds.
 	Verdict string
 	Rule    string // what decided: a key of the policy, or a factor
-	Reason  string // more for the admin; empty if the rule says all
+	// Server decided, and this machine asked it. ID names the login in both logs.
+	Server, ID string
+	Reason     string // more for the admin; empty if the rule says all
 }
 
 // Examined is the verdict of otpctl doctor, and the rules are what it comes to.
@@ -50,7 +55,7 @@ func (r Record) Line() string {
 	var line strings.Builder
 	for _, field := range []struct{ key, value string }{
 		{"user", r.User}, {"service", r.Service}, {"protocol", r.Protocol}, {"remote", r.Remote}, {"tty", r.TTY},
-		{"peer", r.Peer}, {"verdict", r.Verdict}, {"rule", r.Rule}, {"reason", r.Reason},
+		{"peer", r.Peer}, {"client", r.Client}, {"verdict", r.Verdict}, {"rule", r.Rule}, {"server", r.Server}, {"id", r.ID}, {"reason", r.Reason},
 	} {
 		if field.value == "" && field.key != "user" {
 			continue

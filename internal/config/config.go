@@ -39,6 +39,9 @@ type Config struct {
 	// sent that way.
 	Email *Email `toml:"email"`
 	SMS   *SMS   `toml:"sms"`
+	// Remote is nil unless this machine is a client, Gateway unless it is a server.
+	Remote  *Remote  `toml:"remote"`
+	Gateway *Gateway `toml:"gateway"`
 }
 
 // Policy says who must give a code, and where.
@@ -208,6 +211,7 @@ func Parse(path string, data []byte) (Config, error) {
 	lists := config.SFTP
 	config.SFTP.Listen, config.SFTP.HostKeys, config.SFTP.AuthorizedKeys, config.SFTP.CodeAfter = nil, nil, nil, nil
 	config.Email, config.SMS = defaultEmail(), defaultSMS()
+	config.Remote, config.Gateway = defaultRemote(), defaultGateway()
 	if err := tomlfile.Decode(path, data, &config); err != nil {
 		return Config{}, err
 	}
@@ -220,7 +224,11 @@ func Parse(path string, data []byte) (Config, error) {
 		config.Policy.Protocols = config.Policy.AllProtocols()
 	}
 	config.SFTP.fill(lists)
-	if problem, key := config.check(); problem != "" {
+	problem, key := config.checkClient(data)
+	if problem == "" {
+		problem, key = config.check()
+	}
+	if problem != "" {
 		return Config{}, tomlfile.At(path, data, problem, key...)
 	}
 	return config, nil

@@ -62,13 +62,22 @@ func printable(text string) bool {
 // dropAbsent takes away the defaults of tables that data does not have, and
 // fills in those of a preset.
 func (c *Config) dropAbsent(data []byte) {
-	var has struct{ Email, SMS any }
+	var has struct{ Email, SMS, Remote, Gateway any }
 	_ = toml.Unmarshal(data, &has) // it was decoded before
 	if has.Email == nil {
 		c.Email = nil
 	}
 	if has.SMS == nil {
 		c.SMS = nil
+	}
+	if has.Remote == nil {
+		c.Remote = nil
+	}
+	switch {
+	case has.Gateway == nil:
+		c.Gateway = nil
+	case c.Gateway.Listen == nil:
+		c.Gateway.Listen = defaultGatewayListen
 	}
 	c.SMS.fill()
 }

@@ -153,10 +153,18 @@ func SourceKey(remote string) (ledger.Key, bool) {
 }
 
 // keysOf are those that can be locked.
-func keysOf(request Request, person account.Person) []ledger.Key {
-	keys := []ledger.Key{ledger.UserKey(person.User)}
+func (g *Gate) keysOf(request Request, person account.Person) []ledger.Key {
+	return append([]ledger.Key{ledger.UserKey(person.User)}, g.sourcesOf(request)...)
+}
+
+// sourcesOf are those that wrong codes count for whoever's they are: where a login
+// comes from, and the client that it comes by.
+func (g *Gate) sourcesOf(request Request) (keys []ledger.Key) {
 	if source, found := SourceKey(request.RemoteHost); found {
 		keys = append(keys, source)
+	}
+	if g.Client != "" {
+		keys = append(keys, ledger.Key{Kind: ledger.Client, Name: g.Client})
 	}
 	return keys
 }
@@ -196,26 +204,32 @@ func (g *Gate) lockOf(ctx context.Context, key ledger.Key, entry ledger.Entry) (
 	return until, nil
 }
 
-// countSource counts a wrong code, whoever's, against where it came from.
+// countSource counts a wrong code, whoever's, against where it came from, and the
+// client that it came by.
 func (g *Gate) countSource(ctx context.Context, request Request, now time.Time) error {
-	source, found := SourceKey(request.RemoteHost)
-	if !found {
-		return nil
+	for _, key := range g.sourcesOf(request) {
+		limit, window := g.Config.Policy.Attempts.PerSource, g.Config.Policy.Attempts.Window
+		if key.Kind == ledger.Client {
+			limit = max(1, g.ClientWrong)
+		}
+		err := g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
+			counts := g.counts(*entry)
+			countAddress(&counts.Attempts, limit, window, now)
+			g.setCounts(entry, counts)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
-	limits := g.Config.Policy.Attempts
-	return g.Ledger.Update(ctx, source, func(entry *ledger.Entry) error {
-		counts := g.counts(*entry)
-		countAddress(&counts.Attempts, limits.PerSource, limits.Window, now)
-		g.setCounts(entry, counts)
-		return nil
-	})
+	return nil
 }
 
 // LockedUntil returns until when wrong codes keep this login out, the zero
 // time if they do not. request.User must be the name of the secret file.
 func (g *Gate) LockedUntil(ctx context.Context, request Request) (time.Time, error) {
 	now := g.Now()
-	for _, key := range keysOf(request, account.Person{User: request.User}) {
+	for _, key := range g.keysOf(request, account.Person{User: request.User}) {
 		entry, err := g.Ledger.View(ctx, key)
 		if err != nil {
 			return time.Time{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}

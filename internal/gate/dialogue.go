@@ -135,8 +135,8 @@ func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
 		return d.remembered(ctx, session), true
 	}
 	until, err := d.lockOf(ctx, ledger.UserKey(d.person.User), entry)
-	if source, found := SourceKey(d.request.RemoteHost); found && err == nil && until.IsZero() {
-		until, err = d.lockedUntil(ctx, source)
+	if err == nil && until.IsZero() {
+		until, err = d.lockedUntil(ctx, d.sourcesOf(d.request)...)
 	}
 	switch {
 	case err != nil:

@@ -21,8 +21,8 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, Looks and
-// Sender.
+// Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, Looks,
+// Sender and Client.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -42,6 +42,10 @@ type Gate struct {
 	// Sender sends codes. Without one nothing can be sent, and who needs that
 	// is denied.
 	Sender deliver.Sender
+	// Client is the machine whose login it is, if not this one. Wrong codes that come
+	// from it count together too, and ClientWrong of them lock its logins.
+	Client      string
+	ClientWrong int
 }
 
 // Accounts finds a person's secret file. The error wraps account.ErrNotFound

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -104,6 +105,19 @@ func (l *lateLedger) Update(ctx context.Context, key ledger.Key, change func(*le
 		return err
 	}
 	return store.Update(ctx, key, change)
+}
+
+// ID implements ledger.Identified.
+func (l *lateLedger) ID(ctx context.Context) (string, error) {
+	store, err := l.get()
+	if err != nil {
+		return "", err
+	}
+	identified, can := store.(ledger.Identified)
+	if !can {
+		return "", errors.New("the ledger has no id")
+	}
+	return identified.ID(ctx)
 }
 
 // Close implements ledger.Store.

@@ -91,6 +91,9 @@ func (g *Gate) needBy(request Request, find func(user string) (account.Person, b
 	if network, found := g.trusted(request.RemoteHost); found {
 		return Need{Code: NoCode, Rule: "policy.trusted_networks", Reason: network.String()}, account.Person{}, nil
 	}
+	if g.Config.Remote != nil {
+		return Need{}, account.Person{}, blame{"remote", errOnServers}
+	}
 	person, found, err := find(request.User)
 	if err != nil {
 		return Need{}, account.Person{}, err
@@ -102,6 +105,21 @@ func (g *Gate) needBy(request Request, find func(user string) (account.Person, b
 		return Need{Code: Asked, Rule: "enrolled"}, person, nil
 	}
 	return g.unenrolled(request.User, person, found), person, nil
+}
+
+// errOnServers denies whoever cannot be decided on here where no server was asked.
+var errOnServers = errors.New("the servers in remote.servers decide this login, and otpgate-verifierd alone asks them; it did not answer. See systemctl status otpgate-verifierd.socket")
+
+// DecidedHere says whether a login is decided without a look at secret files and
+// ledger, and so on a client without its servers: the name is none, or the policy
+// asks it nowhere.
+func (g *Gate) DecidedHere(request Request) bool {
+	if account.CheckName(request.User) != nil {
+		return true
+	}
+	_, exempt := g.exempt(request.User)
+	_, trusted := g.trusted(request.RemoteHost)
+	return exempt || trusted
 }
 
 // find loads the person's file, under the given name, the system's own, or one

@@ -130,9 +130,12 @@ func (g *Gate) Deliver(ctx context.Context, request Request, person account.Pers
 	if g.Sender == nil {
 		return deliver.Delivery{}, ErrNoSender
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return deliver.Delivery{}, fmt.Errorf("name of this machine: %w", err)
+	host := g.Client
+	if host == "" {
+		var err error
+		if host, err = os.Hostname(); err != nil {
+			return deliver.Delivery{}, fmt.Errorf("name of this machine: %w", err)
+		}
 	}
 	if kind == account.SMS && !person.EmailInstead() {
 		person.Email = "" // what fails must not go there

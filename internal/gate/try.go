@@ -72,11 +72,7 @@ func (d *dialogue) stillMay(ctx context.Context) (lockedUntil time.Time, err err
 	if d.person, err = d.findAgain(d.request.User, d.person); err != nil {
 		return time.Time{}, err
 	}
-	source, found := SourceKey(d.request.RemoteHost)
-	if !found {
-		return time.Time{}, nil
-	}
-	return d.lockedUntil(ctx, source)
+	return d.lockedUntil(ctx, d.sourcesOf(d.request)...)
 }
 
 // codeResult is what became of a code, and what the ledger now says.

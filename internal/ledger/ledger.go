@@ -28,6 +28,7 @@ type Kind uint8
 const (
 	User   Kind = 1 // a person: Name is the login name
 	Source Kind = 2 // where attempts come from: Name is an address or network
+	Client Kind = 3 // a machine whose logins are decided here: Name is its name
 )
 
 // Key names one entry.
@@ -138,6 +139,13 @@ type Attempts struct {
 	Locks int `json:"locks,omitempty"`
 	// Unseen is how many wrong codes the person has not been told of.
 	Unseen int `json:"unseen,omitempty"`
+}
+
+// Identified is what a Store must be in addition where machines ask others: all that
+// ask the same ones must get the same id, as each ledger accepts a code once.
+type Identified interface {
+	// ID names what the store remembers. It is drawn once.
+	ID(ctx context.Context) (string, error)
 }
 
 // Store keeps entries. Its methods may be called from many goroutines. An

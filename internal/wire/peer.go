@@ -118,10 +118,11 @@ func (p Peer) reply() (Reply, error) {
 	if kind != TypeReply {
 		return Reply{}, protocolError("frame type 0x%02x where reply was expected", uint8(kind))
 	}
-	return parseReply(payload)
+	return ParseReply(payload)
 }
 
-func parseReply(payload []byte) (Reply, error) {
+// ParseReply reads the payload of a reply.
+func ParseReply(payload []byte) (Reply, error) {
 	if len(payload) == 0 {
 		return Reply{}, protocolError("empty reply frame")
 	}
@@ -146,7 +147,7 @@ func (p Peer) Tell(style Style, text string) error {
 }
 
 func (p Peer) prompt(style Style, text string) error {
-	return writeFrame(p.Stream, TypePrompt, []byte{byte(style)}, []byte(text))
+	return WriteFrame(p.Stream, TypePrompt, []byte{byte(style)}, []byte(text))
 }
 
 // End sends the verdict, any but Split. Nothing follows it.
@@ -154,7 +155,7 @@ func (p Peer) End(v Verdict) error {
 	if v == Split {
 		return protocolError("a split without its length")
 	}
-	return writeFrame(p.Stream, TypeVerdict, []byte{byte(v)})
+	return WriteFrame(p.Stream, TypeVerdict, []byte{byte(v)})
 }
 
 // EndSplit sends the verdict Split: the last n bytes of the password, which
@@ -163,5 +164,5 @@ func (p Peer) EndSplit(n int) error {
 	if n < 1 || n > MaxTail {
 		return protocolError("split of %d bytes, expected 1 to %d", n, MaxTail)
 	}
-	return writeFrame(p.Stream, TypeVerdict, []byte{byte(Split), byte(n)})
+	return WriteFrame(p.Stream, TypeVerdict, []byte{byte(Split), byte(n)})
 }

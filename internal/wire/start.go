@@ -74,12 +74,12 @@ func ReadStart(r io.Reader) (Start, error) {
 	if kind != TypeStart {
 		return Start{}, protocolError("frame type 0x%02x where start was expected", uint8(kind))
 	}
-	return parseStart(payload)
+	return ParseStart(payload)
 }
 
-// parseStart reads the version byte and then fields of one tag byte, two
+// ParseStart reads the payload of an opening frame: the version byte and then fields of one tag byte, two
 // length bytes in network order, and the value.
-func parseStart(payload []byte) (Start, error) {
+func ParseStart(payload []byte) (Start, error) {
 	if len(payload) == 0 || payload[0] != Version {
 		return Start{}, protocolError("start frame is not of version %d", Version)
 	}
@@ -157,6 +157,15 @@ func flag(to *bool, field tag, value []byte) error {
 
 // WriteStart writes the opening frame; empty fields are left out.
 func WriteStart(w io.Writer, s Start) error {
+	payload, err := s.Payload()
+	if err != nil {
+		return err
+	}
+	return WriteFrame(w, TypeStart, payload)
+}
+
+// Payload is what the opening frame holds.
+func (s Start) Payload() ([]byte, error) {
 	payload := []byte{Version}
 	add := func(field tag, value string) {
 		payload = append(payload, byte(field))
@@ -171,7 +180,7 @@ func WriteStart(w io.Writer, s Start) error {
 		{tagTTY, s.TTY}, {tagProtocol, s.Protocol}, {tagConfig, s.Config},
 	} {
 		if len(item.value) > MaxPayload {
-			return protocolError("start field %d is over %d bytes", item.field, MaxPayload)
+			return nil, protocolError("start field %d is over %d bytes", item.field, MaxPayload)
 		}
 		if item.value != "" {
 			add(item.field, item.value)
@@ -188,5 +197,5 @@ func WriteStart(w io.Writer, s Start) error {
 			add(item.field, "")
 		}
 	}
-	return writeFrame(w, TypeStart, payload)
+	return payload, nil
 }

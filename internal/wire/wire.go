@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Ready is the byte that whoever takes a login sends before all frames. Until
@@ -56,17 +57,20 @@ func protocolError(format string, args ...any) error {
 
 const headerSize = 4
 
-// readFrame reads one whole frame of any known type, with a payload of at most
-// so many bytes: what somebody sends slowly is held meanwhile.
+// readFrame reads one whole frame of any type that fronts and engines send.
 func readFrame(r io.Reader, most int) (Type, []byte, error) {
+	return ReadFrame(r, most, TypeStart, TypeReply, TypePrompt, TypeVerdict)
+}
+
+// ReadFrame reads one whole frame of one of these types, with a payload of at
+// most so many bytes: what somebody sends slowly is held meanwhile.
+func ReadFrame(r io.Reader, most int, known ...Type) (Type, []byte, error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return 0, nil, fmt.Errorf("read frame header: %w", err)
 	}
 	kind := Type(header[0])
-	switch kind {
-	case TypeStart, TypeReply, TypePrompt, TypeVerdict:
-	default:
+	if !slices.Contains(known, kind) {
 		return 0, nil, protocolError("unknown frame type 0x%02x", header[0])
 	}
 	header[0] = 0
@@ -95,9 +99,9 @@ func readPayload(r io.Reader, size int) ([]byte, error) {
 	}
 }
 
-// writeFrame writes one frame in a single Write, so that a reader never waits
+// WriteFrame writes one frame in a single Write, so that a reader never waits
 // between header and payload.
-func writeFrame(w io.Writer, kind Type, payload ...[]byte) error {
+func WriteFrame(w io.Writer, kind Type, payload ...[]byte) error {
 	size := 0
 	for _, part := range payload {
 		size += len(part)

@@ -19,6 +19,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 	"github.com/otpgate/otpgate/otpctl/logins"
+	"github.com/otpgate/otpgate/otpctl/machines"
 	"github.com/otpgate/otpgate/otpctl/people"
 	"github.com/otpgate/otpgate/otpctl/secrets"
 	"github.com/otpgate/otpgate/otpctl/setup"
@@ -125,6 +126,7 @@ words on standard error.`,
 	root.PersistentFlags().BoolVarP(&a.Verbose, "verbose", "v", false, "log changes to standard error too")
 	root.AddCommand(people.Enroll(a), people.Confirm(a), people.List(a), people.Status(a), people.Enable(a), people.Disable(a), people.Remove(a), people.Rename(a),
 		people.Set(a), people.Recovery(a), people.Resync(a), logins.Unlock(a), logins.Session(a), transfer.Import(a), transfer.Export(a), logins.Test(a), logins.SendTest(a),
+		machines.Client(a),
 		secrets.Command(a), setup.Doctor(a), setup.PAM(a), completion(a), version(a))
 	root.SetHelpCommand(help(a, root))
 	invocation.NoFiles(root)

@@ -9,9 +9,11 @@ package invocation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,6 +126,9 @@ func (a *App) Gate() (admin.People, error) {
 	if err != nil {
 		return admin.People{}, err
 	}
+	if remote := opened.Config.Remote; remote != nil {
+		return admin.People{}, errors.Join(onServers(remote.Servers), opened.Close())
+	}
 	opened.Now = a.Now
 	if names, can := a.Groups.(gate.Names); can {
 		opened.Names = names
@@ -131,6 +136,12 @@ func (a *App) Gate() (admin.People, error) {
 	opened.Sender = a.SenderFor(opened.Config)
 	a.Opened = opened
 	return admin.People{Gate: opened}, nil
+}
+
+// onServers is the error of commands about people on a machine that holds nothing of
+// them.
+func onServers(servers []string) error {
+	return fmt.Errorf("this machine is a client: secret files and ledger are on its servers, %s; run the command on one of them", strings.Join(servers, " and "))
 }
 
 // SenderFor sends codes. One that cannot be set up fails the commands that send,

@@ -24,6 +24,20 @@ func configuration(root string) ([]table, error) {
 		return nil, fmt.Errorf("defaults: %w", err)
 	}
 	whole.Email.Sendmail, whole.Email.From, whole.SMS.URL = "", "", ""
+	// A machine is a client or a server, and not both.
+	for _, text := range []string{"[remote]\nservers = [\"h:1\"]\nserver_keys = [\"" + config.KeyHash{}.String() + "\"]\n", "[gateway]\n"} {
+		one, err := config.Parse("sample", []byte(text))
+		if err != nil {
+			return nil, fmt.Errorf("defaults: %w", err)
+		}
+		if one.Remote != nil {
+			whole.Remote = one.Remote
+			whole.Remote.Servers, whole.Remote.ServerKeys = nil, nil
+		}
+		if one.Gateway != nil {
+			whole.Gateway = one.Gateway
+		}
+	}
 	return r.read(reflect.ValueOf(whole), "", false)
 }
 

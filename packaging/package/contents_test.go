@@ -26,6 +26,11 @@ var common = map[string]string{
 	"/usr/share/otpgate/prometheus/otpgate.rules.yml":                          "-rw-r--r--",
 	"/usr/share/otpgate/grafana/otpgate.json":                                  "-rw-r--r--",
 	"/usr/share/otpgate/send.conf":                                             "-rw-r--r--",
+	"/usr/share/otpgate/remote.conf":                                           "-rw-r--r--",
+	"/usr/share/otpgate/gateway.conf":                                          "-rw-r--r--",
+	"/usr/sbin/otpgate-gateway":                                                "-rwxr-xr-x",
+	"/usr/lib/systemd/system/otpgate-gateway.service":                          "-rw-r--r--",
+	"/usr/share/man/man8/otpgate-gateway.8.gz":                                 "-rw-r--r--",
 	"/usr/share/man/man1/otpctl.1.gz":                                          "-rw-r--r--",
 	"/usr/share/man/man5/otpgate.toml.5.gz":                                    "-rw-r--r--",
 	"/usr/share/man/man5/otpgate-user.5.gz":                                    "-rw-r--r--",
@@ -222,7 +227,7 @@ func TestLicences(t *testing.T) {
 	t.Parallel()
 	copyright := output(t, "dpkg-deb", "--fsys-tarfile", built(t, "deb"))
 	var modules []string
-	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "pam_otpgate_core.so"} {
+	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "otpgate-gateway", "pam_otpgate_core.so"} {
 		info, err := buildinfo.ReadFile("../../build/" + program)
 		if err != nil {
 			t.Fatal(err)

@@ -164,9 +164,17 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 		codes := r.must("oathtool --hotp --base32 --counter 30 --window 1 " + known)
 		r.write(r.T, "/root/codes.txt", codes)
 	}},
-	"otpctl test alice --service sshd":                  {before: (*run).changed, says: `alice by ssh is asked for a code`},
-	"otpctl test alice --service sshd --from 192.0.2.7": {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
-	"otpctl send-test sms alice --to +491511234567":     {statuses: []int{1}, says: "127.0.0.1:9"},
+	"otpctl test alice --service sshd":                                    {before: (*run).changed, says: `alice by ssh is asked for a code`},
+	"otpctl test alice --service sshd --from 192.0.2.7":                   {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
+	"otpctl client key":                                                   {before: keyed, says: "^[A-Za-z0-9+/]{43}="},
+	"otpctl client key --json | jq -r .key":                               {before: keyed, says: `"key": "`},
+	"otpctl client list":                                                  {before: withClient, says: "web1"},
+	"otpctl client list --json | jq -r '.[].client'":                      {before: withClient, says: "web1"},
+	"otpctl client remove web1":                                           {before: withClient},
+	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=": {before: serving},
+	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo":                                    {before: serving},
+	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo --users @staff --from 192.0.2.0/24": {before: serving},
+	"otpctl send-test sms alice --to +491511234567":                                                                               {statuses: []int{1}, says: "127.0.0.1:9"},
 })
 
 // withKey has a key in the configuration, with which nothing is encrypted yet.
@@ -174,6 +182,23 @@ func (r *run) withKey() {
 	r.Helper()
 	_, key := recipient(r)
 	r.must("otpctl secrets init /var/lib/otpgate-keys/first --spare " + key + " --out /root/spare.age && printf '[secrets]\\nkeys = [\"/var/lib/otpgate-keys/first\"]\\n' >>/etc/otpgate/otpgate.toml")
+}
+
+// serving makes the machine a server, withClient gives it a client, and keyed a key.
+func serving(r *run) {
+	r.Helper()
+	r.must("printf '[gateway]\\n' >>/etc/otpgate/otpgate.toml")
+}
+
+func withClient(r *run) {
+	r.Helper()
+	serving(r)
+	r.must("otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+}
+
+func keyed(r *run) {
+	r.Helper()
+	r.must("otpctl client init")
 }
 
 // asking is an sshd that asks: that nothing does is an error to the doctor.

@@ -270,6 +270,27 @@ var stories = []story{
 	},
 	{document: "docs/verifier.md", from: "systemd-sysusers", lines: enabling},
 	{document: "packaging/man/otpgate-verifierd.8", lines: enabling},
+	{
+		document: "docs/remote.md",
+		begin:    func(r *run) { r.write(r.T, "/etc/otpgate/otpgate.toml", "[gateway]\n") },
+		lines: map[string]handling{
+			// The servers and the hosts of the page are all this one machine.
+			"otpctl client init": {before: func(r *run) { r.must("rm -rf /etc/otpgate/gateway") }, says: "^[A-Za-z0-9+/]{43}="},
+			"systemctl enable --now otpgate-verifierd.socket otpgate-gateway": {
+				instead: "systemctl --root=/ enable otpgate-verifierd.socket otpgate-gateway", why: noSystemd, says: "Created symlink"},
+			"otpctl client list": {says: "web1"},
+			"systemctl daemon-reload && systemctl enable --now otpgate-verifierd.socket": {
+				instead: "systemd-analyze verify --man=no otpgate-verifierd.service && cat /etc/systemd/system/otpgate-verifierd.service.d/remote.conf",
+				why:     noSystemd, says: `^#(?s).*IPAddressAllow=any`},
+		},
+	},
+	{
+		document: "packaging/man/otpgate-gateway.8",
+		begin:    func(r *run) { r.write(r.T, "/etc/otpgate/otpgate.toml", "[gateway]\n") },
+		lines: map[string]handling{
+			"systemctl enable --now otpgate-gateway": {instead: "systemctl --root=/ enable otpgate-gateway", why: noSystemd, says: "Created symlink"},
+		},
+	},
 }
 
 var enabling = map[string]handling{

@@ -18,6 +18,7 @@ const service = "otpgate-verifierd.service"
 const sftpService = "otpgate-sftpd.service"
 
 const (
+	gatewayService = "otpgate-gateway.service"
 	restoreService = "otpgate-pam-restore.service"
 	doctorService  = "otpgate-doctor.service"
 	doctorTimer    = "otpgate-doctor.timer"
@@ -32,21 +33,26 @@ func TestServiceIsConfined(t *testing.T) { confined(t, service, exposed) }
 // the points; sshd's own unit has 9.6.
 func TestSFTPServiceIsConfined(t *testing.T) { confined(t, sftpService, 5.0) }
 
-// With the drop-in that lets codes out it still is.
+// The gateway faces the network, which is all that it may do.
+func TestGatewayServiceIsConfined(t *testing.T) { confined(t, gatewayService, exposed) }
+
+// With the drop-ins that let codes out, and a client to its servers, it still is.
 func TestSendingServiceIsConfined(t *testing.T) {
-	var whole []byte
-	for _, file := range []string{service, "send.conf"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
+	for _, dropIn := range []string{"send.conf", "remote.conf"} {
+		var whole []byte
+		for _, file := range []string{service, dropIn} {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole = append(append(whole, text...), '\n')
+		}
+		sending := filepath.Join(t.TempDir(), service)
+		if err := os.WriteFile(sending, whole, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		whole = append(append(whole, text...), '\n')
+		confined(t, sending, exposed)
 	}
-	sending := filepath.Join(t.TempDir(), service)
-	if err := os.WriteFile(sending, whole, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	confined(t, sending, exposed)
 }
 
 func confined(t *testing.T, unit string, exposed float64) {
@@ -71,6 +77,7 @@ func confined(t *testing.T, unit string, exposed float64) {
 func TestServiceSeesItsPeers(t *testing.T) {
 	for file, lines := range map[string][]string{
 		service:                    {"PrivateUsers=no", "User=otpgate"},
+		gatewayService:             {"PrivateUsers=no", "User=otpgate-gateway"},
 		"otpgate-verifierd.socket": {"ListenStream=/run/otpgate/verifier.sock", "SocketMode=0666", "DirectoryMode=0755"},
 		"tmpfiles.d/otpgate.conf":  {"d /run/otpgate 0755 root root -"},
 	} {
@@ -94,6 +101,7 @@ func TestUnitsRecover(t *testing.T) {
 	for file, lines := range map[string][]string{
 		service:                    {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		sftpService:                {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		gatewayService:             {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		"otpgate-verifierd.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-sftpd.socket":     {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 	} {
@@ -141,8 +149,8 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + doctorService, units + doctorTimer, units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
-		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/send.conf",
+		units + doctorService, units + doctorTimer, units + gatewayService, units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
+		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
 		t.Errorf("expected %q, found %q", want, files)
@@ -166,6 +174,7 @@ func TestInstallUnits(t *testing.T) {
 	if complaints := about(output); err != nil || complaints != "" {
 		t.Errorf("%v\n%s", err, output)
 	}
+	verifyService(t, dir+units, gatewayService, "/opt/o/sbin/otpgate-gateway")
 	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
 	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
 	verifyService(t, dir+units, doctorService, "/opt/o/bin/otpctl", doctorTimer)

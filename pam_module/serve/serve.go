@@ -72,15 +72,15 @@ var verdicts = map[gate.Decision]wire.Verdict{
 }
 
 func login(ctx context.Context, start *wire.Start, open Opener, sink audit.Sink, talk gate.Conversation) gate.Verdict {
-	engine, request, blame, err := prepare(start, open, sink)
+	engine, request, blame, err := Prepare(start, open, sink)
 	if err != nil {
 		return gate.Refuse(sink, request, talk, blame, err)
 	}
 	return engine.Login(ctx, request, talk)
 }
 
-// prepare gives the engine and what it is asked, or what is to blame.
-func prepare(start *wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.Request, string, error) {
+// Prepare gives the engine and what it is asked, or what is to blame.
+func Prepare(start *wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.Request, string, error) {
 	request := gate.Request{
 		User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY,
 		AfterSplit: start.AfterSplit, CodeBehind: start.AfterSplit && start.CodeBehind,
@@ -150,4 +150,15 @@ func (c conversation) Tell(tone gate.Tone, text string) {
 		style = wire.Failure
 	}
 	_ = c.peer.Tell(style, text) // a front that is gone is noticed at the next question
+}
+
+// Refuse ends a dialogue that cannot be decided: the person is told so, unless the
+// password is still to be checked, and the log what is to blame.
+func Refuse(stream io.ReadWriter, start *wire.Start, request gate.Request, sink audit.Sink, rule string, err error) error {
+	peer := wire.Peer{Stream: stream}
+	var talk gate.Conversation = conversation{peer}
+	if start.Split {
+		talk = silent{}
+	}
+	return end(peer, start.User, gate.Refuse(sink, request, talk, rule, err).Decision)
 }

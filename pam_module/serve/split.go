@@ -11,7 +11,7 @@ import (
 // split answers a front that asks how much of the password is a code. Nobody
 // is told anything: the password has not been checked yet.
 func split(ctx context.Context, peer wire.Peer, start *wire.Start, open Opener, sink audit.Sink) error {
-	engine, request, blame, err := prepare(start, open, sink)
+	engine, request, blame, err := Prepare(start, open, sink)
 	if err != nil {
 		gate.Refuse(sink, request, silent{}, blame, err)
 		return peer.End(wire.Fault)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/nss"
+	"github.com/otpgate/otpgate/internal/pace"
 )
 
 // limits are what one peer can make the others wait for.
@@ -24,11 +25,13 @@ type limits struct {
 	// allowed bounds those of each user in verifier.allow, trusted those of root
 	// and of the verifier's own user.
 	allowed, trusted int
+	// clients bounds those of all clients together. The gateway bounds each one's.
+	clients int
 }
 
 var usual = limits{
 	opening: 5 * time.Second, dialogue: 2 * time.Minute,
-	perUser: 16, perMinute: 120, strangers: 512, nameless: 256, allowed: 512, trusted: 4096,
+	perUser: 16, perMinute: 120, strangers: 512, nameless: 256, allowed: 512, trusted: 4096, clients: 4096,
 }
 
 // peerKind says what a peer may do.
@@ -36,9 +39,10 @@ type peerKind uint8
 
 // The kinds of peers.
 const (
-	stranger peerKind = iota // may ask for its own user alone
-	allowed                  // a user in verifier.allow
-	trusted                  // root, or the user that the verifier runs as
+	stranger   peerKind = iota // may ask for its own user alone
+	allowed                    // a user in verifier.allow
+	trusted                    // root, or the user that the verifier runs as
+	forClients                 // the gateway, which asks for clients alone
 )
 
 // complainEvery is how often the log is told of a user who is refused, and
@@ -81,7 +85,7 @@ type admission struct {
 	rest                      peerCount // those for whom peers has no place
 	known                     map[uint32]struct{}
 	open, strangers, nameless int
-	complaints                pace
+	complaints                pace.Pace
 	last                      time.Time // when a connection began or ended
 }
 
@@ -104,36 +108,16 @@ type peerCount struct {
 	kind  peerKind
 	id    peerID
 	open  int
-	pace  pace
+	pace  pace.Pace
 	since time.Time // when it came last
 	told  time.Time
 	// broken bounds lines about dialogues that it broke off; unsaid is how many
 	// since the last one have none.
-	broken pace
+	broken pace.Pace
 	unsaid int
 	lines  semaphore
 	// names bounds what name services are asked for an allowed one, nil otherwise.
 	names *nss.Limit
-}
-
-// pace is how many may begin now of those that a minute allows.
-type pace struct {
-	spare float64
-	since time.Time // when spare was right
-}
-
-func (p *pace) take(now time.Time, perMinute int) bool {
-	full := float64(perMinute)
-	if p.since.IsZero() {
-		p.spare, p.since = full, now
-	}
-	p.spare = min(full, p.spare+max(0, now.Sub(p.since).Minutes())*full)
-	p.since = now
-	if p.spare < 1 {
-		return false
-	}
-	p.spare--
-	return true
 }
 
 func newAdmission(limits limits) *admission {
@@ -153,7 +137,7 @@ func (a *admission) admit(uid uint32, kind peerKind) (who *peerCount, complaint 
 		a.count(who, 1, now)
 		return who, ""
 	}
-	if now.Sub(who.told) >= complainEvery && a.complaints.take(now, complaints) {
+	if now.Sub(who.told) >= complainEvery && a.complaints.Take(now, complaints) {
 		who.told = now
 		complaint = fmt.Sprintf("%s is refused: %s", who.id, reason)
 	}
@@ -162,7 +146,8 @@ func (a *admission) admit(uid uint32, kind peerKind) (who *peerCount, complaint 
 
 func (a *admission) refusal(who *peerCount, now time.Time) string {
 	switch {
-	case who.kind == trusted && who.open >= a.limits.trusted, who.kind == allowed && who.open >= a.limits.allowed:
+	case who.kind == trusted && who.open >= a.limits.trusted, who.kind == allowed && who.open >= a.limits.allowed,
+		who.kind == forClients && who.open >= a.limits.clients:
 		return fmt.Sprintf("it has %d dialogues open", who.open)
 	case who.kind != stranger:
 		return ""
@@ -172,7 +157,7 @@ func (a *admission) refusal(who *peerCount, now time.Time) string {
 		return fmt.Sprintf("users who are not in verifier.allow have %d dialogues open", a.strangers)
 	case who.id.isRange && a.nameless >= a.limits.nameless:
 		return fmt.Sprintf("uids without a user have %d dialogues open", a.nameless)
-	case !who.pace.take(now, a.limits.perMinute):
+	case !who.pace.Take(now, a.limits.perMinute):
 		return fmt.Sprintf("it began more than %d dialogues in a minute and is not in verifier.allow", a.limits.perMinute)
 	}
 	return ""
@@ -246,12 +231,12 @@ func (a *admission) met(uid uint32) {
 // tells says whether the log is to be told that a dialogue of who broke off, and
 // how many others it has not been told of.
 func (a *admission) tells(who *peerCount) (tells bool, unsaid int) {
-	if who.kind != allowed {
+	if who.kind != allowed && who.kind != forClients {
 		return true, 0
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !who.broken.take(a.now(), brokenLines) {
+	if !who.broken.Take(a.now(), brokenLines) {
 		who.unsaid++
 		return false, 0
 	}

@@ -29,11 +29,13 @@ const askAgain = 5 * time.Second
 // It is a little more than package nss takes.
 const lookupPatience = 11 * time.Second
 
-// allowList is who may ask for anybody: the users of verifier.allow, by uid.
+// allowList are users that the configuration names, by uid: those of verifier.allow,
+// who may ask for anybody, and gateway.user, who asks for clients.
 // They are looked up beside the logins, and nothing is locked meanwhile. What a
 // name service does not answer leaves a uid as it was known before, and is asked
 // again.
 type allowList struct {
+	key             string // of the configuration
 	names           names
 	tell            func(reason string)
 	again, patience time.Duration
@@ -62,8 +64,8 @@ type allowedUser struct {
 	told bool
 }
 
-func newAllowList(names names, tell func(reason string)) *allowList {
-	return &allowList{names: names, tell: tell, again: askAgain, patience: lookupPatience, news: make(chan struct{})}
+func newAllowList(key string, names names, tell func(reason string)) *allowList {
+	return &allowList{key: key, names: names, tell: tell, again: askAgain, patience: lookupPatience, news: make(chan struct{})}
 }
 
 // set makes these the names. Those that were there before are looked up again
@@ -114,7 +116,7 @@ func (a *allowList) lookUp(user *allowedUser) {
 	user.asking, user.settled, user.err = false, err == nil, nil
 	switch {
 	case err != nil:
-		user.err = fmt.Errorf("verifier.allow: user %q: %w", user.name, err)
+		user.err = fmt.Errorf("%s: user %q: %w", a.key, user.name, err)
 		if a.retry == nil {
 			a.retry = time.AfterFunc(a.again, a.askOnceMore)
 		}
@@ -122,7 +124,7 @@ func (a *allowList) lookUp(user *allowedUser) {
 		user.uid, user.known = account.UID, true
 	default:
 		user.known = false
-		user.err = fmt.Errorf("verifier.allow: user %q: %w", user.name, nss.ErrUnknownUser)
+		user.err = fmt.Errorf("%s: user %q: %w", a.key, user.name, nss.ErrUnknownUser)
 	}
 	if user.err != nil && !user.told {
 		// It denies its own programs, nobody else's.
@@ -169,7 +171,7 @@ func (a *allowList) has(uid uint32) (bool, error) {
 		select {
 		case <-news:
 		case <-deadline.C:
-			return false, fmt.Errorf("verifier.allow: the name service did not answer within %v", patience)
+			return false, fmt.Errorf("%s: the name service did not answer within %v", a.key, patience)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func TestAllowIsAskedAgain(t *testing.T) {
 	}
 	names.accounts.Store(&down)
 	told := make(chan string, 10)
-	allow := newAllowList(&names, func(reason string) { told <- reason })
+	allow := newAllowList("verifier.allow", &names, func(reason string) { told <- reason })
 	allow.again = 1
 	allow.set([]string{"www-data"}, false)
 	eventually(t, "the third answer", func() bool { return allow.knows(33) })

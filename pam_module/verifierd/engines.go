@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/remotelogin"
 )
 
 // engines keeps the engine of the configuration as it is in the file. It looks
@@ -19,18 +20,23 @@ type engines struct {
 	sink audit.Sink
 	// allow is who may ask for anybody.
 	allow *allowList
-	now   func() time.Time
+	// gateway is who may ask for clients.
+	gateway *allowList
+	now     func() time.Time
 
 	mu     sync.Mutex
 	seen   config.State
 	engine *gate.Gate
 	err    error
+	// servers decide on a client, nil elsewhere.
+	servers *remotelogin.Servers
 }
 
 func newEngines(path string, sink audit.Sink, names names) *engines {
-	return &engines{path: path, sink: sink, now: time.Now, allow: newAllowList(names, func(reason string) {
+	tell := func(reason string) {
 		sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: reason})
-	})}
+	}
+	return &engines{path: path, sink: sink, now: time.Now, allow: newAllowList("verifier.allow", names, tell), gateway: newAllowList("gateway.user", names, tell)}
 }
 
 // isFor says whether a front that names this configuration can be answered.
@@ -85,6 +91,33 @@ func (e *engines) load(seen config.State, anew bool) {
 	}
 	e.engine.Sender = e.sender(e.engine.Config)
 	e.allow.set(e.engine.Config.Verifier.Allow, anew)
+	var gateway []string
+	if e.engine.Config.Gateway != nil {
+		gateway = []string{e.engine.Config.Gateway.User}
+	}
+	e.gateway.set(gateway, anew)
+	e.setServers(e.engine.Config.Remote)
+}
+
+// setServers keeps the connections to servers as long as those are the same.
+func (e *engines) setServers(settings *config.Remote) {
+	if settings != nil && e.servers != nil && e.servers.IsFor(*settings) {
+		return
+	}
+	if e.servers != nil {
+		e.servers.Close()
+		e.servers = nil
+	}
+	if settings != nil {
+		e.servers = remotelogin.New(*settings)
+	}
+}
+
+// remote are the servers that decide, nil where this machine does.
+func (e *engines) remote() *remotelogin.Servers {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.servers
 }
 
 // sender sends the codes of a configuration. As long as it cannot, it denies

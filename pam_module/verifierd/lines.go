@@ -9,14 +9,18 @@ import "github.com/otpgate/otpgate/internal/audit"
 const (
 	linesOfAllowed  = 8
 	linesOfStranger = 2
+	linesOfClients  = 64
 )
 
 // semaphore bounds how many do something at once.
 type semaphore chan struct{}
 
 func semaphoreFor(kind peerKind) semaphore {
-	if kind == allowed {
+	switch kind {
+	case allowed:
 		return make(semaphore, linesOfAllowed)
+	case forClients:
+		return make(semaphore, linesOfClients)
 	}
 	return make(semaphore, linesOfStranger)
 }

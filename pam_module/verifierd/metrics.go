@@ -135,11 +135,16 @@ type counting struct {
 	services map[string]config.Protocol
 	// peer says in the log whose program asks, empty for root's.
 	peer string
+	// client and id say of a client's login whose it is, and which.
+	client, id string
 }
 
 // Write implements audit.Sink.
 func (c counting) Write(r audit.Record) {
 	r.Peer = c.peer
+	if c.client != "" {
+		r.Client, r.ID = c.client, c.id
+	}
 	c.Sink.Write(r)
 	if r.Verdict == "" {
 		return // a line that the argument debug adds

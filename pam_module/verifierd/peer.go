@@ -7,10 +7,12 @@ type directory struct {
 }
 
 // kind says what programs of uid may do, as far as is known without looking.
-func (d *directory) kind(uid uint32, allow *allowList) peerKind {
+func (d *directory) kind(uid uint32, allow, gateway *allowList) peerKind {
 	switch {
 	case uid == 0 || uid == d.self:
 		return trusted
+	case gateway.knows(uid):
+		return forClients
 	case allow.knows(uid):
 		return allowed
 	}

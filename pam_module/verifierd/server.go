@@ -24,6 +24,7 @@ type server struct {
 	sink      counting
 	admission *admission
 	looks     *gate.Looks
+	limits    clientLimits
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
@@ -44,7 +45,7 @@ func (s *server) admit(conn *fronts.Conn) (answer func()) {
 		go s.report("peer", err.Error())
 		return nil
 	}
-	who, complaint := s.admission.admit(peer.Uid, s.who.kind(peer.Uid, s.engines.allow))
+	who, complaint := s.admission.admit(peer.Uid, s.who.kind(peer.Uid, s.engines.allow, s.engines.gateway))
 	if who == nil {
 		s.sink.metrics.refusedPeer()
 		if complaint != "" {
@@ -61,7 +62,11 @@ func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *peerCount)
 	defer conn.Close()
 	defer s.recovered()
 	defer s.admission.release(who)
-	if err := s.dialogue(conn, peer.Uid, who); err != nil {
+	answer := s.dialogue
+	if who.kind == forClients {
+		answer = s.forClient
+	}
+	if err := answer(conn, peer.Uid, who); err != nil {
 		s.broken(peer, who, err)
 	}
 }
@@ -141,6 +146,9 @@ var errInDoubt = errors.New("may be one that must not ask")
 func (s *server) answer(stream *stream, uid uint32, who *peerCount, start *wire.Start) error {
 	engine, blame, sink, err := s.engineFor(stream, uid, who, start)
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
+	if err == nil && engine.Config.Remote != nil {
+		return s.atServers(stream, start, open, quiet{sink, stream})
+	}
 	return serve.Answer(context.Background(), stream, start, open, quiet{sink, stream})
 }
 
@@ -148,7 +156,7 @@ func (s *server) answer(stream *stream, uid uint32, who *peerCount, start *wire.
 func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wire.Start) (engine *gate.Gate, blame string, to audit.Sink, err error) {
 	engine, err = s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
-	kind, peer := s.who.kind(uid, s.engines.allow), ""
+	kind, peer := s.who.kind(uid, s.engines.allow, s.engines.gateway), ""
 	if kind == stranger && err == nil {
 		_ = stream.announce() // noticed at the next frame
 		if kind, blame, err = s.mayAsk(uid, start.User); err != nil {

@@ -1,0 +1,225 @@
+package machine
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// gatewayUser is whom gateways run as, as the package makes it.
+const gatewayUser = "otpgate-gateway"
+
+// Server is a site whose verifier decides for clients, by way of a gateway.
+type Server struct {
+	Site
+	// Address is where the gateway listens, and Key what clients list of it.
+	Address, Key string
+	Gateway      *Gateway
+}
+
+// Client says how a machine asks its servers.
+type Client struct {
+	// Timeout is remote.timeout; none is long, for busy machines.
+	Timeout string
+	// Policy is what the client's configuration has besides.
+	Policy string
+	// May are flags of otpctl client add, on each server.
+	May []string
+	// Through has the client dial these addresses in place of the servers'.
+	Through []string
+	// Keys are the servers' keys in place of the right ones.
+	Keys []string
+}
+
+var gateways atomic.Int32
+
+// NewServer makes a site that is a server, its configuration text, and starts its
+// verifier and its gateway. Both are killed with t. A server that shares another's
+// ledger and secret files is made by NewTwin.
+func NewServer(t T, name, text string) *Server {
+	t.Helper()
+	site := NewSite(t, name, "")
+	return startServer(t, site, text)
+}
+
+// NewTwin makes a server with the ledger and the secret files of s, as two machines
+// with one disk have them.
+func (s *Server) NewTwin(t T, name, text string) *Server {
+	t.Helper()
+	site := NewSite(t, name, "")
+	site.Users, site.State = s.Users, s.State
+	return startServer(t, site, text)
+}
+
+func startServer(t T, site Site, text string) *Server {
+	t.Helper()
+	addGatewayUser(t)
+	dir := filepath.Dir(site.Config)
+	s := &Server{Site: site, Address: fmt.Sprintf("127.0.0.1:%d", 12000+gateways.Add(1))}
+	s.more = fmt.Sprintf("\n[gateway]\nlisten = [%q]\nkey = %q\nclients = %q\n", s.Address, dir+"/gateway/gateway.key", dir+"/clients")
+	s.Configure(t, text)
+	s.Key = strings.TrimSpace(otpctl(t, s.Site, "client", "init"))
+	s.Path = Resident
+	s.Verifier = StartVerifier(t, s.Site, VerifierOptions{})
+	s.StartGateway(t)
+	return s
+}
+
+var addGatewayUser = func() func(T) {
+	var once sync.Once
+	return func(t T) {
+		t.Helper()
+		once.Do(func() {
+			useradd.Lock()
+			defer useradd.Unlock()
+			Command(t, "", "useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", gatewayUser)
+		})
+	}
+}()
+
+// otpctl runs the command for a site, and returns its answer.
+func otpctl(t T, site Site, args ...string) string {
+	t.Helper()
+	output, err := exec.Command(Files+"/otpctl", append([]string{"--config", site.Config}, args...)...).Output()
+	if err != nil {
+		detail := ""
+		if exit, is := err.(*exec.ExitError); is {
+			detail = string(exit.Stderr)
+		}
+		t.Fatalf("otpctl %q: %v: %s", args, err, detail)
+	}
+	return string(output)
+}
+
+// NewClient makes a machine whose logins the servers decide, and starts its verifier.
+// The site's secret files and ledger are those of the first server.
+func NewClient(t T, name string, how Client, servers ...*Server) Site {
+	t.Helper()
+	site := NewSite(t, name, "")
+	site.more = ClientSettings(filepath.Dir(site.Config), how, servers...)
+	site.Configure(t, how.Policy)
+	key := strings.TrimSpace(otpctl(t, site, "client", "init"))
+	for _, server := range servers {
+		if len(how.May) == 1 && how.May[0] == "nothing" {
+			continue
+		}
+		otpctl(t, server.Site, append([]string{"client", "add", name, key}, how.May...)...)
+	}
+	site.Path = Resident
+	site.Verifier = StartVerifier(t, site, VerifierOptions{})
+	return site
+}
+
+// ClientSettings are the table [remote] of a client whose directory that is.
+func ClientSettings(dir string, how Client, servers ...*Server) string {
+	if how.Timeout == "" {
+		how.Timeout = "1m"
+	}
+	addresses, keys := how.Through, how.Keys
+	for _, server := range servers {
+		if len(how.Through) == 0 {
+			addresses = append(addresses, server.Address)
+		}
+		if len(how.Keys) == 0 {
+			keys = append(keys, server.Key)
+		}
+	}
+	return fmt.Sprintf("\n[remote]\nservers = [\"%s\"]\nserver_keys = [\"%s\"]\nkey = %q\ntimeout = %q\n",
+		strings.Join(addresses, `", "`), strings.Join(keys, `", "`), dir+"/client.key", how.Timeout)
+}
+
+// newRemoteSite is a site whose logins a server of its own decides. What a test
+// configures there is the server's.
+func newRemoteSite(t T, name, text string) Site {
+	t.Helper()
+	server := NewServer(t, name+"-server", text)
+	site := NewClient(t, name, Client{May: []string{"--enroll"}}, server)
+	site.Users, site.State, site.server = server.Users, server.State, &server.Site
+	site.Path = Remote
+	return site
+}
+
+// Gateway is a gateway that is running.
+type Gateway struct {
+	cmd    *exec.Cmd
+	errors *Buffer
+	ended  chan struct{}
+}
+
+// StartGateway starts the server's gateway and waits until it listens. It is killed
+// with t.
+func (s *Server) StartGateway(t T) {
+	t.Helper()
+	g := &Gateway{cmd: exec.Command(Files+"/otpgate-gateway", "--config", s.Config), errors: &Buffer{}, ended: make(chan struct{})}
+	g.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	g.cmd.Stderr = g.errors
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: GatewayCredential(t)}
+	if err := g.cmd.Start(); err != nil {
+		t.Fatalf("start the gateway: %v", err)
+	}
+	go func() {
+		_ = g.cmd.Wait() // its state says all
+		close(g.ended)
+	}()
+	t.Cleanup(func() {
+		g.Kill()
+		outputs.add("standard error of the gateway of "+s.Name, g.errors.String())
+	})
+	Until(t, "the gateway listens", func() bool {
+		connection, err := net.Dial("tcp", s.Address)
+		return g.hasEnded() || err == nil && connection.Close() == nil
+	})
+	if g.hasEnded() {
+		t.Fatalf("the gateway of %s: %v: %s", s.Name, g.cmd.ProcessState, g.errors)
+	}
+	s.Gateway = g
+}
+
+// GatewayCredential is whom gateways run as.
+func GatewayCredential(t T) *syscall.Credential {
+	t.Helper()
+	account, err := user.Lookup(gatewayUser)
+	if err != nil {
+		t.Fatalf("user of the gateway: %v", err)
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil {
+		t.Fatalf("user of the gateway: %v", err)
+	}
+	gid, err := strconv.ParseUint(account.Gid, 10, 32)
+	if err != nil {
+		t.Fatalf("user of the gateway: %v", err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+func (g *Gateway) hasEnded() bool {
+	select {
+	case <-g.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Kill ends it at once, and waits until it has.
+func (g *Gateway) Kill() {
+	_ = g.cmd.Process.Signal(syscall.SIGCONT)
+	_ = g.cmd.Process.Kill()
+	<-g.ended
+}
+
+// Signal sends it a signal, such as the one that stops it.
+func (g *Gateway) Signal(t T, signal syscall.Signal) {
+	t.Helper()
+	if err := g.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("signal the gateway: %v", err)
+	}
+}

@@ -1,0 +1,256 @@
+package e2e
+
+import (
+	"os"
+	"regexp"
+	"syscall"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/hosts"
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// manyGuesses lets fifty logins give one code.
+const manyGuesses = "[policy]\nattempts = { per_window = 1000, per_source = 100000 }\n[totp]\nwindow = 3\n"
+
+// fleet are two servers with one ledger, and two clients of both.
+func fleet(t *testing.T, name, text string, how machine.Client) (servers [2]*machine.Server, clients [2]machine.Site) {
+	t.Helper()
+	servers[0] = machine.NewServer(t, name+"-s1", text)
+	servers[1] = servers[0].NewTwin(t, name+"-s2", text)
+	for i, client := range []string{name + "-c1", name + "-c2"} {
+		clients[i] = machine.NewClient(t, client, how, servers[0], servers[1])
+		clients[i].CodeOnly(t, client, "protocol=ssh")
+	}
+	return servers, clients
+}
+
+// beginAt starts a login of p on a client.
+func beginAt(t *testing.T, client machine.Site, p *machine.Person) *hosts.Host {
+	t.Helper()
+	return hosts.StartHost(t, client.Name, p.Name, hosts.HostOptions{RemoteHost: p.Address})
+}
+
+// remoteLogin is a whole login, and whether it was in.
+func remoteLogin(t *testing.T, client machine.Site, p *machine.Person, answers ...string) bool {
+	t.Helper()
+	return beginAt(t, client, p).Verdict(t, answers...) == hosts.PAMSuccess
+}
+
+// A code is good once on all clients, also at the same instant, and both machines
+// name a login alike.
+func TestRemoteOnce(t *testing.T) {
+	t.Parallel()
+	servers, clients := fleet(t, "r-once", manyGuesses, machine.Client{May: []string{"--users=@all"}})
+	p := machine.Stranger("rem").Enroll(t, servers[0].Users)
+	code := p.Code(t, 0)
+	if !remoteLogin(t, clients[0], p, code) {
+		t.Errorf("not in with the right code:\n%s", machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+	}
+	if remoteLogin(t, clients[1], p, code, code, code) {
+		t.Error("in with a code that was used on the other client")
+	}
+	here := machine.Log.Expect(t, "user="+p.Name+" ", "service=r-once-c1", "verdict=accepted", "rule=totp:phone", "server="+servers[0].Address)
+	id := regexp.MustCompile(`id=[0-9a-f]{16}`).FindString(here.Text)
+	machine.Log.Expect(t, "user="+p.Name+" ", "client=r-once-c1", "verdict=accepted", "rule=totp:phone", "remote="+p.Address, id)
+	for range 5 {
+		onceOfFifty(t, servers[0].Site, [2]string{"r-once-c1", "r-once-c2"})
+	}
+}
+
+// Without any server those who are never asked are in, and all others are denied, also
+// where no verifier runs.
+func TestRemoteNoServer(t *testing.T) {
+	t.Parallel()
+	server := machine.NewServer(t, "r-none-s", "")
+	p, robot := machine.Stranger("rem").Enroll(t, server.Users), machine.Stranger("robot")
+	client := machine.NewClient(t, "r-none", machine.Client{Timeout: "1s", Policy: "[policy]\nexempt = [\"" + robot.Name + "\"]\ntrusted_networks = [\"198.51.100.0/24\"]\n"}, server)
+	server.Gateway.Kill()
+	for _, path := range machine.Paths {
+		service := "r-none-" + string(path)
+		here := client.Over(path)
+		here.Name = service
+		here.CodeOnly(t, service, "protocol=ssh")
+		if !remoteLogin(t, here, robot) {
+			t.Errorf("%s: who is never asked is not in", path)
+		}
+		trusted := *p
+		trusted.Address = "198.51.100.7"
+		if !remoteLogin(t, here, &trusted) {
+			t.Errorf("%s: not in from a trusted network", path)
+		}
+		if remoteLogin(t, here, p, p.Code(t, 0)) {
+			t.Errorf("%s: in without a server", path)
+		}
+		machine.Log.Expect(t, "user="+p.Name+" service="+service, "verdict=fault", "rule=remote", map[machine.Path]string{
+			machine.Forked: "otpgate-verifierd alone asks them", machine.Resident: server.Address + ": connect: connection refused"}[path])
+	}
+	// Once one answers, all is as ever.
+	server.StartGateway(t)
+	client.Name = "r-none-resident"
+	if !remoteLogin(t, client, p, p.Code(t, 0)) {
+		t.Error("not in with a server again")
+	}
+}
+
+// A server that dies or hangs before it has taken a login costs nobody anything.
+func TestRemoteServerFailsBefore(t *testing.T) {
+	t.Parallel()
+	servers, clients := fleet(t, "r-before", "[totp]\nwindow = 5\n", machine.Client{})
+	p := machine.Stranger("rem").Enroll(t, servers[0].Users)
+	expect := func(what string, code string, server *machine.Server) {
+		t.Helper()
+		if !remoteLogin(t, clients[0], p, code) {
+			t.Errorf("%s: not in:\n%s", what, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+		}
+		machine.Log.Expect(t, "user="+p.Name+" service=r-before-c1", "verdict=accepted", "server="+server.Address)
+	}
+	expect("both are well", p.Code(t, -3), servers[0])
+	servers[0].Gateway.Signal(t, syscall.SIGSTOP)
+	expect("the first hangs", p.Code(t, -2), servers[1])
+	expect("it still hangs", p.Code(t, -1), servers[1])
+	servers[0].Gateway.Signal(t, syscall.SIGCONT)
+	servers[1].Gateway.Kill()
+	expect("the second is dead", p.Code(t, 0), servers[0])
+	machine.Log.Expect(t, "user="+p.Name+" ", "client=r-before-c1", "verdict=accepted")
+	servers[0].Gateway.Kill()
+	servers[1].StartGateway(t)
+	expect("the first is dead", p.Code(t, 1), servers[1])
+}
+
+// A server that dies or hangs once it has begun a login ends that login: nobody is
+// asked twice, one message goes out, and the next login is decided by the other.
+func TestRemoteServerFailsAtThePrompt(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(t *testing.T, g *machine.Gateway){
+		"killed":  func(_ *testing.T, g *machine.Gateway) { g.Kill() },
+		"stopped": func(t *testing.T, g *machine.Gateway) { g.Signal(t, syscall.SIGSTOP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			texts := hosts.StartGateway(t)
+			servers, clients := fleet(t, "r-prompt-"+name, "[totp]\nwindow = 3\n"+texts.Settings(""), machine.Client{})
+			// The host waits no longer than this.
+			clients[0].CodeOnly(t, clients[0].Name, "protocol=ssh", "timeout=60")
+			p := addressed(t, machine.Stranger("rem"), servers[0].Site, "sms", "totp")
+			login := beginAt(t, clients[0], p)
+			login.Prompt(t, "Verification code")
+			code := texted(t, texts, 1)
+			fail(t, servers[0].Gateway)
+			login.Answer(code)
+			if verdict := login.Verdict(t); verdict == hosts.PAMSuccess {
+				t.Error("in by a dialogue that broke")
+			}
+			if n := texts.Requests(); n != 1 {
+				t.Errorf("%d messages were asked for, expected one", n)
+			}
+			next := beginAt(t, clients[1], p)
+			next.Prompt(t, "Verification code")
+			next.Answer(texted(t, texts, 2))
+			if verdict := next.Verdict(t); verdict != hosts.PAMSuccess {
+				t.Errorf("the next login: verdict %d\n%s", verdict, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+			}
+			if n := texts.Requests(); n != 2 {
+				t.Errorf("%d messages were asked for, expected two", n)
+			}
+		})
+	}
+}
+
+// Two servers that remember codes apart are told from two with one ledger.
+func TestRemoteTwoLedgers(t *testing.T) {
+	t.Parallel()
+	first, second := machine.NewServer(t, "r-two-s1", ""), machine.NewServer(t, "r-two-s2", "")
+	p := machine.Stranger("rem").Enroll(t, first.Users).Enroll(t, second.Users)
+	client := machine.NewClient(t, "r-two", machine.Client{}, first, second)
+	client.CodeOnly(t, "r-two", "protocol=ssh")
+	code := p.Code(t, 0)
+	if !remoteLogin(t, client, p, code) {
+		t.Fatal("not in at the first server")
+	}
+	first.Gateway.Kill()
+	if remoteLogin(t, client, p, code) {
+		t.Error("in twice with one code")
+	}
+	machine.Log.Expect(t, "user="+p.Name+" service=r-two", "verdict=fault", "rule=remote", "different ledgers", first.Address, second.Address)
+}
+
+// Whoever is not listed gets no further than the handshake.
+func TestRemoteStrangers(t *testing.T) {
+	t.Parallel()
+	server := machine.NewServer(t, "r-stranger-s", "")
+	p := machine.Stranger("rem").Enroll(t, server.Users)
+	for name, test := range map[string]struct {
+		how      machine.Client
+		atClient string
+		atServer []string
+	}{
+		"nobody":  {machine.Client{May: []string{"nothing"}}, "it refuses this machine's key", []string{"rule=gateway.clients", "no such client"}},
+		"address": {machine.Client{May: []string{"--from=192.0.2.0/24"}}, "it refuses this machine's key", []string{"rule=gateway.clients", "the key is that of r-stranger-address"}},
+		"server":  {machine.Client{Keys: []string{"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}}, "its key is " + server.Key, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := machine.NewClient(t, "r-stranger-"+name, test.how, server)
+			client.CodeOnly(t, client.Name, "protocol=ssh")
+			if remoteLogin(t, client, p, p.Code(t, 0)) {
+				t.Error("in")
+			}
+			machine.Log.Expect(t, "user="+p.Name+" service="+client.Name+" ", "verdict=fault", "rule=remote", test.atClient)
+			if test.atServer != nil {
+				machine.Log.Expect(t, append([]string{"verdict=turned-away"}, test.atServer...)...)
+			}
+		})
+	}
+}
+
+// A client's file says what it may ask for; a change counts from the next login on.
+func TestRemoteClientMay(t *testing.T) {
+	t.Parallel()
+	texts := hosts.StartGateway(t)
+	server := machine.NewServer(t, "r-may-s", "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n"+texts.Settings(""))
+	p, other := machine.Stranger("rem").Enroll(t, server.Users), machine.Stranger("rem").Enroll(t, server.Users)
+	client := machine.NewClient(t, "r-may", machine.Client{May: []string{"--services=r-may", "--users=" + p.Name, "--no-send"}}, server)
+	for _, service := range []string{"r-may", "r-may-other"} {
+		client.CodeOnly(t, service, "protocol=ssh")
+	}
+	if !remoteLogin(t, client, p, p.Code(t, 0)) {
+		t.Error("not in with what the file names")
+	}
+	if remoteLogin(t, client, other, other.Code(t, 0)) {
+		t.Error("in as somebody whom the file does not name")
+	}
+	machine.Log.Expect(t, "user="+other.Name+" ", "client=r-may", "verdict=denied", "rule=client.users")
+	machine.Log.Expect(t, "user="+other.Name+" ", "server="+server.Address, "verdict=denied", "rule=client.users")
+	client.Name = "r-may-other"
+	if remoteLogin(t, client, p, p.Code(t, 1)) {
+		t.Error("in by a service that the file does not name")
+	}
+	machine.Log.Expect(t, "user="+p.Name+" ", "client=r-may", "verdict=denied", "rule=client.services")
+	path := "/etc/otpgate-sites/r-may-s/clients/r-may.toml"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, regexp.MustCompile(`(?m)^(services|users) = .*\n`).ReplaceAll(text, nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	client.Name = "r-may"
+	// Nobody enrolls there, and nothing is sent.
+	if remoteLogin(t, client, machine.Stranger("rem")) {
+		t.Error("in without a code")
+	}
+	sent := addressed(t, machine.Stranger("rem"), server.Site, "sms")
+	if remoteLogin(t, client, sent) || texts.Requests() > 0 {
+		t.Errorf("%d messages were sent", texts.Requests())
+	}
+	if !remoteLogin(t, client, other, other.Code(t, 1)) {
+		t.Error("not in after the file was changed")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if remoteLogin(t, client, p, p.Code(t, 2)) {
+		t.Error("in after the file was taken away")
+	}
+}

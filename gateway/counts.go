@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/clients"
+	"github.com/otpgate/otpgate/internal/pace"
+)
+
+// counts is what each client takes. There are as many clients as files.
+type counts struct {
+	now   func() time.Time
+	spare int
+
+	mu sync.Mutex
+	of map[string]*used
+}
+
+type used struct {
+	connections, dialogues int
+	pace                   pace.Pace
+}
+
+func newCounts(now func() time.Time) *counts {
+	return &counts{now: now, spare: usual.spare, of: map[string]*used{}}
+}
+
+func (u *counts) client(name string) *used {
+	of := u.of[name]
+	if of == nil {
+		of = &used{}
+		u.of[name] = of
+	}
+	return of
+}
+
+// connect counts a connection, of which there may be more than dialogues.
+func (u *counts) connect(client clients.Client) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	of := u.client(client.Client)
+	if of.connections >= client.Dialogues+u.spare {
+		return false
+	}
+	of.connections++
+	return true
+}
+
+func (u *counts) disconnect(name string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.client(name).connections--
+}
+
+// begin counts a login, or says which limit of the client's file is against it.
+func (u *counts) begin(client clients.Client) (rule, reason string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	of := u.client(client.Client)
+	if of.dialogues >= client.Dialogues {
+		return "client.dialogues", fmt.Sprintf("%s has %d logins open", client.Client, of.dialogues)
+	}
+	if !of.pace.Take(u.now(), client.PerMinute) {
+		return "client.per_minute", fmt.Sprintf("%s began more than %d logins in a minute", client.Client, client.PerMinute)
+	}
+	of.dialogues++
+	return "", ""
+}
+
+func (u *counts) end(name string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.client(name).dialogues--
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/clients"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/pinned"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// limits are what one connection can make the others wait for.
+type limits struct {
+	// handshake is how long a connection may take to show its key, handshakes how
+	// many may be at that at once, and perSource how many of one address.
+	handshake             time.Duration
+	handshakes, perSource int
+	// idle is how long a client may keep a connection without a login.
+	idle time.Duration
+	// opening is how long each side may take for what it sends at once.
+	opening time.Duration
+	// dialogue is for clients that name no time of their own.
+	dialogue time.Duration
+	// spare is how many connections a client may have beyond its dialogues.
+	spare int
+}
+
+var usual = limits{
+	handshake: 5 * time.Second, handshakes: 2048, perSource: 64,
+	idle: time.Minute, opening: 10 * time.Second, dialogue: 2 * time.Minute, spare: 64,
+}
+
+// gateway answers clients.
+type gateway struct {
+	limits   limits
+	socket   string // the verifier's
+	key      *pinned.KeyFile
+	table    *clients.Table
+	log      audit.Sink
+	starting *admission.Counter
+	counts   *counts
+
+	all sync.WaitGroup
+
+	mu sync.Mutex
+	// waiting are connections without a login under way.
+	waiting map[net.Conn]struct{}
+	ending  bool
+}
+
+func newGateway(settings config.Config, limits limits, log audit.Sink) *gateway {
+	return &gateway{
+		limits: limits, socket: settings.Paths.Socket, key: pinned.NewKeyFile(settings.Gateway.Key), table: clients.NewTable(settings.Gateway.Clients),
+		log: admission.NewLogLimiter(log.Write), starting: admission.NewCounter(time.Now), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
+	}
+}
+
+// turnedAway writes a line about an address that gets nowhere.
+func (g *gateway) turnedAway(from netip.Addr, client, rule, reason string) {
+	g.log.Write(audit.Record{Remote: from.String(), Client: client, Verdict: "turned-away", Rule: rule, Reason: reason})
+}
+
+// connection serves one connection from its handshake to its end.
+func (g *gateway) connection(bare *net.TCPConn) {
+	defer bare.Close()
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			g.log.Write(audit.Record{Verdict: "fault", Rule: "internal", Reason: fmt.Sprintf("panic: %v", panicked)})
+		}
+	}()
+	peer, ok := bare.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return
+	}
+	from := peer.AddrPort().Addr().Unmap()
+	conn, client, err := g.shakeHands(bare, from)
+	if err != nil || conn == nil {
+		return
+	}
+	if !g.counts.connect(client) {
+		g.turnedAway(from, client.Client, "client.dialogues", fmt.Sprintf("it has %d connections open", client.Dialogues+g.limits.spare))
+		return
+	}
+	defer g.counts.disconnect(client.Client)
+	hash, _ := pinned.PeerKey(conn)
+	g.session(conn, hash, from)
+}
+
+// shakeHands finds out who it is. Nothing is known of the other side before, so what
+// it can take is bounded.
+func (g *gateway) shakeHands(bare *net.TCPConn, from netip.Addr) (*tls.Conn, clients.Client, error) {
+	bounds := config.SFTPLimits{MaxStartups: g.limits.handshakes, StartupsPerSource: g.limits.perSource}
+	if refusal := g.starting.Admit(from, bounds); refusal.Rule != "" {
+		g.turnedAway(from, "", "gateway.handshakes", "too many connections have not shown their key yet")
+		return nil, clients.Client{}, nil
+	}
+	defer g.starting.Release(from, bounds, admission.Result{})
+	key, err := g.key.Key()
+	if err != nil {
+		g.log.Write(audit.Record{Verdict: "fault", Rule: "gateway.key", Reason: err.Error()})
+		return nil, clients.Client{}, err
+	}
+	var client clients.Client
+	var refused error
+	conn := pinned.Server(bare, key, func(hash config.KeyHash) (err error) {
+		client, err = g.find(hash, from)
+		refused = err
+		return err
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), g.limits.handshake)
+	defer cancel()
+	err = errors.Join(pinned.Notice(bare), conn.HandshakeContext(ctx))
+	switch {
+	case refused != nil:
+		g.turnedAway(from, "", "gateway.clients", refused.Error())
+		letRead(bare)
+	case err != nil && !errors.Is(err, io.EOF):
+		g.turnedAway(from, "", "gateway.handshake", err.Error())
+	}
+	return conn, client, err
+}
+
+// letRead lets the other side read why it is turned away: it may have sent something
+// by then, and what is closed with that unread is reset, and so is the reason.
+func letRead(bare *net.TCPConn) {
+	if errors.Join(bare.CloseWrite(), bare.SetReadDeadline(time.Now().Add(time.Second))) == nil {
+		_, _ = io.CopyN(io.Discard, bare, wire.MaxPayload)
+	}
+}
+
+// find is the client with that key, which may come from there.
+func (g *gateway) find(hash config.KeyHash, from netip.Addr) (clients.Client, error) {
+	client, wrong, err := g.table.Find(hash)
+	for _, w := range wrong {
+		g.log.Write(audit.Record{Verdict: "fault", Rule: "gateway.clients", Reason: w.Error()})
+	}
+	if err != nil {
+		return clients.Client{}, err
+	}
+	if !client.MayComeFrom(from) {
+		return clients.Client{}, fmt.Errorf("the key is that of %s, whose file has not this address in addresses", client.Client)
+	}
+	return client, nil
+}
+
+// wait notes that a connection has no login under way. It is false if the gateway
+// ends.
+func (g *gateway) wait(conn net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.ending {
+		g.waiting[conn] = struct{}{}
+	}
+	return !g.ending
+}
+
+func (g *gateway) waited(conn net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.waiting, conn)
+}
+
+// drain ends connections without a login, and waits for the others, at most for so
+// long.
+func (g *gateway) drain(most time.Duration) error {
+	g.mu.Lock()
+	g.ending = true
+	for conn := range g.waiting {
+		// Not with a word to the other side, which might wait for it.
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	}
+	g.mu.Unlock()
+	done := make(chan struct{})
+	go func() { g.all.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(most):
+		return errors.New("dialogues were still open")
+	}
+}
+
+// quiet says whether an end of a connection is nothing to tell of: clients close
+// those that they need no more.
+func quiet(err error) bool {
+	return !errors.Is(err, wire.ErrProtocol)
+}

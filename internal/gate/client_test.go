@@ -1,0 +1,85 @@
+package gate
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// On a client without a server the policy decides what it can without secret files
+// and ledger, and all else is denied.
+func TestClientAlone(t *testing.T) {
+	p := newPlace(t)
+	p.Give("alice")
+	p.Config.Policy.Exempt = []config.Selector{"backup"}
+	p.Config.Policy.TrustedNetworks = []config.Network{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}
+	p.Config.Remote = &config.Remote{Servers: []string{"h:1"}}
+	expect(t, p.login("backup", says()), NotAsked, "policy.exempt")
+	for _, name := range []string{"alice", "carol"} {
+		expect(t, p.login(name, says(p.Code(t, "alice", 0))), Fault, "remote")
+		for _, from := range []string{"10.0.0.1", "192.0.2.1"} {
+			here := from == "10.0.0.1"
+			if p.DecidedHere(Request{User: name, Service: "sshd", RemoteHost: from}) != here {
+				t.Errorf("%s from %s", name, from)
+			}
+		}
+	}
+	if !p.DecidedHere(Request{User: "backup"}) || !p.DecidedHere(Request{User: "../x"}) {
+		t.Error("not decided here")
+	}
+	if n, err := p.Split(t.Context(), Request{User: "alice", Service: "sshd"}, nil); n != 0 || err == nil {
+		t.Errorf("split: %d, %v", n, err)
+	}
+}
+
+// Wrong codes by one client lock that client's logins, for whomever, and those of no
+// other one.
+func TestWrongCodesOfOneClient(t *testing.T) {
+	p := newPlace(t)
+	p.Client, p.ClientWrong = "web1", 6
+	names := []string{"anna", "bert", "carl"}
+	for _, name := range names {
+		p.Give(name)
+		const wrong = "000000"
+		for step := -1; step <= 1; step++ {
+			if p.Code(t, name, step) == wrong {
+				t.Fatalf("%s is a code of %s", wrong, name)
+			}
+		}
+		p.login(name, says(wrong, wrong, wrong))
+	}
+	p.Give("dora")
+	expect(t, p.login("dora", says(p.Code(t, "dora", 0))), TooMany, "policy.attempts.per_window")
+	p.Client = "web2"
+	expect(t, p.login("dora", says(p.Code(t, "dora", 0))), Accept, "totp:phone")
+	p.Client = ""
+	p.Clock = p.Clock.Add(time.Minute)
+	expect(t, p.login("dora", says(p.Code(t, "dora", 0))), Accept, "totp:phone")
+	p.Client = "web1"
+	p.Clock = p.Clock.Add(p.Config.Policy.Attempts.Window.Duration)
+	expect(t, p.login("dora", says(p.Code(t, "dora", 0))), Accept, "totp:phone")
+}
+
+// What the client's system calls a person decides whose codes are asked for.
+func TestClientNames(t *testing.T) {
+	p := newPlace(t)
+	p.Give("alice")
+	p.Groups = map[string][]string{"staff": {"alice"}}
+	for given, names := range map[string][]string{"ALICE": {"alice"}, "toor": {"toor", "alice"}, "alice": nil, "Alice": nil} {
+		p.Names = ClientNames{User: given, Names: names, Groups: p.Machine}
+		if v := p.login(given, says()); v.Rule != "no-answer" {
+			t.Errorf("%s, whom the client calls %q: %+v", given, names, v)
+		}
+	}
+	p.Names = ClientNames{User: "bob", Names: []string{"bob"}, Groups: p.Machine}
+	expect(t, p.login("bob", says()), NotAsked, "not-enrolled")
+	// What this machine's system does not know is doubt: it requires, and exempts
+	// nobody.
+	p.Config.Policy.Require, p.Config.Policy.Exempt = []config.Selector{"@nowhere"}, []config.Selector{"@nowhere"}
+	expect(t, p.login("bob", says()), Deny, "policy.unenrolled")
+	if in, err := p.Names.InGroup("alice", "staff"); !in || err != nil {
+		t.Errorf("%v, %v", in, err)
+	}
+}

@@ -1,0 +1,294 @@
+// Package remotelogin has a server decide a login: it is the front's end on a client
+// of what package remotewire describes.
+//
+// The entry points are [New], [Servers.Take] and [Taken.Run]. The package promises
+// that a login is begun at one server alone, and never again at another one; that no
+// server is waited for beyond the time that the configuration gives; and that a
+// dialogue which breaks has no outcome but a denial.
+package remotelogin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/pinned"
+	"github.com/otpgate/otpgate/internal/remotewire"
+)
+
+// The times that are not in the configuration.
+const (
+	// next is how long after one server the next one is asked too, if the first has
+	// not answered: a server that hangs costs no more than this.
+	next = 300 * time.Millisecond
+	// again is how long a connection that was kept is waited for. A firewall may have
+	// forgotten it, and then another one is made.
+	again = 300 * time.Millisecond
+	// idle is how long a connection is kept, less than the gateway keeps it.
+	idle = 30 * time.Second
+)
+
+// keptEach is how many connections to each server are kept.
+const keptEach = 8
+
+// Servers are those of one configuration.
+type Servers struct {
+	settings config.Remote
+	key      *pinned.KeyFile
+	// dial makes the bare connection.
+	dial func(ctx context.Context, address string) (net.Conn, error)
+	now  func() time.Time
+
+	all []*server
+
+	mu   sync.Mutex
+	last *server // the one that took a login last
+}
+
+// server is one of them.
+type server struct {
+	address string
+	pool    pinned.Pool
+	// ledger names what it remembers used codes in, as it said last. The lock is
+	// Servers's.
+	ledger string
+}
+
+// New makes the servers of a configuration. Nothing is dialled yet.
+func New(settings config.Remote) *Servers {
+	s := &Servers{settings: settings, key: pinned.NewKeyFile(settings.Key), dial: pinned.Dial, now: time.Now}
+	for _, address := range settings.Servers {
+		s.all = append(s.all, &server{address: address, pool: pinned.Pool{Most: keptEach, Idle: idle}})
+	}
+	return s
+}
+
+// IsFor says whether these are the servers of that configuration.
+func (s *Servers) IsFor(settings config.Remote) bool {
+	return slices.Equal(s.settings.Servers, settings.Servers) && slices.Equal(s.settings.ServerKeys, settings.ServerKeys) &&
+		s.settings.Key == settings.Key && s.settings.Timeout == settings.Timeout
+}
+
+// Close lets go of connections that are kept. Dialogues go on.
+func (s *Servers) Close() {
+	for _, server := range s.all {
+		server.pool.Close()
+	}
+}
+
+// Taken is a login that a server has taken.
+type Taken struct {
+	// Server is its address as the configuration has it.
+	Server string
+
+	server *server
+	conn   net.Conn
+	ledger string
+}
+
+// errLedgers is wrapped by the denial where servers differ in their ledgers.
+var errLedgers = errors.New("the servers have different ledgers, and would each take a code once")
+
+// Take finds a server that takes the login. The error says of each server why not.
+func (s *Servers) Take(ctx context.Context, id remotewire.ID) (*Taken, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.Timeout.Duration)
+	defer cancel()
+	taken, err := s.find(ctx, id, s.order())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.sameLedger(ctx, id, taken); err != nil {
+		taken.Drop()
+		return nil, err
+	}
+	s.mu.Lock()
+	s.last = taken.server
+	s.mu.Unlock()
+	return taken, nil
+}
+
+// order is that in which the servers are asked.
+func (s *Servers) order() []*server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		return s.all
+	}
+	order := []*server{s.last}
+	for _, server := range s.all {
+		if server != s.last {
+			order = append(order, server)
+		}
+	}
+	return order
+}
+
+// result is what became of asking one server.
+type result struct {
+	taken *Taken
+	err   error
+}
+
+// find asks one server after the other, the next one once the one before has refused
+// or is late, and gives the first that takes the login. The others have done nothing
+// that anybody could see, and are let go of.
+func (s *Servers) find(ctx context.Context, id remotewire.ID, order []*server) (*Taken, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	results := make(chan result, len(order))
+	begun, ended := 0, 0
+	begin := func() {
+		if begun < len(order) {
+			server := order[begun]
+			begun++
+			go func() {
+				taken, err := s.ask(ctx, server, id)
+				results <- result{taken, err}
+			}()
+		}
+	}
+	defer func() {
+		cancel()
+		go func() { // those that answer late
+			for ; ended < begun; ended++ {
+				if late := <-results; late.taken != nil {
+					late.taken.Drop()
+				}
+			}
+		}()
+	}()
+	begin()
+	timer := time.NewTimer(next)
+	defer timer.Stop()
+	var refusals []string
+	for ended < begun {
+		select {
+		case r := <-results:
+			ended++
+			if r.taken != nil {
+				return r.taken, nil
+			}
+			refusals = append(refusals, r.err.Error())
+			begin()
+			timer.Reset(next)
+		case <-timer.C:
+			begin()
+			timer.Reset(next)
+		}
+	}
+	return nil, errors.New(strings.Join(refusals, "; "))
+}
+
+// ask asks one server, over a connection that is kept if that answers.
+func (s *Servers) ask(ctx context.Context, server *server, id remotewire.ID) (*Taken, error) {
+	if conn := server.pool.Take(); conn != nil {
+		short, cancel := context.WithTimeout(ctx, again)
+		taken, busy, _ := s.askOver(short, server, conn, id)
+		cancel()
+		if taken != nil || busy != nil {
+			return taken, busy
+		}
+	}
+	conn, err := s.connect(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", server.address, err)
+	}
+	taken, busy, err := s.askOver(ctx, server, conn, id)
+	if busy != nil {
+		return nil, busy
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", server.address, s.explain(err))
+	}
+	return taken, nil
+}
+
+func (s *Servers) connect(ctx context.Context, server *server) (*tls.Conn, error) {
+	key, err := s.key.Key()
+	if err != nil {
+		return nil, fmt.Errorf("this machine's key: %w; otpctl client init makes one", err)
+	}
+	bare, err := s.dial(ctx, server.address)
+	if err != nil {
+		return nil, shorter(err)
+	}
+	conn := pinned.Client(bare, key, s.known)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		bare.Close()
+		return nil, s.explain(err)
+	}
+	return conn, nil
+}
+
+// shorter leaves the address out, which stands before the error already.
+func shorter(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err
+	}
+	return err
+}
+
+func (s *Servers) known(hash config.KeyHash) error {
+	if slices.Contains(s.settings.ServerKeys, hash) {
+		return nil
+	}
+	return fmt.Errorf("its key is %s, which is not in remote.server_keys; compare it with what otpctl client key prints there", hash)
+}
+
+// explain says what an alert of the server's means, which says so in few words.
+func (s *Servers) explain(err error) error {
+	var alert tls.AlertError
+	var remote *net.OpError
+	if !errors.As(err, &alert) && !(errors.As(err, &remote) && remote.Op == "remote error") {
+		return err
+	}
+	key, keyErr := s.key.Key()
+	if keyErr != nil {
+		return err
+	}
+	return fmt.Errorf("it refuses this machine's key, %s; its own log says why, and otpctl client list what keys it knows (%w)", key.Hash, err)
+}
+
+// askOver asks over one connection, which is closed unless the login is taken. busy
+// is the server's own word that it is not.
+func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, id remotewire.ID) (taken *Taken, busy, err error) {
+	stop := closeWith(ctx, conn)
+	answer, err := exchange(conn, id)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	switch {
+	case err != nil:
+		conn.Close()
+		if ctx.Err() != nil {
+			err = errors.New("it did not answer in time")
+		}
+		return nil, nil, err
+	case !answer.Taken:
+		server.pool.Put(conn)
+		return nil, fmt.Errorf("%s: it takes no login: %s", server.address, answer.Busy), nil
+	}
+	return &Taken{Server: server.address, server: server, conn: conn, ledger: answer.Ledger}, nil, nil
+}
+
+func exchange(conn net.Conn, id remotewire.ID) (remotewire.Answer, error) {
+	if err := remotewire.WriteTake(conn, remotewire.Take{ID: id}); err != nil {
+		return remotewire.Answer{}, err
+	}
+	return remotewire.ReadAnswer(conn)
+}
+
+// closeWith ends what is done with conn when ctx ends. stop is false if it has.
+func closeWith(ctx context.Context, conn net.Conn) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+}
+
+// Drop lets go of a login before it has begun.
+func (t *Taken) Drop() { t.conn.Close() }

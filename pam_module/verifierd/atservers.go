@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/remotelogin"
+	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/pam_module/serve"
+)
+
+// atServers answers a front on a client. What the policy decides by itself is decided
+// here, so that those who are never asked get in while no server answers; a server
+// decides the rest. The front has been told that its login is taken: a core that it
+// could fork could do no more.
+func (s *server) atServers(stream *stream, start *wire.Start, open serve.Opener, sink audit.Sink) error {
+	end := time.Now().Add(start.Timeout)
+	engine, request, _, err := serve.Prepare(start, open, sink)
+	if err != nil || engine.DecidedHere(request) {
+		return serve.Answer(context.Background(), stream, start, open, sink)
+	}
+	if err := stream.announce(); err != nil {
+		return nil
+	}
+	if start.Protocol == "" {
+		start.Protocol = string(engine.Config.Services[start.Service])
+		request.Protocol = engine.Config.Services[start.Service]
+	}
+	begin := remotewire.Begin{Start: *start, Program: programOf(engine)}
+	if begin.Names, err = namesOf(engine, start.User); err != nil {
+		return serve.Refuse(stream, start, request, sink, "name-service", err)
+	}
+	servers := s.engines.remote()
+	if servers == nil {
+		return serve.Refuse(stream, start, request, sink, "remote", errors.New("the configuration has changed; try again"))
+	}
+	login := serverLogin{stream: stream, start: start, request: request, id: remotewire.NewID(), sink: sink}
+	return login.decide(servers, begin, end)
+}
+
+// programOf says whose program asks, as engineFor found out.
+func programOf(engine *gate.Gate) remotewire.Program {
+	switch {
+	case engine.OwnPrograms:
+		return remotewire.OwnProgram
+	case engine.Peer != "":
+		return remotewire.AllowedProgram
+	}
+	return remotewire.RootProgram
+}
+
+// namesOf are what this machine calls the person. Whose secret file counts is
+// decided by them, so doubt denies.
+func namesOf(engine *gate.Gate, user string) ([]string, error) {
+	name, known, err := engine.Names.Canonical(user)
+	if err != nil || !known {
+		return nil, err
+	}
+	others, err := engine.Names.Others(name)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{name}
+	for _, other := range others {
+		if other != name {
+			names = append(names, other)
+		}
+	}
+	if len(names) > remotewire.MaxNames {
+		return nil, errTooManyNames
+	}
+	return names, nil
+}
+
+var errTooManyNames = errors.New("the person's uid has too many names to tell the server of; expected at most 16")
+
+// serverLogin is one login that a server decides.
+type serverLogin struct {
+	stream  *stream
+	start   *wire.Start
+	request gate.Request
+	id      remotewire.ID
+	sink    audit.Sink
+	server  string
+}
+
+func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begin, end time.Time) error {
+	ctx, cancel := context.WithDeadline(context.Background(), end)
+	defer cancel()
+	taken, err := servers.Take(ctx, l.id)
+	if err != nil {
+		return l.refuse(err)
+	}
+	l.server = taken.Server
+	outcome, err := taken.Run(begin, wire.Peer{Stream: l.stream}, end)
+	var engine remotewire.EngineError
+	switch {
+	case errors.As(err, &engine):
+		return l.refuse(err)
+	case err != nil:
+		l.log("denied", "no-answer", "the person or the host went away at the prompt")
+		return nil
+	}
+	if !l.start.Split || outcome.Verdict == wire.Fault {
+		l.log(verdictOf(outcome.Verdict), outcome.Rule, "")
+	}
+	return remotewire.EndFront(wire.Peer{Stream: l.stream}, outcome)
+}
+
+// Write implements audit.Sink: each line names the login as the server's log does.
+func (l *serverLogin) Write(r audit.Record) {
+	r.Server, r.ID = l.server, l.id.String()
+	l.sink.Write(r)
+}
+
+func (l *serverLogin) refuse(err error) error {
+	return serve.Refuse(l.stream, l.start, l.request, l, "remote", err)
+}
+
+func (l *serverLogin) log(verdict, rule, reason string) {
+	if rule == "" {
+		rule = "remote"
+	}
+	l.Write(audit.Record{
+		User: l.request.User, Service: l.request.Service, Protocol: string(l.request.Protocol), Remote: l.request.RemoteHost, TTY: l.request.TTY,
+		Verdict: verdict, Rule: rule, Reason: reason,
+	})
+}
+
+// verdictOf is how the log calls what a server decided.
+func verdictOf(verdict wire.Verdict) string {
+	switch verdict {
+	case wire.Accept:
+		return gate.Accept.String()
+	case wire.Ignore:
+		return gate.NotAsked.String()
+	case wire.Fault:
+		return gate.Fault.String()
+	}
+	return gate.Deny.String()
+}
