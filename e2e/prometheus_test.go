@@ -37,6 +37,7 @@ func TestMetricsAreWatched(t *testing.T) {
 	otpctl(t, 0, "--config="+site.Config, "doctor", "--service="+site.Name, "--ignore=clock-unsynchronised", "--ignore=state-volatile", "--metrics="+link[1])
 	hosts.StartNodeExporter(t, "127.0.0.1:9100")
 	must(t, os.Symlink(link[1], link[2]))
+	t.Cleanup(func() { must(t, os.Remove(link[2])) })
 
 	counted := named(t, regexp.MustCompile(`(?m)^# TYPE (otpgate_\w+)`),
 		body(t, "http://127.0.0.1:9151/metrics"), body(t, "http://127.0.0.1:9152/metrics"), readFile(t, link[1]))
@@ -75,6 +76,7 @@ func TestMetricsAreWatched(t *testing.T) {
 	// Somebody's secret file is broken, which is the first fault of its kind.
 	p := machine.Stranger("watched")
 	p.Write(t, site.Users, "this is no secret file")
+	t.Cleanup(func() { must(t, os.Remove(filepath.Join(site.Users, p.Name+".toml"))) })
 	if verdict := hosts.StartHost(t, site.Name, p.Name, hosts.HostOptions{}).Verdict(t); verdict == hosts.PAMSuccess {
 		t.Error("in with a broken secret file")
 	}
