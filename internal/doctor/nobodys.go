@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
-
-// lookingUp bounds how long names of secret files are looked up.
-const lookingUp = 10 * time.Second
 
 // nobodys finds secret files of people whom the machine does not know. Somebody
 // was renamed, and nothing is asked of the new name; or somebody is gone, and a
@@ -19,14 +16,14 @@ const lookingUp = 10 * time.Second
 func (e *exam) nobodys(path string, names []string) {
 	var unknown []string
 	var shared sharing
-	began := time.Now()
+	late := target.LookingUpFrom(e.Machine.Now)
 	for i, name := range names {
 		found, err := e.Machine.UserKnown(name)
 		if err == nil && found {
 			err = shared.look(e, name, names)
 		}
-		if err == nil && time.Since(began) > lookingUp && i+1 < len(names) {
-			err = fmt.Errorf("%d of %d names took more than %v", i+1, len(names), lookingUp)
+		if err == nil && late() && i+1 < len(names) {
+			err = fmt.Errorf("%d of %d names took more than %v", i+1, len(names), target.LookingUp)
 		}
 		if err != nil {
 			e.add(finding.Finding{Severity: finding.Note, ID: "user-doubtful", File: path, What: "Whether this machine knows all who have a secret file cannot be looked up: " + err.Error() + ".",

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
@@ -41,19 +40,16 @@ type Person struct {
 type exam struct {
 	machine *target.Machine
 	exempt  map[exemption]bool
-	// doubt is what kept groups from being looked up, since when.
+	// doubt is what kept groups from being looked up, late whether it is their time.
 	doubt error
-	began time.Time
+	late  func() bool
 }
-
-// lookingUp bounds how long members of groups are looked up.
-const lookingUp = 10 * time.Second
 
 type exemption struct{ file, name string }
 
 // Examine looks at all services that have a line.
 func Examine(ctx context.Context, m *target.Machine, places []Place) (found []finding.Finding) {
-	e := &exam{machine: m, exempt: map[exemption]bool{}, began: time.Now()}
+	e := &exam{machine: m, exempt: map[exemption]bool{}, late: target.LookingUpFrom(m.Now)}
 	var silent []finding.Finding
 	for _, p := range places {
 		// That nobody is enrolled or that all are exempt has findings of its own.

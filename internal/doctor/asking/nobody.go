@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
@@ -94,8 +94,8 @@ func (e *exam) selects(selector config.Selector, name string) bool {
 	}
 	group := selector.Group()
 	in, err := false, error(nil)
-	if group != "" && time.Since(e.began) > lookingUp {
-		e.doubt = fmt.Errorf("the members of groups could not be looked up within %v", lookingUp)
+	if group != "" && e.late() {
+		e.doubt = fmt.Errorf("the members of groups could not be looked up within %v", target.LookingUp)
 		return false
 	}
 	if group != "" {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Member is somebody with those groups that were asked for.
@@ -16,14 +15,11 @@ type Member struct {
 	Groups []string
 }
 
-// lookingUp bounds how long a name service may take to list all.
-const lookingUp = 10 * time.Second
-
 // Members are those of the groups that wanted is true of: by their lists, and whose
 // own group it is. Of each group the first one comes before all others. Named are
 // looked up even where the name service does not list all groups.
 func (m *Machine) Members(ctx context.Context, named []string, wanted func(group string) bool) ([]Member, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookingUp)
+	ctx, cancel := context.WithTimeout(ctx, LookingUp)
 	defer cancel()
 	groups, err := m.database(ctx, "group")
 	for _, name := range named {

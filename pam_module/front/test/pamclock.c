@@ -1,4 +1,7 @@
 /* clock_gettime(2) with a CLOCK_MONOTONIC that tests drive. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* RTLD_NEXT */
+#endif
 #include "pamclock.h"
 
 #include <dlfcn.h>
