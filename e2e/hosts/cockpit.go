@@ -30,9 +30,9 @@ func StartCockpit(t machine.T) *Cockpit {
 	if err != nil {
 		t.Fatalf("Cockpit: %v", err)
 	}
-	user := "cockpit-wsinstance"
+	user, group := "cockpit-wsinstance", "cockpit-wsinstance"
 	if program.Mode()&os.ModeSetuid == 0 {
-		user = "nobody" // its unit makes one up
+		user, group = "nobody", "nogroup" // its unit makes some up
 		const socket = "/run/cockpit/session"
 		session := newDaemon(t, "cockpit-session")
 		there := func() bool {
@@ -41,7 +41,7 @@ func StartCockpit(t machine.T) *Cockpit {
 		}
 		session.start(t, there, "sh", "-c", "mkdir -p /run/cockpit && umask 0 && exec systemd-socket-activate --accept --inetd --listen="+socket+" "+cockpitSession)
 	}
-	d.start(t, d.listens, "env", "XDG_CONFIG_DIRS="+d.dir, "setpriv", "--reuid", user, "--regid", user, "--clear-groups",
+	d.start(t, d.listens, "env", "XDG_CONFIG_DIRS="+d.dir, "setpriv", "--reuid", user, "--regid", group, "--clear-groups",
 		"/usr/lib/cockpit/cockpit-ws", "--no-tls", "--address", "127.0.0.1", "--port", d.port)
 	return &Cockpit{d}
 }

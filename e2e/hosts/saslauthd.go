@@ -64,6 +64,7 @@ inet_protocols = ipv4
 myhostname = machine
 alias_maps =
 smtpd_sasl_auth_enable = yes
+cyrus_sasl_config_path = @DIR@/sasl
 smtpd_sasl_service = `+service+`
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 `)

@@ -22,7 +22,7 @@ func StartXRDP(t machine.T) *Server {
 	port, ready := "@PORT@", func() bool {
 		return exec.Command("ip", "netns", "exec", "xrdp-"+d.port, "bash", "-c", "</dev/tcp/localhost/"+d.port).Run() == nil
 	}
-	if _, err := os.Stat("/usr/libexec/xrdp/xrdp-sesexec"); err == nil {
+	if program, err := filepath.Glob("/usr/lib/*/xrdp/xrdp-sesexec"); err == nil && len(program) > 0 {
 		port = "@DIR@/socket"
 		ready = func() bool {
 			_, err := os.Stat(filepath.Join(d.dir, "socket"))
