@@ -49,8 +49,9 @@ func encryptOne(place account.Place, name string) error {
 		return err
 	}
 	defer dir.Close()
-	if changed, err := dir.Rewrite(name, account.EncryptPlain, false); err != nil || changed != 1 {
-		return fmt.Errorf("encrypt the secrets of %s: %d were, %w", dir.Path(name), changed, err)
+	done, err := dir.Rewrite([]string{name}, account.EncryptPlain, false)
+	if err == nil {
+		err = done[0].Err
 	}
-	return nil
+	return err
 }
