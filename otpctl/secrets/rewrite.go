@@ -172,6 +172,9 @@ func (r *rewriting) all(a *invocation.App, g admin.People, names []string) (done
 	if done.Changed > 0 && !r.dry {
 		err = dir.Sync()
 	}
+	if r.how == account.EncryptPlain && !r.dry {
+		err = errors.Join(err, dir.RemoveLeft())
+	}
 	return done, err
 }
 
