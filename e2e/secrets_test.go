@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -202,9 +203,17 @@ func TestSecretsUnit(t *testing.T) {
 	}
 	shell("systemd-creds encrypt --with-key=host --name=otpgate-key " + key + " " + key + ".cred")
 	p := machine.Stranger("unit").Enroll(t, here.Users)
-	for range 2 { // again, as after a start
-		shell(script)
-		ctl(t, here, "secrets", "encrypt")
+	shell(script)
+	ctl(t, here, "secrets", "encrypt")
+	// Again, as after a start. The directory's owner has put a link there.
+	victim := filepath.Join(run, "victim")
+	if err := errors.Join(os.WriteFile(victim, nil, 0o644), os.Symlink(victim, filepath.Join(run, "keys", ".first"))); err != nil {
+		t.Fatal(err)
+	}
+	shell(script)
+	ctl(t, here, "secrets", "encrypt")
+	if info, err := os.Stat(victim); err != nil || info.Size() != 0 || info.Mode().Perm() != 0o644 {
+		t.Errorf("written through a link: %v, %v", info, err)
 	}
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)

@@ -79,6 +79,17 @@ func (d *Dir) rewritten(name string, how Rewriting) ([]byte, Rewritten) {
 	return data, done
 }
 
+// RemoveLeft removes what killed commands left of files that they were writing: it may
+// have secrets that are not encrypted, of people whose own files have none.
+func (d *Dir) RemoveLeft() error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return safefile.RemoveAllLeft(d.dir)
+}
+
 // rewrite changes the person, and returns how many secrets are changed and which could
 // not be.
 func (p Place) rewrite(person *Person, how Rewriting) (changed int, err error) {

@@ -231,6 +231,32 @@ func TestRewriteKilled(t *testing.T) {
 	}
 }
 
+// What was left by a killed command that wrote plain secrets is gone once all are
+// encrypted, also where there is nothing else to do and of people without a file.
+func TestNothingPlainIsLeft(t *testing.T) {
+	key, _ := newKey(t)
+	users := safe(t)
+	someone(t, users)
+	plain := textOf(t, opened(t, at(users)), "alice")
+	dir := opened(t, at(users, key))
+	if _, err := dir.Rewrite([]string{"alice"}, EncryptPlain, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".new-alice.toml", ".new-bob.toml"} {
+		must(t, os.WriteFile(filepath.Join(users, name), []byte(plain), 0o600))
+	}
+	if _, err := dir.Rewrite([]string{"alice"}, EncryptPlain, false); err != nil {
+		t.Fatal(err)
+	}
+	must(t, dir.RemoveLeft())
+	if left, err := filepath.Glob(users + "/.new-*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+	if _, err := dir.Load("alice"); err != nil {
+		t.Error(err)
+	}
+}
+
 // Two admins at once, while others write the same files.
 func TestRewriteByTwo(t *testing.T) {
 	first, _ := newKey(t)

@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -29,7 +30,7 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 	return &Gate{
 		Sender:   sender,
 		Config:   settings,
-		Accounts: userFiles{account.PlaceOf(settings)},
+		Accounts: keyedFiles{userFiles{account.PlaceOf(settings)}, configPath},
 		Ledger:   &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenFiles(settings.Paths.State) }},
 		Names:    System{},
 		Audit:    sink,
@@ -66,6 +67,28 @@ func (u userFiles) Like(name string) ([]string, error) {
 // Reload implements reloader.
 func (u userFiles) Reload(known account.Person) (account.Person, error) {
 	return u.place.Reload(known)
+}
+
+// keyedFiles are userFiles whose keys may be changed while somebody types a code.
+type keyedFiles struct {
+	userFiles
+	configPath string
+}
+
+// Reload implements reloader. A key that was not there when the login began may be
+// named in the configuration by now, and the secrets be encrypted with it.
+func (k keyedFiles) Reload(known account.Person) (account.Person, error) {
+	person, err := k.userFiles.Reload(known)
+	if err != nil || !errors.Is(person.Unreadable(), keyring.ErrNoKey) {
+		return person, err
+	}
+	settings, err := config.Load(k.configPath)
+	if err != nil {
+		return person, nil // why the secret cannot be read is told
+	}
+	place := k.place
+	place.Keys = account.PlaceOf(settings).Keys
+	return place.Reload(person)
 }
 
 // lateLedger opens the ledger at its first use, and tries again at the next

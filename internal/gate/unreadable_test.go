@@ -248,3 +248,39 @@ func TestSessionsBesideUnreadable(t *testing.T) {
 	p.reopen()
 	expect(t, p.login("alice", says()), Deny, "no-answer")
 }
+
+// A key that is changed while somebody types a code.
+func TestKeyChangedBetweenTries(t *testing.T) {
+	for _, begin := range []string{"", "first"} {
+		t.Run("from "+begin, func(t *testing.T) {
+			p, first := encrypting(t)
+			_, second := encrypting(t)
+			p.Give("alice")
+			keys := []string{second, first}
+			if p.Config.Secrets.Keys = nil; begin != "" {
+				p.Config.Secrets.Keys = []string{first}
+			}
+			p.keep(t, "alice")
+			path := filepath.Join(filepath.Dir(first), "otpgate.toml")
+			p.Accounts = keyedFiles{userFiles{account.PlaceOf(p.Config)}, path}
+			changed := func() any {
+				if err := os.WriteFile(path, []byte("[secrets]\nkeys = ['"+strings.Join(keys, "', '")+"']\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				now := p.Config
+				now.Secrets.Keys = keys
+				dir, err := account.PlaceOf(now).Open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer dir.Close()
+				how := map[string]account.Rewriting{"": account.EncryptPlain, "first": account.Rotate}[begin]
+				if done, err := dir.Rewrite([]string{"alice"}, how, false); err != nil || len(done) != 1 || done[0].Changed == 0 {
+					t.Fatal(done, err)
+				}
+				return p.Code(t, "alice", 0)
+			}
+			expect(t, p.login("alice", says(changed)), Accept, "totp:phone")
+		})
+	}
+}

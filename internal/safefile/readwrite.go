@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -156,6 +158,28 @@ func removeLeft(dir *File, name string) error {
 		return nil
 	}
 	return err
+}
+
+// RemoveAllLeft removes what killed Replaces of any name left in dir. None may be
+// under way.
+func RemoveAllLeft(dir *File) error {
+	entries, err := os.ReadDir(dir.Name())
+	if err != nil {
+		return err
+	}
+	removed := false
+	for _, entry := range entries {
+		if name, left := strings.CutPrefix(entry.Name(), temporaryPrefix); left {
+			if err := removeLeft(dir, name); err != nil {
+				return err
+			}
+			removed = true
+		}
+	}
+	if !removed {
+		return nil
+	}
+	return syncDir(dir)
 }
 
 func unlink(dir *File, name string) error {

@@ -121,6 +121,7 @@ func runTest(ctx context.Context, a *invocation.App, request gate.Request, stack
 			return fmt.Errorf("the login would be denied: %w", err)
 		}
 		a.RemarkOnChannelsOf(g, name)
+		remarkOnSecrets(a, g, name)
 	}
 	testRemarks(a, g, result)
 	stack.remark(a, request.Service)
@@ -131,6 +132,19 @@ func runTest(ctx context.Context, a *invocation.App, request gate.Request, stack
 		showTest(a, result)
 	}
 	return errors.Join(err, stack.status())
+}
+
+// remarkOnSecrets says which codes could not be checked.
+func remarkOnSecrets(a *invocation.App, g admin.People, name string) {
+	person, err := g.Accounts.Load(name)
+	if err != nil {
+		return // there is none, or Need said so
+	}
+	for _, f := range person.Confirmed() {
+		if err := f.Unreadable(); err != nil {
+			a.Note("a code of %s cannot be checked, so it ends the login: %s", f.ID, err)
+		}
+	}
 }
 
 // testRemarks says what an admin who tests may have overlooked.

@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/keyring"
@@ -46,8 +48,8 @@ spare copy away from this machine. otpctl secrets open brings the key back.`,
 			return invocation.Usage("expected either --spare or --no-spare")
 		case !noSpare && len(spares) == 0:
 			return invocation.Usage("expected --spare KEY, the public key of age-keygen; or --no-spare, if nobody needs to get the key back")
-		case !noSpare && out == "" && invocation.IsTerminal(a.Stdout):
-			return invocation.Usage("standard output is a terminal: expected --out FILE for the spare copy, or a pipe")
+		case !noSpare && out == "" && isDevice(a.Stdout):
+			return invocation.Usage("standard output is a terminal, closed or /dev/null: expected --out FILE for the spare copy, or a pipe")
 		}
 		to, err := recipients(spares)
 		if err != nil {
@@ -55,6 +57,17 @@ spare copy away from this machine. otpctl secrets open brings the key back.`,
 		}
 		return makeKey(a, args[0], spares, to, out)
 	})
+}
+
+// isDevice says whether a stream is a terminal, or /dev/null, which Go opens too where a
+// stream is closed: nothing of a spare copy would be left.
+func isDevice(stream any) bool {
+	file, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err != nil || info.Mode()&fs.ModeCharDevice != 0
 }
 
 func recipients(given []string) (to []age.Recipient, err error) {
@@ -113,6 +126,8 @@ func writeSpare(a *invocation.App, spare []byte, out string) (err error) {
 		return nil
 	}
 	if out == "" {
+		// A reader that has ended must not end this command with a key half made.
+		signal.Ignore(unix.SIGPIPE)
 		_, err := a.Out.Write(spare)
 		return err
 	}

@@ -77,7 +77,7 @@ func openSpare(a *invocation.App, path, identity string) ([]byte, error) {
 		defer file.Close()
 		from = file
 	}
-	plain, err := age.Decrypt(from, identities...)
+	plain, err := invocation.DecryptAge(from, identities...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -167,6 +167,9 @@ func (r *rewriting) all(a *invocation.App, g admin.People, names []string) (done
 			bar.Step()
 		}
 	}
+	if r.how == account.EncryptPlain && !r.dry {
+		return done, dir.RemoveLeft()
+	}
 	return done, nil
 }
 

@@ -203,7 +203,7 @@ func openBackup(path, identity string) ([]admin.Backup, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	plain, err := age.Decrypt(sealed, identities...)
+	plain, err := invocation.DecryptAge(sealed, identities...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
