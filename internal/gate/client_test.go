@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // On a client without a server the policy decides what it can without secret files
@@ -81,5 +82,32 @@ func TestClientNames(t *testing.T) {
 	expect(t, p.login("bob", says()), Deny, "policy.unenrolled")
 	if in, err := p.Names.InGroup("alice", "staff"); !in || err != nil {
 		t.Errorf("%v, %v", in, err)
+	}
+}
+
+// A login that was remembered on a client is remembered there alone: the address is the
+// client's word.
+func TestSessionOfOneClient(t *testing.T) {
+	p := newPlace(t)
+	p.Give("alice")
+	p.Config.Policy.Session = config.Duration{Duration: time.Hour}
+	login := func() Verdict {
+		return p.Login(t.Context(), Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.9"}, says())
+	}
+	p.Client, p.ClientWrong = "web1", 10
+	v := p.Login(t.Context(), Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.9"}, says(p.Code(t, "alice", 0)))
+	expect(t, v, Accept, "totp:phone")
+	expect(t, login(), NotAsked, "policy.session")
+	for _, other := range []string{"web2", ""} {
+		p.Client = other
+		expect(t, login(), Deny, "no-answer")
+	}
+	p.Client = ""
+	entry, err := p.Ledger.View(t.Context(), ledger.UserKey("alice"))
+	if err != nil || len(entry.Sessions) != 1 || entry.Sessions[0].Client != "web1" {
+		t.Fatalf("%+v, %v", entry.Sessions, err)
+	}
+	if until, counts := p.SessionUntil(p.Known["alice"], entry.Sessions[0]); !counts || until.IsZero() {
+		t.Errorf("not listed: %v, %v", until, counts)
 	}
 }

@@ -71,6 +71,9 @@ const maxZone = 64
 // session finds the remembered login that lets request in. It ends when it was
 // going to, when the policy has become stricter, and when the person's factors
 // change.
+//
+// One that was opened on a client counts on that client alone: the address is the
+// client's word, and one that was taken over could name anybody's.
 func (g *Gate) session(request Request, person account.Person, entry ledger.Entry) (ledger.Session, bool) {
 	protocol, address, span := g.sessionPlace(request)
 	if span <= 0 || !person.Enrolled() {
@@ -78,7 +81,7 @@ func (g *Gate) session(request Request, person account.Person, entry ledger.Entr
 	}
 	now, of := g.Now(), enrollmentOf(person)
 	for _, s := range entry.Sessions {
-		if s.Protocol == protocol && samePlace(s.Address, address) && s.Of == of &&
+		if s.Protocol == protocol && s.Client == g.Client && samePlace(s.Address, address) && s.Of == of &&
 			!now.Before(s.Since) && now.Before(s.Until) && now.Before(s.Since.Add(span)) {
 			return s, true
 		}
@@ -139,13 +142,13 @@ func (g *Gate) openSession(request Request, person account.Person, code string, 
 	}
 	now = now.UTC().Truncate(time.Second)
 	entry.Sessions = slices.DeleteFunc(entry.Sessions, func(s ledger.Session) bool {
-		return !now.Before(s.Until) || s.Protocol == protocol && samePlace(s.Address, address)
+		return !now.Before(s.Until) || s.Protocol == protocol && s.Client == g.Client && samePlace(s.Address, address)
 	})
 	if extra := len(entry.Sessions) + 1 - maxSessions; extra > 0 {
 		entry.Sessions = slices.Delete(entry.Sessions, 0, extra)
 	}
 	entry.Sessions = append(entry.Sessions, ledger.Session{
-		Protocol: protocol, Address: address, Since: now, Until: now.Add(span), Of: enrollmentOf(person), Code: hashOpener(person.User, code),
+		Protocol: protocol, Address: address, Client: g.Client, Since: now, Until: now.Add(span), Of: enrollmentOf(person), Code: hashOpener(person.User, code),
 	})
 }
 
@@ -185,6 +188,9 @@ func enrollmentOf(person account.Person) string {
 // until when it would be.
 func (g *Gate) SessionUntil(person account.Person, s ledger.Session) (time.Time, bool) {
 	request := Request{User: person.User, Protocol: config.Protocol(s.Protocol), RemoteHost: s.Address}
+	there := *g
+	there.Client = s.Client
+	g = &there
 	if _, counts := g.session(request, person, ledger.Entry{Sessions: []ledger.Session{s}}); !counts {
 		return time.Time{}, false
 	}

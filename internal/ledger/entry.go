@@ -17,18 +17,19 @@ import (
 // This is not JSON because a freshly started process spends longer on its
 // first JSON value than on the write to disk; docs/ledger.md has the figures.
 const (
-	tagUse       = 1  // repeated: key, step, drift
-	tagSpent     = 2  // repeated: hash
-	tagAttempts  = 3  // wrong, last wrong, locked until, locks, unseen
-	tagLastLogin = 4  // time
-	tagSends     = 5  // count, last
-	tagCarried   = 6  // repeated: for, salt, hash, expires
-	tagSession   = 7  // repeated: protocol, address, since, until, of, code
-	tagGrace     = 8  // time
-	tagResynced  = 9  // repeated, behind the use of the same key: key, steps
-	tagService   = 10 // repeated: service, time
-	tagPeer      = 11 // repeated: name, the values of tagAttempts, those of tagSends
-	tagPeerGrace = 12 // repeated: name, time
+	tagUse             = 1  // repeated: key, step, drift
+	tagSpent           = 2  // repeated: hash
+	tagAttempts        = 3  // wrong, last wrong, locked until, locks, unseen
+	tagLastLogin       = 4  // time
+	tagSends           = 5  // count, last
+	tagCarried         = 6  // repeated: for, salt, hash, expires
+	tagSession         = 7  // repeated: protocol, address, since, until, of, code
+	tagGrace           = 8  // time
+	tagResynced        = 9  // repeated, behind the use of the same key: key, steps
+	tagService         = 10 // repeated: service, time
+	tagPeer            = 11 // repeated: name, the values of tagAttempts, those of tagSends
+	tagPeerGrace       = 12 // repeated: name, time
+	tagSessionOfClient = 13 // repeated: as tagSession, and the client
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -111,6 +112,11 @@ func (e *encoder) sessions(entry Entry) {
 		e.texts(s.Protocol, s.Address)
 		e.times(s.Since, s.Until)
 		e.texts(s.Of, s.Code)
+		if s.Client != "" {
+			e.texts(s.Client)
+			e.end(tagSessionOfClient)
+			continue
+		}
 		e.end(tagSession)
 	}
 	if !entry.Grace.IsZero() {
@@ -189,8 +195,11 @@ func decodeEntry(payload []byte) (Entry, error) {
 		case tagCarried:
 			entry.Carried = append(entry.Carried, Carried{For: value.text(), Salt: value.text(), Hash: value.text(), Expires: value.time()})
 		case tagSession:
-			entry.Sessions = append(entry.Sessions, Session{Protocol: value.text(), Address: value.text(),
-				Since: value.time(), Until: value.time(), Of: value.text(), Code: value.text()})
+			entry.Sessions = append(entry.Sessions, value.session())
+		case tagSessionOfClient:
+			session := value.session()
+			session.Client = value.text()
+			entry.Sessions = append(entry.Sessions, session)
 		case tagGrace:
 			entry.Grace = value.time()
 		case tagPeerGrace:
@@ -236,6 +245,10 @@ func (d *decoder) bytes() []byte {
 
 func (d *decoder) attempts() Attempts {
 	return Attempts{Wrong: int(d.number()), LastWrong: d.time(), LockedUntil: d.time(), Locks: int(d.number()), Unseen: int(d.number())}
+}
+
+func (d *decoder) session() Session {
+	return Session{Protocol: d.text(), Address: d.text(), Since: d.time(), Until: d.time(), Of: d.text(), Code: d.text()}
 }
 
 func (d *decoder) sends() Sends { return Sends{Count: int(d.number()), Last: d.time()} }

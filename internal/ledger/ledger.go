@@ -102,12 +102,14 @@ type Carried struct {
 }
 
 // Session is a login that is remembered: until its end no code is asked of the
-// person on this protocol from this address.
+// person on this protocol from this address, on this machine.
 type Session struct {
 	Protocol string    `json:"protocol"`
 	Address  string    `json:"address"`
 	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
+	// Client is the machine that it was opened on, empty for this one.
+	Client string `json:"client,omitempty"`
 	// Of names the enrollment that the session was opened under. It changes
 	// with the person's factors, and then the session counts no longer.
 	Of string `json:"of"`

@@ -25,12 +25,12 @@ import (
 
 // The times that are not in the configuration.
 const (
-	// next is how long after one server the next one is asked too, if the first has
-	// not answered: a server that hangs costs no more than this.
-	next = 300 * time.Millisecond
-	// again is how long a connection that was kept is waited for. A firewall may have
-	// forgotten it, and then another one is made.
-	again = 300 * time.Millisecond
+	// usualNext is how long after one server the next one is asked too, if the first
+	// has not answered: a server that hangs costs no more than this.
+	usualNext = 300 * time.Millisecond
+	// usualAgain is how long a connection that was kept is waited for. A firewall may
+	// have forgotten it, and then another one is made.
+	usualAgain = 300 * time.Millisecond
 	// idle is how long a connection is kept, less than the gateway keeps it.
 	idle = 30 * time.Second
 )
@@ -43,8 +43,8 @@ type Servers struct {
 	settings config.Remote
 	key      *pinned.KeyFile
 	// dial makes the bare connection.
-	dial func(ctx context.Context, address string) (net.Conn, error)
-	now  func() time.Time
+	dial        func(ctx context.Context, address string) (net.Conn, error)
+	next, again time.Duration
 
 	all []*server
 
@@ -63,7 +63,7 @@ type server struct {
 
 // New makes the servers of a configuration. Nothing is dialled yet.
 func New(settings config.Remote) *Servers {
-	s := &Servers{settings: settings, key: pinned.NewKeyFile(settings.Key), dial: pinned.Dial, now: time.Now}
+	s := &Servers{settings: settings, key: pinned.NewKeyFile(settings.Key), dial: pinned.Dial, next: usualNext, again: usualAgain}
 	for _, address := range settings.Servers {
 		s.all = append(s.all, &server{address: address, pool: pinned.Pool{Most: keptEach, Idle: idle}})
 	}
@@ -164,7 +164,7 @@ func (s *Servers) find(ctx context.Context, id remotewire.ID, order []*server) (
 		}()
 	}()
 	begin()
-	timer := time.NewTimer(next)
+	timer := time.NewTimer(s.next)
 	defer timer.Stop()
 	var refusals []string
 	for ended < begun {
@@ -176,10 +176,10 @@ func (s *Servers) find(ctx context.Context, id remotewire.ID, order []*server) (
 			}
 			refusals = append(refusals, r.err.Error())
 			begin()
-			timer.Reset(next)
+			timer.Reset(s.next)
 		case <-timer.C:
 			begin()
-			timer.Reset(next)
+			timer.Reset(s.next)
 		}
 	}
 	return nil, errors.New(strings.Join(refusals, "; "))
@@ -188,7 +188,7 @@ func (s *Servers) find(ctx context.Context, id remotewire.ID, order []*server) (
 // ask asks one server, over a connection that is kept if that answers.
 func (s *Servers) ask(ctx context.Context, server *server, id remotewire.ID) (*Taken, error) {
 	if conn := server.pool.Take(); conn != nil {
-		short, cancel := context.WithTimeout(ctx, again)
+		short, cancel := context.WithTimeout(ctx, s.again)
 		taken, busy, _ := s.askOver(short, server, conn, id)
 		cancel()
 		if taken != nil || busy != nil {

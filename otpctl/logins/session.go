@@ -44,6 +44,7 @@ type remembered struct {
 	User     string    `json:"user"`
 	Protocol string    `json:"protocol"`
 	Address  string    `json:"address"`
+	Client   string    `json:"client,omitempty"`
 	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
 }
@@ -94,7 +95,7 @@ func sessions(ctx context.Context, a *invocation.App, g admin.People, names []st
 			return cmp.Or(x.Until.Compare(y.Until), cmp.Compare(x.Protocol, y.Protocol))
 		})
 		for _, s := range sessions {
-			list = append(list, remembered{name, s.Protocol, s.Address, s.Since, s.Until})
+			list = append(list, remembered{name, s.Protocol, s.Address, s.Client, s.Since, s.Until})
 		}
 		bar.Step()
 	}
@@ -110,7 +111,11 @@ func sessionTable(a *invocation.App, list []remembered) error {
 	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "USER\tPROTOCOL\tADDRESS\tSINCE\tUNTIL")
 	for _, s := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.User, invocation.Printable(invocation.OrDash(s.Protocol)), invocation.Printable(invocation.OrDash(s.Address)), invocation.When(s.Since), invocation.When(s.Until))
+		address := invocation.OrDash(s.Address)
+		if s.Client != "" {
+			address += " on " + s.Client
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.User, invocation.Printable(invocation.OrDash(s.Protocol)), invocation.Printable(address), invocation.When(s.Since), invocation.When(s.Until))
 	}
 	return table.Flush()
 }
