@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // A client that was taken over says that root's program asks. In logins that are
@@ -40,4 +42,17 @@ func TestClientsLookLittle(t *testing.T) {
 	expect(t, p.carrying("alice", p.Press(t, "alice", 15), "ftp"), NotAsked, "policy.session")
 	p.Client = ""
 	expect(t, p.login("alice", says(p.Press(t, "alice", 1))), Accept, "hotp:token")
+}
+
+// A login at a client's sshd says nothing of the sshd of this machine, by which an
+// admin may know that a changed service works.
+func TestClientsNameNoService(t *testing.T) {
+	p := newPlace(t)
+	p.Give("alice")
+	p.Client, p.ClientWrong = "web1", 100
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+	entry, err := p.Ledger.View(t.Context(), ledger.UserKey("alice"))
+	if err != nil || len(entry.Services) > 0 {
+		t.Errorf("%+v, %v", entry.Services, err)
+	}
 }
