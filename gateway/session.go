@@ -17,8 +17,12 @@ import (
 
 // session answers one login after the other.
 func (g *gateway) session(conn *tls.Conn, hash config.KeyHash, from netip.Addr) {
-	for g.wait(conn) {
+	for {
+		// Before it counts as waiting: then drain may set a deadline, which holds.
 		_ = conn.SetDeadline(time.Now().Add(g.limits.idle))
+		if !g.wait(conn) {
+			return
+		}
 		take, err := remotewire.ReadTake(conn)
 		g.waited(conn)
 		if err == nil && take.Client != "" {
