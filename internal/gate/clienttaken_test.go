@@ -15,9 +15,9 @@ func TestClientsLookLittle(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.GiveToken("alice", 0)
+	p.Client, p.ClientWrong, p.Looks = "web1", 100, NewLooks()
 	opener := p.Press(t, "alice", 0)
 	expect(t, p.carrying("alice", opener, "ftp"), Accept, "hotp:token")
-	p.Client, p.ClientWrong, p.Looks = "web1", 100, NewLooks()
 	split := func(text string) int {
 		t.Helper()
 		n, _, err := p.split("alice", text)
