@@ -21,6 +21,11 @@ type counts struct {
 type used struct {
 	connections, dialogues int
 	pace                   pace.Pace
+	// guests are those of the dialogues that anybody on the client can begin, and
+	// guestPace is for them: they take no more than half of its dialogues, and
+	// nothing of what others may begin in a minute.
+	guests    int
+	guestPace pace.Pace
 }
 
 func newCounts(now func() time.Time) *counts {
@@ -55,22 +60,35 @@ func (u *counts) disconnect(name string) {
 }
 
 // begin counts a login, or says which limit of the client's file is against it.
-func (u *counts) begin(client clients.Client) (rule, reason string) {
+func (u *counts) begin(client clients.Client, guest bool) (rule, reason string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	of := u.client(client.Client)
-	if of.dialogues >= client.Dialogues {
-		return "client.dialogues", fmt.Sprintf("%s has %d logins open", client.Client, of.dialogues)
+	pace := &of.pace
+	if guest {
+		pace = &of.guestPace
 	}
-	if !of.pace.Take(u.now(), client.PerMinute) {
+	switch {
+	case of.dialogues >= client.Dialogues:
+		return "client.dialogues", fmt.Sprintf("%s has %d logins open", client.Client, of.dialogues)
+	case guest && of.guests >= (client.Dialogues+1)/2:
+		return "client.dialogues", fmt.Sprintf("%s has %d logins open that programs of others than root began, or that come before the password", client.Client, of.guests)
+	case !pace.Take(u.now(), client.PerMinute):
 		return "client.per_minute", fmt.Sprintf("%s began more than %d logins in a minute", client.Client, client.PerMinute)
 	}
 	of.dialogues++
+	if guest {
+		of.guests++
+	}
 	return "", ""
 }
 
-func (u *counts) end(name string) {
+func (u *counts) end(name string, guest bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.client(name).dialogues--
+	of := u.client(name)
+	of.dialogues--
+	if guest {
+		of.guests--
+	}
 }

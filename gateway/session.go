@@ -17,8 +17,12 @@ import (
 
 // session answers one login after the other.
 func (g *gateway) session(conn *tls.Conn, hash config.KeyHash, from netip.Addr) {
-	for g.wait(conn) {
+	for {
+		// Before it counts as waiting: then drain may set a deadline, which holds.
 		_ = conn.SetDeadline(time.Now().Add(g.limits.idle))
+		if !g.wait(conn) {
+			return
+		}
 		take, err := remotewire.ReadTake(conn)
 		g.waited(conn)
 		if err == nil && take.Client != "" {
@@ -36,7 +40,7 @@ func (g *gateway) session(conn *tls.Conn, hash config.KeyHash, from netip.Addr) 
 			g.turnedAway(from, "", "gateway.clients", err.Error())
 			return
 		}
-		if err := g.login(conn, client, take.ID); err != nil {
+		if err := g.login(conn, client, take); err != nil {
 			if !quiet(err) {
 				g.turnedAway(from, client.Client, "gateway.frames", err.Error())
 			}
@@ -46,12 +50,13 @@ func (g *gateway) session(conn *tls.Conn, hash config.KeyHash, from netip.Addr) 
 }
 
 // login answers one Take. After an error the connection is of no use any more.
-func (g *gateway) login(conn net.Conn, client clients.Client, id remotewire.ID) error {
-	if rule, reason := g.counts.begin(client); rule != "" {
+func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Take) error {
+	id := take.ID
+	if rule, reason := g.counts.begin(client, take.Guest); rule != "" {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
 		return g.answer(conn, remotewire.Answer{Busy: reason})
 	}
-	defer g.counts.end(client.Client)
+	defer g.counts.end(client.Client, take.Guest)
 	engine, err := net.DialTimeout("unix", g.socket, g.limits.opening)
 	if err != nil {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "fault", Rule: "gateway.verifier", Reason: err.Error()})
@@ -59,7 +64,7 @@ func (g *gateway) login(conn net.Conn, client clients.Client, id remotewire.ID) 
 	}
 	defer engine.Close()
 	_ = engine.SetDeadline(time.Now().Add(g.limits.opening))
-	answer, err := exchange(engine, remotewire.Take{ID: id, Client: client.Client})
+	answer, err := exchange(engine, remotewire.Take{ID: id, Guest: take.Guest, Client: client.Client})
 	if err != nil {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "fault", Rule: "gateway.verifier", Reason: err.Error()})
 		return g.answer(conn, remotewire.Answer{Busy: "its verifier does not answer"})

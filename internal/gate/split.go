@@ -102,21 +102,30 @@ func (g *Gate) isCode(request Request, person account.Person, text string, sessi
 	return outcome != factor.Wrong
 }
 
-// mayLook counts a look at a code for a program that is not root's.
+// looker names whose looks are counted, "" for root's programs of this machine. A
+// client that was taken over says of each of its programs that it is root's.
+func (g *Gate) looker() string {
+	if g.Client != "" {
+		return "client " + g.Client
+	}
+	return g.Peer
+}
+
+// mayLook counts a look at a code for a program that is not root's here.
 func (g *Gate) mayLook(person account.Person, text string) bool {
 	switch {
-	case g.Peer == "":
+	case g.looker() == "":
 		return true
 	case g.Looks == nil:
 		return false
 	}
-	return g.Looks.take(g.Peer, person.User, text, g.Config.Policy.Attempts.PerWindow, g.Now())
+	return g.Looks.take(g.looker(), person.User, text, g.Config.Policy.Attempts.PerWindow, g.Now())
 }
 
 // looked notes what such a look has found.
 func (g *Gate) looked(person account.Person, text string, outcome factor.Outcome) {
-	if g.Peer != "" {
-		g.Looks.found(g.Peer, person.User, text, outcome != factor.Wrong)
+	if g.looker() != "" {
+		g.Looks.found(g.looker(), person.User, text, outcome != factor.Wrong)
 	}
 }
 

@@ -156,7 +156,7 @@ func (d *dialogue) countIn(result *codeResult, code string, now time.Time, entry
 	d.setCounts(entry, counts)
 	result.unseenOfPeers = d.seen(entry)
 	entry.LastLogin = now.UTC().Truncate(time.Second)
-	if !d.OwnPrograms {
+	if !d.OwnPrograms && d.Client == "" {
 		countService(d.request.Service, entry)
 	}
 	if result.rule == recoveryRule {

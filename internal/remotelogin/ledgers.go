@@ -9,10 +9,10 @@ import (
 
 // sameLedger refuses a login if another server had another ledger when it was last
 // asked, and still has: a code that was used there would be good here.
-func (s *Servers) sameLedger(ctx context.Context, id remotewire.ID, taken *Taken) error {
+func (s *Servers) sameLedger(ctx context.Context, take remotewire.Take, taken *Taken) error {
 	for _, other := range s.different(taken) {
 		// It may have been mended since.
-		if again, err := s.ask(ctx, other, id); err == nil {
+		if again, err := s.ask(ctx, other, take); err == nil {
 			s.learn(other, again.ledger)
 			again.Drop()
 		}

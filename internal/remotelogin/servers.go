@@ -97,14 +97,14 @@ type Taken struct {
 var errLedgers = errors.New("the servers have different ledgers, and would each take a code once")
 
 // Take finds a server that takes the login. The error says of each server why not.
-func (s *Servers) Take(ctx context.Context, id remotewire.ID) (*Taken, error) {
+func (s *Servers) Take(ctx context.Context, take remotewire.Take) (*Taken, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.Timeout.Duration)
 	defer cancel()
-	taken, err := s.find(ctx, id, s.order())
+	taken, err := s.find(ctx, take, s.order())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sameLedger(ctx, id, taken); err != nil {
+	if err := s.sameLedger(ctx, take, taken); err != nil {
 		taken.Drop()
 		return nil, err
 	}
@@ -139,7 +139,7 @@ type result struct {
 // find asks one server after the other, the next one once the one before has refused
 // or is late, and gives the first that takes the login. The others have done nothing
 // that anybody could see, and are let go of.
-func (s *Servers) find(ctx context.Context, id remotewire.ID, order []*server) (*Taken, error) {
+func (s *Servers) find(ctx context.Context, take remotewire.Take, order []*server) (*Taken, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan result, len(order))
 	begun, ended := 0, 0
@@ -148,7 +148,7 @@ func (s *Servers) find(ctx context.Context, id remotewire.ID, order []*server) (
 			server := order[begun]
 			begun++
 			go func() {
-				taken, err := s.ask(ctx, server, id)
+				taken, err := s.ask(ctx, server, take)
 				results <- result{taken, err}
 			}()
 		}
@@ -186,10 +186,10 @@ func (s *Servers) find(ctx context.Context, id remotewire.ID, order []*server) (
 }
 
 // ask asks one server, over a connection that is kept if that answers.
-func (s *Servers) ask(ctx context.Context, server *server, id remotewire.ID) (*Taken, error) {
+func (s *Servers) ask(ctx context.Context, server *server, take remotewire.Take) (*Taken, error) {
 	if conn := server.pool.Take(); conn != nil {
 		short, cancel := context.WithTimeout(ctx, s.again)
-		taken, busy, _ := s.askOver(short, server, conn, id)
+		taken, busy, _ := s.askOver(short, server, conn, take)
 		cancel()
 		if taken != nil || busy != nil {
 			return taken, busy
@@ -199,7 +199,7 @@ func (s *Servers) ask(ctx context.Context, server *server, id remotewire.ID) (*T
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", server.address, err)
 	}
-	taken, busy, err := s.askOver(ctx, server, conn, id)
+	taken, busy, err := s.askOver(ctx, server, conn, take)
 	if busy != nil {
 		return nil, busy
 	}
@@ -258,9 +258,9 @@ func (s *Servers) explain(err error) error {
 
 // askOver asks over one connection, which is closed unless the login is taken. busy
 // is the server's own word that it is not.
-func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, id remotewire.ID) (taken *Taken, busy, err error) {
+func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, take remotewire.Take) (taken *Taken, busy, err error) {
 	stop := closeWith(ctx, conn)
-	answer, err := exchange(conn, id)
+	answer, err := exchange(conn, take)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -278,8 +278,8 @@ func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, id
 	return &Taken{Server: server.address, server: server, conn: conn, ledger: answer.Ledger}, nil, nil
 }
 
-func exchange(conn net.Conn, id remotewire.ID) (remotewire.Answer, error) {
-	if err := remotewire.WriteTake(conn, remotewire.Take{ID: id}); err != nil {
+func exchange(conn net.Conn, take remotewire.Take) (remotewire.Answer, error) {
+	if err := remotewire.WriteTake(conn, take); err != nil {
 		return remotewire.Answer{}, err
 	}
 	return remotewire.ReadAnswer(conn)

@@ -188,7 +188,7 @@ func (p *typist) Tail(int, int, string) (string, bool, error) {
 }
 
 func login(ctx context.Context, s *Servers) (outcome remotewire.Outcome, server string, asked int, err error) {
-	taken, err := s.Take(ctx, remotewire.NewID())
+	taken, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID()})
 	if err != nil {
 		return outcome, "", 0, err
 	}

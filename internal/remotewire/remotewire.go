@@ -42,6 +42,7 @@ const (
 	maxClient = 64
 	maxText   = 256
 	idSize    = 8
+	takeSize  = 1 + idSize + 1 // without the client's name
 )
 
 // ID names one login in the logs of both machines.
@@ -58,6 +59,9 @@ func (i ID) String() string { return hex.EncodeToString(i[:]) }
 // Take asks whether a server takes a login.
 type Take struct {
 	ID ID
+	// Guest says that anybody on the client can begin such a login: its program is
+	// not root's, or the password is still to be checked. They count apart.
+	Guest bool
 	// Client is the name of the client. The gateway alone says so, to its own
 	// machine's verifier; from a client it is empty.
 	Client string
@@ -105,19 +109,23 @@ func checkText(text string) error {
 
 // WriteTake writes a Take.
 func WriteTake(w io.Writer, t Take) error {
-	return wire.WriteFrame(w, TypeTake, []byte{Version}, t.ID[:], []byte(t.Client))
+	guest := byte(0)
+	if t.Guest {
+		guest = 1
+	}
+	return wire.WriteFrame(w, TypeTake, []byte{Version}, t.ID[:], []byte{guest}, []byte(t.Client))
 }
 
 // ReadTake reads a Take.
 func ReadTake(r io.Reader) (Take, error) {
-	_, payload, err := wire.ReadFrame(r, 1+idSize+maxClient, TypeTake)
+	_, payload, err := wire.ReadFrame(r, takeSize+maxClient, TypeTake)
 	if err != nil {
 		return Take{}, err
 	}
-	if len(payload) < 1+idSize || payload[0] != Version {
+	if len(payload) < takeSize || payload[0] != Version || payload[takeSize-1] > 1 {
 		return Take{}, protocolError("take frame is not of version %d", Version)
 	}
-	take := Take{ID: ID(payload[1 : 1+idSize]), Client: string(payload[1+idSize:])}
+	take := Take{ID: ID(payload[1 : 1+idSize]), Guest: payload[takeSize-1] == 1, Client: string(payload[takeSize:])}
 	if take.Client != "" {
 		if err := CheckClient(take.Client); err != nil {
 			return Take{}, protocolError("client's name: %v", err)

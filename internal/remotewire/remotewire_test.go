@@ -23,7 +23,7 @@ func frame(kind wire.Type, payload string) string {
 
 func TestFramesGoThrough(t *testing.T) {
 	var stream bytes.Buffer
-	take := Take{ID: NewID(), Client: "web-1.example"}
+	take := Take{ID: NewID(), Guest: true, Client: "web-1.example"}
 	answers := []Answer{{Taken: true, Ledger: "5f3a"}, {Busy: "it ends"}}
 	if err := errors.Join(WriteTake(&stream, take), WriteAnswer(&stream, answers[0]), WriteAnswer(&stream, answers[1]), WriteBegin(&stream, whole), WriteBegin(&stream, Begin{})); err != nil {
 		t.Fatal(err)
@@ -72,9 +72,11 @@ func TestRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"take of another version":   frame(TypeTake, "\x02"+id),
 		"take without an id":        frame(TypeTake, "\x01"),
-		"take, client's name":       frame(TypeTake, "\x01"+id+"../x"),
-		"take, hidden client":       frame(TypeTake, "\x01"+id+".x"),
-		"take too long":             frame(TypeTake, "\x01"+id+strings.Repeat("x", 65)),
+		"take, client's name":       frame(TypeTake, "\x01"+id+"\x00../x"),
+		"take, hidden client":       frame(TypeTake, "\x01"+id+"\x00.x"),
+		"take too long":             frame(TypeTake, "\x01"+id+"\x00"+strings.Repeat("x", 65)),
+		"take, whose login":         frame(TypeTake, "\x01"+id+"\x02"),
+		"take without whose login":  frame(TypeTake, "\x01"+id),
 		"take, other frame":         frame(TypeBegin, "\x01"+id),
 		"answer without a ledger":   frame(TypeTaken, ""),
 		"answer with an escape":     frame(TypeBusy, "\x1b[1m"),
@@ -205,7 +207,7 @@ func TestRelayRefuses(t *testing.T) {
 }
 
 func FuzzTake(f *testing.F) {
-	f.Add([]byte(frame(TypeTake, "\x0112345678web1")))
+	f.Add([]byte(frame(TypeTake, "\x0112345678\x00web1")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		take, err := ReadTake(bytes.NewReader(data))
 		if err != nil {

@@ -53,6 +53,12 @@ func programOf(engine *gate.Gate) remotewire.Program {
 	return remotewire.RootProgram
 }
 
+// isGuest says whether anybody on the machine, or whoever can reach its password
+// prompt, can begin such a login as often as it likes.
+func isGuest(begin remotewire.Begin) bool {
+	return begin.Program != remotewire.RootProgram || begin.Start.Split
+}
+
 // namesOf are what this machine calls the person. Whose secret file counts is
 // decided by them, so doubt denies.
 func namesOf(engine *gate.Gate, user string) ([]string, error) {
@@ -91,7 +97,7 @@ type serverLogin struct {
 func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begin, end time.Time) error {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
-	taken, err := servers.Take(ctx, l.id)
+	taken, err := servers.Take(ctx, remotewire.Take{ID: l.id, Guest: isGuest(begin)})
 	if err != nil {
 		return l.refuse(err)
 	}

@@ -81,6 +81,7 @@ func run(o options) error {
 		return err
 	}
 	engines.allow.settle(firstLookup)
+	engines.gateway.settle(firstLookup)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	socket, activated, err := fronts.Listen(settings.Paths.Socket)

@@ -96,6 +96,11 @@ func (s *server) broken(peer *unix.Ucred, who *peerCount, err error) {
 func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {
 	stream := newStream(conn)
 	start, err := s.open(conn, stream, uid)
+	if errors.Is(err, wire.ErrProtocol) {
+		// It may be a gateway that the configuration has since a moment ago. It was
+		// not known when this connection was let in; the next one finds it known.
+		s.lookForGateway()
+	}
 	if start == nil || err != nil {
 		return err
 	}
@@ -107,6 +112,14 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {
 		return nil
 	}
 	return err
+}
+
+// lookForGateway reads the configuration as it is now, and waits until it is known
+// whom it has as gateway.user.
+func (s *server) lookForGateway() {
+	if engine, err := s.engines.current(func() {}); err == nil && engine.Config.Gateway != nil {
+		s.engines.gateway.settle(firstLookup)
+	}
 }
 
 // open reads what a front wants, nil if nothing is to be answered.
