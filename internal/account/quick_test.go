@@ -366,13 +366,26 @@ hashes = []
 # a comment
 user = '''
 '''
-]`, "\n")
+]
+secret = 'encrypted:9f31c0de:AAAA'
+secret = "\u0065ncrypted:9f31c0de:\x41"
+secret = "encrypted:9f31c0de:\u00e4"
+secret = """
+encrypted:"""
+secret = ''
+secret = []
+secret = {}
+secret.x = 1
+[factor.secret]`, "\n")
 
 // FuzzQuickLines is FuzzQuick with files whose lines are good and may be in the
 // wrong place: each byte is one.
 func FuzzQuickLines(f *testing.F) {
 	f.Add([]byte{1, 2, 4, 5, 9, 14, 15, 18, 20, 21, 23, 26, 28, 35})
 	f.Add([]byte{28, 36, 9, 16, 24, 10, 15})
+	for n := range byte(len(lines)) {
+		f.Add([]byte{1, 2, 9, 14, 15, n})
+	}
 	f.Fuzz(func(t *testing.T, picked []byte) {
 		var text strings.Builder
 		for _, n := range picked {

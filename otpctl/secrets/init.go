@@ -34,7 +34,10 @@ then otpctl secrets encrypt uses it.
 
 Whoever loses the key has to enroll everybody again. So init insists on a spare
 copy, encrypted to an age key: age-keygen makes one. Keep its identity and the
-spare copy away from this machine. otpctl secrets open brings the key back.`,
+spare copy away from this machine. otpctl secrets open brings the key back.
+
+Where a pipe takes the spare copy, init does not see whether it arrives. If it does
+not, remove FILE and begin again.`,
 		Example: `  otpctl secrets init /var/lib/otpgate-keys/first --spare age1... --out /root/spare.age
   otpctl secrets init /var/lib/otpgate-keys/first --spare age1... | ssh safe 'cat >spare.age'`,
 		Args: cobra.ExactArgs(1),
