@@ -1,9 +1,12 @@
 package doctor
 
 import (
+	"strings"
+
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/rollout"
 )
 
 // stack looks for what is wrong with one service's stack.
@@ -21,6 +24,7 @@ func (e *exam) stack(s authstack.Stack) {
 	e.protocol(s)
 	e.siblings(s)
 	e.hidden(s)
+	e.stale(s)
 }
 
 // protocol finds services that the policy cannot tell apart.
@@ -32,4 +36,21 @@ func (e *exam) protocol(s authstack.Stack) {
 		What:    "The configuration knows no protocol for the services that come here.",
 		Follows: "They are asked for codes whatever policy.protocols says, also by programs that cannot answer.",
 		Fix:     `Name it: protocol=… on the line, or SERVICE = "…" in [services], by a name of policy.own_protocols if none that is built in fits. If the line is in a file that all services include, move it into those that people log in by.`}))
+}
+
+// stale finds a password stage that otpctl wrote out and that is no longer what it was
+// made from.
+func (e *exam) stale(s authstack.Stack) {
+	change, is := rollout.Stale(e.tree, e.settings, s)
+	if !is {
+		return
+	}
+	arguments := ""
+	for _, argument := range s.Lines[s.Checks[0]].Args {
+		arguments += " --argument " + argument
+	}
+	e.add(finding.At(s.Lines[s.Checks[0]].Place, finding.Finding{Severity: finding.Warning, ID: "written-out-stale", Services: []string{s.Service},
+		What:    "The password stage that is written out here is not what it was made from any more: " + strings.TrimSuffix(change, ".") + ".",
+		Follows: "What authselect or an update has changed there, such as a lock after wrong passwords or where accounts are, does not hold for " + s.Service + ".",
+		Fix:     "otpctl pam disable " + s.Service + " && otpctl pam enable " + s.Service + arguments}))
 }

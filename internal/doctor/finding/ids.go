@@ -133,6 +133,7 @@ var IDs = []string{
 	"verifier-stale",
 	"vsftpd-other-service",
 	"web-past-pam",
+	"written-out-stale",
 	"wrong-code-passes",
 	"wrong-type",
 }
