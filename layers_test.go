@@ -24,7 +24,7 @@ var layers = map[string]int{
 	"internal/sftpd/fields": 0, "internal/sftpd/seqpacket": 0, "internal/sftpd/algorithms": 0, "internal/sftpd/authkeys": 0, "internal/sftpd/confine": 0,
 	"internal/config": 1, "internal/keyring": 1, "internal/doctor/finding": 1, "internal/sftpd/usercert": 1, "internal/sftp/longname": 1, "internal/sftpd/messages": 1, "pam_module/fronts": 1,
 	"internal/sftpd/admission": 2, "internal/sftpd/session": 2, "internal/account": 2, "internal/doctor/authstack": 2, "internal/ledger": 2, "internal/deliver": 2, "internal/sftp": 2,
-	"internal/doctor/asking": 4, "internal/doctor/withoutcode": 5, "internal/doctor/pamfiles": 4, "internal/doctor/excuse": 2, "internal/doctor/servers": 4, "internal/doctor/unit": 4, "internal/doctor/sshd": 5, "internal/doctor/root": 5, "internal/enrollment": 4, "internal/rollout": 4,
+	"internal/doctor/asking": 4, "internal/doctor/keyfiles": 4, "internal/doctor/withoutcode": 5, "internal/doctor/pamfiles": 4, "internal/doctor/excuse": 2, "internal/doctor/servers": 4, "internal/doctor/unit": 4, "internal/doctor/sshd": 5, "internal/doctor/root": 5, "internal/enrollment": 4, "internal/rollout": 4,
 	"internal/factor": 3, "internal/tokenfile": 3, "internal/otpauth": 3, "internal/doctor/lostline": 3, "internal/doctor/target": 3, "internal/sftp/local": 3, "internal/sftpd/remote": 3,
 	"internal/doctor": 6, "internal/gate": 5, "internal/deliver/transport": 5,
 	"internal/admin": 6, "internal/sftpd/authentication": 6, "pam_module/serve": 6,

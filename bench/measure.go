@@ -16,6 +16,7 @@ import (
 type bench struct {
 	google    *side
 	one, many *side   // forked
+	encrypted *side   // forked, with encrypted secrets
 	resident  []*side // by growing number of people
 	oath      []*side
 	bare      *side // libpam and the host alone
@@ -27,7 +28,7 @@ type bench struct {
 }
 
 func (b *bench) sides() []*side {
-	all := append([]*side{b.google, b.one, b.many}, b.oath...)
+	all := append([]*side{b.google, b.one, b.encrypted, b.many}, b.oath...)
 	all = append(all, b.resident...)
 	return append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
 }
@@ -90,6 +91,7 @@ func setUp(todo plan) (*bench, error) {
 			b.one, err = otpgateAlone(forkedLabel, realCore, sites+"/%s/state", n, m)
 			return
 		},
+		func() (err error) { b.encrypted, err = encryptedAlone(n, m); return },
 		func() error {
 			one, err := residentAlone("resident-alone", sites+"/resident-alone/state", n, m)
 			b.resident = append(b.resident, one)

@@ -16,6 +16,7 @@ import (
 const (
 	mostTimesGoogle         = 6.0
 	mostTimesOne            = 1.1
+	mostTimesPlain          = 1.03
 	mostTimesGoogleResident = 0.75
 	mostTimesOathResident   = 0.5
 	leastTimesGoogle        = 2.0
@@ -36,6 +37,7 @@ func (b *bench) report(w io.Writer, todo plan) {
 		row(s, number(enrolled[i]))
 	}
 	row(b.one, "1")
+	row(b.encrypted, "1")
 	row(b.many, number(todo.many[1]))
 	for i, s := range b.oath {
 		row(s, number(todo.crowds[i]))
@@ -54,6 +56,7 @@ func (b *bench) report(w io.Writer, todo plan) {
 		fmt.Fprintf(w, "not a goal: resident with %s people, × with %s: %.2f\n", number(todo.many[i+1]), number(todo.many[0]), ratio(s, b.resident[1]))
 	}
 	goal(w, "forked, × pam_google_authenticator", ratio(b.one, b.google), mostTimesGoogle)
+	goal(w, "forked with encrypted secrets, × without", ratio(b.encrypted, b.one), mostTimesPlain)
 	goal(w, "forked with "+number(todo.many[1])+" people, × with one", ratio(b.many, b.one), mostTimesOne)
 }
 

@@ -23,6 +23,8 @@ import (
 const (
 	forkedLabel   = "otpgate forked"
 	residentLabel = "otpgate resident"
+	// It stands in a column of 26 characters.
+	encryptedLabel = "otpgate forked, encrypted"
 )
 
 // residentService is a PAM service that has the verifier of a site decide.

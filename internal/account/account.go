@@ -207,8 +207,8 @@ const suffix = ".toml"
 type Dir struct {
 	dir   *safefile.File
 	place Place
-	// soon is how Rewrite replaces a file.
-	soon replacing
+	// replaceAll is safefile.ReplaceAll.
+	replaceAll func(dir *safefile.File, files []safefile.Replacement, mode fs.FileMode) error
 }
 
 // Close closes the directory.

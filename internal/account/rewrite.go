@@ -8,7 +8,7 @@ import (
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
-// Rewriting is what [Dir.Rewrite] does with the secrets of a person.
+// Rewriting is what [Dir.Rewrite] does with secrets.
 type Rewriting int
 
 // What can be done with them.
@@ -21,41 +21,63 @@ const (
 	DecryptAll
 )
 
-// Rewrite changes how the person's secrets stand in the file, and nothing else of it,
-// and returns how many secrets it changed. With dry it only looks. A secret that
-// cannot be read stays as it is and is an error, which does not keep others from being
-// changed. Whenever it is killed the file is the old one or the new one; which of them
-// a crash of the machine leaves is decided by Sync, which comes after the last one.
-func (d *Dir) Rewrite(name string, how Rewriting, dry bool) (changed int, err error) {
-	// Most are as they should be where this was broken off.
-	person, err := d.Load(name)
-	if err != nil {
-		return 0, err
-	}
-	changed, err = d.place.rewrite(&person, how)
-	if changed == 0 || dry {
-		return changed, err
-	}
-	unlock, err := d.lock()
-	if err != nil {
-		return 0, err
-	}
-	defer unlock()
-	if person, err = d.Load(name); err != nil {
-		return 0, err
-	}
-	changed, err = d.place.rewrite(&person, how)
-	if changed == 0 {
-		return 0, err
-	}
-	if failed := d.write(name, name, person, d.soon); failed != nil {
-		return 0, failed
-	}
-	return changed, err
+// Rewritten is what became of one person's secrets.
+type Rewritten struct {
+	User    string
+	Changed int // secrets
+	// Err says which secrets are as before though they should not be, or why all are.
+	Err error
 }
 
-// Sync returns once what Rewrite wrote is on disk.
-func (d *Dir) Sync() error { return safefile.SyncDir(d.dir) }
+// BatchSize is how many people Rewrite is best given at once: it waits for the disk
+// once, and keeps others from changing secret files meanwhile.
+const BatchSize = 256
+
+// Rewrite changes how the secrets of some people stand in their files, and nothing else
+// of them. With dry it only looks. A secret that cannot be read stays as it is, which
+// does not keep others from being changed. Whenever it is killed, each file is the old
+// one or the new one. The error is of what concerns all of them.
+func (d *Dir) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, error) {
+	if !dry {
+		unlock, err := d.lock()
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
+	var done []Rewritten
+	var files []safefile.Replacement
+	for _, name := range names {
+		data, one := d.rewritten(name, how)
+		done = append(done, one)
+		if data != nil {
+			files = append(files, safefile.Replacement{Name: name + suffix, Data: data})
+		}
+	}
+	if dry || len(files) == 0 {
+		return done, nil
+	}
+	return done, d.replaceAll(d.dir, files, 0o600)
+}
+
+// rewritten is what the person's file is to have, nil if it stays as it is.
+func (d *Dir) rewritten(name string, how Rewriting) ([]byte, Rewritten) {
+	done := Rewritten{User: name}
+	person, err := d.Load(name)
+	if err != nil {
+		done.Err = err
+		return nil, done
+	}
+	done.Changed, done.Err = d.place.rewrite(&person, how)
+	if done.Changed == 0 {
+		return nil, done
+	}
+	data, err := d.encode(name, name, person)
+	if err != nil {
+		return nil, Rewritten{User: name, Err: err}
+	}
+	return data, done
+}
 
 // RemoveLeft removes what killed commands left of files that they were writing: it may
 // have secrets that are not encrypted, of people whose own files have none.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,10 +61,10 @@ func TestRewrite(t *testing.T) {
 	} {
 		dir := opened(t, at(users, step.keys...))
 		old := textOf(t, dir, "alice")
-		if changed, err := dir.Rewrite("alice", step.how, true); changed != step.changed || err != nil || textOf(t, dir, "alice") != old {
+		if changed, err := rewriteOne(dir, "alice", step.how, true); changed != step.changed || err != nil || textOf(t, dir, "alice") != old {
 			t.Errorf("%s, dry: %d, %v", step.name, changed, err)
 		}
-		if changed, err := dir.Rewrite("alice", step.how, false); changed != step.changed || err != nil {
+		if changed, err := rewriteOne(dir, "alice", step.how, false); changed != step.changed || err != nil {
 			t.Errorf("%s: %d, %v", step.name, changed, err)
 		}
 		if got := secretsOf(t, dir, "alice"); got[0] != string(phoneOf("alice", "phone").Secret) || got[1] != string(phoneOf("alice", "spare").Secret) {
@@ -76,7 +77,7 @@ func TestRewrite(t *testing.T) {
 	if after := textOf(t, opened(t, at(users)), "alice"); after != before {
 		t.Errorf("after all that\n%s\nof\n%s", after, before)
 	}
-	if _, err := opened(t, at(users, first)).Rewrite("bob", EncryptPlain, false); !errors.Is(err, ErrNotFound) {
+	if _, err := rewriteOne(opened(t, at(users, first)), "bob", EncryptPlain, false); !errors.Is(err, ErrNotFound) {
 		t.Errorf("of nobody: %v", err)
 	}
 }
@@ -88,7 +89,7 @@ func TestRewriteBesideUnreadable(t *testing.T) {
 	users := safe(t)
 	someone(t, users)
 	with := opened(t, at(users, first))
-	if _, err := with.Rewrite("alice", EncryptPlain, false); err != nil {
+	if _, err := rewriteOne(with, "alice", EncryptPlain, false); err != nil {
 		t.Fatal(err)
 	}
 	text := textOf(t, with, "alice")
@@ -96,7 +97,7 @@ func TestRewriteBesideUnreadable(t *testing.T) {
 	damaged := value[:len(value)-9] + "x" + value[len(value)-8:]
 	rewrite(t, with, "alice", strings.Replace(text, value, damaged, 1))
 	both := opened(t, at(users, second, first))
-	changed, err := both.Rewrite("alice", Rotate, false)
+	changed, err := rewriteOne(both, "alice", Rotate, false)
 	if changed != 1 || !errors.Is(err, keyring.ErrDamaged) {
 		t.Errorf("%d, %v", changed, err)
 	}
@@ -105,7 +106,7 @@ func TestRewriteBesideUnreadable(t *testing.T) {
 		t.Errorf("got\n%s", after)
 	}
 	for _, how := range []Rewriting{EncryptPlain, Rotate} {
-		if _, err := opened(t, at(users, second+"-gone", second)).Rewrite("alice", how, false); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := rewriteOne(opened(t, at(users, second+"-gone", second)), "alice", how, false); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("without the first key: %v", err)
 		}
 	}
@@ -114,35 +115,40 @@ func TestRewriteBesideUnreadable(t *testing.T) {
 	}
 }
 
-// killSteps are where the process dies that rewrites a file.
-var killSteps = map[string]replacing{
-	"before": func(*safefile.File, string, []byte, fs.FileMode) error { return die() },
-	"in the middle of writing": func(dir *safefile.File, name string, data []byte, _ fs.FileMode) error {
-		file, err := safefile.CreateIn(dir, ".new-"+name)
-		if err != nil {
-			return err
-		}
-		if _, err := file.WriteAt(data[:len(data)/2], 0); err != nil {
-			return err
-		}
-		return die()
+// killSteps are where the process dies that rewrites files.
+var killSteps = map[string]func(*safefile.File, []safefile.Replacement, fs.FileMode) error{
+	"before": func(*safefile.File, []safefile.Replacement, fs.FileMode) error { return die() },
+	"in the middle of writing": func(dir *safefile.File, files []safefile.Replacement, _ fs.FileMode) error {
+		return errors.Join(leave(dir, files[0].Name, files[0].Data[:len(files[0].Data)/2]), die())
 	},
-	"before it is renamed": func(dir *safefile.File, name string, data []byte, _ fs.FileMode) error {
-		file, err := safefile.CreateIn(dir, ".new-"+name)
-		if err != nil {
-			return err
-		}
-		if _, err := file.WriteAt(data, 0); err != nil {
-			return err
-		}
-		return die()
+	"before it is renamed": func(dir *safefile.File, files []safefile.Replacement, _ fs.FileMode) error {
+		return errors.Join(leave(dir, files[0].Name, files[0].Data), leave(dir, files[1].Name, files[1].Data), die())
 	},
-	"after": func(dir *safefile.File, name string, data []byte, mode fs.FileMode) error {
-		if err := safefile.ReplaceSoon(dir, name, data, mode); err != nil {
-			return err
-		}
-		return die()
+	"after the first": func(dir *safefile.File, files []safefile.Replacement, mode fs.FileMode) error {
+		return errors.Join(safefile.ReplaceAll(dir, files[:1], mode), leave(dir, files[1].Name, files[1].Data), die())
 	},
+	"after": func(dir *safefile.File, files []safefile.Replacement, mode fs.FileMode) error {
+		return errors.Join(safefile.ReplaceAll(dir, files, mode), die())
+	},
+}
+
+// leave leaves what a process does that dies while it writes.
+func leave(dir *safefile.File, name string, data []byte) error {
+	file, err := safefile.CreateIn(dir, ".new-"+name)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(data, 0)
+	return err
+}
+
+// rewriteOne is Rewrite of one person.
+func rewriteOne(dir *Dir, name string, how Rewriting, dry bool) (changed int, err error) {
+	done, err := dir.Rewrite([]string{name}, how, dry)
+	if err != nil {
+		return 0, err
+	}
+	return done[0].Changed, done[0].Err
 }
 
 func die() error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) }
@@ -154,12 +160,12 @@ func TestRewriteDies(t *testing.T) {
 		return
 	}
 	dir := opened(t, at(users, strings.Fields(os.Getenv("OTPGATE_TEST_KEYS"))...))
-	dir.soon = killSteps[step]
+	dir.replaceAll = killSteps[step]
 	var how Rewriting
 	if _, err := fmt.Sscan(os.Getenv("OTPGATE_TEST_HOW"), &how); err != nil {
 		t.Fatal(err)
 	}
-	_, err := dir.Rewrite("alice", how, false)
+	_, err := dir.Rewrite([]string{"alice", "bob"}, how, false)
 	t.Fatalf("not killed: %v", err)
 }
 
@@ -182,13 +188,15 @@ func TestRewriteKilled(t *testing.T) {
 				t.Parallel()
 				users := safe(t)
 				someone(t, users)
+				enroll(t, opened(t, at(users)), "bob", phoneOf("bob", "phone"))
 				dir := opened(t, at(users, test.keys...))
 				if test.how != EncryptPlain {
-					if _, err := opened(t, at(users, first)).Rewrite("alice", EncryptPlain, false); err != nil {
+					if _, err := opened(t, at(users, first)).Rewrite([]string{"alice", "bob"}, EncryptPlain, false); err != nil {
 						t.Fatal(err)
 					}
 				}
-				want := secretsOf(t, dir, "alice")
+				secrets := func() []string { return append(secretsOf(t, dir, "alice"), secretsOf(t, dir, "bob")...) }
+				want := secrets()
 				child := exec.Command(os.Args[0], "-test.run", "^TestRewriteDies$")
 				child.Env = append(os.Environ(), "OTPGATE_TEST_USERS="+users, "OTPGATE_TEST_STEP="+step,
 					"OTPGATE_TEST_KEYS="+strings.Join(test.keys, " "), fmt.Sprintf("OTPGATE_TEST_HOW=%d", test.how))
@@ -197,16 +205,19 @@ func TestRewriteKilled(t *testing.T) {
 				if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 					t.Fatalf("%v\n%s", err, output)
 				}
-				if got := secretsOf(t, dir, "alice"); strings.Join(got, "|") != strings.Join(want, "|") {
+				if got := secrets(); strings.Join(got, "|") != strings.Join(want, "|") {
 					t.Fatalf("after it was killed: %q", got)
 				}
-				if _, err := dir.Rewrite("alice", test.how, false); err != nil {
-					t.Fatal(err)
+				if done, err := dir.Rewrite([]string{"alice", "bob"}, test.how, false); err != nil || done[0].Err != nil || done[1].Err != nil {
+					t.Fatal(done, err)
 				}
-				if got := secretsOf(t, dir, "alice"); strings.Join(got, "|") != strings.Join(want, "|") {
+				if got := secrets(); strings.Join(got, "|") != strings.Join(want, "|") {
 					t.Errorf("at the end: %q", got)
 				}
 				if value := secretLine(t, textOf(t, dir, "alice")); !strings.HasPrefix(value, test.end) {
+					t.Errorf("at the end: %q", value)
+				}
+				if value := secretLine(t, textOf(t, dir, "bob")); !strings.HasPrefix(value, test.end) {
 					t.Errorf("at the end: %q", value)
 				}
 				if err := dir.Change("alice", func(p *Person) error { p.Phone = "+491511234567"; return nil }); err != nil {
@@ -228,13 +239,13 @@ func TestNothingPlainIsLeft(t *testing.T) {
 	someone(t, users)
 	plain := textOf(t, opened(t, at(users)), "alice")
 	dir := opened(t, at(users, key))
-	if _, err := dir.Rewrite("alice", EncryptPlain, false); err != nil {
+	if _, err := dir.Rewrite([]string{"alice"}, EncryptPlain, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{".new-alice.toml", ".new-bob.toml"} {
 		must(t, os.WriteFile(filepath.Join(users, name), []byte(plain), 0o600))
 	}
-	if _, err := dir.Rewrite("alice", EncryptPlain, false); err != nil {
+	if _, err := dir.Rewrite([]string{"alice"}, EncryptPlain, false); err != nil {
 		t.Fatal(err)
 	}
 	must(t, dir.RemoveLeft())
@@ -270,10 +281,10 @@ func TestRewriteByTwo(t *testing.T) {
 	for range 2 {
 		encrypting, rotating, changing := opened(t, at(users, first)), opened(t, at(users, second, first)), opened(t, at(users, second, first))
 		each(encrypting, func(name string) error {
-			_, err := encrypting.Rewrite(name, EncryptPlain, false)
+			_, err := rewriteOne(encrypting, name, EncryptPlain, false)
 			return ignoreNoKey(err)
 		})
-		each(rotating, func(name string) error { _, err := rotating.Rewrite(name, Rotate, false); return err })
+		each(rotating, func(name string) error { _, err := rewriteOne(rotating, name, Rotate, false); return err })
 		each(changing, func(name string) error {
 			return changing.Change(name, func(p *Person) error { p.Phone = "+491511234567"; return nil })
 		})
@@ -282,10 +293,10 @@ func TestRewriteByTwo(t *testing.T) {
 	last := opened(t, at(users, second, first))
 	for n := range people {
 		name := fmt.Sprintf("user%02d", n)
-		if _, err := last.Rewrite(name, EncryptPlain, false); err != nil {
+		if _, err := rewriteOne(last, name, EncryptPlain, false); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := last.Rewrite(name, Rotate, false); err != nil {
+		if _, err := rewriteOne(last, name, Rotate, false); err != nil {
 			t.Fatal(err)
 		}
 		person, err := last.Load(name)
@@ -316,13 +327,16 @@ func BenchmarkRewrite(b *testing.B) {
 		enrollSoon(b, plain, fmt.Sprintf("user%d", n))
 	}
 	dir := opened(b, at(users, key))
-	b.ResetTimer()
+	var names []string
 	for n := range b.N {
-		if changed, err := dir.Rewrite(fmt.Sprintf("user%d", n), EncryptPlain, false); changed != 1 || err != nil {
-			b.Fatal(changed, err)
+		names = append(names, fmt.Sprintf("user%d", n))
+	}
+	b.ResetTimer()
+	for batch := range slices.Chunk(names, BatchSize) {
+		if done, err := dir.Rewrite(batch, EncryptPlain, false); err != nil || done[0].Changed != 1 {
+			b.Fatal(done[0], err)
 		}
 	}
-	must(b, dir.Sync())
 }
 
 // enrollSoon writes a person without waiting for the disk.

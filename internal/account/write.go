@@ -89,18 +89,19 @@ func (d *Dir) saveBound(name, to string, person Person, before []Factor) error {
 	if err := d.place.encrypt(person.User, &person, before); err != nil {
 		return fmt.Errorf("write %s: %w", d.Path(name), err)
 	}
-	return d.write(name, to, person, safefile.Replace)
+	data, err := d.encode(name, to, person)
+	if err != nil {
+		return err
+	}
+	return safefile.Replace(d.dir, name+suffix, data, 0o600)
 }
 
-// replacing is how a file takes the place of another.
-type replacing func(dir *safefile.File, name string, data []byte, mode fs.FileMode) error
-
-// write writes the file of name as the person is.
-func (d *Dir) write(name, to string, person Person, replace replacing) error {
+// encode is what the file of name is to have, for the person as it is.
+func (d *Dir) encode(name, to string, person Person) ([]byte, error) {
 	person.Binding = BindingOf(to)
 	text, err := toml.Marshal(person.file())
 	if err != nil {
-		return fmt.Errorf("write %s: %w", d.Path(name), err)
+		return nil, fmt.Errorf("write %s: %w", d.Path(name), err)
 	}
 	data := append([]byte(person.heading), text...)
 	// What could not be read back would lock the person out.
@@ -109,9 +110,9 @@ func (d *Dir) write(name, to string, person Person, replace replacing) error {
 		err = d.sameSecrets(data, person, again)
 	}
 	if err != nil {
-		return fmt.Errorf("not written: %w", err)
+		return nil, fmt.Errorf("not written: %w", err)
 	}
-	return replace(d.dir, name+suffix, data, 0o600)
+	return data, nil
 }
 
 // sameSecrets refuses a file, read again from data, whose secrets are others than

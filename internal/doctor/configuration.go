@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,6 +66,10 @@ func (e *exam) configPath() string {
 func (e *exam) under(settings config.Config) config.Config {
 	for _, path := range []*string{&settings.Paths.Users, &settings.Paths.State, &settings.Paths.Socket} {
 		*path = e.Machine.Root + *path
+	}
+	settings.Secrets.Keys = slices.Clone(settings.Secrets.Keys)
+	for i := range settings.Secrets.Keys {
+		settings.Secrets.Keys[i] = e.Machine.Root + settings.Secrets.Keys[i]
 	}
 	return settings
 }

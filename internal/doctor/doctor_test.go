@@ -81,6 +81,9 @@ func (p *patient) write(name, text string) {
 	if strings.HasPrefix(name, "etc/otpgate/users") || strings.HasPrefix(name, "etc/otpgate/sftpd/ssh_host_") {
 		mode = 0o600
 	}
+	if strings.Contains(name, "keys/") {
+		mode = 0o400
+	}
 	// Includes are written as on a machine, and sshd knows nothing of the tree.
 	if strings.HasPrefix(name, "etc/ssh/") {
 		text = strings.ReplaceAll(text, "Include /etc/ssh/", "Include "+p.root+"/etc/ssh/")

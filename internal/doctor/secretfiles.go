@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/keyfiles"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -27,10 +28,13 @@ func (e *exam) secretFiles() {
 	}
 	defer dir.Close()
 	enrolled, sent := 0, waiting{}
+	keys := keyfiles.Exam{Settings: e.settings}
 	for _, name := range names {
 		person, err := dir.Load(name)
 		if err != nil {
 			e.badSecretFile(name, dir.Path(name), err)
+		} else {
+			keys.Add(person)
 		}
 		if err != nil || person.Enrolled() {
 			enrolled++ // or meant to be
@@ -40,6 +44,7 @@ func (e *exam) secretFiles() {
 			sent.add(e, person)
 		}
 	}
+	e.findings = append(e.findings, keys.Examine()...)
 	e.nothingToSendWith(sent)
 	e.strays(path)
 	e.nobodys(path, names)

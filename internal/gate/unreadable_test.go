@@ -275,8 +275,8 @@ func TestKeyChangedBetweenTries(t *testing.T) {
 				}
 				defer dir.Close()
 				how := map[string]account.Rewriting{"": account.EncryptPlain, "first": account.Rotate}[begin]
-				if n, err := dir.Rewrite("alice", how, false); n == 0 || err != nil {
-					t.Fatal(n, err)
+				if done, err := dir.Rewrite([]string{"alice"}, how, false); err != nil || done[0].Err != nil || done[0].Changed == 0 {
+					t.Fatal(done, err)
 				}
 				return p.Code(t, "alice", 0)
 			}

@@ -60,26 +60,62 @@ func ReadOpen(file *File, rules Rules) ([]byte, error) {
 // one is on disk. Only one Replace of a name may be under way at a time; what a
 // killed one left behind is taken away by the next one, and by Remove.
 func Replace(dir *File, name string, data []byte, mode fs.FileMode) error {
-	if err := ReplaceSoon(dir, name, data, mode); err != nil {
+	if err := putNew(dir, name, data, mode, (*File).Sync); err != nil {
 		return err
 	}
-	return SyncDir(dir)
+	if err := rename(dir, name); err != nil {
+		return err
+	}
+	return syncDir(dir)
 }
 
-// ReplaceSoon is Replace for many files one after the other, of which the old one is
-// as good as the new one: which of them is on disk is decided by SyncDir, which comes
-// last. Either is whole.
-func ReplaceSoon(dir *File, name string, data []byte, mode fs.FileMode) error {
-	path := dir.in(name)
-	temporary := temporaryPrefix + name
+// Replacement is what a file of that name is to have.
+type Replacement struct {
+	Name string
+	Data []byte
+}
+
+// ReplaceAll is Replace for many files, and waits for the disk once. When it fails,
+// or is killed, some have been replaced and others have not: each is whole.
+func ReplaceAll(dir *File, files []Replacement, mode fs.FileMode) error {
+	later := func(*File) error { return nil }
+	for i, f := range files {
+		if err := putNew(dir, f.Name, f.Data, mode, later); err != nil {
+			for _, put := range files[:i] {
+				err = errors.Join(err, removeLeft(dir, put.Name))
+			}
+			return err
+		}
+	}
+	// Of the whole file system, as one after the other takes as long for each. No name
+	// may get there ahead of what the file has.
+	if err := dir.failed("sync", again(func() error { return unix.Syncfs(dir.fd) })); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := rename(dir, f.Name); err != nil {
+			return err
+		}
+	}
+	return syncDir(dir)
+}
+
+// putNew writes what is to take the place of the file name. sync sees to it that it is
+// on disk.
+func putNew(dir *File, name string, data []byte, mode fs.FileMode, sync func(*File) error) error {
 	if err := removeLeft(dir, name); err != nil {
 		return err
 	}
-	if err := writeNew(dir, temporary, data, mode); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	if err := writeNew(dir, temporaryPrefix+name, data, mode, sync); err != nil {
+		return fmt.Errorf("write %s: %w", dir.in(name), err)
 	}
-	if err := unix.Renameat(dir.fd, temporary, dir.fd, name); err != nil {
-		return errors.Join(fmt.Errorf("replace %s: %w", path, err), unlink(dir, temporary))
+	return nil
+}
+
+// rename puts what putNew wrote in its place.
+func rename(dir *File, name string) error {
+	if err := unix.Renameat(dir.fd, temporaryPrefix+name, dir.fd, name); err != nil {
+		return errors.Join(fmt.Errorf("replace %s: %w", dir.in(name), err), unlink(dir, temporaryPrefix+name))
 	}
 	return nil
 }
@@ -88,7 +124,7 @@ func ReplaceSoon(dir *File, name string, data []byte, mode fs.FileMode) error {
 // put in its place yet.
 const temporaryPrefix = ".new-"
 
-func writeNew(dir *File, name string, data []byte, mode fs.FileMode) (err error) {
+func writeNew(dir *File, name string, data []byte, mode fs.FileMode, sync func(*File) error) (err error) {
 	file, err := CreateIn(dir, name)
 	if err != nil {
 		return err
@@ -104,7 +140,7 @@ func writeNew(dir *File, name string, data []byte, mode fs.FileMode) (err error)
 	if err := file.Chmod(mode.Perm()); err != nil {
 		return err
 	}
-	return file.Sync()
+	return sync(file)
 }
 
 // Remove takes the file name out of dir, for good when it returns nil.
@@ -112,7 +148,7 @@ func Remove(dir *File, name string) error {
 	if err := errors.Join(removeLeft(dir, name), unlink(dir, name)); err != nil {
 		return err
 	}
-	return SyncDir(dir)
+	return syncDir(dir)
 }
 
 // removeLeft removes what a killed Replace of name left.
@@ -143,7 +179,7 @@ func RemoveAllLeft(dir *File) error {
 	if !removed {
 		return nil
 	}
-	return SyncDir(dir)
+	return syncDir(dir)
 }
 
 func unlink(dir *File, name string) error {
@@ -153,8 +189,7 @@ func unlink(dir *File, name string) error {
 	return nil
 }
 
-// SyncDir returns once the names in dir are on disk.
-func SyncDir(dir *File) error {
+func syncDir(dir *File) error {
 	if err := unix.Fsync(dir.fd); err != nil {
 		return &fs.PathError{Op: "sync", Path: dir.Name(), Err: err}
 	}

@@ -179,5 +179,14 @@ func writeKey(path string, data []byte, first func() error) (absolute string, er
 	if err = errors.Join(err, file.Close()); err != nil {
 		return "", errors.Join(err, safefile.Remove(dir, filepath.Base(absolute)))
 	}
-	return absolute, safefile.SyncDir(dir)
+	return absolute, syncDir(filepath.Dir(absolute))
+}
+
+// syncDir returns once the names in the directory are on disk.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -155,27 +156,33 @@ func (r *rewriting) all(a *invocation.App, g admin.People, names []string) (done
 	}
 	defer dir.Close()
 	bar := a.Begin("people done", len(names))
-	for _, name := range names {
-		changed, err := dir.Rewrite(name, r.how, r.dry)
-		if changed > 0 {
-			done.Changed++
-			done.Secrets += changed
+	defer a.Clear()
+	for batch := range slices.Chunk(names, account.BatchSize) {
+		people, err := dir.Rewrite(batch, r.how, r.dry)
+		if err != nil {
+			return done, err
 		}
-		// Somebody may have been removed meanwhile.
-		if err != nil && !errors.Is(err, account.ErrNotFound) {
-			a.Complain(fmt.Errorf("user %q: %w", name, err))
-			done.Failed = append(done.Failed, failed{name, err.Error()})
+		for _, one := range people {
+			done.add(a, one)
+			bar.Step()
 		}
-		bar.Step()
-	}
-	a.Clear()
-	if done.Changed > 0 && !r.dry {
-		err = dir.Sync()
 	}
 	if r.how == account.EncryptPlain && !r.dry {
-		err = errors.Join(err, dir.RemoveLeft())
+		return done, dir.RemoveLeft()
 	}
-	return done, err
+	return done, nil
+}
+
+func (d *rewritten) add(a *invocation.App, one account.Rewritten) {
+	if one.Changed > 0 {
+		d.Changed++
+		d.Secrets += one.Changed
+	}
+	// Somebody may have been removed meanwhile.
+	if one.Err != nil && !errors.Is(one.Err, account.ErrNotFound) {
+		a.Complain(fmt.Errorf("user %q: %w", one.User, one.Err))
+		d.Failed = append(d.Failed, failed{one.User, one.Err.Error()})
+	}
 }
 
 func (r *rewriting) report(a *invocation.App, done rewritten) error {
