@@ -119,10 +119,11 @@ func (g People) Forgets(entry ledger.Entry) (was Forgotten) {
 	return was
 }
 
-// UnlockSource forgets the wrong codes that came from an address or host, and
-// returns them with the name that they were counted under.
-func (g People) UnlockSource(ctx context.Context, remote string) (name string, was ledger.Attempts, err error) {
-	key, found := gate.SourceKey(remote)
+// UnlockSource forgets the wrong codes that came from an address or host, as that
+// client says, or this machine for "". It returns them with the name that they were
+// counted under.
+func (g People) UnlockSource(ctx context.Context, client, remote string) (name string, was ledger.Attempts, err error) {
+	key, found := gate.SourceKey(client, remote)
 	if !found {
 		return "", ledger.Attempts{}, fmt.Errorf("source %q: expected an address, or a host name of up to 255 bytes", remote)
 	}

@@ -58,7 +58,7 @@ func TestPeersAreForgotten(t *testing.T) {
 	if was, err := p.Unlock(context.Background(), "alice"); err != nil || was.Attempts.Wrong != 10 || was.Attempts.LockedUntil.IsZero() {
 		t.Errorf("forgot %+v, %v", was, err)
 	}
-	if _, source, err := p.UnlockSource(context.Background(), "192.0.2.1"); err != nil || source.Wrong != 10 {
+	if _, source, err := p.UnlockSource(context.Background(), "", "192.0.2.1"); err != nil || source.Wrong != 10 {
 		t.Errorf("forgot %+v of the address, %v", source, err)
 	}
 	expect(t, p.asked("uid 33").login("alice", says(p.Code(t, "alice", 0))), gate.Accept, "totp:phone")

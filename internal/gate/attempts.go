@@ -136,8 +136,9 @@ func countAddress(attempts *ledger.Attempts, limit int, window config.Duration, 
 }
 
 // SourceKey names where a login comes from, see [config.SourceOf]. A local login
-// has none.
-func SourceKey(remote string) (ledger.Key, bool) {
+// has none. On a client, "" for this machine, it is that client's word, which counts
+// against nobody else.
+func SourceKey(client, remote string) (ledger.Key, bool) {
 	name := remote
 	if addr, err := netip.ParseAddr(name); err == nil {
 		source := config.SourceOf(addr)
@@ -149,7 +150,13 @@ func SourceKey(remote string) (ledger.Key, bool) {
 	if name == "" || len(name) > 255 {
 		return ledger.Key{}, false
 	}
-	return ledger.Key{Kind: ledger.Source, Name: name}, true
+	if client == "" {
+		return ledger.Key{Kind: ledger.Source, Name: name}, true
+	}
+	// No client's name has a slash. The longest names of hosts have no
+	// room beside it; they share the count of those that begin alike.
+	name = client + "/" + name
+	return ledger.Key{Kind: ledger.Client, Name: name[:min(len(name), 255)]}, true
 }
 
 // keysOf are those that can be locked.
@@ -160,14 +167,17 @@ func (g *Gate) keysOf(request Request, person account.Person) []ledger.Key {
 // sourcesOf are those that wrong codes count for whoever's they are: where a login
 // comes from, and the client that it comes by.
 func (g *Gate) sourcesOf(request Request) (keys []ledger.Key) {
-	if source, found := SourceKey(request.RemoteHost); found {
+	if source, found := SourceKey(g.Client, request.RemoteHost); found {
 		keys = append(keys, source)
 	}
 	if g.Client != "" {
-		keys = append(keys, ledger.Key{Kind: ledger.Client, Name: g.Client})
+		keys = append(keys, clientKey(g.Client))
 	}
 	return keys
 }
+
+// clientKey is the key of all logins of a client.
+func clientKey(name string) ledger.Key { return ledger.Key{Kind: ledger.Client, Name: name} }
 
 // lockedUntil returns until when one of the keys is locked.
 func (g *Gate) lockedUntil(ctx context.Context, keys ...ledger.Key) (time.Time, error) {
@@ -209,7 +219,7 @@ func (g *Gate) lockOf(ctx context.Context, key ledger.Key, entry ledger.Entry) (
 func (g *Gate) countSource(ctx context.Context, request Request, now time.Time) error {
 	for _, key := range g.sourcesOf(request) {
 		limit, window := g.Config.Policy.Attempts.PerSource, g.Config.Policy.Attempts.Window
-		if key.Kind == ledger.Client {
+		if key == clientKey(g.Client) {
 			limit = max(1, g.ClientWrong)
 		}
 		err := g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {

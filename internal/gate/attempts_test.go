@@ -327,11 +327,11 @@ func TestSourceKey(t *testing.T) {
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::/64",
 		"fe80::1%eth0": "fe80::/64", "64:ff9b::c000:201": "64:ff9b::c000:201", "host.example": "host.example",
 	} {
-		if key, found := SourceKey(remote); !found || key.Name != want {
+		if key, found := SourceKey("", remote); !found || key.Name != want {
 			t.Errorf("%s: %v", remote, key)
 		}
 	}
-	if _, found := SourceKey(""); found {
+	if _, found := SourceKey("", ""); found {
 		t.Error("a local login has a source")
 	}
 }

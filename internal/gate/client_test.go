@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,53 @@ func TestWrongCodesOfOneClient(t *testing.T) {
 	p.Client = "web1"
 	p.Clock = p.Clock.Add(p.Config.Policy.Attempts.Window.Duration)
 	expect(t, p.login("dora", says(p.Code(t, "dora", 0))), Accept, "totp:phone")
+}
+
+// Where a login comes from is its client's word. What a client says of addresses counts
+// for that client alone, and what it cannot say does not count for it.
+func TestAddressesOfOneClient(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Policy.Attempts.PerSource = 3
+	p.ClientWrong = 100
+	const wrong = "000000"
+	for _, name := range []string{"anna", "bert", "carl"} {
+		p.Give(name)
+		for step := -1; step <= 2; step++ {
+			if p.Code(t, name, step) == wrong {
+				t.Fatalf("%s is a code of %s", wrong, name)
+			}
+		}
+	}
+	p.Client = "web1"
+	p.login("anna", says(wrong, wrong, wrong))
+	expect(t, p.login("bert", says(p.Code(t, "bert", 0))), TooMany, "policy.attempts.per_window")
+	p.Client = "web2"
+	expect(t, p.login("bert", says(p.Code(t, "bert", 0))), Accept, "totp:phone")
+	p.Client = ""
+	expect(t, p.login("bert", says(p.Code(t, "bert", 1))), Accept, "totp:phone")
+	p.login("anna", says(wrong, wrong, wrong))
+	expect(t, p.login("carl", says(p.Code(t, "carl", 0))), TooMany, "policy.attempts.per_window")
+	p.Client = "web2"
+	expect(t, p.login("carl", says(p.Code(t, "carl", 0))), Accept, "totp:phone")
+}
+
+// A name of a host that is as long as it can be has its count at each client, and no
+// name makes one client's count another's.
+func TestSourceOfClient(t *testing.T) {
+	long := strings.Repeat("x", 255)
+	seen := map[ledger.Key]string{}
+	for _, client := range []string{"", "web1", "web2", strings.Repeat("w", 64)} {
+		for _, remote := range []string{"192.0.2.1", "web1", long, "1/192.0.2.1"} {
+			key, found := SourceKey(client, remote)
+			if other, known := seen[key]; !found || len(key.Name) > 255 || known {
+				t.Errorf("%s at %q: %q, %v, that of %s", remote, client, key.Name, found, other)
+			}
+			seen[key] = remote + " at " + client
+		}
+		if key, found := SourceKey(client, ""); found {
+			t.Errorf("a local login at %q: %q", client, key.Name)
+		}
+	}
 }
 
 // What the client's system calls a person decides whose codes are asked for.

@@ -108,7 +108,7 @@ func unlockSource(ctx context.Context, a *invocation.App, source string, asJSON 
 	if err != nil {
 		return err
 	}
-	name, was, err := g.UnlockSource(ctx, source)
+	name, was, err := g.UnlockSource(ctx, "", source)
 	if err != nil {
 		return err
 	}
