@@ -49,6 +49,8 @@ type Client struct {
 	Enroll bool `toml:"enroll"`
 	// Send has codes sent to people who log in there.
 	Send bool `toml:"send"`
+	// SendsPerHour is how many, to whomever, 1 to 100000.
+	SendsPerHour int `toml:"sends_per_hour"`
 	// PerMinute is how many logins it may begin in a minute, 1 to 100000.
 	PerMinute int `toml:"per_minute"`
 	// Dialogues is how many logins it may have open at once, 1 to 1000.
@@ -60,7 +62,7 @@ type Client struct {
 
 // Default is what holds for a key that a file does not have.
 func Default() Client {
-	return Client{Version: 1, Send: true, PerMinute: 600, Dialogues: 256, WrongCodes: 100}
+	return Client{Version: 1, Send: true, SendsPerHour: 100, PerMinute: 600, Dialogues: 256, WrongCodes: 100}
 }
 
 // suffix is what the files' names end in.
@@ -121,6 +123,8 @@ func (c Client) check(name string) (problem, key string) {
 		return "expected the names of PAM services; take the line out for all", "services"
 	case c.Users != nil && len(c.Users) == 0:
 		return "the list is empty, so it could ask for nobody; take the line out for everybody", "users"
+	case c.SendsPerHour < 1 || c.SendsPerHour > 100_000:
+		return "expected 1 to 100000; send = false has none sent", "sends_per_hour"
 	case c.PerMinute < 1 || c.PerMinute > 100_000:
 		return "expected 1 to 100000", "per_minute"
 	case c.Dialogues < 1 || c.Dialogues > MaxDialogues:

@@ -23,7 +23,7 @@ func TestSaveAndLoad(t *testing.T) {
 	plain := Default()
 	plain.Client, plain.Keys = "web1", []config.KeyHash{keyOf(1)}
 	whole := plain
-	whole.Client, whole.Enroll, whole.Send, whole.PerMinute, whole.Dialogues, whole.WrongCodes = "web2", true, false, 1, 2, 3
+	whole.Client, whole.Enroll, whole.Send, whole.SendsPerHour, whole.PerMinute, whole.Dialogues, whole.WrongCodes = "web2", true, false, 4, 1, 2, 3
 	whole.Keys, whole.Services, whole.Users = []config.KeyHash{keyOf(2), keyOf(3)}, []string{"sshd"}, []config.Selector{"@staff", "bob"}
 	whole.Addresses = []config.Network{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}, {Prefix: netip.MustParsePrefix("2001:db8::1/128")}}
 	for _, client := range []Client{plain, whole} {
@@ -54,7 +54,7 @@ func TestSaveAndLoad(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "../web2", ".web2", "WEB2", "web 2", strings.Repeat("x", 65)} {
-		if second(Load(dir, name)) == nil || Remove(dir, name) == nil || Save(dir, Client{Version: 1, Client: name, Keys: plain.Keys, PerMinute: 1, Dialogues: 1, WrongCodes: 1}) == nil {
+		if second(Load(dir, name)) == nil || Remove(dir, name) == nil || Save(dir, Client{Version: 1, Client: name, Keys: plain.Keys, SendsPerHour: 1, PerMinute: 1, Dialogues: 1, WrongCodes: 1}) == nil {
 			t.Errorf("the name %q was taken", name)
 		}
 	}
@@ -78,6 +78,7 @@ func TestParseRefuses(t *testing.T) {
 		good + "services = ['']\n":                  "services: expected",
 		good + "users = []\n":                       "users: the list is empty",
 		good + "users = ['@']\n":                    "users",
+		good + "sends_per_hour = 0\n":               "sends_per_hour: expected",
 		good + "per_minute = 0\n":                   "per_minute: expected",
 		good + "dialogues = 1001\n":                 "dialogues: expected",
 		good + "wrong_codes = 0\n":                  "wrong_codes: expected",

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -108,6 +110,67 @@ func TestSourceOfClient(t *testing.T) {
 		if key, found := SourceKey(client, ""); found {
 			t.Errorf("a local login at %q: %q", client, key.Name)
 		}
+	}
+}
+
+// A client has so many codes sent in an hour, to whomever: one that was taken over
+// neither has messages sent to everybody nor spends what they may be sent.
+func TestSendsOfOneClient(t *testing.T) {
+	p := newPlace(t)
+	post := &gatetest.Sender{}
+	p.Sender = post
+	names := []string{"anna", "bert", "carl", "dora"}
+	for _, name := range names {
+		p.GiveSent(name, account.Email)
+		person := p.Known[name]
+		person.Recovery = account.Recovery{} // nothing else is asked for
+		p.Known[name] = person
+	}
+	sent := func(name string) int {
+		t.Helper()
+		entry, err := p.Ledger.View(t.Context(), ledger.UserKey(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := p.SentLately(entry)
+		return n
+	}
+	p.Client, p.ClientWrong, p.ClientSends = "web1", 100, 3
+	p.Config.Sent.PerHour = 2
+	for range 5 {
+		p.login("anna", says())
+	}
+	if len(post.Messages) != 2 {
+		t.Fatalf("%d messages to one person, expected 2", len(post.Messages))
+	}
+	expect(t, p.login("bert", says(lastCode{post})), Accept, "email:my-email") // anna's refusals count for nobody
+	for _, name := range names[2:] {
+		expect(t, p.login(name, says()), TooMany, "client.sends_per_hour")
+		if n := sent(name); n != 0 {
+			t.Errorf("%d of the codes of %s are spent", n, name)
+		}
+	}
+	if len(post.Messages) != 3 {
+		t.Errorf("%d messages by one client, expected 3", len(post.Messages))
+	}
+	p.Client = "web2"
+	expect(t, p.login("carl", says(lastCode{post})), Accept, "email:my-email")
+	p.Client = "web1"
+	// What its ordinary programs have sent counts apart, as wrong codes do.
+	p.Peer = "client web1"
+	p.login("carl", says())
+	p.Peer = ""
+	if len(post.Messages) != 5 {
+		t.Errorf("%d messages in all, expected 5", len(post.Messages))
+	}
+	p.Clock = p.Clock.Add(20 * time.Minute)
+	expect(t, p.login("dora", says(lastCode{post})), Accept, "email:my-email")
+	// A client for which nothing is sent spends nothing.
+	p.Clock = p.Clock.Add(24 * time.Hour)
+	p.Sender = nil
+	expect(t, p.login("dora", says()), Fault, "email:my-email")
+	if n := sent("dora"); n != 0 {
+		t.Errorf("%d codes were counted, and none was sent", n)
 	}
 }
 

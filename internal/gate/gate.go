@@ -43,9 +43,10 @@ type Gate struct {
 	// is denied.
 	Sender deliver.Sender
 	// Client is the machine whose login it is, if not this one. Wrong codes that come
-	// from it count together too, and ClientWrong of them lock its logins.
-	Client      string
-	ClientWrong int
+	// from it count together too, and ClientWrong of them lock its logins. It has at
+	// most ClientSends codes sent in an hour.
+	Client                   string
+	ClientWrong, ClientSends int
 }
 
 // Accounts finds a person's secret file. The error wraps account.ErrNotFound

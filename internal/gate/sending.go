@@ -92,6 +92,16 @@ func (d *dialogue) sendAnother(ctx context.Context, kind account.Kind) (_ Verdic
 // send makes a code and sends it. The login is decided only if it cannot go
 // on: the person has nothing else to give.
 func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decided bool) {
+	if d.Sender == nil {
+		return d.notSent(cannotSend, Verdict{Fault, factorRule(f), "the code could not be sent: " + ErrNoSender.Error()})
+	}
+	if until, err := d.countClientSend(ctx, d.person); err != nil {
+		d.conversation.Tell(Failure, cannotDecide)
+		return fault(blame{"ledger", err}), true
+	} else if !until.IsZero() {
+		return d.notSent("Too many codes have been sent to people who log in here. Type another one that you have, or try again after "+clock(until)+".",
+			Verdict{TooMany, "client.sends_per_hour", fmt.Sprintf("%s had %d codes sent in an hour; the next after %s%s", d.Client, d.ClientSends, until.UTC().Format(time.RFC3339), d.ofPeer())})
+	}
 	text := factor.NewSent(d.Config.Sent)
 	if until, err := d.countSend(ctx, d.person, text); err != nil {
 		d.conversation.Tell(Failure, cannotDecide)
@@ -166,23 +176,6 @@ func (d *dialogue) notSent(text string, verdict Verdict) (_ Verdict, decided boo
 		return verdict, true
 	}
 	return Verdict{}, false
-}
-
-// countSend counts a code before it is sent, so that nobody can have one
-// person sent any number of them, and marks it as sent in the same write. until
-// is set if it must not be sent yet.
-func (g *Gate) countSend(ctx context.Context, person account.Person, code string) (until time.Time, err error) {
-	err = g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
-		var count int
-		if count, until = g.SentLately(*entry); until.IsZero() {
-			counts := g.counts(*entry)
-			counts.Sends = ledger.Sends{Count: count + 1, Last: g.Now().UTC().Truncate(time.Second)}
-			g.setCounts(entry, counts)
-			factor.MarkSent(person.User, factor.By(g.Peer), code, g.Now(), entry)
-		}
-		return nil
-	})
-	return until, err
 }
 
 // carry leaves the code that was sent for the next login to bring, as the host

@@ -1,8 +1,11 @@
 package gate
 
 import (
+	"context"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -13,7 +16,10 @@ const sendingHour = time.Hour
 // be sent in an hour (sent.per_hour), and until when no further one is sent: the
 // zero time if one would be now.
 func (g *Gate) SentLately(entry ledger.Entry) (count int, until time.Time) {
-	limit := g.Config.Sent.PerHour
+	return g.sentLately(entry, g.Config.Sent.PerHour)
+}
+
+func (g *Gate) sentLately(entry ledger.Entry, limit int) (count int, until time.Time) {
 	each := sendingHour / time.Duration(limit)
 	sends := g.counts(entry).Sends
 	count = sends.Count
@@ -28,4 +34,51 @@ func (g *Gate) SentLately(entry ledger.Entry) (count int, until time.Time) {
 		until = sends.Last.Add(each)
 	}
 	return count, until
+}
+
+// countSend counts a code before it is sent, so that nobody can have one
+// person sent any number of them, and marks it as sent in the same write. until
+// is set if it must not be sent yet.
+func (g *Gate) countSend(ctx context.Context, person account.Person, code string) (until time.Time, err error) {
+	err = g.Ledger.Update(ctx, ledger.UserKey(person.User), func(entry *ledger.Entry) error {
+		var count int
+		if count, until = g.SentLately(*entry); until.IsZero() {
+			g.countSent(entry, count)
+			factor.MarkSent(person.User, factor.By(g.Peer), code, g.Now(), entry)
+		}
+		return nil
+	})
+	return until, err
+}
+
+// countSent counts one more than count.
+func (g *Gate) countSent(entry *ledger.Entry, count int) {
+	counts := g.counts(*entry)
+	counts.Sends = ledger.Sends{Count: count + 1, Last: g.Now().UTC().Truncate(time.Second)}
+	g.setCounts(entry, counts)
+}
+
+// countClientSend counts a code before it is sent on a client, to whomever, so that
+// one that was taken over has no message sent to everybody. It comes before
+// countSend: what the client may not have sent any more costs the person nothing, and
+// what the person may not be sent costs the client nothing.
+func (g *Gate) countClientSend(ctx context.Context, person account.Person) (until time.Time, err error) {
+	if g.Client == "" {
+		return time.Time{}, nil
+	}
+	entry, err := g.Ledger.View(ctx, ledger.UserKey(person.User))
+	if err != nil {
+		return time.Time{}, err
+	}
+	if _, personUntil := g.SentLately(entry); !personUntil.IsZero() {
+		return time.Time{}, nil
+	}
+	err = g.Ledger.Update(ctx, clientKey(g.Client), func(entry *ledger.Entry) error {
+		var count int
+		if count, until = g.sentLately(*entry, max(1, g.ClientSends)); until.IsZero() {
+			g.countSent(entry, count)
+		}
+		return nil
+	})
+	return until, err
 }

@@ -15,16 +15,17 @@ import (
 
 // listed is what is told of a client.
 type listed struct {
-	Client     string   `json:"client"`
-	Keys       []string `json:"keys"`
-	Addresses  []string `json:"addresses"`
-	Services   []string `json:"services"`
-	Users      []string `json:"users"`
-	Enroll     bool     `json:"enroll"`
-	Send       bool     `json:"send"`
-	PerMinute  int      `json:"per_minute"`
-	Dialogues  int      `json:"dialogues"`
-	WrongCodes int      `json:"wrong_codes"`
+	Client       string   `json:"client"`
+	Keys         []string `json:"keys"`
+	Addresses    []string `json:"addresses"`
+	Services     []string `json:"services"`
+	Users        []string `json:"users"`
+	Enroll       bool     `json:"enroll"`
+	Send         bool     `json:"send"`
+	SendsPerHour int      `json:"sends_per_hour"`
+	PerMinute    int      `json:"per_minute"`
+	Dialogues    int      `json:"dialogues"`
+	WrongCodes   int      `json:"wrong_codes"`
 }
 
 func clientList(a *invocation.App) *cobra.Command {
@@ -64,7 +65,7 @@ file that cannot be used is an error, and its client is refused.`,
 func rowOf(client clients.Client) listed {
 	row := listed{
 		Client: client.Client, Keys: []string{}, Addresses: []string{}, Services: append([]string{}, client.Services...), Users: []string{},
-		Enroll: client.Enroll, Send: client.Send, PerMinute: client.PerMinute, Dialogues: client.Dialogues, WrongCodes: client.WrongCodes,
+		Enroll: client.Enroll, Send: client.Send, SendsPerHour: client.SendsPerHour, PerMinute: client.PerMinute, Dialogues: client.Dialogues, WrongCodes: client.WrongCodes,
 	}
 	for _, key := range client.Keys {
 		row.Keys = append(row.Keys, key.String())
