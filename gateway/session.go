@@ -40,7 +40,8 @@ func (g *gateway) session(conn *tls.Conn, hash config.KeyHash, from netip.Addr) 
 			g.turnedAway(from, "", "gateway.clients", err.Error())
 			return
 		}
-		if err := g.login(conn, client, take); err != nil {
+		still := func() error { return g.isStill(client.Client, hash, from) }
+		if err := g.login(conn, client, take, still); err != nil {
 			if !quiet(err) {
 				g.turnedAway(from, client.Client, "gateway.frames", err.Error())
 			}
@@ -49,8 +50,20 @@ func (g *gateway) session(conn *tls.Conn, hash config.KeyHash, from netip.Addr) 
 	}
 }
 
-// login answers one Take. After an error the connection is of no use any more.
-func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Take) error {
+// isStill says whether the key is still that client's, and may come from there.
+func (g *gateway) isStill(name string, hash config.KeyHash, from netip.Addr) error {
+	client, err := g.find(hash, from)
+	if err == nil && client.Client != name {
+		err = fmt.Errorf("the key is that of %s by now", client.Client)
+	}
+	if err != nil {
+		g.turnedAway(from, name, "gateway.clients", "while somebody typed: "+err.Error())
+	}
+	return err
+}
+
+// login answers one Take, as long as still says so. After an error the connection is of no use any more.
+func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Take, still func() error) error {
 	id := take.ID
 	if rule, reason := g.counts.begin(client, take.Guest); rule != "" {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
@@ -72,7 +85,7 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 	if err := g.answer(conn, answer); err != nil || !answer.Taken {
 		return err
 	}
-	return g.dialogue(conn, engine)
+	return g.dialogue(conn, engine, still)
 }
 
 func exchange(engine net.Conn, take remotewire.Take) (remotewire.Answer, error) {
@@ -92,8 +105,9 @@ func (g *gateway) answer(conn net.Conn, answer remotewire.Answer) error {
 const grace = time.Second
 
 // dialogue passes the frames of one login on. They are read and written anew, so that
-// nothing reaches the verifier but what the frames can say.
-func (g *gateway) dialogue(conn, engine net.Conn) error {
+// nothing reaches the verifier but what the frames can say. What a person typed does
+// not reach it either once the key counts no more.
+func (g *gateway) dialogue(conn, engine net.Conn, still func() error) error {
 	begin, err := remotewire.ReadBegin(conn)
 	if err != nil {
 		return err // it has turned to another server
@@ -109,9 +123,27 @@ func (g *gateway) dialogue(conn, engine net.Conn) error {
 		return err
 	}
 	peer := wire.Peer{Stream: conn}
-	outcome, err := remotewire.Relay(engine, peer)
+	outcome, err := remotewire.Relay(engine, stillPerson{peer, still})
 	if err != nil {
 		return err
 	}
 	return remotewire.End(peer, outcome)
+}
+
+// stillPerson is the person at a client, as long as its key counts.
+type stillPerson struct {
+	remotewire.Person
+	still func() error
+}
+
+// Ask implements [remotewire.Person].
+func (p stillPerson) Ask(style wire.Style, text string) (wire.Reply, error) {
+	reply, err := p.Person.Ask(style, text)
+	if err == nil {
+		err = p.still()
+	}
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return reply, nil
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, Looks,
-// Sender and Client.
+// Sender, Client and Withdrawn.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -47,6 +47,10 @@ type Gate struct {
 	// most ClientSends codes sent in an hour.
 	Client                   string
 	ClientWrong, ClientSends int
+	// Withdrawn says by which rule the client may not ask this any more, if it may
+	// not. It is asked for each answer before that counts: a person may type for
+	// minutes.
+	Withdrawn func() (rule, reason string)
 }
 
 // Accounts finds a person's secret file. The error wraps account.ErrNotFound
@@ -117,9 +121,58 @@ type Verdict struct {
 
 // Login decides one login, asking through conversation where it must.
 func (g *Gate) Login(ctx context.Context, request Request, conversation Conversation) Verdict {
-	verdict := g.decide(ctx, &request, conversation)
+	guard := g.guard(&conversation)
+	verdict := guard.over(g.decide(ctx, &request, conversation))
 	g.conclude(&request, verdict)
 	return verdict
+}
+
+// MayNotAsk is what people are told at a client that may not ask for their codes,
+// whoever they are.
+const MayNotAsk = "This machine may not ask for your verification code. Please tell your administrator."
+
+// guard lets no answer count that came by a client which may not ask any more: its
+// file may be changed or removed while somebody types.
+type guard struct {
+	Conversation
+	withdrawn    func() (rule, reason string)
+	rule, reason string
+}
+
+var errWithdrawn = errors.New("the client may not ask this any more")
+
+// guard puts itself in the conversation's place if there is something to look at.
+func (g *Gate) guard(conversation *Conversation) *guard {
+	if g.Withdrawn == nil {
+		return nil
+	}
+	guarded := &guard{Conversation: *conversation, withdrawn: g.Withdrawn}
+	*conversation = guarded
+	return guarded
+}
+
+// Ask implements [Conversation].
+func (g *guard) Ask(prompt string) (Answer, error) {
+	if g.rule != "" {
+		return Answer{}, errWithdrawn
+	}
+	answer, err := g.Conversation.Ask(prompt)
+	if err != nil {
+		return answer, err
+	}
+	if g.rule, g.reason = g.withdrawn(); g.rule != "" {
+		g.Tell(Failure, MayNotAsk)
+		return Answer{}, errWithdrawn
+	}
+	return answer, nil
+}
+
+// over is the verdict in the light of that.
+func (g *guard) over(verdict Verdict) Verdict {
+	if g == nil || g.rule == "" {
+		return verdict
+	}
+	return Verdict{Deny, g.rule, g.reason}
 }
 
 func (g *Gate) conclude(request *Request, verdict Verdict) {

@@ -117,12 +117,13 @@ func (l *clientLogin) answer(stream *stream, begin remotewire.Begin) error {
 	// What these say is the client's own business.
 	start.Config, start.Debug, start.RemoteUser = "", false, ""
 	engine := l.engineFor(start, begin)
+	engine.Withdrawn = func() (rule, reason string) { return l.refusal(engine, begin) }
 	sink := l.sink()
 	sink.services = engine.Config.Services
 	rule := new(string)
 	log, out := ruleSink{sink, rule}, verdictStream{stream, rule}
 	engine.Audit = log
-	if rule, reason := l.refusal(engine, begin); rule != "" {
+	if rule, reason := engine.Withdrawn(); rule != "" {
 		return l.deny(out, log, begin, rule, reason)
 	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, "configuration", nil }
@@ -155,13 +156,17 @@ func (l *clientLogin) engineFor(start *wire.Start, begin remotewire.Begin) *gate
 	return &own
 }
 
-// refusal says by which key of its file a client may not ask this.
+// refusal says by which key of its file a client may not ask this, as that is now.
 func (l *clientLogin) refusal(engine *gate.Gate, begin remotewire.Begin) (rule, reason string) {
-	if service := begin.Start.Service; !l.client.MayAskFor(service) {
+	client, err := clients.Load(engine.Config.Gateway.Clients, l.client.Client)
+	if err != nil {
+		return "gateway.clients", err.Error()
+	}
+	if service := begin.Start.Service; !client.MayAskFor(service) {
 		return "client.services", fmt.Sprintf("%s is not in services of the client's file", service)
 	}
 	for _, name := range namesToCheck(engine, begin) {
-		if may, err := l.mayAskForUser(engine.Names, name); !may {
+		if may, err := mayAskForUser(client, engine.Names, name); !may {
 			reason := fmt.Sprintf("%s is not in users of the client's file", name)
 			if err != nil {
 				reason += fmt.Sprintf(", as far as is known: %v", err)
@@ -184,12 +189,12 @@ func namesToCheck(engine *gate.Gate, begin remotewire.Begin) []string {
 	return append([]string{begin.Start.User}, begin.Names...)
 }
 
-func (l *clientLogin) mayAskForUser(groups gate.Names, name string) (bool, error) {
-	if l.client.Users == nil {
+func mayAskForUser(client clients.Client, groups gate.Names, name string) (bool, error) {
+	if client.Users == nil {
 		return true, nil
 	}
 	var doubt error
-	for _, selector := range l.client.Users {
+	for _, selector := range client.Users {
 		if selector == config.All || string(selector) == name {
 			return true, nil
 		}
@@ -204,9 +209,6 @@ func (l *clientLogin) mayAskForUser(groups gate.Names, name string) (bool, error
 	return false, doubt
 }
 
-// mayNotAsk is what people are told, whoever they are.
-const mayNotAsk = "This machine may not ask for your verification code. Please tell your administrator."
-
 // deny ends a login that the client may not ask for. Before the password, nothing is
 // told and nothing taken off.
 func (l *clientLogin) deny(out io.ReadWriter, log audit.Sink, begin remotewire.Begin, rule, reason string) error {
@@ -218,7 +220,7 @@ func (l *clientLogin) deny(out io.ReadWriter, log audit.Sink, begin remotewire.B
 		User: start.User, Service: start.Service, Protocol: start.Protocol, Remote: start.RemoteHost, TTY: start.TTY,
 		Verdict: gate.Deny.String(), Rule: rule, Reason: reason,
 	})
-	_ = peer.Tell(wire.Failure, mayNotAsk) // who is gone misses nothing
+	_ = peer.Tell(wire.Failure, gate.MayNotAsk) // who is gone misses nothing
 	return peer.End(wire.Deny)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/remotewire"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -56,25 +57,37 @@ func (r *rig) remotely(t *testing.T, begin remotewire.Begin, answers ...string) 
 	if !answer.Taken {
 		t.Fatalf("%+v", answer)
 	}
+	person := &script{answers: answers}
+	return relay(t, f, begin, person), person
+}
+
+// relay is a client's login that the server has taken.
+func relay(t *testing.T, f front, begin remotewire.Begin, person *script) remotewire.Outcome {
+	t.Helper()
 	if err := remotewire.WriteBegin(f, begin); err != nil {
 		t.Fatal(err)
 	}
-	person := &script{answers: answers}
 	outcome, err := remotewire.Relay(f, person)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return outcome, person
+	return outcome
 }
 
 // script is a person with a list of answers.
 type script struct {
 	answers []string
 	told    string
+	// typing is what happens while the person types the first one.
+	typing func()
 }
 
 func (s *script) Ask(_ wire.Style, text string) (wire.Reply, error) {
 	s.told += text + "\n"
+	if typing := s.typing; typing != nil {
+		s.typing = nil
+		typing()
+	}
 	if len(s.answers) == 0 {
 		return wire.Reply{Status: wire.NoAnswer}, nil
 	}
@@ -190,7 +203,7 @@ func TestGatewayRefuses(t *testing.T) {
 		"another's capitals": {remotewire.Begin{Start: wire.Start{User: "ALICE", Service: "sshd", Timeout: time.Minute}, Names: []string{"alice"}, Program: remotewire.RootProgram}, "client.users"},
 	} {
 		outcome, person := r.remotely(t, test.begin, alice.code(t))
-		if outcome.Verdict != wire.Deny || outcome.Rule != test.rule || person.told != mayNotAsk+"\n" {
+		if outcome.Verdict != wire.Deny || outcome.Rule != test.rule || person.told != gate.MayNotAsk+"\n" {
 			t.Errorf("%s: %+v, told %q", name, outcome, person.told)
 		}
 		if line := r.log.take(t, 1)[0]; line.Verdict != "denied" || line.Rule != test.rule {
@@ -204,6 +217,68 @@ func TestGatewayRefuses(t *testing.T) {
 	}
 	if outcome, _ := r.remotely(t, by("alice", remotewire.RootProgram), alice.code(t)); outcome.Verdict != wire.Accept {
 		t.Errorf("what it may: %+v", outcome)
+	}
+}
+
+// What a client's file says counts until the verdict: whoever takes it away or narrows
+// it while somebody types a code has the login denied, and the code is not spent.
+func TestGatewayWithdrawn(t *testing.T) {
+	for rule, change := range map[string]func(*clients.Client){
+		"client.services": func(c *clients.Client) { c.Services = []string{"sudo"} },
+		"client.users":    func(c *clients.Client) { c.Users = []config.Selector{"bob"} },
+		"gateway.clients": nil,
+	} {
+		r := newServerRig(t, wide, nil)
+		alice := r.enroll(t, "alice")
+		current, err := r.server.engines.current(func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := current.Config.Gateway.Clients
+		client, err := clients.Load(dir, "web1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		narrow := func() {
+			err := clients.Remove(dir, "web1")
+			if change != nil {
+				narrowed := client
+				change(&narrowed)
+				err = clients.Save(dir, narrowed)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		code := alice.code(t)
+		for name, person := range map[string]*script{
+			"at the prompt":    {answers: []string{code}, typing: narrow},
+			"before it begins": {answers: []string{code}},
+		} {
+			if err := clients.Save(dir, client); err != nil {
+				t.Fatal(err)
+			}
+			f, answer := r.take(t, "web1")
+			if !answer.Taken {
+				t.Fatalf("%+v", answer)
+			}
+			if person.typing == nil {
+				narrow()
+			}
+			outcome := relay(t, f, by("alice", remotewire.RootProgram), person)
+			if outcome.Verdict != wire.Deny || outcome.Rule != rule || !strings.HasSuffix(person.told, gate.MayNotAsk+"\n") {
+				t.Errorf("%s, %s: %+v, told %q", rule, name, outcome, person.told)
+			}
+			if line := r.log.take(t, 1)[0]; line.Verdict != "denied" || line.Rule != rule || line.User != "alice" {
+				t.Errorf("%s, %s: %+v", rule, name, line)
+			}
+		}
+		if err := clients.Save(dir, client); err != nil {
+			t.Fatal(err)
+		}
+		if outcome, _ := r.remotely(t, by("alice", remotewire.RootProgram), code); outcome.Verdict != wire.Accept {
+			t.Errorf("%s: the code is spent: %+v", rule, outcome)
+		}
 	}
 }
 
