@@ -150,3 +150,25 @@ func TestTable(t *testing.T) {
 		t.Errorf("without a directory: %v", err)
 	}
 }
+
+// What could not be read for a moment is read again, though the file is the same.
+func TestReadErrorIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	client := Default()
+	client.Client, client.Keys = "web1", []config.KeyHash{keyOf(1)}
+	if err := Save(dir, client); err != nil {
+		t.Fatal(err)
+	}
+	table := NewTable(dir)
+	later := time.Now().Add(time.Hour)
+	table.now = func() time.Time { return later }
+	load := table.load
+	table.load = func(string, string) (Client, error) { return Client{}, errors.New("input/output error") }
+	if _, wrong, err := table.Find(keyOf(1)); err == nil || len(wrong) != 1 {
+		t.Errorf("%v, %v", wrong, err)
+	}
+	table.load = load
+	if found, _, err := table.Find(keyOf(1)); err != nil || found.Client != "web1" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}

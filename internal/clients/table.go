@@ -12,6 +12,8 @@ import (
 type Table struct {
 	dir string
 	now func() time.Time
+	// load is Load.
+	load func(dir, name string) (Client, error)
 
 	mu    sync.Mutex
 	files map[string]file
@@ -26,7 +28,9 @@ type file struct {
 }
 
 // NewTable is for the files in dir. Nothing is read yet.
-func NewTable(dir string) *Table { return &Table{dir: dir, now: time.Now, files: map[string]file{}} }
+func NewTable(dir string) *Table {
+	return &Table{dir: dir, now: time.Now, load: Load, files: map[string]file{}}
+}
 
 // Find returns the client whose key it is. The error wraps ErrUnknown if it is
 // certain that it is nobody's. wrong are files that cannot be used, each reported
@@ -69,8 +73,10 @@ func (t *Table) look() (wrong []error, err error) {
 			files[name] = old
 			continue
 		}
-		now := file{seen: state, settled: err == nil && state.Settled(t.now())}
-		now.client, now.err = Load(t.dir, name)
+		now := file{seen: state}
+		now.client, now.err = t.load(t.dir, name)
+		// An error may be over though the file is the same.
+		now.settled = err == nil && now.err == nil && state.Settled(t.now())
 		if now.err != nil && (!known || old.err == nil || old.err.Error() != now.err.Error()) {
 			wrong = append(wrong, now.err)
 		}
