@@ -231,6 +231,9 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	g.Now = func() time.Time { return clock(ts.Getenv) }
 	g.Sender = postbox{ts.MkAbs(sentAtLogins)}
 	request := gate.Request{User: args[1], Service: "sshd", RemoteHost: "192.0.2.7"}
+	if client := ts.Getenv("CLIENT"); client != "" {
+		g.Client, g.ClientWrong, g.ClientSends = client, 4, 1
+	}
 	if service := ts.Getenv("SERVICE"); service != "" {
 		request.Service = service
 	}

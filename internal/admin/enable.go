@@ -134,3 +134,17 @@ func (g People) UnlockSource(ctx context.Context, client, remote string) (name s
 	})
 	return key.Name, was, err
 }
+
+// UnlockClient forgets the wrong codes that came by a client, whoever's, and how many
+// codes it had sent, and returns them.
+func (g People) UnlockClient(ctx context.Context, client string) (was Forgotten, err error) {
+	err = g.Ledger.Update(ctx, gate.ClientKey(client), func(entry *ledger.Entry) error {
+		was = Forgotten{Attempts: gate.CountedOfAll(*entry), Sent: entry.Sends.Count}
+		for _, peer := range entry.Peers {
+			was.Sent += peer.Sends.Count
+		}
+		entry.Attempts, entry.Sends, entry.Peers = ledger.Attempts{}, ledger.Sends{}, nil
+		return nil
+	})
+	return was, err
+}

@@ -167,30 +167,49 @@ func (g *Gate) keysOf(request Request, person account.Person) []ledger.Key {
 // sourcesOf are those that wrong codes count for whoever's they are: where a login
 // comes from, and the client that it comes by.
 func (g *Gate) sourcesOf(request Request) (keys []ledger.Key) {
+	// The client's lock comes first, as it keeps more out.
+	if g.Client != "" {
+		keys = append(keys, ClientKey(g.Client))
+	}
 	if source, found := SourceKey(g.Client, request.RemoteHost); found {
 		keys = append(keys, source)
-	}
-	if g.Client != "" {
-		keys = append(keys, clientKey(g.Client))
 	}
 	return keys
 }
 
-// clientKey is the key of all logins of a client.
-func clientKey(name string) ledger.Key { return ledger.Key{Kind: ledger.Client, Name: name} }
+// ClientKey is what all logins of a client are counted under.
+func ClientKey(name string) ledger.Key { return ledger.Key{Kind: ledger.Client, Name: name} }
 
-// lockedUntil returns until when one of the keys is locked.
-func (g *Gate) lockedUntil(ctx context.Context, keys ...ledger.Key) (time.Time, error) {
+// lock is what keeps a login out: the wrong codes of one key, until then.
+type lock struct {
+	key   ledger.Key
+	until time.Time
+}
+
+// firstLock is that of the first of the keys which is locked, the zero lock if none is.
+func (g *Gate) firstLock(ctx context.Context, keys ...ledger.Key) (lock, error) {
 	for _, key := range keys {
 		entry, err := g.Ledger.View(ctx, key)
 		if err != nil {
-			return time.Time{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
+			return lock{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
 		}
 		if until, err := g.lockOf(ctx, key, entry); err != nil || !until.IsZero() {
-			return until, err
+			return lock{key, until}, err
 		}
 	}
-	return time.Time{}, nil
+	return lock{}, nil
+}
+
+// inLog says by which limit a lock keeps out, and what the admin should know of it.
+func (g *Gate) inLog(l lock) (rule, reason string) {
+	reason = "locked until " + l.until.UTC().Format(time.RFC3339) + g.ofPeer()
+	switch {
+	case l.key.Kind == ledger.User:
+		return "policy.attempts.per_window", reason
+	case l.key == ClientKey(g.Client):
+		return "client.wrong_codes", fmt.Sprintf("all logins of %s are %s, by wrong codes for whomever; otpctl unlock --client %s lifts that", g.Client, reason, g.Client)
+	}
+	return "policy.attempts.per_source", "this address is " + reason
 }
 
 // lockOf returns until when the entry of key is locked. A lock that begins anew
@@ -219,7 +238,7 @@ func (g *Gate) lockOf(ctx context.Context, key ledger.Key, entry ledger.Entry) (
 func (g *Gate) countSource(ctx context.Context, request Request, now time.Time) error {
 	for _, key := range g.sourcesOf(request) {
 		limit, window := g.Config.Policy.Attempts.PerSource, g.Config.Policy.Attempts.Window
-		if key == clientKey(g.Client) {
+		if key == ClientKey(g.Client) {
 			limit = max(1, g.ClientWrong)
 		}
 		err := g.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {

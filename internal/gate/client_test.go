@@ -55,7 +55,11 @@ func TestWrongCodesOfOneClient(t *testing.T) {
 		p.login(name, says(wrong, wrong, wrong))
 	}
 	p.Give("dora")
-	expect(t, p.login("dora", says(p.Code(t, "dora", 0))), TooMany, "policy.attempts.per_window")
+	v := p.login("dora", says(p.Code(t, "dora", 0)))
+	expect(t, v, TooMany, "client.wrong_codes")
+	if !strings.Contains(v.Reason, "otpctl unlock --client web1") {
+		t.Errorf("the log says %q", v.Reason)
+	}
 	p.Client = "web2"
 	expect(t, p.login("dora", says(p.Code(t, "dora", 0))), Accept, "totp:phone")
 	p.Client = ""
@@ -83,13 +87,13 @@ func TestAddressesOfOneClient(t *testing.T) {
 	}
 	p.Client = "web1"
 	p.login("anna", says(wrong, wrong, wrong))
-	expect(t, p.login("bert", says(p.Code(t, "bert", 0))), TooMany, "policy.attempts.per_window")
+	expect(t, p.login("bert", says(p.Code(t, "bert", 0))), TooMany, "policy.attempts.per_source")
 	p.Client = "web2"
 	expect(t, p.login("bert", says(p.Code(t, "bert", 0))), Accept, "totp:phone")
 	p.Client = ""
 	expect(t, p.login("bert", says(p.Code(t, "bert", 1))), Accept, "totp:phone")
 	p.login("anna", says(wrong, wrong, wrong))
-	expect(t, p.login("carl", says(p.Code(t, "carl", 0))), TooMany, "policy.attempts.per_window")
+	expect(t, p.login("carl", says(p.Code(t, "carl", 0))), TooMany, "policy.attempts.per_source")
 	p.Client = "web2"
 	expect(t, p.login("carl", says(p.Code(t, "carl", 0))), Accept, "totp:phone")
 }

@@ -134,16 +134,17 @@ func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
 	if session, found := d.session(d.request, d.person, entry); found {
 		return d.remembered(ctx, session), true
 	}
-	until, err := d.lockOf(ctx, ledger.UserKey(d.person.User), entry)
-	if err == nil && until.IsZero() {
-		until, err = d.lockedUntil(ctx, d.sourcesOf(d.request)...)
+	locked := lock{key: ledger.UserKey(d.person.User)}
+	locked.until, err = d.lockOf(ctx, locked.key, entry)
+	if err == nil && locked.until.IsZero() {
+		locked, err = d.firstLock(ctx, d.sourcesOf(d.request)...)
 	}
 	switch {
 	case err != nil:
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(err), true
-	case !until.IsZero():
-		return d.tellLocked(until), true
+	case !locked.until.IsZero():
+		return d.tellLocked(locked), true
 	}
 	return d.sendFirst(ctx)
 }
@@ -224,9 +225,15 @@ func usedText(result codeResult) string {
 	return usedCode
 }
 
-func (d *dialogue) tellLocked(until time.Time) Verdict {
-	d.conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(until)+".")
-	return Verdict{TooMany, "policy.attempts.per_window", "locked until " + until.UTC().Format(time.RFC3339) + d.ofPeer()}
+func (d *dialogue) tellLocked(locked lock) Verdict {
+	d.conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(locked.until)+".")
+	rule, reason := d.inLog(locked)
+	return Verdict{TooMany, rule, reason}
+}
+
+// locksPerson is a lock of the person's own.
+func (d *dialogue) locksPerson(until time.Time) lock {
+	return lock{ledger.UserKey(d.person.User), until}
 }
 
 // clock writes a time for people.

@@ -73,7 +73,7 @@ func (g *Gate) countClientSend(ctx context.Context, person account.Person) (unti
 	if _, personUntil := g.SentLately(entry); !personUntil.IsZero() {
 		return time.Time{}, nil
 	}
-	err = g.Ledger.Update(ctx, clientKey(g.Client), func(entry *ledger.Entry) error {
+	err = g.Ledger.Update(ctx, ClientKey(g.Client), func(entry *ledger.Entry) error {
 		var count int
 		if count, until = g.sentLately(*entry, max(1, g.ClientSends)); until.IsZero() {
 			g.countSent(entry, count)

@@ -17,13 +17,13 @@ import (
 func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided bool) {
 	// A person may type for minutes. What was revoked meanwhile is not good,
 	// and what other logins spent of the address's budget is spent.
-	until, err := d.stillMay(ctx)
+	before, err := d.stillMay(ctx)
 	switch {
 	case err != nil:
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(err), true
-	case !until.IsZero():
-		return d.tellLocked(until), true
+	case !before.until.IsZero():
+		return d.tellLocked(before), true
 	case !d.person.Enrolled():
 		return Verdict{Deny, "not-enrolled", "the enrollment ended while the code was typed"}, true
 	}
@@ -32,7 +32,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 	var unknown untold
 	switch {
 	case errors.As(err, &locked):
-		return d.tellLocked(locked.until), true
+		return d.tellLocked(d.locksPerson(locked.until)), true
 	case errors.As(err, &unknown):
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"secret-file", unknown.error}), true
@@ -45,7 +45,7 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 		d.tellAccepted(result)
 		return Verdict{Accept, result.rule, d.deliveredBy(result.rule)}, true
 	case !result.lockedUntil.IsZero():
-		verdict := d.tellLocked(result.lockedUntil)
+		verdict := d.tellLocked(d.locksPerson(result.lockedUntil))
 		if result.hint != "" {
 			verdict.Reason += "; " + result.hint
 		}
@@ -68,11 +68,11 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 
 // stillMay looks again at the person's file and at the address's lock. The
 // person's own is looked at with the ledger's entry held, see useUp.
-func (d *dialogue) stillMay(ctx context.Context) (lockedUntil time.Time, err error) {
+func (d *dialogue) stillMay(ctx context.Context) (locked lock, err error) {
 	if d.person, err = d.findAgain(d.request.User, d.person); err != nil {
-		return time.Time{}, err
+		return lock{}, err
 	}
-	return d.lockedUntil(ctx, d.sourcesOf(d.request)...)
+	return d.firstLock(ctx, d.sourcesOf(d.request)...)
 }
 
 // codeResult is what became of a code, and what the ledger now says.

@@ -16,30 +16,37 @@ import (
 
 // Unlock is otpctl unlock.
 func Unlock(a *invocation.App) *cobra.Command {
-	var source string
+	var source, client string
 	c := &cobra.Command{
-		Use:   "unlock USER... | --group GROUP | --source ADDRESS",
-		Short: "Forget the wrong codes of a person or an address",
+		Use:   "unlock USER... | --group GROUP | --source ADDRESS | --client NAME",
+		Short: "Forget the wrong codes of a person, an address or a client",
 		Long: `unlock forgets wrong codes, and so ends a lock: of people, or with --source of an
 address, whoever gave them. IPv6 addresses are counted by their /64 network. For
 people it also forgets how many codes were sent to them in the last hour, so that
-more can be sent.`,
+more can be sent.
+
+On a server, --client does the same for all logins of a client, and --client with
+--source for an address as that client tells it.`,
 		Example: `  otpctl unlock alice
-  otpctl unlock --source 192.0.2.7`,
+  otpctl unlock --source 192.0.2.7
+  otpctl unlock --client web1`,
 		ValidArgsFunction: a.CompleteUsers,
 	}
 	s := invocation.SeveralPeople(c)
 	c.Flags().StringVar(&source, "source", "", "`address` that wrong codes came from")
+	c.Flags().StringVar(&client, "client", "", "`machine` whose logins are decided here")
 	c.Args = func(c *cobra.Command, args []string) error {
-		if source != "" {
+		if source != "" || client != "" {
 			return nil
 		}
 		return s.Args(c, args)
 	}
 	return a.Does(c, func(ctx context.Context, args []string) error {
 		switch people := len(args) > 0 || s.Group != ""; {
-		case source != "" && s.DryRun:
-			return invocation.Usage("--source does not go with --dry-run")
+		case (source != "" || client != "") && s.DryRun:
+			return invocation.Usage("--source and --client do not go with --dry-run")
+		case client != "" && people:
+			return invocation.Usage("--client is about logins of everybody there: expected people or --client, not both")
 		case source != "" && s.Json && people:
 			return invocation.Usage("--json prints one document: expected people or --source, not both")
 		}
@@ -48,11 +55,28 @@ more can be sent.`,
 				return err
 			}
 		}
-		if source != "" {
-			return unlockSource(ctx, a, source, s.Json)
-		}
-		return nil
+		return unlockPlace(ctx, a, client, source, s.Json)
 	})
+}
+
+// unlockPlace unlocks where logins come from, if that was asked for.
+func unlockPlace(ctx context.Context, a *invocation.App, client, source string, asJSON bool) error {
+	if client == "" && source == "" {
+		return nil
+	}
+	g, err := a.Gate()
+	if err != nil {
+		return err
+	}
+	if client != "" {
+		if err := isClient(g, client); err != nil {
+			return err
+		}
+	}
+	if source == "" {
+		return unlockClient(ctx, a, g, client, asJSON)
+	}
+	return unlockSource(ctx, a, g, client, source, asJSON)
 }
 
 func unlockOne(a *invocation.App) invocation.Doing {
@@ -73,14 +97,7 @@ func unlockOne(a *invocation.App) invocation.Doing {
 			return noWrongCodes, false, err
 		}
 		invocation.Changed(g, "unlock", audit.Record{User: name})
-		var words []string
-		if was.Attempts != (ledger.Attempts{}) {
-			words = append(words, forgotten(a, was.Attempts))
-		}
-		if was.Sent > 0 {
-			words = append(words, invocation.Counted(was.Sent, "code that was sent does", "codes that were sent do")+" not count any more")
-		}
-		return strings.Join(words, "; "), true, nil
+		return whatWasForgotten(a, was), true, nil
 	}
 }
 
@@ -103,19 +120,16 @@ type unlockedSource struct {
 	Detail string `json:"detail"`
 }
 
-func unlockSource(ctx context.Context, a *invocation.App, source string, asJSON bool) error {
-	g, err := a.Gate()
+func unlockSource(ctx context.Context, a *invocation.App, g admin.People, client, source string, asJSON bool) error {
+	name, was, err := g.UnlockSource(ctx, client, source)
 	if err != nil {
 		return err
 	}
-	name, was, err := g.UnlockSource(ctx, "", source)
-	if err != nil {
-		return err
-	}
-	done := unlockedSource{name, invocation.Unchanged, noWrongFrom(name)}
+	remote := strings.TrimPrefix(name, client+"/")
+	done := unlockedSource{name, invocation.Unchanged, noWrongFrom(remote)}
 	if was != (ledger.Attempts{}) {
 		done.Result, done.Detail = invocation.ChangedResult, forgotten(a, was)
-		invocation.Changed(g, "unlock", audit.Record{Remote: name})
+		invocation.Changed(g, "unlock", audit.Record{Remote: remote, Client: client})
 	}
 	if asJSON {
 		return a.JSON(done)
