@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -25,6 +22,9 @@ type limits struct {
 	// many may be at that at once, and perSource how many of one address.
 	handshake             time.Duration
 	handshakes, perSource int
+	// reserve is how many more may be if they come from where clients come from, so
+	// that strangers keep none of them out.
+	reserve int
 	// idle is how long a client may keep a connection without a login.
 	idle time.Duration
 	// opening is how long each side may take for what it sends at once.
@@ -36,7 +36,7 @@ type limits struct {
 }
 
 var usual = limits{
-	handshake: 5 * time.Second, handshakes: 2048, perSource: 64,
+	handshake: 5 * time.Second, handshakes: 2048, perSource: 64, reserve: 512,
 	idle: time.Minute, opening: 10 * time.Second, dialogue: 2 * time.Minute, spare: 64,
 }
 
@@ -48,6 +48,10 @@ type gateway struct {
 	table    *clients.Table
 	log      audit.Sink
 	starting *admission.Counter
+	// reserved are handshakes of addresses that clients come from, once all places of
+	// starting are taken.
+	reserved *admission.Counter
+	origins  origins
 	counts   *counts
 
 	all sync.WaitGroup
@@ -61,7 +65,7 @@ type gateway struct {
 func newGateway(settings config.Config, limits limits, log audit.Sink) *gateway {
 	return &gateway{
 		limits: limits, socket: settings.Paths.Socket, key: pinned.NewKeyFile(settings.Gateway.Key), table: clients.NewTable(settings.Gateway.Clients),
-		log: admission.NewLogLimiter(log.Write), starting: admission.NewCounter(time.Now), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
+		log: admission.NewLogLimiter(log.Write), starting: admission.NewCounter(time.Now), reserved: admission.NewCounter(time.Now), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
 	}
 }
 
@@ -92,58 +96,22 @@ func (g *gateway) connection(bare *net.TCPConn) {
 		return
 	}
 	defer g.counts.disconnect(client.Client)
+	g.origins.note(client.Client, from)
 	hash, _ := pinned.PeerKey(conn)
 	g.session(conn, hash, from)
 }
 
-// shakeHands finds out who it is. Nothing is known of the other side before, so what
-// it can take is bounded.
-func (g *gateway) shakeHands(bare *net.TCPConn, from netip.Addr) (*tls.Conn, clients.Client, error) {
-	bounds := config.SFTPLimits{MaxStartups: g.limits.handshakes, StartupsPerSource: g.limits.perSource}
-	if refusal := g.starting.Admit(from, bounds); refusal.Rule != "" {
-		g.turnedAway(from, "", "gateway.handshakes", "too many connections have not shown their key yet")
-		return nil, clients.Client{}, nil
-	}
-	defer g.starting.Release(from, bounds, admission.Result{})
-	key, err := g.key.Key()
-	if err != nil {
-		g.log.Write(audit.Record{Verdict: "fault", Rule: "gateway.key", Reason: err.Error()})
-		return nil, clients.Client{}, err
-	}
-	var client clients.Client
-	var refused error
-	conn := pinned.Server(bare, key, func(hash config.KeyHash) (err error) {
-		client, err = g.find(hash, from)
-		refused = err
-		return err
-	})
-	ctx, cancel := context.WithTimeout(context.Background(), g.limits.handshake)
-	defer cancel()
-	err = errors.Join(pinned.Notice(bare), conn.HandshakeContext(ctx))
-	switch {
-	case refused != nil:
-		g.turnedAway(from, "", "gateway.clients", refused.Error())
-		letRead(bare)
-	case err != nil && !errors.Is(err, io.EOF):
-		g.turnedAway(from, "", "gateway.handshake", err.Error())
-	}
-	return conn, client, err
-}
-
-// letRead lets the other side read why it is turned away: it may have sent something
-// by then, and what is closed with that unread is reset, and so is the reason.
-func letRead(bare *net.TCPConn) {
-	if errors.Join(bare.CloseWrite(), bare.SetReadDeadline(time.Now().Add(time.Second))) == nil {
-		_, _ = io.CopyN(io.Discard, bare, wire.MaxPayload)
+// tellWrong writes a line about each file that cannot be used.
+func (g *gateway) tellWrong(files []error) {
+	for _, wrong := range files {
+		g.log.Write(audit.Record{Verdict: "fault", Rule: "gateway.clients", Reason: wrong.Error()})
 	}
 }
 
 // find is the client with that key, which may come from there.
 func (g *gateway) find(hash config.KeyHash, from netip.Addr) (clients.Client, error) {
 	client, wrong, err := g.table.Find(hash)
-	for _, w := range wrong {
-		g.log.Write(audit.Record{Verdict: "fault", Rule: "gateway.clients", Reason: w.Error()})
-	}
+	g.tellWrong(wrong)
 	if err != nil {
 		return clients.Client{}, err
 	}

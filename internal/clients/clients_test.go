@@ -172,3 +172,30 @@ func TestReadErrorIsNotKept(t *testing.T) {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
+
+// Whoever is at an address that a file names is known without a key.
+func TestLists(t *testing.T) {
+	dir := t.TempDir()
+	table := NewTable(dir)
+	now := time.Now().Add(time.Hour)
+	table.now = func() time.Time { return now }
+	here, there := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("198.51.100.1")
+	if listed, wrong := table.Lists(here); listed || len(wrong) != 0 {
+		t.Errorf("%v, %v", listed, wrong)
+	}
+	anywhere := Default()
+	anywhere.Client, anywhere.Keys = "web1", []config.KeyHash{keyOf(1)}
+	named := anywhere
+	named.Client, named.Keys = "web2", []config.KeyHash{keyOf(2)}
+	named.Addresses = []config.Network{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}}
+	if err := errors.Join(Save(dir, anywhere), Save(dir, named), os.WriteFile(Path(dir, "web3"), []byte("x"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(lookAgain)
+	if listed, wrong := table.Lists(here); !listed || len(wrong) != 1 {
+		t.Errorf("%v, %v", listed, wrong)
+	}
+	if listed, wrong := table.Lists(there); listed || len(wrong) != 0 {
+		t.Errorf("%v, %v", listed, wrong)
+	}
+}

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -15,9 +16,14 @@ type Table struct {
 	// load is Load.
 	load func(dir, name string) (Client, error)
 
-	mu    sync.Mutex
-	files map[string]file
+	mu     sync.Mutex
+	files  map[string]file
+	looked time.Time
 }
+
+// lookAgain is how old what Lists goes by may be: it is asked when many connect, and
+// looking at all files for each of them would help those who hold others up.
+const lookAgain = time.Second
 
 // file is one that was read.
 type file struct {
@@ -59,6 +65,25 @@ func (t *Table) Find(key config.KeyHash) (client Client, wrong []error, err erro
 	return client, wrong, nil
 }
 
+// Lists says whether a client's file names the address in addresses, as it is now or
+// was a moment ago. wrong is as for Find.
+func (t *Table) Lists(addr netip.Addr) (listed bool, wrong []error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if since := t.now().Sub(t.looked); since < 0 || since >= lookAgain {
+		var err error
+		if wrong, err = t.look(); err != nil {
+			return false, append(wrong, err)
+		}
+	}
+	for _, f := range t.files {
+		if f.err == nil && f.client.Addresses != nil && f.client.MayComeFrom(addr) {
+			return true, wrong
+		}
+	}
+	return false, wrong
+}
+
 // look reads what has changed since the last look.
 func (t *Table) look() (wrong []error, err error) {
 	found, err := names(t.dir)
@@ -82,6 +107,6 @@ func (t *Table) look() (wrong []error, err error) {
 		}
 		files[name] = now
 	}
-	t.files = files
+	t.files, t.looked = files, t.now()
 	return wrong, nil
 }

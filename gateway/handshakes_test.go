@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/clients"
+	"github.com/otpgate/otpgate/internal/config"
+)
+
+// dialFrom connects from an address of this machine, and says nothing.
+func (r *rig) dialFrom(t *testing.T, address string) {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	conn, err := dialer.DialContext(context.Background(), "tcp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+}
+
+// fill has strangers take all places for handshakes.
+func (r *rig) fill(t *testing.T) {
+	t.Helper()
+	r.dialFrom(t, "127.0.0.2")
+	r.dialFrom(t, "127.0.0.3")
+	for end := time.Now().Add(patience); r.gateway.starting.Pending() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the strangers are not at their handshakes")
+		}
+	}
+}
+
+// Strangers who hold all handshakes keep no client out that comes from an address in its
+// file, or from where it came before.
+func TestPlacesOfClients(t *testing.T) {
+	limits := usual
+	limits.handshakes, limits.handshake = 2, patience
+	listed := newRig(t, limits, func(c *clients.Client) {
+		var here config.Network
+		if err := here.UnmarshalText([]byte("127.0.0.1")); err != nil {
+			t.Fatal(err)
+		}
+		c.Addresses = []config.Network{here}
+	}, takes(t))
+	listed.fill(t)
+	listed.dialFrom(t, "127.0.0.4")
+	listed.log.expect(t, "gateway.handshakes", "have not shown their key yet")
+	login(t, listed.dial(t, listed.key))
+
+	before := newRig(t, limits, nil, takes(t))
+	login(t, before.dial(t, before.key))
+	for before.gateway.starting.Pending() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	before.fill(t)
+	before.dialFrom(t, "127.0.0.4")
+	before.log.expect(t, "gateway.handshakes", "have not shown their key yet")
+	login(t, before.dial(t, before.key))
+}
+
+// What is read of somebody who has shown no key is bounded.
+func TestHandshakeBytes(t *testing.T) {
+	limits := usual
+	limits.handshake = patience
+	r := newRig(t, limits, nil, takes(t))
+	conn, err := net.Dial("tcp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// A ClientHello of 60,000 bytes, in records of 4,096.
+	hello := append([]byte{1, 0, 0xea, 0x60}, make([]byte, 60_000)...)
+	for len(hello) > 0 {
+		n := min(len(hello), 4096)
+		record := append([]byte{22, 3, 1, byte(n >> 8), byte(n)}, hello[:n]...)
+		if _, err := conn.Write(record); err != nil {
+			break // it has gone already
+		}
+		hello = hello[n:]
+	}
+	r.log.expect(t, "gateway.handshake", "a handshake of more than 16384 bytes")
+	login(t, r.dial(t, r.key))
+}
