@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"encoding/base64"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,11 +36,17 @@ func StartCockpit(t machine.T) *Cockpit {
 		user, group = "nobody", "nogroup" // its unit makes some up
 		const socket = "/run/cockpit/session"
 		session := newDaemon(t, "cockpit-session")
-		there := func() bool {
-			_, err := os.Stat(socket)
-			return err == nil
+		listens := func() bool {
+			connection, err := net.Dial("unix", socket)
+			return err == nil && connection.Close() == nil
 		}
-		session.start(t, there, "sh", "-c", "mkdir -p /run/cockpit && umask 0 && exec systemd-socket-activate --accept --inetd --listen="+socket+" "+cockpitSession)
+		if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
+			t.Fatalf("Cockpit: %v", err)
+		}
+		session.start(t, listens, "systemd-socket-activate", "--accept", "--inetd", "--listen="+socket, cockpitSession)
+		// It is root's alone, and its unit gives it to that group.
+		machine.Command(t, "", "chgrp", group, socket)
+		machine.Command(t, "", "chmod", "0660", socket)
 	}
 	d.start(t, d.listens, "env", "XDG_CONFIG_DIRS="+d.dir, "setpriv", "--reuid", user, "--regid", group, "--clear-groups",
 		"/usr/lib/cockpit/cockpit-ws", "--no-tls", "--address", "127.0.0.1", "--port", d.port)
