@@ -85,14 +85,20 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.mail = servers.ReadDovecot(e.Machine.Root)
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()
-	e.secretFiles()
+	if e.settings.Remote == nil {
+		e.secretFiles()
+	} else {
+		e.servers()
+	}
 	e.names()
 	e.grace()
 	e.besides()
 	e.nobodyAsked(ctx)
 	e.withoutCode(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at
-	e.state()
+	if e.settings.Remote == nil {
+		e.state()
+	}
 	e.log()
 	e.verifier()
 	found := e.excused(finding.Merge(append(e.findings, d.Also...)))

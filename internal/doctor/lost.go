@@ -17,10 +17,10 @@ import (
 // inUse says whether there is any login that what is otpgate's own is for.
 func (e *exam) inUse() bool { return len(e.stacks) > 0 || e.expected }
 
-// somebodyExpected says whether codes are to be asked of anybody: by the policy,
-// or of somebody who is enrolled.
+// somebodyExpected says whether codes are to be asked of anybody: by the policy, of
+// somebody who is enrolled, or on a client, whose servers say of whom.
 func (e *exam) somebodyExpected() bool {
-	if len(e.settings.Policy.Require) > 0 {
+	if e.settings.Remote != nil || len(e.settings.Policy.Require) > 0 {
 		return true
 	}
 	dir, err := account.PlaceOf(e.settings).Open()

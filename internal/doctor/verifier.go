@@ -20,6 +20,8 @@ import (
 // needing are services whose PAM cannot do without: see docs/verifier.md.
 func (e *exam) needing(s authstack.Stack) (why string) {
 	switch {
+	case e.settings.Remote != nil:
+		return "this machine is a client, of which a forked core denies everybody who is not exempt"
 	case e.mail.Asks(s.Service) && e.mail.Limited:
 		return "the 256 MiB of address space that dovecot gives its auth-workers are too few to fork a core"
 	case s.Service == "vsftpd":
@@ -143,4 +145,12 @@ func (e *exam) unmask(unit string) string {
 		}
 	}
 	return ""
+}
+
+// servers is what is to be said of a client, which has neither secret files nor a
+// ledger: its servers decide who is asked.
+func (e *exam) servers() {
+	f := finding.NotLookedAt(finding.Note, "whether the servers of this client answer, know its key and ask for codes", "that takes a login")
+	f.File, f.Fix = e.configPath(), "Log in once with a code; rule=remote in the log says what is wrong, and otpctl doctor on the server looks at the rest."
+	e.add(f)
 }
