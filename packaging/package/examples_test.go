@@ -171,6 +171,7 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl client list":                                                  {before: withClient, says: "web1"},
 	"otpctl client list --json | jq -r '.[].client'":                      {before: withClient, says: "web1"},
 	"otpctl client remove web1":                                           {before: withClient},
+	"otpctl unlock --client web1":                                         {before: withClient},
 	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=": {before: serving},
 	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo":                                    {before: serving},
 	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo --users @staff --from 192.0.2.0/24": {before: serving},
