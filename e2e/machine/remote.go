@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
@@ -222,4 +223,20 @@ func (g *Gateway) Signal(t T, signal syscall.Signal) {
 	if err := g.cmd.Process.Signal(signal); err != nil {
 		t.Fatalf("signal the gateway: %v", err)
 	}
+	// Its threads go on until each has taken notice of the signal.
+	if signal == syscall.SIGSTOP {
+		Until(t, "every thread of the gateway has stopped", func() bool { return stopped(g.cmd.Process.Pid) })
+	}
+}
+
+// stopped says whether no thread of a process runs any more: see proc(5), stat.
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if err != nil || !strings.Contains(string(stat), ") T ") {
+			return false
+		}
+	}
+	return err == nil && len(threads) > 0
 }
