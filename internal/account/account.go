@@ -231,7 +231,7 @@ func (d *Dir) Load(name string) (Person, error) {
 		return Person{}, fmt.Errorf("secret file: %w", err)
 	}
 	defer file.Close()
-	seen := safefile.StampOf(file.Seen(), d.dir.Seen().Uid)
+	seen := safefile.StampOf(file.Seen(), d.dir.Seen().Uid, d.place.time())
 	data, err := safefile.ReadOpen(file, rules)
 	if err != nil {
 		return Person{}, fmt.Errorf("secret file: %w", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/keyring"
@@ -22,6 +23,15 @@ type Place struct {
 	Keys *keyring.Ring
 	// Required refuses secrets that are not encrypted.
 	Required bool
+	// now is time.Now unless it is set.
+	now func() time.Time
+}
+
+func (p Place) time() time.Time {
+	if p.now == nil {
+		return time.Now()
+	}
+	return p.now()
 }
 
 // PlaceOf is the place that the settings name.

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // TestReload never gives what is no longer in the file, however the change was
@@ -17,40 +15,32 @@ func TestReload(t *testing.T) {
 	if err := os.Chmod(base, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := Open(base)
+	clock := time.Now() // ahead of the file
+	place := Place{Path: base, now: func() time.Time { return clock }}
+	dir, err := place.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dir.Close()
 	path := dir.Path("alice")
-	// A file that was read too late to be new is written again.
-	var young Person
-	for late := true; late; {
-		written := time.Now()
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if young, err = dir.Load("alice"); err != nil {
-			t.Fatal(err)
-		}
-		late = time.Since(written) >= safefile.Settle
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if young.seen.Settled() {
-		t.Fatal("a new file has settled")
+	young, err := dir.Load("alice")
+	if err != nil || young.seen.Settled() {
+		t.Fatalf("a new file: settled %v, %v", young.seen.Settled(), err)
 	}
-	var old Person
-	for !old.seen.Settled() {
-		time.Sleep(10 * time.Millisecond)
-		if old, err = dir.Load("alice"); err != nil {
-			t.Fatal(err)
-		}
+	clock = clock.Add(time.Hour)
+	old, err := dir.Load("alice")
+	if err != nil || !old.seen.Settled() {
+		t.Fatalf("an old file: settled %v, %v", old.seen.Settled(), err)
 	}
 	known := old
 	known.Phone = "kept"
-	if again, err := (Place{Path: base}).Reload(known); err != nil || again.Phone != "kept" {
+	if again, err := place.Reload(known); err != nil || again.Phone != "kept" {
 		t.Errorf("an unchanged file was read again: %v", err)
 	}
-	if again, err := (Place{Path: base}).Reload(young); err != nil || again.Email != "a@example.org" || !again.seen.Settled() {
+	if again, err := place.Reload(young); err != nil || again.Email != "a@example.org" || !again.seen.Settled() {
 		t.Errorf("a file that was young: %+v, %v", again, err)
 	}
 	// In place, of the same size and with the old time of modification.
@@ -64,13 +54,13 @@ func TestReload(t *testing.T) {
 	if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := (Place{Path: base}).Reload(old); err != nil || again.Email != "b@example.org" {
+	if again, err := place.Reload(old); err != nil || again.Email != "b@example.org" {
 		t.Errorf("a changed file: %q, %v", again.Email, err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (Place{Path: base}).Reload(old); err == nil {
+	if _, err := place.Reload(old); err == nil {
 		t.Error("a file that others can read was believed")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // A key's file has one line, 32 random bytes in base64, and may have lines of
@@ -97,7 +98,7 @@ func NameOfFile(data []byte) (name string, spare Spare, err error) {
 // ReadFile returns what NameOfFile does of the file at path, which must be as a
 // Ring wants it.
 func ReadFile(path string) (name string, spare Spare, err error) {
-	data, _, err := readFile(path)
+	data, _, err := readFile(path, time.Now)
 	if err != nil {
 		return "", SpareUnknown, err
 	}

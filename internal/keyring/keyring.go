@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,6 +92,7 @@ func isName(text string) bool {
 type Ring struct {
 	mu   sync.Mutex
 	keys []fileKey
+	now  func() time.Time
 }
 
 // fileKey is a file and the key that was read from it.
@@ -104,7 +106,7 @@ type fileKey struct {
 // New makes a ring of the keys in these files, whose paths must be absolute. The
 // first one encrypts, all decrypt. Nothing is read yet.
 func New(paths ...string) *Ring {
-	ring := new(Ring)
+	ring := &Ring{now: time.Now}
 	for _, path := range paths {
 		ring.keys = append(ring.keys, fileKey{path: path})
 	}
@@ -121,7 +123,7 @@ func (r *Ring) Current() (name string, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.keys[0].fresh(); err != nil {
+	if err := r.keys[0].fresh(r.now); err != nil {
 		return "", err
 	}
 	return r.keys[0].name, nil
@@ -138,7 +140,7 @@ func (r *Ring) Encrypt(at Place, secret []byte) (text string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := &r.keys[0]
-	if err := key.fresh(); err != nil {
+	if err := key.fresh(r.now); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNoKey, err)
 	}
 	return Prefix + key.name + ":" + encoding.EncodeToString(key.aead.Seal(nil, nil, secret, at.additional())), nil
@@ -169,14 +171,14 @@ func (r *Ring) Decrypt(at Place, text string) (secret []byte, err error) {
 // find returns the key of that name. It reads no more files than it must.
 func (r *Ring) find(name string) (*fileKey, error) {
 	for i := range r.keys {
-		if key := &r.keys[i]; key.aead != nil && key.name == name && key.fresh() == nil && key.name == name {
+		if key := &r.keys[i]; key.aead != nil && key.name == name && key.fresh(r.now) == nil && key.name == name {
 			return key, nil
 		}
 	}
 	var problems []string
 	for i := range r.keys {
 		key := &r.keys[i]
-		switch err := key.fresh(); {
+		switch err := key.fresh(r.now); {
 		case errors.Is(err, fs.ErrNotExist):
 			problems = append(problems, err.Error()+"; bring it back from the spare copy (otpctl secrets open)")
 		case err != nil:
@@ -191,13 +193,13 @@ func (r *Ring) find(name string) (*fileKey, error) {
 }
 
 // fresh sees to it that key is what its file has now.
-func (k *fileKey) fresh() error {
+func (k *fileKey) fresh(now func() time.Time) error {
 	dir, name := filepath.Split(k.path)
 	if k.aead != nil && k.stamp.Unchanged(dir, name) {
 		return nil
 	}
 	k.name, k.aead, k.stamp = "", nil, safefile.Stamp{}
-	data, stamp, err := readFile(k.path)
+	data, stamp, err := readFile(k.path, now)
 	if err != nil {
 		return err
 	}
@@ -218,7 +220,7 @@ func (k *fileKey) fresh() error {
 // rules of a key's file are those of a password's.
 var rules = safefile.Rules{Forbidden: 0o077, MaxSize: 4 << 10}
 
-func readFile(path string) ([]byte, safefile.Stamp, error) {
+func readFile(path string, now func() time.Time) ([]byte, safefile.Stamp, error) {
 	dir, err := safefile.OpenServiceDir(filepath.Dir(path))
 	if err != nil {
 		return nil, safefile.Stamp{}, fmt.Errorf("%s: %w", path, err)
@@ -230,5 +232,5 @@ func readFile(path string) ([]byte, safefile.Stamp, error) {
 	}
 	defer file.Close()
 	data, err := safefile.ReadOpen(file, rules)
-	return data, safefile.StampOf(file.Seen(), dir.Seen().Uid), err
+	return data, safefile.StampOf(file.Seen(), dir.Seen().Uid, now()), err
 }

@@ -17,15 +17,15 @@ type Stamp struct {
 	settled  bool
 }
 
-// Settle is more than the ticks of all file systems in use, of which FAT's are
+// settle is more than the ticks of all file systems in use, of which FAT's are
 // the longest.
-const Settle = 3 * time.Second
+const settle = 3 * time.Second
 
-// StampOf takes the state that the file was in before it was read: a change
+// StampOf takes the state that the file was in before it was read, now: a change
 // from then on gives another stamp.
-func StampOf(st unix.Stat_t, dirOwner uint32) Stamp {
-	age := time.Since(time.Unix(st.Ctim.Unix()))
-	return Stamp{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim, dirOwner, age > Settle}
+func StampOf(st unix.Stat_t, dirOwner uint32, now time.Time) Stamp {
+	age := now.Sub(time.Unix(st.Ctim.Unix()))
+	return Stamp{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim, dirOwner, age > settle}
 }
 
 // Settled says that the last change was some time ago when the stamp was taken.
@@ -46,5 +46,7 @@ func (s Stamp) Unchanged(path, name string) bool {
 	}
 	defer place.Close()
 	now, err := place.Look(name)
-	return err == nil && StampOf(now, place.Owner()) == s
+	stamp := StampOf(now, place.Owner(), time.Time{})
+	stamp.settled = true // as s is, and the time of the last change is the same
+	return err == nil && stamp == s
 }
