@@ -19,7 +19,7 @@ const module = "github.com/otpgate/otpgate/"
 // up. What is not named here is a command or a test tool and may import all
 // but those.
 var layers = map[string]int{
-	"internal/wire": 0, "internal/audit": 0, "internal/safefile": 0, "internal/tomlfile": 0, "internal/placeholder": 0, "internal/pamstack": 0, "internal/program": 0, "internal/nss": 0, "internal/bounded": 0, "internal/testprogram": 0, "internal/spelling": 0, "internal/pace": 0,
+	"internal/wire": 0, "internal/audit": 0, "internal/safefile": 0, "internal/tomlfile": 0, "internal/placeholder": 0, "internal/pamstack": 0, "internal/program": 0, "internal/nss": 0, "internal/bounded": 0, "internal/testprogram": 0, "internal/testwait": 0, "internal/spelling": 0, "internal/pace": 0,
 	"internal/sftp/deny": 0, "internal/sftp/sftpwire": 0,
 	"internal/sftpd/fields": 0, "internal/sftpd/seqpacket": 0, "internal/sftpd/algorithms": 0, "internal/sftpd/authkeys": 0, "internal/sftpd/confine": 0,
 	"internal/config": 1, "internal/keyring": 1, "internal/remotewire": 1, "internal/doctor/finding": 1, "internal/sftpd/usercert": 1, "internal/sftp/longname": 1, "internal/sftpd/messages": 1, "pam_module/fronts": 1,

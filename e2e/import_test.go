@@ -274,7 +274,7 @@ func TestImportOath(t *testing.T) {
 		// be in the step that it is of.
 		used, given := "", int64(0)
 		for step := int64(-1); step != given; given = stepNow() {
-			awaitNextStep(given)
+			machine.Until(t, "a step of its own", func() bool { return stepNow() != given })
 			step = stepNow()
 			used = oathtool(t, "--totp", oathKey(timed))
 			oldIn(t, old, timed, used, true)
@@ -309,10 +309,3 @@ func TestImportOath(t *testing.T) {
 
 // stepNow is the number of the step of 30 seconds that it is.
 func stepNow() int64 { return time.Now().Unix() / 30 }
-
-// awaitNextStep waits until the step is another one.
-func awaitNextStep(step int64) {
-	for stepNow() == step {
-		time.Sleep(100 * time.Millisecond)
-	}
-}

@@ -3,11 +3,11 @@ package main
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,32 +27,32 @@ const patience = 2 * time.Minute
 
 // records is a log that can be read.
 type records struct {
-	mu  sync.Mutex
-	all []audit.Record
+	mu    sync.Mutex
+	all   []audit.Record
+	added *sync.Cond
+}
+
+func newRecords() *records {
+	r := &records{}
+	r.added = sync.NewCond(&r.mu)
+	return r
 }
 
 func (r *records) Write(record audit.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = append(r.all, record)
+	r.added.Broadcast()
 }
 
 // expect waits for a line by that rule.
 func (r *records) expect(t *testing.T, rule, reason string) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		r.mu.Lock()
-		for _, record := range r.all {
-			if record.Rule == rule && strings.Contains(record.Reason, reason) {
-				r.mu.Unlock()
-				return
-			}
-		}
-		all := fmt.Sprintf("%+v", r.all)
-		r.mu.Unlock()
-		if time.Now().After(end) {
-			t.Fatalf("no line by %s with %q in %s", rule, reason, all)
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	is := func(record audit.Record) bool { return record.Rule == rule && strings.Contains(record.Reason, reason) }
+	for !slices.ContainsFunc(r.all, is) {
+		r.added.Wait()
 	}
 }
 
@@ -88,7 +88,7 @@ func newKey(t *testing.T, path string) *pinned.Key {
 func newRig(t *testing.T, limits limits, change func(*clients.Client), verifier func(net.Conn)) *rig {
 	t.Helper()
 	dir := t.TempDir()
-	r := &rig{log: &records{}, dir: dir, key: newKey(t, "")}
+	r := &rig{log: newRecords(), dir: dir, key: newKey(t, "")}
 	var settings config.Config
 	settings.Paths.Socket = filepath.Join(dir, "verifier.sock")
 	settings.Gateway = &config.Gateway{Key: filepath.Join(dir, "gateway.key"), Clients: filepath.Join(dir, "clients")}

@@ -2,16 +2,17 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/pinned"
 )
 
 // dialFrom connects from an address of this machine, and says nothing.
-func (r *rig) dialFrom(t *testing.T, address string) {
+func (r *rig) dialFrom(t *testing.T, address string) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	conn, err := dialer.DialContext(context.Background(), "tcp", r.address)
@@ -19,16 +20,32 @@ func (r *rig) dialFrom(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// halfway is a connection whose handshake gets as far as the other side's first word.
+type halfway struct {
+	net.Conn
+	begun chan error
+}
+
+// Read implements net.Conn.
+func (h halfway) Read(to []byte) (int, error) {
+	_, err := h.Conn.Read(to)
+	h.begun <- err
+	return 0, io.EOF
 }
 
 // fill has strangers take all places for handshakes.
 func (r *rig) fill(t *testing.T) {
 	t.Helper()
-	r.dialFrom(t, "127.0.0.2")
-	r.dialFrom(t, "127.0.0.3")
-	for end := time.Now().Add(patience); r.gateway.starting.Pending() < 2; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the strangers are not at their handshakes")
+	for _, address := range []string{"127.0.0.2", "127.0.0.3"} {
+		conn := halfway{r.dialFrom(t, address), make(chan error, 1)}
+		if err := pinned.Client(conn, r.key, func(config.KeyHash) error { return nil }).Handshake(); err == nil {
+			t.Fatal("the handshake went on")
+		}
+		if err := <-conn.begun; err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -52,9 +69,6 @@ func TestPlacesOfClients(t *testing.T) {
 
 	before := newRig(t, limits, nil, takes(t))
 	login(t, before.dial(t, before.key))
-	for before.gateway.starting.Pending() > 0 {
-		time.Sleep(time.Millisecond)
-	}
 	before.fill(t)
 	before.dialFrom(t, "127.0.0.4")
 	before.log.expect(t, "gateway.handshakes", "have not shown their key yet")

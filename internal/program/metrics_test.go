@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -34,12 +35,7 @@ func TestReadersAreFew(t *testing.T) {
 		}
 		conns = append(conns, conn)
 	}
-	taken := 0
-	for taken < maxReaders {
-		time.Sleep(time.Millisecond)
-		taken = descriptors(t) - before - idle
-	}
-	if taken > maxReaders {
+	if taken := descriptors(t) - before - idle; taken > maxReaders {
 		t.Errorf("%d descriptors are taken, at most %d are for readers", taken, maxReaders)
 	}
 	for _, conn := range conns {
@@ -97,5 +93,53 @@ func TestMetricsReadByNobody(t *testing.T) {
 	// A write to the reader would fail once its time is over.
 	if err := <-done; err != nil {
 		t.Errorf("it waited for the reader: %v", err)
+	}
+}
+
+// pipes is a listener at which somebody waits always.
+type pipes struct{ net.Listener }
+
+func (pipes) Accept() (net.Conn, error) {
+	conn, _ := net.Pipe()
+	return conn, nil
+}
+
+func (pipes) Close() error { return nil }
+
+// Each connection has one of few places until it is closed, also twice, or until the
+// listener is.
+func TestFewAtOnce(t *testing.T) {
+	few := newFewAtOnce(pipes{}, 2)
+	accept := func() net.Conn {
+		t.Helper()
+		conn, err := few.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	first, _ := accept(), accept()
+	if len(few.open) != cap(few.open) {
+		t.Fatalf("%d places are taken, expected both", len(few.open))
+	}
+	for range 2 {
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(few.open) != 1 {
+		t.Fatalf("%d places are taken, expected one", len(few.open))
+	}
+	accept()
+	ended := make(chan error)
+	go func() {
+		_, err := few.Accept()
+		ended <- err
+	}()
+	if err := errors.Join(few.Close(), few.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a third one: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -102,15 +103,14 @@ func accepts(f *fake, conn *tls.Conn) {
 
 // hangs takes the connection and never says a word.
 func hangs(_ *fake, conn *tls.Conn) {
-	_, _ = conn.NetConn().Read(make([]byte, 1<<20))
-	<-time.After(patience)
+	_, _ = io.Copy(io.Discard, conn.NetConn())
 }
 
 // mute shakes hands, and says nothing to a Take.
 func mute(f *fake, conn *tls.Conn) {
 	if _, err := remotewire.ReadTake(conn); err == nil {
 		f.takes.Add(1)
-		<-time.After(patience)
+		_, _ = io.Copy(io.Discard, conn)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // After Close the name is gone, nobody new is taken, and Drain waits for those
@@ -66,17 +68,11 @@ func TestDrainWithoutTheName(t *testing.T) {
 // closed waits until no more fronts are taken.
 func (d *testServer) closed(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	testwait.Until(t, "no more fronts are taken", func() bool {
 		d.acceptors.mu.Lock()
-		closed := d.acceptors.socket == nil
-		d.acceptors.mu.Unlock()
-		if closed {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("it still takes fronts, expected none")
-		}
-	}
+		defer d.acceptors.mu.Unlock()
+		return d.acceptors.socket == nil
+	})
 }
 
 // A second Drain closes nothing that has been opened since the first.

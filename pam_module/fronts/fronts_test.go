@@ -3,6 +3,7 @@ package fronts
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 const patience = 2 * time.Minute
@@ -94,21 +97,15 @@ func (d *testServer) open(t *testing.T, socket *Socket, answer func(*Conn)) {
 // from then on none of them keeps a thread.
 func (d *testServer) polled(t *testing.T, connections int) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		d.mu.Lock()
-		fds := slices.Clone(d.fds)
-		d.mu.Unlock()
-		keeps := func(fd int) bool {
-			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-			return err == nil && flags&unix.O_NONBLOCK == 0
-		}
-		if len(fds) >= connections && !slices.ContainsFunc(fds, keeps) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("of %d connections some keep a thread, expected %d that do not", len(fds), connections)
-		}
+	keeps := func(fd int) bool {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		return err == nil && flags&unix.O_NONBLOCK == 0
 	}
+	testwait.Until(t, fmt.Sprintf("%d connections that keep no thread", connections), func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.fds) >= connections && !slices.ContainsFunc(d.fds, keeps)
+	})
 }
 
 // entries counts what this process has of a kind: "task" of threads, "fd" of open

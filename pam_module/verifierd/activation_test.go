@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -130,7 +131,7 @@ func TestSystemdSocketActivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, verifierd, "--config", p.config, "--idle", "4s"))
-	eventually(t, "a socket", func() bool { return listens(t, p.socket) })
+	testwait.Until(t, "a socket", func() bool { return listens(t, p.socket) })
 	if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
 		t.Errorf("%v, %v", verdict, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/nss"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -133,7 +134,7 @@ func TestAllowIsAskedAgain(t *testing.T) {
 	allow := newAllowList("verifier.allow", &names, func(reason string) { told <- reason })
 	allow.again = 1
 	allow.set([]string{"www-data"}, false)
-	eventually(t, "the third answer", func() bool { return allow.knows(33) })
+	testwait.Until(t, "the third answer", func() bool { return allow.knows(33) })
 	if reason := <-told; !strings.Contains(reason, `verifier.allow: user "www-data": LDAP is down`) || len(told) != 0 {
 		t.Errorf("told %q, and %d more", reason, len(told))
 	}
@@ -159,7 +160,7 @@ func TestAllowIsAskedAgain(t *testing.T) {
 	allow.set([]string{"daemon"}, true)
 	names.accounts.Store(nil)
 	allow.set([]string{"daemon"}, true)
-	eventually(t, "daemon", func() bool { return allow.knows(daemonUID) })
+	testwait.Until(t, "daemon", func() bool { return allow.knows(daemonUID) })
 	allow.set(nil, false)
 	if allow.knows(daemonUID) {
 		t.Error("a user who is not in the list is allowed")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -111,7 +112,7 @@ func rests(tb testing.TB, pid int) {
 	tb.Helper()
 	var before schedule
 	equal := 0
-	eventually(tb, "rest", func() bool {
+	testwait.Until(tb, "rest", func() bool {
 		now := scheduled(tb, pid)
 		if equal++; now != before {
 			before, equal = now, 0

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -73,10 +74,10 @@ func TestBrokenDialoguesInLog(t *testing.T) {
 	for range dialogues {
 		_ = dialAs(t, daemonUID, r.socket).Close()
 	}
-	eventually(t, "all of them", func() bool {
+	testwait.Until(t, "all of them", func() bool {
 		return strings.Contains(r.figures(t), fmt.Sprintf("otpgate_protocol_errors_total %d\n", dialogues))
 	})
-	eventually(t, "the end of the last", func() bool {
+	testwait.Until(t, "the end of the last", func() bool {
 		r.server.admission.mu.Lock()
 		defer r.server.admission.mu.Unlock()
 		return r.server.admission.open == 0
@@ -113,9 +114,9 @@ func TestStuckLog(t *testing.T) {
 		for range 100 {
 			all.Go(func() { who.sink(log).Write(audit.Record{}) })
 		}
-		eventually(t, "as many as may", func() bool { return log.in.Load() == atOnce })
+		testwait.Until(t, "as many as may", func() bool { return log.in.Load() == atOnce })
 		all.Go(func() { root.sink(log).Write(audit.Record{}) })
-		eventually(t, "root's line", func() bool { return log.in.Load() == atOnce+1 })
+		testwait.Until(t, "root's line", func() bool { return log.in.Load() == atOnce+1 })
 		close(log.release)
 		all.Wait()
 		if most := log.most.Load(); most != atOnce+1 {
@@ -148,7 +149,7 @@ func TestStuckLinesOfOthers(t *testing.T) {
 			}
 			_ = conn.Close()
 		}
-		eventually(t, "as many as may", func() bool { return held.Load() == atOnce })
+		testwait.Until(t, "as many as may", func() bool { return held.Load() == atOnce })
 		for _, uid := range []int{rootUID, daemonUID, alicesUID} {
 			if verdict := r.asks(t, uid, alice); verdict != wire.Accept {
 				t.Errorf("uid %d beside uid %d: %v", uid, culprit, verdict)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -81,7 +82,7 @@ func TestStalledConnections(t *testing.T) {
 				who, code := next()
 				r.once(t, who, code)
 			}
-			eventually(t, "only those that say nothing are left", func() bool {
+			testwait.Until(t, "only those that say nothing are left", func() bool {
 				r.server.admission.mu.Lock()
 				defer r.server.admission.mu.Unlock()
 				return r.server.admission.open == test.admitted
@@ -126,7 +127,7 @@ func TestNothingIsLeft(t *testing.T) {
 	defer func() {
 		t.Logf("descriptors %d, then %d; goroutines %d, then %d", files, filesAfter, goroutines, goroutinesAfter)
 	}()
-	eventually(t, "as many descriptors and goroutines as before, and two", func() bool {
+	testwait.Until(t, "as many descriptors and goroutines as before, and two", func() bool {
 		filesAfter, goroutinesAfter = count()
 		return filesAfter <= files+2 && goroutinesAfter <= goroutines+2
 	})
@@ -167,7 +168,7 @@ func TestMemory(t *testing.T) {
 	if resident > most {
 		t.Errorf("%d bytes are resident after %d logins, want at most %d", resident, logins, most)
 	}
-	eventually(t, "as many descriptors as before", func() bool { return process.descriptors(t) <= files })
+	testwait.Until(t, "as many descriptors as before", func() bool { return process.descriptors(t) <= files })
 }
 
 // resident is what the process has in memory, in bytes.

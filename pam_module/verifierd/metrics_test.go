@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -98,7 +99,7 @@ func (p *place) served(t *testing.T, network, address string) {
 	}
 	before := process.descriptors(t)
 	crowd(t, network, address)
-	eventually(t, "as many readers as there may be", func() bool { return process.descriptors(t) > before })
+	testwait.Until(t, "as many readers as there may be", func() bool { return process.descriptors(t) > before })
 	if n := process.descriptors(t); n > 30 {
 		t.Errorf("%d descriptors while many ask for the figures", n)
 	}
@@ -147,7 +148,7 @@ const lasting = 2
 // sockets leaves out the connection that asked whether there is one.
 func (p *process) sockets(t testing.TB) int {
 	count := 0
-	eventually(t, "no connection", func() bool {
+	testwait.Until(t, "no connection", func() bool {
 		count = 0
 		for _, link := range p.links(t) {
 			if strings.HasPrefix(link, "socket:") {

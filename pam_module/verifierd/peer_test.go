@@ -15,6 +15,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -192,7 +193,7 @@ func TestBoundsPerUser(t *testing.T) {
 		t.Errorf("the first: %v, %v", verdict, err)
 	}
 	_ = r.log.take(t, 3)
-	eventually(t, "a free place", func() bool {
+	testwait.Until(t, "a free place", func() bool {
 		verdict, _, err := dialAs(t, alicesUID, r.socket).login(r.start("alice"), alice.code(t))
 		return err == nil && verdict == wire.Accept
 	})

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -76,7 +77,7 @@ func (p *place) run(tb testing.TB, env ...string) *process {
 	command := exec.Command(verifierd, "--config", p.config)
 	command.Env = append(os.Environ(), env...)
 	process := launch(tb, command)
-	eventually(tb, "a socket", func() bool {
+	testwait.Until(tb, "a socket", func() bool {
 		conn, err := net.Dial("unix", p.socket)
 		if err == nil {
 			_ = conn.Close()
@@ -158,7 +159,7 @@ func TestSignals(t *testing.T) {
 	finish(reloaded)
 	_ = process.Process.Signal(syscall.SIGTERM)
 	told.expect(t, "STOPPING=1")
-	eventually(t, "nobody new", func() bool {
+	testwait.Until(t, "nobody new", func() bool {
 		_, err := net.Dial("unix", p.socket)
 		return errors.Is(err, syscall.ENOENT)
 	})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/fronts"
 )
@@ -130,7 +131,7 @@ func TestPeerGone(t *testing.T) {
 			t.Errorf("%+v", line)
 		}
 	}
-	eventually(t, "the end of the dialogue", func() bool { return r.server.admission.idle() > 0 })
+	testwait.Until(t, "the end of the dialogue", func() bool { return r.server.admission.idle() > 0 })
 	if err := r.fronts.Drain(patience); err != nil {
 		t.Error(err)
 	}
@@ -256,7 +257,7 @@ func TestPanicOfOne(t *testing.T) {
 	if err := acceptors.Drain(patience); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the end of all", func() bool { return server.admission.idle() > 0 })
+	testwait.Until(t, "the end of all", func() bool { return server.admission.idle() > 0 })
 }
 
 // A front that waited in vain, as for a verifier that systemd starts, has gone

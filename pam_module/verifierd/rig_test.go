@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/nss"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/fronts"
 )
@@ -268,19 +268,19 @@ func (r *records) Write(record audit.Record) {
 // take returns what was logged since the last call, waiting for want lines.
 func (r *records) take(tb testing.TB, want int) []audit.Record {
 	tb.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	testwait.Until(tb, fmt.Sprintf("%d lines in the log", want), func() bool {
 		r.mu.Lock()
-		if len(r.all) >= want || time.Now().After(end) {
-			all := slices.Clone(r.all)
-			r.all = nil
-			r.mu.Unlock()
-			if len(all) != want {
-				tb.Errorf("%d lines in the log, want %d: %+v", len(all), want, all)
-			}
-			return all
-		}
-		r.mu.Unlock()
+		defer r.mu.Unlock()
+		return len(r.all) >= want
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.all
+	r.all = nil
+	if len(all) != want {
+		tb.Errorf("%d lines in the log, want %d: %+v", len(all), want, all)
 	}
+	return all
 }
 
 // rig is a server of this process. uid 1000 is alice's there, and 1001 bob's.
@@ -371,7 +371,7 @@ func (r *rig) settled(tb testing.TB) {
 		tb.Fatalf("who asks for another configuration is told %q, %v", said, err)
 	}
 	_ = conn.Close()
-	eventually(tb, "the end of all", func() bool { return r.server.admission.idle() > 0 })
+	testwait.Until(tb, "the end of all", func() bool { return r.server.admission.idle() > 0 })
 }
 
 // start is alice's login, as a front opens it.
@@ -387,14 +387,4 @@ func (r *rig) figures(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	return out.String()
-}
-
-// eventually waits for what is a moment behind.
-func eventually(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			tb.Fatalf("%s: not so after %s", what, patience)
-		}
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // toldBy gives people with that patience, and the other end of their
@@ -90,9 +91,7 @@ func TestSlowNames(t *testing.T) {
 			t.Errorf("asked %v", q)
 		}
 	}
-	for p.user(5000000) != "late" {
-		time.Sleep(time.Millisecond)
-	}
+	testwait.Until(t, "what came late is known", func() bool { return p.user(5000000) == "late" })
 }
 
 // Without the login process, or with one that says what none does, ids are numbers.

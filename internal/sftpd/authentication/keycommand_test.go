@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
@@ -19,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
 	"github.com/otpgate/otpgate/internal/testprogram"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 func TestCommandArguments(t *testing.T) {
@@ -98,7 +98,7 @@ func TestCommandThatHangs(t *testing.T) {
 		ended <- err
 	}()
 	var child int
-	waitFor(t, func() bool {
+	testwait.Until(t, "the command has named its child", func() bool {
 		text, _ := os.ReadFile(pid)
 		child, _ = strconv.Atoi(strings.TrimSuffix(string(text), "\n"))
 		return strings.HasSuffix(string(text), "\n")
@@ -107,7 +107,7 @@ func TestCommandThatHangs(t *testing.T) {
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "did not end") {
 		t.Errorf("hangs: %v", err)
 	}
-	waitFor(t, func() bool {
+	testwait.Until(t, "the child has ended", func() bool {
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
 		return err != nil || strings.Contains(string(stat), ") Z ")
 	})
@@ -152,15 +152,5 @@ func TestCommandIsNotAskedForWhatIsNoKey(t *testing.T) {
 	serveScript(l, front, append(sent, fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob(sftpdtest.PublicKey(kindED25519)))...)
 	if said := asked(); said != sftpdtest.Anybody+" ssh-ed25519\n" {
 		t.Errorf("the command was asked %q", said)
-	}
-}
-
-// waitFor waits for what comes soon on a machine that has time.
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	for late := time.Now().Add(5 * time.Minute); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatal("it did not come about")
-		}
 	}
 }
