@@ -92,22 +92,28 @@ func (c Changer) Put(edit Edit, target Target) (backup string, err error) {
 		if err := c.write(edit, target); err != nil {
 			return err
 		}
-		err := c.forget(edit.Service)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return err
+		return c.forgetAny(edit.Service)
 	})
 	return backup, err
 }
 
 // write puts the file in place, or removes it where the distribution's counts
-// again.
-func (c Changer) write(edit Edit, target Target) error {
+// again. If it fails behind that, as a disk does that keeps nothing for good, what was
+// there before is put back.
+func (c Changer) write(edit Edit, target Target) (err error) {
 	if edit.Vendor == "" {
-		return replace(target.path, []byte(edit.After), target.mode)
+		err = replace(target.path, []byte(edit.After), target.mode)
+	} else {
+		err = remove(target.path)
 	}
-	return remove(target.path)
+	if err == nil || c.unchanged(edit) == nil {
+		return err
+	}
+	back := remove
+	if edit.From == "" {
+		back = func(path string) error { return replace(path, []byte(edit.Before), target.mode) }
+	}
+	return errors.Join(err, back(target.path))
 }
 
 // PutFor puts an edit in place until a deadline. start starts the process that
@@ -124,19 +130,22 @@ func (c Changer) PutFor(edit Edit, target Target, within time.Duration, start fu
 		if p.Backup, err = c.backUp(edit, target); err != nil {
 			return err
 		}
-		if err := c.save(p); err != nil {
-			return err
+		if err = c.save(p); err == nil {
+			p.Watchdog, err = start()
 		}
-		if p.Watchdog, err = start(); err == nil {
+		if err == nil {
 			err = c.save(p)
 		}
 		if err == nil {
-			err = replace(target.path, []byte(edit.After), target.mode)
+			err = c.write(edit, target)
 		}
-		if err != nil {
-			return errors.Join(err, c.forget(edit.Service))
+		switch {
+		case err == nil:
+			return nil
+		case c.unchanged(edit) != nil: // and what undoes it goes on trying
+			return fmt.Errorf("%s is changed, and undone within %s: %w", edit.Path, within, err)
 		}
-		return nil
+		return errors.Join(err, c.forgetAny(edit.Service))
 	})
 	return p, err
 }

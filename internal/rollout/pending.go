@@ -115,6 +115,14 @@ func (c Changer) forget(service string) error {
 	return safefile.Remove(dir, service+".json")
 }
 
+// forgetAny is forget, of a change that may not have been noted.
+func (c Changer) forgetAny(service string) error {
+	if err := c.forget(service); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // replace writes a file whole or not at all.
 func replace(path string, data []byte, mode fs.FileMode) error {
 	dir, err := safefile.OpenDir(filepath.Dir(path))
