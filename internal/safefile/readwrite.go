@@ -60,10 +60,17 @@ func ReadOpen(file *File, rules Rules) ([]byte, error) {
 // one is on disk. Only one Replace of a name may be under way at a time; what a
 // killed one left behind is taken away by the next one, and by Remove.
 func Replace(dir *File, name string, data []byte, mode fs.FileMode) error {
-	if err := putNew(dir, name, data, mode, (*File).Sync); err != nil {
+	return ReplaceBy(dir, temporaryPrefix+name, name, data, mode)
+}
+
+// ReplaceBy is Replace where somebody reads all files of the directory whose names
+// look like some: until it is whole the file is called temporary. What a killed one
+// left behind is taken away by the next one alone.
+func ReplaceBy(dir *File, temporary, name string, data []byte, mode fs.FileMode) error {
+	if err := putNew(dir, temporary, name, data, mode, (*File).Sync); err != nil {
 		return err
 	}
-	if err := rename(dir, name); err != nil {
+	if err := rename(dir, temporary, name); err != nil {
 		return err
 	}
 	return syncDir(dir)
@@ -80,9 +87,9 @@ type Replacement struct {
 func ReplaceAll(dir *File, files []Replacement, mode fs.FileMode) error {
 	later := func(*File) error { return nil }
 	for i, f := range files {
-		if err := putNew(dir, f.Name, f.Data, mode, later); err != nil {
+		if err := putNew(dir, temporaryPrefix+f.Name, f.Name, f.Data, mode, later); err != nil {
 			for _, put := range files[:i] {
-				err = errors.Join(err, removeLeft(dir, put.Name))
+				err = errors.Join(err, removeLeft(dir, temporaryPrefix+put.Name))
 			}
 			return err
 		}
@@ -93,7 +100,7 @@ func ReplaceAll(dir *File, files []Replacement, mode fs.FileMode) error {
 		return err
 	}
 	for _, f := range files {
-		if err := rename(dir, f.Name); err != nil {
+		if err := rename(dir, temporaryPrefix+f.Name, f.Name); err != nil {
 			return err
 		}
 	}
@@ -102,20 +109,20 @@ func ReplaceAll(dir *File, files []Replacement, mode fs.FileMode) error {
 
 // putNew writes what is to take the place of the file name. sync sees to it that it is
 // on disk.
-func putNew(dir *File, name string, data []byte, mode fs.FileMode, sync func(*File) error) error {
-	if err := removeLeft(dir, name); err != nil {
+func putNew(dir *File, temporary, name string, data []byte, mode fs.FileMode, sync func(*File) error) error {
+	if err := removeLeft(dir, temporary); err != nil {
 		return err
 	}
-	if err := writeNew(dir, temporaryPrefix+name, data, mode, sync); err != nil {
+	if err := writeNew(dir, temporary, data, mode, sync); err != nil {
 		return fmt.Errorf("write %s: %w", dir.in(name), err)
 	}
 	return nil
 }
 
 // rename puts what putNew wrote in its place.
-func rename(dir *File, name string) error {
-	if err := unix.Renameat(dir.fd, temporaryPrefix+name, dir.fd, name); err != nil {
-		return errors.Join(fmt.Errorf("replace %s: %w", dir.in(name), err), unlink(dir, temporaryPrefix+name))
+func rename(dir *File, temporary, name string) error {
+	if err := unix.Renameat(dir.fd, temporary, dir.fd, name); err != nil {
+		return errors.Join(fmt.Errorf("replace %s: %w", dir.in(name), err), unlink(dir, temporary))
 	}
 	return nil
 }
@@ -145,15 +152,15 @@ func writeNew(dir *File, name string, data []byte, mode fs.FileMode, sync func(*
 
 // Remove takes the file name out of dir, for good when it returns nil.
 func Remove(dir *File, name string) error {
-	if err := errors.Join(removeLeft(dir, name), unlink(dir, name)); err != nil {
+	if err := errors.Join(removeLeft(dir, temporaryPrefix+name), unlink(dir, name)); err != nil {
 		return err
 	}
 	return syncDir(dir)
 }
 
-// removeLeft removes what a killed Replace of name left.
-func removeLeft(dir *File, name string) error {
-	err := unlink(dir, temporaryPrefix+name)
+// removeLeft removes what a killed Replace left.
+func removeLeft(dir *File, temporary string) error {
+	err := unlink(dir, temporary)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -169,8 +176,8 @@ func RemoveAllLeft(dir *File) error {
 	}
 	removed := false
 	for _, entry := range entries {
-		if name, left := strings.CutPrefix(entry.Name(), temporaryPrefix); left {
-			if err := removeLeft(dir, name); err != nil {
+		if strings.HasPrefix(entry.Name(), temporaryPrefix) {
+			if err := removeLeft(dir, entry.Name()); err != nil {
 				return err
 			}
 			removed = true

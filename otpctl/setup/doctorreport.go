@@ -137,5 +137,7 @@ func writeMetrics(path, text string) error {
 		return fmt.Errorf("the file goes into a directory of root's that is there already: %w", err)
 	}
 	defer dir.Close()
-	return safefile.Replace(dir, filepath.Base(path), []byte(text), 0o644)
+	// The node exporter takes every file of its directory for whole that ends in .prom.
+	name := filepath.Base(path)
+	return safefile.ReplaceBy(dir, "."+name+".new", name, []byte(text), 0o644)
 }
