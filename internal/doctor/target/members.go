@@ -76,27 +76,20 @@ const fields = 5
 const keyUnknown = 2
 
 // database lists entries of the name service, or those of the file in a tree that
-// is no machine, once for all who ask. A key that it does not know is no error.
+// is no machine, once for all who ask. A key that it does not know is no error. One
+// that does not answer is asked no more: each time might take as long.
 func (m *Machine) database(ctx context.Context, kind string, key ...string) (entries [][]string, err error) {
 	known := strings.Join(append(key, kind), ":")
 	if entries, listed := m.listings[known]; listed {
 		return slices.Clone(entries), nil
 	}
-	var text []byte
-	if m.Root != "" {
-		if len(key) > 0 {
-			return nil, nil
-		}
-		text, err = Read(m.Root, "/etc/"+kind)
-	} else {
-		text, err = exec.CommandContext(ctx, "getent", append([]string{kind}, key...)...).Output()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && exit.ExitCode() == keyUnknown && len(key) > 0 {
-			return nil, nil
-		}
+	if m.silent != nil {
+		return nil, m.silent
 	}
+	text, err := m.list(ctx, kind, key...)
 	if err != nil {
-		return nil, fmt.Errorf("list the %s database: %w", kind, err)
+		m.silent = fmt.Errorf("list the %s database: %w", kind, err)
+		return nil, m.silent
 	}
 	for line := range strings.Lines(string(text)) {
 		entries = append(entries, strings.SplitN(strings.TrimSpace(line), ":", fields))
@@ -106,4 +99,21 @@ func (m *Machine) database(ctx context.Context, kind string, key ...string) (ent
 	}
 	m.listings[known] = entries
 	return slices.Clone(entries), nil
+}
+
+// list is what the database says, in the words of its file.
+func (m *Machine) list(ctx context.Context, kind string, key ...string) ([]byte, error) {
+	switch {
+	case m.Root == "":
+	case len(key) > 0:
+		return nil, nil
+	default:
+		return Read(m.Root, "/etc/"+kind)
+	}
+	text, err := exec.CommandContext(ctx, "getent", append([]string{kind}, key...)...).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == keyUnknown && len(key) > 0 {
+		return nil, nil
+	}
+	return text, err
 }

@@ -41,3 +41,23 @@ func TestMembersOfATree(t *testing.T) {
 		t.Errorf("found %+v, %v, expected %v", found, err, want)
 	}
 }
+
+// A name service that does not answer is waited for once, however many groups are
+// asked about.
+func TestADirectoryIsWaitedForOnce(t *testing.T) {
+	dir := t.TempDir()
+	asked := filepath.Join(dir, "asked")
+	if err := os.WriteFile(filepath.Join(dir, "getent"), []byte("#!/bin/sh\necho \"$*\" >>"+asked+"\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	m := &Machine{}
+	for _, group := range []string{"admins", "staff", "admins"} {
+		if _, err := m.Members(t.Context(), []string{group}, func(name string) bool { return name == group }); err == nil {
+			t.Errorf("%s: expected to be told that nobody answered", group)
+		}
+	}
+	if text, err := os.ReadFile(asked); err != nil || string(text) != "group\n" {
+		t.Errorf("asked %q, %v", text, err)
+	}
+}

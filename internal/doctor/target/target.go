@@ -53,8 +53,10 @@ type Machine struct {
 	// Sending says why no code can be sent as the configuration has it. Without
 	// it that is not looked at: what speaks to the network is not linked here.
 	Sending func(config.Config) error
-	// listings are what the name service has listed so far.
+	// listings are what the name service has listed so far, and silent is why it is
+	// asked no more.
 	listings map[string][][]string
+	silent   error
 }
 
 // Fill has every field ask the machine itself that is not set.
