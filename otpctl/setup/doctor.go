@@ -47,7 +47,7 @@ With --service it shows that service's stack as logins walk through it: what
 each line returns and what comes of it.
 
 What is meant to be so is excused in /etc/otpgate/doctor.toml, by id, service and
-reason. It is shown as excused and does not count.
+reason: see otpgate-doctor(5). It is shown as excused and does not count.
 
 With --log one line goes to the system's log, and with --metrics the figures go to
 a file for Prometheus. The unit otpgate-doctor.service does both, every hour and

@@ -7,6 +7,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/excuse"
 )
 
 // configuration reads the keys of otpgate.toml. root is the source tree's.
@@ -48,6 +49,15 @@ func secretFile(root string) ([]table, error) {
 		return nil, err
 	}
 	return r.read(reflect.ValueOf(account.Person{Enabled: true}), "", false)
+}
+
+// excuses reads the keys of doctor.toml.
+func excuses(root string) ([]table, error) {
+	r, err := newReader(root+"/internal/doctor/excuse", nil)
+	if err != nil {
+		return nil, err
+	}
+	return r.read(reflect.ValueOf(excuse.File{}), "", false)
 }
 
 func braced(words []string) string { return "{" + strings.Join(words, "}, {") + "}" }

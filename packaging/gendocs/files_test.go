@@ -13,6 +13,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/excuse"
 )
 
 const root = "../.."
@@ -28,7 +29,7 @@ func allPages(t *testing.T) map[string]string {
 
 func TestPagesAreWellFormed(t *testing.T) {
 	all := allPages(t)
-	for _, want := range []string{"otpctl.1", "pam_otpgate.8", "otpgate-verifierd.8", "otpgate-gateway.8", "otpgate-sftpd.8", "otpgate.toml.5", "otpgate-user.5"} {
+	for _, want := range []string{"otpctl.1", "pam_otpgate.8", "otpgate-verifierd.8", "otpgate-gateway.8", "otpgate-sftpd.8", "otpgate.toml.5", "otpgate-user.5", "otpgate-doctor.5"} {
 		if all[want] == "" {
 			t.Errorf("no page %s", want)
 		}
@@ -86,9 +87,12 @@ func keysOf(v any) []string {
 // Each key of the structs is on its page, in its table.
 func TestPagesHaveEveryKey(t *testing.T) {
 	all := allPages(t)
-	for page, v := range map[string]any{"otpgate.toml.5": config.Config{}, "otpgate-user.5": account.Person{}} {
-		keys := keysOf(v)
-		if len(keys) < 10 {
+	for page, file := range map[string]struct {
+		v     any
+		least int
+	}{"otpgate.toml.5": {config.Config{}, 10}, "otpgate-user.5": {account.Person{}, 10}, "otpgate-doctor.5": {excuse.File{}, 3}} {
+		keys := keysOf(file.v)
+		if len(keys) < file.least {
 			t.Errorf("%s: found only %q", page, keys)
 		}
 		for _, full := range keys {

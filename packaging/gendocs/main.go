@@ -50,7 +50,7 @@ func write(root, dir string) error {
 
 // pages are the manual pages by their files' names. root is the source tree's.
 func pages(root string) (map[string]string, error) {
-	references := map[string]func(root string) ([]table, error){"otpgate.toml.5": configuration, "otpgate-user.5": secretFile}
+	references := map[string]func(root string) ([]table, error){"otpgate.toml.5": configuration, "otpgate-user.5": secretFile, "otpgate-doctor.5": excuses}
 	all := map[string]string{"otpctl.1": page(command.Tree(), date)}
 	written, err := filepath.Glob(filepath.Join(root, "packaging/man/*.[1-9]"))
 	if err != nil || len(written) == 0 {

@@ -26,13 +26,19 @@ const Path = "/etc/otpgate/doctor.toml"
 // maxSize is far above any such file.
 const maxSize = 64 << 10
 
-// Excuse is one of the file.
+// File is all of it.
+type File struct {
+	Excuse []Excuse `toml:"excuse"`
+}
+
+// Excuse is a finding that is meant to be so. There may be any number.
 type Excuse struct {
-	// ID and Service are those of the finding. Service is "" for one that is about
-	// none.
-	ID      string `toml:"id"`
+	// ID is the finding's, as the doctor shows it.
+	ID string `toml:"id"`
+	// Service is the PAM service that the finding is about. Of a finding about several
+	// each is excused by itself. It is left out where a finding is about none.
 	Service string `toml:"service"`
-	// Reason is what the next admin reads.
+	// Reason is what the next admin reads. It is never left out.
 	Reason string `toml:"reason"`
 	// line is where it begins, 0 if that is not known.
 	line int
@@ -58,9 +64,7 @@ func Load(path string) ([]Excuse, error) {
 
 // Parse reads data, the contents of the file at path.
 func Parse(path string, data []byte) ([]Excuse, error) {
-	var file struct {
-		Excuse []Excuse `toml:"excuse"`
-	}
+	var file File
 	if err := tomlfile.Decode(path, data, &file); err != nil {
 		return nil, err
 	}

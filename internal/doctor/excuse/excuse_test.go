@@ -1,6 +1,7 @@
 package excuse
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -61,6 +62,23 @@ func TestNothingCounts(t *testing.T) {
 	got := Apply([]finding.Finding{{ID: "a", Services: []string{"su"}}}, []Excuse{{ID: "a", Service: "su", Reason: "r"}}, "f", true)
 	if worst, found := finding.Worst(got); found || worst != finding.Note {
 		t.Errorf("the worst is %v, %v", worst, found)
+	}
+}
+
+// The example of the packages, and that of the manual page, are such files.
+func TestExamples(t *testing.T) {
+	for _, path := range []string{"../../../packaging/examples/doctor.toml", "../../../packaging/man/otpgate-doctor.5"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		example := string(text)
+		if _, within, page := strings.Cut(example, ".Bd -literal -offset indent\n"); page {
+			example, _, _ = strings.Cut(within, ".Ed\n")
+		}
+		if excuses, err := Parse(path, []byte(example)); err != nil || len(excuses) != 1 {
+			t.Errorf("%s: %+v, %v", path, excuses, err)
+		}
 	}
 }
 
