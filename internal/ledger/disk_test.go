@@ -8,11 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/testfault"
 )
 
 // inNamespace runs the calling test once more, in a process that has its own
@@ -182,27 +182,11 @@ func TestPowerCutWithoutTheFlag(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	missing(t, unix.SYS_PWRITEV2)
+	testfault.Begin(t, []uint32{unix.SYS_PWRITEV2}, unix.ENOSYS)
 	if _, err := unix.Pwritev2(-1, nil, 0, 0); err != unix.ENOSYS {
 		t.Fatalf("expected that the call is missing, found %v", err)
 	}
 	powerCut(t)
-}
-
-// missing takes a system call away from this process.
-func missing(t *testing.T, call uint32) {
-	t.Helper()
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // its number
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		t.Fatal(errno)
-	}
 }
 
 func powerCut(t *testing.T) {
