@@ -74,7 +74,7 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may, mov
 	if from == to {
 		return Person{}, fmt.Errorf("user %q: expected another name", to)
 	}
-	unlock, err := d.lock()
+	unlock, err := safefile.LockDir(d.dir)
 	if err != nil {
 		return Person{}, err
 	}

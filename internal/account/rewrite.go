@@ -39,7 +39,7 @@ const BatchSize = 256
 // one or the new one. The error is of what concerns all of them.
 func (d *Dir) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, error) {
 	if !dry {
-		unlock, err := d.lock()
+		unlock, err := safefile.LockDir(d.dir)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (d *Dir) rewritten(name string, how Rewriting) ([]byte, Rewritten) {
 // RemoveLeft removes what killed commands left of files that they were writing: it may
 // have secrets that are not encrypted, of people whose own files have none.
 func (d *Dir) RemoveLeft() error {
-	unlock, err := d.lock()
+	unlock, err := safefile.LockDir(d.dir)
 	if err != nil {
 		return err
 	}

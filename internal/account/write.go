@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"time"
 
 	"github.com/pelletier/go-toml/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -18,7 +16,7 @@ import (
 // Person with only User set and enabled. Changes wait for each other. An error
 // of change is returned as it is, and nothing is written.
 func (d *Dir) Change(name string, change func(*Person) error) error {
-	unlock, err := d.lock()
+	unlock, err := safefile.LockDir(d.dir)
 	if err != nil {
 		return err
 	}
@@ -42,7 +40,7 @@ func (d *Dir) Remove(name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	unlock, err := d.lock()
+	unlock, err := safefile.LockDir(d.dir)
 	if err != nil {
 		return err
 	}
@@ -53,29 +51,6 @@ func (d *Dir) Remove(name string) error {
 	}
 	return err
 }
-
-func (d *Dir) lock() (unlock func(), err error) {
-	// A descriptor of its own, as goroutines that share one share its lock.
-	fd, err := unix.Openat(d.dir.Fd(), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: d.dir.Name(), Err: err}
-	}
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
-		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			break
-		}
-		if err == unix.EWOULDBLOCK && time.Now().Before(deadline) {
-			continue
-		}
-		return nil, errors.Join(&fs.PathError{Op: "lock", Path: d.dir.Name(), Err: err}, unix.Close(fd))
-	}
-	return func() { _ = unix.Close(fd) }, nil
-}
-
-// lockPatience bounds the wait for others who change files. Whoever may read
-// the directory can hold its lock, and must not hold everybody up for good.
-const lockPatience = 10 * time.Second
 
 // save writes the file of name. before are the factors that it had.
 func (d *Dir) save(name string, person Person, before []Factor) error {

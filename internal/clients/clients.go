@@ -191,22 +191,73 @@ func All(dir string) (all []Client, wrong []error, err error) {
 	return all, wrong, nil
 }
 
+// Add writes the file of a client that dir has none of, as [Save] does. It refuses a
+// name or a key that a file has already. Those who add at once wait for each other.
+func Add(dir string, client Client) error {
+	opened, err := create(dir)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	unlock, err := safefile.LockDir(opened)
+	if err != nil {
+		return fmt.Errorf("directory of clients, in which somebody else is adding one: %w", err)
+	}
+	defer unlock()
+	if err := isNew(dir, client); err != nil {
+		return err
+	}
+	return save(opened, client)
+}
+
+// isNew refuses a name or a key that a file has already. Files that cannot be read are
+// no reason not to add another one, unless it is this one's.
+func isNew(dir string, client Client) error {
+	if _, err := Load(dir, client.Client); !errors.Is(err, ErrUnknown) {
+		return fmt.Errorf("client %q is there already; change %s, or take it away with otpctl client remove %s", client.Client, Path(dir, client.Client), client.Client)
+	}
+	all, _, err := All(dir)
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		for _, key := range other.Keys {
+			if slices.Contains(client.Keys, key) {
+				return fmt.Errorf("the key is that of client %q, in %s; each machine needs one of its own", other.Client, Path(dir, other.Client))
+			}
+		}
+	}
+	return nil
+}
+
+// create opens dir, which is made if its last part is missing. The gateway's user reads
+// it too.
+func create(dir string) (*safefile.File, error) {
+	opened, err := safefile.OpenDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = safefile.MakeDir(dir, 0o755, safefile.Owner{}); err == nil {
+			opened, err = safefile.OpenDir(dir)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("directory of clients: %w", err)
+	}
+	return opened, nil
+}
+
 // Save writes a client's file, whole or not at all, into dir, which is made if its
 // last part is missing.
 func Save(dir string, client Client) error {
-	// The gateway's user reads it too, whatever the umask takes away.
-	err := os.Mkdir(dir, 0o755)
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("directory of clients: %w", err)
-	}
-	opened, err := safefile.OpenDir(dir)
+	opened, err := create(dir)
 	if err != nil {
-		return fmt.Errorf("directory of clients: %w", err)
+		return err
 	}
 	defer opened.Close()
+	return save(opened, client)
+}
+
+func save(opened *safefile.File, client Client) error {
+	dir := opened.Name()
 	text, err := toml.Marshal(client)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", Path(dir, client.Client), err)

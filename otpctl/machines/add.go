@@ -2,8 +2,6 @@ package machines
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,10 +48,7 @@ same person as here: keep machines where names mean others on a server of their 
 		if err != nil {
 			return err
 		}
-		if err := isNew(gateway.Clients, client); err != nil {
-			return err
-		}
-		if err := clients.Save(gateway.Clients, client); err != nil {
+		if err := clients.Add(gateway.Clients, client); err != nil {
 			return err
 		}
 		changed(a, "add", client.Client, "key "+client.Keys[0].String())
@@ -90,26 +85,6 @@ func (w wanted) client(name, key string) (clients.Client, error) {
 		client.Addresses = append(client.Addresses, network)
 	}
 	return client, nil
-}
-
-// isNew refuses a name or a key that a file has already. Files that cannot be read are
-// no reason not to add another one, unless it is this one's.
-func isNew(dir string, client clients.Client) error {
-	if _, err := clients.Load(dir, client.Client); !errors.Is(err, clients.ErrUnknown) {
-		return fmt.Errorf("client %q is there already; change %s, or take it away with otpctl client remove %s", client.Client, clients.Path(dir, client.Client), client.Client)
-	}
-	all, _, err := clients.All(dir)
-	if err != nil {
-		return nil // the directory is made when it is written to
-	}
-	for _, other := range all {
-		for _, key := range other.Keys {
-			if key == client.Keys[0] {
-				return fmt.Errorf("the key is that of client %q, in %s; each machine needs one of its own", other.Client, clients.Path(dir, other.Client))
-			}
-		}
-	}
-	return nil
 }
 
 func clientRemove(a *invocation.App) *cobra.Command {

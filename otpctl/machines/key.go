@@ -100,6 +100,12 @@ func makeKey(at place) error {
 		return fmt.Errorf("directory of the key: %w", err)
 	}
 	defer dir.Close()
+	// Of two at once the second must not replace what the first has shown already.
+	unlock, err := safefile.LockDir(dir)
+	if err != nil {
+		return fmt.Errorf("directory of the key: %w", err)
+	}
+	defer unlock()
 	name := filepath.Base(at.path)
 	var there unix.Stat_t
 	switch err := unix.Fstatat(dir.Fd(), name, &there, unix.AT_SYMLINK_NOFOLLOW); err {
@@ -119,20 +125,19 @@ func openDir(path, user string) (*safefile.File, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
-	if err := os.Mkdir(path, 0o700); err != nil {
-		return nil, err
-	}
+	var owner safefile.Owner
 	if user != "" && os.Geteuid() == 0 {
-		owner, found, err := nss.UserByName(user)
-		if err == nil && !found {
-			err = fmt.Errorf("gateway.user: there is no user %q", user)
-		}
-		if err == nil {
-			err = os.Chown(path, int(owner.UID), int(owner.GID))
-		}
+		found, is, err := nss.UserByName(user)
 		if err != nil {
-			return nil, errors.Join(err, os.Remove(path))
+			return nil, err
 		}
+		if !is {
+			return nil, fmt.Errorf("gateway.user: there is no user %q", user)
+		}
+		owner = safefile.Owner{UID: found.UID, GID: found.GID}
+	}
+	if err := safefile.MakeDir(path, 0o700, owner); err != nil {
+		return nil, err
 	}
 	return safefile.OpenServiceDir(path)
 }

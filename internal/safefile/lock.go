@@ -1,0 +1,34 @@
+package safefile
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockPatience bounds the wait for others who change files. Whoever may read
+// the directory can hold its lock, and must not hold everybody up for good.
+const lockPatience = 10 * time.Second
+
+// LockDir keeps others from changing what is in dir, as far as they ask for the
+// lock too. It ends with the process at the latest.
+func LockDir(dir *File) (unlock func(), err error) {
+	// A descriptor of its own, as goroutines that share one share its lock.
+	fd, err := unix.Openat(dir.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, dir.failed("open", err)
+	}
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if err == unix.EINTR || err == unix.EWOULDBLOCK && time.Now().Before(deadline) {
+			continue
+		}
+		return nil, errors.Join(&fs.PathError{Op: "lock", Path: dir.Name(), Err: err}, unix.Close(fd))
+	}
+	return func() { _ = unix.Close(fd) }, nil
+}
