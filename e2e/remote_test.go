@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -138,50 +137,6 @@ func TestRemoteServerFailsBefore(t *testing.T) {
 	servers[second].StartGateway(t)
 	if took := login("the first is dead"); took != second {
 		t.Error("the dead one took a login")
-	}
-}
-
-// A server that dies or hangs once it has begun a login ends that login: nobody is
-// asked twice, one message goes out, and the next login is decided by the other.
-func TestRemoteServerFailsAtThePrompt(t *testing.T) {
-	t.Parallel()
-	for name, fail := range map[string]func(t *testing.T, g *machine.Gateway){
-		"killed":  func(_ *testing.T, g *machine.Gateway) { g.Kill() },
-		"stopped": func(t *testing.T, g *machine.Gateway) { g.Signal(t, syscall.SIGSTOP) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			texts := hosts.StartGateway(t)
-			servers, clients := fleet(t, "r-prompt-"+name, "[totp]\nwindow = 3\n"+texts.Settings(""), machine.Client{})
-			// The host waits no longer than this.
-			clients[0].CodeOnly(t, clients[0].Name, "protocol=ssh", "timeout=60")
-			p := addressed(t, machine.Stranger("rem"), servers[0].Site, "sms", "totp")
-			login := beginAt(t, clients[0], p)
-			login.Prompt(t, "Verification code")
-			code := texted(t, texts, 1)
-			// The one that sent it, which is the one that was not too slow.
-			serving := 0
-			if machine.Log.Expect(t, "user="+p.Name+" ", "verdict=sent"); len(machine.Log.Lines(fmt.Sprintf("otpgate[%d]", servers[1].Verifier.PID()), "user="+p.Name+" ", "verdict=sent")) > 0 {
-				serving = 1
-			}
-			fail(t, servers[serving].Gateway)
-			login.Answer(code)
-			if verdict := login.Verdict(t); verdict == hosts.PAMSuccess {
-				t.Error("in by a dialogue that broke")
-			}
-			if n := texts.Requests(); n != 1 {
-				t.Errorf("%d messages were asked for, expected one", n)
-			}
-			next := beginAt(t, clients[1], p)
-			next.Prompt(t, "Verification code")
-			next.Answer(texted(t, texts, 2))
-			if verdict := next.Verdict(t); verdict != hosts.PAMSuccess {
-				t.Errorf("the next login: verdict %d\n%s", verdict, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
-			}
-			if n := texts.Requests(); n != 2 {
-				t.Errorf("%d messages were asked for, expected two", n)
-			}
-		})
 	}
 }
 

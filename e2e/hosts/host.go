@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/otpgate/otpgate/e2e/machine"
@@ -146,6 +147,23 @@ func (h *Host) Null() { h.command("null") }
 
 // Later moves the module's clock on, as if the person took so long to answer.
 func (h *Host) Later(by time.Duration) { h.command(fmt.Sprint("later ", by.Milliseconds())) }
+
+// HourLater is for a module that waits for its engine: its clock says that an hour has
+// passed. It returns what comes of that but what is only told.
+func (h *Host) HourLater(t machine.T) (next Event) {
+	t.Helper()
+	machine.Until(t, "pamlogin says what comes of an hour", func() bool {
+		select {
+		case next = <-h.events:
+			return next.Kind != "tell"
+		default:
+			// Again and again: one that comes just before poll(2) wakes nobody.
+			_ = h.Cmd.Process.Signal(syscall.SIGUSR1) // if it is gone, that is an event
+			return false
+		}
+	})
+	return next
+}
 
 func (h *Host) command(line string) {
 	// If the application is gone, Next says so.

@@ -148,38 +148,18 @@ func newRemoteSite(t T, name, text string) Site {
 }
 
 // Gateway is a gateway that is running.
-type Gateway struct {
-	cmd    *exec.Cmd
-	errors *Buffer
-	ended  chan struct{}
-}
+type Gateway struct{ *process }
 
 // StartGateway starts the server's gateway and waits until it listens. It is killed
 // with t.
 func (s *Server) StartGateway(t T) {
 	t.Helper()
-	g := &Gateway{cmd: exec.Command(Files+"/otpgate-gateway", "--config", s.Config), errors: &Buffer{}, ended: make(chan struct{})}
-	g.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	g.cmd.Stderr = g.errors
+	g := &Gateway{newProcess("the gateway of "+s.Name, exec.Command(Files+"/otpgate-gateway", "--config", s.Config))}
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: GatewayCredential(t)}
-	if err := g.cmd.Start(); err != nil {
-		t.Fatalf("start the gateway: %v", err)
-	}
-	go func() {
-		_ = g.cmd.Wait() // its state says all
-		close(g.ended)
-	}()
-	t.Cleanup(func() {
-		g.Kill()
-		outputs.add("standard error of the gateway of "+s.Name, g.errors.String())
-	})
-	Until(t, "the gateway listens", func() bool {
+	g.start(t, func() bool {
 		connection, err := net.Dial("tcp", s.Address)
-		return g.hasEnded() || err == nil && connection.Close() == nil
+		return err == nil && connection.Close() == nil
 	})
-	if g.hasEnded() {
-		t.Fatalf("the gateway of %s: %v: %s", s.Name, g.cmd.ProcessState, g.errors)
-	}
 	s.Gateway = g
 }
 
@@ -201,42 +181,29 @@ func GatewayCredential(t T) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-func (g *Gateway) hasEnded() bool {
-	select {
-	case <-g.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// Kill ends it at once, and waits until it has.
-func (g *Gateway) Kill() {
-	_ = g.cmd.Process.Signal(syscall.SIGCONT)
-	_ = g.cmd.Process.Kill()
-	<-g.ended
-}
-
-// Signal sends it a signal, such as the one that stops it.
-func (g *Gateway) Signal(t T, signal syscall.Signal) {
+// Unread says whether the gateway has got something that it has not read, as one that
+// is stopped has: see proc_net_tcp(5).
+func (s *Server) Unread(t T) bool {
 	t.Helper()
-	if err := g.cmd.Process.Signal(signal); err != nil {
-		t.Fatalf("signal the gateway: %v", err)
+	_, port, err := net.SplitHostPort(s.Address)
+	if err != nil {
+		t.Fatalf("address of the gateway: %v", err)
 	}
-	// Its threads go on until each has taken notice of the signal.
-	if signal == syscall.SIGSTOP {
-		Until(t, "every thread of the gateway has stopped", func() bool { return stopped(g.cmd.Process.Pid) })
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatalf("port of the gateway: %v", err)
 	}
-}
-
-// stopped says whether no thread of a process runs any more: see proc(5), stat.
-func stopped(pid int) bool {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	for _, thread := range threads {
-		stat, err := os.ReadFile(thread)
-		if err != nil || !strings.Contains(string(stat), ") T ") {
-			return false
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatalf("connections: %v", err)
+	}
+	const established = "01"
+	for line := range strings.Lines(string(table)) {
+		// Its number, the two addresses, the state, and what is not sent and not read.
+		fields := strings.Fields(line)
+		if len(fields) > 4 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", number)) && fields[3] == established && !strings.HasSuffix(fields[4], ":00000000") {
+			return true
 		}
 	}
-	return err == nil && len(threads) > 0
+	return false
 }

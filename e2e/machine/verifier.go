@@ -2,19 +2,20 @@ package machine
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
 // Verifier is a resident verifier that is running.
 type Verifier struct {
-	cmd    *exec.Cmd
+	*process
 	site   Site
-	errors *Buffer
-	ended  chan struct{}
+	killed bool
 }
 
 // VerifierOptions vary how it runs.
@@ -28,16 +29,14 @@ type VerifierOptions struct {
 }
 
 // StartVerifier starts the site's verifier and waits until it listens. It is
-// killed with t, and must not have ended before.
+// killed with t, and must not have ended by itself before.
 func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 	t.Helper()
 	var args []string
 	if !options.Default {
 		args = []string{"--config", site.Config}
 	}
-	v := &Verifier{cmd: exec.Command(Files+"/otpgate-verifierd", args...), site: site, errors: &Buffer{}, ended: make(chan struct{})}
-	v.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	v.cmd.Stderr = v.errors
+	v := &Verifier{process: newProcess("the verifier of "+site.Name, exec.Command(Files+"/otpgate-verifierd", args...)), site: site}
 	if options.Activated {
 		v.activate(t)
 	}
@@ -45,25 +44,19 @@ func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 		WithoutLog(v.cmd, site.Logs)
 	}
 	v.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: options.Credential}
-	if err := v.cmd.Start(); err != nil {
-		t.Fatalf("start the verifier: %v", err)
-	}
-	go func() {
-		_ = v.cmd.Wait() // its state says all
-		close(v.ended)
-	}()
+	v.start(t, v.listens)
 	t.Cleanup(func() {
-		if v.Ended() {
-			t.Errorf("the verifier of %s ended by itself: %v: %s", site.Name, v.cmd.ProcessState, v.errors)
+		if v.Ended() && !v.killed {
+			t.Errorf("%s ended by itself: %v: %s", v.what, v.cmd.ProcessState, v.errors)
 		}
-		v.kill()
-		outputs.add("standard error of the verifier of "+site.Name, v.errors.String())
 	})
-	Until(t, "the verifier listens", func() bool { return v.Ended() || v.listens() })
-	if v.Ended() {
-		t.Fatalf("the verifier of %s: %v: %s", site.Name, v.cmd.ProcessState, v.errors)
-	}
 	return v
+}
+
+// Kill ends it at once, and waits until it has.
+func (v *Verifier) Kill() {
+	v.killed = true
+	v.process.Kill()
 }
 
 // activate makes the socket and passes it as systemd does, see
@@ -87,22 +80,6 @@ func (v *Verifier) activate(t T) {
 	v.cmd.Args = append([]string{"sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`, "sh"}, v.cmd.Args...)
 }
 
-// PID is the process id that its log lines have.
-func (v *Verifier) PID() int { return v.cmd.Process.Pid }
-
-// Output is what it wrote to standard error.
-func (v *Verifier) Output() string { return v.errors.String() }
-
-// Ended says whether it has.
-func (v *Verifier) Ended() bool {
-	select {
-	case <-v.ended:
-		return true
-	default:
-		return false
-	}
-}
-
 func (v *Verifier) listens() bool {
 	connection, err := net.Dial("unix", v.site.Socket)
 	if err != nil {
@@ -111,7 +88,84 @@ func (v *Verifier) listens() bool {
 	return connection.Close() == nil
 }
 
-func (v *Verifier) kill() {
-	_ = v.cmd.Process.Kill()
-	<-v.ended
+// process is one of otpgate's own services that is running.
+type process struct {
+	what   string
+	cmd    *exec.Cmd
+	errors *Buffer
+	ended  chan struct{}
+}
+
+// newProcess is command as service what, not started yet.
+func newProcess(what string, command *exec.Cmd) *process {
+	p := &process{what: what, cmd: command, errors: &Buffer{}, ended: make(chan struct{})}
+	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	command.Stderr = p.errors
+	return p
+}
+
+// start starts it, and waits until it listens. It is not killed with t.
+func (p *process) start(t T, listens func() bool) {
+	t.Helper()
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", p.what, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // its state says all
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		outputs.add("standard error of "+p.what, p.errors.String())
+	})
+	Until(t, p.what+" listens", func() bool { return p.Ended() || listens() })
+	if p.Ended() {
+		t.Fatalf("%s: %v: %s", p.what, p.cmd.ProcessState, p.errors)
+	}
+}
+
+// PID is the process id that its log lines have.
+func (p *process) PID() int { return p.cmd.Process.Pid }
+
+// Output is what it wrote to standard error.
+func (p *process) Output() string { return p.errors.String() }
+
+// Ended says whether it has.
+func (p *process) Ended() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Kill ends it at once, and waits until it has.
+func (p *process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// Signal sends it a signal, such as the one that stops it.
+func (p *process) Signal(t T, signal syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("signal %s: %v", p.what, err)
+	}
+	// Its threads go on until each has taken notice of the signal.
+	if signal == syscall.SIGSTOP {
+		Until(t, "every thread of "+p.what+" has stopped", func() bool { return stopped(p.PID()) })
+	}
+}
+
+// stopped says whether no thread of a process runs any more: see proc(5), stat.
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if err != nil || !strings.Contains(string(stat), ") T ") {
+			return false
+		}
+	}
+	return err == nil && len(threads) > 0
 }

@@ -11,6 +11,9 @@
  *
  * -b holds each answer back until descriptor 3 is at its end, so that many
  * can be let go at once. -i ignores SIGCHLD. -t runs with busy threads.
+ *
+ * At SIGUSR1 the module's clock says that an hour has passed, also while the module
+ * waits for its engine.
  */
 #define _GNU_SOURCE
 #include "../../pam_module/front/test/pamclock.h"
@@ -93,6 +96,12 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
 	return PAM_SUCCESS;
 }
 
+static void an_hour_later(int signal)
+{
+	(void)signal;
+	clock_forward(3600 * 1000L);
+}
+
 /* Threads that allocate hold malloc's locks at any moment, also at a fork. */
 static void *churn(void *unused)
 {
@@ -128,6 +137,11 @@ int main(int argc, char **argv)
 		}
 	}
 	if (argc - optind != 2) {
+		return 2;
+	}
+	/* A read of an answer goes on, and poll(2) never does. */
+	struct sigaction later = { .sa_handler = an_hour_later, .sa_flags = SA_RESTART };
+	if (sigaction(SIGUSR1, &later, NULL) != 0) {
 		return 2;
 	}
 	pam_handle_t *pamh = NULL;
