@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
+	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -67,6 +68,13 @@ func newGateway(settings config.Config, limits limits, log audit.Sink) *gateway 
 		limits: limits, socket: settings.Paths.Socket, key: pinned.NewKeyFile(settings.Gateway.Key), table: clients.NewTable(settings.Gateway.Clients),
 		log: admission.NewLogLimiter(log.Write), starting: admission.NewCounter(time.Now), reserved: admission.NewCounter(time.Now), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
 	}
+}
+
+// accept lets connections in until the listener is closed.
+func (g *gateway) accept(l *net.TCPListener) {
+	program.AcceptTCP(l, func(conn *net.TCPConn) { g.all.Go(func() { g.connection(conn) }) }, func(reason string) {
+		g.log.Write(audit.Record{Verdict: "fault", Rule: "accept", Reason: reason})
+	})
 }
 
 // turnedAway writes a line about an address that gets nowhere.

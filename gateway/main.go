@@ -68,7 +68,7 @@ func run(path string) error {
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	listeners, err := listen(settings.Gateway.Listen)
+	listeners, err := program.ListenTCP("gateway.listen", settings.Gateway.Listen)
 	if err != nil {
 		return err
 	}

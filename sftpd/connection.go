@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/authentication"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
@@ -41,6 +42,16 @@ type connection struct {
 
 // errTurnedAway ends a connection that came to no login.
 var errTurnedAway = errors.New("turned away")
+
+// accept lets connections in until the listener is closed.
+func (b *broker) accept(l *net.TCPListener) {
+	program.AcceptTCP(l, func(conn *net.TCPConn) { go b.receive(conn) }, b.acceptFault)
+}
+
+// acceptFault says that there are no descriptors or no memory just now.
+func (b *broker) acceptFault(reason string) {
+	limitedRecorder{b}.Write(audit.Record{Service: b.settings().SFTP.PAMService, Protocol: "sftp", Verdict: "fault", Rule: "accept", Reason: reason})
+}
 
 // receive takes a new connection.
 func (b *broker) receive(conn *net.TCPConn) {

@@ -58,7 +58,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(b.settings().SFTP.Listen)
+	listeners, err := program.ListenTCP("sftp.listen", b.settings().SFTP.Listen)
 	if err != nil {
 		return err
 	}

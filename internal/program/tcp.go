@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"errors"
@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
-
-	"github.com/otpgate/otpgate/internal/audit"
 )
 
-// listen takes systemd's sockets, or listens on the addresses.
-func listen(addresses []string) ([]*net.TCPListener, error) {
+// ListenTCP takes the sockets that systemd passes (sd_listen_fds(3)), or else listens
+// on the addresses, which are those of key in the configuration.
+func ListenTCP(key string, addresses []string) ([]*net.TCPListener, error) {
 	passed, err := activation.Listeners()
 	if err != nil {
 		return nil, fmt.Errorf("take systemd's sockets: %w", err)
@@ -21,7 +20,7 @@ func listen(addresses []string) ([]*net.TCPListener, error) {
 		for _, address := range addresses {
 			l, err := net.Listen("tcp", address)
 			if err != nil {
-				return nil, fmt.Errorf("gateway.listen: %w", err)
+				return nil, fmt.Errorf("%s: %w", key, err)
 			}
 			passed = append(passed, l)
 		}
@@ -37,19 +36,20 @@ func listen(addresses []string) ([]*net.TCPListener, error) {
 	return listeners, nil
 }
 
-// accept lets connections in until the listener is closed.
-func (g *gateway) accept(l *net.TCPListener) {
+// AcceptTCP has serve, which returns at once, take each connection until the listener
+// is closed. fault is told why none can be taken just now; they wait meanwhile.
+func AcceptTCP(l *net.TCPListener, serve func(*net.TCPConn), fault func(reason string)) {
 	for {
 		conn, err := l.AcceptTCP()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			// There are no descriptors or no memory just now.
-			g.log.Write(audit.Record{Verdict: "fault", Rule: "accept", Reason: err.Error() + "; connections wait"})
+			// There are no descriptors or no memory.
+			fault(err.Error() + "; connections wait")
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		g.all.Go(func() { g.connection(conn) })
+		serve(conn)
 	}
 }
