@@ -10,15 +10,12 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/internal/wire/wiretest"
 )
 
 var whole = Begin{
 	Start: wire.Start{User: "ALICE", Service: "sshd", RemoteHost: "192.0.2.1", TTY: "ssh", Protocol: "ssh", Timeout: 90 * time.Second, Split: true, AfterSplit: true, CodeBehind: true},
 	Names: []string{"alice", "toor"}, Program: RootProgram,
-}
-
-func frame(kind wire.Type, payload string) string {
-	return string([]byte{byte(kind), 0, byte(len(payload) >> 8), byte(len(payload))}) + payload
 }
 
 func TestFramesGoThrough(t *testing.T) {
@@ -70,32 +67,32 @@ func TestRefuses(t *testing.T) {
 		"begin":  func(r io.Reader) error { _, err := ReadBegin(r); return err },
 	}
 	for name, text := range map[string]string{
-		"take of another version":   frame(TypeTake, "\x02"+id),
-		"take without an id":        frame(TypeTake, "\x01"),
-		"take, client's name":       frame(TypeTake, "\x01"+id+"\x00../x"),
-		"take, hidden client":       frame(TypeTake, "\x01"+id+"\x00.x"),
-		"take too long":             frame(TypeTake, "\x01"+id+"\x00"+strings.Repeat("x", 65)),
-		"take, whose login":         frame(TypeTake, "\x01"+id+"\x02"),
-		"take without whose login":  frame(TypeTake, "\x01"+id),
-		"take, other frame":         frame(TypeBegin, "\x01"+id),
-		"answer without a ledger":   frame(TypeTaken, ""),
-		"answer with an escape":     frame(TypeBusy, "\x1b[1m"),
-		"answer not UTF-8":          frame(TypeBusy, "\xff"),
-		"answer too long":           frame(TypeBusy, strings.Repeat("x", 257)),
-		"answer, a start":           frame(wire.TypeStart, "\x01"),
-		"begin, empty":              frame(TypeBegin, ""),
-		"begin without program":     frame(TypeBegin, start),
-		"begin without start":       frame(TypeBegin, "\x03\x00\x01\x00"),
-		"begin, program unknown":    frame(TypeBegin, start+"\x03\x00\x01\x03"),
-		"begin, program twice":      frame(TypeBegin, start+"\x03\x00\x01\x00\x03\x00\x01\x00"),
-		"begin, start twice":        frame(TypeBegin, start+start+"\x03\x00\x01\x00"),
-		"begin, start's version":    frame(TypeBegin, "\x01\x00\x01\x02\x03\x00\x01\x00"),
-		"begin, empty name":         frame(TypeBegin, start+"\x02\x00\x00\x03\x00\x01\x00"),
-		"begin, NUL in a name":      frame(TypeBegin, start+"\x02\x00\x01\x00\x03\x00\x01\x00"),
-		"begin, too many names":     frame(TypeBegin, start+strings.Repeat("\x02\x00\x01a", MaxNames+1)+"\x03\x00\x01\x00"),
-		"begin, field past the end": frame(TypeBegin, start+"\x02\x00\x02a"),
-		"begin, field cut":          frame(TypeBegin, start+"\x02\x00"),
-		"begin, unknown field":      frame(TypeBegin, start+"\x04\x00\x00\x03\x00\x01\x00"),
+		"take of another version":   wiretest.Frame(TypeTake, "\x02"+id),
+		"take without an id":        wiretest.Frame(TypeTake, "\x01"),
+		"take, client's name":       wiretest.Frame(TypeTake, "\x01"+id+"\x00../x"),
+		"take, hidden client":       wiretest.Frame(TypeTake, "\x01"+id+"\x00.x"),
+		"take too long":             wiretest.Frame(TypeTake, "\x01"+id+"\x00"+strings.Repeat("x", 65)),
+		"take, whose login":         wiretest.Frame(TypeTake, "\x01"+id+"\x02"),
+		"take without whose login":  wiretest.Frame(TypeTake, "\x01"+id),
+		"take, other frame":         wiretest.Frame(TypeBegin, "\x01"+id),
+		"answer without a ledger":   wiretest.Frame(TypeTaken, ""),
+		"answer with an escape":     wiretest.Frame(TypeBusy, "\x1b[1m"),
+		"answer not UTF-8":          wiretest.Frame(TypeBusy, "\xff"),
+		"answer too long":           wiretest.Frame(TypeBusy, strings.Repeat("x", 257)),
+		"answer, a start":           wiretest.Frame(wire.TypeStart, "\x01"),
+		"begin, empty":              wiretest.Frame(TypeBegin, ""),
+		"begin without program":     wiretest.Frame(TypeBegin, start),
+		"begin without start":       wiretest.Frame(TypeBegin, "\x03\x00\x01\x00"),
+		"begin, program unknown":    wiretest.Frame(TypeBegin, start+"\x03\x00\x01\x03"),
+		"begin, program twice":      wiretest.Frame(TypeBegin, start+"\x03\x00\x01\x00\x03\x00\x01\x00"),
+		"begin, start twice":        wiretest.Frame(TypeBegin, start+start+"\x03\x00\x01\x00"),
+		"begin, start's version":    wiretest.Frame(TypeBegin, "\x01\x00\x01\x02\x03\x00\x01\x00"),
+		"begin, empty name":         wiretest.Frame(TypeBegin, start+"\x02\x00\x00\x03\x00\x01\x00"),
+		"begin, NUL in a name":      wiretest.Frame(TypeBegin, start+"\x02\x00\x01\x00\x03\x00\x01\x00"),
+		"begin, too many names":     wiretest.Frame(TypeBegin, start+strings.Repeat("\x02\x00\x01a", MaxNames+1)+"\x03\x00\x01\x00"),
+		"begin, field past the end": wiretest.Frame(TypeBegin, start+"\x02\x00\x02a"),
+		"begin, field cut":          wiretest.Frame(TypeBegin, start+"\x02\x00"),
+		"begin, unknown field":      wiretest.Frame(TypeBegin, start+"\x04\x00\x00\x03\x00\x01\x00"),
 		"begin too long":            "\x21\x00\x40\x01",
 	} {
 		kind, _, _ := strings.Cut(name, " ")
@@ -123,14 +120,6 @@ func TestTextsArePrintable(t *testing.T) {
 	}
 }
 
-// script is an engine whose frames are known, and what it was sent.
-type script struct {
-	io.Reader
-	bytes.Buffer
-}
-
-func (s *script) Read(p []byte) (int, error) { return s.Reader.Read(p) }
-
 // typist is a person who gives one answer.
 type typist struct {
 	shown []string
@@ -153,43 +142,43 @@ func (p *typist) Tail(n, group int, _ string) (string, bool, error) {
 }
 
 func TestRelay(t *testing.T) {
-	engine := &script{Reader: strings.NewReader(frame(wire.TypePrompt, "\x03hello") + frame(wire.TypePrompt, "\x01Code: ") + frame(TypeRule, "totp:phone") + frame(wire.TypeVerdict, "\x01"))}
+	engine := &wiretest.Stream{Reader: strings.NewReader(wiretest.Frame(wire.TypePrompt, "\x03hello") + wiretest.Frame(wire.TypePrompt, "\x01Code: ") + wiretest.Frame(TypeRule, "totp:phone") + wiretest.Frame(wire.TypeVerdict, "\x01"))}
 	person := &typist{}
 	outcome, err := Relay(engine, person)
-	if want := (Outcome{Verdict: wire.Accept, Rule: "totp:phone"}); outcome != want || err != nil || engine.String() != frame(wire.TypeReply, "\x01123456") {
+	if want := (Outcome{Verdict: wire.Accept, Rule: "totp:phone"}); outcome != want || err != nil || engine.String() != wiretest.Frame(wire.TypeReply, "\x01123456") {
 		t.Errorf("%+v, %v, sent %q", outcome, err, engine.String())
 	}
 	if want := []string{"hello", "Code: "}; !reflect.DeepEqual(person.shown, want) {
 		t.Errorf("shown %q", person.shown)
 	}
-	engine = &script{Reader: strings.NewReader(frame(wire.TypePrompt, "\x05\x06\x000123456789") + frame(wire.TypeVerdict, "\x05\x06"))}
+	engine = &wiretest.Stream{Reader: strings.NewReader(wiretest.Frame(wire.TypePrompt, "\x05\x06\x000123456789") + wiretest.Frame(wire.TypeVerdict, "\x05\x06"))}
 	outcome, err = Relay(engine, &typist{end: "123456"})
-	if outcome != (Outcome{Verdict: wire.Split, Split: 6}) || err != nil || engine.String() != frame(wire.TypeReply, "\x01123456") {
+	if outcome != (Outcome{Verdict: wire.Split, Split: 6}) || err != nil || engine.String() != wiretest.Frame(wire.TypeReply, "\x01123456") {
 		t.Errorf("%+v, %v, sent %q", outcome, err, engine.String())
 	}
 }
 
 func TestRelayRefuses(t *testing.T) {
 	for name, text := range map[string]string{
-		"a start":                frame(wire.TypeStart, "\x01"),
-		"no style":               frame(wire.TypePrompt, ""),
-		"unknown style":          frame(wire.TypePrompt, "\x06x"),
-		"a tail without lengths": frame(wire.TypePrompt, "\x05"),
-		"a tail of nothing":      frame(wire.TypePrompt, "\x05\x00\x00"),
-		"a tail that is long":    frame(wire.TypePrompt, "\x05\x21\x00"),
-		"no verdict":             frame(wire.TypeVerdict, ""),
-		"unknown verdict":        frame(wire.TypeVerdict, "\x06"),
-		"accept with a length":   frame(wire.TypeVerdict, "\x01\x06"),
-		"a split without one":    frame(wire.TypeVerdict, "\x05"),
-		"a split of nothing":     frame(wire.TypeVerdict, "\x05\x00"),
-		"two rules":              frame(TypeRule, "a") + frame(TypeRule, "b"),
-		"an empty rule":          frame(TypeRule, ""),
-		"a rule of two lines":    frame(TypeRule, "a\nb"),
+		"a start":                wiretest.Frame(wire.TypeStart, "\x01"),
+		"no style":               wiretest.Frame(wire.TypePrompt, ""),
+		"unknown style":          wiretest.Frame(wire.TypePrompt, "\x06x"),
+		"a tail without lengths": wiretest.Frame(wire.TypePrompt, "\x05"),
+		"a tail of nothing":      wiretest.Frame(wire.TypePrompt, "\x05\x00\x00"),
+		"a tail that is long":    wiretest.Frame(wire.TypePrompt, "\x05\x21\x00"),
+		"no verdict":             wiretest.Frame(wire.TypeVerdict, ""),
+		"unknown verdict":        wiretest.Frame(wire.TypeVerdict, "\x06"),
+		"accept with a length":   wiretest.Frame(wire.TypeVerdict, "\x01\x06"),
+		"a split without one":    wiretest.Frame(wire.TypeVerdict, "\x05"),
+		"a split of nothing":     wiretest.Frame(wire.TypeVerdict, "\x05\x00"),
+		"two rules":              wiretest.Frame(TypeRule, "a") + wiretest.Frame(TypeRule, "b"),
+		"an empty rule":          wiretest.Frame(TypeRule, ""),
+		"a rule of two lines":    wiretest.Frame(TypeRule, "a\nb"),
 		"an end":                 "",
 	} {
-		outcome, err := Relay(&script{Reader: strings.NewReader(text + frame(wire.TypeVerdict, "\x01"))}, &typist{})
+		outcome, err := Relay(&wiretest.Stream{Reader: strings.NewReader(text + wiretest.Frame(wire.TypeVerdict, "\x01"))}, &typist{})
 		if text == "" {
-			outcome, err = Relay(&script{Reader: strings.NewReader("")}, &typist{})
+			outcome, err = Relay(&wiretest.Stream{Reader: strings.NewReader("")}, &typist{})
 		}
 		var engine EngineError
 		if outcome != (Outcome{}) || !errors.As(err, &engine) {
@@ -198,8 +187,8 @@ func TestRelayRefuses(t *testing.T) {
 	}
 	gone := errors.New("gone")
 	var engine EngineError
-	for _, text := range []string{frame(wire.TypePrompt, "\x01x"), frame(wire.TypePrompt, "\x05\x06\x00")} {
-		outcome, err := Relay(&script{Reader: strings.NewReader(text + frame(wire.TypeVerdict, "\x01"))}, &typist{gone: gone})
+	for _, text := range []string{wiretest.Frame(wire.TypePrompt, "\x01x"), wiretest.Frame(wire.TypePrompt, "\x05\x06\x00")} {
+		outcome, err := Relay(&wiretest.Stream{Reader: strings.NewReader(text + wiretest.Frame(wire.TypeVerdict, "\x01"))}, &typist{gone: gone})
 		if outcome != (Outcome{}) || !errors.Is(err, gone) || errors.As(err, &engine) {
 			t.Errorf("%+v, %v", outcome, err)
 		}
@@ -207,20 +196,8 @@ func TestRelayRefuses(t *testing.T) {
 }
 
 func FuzzTake(f *testing.F) {
-	f.Add([]byte(frame(TypeTake, "\x0112345678\x00web1")))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		take, err := ReadTake(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		var again bytes.Buffer
-		if err := WriteTake(&again, take); err != nil {
-			t.Fatal(err)
-		}
-		if second, err := ReadTake(&again); err != nil || second != take {
-			t.Errorf("%+v became %+v, %v", take, second, err)
-		}
-	})
+	f.Add([]byte(wiretest.Frame(TypeTake, "\x0112345678\x00web1")))
+	f.Fuzz(func(t *testing.T, data []byte) { wiretest.WrittenAgain(t, data, ReadTake, WriteTake) })
 }
 
 func FuzzBegin(f *testing.F) {
@@ -229,24 +206,12 @@ func FuzzBegin(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(stream.Bytes())
-	f.Fuzz(func(t *testing.T, data []byte) {
-		begin, err := ReadBegin(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		var again bytes.Buffer
-		if err := WriteBegin(&again, begin); err != nil {
-			t.Fatal(err)
-		}
-		if second, err := ReadBegin(&again); err != nil || !reflect.DeepEqual(second, begin) {
-			t.Errorf("%+v became %+v, %v", begin, second, err)
-		}
-	})
+	f.Fuzz(func(t *testing.T, data []byte) { wiretest.WrittenAgain(t, data, ReadBegin, WriteBegin) })
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(frame(TypeTaken, "5f3a")))
-	f.Add([]byte(frame(TypeBusy, "full")))
+	f.Add([]byte(wiretest.Frame(TypeTaken, "5f3a")))
+	f.Add([]byte(wiretest.Frame(TypeBusy, "full")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		answer, err := ReadAnswer(bytes.NewReader(data))
 		if err == nil && answer.Taken != (answer.Ledger != "") || err != nil && answer != (Answer{}) {
@@ -256,10 +221,10 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func FuzzRelay(f *testing.F) {
-	f.Add([]byte(frame(wire.TypePrompt, "\x01Code: ") + frame(TypeRule, "totp:phone") + frame(wire.TypeVerdict, "\x01")))
-	f.Add([]byte(frame(wire.TypePrompt, "\x05\x06\x000123456789") + frame(wire.TypeVerdict, "\x05\x06")))
+	f.Add([]byte(wiretest.Frame(wire.TypePrompt, "\x01Code: ") + wiretest.Frame(TypeRule, "totp:phone") + wiretest.Frame(wire.TypeVerdict, "\x01")))
+	f.Add([]byte(wiretest.Frame(wire.TypePrompt, "\x05\x06\x000123456789") + wiretest.Frame(wire.TypeVerdict, "\x05\x06")))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		outcome, err := Relay(&script{Reader: bytes.NewReader(data)}, &typist{end: "123456"})
+		outcome, err := Relay(&wiretest.Stream{Reader: bytes.NewReader(data)}, &typist{end: "123456"})
 		if err != nil && outcome != (Outcome{}) || (outcome.Verdict == wire.Split) != (outcome.Split > 0) || outcome.Split > wire.MaxTail {
 			t.Errorf("%+v, %v", outcome, err)
 		}
