@@ -37,7 +37,7 @@ func MakeDir(path string, mode fs.FileMode, owner Owner) error {
 	if err := makeNewDir(above, temporaryPrefix+name, mode, owner); err != nil {
 		return fmt.Errorf("make directory %s: %w", above.in(name), err)
 	}
-	if err := rename(above, name); err != nil {
+	if err := rename(above, temporaryPrefix+name, name); err != nil {
 		return err
 	}
 	return syncDir(above)
