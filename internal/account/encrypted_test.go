@@ -318,6 +318,23 @@ func TestRenameEncrypted(t *testing.T) {
 	}
 }
 
+// Whose name is taken is told so without the key too.
+func TestRenameToTakenWithoutTheKey(t *testing.T) {
+	key, _ := newKey(t)
+	users := safe(t)
+	dir := opened(t, at(users, key))
+	for _, name := range []string{"alice", "alicia"} {
+		enroll(t, dir, name, phoneOf(name, "phone"))
+	}
+	before := textOf(t, dir, "alicia")
+	never := func(Person) error { t.Error("it went on"); return nil }
+	known := func(Person) (bool, error) { t.Error("asked whose file it is"); return false, nil }
+	_, err := opened(t, at(users, key+"-gone")).Rename("alice", "alicia", known, never, never)
+	if !errors.Is(err, ErrTaken) || textOf(t, dir, "alicia") != before {
+		t.Errorf("%v", err)
+	}
+}
+
 // A factor that is given another secret, while the old one's text is kept by
 // mistake, must not become a file with the old one.
 func TestNotWrittenWithAnotherSecret(t *testing.T) {

@@ -112,27 +112,22 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may, mov
 // new name, and none under the old one.
 func (d *Dir) toRename(from, to string, known func(Person) (bool, error)) (person Person, moved bool, err error) {
 	there, begun, err := d.under(from, to)
-	if err == nil && there != nil {
-		err = there.Unreadable()
-	}
 	if err != nil {
 		return Person{}, false, err
 	}
 	person, err = d.Load(from)
-	if err == nil {
-		// What was used is known by the secret alone.
-		err = person.Unreadable()
-	}
+	// What was used is known by the secret alone, so one that cannot be read stays.
 	switch gone := errors.Is(err, ErrNotFound); {
-	case err != nil && !gone:
-		return Person{}, false, err
-	case gone && there == nil:
+	case err != nil && (!gone || there == nil):
 		return Person{}, false, err
 	case there == nil, !gone && begun:
-		return person, false, nil
+		return person, false, person.Unreadable()
 	case gone && begun:
-		return *there, true, nil
+		return *there, true, there.Unreadable()
 	case gone && there.Binding == "":
+		if err := there.Unreadable(); err != nil {
+			return Person{}, false, err
+		}
 		if ours, err := known(*there); err != nil || ours {
 			return *there, true, err
 		}
