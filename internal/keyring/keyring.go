@@ -26,8 +26,9 @@ import (
 // What a value can fail to decrypt for. In each case it may be as good as ever, once
 // the admin has put things right.
 var (
-	// ErrNoKey is wrapped by the error for a value whose key is not there.
-	ErrNoKey = errors.New("its key is not there")
+	// ErrNoKey is wrapped by the error for a value whose key is not there, or in a file
+	// that must not be believed.
+	ErrNoKey = errors.New("no file of secrets.keys that can be used has it")
 	// ErrDamaged is wrapped by the error for a value that does not decrypt with its key.
 	ErrDamaged = errors.New("it was changed, or brought here from another person or factor")
 	// ErrForm is wrapped by the error for a value that is none.
@@ -130,7 +131,7 @@ func (r *Ring) Current() (name string, err error) {
 }
 
 // errNoKeys says that the configuration names no keys.
-var errNoKeys = fmt.Errorf("%w: the configuration names no file of a key; expected it in keys of [secrets]", ErrNoKey)
+var errNoKeys = fmt.Errorf("%w: the configuration names none; expected keys in [secrets]", ErrNoKey)
 
 // Encrypt encrypts secret for its place, with the first key.
 func (r *Ring) Encrypt(at Place, secret []byte) (text string, err error) {
@@ -141,7 +142,7 @@ func (r *Ring) Encrypt(at Place, secret []byte) (text string, err error) {
 	defer r.mu.Unlock()
 	key := &r.keys[0]
 	if err := key.fresh(r.now); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNoKey, err)
+		return "", err
 	}
 	return Prefix + key.name + ":" + encoding.EncodeToString(key.aead.Seal(nil, nil, secret, at.additional())), nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,7 +126,7 @@ func TestSeveralKeys(t *testing.T) {
 	if _, err := New(first+"-gone", first).Decrypt(alicesPhone, old); err != nil {
 		t.Error(err)
 	}
-	if _, err := New(first+"-gone", first).Encrypt(alicesPhone, nil); !errors.Is(err, ErrNoKey) {
+	if _, err := New(first+"-gone", first).Encrypt(alicesPhone, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), first+"-gone") {
 		t.Errorf("encrypted with another key than the first: %v", err)
 	}
 	for _, none := range []*Ring{nil, New()} {
@@ -196,6 +197,9 @@ func TestKeyFiles(t *testing.T) {
 			}
 			if !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), name) {
 				t.Errorf("want %s, with file and key: %v", test.says, err)
+			}
+			if what != "missing" && strings.Contains(err.Error(), "not there") {
+				t.Errorf("says of a file that is there that it is not: %v", err)
 			}
 			if strings.Contains(err.Error(), line[:20]) {
 				t.Errorf("quotes the key: %v", err)
