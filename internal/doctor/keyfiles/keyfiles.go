@@ -24,17 +24,37 @@ type Exam struct {
 	// Settings have the paths as they are reached from here.
 	Settings config.Config
 
-	// unreadable are people with a secret that cannot be read, and first why the first
-	// cannot be; plain are those with one that is not encrypted.
-	unreadable, plain []string
-	first             error
+	// keyless are people with a secret whose key was not found, and unreadable those with
+	// one that no key helps: it was changed, or planted. plain are those with one that is
+	// not encrypted.
+	keyless, unreadable problem
+	plain               []string
+}
+
+// problem is people who have the same, and what is said of the first of them.
+type problem struct {
+	users []string
+	first error
+}
+
+// add adds a secret of user's, once a person.
+func (p *problem) add(user string, err error) {
+	if n := len(p.users); n > 0 && p.users[n-1] == user {
+		return
+	}
+	if p.users = append(p.users, user); p.first == nil {
+		p.first = err
+	}
 }
 
 // Add looks at the secrets of a person.
 func (e *Exam) Add(person account.Person) {
-	if err := person.Unreadable(); err != nil {
-		if e.unreadable = append(e.unreadable, person.User); e.first == nil {
-			e.first = err
+	for _, f := range person.Factors {
+		switch err := f.Unreadable(); {
+		case errors.Is(err, keyring.ErrNoKey):
+			e.keyless.add(person.User, err)
+		case err != nil:
+			e.unreadable.add(person.User, err)
 		}
 	}
 	for _, f := range person.Factors {
@@ -58,18 +78,26 @@ func (e *Exam) Examine() (found []finding.Finding) {
 		found = append(found, e.spare(path, spare)...)
 		found = append(found, e.beside(path)...)
 	}
-	if len(e.unreadable) > 0 && !broken {
-		found = append(found, finding.Finding{Severity: finding.Error, ID: "secret-unreadable", File: e.Settings.Paths.Users,
-			What:    fmt.Sprintf("Secrets of %s cannot be read: %s.", some(e.unreadable), e.first),
-			Follows: "Codes of their apps and tokens end in a fault. Recovery codes and codes that are sent work.",
-			Fix:     "otpctl secrets status says which and why; see docs/secrets.md."})
+	if !broken { // or that was said of the file
+		found = append(found, e.cannotBeRead(e.keyless)...)
 	}
+	found = append(found, e.cannotBeRead(e.unreadable)...)
 	if n := len(e.plain); n > 0 && len(e.Settings.Secrets.Keys) > 0 && !e.Settings.Secrets.Required {
 		found = append(found, finding.Finding{Severity: finding.Warning, ID: "secrets-plain", File: e.Settings.Paths.Users,
 			What:    "Secrets of " + some(e.plain) + " are not encrypted, and secrets.keys names a key.",
 			Follows: "Who reads their files, or a backup of them, can compute their codes.", Fix: "otpctl secrets encrypt"})
 	}
 	return found
+}
+
+func (e *Exam) cannotBeRead(p problem) []finding.Finding {
+	if len(p.users) == 0 {
+		return nil
+	}
+	return []finding.Finding{{Severity: finding.Error, ID: "secret-unreadable", File: e.Settings.Paths.Users,
+		What:    fmt.Sprintf("Secrets of %s cannot be read: %s.", some(p.users), p.first),
+		Follows: "Codes of their apps and tokens end in a fault. Recovery codes and codes that are sent work.",
+		Fix:     "otpctl secrets status says which and why; see docs/secrets.md."}}
 }
 
 // badKey says what is wrong with a key's file, and whom it concerns.
@@ -81,9 +109,9 @@ func (e *Exam) badKey(path string, first bool, err error) finding.Finding {
 		f.Fix = "Bring it back from the spare copy: otpctl secrets open SPARE " + path + " --identity FILE. If a unit puts it there, see why that failed."
 	}
 	switch {
-	case len(e.unreadable) > 0:
+	case len(e.keyless.users) > 0:
 		f.Severity = finding.Error
-		f.Follows = "Codes of " + some(e.unreadable) + " end in a fault. Recovery codes and codes that are sent work."
+		f.Follows = "Codes of " + some(e.keyless.users) + " end in a fault. Recovery codes and codes that are sent work."
 	case first:
 		f.Severity = finding.Error
 		f.Follows = "Nobody can enroll: secrets cannot be encrypted."
