@@ -76,6 +76,41 @@ func ReplaceBy(dir *File, temporary, name string, data []byte, mode fs.FileMode)
 	return syncDir(dir)
 }
 
+// PutNew makes data the contents of a new file name in dir, with mode and the owner of
+// the directory, once first has returned nil. Whenever it is killed the file is not
+// there, or there whole; what was left is taken away by the next one. Its error wraps
+// [fs.ErrExist] if there is a file of that name, and then first was not called. Only
+// one may be under way in dir: another one fails.
+func PutNew(dir *File, name string, data []byte, mode fs.FileMode, first func() error) error {
+	if err := unix.Flock(dir.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("%w; another command makes a file there, or changes one", dir.failed("lock", err))
+	}
+	defer func() { _ = unix.Flock(dir.fd, unix.LOCK_UN) }()
+	there, err := isIn(dir, name)
+	if err == nil && there {
+		err = &fs.PathError{Op: "create", Path: dir.in(name), Err: fs.ErrExist}
+	}
+	if err != nil {
+		return err
+	}
+	temporary := temporaryPrefix + name
+	if err := putNew(dir, temporary, name, data, mode, (*File).Sync); err != nil {
+		return err
+	}
+	err = first()
+	if err == nil {
+		// Others may make files there without the lock.
+		err = unix.Renameat2(dir.fd, temporary, dir.fd, name, unix.RENAME_NOREPLACE)
+		if err != nil {
+			err = &fs.PathError{Op: "create", Path: dir.in(name), Err: err}
+		}
+	}
+	if err != nil {
+		return errors.Join(err, removeLeft(dir, temporary))
+	}
+	return syncDir(dir)
+}
+
 // Replacement is what a file of that name is to have.
 type Replacement struct {
 	Name string

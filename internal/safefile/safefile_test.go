@@ -167,3 +167,47 @@ func TestDevicesAndSocketsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A new file is whole or not there, takes no other's place, and nobody else's turn.
+func TestPutNew(t *testing.T) {
+	path := t.TempDir()
+	if err := os.Chmod(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir, nothing := openDir(t, path), func() error { return nil }
+	// What a killed one left.
+	if err := os.WriteFile(filepath.Join(path, temporaryPrefix+"key"), []byte("half of"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	failed := errors.New("failed")
+	if err := PutNew(dir, "key", []byte("first"), 0o400, func() error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("a step that failed: %v", err)
+	}
+	if left, err := os.ReadDir(path); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	other := openDir(t, path)
+	if err := PutNew(dir, "key", []byte("first"), 0o400, func() error {
+		return PutNew(other, "key", []byte("second"), 0o400, nothing)
+	}); !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("two at once: %v", err)
+	}
+	if err := PutNew(dir, "other", []byte("first"), 0o400, func() error {
+		return os.WriteFile(filepath.Join(path, "other"), []byte("mine"), 0o600)
+	}); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("beside one that takes no lock: %v", err)
+	}
+	if text, err := os.ReadFile(filepath.Join(path, "other")); err != nil || string(text) != "mine" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := PutNew(dir, "key", []byte("first"), 0o400, nothing); err != nil {
+		t.Fatal(err)
+	}
+	called := func() error { t.Error("called"); return nil }
+	if err := PutNew(dir, "key", []byte("second"), 0o400, called); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second one: %v", err)
+	}
+	if text, err := ReadIn(dir, "key", Rules{Forbidden: 0o377, MaxSize: 10}); err != nil || string(text) != "first" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

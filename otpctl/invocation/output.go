@@ -140,3 +140,19 @@ func NewSecretFile(flag, path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), absolute), nil
 }
+
+// FinishSecretFile closes what NewSecretFile made: it returns once the file and its name
+// are on disk. If that fails, or writing did with err, the file is removed.
+func FinishSecretFile(file *os.File, err error) error {
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	dir, err := os.Open(filepath.Dir(file.Name()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

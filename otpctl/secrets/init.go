@@ -37,7 +37,8 @@ copy, encrypted to an age key: age-keygen makes one. Keep its identity and the
 spare copy away from this machine. otpctl secrets open brings the key back.
 
 Where a pipe takes the spare copy, init does not see whether it arrives. If it does
-not, remove FILE and begin again.`,
+not, remove FILE and begin again. If init is killed, there is no key: remove what it
+left of --out and begin again.`,
 		Example: `  otpctl secrets init /var/lib/otpgate-keys/first --spare age1... --out /root/spare.age
   otpctl secrets init /var/lib/otpgate-keys/first --spare age1... | ssh safe 'cat >spare.age'`,
 		Args: cobra.ExactArgs(1),
@@ -139,13 +140,7 @@ func writeSpare(a *invocation.App, spare []byte, out string) (err error) {
 		return err
 	}
 	_, err = file.Write(spare)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
+	return invocation.FinishSecretFile(file, err)
 }
 
 // writeKey makes data the contents of a new file, for the owner of its directory
@@ -162,31 +157,9 @@ func writeKey(path string, data []byte, first func() error) (absolute string, er
 		return "", err
 	}
 	defer dir.Close()
-	file, err := safefile.CreateIn(dir, filepath.Base(absolute))
+	err = safefile.PutNew(dir, filepath.Base(absolute), data, 0o400, first)
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("%s is there already; it is not overwritten", absolute)
 	}
-	if err != nil {
-		return "", err
-	}
-	err = first()
-	if err == nil {
-		_, err = file.WriteAt(data, 0)
-	}
-	if err == nil {
-		err = errors.Join(file.Chmod(0o400), file.Sync())
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return "", errors.Join(err, safefile.Remove(dir, filepath.Base(absolute)))
-	}
-	return absolute, syncDir(filepath.Dir(absolute))
-}
-
-// syncDir returns once the names in the directory are on disk.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return absolute, err
 }

@@ -3,7 +3,6 @@ package transfer
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -88,11 +87,8 @@ func exportTo(ctx context.Context, a *invocation.App, g admin.People, names []st
 		return err
 	}
 	n, failed, err := exportPeople(ctx, a, g, names, to, file)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
+	if err = invocation.FinishSecretFile(file, err); err != nil {
+		return err
 	}
 	return exported(a, g, n, failed, file.Name(), nil)
 }
