@@ -18,23 +18,30 @@ import (
 
 // rewriting is a command that rewrites secrets.
 type rewriting struct {
-	how     account.Rewriting
-	name    string
-	done    string // what has been done to a secret
-	dry     bool
-	asJSON  bool
+	how    account.Rewriting
+	name   string
+	done   string // what has been done to a secret
+	dry    bool
+	asJSON bool
+
 	noSpare bool
 }
 
-func (r *rewriting) flags(c *cobra.Command) {
+// command makes c the command for it.
+func (r rewriting) command(a *invocation.App, c *cobra.Command) *cobra.Command {
+	c.Use = r.name + " [USER...]"
+	c.Args = cobra.ArbitraryArgs
+	c.ValidArgsFunction = a.CompleteUsers
 	c.Flags().BoolVar(&r.dry, "dry-run", false, "change nothing, and say what would be changed")
 	c.Flags().BoolVar(&r.asJSON, "json", false, "print one JSON object")
+	if r.how != account.DecryptAll {
+		c.Flags().BoolVar(&r.noSpare, "no-spare", false, "also with a key that was made by hand, whose file says nothing of a spare copy")
+	}
+	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
 }
 
 func encrypt(a *invocation.App) *cobra.Command {
-	r := rewriting{how: account.EncryptPlain, name: "encrypt", done: "encrypted"}
-	c := &cobra.Command{
-		Use:   "encrypt [USER...]",
+	return rewriting{how: account.EncryptPlain, name: "encrypt", done: "encrypted"}.command(a, &cobra.Command{
 		Short: "Encrypt the secrets that are not",
 		Long: `encrypt encrypts the secrets of people, or of everybody, with the first key of
 secrets.keys. Logins go on meanwhile, and used codes stay used. It may be broken off
@@ -44,18 +51,11 @@ otpctl encrypts by itself what it writes from the moment that secrets.keys names
 key.`,
 		Example: `  otpctl secrets encrypt --dry-run
   otpctl secrets encrypt`,
-		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: a.CompleteUsers,
-	}
-	r.flags(c)
-	c.Flags().BoolVar(&r.noSpare, "no-spare", false, "also with a key that was made by hand, whose file says nothing of a spare copy")
-	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
+	})
 }
 
 func rotate(a *invocation.App) *cobra.Command {
-	r := rewriting{how: account.Rotate, name: "rotate", done: "encrypted with the first key"}
-	c := &cobra.Command{
-		Use:   "rotate [USER...]",
+	return rewriting{how: account.Rotate, name: "rotate", done: "encrypted with the first key"}.command(a, &cobra.Command{
 		Short: "Encrypt secrets anew that have an older key",
 		Long: `rotate changes the key: it encrypts secrets with the first key of secrets.keys that
 are encrypted with another one of them. Logins go on meanwhile. It may be broken off
@@ -64,28 +64,17 @@ file out of secrets.keys.`,
 		Example: `  otpctl secrets init /var/lib/otpgate-keys/second --spare age1... --out /root/second.age
   otpctl secrets rotate
   otpctl secrets status`,
-		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: a.CompleteUsers,
-	}
-	r.flags(c)
-	c.Flags().BoolVar(&r.noSpare, "no-spare", false, "also with a key that was made by hand, whose file says nothing of a spare copy")
-	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
+	})
 }
 
 func decrypt(a *invocation.App) *cobra.Command {
-	r := rewriting{how: account.DecryptAll, name: "decrypt", done: "decrypted"}
-	c := &cobra.Command{
-		Use:   "decrypt [USER...]",
+	return rewriting{how: account.DecryptAll, name: "decrypt", done: "decrypted"}.command(a, &cobra.Command{
 		Short: "Write secrets as they are, without encryption",
 		Long: `decrypt undoes encrypt. When it has ended, take [secrets] out of the configuration:
 as long as that names a key, whatever writes a secret file encrypts the secrets in it.`,
 		Example: `  otpctl secrets decrypt --dry-run
   otpctl secrets decrypt`,
-		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: a.CompleteUsers,
-	}
-	r.flags(c)
-	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
+	})
 }
 
 // mayRun says why nothing is to be rewritten.
