@@ -91,8 +91,8 @@ func (p Place) Parse(path, name string, data []byte) (Person, error) {
 	return person, nil
 }
 
-// CanWrite says why no new secret can be written, if so: the key that encrypts it
-// is not there.
+// CanWrite says why no new secret can be written, if so: the key that would encrypt it
+// cannot be read, or may not encrypt.
 func (p Place) CanWrite() error {
 	if p.Keys.Empty() {
 		return nil

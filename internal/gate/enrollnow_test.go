@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/gate/gatetest"
+	"github.com/otpgate/otpgate/internal/keyring"
 )
 
 // enrolling gives a place with a real directory of secret files, where people
@@ -136,6 +138,34 @@ func TestEnrollNeedsAProof(t *testing.T) {
 	}
 	if files, err := os.ReadDir(p.Config.Paths.Users); err != nil || len(files) != 0 {
 		t.Errorf("%v, %v", files, err)
+	}
+}
+
+// Nobody is shown a key that could not be encrypted: the key for that is not there, or
+// nobody has decided about a spare copy of it.
+func TestEnrollNeedsAKeyThatMayEncrypt(t *testing.T) {
+	for what, change := range map[string]func(data []byte) []byte{
+		"not there":     func([]byte) []byte { return nil },
+		"no spare copy": func(data []byte) []byte { return data[bytes.LastIndexByte(data[:len(data)-1], '\n')+1:] },
+	} {
+		p := enrolling(t)
+		_, data := keyring.NewFile()
+		path := filepath.Join(t.TempDir(), "key")
+		if data = change(data); data != nil {
+			if err := os.WriteFile(path, data, 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.Config.Secrets.Keys = []string{path}
+		p.reopen()
+		talk := says("key")
+		got := p.login("bob", talk)
+		if got.Decision != Fault || !strings.Contains(got.Reason, path) || strings.Contains(strings.Join(talk.told, ""), "Key:") {
+			t.Errorf("%s: %v, told %q", what, got, talk.told)
+		}
+		if files, err := os.ReadDir(p.Config.Paths.Users); err != nil || len(files) != 0 {
+			t.Errorf("%s: %v, %v", what, files, err)
+		}
 	}
 }
 

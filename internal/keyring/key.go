@@ -27,14 +27,20 @@ type Spare int
 const (
 	SpareUnknown Spare = iota // nothing: somebody made it by hand
 	SpareNone                 // that whoever made it wanted none
-	SpareMade                 // for whom there is one
+	SpareMade                 // that there is one
 )
 
 // The lines that say so.
 const (
-	spareComment   = "# A spare copy is encrypted for "
-	noSpareComment = "# There is no spare copy."
+	spareComment     = "# A spare copy is encrypted for "
+	noSpareComment   = "# There is no spare copy."
+	elsewhereComment = "# There is a spare copy elsewhere." // written by hand
 )
+
+// ErrSpareUnknown is wrapped by the error for a key that would encrypt, and whose file
+// says nothing of a spare copy.
+var ErrSpareUnknown = errors.New(`it says nothing of a spare copy of the key, and without the key everybody has to enroll again; expected a key of otpctl secrets init, or the line "` +
+	elsewhereComment + `" or "` + noSpareComment + `" in the file`)
 
 // NewFile makes a key and returns its name and what its file is to have. spares
 // are the age recipients of a spare copy, if there is one.
@@ -84,15 +90,21 @@ func NameOfFile(data []byte) (name string, spare Spare, err error) {
 		return "", SpareUnknown, err
 	}
 	defer clear(raw)
+	return nameOf(raw), spareOf(data), nil
+}
+
+// spareOf returns what data, the contents of a key's file, says of a spare copy.
+func spareOf(data []byte) (spare Spare) {
 	for line := range bytes.Lines(data) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
 		switch {
-		case bytes.HasPrefix(line, []byte(spareComment)):
-			spare = SpareMade
-		case bytes.Equal(line, []byte(noSpareComment+"\n")) && spare == SpareUnknown:
+		case bytes.HasPrefix(line, []byte(spareComment)), string(line) == elsewhereComment:
+			return SpareMade
+		case string(line) == noSpareComment:
 			spare = SpareNone
 		}
 	}
-	return nameOf(raw), spare, nil
+	return spare
 }
 
 // ReadFile returns what NameOfFile does of the file at path, which must be as a

@@ -4,7 +4,8 @@
 // The entry point is [New]; a [Ring] reads its files when it needs a key, and
 // again when they change. It promises that a value decrypts only in the place that it
 // was encrypted for and with every byte as it was, that a key's file counts only if
-// nobody else can read or write it, and that no error quotes a key or a secret.
+// nobody else can read or write it, that none encrypts whose file says nothing of a
+// spare copy, and that no error quotes a key or a secret.
 package keyring
 
 import (
@@ -100,6 +101,7 @@ type Ring struct {
 type fileKey struct {
 	path  string
 	name  string
+	spare Spare
 	aead  cipher.AEAD // nil if it was not read
 	stamp safefile.Stamp
 }
@@ -124,10 +126,24 @@ func (r *Ring) Current() (name string, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.keys[0].fresh(r.now); err != nil {
+	key, err := r.encrypting()
+	if err != nil {
 		return "", err
 	}
-	return r.keys[0].name, nil
+	return key.name, nil
+}
+
+// encrypting returns the first key, if its file says whether there is a spare copy:
+// what would be lost with the key must not be made before somebody has thought of that.
+func (r *Ring) encrypting() (*fileKey, error) {
+	key := &r.keys[0]
+	if err := key.fresh(r.now); err != nil {
+		return nil, err
+	}
+	if key.spare == SpareUnknown {
+		return nil, fmt.Errorf("%s: %w", key.path, ErrSpareUnknown)
+	}
+	return key, nil
 }
 
 // errNoKeys says that the configuration names no keys.
@@ -140,8 +156,8 @@ func (r *Ring) Encrypt(at Place, secret []byte) (text string, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := &r.keys[0]
-	if err := key.fresh(r.now); err != nil {
+	key, err := r.encrypting()
+	if err != nil {
 		return "", err
 	}
 	return Prefix + key.name + ":" + encoding.EncodeToString(key.aead.Seal(nil, nil, secret, at.additional())), nil
@@ -199,7 +215,7 @@ func (k *fileKey) fresh(now func() time.Time) error {
 	if k.aead != nil && k.stamp.Unchanged(dir, name) {
 		return nil
 	}
-	k.name, k.aead, k.stamp = "", nil, safefile.Stamp{}
+	k.name, k.spare, k.aead, k.stamp = "", SpareUnknown, nil, safefile.Stamp{}
 	data, stamp, err := readFile(k.path, now)
 	if err != nil {
 		return err
@@ -214,7 +230,7 @@ func (k *fileKey) fresh(now func() time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.path, err)
 	}
-	k.name, k.aead, k.stamp = nameOf(raw), aead, stamp
+	k.name, k.spare, k.aead, k.stamp = nameOf(raw), spareOf(data), aead, stamp
 	return nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -23,8 +22,6 @@ type rewriting struct {
 	done   string // what has been done to a secret
 	dry    bool
 	asJSON bool
-
-	noSpare bool
 }
 
 // command makes c the command for it.
@@ -34,9 +31,6 @@ func (r rewriting) command(a *invocation.App, c *cobra.Command) *cobra.Command {
 	c.ValidArgsFunction = a.CompleteUsers
 	c.Flags().BoolVar(&r.dry, "dry-run", false, "change nothing, and say what would be changed")
 	c.Flags().BoolVar(&r.asJSON, "json", false, "print one JSON object")
-	if r.how != account.DecryptAll {
-		c.Flags().BoolVar(&r.noSpare, "no-spare", false, "also with a key that was made by hand, whose file says nothing of a spare copy")
-	}
 	return a.Does(c, func(_ context.Context, args []string) error { return r.run(a, args) })
 }
 
@@ -78,20 +72,16 @@ as long as that names a key, whatever writes a secret file encrypts the secrets 
 }
 
 // mayRun says why nothing is to be rewritten.
-func (r *rewriting) mayRun(settings config.Secrets) error {
+func (r *rewriting) mayRun(settings config.Config) error {
 	switch {
-	case len(settings.Keys) == 0:
+	case len(settings.Secrets.Keys) == 0:
 		return errors.New("the configuration names no key: expected [secrets] with keys, the files that otpctl secrets init made")
-	case r.how == account.DecryptAll && settings.Required:
+	case r.how == account.DecryptAll && settings.Secrets.Required:
 		return errors.New("secrets.required of the configuration is true, so that logins would refuse what is decrypted; set it to false first")
 	case r.how == account.DecryptAll:
 		return nil
 	}
-	_, spare, err := keyring.ReadFile(settings.Keys[0])
-	if err == nil && spare == keyring.SpareUnknown && !r.noSpare {
-		return fmt.Errorf("%s says nothing of a spare copy of the key, and without the key everybody has to enroll again: expected a key of otpctl secrets init; or --no-spare, if there is a copy elsewhere", settings.Keys[0])
-	}
-	return err
+	return account.PlaceOf(settings).CanWrite()
 }
 
 // rewritten is what was done.
@@ -113,7 +103,7 @@ func (r *rewriting) run(a *invocation.App, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.mayRun(g.Config.Secrets); err != nil {
+	if err := r.mayRun(g.Config); err != nil {
 		return err
 	}
 	names, err := a.SessionNames(g, args)

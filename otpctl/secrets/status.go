@@ -21,8 +21,8 @@ func status(a *invocation.App) *cobra.Command {
 		Use:   "status",
 		Short: "Show which keys there are, and what is encrypted with them",
 		Long: `status shows the keys of secrets.keys and, for each, how many secrets are encrypted
-with it, how many are not encrypted, and which cannot be read. It fails if a secret,
-a secret file or the first key cannot be read.`,
+with it, how many are not encrypted, and which cannot be read. It fails if a secret
+or a secret file cannot be read, or if the first key cannot encrypt.`,
 		Example: `  otpctl secrets status
   otpctl secrets status --json | jq .plain`,
 		Args: cobra.NoArgs,
@@ -45,10 +45,13 @@ a secret file or the first key cannot be read.`,
 		if n := len(found.Unreadable); err == nil && n > 0 {
 			return fmt.Errorf("%s cannot be read", invocation.Counted(n, "secret or secret file", "secrets or secret files"))
 		}
-		if err == nil && len(g.Config.Secrets.Keys) > 0 && found.Keys[0].Error != "" {
-			return fmt.Errorf("the first key of secrets.keys cannot be read, so nobody can enroll: %s", found.Keys[0].Error)
+		if err != nil {
+			return err
 		}
-		return err
+		if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+			return fmt.Errorf("nobody can enroll: %w", err)
+		}
+		return nil
 	})
 }
 

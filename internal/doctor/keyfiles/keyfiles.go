@@ -75,7 +75,7 @@ func (e *Exam) Examine() (found []finding.Finding) {
 			found = append(found, e.badKey(path, i == 0, err))
 			continue
 		}
-		found = append(found, e.spare(path, spare)...)
+		found = append(found, e.spare(path, i == 0, spare)...)
 		found = append(found, e.beside(path)...)
 	}
 	if !broken { // or that was said of the file
@@ -119,16 +119,19 @@ func (e *Exam) badKey(path string, first bool, err error) finding.Finding {
 	return f
 }
 
-// spare says who would have to enroll again if the file were lost.
-func (e *Exam) spare(path string, spare keyring.Spare) []finding.Finding {
+// spare says who would have to enroll again if the file were lost. first is of the key
+// that encrypts: it does not before that was thought of.
+func (e *Exam) spare(path string, first bool, spare keyring.Spare) []finding.Finding {
 	f := finding.Finding{Severity: finding.Warning, ID: "key-without-spare", File: path, What: "The file says nothing of a spare copy of the key.",
 		Follows: "If it is lost, everybody has to enroll again.",
-		Fix:     "otpctl secrets init makes a key and a spare copy, otpctl secrets rotate changes to it. If there is a copy elsewhere, leave it."}
-	switch spare {
-	case keyring.SpareMade:
+		Fix:     `otpctl secrets init makes a key and a spare copy, otpctl secrets rotate changes to it. If there is a copy elsewhere, say so with a line in the file: "# There is a spare copy elsewhere."`}
+	switch {
+	case spare == keyring.SpareMade:
 		return nil
-	case keyring.SpareNone:
+	case spare == keyring.SpareNone:
 		f.Severity, f.What = finding.Note, "The key was made without a spare copy."
+	case first:
+		f.Severity, f.Follows = finding.Error, "Nobody can enroll: it encrypts nothing until that is decided."
 	}
 	return []finding.Finding{f}
 }
