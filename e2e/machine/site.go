@@ -3,8 +3,10 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // Path is a way from the front to the engine.
@@ -57,12 +59,26 @@ func NewSite(t T, name, text string) Site {
 			t.Fatalf("make the site: %v", err)
 		}
 	}
+	t.Cleanup(func() { putAway(t, dir, site.State) })
 	// The configuration is for all to read, also for a verifier's own user.
 	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatalf("make the site: %v", err)
 	}
 	site.Configure(t, text)
 	return site
+}
+
+var away atomic.Int32
+
+// putAway gives what a site leaves other names, so that a test which is run again has
+// an empty one. The files stay: they are searched for secrets at the end.
+func putAway(t T, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		if err := os.Rename(dir, fmt.Sprintf("%s.%d", dir, away.Add(1))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("put the site away: %v", err)
+		}
+	}
 }
 
 // NewSite makes an empty site, its name ending in the path's, whose logins take
