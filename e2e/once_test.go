@@ -33,13 +33,15 @@ func TestOnceOfFifty(t *testing.T) {
 				here.Over(path).CodeOnly(t, services[i], "protocol=ssh")
 			}
 			for round := range 20 {
-				t.Run(strconv.Itoa(round), func(t *testing.T) { onceOfFifty(t, here, services) })
+				t.Run(strconv.Itoa(round), func(t *testing.T) { onceOfFifty(t, here, services[:]...) })
 			}
 		})
 	}
 }
 
-func onceOfFifty(t *testing.T, here machine.Site, services [2]string) {
+// onceOfFifty has fifty logins, at these services in turn, give one code at once.
+func onceOfFifty(t *testing.T, here machine.Site, services ...string) {
+	t.Helper()
 	p := machine.Stranger("fay").Enroll(t, here.Users)
 	held, release, err := os.Pipe()
 	if err != nil {
@@ -49,7 +51,7 @@ func onceOfFifty(t *testing.T, here machine.Site, services [2]string) {
 	defer release.Close()
 	var logins []*hosts.Host
 	for n := range 50 {
-		logins = append(logins, hosts.StartHost(t, services[n%2], p.Name, hosts.HostOptions{Barrier: held, RemoteHost: p.Address}))
+		logins = append(logins, hosts.StartHost(t, services[n%len(services)], p.Name, hosts.HostOptions{Barrier: held, RemoteHost: p.Address}))
 	}
 	code := p.Code(t, 0)
 	for _, host := range logins {

@@ -1,135 +1,237 @@
 package e2e
 
 import (
-	"fmt"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/deliver/twiliotest"
 )
 
-// A server that dies or hangs once it has begun a login ends that login: nobody is
-// asked twice, one message goes out, and the next login is decided by the other.
-func TestRemoteServerFailsAtThePrompt(t *testing.T) {
-	t.Parallel()
-	for name, fail := range map[string]func(t *testing.T, s *machine.Server){
-		"killed":   func(_ *testing.T, s *machine.Server) { s.Gateway.Kill() },
-		"stopped":  func(t *testing.T, s *machine.Server) { s.Gateway.Signal(t, syscall.SIGSTOP) },
-		"verifier": func(_ *testing.T, s *machine.Server) { s.Verifier.Kill() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			texts := hosts.StartGateway(t)
-			servers, clients := fleet(t, "r-prompt-"+name, "[totp]\nwindow = 3\n"+texts.Settings(""), machine.Client{})
-			p := addressed(t, machine.Stranger("rem"), servers[0].Site, "sms", "totp")
-			login := beginAt(t, clients[0], p)
-			login.Prompt(t, "Verification code")
-			code := texted(t, texts, 1)
-			server := sentBy(t, servers, p)
-			fail(t, server)
-			login.Answer(code)
-			if name == "stopped" {
-				machine.Until(t, "the answer has reached the server", func() bool { return server.Unread(t) })
-				if event := login.HourLater(t); event.Kind != "verdict" || event.Code == hosts.PAMSuccess {
-					t.Errorf("an hour later: %+v, expected a denial", event)
-				}
-			} else if verdict := login.Verdict(t); verdict == hosts.PAMSuccess {
-				t.Error("in by a dialogue that broke")
-			}
-			if n := texts.Requests(); n != 1 {
-				t.Errorf("%d messages were asked for, expected one", n)
-			}
-			next := beginAt(t, clients[1], p)
-			next.Prompt(t, "Verification code")
-			next.Answer(texted(t, texts, 2))
-			if verdict := next.Verdict(t); verdict != hosts.PAMSuccess {
-				t.Errorf("the next login: verdict %d\n%s", verdict, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
-			}
-			if n := texts.Requests(); n != 2 {
-				t.Errorf("%d messages were asked for, expected two", n)
-			}
-		})
-	}
+// loss is a way in which a server is lost, and comes back.
+type loss struct {
+	name       string
+	lose, back func(t *testing.T, s *machine.Server)
+	// silent says that nothing tells a client: its front's own clock ends the login.
+	silent bool
 }
 
-// sentBy is the server that sent p a code: the one that was not too slow.
-func sentBy(t *testing.T, servers [2]*machine.Server, p *machine.Person) *machine.Server {
+var losses = []loss{
+	{"killed", func(_ *testing.T, s *machine.Server) {
+		s.Gateway.Kill()
+		s.Verifier.Kill()
+	}, func(t *testing.T, s *machine.Server) {
+		s.StartVerifier(t)
+		s.StartGateway(t)
+	}, false},
+	{"stopped", func(t *testing.T, s *machine.Server) {
+		s.Gateway.Signal(t, syscall.SIGSTOP)
+		s.Verifier.Signal(t, syscall.SIGSTOP)
+	}, func(t *testing.T, s *machine.Server) {
+		s.Verifier.Signal(t, syscall.SIGCONT)
+		s.Gateway.Signal(t, syscall.SIGCONT)
+	}, true},
+	{"cut off", func(t *testing.T, s *machine.Server) {
+		s.In.Cut(t)
+		// It goes on, and what it says is lost.
+		s.Gateway.Signal(t, syscall.SIGCONT)
+	}, func(t *testing.T, s *machine.Server) { s.In.Mend(t) }, false},
+}
+
+// brokenFleet is a fleet whose servers send text messages, each by a gateway of its own.
+type brokenFleet struct {
+	servers [2]*machine.Server
+	clients [3]machine.Site
+	texts   [2]*hosts.Gateway
+	loss
+}
+
+func newBrokenFleet(t *testing.T, how loss) *brokenFleet {
 	t.Helper()
-	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=sent")
-	if len(machine.Log.Lines(fmt.Sprintf("otpgate[%d]", servers[1].Verifier.PID()), "user="+p.Name+" ", "verdict=sent")) > 0 {
-		return servers[1]
+	f := &brokenFleet{loss: how}
+	f.servers, f.clients = fleet(t, "r-broken-"+strings.ReplaceAll(how.name, " ", "-"), "", machine.Client{})
+	for i, server := range f.servers {
+		server.In.Within(t, func() { f.texts[i] = hosts.StartGateway(t) })
+		server.Configure(t, "[totp]\nwindow = 3\n"+f.texts[i].Settings(""))
 	}
-	return servers[0]
+	return f
 }
 
-// Wherever in a login a client's verifier is killed, that login is denied: no core is
-// forked for it, and no other server is asked. The code is good for the next one, unless
-// a server has found it right by then.
-func TestRemoteClientKilled(t *testing.T) {
+// sent is how many messages each server has asked for, and how many were taken.
+type sent [2]struct{ asked, taken int }
+
+func (f *brokenFleet) sent() (all sent) {
+	for i, texts := range f.texts {
+		all[i].asked, all[i].taken = texts.Requests(), len(texts.Messages())
+	}
+	return all
+}
+
+// asked is the server that has asked for a message, once one has.
+func (f *brokenFleet) asked(t *testing.T, before sent) int {
+	t.Helper()
+	asked := -1
+	machine.Until(t, "a server has a message sent", func() bool {
+		for i, texts := range f.texts {
+			if texts.Requests() > before[i].asked {
+				asked = i
+			}
+		}
+		return asked >= 0
+	})
+	return asked
+}
+
+// code is the one that a server has sent.
+func (f *brokenFleet) code(t *testing.T, server int, before sent) string {
+	t.Helper()
+	return texted(t, f.texts[server], before[server].taken+1)
+}
+
+// ended waits for the end of a login, in which nobody may be asked any more.
+func (f *brokenFleet) ended(t *testing.T, login *hosts.Host) {
+	t.Helper()
+	event := hosts.Event{Kind: "tell"}
+	for event.Kind == "tell" {
+		if f.silent {
+			event = login.HourLater(t)
+		} else {
+			event = login.Next(t)
+		}
+	}
+	if event.Kind != "verdict" || event.Code == hosts.PAMSuccess {
+		t.Fatalf("%+v, expected a denial", event)
+	}
+}
+
+// good is a whole login with a code that is sent.
+func (f *brokenFleet) good(t *testing.T, client machine.Site, p *machine.Person) {
+	t.Helper()
+	before := f.sent()
+	login := beginAt(t, client, p)
+	login.Prompt(t, "Verification code")
+	f.finish(t, login, before, p)
+}
+
+// finish answers the prompt of a login with the code that was sent for it.
+func (f *brokenFleet) finish(t *testing.T, login *hosts.Host, before sent, p *machine.Person) {
+	t.Helper()
+	by := f.asked(t, before)
+	login.Answer(f.code(t, by, before))
+	if event := login.Next(t); event.Kind != "verdict" || event.Code != hosts.PAMSuccess {
+		t.Fatalf("%s: %+v, expected to be in\n%s", p.Name, event, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+	}
+}
+
+// moment is how far a login has come when the server is lost.
+type moment struct {
+	name string
+	// reach begins a login of p, and returns once it is there. before are the messages
+	// until then.
+	reach func(t *testing.T, f *brokenFleet, p *machine.Person, before sent) (login *hosts.Host, server int)
+	// other says that the other server takes it.
+	other bool
+}
+
+var moments = []moment{
+	{"before it takes the login", func(t *testing.T, f *brokenFleet, p *machine.Person, _ sent) (*hosts.Host, int) {
+		t.Helper()
+		// This one is asked first then, by the connection that is kept.
+		known := machine.Stranger("known").Enroll(t, f.servers[0].Users)
+		if !remoteLogin(t, f.clients[0], known, known.Code(t, 0)) {
+			t.Fatalf("not in:\n%s", machine.Text(machine.Log.Lines("user="+known.Name+" ")))
+		}
+		server := tookBy(t, f.servers, f.clients[0], known)
+		f.servers[server].Gateway.Signal(t, syscall.SIGSTOP)
+		login := beginAt(t, f.clients[0], p)
+		machine.Until(t, "the server is asked", func() bool { return f.servers[server].Unread(t) })
+		return login, server
+	}, true},
+	{"once it has taken the login", func(t *testing.T, f *brokenFleet, p *machine.Person, before sent) (*hosts.Host, int) {
+		t.Helper()
+		// It waits for its message to be taken, before it asks for the code.
+		ended := make(chan struct{})
+		t.Cleanup(func() { close(ended) })
+		slow := func(_ http.ResponseWriter, r *http.Request, _ twiliotest.Message) bool {
+			select {
+			case <-ended:
+			case <-r.Context().Done():
+			}
+			return false
+		}
+		for _, texts := range f.texts {
+			texts.Next(slow)
+		}
+		login := beginAt(t, f.clients[0], p)
+		server := f.asked(t, before)
+		f.texts[1-server].Next()
+		return login, server
+	}, false},
+	{"at the prompt", func(t *testing.T, f *brokenFleet, p *machine.Person, before sent) (*hosts.Host, int) {
+		t.Helper()
+		login := beginAt(t, f.clients[0], p)
+		login.Prompt(t, "Verification code")
+		return login, f.asked(t, before)
+	}, false},
+	{"before its verdict", func(t *testing.T, f *brokenFleet, p *machine.Person, before sent) (*hosts.Host, int) {
+		t.Helper()
+		login := beginAt(t, f.clients[0], p)
+		login.Prompt(t, "Verification code")
+		server := f.asked(t, before)
+		code := f.code(t, server, before)
+		f.servers[server].Gateway.Signal(t, syscall.SIGSTOP)
+		login.Answer(code)
+		machine.Until(t, "the answer has reached the server", func() bool { return f.servers[server].Unread(t) })
+		return login, server
+	}, false},
+}
+
+// However a server is lost, and however far a login has come by then: nobody is asked
+// twice, one message goes out, a dialogue that broke lets nobody in, and the other
+// server decides the next login on each client.
+func TestRemoteServerFails(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		// until leads the login to where the verifier is killed.
-		until func(t *testing.T, server *machine.Server, client machine.Site, p *machine.Person, login *hosts.Host, code string)
-		used  bool
-	}{
-		"asking": {func(t *testing.T, server *machine.Server, _ machine.Site, _ *machine.Person, _ *hosts.Host, _ string) {
-			machine.Until(t, "the server is asked", func() bool { return server.Unread(t) })
-		}, false},
-		"prompt": {func(t *testing.T, server *machine.Server, _ machine.Site, _ *machine.Person, login *hosts.Host, _ string) {
-			server.Gateway.Signal(t, syscall.SIGCONT)
-			login.Prompt(t, "Verification code")
-		}, false},
-		"answered": {func(t *testing.T, server *machine.Server, _ machine.Site, _ *machine.Person, login *hosts.Host, code string) {
-			server.Gateway.Signal(t, syscall.SIGCONT)
-			login.Prompt(t, "Verification code")
-			server.Gateway.Signal(t, syscall.SIGSTOP)
-			login.Answer(code)
-			machine.Until(t, "the answer has reached the server", func() bool { return server.Unread(t) })
-		}, true},
-		"decided": {func(t *testing.T, server *machine.Server, client machine.Site, p *machine.Person, login *hosts.Host, code string) {
-			server.Gateway.Signal(t, syscall.SIGCONT)
-			login.Prompt(t, "Verification code")
-			server.Gateway.Signal(t, syscall.SIGSTOP)
-			login.Answer(code)
-			machine.Until(t, "the answer has reached the server", func() bool { return server.Unread(t) })
-			client.Verifier.Signal(t, syscall.SIGSTOP)
-			server.Gateway.Signal(t, syscall.SIGCONT)
-			machine.Log.Expect(t, "user="+p.Name+" ", "client="+client.Name, "verdict=accepted")
-		}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, how := range losses {
+		t.Run(how.name, func(t *testing.T) {
 			t.Parallel()
-			server := machine.NewServer(t, "r-kill-"+name+"-s", "[totp]\nwindow = 3\n")
-			var clients [2]machine.Site
-			for i := range clients {
-				clients[i] = machine.NewClient(t, fmt.Sprintf("r-kill-%s-%d", name, i), machine.Client{}, server)
-				clients[i].CodeOnly(t, clients[i].Name, "protocol=ssh")
-			}
-			p := machine.Stranger("rem").Enroll(t, server.Users)
-			code := p.Code(t, 0)
-			server.Gateway.Signal(t, syscall.SIGSTOP)
-			login := beginAt(t, clients[0], p)
-			test.until(t, server, clients[0], p, login, code)
-			clients[0].Verifier.Kill()
-			server.Gateway.Signal(t, syscall.SIGCONT)
-			if name == "prompt" {
-				login.Answer(code)
-			}
-			if verdict := login.Verdict(t, code); verdict == hosts.PAMSuccess {
-				t.Error("in though the verifier was killed")
-			}
-			if test.used {
-				// The server goes on, and uses the code up as soon as it has it.
-				machine.Log.Expect(t, "user="+p.Name+" ", "client="+clients[0].Name, "verdict=accepted")
-			}
-			if in := remoteLogin(t, clients[1], p, code); in == test.used {
-				t.Errorf("the same code again: in %v, expected %v\n%s", in, !test.used, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
-			}
-			// By a forked core, which asks nobody.
-			if remoteLogin(t, clients[0], p, p.Code(t, 1)) {
-				t.Error("in without a verifier")
+			f := newBrokenFleet(t, how)
+			for _, when := range moments {
+				t.Log(when.name)
+				f.fails(t, when)
 			}
 		})
 	}
+}
+
+func (f *brokenFleet) fails(t *testing.T, when moment) {
+	p := addressed(t, machine.Stranger("rem"), f.servers[0].Site, "sms")
+	before := f.sent()
+	login, lost := when.reach(t, f, p, before)
+	f.lose(t, f.servers[lost])
+	if when.other {
+		login.Prompt(t, "Verification code")
+		if by := f.asked(t, before); by == lost {
+			t.Error("the server that was lost has sent a code")
+		}
+		f.finish(t, login, before, p)
+	} else {
+		if when.name == "at the prompt" {
+			login.Answer(f.code(t, lost, before))
+		}
+		f.ended(t, login)
+	}
+	after := f.sent()
+	if n := after[0].asked + after[1].asked - before[0].asked - before[1].asked; n != 1 {
+		t.Errorf("%d messages were asked for, expected one", n)
+	}
+	for _, client := range f.clients {
+		f.good(t, client, addressed(t, machine.Stranger("next"), f.servers[0].Site, "sms"))
+	}
+	if f.sent()[lost].asked != after[lost].asked {
+		t.Error("the server that was lost has sent a code")
+	}
+	f.back(t, f.servers[lost])
 }

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/otpgate/otpgate/e2e/network"
+	"github.com/otpgate/otpgate/internal/clients"
 )
 
 // gatewayUser is whom gateways run as, as the package makes it.
@@ -33,6 +36,8 @@ type Client struct {
 	Policy string
 	// May are flags of otpctl client add, on each server.
 	May []string
+	// Change, if set, changes its file on each server after that.
+	Change func(*clients.Client)
 	// Through has the client dial these addresses in place of the servers'.
 	Through []string
 	// Keys are the servers' keys in place of the right ones.
@@ -43,19 +48,26 @@ var gateways atomic.Int32
 
 // NewServer makes a site that is a server, its configuration text, and starts its
 // verifier and its gateway. Both are killed with t. A server that shares another's
-// ledger and secret files is made by NewTwin.
+// ledger and secret files is made by NewTwinIn.
 func NewServer(t T, name, text string) *Server {
 	t.Helper()
+	return NewServerIn(t, nil, name, text)
+}
+
+// NewServerIn makes a server in a network namespace.
+func NewServerIn(t T, in *network.Namespace, name, text string) *Server {
+	t.Helper()
 	site := NewSite(t, name, "")
+	site.In = in
 	return startServer(t, site, text)
 }
 
-// NewTwin makes a server with the ledger and the secret files of s, as two machines
-// with one disk have them.
-func (s *Server) NewTwin(t T, name, text string) *Server {
+// NewTwinIn makes a server with the ledger and the secret files of another one, as two
+// machines with one disk have them.
+func NewTwinIn(t T, in *network.Namespace, other *Server, name, text string) *Server {
 	t.Helper()
 	site := NewSite(t, name, "")
-	site.Users, site.State = s.Users, s.State
+	site.Users, site.State, site.In = other.Users, other.State, in
 	return startServer(t, site, text)
 }
 
@@ -63,12 +75,16 @@ func startServer(t T, site Site, text string) *Server {
 	t.Helper()
 	addGatewayUser(t)
 	dir := filepath.Dir(site.Config)
-	s := &Server{Site: site, Address: fmt.Sprintf("127.0.0.1:%d", 12000+gateways.Add(1))}
+	address := "127.0.0.1"
+	if site.In != nil {
+		address = site.In.Address
+	}
+	s := &Server{Site: site, Address: fmt.Sprintf("%s:%d", address, 12000+gateways.Add(1))}
 	s.more = fmt.Sprintf("\n[gateway]\nlisten = [%q]\nkey = %q\nclients = %q\n", s.Address, dir+"/gateway/gateway.key", dir+"/clients")
 	s.Configure(t, text)
 	s.Key = strings.TrimSpace(otpctl(t, s.Site, "client", "init"))
 	s.Path = Resident
-	s.Verifier = StartVerifier(t, s.Site, VerifierOptions{})
+	s.StartVerifier(t)
 	s.StartGateway(t)
 	return s
 }
@@ -103,7 +119,14 @@ func otpctl(t T, site Site, args ...string) string {
 // The site's secret files and ledger are those of the first server.
 func NewClient(t T, name string, how Client, servers ...*Server) Site {
 	t.Helper()
+	return NewClientIn(t, nil, name, how, servers...)
+}
+
+// NewClientIn makes a client in a network namespace.
+func NewClientIn(t T, in *network.Namespace, name string, how Client, servers ...*Server) Site {
+	t.Helper()
 	site := NewSite(t, name, "")
+	site.In = in
 	site.more = ClientSettings(filepath.Dir(site.Config), how, servers...)
 	site.Configure(t, how.Policy)
 	key := strings.TrimSpace(otpctl(t, site, "client", "init"))
@@ -112,10 +135,27 @@ func NewClient(t T, name string, how Client, servers ...*Server) Site {
 			continue
 		}
 		otpctl(t, server.Site, append([]string{"client", "add", name, key}, how.May...)...)
+		if how.Change != nil {
+			server.changeClient(t, name, how.Change)
+		}
 	}
 	site.Path = Resident
 	site.Verifier = StartVerifier(t, site, VerifierOptions{})
 	return site
+}
+
+// changeClient writes the file of a client anew.
+func (s *Server) changeClient(t T, name string, change func(*clients.Client)) {
+	t.Helper()
+	dir := filepath.Join(filepath.Dir(s.Config), "clients")
+	client, err := clients.Load(dir, name)
+	if err == nil {
+		change(&client)
+		err = clients.Save(dir, client)
+	}
+	if err != nil {
+		t.Fatalf("change what %s may: %v", name, err)
+	}
 }
 
 // ClientSettings are the table [remote] of a client whose directory that is.
@@ -150,11 +190,17 @@ func newRemoteSite(t T, name, text string) Site {
 // Gateway is a gateway that is running.
 type Gateway struct{ *process }
 
+// StartVerifier starts the server's verifier and waits until it listens.
+func (s *Server) StartVerifier(t T) {
+	t.Helper()
+	s.Verifier = StartVerifier(t, s.Site, VerifierOptions{})
+}
+
 // StartGateway starts the server's gateway and waits until it listens. It is killed
 // with t.
 func (s *Server) StartGateway(t T) {
 	t.Helper()
-	g := &Gateway{newProcess("the gateway of "+s.Name, exec.Command(Files+"/otpgate-gateway", "--config", s.Config))}
+	g := &Gateway{newProcess("the gateway of "+s.Name, exec.Command(Files+"/otpgate-gateway", "--config", s.Config), s.In)}
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: GatewayCredential(t)}
 	g.start(t, func() bool {
 		connection, err := net.Dial("tcp", s.Address)
@@ -193,7 +239,7 @@ func (s *Server) Unread(t T) bool {
 	if err != nil {
 		t.Fatalf("port of the gateway: %v", err)
 	}
-	table, err := os.ReadFile("/proc/net/tcp")
+	table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", s.Gateway.PID()))
 	if err != nil {
 		t.Fatalf("connections: %v", err)
 	}

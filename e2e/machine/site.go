@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+
+	"github.com/otpgate/otpgate/e2e/network"
 )
 
 // Path is a way from the front to the engine.
@@ -39,6 +41,8 @@ type Site struct {
 	Verifier *Verifier
 	// Logs, if set, has the site's daemons start WithoutLog.
 	Logs string
+	// In is where the site's daemons run; nil is the machine's own network.
+	In *network.Namespace
 	// server is the site that decides, if this one is a client's, and more what the
 	// configuration has in any case.
 	server *Site

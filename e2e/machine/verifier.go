@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/otpgate/otpgate/e2e/network"
 )
 
 // Verifier is a resident verifier that is running.
@@ -36,7 +38,7 @@ func StartVerifier(t T, site Site, options VerifierOptions) *Verifier {
 	if !options.Default {
 		args = []string{"--config", site.Config}
 	}
-	v := &Verifier{process: newProcess("the verifier of "+site.Name, exec.Command(Files+"/otpgate-verifierd", args...)), site: site}
+	v := &Verifier{process: newProcess("the verifier of "+site.Name, exec.Command(Files+"/otpgate-verifierd", args...), site.In), site: site}
 	if options.Activated {
 		v.activate(t)
 	}
@@ -92,13 +94,14 @@ func (v *Verifier) listens() bool {
 type process struct {
 	what   string
 	cmd    *exec.Cmd
+	in     *network.Namespace
 	errors *Buffer
 	ended  chan struct{}
 }
 
-// newProcess is command as service what, not started yet.
-func newProcess(what string, command *exec.Cmd) *process {
-	p := &process{what: what, cmd: command, errors: &Buffer{}, ended: make(chan struct{})}
+// newProcess is command as service what in a network namespace, not started yet.
+func newProcess(what string, command *exec.Cmd, in *network.Namespace) *process {
+	p := &process{what: what, cmd: command, in: in, errors: &Buffer{}, ended: make(chan struct{})}
 	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	command.Stderr = p.errors
 	return p
@@ -107,7 +110,9 @@ func newProcess(what string, command *exec.Cmd) *process {
 // start starts it, and waits until it listens. It is not killed with t.
 func (p *process) start(t T, listens func() bool) {
 	t.Helper()
-	if err := p.cmd.Start(); err != nil {
+	var err error
+	p.in.Within(t, func() { err = p.cmd.Start() })
+	if err != nil {
 		t.Fatalf("start %s: %v", p.what, err)
 	}
 	go func() {
@@ -118,7 +123,7 @@ func (p *process) start(t T, listens func() bool) {
 		p.Kill()
 		outputs.add("standard error of "+p.what, p.errors.String())
 	})
-	Until(t, p.what+" listens", func() bool { return p.Ended() || listens() })
+	p.in.Within(t, func() { Until(t, p.what+" listens", func() bool { return p.Ended() || listens() }) })
 	if p.Ended() {
 		t.Fatalf("%s: %v: %s", p.what, p.cmd.ProcessState, p.errors)
 	}
