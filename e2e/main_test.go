@@ -106,6 +106,21 @@ func onAllPaths(t *testing.T, name, config string, test func(t *testing.T, here 
 	}
 }
 
+// byVerifier are the paths that hosts take which have no rights, or limits in which no
+// core starts.
+var byVerifier = []machine.Path{machine.Resident, machine.Remote}
+
+// accepted are the lines of whoever decided p's logins that were accepted. A client's
+// line, which names the server, stands beside the server's.
+func accepted(p *machine.Person) (lines []machine.Line) {
+	for _, line := range machine.Log.Lines("otpgate", "user="+p.Name+" ", "verdict=accepted") {
+		if !strings.Contains(line.Text, " server=") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // onBothPaths runs test for logins that fork a core and for those that a
 // resident verifier answers, each at a site of its own. The two run one after
 // the other unless test begins with t.Parallel.

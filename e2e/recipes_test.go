@@ -13,9 +13,14 @@ import (
 func TestFieldNginx(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "www-data", "shadow")
-	sites, run := fieldSites(t, "nginx", "http", "https")
-	nginx := hosts.StartNginx(t, sites["http"].Name, sites["https"].Name)
-	run(nginx.HTTP, nginx.HTTPS)
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			sites, run := fieldSites(t, path, "nginx", "http", "https")
+			nginx := hosts.StartNginx(t, sites["http"].Name, sites["https"].Name)
+			run(nginx.HTTP, nginx.HTTPS)
+		})
+	}
 }
 
 // A remembered login lets a browser's many requests in with one field, from one
@@ -23,10 +28,15 @@ func TestFieldNginx(t *testing.T) {
 func TestSessionNginx(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "www-data", "shadow")
-	here := machine.Resident.NewSite(t, "nginx-session", "[policy]\nsessions = { https = \"12h\" }\n[verifier]\nallow = [\"www-data\"]\n")
-	here.AroundPassword(t, here.Name, ownPassword, "protocol=https")
-	server := hosts.StartNginx(t, here.Name, here.Name).HTTPS
-	remembers(t, here, server)
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			here := path.NewSite(t, "nginx-session", "[policy]\nsessions = { https = \"12h\" }\n[verifier]\nallow = [\"www-data\"]\n")
+			here.AroundPassword(t, here.Name, ownPassword, "protocol=https")
+			server := hosts.StartNginx(t, here.Name, here.Name).HTTPS
+			remembers(t, here, server)
+		})
+	}
 }
 
 // Mail clients log in again and again with the field that they keep.
@@ -47,7 +57,7 @@ func remembers(t *testing.T, here machine.Site, server *hosts.Server) {
 		}
 	}
 	expectAudit(t, p, "verdict=not-asked", "rule=policy.session")
-	if accepted := machine.Log.Lines("user="+p.Name+" ", "verdict=accepted"); len(accepted) != 1 {
+	if accepted := accepted(p); len(accepted) != 1 {
 		t.Errorf("expected one code to be accepted, found\n%s", machine.Text(accepted))
 	}
 	elsewhere := *p
@@ -90,7 +100,12 @@ func TestFieldRADIUS(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "freerad", "shadow")
 	const allow = "[verifier]\nallow = [\"freerad\"]\n"
-	here := machine.Resident.NewSite(t, "radius-field", allow)
-	here.AroundPassword(t, here.Name, ownPassword, "protocol=login")
-	fieldTest{here, here.Name, "login", allow}.run(t, hosts.StartRADIUS(t, here.Name))
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			here := path.NewSite(t, "radius-field", allow)
+			here.AroundPassword(t, here.Name, ownPassword, "protocol=login")
+			fieldTest{here, here.Name, "login", allow}.run(t, hosts.StartRADIUS(t, here.Name))
+		})
+	}
 }

@@ -176,6 +176,7 @@ func TestSentField(t *testing.T) {
 		path     machine.Path
 	}{
 		"vsftpd":           {hosts.StartVSFTPD, "ftp", machine.Resident},
+		"vsftpd-remote":    {hosts.StartVSFTPD, "ftp", machine.Remote},
 		"proftpd-tls":      {hosts.StartProFTPDWithTLS, "ftps", machine.Forked},
 		"proftpd-resident": {hosts.StartProFTPD, "ftp", machine.Resident},
 	} {

@@ -10,7 +10,7 @@ import (
 
 // oneField are servers that take a name and one field from their clients, and
 // answer every prompt with it. Here it holds the code alone. user is who the
-// module runs as, "" for root. Only the resident path is for them: the others
+// module runs as, "" for root. Only paths by a verifier are for them: the others
 // of the suite show the forked one, which these users could not take, since
 // root's secrets are not theirs to read.
 var oneField = []struct {
@@ -29,31 +29,36 @@ var oneField = []struct {
 func TestOneField(t *testing.T) {
 	t.Parallel()
 	for _, test := range oneField {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			here := machine.Resident.NewSite(t, test.name, "")
-			machine.WriteService(t, here.Name, here.Line("protocol="+test.protocol)+"\naccount required pam_permit.so\n")
-			server := test.start(t, here.Name)
-			p := machine.NewPerson(t, "one").Enroll(t, here.Users)
-			code := p.Code(t, 0)
-			try := func(field string, want bool, audit ...string) {
-				t.Helper()
-				if in := server.In(t, p, field); in != want {
-					t.Errorf("expected in: %v, found in: %v\n%s", want, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
-				}
-				expectAudit(t, p, append(audit, "service="+here.Name, "protocol="+test.protocol)...)
-			}
-			if test.user != "" {
-				try(code, false, "verdict=fault", "rule=peer", "asks for another user")
-				here.Configure(t, "[verifier]\nallow = [\""+test.user+"\"]\n")
-			}
-			try(p.Wrong(t), false, "verdict=denied")
-			try(code, true, "verdict=accepted", "rule=totp:phone")
-			try(code, false, "verdict=denied")
-			if accepted := machine.Log.Lines("user="+p.Name+" ", "verdict=accepted"); len(accepted) != 1 {
-				t.Errorf("expected one login to be accepted, found\n%s", machine.Text(accepted))
-			}
-		})
+		for _, path := range byVerifier {
+			t.Run(test.name+" "+string(path), func(t *testing.T) {
+				t.Parallel()
+				here := path.NewSite(t, test.name, "")
+				machine.WriteService(t, here.Name, here.Line("protocol="+test.protocol)+"\naccount required pam_permit.so\n")
+				oneFieldTest(t, here, test.start(t, here.Name), test.protocol, test.user)
+			})
+		}
+	}
+}
+
+func oneFieldTest(t *testing.T, here machine.Site, server *hosts.Server, protocol, user string) {
+	p := machine.NewPerson(t, "one").Enroll(t, here.Users)
+	code := p.Code(t, 0)
+	try := func(field string, want bool, audit ...string) {
+		t.Helper()
+		if in := server.In(t, p, field); in != want {
+			t.Errorf("expected in: %v, found in: %v\n%s", want, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+		}
+		expectAudit(t, p, append(audit, "service="+here.Name, "protocol="+protocol)...)
+	}
+	if user != "" {
+		try(code, false, "verdict=fault", "rule=peer", "asks for another user")
+		here.Configure(t, "[verifier]\nallow = [\""+user+"\"]\n")
+	}
+	try(p.Wrong(t), false, "verdict=denied")
+	try(code, true, "verdict=accepted", "rule=totp:phone")
+	try(code, false, "verdict=denied")
+	if accepted := accepted(p); len(accepted) != 1 {
+		t.Errorf("expected one login to be accepted, found\n%s", machine.Text(accepted))
 	}
 }
 

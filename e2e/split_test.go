@@ -84,26 +84,26 @@ func (f fieldTest) run(t *testing.T, server *hosts.Server) {
 	digits.Add(t)
 	digits.Enroll(t, f.here.Users)
 	f.try(t, server, digits, digits.Password, true, "verdict=not-asked", "rule=policy.protocols")
-	if accepted := machine.Log.Lines("user="+p.Name+" ", "verdict=accepted"); len(accepted) != 2 && (len(accepted) != 3 || server.ByOther() == nil) {
+	if accepted := accepted(p); len(accepted) != 2 && (len(accepted) != 3 || server.ByOther() == nil) {
 		t.Errorf("expected each code to be accepted once, found\n%s", machine.Text(accepted))
 	}
 }
 
 func TestFieldFTP(t *testing.T) {
 	t.Parallel()
-	resident, both := []machine.Path{machine.Resident}, machine.Paths
+	all := append(slices.Clone(machine.Paths), machine.Remote)
 	for name, test := range map[string]struct {
 		start    func(t machine.T, service string) *hosts.Server
 		protocol string
 		password string
 		paths    []machine.Path
 	}{
-		"vsftpd":       {hosts.StartVSFTPD, "ftp", debianPassword, resident},
-		"vsftpd-tls":   {hosts.StartVSFTPDWithTLS, "ftps", debianPassword, resident},
-		"proftpd":      {hosts.StartProFTPD, "ftp", debianPassword, both},
-		"proftpd-tls":  {hosts.StartProFTPDWithTLS, "ftps", debianPassword, both},
-		"vsftpd-unix":  {hosts.StartVSFTPD, "ftp", ownPassword, resident},
-		"proftpd-unix": {hosts.StartProFTPD, "ftp", ownPassword, both},
+		"vsftpd":       {hosts.StartVSFTPD, "ftp", debianPassword, byVerifier},
+		"vsftpd-tls":   {hosts.StartVSFTPDWithTLS, "ftps", debianPassword, byVerifier},
+		"proftpd":      {hosts.StartProFTPD, "ftp", debianPassword, all},
+		"proftpd-tls":  {hosts.StartProFTPDWithTLS, "ftps", debianPassword, all},
+		"vsftpd-unix":  {hosts.StartVSFTPD, "ftp", ownPassword, []machine.Path{machine.Resident}},
+		"proftpd-unix": {hosts.StartProFTPD, "ftp", ownPassword, machine.Paths},
 	} {
 		for _, path := range test.paths {
 			t.Run(name+" "+string(path), func(t *testing.T) {
@@ -121,19 +121,19 @@ func TestFieldApache(t *testing.T) {
 	t.Parallel()
 	// pam_unix does not let www-data ask about others but as one of this group.
 	machine.JoinGroup(t, "www-data", "shadow")
-	sites, run := fieldSites(t, "apache", "http", "https", "webdav")
+	sites, run := fieldSites(t, machine.Resident, "apache", "http", "https", "webdav")
 	apache := hosts.StartApacheFor(t, sites["http"].Name, sites["https"].Name, sites["webdav"].Name)
 	run(apache.HTTP, apache.HTTPS, apache.DAV)
 }
 
 // fieldSites are a web server's, one for each protocol; run tests the servers
 // that are named after them.
-func fieldSites(t *testing.T, name string, protocols ...string) (sites map[string]machine.Site, run func(...*hosts.Server)) {
+func fieldSites(t *testing.T, path machine.Path, name string, protocols ...string) (sites map[string]machine.Site, run func(...*hosts.Server)) {
 	t.Helper()
 	const allow = "[verifier]\nallow = [\"www-data\"]\n"
 	sites = map[string]machine.Site{}
 	for _, protocol := range protocols {
-		here := machine.Resident.NewSite(t, name+"-"+protocol, allow)
+		here := path.NewSite(t, name+"-"+protocol, allow)
 		here.AroundPassword(t, here.Name, ownPassword, "protocol="+protocol)
 		sites[protocol] = here
 	}

@@ -180,10 +180,12 @@ func ClientSettings(dir string, how Client, servers ...*Server) string {
 // configures there is the server's.
 func newRemoteSite(t T, name, text string) Site {
 	t.Helper()
-	server := NewServer(t, name+"-server", text)
+	server := NewServer(t, name+"-server", "")
 	site := NewClient(t, name, Client{May: []string{"--enroll"}}, server)
+	site.own = site.paths()
 	site.Users, site.State, site.server = server.Users, server.State, &server.Site
 	site.Path = Remote
+	site.Configure(t, text)
 	return site
 }
 

@@ -1,11 +1,13 @@
 package machine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync/atomic"
 
 	"github.com/otpgate/otpgate/e2e/network"
@@ -47,6 +49,8 @@ type Site struct {
 	// configuration has in any case.
 	server *Site
 	more   string
+	// own is the table [paths] of a client, whose Users and State are its server's.
+	own string
 }
 
 // NewSite makes an empty site whose logins fork a core, and writes its
@@ -106,18 +110,24 @@ func (s Site) Over(path Path) Site {
 	return s
 }
 
-// Configure writes the site's configuration again: where a server decides, that one's.
+// peersTable says who may ask a machine's verifier for others.
+var peersTable = regexp.MustCompile(`(?m)^\[verifier\]\nallow = .*\n`)
+
+// Configure writes the site's configuration again: where a server decides, that one's,
+// but for what each machine has of its own.
 func (s Site) Configure(t T, text string) {
 	t.Helper()
 	if s.server != nil {
-		s.server.Configure(t, text)
-		return
+		s.server.Configure(t, peersTable.ReplaceAllString(text, ""))
+		text = peersTable.FindString(text)
 	}
-	text += s.more
-	paths := fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\nsender = %q\n", s.Users, s.State, s.Socket, Sender)
-	if err := os.WriteFile(s.Config, []byte(text+paths), 0o644); err != nil {
+	if err := os.WriteFile(s.Config, []byte(text+s.more+cmp.Or(s.own, s.paths())), 0o644); err != nil {
 		t.Fatalf("write the configuration: %v", err)
 	}
+}
+
+func (s Site) paths() string {
+	return fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\nsender = %q\n", s.Users, s.State, s.Socket, Sender)
 }
 
 // Arguments name the site's configuration and path in pam.d, after others.
