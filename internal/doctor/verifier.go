@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/unit"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -128,8 +129,8 @@ func (e *exam) genuine(socket string, found target.Listener) {
 
 // enable is how a unit of systemd is started now and at each boot. One that is
 // masked cannot be, until it no longer is.
-func (e *exam) enable(unit string) string {
-	return e.unmask(unit) + "systemctl enable --now " + unit
+func (e *exam) enable(name string) string {
+	return e.unmask(name) + "systemctl enable --now " + name
 }
 
 // restart is how the verifier is started again.
@@ -138,11 +139,9 @@ func (e *exam) restart() string {
 }
 
 // unmask is what goes before the command of a unit.
-func (e *exam) unmask(unit string) string {
-	for _, dir := range []string{"/etc/systemd/system/", "/run/systemd/system/"} {
-		if to, err := os.Readlink(e.Machine.Root + dir + unit); err == nil && to == "/dev/null" {
-			return "The unit is masked: systemctl unmask " + unit + " && "
-		}
+func (e *exam) unmask(name string) string {
+	if unit.Masked(e.Machine.Root, name) {
+		return "The unit is masked: systemctl unmask " + name + " && "
 	}
 	return ""
 }

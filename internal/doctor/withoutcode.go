@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/unit"
 	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
 )
 
@@ -43,8 +44,7 @@ func (e *exam) idle(service string) bool {
 	has := func(paths ...string) bool { return slices.ContainsFunc(paths, e.Machine.Has) }
 	switch {
 	case service == "cockpit":
-		return has("/usr/lib/systemd/system/cockpit.socket", "/lib/systemd/system/cockpit.socket") &&
-			!has("/etc/systemd/system/sockets.target.wants/cockpit.socket")
+		return unit.Idle(e.Machine.Root, "cockpit.service")
 	case slices.Contains(authstack.MailServices, service):
 		return !has("/etc/dovecot/dovecot.conf", "/usr/sbin/saslauthd", "/etc/default/saslauthd", "/etc/sysconfig/saslauthd", "/etc/imapd.conf", "/etc/courier")
 	}

@@ -138,7 +138,7 @@ func (e *exam) byInit(program string) (found []started) {
 	name := strings.TrimPrefix(program, "in.")
 	for _, pattern := range []string{"/etc/rc[2345].d/S[0-9][0-9]" + name, "/etc/rc.d/rc[2345].d/S[0-9][0-9]" + name, "/etc/runlevels/default/" + name, "/etc/runlevels/boot/" + name} {
 		for _, link := range e.Machine.Glob(pattern) {
-			if slices.ContainsFunc([]string{"/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"}, func(dir string) bool { return e.Machine.Has(dir + name + ".service") }) {
+			if unit.Exists(e.Machine.Root, name+".service") {
 				continue // systemd goes by the unit
 			}
 			words := []string{program}

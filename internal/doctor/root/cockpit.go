@@ -1,15 +1,12 @@
 package root
 
 import (
-	"os"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/unit"
 )
-
-// cockpitSocket is the unit that it listens by.
-const cockpitSocket = "cockpit.socket"
 
 // cockpit looks at its web page, which has a terminal, where a login or a way to
 // root is to ask for a code.
@@ -27,7 +24,7 @@ func (e *exam) cockpit() {
 	if e.kept("/etc/cockpit/disallowed-users", "root") {
 		f.Follows = "Its web page, which has a terminal, lets in with the password alone, all but root."
 	}
-	if e.asleep() {
+	if unit.Idle(e.Machine.Root, "cockpit.service") {
 		f.Severity = finding.Note
 		f.Follows = "Its socket is not enabled now. " + f.Follows
 	}
@@ -46,16 +43,4 @@ func (e *exam) kept(file, name string) bool {
 		}
 	}
 	return false
-}
-
-// asleep says whether the page's socket is there and nothing starts it.
-func (e *exam) asleep() bool {
-	unit := false
-	for _, dir := range []string{"/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"} {
-		unit = unit || e.Machine.Has(dir+cockpitSocket)
-		if _, err := os.Lstat(e.Machine.Root + dir + "sockets.target.wants/" + cockpitSocket); err == nil {
-			return false
-		}
-	}
-	return unit
 }

@@ -9,15 +9,13 @@ import (
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/unit"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
 // saslauthdSettings are the files of shell variables with its options: Debian's,
 // of which an instance has one each, and RHEL's.
 var saslauthdSettings = regexp.MustCompile(`^/etc/(default/saslauthd[A-Za-z0-9_-]*|sysconfig/saslauthd)$`)
-
-// saslauthdUnits are where an admin's own command line may stand.
-var saslauthdUnits = []string{"/etc/systemd/system/saslauthd*.service", "/etc/systemd/system/saslauthd*.service.d/*.conf"}
 
 // saslauthdInit is what starts it where systemd has no unit of it, as in Debian
 // 12: only if START=yes, and with a cache if no options are set.
@@ -36,21 +34,24 @@ func (e *exam) saslauthd() {
 	if len(services) == 0 {
 		return
 	}
-	for _, pattern := range append([]string{"/etc/default/saslauthd*", "/etc/sysconfig/saslauthd"}, saslauthdUnits...) {
+	tell := func(remembers pamstack.Place, why string) {
+		if why != "" {
+			e.add(finding.At(remembers, finding.Finding{Severity: finding.Warning, ID: "mail-remembered", Services: services,
+				What:    "saslauthd remembers what PAM said: " + why + ".",
+				Follows: "As long as that lasts (-t, 8 hours) a field with a used code gets in, from everywhere and without a line in the log.",
+				Fix:     `Leave -c out, as in OPTIONS="-m /var/run/saslauthd", and restart saslauthd; each login then takes a new code: see docs/recipes.md.`}))
+		}
+	}
+	for _, pattern := range []string{"/etc/default/saslauthd*", "/etc/sysconfig/saslauthd"} {
 		for _, path := range e.machine.Glob(pattern) {
-			var remembers pamstack.Place
-			var why string
-			if strings.HasPrefix(path, "/etc/systemd/") {
-				remembers, why = e.saslUnit(path)
-			} else if saslauthdSettings.MatchString(path) {
-				remembers, why = e.saslSettings(path)
+			if saslauthdSettings.MatchString(path) {
+				tell(e.saslSettings(path))
 			}
-			if why != "" {
-				e.add(finding.At(remembers, finding.Finding{Severity: finding.Warning, ID: "mail-remembered", Services: services,
-					What:    "saslauthd remembers what PAM said: " + why + ".",
-					Follows: "As long as that lasts (-t, 8 hours) a field with a used code gets in, from everywhere and without a line in the log.",
-					Fix:     `Leave -c out, as in OPTIONS="-m /var/run/saslauthd", and restart saslauthd; each login then takes a new code: see docs/recipes.md.`}))
-			}
+		}
+	}
+	for _, service := range unit.Services(e.machine.Root, "saslauthd") {
+		for _, command := range service.Commands {
+			tell(saslUnit(command))
 		}
 	}
 }
@@ -98,43 +99,27 @@ func (e *exam) saslByInit(path string) bool {
 	if !strings.HasPrefix(path, "/etc/default/") || !e.machine.Has(saslauthdInit) {
 		return false
 	}
-	for _, dir := range []string{"/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"} {
-		if e.machine.Has(dir + "saslauthd.service") {
-			return false
-		}
-	}
-	return true
+	return !unit.Exists(e.machine.Root, "saslauthd.service")
 }
 
-// saslUnit says whether and where a unit's own command line has a cache made.
-// What it takes from variables is in their file.
-func (e *exam) saslUnit(path string) (place pamstack.Place, why string) {
-	whole := ""
-	var first pamstack.Place
-	for at, line := range target.Lines(e.machine.Root, path, 0) {
-		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
-			continue // also between the parts of a line
-		}
-		if whole == "" {
-			first = at
-		}
-		part, goesOn := strings.CutSuffix(line, "\\")
-		if whole += part + " "; goesOn {
-			continue
-		}
-		key, command, found := strings.Cut(whole, "=")
-		if whole = ""; !found || strings.TrimSpace(key) != "ExecStart" {
-			continue
-		}
-		place, why = pamstack.Place{}, "" // the last one counts
-		words := strings.Fields(command)
-		if len(words) == 0 || filepath.Base(words[0]) != "saslauthd" {
-			continue
-		}
-		options := readSASL(words[1:])
-		if options.cache && (strings.Contains(options.mechanism, "pam") || strings.Contains(options.mechanism, "$")) {
-			place, why = first, "-c"
-		}
+// saslUnit says whether and where a unit's own command line has a cache made. What
+// it takes from variables of those files is told with them.
+func saslUnit(command unit.Command) (place pamstack.Place, why string) {
+	words := texts(command)
+	if len(words) == 0 || filepath.Base(words[0]) != "saslauthd" {
+		return pamstack.Place{}, ""
 	}
-	return place, why
+	options := readSASL(words[1:])
+	foreign := options.mechanism != "" && !strings.Contains(options.mechanism, "pam") && !strings.Contains(options.mechanism, "$")
+	if !options.cache || foreign || saslauthdSettings.MatchString(command.Words[1+options.cacheAt].File) {
+		return pamstack.Place{}, ""
+	}
+	return command.Place, "-c"
+}
+
+func texts(command unit.Command) (words []string) {
+	for _, word := range command.Words {
+		words = append(words, word.Text)
+	}
+	return words
 }

@@ -6,6 +6,7 @@ import "strings"
 type saslOptions struct {
 	mechanism string // "" if there is no -a
 	cache     bool
+	cacheAt   int // the word that says so
 }
 
 // saslauthdValues are its options that take a value.
@@ -20,7 +21,7 @@ func readSASL(words []string) (o saslOptions) {
 		}
 		for at, letter := range letters {
 			if letter == 'c' {
-				o.cache = true
+				o.cache, o.cacheAt = true, i
 			}
 			if !strings.ContainsRune(saslauthdValues, letter) {
 				continue

@@ -61,10 +61,7 @@ func (e *exam) saslInForce() (found []saslMechanism) {
 	}
 	for _, service := range unit.Services(e.machine.Root, "saslauthd") {
 		for _, command := range service.Commands {
-			var words []string
-			for _, word := range command.Words {
-				words = append(words, word.Text)
-			}
+			words := texts(command)
 			if len(words) > 0 && filepath.Base(words[0]) == "saslauthd" {
 				m := saslMechanism{Place: command.Place, name: readSASL(words[1:]).mechanism, started: unit.Enabled(e.machine.Root, service.Name)}
 				same := func(other saslMechanism) bool { return other.name == m.name }

@@ -21,7 +21,20 @@ func Enabled(root, name string) bool {
 	} else if at := strings.TrimSuffix(base, "@"); at != base {
 		wanted = append(wanted, at+".socket") // one for each connection
 	}
-	return slices.ContainsFunc(wanted, func(unit string) bool { return wantedBy(root, unit) && !masked(root, unit) })
+	return slices.ContainsFunc(wanted, func(unit string) bool { return wantedBy(root, unit) && !Masked(root, unit) })
+}
+
+// Idle says whether a service or its socket is installed and nothing has it start.
+func Idle(root, name string) bool {
+	return (Exists(root, name) || Exists(root, strings.TrimSuffix(name, suffix)+".socket")) && !Enabled(root, name)
+}
+
+// Exists says whether there is a file of a unit, a masked one too.
+func Exists(root, unit string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		_, err := os.Lstat(root + dir + "/" + unit)
+		return err == nil
+	})
 }
 
 func wantedBy(root, unit string) bool {
@@ -60,8 +73,8 @@ func wants(root, path, unit string) bool {
 	return false
 }
 
-// masked says whether the file that counts of a unit is none.
-func masked(root, unit string) bool {
+// Masked says whether the file that counts of a unit is none.
+func Masked(root, unit string) bool {
 	for _, dir := range dirs {
 		info, err := os.Lstat(root + dir + "/" + unit)
 		if err != nil {
