@@ -1,11 +1,10 @@
 package invocation
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
-	"strings"
 
 	"github.com/otpgate/otpgate/internal/nss"
 )
@@ -46,14 +45,13 @@ func loginOf(u nss.User, found bool, err error) (Login, bool, error) {
 	return Login{u.Name, u.UID, u.GID, u.Home}, found, err
 }
 
-// All implements Logins. The C library alone can list what all of the name
-// services know, and getent(1) is its way to be asked from a program.
+// All implements Logins.
 func (systemLogins) All() ([]Login, error) {
-	out, err := exec.Command("getent", "passwd").Output()
+	entries, err := nss.List(context.Background(), "passwd")
 	if err != nil {
-		return nil, fmt.Errorf("list the accounts with getent passwd: %w", err)
+		return nil, err
 	}
-	return parsePasswd(string(out))
+	return loginsOf(entries)
 }
 
 func newLogin(name, uid, gid, home string) (Login, error) {
@@ -65,10 +63,9 @@ func newLogin(name, uid, gid, home string) (Login, error) {
 	return Login{name, uint32(u), uint32(g), home}, nil
 }
 
-// parsePasswd reads passwd(5).
-func parsePasswd(text string) (all []Login, err error) {
-	for line := range strings.Lines(text) {
-		fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+// loginsOf are the accounts of passwd(5)'s entries.
+func loginsOf(entries [][]string) (all []Login, err error) {
+	for _, fields := range entries {
 		if len(fields) != 7 {
 			return nil, fmt.Errorf("list the accounts: %d fields in a line, expected 7", len(fields))
 		}

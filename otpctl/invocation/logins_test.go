@@ -3,16 +3,19 @@ package invocation
 import (
 	"reflect"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
-func TestParsePasswd(t *testing.T) {
-	got, err := parsePasswd("root:x:0:0:root:/root:/bin/bash\nalice:*:4294967294:100:Alice, 2nd floor::\n")
+func TestLoginsOf(t *testing.T) {
+	parse := func(text string) ([]Login, error) { return loginsOf(nss.Entries([]byte(text))) }
+	got, err := parse("root:x:0:0:root:/root:/bin/bash\nalice:*:4294967294:100:Alice, 2nd floor::\n")
 	want := []Login{{"root", 0, 0, "/root"}, {"alice", 4294967294, 100, ""}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, text := range []string{"root:x:0:0:root:/root\n", "root:x:-1:0:root:/root:/bin/sh\n", "root:x:0:4294967296::/:/bin/sh\n", "\n"} {
-		if got, err := parsePasswd(text); err == nil {
+		if got, err := parse(text); err == nil {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}

@@ -1,10 +1,10 @@
 package invocation
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 
@@ -21,21 +21,16 @@ type MemberLister interface {
 // systemGroups are those of NSS.
 type systemGroups struct{ gate.System }
 
-// Members implements MemberLister with getent(1), as Logins.All does.
+// Members implements MemberLister.
 func (systemGroups) Members(group string) ([]string, error) {
-	out, err := exec.Command("getent", "group", "--", group).Output()
-	var exit *exec.ExitError
+	entries, err := nss.List(context.Background(), "group", group)
 	switch {
-	case errors.As(err, &exit) && exit.ExitCode() == 2:
-		return nil, fmt.Errorf("group %q: %w", group, nss.ErrUnknownGroup)
 	case err != nil:
-		return nil, fmt.Errorf("list the group %q with getent group: %w", group, err)
+		return nil, err
+	case len(entries) == 0:
+		return nil, fmt.Errorf("group %q: %w", group, nss.ErrUnknownGroup)
 	}
-	fields := strings.Split(strings.TrimSpace(string(out)), ":")
-	if len(fields) != 4 {
-		return nil, fmt.Errorf("list the group %q: %d fields in a line, expected 4", group, len(fields))
-	}
-	return strings.FieldsFunc(fields[3], func(r rune) bool { return r == ',' || r == ' ' }), nil
+	return nss.ListedMembers(entries[0]), nil
 }
 
 // Listed are names, and what may be missing from them.

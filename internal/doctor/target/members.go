@@ -2,11 +2,11 @@ package target
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // Member is somebody with those groups that were asked for.
@@ -24,7 +24,7 @@ func (m *Machine) Members(ctx context.Context, named []string, wanted func(group
 	groups, err := m.database(ctx, "group")
 	for _, name := range named {
 		listed := func(fields []string) bool { return fields[0] == name }
-		if err == nil && name != "" && name[0] != '-' && !slices.ContainsFunc(groups, listed) {
+		if err == nil && !slices.ContainsFunc(groups, listed) {
 			var more [][]string
 			more, err = m.database(ctx, "group", name)
 			groups = append(groups, more...)
@@ -50,8 +50,7 @@ func (m *Machine) Members(ctx context.Context, named []string, wanted func(group
 	var first, others []string
 	of := map[string][]string{}
 	for _, group := range groups {
-		members := strings.FieldsFunc(group[3], func(r rune) bool { return r == ',' })
-		members = append(members, own[group[2]]...)
+		members := append(nss.ListedMembers(group), own[group[2]]...)
 		for _, name := range members {
 			of[name] = append(of[name], group[0])
 		}
@@ -69,12 +68,6 @@ func (m *Machine) Members(ctx context.Context, named []string, wanted func(group
 	return found, err
 }
 
-// fields are as many as are looked at, and the rest.
-const fields = 5
-
-// keyUnknown is getent's exit status for that.
-const keyUnknown = 2
-
 // database lists entries of the name service, or those of the file in a tree that
 // is no machine, once for all who ask. A key that it does not know is no error. One
 // that does not answer is asked no more: each time might take as long.
@@ -86,13 +79,9 @@ func (m *Machine) database(ctx context.Context, kind string, key ...string) (ent
 	if m.silent != nil {
 		return nil, m.silent
 	}
-	text, err := m.list(ctx, kind, key...)
-	if err != nil {
-		m.silent = fmt.Errorf("list the %s database: %w", kind, err)
-		return nil, m.silent
-	}
-	for line := range strings.Lines(string(text)) {
-		entries = append(entries, strings.SplitN(strings.TrimSpace(line), ":", fields))
+	if entries, err = m.list(ctx, kind, key...); err != nil {
+		m.silent = err
+		return nil, err
 	}
 	if m.listings == nil {
 		m.listings = map[string][][]string{}
@@ -101,19 +90,17 @@ func (m *Machine) database(ctx context.Context, kind string, key ...string) (ent
 	return slices.Clone(entries), nil
 }
 
-// list is what the database says, in the words of its file.
-func (m *Machine) list(ctx context.Context, kind string, key ...string) ([]byte, error) {
+// list is what the database says, or its file in a tree that is no machine.
+func (m *Machine) list(ctx context.Context, kind string, key ...string) ([][]string, error) {
 	switch {
 	case m.Root == "":
+		return nss.List(ctx, kind, key...)
 	case len(key) > 0:
 		return nil, nil
-	default:
-		return Read(m.Root, "/etc/"+kind)
 	}
-	text, err := exec.CommandContext(ctx, "getent", append([]string{kind}, key...)...).Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == keyUnknown && len(key) > 0 {
-		return nil, nil
+	text, err := Read(m.Root, "/etc/"+kind)
+	if err != nil {
+		return nil, fmt.Errorf("list the %s database: %w", kind, err)
 	}
-	return text, err
+	return nss.Entries(text), nil
 }

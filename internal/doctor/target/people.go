@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/otpgate/otpgate/internal/nss"
 )
@@ -30,7 +29,7 @@ func (m *Machine) ListedMembers(group string) (members []string, err error) {
 		}
 		if fields[0] == group {
 			gid = fields[2]
-			members = slices.DeleteFunc(strings.Split(fields[3], ","), func(name string) bool { return name == "" })
+			members = nss.ListedMembers(fields)
 		}
 	}
 	for fields, err := range m.entries("/etc/passwd", 7) {
@@ -94,8 +93,7 @@ func (m *Machine) entries(path string, fields int) func(yield func([]string, err
 			yield(nil, err)
 			return
 		}
-		for line := range strings.Lines(string(data)) {
-			found := strings.Split(strings.TrimRight(line, "\n"), ":")
+		for _, found := range nss.Entries(data) {
 			if len(found) >= fields && !yield(found, nil) {
 				return
 			}
