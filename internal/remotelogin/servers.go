@@ -239,7 +239,7 @@ func (s *Servers) known(hash config.KeyHash) error {
 	if slices.Contains(s.settings.ServerKeys, hash) {
 		return nil
 	}
-	return fmt.Errorf("its key is %s, which is not in remote.server_keys; compare it with what otpctl client key prints there", hash)
+	return UnknownKeyError{hash}
 }
 
 // explain says what an alert of the server's means, which says so in few words.
@@ -253,7 +253,7 @@ func (s *Servers) explain(err error) error {
 	if keyErr != nil {
 		return err
 	}
-	return fmt.Errorf("it refuses this machine's key, %s; its own log says why, and otpctl client list what keys it knows (%w)", key.Hash, err)
+	return RefusedError{key.Hash, err}
 }
 
 // askOver asks over one connection, which is closed unless the login is taken. busy

@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -73,6 +74,10 @@ type Answer struct {
 	Taken bool
 	// Ledger names what the server remembers used codes in.
 	Ledger string
+	// Clock is what the server's clock says with Taken, in milliseconds. No login goes by
+	// it: a client that examines its servers sees by it that their clocks differ, and that
+	// one takes codes which another does not. The zero value is none.
+	Clock time.Time
 	// Busy says why the login is not taken.
 	Busy string
 }
@@ -137,16 +142,22 @@ func ReadTake(r io.Reader) (Take, error) {
 // WriteAnswer writes the answer to a Take. A reason that is too long is cut.
 func WriteAnswer(w io.Writer, a Answer) error {
 	if a.Taken {
-		return wire.WriteFrame(w, TypeTaken, []byte(a.Ledger))
+		return wire.WriteFrame(w, TypeTaken, clockBytes(a.Clock), []byte(a.Ledger))
 	}
 	return wire.WriteFrame(w, TypeBusy, []byte(printable(a.Busy)))
 }
 
 // ReadAnswer reads the answer to a Take.
 func ReadAnswer(r io.Reader) (Answer, error) {
-	kind, payload, err := wire.ReadFrame(r, maxText, TypeTaken, TypeBusy)
+	kind, payload, err := wire.ReadFrame(r, clockSize+maxText, TypeTaken, TypeBusy)
 	if err != nil {
 		return Answer{}, err
+	}
+	var clock time.Time
+	if kind == TypeTaken {
+		if clock, payload, err = cutClock(payload); err != nil {
+			return Answer{}, err
+		}
 	}
 	text := string(payload)
 	if err := checkText(text); err != nil {
@@ -158,7 +169,7 @@ func ReadAnswer(r io.Reader) (Answer, error) {
 	if text == "" {
 		return Answer{}, protocolError("a server that does not name its ledger")
 	}
-	return Answer{Taken: true, Ledger: text}, nil
+	return Answer{Taken: true, Ledger: text, Clock: clock}, nil
 }
 
 // WriteRule writes the rule that decided a login.

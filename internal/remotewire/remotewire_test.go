@@ -21,7 +21,7 @@ var whole = Begin{
 func TestFramesGoThrough(t *testing.T) {
 	var stream bytes.Buffer
 	take := Take{ID: NewID(), Guest: true, Client: "web-1.example"}
-	answers := []Answer{{Taken: true, Ledger: "5f3a"}, {Busy: "it ends"}}
+	answers := []Answer{{Taken: true, Ledger: "5f3a", Clock: time.UnixMilli(1_764_000_000_123).UTC()}, {Busy: "it ends"}}
 	if err := errors.Join(WriteTake(&stream, take), WriteAnswer(&stream, answers[0]), WriteAnswer(&stream, answers[1]), WriteBegin(&stream, whole), WriteBegin(&stream, Begin{})); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,9 @@ func TestRefuses(t *testing.T) {
 		"take, whose login":         wiretest.Frame(TypeTake, "\x01"+id+"\x02"),
 		"take without whose login":  wiretest.Frame(TypeTake, "\x01"+id),
 		"take, other frame":         wiretest.Frame(TypeBegin, "\x01"+id),
-		"answer without a ledger":   wiretest.Frame(TypeTaken, ""),
+		"answer without a ledger":   wiretest.Frame(TypeTaken, strings.Repeat("\x00", 8)),
+		"answer without a clock":    wiretest.Frame(TypeTaken, "5f3a"),
+		"answer, clock of no age":   wiretest.Frame(TypeTaken, strings.Repeat("\xff", 8)+"5f3a"),
 		"answer with an escape":     wiretest.Frame(TypeBusy, "\x1b[1m"),
 		"answer not UTF-8":          wiretest.Frame(TypeBusy, "\xff"),
 		"answer too long":           wiretest.Frame(TypeBusy, strings.Repeat("x", 257)),
@@ -210,7 +212,8 @@ func FuzzBegin(f *testing.F) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(wiretest.Frame(TypeTaken, "5f3a")))
+	f.Add([]byte(wiretest.Frame(TypeTaken, "\x00\x00\x01\x9a\xb0\x00\x00\x005f3a")))
+	f.Add([]byte(wiretest.Frame(TypeTaken, strings.Repeat("\x00", 8)+"5f3a")))
 	f.Add([]byte(wiretest.Frame(TypeBusy, "full")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		answer, err := ReadAnswer(bytes.NewReader(data))

@@ -108,7 +108,7 @@ func (l *clientLogin) taken() remotewire.Answer {
 		return l.busy("ledger", err, "its ledger is out of reach")
 	}
 	l.engine = engine
-	return remotewire.Answer{Taken: true, Ledger: id}
+	return remotewire.Answer{Taken: true, Ledger: id, Clock: engine.Now()}
 }
 
 // answer has the engine decide, as far as the client may ask.
