@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/handshake"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
@@ -19,13 +20,8 @@ import (
 
 // limits are what one connection can make the others wait for.
 type limits struct {
-	// handshake is how long a connection may take to show its key, handshakes how
-	// many may be at that at once, and perSource how many of one address.
-	handshake             time.Duration
-	handshakes, perSource int
-	// reserve is how many more may be if they come from where clients come from, so
-	// that strangers keep none of them out.
-	reserve int
+	// handshakes bounds connections that have not shown their key yet.
+	handshakes handshake.Limits
 	// idle is how long a client may keep a connection without a login.
 	idle time.Duration
 	// opening is how long each side may take for what it sends at once.
@@ -37,23 +33,19 @@ type limits struct {
 }
 
 var usual = limits{
-	handshake: 5 * time.Second, handshakes: 2048, perSource: 64, reserve: 512,
-	idle: time.Minute, opening: 10 * time.Second, dialogue: 2 * time.Minute, spare: 64,
+	handshakes: handshake.Usual,
+	idle:       time.Minute, opening: 10 * time.Second, dialogue: 2 * time.Minute, spare: 64,
 }
 
 // gateway answers clients.
 type gateway struct {
-	limits   limits
-	socket   string // the verifier's
-	key      *pinned.KeyFile
-	table    *clients.Table
-	log      audit.Sink
-	starting *admission.Counter
-	// reserved are handshakes of addresses that clients come from, once all places of
-	// starting are taken.
-	reserved *admission.Counter
-	origins  origins
-	counts   *counts
+	limits limits
+	socket string // the verifier's
+	key    *pinned.KeyFile
+	table  *clients.Table
+	log    audit.Sink
+	places *handshake.Places
+	counts *counts
 
 	all sync.WaitGroup
 
@@ -64,10 +56,22 @@ type gateway struct {
 }
 
 func newGateway(settings config.Config, limits limits, log audit.Sink) *gateway {
-	return &gateway{
+	g := &gateway{
 		limits: limits, socket: settings.Paths.Socket, key: pinned.NewKeyFile(settings.Gateway.Key), table: clients.NewTable(settings.Gateway.Clients),
-		log: admission.NewLogLimiter(log.Write), starting: admission.NewCounter(time.Now), reserved: admission.NewCounter(time.Now), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
+		log: admission.NewLogLimiter(log.Write), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
 	}
+	g.places = handshake.New(limits.handshakes, rules, g.log, g.listed)
+	return g
+}
+
+// rules are the log's for connections that get no further than the handshake.
+var rules = handshake.Rules{Places: "gateway.handshakes", Handshake: "gateway.handshake", Own: "gateway.key", Theirs: "gateway.clients"}
+
+// listed says whether a client's file names the address.
+func (g *gateway) listed(from netip.Addr) bool {
+	listed, wrong := g.table.Lists(from)
+	g.tellWrong(wrong)
+	return listed
 }
 
 // accept lets connections in until the listener is closed.
@@ -95,8 +99,12 @@ func (g *gateway) connection(bare *net.TCPConn) {
 		return
 	}
 	from := peer.AddrPort().Addr().Unmap()
-	conn, client, err := g.shakeHands(bare, from)
-	if err != nil || conn == nil {
+	var client clients.Client
+	conn := g.places.Shake(bare, from, g.key, func(hash config.KeyHash) (err error) {
+		client, err = g.find(hash, from)
+		return err
+	})
+	if conn == nil {
 		return
 	}
 	if !g.counts.connect(client) {
@@ -104,7 +112,7 @@ func (g *gateway) connection(bare *net.TCPConn) {
 		return
 	}
 	defer g.counts.disconnect(client.Client)
-	g.origins.note(client.Client, from)
+	g.places.Note(client.Client, from)
 	hash, _ := pinned.PeerKey(conn)
 	g.session(conn, hash, from)
 }

@@ -284,7 +284,7 @@ func TestLimits(t *testing.T) {
 // Connections that show no key are few of one address, and end in time.
 func TestHandshakes(t *testing.T) {
 	limits := usual
-	limits.perSource, limits.handshake = 4, time.Minute
+	limits.handshakes.PerSource, limits.handshakes.Time = 4, time.Minute
 	r := newRig(t, limits, nil, takes(t))
 	for range 20 {
 		conn, err := net.Dial("tcp", r.address)
@@ -294,7 +294,7 @@ func TestHandshakes(t *testing.T) {
 		defer conn.Close()
 	}
 	r.log.expect(t, "gateway.handshakes", "have not shown their key yet")
-	limits.handshake = time.Millisecond
+	limits.handshakes.Time = time.Millisecond
 	short := newRig(t, limits, nil, takes(t))
 	conn, err := net.Dial("tcp", short.address)
 	if err != nil {

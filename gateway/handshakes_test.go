@@ -54,7 +54,7 @@ func (r *rig) fill(t *testing.T) {
 // file, or from where it came before.
 func TestPlacesOfClients(t *testing.T) {
 	limits := usual
-	limits.handshakes, limits.handshake = 2, patience
+	limits.handshakes.AtOnce, limits.handshakes.Time = 2, patience
 	listed := newRig(t, limits, func(c *clients.Client) {
 		var here config.Network
 		if err := here.UnmarshalText([]byte("127.0.0.1")); err != nil {
@@ -78,7 +78,7 @@ func TestPlacesOfClients(t *testing.T) {
 // What is read of somebody who has shown no key is bounded.
 func TestHandshakeBytes(t *testing.T) {
 	limits := usual
-	limits.handshake = patience
+	limits.handshakes.Time = patience
 	r := newRig(t, limits, nil, takes(t))
 	conn, err := net.Dial("tcp", r.address)
 	if err != nil {

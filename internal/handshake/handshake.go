@@ -1,0 +1,166 @@
+// Package handshake finds out who connects to a machine that listens by package
+// pinned, and bounds what those can take who have not shown a key that is known.
+//
+// The entry points are [New] and [Places.Shake]. The package promises that connections
+// which stall hold a bounded number of places for a bounded time, that few bytes are
+// read of strangers, and that they leave places for those who come from where known
+// keys came from before.
+package handshake
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/pinned"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// Limits are what one connection can make the others wait for.
+type Limits struct {
+	// Time is how long a connection may take to show its key, AtOnce how many may be
+	// at that at once, and PerSource how many of one address.
+	Time              time.Duration
+	AtOnce, PerSource int
+	// Reserve is how many more may be if they come from where known keys come from, so
+	// that strangers keep none of them out.
+	Reserve int
+}
+
+// Usual are the limits of what listens.
+var Usual = Limits{Time: 5 * time.Second, AtOnce: 2048, PerSource: 64, Reserve: 512}
+
+// Rules are what the log calls the reasons for which there is no connection.
+type Rules struct {
+	// Places is for too many at once, Handshake for one that fails, Own for this
+	// machine's key, and Theirs for the other side's.
+	Places, Handshake, Own, Theirs string
+}
+
+// Places are those of all who have not shown their key yet.
+type Places struct {
+	limits Limits
+	rules  Rules
+	log    audit.Sink
+	// listed says whether known keys come from an address by configuration.
+	listed   func(netip.Addr) bool
+	starting *admission.Counter
+	// reserved are for addresses that known keys come from, once all places of
+	// starting are taken.
+	reserved *admission.Counter
+	origins  origins
+}
+
+// New makes places that nobody has taken. listed says whether the configuration names
+// an address as one where known keys come from. What goes to log is bounded by whoever
+// gives it.
+func New(limits Limits, rules Rules, log audit.Sink, listed func(netip.Addr) bool) *Places {
+	return &Places{
+		limits: limits, rules: rules, log: log, listed: listed,
+		starting: admission.NewCounter(time.Now), reserved: admission.NewCounter(time.Now),
+	}
+}
+
+// Shake finds out who it is. Nothing is known of the other side before, so what it can
+// take is bounded. Without a connection the log has why not.
+func (p *Places) Shake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, known pinned.Known) *tls.Conn {
+	release, admitted := p.admit(from)
+	if !admitted {
+		p.turnedAway(from, p.rules.Places, "too many connections have not shown their key yet")
+		return nil
+	}
+	defer release()
+	key, err := own.Key()
+	if err != nil {
+		p.log.Write(audit.Record{Verdict: "fault", Rule: p.rules.Own, Reason: err.Error()})
+		return nil
+	}
+	var refused error
+	bytes := &firstBytes{Conn: bare, left: mostFirstBytes}
+	conn := pinned.Server(bytes, key, func(hash config.KeyHash) error {
+		refused = known(hash)
+		return refused
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), p.limits.Time)
+	defer cancel()
+	err = errors.Join(pinned.Notice(bare), conn.HandshakeContext(ctx))
+	bytes.done = true
+	switch {
+	case refused != nil:
+		p.turnedAway(from, p.rules.Theirs, refused.Error())
+		letRead(bare)
+	case err != nil && !errors.Is(err, io.EOF):
+		p.turnedAway(from, p.rules.Handshake, err.Error())
+	}
+	if err != nil {
+		return nil
+	}
+	return conn
+}
+
+// turnedAway writes a line about an address that gets nowhere.
+func (p *Places) turnedAway(from netip.Addr, rule, reason string) {
+	p.log.Write(audit.Record{Remote: from.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
+}
+
+// Note remembers where somebody known came from.
+func (p *Places) Note(who string, from netip.Addr) { p.origins.note(who, from) }
+
+// admit counts a handshake. Strangers with many addresses can take all places but
+// those that are kept for addresses which known keys come from.
+func (p *Places) admit(from netip.Addr) (release func(), admitted bool) {
+	counted := func(counter *admission.Counter, most int) bool {
+		bounds := config.SFTPLimits{MaxStartups: most, StartupsPerSource: p.limits.PerSource}
+		release = func() { counter.Release(from, bounds, admission.Result{}) }
+		return counter.Admit(from, bounds).Rule == ""
+	}
+	if counted(p.starting, p.limits.AtOnce) {
+		return release, true
+	}
+	if (p.origins.has(from) || p.listed(from)) && counted(p.reserved, p.limits.Reserve) {
+		return release, true
+	}
+	return nil, false
+}
+
+// letRead lets the other side read why it is turned away: it may have sent something
+// by then, and what is closed with that unread is reset, and so is the reason.
+func letRead(bare *net.TCPConn) {
+	if errors.Join(bare.CloseWrite(), bare.SetReadDeadline(time.Now().Add(time.Second))) == nil {
+		_, _ = io.CopyN(io.Discard, bare, wire.MaxPayload)
+	}
+}
+
+// mostFirstBytes is far more than a handshake needs, and far less than the 256 KiB that
+// crypto/tls takes of a certificate before it is looked at.
+const mostFirstBytes = 16 << 10
+
+// firstBytes is a connection that gives no more than left until the handshake is done.
+type firstBytes struct {
+	net.Conn
+	left int
+	done bool
+}
+
+// Read implements [net.Conn].
+func (f *firstBytes) Read(p []byte) (int, error) {
+	if f.done {
+		return f.Conn.Read(p)
+	}
+	if f.left <= 0 {
+		return 0, errFirstBytes
+	}
+	n, err := f.Conn.Read(p[:min(len(p), f.left)])
+	f.left -= n
+	return n, err
+}
+
+var errFirstBytes = fmt.Errorf("a handshake of more than %d bytes", mostFirstBytes)
