@@ -22,8 +22,13 @@ import (
 type Remote struct {
 	// Servers are host names or addresses with a port, such as
 	// "otp1.example.com:9152". They are asked in this order, the one that answered
-	// last before the others. All must share one ledger.
+	// last before the others. All must share one ledger. Leave it out if servers
+	// connect to this machine alone: see listen.
 	Servers []string `toml:"servers"`
+	// Listen are addresses and ports to which servers connect that have this machine
+	// in gateway.dial; "" before the colon is every address. Without it nobody
+	// connects to this machine.
+	Listen []string `toml:"listen"`
 	// ServerKeys are the servers' keys, as otpctl client key prints them there: of
 	// each server one, or two while it gets another key.
 	ServerKeys []KeyHash `toml:"server_keys"`
@@ -85,18 +90,18 @@ func (r *Remote) check() (problem string, key []string) {
 	if r == nil {
 		return "", nil
 	}
-	if len(r.Servers) == 0 {
-		return `expected the servers' addresses, such as ["otp1.example.com:9152"]`, []string{"servers"}
+	if len(r.Servers) == 0 && r.Listen == nil {
+		return `expected the servers' addresses, such as ["otp1.example.com:9152"], or listen where servers connect to this machine`, []string{"servers"}
 	}
-	for i, server := range r.Servers {
-		if !validServer(server) {
-			return `expected a host name or an address and a port, such as "otp1.example.com:9152"`, []string{"servers"}
-		}
-		if slices.Contains(r.Servers[:i], server) {
-			return server + " is there twice", []string{"servers"}
-		}
+	if problem := checkMachines(r.Servers, "otp1.example.com:9152"); problem != "" {
+		return problem, []string{"servers"}
+	}
+	if problem := checkListen(r.Listen, ":9153"); problem != "" {
+		return problem, []string{"listen"}
 	}
 	switch {
+	case r.Listen != nil && len(r.Listen) == 0:
+		return `expected an address and a port, such as ":9153"; take the line out if no server connects to this machine`, []string{"listen"}
 	case len(r.ServerKeys) == 0:
 		return "expected the servers' keys, as otpctl client key prints them there", []string{"server_keys"}
 	case !filepath.IsAbs(r.Key):
@@ -107,9 +112,29 @@ func (r *Remote) check() (problem string, key []string) {
 	return "", nil
 }
 
-func validServer(server string) bool {
-	host, port, found := cutPort(server)
-	return found && port != 0 && validHost(host)
+// checkMachines finds what is wrong with machines to connect to.
+func checkMachines(machines []string, sample string) (problem string) {
+	for i, machine := range machines {
+		host, port, found := cutPort(machine)
+		if !found || port == 0 || !validHost(host) {
+			return fmt.Sprintf("expected a host name or an address and a port, such as %q", sample)
+		}
+		if slices.Contains(machines[:i], machine) {
+			return machine + " is there twice"
+		}
+	}
+	return ""
+}
+
+// checkListen finds what is wrong with where to listen.
+func checkListen(addresses []string, sample string) (problem string) {
+	for _, address := range addresses {
+		host, port, found := cutPort(address)
+		if _, err := netip.ParseAddr(host); !found || port == 0 || host != "" && err != nil {
+			return fmt.Sprintf("expected an address and a port, such as %q or %q", sample, "192.0.2.1"+sample)
+		}
+	}
+	return ""
 }
 
 // cutPort divides an address as net.SplitHostPort does, which the core must not
@@ -133,11 +158,8 @@ func (g *Gateway) check() (problem string, key []string) {
 	if g == nil {
 		return "", nil
 	}
-	for _, address := range g.Listen {
-		host, port, found := cutPort(address)
-		if _, err := netip.ParseAddr(host); !found || port == 0 || host != "" && err != nil {
-			return `expected an address and a port, such as ":9152" or "192.0.2.1:9152"`, []string{"listen"}
-		}
+	if problem := checkListen(g.Listen, ":9152"); problem != "" {
+		return problem, []string{"listen"}
 	}
 	switch {
 	case !filepath.IsAbs(g.Key):
@@ -167,12 +189,12 @@ func (c Config) checkClient(data []byte) (problem string, key []string) {
 	policy, _ := has["policy"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(policy)) {
 		if !slices.Contains(onClients, name) {
-			return fmt.Sprintf("the servers in remote.servers decide that; move it to their configuration. Here policy has %s alone", strings.Join(onClients, ", ")), []string{"policy", name}
+			return fmt.Sprintf("the servers of [remote] decide that; move it to their configuration. Here policy has %s alone", strings.Join(onClients, ", ")), []string{"policy", name}
 		}
 	}
 	for _, name := range notOnClients {
 		if _, there := has[name]; there {
-			return "the servers in remote.servers do that; move the table to their configuration", []string{name}
+			return "the servers of [remote] do that; move the table to their configuration", []string{name}
 		}
 	}
 	return "", nil

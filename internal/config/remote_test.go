@@ -36,6 +36,21 @@ func TestGateway(t *testing.T) {
 	}
 }
 
+// A client to which servers connect need not name any, and may.
+func TestRemoteListen(t *testing.T) {
+	const keys = "server_keys = ['" + aKey + "']\n"
+	settings, err := Parse("f", []byte("[remote]\nlisten = [':9153', '[2001:db8::1]:9153']\n"+keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := settings.Remote; len(r.Servers) != 0 || len(r.Listen) != 2 {
+		t.Errorf("%+v", r)
+	}
+	if _, err := Parse("f", []byte("[remote]\nservers = ['h:1']\nlisten = ['192.0.2.1:9153']\n"+keys)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRemoteRefuses(t *testing.T) {
 	const client = "[remote]\nservers = ['h:1']\nserver_keys = ['" + aKey + "']\n"
 	for text, want := range map[string]string{
@@ -49,14 +64,19 @@ func TestRemoteRefuses(t *testing.T) {
 		"[remote]\nservers = ['h:1']\n":                                              "f:1: remote.server_keys: expected the servers' keys",
 		"[remote]\nserver_keys = ['AAAA']\n":                                         "expected a key as otpctl client key prints it",
 		"[remote]\nserver_keys = ['47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=']\n": "expected a key as",
+		"[remote]\nlisten = []\nserver_keys = ['" + aKey + "']\n":                    "f:2: remote.listen: expected an address and a port",
+		"[remote]\nlisten = ['dmz1:9153']\n":                                         "f:2: remote.listen: expected an address and a port, such as \":9153\" or \"192.0.2.1:9153\"",
+		"[remote]\nlisten = [':9153']\n":                                             "f:1: remote.server_keys: expected the servers' keys",
+		client + "listen = [':0']\n":                                                 "f:4: remote.listen",
+		client + "dial = ['h:1']\n":                                                  "f:4: remote.dial: unknown key",
 		client + "key = 'k'\n":                                                       "remote.key: expected an absolute path",
 		client + "timeout = '0s'\n":                                                  "remote.timeout: expected",
 		client + "timeout = '2m'\n":                                                  "remote.timeout: expected",
 		client + "time = '2m'\n":                                                     "unknown key",
-		client + "[policy]\nrequire = ['@all']\n":                                    "f:5: policy.require: the servers in remote.servers decide that",
+		client + "[policy]\nrequire = ['@all']\n":                                    "f:5: policy.require: the servers of [remote] decide that",
 		client + "[policy.attempts]\nper_login = 3\n":                                "policy.attempts: the servers",
 		"policy.session = '1d'\n" + client:                                           "f:1: policy.session: the servers",
-		client + "[sms]\nurl = 'https://h/'\nbody = 'x'\n":                           "the servers in remote.servers do that",
+		client + "[sms]\nurl = 'https://h/'\nbody = 'x'\n":                           "the servers of [remote] do that",
 		client + "[gateway]\n":                                                       "f:4: gateway: the servers",
 		client + "[totp]\nissuer = 'x'\n":                                            "f:4: totp: the servers",
 		"[gateway]\nlisten = ['h:1']\n":                                              "f:2: gateway.listen: expected an address and a port",

@@ -108,7 +108,7 @@ func (g *Gate) needBy(request Request, find func(user string) (account.Person, b
 }
 
 // errOnServers denies whoever cannot be decided on here where no server was asked.
-var errOnServers = errors.New("the servers in remote.servers decide this login, and otpgate-verifierd alone asks them; it did not answer. See systemctl status otpgate-verifierd.socket")
+var errOnServers = errors.New("the servers of [remote] decide this login, and otpgate-verifierd alone asks them; it did not answer. See systemctl status otpgate-verifierd.socket")
 
 // DecidedHere says whether a login is decided without a look at secret files and
 // ledger, and so on a client without its servers: the name is none, or the policy

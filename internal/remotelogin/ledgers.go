@@ -18,8 +18,8 @@ func (s *Servers) sameLedger(ctx context.Context, take remotewire.Take, taken *T
 		}
 	}
 	if differ := s.different(taken); len(differ) > 0 {
-		return fmt.Errorf("%w: %s has %s, %s has %s; have both use one, or take one out of remote.servers",
-			errLedgers, taken.Server, taken.ledger, differ[0].address, s.ledgerOf(differ[0]))
+		return fmt.Errorf("%w: %s has %s, %s has %s; have both use one, or take one out of [remote]",
+			errLedgers, taken.Server, taken.ledger, s.nameOf(differ[0]), s.ledgerOf(differ[0]))
 	}
 	return nil
 }

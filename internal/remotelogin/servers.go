@@ -18,9 +18,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/handshake"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 )
 
 // The times that are not in the configuration.
@@ -47,6 +50,8 @@ type Servers struct {
 	next, again time.Duration
 
 	all []*server
+	// incoming is nil where no server dials this machine.
+	incoming *incoming
 
 	mu   sync.Mutex
 	last *server // the one that took a login last
@@ -54,15 +59,28 @@ type Servers struct {
 
 // server is one of them.
 type server struct {
+	// address is where it is dialled, or, if it dials, where it came from last.
 	address string
 	pool    pinned.Pool
-	// ledger names what it remembers used codes in, as it said last. The lock is
-	// Servers's.
+	// dials says that the server dials this machine; key is then what it shows.
+	dials bool
+	key   config.KeyHash
+	// ledger names what it remembers used codes in, as it said last. The lock for it,
+	// and for the address of a server that dials, is Servers's.
 	ledger string
 }
 
-// New makes the servers of a configuration. Nothing is dialled yet.
-func New(settings config.Remote) *Servers {
+// New makes the servers of a configuration, and listens where they dial this machine.
+// Nothing is dialled yet. Close ends it.
+func New(settings config.Remote, log audit.Sink) *Servers {
+	s := serversOf(settings)
+	if len(settings.Listen) > 0 {
+		s.listen(handshake.Usual, log)
+	}
+	return s
+}
+
+func serversOf(settings config.Remote) *Servers {
 	s := &Servers{settings: settings, key: pinned.NewKeyFile(settings.Key), dial: pinned.Dial, next: usualNext, again: usualAgain}
 	for _, address := range settings.Servers {
 		s.all = append(s.all, &server{address: address, pool: pinned.Pool{Most: keptEach, Idle: idle}})
@@ -70,14 +88,28 @@ func New(settings config.Remote) *Servers {
 	return s
 }
 
+// listen has a place for each server that may dial.
+func (s *Servers) listen(limits handshake.Limits, log audit.Sink) {
+	for _, key := range s.settings.ServerKeys {
+		s.all = append(s.all, &server{dials: true, key: key, pool: pinned.Pool{Most: keptIncoming, Watch: true}})
+	}
+	s.incoming = newIncoming(s, limits, admission.NewLogLimiter(log.Write))
+	for _, address := range s.settings.Listen {
+		s.incoming.listen(address)
+	}
+}
+
 // IsFor says whether these are the servers of that configuration.
 func (s *Servers) IsFor(settings config.Remote) bool {
 	return slices.Equal(s.settings.Servers, settings.Servers) && slices.Equal(s.settings.ServerKeys, settings.ServerKeys) &&
-		s.settings.Key == settings.Key && s.settings.Timeout == settings.Timeout
+		slices.Equal(s.settings.Listen, settings.Listen) && s.settings.Key == settings.Key && s.settings.Timeout == settings.Timeout
 }
 
-// Close lets go of connections that are kept. Dialogues go on.
+// Close listens no more, and lets go of connections that are kept. Dialogues go on.
 func (s *Servers) Close() {
+	if s.incoming != nil {
+		s.incoming.close()
+	}
 	for _, server := range s.all {
 		server.pool.Close()
 	}
@@ -114,7 +146,7 @@ func (s *Servers) Take(ctx context.Context, take remotewire.Take) (*Taken, error
 	return taken, nil
 }
 
-// order is that in which the servers are asked.
+// order is that in which the servers are asked, as far as they can be.
 func (s *Servers) order() []*server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +175,10 @@ func (s *Servers) find(ctx context.Context, take remotewire.Take, order []*serve
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan result, len(order))
 	begun, ended := 0, 0
+	order, present := absentLast(order)
 	begin := func() {
-		if begun < len(order) {
+		// Those that have not dialled are waited for, all at once, after the others.
+		for first := true; begun < len(order) && (first || begun > present); first = false {
 			server := order[begun]
 			begun++
 			go func() {
@@ -187,6 +221,9 @@ func (s *Servers) find(ctx context.Context, take remotewire.Take, order []*serve
 
 // ask asks one server, over a connection that is kept if that answers.
 func (s *Servers) ask(ctx context.Context, server *server, take remotewire.Take) (*Taken, error) {
+	if server.dials {
+		return s.askIncoming(ctx, server, take)
+	}
 	if conn := server.pool.Take(); conn != nil {
 		short, cancel := context.WithTimeout(ctx, s.again)
 		taken, busy, _ := s.askOver(short, server, conn, take)
@@ -273,9 +310,9 @@ func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, ta
 		return nil, nil, err
 	case !answer.Taken:
 		server.pool.Put(conn)
-		return nil, fmt.Errorf("%s: it takes no login: %s", server.address, answer.Busy), nil
+		return nil, fmt.Errorf("%s: it takes no login: %s", s.nameOf(server), answer.Busy), nil
 	}
-	return &Taken{Server: server.address, server: server, conn: conn, ledger: answer.Ledger}, nil, nil
+	return &Taken{Server: s.nameOf(server), server: server, conn: conn, ledger: answer.Ledger}, nil, nil
 }
 
 func exchange(conn net.Conn, take remotewire.Take) (remotewire.Answer, error) {

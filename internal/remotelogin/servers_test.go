@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotewire"
@@ -168,12 +169,16 @@ func newServers(t *testing.T, timeout time.Duration, fakes ...*fake) *Servers {
 		settings.Servers = append(settings.Servers, f.address())
 		settings.ServerKeys = append(settings.ServerKeys, f.key.Hash)
 	}
-	s := New(settings)
+	s := New(settings, discard{})
 	// However busy the machine is, nobody is asked because another one is late.
 	s.next, s.again = patience, patience
 	t.Cleanup(s.Close)
 	return s
 }
+
+type discard struct{}
+
+func (discard) Write(audit.Record) {}
 
 // typist answers, and counts how often it was asked.
 type typist struct{ asked int }

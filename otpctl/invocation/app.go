@@ -141,6 +141,9 @@ func (a *App) Gate() (admin.People, error) {
 // onServers is the error of commands about people on a machine that holds nothing of
 // them.
 func onServers(servers []string) error {
+	if len(servers) == 0 {
+		return errors.New("this machine is a client: secret files and ledger are on the servers that connect to it; run the command on one of them")
+	}
 	return fmt.Errorf("this machine is a client: secret files and ledger are on its servers, %s; run the command on one of them", strings.Join(servers, " and "))
 }
 

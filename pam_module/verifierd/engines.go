@@ -109,8 +109,15 @@ func (e *engines) setServers(settings *config.Remote) {
 		e.servers = nil
 	}
 	if settings != nil {
-		e.servers = remotelogin.New(*settings)
+		e.servers = remotelogin.New(*settings, e.sink)
 	}
+}
+
+// listens says whether servers may connect to this machine, which must go on then.
+func (e *engines) listens() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.engine != nil && e.engine.Config.Remote != nil && len(e.engine.Config.Remote.Listen) > 0
 }
 
 // remote are the servers that decide, nil where this machine does.

@@ -31,7 +31,7 @@ func main() {
 	var o options
 	p := program.New("otpgate-verifierd", version, usage)
 	p.PathVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
-	p.DurationVar(&o.idle, "idle", 10*time.Minute, "end after this time without a login, if systemd started it; 0 for never")
+	p.DurationVar(&o.idle, "idle", 10*time.Minute, "end after this time without a login, if systemd started it and no server is to connect to it; 0 for never")
 	p.Main(func() error { return run(o) })
 }
 
@@ -117,7 +117,7 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 	for {
 		select {
 		case <-tick.C:
-			if idle > 0 && server.admission.idle() >= idle && !server.looks.Counting(time.Now()) {
+			if idle > 0 && mayEnd(server, engines, idle) {
 				return
 			}
 		case s := <-signals:
@@ -131,4 +131,10 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 			program.NotifyReady()
 		}
 	}
+}
+
+// mayEnd says whether nobody would miss it until systemd starts it again for the next
+// login. Servers that connect to this machine would: nobody starts it for them.
+func mayEnd(server *server, engines *engines, idle time.Duration) bool {
+	return server.admission.idle() >= idle && !server.looks.Counting(time.Now()) && !engines.listens()
 }
