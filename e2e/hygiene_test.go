@@ -50,8 +50,8 @@ func (m mess) socket(path string) {
 	m.t.Cleanup(func() { listener.Close() })
 }
 
-// stranger is a uid that is not root's.
-const stranger = 4711
+// otherUID is a uid that is not root's.
+const otherUID = 4711
 
 // messes are what can be wrong with a file or a directory.
 var messes = map[string]struct {
@@ -69,7 +69,7 @@ var messes = map[string]struct {
 		m.away(m.secret)
 		m.must(unix.Mknod(m.secret, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))))
 	}, []string{"SECRET"}},
-	"secret of a stranger":      {func(m mess) { m.must(os.Chown(m.secret, stranger, 0)) }, []string{"SECRET", "owned by uid 4711"}},
+	"secret of another user":    {func(m mess) { m.must(os.Chown(m.secret, otherUID, 0)) }, []string{"SECRET", "owned by uid 4711"}},
 	"secret readable for group": {func(m mess) { m.must(os.Chmod(m.secret, 0o640)) }, []string{"SECRET", "mode 0640"}},
 	"secret readable for all":   {func(m mess) { m.must(os.Chmod(m.secret, 0o604)) }, []string{"SECRET", "mode 0604"}},
 	"secret is huge":            {func(m mess) { m.must(os.Truncate(m.secret, 1<<30)) }, []string{"SECRET", "bytes"}},
@@ -86,18 +86,18 @@ var messes = map[string]struct {
 		m.write(m.secret, strings.Replace(m.person.SecretFile(), m.person.Name, "mallory", 1))
 	}, []string{"SECRET:2: user"}},
 	"users writable by others": {func(m mess) { m.must(os.Chmod(m.Users, 0o777)) }, []string{"USERS", "0777"}},
-	"users of a stranger":      {func(m mess) { m.must(os.Chown(m.Users, stranger, 0)) }, []string{"USERS", "owned by uid 4711"}},
+	"users of another user":    {func(m mess) { m.must(os.Chown(m.Users, otherUID, 0)) }, []string{"USERS", "owned by uid 4711"}},
 	"users is missing":         {func(m mess) { m.away(m.Users) }, []string{"USERS", "no such file"}},
 	"users is a symbolic link": {func(m mess) { m.must(os.Symlink(m.away(m.Users), m.Users)) }, []string{"USERS", "symbolic link"}},
 	"users is a file":          {func(m mess) { m.away(m.Users); m.write(m.Users, "") }, []string{"USERS", "not a directory"}},
 	"above users writable":     {func(m mess) { m.must(os.Chmod(filepath.Dir(m.Users), 0o777)) }, []string{"lets others write"}},
 	"state writable by others": {func(m mess) { m.must(os.Chmod(m.State, 0o777)) }, []string{"STATE", "0777"}},
-	"state of a stranger":      {func(m mess) { m.must(os.Chown(m.State, stranger, 0)) }, []string{"STATE", "owned by uid 4711"}},
+	"state of another user":    {func(m mess) { m.must(os.Chown(m.State, otherUID, 0)) }, []string{"STATE", "owned by uid 4711"}},
 	"state is a symbolic link": {func(m mess) { m.must(os.Symlink(m.away(m.State), m.State)) }, []string{"STATE", "symbolic link"}},
 	"state is a file":          {func(m mess) { m.away(m.State); m.write(m.State, "") }, []string{"STATE", "not a directory"}},
 	"config is missing":        {func(m mess) { m.away(m.Config) }, []string{"CONFIG", "no such file"}},
 	"config writable":          {func(m mess) { m.must(os.Chmod(m.Config, 0o666)) }, []string{"CONFIG", "mode 0666"}},
-	"config of a stranger":     {func(m mess) { m.must(os.Chown(m.Config, stranger, 0)) }, []string{"CONFIG", "owned by uid 4711"}},
+	"config of another user":   {func(m mess) { m.must(os.Chown(m.Config, otherUID, 0)) }, []string{"CONFIG", "owned by uid 4711"}},
 	"config is a FIFO":         {func(m mess) { m.away(m.Config); m.must(unix.Mkfifo(m.Config, 0o644)) }, []string{"CONFIG", "FIFO"}},
 	"config is a symbolic link": {func(m mess) { m.must(os.Symlink(m.away(m.Config), m.Config)) },
 		[]string{"CONFIG", "symbolic link"}},
@@ -187,7 +187,7 @@ func TestCoreFile(t *testing.T) {
 	}{
 		"missing":         {nil, 0, "pam_otpgate_core.so"},
 		"not loadable":    {[]byte("no library"), 0, "cannot be loaded"},
-		"of a stranger":   {[]byte("no library"), stranger, "pam_otpgate_core.so"},
+		"of another user": {[]byte("no library"), otherUID, "pam_otpgate_core.so"},
 		"another library": {library, 0, "otpgate_core_serve"},
 	} {
 		t.Run(name, func(t *testing.T) {

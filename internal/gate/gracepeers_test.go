@@ -92,7 +92,7 @@ func TestGraceOfPeersOutlivesCounts(t *testing.T) {
 // root's programs.
 func TestPeersMakeUpNames(t *testing.T) {
 	p := required(t, config.Grace{For: fortnight})
-	p.fillStrangers(t, "uid 33", maxStrangers-1)
+	p.fillUnknown(t, "uid 33", maxUnknown-1)
 	expect(t, p.asked("uid 33").login("made-up", says()), NotAsked, "policy.grace")
 	expect(t, p.asked("uid 33").login("carol", says()), Deny, "policy.unenrolled")
 	expect(t, p.login("carol", says()), NotAsked, "policy.grace")
@@ -102,20 +102,20 @@ func TestPeersMakeUpNames(t *testing.T) {
 func TestPeersMakeUpNamesBesideAGrace(t *testing.T) {
 	p := required(t, config.Grace{For: fortnight})
 	expect(t, p.login("carol", says()), NotAsked, "policy.grace")
-	p.fillStrangers(t, "uid 33", maxStrangers)
+	p.fillUnknown(t, "uid 33", maxUnknown)
 	expect(t, p.asked("uid 33").login("carol", says()), NotAsked, "policy.grace")
 	p.Clock = p.Clock.Add(fortnight)
 	expect(t, p.asked("uid 33").login("carol", says()), Deny, "policy.unenrolled")
 }
 
-// fillStrangers notes so many names that a peer has made up.
-func (p *place) fillStrangers(t *testing.T, peer string, n int) {
+// fillUnknown notes so many names that a peer has made up.
+func (p *place) fillUnknown(t *testing.T, peer string, n int) {
 	t.Helper()
 	full := map[string]ledger.Use{}
 	for i := range n {
 		full[fmt.Sprint(i)] = ledger.Use{Step: p.Clock.Unix()}
 	}
-	if err := p.Ledger.Update(t.Context(), strangers(peer), func(entry *ledger.Entry) error { entry.Used = full; return nil }); err != nil {
+	if err := p.Ledger.Update(t.Context(), unknownKey(peer), func(entry *ledger.Entry) error { entry.Used = full; return nil }); err != nil {
 		t.Fatal(err)
 	}
 }

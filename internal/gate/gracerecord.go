@@ -15,29 +15,29 @@ import (
 // graceRecord is where the beginning of a person's grace is noted.
 type graceRecord struct {
 	key ledger.Key
-	// stranger, if set, is the person among those whom the system does not know.
-	stranger string
+	// unknown, if set, is the person among those whom the system does not know.
+	unknown string
 	// had says that the name as it is had codes before.
 	had bool
 	// peer is whose programs ask, as in Gate. of is what root's programs have noted
-	// of a stranger then, who is in another entry.
+	// of an unknown person then, who is in another entry.
 	peer string
 	of   time.Time
 }
 
-// maxStrangers bounds for how many names that the system does not know a grace is
+// maxUnknown bounds for how many names that the system does not know a grace is
 // noted. They are in one entry, so that made-up names leave no files behind, in
 // stacks that go on after a wrong password. None is forgotten: that would be
 // another grace.
-const maxStrangers = 1000
+const maxUnknown = 1000
 
-// strangers is no key of a person: no name begins with a tilde. Programs of others
+// unknownKey is no key of a person: no name begins with a tilde. Programs of others
 // than root have one for each user, as they can make up a thousand names.
-func strangers(peer string) ledger.Key {
+func unknownKey(peer string) ledger.Key {
 	if peer != "" {
 		peer = " of " + peer
 	}
-	return ledger.Key{Kind: ledger.User, Name: "~strangers" + peer}
+	return ledger.Key{Kind: ledger.User, Name: "~strangers" + peer} // the file keeps its name
 }
 
 // graceRecordOf finds it. Whom the system does not know has one for all cases of the
@@ -63,20 +63,20 @@ func (g *Gate) graceRecordOf(ctx context.Context, person account.Person) (graceR
 		}
 	}
 	sum := sha256.Sum256([]byte("otpgate stranger\x00" + lower.User))
-	place := graceRecord{key: strangers(g.Peer), stranger: hex.EncodeToString(sum[:8]), peer: g.Peer}
+	record := graceRecord{key: unknownKey(g.Peer), unknown: hex.EncodeToString(sum[:8]), peer: g.Peer}
 	if g.Peer == "" {
-		return place, nil
+		return record, nil
 	}
-	entry, err := g.Ledger.View(ctx, strangers(""))
+	entry, err := g.Ledger.View(ctx, unknownKey(""))
 	if err != nil {
 		return graceRecord{}, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 	}
-	place.of = beganOf(entry, place.stranger)
-	return place, nil
+	record.of = beganOf(entry, record.unknown)
+	return record, nil
 }
 
-func beganOf(entry ledger.Entry, stranger string) time.Time {
-	use, found := entry.Used[stranger]
+func beganOf(entry ledger.Entry, unknown string) time.Time {
+	use, found := entry.Used[unknown]
 	if !found {
 		return time.Time{}
 	}
@@ -95,23 +95,23 @@ func earlier(a, b time.Time) time.Time {
 // for one. What root's programs have begun holds for those of others too; what
 // these begin, who may have been taken over, ends with them alone.
 func (p graceRecord) read(entry ledger.Entry) (known ledger.Entry, room bool) {
-	if p.stranger == "" {
+	if p.unknown == "" {
 		if p.peer != "" {
 			entry.Grace = earlier(entry.Grace, entry.PeerGraces[p.peer])
 		}
 		return entry, true
 	}
-	known.Grace = earlier(beganOf(entry, p.stranger), p.of)
-	return known, !known.Grace.IsZero() || len(entry.Used) < maxStrangers
+	known.Grace = earlier(beganOf(entry, p.unknown), p.of)
+	return known, !known.Grace.IsZero() || len(entry.Used) < maxUnknown
 }
 
 // begin notes that the grace began.
 func (p graceRecord) begin(entry *ledger.Entry, now time.Time) {
 	switch {
-	case p.stranger == "" && p.peer == "":
+	case p.unknown == "" && p.peer == "":
 		entry.Grace = now
 		return
-	case p.stranger == "":
+	case p.unknown == "":
 		if entry.PeerGraces == nil {
 			entry.PeerGraces = map[string]time.Time{}
 		}
@@ -121,5 +121,5 @@ func (p graceRecord) begin(entry *ledger.Entry, now time.Time) {
 	if entry.Used == nil {
 		entry.Used = map[string]ledger.Use{}
 	}
-	entry.Used[p.stranger] = ledger.Use{Step: now.Unix()}
+	entry.Used[p.unknown] = ledger.Use{Step: now.Unix()}
 }

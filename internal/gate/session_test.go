@@ -50,7 +50,7 @@ func TestSessionIsOfPersonProtocolAndAddress(t *testing.T) {
 }
 
 // Everybody with IPv6 has a /64 and another address of it each day, so one is a
-// place; where the addresses of a /64 are strangers to each other it is not.
+// place; where the addresses of a /64 belong to different people it is not.
 func TestSessionIsOfOneIPv6Network(t *testing.T) {
 	for _, test := range []struct {
 		opened, from string

@@ -92,7 +92,7 @@ func TestInServiceDir(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// In root's directory the same user is a stranger.
+	// In root's directory the same user is not trusted.
 	roots := openDir(t, t.TempDir())
 	plant(t, filepath.Join(roots.Name(), "file"), false, service, 0o600)
 	if _, err := ReadIn(roots, "file", Rules{MaxSize: 10}); !errors.Is(err, ErrUnsafe) {

@@ -174,7 +174,7 @@ func openError(path string, err error) error {
 	return &fs.PathError{Op: "open", Path: path, Err: err}
 }
 
-// checkDir refuses a directory in which a stranger could replace a name. A
+// checkDir refuses a directory in which another user could replace a name. A
 // sticky one, such as /tmp, protects the names that others made in it.
 func checkDir(st, _ unix.Stat_t, path string) error {
 	if err := checkOwner(path, st.Uid); err != nil {

@@ -125,9 +125,9 @@ func (r *record) grace(ctx context.Context, g admin.People) (err error) {
 	return err
 }
 
-// stranger is the record of somebody without a secret file whom grace lets in:
+// letInByGrace is the record of somebody without a secret file whom grace lets in:
 // the ledger knows since when. found is false for anybody else.
-func stranger(ctx context.Context, a *invocation.App, g admin.People, name string) (r record, found bool, err error) {
+func letInByGrace(ctx context.Context, a *invocation.App, g admin.People, name string) (r record, found bool, err error) {
 	r = record{User: name, State: stateNone, Factors: []factorRecord{}}
 	if err := r.grace(ctx, g); err != nil || r.GraceUntil.IsZero() {
 		return r, false, err

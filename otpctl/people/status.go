@@ -66,7 +66,7 @@ func withoutFile(ctx context.Context, a *invocation.App, g admin.People, name st
 	if !found {
 		return record{}, missing
 	}
-	r, found, err := stranger(ctx, a, g, name)
+	r, found, err := letInByGrace(ctx, a, g, name)
 	if err == nil && !found {
 		err = missing
 	}

@@ -22,9 +22,9 @@ func TestMadeUpNamesLeaveNoFiles(t *testing.T) {
 	p.Ledger = store
 	p.Aliases = map[string]string{"known": "known"}
 	p.Config.Policy.Require, p.Config.Policy.Grace.For = []config.Selector{config.All}, time.Hour
-	for i := range maxStrangers + 5 {
+	for i := range maxUnknown + 5 {
 		want := "policy.grace"
-		if i >= maxStrangers {
+		if i >= maxUnknown {
 			want = "policy.unenrolled"
 		}
 		if v := p.login(fmt.Sprintf("made-up-%d", i), says()); v.Rule != want {
@@ -37,7 +37,7 @@ func TestMadeUpNamesLeaveNoFiles(t *testing.T) {
 	expect(t, p.login("made-up-7", says()), Deny, "policy.unenrolled")
 	files, err := os.ReadDir(dir + "/users")
 	if err != nil || len(files) != 2 {
-		t.Errorf("%d files, %v, expected one of a person and one of strangers", len(files), err)
+		t.Errorf("%d files, %v, expected one of a person and one of unknown names", len(files), err)
 	}
 	if until, begun, err := p.GraceOf(t.Context(), "made-up-1004"); err != nil || begun || !until.IsZero() {
 		t.Errorf("grace of one too many: %v, %v, %v", until, begun, err)
