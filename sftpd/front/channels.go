@@ -11,8 +11,8 @@ import (
 	"github.com/otpgate/otpgate/internal/sftp"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/remote"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/workerfiles"
 )
 
 // maxChannels is as MaxSessions in sshd.
@@ -135,7 +135,7 @@ type session struct{ connection *connection }
 func (c *connection) serveSFTP(ctx context.Context, channel ssh.Channel, worker *seqpacket.Conn) {
 	defer worker.Close()
 	s := &session{c}
-	err := sftp.Serve(ctx, corking{channel, c.conn, &c.channels}, remote.NewClient(worker), sftp.Options{
+	err := sftp.Serve(ctx, corking{channel, c.conn, &c.channels}, workerfiles.NewClient(worker), sftp.Options{
 		LinkFirst: linkFirst(c.client), Opening: c.open.acquire, Closed: c.open.release, Audit: c.audit, Busy: s.busy, Limit: c.limit(), Copying: c.copying.begin,
 	})
 	c.channels.forget(s)

@@ -20,8 +20,8 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
-	"github.com/otpgate/otpgate/internal/sftpd/remote"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/workerfiles"
 )
 
 // The connections to the broker, and to the login process, which knows names.
@@ -124,7 +124,7 @@ func serveFiles(conn, login *seqpacket.Conn, spec messages.Spec) error {
 			return err
 		}
 		sessions.Go(func() {
-			if err := errors.Join(remote.Serve(session, files), session.Close()); err != nil {
+			if err := errors.Join(workerfiles.Serve(session, files), session.Close()); err != nil {
 				fmt.Fprintln(os.Stderr, "otpgate-sftpd-worker:", err)
 			}
 		})

@@ -1,5 +1,5 @@
 // Package messages has the messages between the processes of otpgate-sftpd,
-// beside those about files, which are in package remote.
+// beside those about files, which are in package workerfiles.
 //
 // Who sends first and who believes whom is said with each message. All are
 // made by package fields, the first byte saying which.

@@ -1,4 +1,4 @@
-// Package remote lets the SFTP engine, in a process without rights, use files
+// Package workerfiles lets the SFTP engine, in a process without rights, use files
 // by way of a worker that has the user's.
 //
 // The entry points are [NewClient], in the front, and [Serve], in the worker.
@@ -23,7 +23,7 @@
 // with the user's ids, and the client has a number for each. A server that
 // somebody has taken over can pass one of FUSE all the same, and has the thread
 // that refuses it wait: closing a file is a request too.
-package remote
+package workerfiles
 
 import (
 	"errors"
