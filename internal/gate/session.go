@@ -21,13 +21,13 @@ import (
 // the place of the oldest.
 const maxSessions = 64
 
-// sessionPlace is what a login is remembered for, beside the person. A host
+// sessionScope is what a login is remembered for, beside the person. A host
 // name is whatever the other side's DNS says, and without an address anybody
 // on the machine would do: such logins are not remembered. Nor are those from
 // the address that a proxy or a tunnel on the machine gives everybody, or from
 // 0.0.0.0 and ::, which programs give that know none. The zone
 // is part of the address: fe80::1 of one link is not that of another.
-func (g *Gate) sessionPlace(request Request) (protocol, address string, span time.Duration) {
+func (g *Gate) sessionScope(request Request) (protocol, address string, span time.Duration) {
 	by := g.protocol(request)
 	addr, err := netip.ParseAddr(request.RemoteHost)
 	addr = addr.Unmap()
@@ -40,23 +40,23 @@ func (g *Gate) sessionPlace(request Request) (protocol, address string, span tim
 
 var localhost4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// samePlace says whether two addresses are one place: equal, or of one /64, all
-// of which everybody with IPv6 has, a new address of it each day.
-func samePlace(a, b string) bool {
+// sameNetwork says whether two addresses are equal or of one /64. Everybody with IPv6
+// has a /64, and another address of it each day.
+func sameNetwork(a, b string) bool {
 	if a == b {
 		return true
 	}
 	first, err1 := netip.ParseAddr(a)
 	second, err2 := netip.ParseAddr(b)
-	return err1 == nil && err2 == nil && PlaceOf(first).Contains(second) && PlaceOf(second).Contains(first)
+	return err1 == nil && err2 == nil && SessionNetwork(first).Contains(second) && SessionNetwork(second).Contains(first)
 }
 
 // teredo shows people all over the world in one /64, as translators do.
 var teredo = netip.MustParsePrefix("2001::/32")
 
-// PlaceOf is what a login from an address is remembered for: the address, or the
-// /64 of an IPv6 one. One that is good on its link alone is everybody's there.
-func PlaceOf(addr netip.Addr) netip.Prefix {
+// SessionNetwork is what a login from an address is remembered for: the address, or the
+// /64 of an IPv6 one. A link-local address is everybody's on that link, so it counts whole.
+func SessionNetwork(addr netip.Addr) netip.Prefix {
 	bits := addr.BitLen()
 	many := addr.Zone() != "" || addr.IsLinkLocalUnicast() || config.IsTranslated(addr) || teredo.Contains(addr)
 	if addr.Is6() && !addr.Is4In6() && !many {
@@ -75,13 +75,13 @@ const maxZone = 64
 // One that was opened on a client counts on that client alone: the address is the
 // client's word, and one that was taken over could name anybody's.
 func (g *Gate) session(request Request, person account.Person, entry ledger.Entry) (ledger.Session, bool) {
-	protocol, address, span := g.sessionPlace(request)
+	protocol, address, span := g.sessionScope(request)
 	if span <= 0 || !person.Enrolled() {
 		return ledger.Session{}, false
 	}
 	now, of := g.Now(), enrollmentOf(person)
 	for _, s := range entry.Sessions {
-		if s.Protocol == protocol && s.Client == g.Client && samePlace(s.Address, address) && s.Of == of &&
+		if s.Protocol == protocol && s.Client == g.Client && sameNetwork(s.Address, address) && s.Of == of &&
 			!now.Before(s.Since) && now.Before(s.Until) && now.Before(s.Since.Add(span)) {
 			return s, true
 		}
@@ -136,13 +136,13 @@ func isOpener(session ledger.Session, person account.Person, text string) bool {
 
 // openSession remembers a login whose code was right, if the policy wants that.
 func (g *Gate) openSession(request Request, person account.Person, code string, now time.Time, entry *ledger.Entry) {
-	protocol, address, span := g.sessionPlace(request)
+	protocol, address, span := g.sessionScope(request)
 	if span <= 0 {
 		return
 	}
 	now = now.UTC().Truncate(time.Second)
 	entry.Sessions = slices.DeleteFunc(entry.Sessions, func(s ledger.Session) bool {
-		return !now.Before(s.Until) || s.Protocol == protocol && s.Client == g.Client && samePlace(s.Address, address)
+		return !now.Before(s.Until) || s.Protocol == protocol && s.Client == g.Client && sameNetwork(s.Address, address)
 	})
 	if extra := len(entry.Sessions) + 1 - maxSessions; extra > 0 {
 		entry.Sessions = slices.Delete(entry.Sessions, 0, extra)
@@ -194,7 +194,7 @@ func (g *Gate) SessionUntil(person account.Person, s ledger.Session) (time.Time,
 	if _, counts := g.session(request, person, ledger.Entry{Sessions: []ledger.Session{s}}); !counts {
 		return time.Time{}, false
 	}
-	if _, _, span := g.sessionPlace(request); s.Since.Add(span).Before(s.Until) {
+	if _, _, span := g.sessionScope(request); s.Since.Add(span).Before(s.Until) {
 		return s.Since.Add(span), true
 	}
 	return s.Until, true

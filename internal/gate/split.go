@@ -68,7 +68,7 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 // session, or a code that was sent.
 func (g *Gate) waiting(ctx context.Context, request Request, person account.Person) (ledger.Entry, error) {
 	_, sent := firstSent(person)
-	if _, _, span := g.sessionPlace(request); !sent && span <= 0 {
+	if _, _, span := g.sessionScope(request); !sent && span <= 0 {
 		return ledger.Entry{}, nil
 	}
 	entry, err := g.Ledger.View(ctx, ledger.UserKey(person.User))

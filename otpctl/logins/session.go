@@ -152,7 +152,7 @@ one address. The next login is asked for a code again. Open sessions go on.`,
 		}
 		match := func(s ledger.Session) bool {
 			at, err := netip.ParseAddr(s.Address)
-			return (wanted == "" || s.Protocol == string(wanted)) && (from == "" || err == nil && network.Overlaps(gate.PlaceOf(at)))
+			return (wanted == "" || s.Protocol == string(wanted)) && (from == "" || err == nil && network.Overlaps(gate.SessionNetwork(at)))
 		}
 		return a.Each(ctx, s, args, func(ctx context.Context, g admin.People, name string, dry bool) (string, bool, error) {
 			// Who cannot be read can still be made to give a code.
