@@ -5,8 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -34,16 +32,4 @@ func writeKey(t *testing.T, p *machine.Person) string {
 	must(t, err)
 	authorize(t, p, string(public))
 	return path
-}
-
-func stop(t *testing.T, pid int) {
-	t.Helper()
-	// The client of sftp is ssh, its child.
-	output, err := exec.Command("pgrep", "-P", strconv.Itoa(pid)).Output()
-	must(t, err)
-	for _, child := range append(strings.Fields(string(output)), strconv.Itoa(pid)) {
-		n, err := strconv.Atoi(child)
-		must(t, err)
-		must(t, syscall.Kill(n, syscall.SIGSTOP))
-	}
 }
