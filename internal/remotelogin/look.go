@@ -64,7 +64,7 @@ var ErrOwnKey = errors.New("this machine's key")
 // is seen of it but what the log of a server says of those that it refuses. Each step
 // may take so long. The servers are in the order of the configuration.
 func LookAtAll(ctx context.Context, settings config.Remote, step time.Duration) []Look {
-	s := New(settings)
+	s := serversOf(settings)
 	looks := make([]Look, len(s.all))
 	var all sync.WaitGroup
 	for i, server := range s.all {
