@@ -99,13 +99,13 @@ func root(a *invocation.App) *cobra.Command {
 person, in the directory that paths.users of the configuration names.
 
 Every change is logged, with who made it, to the system's log (authpriv), and with
---verbose to standard error too. Where that is no terminal and all went well, only
-remarks that want attention stand there. The exit status is 0 if everything was
+--verbose to standard error too. If standard error is not a terminal and all went
+well, only remarks that need attention go there. The exit status is 0 if everything was
 done, 1 if something failed, 2 if the command line was wrong; doctor has two more.
 
 With --json, standard output is one JSON document: the answer or, where an error
-left none, an object with error, status and perhaps hint. The same error stands in
-words on standard error.`,
+left none, an object with error, status and perhaps hint. Standard error has the
+same error in words.`,
 		Example: `  otpctl enroll alice
   otpctl list
   otpctl test alice --service sshd --from 192.0.2.7`,

@@ -32,7 +32,7 @@ type several struct {
 func SeveralPeople(c *cobra.Command) *several {
 	s := new(several)
 	f := c.Flags()
-	f.StringVar(&s.Group, "group", "", "also everybody with a secret file who is in this `group` of the system, as a main group too")
+	f.StringVar(&s.Group, "group", "", "also everybody with a secret file who is in this `group` of the system, primary groups included")
 	f.BoolVar(&s.DryRun, "dry-run", false, "change nothing, and say what would be changed")
 	f.BoolVar(&s.Json, "json", false, "print a JSON array, an object for each person")
 	return s

@@ -22,13 +22,13 @@ func SendTest(a *invocation.App) *cobra.Command {
 	channels := []string{string(deliver.Email), string(deliver.SMS)}
 	c := &cobra.Command{
 		Use:   "send-test email|sms USER",
-		Short: "Send somebody a code that is good for nothing, as a test",
+		Short: "Send somebody a test code, which logs nobody in",
 		Long: `send-test sends a message as a login would, but with a made-up code, to the
 address in the person's secret file. The code logs nobody in. An SMS that fails
 goes by email if there is an address, as at a login; the exit status is then 1.
 
-It sends by itself. Logins run otpgate-send for that; send-test says if that is
-not in its place (paths.sender) or must not be run.`,
+It sends the message itself. Logins run otpgate-send for that; send-test says if
+that is missing (paths.sender) or must not be run.`,
 		Example: `  otpctl send-test email alice
   otpctl send-test sms alice --to +491511234567`,
 		Args: cobra.ExactArgs(2),

@@ -28,10 +28,9 @@ func Test(a *invocation.App) *cobra.Command {
 by which rule. It changes nothing and counts as no attempt.
 
 With --service it goes through the lines that pam.d has for that service, as
-libpam would, and then asks the policy by what the line of pam_otpgate.so names:
-its protocol= and config=. With --protocol alone it asks the policy alone, also
-before there is a line. What a server does beside PAM it does not see: doctor
-does.
+libpam would, and then asks the policy with the protocol= and config= of the line
+of pam_otpgate.so. With only --protocol it asks just the policy, even before there
+is a line. It does not see what a server does beside PAM: doctor does.
 
 If the login could not be decided, and so would be denied, or if there is no such
 service, the exit status is 1. It is 3 if the stack does not keep to the policy:

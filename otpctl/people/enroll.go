@@ -50,7 +50,7 @@ the names.` + bulkHelp,
 		Example: `  otpctl enroll alice
   otpctl enroll alice --id tablet              # a second device
   otpctl enroll alice --replace                # a new phone; the old one counts until then
-  otpctl enroll alice --id tablet --replace    # likewise of the device of this name
+  otpctl enroll alice --id tablet --replace    # the same for the device of this name
   otpctl enroll alice --qr png=/root/alice.png
   otpctl enroll alice --json | jq -r .uri      # confirm later
   otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt

@@ -31,17 +31,17 @@ With --csv it enrolls everybody in a file of comma-separated values.` + ColumnsH
 const ColumnsHelp = ` Its first
 line names the columns: user, and as needed kind (totp, hotp, email, sms), id,
 email, phone, protocols (separated by spaces or semicolons), secret (in base32,
-or in hexadecimal behind 0x; without one it is made), counter, digits, period,
+or in hexadecimal after 0x; without one it is made), counter, digits, period,
 algorithm, or all these in a uri (otpauth), prefix, and confirmed: yes lets the
 factor count without a first code, which is the default only for email and sms.
 
 The form of every line is checked before anything is written. Whether the person
 exists and has an address or such a factor already is checked line by line, and a
 failure does not stop the rest. --dry-run checks everything and writes nothing.
-Whoever has exactly what the line says, confirmed, stays as before, and who waits
-for the first code of it is still to confirm. Any other factor of that name is
-left alone without --replace, and the line fails. New secrets go to the file of
---out, or with --json to standard output.`
+Somebody who has exactly what the line says, confirmed, stays as before; somebody
+who has yet to give its first code still has to. Any other factor of that name is
+left alone without --replace, and the line fails. New secrets go to the file that
+--out names, or with --json to standard output.`
 
 func (b *Bulk) register(f *pflag.FlagSet) {
 	f.StringVar(&b.File, "csv", "", "enroll everybody in this `file`; - is standard input")

@@ -25,9 +25,9 @@ func List(a *invocation.App) *cobra.Command {
 		Short: "List everybody who has a secret file, or must enroll",
 		Long: `list shows a line for each secret file. For a file that cannot be read, or that
 logins would refuse for its owner or mode, the line says what is wrong, and the
-exit status is 1. It also names files that are no secret files by their names.
+exit status is 1. It also names files whose names cannot be those of secret files.
 
-With --missing it lists who must give a code by policy.require and has not
+With --missing it lists people who must give a code by policy.require and have not
 enrolled: people without a secret file or a confirmed factor, and people who are
 disabled. Accounts of the system (uid below UID_MIN of login.defs, but root) are
 left out unless the policy names them or their group. With --json it prints an
@@ -35,7 +35,7 @@ object: missing is the list, unlisted names groups, and all, that could not be
 listed in full, with the reason. Then the exit status is 1; it is 0 if the list is
 whole, whoever is in it.
 
---group lists those alone who are in a group, as a main group too.
+--group lists only people who are in a group, primary groups included.
 
 Without --missing, people who have no secret file are not listed, even while
 policy.grace lets them in: see otpctl status USER.`,
@@ -46,7 +46,7 @@ policy.grace lets them in: see otpctl status USER.`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, an object for each person as of otpctl status")
-	c.Flags().BoolVar(&missing, "missing", false, "list who must give a code and has not enrolled")
+	c.Flags().BoolVar(&missing, "missing", false, "list people who must give a code and have not enrolled")
 	c.Flags().StringVar(&group, "group", "", "only people in this `group` of the system")
 	return a.Does(c, func(ctx context.Context, _ []string) error {
 		if missing {

@@ -22,7 +22,7 @@ func Rename(a *invocation.App) *cobra.Command {
 		Long: `rename gives the secret file of the name OLD to the name NEW. Run it right after
 usermod -l: until then NEW is not asked for a code, unless the policy requires
 one. Used codes stay used, recovery codes stay good, and wrong codes go on
-counting, and so does grace, also of somebody who has no secret file yet.
+counting, and so does grace, also for somebody who has no secret file yet.
 Remembered logins end, and so do codes that are on their way. Nothing in the file
 is good under the name OLD again, even if the file comes back.
 
@@ -35,7 +35,7 @@ may go to the first of them.`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: a.CompleteUser,
 	}
-	c.Flags().BoolVar(&noSystemCheck, "no-user-check", false, "also to a name that this machine does not know")
+	c.Flags().BoolVar(&noSystemCheck, "no-user-check", false, "allow a NEW that this machine does not know")
 	return a.Does(c, func(ctx context.Context, args []string) error {
 		return runRename(ctx, a, args[0], args[1], noSystemCheck)
 	})

@@ -46,7 +46,7 @@ each finding it says the file and line, what follows, and the fix.
 With --service it shows that service's stack as logins walk through it: what
 each line returns and what comes of it.
 
-What is meant to be so is excused in /etc/otpgate/doctor.toml, by id, service and
+What is intended can be excused in /etc/otpgate/doctor.toml, by id, service and
 reason: see otpgate-doctor(5). It is shown as excused and does not count.
 
 With --log one line goes to the system's log, and with --metrics the figures go to

@@ -44,13 +44,13 @@ func pamEnable(a *invocation.App) *cobra.Command {
 		Use:   "enable SERVICE",
 		Short: "Ask for codes in a service of pam.d, and undo that unless it is confirmed",
 		Long: `enable adds "auth required pam_otpgate.so" to /etc/pam.d/SERVICE, at the first
-place behind the password where the doctor finds nothing wrong with the stack. To
+place after the password where the doctor finds nothing wrong with the stack. To
 a service with one field, such as vsftpd, it adds two lines: see
 docs/pam-stacks.md. Use --split for a service with one field that enable does not
-know, such as a screen locker. Where the service includes a password stage behind
+know, such as a screen locker. Where the service includes a password stage after
 which strangers would see the prompt too, such as RHEL's password-auth, the lines
 of that stage are written into SERVICE instead, so that a wrong password ends the
-login before.
+login before that.
 
 First it shows the change and tries it: the doctor looks at the machine as it
 would be, and libpam logs a made-up person in through a private copy of the
@@ -213,9 +213,9 @@ func pamDisable(a *invocation.App) *cobra.Command {
 		Long: `disable takes exactly the lines out of /etc/pam.d/SERVICE that call the module,
 and keeps the old file beside it. Where lines above jump over such a line or to
 it, pam_permit.so takes its place, so that their numbers stay right. A password
-module behind a line with split asks for the password itself again. disable
-refuses if the service asks for nothing but the code. An include that enable has
-written out stands there again.`,
+module after a line with split asks for the password itself again. disable refuses
+if the service asks for nothing but the code. An include that enable wrote out is
+put back.`,
 		Example:           "  otpctl pam disable sshd",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeService(a),

@@ -96,15 +96,15 @@ func pamRestore(a *invocation.App) *cobra.Command {
 in SERVICE, or in all services. If the file was changed since, that version is
 kept beside it.
 
-With --overdue it does so only where the time is over and the process is gone
-that should have done it, as after a reboot. With --wait too, it then waits for
+With --overdue it does so only where the time is over and the process that should
+have done it is gone, as after a reboot. With --wait too, it then waits for
 the others, until each is confirmed or its time is over. The unit
 otpgate-pam-restore does both when the machine starts.`,
 		Example:           "  otpctl pam restore sshd\n  otpctl pam restore --overdue",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completePending(a),
 	}
-	c.Flags().BoolVar(&overdue, "overdue", false, "only where the time is over and nothing is left to do it")
+	c.Flags().BoolVar(&overdue, "overdue", false, "only where the time is over and the process for it is gone")
 	c.Flags().BoolVar(&wait, "wait", false, "with --overdue: wait until none is left whose time is not over yet")
 	return a.Does(c, func(_ context.Context, args []string) error {
 		switch {

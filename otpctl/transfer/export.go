@@ -152,7 +152,7 @@ func importBackup(a *invocation.App) *cobra.Command {
 
 Codes that the ledger here or the backup knows as used stay used. For
 authenticator apps, everything until now counts as used. If the ledger here was
-lost, nothing tells what was used after the backup: a token's codes from then on
+lost, nothing shows what was used after the backup: a token's codes from then on
 are good again until a later one is used (otpctl resync moves the token on), and
 so would recovery codes be. Those come back only with --recovery-codes; otpctl
 recovery makes new ones.`,

@@ -26,8 +26,8 @@ func Import(a *invocation.App) *cobra.Command {
 		Short: "Take people over from another module, server or app, a file or a backup",
 		Long: `import takes over what people have elsewhere: keys, counters, clock drifts and
 unused scratch codes. These people count as enrolled at once. The old files are
-only read. A file of another format than a command reads is refused with what it
-looks like, and nothing that cannot be read is shown.
+only read. If a file is in another format, the error says what it looks like, and
+shows nothing that could not be read.
 
 Codes that were used there are used here too. Codes that are used there after the
 import are not known here, so take the old module's line out of pam.d before it
@@ -51,7 +51,7 @@ type importing struct {
 
 func (i *importing) register(c *cobra.Command) {
 	f := c.Flags()
-	f.BoolVar(&i.replace, "replace", false, "also people who are enrolled here: take the place of devices with the same id")
+	f.BoolVar(&i.replace, "replace", false, "also people who are enrolled here: replace devices with the same id")
 	f.BoolVar(&i.dryRun, "dry-run", false, "check everything and write nothing")
 	f.BoolVar(&i.json, "json", false, "print a JSON array, an object for each person")
 	f.BoolVar(&i.noSystemCheck, "no-user-check", false, "also people whom this machine does not know")
@@ -90,7 +90,7 @@ for everybody.`,
 	}
 	flags.register(c)
 	c.Flags().BoolVar(&homes, "home-dirs", false, "read .google_authenticator in the homes of all users")
-	c.Flags().StringArrayVar(&users, "user", nil, "with --home-dirs only this user's `NAME`, as often as needed; with one FILE whose it is")
+	c.Flags().StringArrayVar(&users, "user", nil, "with --home-dirs only this user's `NAME`, as often as needed; with one FILE, the user whose it is")
 	return a.Does(c, func(ctx context.Context, args []string) error {
 		if len(args) > 0 && len(users) > 0 && len(args)+len(users) != 2 {
 			return invocation.Usage("--user says whose one file is, found %d files and %d users", len(args), len(users))
@@ -128,7 +128,7 @@ its owner.
 
 Keys become the devices phone (time) or token (counter); further ones of a person
 are phone2 or token2 and so on. The last code that was used and all before it
-count as used. otpgate asks for no PIN beside the code, so a line with a PIN is
+count as used. otpgate asks for no PIN in addition to the code, so a line with a PIN is
 refused unless --without-pins drops the PIN.`,
 		Example: `  otpctl import oath /etc/users.oath --dry-run
   otpctl import oath /etc/users.oath`,
@@ -165,7 +165,7 @@ func importCSV(a *invocation.App) *cobra.Command {
 	f.StringVar(&flags.Totp.Issuer, "issuer", "", "`name` of this place in the app (default: the configuration's, or the host name)")
 	f.BoolVar(&flags.Replace, "replace", false, "take the place of devices with the same id")
 	f.BoolVar(&flags.Json, "json", false, "print a JSON array, an object for each line")
-	f.BoolVar(&flags.NoSystemCheck, "no-user-check", false, "enroll also people whom this machine does not know")
+	f.BoolVar(&flags.NoSystemCheck, "no-user-check", false, "also enroll people whom this machine does not know")
 	return a.Does(c, func(ctx context.Context, args []string) error {
 		if err := people.CheckIssuer(flags.Totp.Issuer); err != nil {
 			return invocation.Usage("--issuer: %w", err)

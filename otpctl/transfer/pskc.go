@@ -38,7 +38,7 @@ otpgate does not hold, is refused.` + tokenHelp,
 	flags.register(c)
 	c.Flags().StringVar(&keyFile, "key-file", "", "`file` with the key that both sides have, in hexadecimal; - is standard input")
 	c.Flags().StringVar(&passphraseFile, "passphrase-file", "", "`file` with the passphrase; - is standard input")
-	c.Flags().BoolVar(&options.WithoutPINs, "without-pins", false, "take devices that have a PIN beside the code, and drop the PIN")
+	c.Flags().BoolVar(&options.WithoutPINs, "without-pins", false, "take devices that have a PIN in addition to the code, and drop the PIN")
 	return a.Does(c, func(ctx context.Context, args []string) (err error) {
 		if keyFile != "" && passphraseFile != "" {
 			return invocation.Usage("--key-file and --passphrase-file: expected one of the two")

@@ -12,14 +12,14 @@ import (
 // tokenHelp ends the help of the imports of devices.
 const tokenHelp = `
 
-FILE must be root's, and for nobody else to read; - is standard input. All of it
-is checked before anybody is enrolled: one mistake, and nobody is. Whose a device
-is says --map, else the file itself. With --map, devices that it does not name are
+FILE must be root's, and nobody else may read it; - is standard input. All of it is
+checked before anybody is enrolled: with one mistake, nobody is. --map says who has
+which device, or else the file itself does. Devices that --map does not name are
 left out.
 
 Devices become phone (time) or token (counter); further ones of a person are
-phone2 or token2 and so on. Such a file does not say which codes by time were used,
-so all until now are, and the next ones are good.`
+phone2 or token2 and so on. Such a file does not say which time-based codes were
+used, so all until now count as used, and the next ones are good.`
 
 // importURI is import uri.
 func importURI(a *invocation.App) *cobra.Command {
@@ -28,8 +28,8 @@ func importURI(a *invocation.App) *cobra.Command {
 		Use:   "uri FILE",
 		Short: "Take devices over from a list of otpauth URIs",
 		Long: `uri reads otpauth URIs, one a line, as Aegis, FreeOTP+, KeePassXC, privacyIDEA and
-others export them. The login name may stand in front of the URI, behind it a
-space or a comma; without one it is the account of the URI's label. Lines that
+others export them. The login name may come before the URI, followed by a space or
+a comma; without one it is the account in the URI's label. Lines that
 begin with # are left out. A token's codes are good from the counter on.` + tokenHelp,
 		Example: `  otpctl import uri uris.txt --dry-run
   otpctl import uri uris.txt --map who.csv`,
