@@ -10,7 +10,7 @@ import (
 )
 
 func TestPreparedTwiceIsAsBefore(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	mail, app := prepared("mail"), prepared("app")
 	p.enrollPrepared(t, mail)
 	p.enrollPrepared(t, app)

@@ -20,7 +20,7 @@ import (
 // backedUp is alice with a token and an app, and her backup.
 func backedUp(t *testing.T) (*place, Backup) {
 	t.Helper()
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	what := alices(p)
 	token := what.Factors[0].Factor
 	token.ID, token.Kind, token.Period, token.Counter = "token", account.HOTP, 0, 3
@@ -39,7 +39,7 @@ func backedUp(t *testing.T) (*place, Backup) {
 // lost is a machine that has nothing of p but its clock.
 func lost(t *testing.T, p *place) *place {
 	t.Helper()
-	fresh := importPlace(t)
+	fresh := newPlaceOnDisk(t)
 	fresh.Clock = p.Clock
 	return fresh
 }
@@ -150,7 +150,7 @@ func TestRestoreOfTheDisabled(t *testing.T) {
 // Graces that have begun come back too, those of programs of others than root
 // among them: a restored person gets no other one.
 func TestRestoreBringsGraces(t *testing.T) {
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	what := alices(p)
 	if _, err := p.Import(t.Context(), what); err != nil {
 		t.Fatal(err)

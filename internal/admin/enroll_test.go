@@ -22,8 +22,8 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// newOffice is a place whose secret files are on disk.
-func newOffice(t *testing.T) *place {
+// newPlaceOnDisk is a place whose secret files are on disk.
+func newPlaceOnDisk(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t)
 	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
@@ -86,7 +86,7 @@ func (a after) Update(ctx context.Context, key ledger.Key, change func(*ledger.E
 // If the machine stops between ledger and secret file, the code is used and
 // nothing counts yet; the other way round it could still log in.
 func TestConfirmSpendsTheCodeFirst(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	f := p.begin(t, "phone")
 	code, store := p.shows(t, f, 0), p.Ledger
 	stopped := errors.New("power cut")
@@ -112,7 +112,7 @@ func TestConfirmSpendsTheCodeFirst(t *testing.T) {
 }
 
 func TestConfirmNeedsTheLedger(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	f := p.begin(t, "phone")
 	p.Ledger = gatetest.FailingLedger{}
 	if _, err := p.Confirm(context.Background(), "alice", "", p.shows(t, f, 0)); err == nil || p.enrolled(t) {
@@ -122,7 +122,7 @@ func TestConfirmNeedsTheLedger(t *testing.T) {
 
 // One code confirms once and logs nobody in, whoever comes first.
 func TestConfirmAndLoginAtOnce(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.Config.Policy.Require = []config.Selector{"alice"}
 	f := p.begin(t, "phone")
 	code := p.shows(t, f, 0)
@@ -155,7 +155,7 @@ func TestConfirmAndLoginAtOnce(t *testing.T) {
 }
 
 func TestEnrollmentsOfOnePersonKeepEachOther(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	var wait sync.WaitGroup
 	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		wait.Go(func() {
@@ -179,7 +179,7 @@ func TestEnrollmentsOfOnePersonKeepEachOther(t *testing.T) {
 
 // Who has spent every recovery code gets new ones with the next device.
 func TestConfirmRenewsSpentRecoveryCodes(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	first, err := p.Confirm(context.Background(), "alice", "", p.shows(t, p.begin(t, "phone"), 0))
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +212,7 @@ func TestNewFactorHasTheSizeOfItsHash(t *testing.T) {
 }
 
 func TestEnableAndRecoveryNeedAFile(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	if err := os.Mkdir(p.Config.Paths.Users, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (p *place) alice(t *testing.T) account.Person {
 
 func TestEnrollSentCountsOnceTheCodeCameBack(t *testing.T) {
 	for kind, to := range map[account.Kind]string{account.Email: "alice@example.com", account.SMS: "+491511234567"} {
-		p := newOffice(t)
+		p := newPlaceOnDisk(t)
 		post := &gatetest.Sender{}
 		p.Sender = post
 		p.beginSent(t, sent(kind), to, false)
@@ -73,7 +73,7 @@ func TestEnrollSentCountsOnceTheCodeCameBack(t *testing.T) {
 }
 
 func TestFirstCodeEnds(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	post := &gatetest.Sender{}
 	p.Sender = post
 	var wrong enrollment.WrongCodeError
@@ -97,7 +97,7 @@ func TestFirstCodeEnds(t *testing.T) {
 
 // A new address counts once codes arrive there; until then they go to the old.
 func TestReplaceTheAddress(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	post := &gatetest.Sender{}
 	p.Sender = post
 	p.beginSent(t, sent(account.Email), "old@example.com", false)
@@ -127,7 +127,7 @@ func TestReplaceTheAddress(t *testing.T) {
 
 // A code that came by another way proves nothing about the number.
 func TestFirstCodeTakesNoOtherWay(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	post := &gatetest.Sender{Fallback: "the gateway is down"}
 	p.Sender = post
 	if _, _, err := p.EnrollTrusted(context.Background(), "alice", sent(account.Email), "alice@example.com", false); err != nil {
@@ -145,7 +145,7 @@ func TestFirstCodeTakesNoOtherWay(t *testing.T) {
 }
 
 func TestEnrollSentNeedsAnAddress(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	for _, test := range []struct {
 		f    account.Factor
 		to   string
@@ -173,7 +173,7 @@ func TestEnrollSentNeedsAnAddress(t *testing.T) {
 }
 
 func TestEnrollTrusted(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	done, confirmed, err := p.EnrollTrusted(context.Background(), "alice", sent(account.SMS), "+491511234567", false)
 	if err != nil || !p.enrolled(t) || len(confirmed.RecoveryCodes) != 10 || done.To != "+491511234567" || p.alice(t).Phone != done.To {
 		t.Errorf("%+v, %+v, %v", done, confirmed, err)
@@ -192,7 +192,7 @@ func TestEnrollTrusted(t *testing.T) {
 }
 
 func TestEnrollSentTwiceLeavesOne(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.Sender = &gatetest.Sender{}
 	for _, id := range []string{"one", "two"} {
 		if _, err := p.EnrollSent("alice", account.Factor{ID: id, Kind: account.Email}, "alice@example.com", false); err != nil {

@@ -17,15 +17,6 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// importPlace is a place with secret files on disk.
-func importPlace(t *testing.T) *place {
-	t.Helper()
-	p := newPlace(t)
-	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
-	p.Accounts = files(p.Config.Paths.Users)
-	return p
-}
-
 // alices is alice brought along: an app of whose codes those up to now are used.
 func alices(p *place) Imported {
 	f := account.Factor{ID: "phone", Kind: account.TOTP, Secret: account.Secret("secret of alice, 20 bytes"), Digits: 6, Period: 30, Algorithm: "SHA1"}
@@ -43,7 +34,7 @@ func codeOf(t *testing.T, p *place, steps int) string {
 }
 
 func TestImportedLogin(t *testing.T) {
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	if left, err := p.Import(t.Context(), alices(p)); err != nil || left != 2 {
 		t.Fatal(left, err)
 	}
@@ -63,7 +54,7 @@ func TestImportedLogin(t *testing.T) {
 // Brought along once more, from a file that knows of nothing since, nothing that
 // was used here is good again.
 func TestImportAgainTakesNothingBack(t *testing.T) {
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	first := alices(p)
 	if _, err := p.Import(t.Context(), first); err != nil {
 		t.Fatal(err)
@@ -97,7 +88,7 @@ func TestImportAgainTakesNothingBack(t *testing.T) {
 
 // What the person has here stays, but for what the new takes the place of.
 func TestImportBeside(t *testing.T) {
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	email := "alice@example.com"
 	p.enrollPrepared(t, Prepared{User: "alice", Changes: Changes{Email: &email}, Factor: account.Factor{ID: "email", Kind: account.Email}, Confirmed: true, Recovery: true})
 	old := prepared("phone")
@@ -135,7 +126,7 @@ func TestImportAllOrNothing(t *testing.T) {
 		"no ledger":                      func(p *place, _ *Imported) { p.Ledger = gatetest.FailingLedger{} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := importPlace(t)
+			p := newPlaceOnDisk(t)
 			store := p.Ledger
 			what := alices(p)
 			spoil(p, &what)
@@ -157,7 +148,7 @@ func TestImportAllOrNothing(t *testing.T) {
 // A process that is killed between ledger and file leaves used codes used: the
 // ledger comes first.
 func TestImportMarksBeforeItWrites(t *testing.T) {
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	watched := &watchedLedger{Store: p.Ledger, path: filepath.Join(p.Config.Paths.Users, "alice.toml")}
 	p.Ledger = watched
 	if _, err := p.Import(t.Context(), alices(p)); err != nil || !watched.updated || watched.tooLate {
@@ -179,7 +170,7 @@ func (w *watchedLedger) Update(ctx context.Context, key ledger.Key, change func(
 
 // Who is shut out is not let in by what is brought along.
 func TestImportOfTheDisabled(t *testing.T) {
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	if left, err := p.Import(t.Context(), alices(p)); err != nil || left != 2 {
 		t.Fatal(err)
 	}
@@ -198,7 +189,7 @@ func TestImportOfTheDisabled(t *testing.T) {
 
 // A drift that was found elsewhere holds here.
 func TestImportedDrift(t *testing.T) {
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	what := alices(p)
 	what.Factors[0].Use = &ledger.Use{Drift: -200, Resynced: -200}
 	if _, err := p.Import(t.Context(), what); err != nil {

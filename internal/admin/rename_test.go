@@ -20,7 +20,7 @@ import (
 // and a token of which the counters up to 4 are. Whoever is not asked is refused.
 func renamePlace(t *testing.T) *place {
 	t.Helper()
-	p := importPlace(t)
+	p := newPlaceOnDisk(t)
 	what := alices(p)
 	token := what.Factors[0].Factor
 	token.ID, token.Kind, token.Period = "token", account.HOTP, 0

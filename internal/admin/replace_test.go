@@ -14,7 +14,7 @@ import (
 // Who asks for a replacement believes that the lost phone stops counting. If it
 // has another name, a second device beside it is what a thief would wish for.
 func TestReplaceNeedsWhatIsReplaced(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.Sender = &gatetest.Sender{}
 	p.enrollPrepared(t, prepared("app"))
 	ways := map[string]func(id string) error{
@@ -70,7 +70,7 @@ func TestReplaceNeedsWhatIsReplaced(t *testing.T) {
 
 // Without anything confirmed, what waits may be made anew.
 func TestReplaceWhatWaits(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	var nothing NothingToReplaceError
 	if _, err := p.Enroll("alice", enrollment.NewFactor("phone", p.Config.TOTP), true); !errors.As(err, &nothing) || nothing.Have != nil {
 		t.Errorf("nobody's: %v", err)
@@ -87,7 +87,7 @@ func TestReplaceWhatWaits(t *testing.T) {
 }
 
 func TestEnrollmentSaysWhatCountsBeside(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.enrollPrepared(t, prepared("app"))
 	if done, err := p.Enroll("alice", enrollment.NewFactor("phone", p.Config.TOTP), false); err != nil || !slices.Equal(done.Beside, []string{"app"}) {
 		t.Errorf("%+v, %v", done, err)

@@ -11,7 +11,7 @@ import (
 
 // Somebody who was disabled comes back with nothing that was remembered.
 func TestDisablingEndsSessions(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.Config.Policy.Session = config.Duration{Duration: time.Hour}
 	f := p.begin(t, "phone")
 	if _, err := p.Confirm(context.Background(), "alice", "phone", p.shows(t, f, 0)); err != nil {

@@ -48,7 +48,7 @@ func (p *place) load(t *testing.T) account.Person {
 }
 
 func TestSetKeepsWhatIsNotNamed(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.enrollPrepared(t, prepared("mail"))
 	hashes := p.load(t).Recovery.Hashes
 	_, keys, err := p.Set("alice", Changes{Phone: text("+491511234567"), Protocols: &[]config.Protocol{"ssh"}})
@@ -73,7 +73,7 @@ func TestSetKeepsWhatIsNotNamed(t *testing.T) {
 }
 
 func TestSetKeepsTheAddressOfAFactor(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	what := prepared("mail")
 	what.Confirmed = false // one that waits needs it too
 	p.enrollPrepared(t, what)
@@ -88,7 +88,7 @@ func TestSetKeepsTheAddressOfAFactor(t *testing.T) {
 
 // Recovery codes must not outlive the last factor (CVE-2022-36071).
 func TestRemoveFactorTakesTheRecoveryCodesLast(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.enrollPrepared(t, prepared("mail"))
 	p.enrollPrepared(t, prepared("other"))
 	if _, err := p.RemoveFactor("alice", "mail"); err != nil || len(p.load(t).Recovery.Hashes) == 0 || len(p.load(t).Factors) != 1 {
@@ -103,7 +103,7 @@ func TestRemoveFactorTakesTheRecoveryCodesLast(t *testing.T) {
 }
 
 func TestPreparedLeavesWhatIsThere(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	if made := p.enrollPrepared(t, prepared("mail")); len(made.RecoveryCodes) != 10 {
 		t.Errorf("%d recovery codes, want 10", len(made.RecoveryCodes))
 	}
@@ -132,7 +132,7 @@ func TestPreparedLeavesWhatIsThere(t *testing.T) {
 // The codes of a confirmed factor do not go elsewhere by an enrollment beside
 // it, unless that is wanted.
 func TestPreparedKeepsTheAddressOfAFactor(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.enrollPrepared(t, prepared("mail"))
 	beside, second := prepared("phone"), prepared("mail")
 	beside.Changes.Email = text("mallory@example.com")
@@ -162,7 +162,7 @@ func TestPreparedKeepsTheAddressOfAFactor(t *testing.T) {
 }
 
 func TestPreparedNeedsAnAddress(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	what := prepared("sms")
 	what.Factor.Kind = account.SMS
 	if _, err := p.EnrollPrepared(context.Background(), what); !errors.Is(err, ErrNoAddress) {
@@ -176,7 +176,7 @@ func TestPreparedNeedsAnAddress(t *testing.T) {
 // Somebody disabled stays so, and gets no recovery codes; nobody gets any that
 // cannot be shown.
 func TestPreparedMakesNoRecoveryCodesForNobody(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	what := prepared("mail")
 	what.Recovery = false
 	if made := p.enrollPrepared(t, what); made.RecoveryCodes != nil || len(p.load(t).Recovery.Hashes) != 0 {
@@ -195,7 +195,7 @@ func TestPreparedMakesNoRecoveryCodesForNobody(t *testing.T) {
 
 // Changes of one person at once keep each other.
 func TestSetAndEnrollAtOnce(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.enrollPrepared(t, prepared("mail"))
 	var wait sync.WaitGroup
 	for _, id := range []string{"a", "b", "c", "d"} {
@@ -217,7 +217,7 @@ func TestSetAndEnrollAtOnce(t *testing.T) {
 }
 
 func TestSessionsAreThoseThatCount(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	p.enrollPrepared(t, prepared("mail"))
 	p.Config.Policy.Session = config.Duration{Duration: 24 * time.Hour}
 	key := ledger.UserKey("alice")
@@ -260,21 +260,21 @@ func TestSessionsAreThoseThatCount(t *testing.T) {
 	}
 }
 
-// keeper keeps what it is given to send.
-type keeper struct{ message deliver.Message }
+// recordingSender keeps what it is given to send.
+type recordingSender struct{ message deliver.Message }
 
-func (k *keeper) Send(_ context.Context, m deliver.Message) (deliver.Delivery, error) {
+func (k *recordingSender) Send(_ context.Context, m deliver.Message) (deliver.Delivery, error) {
 	k.message = m
 	return deliver.Delivery{Channel: m.Channel}, nil
 }
 
 // What a test sends is no code of any login.
 func TestSendTestIsGoodForNothing(t *testing.T) {
-	p := newOffice(t)
+	p := newPlaceOnDisk(t)
 	if _, err := p.SendTest(context.Background(), deliver.Email, "alice", ""); !errors.Is(err, gate.ErrNoSender) {
 		t.Errorf("got %v", err)
 	}
-	kept := &keeper{}
+	kept := &recordingSender{}
 	p.Sender = kept
 	p.enrollPrepared(t, prepared("mail"))
 	before, err := p.Ledger.View(context.Background(), ledger.Key{Kind: ledger.User, Name: "alice"})
