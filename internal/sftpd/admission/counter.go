@@ -1,6 +1,7 @@
 // Package admission decides which connections of the SFTP server may begin a
-// login: it counts who is at one, turns away addresses that keep failing, takes
-// the address of a client from a proxy, and bounds the log of what strangers do.
+// login: it limits how many are at one, in all and from one address, turns away
+// addresses that keep failing, takes the address of a client from a proxy, and
+// bounds the log of what strangers do.
 //
 // The entry points are [Counter], [ProxiedAddress] and [LogLimiter]. What is
 // remembered of addresses is bounded, and nothing is read beyond a header.

@@ -1,8 +1,9 @@
 // Package messages has the messages between the processes of otpgate-sftpd,
 // beside those about files, which are in package workerfiles.
 //
-// Who sends first and who believes whom is said with each message. All are
-// made by package fields, the first byte saying which.
+// What a front may ask of the broker is in front.go, from [AskSign] on. Who sends first
+// and who believes whom is said with each message. All are made by package fields, the
+// first byte saying which.
 package messages
 
 import "github.com/otpgate/otpgate/internal/sftpd/fields"
