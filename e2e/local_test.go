@@ -78,6 +78,7 @@ func sudo(t *testing.T, p *machine.Person, environment []string, given machine.A
 	return machine.Open(t, cmd).Answer(given, machine.Patience)
 }
 
+// sudo asks after the password, whatever environment and limits its caller has.
 func TestSudo(t *testing.T) {
 	onAllPaths(t, "sudo", "", func(t *testing.T, here machine.Site) {
 		here.AddToService(t, "sudo", "sudo")
@@ -181,6 +182,8 @@ func sudoLimits(t *testing.T, here machine.Site) {
 	}
 }
 
+// su asks for the code of the person that it changes to; the caller's own password and
+// a used code do not do.
 func TestSu(t *testing.T) {
 	onAllPaths(t, "su", "", func(t *testing.T, here machine.Site) {
 		here.AddToService(t, "su", "su")
@@ -197,6 +200,7 @@ func TestSu(t *testing.T) {
 	})
 }
 
+// login(1) on a terminal asks after name and password.
 func TestLogin(t *testing.T) {
 	onAllPaths(t, "login", "", func(t *testing.T, here machine.Site) {
 		here.AddToService(t, "login", "login")

@@ -10,6 +10,7 @@ import (
 // The servers of docs/recipes.md that have one field and no test of their own
 // elsewhere.
 
+// nginx takes password and code in one field, over HTTP and HTTPS as the recipe has it.
 func TestFieldNginx(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "www-data", "shadow")
@@ -70,6 +71,7 @@ func remembers(t *testing.T, here machine.Site, server *hosts.Server) {
 	}
 }
 
+// dovecot takes password and code in one field.
 func TestFieldDovecot(t *testing.T) {
 	t.Parallel()
 	here := machine.Resident.NewSite(t, "dovecot-field", "")
@@ -96,6 +98,7 @@ func TestDovecotForked(t *testing.T) {
 	expectAudit(t, p, "service=dovecot-both-resident", "verdict=accepted")
 }
 
+// FreeRADIUS takes password and code in one field.
 func TestFieldRADIUS(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "freerad", "shadow")

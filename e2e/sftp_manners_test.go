@@ -88,6 +88,7 @@ func TestSFTPProxyProtocol(t *testing.T) {
 	expectAudit(t, p, "remote=198.51.100.7", "verdict=denied")
 }
 
+// The metrics count logins, bytes and operations, and name nobody.
 func TestSFTPMetrics(t *testing.T) {
 	t.Parallel()
 	socket := "/run/sftp-metrics.sock"

@@ -78,22 +78,22 @@ func TestSFTPRights(t *testing.T) {
 // Nobody leaves a chroot, by whatever kind of path.
 func TestSFTPChroot(t *testing.T) {
 	t.Parallel()
-	jails := filepath.Join("/run", "sftp-jails")
-	s := startSFTPD(t, "sftp-chroot", noCodes, patient+"root = \""+jails+"/%u\"\n")
+	roots := filepath.Join("/run", "sftp-roots")
+	s := startSFTPD(t, "sftp-chroot", noCodes, patient+"root = \""+roots+"/%u\"\n")
 	p := machine.NewPerson(t, "sfj")
 	signer, _ := newKey(t, p)
-	jail := filepath.Join(jails, p.Name)
-	must(t, os.MkdirAll(filepath.Join(jail, "in"), 0o755))
-	must(t, os.Chown(filepath.Join(jail, "in"), p.UID, p.GID))
-	must(t, os.WriteFile(filepath.Join(jails, "outside"), []byte("x"), 0o644))
+	root := filepath.Join(roots, p.Name)
+	must(t, os.MkdirAll(filepath.Join(root, "in"), 0o755))
+	must(t, os.Chown(filepath.Join(root, "in"), p.UID, p.GID))
+	must(t, os.WriteFile(filepath.Join(roots, "outside"), []byte("x"), 0o644))
 	client, f := files(t, s, p, signer)
 	if home, err := f.Getwd(); err != nil || home != "/" {
 		t.Errorf("expected / for a home that is not in the root, found %q, %v", home, err)
 	}
 	must(t, f.Symlink("../../outside", "/in/relative"))
-	must(t, f.Symlink(jails+"/outside", "/in/absolute"))
+	must(t, f.Symlink(roots+"/outside", "/in/absolute"))
 	must(t, f.Symlink("/..", "/in/up"))
-	for _, path := range []string{"/in/relative", "/in/absolute", "/../outside", "/in/up/outside", "../../../outside", "/etc/passwd", "/proc/self/root/etc/passwd", jails + "/outside"} {
+	for _, path := range []string{"/in/relative", "/in/absolute", "/../outside", "/in/up/outside", "../../../outside", "/etc/passwd", "/proc/self/root/etc/passwd", roots + "/outside"} {
 		if _, err := f.Stat(path); err == nil {
 			t.Errorf("%s is there", path)
 		}
@@ -106,12 +106,12 @@ func TestSFTPChroot(t *testing.T) {
 	file, err := f.Create("/in/file")
 	must(t, err)
 	must(t, file.Close())
-	if _, err := os.Stat(jail + "/in/file"); err != nil {
+	if _, err := os.Stat(root + "/in/file"); err != nil {
 		t.Error(err)
 	}
 	client.Close()
 	// A root that others can write is no root.
-	must(t, os.Chown(jail, p.UID, p.GID))
+	must(t, os.Chown(root, p.UID, p.GID))
 	v := &visitor{person: p, server: s}
 	if v.in(t, ssh.PublicKeys(signer)) {
 		t.Errorf("in with a root that is the person's own: %s", v.told)

@@ -15,11 +15,11 @@ import (
 // A root with /proc in it is none: descriptors of what is outside lead there.
 func TestSFTPChrootWithProc(t *testing.T) {
 	t.Parallel()
-	jails := filepath.Join("/run", "sftp-jails-proc")
-	s := startSFTPD(t, "sftp-jail-proc", noCodes, patient+"root = \""+jails+"/%u\"\n")
+	roots := filepath.Join("/run", "sftp-roots-proc")
+	s := startSFTPD(t, "sftp-root-proc", noCodes, patient+"root = \""+roots+"/%u\"\n")
 	p := machine.NewPerson(t, "sfq")
 	signer, _ := newKey(t, p)
-	proc := filepath.Join(jails, p.Name, "proc")
+	proc := filepath.Join(roots, p.Name, "proc")
 	must(t, os.MkdirAll(proc, 0o755))
 	must(t, unix.Mount("/proc", proc, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { must(t, unix.Unmount(proc, unix.MNT_DETACH)) })

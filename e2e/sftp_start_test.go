@@ -11,13 +11,13 @@ import (
 )
 
 // startedIn are people who are locked in, by what their start directory is.
-func startedIn(t *testing.T, jails string) map[string]*machine.Person {
+func startedIn(t *testing.T, roots string) map[string]*machine.Person {
 	t.Helper()
 	people := map[string]*machine.Person{}
 	for _, files := range []string{"mine", "missing", "closed", "link out"} {
 		p := machine.NewPerson(t, "stt")
 		people[files] = p
-		dir := filepath.Join(jails, p.Name, "files")
+		dir := filepath.Join(roots, p.Name, "files")
 		must(t, os.MkdirAll(filepath.Dir(dir), 0o755))
 		switch files {
 		case "mine":
@@ -36,12 +36,12 @@ func startedIn(t *testing.T, jails string) map[string]*machine.Person {
 // the top, with one line for the admin.
 func TestSFTPStartDirectory(t *testing.T) {
 	t.Parallel()
-	jails := "/run/sftp-start"
-	people := startedIn(t, jails)
-	sshd := hosts.StartSSHD(t, "sftp-start", "Subsystem sftp internal-sftp -d /files\nChrootDirectory "+jails+"/%u")
+	roots := "/run/sftp-start"
+	people := startedIn(t, roots)
+	sshd := hosts.StartSSHD(t, "sftp-start", "Subsystem sftp internal-sftp -d /files\nChrootDirectory "+roots+"/%u")
 	machine.WriteService(t, "sftp-start", "@include common-auth\n@include common-account\nsession required pam_unix.so\n")
 	for worker, table := range map[string]string{"session": "", "user": "worker = \"user\"\n"} {
-		s := startSFTPD(t, "sftp-start-"+worker, noCodes, patient+"root = \""+jails+"/%u\"\nstart_directory = \"/files\"\n"+table)
+		s := startSFTPD(t, "sftp-start-"+worker, noCodes, patient+"root = \""+roots+"/%u\"\nstart_directory = \"/files\"\n"+table)
 		for files, p := range people {
 			c := &scene{t: t, person: p, dir: t.TempDir(), key: writeKey(t, p)}
 			c.write("commands", "pwd\n-mkdir "+worker+"\n-put commands\n-ls -1\n", 0o644)
@@ -49,7 +49,7 @@ func TestSFTPStartDirectory(t *testing.T) {
 			for _, port := range []int{s.Port, sshd.Port} {
 				args := append(hosts.SSHOptions(port, p, "IdentityFile="+c.key, "BatchMode=yes"), "-b", "commands", p.Name+"@127.0.0.1")
 				said[port] = c.run("sftp", args...)
-				_ = os.RemoveAll(filepath.Join(jails, p.Name, "files", worker))
+				_ = os.RemoveAll(filepath.Join(roots, p.Name, "files", worker))
 			}
 			if said[s.Port] != said[sshd.Port] {
 				t.Errorf("%s, worker per %s: sshd said\n%s\nwe said\n%s", files, worker, said[sshd.Port], said[s.Port])

@@ -89,6 +89,7 @@ func (f fieldTest) run(t *testing.T, server *hosts.Server) {
 	}
 }
 
+// FTP servers take password and code in one field, with and without TLS.
 func TestFieldFTP(t *testing.T) {
 	t.Parallel()
 	all := append(slices.Clone(machine.Paths), machine.Remote)

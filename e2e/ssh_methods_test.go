@@ -60,6 +60,8 @@ func keyAndCode(t *testing.T, here machine.Site, service string) {
 	machine.WriteService(t, service, strings.Replace(string(stack), "@include common-auth\n", "", 1))
 }
 
+// With a stack that asks for the code alone, sshd wants the key and the code, and no
+// password.
 func TestSSHKeyAndCode(t *testing.T) {
 	onAllPaths(t, "key", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/factor"
 )
 
+// Codes through a real sshd: which get in, how often, and what the log says.
 func TestSSH(t *testing.T) {
 	// The window is wide enough for all codes to last while a step ends.
 	onAllPaths(t, "ssh", "[totp]\nwindow = 3\n", func(t *testing.T, here machine.Site) {
@@ -150,6 +151,7 @@ func TestSSHSpelling(t *testing.T) {
 	})
 }
 
+// A recovery code gets its owner in, once.
 func TestSSHRecovery(t *testing.T) {
 	onAllPaths(t, "recovery", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
