@@ -26,7 +26,7 @@ const maxSize = 64 << 10
 type Config struct {
 	Policy Policy `toml:"policy"`
 	// Services says which protocol a PAM service is. What protocol= in pam.d
-	// says wins. A service that is not known is asked always.
+	// says wins. For any other service a code is always asked.
 	Services map[string]Protocol `toml:"services"`
 	Paths    Paths               `toml:"paths"`
 	TOTP     TOTP                `toml:"totp"`
@@ -55,8 +55,8 @@ type Policy struct {
 	// ftp, ftps, http, https, webdav, sudo, su, login and OwnProtocols.
 	Protocols []Protocol `toml:"protocols"`
 	// OwnProtocols declares names for services that have none of these, such as
-	// "vpn" or "cockpit". They may stand wherever a protocol is named, and are up to
-	// 32 of a-z, 0-9 and -, a letter first.
+	// "vpn" or "cockpit". They may be used wherever a protocol is named, and have up to
+	// 32 of a-z, 0-9 and -, beginning with a letter.
 	OwnProtocols []Protocol `toml:"own_protocols"`
 	// TrustedNetworks are addresses from which no code is asked. A remote
 	// host that is a name never matches (CVE-2024-10963).
@@ -69,7 +69,7 @@ type Policy struct {
 	// as "2026-12-31".
 	Grace Grace `toml:"grace"`
 	// Session is how long a passed code is remembered for the person, the
-	// protocol and the address, up to a year; 0 is not at all. Sessions says so
+	// protocol and the address, up to a year; 0 means not at all. Sessions sets it
 	// for single protocols.
 	Session  Duration            `toml:"session"`
 	Sessions map[string]Duration `toml:"sessions"`
@@ -83,8 +83,9 @@ type Attempts struct {
 	PerLogin int `toml:"per_login"`
 	// PerWindow is how many wrong codes lock a person's logins, 1 to 1000.
 	PerWindow int `toml:"per_window"`
-	// PerSource is how many wrong codes, for whomever, lock an address (IPv6: a
-	// /64 network), 1 to 100000. It is larger, as many may share an address.
+	// PerSource is how many wrong codes, whoever they are for, lock an address
+	// (IPv6: a /64 network), 1 to 100000. It is larger, as many people may share an
+	// address.
 	PerSource int `toml:"per_source"`
 	// Window is how long the first lock lasts, a minute to a day. Each
 	// further one without a right code in between lasts twice as long, up to
@@ -118,7 +119,7 @@ type Verifier struct {
 // TOTP holds what newly enrolled authenticator apps are given, and how far
 // their clocks may be off.
 type TOTP struct {
-	// Issuer names this place in the app. Empty: the machine's host name.
+	// Issuer is the name that the app shows. Empty: the machine's host name.
 	Issuer string `toml:"issuer"`
 	// Digits (6 to 8), Period (15 to 300 seconds) and Algorithm (SHA1, SHA256 or
 	// SHA512) are for new enrollments; each secret file keeps its own. Many apps

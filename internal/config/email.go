@@ -18,8 +18,8 @@ type Email struct {
 	// Sendmail is the command that takes mail, an absolute path. One of them.
 	SMTP     string `toml:"smtp"`
 	Sendmail string `toml:"sendmail"`
-	// StartTLS is "required", which empty means too, or "off", which is for
-	// the machine itself alone.
+	// StartTLS is "required", which empty means too, or "off", which is only for
+	// a server on the machine itself.
 	StartTLS string `toml:"starttls"`
 	// Username and PasswordFile log in to the server. Where it takes tokens
 	// (OAuth), TokenFile has one, or TokenCommand, a program's absolute path and
@@ -28,8 +28,8 @@ type Email struct {
 	PasswordFile string   `toml:"password_file"`
 	TokenFile    string   `toml:"token_file"`
 	TokenCommand []string `toml:"token_command"`
-	// CAFile has the certificates, in PEM, of those who may vouch for the
-	// server. Empty: the system's.
+	// CAFile has the certificates, in PEM, of the authorities that may vouch for
+	// the server. Empty: the system's.
 	CAFile string `toml:"ca_file"`
 	// From is the sender, "address" or "Name <address>".
 	From string `toml:"from"`
@@ -39,7 +39,7 @@ type Email struct {
 	Subject string `toml:"subject"`
 	Text    string `toml:"text"`
 	HTML    string `toml:"html"`
-	// Timeout is for all of it, a second to two minutes.
+	// Timeout is for the whole delivery, a second to two minutes.
 	Timeout Duration `toml:"timeout"`
 }
 

@@ -9,8 +9,8 @@ import (
 
 // Sent says what codes that are sent look like, and how many there may be.
 type Sent struct {
-	// Length and Alphabet are the code's: 6 to 12 characters, each one of at
-	// least 10 different printable ones of ASCII, none of them a space.
+	// Length is how many characters a code has, 6 to 12, and Alphabet which: at
+	// least 10 different ones of printable ASCII, without the space.
 	Length   int    `toml:"length"`
 	Alphabet string `toml:"alphabet"`
 	// TTL is how long a code is good, a minute to an hour.

@@ -18,8 +18,8 @@ type SFTP struct {
 	Listen []string `toml:"listen"`
 	// HostKeys are files of private keys, one of each kind. One that is missing
 	// is made if it is called ssh_host_ed25519_key, ssh_host_ecdsa_key or
-	// ssh_host_rsa_key; of the default list none is added to an ed25519 key that
-	// was there alone.
+	// ssh_host_rsa_key; with the default list, none is made if only an ed25519 key
+	// is there.
 	HostKeys []string `toml:"host_keys"`
 	// HostKeysNamed says that the file has such a list.
 	HostKeysNamed bool `toml:"-"`
@@ -33,13 +33,13 @@ type SFTP struct {
 	// %u is the person's name, %U the uid, %h the home directory, %t the type of
 	// the key, %k the key in base64, %f its fingerprint. Empty is none.
 	KeysCommand []string `toml:"keys_command"`
-	// KeysCommandUser is whom it runs as, who is not root.
+	// KeysCommandUser is the user whom it runs as, not root.
 	KeysCommandUser string `toml:"keys_command_user"`
 	// TrustedUserCAKeys is a file of public keys, one a line, whose certificates
 	// let in the people that they name; "" is none.
 	TrustedUserCAKeys string `toml:"trusted_user_ca_keys"`
-	// RevokedKeys is a file of public keys, one a line, that let nobody in, nor
-	// do certificates of them or signed by them; "" is none.
+	// RevokedKeys is a file of public keys, one a line, that let nobody in; nor do
+	// certificates for them or signed by them. "" is none.
 	RevokedKeys string `toml:"revoked_keys"`
 	// CodeAfter are the first factors that a code is asked after: "password",
 	// "publickey", or both; with an empty list nobody is asked.
@@ -63,7 +63,7 @@ type SFTP struct {
 	Fronts int `toml:"fronts"`
 	// FrontUser is whom they run as.
 	FrontUser string `toml:"front_user"`
-	// Umask is taken off the permissions of what is made; "" leaves it to PAM.
+	// Umask is taken off the permissions of what is new; "" leaves it to PAM.
 	Umask Umask `toml:"umask"`
 	// ReadOnly refuses every change.
 	ReadOnly bool `toml:"read_only"`
@@ -95,16 +95,16 @@ type SFTPLimits struct {
 	PenaltyExempt []Network `toml:"penalty_exempt"`
 	// LoginGrace is how long a login may take, a second to an hour.
 	LoginGrace Duration `toml:"login_grace"`
-	// IdleTimeout ends a connection on which nothing was asked for so long; 0
+	// IdleTimeout ends a connection on which nothing was asked for that long; 0
 	// is never.
 	IdleTimeout Duration `toml:"idle_timeout"`
-	// Keepalive is how often a client is asked whether it is there; one of which
-	// nothing comes for four times that is gone. 0 is never.
+	// Keepalive is how often a client is asked whether it is there; one that sends
+	// nothing for four times that long is cut off. 0 is never.
 	Keepalive Duration `toml:"keepalive"`
 	// SessionsPerUser is how many connections a person may have; 0 is any number.
 	SessionsPerUser int `toml:"sessions_per_user"`
-	// Bandwidth is how many bytes of file data a second a person may move in one direction; 0
-	// is any number.
+	// Bandwidth is how many bytes of file data a second a person may move in one
+	// direction; 0 is any number.
 	Bandwidth int64 `toml:"bandwidth"`
 }
 

@@ -34,7 +34,8 @@ type SMS struct {
 	CAFile string `toml:"ca_file"`
 	// Success says which answers mean that the gateway has taken the message.
 	Success Success `toml:"success"`
-	// Timeout is for all of it, tries again included, a second to two minutes.
+	// Timeout is for the whole delivery, further tries included, a second to two
+	// minutes.
 	Timeout Duration `toml:"timeout"`
 }
 
@@ -42,8 +43,8 @@ type SMS struct {
 type Success struct {
 	// Status lists HTTP's codes, of 200 to 299. Empty: all of those.
 	Status []int `toml:"status"`
-	// Pattern is the whole text of the answer, with * for any text, also for
-	// none. Empty: any.
+	// Pattern is the whole text of the answer, with * for any text, even none.
+	// Empty: any.
 	Pattern string `toml:"pattern"`
 }
 
