@@ -1,5 +1,5 @@
 // Package command is otpctl, the admin's command, put together from those of
-// the packages people, logins, secrets, transfer and setup.
+// the packages people, logins, machines, secrets, transfer and setup.
 //
 // The entry point is [Run]. It promises that nothing secret is taken from or
 // shown in the command line, in a log or in an error, that secrets are shown
