@@ -110,7 +110,7 @@ func (p *Person) oathLine(fields []string, now time.Time, options OathOptions) (
 	}
 	kind, ok := oathKindOf(fields[oathType])
 	if !ok {
-		return none, errors.New("expected the type HOTP, HOTP/E, HOTP/T30 or HOTP/T60, with /6, /7 or /8 or nothing behind it")
+		return none, errors.New("expected the type HOTP, HOTP/E, HOTP/T30 or HOTP/T60, with /6, /7 or /8 or nothing after it")
 	}
 	if pin := fields[oathPIN]; pin != "-" && pin != "+" {
 		if !options.WithoutPINs {

@@ -94,7 +94,7 @@ func FlagError(_ *cobra.Command, err error) error {
 		return Usage("--%s %q: expected %s", value.GetFlag().Name, value.GetValue(), typeName(value.GetFlag()))
 	case errors.As(err, &missing) && missing.GetFlag() != nil:
 		what, _ := pflag.UnquoteUsage(missing.GetFlag())
-		return Usage("--%s: expected %s behind it, found nothing", missing.GetFlag().Name, what)
+		return Usage("--%s: expected %s after it, found nothing", missing.GetFlag().Name, what)
 	}
 	return err
 }

@@ -239,4 +239,4 @@ type FoundStatus int
 func (f FoundStatus) Error() string { return fmt.Sprintf("status %d", int(f)) }
 
 // ErrStillThere is wrapped by the error for a former name that is an account.
-var ErrStillThere = errors.New("it still is an account of this machine")
+var ErrStillThere = errors.New("it is still an account of this machine")

@@ -121,7 +121,7 @@ func confirmWith(ctx context.Context, a *invocation.App, g admin.People, user, i
 // afterConfirming tells what came with a confirmation.
 func afterConfirming(a *invocation.App, user string, done enrollment.Confirmation) {
 	if done.Replaced {
-		a.Say("The old %s does not count any more.", done.Factor.ID)
+		a.Say("The old %s no longer counts.", done.Factor.ID)
 	}
 	if done.Disabled {
 		a.Note("%s is disabled, so no code counts: %s enable %s", user, a.Self(), user)

@@ -142,7 +142,7 @@ func readCSV(a *invocation.App, g admin.People, b Bulk) ([]csvLine, error) {
 		defer file.Close()
 		from, shown = file, name
 		if info, err := file.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
-			defer a.Note("others may read %s: if there are secrets in it, run chmod 600 and take it away in the end", name)
+			defer a.Note("others may read %s: if there are secrets in it, run chmod 600 now, and remove it in the end", name)
 		}
 	}
 	reader := csvReader{name: shown, config: g.Config, known: func(user string) bool {

@@ -181,14 +181,14 @@ func readSecret(ctx context.Context, a *invocation.App) (account.Secret, error) 
 	return secret, nil
 }
 
-// parseSecret reads base32 or, behind 0x, hexadecimal: the digit 0 is not one
+// parseSecret reads base32 or, after 0x, hexadecimal: the digit 0 is not one
 // of base32. Its error does not quote the secret.
 func parseSecret(text string) (secret account.Secret, err error) {
 	if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
 		key, err := hex.DecodeString(digits)
 		switch {
 		case err != nil:
-			return nil, errors.New("expected hexadecimal digits behind 0x")
+			return nil, errors.New("expected hexadecimal digits after 0x")
 		case len(key) < account.MinSecret:
 			return nil, fmt.Errorf("expected %d bytes at least, which is %d hexadecimal digits", account.MinSecret, 2*account.MinSecret)
 		}
@@ -196,7 +196,7 @@ func parseSecret(text string) (secret account.Secret, err error) {
 	}
 	err = secret.UnmarshalText([]byte(text))
 	if _, notHex := hex.DecodeString(text); err != nil && notHex == nil {
-		err = fmt.Errorf("%w; hexadecimal goes behind 0x", err)
+		err = fmt.Errorf("%w; hexadecimal goes after 0x", err)
 	}
 	return secret, err
 }

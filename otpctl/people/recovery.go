@@ -54,7 +54,7 @@ func showRecovery(a *invocation.App, user string, codes []string) {
 		return
 	}
 	a.Say("")
-	a.Say("Recovery codes of %s. Each is good once, in the place of a code from the app.", user)
+	a.Say("Recovery codes of %s. Each is good once, in place of a code from the app.", user)
 	a.Say("They are shown this once: keep them on paper, apart from the phone.")
 	a.Say("")
 	for _, code := range codes {

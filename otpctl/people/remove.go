@@ -94,7 +94,7 @@ func removeFactor(ctx context.Context, a *invocation.App, g admin.People, name, 
 	invocation.Changed(g, "remove", audit.Record{User: name, Reason: "factor " + id})
 	a.RemarkOnNames(g, name)
 	if !after.Enrolled() {
-		a.Note("%s is not enrolled any more: %s test %s --service sshd says what happens at a login", name, a.Self(), name)
+		a.Note("%s is no longer enrolled: %s test %s --service sshd says what happens at a login", name, a.Self(), name)
 	}
 	return saidRemoved(a, asJSON, removed{User: name, ID: id, Enrolled: after.Enrolled()}, fmt.Sprintf("%s of %s is removed.", id, name))
 }

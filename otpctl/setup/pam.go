@@ -185,7 +185,7 @@ func kept(edit rollout.Edit, backup string) string {
 func sayChanged(a *invocation.App, edit rollout.Edit, backup string) {
 	if edit.From != "" {
 		sayWritten(a, edit)
-		a.Say("%s is made: a copy of %s with the line, which counts instead of it: updates of that file reach nobody until %s pam disable %s removes the copy again.", edit.Path, edit.From, a.Self(), edit.Service)
+		a.Say("%s is made: a copy of %s with the line. The copy counts instead, so updates of that file reach nobody until %s pam disable %s removes it.", edit.Path, edit.From, a.Self(), edit.Service)
 		return
 	}
 	sayWritten(a, edit)
@@ -195,7 +195,7 @@ func sayChanged(a *invocation.App, edit rollout.Edit, backup string) {
 // sayWritten says what it means that an include was written out.
 func sayWritten(a *invocation.App, edit rollout.Edit) {
 	if authstack.TakenBack(edit.After) != edit.After {
-		a.Say("%s has the password stage written out: what changes later in the file that it included does not reach it. After such a change (authselect): %s pam disable %s, then %s pam enable %s.",
+		a.Say("%s has the password stage written out, so later changes to the file that it included do not reach it. After such a change (authselect): %s pam disable %s, then %s pam enable %s.",
 			edit.Path, a.Self(), edit.Service, a.Self(), edit.Service)
 	}
 }
