@@ -71,6 +71,16 @@ func (e *exam) under(settings config.Config) config.Config {
 	for i := range settings.Secrets.Keys {
 		settings.Secrets.Keys[i] = e.Machine.Root + settings.Secrets.Keys[i]
 	}
+	if settings.Remote != nil {
+		remote := *settings.Remote
+		remote.Key = e.Machine.Root + remote.Key
+		settings.Remote = &remote
+	}
+	if settings.Gateway != nil {
+		gateway := *settings.Gateway
+		gateway.Key, gateway.Clients = e.Machine.Root+gateway.Key, e.Machine.Root+gateway.Clients
+		settings.Gateway = &gateway
+	}
 	return settings
 }
 
@@ -95,18 +105,4 @@ func lineIn(path string, err error) int {
 	}
 	line, _ := strconv.Atoi(match[1])
 	return line
-}
-
-// lineOf is the first line that sets a key.
-func lineOf(data []byte, key string) int {
-	number := 0
-	for line := range strings.Lines(string(data)) {
-		number++
-		name, _, _ := strings.Cut(strings.TrimSpace(line), "=")
-		name = strings.Trim(strings.TrimSpace(name), `[]"`)
-		if name == key || strings.HasSuffix(name, "."+key) {
-			return number
-		}
-	}
-	return 0
 }

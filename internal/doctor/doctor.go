@@ -12,8 +12,8 @@
 // What is wrong with a stack by itself is in authstack, with the files around it in
 // pamfiles and lostline, with sshd in sshd, with ways to root in root, with other
 // servers in servers, with other daemons in daemons, with the console in console, with
-// the policy in asking; here is what is wrong with otpgate's
-// own files.
+// the policy in asking, with clients and their servers in remote; here is what is wrong
+// with otpgate's own files.
 package doctor
 
 import (
@@ -27,6 +27,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/excuse"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/pamfiles"
+	"github.com/otpgate/otpgate/internal/doctor/remote"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -42,6 +43,9 @@ type Doctor struct {
 	Edited map[string]string
 	// Services are the PAM services to examine; none is all that have our line.
 	Services []string
+	// Ask asks a client's servers whether they take logins; without it the network is
+	// left alone.
+	Ask remote.Ask
 	// Also are findings of others about the same machine.
 	Also []finding.Finding
 }
@@ -87,9 +91,9 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.sftp()
 	if e.settings.Remote == nil {
 		e.secretFiles()
-	} else {
-		e.servers()
 	}
+	ends := remote.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath(), Ask: e.Ask}
+	e.findings = append(e.findings, ends.Examine(ctx)...)
 	e.names()
 	e.grace()
 	e.besides()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/remotelogin"
 )
 
 var update = flag.Bool("update", false, "write what was found into the files of testdata/doctor")
@@ -36,6 +37,8 @@ type patient struct {
 	services []string
 	want     string
 	real     []string
+	// looks are what a client's servers say.
+	looks []remotelogin.Look
 }
 
 func admit(t *testing.T, archive *txtar.Archive) *patient {
@@ -80,7 +83,7 @@ func (p *patient) write(name, text string) {
 	p.t.Helper()
 	path := filepath.Join(p.root, name)
 	mode := fs.FileMode(0o644)
-	if strings.HasPrefix(name, "etc/otpgate/users") || strings.HasPrefix(name, "etc/otpgate/sftpd/ssh_host_") {
+	if strings.HasPrefix(name, "etc/otpgate/users") || strings.HasSuffix(name, "client.key") || strings.HasSuffix(name, "gateway.key") || strings.HasPrefix(name, "etc/otpgate/sftpd/ssh_host_") {
 		mode = 0o600
 	}
 	if strings.Contains(name, "keys/") {

@@ -36,6 +36,8 @@ func (p *patient) moreFacts(words []string) error {
 		}
 	case "unseen-verifier":
 		p.machine.Verifier = func(string) target.Listener { return target.Listener{PID: 17} }
+	case "server":
+		return p.serverFact(words[1:])
 	default:
 		return errors.New("not understood")
 	}

@@ -20,7 +20,7 @@ func (e *exam) names() {
 		{"require", "require-unknown", "If it is a slip, those who are meant are not required to give a code; a group that cannot be looked up counts for everybody.", e.settings.Policy.Require},
 	} {
 		for _, selector := range list.selectors {
-			f := finding.Finding{Severity: finding.Warning, ID: list.id, File: path, Line: lineOf(data, list.key), Follows: list.follows,
+			f := finding.Finding{Severity: finding.Warning, ID: list.id, File: path, Line: finding.LineOf(data, list.key), Follows: list.follows,
 				What: "policy." + list.key + " names "}
 			if list.key != "require" || !e.misspeltAll(selector, f) {
 				e.known(selector, f)
@@ -28,11 +28,11 @@ func (e *exam) names() {
 		}
 	}
 	if slices.Contains(e.settings.Policy.Exempt, config.All) {
-		e.add(finding.Finding{Severity: finding.Warning, ID: "exempt-all", File: path, Line: lineOf(data, "exempt"), What: `policy.exempt names "@all".`,
+		e.add(finding.Finding{Severity: finding.Warning, ID: "exempt-all", File: path, Line: finding.LineOf(data, "exempt"), What: `policy.exempt names "@all".`,
 			Follows: "Nobody is asked for a code, whoever is enrolled or required.", Fix: "Name those whom no person runs, or take it out."})
 	}
 	for _, name := range e.settings.Verifier.Allow {
-		e.known(config.Selector(name), finding.Finding{Severity: finding.Warning, ID: "allow-unknown", File: path, Line: lineOf(data, "allow"), What: "verifier.allow names ",
+		e.known(config.Selector(name), finding.Finding{Severity: finding.Warning, ID: "allow-unknown", File: path, Line: finding.LineOf(data, "allow"), What: "verifier.allow names ",
 			Follows: "The server that is meant may not ask for anybody."})
 	}
 }

@@ -81,7 +81,7 @@ func (e *exam) grace() {
 	if !until.IsZero() {
 		when = "ends on " + until.AddDate(0, 0, -1).Format(time.DateOnly)
 	}
-	e.add(finding.Finding{Severity: finding.Warning, ID: "grace-long", File: path, Line: lineOf(data, "grace"),
+	e.add(finding.Finding{Severity: finding.Warning, ID: "grace-long", File: path, Line: finding.LineOf(data, "grace"),
 		What:    "policy.grace " + when + ".",
 		Follows: "Until then whoever is required and has not enrolled gets in with the password alone.",
 		Fix:     "Name a day within the year: people enroll when it comes near. otpctl list --missing says who has not."})

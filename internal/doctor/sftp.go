@@ -30,7 +30,7 @@ func (e *exam) sftp() {
 	}
 	e.oldHostKeys()
 	if len(settings.CodeAfter) == 0 {
-		e.add(finding.Finding{Severity: finding.Warning, ID: "sftp-never-asks", File: path, Line: lineOf(data, "code_after"), What: "sftp.code_after is empty.",
+		e.add(finding.Finding{Severity: finding.Warning, ID: "sftp-never-asks", File: path, Line: finding.LineOf(data, "code_after"), What: "sftp.code_after is empty.",
 			Follows: "otpgate-sftpd asks nobody for a code.", Fix: `Write code_after = ["password", "publickey"], or take it out.`})
 	}
 	e.keysCommand(path, data)
@@ -47,7 +47,7 @@ func (e *exam) sftp() {
 	if errors.Is(err, fs.ErrNotExist) {
 		fix = "Make it: install -d -m 755 " + root
 	}
-	e.add(finding.Finding{Severity: finding.Error, ID: "sftp-root", File: path, Line: lineOf(data, "root"), What: "sftp.root: " + err.Error() + ".",
+	e.add(finding.Finding{Severity: finding.Error, ID: "sftp-root", File: path, Line: finding.LineOf(data, "root"), What: "sftp.root: " + err.Error() + ".",
 		Follows: "otpgate-sftpd lets nobody in.", Fix: fix})
 }
 
@@ -96,7 +96,7 @@ func (e *exam) keysCommand(path string, data []byte) {
 	}
 	f := finding.Finding{Severity: finding.Error, ID: "sftp-keys-command", File: path, Follows: "otpgate-sftpd does not run the command, and lets nobody in by a key that it would print."}
 	if err := safefile.CheckProgram(e.Machine.Root + settings.KeysCommand[0]); err != nil {
-		f.Line, f.What = lineOf(data, "keys_command"), "sftp.keys_command: "+err.Error()+"."
+		f.Line, f.What = finding.LineOf(data, "keys_command"), "sftp.keys_command: "+err.Error()+"."
 		f.Fix = "Name a program that is there; it and all above it must belong to root and be writable for nobody else."
 		e.add(f)
 	}
@@ -105,7 +105,7 @@ func (e *exam) keysCommand(path string, data []byte) {
 	if err == nil && known {
 		return
 	}
-	f.Line, f.What, f.Fix = lineOf(data, "keys_command_user"), "sftp.keys_command_user: there is no user "+name+".", "Make one: useradd -r "+name
+	f.Line, f.What, f.Fix = finding.LineOf(data, "keys_command_user"), "sftp.keys_command_user: there is no user "+name+".", "Make one: useradd -r "+name
 	if err != nil {
 		f.What, f.Fix = "sftp.keys_command_user: "+name+" cannot be looked up: "+err.Error()+".", "Look at the name service, or name a user of /etc/passwd."
 	}

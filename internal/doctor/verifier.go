@@ -145,11 +145,3 @@ func (e *exam) unmask(name string) string {
 	}
 	return ""
 }
-
-// servers is what is to be said of a client, which has neither secret files nor a
-// ledger: its servers decide who is asked.
-func (e *exam) servers() {
-	f := finding.NotLookedAt(finding.Note, "whether the servers of this client answer, know its key and ask for codes", "that takes a login")
-	f.File, f.Fix = e.configPath(), "Log in once with a code; rule=remote in the log says what is wrong, and otpctl doctor on the server looks at the rest."
-	e.add(f)
-}

@@ -18,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/remote"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/spelling"
@@ -33,7 +34,7 @@ const (
 // Doctor is otpctl doctor.
 func Doctor(a *invocation.App) *cobra.Command {
 	var services, ignored []string
-	var asJSON bool
+	var asJSON, offline bool
 	var to reporting
 	c := &cobra.Command{
 		Use:   "doctor",
@@ -42,6 +43,9 @@ func Doctor(a *invocation.App) *cobra.Command {
 jumps, sshd's configuration as sshd reads it, the configuration, secret files,
 the ledger's disk, the clock and the resident verifier. It changes nothing. For
 each finding it says the file and line, what follows, and the fix.
+
+On a client it also asks each server whether it takes logins, and begins none. A
+step of that may take two seconds; --offline leaves it out.
 
 With --service it shows that service's stack as logins walk through it: what
 each line returns and what comes of it.
@@ -67,6 +71,7 @@ denied.`,
 	f.StringArrayVar(&ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
 	invocation.Complete(c, "ignore", finding.IDs...)
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	f.BoolVar(&offline, "offline", false, "ask no server; only a client's doctor speaks with other machines")
 	f.BoolVar(&to.log, "log", false, "write one line to the system's log too: how many findings, and which")
 	f.StringVar(&to.metrics, "metrics", "", "write the number of findings to this `file` too, for Prometheus")
 	return a.Does(c, func(ctx context.Context, _ []string) error {
@@ -83,7 +88,11 @@ denied.`,
 		if err != nil {
 			return err
 		}
-		findings := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services, Also: unconfirmed(a)}.Examine(ctx)
+		examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services, Also: unconfirmed(a)}
+		if !offline {
+			examined.Ask = remote.Servers
+		}
+		findings := examined.Examine(ctx)
 		findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(ignored, f.ID) })
 		if err := errors.Join(showDoctor(a, services, findings, asJSON), report(a, to, findings)); err != nil {
 			return err

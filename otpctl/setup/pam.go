@@ -13,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/remote"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/rollout"
 	"github.com/otpgate/otpgate/otpctl/invocation"
@@ -118,7 +119,7 @@ func examineEdit(ctx context.Context, a *invocation.App, edit rollout.Edit, forc
 	if err != nil {
 		return err
 	}
-	examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: []string{edit.Service}, Edited: map[string]string{edit.Path: edit.After}}
+	examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: []string{edit.Service}, Edited: map[string]string{edit.Path: edit.After}, Ask: remote.Servers}
 	findings := examined.Examine(ctx)
 	for _, f := range findings {
 		a.Say("%s", f.String())

@@ -67,7 +67,7 @@ func Examine(ctx context.Context, m *target.Machine, places []Place) (found []fi
 		found = append(found, e.root(ctx, p)...)
 		if e.doubt != nil {
 			f := finding.NotLookedAt(finding.Note, "who is exempt", e.doubt.Error())
-			f.File, f.Line, f.Fix = p.File, lineOf(p.Text, "exempt"), "See that the name service answers: getent group."
+			f.File, f.Line, f.Fix = p.File, finding.LineOf(p.Text, "exempt"), "See that the name service answers: getent group."
 			f.Follows = "If it is everybody, nobody is asked for a code."
 			found, e.doubt = append(found, f), nil
 		}

@@ -61,7 +61,7 @@ const inByPassword = "Whoever has a password gets in with that alone."
 // why is the finding about a key of the policy.
 func (e *exam) why(p Place, key, value string, f finding.Finding) finding.Finding {
 	f.ID, f.Services = ID, []string{p.Stack.Service}
-	f.File, f.Line = p.File, lineOf(p.Text, key)
+	f.File, f.Line = p.File, finding.LineOf(p.Text, key)
 	f.What = fmt.Sprintf("Nobody is asked for a code at SERVICE, because policy.%s = %s in %s.", key, value, p.File)
 	if f.Follows == "" {
 		f.Follows = inByPassword

@@ -24,7 +24,7 @@ func (e *exam) root(ctx context.Context, p Place) []finding.Finding {
 		return nil
 	}
 	return []finding.Finding{{Severity: finding.Warning, ID: "root-exempt", Services: []string{p.Stack.Service},
-		File: p.File, Line: lineOf(p.Text, "exempt"),
+		File: p.File, Line: finding.LineOf(p.Text, "exempt"),
 		What:    "policy.exempt = " + list(p.Settings.Policy.Exempt) + " exempts root, and sshd has PermitRootLogin yes.",
 		Follows: "root gets in from the network with the password alone.",
 		Fix:     "Take root out of policy.exempt and enroll it, or write PermitRootLogin prohibit-password in sshd's configuration."}}

@@ -87,10 +87,25 @@ func (f *Finding) Below(root string) {
 	}
 }
 
-// Count is a number of things in words.
-func Count(n int, what string) string {
+// Count is a number of things in words; several are called many, what with an s behind
+// it if that is not given.
+func Count(n int, what string, many ...string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d %s", n, append(many, what+"s")[0])
+}
+
+// LineOf is the first line that sets a key.
+func LineOf(data []byte, key string) int {
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		name, _, _ := strings.Cut(strings.TrimSpace(line), "=")
+		name = strings.Trim(strings.TrimSpace(name), `[]"`)
+		if name == key || strings.HasSuffix(name, "."+key) {
+			return number
+		}
+	}
+	return 0
 }

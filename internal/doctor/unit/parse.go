@@ -65,6 +65,10 @@ func (p *parser) key(place pamstack.Place, key, value string) {
 		if value == "" {
 			p.own = nil
 		}
+	case "IPAddressAllow":
+		p.network(&p.service.allow, place, value)
+	case "IPAddressDeny":
+		p.network(&p.service.deny, place, value)
 	case "EnvironmentFile":
 		if p.files = append(p.files, strings.TrimPrefix(value, "-")); value == "" {
 			p.files = nil

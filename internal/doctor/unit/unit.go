@@ -33,6 +33,8 @@ type Service struct {
 	// Whole says that there is a unit, and not drop-ins of one alone.
 	Whole       bool
 	environment []Variable
+	// allow and deny are addresses, by IPAddressAllow= and IPAddressDeny=.
+	allow, deny []Word
 }
 
 // Command is one that a service starts.
