@@ -64,7 +64,7 @@ func assemble(o options, p programs, log audit.Syslog) *broker {
 	counts := newMetrics()
 	b := &broker{options: o, programs: p, log: recorder{log, counts}, metrics: counts, admission: admission.NewCounter(time.Now), bandwidth: bandwidth{now: time.Now}}
 	b.limitedLog = admission.NewLogLimiter(log.Write) // counted by what calls it
-	b.authenticator = authentication.Authenticator{Program: p.login, Log: b.log, Limited: limitedRecorder{b}, Pause: time.Sleep, Workers: session.Workers{Program: p.worker}}
+	b.authenticator = authentication.Authenticator{Program: p.login, Log: b.log, Limited: limitedRecorder{b}, Pause: time.Sleep, Now: time.Now, Workers: session.Workers{Program: p.worker}}
 	return b
 }
 

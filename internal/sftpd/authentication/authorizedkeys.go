@@ -82,7 +82,7 @@ func (l *lookups) leave(uid uint32) {
 func (l *Login) look(login authkeys.Login, offered []byte) (authkeys.Grant, bool) {
 	// What is being answered is read over by the next question, and a lookup
 	// may outlive it.
-	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), l.remote, l.engine.Now()
+	login.Key, login.Remote, login.Now = bytes.Clone(login.Key), l.remote, l.shared.Now()
 	granted, found, err := l.lookAs(login)
 	if err != nil {
 		l.refuseKey("authorized_keys", err.Error())

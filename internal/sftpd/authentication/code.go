@@ -35,7 +35,7 @@ func (l *Login) afterFirst(first factor, request gate.Request, code string) uint
 		return l.decide(first, nil, gate.Verdict{Decision: gate.NotAsked, Rule: "sftp.code_after"})
 	}
 	request.Unproven = first.unproven && l.settings.UnprovenKeys != config.AllowUnproven
-	dialogue := begin(l.engine, request, first.password, code)
+	dialogue := l.begin(request, first.password, code)
 	prompt, asks, verdict := dialogue.next()
 	if !asks {
 		return l.decide(first, dialogue, verdict)

@@ -59,7 +59,7 @@ func (l *Login) vouched(cert usercert.Certificate, offered []byte) (authkeys.Gra
 		}
 		grant = authkeys.Grant{NoTouch: grant.NoTouch && line.NoTouch, Verify: grant.Verify || line.Verify}
 	}
-	if err := cert.Check(l.remote, l.engine.Now()); err != nil {
+	if err := cert.Check(l.remote, l.shared.Now()); err != nil {
 		l.refuseKey("certificate", fmt.Sprintf("%s: %v", describe(cert), err))
 		return authkeys.Grant{}, false
 	}

@@ -1,7 +1,6 @@
 package authentication
 
 import (
-	"context"
 	"crypto/subtle"
 	"errors"
 	"strings"
@@ -36,12 +35,12 @@ type dialogue struct {
 // errGone is for the engine when the client has.
 var errGone = errors.New("the client did not answer")
 
-// endTimeout is how long the engine may take to end.
+// endTimeout is how long the engine may take to end once nobody waits for it.
 const endTimeout = 5 * time.Second
 
 // begin starts the engine.
-func begin(engine *gate.Gate, request gate.Request, password, code string) *dialogue {
-	ctx, cancel := context.WithCancel(context.Background())
+func (l *Login) begin(request gate.Request, password, code string) *dialogue {
+	ctx, cancel := l.context()
 	d := &dialogue{questions: make(chan string), answers: make(chan string), verdict: make(chan gate.Verdict, 1), quit: make(chan struct{}),
 		code: code, password: password, oneField: request.AfterSplit}
 	d.stop = sync.OnceFunc(func() {
@@ -49,7 +48,7 @@ func begin(engine *gate.Gate, request gate.Request, password, code string) *dial
 		time.AfterFunc(endTimeout, cancel)
 	})
 	go func() {
-		d.verdict <- engine.Login(ctx, request, d)
+		d.verdict <- l.engine.Login(ctx, request, d)
 		cancel()
 	}()
 	return d

@@ -8,6 +8,7 @@
 package authentication
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -27,6 +28,7 @@ type Authenticator struct {
 	Log     audit.Sink // of decisions
 	Limited audit.Sink // of what strangers can cause as often as they like
 	Pause   func(time.Duration)
+	Now     func() time.Time
 	Workers session.Workers
 
 	sessions session.Counts
@@ -35,14 +37,28 @@ type Authenticator struct {
 	replays  replays
 }
 
+// Engine decides whether a code is needed, and is right: a [gate.Gate], or who asks
+// one elsewhere.
+type Engine interface {
+	// Login decides a login whose first factor was right. Doubt denies.
+	Login(ctx context.Context, request gate.Request, conversation gate.Conversation) gate.Verdict
+	// Split says how many bytes at the end of a password are a code. The password
+	// counts as wrong after an error.
+	Split(ctx context.Context, request gate.Request, tails gate.Tails) (n int, err error)
+	// EndsLikeCode says whether Split may take something off such a password,
+	// whoever it is of.
+	EndsLikeCode(tails gate.Tails) (bool, error)
+}
+
 // Login is the login of one connection, until its end: all that is known and
 // was checked of it.
 type Login struct {
 	shared   *Authenticator
 	remote   netip.Addr
-	engine   *gate.Gate
+	engine   Engine
 	settings config.SFTP
 	front    *seqpacket.Conn
+	until    time.Time // that it may take
 
 	user    string          // fixed by the first step
 	person  *session.Person // nil for somebody who is not to log in, and nobody says why
@@ -59,8 +75,13 @@ type Login struct {
 }
 
 // Begin begins the login of a connection, whose front can be asked.
-func (a *Authenticator) Begin(remote netip.Addr, engine *gate.Gate, front *seqpacket.Conn) *Login {
-	return &Login{shared: a, remote: remote, engine: engine, settings: engine.Config.SFTP, front: front, state: beforeFirst{}}
+func (a *Authenticator) Begin(remote netip.Addr, engine Engine, settings config.SFTP, front *seqpacket.Conn) *Login {
+	return &Login{shared: a, remote: remote, engine: engine, settings: settings, front: front, until: a.Now().Add(settings.Limits.LoginGrace.Duration), state: beforeFirst{}}
+}
+
+// context bounds what the engine does for the login.
+func (l *Login) context() (context.Context, context.CancelFunc) {
+	return context.WithDeadline(context.Background(), l.until.Add(endTimeout))
 }
 
 // User is whom the login is for, "" before its first step.

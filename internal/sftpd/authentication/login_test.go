@@ -30,9 +30,9 @@ func testLogin(t *testing.T, policy string) (*Login, *seqpacket.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &Authenticator{Program: self, Log: log, Limited: log, Pause: func(time.Duration) {}}
+	a := &Authenticator{Program: self, Log: log, Limited: log, Pause: func(time.Duration) {}, Now: time.Now}
 	ours, front := seqpackettest.Pair(t)
-	return a.Begin(netip.MustParseAddr("192.0.2.1"), engine, ours), front
+	return a.Begin(netip.MustParseAddr("192.0.2.1"), engine, engine.Config.SFTP, ours), front
 }
 
 // serve does the steps that the front asks for until it hangs up.

@@ -1,7 +1,6 @@
 package authentication
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"time"
@@ -32,7 +31,9 @@ func (l *Login) divide(text string) (field, error) {
 	}
 	request := l.request()
 	request.AfterSplit = true
-	behind, err := l.engine.Split(context.Background(), request, tail(text))
+	ctx, cancel := l.context()
+	defer cancel()
+	behind, err := l.engine.Split(ctx, request, tail(text))
 	return field{text, behind}, err
 }
 

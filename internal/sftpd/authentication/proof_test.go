@@ -10,6 +10,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
@@ -63,7 +64,7 @@ func TestUnprovenKeyEnrollsNobody(t *testing.T) {
 	keys, _ := keysCommandOf(t, authorizedLine(key))
 	for setting, believed := range map[string]bool{"with-code": false, "allow": true} {
 		l, front := testLogin(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n"+keys+"unproven_keys = \""+setting+"\"\n")
-		file := filepath.Join(l.engine.Config.Paths.Users, sftpdtest.Anybody+".toml")
+		file := filepath.Join(l.engine.(*gate.Gate).Config.Paths.Users, sftpdtest.Anybody+".toml")
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
