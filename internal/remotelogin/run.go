@@ -22,7 +22,7 @@ func (t *Taken) Run(begin remotewire.Begin, person remotewire.Person, end time.T
 	}
 	left := time.Until(end) - margin
 	begin.Start.Timeout = max(time.Second, left.Truncate(time.Second))
-	begin.Start.Config, begin.Start.Debug, begin.Start.RemoteUser = "", false, ""
+	begin.Start.Config, begin.Start.Debug, begin.Start.RemoteUser, begin.Start.Rule = "", false, "", false
 	outcome, err := remotewire.Outcome{}, remotewire.WriteBegin(t.conn, begin)
 	if err != nil {
 		err = remotewire.EngineError{Err: err}

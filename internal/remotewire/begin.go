@@ -22,7 +22,8 @@ const (
 // Begin opens the dialogue of a login that was taken.
 type Begin struct {
 	// Start is what the client's front sent. What is of no use elsewhere is left
-	// out: the arguments config= and debug, and PAM_RUSER.
+	// out: the arguments config= and debug, PAM_RUSER, and Rule, as a server always
+	// says the rule.
 	Start wire.Start
 	// Names are what the client's system calls the person: its own spelling of
 	// the name first, and then the others that the uid has. There are none if it

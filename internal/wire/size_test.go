@@ -52,7 +52,7 @@ func TestFramesAreNoLongerThanNeeded(t *testing.T) {
 	}
 	long := func(n int) string { return strings.Repeat("x", n) }
 	largest := Start{User: long(maxName), Service: long(maxName), RemoteHost: long(maxHost), RemoteUser: long(maxName), TTY: long(maxName), Protocol: long(maxName),
-		Config: long(maxConfig), Timeout: MaxTimeout, Debug: true, Split: true, AfterSplit: true, CodeBehind: true}
+		Config: long(maxConfig), Timeout: MaxTimeout, Debug: true, Split: true, AfterSplit: true, CodeBehind: true, Unproven: true, Rule: true}
 	var frame bytes.Buffer
 	if err := WriteStart(&frame, largest); err != nil || frame.Len() != headerSize+maxStart {
 		t.Errorf("the largest frame of a front has %d bytes, %v; want %d", frame.Len(), err, headerSize+maxStart)

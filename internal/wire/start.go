@@ -23,6 +23,8 @@ type Start struct {
 	Split      bool          // argument split: asks only whether a code is to be taken off the password
 	AfterSplit bool          // such a line came before this one in the same login
 	CodeBehind bool          // and took a code off the password, which answers the first prompt
+	Unproven   bool          // what came before is somebody's word alone: the code is all there is
+	Rule       bool          // the front reads the rule that decided ahead of the verdict
 }
 
 type tag uint8
@@ -40,6 +42,8 @@ const (
 	tagSplit      tag = 10
 	tagAfterSplit tag = 11
 	tagCodeBehind tag = 12
+	tagUnproven   tag = 13
+	tagRule       tag = 14
 )
 
 // MaxTimeout is the longest dialogue a front may ask for.
@@ -51,7 +55,7 @@ const MaxTimeout = 10 * time.Minute
 // the digits of a timeout.
 const (
 	maxName, maxHost, maxConfig = 255, 1024, 4096
-	maxStart                    = 1 + 12*3 + 5*maxName + maxHost + maxConfig + 3
+	maxStart                    = 1 + 14*3 + 5*maxName + maxHost + maxConfig + 3
 )
 
 // longest is how long a field's value may be.
@@ -84,7 +88,7 @@ func ParseStart(payload []byte) (Start, error) {
 		return Start{}, protocolError("start frame is not of version %d", Version)
 	}
 	var start Start
-	var seen [tagCodeBehind + 1]bool
+	var seen [tagRule + 1]bool
 	for rest := payload[1:]; len(rest) > 0; {
 		if len(rest) < 3 {
 			return Start{}, protocolError("start frame ends within a field")
@@ -94,7 +98,7 @@ func ParseStart(payload []byte) (Start, error) {
 		if size > len(rest) {
 			return Start{}, protocolError("start field %d ends past the frame", field)
 		}
-		if field == 0 || field > tagCodeBehind || seen[field] {
+		if field == 0 || field > tagRule || seen[field] {
 			return Start{}, protocolError("start field %d is unknown or repeated", field)
 		}
 		if size > field.longest() {
@@ -136,6 +140,10 @@ func (s *Start) set(field tag, value []byte) error {
 		return flag(&s.AfterSplit, field, value)
 	case tagCodeBehind:
 		return flag(&s.CodeBehind, field, value)
+	case tagUnproven:
+		return flag(&s.Unproven, field, value)
+	case tagRule:
+		return flag(&s.Rule, field, value)
 	case tagTimeout:
 		seconds, err := strconv.ParseUint(string(value), 10, 16)
 		if err != nil || seconds == 0 || time.Duration(seconds)*time.Second > MaxTimeout {
@@ -192,7 +200,7 @@ func (s Start) Payload() ([]byte, error) {
 	for _, item := range []struct {
 		field tag
 		set   bool
-	}{{tagDebug, s.Debug}, {tagSplit, s.Split}, {tagAfterSplit, s.AfterSplit}, {tagCodeBehind, s.CodeBehind}} {
+	}{{tagDebug, s.Debug}, {tagSplit, s.Split}, {tagAfterSplit, s.AfterSplit}, {tagCodeBehind, s.CodeBehind}, {tagUnproven, s.Unproven}, {tagRule, s.Rule}} {
 		if item.set {
 			add(item.field, "")
 		}

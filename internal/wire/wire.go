@@ -8,7 +8,9 @@
 // EchoOff and EchoOn, answered by exactly one Reply frame) or only telling
 // (Info and Failure, never answered), and ends with one Verdict frame. To a
 // Start that says Split the prompts are of the style Tail, each answered by the
-// front itself. Anything else is a protocol error, and a protocol error denies.
+// front itself. Ahead of the verdict a Start that says Rule gets a Rule frame, as
+// package remotewire has it. Anything else is a protocol error, and a protocol error
+// denies.
 //
 // The entry points are [ReadStart] and [Peer]. The package promises that
 // parsing never allocates more than MaxPayload, never accepts a field twice

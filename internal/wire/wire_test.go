@@ -15,7 +15,7 @@ import (
 var whole = Start{
 	User: "alice", Service: "sshd", RemoteHost: "192.0.2.1", RemoteUser: "bob", TTY: "ssh",
 	Protocol: "ssh", Config: "/etc/otpgate/otpgate.toml", Debug: true, Timeout: 90 * time.Second,
-	Split: true, AfterSplit: true, CodeBehind: true,
+	Split: true, AfterSplit: true, CodeBehind: true, Unproven: true, Rule: true,
 }
 
 func TestStartGoesThrough(t *testing.T) {
@@ -37,7 +37,7 @@ func TestReadStartRefuses(t *testing.T) {
 		"unknown frame":     wiretest.Frame(Type(0x7f), ""),
 		"no version":        wiretest.Frame(TypeStart, ""),
 		"other version":     wiretest.Frame(TypeStart, "\x02"),
-		"unknown field":     wiretest.Frame(TypeStart, "\x01\x0d\x00\x00"),
+		"unknown field":     wiretest.Frame(TypeStart, "\x01\x0f\x00\x00"),
 		"field 0":           wiretest.Frame(TypeStart, "\x01\x00\x00\x00"),
 		"repeated field":    wiretest.Frame(TypeStart, "\x01\x01\x00\x01a\x01\x00\x01b"),
 		"cut field":         wiretest.Frame(TypeStart, "\x01\x01\x00"),

@@ -11,7 +11,7 @@
 #define WIRE_HEADER_SIZE 4
 #define WIRE_MAX_PAYLOAD 16384
 #define WIRE_MAX_ANSWER 512
-#define WIRE_MAX_START 6435 /* of an opening frame's payload, by what its fields have */
+#define WIRE_MAX_START 6441 /* of an opening frame's payload, by what its fields have */
 #define WIRE_MAX_NAME 255 /* of a user or service name; LOGIN_NAME_MAX counts the NUL */
 #define WIRE_MAX_HOST 1024
 #define WIRE_MAX_CONFIG 4096
@@ -40,6 +40,8 @@
 #define WIRE_TAG_SPLIT 10
 #define WIRE_TAG_AFTER_SPLIT 11
 #define WIRE_TAG_CODE_BEHIND 12
+#define WIRE_TAG_UNPROVEN 13 /* the SFTP server's front alone sends this one and the next */
+#define WIRE_TAG_RULE 14
 
 /* First byte of a prompt frame. */
 #define WIRE_ECHO_OFF 1

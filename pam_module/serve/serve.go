@@ -83,7 +83,7 @@ func login(ctx context.Context, start *wire.Start, open Opener, sink audit.Sink,
 func Prepare(start *wire.Start, open Opener, sink audit.Sink) (*gate.Gate, gate.Request, string, error) {
 	request := gate.Request{
 		User: start.User, Service: start.Service, RemoteHost: start.RemoteHost, TTY: start.TTY,
-		AfterSplit: start.AfterSplit, CodeBehind: start.AfterSplit && start.CodeBehind,
+		AfterSplit: start.AfterSplit, CodeBehind: start.AfterSplit && start.CodeBehind, Unproven: start.Unproven,
 	}
 	if start.Protocol != "" {
 		if err := request.Protocol.UnmarshalText([]byte(start.Protocol)); err != nil {

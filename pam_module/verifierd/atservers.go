@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
@@ -17,11 +18,11 @@ import (
 // here, so that those who are never asked get in while no server answers; a server
 // decides the rest. The front has been told that its login is taken: a core that it
 // could fork could do no more.
-func (s *server) atServers(stream *stream, start *wire.Start, open serve.Opener, sink audit.Sink) error {
+func (s *server) atServers(stream *stream, out io.ReadWriter, start *wire.Start, open serve.Opener, sink audit.Sink) error {
 	end := time.Now().Add(start.Timeout)
 	engine, request, _, err := serve.Prepare(start, open, sink)
 	if err != nil || engine.DecidedHere(request) {
-		return serve.Answer(context.Background(), stream, start, open, sink)
+		return serve.Answer(context.Background(), out, start, open, sink)
 	}
 	if err := stream.announce(); err != nil {
 		return nil
@@ -32,13 +33,13 @@ func (s *server) atServers(stream *stream, start *wire.Start, open serve.Opener,
 	}
 	begin := remotewire.Begin{Start: *start, Program: programOf(engine)}
 	if begin.Names, err = namesOf(engine, start.User); err != nil {
-		return serve.Refuse(stream, start, request, sink, "name-service", err)
+		return serve.Refuse(out, start, request, sink, "name-service", err)
 	}
 	servers := s.engines.remote()
 	if servers == nil {
-		return serve.Refuse(stream, start, request, sink, "remote", errors.New("the configuration has changed; try again"))
+		return serve.Refuse(out, start, request, sink, "remote", errors.New("the configuration has changed; try again"))
 	}
-	login := serverLogin{stream: stream, start: start, request: request, id: remotewire.NewID(), sink: sink}
+	login := serverLogin{out: out, start: start, request: request, id: remotewire.NewID(), sink: sink}
 	return login.decide(servers, begin, end)
 }
 
@@ -86,7 +87,7 @@ var errTooManyNames = errors.New("the person's uid has too many names to tell th
 
 // serverLogin is one login that a server decides.
 type serverLogin struct {
-	stream  *stream
+	out     io.ReadWriter
 	start   *wire.Start
 	request gate.Request
 	id      remotewire.ID
@@ -102,7 +103,7 @@ func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begi
 		return l.refuse(err)
 	}
 	l.server = taken.Server
-	outcome, err := taken.Run(begin, wire.Peer{Stream: l.stream}, end)
+	outcome, err := taken.Run(begin, wire.Peer{Stream: l.out}, end)
 	var engine remotewire.EngineError
 	switch {
 	case errors.As(err, &engine):
@@ -114,7 +115,7 @@ func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begi
 	if !l.start.Split || outcome.Verdict == wire.Fault {
 		l.log(verdictOf(outcome.Verdict), outcome.Rule, "")
 	}
-	return remotewire.EndFront(wire.Peer{Stream: l.stream}, outcome)
+	return remotewire.EndFront(wire.Peer{Stream: l.out}, outcome)
 }
 
 // Write implements audit.Sink: each line names the login as the server's log does.
@@ -124,7 +125,7 @@ func (l *serverLogin) Write(r audit.Record) {
 }
 
 func (l *serverLogin) refuse(err error) error {
-	return serve.Refuse(l.stream, l.start, l.request, l, "remote", err)
+	return serve.Refuse(l.out, l.start, l.request, l, "remote", err)
 }
 
 func (l *serverLogin) log(verdict, rule, reason string) {

@@ -115,7 +115,7 @@ func (l *clientLogin) taken() remotewire.Answer {
 func (l *clientLogin) answer(stream *stream, begin remotewire.Begin) error {
 	start := &begin.Start
 	// What these say is the client's own business.
-	start.Config, start.Debug, start.RemoteUser = "", false, ""
+	start.Config, start.Debug, start.RemoteUser, start.Rule = "", false, "", false
 	engine := l.engineFor(start, begin)
 	engine.Withdrawn = func() (rule, reason string) { return l.refusal(engine, begin) }
 	sink := l.sink()

@@ -7,8 +7,9 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-// ruleSink is the log of a client's login. It notes by which rule the line about the
-// decision says that it was made, for the client's own log.
+// ruleSink is the log of a login of which whoever asked is told the rule: a client, for
+// its own log, and the SFTP server. It notes by which rule the line about the decision
+// says that it was made.
 type ruleSink struct {
 	audit.Sink
 	rule *string

@@ -158,14 +158,22 @@ var errInDoubt = errors.New("may be one that must not ask")
 // of somebody else's address, or claim a trusted network.
 func (s *server) answer(stream *stream, uid uint32, who *peerCount, start *wire.Start) error {
 	engine, blame, sink, err := s.engineFor(stream, uid, who, start)
+	out, log := io.ReadWriter(stream), audit.Sink(quiet{sink, stream})
+	if start.Rule && who.kind == trusted {
+		rule := new(string)
+		out, log = verdictStream{stream, rule}, ruleSink{log, rule}
+	}
+	if err == nil {
+		engine.Audit = log
+	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
 	if err == nil && engine.Config.Remote != nil {
-		return s.atServers(stream, start, open, quiet{sink, stream})
+		return s.atServers(stream, out, start, open, log)
 	}
-	return serve.Answer(context.Background(), stream, start, open, quiet{sink, stream})
+	return serve.Answer(context.Background(), out, start, open, log)
 }
 
-// engineFor is the engine as it is for that peer, or what is to blame.
+// engineFor is the engine as it is for that peer, but for its log, or what is to blame.
 func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wire.Start) (engine *gate.Gate, blame string, to audit.Sink, err error) {
 	engine, err = s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
@@ -194,7 +202,6 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 			own.Config.Policy.Unenrolled = config.Refuse
 		}
 		sink.services = own.Config.Services
-		own.Audit = quiet{sink, stream}
 		if system, is := own.Names.(gate.System); is {
 			system.Limit = who.names
 			own.Names = system
