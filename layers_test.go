@@ -27,7 +27,7 @@ var layers = map[string]int{
 	"internal/doctor/asking": 4, "internal/doctor/keyfiles": 4, "internal/doctor/withoutcode": 5, "internal/doctor/pamfiles": 4, "internal/doctor/excuse": 2, "internal/doctor/servers": 5, "internal/doctor/unit": 4, "internal/doctor/sshd": 5, "internal/doctor/root": 5, "internal/doctor/console": 5, "internal/doctor/daemons": 5, "internal/doctor/remote": 5, "internal/enrollment": 4, "internal/rollout": 4,
 	"internal/factor": 3, "internal/handshake": 3, "internal/remotelogin": 4, "internal/tokenfile": 3, "internal/otpauth": 3, "internal/doctor/lostline": 3, "internal/doctor/target": 3, "internal/sftp/local": 3, "internal/sftpd/workerfiles": 3,
 	"internal/doctor": 6, "internal/gate": 5, "internal/deliver/transport": 5,
-	"internal/admin": 6, "internal/sftpd/authentication": 6, "pam_module/serve": 6,
+	"internal/admin": 6, "internal/verifierlogin": 6, "internal/sftpd/authentication": 6, "pam_module/serve": 6,
 	"internal/migrate": 7, "internal/backup": 7,
 	"otpctl/invocation": 8, "otpctl/people": 9, "otpctl/logins": 9, "otpctl/secrets": 9, "otpctl/setup": 9, "otpctl/machines": 9, "otpctl/transfer": 10, "otpctl/command": 11,
 }
