@@ -288,26 +288,32 @@ func TestSFTPRevokedKeys(t *testing.T) {
 
 // Kinds of certified keys follow unproven_keys as plain ones do.
 func TestSFTPKindsOfCertificates(t *testing.T) {
-	t.Parallel()
 	trusted := filepath.Join(t.TempDir(), "user_ca.pub")
 	ca := ed25519Key(t)
 	write(t, trusted, string(ssh.MarshalAuthorizedKey(ca.PublicKey())))
 	for _, setting := range []string{"with-code", "allow", "refuse"} {
-		s := startSFTPD(t, "sftp-certs-"+setting, "", patient+"unproven_keys = \""+setting+"\"\ntrusted_user_ca_keys = \""+trusted+"\"\n")
-		for _, kind := range []string{"ed25519", "rsa", "ecdsa"} {
-			plain, err := ssh.ParsePrivateKey([]byte(read(t, keyPair(t, kind))))
-			must(t, err)
-			free, asked := machine.NewPerson(t, "sfc"), machine.NewPerson(t, "sfc").Enroll(t, s.Site.Users)
-			signer := certifiedSigner(t, ca, plain, &ssh.Certificate{ValidPrincipals: []string{free.Name, asked.Name}})
-			v := &visitor{person: free, server: s}
-			if in, want := v.in(t, ssh.PublicKeys(signer)), kind == "ed25519" || setting == "allow"; in != want {
-				t.Errorf("%s %s without a code: expected in %v, found %v: %s\n%s", setting, kind, want, in, v.told, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
-			}
-			v = &visitor{person: asked, server: s, codes: []string{asked.Code(t, 0)}, keyOnly: true}
-			if in, want := v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)), kind == "ed25519" || setting != "refuse"; in != want || want != (v.asked == 1) {
-				t.Errorf("%s %s with a code: expected in %v, found %v after %d prompts: %s", setting, kind, want, in, v.asked, v.told)
-			}
-		}
+		t.Run(setting, func(t *testing.T) {
+			onSFTPPaths(t, "sftp-certs-"+setting, "", patient+"unproven_keys = \""+setting+"\"\ntrusted_user_ca_keys = \""+trusted+"\"\n", func(t *testing.T, s *hosts.SFTPD) {
+				for _, kind := range []string{"ed25519", "rsa", "ecdsa"} {
+					kindOfCertificate(t, s, ca, setting, kind)
+				}
+			})
+		})
+	}
+}
+
+func kindOfCertificate(t *testing.T, s *hosts.SFTPD, ca ssh.Signer, setting, kind string) {
+	plain, err := ssh.ParsePrivateKey([]byte(read(t, keyPair(t, kind))))
+	must(t, err)
+	free, asked := machine.NewPerson(t, "sfc"), machine.NewPerson(t, "sfc").Enroll(t, s.Site.Users)
+	signer := certifiedSigner(t, ca, plain, &ssh.Certificate{ValidPrincipals: []string{free.Name, asked.Name}})
+	v := &visitor{person: free, server: s}
+	if in, want := v.in(t, ssh.PublicKeys(signer)), kind == "ed25519" || setting == "allow"; in != want {
+		t.Errorf("%s without a code: expected in %v, found %v: %s\n%s", kind, want, in, v.told, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
+	}
+	v = &visitor{person: asked, server: s, codes: []string{asked.Code(t, 0)}, keyOnly: true}
+	if in, want := v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)), kind == "ed25519" || setting != "refuse"; in != want || want != (v.asked == 1) {
+		t.Errorf("%s with a code: expected in %v, found %v after %d prompts: %s", kind, want, in, v.asked, v.told)
 	}
 }
 

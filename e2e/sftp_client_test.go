@@ -23,6 +23,8 @@ type visitor struct {
 	// again and again. Without any it does not answer.
 	codes []string
 	user  string // if it is not the person's
+	// typing is what happens while the first code is typed.
+	typing func()
 	// keyOnly has it give no password.
 	keyOnly bool
 	// asked counts the prompts for a code, and told has all that was shown.
@@ -44,6 +46,9 @@ func (v *visitor) challenge(_, instruction string, questions []string, _ []bool)
 			continue
 		}
 		v.asked++
+		if v.typing != nil && v.asked == 1 {
+			v.typing()
+		}
 		if len(v.codes) == 0 {
 			return nil, errors.New("no code to give")
 		}

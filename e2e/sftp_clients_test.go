@@ -200,8 +200,10 @@ func TestSFTPClients(t *testing.T) {
 
 // rclone has one field, and several connections.
 func TestSFTPRclone(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-rclone", remembered, "")
+	onSFTPPaths(t, "sftp-rclone", remembered, "", useRclone)
+}
+
+func useRclone(t *testing.T, s *hosts.SFTPD) {
 	for _, first := range []string{"password", "key"} {
 		t.Run(first, func(t *testing.T) {
 			t.Parallel()

@@ -26,8 +26,10 @@ func logsInBy(t *testing.T, s *hosts.SFTPD, p *machine.Person, password string) 
 // Whichever way the factors came, a password that has expired is changed once
 // they were right.
 func TestSFTPExpiredPassword(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-expired", "", patient)
+	onSFTPPaths(t, "sftp-expired", "", patient, changesExpired)
+}
+
+func changesExpired(t *testing.T, s *hosts.SFTPD) {
 	for name, test := range map[string]struct {
 		options []string
 		before  int // passwords typed before the dialogue
@@ -61,8 +63,10 @@ func TestSFTPExpiredPassword(t *testing.T) {
 // Nobody changes anything without both factors and the old password, and who
 // fails is not in.
 func TestSFTPExpiredPasswordRefuses(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-expired-not", "", patient)
+	onSFTPPaths(t, "sftp-expired-not", "", patient, refusesExpired)
+}
+
+func refusesExpired(t *testing.T, s *hosts.SFTPD) {
 	const other = "Other-password-1"
 	for name, test := range map[string]struct {
 		options   []string

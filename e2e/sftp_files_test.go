@@ -10,34 +10,40 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
 // Which first factor a code is asked after.
 func TestSFTPCodeAfter(t *testing.T) {
-	t.Parallel()
 	for setting, codes := range map[string]map[string]int{
 		`"password"`:              {"password": 1, "publickey": 0},
 		`"publickey"`:             {"password": 0, "publickey": 1},
 		`"password", "publickey"`: {"password": 1, "publickey": 1},
 	} {
-		s := startSFTPD(t, "sftp-after-"+strings.NewReplacer(`"`, "", ", ", "-").Replace(setting), "", patient+"code_after = ["+setting+"]\n")
-		for first, want := range codes {
-			p := machine.NewPerson(t, "sfq").Enroll(t, s.Site.Users)
-			signer, _ := newKey(t, p)
-			v := &visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}
-			if !v.in(t, v.methods([]string{first, "keyboard-interactive"}, signer, 1)...) || v.asked != want {
-				t.Errorf("[%s], %s: expected in after %d codes, found %d: %s", setting, first, want, v.asked, v.told)
-			}
-		}
+		t.Run(setting, func(t *testing.T) {
+			name := "sftp-after-" + strings.NewReplacer(`"`, "", ", ", "-").Replace(setting)
+			onSFTPPaths(t, name, "", patient+"code_after = ["+setting+"]\n", func(t *testing.T, s *hosts.SFTPD) {
+				for first, want := range codes {
+					p := machine.NewPerson(t, "sfq").Enroll(t, s.Site.Users)
+					signer, _ := newKey(t, p)
+					v := &visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}
+					if !v.in(t, v.methods([]string{first, "keyboard-interactive"}, signer, 1)...) || v.asked != want {
+						t.Errorf("%s: expected in after %d codes, found %d: %s", first, want, v.asked, v.told)
+					}
+				}
+			})
+		})
 	}
 }
 
 // A code is remembered for the person, this protocol and the address, until
 // the factors change.
 func TestSFTPRemembered(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-remembered", remembered, patient)
+	onSFTPPaths(t, "sftp-remembered", remembered, patient, remembersSFTP)
+}
+
+func remembersSFTP(t *testing.T, s *hosts.SFTPD) {
 	p := machine.NewPerson(t, "sfu").Enroll(t, s.Site.Users)
 	signer, _ := newKey(t, p)
 	login := func(codes ...string) (bool, int) {

@@ -24,7 +24,13 @@ import (
 // startHostile starts a server whose fronts do what the client says.
 func startHostile(t *testing.T, name, text, table string) *hosts.SFTPD {
 	t.Helper()
-	programs := filepath.Join(machine.Root, "hostile-"+name)
+	return startHostileAt(t, machine.NewSite(t, name, text), text, table)
+}
+
+// startHostileAt starts it at a site.
+func startHostileAt(t *testing.T, site machine.Site, text, table string) *hosts.SFTPD {
+	t.Helper()
+	programs := filepath.Join(machine.Root, "hostile-"+site.Name)
 	if err := os.MkdirAll(programs, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +38,7 @@ func startHostile(t *testing.T, name, text, table string) *hosts.SFTPD {
 		"otpgate-sftpd-worker": "otpgate-sftpd-worker", "hostile": "otpgate-sftpd-front"} {
 		copyProgram(t, filepath.Join(machine.Files, from), filepath.Join(programs, to))
 	}
-	return hosts.StartSFTPDFrom(t, programs, machine.NewSite(t, name, text), text, table)
+	return hosts.StartSFTPDFrom(t, programs, site, text, table)
 }
 
 // taken is a connection of a front that was taken over.
@@ -187,7 +193,14 @@ func TestSFTPTakenOverLogin(t *testing.T) {
 	t.Parallel()
 	ca, trusted := ed25519Key(t), filepath.Join(t.TempDir(), "user_ca.pub")
 	write(t, trusted, string(ssh.MarshalAuthorizedKey(ca.PublicKey())))
-	s := startHostile(t, "sftp-taken", "", patient+"trusted_user_ca_keys = \""+trusted+"\"\n")
+	for where, site := range sftpPaths("sftp-taken", "") {
+		t.Run(where, func(t *testing.T) {
+			takenOverLogin(t, startHostileAt(t, site(t), "", patient+"trusted_user_ca_keys = \""+trusted+"\"\n"), ca)
+		})
+	}
+}
+
+func takenOverLogin(t *testing.T, s *hosts.SFTPD, ca ssh.Signer) {
 	p := machine.NewPerson(t, "sft").Enroll(t, s.Site.Users)
 	signer, _ := newKey(t, p)
 	free := machine.NewPerson(t, "sft")

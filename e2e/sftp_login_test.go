@@ -15,11 +15,34 @@ func startSFTPD(t *testing.T, name, text, table string) *hosts.SFTPD {
 	return hosts.StartSFTPD(t, machine.NewSite(t, name, text), text, table)
 }
 
+// sftpPaths make sites of which the SFTP server decides logins itself, and on which it
+// is a client of another machine that does.
+func sftpPaths(name, text string) map[string]func(t *testing.T) machine.Site {
+	return map[string]func(t *testing.T) machine.Site{
+		"here":                 func(t *testing.T) machine.Site { return machine.NewSite(t, name, text) },
+		string(machine.Remote): func(t *testing.T) machine.Site { return machine.Remote.NewSite(t, name, text) },
+	}
+}
+
+// onSFTPPaths runs test for a server at each of them.
+func onSFTPPaths(t *testing.T, name, text, table string, test func(t *testing.T, s *hosts.SFTPD)) {
+	t.Helper()
+	t.Parallel()
+	for where, site := range sftpPaths(name, text) {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			test(t, hosts.StartSFTPD(t, site(t), text, table))
+		})
+	}
+}
+
 // OpenSSH's sftp by keyboard-interactive: the password by PAM, the code by the
 // engine, files as the person.
 func TestSFTPPasswordAndCode(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-password", "", "")
+	onSFTPPaths(t, "sftp-password", "", "", passwordAndCode)
+}
+
+func passwordAndCode(t *testing.T, s *hosts.SFTPD) {
 	p := machine.NewPerson(t, "sfp").Enroll(t, s.Site.Users)
 	wrong := p.Wrong(t)
 	expectOut(t, p, s.Login(t, p, machine.Answers{Passwords: []string{"not the password"}}, nil), 0)

@@ -52,9 +52,17 @@ func TestSFTPBandwidth(t *testing.T) {
 // the log; others cannot send such a header.
 func TestSFTPProxyProtocol(t *testing.T) {
 	t.Parallel()
-	text := "[policy]\nrequire = [\"@all\"]\ntrusted_networks = [\"192.0.2.0/24\"]\n"
-	p := machine.NewPerson(t, "sfy")
-	s := startSFTPD(t, "sftp-proxy", text, patient+"proxy_protocol = [\""+p.Address+"\"]\n")
+	for where, site := range sftpPaths("sftp-proxy", "") {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			p := machine.NewPerson(t, "sfy")
+			text := "[policy]\nrequire = [\"@all\"]\ntrusted_networks = [\"192.0.2.0/24\"]\n"
+			behindProxy(t, hosts.StartSFTPD(t, site(t), text, patient+"proxy_protocol = [\""+p.Address+"\"]\n"), p)
+		})
+	}
+}
+
+func behindProxy(t *testing.T, s *hosts.SFTPD, p *machine.Person) {
 	signer, _ := newKey(t, p)
 	through := func(address, header string) error {
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: machine.Patience}

@@ -21,9 +21,11 @@ import (
 // Whatever methods are tried in whatever order, and repeated: without a code
 // nobody is in who needs one. See SFTPGo #2047 and Teleport #1550.
 func TestSFTPMethodOrders(t *testing.T) {
-	t.Parallel()
 	// The same addresses fail again and again here, and must be let try.
-	s := startSFTPD(t, "sftp-orders", "", "")
+	onSFTPPaths(t, "sftp-orders", "", "", methodOrders)
+}
+
+func methodOrders(t *testing.T, s *hosts.SFTPD) {
 	for _, order := range orders("publickey", "password", "keyboard-interactive") {
 		for _, repeat := range []int{1, 3} {
 			t.Run(strings.Join(order, ",")+strings.Repeat(" again", repeat-1), func(t *testing.T) {
@@ -63,15 +65,15 @@ const patient = "limits.penalties = false\n"
 // password, and so has one that gives all it has to every question. A wrong
 // password does not use it up.
 func TestSFTPCodeBehind(t *testing.T) {
-	t.Parallel()
 	// The code of the step before must last into the next one.
-	s := startSFTPD(t, "sftp-behind", "[totp]\nwindow = 3\n[policy.attempts]\nper_window = 100\n", patient)
-	for name, method := range fieldMethods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			codeBehind(t, s, method)
-		})
-	}
+	onSFTPPaths(t, "sftp-behind", "[totp]\nwindow = 3\n[policy.attempts]\nper_window = 100\n", patient, func(t *testing.T, s *hosts.SFTPD) {
+		for name, method := range fieldMethods {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				codeBehind(t, s, method)
+			})
+		}
+	})
 }
 
 // toEveryQuestion is a client that was given one field.
@@ -233,24 +235,31 @@ func TestSFTPKindsOfKeys(t *testing.T) {
 	}
 	kinds := map[string]ssh.Signer{"ed25519": ed25519Key(t), "rsa": rsaSigner, "ecdsa": ecdsaSigner}
 	for _, setting := range []string{"with-code", "allow", "refuse"} {
-		s := startSFTPD(t, "sftp-kinds-"+setting, "", "unproven_keys = \""+setting+"\"\n")
-		for kind, signer := range kinds {
-			t.Run(setting+" "+kind, func(t *testing.T) {
-				free := machine.NewPerson(t, "sfk")
-				asked := machine.NewPerson(t, "sfk").Enroll(t, s.Site.Users)
-				for _, p := range []*machine.Person{free, asked} {
-					authorize(t, p, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
-				}
-				v := &visitor{person: free, server: s}
-				if in, want := v.in(t, ssh.PublicKeys(signer)), kind == "ed25519" || setting == "allow"; in != want {
-					t.Errorf("without a code: expected in %v, found %v: %s\n%s", want, in, v.told, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
-				}
-				v = &visitor{person: asked, server: s, codes: []string{asked.Code(t, 0)}}
-				v.keyOnly = true
-				if in, want := v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)), kind == "ed25519" || setting != "refuse"; in != want {
-					t.Errorf("with a code: expected in %v, found %v: %s", want, in, v.told)
+		t.Run(setting, func(t *testing.T) {
+			onSFTPPaths(t, "sftp-kinds-"+setting, remembered, "unproven_keys = \""+setting+"\"\n", func(t *testing.T, s *hosts.SFTPD) {
+				for kind, signer := range kinds {
+					t.Run(kind, func(t *testing.T) { kindOfKey(t, s, setting, kind, signer) })
 				}
 			})
+		})
+	}
+}
+
+func kindOfKey(t *testing.T, s *hosts.SFTPD, setting, kind string, signer ssh.Signer) {
+	free := machine.NewPerson(t, "sfk")
+	asked := machine.NewPerson(t, "sfk").Enroll(t, s.Site.Users)
+	for _, p := range []*machine.Person{free, asked} {
+		authorize(t, p, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	}
+	v := &visitor{person: free, server: s}
+	if in, want := v.in(t, ssh.PublicKeys(signer)), kind == "ed25519" || setting == "allow"; in != want {
+		t.Errorf("without a code: expected in %v, found %v: %s\n%s", want, in, v.told, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
+	}
+	// The second time the code is remembered.
+	for _, codes := range [][]string{{asked.Code(t, 0)}, nil} {
+		v = &visitor{person: asked, server: s, codes: codes, keyOnly: true}
+		if in, want := v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)), kind == "ed25519" || setting != "refuse"; in != want || v.asked > len(codes) {
+			t.Errorf("with %d codes: expected in %v, found %v: %s", len(codes), want, in, v.told)
 		}
 	}
 }

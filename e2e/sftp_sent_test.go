@@ -37,9 +37,11 @@ func expectArrived(t *testing.T, screen *machine.Screen, p *machine.Person) {
 // A code by email comes with the prompt, another one when it is asked for, and
 // each is good for its login alone.
 func TestSFTPSentCodes(t *testing.T) {
-	t.Parallel()
 	server := hosts.StartExim(t, hosts.EximOptions{Auth: true})
-	s := startSFTPD(t, "sftp-sent", "[totp]\nwindow = 3\n"+emailTable(t, server), patient)
+	onSFTPPaths(t, "sftp-sent", "[totp]\nwindow = 3\n"+emailTable(t, server), patient, sentCodes)
+}
+
+func sentCodes(t *testing.T, s *hosts.SFTPD) {
 	p := addressed(t, machine.NewPerson(t, "sen"), s.Site, "email", "totp")
 	masked := "A code was sent to " + deliver.MaskEmail(p.Mail())
 	screen := showSFTP(t, s, p)
@@ -71,10 +73,16 @@ func TestSFTPSentCodes(t *testing.T) {
 // is in, and nobody is asked for a code that cannot come.
 func TestSFTPSentFallback(t *testing.T) {
 	t.Parallel()
-	server, gateway := hosts.StartExim(t, hosts.EximOptions{Auth: true}), hosts.StartGateway(t)
-	email := emailTable(t, server)
-	text := email + gateway.Settings("")
-	s := startSFTPD(t, "sftp-fallback", text, patient)
+	for where, site := range sftpPaths("sftp-fallback", "") {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			server, gateway := hosts.StartExim(t, hosts.EximOptions{Auth: true}), hosts.StartGateway(t)
+			sentFallback(t, hosts.StartSFTPD(t, site(t), emailTable(t, server)+gateway.Settings(""), patient), server, gateway)
+		})
+	}
+}
+
+func sentFallback(t *testing.T, s *hosts.SFTPD, server *hosts.Exim, gateway *hosts.Gateway) {
 	p := addressed(t, machine.NewPerson(t, "sen"), s.Site, "sms")
 	screen := showSFTP(t, s, p)
 	screen.Type(texted(t, gateway, 1))
@@ -86,9 +94,9 @@ func TestSFTPSentFallback(t *testing.T) {
 	expectArrived(t, screen, p)
 	expectAudit(t, p, "verdict=accepted", "rule=sms:my-sms", "sent by email to", "21211")
 
-	config, err := os.ReadFile(s.Site.Config)
+	config, err := os.ReadFile(s.Site.Deciding())
 	must(t, err)
-	must(t, os.WriteFile(s.Site.Config, []byte(strings.Replace(string(config), server.SMTP, "smtp://127.0.0.1:1", 1)), 0o644))
+	must(t, os.WriteFile(s.Site.Deciding(), []byte(strings.Replace(string(config), server.SMTP, "smtp://127.0.0.1:1", 1)), 0o644))
 	gateway.Next(twiliotest.InvalidTo)
 	expectOut(t, p, s.Login(t, p, answers(p, p.Wrong(t)), nil), 0)
 	expectAudit(t, p, "verdict=fault", "rule=sms:my-sms", "21211", "connection refused")
@@ -96,8 +104,10 @@ func TestSFTPSentFallback(t *testing.T) {
 
 // Somebody who must give a code and has none sets it up while sftp logs in.
 func TestSFTPEnrollAtLogin(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-enroll", mustEnroll, patient)
+	onSFTPPaths(t, "sftp-enroll", mustEnroll, patient, enrollAtSFTP)
+}
+
+func enrollAtSFTP(t *testing.T, s *hosts.SFTPD) {
 	p := machine.NewPerson(t, "enr")
 	screen := setUp(t, s.Batch(t, p, nil, "put /etc/hostname arrived"), p)
 	first, recovery := finish(t, screen, p)

@@ -23,8 +23,10 @@ func took(t *testing.T, s *hosts.SFTPD, p *machine.Person, method func(string) s
 
 // PAM's delay follows root's right password as it follows a wrong one.
 func TestSFTPRootsPasswordIsNotTold(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-roots", "", patient)
+	onSFTPPaths(t, "sftp-roots", "", patient, rootsPassword)
+}
+
+func rootsPassword(t *testing.T, s *hosts.SFTPD) {
 	for name, method := range fieldMethods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -43,8 +45,10 @@ func TestSFTPRootsPasswordIsNotTold(t *testing.T) {
 // A password that ends like a code is tried as a whole too, of those who are
 // enrolled; of others its refusal takes as long.
 func TestSFTPEnrollmentIsNotTold(t *testing.T) {
-	t.Parallel()
-	s := startSFTPD(t, "sftp-told", "", patient)
+	onSFTPPaths(t, "sftp-told", "", patient, tellsEnrollment)
+}
+
+func tellsEnrollment(t *testing.T, s *hosts.SFTPD) {
 	for name, method := range fieldMethods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

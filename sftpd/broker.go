@@ -23,6 +23,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/authentication"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
+	"github.com/otpgate/otpgate/internal/verifierlogin"
 )
 
 // serverVersion is the identification line (RFC 4253 section 4.2). Clients
@@ -126,6 +127,14 @@ func (b *broker) sender(settings config.Config) deliver.Sender {
 		b.log.Write(audit.Record{Service: settings.SFTP.PAMService, Verdict: "fault", Rule: "configuration", Reason: err.Error()})
 	}
 	return sender
+}
+
+// deciding is what decides logins: on a client its servers, by way of its verifier.
+func (b *broker) deciding(engine *gate.Gate) authentication.Engine {
+	if engine.Config.Remote == nil {
+		return engine
+	}
+	return &verifierlogin.Engine{Here: engine, Config: b.options.config, Rule: "remote", Decided: counter{b.metrics}, Pause: time.Sleep}
 }
 
 func (b *broker) configPath() string {

@@ -127,7 +127,7 @@ func (c *connection) handOver(conn *net.TCPConn, engine *gate.Gate) error {
 
 // begin begins the login, which has its time.
 func (c *connection) begin(engine *gate.Gate, toFront *seqpacket.Conn) {
-	c.toFront, c.login = toFront, c.broker.authenticator.Begin(c.remote, engine, c.settings, toFront)
+	c.toFront, c.login = toFront, c.broker.authenticator.Begin(c.remote, c.broker.deciding(engine), c.settings, toFront)
 	c.grace = time.AfterFunc(c.settings.Limits.LoginGrace.Duration, func() {
 		c.penalize(admission.PenaltyGrace)
 		c.cut()

@@ -53,7 +53,7 @@ func StartSFTPDFrom(t machine.T, programs string, site machine.Site, text, table
 			lines += d[0] + " = " + d[1] + "\n"
 		}
 	}
-	site.Configure(t, text+"\n[sftp]\n"+lines+table)
+	site.ConfigureWith(t, text, "\n[sftp]\n"+lines+table)
 	s.start(t)
 	return s
 }

@@ -117,11 +117,18 @@ var peersTable = regexp.MustCompile(`(?m)^\[verifier\]\nallow = .*\n`)
 // but for what each machine has of its own.
 func (s Site) Configure(t T, text string) {
 	t.Helper()
+	s.ConfigureWith(t, text, "")
+}
+
+// ConfigureWith is Configure for a program of otpgate's own that runs at the site,
+// which has a table of its own there, also where another server decides.
+func (s Site) ConfigureWith(t T, text, table string) {
+	t.Helper()
 	if s.server != nil {
 		s.server.Configure(t, peersTable.ReplaceAllString(text, ""))
 		text = peersTable.FindString(text)
 	}
-	if err := os.WriteFile(s.Config, []byte(text+s.more+cmp.Or(s.own, s.paths())), 0o644); err != nil {
+	if err := os.WriteFile(s.Config, []byte(text+table+s.more+cmp.Or(s.own, s.paths())), 0o644); err != nil {
 		t.Fatalf("write the configuration: %v", err)
 	}
 }
