@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/base32"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -167,4 +168,14 @@ func TestSFTPOnClientHoldsNoSecret(t *testing.T) {
 	if !inMemory(t, os.Getpid(), secrets) {
 		t.Error("the search does not find them here either")
 	}
+}
+
+// sentBy is the server that sent p a code: the one that was not too slow.
+func sentBy(t *testing.T, servers [2]*machine.Server, p *machine.Person) *machine.Server {
+	t.Helper()
+	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=sent")
+	if len(machine.Log.Lines(fmt.Sprintf("otpgate[%d]", servers[1].Verifier.PID()), "user="+p.Name+" ", "verdict=sent")) > 0 {
+		return servers[1]
+	}
+	return servers[0]
 }
