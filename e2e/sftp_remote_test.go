@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/base32"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -72,29 +71,32 @@ func TestSFTPOnClientKilled(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			texts := hosts.StartGateway(t)
-			servers, clients := fleet(t, "rs-killed-"+name, "[totp]\nwindow = 3\n"+texts.Settings(""), machine.Client{})
-			p := addressed(t, machine.NewPerson(t, "sfv"), servers[0].Site, "sms", "totp")
-			s := hosts.StartSFTPD(t, clients[0], "", patient)
+			f := newBrokenFleet(t, loss{name: "sftp " + name})
+			client := &f.clients[0]
+			p := addressed(t, machine.NewPerson(t, "sfv"), f.servers[0].Site, "sms", "totp")
+			s := hosts.StartSFTPD(t, *client, "", patient)
 			v := &visitor{person: p, server: s}
 			v.typing = func() {
-				v.codes = []string{texted(t, texts, 1)}
-				kill(t, sentBy(t, servers, p), &clients[0])
+				by := f.asked(t, sent{})
+				v.codes = []string{f.code(t, by, sent{})}
+				kill(t, f.servers[by], client)
 			}
 			if v.byPassword(t) || v.asked != 1 {
 				t.Errorf("in, or asked %d times: %s", v.asked, v.told)
 			}
 			machine.Log.Expect(t, "user="+p.Name+" service="+s.Service(), "verdict=fault", "rule=remote")
-			if n := texts.Requests(); n != 1 {
+			before := f.sent()
+			if n := before[0].asked + before[1].asked; n != 1 {
 				t.Errorf("%d messages were asked for, expected one", n)
 			}
 			if name == "client" {
-				clients[0].Verifier = machine.StartVerifier(t, clients[0], machine.VerifierOptions{})
+				client.Verifier = machine.StartVerifier(t, *client, machine.VerifierOptions{})
 			}
 			next := &visitor{person: p, server: s}
-			next.typing = func() { next.codes = []string{texted(t, texts, 2)} }
-			if !next.byPassword(t) || texts.Requests() != 2 {
-				t.Errorf("the next login: %s, %d messages\n%s", next.told, texts.Requests(), machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+			next.typing = func() { next.codes = []string{f.code(t, f.asked(t, before), before)} }
+			after := func() int { all := f.sent(); return all[0].asked + all[1].asked }
+			if !next.byPassword(t) || after() != 2 {
+				t.Errorf("the next login: %s, %d messages\n%s", next.told, after(), machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 			}
 		})
 	}
@@ -168,14 +170,4 @@ func TestSFTPOnClientHoldsNoSecret(t *testing.T) {
 	if !inMemory(t, os.Getpid(), secrets) {
 		t.Error("the search does not find them here either")
 	}
-}
-
-// sentBy is the server that sent p a code: the one that was not too slow.
-func sentBy(t *testing.T, servers [2]*machine.Server, p *machine.Person) *machine.Server {
-	t.Helper()
-	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=sent")
-	if len(machine.Log.Lines(fmt.Sprintf("otpgate[%d]", servers[1].Verifier.PID()), "user="+p.Name+" ", "verdict=sent")) > 0 {
-		return servers[1]
-	}
-	return servers[0]
 }
