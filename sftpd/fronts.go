@@ -23,8 +23,8 @@ type front struct {
 	mu      sync.Mutex // one message at a time on control
 	keys    []hostKey  // that it was told last
 	gone    chan struct{}
-	// deafAfter is how long it may take nothing off control.
-	deafAfter time.Duration
+	// stalledAfter is how long it may take nothing off control.
+	stalledAfter time.Duration
 }
 
 // startFronts starts them all; each is started again when it ends.
@@ -47,7 +47,7 @@ func (b *broker) startFront() (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{control: control, cmd: cmd, gone: make(chan struct{}), deafAfter: deafAfter}
+	f := &front{control: control, cmd: cmd, gone: make(chan struct{}), stalledAfter: stalledAfter}
 	var become fields.Writer
 	become.U8(messages.FrontBecome).U32(b.front.uid).U32(b.front.gid).Text(b.front.root)
 	return f, errors.Join(f.send(become.Bytes), b.tell(f))
@@ -76,9 +76,9 @@ func (f *front) give(message []byte, fds ...int) ([]hostKey, error) {
 	return f.keys, f.sendLocked(message, fds...)
 }
 
-// deafAfter is so long that a front is not deaf which has a thousand handshakes to
+// stalledAfter is so long that a front is not stalled which has a thousand handshakes to
 // make on a machine that is busy with other things.
-const deafAfter = 20 * time.Second
+const stalledAfter = 20 * time.Second
 
 func (f *front) send(message []byte) error {
 	f.mu.Lock()
@@ -86,10 +86,10 @@ func (f *front) send(message []byte) error {
 	return f.sendLocked(message)
 }
 
-// sendLocked ends a front that is deaf: what is sent to it would be held up, and
+// sendLocked ends a front that is stalled: what is sent to it would be held up, and
 // count as being at its login.
 func (f *front) sendLocked(message []byte, fds ...int) error {
-	err := f.control.SetDeadline(time.Now().Add(f.deafAfter))
+	err := f.control.SetDeadline(time.Now().Add(f.stalledAfter))
 	if err == nil {
 		err = f.control.Send(message, fds...)
 	}

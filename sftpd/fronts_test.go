@@ -19,7 +19,7 @@ func TestDeafFront(t *testing.T) {
 	}
 	defer control.Close()
 	defer theirs.Close()
-	f := &front{control: control, cmd: exec.Command("sleep", "600"), deafAfter: 50 * time.Millisecond}
+	f := &front{control: control, cmd: exec.Command("sleep", "600"), stalledAfter: 50 * time.Millisecond}
 	if err := f.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func (w *walk) doctor(t *testing.T) {
 	w.says(t, "grep '^otpgate_doctor_findings{severity=\"error\"}' "+figures, `otpgate_doctor_findings{severity="error"} 0`)
 
 	w.odd(t)
-	w.deaf(t)
+	w.doctorCannotStart(t)
 	w.run(t, "systemctl disable --now "+doctorTimer+" && rm -r /etc/otpgate/doctor.toml /etc/systemd/system/otpgate-doctor.timer.d && systemctl daemon-reload")
 }
 
@@ -146,8 +146,8 @@ func (w *walk) odd(t *testing.T) {
 	w.run(t, "mv /run/sshd.away /run/sshd && kill $(cat /run/odd.pid) && systemctl reset-failed "+doctorService)
 }
 
-// deaf expects that dpkg goes on where nobody can start the doctor.
-func (w *walk) deaf(t *testing.T) {
+// doctorCannotStart expects that dpkg goes on where nobody can start the doctor.
+func (w *walk) doctorCannotStart(t *testing.T) {
 	t.Helper()
 	w.run(t, "systemctl mask --runtime "+doctorService)
 	w.run(t, "dpkg -i /root/door.deb && dpkg -P door")
