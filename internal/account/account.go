@@ -209,6 +209,7 @@ type Dir struct {
 	place Place
 	// replaceAll is safefile.ReplaceAll.
 	replaceAll func(dir *safefile.File, files []safefile.Replacement, mode fs.FileMode) error
+	rewrote    bool // Rewrite was called
 }
 
 // Close closes the directory.

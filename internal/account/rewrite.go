@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/safefile"
@@ -39,7 +40,7 @@ const BatchSize = 256
 // one or the new one. The error is of what concerns all of them.
 func (d *Dir) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, error) {
 	if !dry {
-		unlock, err := safefile.LockDir(d.dir)
+		unlock, err := d.lockInTurn()
 		if err != nil {
 			return nil, err
 		}
@@ -58,6 +59,16 @@ func (d *Dir) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, err
 		return done, nil
 	}
 	return done, d.replaceAll(d.dir, files, 0o600)
+}
+
+// lockInTurn locks the directory, after a time in which others can who wait for it. They
+// would hardly ever get it between two batches.
+func (d *Dir) lockInTurn() (unlock func(), err error) {
+	if d.rewrote {
+		time.Sleep(4 * safefile.LockTries)
+	}
+	d.rewrote = true
+	return safefile.LockDir(d.dir)
 }
 
 // rewritten is what the person's file is to have, nil if it stays as it is.

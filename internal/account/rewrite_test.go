@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -307,6 +308,34 @@ func TestRewriteByTwo(t *testing.T) {
 			t.Errorf("%s: encrypted with %s", name, key)
 		}
 	}
+}
+
+// Whoever changes one person gets a turn while somebody rewrites many.
+func TestRewriteGivesOthersATurn(t *testing.T) {
+	key, _ := newKey(t)
+	users := safe(t)
+	someone(t, users)
+	rewriting, changing := opened(t, at(users, key)), opened(t, at(users, key))
+	batch := slices.Repeat([]string{"alice"}, 10000) // of which few fit into the time that one waits
+	var changed atomic.Bool
+	begun := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		for first := true; !changed.Load(); first = false {
+			if _, err := rewriting.Rewrite(batch, Rotate, false); err != nil {
+				t.Error(err)
+			}
+			if first {
+				close(begun)
+			}
+		}
+	})
+	<-begun
+	if err := changing.Change("alice", func(p *Person) error { p.Phone = "+491511234567"; return nil }); err != nil {
+		t.Error(err)
+	}
+	changed.Store(true)
+	all.Wait()
 }
 
 // ignoreNoKey is for whoever does not have the key that another one has rotated to:

@@ -12,6 +12,10 @@ import (
 // the directory can hold its lock, and must not hold everybody up for good.
 const lockPatience = 10 * time.Second
 
+// LockTries is how often whoever waits for a lock tries to get it. Nobody is in a
+// queue: who locks again at once, for long, has to leave others more time than that.
+const LockTries = 5 * time.Millisecond
+
 // LockDir keeps others from changing what is in dir, as far as they ask for the
 // lock too. It ends with the process at the latest.
 func LockDir(dir *File) (unlock func(), err error) {
@@ -20,7 +24,7 @@ func LockDir(dir *File) (unlock func(), err error) {
 	if err != nil {
 		return nil, dir.failed("open", err)
 	}
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(LockTries) {
 		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break
