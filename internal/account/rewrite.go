@@ -30,9 +30,9 @@ type Rewritten struct {
 	Err error
 }
 
-// BatchSize is how many people Rewrite is best given at once: it waits for the disk
-// once, and keeps others from changing secret files meanwhile.
-const BatchSize = 256
+// BatchSize is how many people Rewrite is best given at once: it looks at the keys' files
+// and waits for the disk once, and keeps others from changing secret files meanwhile.
+const BatchSize = 500
 
 // Rewrite changes how the secrets of some people stand in their files, and nothing else
 // of them. With dry it only looks. A secret that cannot be read stays as it is, which
@@ -46,10 +46,12 @@ func (d *Dir) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, err
 		}
 		defer unlock()
 	}
+	held := *d
+	held.place.Keys = d.place.Keys.Held()
 	var done []Rewritten
 	var files []safefile.Replacement
 	for _, name := range names {
-		data, one := d.rewritten(name, how)
+		data, one := held.rewritten(name, how)
 		done = append(done, one)
 		if data != nil {
 			files = append(files, safefile.Replacement{Name: name + suffix, Data: data})

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +96,7 @@ type Ring struct {
 	mu   sync.Mutex
 	keys []fileKey
 	now  func() time.Time
+	held bool // keys that were read are not looked at again
 }
 
 // fileKey is a file and the key that was read from it.
@@ -114,6 +116,23 @@ func New(paths ...string) *Ring {
 		ring.keys = append(ring.keys, fileKey{path: path})
 	}
 	return ring
+}
+
+// Held returns a ring with the keys that the files have now. It looks at no file again
+// that it has read, which takes longer than to encrypt: it is for many secrets at once,
+// and to be thrown away then.
+func (r *Ring) Held() *Ring {
+	if r.Empty() {
+		return r
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := &Ring{keys: slices.Clone(r.keys), now: r.now, held: true}
+	for i := range held.keys {
+		// What it cannot read it says again to whoever needs that key.
+		_ = held.keys[i].fresh(r.now)
+	}
+	return held
 }
 
 // Empty says that there are no keys, and so nothing is to be encrypted.
@@ -137,7 +156,7 @@ func (r *Ring) Current() (name string, err error) {
 // what would be lost with the key must not be made before somebody has thought of that.
 func (r *Ring) encrypting() (*fileKey, error) {
 	key := &r.keys[0]
-	if err := key.fresh(r.now); err != nil {
+	if err := r.fresh(key); err != nil {
 		return nil, err
 	}
 	if key.spare == SpareUnknown {
@@ -188,14 +207,14 @@ func (r *Ring) Decrypt(at Place, text string) (secret []byte, err error) {
 // find returns the key of that name. It reads no more files than it must.
 func (r *Ring) find(name string) (*fileKey, error) {
 	for i := range r.keys {
-		if key := &r.keys[i]; key.aead != nil && key.name == name && key.fresh(r.now) == nil && key.name == name {
+		if key := &r.keys[i]; key.aead != nil && key.name == name && r.fresh(key) == nil && key.name == name {
 			return key, nil
 		}
 	}
 	var problems []string
 	for i := range r.keys {
 		key := &r.keys[i]
-		switch err := key.fresh(r.now); {
+		switch err := r.fresh(key); {
 		case errors.Is(err, fs.ErrNotExist):
 			problems = append(problems, err.Error()+"; bring it back from the spare copy (otpctl secrets open)")
 		case err != nil:
@@ -209,7 +228,15 @@ func (r *Ring) find(name string) (*fileKey, error) {
 	return nil, fmt.Errorf("encrypted with the key %s, and %w: %s", name, ErrNoKey, strings.Join(problems, "; "))
 }
 
-// fresh sees to it that key is what its file has now.
+// fresh sees to it that key is what its file has now, or had when it was held.
+func (r *Ring) fresh(key *fileKey) error {
+	if r.held && key.aead != nil {
+		return nil
+	}
+	return key.fresh(r.now)
+}
+
+// fresh sees to it that k is what its file has now.
 func (k *fileKey) fresh(now func() time.Time) error {
 	dir, name := filepath.Split(k.path)
 	if k.aead != nil && k.stamp.Unchanged(dir, name) {

@@ -170,6 +170,40 @@ func TestFollowsItsFiles(t *testing.T) {
 	}
 }
 
+// One that is held keeps the keys that it has read, and no other.
+func TestHeld(t *testing.T) {
+	path, _ := keyFile(t)
+	other, otherName := keyFile(t)
+	text := encrypted(t, New(path), alicesPhone, "secret of alice, 20 b")
+	late := other + "-late"
+	ring := New(path, late)
+	held := ring.Held()
+	chmod(t, path, 0o644)
+	if got, err := held.Decrypt(alicesPhone, text); err != nil || string(got) != "secret of alice, 20 b" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if again := encrypted(t, held, alicesPhone, "x"); KeyOf(again) != KeyOf(text) {
+		t.Errorf("encrypted with %s", KeyOf(again))
+	}
+	for what, fresh := range map[string]*Ring{"the ring itself": ring, "held later": ring.Held()} {
+		if _, err := fresh.Decrypt(alicesPhone, text); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), "mode 0644") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// A key that was not there is read when it is.
+	lateText := encrypted(t, New(other), alicesPhone, "x")
+	if _, err := held.Decrypt(alicesPhone, lateText); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), late+": no such file") {
+		t.Error(err)
+	}
+	must(t, os.Rename(other, late))
+	if _, err := held.Decrypt(alicesPhone, lateText); err != nil {
+		t.Errorf("%s: %v", otherName, err)
+	}
+	if New().Held() == nil || (*Ring)(nil).Held() != nil {
+		t.Error("a ring without keys")
+	}
+}
+
 // settle reads the ring's first file when it has been the same for long enough.
 func settle(t testing.TB, ring *Ring, at Place, text string) {
 	t.Helper()
