@@ -75,18 +75,60 @@ var breaks = map[string]func(t *testing.T, p *place, key string){
 		}
 	},
 	"not configured": func(_ *testing.T, p *place, _ string) { p.Config.Secrets.Keys = nil },
-	"damaged": func(t *testing.T, p *place, _ string) {
-		path := filepath.Join(p.Config.Paths.Users, "alice.toml")
-		text, err := os.ReadFile(path)
+	"short": func(t *testing.T, _ *place, key string) {
+		data, err := os.ReadFile(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := strings.Index(string(text), "encrypted:") + 40
-		text[start] = map[bool]byte{true: 'B', false: 'A'}[text[start] == 'A']
-		if err := os.WriteFile(path, text, 0o600); err != nil {
+		rename(t, key, key+"-away")
+		if err := os.WriteFile(key, data[:len(data)-5], 0o400); err != nil {
 			t.Fatal(err)
 		}
 	},
+	"a link": func(t *testing.T, _ *place, key string) {
+		rename(t, key, key+"-away")
+		if err := os.Symlink(key+"-away", key); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"two names": func(t *testing.T, _ *place, key string) {
+		rename(t, key, key+"-away")
+		if err := os.Link(key+"-away", key); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"damaged": changesValue(func(value, _ string) string {
+		other := map[bool]string{true: "B", false: "A"}[value[40] == 'A']
+		return value[:40] + other + value[41:]
+	}),
+	"of another person": changesValue(func(_, bobs string) string { return bobs }),
+	"of a key that nobody has": changesValue(func(value, _ string) string {
+		return strings.Replace(value, keyring.KeyOf(value), "00000000", 1)
+	}),
+	"no value": changesValue(func(value, _ string) string { return value[:len(value)-1] }),
+}
+
+// changesValue has somebody change alice's encrypted value, who may know bob's.
+func changesValue(change func(alices, bobs string) string) func(t *testing.T, p *place, key string) {
+	return func(t *testing.T, p *place, _ string) {
+		p.Give("bob")
+		p.keep(t, "bob")
+		of := func(user string) (path, text, value string) {
+			path = filepath.Join(p.Config.Paths.Users, user+".toml")
+			data, err := os.ReadFile(path)
+			_, rest, found := strings.Cut(string(data), "secret = '")
+			value, _, ended := strings.Cut(rest, "'")
+			if err != nil || !found || !ended || keyring.KeyOf(value) == "" {
+				t.Fatalf("%v\n%s", err, data)
+			}
+			return path, string(data), value
+		}
+		path, text, alices := of("alice")
+		_, _, bobs := of("bob")
+		if err := os.WriteFile(path, []byte(strings.Replace(text, alices, change(alices, bobs), 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func rename(t *testing.T, from, to string) {
@@ -114,9 +156,23 @@ func TestUnreadableSecret(t *testing.T) {
 			p.reopen()
 			expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 			marks := p.entryOf(t, "alice").Used
+			name, _, err := keyring.ReadFile(key)
+			if err != nil {
+				t.Fatal(err)
+			}
 			spoil(t, p, key)
 			p.reopen()
 			p.Clock = p.Clock.Add(time.Minute)
+			parts := []string{"alice.toml:", "factor[1].secret: "}
+			switch what {
+			case "no value": // which names no key
+			case "not configured":
+				parts = append(parts, name)
+			case "of a key that nobody has":
+				parts = append(parts, "00000000", key+" has the key "+name)
+			default:
+				parts = append(parts, name, key)
+			}
 			for range 20 {
 				talk := says(p.Code(t, "alice", 0))
 				verdict := p.login("alice", talk)
@@ -124,7 +180,7 @@ func TestUnreadableSecret(t *testing.T) {
 				if talk.asked != 1 || talk.told[0] != cannotDecide {
 					t.Fatalf("asked %d times, told %q", talk.asked, talk.told)
 				}
-				for _, part := range []string{"alice.toml", "factor[1].secret"} {
+				for _, part := range parts {
 					if !strings.Contains(verdict.Reason, part) {
 						t.Fatalf("%q is not in %q", part, verdict.Reason)
 					}
@@ -146,11 +202,12 @@ func TestUnreadableSecret(t *testing.T) {
 			// What needs no secret goes on.
 			expect(t, p.login("alice", says(recovery[0])), Accept, "recovery")
 			expect(t, p.login("alice", says(recovery[0], recovery[0], recovery[0])), TooMany, "policy.attempts.per_login")
-			if what == "damaged" || what == "not configured" {
-				return
-			}
+			// What was done to the key's file can be undone.
 			if _, err := os.Stat(key + "-away"); err == nil {
+				_ = os.Remove(key) // a rename onto another name of the same file does nothing
 				rename(t, key+"-away", key)
+			} else if what != "mode 0644" {
+				return
 			}
 			chmod(t, key, 0o400)
 			p.reopen()
