@@ -103,6 +103,17 @@ func (p Place) CanWrite() error {
 	return nil
 }
 
+// CanKeep says why the person's secrets cannot be written as they are, if so: one is
+// not encrypted, and cannot be.
+func (p Place) CanKeep(person Person) error {
+	for _, f := range person.Factors {
+		if !f.IsEncrypted() && len(f.Secret) > 0 {
+			return p.CanWrite()
+		}
+	}
+	return nil
+}
+
 // Open is Place.Open for a place without keys.
 func Open(path string, own ...config.Protocol) (*Dir, error) {
 	return Place{Path: path, Own: own}.Open()

@@ -112,6 +112,10 @@ func (r Restore) person(files gate.Accounts, settings config.Config) (found acco
 		// What was used of a device is known by its secret alone.
 		err = person.Unreadable()
 	}
+	if err == nil {
+		// What could not be written must not be marked as used either.
+		err = account.PlaceOf(settings).CanKeep(person)
+	}
 	if !r.Recovery {
 		withheld = len(person.Recovery.Hashes)
 		person.Recovery = account.Recovery{}

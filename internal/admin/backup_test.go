@@ -123,15 +123,20 @@ func TestRestoreRefuses(t *testing.T) {
 		"another name":        func(b *Backup, _ *place) { b.User = "bob" },
 		"a name that is none": func(b *Backup, _ *place) { b.User = "../alice" },
 		"no secret file":      func(b *Backup, _ *place) { b.Text = []byte("x") },
+		"no key to encrypt":   func(_ *Backup, p *place) { p.Config.Secrets.Keys = []string{t.TempDir() + "/none"} },
 		"no ledger":           func(_ *Backup, p *place) { p.Ledger = gatetest.FailingLedger{} },
 	} {
 		fresh, bad := lost(t, p), b
+		whole := fresh.Ledger
 		spoil(&bad, fresh)
 		if _, err := fresh.Restore(t.Context(), Restore{Backup: bad, Recovery: true}, false); err == nil {
 			t.Errorf("%s: it was taken", name)
 		}
 		if files, _ := os.ReadDir(fresh.Config.Paths.Users); len(files) > 0 {
 			t.Errorf("%s: left %v", name, files)
+		}
+		if entry, err := whole.View(t.Context(), ledger.UserKey("alice")); err != nil || len(entry.Used) > 0 {
+			t.Errorf("%s: used %v, %v", name, entry.Used, err)
 		}
 	}
 }
