@@ -11,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -62,6 +63,8 @@ type found struct {
 	People   int        `json:"people"`
 	Secrets  int        `json:"secrets"`
 	Plain    int        `json:"plain"`
+	// Scratch counts the people with scratch codes, which can be found out.
+	Scratch int `json:"scratch"`
 	// Unreadable are secrets that cannot be read, and files.
 	Unreadable []unreadable `json:"unreadable"`
 }
@@ -126,20 +129,23 @@ func (f *found) count(dir *account.Dir, name string, with map[string]int) {
 		f.Unreadable = append(f.Unreadable, unreadable{User: name, Error: err.Error()})
 		return
 	}
-	for _, factor := range person.Factors {
-		if factor.Kind.IsSent() {
+	if factor.HasScratch(person) {
+		f.Scratch++
+	}
+	for _, device := range person.Factors {
+		if device.Kind.IsSent() {
 			continue
 		}
 		f.Secrets++
-		key := keyring.KeyOf(factor.Encrypted)
+		key := keyring.KeyOf(device.Encrypted)
 		switch {
-		case !factor.IsEncrypted():
+		case !device.IsEncrypted():
 			f.Plain++
 		case key != "":
 			with[key]++
 		}
-		if err := factor.Unreadable(); err != nil {
-			f.Unreadable = append(f.Unreadable, unreadable{name, factor.ID, err.Error()})
+		if err := device.Unreadable(); err != nil {
+			f.Unreadable = append(f.Unreadable, unreadable{name, device.ID, err.Error()})
 		}
 	}
 }
@@ -170,5 +176,11 @@ func show(a *invocation.App, f found) error {
 		}
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", invocation.OrDash(k.Key), k.Secrets, invocation.OrDash(k.Spare), invocation.Printable(file))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if f.Scratch > 0 {
+		a.Note("%s scratch codes, which whoever reads the file can find out: otpctl recovery makes new codes", invocation.Counted(f.Scratch, "person has", "people have"))
+	}
+	return nil
 }
