@@ -25,11 +25,15 @@ type bench struct {
 	memory    *side // and the engine, with the ledger in memory
 	relayed   *side // the front, and a resident verifier without an engine
 	kept      *side // and the engine, with the ledger in memory
+
+	server       *remote
+	near, far    *side // by the server, and by it from a distance
+	measuredTrip time.Duration
 }
 
 func (b *bench) sides() []*side {
 	all := append([]*side{b.google, b.one, b.encrypted, b.many}, b.oath...)
-	all = append(all, b.resident...)
+	all = append(append(all, b.resident...), b.near, b.far)
 	return append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
 }
 
@@ -38,10 +42,13 @@ func measure(todo plan) error {
 	if err != nil {
 		return err
 	}
-	end, err := startVerifiers(append(slices.Clone(b.resident), b.kept), b.relayed)
+	end, err := startVerifiers(b.server, append(slices.Clone(b.resident), b.kept, b.near, b.far), b.relayed)
 	defer end()
 	if err != nil {
 		return err
+	}
+	if b.measuredTrip, err = measuredTrip(); err != nil {
+		return fmt.Errorf("measure the distance: %w", err)
 	}
 	t, err := newThroughput(todo)
 	if err != nil {
@@ -96,7 +103,8 @@ func setUp(todo plan) (*bench, error) {
 			one, err := residentAlone("resident-alone", sites+"/resident-alone/state", n, m)
 			b.resident = append(b.resident, one)
 			return err
-		})
+		},
+		func() error { return b.remotes(n, m) })
 	for i, size := range todo.many {
 		makers = append(makers, func() error {
 			forked, resident, err := crowd(size, n, m)
@@ -113,6 +121,22 @@ func setUp(todo plan) (*bench, error) {
 		}
 	}
 	return b, nil
+}
+
+// remotes makes the sides that a server decides.
+func (b *bench) remotes(n int, m model) (err error) {
+	if b.server, err = newRemote(n, m); err != nil {
+		return err
+	}
+	address := b.server.listener.Addr().String()
+	if b.near, err = b.server.client("remote-near", remoteLabel, address, n); err != nil {
+		return err
+	}
+	if address, err = distant(address); err != nil {
+		return err
+	}
+	b.far, err = b.server.client("remote-far", distantLabel, address, n)
+	return err
 }
 
 // parts makes the sides that take otpgate's time apart.

@@ -17,6 +17,8 @@ const (
 	mostTimesGoogle         = 6.0
 	mostTimesOne            = 1.1
 	mostTimesPlain          = 1.03
+	mostTimesLocal          = 2.5
+	mostTrips               = 3.1 // three, and what timers are late
 	mostTimesGoogleResident = 0.75
 	mostTimesOathResident   = 0.5
 	leastTimesGoogle        = 2.0
@@ -36,6 +38,8 @@ func (b *bench) report(w io.Writer, todo plan) {
 	for i, s := range b.resident {
 		row(s, number(enrolled[i]))
 	}
+	row(b.near, "1")
+	row(b.far, "1")
 	row(b.one, "1")
 	row(b.encrypted, "1")
 	row(b.many, number(todo.many[1]))
@@ -55,6 +59,9 @@ func (b *bench) report(w io.Writer, todo plan) {
 	for i, s := range b.resident[2:] {
 		fmt.Fprintf(w, "not a goal: resident with %s people, × with %s: %.2f\n", number(todo.many[i+1]), number(todo.many[0]), ratio(s, b.resident[1]))
 	}
+	goal(w, "by a server on this machine, × resident", ratio(b.near, b.resident[0]), mostTimesLocal)
+	trips := float64(quantile(b.far.later, 0.5)-quantile(b.near.later, 0.5)) / float64(b.measuredTrip)
+	goal(w, fmt.Sprintf("by one %s ms away, round trips more than that", ms(b.measuredTrip)), trips, mostTrips)
 	goal(w, "forked, × pam_google_authenticator", ratio(b.one, b.google), mostTimesGoogle)
 	goal(w, "forked with encrypted secrets, × without", ratio(b.encrypted, b.one), mostTimesPlain)
 	goal(w, "forked with "+number(todo.many[1])+" people, × with one", ratio(b.many, b.one), mostTimesOne)

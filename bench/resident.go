@@ -103,9 +103,9 @@ func relayed(n int) (*side, error) {
 	return s, err
 }
 
-// startVerifiers starts one for the site of each side. end, which must be
-// called in any case, ends them.
-func startVerifiers(real []*side, hollow ...*side) (end func(), err error) {
+// startVerifiers starts one for the site of each side, and the two programs of a
+// server if there is one. end, which must be called in any case, ends them.
+func startVerifiers(server *remote, real []*side, hollow ...*side) (end func(), err error) {
 	var running []*exec.Cmd
 	end = func() {
 		for _, cmd := range running {
@@ -113,16 +113,30 @@ func startVerifiers(real []*side, hollow ...*side) (end func(), err error) {
 			_ = cmd.Wait()
 		}
 	}
-	start := func(site string, words ...string) error {
-		// Like the host: before its neighbours.
-		cmd := exec.Command("nice", append([]string{"-n", "-15"}, words...)...)
+	run := func(cmd *exec.Cmd) error {
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := withSlack(cmd.Start); err != nil {
-			return fmt.Errorf("start the verifier of %s: %w", site, err)
+			return fmt.Errorf("start %q: %w", cmd.Args, err)
 		}
 		running = append(running, cmd)
+		return nil
+	}
+	start := func(site string, words ...string) error {
+		// Like the host: before its neighbours.
+		if err := run(exec.Command("nice", append([]string{"-n", "-15"}, words...)...)); err != nil {
+			return err
+		}
 		return awaitSocket(socketOf(site))
+	}
+	if server != nil {
+		gateway, err := server.gateway()
+		if err != nil {
+			return end, err
+		}
+		if err := errors.Join(start(server.site, disk+"/"+verifierFile, "--config", server.config()), run(gateway)); err != nil {
+			return end, err
+		}
 	}
 	for _, s := range real {
 		if err := start(siteOf(s), disk+"/"+verifierFile, "--config", configOf(siteOf(s))); err != nil {

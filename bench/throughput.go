@@ -72,7 +72,7 @@ func newThroughput(todo plan) (*throughput, error) {
 
 // play has the sides take turns, each beginning every other time.
 func (t *throughput) play() error {
-	end, err := startVerifiers([]*side{{people: t.resident.people}})
+	end, err := startVerifiers(nil, []*side{{people: t.resident.people}})
 	defer end()
 	if err != nil {
 		return err
