@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,10 +45,17 @@ func examined(t *testing.T, site machine.Site, ids ...string) map[string][]findi
 // aboutServers are the ids of what a client's doctor says of its servers.
 var aboutServers = []string{"server-unreachable", "server-key", "client-refused", "server-busy", "ledgers-differ", "clocks-apart", "server-key-unused", "client-key", "left-over", "verifier-kept-in"}
 
+// aboutClients are the ids of what a server's doctor says of its gateway and clients.
+var aboutClients = []string{"gateway-user", "gateway-key", "gateway-not-listening", "gateway-without-verifier", "gateway-reads-secrets", "client-file", "client-key-twice", "no-clients", "client-from-anywhere", "client-for-everything"}
+
 // expectOfServers has a client's doctor say that of its servers, and no more.
 func expectOfServers(t *testing.T, client machine.Site, want map[string]string) {
 	t.Helper()
-	found := examined(t, client, aboutServers...)
+	expectFound(t, examined(t, client, aboutServers...), want)
+}
+
+func expectFound(t *testing.T, found map[string][]finding.Finding, want map[string]string) {
+	t.Helper()
 	for id, text := range want {
 		if len(found[id]) != 1 || !strings.Contains(found[id][0].What, text) {
 			t.Errorf("expected one %s with %q, found %+v", id, text, found)
@@ -64,10 +73,10 @@ func expectOfServers(t *testing.T, client machine.Site, want map[string]string) 
 func TestDoctorAsksServers(t *testing.T) {
 	t.Parallel()
 	servers, clients := fleet(t, "r-doc", "", machine.Client{})
-	before := machine.Log.Lines("client=r-doc-c1")
+	before := len(machine.Log.Lines("client=r-doc-c1"))
 	expectOfServers(t, clients[0], nil)
-	if lines := machine.Log.Lines("client=r-doc-c1"); len(lines) > len(before) {
-		t.Errorf("it left\n%s", machine.Text(lines[len(before):]))
+	if lines := machine.Log.Lines("client=r-doc-c1"); len(lines) != before {
+		t.Errorf("it left\n%s", machine.Text(lines[before:]))
 	}
 	second := servers[1]
 	second.Gateway.Signal(t, syscall.SIGSTOP)
@@ -105,4 +114,32 @@ func TestDoctorComparesServers(t *testing.T) {
 	expectOfServers(t, two, map[string]string{"ledgers-differ": one.Address + " has "})
 	unused := client("r-cmp-unused", machine.Client{Keys: []string{one.Key, other.Key}}, one)
 	expectOfServers(t, unused, map[string]string{"server-key-unused": other.Key})
+}
+
+// A server's doctor says what is wrong with a real gateway, its verifier and the files of
+// its clients.
+func TestDoctorOnServer(t *testing.T) {
+	t.Parallel()
+	server := machine.NewServer(t, "r-srv", "")
+	expect := func(want map[string]string) {
+		t.Helper()
+		expectFound(t, examined(t, server.Site, aboutClients...), want)
+	}
+	expect(map[string]string{"no-clients": "has no clients"})
+	machine.NewClient(t, "r-srv-c", machine.Client{May: []string{"--from=127.0.0.1", "--services=r-srv-c"}}, server)
+	expect(nil)
+	server.Gateway.Kill()
+	expect(map[string]string{"gateway-not-listening": "Nobody listens at " + server.Address})
+	server.StartGateway(t)
+	server.Verifier.Kill()
+	expect(map[string]string{"gateway-without-verifier": "No verifier"})
+	server.Verifier = machine.StartVerifier(t, server.Site, machine.VerifierOptions{})
+	file := filepath.Join(filepath.Dir(server.Config), "clients", "r-srv-c.toml")
+	must(t, os.Chmod(file, 0o600))
+	expect(map[string]string{"client-file": "cannot read it"})
+	must(t, os.Chmod(file, 0o644))
+	must(t, os.Chmod(server.State, 0o777))
+	expect(map[string]string{"gateway-reads-secrets": "can read or change " + server.State})
+	must(t, os.Chmod(server.State, 0o700))
+	expect(nil)
 }

@@ -3,10 +3,7 @@ package doctor
 import (
 	"errors"
 	"io/fs"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
@@ -85,24 +82,8 @@ func (e *exam) under(settings config.Config) config.Config {
 }
 
 func (e *exam) badConfig(path string, err error) finding.Finding {
-	f := finding.Finding{Severity: finding.Error, ID: "config", File: path, What: unplaced(path, err) + ".",
+	f := finding.Finding{Severity: finding.Error, ID: "config", File: path, What: finding.Unplaced(path, err) + ".",
 		Follows: "Every login through the module is denied.", Fix: "Correct it; otpctl test USER --service sshd reads the same file."}
-	f.Line = lineIn(path, err)
+	f.Line = finding.LineIn(path, err)
 	return f
-}
-
-// unplaced is an error's text without the place that a finding says itself.
-func unplaced(path string, err error) string {
-	text := strings.TrimPrefix(err.Error(), "secret file: ")
-	return regexp.MustCompile("^"+regexp.QuoteMeta(path)+`(:\d+)?: `).ReplaceAllString(text, "")
-}
-
-// lineIn finds the line that an error names behind a file's path.
-func lineIn(path string, err error) int {
-	match := regexp.MustCompile(regexp.QuoteMeta(path) + `:(\d+)`).FindStringSubmatch(err.Error())
-	if match == nil {
-		return 0
-	}
-	line, _ := strconv.Atoi(match[1])
-	return line
 }

@@ -126,7 +126,7 @@ func (e *exam) excused(findings []finding.Finding) []finding.Finding {
 	path := e.Machine.Root + excuse.Path
 	excuses, err := excuse.Load(path)
 	if err != nil {
-		findings = append(findings, finding.Finding{Severity: finding.Error, ID: "excuses", File: path, Line: lineIn(path, err), What: strings.Replace(unplaced(path, err)+".", "?.", "?", 1),
+		findings = append(findings, finding.Finding{Severity: finding.Error, ID: "excuses", File: path, Line: finding.LineIn(path, err), What: strings.Replace(finding.Unplaced(path, err)+".", "?.", "?", 1),
 			Follows: "Nothing is excused.", Fix: "Correct it, see docs/doctor.md."})
 		finding.Sort(findings)
 		return findings

@@ -3,7 +3,6 @@ package doctor
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -41,7 +40,7 @@ func (e *exam) nobodys(path string, names []string) {
 	}
 	first := unknown[0]
 	e.add(finding.Finding{Severity: finding.Warning, ID: "user-unknown", File: path,
-		What:    "This machine knows no user of these secret files: " + some(unknown) + ".",
+		What:    "This machine knows no user of these secret files: " + finding.Some(unknown) + ".",
 		Follows: "If it was renamed, nothing is asked of the new name. A new account of the old name would be asked for codes that it cannot have.",
 		Fix:     "After usermod -l: otpctl rename " + first + " NEW. After userdel: otpctl remove " + first + ". If only the password stage knows such people, excuse it in /etc/otpgate/doctor.toml."})
 }
@@ -77,22 +76,13 @@ func (s *sharing) look(e *exam, name string, files []string) error {
 
 func (s *sharing) tell(e *exam, path string) {
 	if len(s.asked) > 0 {
-		e.add(finding.Finding{Severity: finding.Note, ID: "uid-shared", File: path, What: "Other login names have the uid of somebody with a secret file: " + some(s.asked) + ".",
+		e.add(finding.Finding{Severity: finding.Note, ID: "uid-shared", File: path, What: "Other login names have the uid of somebody with a secret file: " + finding.Some(s.asked) + ".",
 			Follows: "A login by such a name is asked for the codes of that file.",
 			Fix:     "Nothing is to be done if they are one person's. Otherwise give them a uid of their own, or a secret file: otpctl enroll."})
 	}
 	if len(s.unseen) > 0 {
-		e.add(finding.Finding{Severity: finding.Warning, ID: "uid-shared-unseen", File: path, What: "Other login names have the uid of somebody with a secret file, and a directory has one of the two: " + some(s.unseen) + ".",
+		e.add(finding.Finding{Severity: finding.Warning, ID: "uid-shared-unseen", File: path, What: "Other login names have the uid of somebody with a secret file, and a directory has one of the two: " + finding.Some(s.unseen) + ".",
 			Follows: "A login by such a name does not find the secret file, and is not asked for a code.",
 			Fix:     "Put the file under the first name of the uid: otpctl rename " + s.rename + "."})
 	}
-}
-
-// some lists the first of many names.
-func some(names []string) string {
-	const shown = 10
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }

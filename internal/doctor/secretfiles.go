@@ -70,7 +70,7 @@ func (e *exam) usersDirectory(settings config.Config) (dir *account.Dir, names [
 }
 
 func (e *exam) badSecretFile(name, file string, err error) {
-	f := finding.Finding{Severity: finding.Error, ID: "secret-file", File: file, Line: lineIn(file, err), What: unplaced(file, err) + ".",
+	f := finding.Finding{Severity: finding.Error, ID: "secret-file", File: file, Line: finding.LineIn(file, err), What: finding.Unplaced(file, err) + ".",
 		Follows: "Every login of " + name + " is denied.", Fix: "Correct it, or enroll again: otpctl enroll " + name + " --replace"}
 	if errors.Is(err, account.ErrOfAnother) {
 		f.Fix = "If somebody was renamed to " + name + ": otpctl rename OLD " + name + ", which keeps used codes used and recovery codes good."

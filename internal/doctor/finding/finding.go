@@ -109,3 +109,12 @@ func LineOf(data []byte, key string) int {
 	}
 	return 0
 }
+
+// Some lists the first of many names.
+func Some(names []string) string {
+	const shown = 10
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

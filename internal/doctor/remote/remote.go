@@ -62,6 +62,9 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	if x.Settings.Remote != nil {
 		x.client(ctx)
 	}
+	if x.Settings.Gateway != nil {
+		x.server()
+	}
 	return x.findings
 }
 
