@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -85,16 +86,28 @@ func (s *Servers) look(ctx context.Context, server *server, step time.Duration) 
 		ctx, cancel := context.WithTimeout(ctx, step)
 		defer cancel()
 		err := do(ctx)
-		if err != nil && ctx.Err() != nil {
-			err = ctx.Err()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, os.ErrDeadlineExceeded): // the socket was quicker than its context
+			return context.DeadlineExceeded
 		}
 		return err
 	}
+	if l.Err = within(func(ctx context.Context) (err error) {
+		l.Addresses, err = addressesOf(ctx, server.address)
+		return err
+	}); errors.Is(l.Err, context.DeadlineExceeded) {
+		host, _, _ := net.SplitHostPort(server.address)
+		l.Err = &net.DNSError{Err: "the resolver does not answer", Name: host, IsTimeout: true}
+	}
+	if l.Err != nil {
+		return l
+	}
 	var bare net.Conn
 	if l.Err = within(func(ctx context.Context) (err error) {
-		if l.Addresses, err = addressesOf(ctx, server.address); err != nil {
-			return err
-		}
 		bare, err = s.dial(ctx, server.address)
 		return err
 	}); l.Err != nil {
