@@ -151,6 +151,7 @@ var IDs = []string{
 	"verifier-kept-in",
 	"verifier-needed",
 	"verifier-not-genuine",
+	"verifier-not-listening",
 	"verifier-old",
 	"verifier-stale",
 	"vsftpd-other-service",

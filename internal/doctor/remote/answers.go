@@ -23,7 +23,7 @@ type answer = remotelogin.Look
 // answers says what is wrong with each server, and with all of them together.
 func (e *exam) answers(looks []answer) {
 	severity, follows := finding.Error, denied
-	if slices.ContainsFunc(looks, func(l answer) bool { return l.Err == nil }) {
+	if e.Settings.Remote.Listen != nil || slices.ContainsFunc(looks, func(l answer) bool { return l.Err == nil }) {
 		severity, follows = finding.Warning, "Logins go to the other servers. Once those fail, everybody is denied who is not exempt."
 	}
 	for _, look := range looks {
@@ -173,6 +173,9 @@ func ahead(by time.Duration) string {
 
 // unusedKeys finds keys that are believed, and that no server has.
 func (e *exam) unusedKeys(looks []answer) {
+	if e.Settings.Remote.Listen != nil {
+		return // those that connect have some
+	}
 	shown := map[config.KeyHash]bool{}
 	for _, look := range looks {
 		if look.Err != nil {

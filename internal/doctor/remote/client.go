@@ -26,6 +26,21 @@ func (e *exam) client(ctx context.Context) {
 	}
 	e.unitAllows(looks)
 	e.oneServer(looks)
+	e.connected()
+}
+
+// connected looks at a client to which servers connect. Its verifier has their
+// connections, so that nobody else can ask over them.
+func (e *exam) connected() {
+	if e.Settings.Remote.Listen == nil {
+		return
+	}
+	f := finding.NotLookedAt(finding.Note, "whether servers that connect to this client take its logins", "the verifier has their connections")
+	f.Fix = "Log in once with a code; rule=remote in the log says what is wrong."
+	e.add(e.setting("listen", f))
+	e.listening(place{addresses: e.Settings.Remote.Listen, id: "verifier-not-listening", whom: "to which servers connect",
+		follows: "Servers that connect to this client decide none of its logins.",
+		fix:     "systemctl restart otpgate-verifierd; systemctl status otpgate-verifierd says why it does not listen."})
 }
 
 // denied is what becomes of logins that no server decides.
@@ -75,7 +90,7 @@ func (e *exam) leftOver() {
 // oneServer finds a client that has nobody to turn to if its server fails.
 func (e *exam) oneServer(looks []answer) {
 	f := finding.Finding{Severity: finding.Note, ID: "one-server", Fix: "Add a second server that shares the first one's secret files and ledger: docs/remote.md."}
-	if servers := e.Settings.Remote.Servers; len(servers) == 1 {
+	if servers := e.Settings.Remote.Servers; len(servers) == 1 && e.Settings.Remote.Listen == nil {
 		f.What, f.Follows = "This client has one server, "+servers[0]+".", "While that is down, everybody is denied who is not exempt."
 		e.add(e.setting("servers", f))
 	}

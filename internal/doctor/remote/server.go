@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"path/filepath"
 	"strings"
 
@@ -32,7 +31,8 @@ func (e *exam) server() {
 		e.gatewayKey(user)
 		e.tooMuch(user)
 		e.reachesVerifier(user)
-		e.listening(user)
+		e.listening(place{addresses: gateway.Listen, id: "gateway-not-listening", whom: "where clients ask", user: &user, follows: refused,
+			fix: "systemctl enable --now otpgate-gateway; systemctl status otpgate-gateway says why it ended."})
 		e.readable(user)
 	}
 	e.clientFiles()
@@ -114,54 +114,4 @@ func (e *exam) reachesVerifier(user target.Account) {
 		return
 	}
 	e.add(f)
-}
-
-// listening looks whether the gateway listens where the configuration says.
-func (e *exam) listening(user target.Account) {
-	listeners, err := e.Machine.Listening()
-	if err != nil {
-		f := finding.NotLookedAt(finding.Note, "whether the gateway listens", err.Error())
-		f.Fix = "systemctl status otpgate-gateway"
-		e.add(e.setting("gateway", f))
-		return
-	}
-	for _, address := range e.Settings.Gateway.Listen {
-		f := e.setting("listen", finding.Finding{Severity: finding.Error, ID: "gateway-not-listening", What: "Nobody listens at " + address + ", where clients ask.",
-			Follows: refused, Fix: "systemctl enable --now otpgate-gateway; systemctl status otpgate-gateway says why it ended."})
-		others := ""
-		listens := false
-		for _, l := range listeners {
-			switch {
-			case !isAt(l.At, address):
-			case l.UID == user.UID || l.UID == 0: // systemd's socket is root's
-				listens = true
-			default:
-				others = fmt.Sprintf("Uid %d listens at %s, and not the gateway's user, %s.", l.UID, address, user.Name)
-			}
-		}
-		if others != "" {
-			f.What, f.Fix = others, "End that program, or name another port in gateway.listen and in remote.servers of the clients: ss -ltnp"
-		}
-		if !listens {
-			e.add(f)
-		}
-	}
-}
-
-// isAt says whether a listener takes what comes to an address of the configuration.
-func isAt(listener netip.AddrPort, address string) bool {
-	host, port, _ := cutPort(address)
-	if port != fmt.Sprint(listener.Port()) {
-		return false
-	}
-	wanted, err := netip.ParseAddr(host)
-	return err != nil || listener.Addr().IsUnspecified() || listener.Addr().Unmap() == wanted.Unmap()
-}
-
-func cutPort(address string) (host, port string, found bool) {
-	at := strings.LastIndexByte(address, ':')
-	if at < 0 {
-		return address, "", false
-	}
-	return strings.Trim(address[:at], "[]"), address[at+1:], true
 }

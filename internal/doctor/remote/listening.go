@@ -1,0 +1,69 @@
+package remote
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
+)
+
+// place is where a program of otpgate's must listen.
+type place struct {
+	// addresses are those of the configuration, and whom says for whom they are.
+	addresses []string
+	whom      string
+	// user is who must listen there, or systemd; nil is anybody.
+	user *target.Account
+	// id, follows and fix are those of the finding that nobody does.
+	id, follows, fix string
+}
+
+// listening looks whether somebody listens there.
+func (e *exam) listening(p place) {
+	listeners, err := e.Machine.Listening()
+	if err != nil {
+		f := finding.NotLookedAt(finding.Note, "whether anybody listens "+p.whom, err.Error())
+		f.Fix = "Look for it by ss -ltnp."
+		e.add(e.setting("listen", f))
+		return
+	}
+	for _, address := range p.addresses {
+		f := finding.Finding{Severity: finding.Error, ID: p.id, What: "Nobody listens at " + address + ", " + p.whom + ".", Follows: p.follows, Fix: p.fix}
+		others, listens := "", false
+		for _, l := range listeners {
+			switch {
+			case !isAt(l.At, address):
+			case p.user == nil || l.UID == p.user.UID || l.UID == 0: // systemd's socket is root's
+				listens = true
+			default:
+				others = fmt.Sprintf("Uid %d listens at %s, and not the user %s.", l.UID, address, p.user.Name)
+			}
+		}
+		if others != "" {
+			f.What, f.Fix = others, "End that program, or name another port here and on the other machines: ss -ltnp"
+		}
+		if !listens {
+			e.add(e.setting("listen", f))
+		}
+	}
+}
+
+// isAt says whether a listener takes what comes to an address of the configuration.
+func isAt(listener netip.AddrPort, address string) bool {
+	host, port, _ := cutPort(address)
+	if port != fmt.Sprint(listener.Port()) {
+		return false
+	}
+	wanted, err := netip.ParseAddr(host)
+	return err != nil || listener.Addr().IsUnspecified() || listener.Addr().Unmap() == wanted.Unmap()
+}
+
+func cutPort(address string) (host, port string, found bool) {
+	at := strings.LastIndexByte(address, ':')
+	if at < 0 {
+		return address, "", false
+	}
+	return strings.Trim(address[:at], "[]"), address[at+1:], true
+}
