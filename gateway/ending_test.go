@@ -55,7 +55,11 @@ func TestDrainWhileAboutToWait(t *testing.T) {
 			t.Error(err)
 		}
 	}}
-	g.session(pinned.Server(bare, key, func(config.KeyHash) error { return nil }), config.KeyHash{}, netip.MustParseAddr("192.0.2.1"))
+	none := func() {}
+	conn := pinned.Server(bare, key, func(config.KeyHash) error { return nil })
+	if err := g.session(session{conn: conn, from: netip.MustParseAddr("192.0.2.1"), idle: time.Minute, taken: none, ended: none}); err != nil {
+		t.Error(err)
+	}
 	if bare.waited {
 		t.Error("it waits for the next login of a client")
 	}

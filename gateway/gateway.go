@@ -89,11 +89,7 @@ func (g *gateway) turnedAway(from netip.Addr, client, rule, reason string) {
 // connection serves one connection from its handshake to its end.
 func (g *gateway) connection(bare *net.TCPConn) {
 	defer bare.Close()
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			g.log.Write(audit.Record{Verdict: "fault", Rule: "internal", Reason: fmt.Sprintf("panic: %v", panicked)})
-		}
-	}()
+	defer g.recovered()
 	peer, ok := bare.RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return
@@ -114,7 +110,16 @@ func (g *gateway) connection(bare *net.TCPConn) {
 	defer g.counts.disconnect(client.Client)
 	g.places.Note(client.Client, from)
 	hash, _ := pinned.PeerKey(conn)
-	g.session(conn, hash, from)
+	none := func() {}
+	_ = g.session(session{conn: conn, hash: hash, from: from, idle: g.limits.idle, taken: none, ended: none})
+}
+
+// recovered sees to it that what one client brings down does not take the others
+// along. It is to be deferred.
+func (g *gateway) recovered() {
+	if panicked := recover(); panicked != nil {
+		g.log.Write(audit.Record{Verdict: "fault", Rule: "internal", Reason: fmt.Sprintf("panic: %v", panicked)})
+	}
 }
 
 // tellWrong writes a line about each file that cannot be used.

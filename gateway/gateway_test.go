@@ -45,6 +45,13 @@ func (r *records) Write(record audit.Record) {
 	r.added.Broadcast()
 }
 
+// copy is all that the log has.
+func (r *records) copy() []audit.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}
+
 // expect waits for a line by that rule.
 func (r *records) expect(t *testing.T, rule, reason string) {
 	t.Helper()

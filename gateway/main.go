@@ -1,5 +1,6 @@
-// Command gateway is where clients reach a server: it listens, finds out by its key
-// which client asks, and hands the login to the machine's verifier.
+// Command gateway is where clients reach a server: it listens, or dials those that
+// cannot, finds out by its key which client asks, and hands the login to the machine's
+// verifier.
 //
 // It faces the network, so it has no rights and no secrets: its user owns nothing but
 // the key that clients know it by. It promises that who is not listed gets no further
@@ -9,6 +10,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -34,9 +37,10 @@ func main() {
 const usage = `Usage: otpgate-gateway [--config FILE]
 
 Takes the logins of clients at the addresses in [gateway] listen, or at the sockets
-that systemd passes, and hands them to the verifier. Keys and the clients' files are
-read again when they change; a change of [gateway] takes a restart. On SIGTERM it
-takes no new logins and ends when people who type have finished.
+that systemd passes, and over connections that it makes to those in [gateway] dial.
+It hands them to the verifier. Keys and the clients' files are read again when they
+change; a change of [gateway] takes a restart. On SIGTERM it takes no new logins and
+ends when people who type have finished.
 
 Examples:
   otpgate-gateway                        with /etc/otpgate/otpgate.toml
@@ -72,12 +76,21 @@ func run(path string) error {
 	if err != nil {
 		return err
 	}
+	if len(listeners)+len(settings.Gateway.Dial) == 0 {
+		return errors.New("gateway.listen: no address and no client to dial; name one in [gateway] listen or dial")
+	}
 	for _, l := range listeners {
 		go g.accept(l)
+	}
+	ctx, stopDialling := context.WithCancel(context.Background())
+	defer stopDialling()
+	for _, address := range settings.Gateway.Dial {
+		g.all.Go(func() { newDialler(g, address, log).run(ctx) })
 	}
 	program.NotifyReady()
 	<-signals
 	program.NotifyStopping()
+	stopDialling()
 	for _, l := range listeners {
 		l.Close()
 	}

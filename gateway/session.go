@@ -15,39 +15,68 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-// session answers one login after the other.
-func (g *gateway) session(conn *tls.Conn, hash config.KeyHash, from netip.Addr) {
+// session is a connection whose client is known.
+type session struct {
+	conn *tls.Conn
+	hash config.KeyHash
+	from netip.Addr
+	// idle is how long it may be without a login; 0 is for as long as it lasts.
+	idle time.Duration
+	// taken and ended are told of each login.
+	taken, ended func()
+}
+
+// deadline is when it has been without a login for too long.
+func (s session) deadline() time.Time {
+	if s.idle == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(s.idle)
+}
+
+// session answers one login after the other, and says why it ends.
+func (g *gateway) session(s session) error {
 	for {
 		// Before it counts as waiting: then drain may set a deadline, which holds.
-		_ = conn.SetDeadline(time.Now().Add(g.limits.idle))
-		if !g.wait(conn) {
-			return
+		_ = s.conn.SetDeadline(s.deadline())
+		if !g.wait(s.conn) {
+			return nil
 		}
-		take, err := remotewire.ReadTake(conn)
-		g.waited(conn)
+		take, err := remotewire.ReadTake(s.conn)
+		g.waited(s.conn)
 		if err == nil && take.Client != "" {
 			err = fmt.Errorf("%w: a client that names itself", wire.ErrProtocol)
 		}
 		if err != nil {
 			if !quiet(err) {
-				g.turnedAway(from, "", "gateway.frames", err.Error())
+				g.turnedAway(s.from, "", "gateway.frames", err.Error())
 			}
-			return
+			return err
 		}
-		// The file may have changed since the last login, or be gone.
-		client, err := g.find(hash, from)
-		if err != nil {
-			g.turnedAway(from, "", "gateway.clients", err.Error())
-			return
+		s.taken()
+		if err := g.one(s, take); err != nil {
+			return err
 		}
-		still := func() error { return g.isStill(client.Client, hash, from) }
-		if err := g.login(conn, client, take, still); err != nil {
-			if !quiet(err) {
-				g.turnedAway(from, client.Client, "gateway.frames", err.Error())
-			}
-			return
-		}
+		s.ended()
 	}
+}
+
+// one answers one login. After an error the connection is of no use any more.
+func (g *gateway) one(s session, take remotewire.Take) error {
+	// The file may have changed since the last login, or be gone.
+	client, err := g.find(s.hash, s.from)
+	if err != nil {
+		g.turnedAway(s.from, "", "gateway.clients", err.Error())
+		return err
+	}
+	still := func() error { return g.isStill(client.Client, s.hash, s.from) }
+	if err := g.login(s.conn, client, take, still); err != nil {
+		if !quiet(err) {
+			g.turnedAway(s.from, client.Client, "gateway.frames", err.Error())
+		}
+		return err
+	}
+	return nil
 }
 
 // isStill says whether the key is still that client's, and may come from there.

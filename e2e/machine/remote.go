@@ -42,9 +42,14 @@ type Client struct {
 	Through []string
 	// Keys are the servers' keys in place of the right ones.
 	Keys []string
+	// Listen is where servers connect to it, "" where none does.
+	Listen string
 }
 
-var gateways atomic.Int32
+var gateways, nodes atomic.Int32
+
+// NodeAddress is one at which a client can listen for its servers.
+func NodeAddress() string { return fmt.Sprintf("127.0.0.1:%d", 13000+nodes.Add(1)) }
 
 // NewServer makes a site that is a server, its configuration text, and starts its
 // verifier and its gateway. Both are killed with t. A server that shares another's
@@ -62,6 +67,18 @@ func NewServerIn(t T, in *network.Namespace, name, text string) *Server {
 	return startServer(t, site, text)
 }
 
+// NewServerThatDials is NewServerIn for one that listens nowhere: its gateway dials the
+// clients at these addresses. It has the ledger and the secret files of other, if that is
+// not nil.
+func NewServerThatDials(t T, in *network.Namespace, other *Server, name, text string, clients ...string) *Server {
+	t.Helper()
+	site := NewSite(t, name, "")
+	if site.In = in; other != nil {
+		site.Users, site.State = other.Users, other.State
+	}
+	return startServer(t, site, text, clients...)
+}
+
 // NewTwinIn makes a server with the ledger and the secret files of another one, as two
 // machines with one disk have them.
 func NewTwinIn(t T, in *network.Namespace, other *Server, name, text string) *Server {
@@ -71,7 +88,7 @@ func NewTwinIn(t T, in *network.Namespace, other *Server, name, text string) *Se
 	return startServer(t, site, text)
 }
 
-func startServer(t T, site Site, text string) *Server {
+func startServer(t T, site Site, text string, dials ...string) *Server {
 	t.Helper()
 	addGatewayUser(t)
 	dir := filepath.Dir(site.Config)
@@ -79,8 +96,13 @@ func startServer(t T, site Site, text string) *Server {
 	if site.In != nil {
 		address = site.In.Address
 	}
-	s := &Server{Site: site, Address: fmt.Sprintf("%s:%d", address, 12000+gateways.Add(1))}
-	s.more = fmt.Sprintf("\n[gateway]\nlisten = [%q]\nkey = %q\nclients = %q\n", s.Address, dir+"/gateway/gateway.key", dir+"/clients")
+	s := &Server{Site: site}
+	reached := fmt.Sprintf("dial = [\"%s\"]", strings.Join(dials, `", "`))
+	if len(dials) == 0 {
+		s.Address = fmt.Sprintf("%s:%d", address, 12000+gateways.Add(1))
+		reached = fmt.Sprintf("listen = [%q]", s.Address)
+	}
+	s.more = fmt.Sprintf("\n[gateway]\n%s\nkey = %q\nclients = %q\n", reached, dir+"/gateway/gateway.key", dir+"/clients")
 	s.Configure(t, text)
 	s.Key = strings.TrimSpace(otpctl(t, s.Site, "client", "init"))
 	s.Path = Resident
@@ -165,15 +187,22 @@ func ClientSettings(dir string, how Client, servers ...*Server) string {
 	}
 	addresses, keys := how.Through, how.Keys
 	for _, server := range servers {
-		if len(how.Through) == 0 {
+		if len(how.Through) == 0 && server.Address != "" {
 			addresses = append(addresses, server.Address)
 		}
 		if len(how.Keys) == 0 {
 			keys = append(keys, server.Key)
 		}
 	}
-	return fmt.Sprintf("\n[remote]\nservers = [\"%s\"]\nserver_keys = [\"%s\"]\nkey = %q\ntimeout = %q\n",
-		strings.Join(addresses, `", "`), strings.Join(keys, `", "`), dir+"/client.key", how.Timeout)
+	reached := ""
+	if len(addresses) > 0 {
+		reached = fmt.Sprintf("servers = [\"%s\"]\n", strings.Join(addresses, `", "`))
+	}
+	if how.Listen != "" {
+		reached += fmt.Sprintf("listen = [%q]\n", how.Listen)
+	}
+	return fmt.Sprintf("\n[remote]\n%sserver_keys = [\"%s\"]\nkey = %q\ntimeout = %q\n",
+		reached, strings.Join(keys, `", "`), dir+"/client.key", how.Timeout)
 }
 
 // newRemoteSite is a site whose logins a server of its own decides. What a test
@@ -198,13 +227,16 @@ func (s *Server) StartVerifier(t T) {
 	s.Verifier = StartVerifier(t, s.Site, VerifierOptions{})
 }
 
-// StartGateway starts the server's gateway and waits until it listens. It is killed
-// with t.
+// StartGateway starts the server's gateway and waits until it listens, if it does. It is
+// killed with t.
 func (s *Server) StartGateway(t T) {
 	t.Helper()
 	g := &Gateway{newProcess("the gateway of "+s.Name, exec.Command(Files+"/otpgate-gateway", "--config", s.Config), s.In)}
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: GatewayCredential(t)}
 	g.start(t, func() bool {
+		if s.Address == "" {
+			return true // who waits for it waits at a client
+		}
 		connection, err := net.Dial("tcp", s.Address)
 		return err == nil && connection.Close() == nil
 	})

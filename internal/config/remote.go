@@ -39,11 +39,16 @@ type Remote struct {
 	Timeout Duration `toml:"timeout"`
 }
 
-// Gateway makes this machine a server: otpgate-gateway listens, and the verifier
-// decides the logins of clients.
+// Gateway makes this machine a server: otpgate-gateway listens, or dials clients, and
+// the verifier decides their logins.
 type Gateway struct {
-	// Listen are addresses and ports; "" before the colon is every address.
+	// Listen are addresses and ports; "" before the colon is every address. Without it
+	// and with dial, the gateway does not listen.
 	Listen []string `toml:"listen"`
+	// Dial are clients that can open no connection to this machine, by host name or
+	// address, and the port of their remote.listen: "dmz1.example.com:9153". The
+	// gateway keeps connections to them open.
+	Dial []string `toml:"dial"`
 	// Key is the file of this machine's key, which otpctl client init makes.
 	Key string `toml:"key"`
 	// Clients is the directory of the clients' files, NAME.toml each.
@@ -161,7 +166,12 @@ func (g *Gateway) check() (problem string, key []string) {
 	if problem := checkListen(g.Listen, ":9152"); problem != "" {
 		return problem, []string{"listen"}
 	}
+	if problem := checkMachines(g.Dial, "dmz1.example.com:9153"); problem != "" {
+		return problem, []string{"dial"}
+	}
 	switch {
+	case g.Dial != nil && len(g.Dial) == 0:
+		return "the list is empty; take the line out if this machine dials no client", []string{"dial"}
 	case !filepath.IsAbs(g.Key):
 		return "expected an absolute path", []string{"key"}
 	case !filepath.IsAbs(g.Clients):

@@ -31,6 +31,14 @@ func TestGateway(t *testing.T) {
 	if err != nil || len(settings.Gateway.Listen) != 2 {
 		t.Errorf("%+v, %v", settings.Gateway, err)
 	}
+	settings, err = Parse("f", []byte("[gateway]\ndial = ['dmz1.example.com:9153', '192.0.2.7:9153']\n"))
+	if err != nil || len(settings.Gateway.Dial) != 2 || len(settings.Gateway.Listen) != 0 {
+		t.Errorf("a server that dials alone: %+v, %v", settings.Gateway, err)
+	}
+	settings, err = Parse("f", []byte("[gateway]\nlisten = [':9152']\ndial = ['dmz1:9153']\n"))
+	if err != nil || len(settings.Gateway.Dial) != 1 || len(settings.Gateway.Listen) != 1 {
+		t.Errorf("a server that does both: %+v, %v", settings.Gateway, err)
+	}
 	if plain := Default(); plain.Remote != nil || plain.Gateway != nil {
 		t.Error("a machine without a file is a client or a server")
 	}
@@ -81,6 +89,9 @@ func TestRemoteRefuses(t *testing.T) {
 		client + "[totp]\nissuer = 'x'\n":                                            "f:4: totp: the servers",
 		"[gateway]\nlisten = ['h:1']\n":                                              "f:2: gateway.listen: expected an address and a port",
 		"[gateway]\nlisten = ['9152']\n":                                             "gateway.listen",
+		"[gateway]\ndial = []\n":                                                     "f:2: gateway.dial: the list is empty",
+		"[gateway]\ndial = [':9153']\n":                                              "f:2: gateway.dial: expected a host name or an address and a port, such as \"dmz1.example.com:9153\"",
+		"[gateway]\ndial = ['h:1', 'h:1']\n":                                         "f:2: gateway.dial: h:1 is there twice",
 		"[gateway]\nuser = 'root'\n":                                                 "f:2: gateway.user: expected the name of a user of its own",
 		"[gateway]\nclients = 'c'\n":                                                 "gateway.clients: expected an absolute path",
 		"[gateway]\nkey = 'c'\n":                                                     "gateway.key: expected an absolute path",

@@ -76,7 +76,7 @@ func (c *Config) dropAbsent(data []byte) {
 	switch {
 	case has.Gateway == nil:
 		c.Gateway = nil
-	case c.Gateway.Listen == nil:
+	case c.Gateway.Listen == nil && c.Gateway.Dial == nil:
 		c.Gateway.Listen = defaultGatewayListen
 	}
 	c.SMS.fill()

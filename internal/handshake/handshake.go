@@ -97,6 +97,8 @@ func (p *Places) Shake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, 
 	case refused != nil:
 		p.turnedAway(from, p.rules.Theirs, refused.Error())
 		letRead(bare)
+	case pinned.IsRefusal(err):
+		p.turnedAway(from, p.rules.Handshake, fmt.Sprintf("it refuses this machine's key, %s; its own log says why (%v)", key.Hash, err))
 	case err != nil && !errors.Is(err, io.EOF):
 		p.turnedAway(from, p.rules.Handshake, err.Error())
 	}

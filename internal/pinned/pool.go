@@ -36,13 +36,20 @@ type waiting struct {
 	ended  bool
 }
 
-// Put keeps a connection of which nothing is to be read, or closes it.
+// Put keeps a connection of which nothing is to be read, or closes it. Of those that
+// are watched, the oldest one is closed if there are too many.
 func (p *Pool) Put(conn net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.waiting) >= p.Most {
+	full := len(p.waiting) >= p.Most
+	if p.closed || p.Most == 0 || full && !p.Watch {
 		go conn.Close()
 		return
+	}
+	if full {
+		// The other side may not know yet that this one was welcome.
+		go p.waiting[0].conn.Close()
+		p.waiting = p.waiting[1:]
 	}
 	w := &waiting{conn: conn}
 	if p.Idle > 0 {

@@ -106,6 +106,28 @@ func TestPoolWatches(t *testing.T) {
 	}
 }
 
+// One too many of those that are watched takes the place of the oldest.
+func TestPoolKeepsTheLast(t *testing.T) {
+	pool, another := watched(t)
+	pool.Most = 2
+	var oldest *tls.Conn
+	var kept []net.Conn
+	for n := range 3 {
+		here, there := another()
+		if n == 0 {
+			oldest = there
+		}
+		kept = append(kept, here)
+		pool.Put(here)
+	}
+	if n, err := oldest.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the oldest goes on: %d, %v", n, err)
+	}
+	if pool.Take() != kept[2] || pool.Take() != kept[1] || pool.Take() != nil {
+		t.Error("expected the last one first")
+	}
+}
+
 // Of those that have ended none is given, whoever notices first.
 func TestPoolGivesNoneThatHasEnded(t *testing.T) {
 	pool, another := watched(t)

@@ -288,7 +288,7 @@ func TestStrangersDial(t *testing.T) {
 	}
 }
 
-// More connections of a server than are kept are closed.
+// Of more connections of a server than are kept the oldest are closed.
 func TestServerDialsTooOften(t *testing.T) {
 	server := newFake(t, hangs)
 	l := newListening(t, patience, handshake.Usual, nil, server)

@@ -253,7 +253,7 @@ func (s *Servers) connect(ctx context.Context, server *server) (*tls.Conn, error
 	}
 	bare, err := s.dial(ctx, server.address)
 	if err != nil {
-		return nil, shorter(err)
+		return nil, pinned.Shorter(err)
 	}
 	conn := pinned.Client(bare, key, s.known)
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -261,15 +261,6 @@ func (s *Servers) connect(ctx context.Context, server *server) (*tls.Conn, error
 		return nil, s.explain(err)
 	}
 	return conn, nil
-}
-
-// shorter leaves the address out, which stands before the error already.
-func shorter(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		return op.Err
-	}
-	return err
 }
 
 func (s *Servers) known(hash config.KeyHash) error {
@@ -281,9 +272,7 @@ func (s *Servers) known(hash config.KeyHash) error {
 
 // explain says what an alert of the server's means, which says so in few words.
 func (s *Servers) explain(err error) error {
-	var alert tls.AlertError
-	var remote *net.OpError
-	if !errors.As(err, &alert) && !(errors.As(err, &remote) && remote.Op == "remote error") {
+	if !pinned.IsRefusal(err) {
 		return err
 	}
 	key, keyErr := s.key.Key()

@@ -282,6 +282,10 @@ var stories = []story{
 			"systemctl daemon-reload && systemctl enable --now otpgate-verifierd.socket": {
 				instead: "systemd-analyze verify --man=no otpgate-verifierd.service && cat /etc/systemd/system/otpgate-verifierd.service.d/remote.conf",
 				why:     noSystemd, says: `^#(?s).*IPAddressAllow=any`},
+			"systemctl add-wants multi-user.target otpgate-verifierd.service && systemctl restart otpgate-verifierd": {
+				instead: "systemctl --root=/ add-wants multi-user.target otpgate-verifierd.service && ls /etc/systemd/system/multi-user.target.wants",
+				why:     noSystemd, says: `otpgate-verifierd\.service`},
+			"systemctl restart otpgate-gateway": {instead: "systemd-analyze verify --man=no otpgate-gateway.service", why: noSystemd},
 		},
 	},
 	{
