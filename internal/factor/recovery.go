@@ -35,14 +35,15 @@ const (
 // NewRecovery makes a person's recovery codes and the hashes to keep of them.
 func NewRecovery(user string) (codes []string, recovery account.Recovery) {
 	for range RecoveryCodes {
-		code := newRecoveryCode()
+		code := NewRecoveryCode()
 		codes = append(codes, code)
 		recovery.Hashes = append(recovery.Hashes, hashRecovery(user, code))
 	}
 	return codes, recovery
 }
 
-func newRecoveryCode() string {
+// NewRecoveryCode draws one code of that form.
+func NewRecoveryCode() string {
 	var random [recoveryGroups * recoveryGroup]byte
 	rand.Read(random[:]) // never fails, see its documentation
 	var code strings.Builder

@@ -29,6 +29,9 @@ const (
 	User   Kind = 1 // a person: Name is the login name
 	Source Kind = 2 // where attempts come from: Name is an address or network
 	Client Kind = 3 // a machine whose logins are decided here: Name is its name
+	// BreakGlass is a person who may use break-glass codes on this machine: Name is the
+	// login name. Nothing else of a person is kept there.
+	BreakGlass Kind = 4
 )
 
 // Key names one entry.

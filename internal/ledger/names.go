@@ -12,7 +12,7 @@ import (
 const maxName = 240
 
 // kindDirs says where below the state directory each kind of key lives.
-var kindDirs = map[Kind]string{User: "users", Source: "sources", Client: "clients"}
+var kindDirs = map[Kind]string{User: "users", Source: "sources", Client: "clients", BreakGlass: "break-glass"}
 
 // fileName turns a key's name into a file name: no two names share one, none
 // begins with a dot and none holds a slash. Common login names and addresses

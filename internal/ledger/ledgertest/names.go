@@ -21,9 +21,9 @@ var names = []string{
 // that two that share an entry are found.
 func oddNames(t *testing.T, s suite) {
 	store := s.store(t)
-	keys := make([]ledger.Key, 0, 3*len(names))
+	keys := make([]ledger.Key, 0, 4*len(names))
 	for _, name := range names {
-		keys = append(keys, ledger.Key{Kind: ledger.User, Name: name}, ledger.Key{Kind: ledger.Source, Name: name}, ledger.Key{Kind: ledger.Client, Name: name})
+		keys = append(keys, ledger.Key{Kind: ledger.User, Name: name}, ledger.Key{Kind: ledger.Source, Name: name}, ledger.Key{Kind: ledger.Client, Name: name}, ledger.Key{Kind: ledger.BreakGlass, Name: name})
 	}
 	for i, key := range keys {
 		mustUpdate(t, store, key, func(entry *ledger.Entry) error {
