@@ -258,7 +258,7 @@ func TestLimits(t *testing.T) {
 	if answer, err := ask(first); err != nil || !answer.Taken {
 		t.Fatalf("%+v, %v", answer, err)
 	}
-	if answer, err := ask(second); err != nil || answer.Busy != "web1 has 1 logins open" {
+	if answer, err := ask(second); err != nil || answer.Busy != "web1 has 1 logins open" || !answer.Full {
 		t.Errorf("%+v, %v", answer, err)
 	}
 	r.log.expect(t, "client.dialogues", "web1 has 1 logins open")
@@ -283,6 +283,9 @@ func TestLimits(t *testing.T) {
 			t.Fatalf("a fourth in a minute: %+v, %v", answer, err)
 		}
 		if strings.Contains(answer.Busy, "began more than 3 logins in a minute") {
+			if !answer.Full {
+				t.Errorf("%+v does not say that the server can be reached", answer)
+			}
 			break
 		}
 	}
@@ -316,12 +319,12 @@ func TestHandshakes(t *testing.T) {
 
 func TestNoVerifier(t *testing.T) {
 	r := newRig(t, usual, nil, nil)
-	if answer, err := ask(r.dial(t, r.key)); err != nil || answer.Busy != "its verifier does not answer" {
+	if answer, err := ask(r.dial(t, r.key)); err != nil || answer.Full || answer.Busy != "its verifier does not answer" {
 		t.Errorf("%+v, %v", answer, err)
 	}
 	r.log.expect(t, "gateway.verifier", "no such file")
 	dies := newRig(t, usual, nil, func(net.Conn) {})
-	if answer, err := ask(dies.dial(t, dies.key)); err != nil || answer.Busy != "its verifier does not answer" {
+	if answer, err := ask(dies.dial(t, dies.key)); err != nil || answer.Full || answer.Busy != "its verifier does not answer" {
 		t.Errorf("%+v, %v", answer, err)
 	}
 }

@@ -96,7 +96,7 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 	id := take.ID
 	if rule, reason := g.counts.begin(client, take.Guest); rule != "" {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
-		return g.answer(conn, remotewire.Answer{Busy: reason})
+		return g.answer(conn, remotewire.Answer{Busy: reason, Full: true})
 	}
 	defer g.counts.end(client.Client, take.Guest)
 	engine, err := net.DialTimeout("unix", g.socket, g.limits.opening)

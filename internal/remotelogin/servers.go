@@ -128,7 +128,8 @@ type Taken struct {
 // errLedgers is wrapped by the denial where servers differ in their ledgers.
 var errLedgers = errors.New("the servers have different ledgers, and would each take a code once")
 
-// Take finds a server that takes the login. The error says of each server why not.
+// Take finds a server that takes the login. The error says of each server why not, and
+// is an [UnreachableError] if none can be reached that would.
 func (s *Servers) Take(ctx context.Context, take remotewire.Take) (*Taken, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.Timeout.Duration)
 	defer cancel()
@@ -201,6 +202,7 @@ func (s *Servers) find(ctx context.Context, take remotewire.Take, order []*serve
 	timer := time.NewTimer(s.next)
 	defer timer.Stop()
 	var refusals []string
+	reached := false
 	for ended < begun {
 		select {
 		case r := <-results:
@@ -209,6 +211,8 @@ func (s *Servers) find(ctx context.Context, take remotewire.Take, order []*serve
 				return r.taken, nil
 			}
 			refusals = append(refusals, r.err.Error())
+			var full fullError
+			reached = reached || errors.As(r.err, &full)
 			begin()
 			timer.Reset(s.next)
 		case <-timer.C:
@@ -216,7 +220,11 @@ func (s *Servers) find(ctx context.Context, take remotewire.Take, order []*serve
 			timer.Reset(s.next)
 		}
 	}
-	return nil, errors.New(strings.Join(refusals, "; "))
+	err := errors.New(strings.Join(refusals, "; "))
+	if reached {
+		return nil, err
+	}
+	return nil, UnreachableError{err}
 }
 
 // ask asks one server, over a connection that is kept if that answers.
@@ -299,7 +307,11 @@ func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, ta
 		return nil, nil, err
 	case !answer.Taken:
 		server.pool.Put(conn)
-		return nil, fmt.Errorf("%s: it takes no login: %s", s.nameOf(server), answer.Busy), nil
+		busy = fmt.Errorf("%s: it takes no login: %s", s.nameOf(server), answer.Busy)
+		if answer.Full {
+			busy = fullError{busy}
+		}
+		return nil, busy, nil
 	}
 	return &Taken{Server: s.nameOf(server), server: server, conn: conn, ledger: answer.Ledger}, nil, nil
 }

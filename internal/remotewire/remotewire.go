@@ -2,8 +2,8 @@
 // has a server decide a login. They have the form of package wire's, and stand
 // around them.
 //
-// The client opens with one Take frame. The server answers Taken, or Busy, which
-// ends it. Until Taken the client may turn to another server, and the server does
+// The client opens with one Take frame. The server answers Taken, or Busy or Full,
+// which end it. Until Taken the client may turn to another server, and the server does
 // nothing that anybody can see. Then the client sends one Begin frame, and the
 // engine's prompts and the person's replies go to and fro as on one machine. Before
 // the verdict comes a Rule frame. After it the next Take may come.
@@ -36,6 +36,7 @@ const (
 	TypeTaken wire.Type = 0x30
 	TypeBusy  wire.Type = 0x31
 	TypeRule  wire.Type = 0x32
+	TypeFull  wire.Type = 0x33
 )
 
 // Bounds in bytes. A client's name is one of [CheckClient].
@@ -80,6 +81,9 @@ type Answer struct {
 	Clock time.Time
 	// Busy says why the login is not taken.
 	Busy string
+	// Full says that it is not because the client has too many logins open, or began
+	// too many: the server can be reached, and takes its next ones.
+	Full bool
 }
 
 func protocolError(format string, args ...any) error {
@@ -144,12 +148,16 @@ func WriteAnswer(w io.Writer, a Answer) error {
 	if a.Taken {
 		return wire.WriteFrame(w, TypeTaken, clockBytes(a.Clock), []byte(a.Ledger))
 	}
-	return wire.WriteFrame(w, TypeBusy, []byte(printable(a.Busy)))
+	kind := TypeBusy
+	if a.Full {
+		kind = TypeFull
+	}
+	return wire.WriteFrame(w, kind, []byte(printable(a.Busy)))
 }
 
 // ReadAnswer reads the answer to a Take.
 func ReadAnswer(r io.Reader) (Answer, error) {
-	kind, payload, err := wire.ReadFrame(r, clockSize+maxText, TypeTaken, TypeBusy)
+	kind, payload, err := wire.ReadFrame(r, clockSize+maxText, TypeTaken, TypeBusy, TypeFull)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -163,8 +171,8 @@ func ReadAnswer(r io.Reader) (Answer, error) {
 	if err := checkText(text); err != nil {
 		return Answer{}, err
 	}
-	if kind == TypeBusy {
-		return Answer{Busy: text}, nil
+	if kind != TypeTaken {
+		return Answer{Busy: text, Full: kind == TypeFull}, nil
 	}
 	if text == "" {
 		return Answer{}, protocolError("a server that does not name its ledger")

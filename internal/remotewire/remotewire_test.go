@@ -21,8 +21,8 @@ var whole = Begin{
 func TestFramesGoThrough(t *testing.T) {
 	var stream bytes.Buffer
 	take := Take{ID: NewID(), Guest: true, Client: "web-1.example"}
-	answers := []Answer{{Taken: true, Ledger: "5f3a", Clock: time.UnixMilli(1_764_000_000_123).UTC()}, {Busy: "it ends"}}
-	if err := errors.Join(WriteTake(&stream, take), WriteAnswer(&stream, answers[0]), WriteAnswer(&stream, answers[1]), WriteBegin(&stream, whole), WriteBegin(&stream, Begin{})); err != nil {
+	answers := []Answer{{Taken: true, Ledger: "5f3a", Clock: time.UnixMilli(1_764_000_000_123).UTC()}, {Busy: "it ends"}, {Busy: "web1 has 256 logins open", Full: true}}
+	if err := errors.Join(WriteTake(&stream, take), WriteAnswer(&stream, answers[0]), WriteAnswer(&stream, answers[1]), WriteAnswer(&stream, answers[2]), WriteBegin(&stream, whole), WriteBegin(&stream, Begin{})); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := ReadTake(&stream); got != take || err != nil {
@@ -214,10 +214,11 @@ func FuzzBegin(f *testing.F) {
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(wiretest.Frame(TypeTaken, "\x00\x00\x01\x9a\xb0\x00\x00\x005f3a")))
 	f.Add([]byte(wiretest.Frame(TypeTaken, strings.Repeat("\x00", 8)+"5f3a")))
-	f.Add([]byte(wiretest.Frame(TypeBusy, "full")))
+	f.Add([]byte(wiretest.Frame(TypeBusy, "its ledger is out of reach")))
+	f.Add([]byte(wiretest.Frame(TypeFull, "web1 has 256 logins open")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		answer, err := ReadAnswer(bytes.NewReader(data))
-		if err == nil && answer.Taken != (answer.Ledger != "") || err != nil && answer != (Answer{}) {
+		if err == nil && (answer.Taken != (answer.Ledger != "") || answer.Taken && answer.Full) || err != nil && answer != (Answer{}) {
 			t.Errorf("%+v, %v", answer, err)
 		}
 	})
