@@ -42,6 +42,10 @@ type Record struct {
 	Reason     string // more for the admin; empty if the rule says all
 }
 
+// RuleBreakGlass is that of a break-glass code. One that was accepted is a warning: an
+// admin should know that, whoever it was.
+const RuleBreakGlass = "break-glass"
+
 // Examined is the verdict of otpctl doctor, and the rules are what it comes to.
 const (
 	Examined         = "examined"
@@ -137,15 +141,19 @@ func (s *Syslog) Keep() error {
 const sendTimeout = 500 * time.Millisecond
 
 // authpriv is facility 10 of RFC 5424 section 6.2.1; the severities are notice
-// for what was denied and informational for the rest.
+// for what was denied, warning for a break-glass code, and informational for the rest.
 const (
 	authpriv      = 10 << 3
+	warning       = 4
 	notice        = 5
 	informational = 6
 	failure       = 3
 )
 
 func (r Record) severity() int {
+	if r.Rule == RuleBreakGlass && r.Verdict == "accepted" {
+		return warning
+	}
 	switch r.Verdict {
 	case "accepted", "not-asked", "sent", "enrolled", "proven", "changed":
 		return informational

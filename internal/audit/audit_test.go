@@ -40,6 +40,9 @@ func TestSyslogSendsAuthpriv(t *testing.T) {
 	}
 	defer conn.Close()
 	sink := Syslog{Path: path, Now: func() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }}
+	if got := (Record{Verdict: "accepted", Rule: RuleBreakGlass}).severity(); got != warning {
+		t.Errorf("a break-glass code: severity %d", got)
+	}
 	for verdict, priority := range map[string]string{"accepted": "<86>", "not-asked": "<86>", "denied": "<85>", "fault": "<83>"} {
 		sink.Write(Record{User: "alice", Verdict: verdict})
 		buffer := make([]byte, 1000)

@@ -36,6 +36,7 @@ func (c Config) check() (problem string, key []string) {
 		{filepath.IsAbs(c.Paths.Users), "expected an absolute path", []string{"paths", "users"}},
 		{filepath.IsAbs(c.Paths.State), "expected an absolute path", []string{"paths", "state"}},
 		{filepath.IsAbs(c.Paths.Socket), "expected an absolute path", []string{"paths", "socket"}},
+		{filepath.IsAbs(c.Paths.BreakGlass), "expected an absolute path", []string{"paths", "break_glass"}},
 		{within(c.TOTP.Digits, MinDigits, MaxDigits), "expected 6, 7 or 8", []string{"totp", "digits"}},
 		{within(c.TOTP.Period, MinPeriod, MaxPeriod), "expected 15 to 300 seconds", []string{"totp", "period"}},
 		{slices.Contains(Algorithms, c.TOTP.Algorithm), `expected "SHA1", "SHA256" or "SHA512"`, []string{"totp", "algorithm"}},

@@ -101,6 +101,8 @@ type Paths struct {
 	State string `toml:"state"`
 	// Socket is where the resident verifier listens.
 	Socket string `toml:"socket"`
+	// BreakGlass is the directory of the files with the hashes of break-glass codes.
+	BreakGlass string `toml:"break_glass"`
 	// Sender is the command that a forked core runs to send a code. Empty:
 	// libexec/otpgate/otpgate-send below /usr/local or /usr.
 	Sender string `toml:"sender"`
@@ -166,9 +168,10 @@ func Default() Config {
 			"doas": "sudo", "polkit-1": "sudo", "systemd-run0": "sudo", "su": "su", "su-l": "su", "login": "login", "remote": "login", "otpgate-sftpd": "sftp",
 		},
 		Paths: Paths{
-			Users:  "/etc/otpgate/users",
-			State:  "/var/lib/otpgate",
-			Socket: "/run/otpgate/verifier.sock",
+			Users:      "/etc/otpgate/users",
+			State:      "/var/lib/otpgate",
+			Socket:     "/run/otpgate/verifier.sock",
+			BreakGlass: "/etc/otpgate/break-glass",
 		},
 		TOTP: TOTP{Digits: 6, Period: 30, Algorithm: "SHA1", Window: 1},
 		HOTP: HOTP{Digits: 6, Algorithm: "SHA1", Window: 20},

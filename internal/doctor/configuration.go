@@ -61,7 +61,7 @@ func (e *exam) configPath() string {
 
 // under puts the root before the paths of a tree that is no machine.
 func (e *exam) under(settings config.Config) config.Config {
-	for _, path := range []*string{&settings.Paths.Users, &settings.Paths.State, &settings.Paths.Socket} {
+	for _, path := range []*string{&settings.Paths.Users, &settings.Paths.State, &settings.Paths.Socket, &settings.Paths.BreakGlass} {
 		*path = e.Machine.Root + *path
 	}
 	settings.Secrets.Keys = slices.Clone(settings.Secrets.Keys)

@@ -204,7 +204,7 @@ func (g *Gate) firstLock(ctx context.Context, keys ...ledger.Key) (lock, error) 
 func (g *Gate) inLog(l lock) (rule, reason string) {
 	reason = "locked until " + l.until.UTC().Format(time.RFC3339) + g.ofPeer()
 	switch {
-	case l.key.Kind == ledger.User:
+	case l.key.Kind == ledger.User, l.key.Kind == ledger.BreakGlass:
 		return "policy.attempts.per_window", reason
 	case l.key == ClientKey(g.Client):
 		return "client.wrong_codes", fmt.Sprintf("all logins of %s are %s, by wrong codes for whomever; otpctl unlock --client %s lifts that", g.Client, reason, g.Client)

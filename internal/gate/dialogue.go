@@ -128,8 +128,7 @@ func (d *dialogue) answered(ctx context.Context, answer Answer, err error) (_ Ve
 func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
 	entry, err := d.Ledger.View(ctx, ledger.UserKey(d.person.User))
 	if err != nil {
-		d.conversation.Tell(Failure, cannotDecide)
-		return fault(blame{"ledger", fmt.Errorf("look up the person: %w", err)}), true
+		return d.undecided(ctx, d.request, d.conversation, blame{"ledger", fmt.Errorf("look up the person: %w", err)}), true
 	}
 	if session, found := d.session(d.request, d.person, entry); found {
 		return d.remembered(ctx, session), true
@@ -141,8 +140,7 @@ func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
 	}
 	switch {
 	case err != nil:
-		d.conversation.Tell(Failure, cannotDecide)
-		return fault(err), true
+		return d.undecided(ctx, d.request, d.conversation, err), true
 	case !locked.until.IsZero():
 		return d.tellLocked(locked), true
 	}
@@ -200,11 +198,16 @@ func (d *dialogue) tellAccepted(result codeResult) {
 	if result.recoveryLeft >= 0 {
 		d.conversation.Tell(Info, fmt.Sprintf("Recovery code accepted. You have %d left.", result.recoveryLeft))
 	}
-	if others := result.unseen - d.tries.wrong; others > 0 {
-		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name since your last login. If they were not yours, somebody knows your password.", others))
+	tellUnseen(d.conversation, result.unseen-d.tries.wrong, result.unseenOfPeers)
+}
+
+// tellUnseen tells the owner of wrong codes that others gave.
+func tellUnseen(conversation Conversation, others, ofPeers int) {
+	if others > 0 {
+		conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name since your last login. If they were not yours, somebody knows your password.", others))
 	}
-	if result.unseenOfPeers > 0 {
-		d.conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name by programs of this machine, without your password, since your last login.", result.unseenOfPeers))
+	if ofPeers > 0 {
+		conversation.Tell(Info, fmt.Sprintf("%d wrong codes were given in your name by programs of this machine, without your password, since your last login.", ofPeers))
 	}
 }
 
@@ -225,9 +228,11 @@ func usedText(result codeResult) string {
 	return usedCode
 }
 
-func (d *dialogue) tellLocked(locked lock) Verdict {
-	d.conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(locked.until)+".")
-	rule, reason := d.inLog(locked)
+func (d *dialogue) tellLocked(locked lock) Verdict { return d.Gate.tellLocked(d.conversation, locked) }
+
+func (g *Gate) tellLocked(conversation Conversation, locked lock) Verdict {
+	conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(locked.until)+".")
+	rule, reason := g.inLog(locked)
 	return Verdict{TooMany, rule, reason}
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, Looks,
-// Sender, Client and Withdrawn.
+// Sender, Client, Withdrawn and BreakGlass.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -51,6 +51,9 @@ type Gate struct {
 	// not. It is asked for each answer before that counts: a person may type for
 	// minutes.
 	Withdrawn func() (rule, reason string)
+	// BreakGlass is how people get in while what decides their logins cannot be
+	// reached, see [Gate.UseBreakGlass].
+	BreakGlass *BreakGlass
 }
 
 // Accounts finds a person's secret file. The error wraps account.ErrNotFound
@@ -201,8 +204,7 @@ func (g *Gate) byPolicy(ctx context.Context, request Request, conversation Conve
 		need, err = g.grace(ctx, need, person)
 	}
 	if err != nil {
-		conversation.Tell(Failure, cannotDecide)
-		return nil, fault(err)
+		return nil, g.undecided(ctx, request, conversation, err)
 	}
 	switch need.Code {
 	case NoCode:

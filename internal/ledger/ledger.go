@@ -18,6 +18,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -152,6 +153,11 @@ type Identified interface {
 	// ID names what the store remembers. It is drawn once.
 	ID(ctx context.Context) (string, error)
 }
+
+// ErrUnreachable is wrapped by the errors of a store on other machines, of which none can
+// be reached: nothing has been changed there, and nothing can be. A store on this machine
+// has no such errors.
+var ErrUnreachable = errors.New("the ledger cannot be reached")
 
 // Store keeps entries. Its methods may be called from many goroutines. An
 // error says which file or server failed and why; the caller then denies.

@@ -26,6 +26,9 @@ type Opener func(start wire.Start, sink audit.Sink) (engine *gate.Gate, blame st
 // front names.
 func OpenFresh(start wire.Start, sink audit.Sink) (*gate.Gate, string, error) {
 	engine, err := gate.Open(start.Config, sink)
+	if err == nil {
+		engine.UseBreakGlass() // it asks no server
+	}
 	return engine, "configuration", err
 }
 
@@ -150,6 +153,22 @@ func (c conversation) Tell(tone gate.Tone, text string) {
 		style = wire.Failure
 	}
 	_ = c.peer.Tell(style, text) // a front that is gone is noticed at the next question
+}
+
+// Unreachable ends a dialogue that is for others to decide, of whom nobody can be reached:
+// engine asks for a break-glass code where it may. rule and cause are for the log.
+func Unreachable(ctx context.Context, stream io.ReadWriter, start *wire.Start, request gate.Request, engine *gate.Gate, rule string, cause error) error {
+	peer := wire.Peer{Stream: stream}
+	if !start.Split {
+		return end(peer, start.User, engine.Unreachable(ctx, request, conversation{peer}, rule, cause).Decision)
+	}
+	n, err := engine.SplitUnreachable(request, peer, rule, cause)
+	if err != nil {
+		// It is in the log already, and the front may well be gone.
+		_ = peer.End(wire.Fault)
+		return nil
+	}
+	return endSplit(peer, n)
 }
 
 // Refuse ends a dialogue that cannot be decided: the person is told so, unless the

@@ -22,7 +22,13 @@ func split(ctx context.Context, peer wire.Peer, start *wire.Start, open Opener, 
 		// It is in the log already, and the front may well be gone.
 		_ = peer.End(wire.Fault)
 		return nil
-	case n == 0:
+	}
+	return endSplit(peer, n)
+}
+
+// endSplit says that n bytes are to be taken off the password.
+func endSplit(peer wire.Peer, n int) error {
+	if n == 0 {
 		return peer.End(wire.Ignore)
 	}
 	return peer.EndSplit(n)

@@ -31,16 +31,12 @@ func (s *server) atServers(stream *stream, out io.ReadWriter, start *wire.Start,
 		start.Protocol = string(engine.Config.Services[start.Service])
 		request.Protocol = engine.Config.Services[start.Service]
 	}
-	begin := remotewire.Begin{Start: *start, Program: programOf(engine)}
-	if begin.Names, err = namesOf(engine, start.User); err != nil {
-		return serve.Refuse(out, start, request, sink, "name-service", err)
-	}
 	servers := s.engines.remote()
 	if servers == nil {
 		return serve.Refuse(out, start, request, sink, "remote", errors.New("the configuration has changed; try again"))
 	}
-	login := serverLogin{out: out, start: start, request: request, id: remotewire.NewID(), sink: sink}
-	return login.decide(servers, begin, end)
+	login := serverLogin{out: out, start: start, request: request, id: remotewire.NewID(), sink: sink, engine: engine}
+	return login.decide(servers, remotewire.Begin{Start: *start, Program: programOf(engine)}, end)
 }
 
 // programOf says whose program asks, as engineFor found out.
@@ -93,14 +89,27 @@ type serverLogin struct {
 	id      remotewire.ID
 	sink    audit.Sink
 	server  string
+	// engine is this machine's own, which decides where no server can be reached.
+	engine *gate.Gate
 }
 
 func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begin, end time.Time) error {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
+	// A name service that does not answer is no reason here not to look for a server:
+	// it mostly is down with them, and without any server nobody needs the names.
+	names, doubt := namesOf(l.engine, l.start.User)
+	begin.Names = names
 	taken, err := servers.Take(ctx, remotewire.Take{ID: l.id, Guest: isGuest(begin)})
-	if err != nil {
+	var unreachable remotelogin.UnreachableError
+	switch {
+	case errors.As(err, &unreachable):
+		return l.unreachable(ctx, err)
+	case err != nil:
 		return l.refuse(err)
+	case doubt != nil:
+		taken.Drop()
+		return serve.Refuse(l.out, l.start, l.request, l, "name-service", doubt)
 	}
 	l.server = taken.Server
 	outcome, err := taken.Run(begin, wire.Peer{Stream: l.out}, end)
@@ -122,6 +131,13 @@ func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begi
 func (l *serverLogin) Write(r audit.Record) {
 	r.Server, r.ID = l.server, l.id.String()
 	l.sink.Write(r)
+}
+
+// unreachable decides while no server can be reached.
+func (l *serverLogin) unreachable(ctx context.Context, cause error) error {
+	own := *l.engine
+	own.Audit = l
+	return serve.Unreachable(ctx, l.out, l.start, l.request, &own, "remote", cause)
 }
 
 func (l *serverLogin) refuse(err error) error {

@@ -90,6 +90,7 @@ func (e *engines) load(seen config.State, anew bool) {
 		return
 	}
 	e.engine.Sender = e.sender(e.engine.Config)
+	e.engine.UseBreakGlass()
 	e.allow.set(e.engine.Config.Verifier.Allow, anew)
 	var gateway []string
 	if e.engine.Config.Gateway != nil {

@@ -54,11 +54,14 @@ func newPlace(tb testing.TB, parent, text string) *place {
 // configure writes the configuration in place, as an editor may.
 func (p *place) configure(tb testing.TB, text string) {
 	tb.Helper()
-	paths := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\n", p.users, filepath.Join(p.dir, "state"), p.socket)
+	paths := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\nbreak_glass = %q\n", p.users, filepath.Join(p.dir, "state"), p.socket, p.breakGlass())
 	if err := os.WriteFile(p.config, []byte(text+"\n"+paths), 0o644); err != nil {
 		tb.Fatal(err)
 	}
 }
+
+// breakGlass is the directory of the files with break-glass codes.
+func (p *place) breakGlass() string { return filepath.Join(p.dir, "break-glass") }
 
 // wide lets a person's clock be far off, so that there are many codes now.
 const wide = "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n"

@@ -80,6 +80,11 @@ func (q quiet) Write(record audit.Record) {
 func (s *stream) announceFor(engine *gate.Gate) {
 	engine.Names = announced{engine.Names, s}
 	engine.Ledger = announcedLedger{engine.Ledger, s}
+	if engine.BreakGlass != nil {
+		own := *engine.BreakGlass
+		own.Ledger = announcedLedger{own.Ledger, s}
+		engine.BreakGlass = &own
+	}
 	if engine.Sender != nil {
 		engine.Sender = announcedSender{engine.Sender, s}
 	}

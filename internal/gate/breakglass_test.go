@@ -1,0 +1,336 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/breakglass"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// newAlone is a client of which no server can be reached, and the codes of root there.
+func newAlone(t *testing.T) (p *place, codes []string) {
+	t.Helper()
+	p = newPlace(t)
+	p.Config.Remote = &config.Remote{Servers: []string{"h:1"}}
+	p.Config.Paths.BreakGlass = t.TempDir()
+	p.UseBreakGlass()
+	return p, p.breakGlass(t, "root")
+}
+
+// breakGlass makes codes of name.
+func (p *place) breakGlass(t *testing.T, name string) []string {
+	t.Helper()
+	codes, kept := breakglass.New(name, p.Clock)
+	if err := breakglass.Save(p.Config.Paths.BreakGlass, kept); err != nil {
+		t.Fatal(err)
+	}
+	return codes
+}
+
+func wrongBreakGlassCodes(n int) (codes []any) {
+	for i := range n {
+		codes = append(codes, fmt.Sprintf("0000-0000-0000-%04d", i))
+	}
+	return codes
+}
+
+var errDown = errors.New("otp1:9152: connection refused")
+
+// away is a login of which the verifier has found that no server can be reached.
+func (p *place) away(user string, talk *script) Verdict {
+	return p.Unreachable(context.Background(), Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, talk, "remote", errDown)
+}
+
+// A break-glass code is good once, for whom it is, by a core that can ask nobody and by
+// whoever has asked in vain.
+func TestBreakGlassOnce(t *testing.T) {
+	p, codes := newAlone(t)
+	for i, login := range []func(string, *script) Verdict{p.login, p.away} {
+		talk := says(codes[i])
+		v := login("root", talk)
+		expect(t, v, Accept, "break-glass")
+		if want := fmt.Sprintf("%d left", 7-i); !strings.HasPrefix(v.Reason, want) || strings.Contains(v.Reason, codes[i]) {
+			t.Errorf("the log says %q", v.Reason)
+		}
+		if talk.told[0] != askBreakGlass || talk.told[1] != fmt.Sprintf("Break-glass code accepted. You have %d left on this machine.", 7-i) {
+			t.Errorf("told %q", talk.told)
+		}
+		talk = says(codes[i], codes[i], codes[i])
+		expect(t, login("root", talk), TooMany, "policy.attempts.per_login")
+		if talk.told[1] != usedBreakGlass {
+			t.Errorf("told %q", talk.told)
+		}
+	}
+	last := p.Log()[2].Line()
+	if want := `user=root service=sshd protocol=ssh remote=192.0.2.1 verdict=accepted rule=break-glass reason="6 left; a break-glass code was asked for as otp1:9152: connection refused"`; last != want {
+		t.Errorf("audit: %s", last)
+	}
+}
+
+// Whoever has no codes here is asked nothing, and denied for the reason of before.
+func TestBreakGlassOfNobody(t *testing.T) {
+	p, codes := newAlone(t)
+	p.Give("alice")
+	for _, name := range []string{"alice", "carol", "nss-down", "toor"} {
+		p.SameUID = map[string][]string{"toor": {"root", "toor"}}
+		for _, login := range []func(string, *script) Verdict{p.login, p.away} {
+			talk := says(codes[0])
+			expect(t, login(name, talk), Fault, "remote")
+			if talk.asked > 0 || len(talk.told) != 1 || talk.told[0] != cannotDecide {
+				t.Errorf("%s: asked %d times, told %q", name, talk.asked, talk.told)
+			}
+		}
+	}
+	expect(t, p.away("../root", says(codes[0])), Fault, "break-glass")
+	// The system's own spelling is the same person.
+	p.Aliases = map[string]string{"ROOT": "root"}
+	expect(t, p.away("ROOT", says(codes[0])), Accept, "break-glass")
+	expect(t, p.away("root", says(codes[0], codes[0], codes[0])), TooMany, "policy.attempts.per_login")
+	for _, code := range codes[1:] {
+		expect(t, p.away("root", says(code)), Accept, "break-glass")
+	}
+	v := p.away("root", says(codes[0]))
+	expect(t, v, Fault, "remote")
+	if !strings.Contains(v.Reason, "all break-glass codes of root have been used") {
+		t.Errorf("the log says %q", v.Reason)
+	}
+}
+
+// The policy's exceptions come first, and a machine that decides by itself asks for no
+// break-glass code.
+func TestBreakGlassIsNotAsked(t *testing.T) {
+	p, codes := newAlone(t)
+	p.Config.Policy.Exempt = []config.Selector{"root"}
+	expect(t, p.login("root", says()), NotAsked, "policy.exempt")
+	p.Config.Policy.Exempt, p.Config.Remote, p.BreakGlass = nil, nil, nil
+	p.UseBreakGlass()
+	if p.BreakGlass != nil {
+		t.Error("it has break-glass codes")
+	}
+	p.Config.Policy.Require = []config.Selector{config.All}
+	expect(t, p.login("root", says(codes[0])), Deny, "policy.unenrolled")
+	p.Give("root")
+	expect(t, p.login("root", says(codes[0], codes[0], codes[0])), TooMany, "policy.attempts.per_login")
+}
+
+// Fifty at once with one code: one is in.
+func TestBreakGlassManyAtOnce(t *testing.T) {
+	p, codes := newAlone(t)
+	var all sync.WaitGroup
+	verdicts := make([]Verdict, 50)
+	for i := range verdicts {
+		all.Go(func() {
+			login := p.away
+			if i%2 == 0 {
+				login = p.login
+			}
+			verdicts[i] = login("root", says(codes[0]))
+		})
+	}
+	all.Wait()
+	in := 0
+	for _, v := range verdicts {
+		if v.Decision == Accept {
+			in++
+		} else if v.Decision != Deny || v.Rule != "no-answer" {
+			t.Errorf("%+v", v)
+		}
+	}
+	if in != 1 {
+		t.Errorf("%d are in", in)
+	}
+}
+
+// Wrong codes lock the person's break-glass codes, and the address, as elsewhere; what
+// cannot be a code is no guess.
+func TestBreakGlassAttempts(t *testing.T) {
+	p, codes := newAlone(t)
+	other := p.breakGlass(t, "bert")
+	talk := says("123456", "  ", "0000 0000 0000 0000")
+	expect(t, p.away("root", talk), TooMany, "policy.attempts.per_login")
+	if talk.told[1] != noBreakGlass {
+		t.Errorf("told %q", talk.told)
+	}
+	for range 3 {
+		expect(t, p.away("root", says(wrongBreakGlassCodes(3)...)), TooMany, "policy.attempts.per_login")
+	}
+	expect(t, p.away("root", says(wrongBreakGlassCodes(1)...)), TooMany, "policy.attempts.per_window")
+	talk = says(codes[0])
+	expect(t, p.away("root", talk), TooMany, "policy.attempts.per_window")
+	if talk.asked > 0 {
+		t.Error("asked while locked")
+	}
+	expect(t, p.away("bert", says(other[0])), Accept, "break-glass")
+	p.Clock = p.Clock.Add(p.Config.Policy.Attempts.Window.Duration)
+	talk = says(codes[0])
+	expect(t, p.away("root", talk), Accept, "break-glass")
+	if len(talk.told) != 3 || !strings.HasPrefix(talk.told[2], "10 wrong codes were given in your name") {
+		t.Errorf("told %q", talk.told)
+	}
+	p.Clock = p.Clock.Add(budgetTime)
+	p.Config.Policy.Attempts.PerSource = 3
+	expect(t, p.away("root", says(wrongBreakGlassCodes(3)...)), TooMany, "policy.attempts.per_login")
+	expect(t, p.away("bert", says(other[1])), TooMany, "policy.attempts.per_source")
+	// Programs of others than root lock themselves alone out.
+	p.Clock = p.Clock.Add(p.Config.Policy.Attempts.Window.Duration)
+	p.Config.Policy.Attempts.PerSource = 100
+	p.Peer = "uid 33"
+	for range 4 {
+		p.away("root", says(wrongBreakGlassCodes(3)...))
+	}
+	expect(t, p.away("root", says(codes[1])), TooMany, "policy.attempts.per_window")
+	p.Peer = ""
+	expect(t, p.away("root", says(codes[1])), Accept, "break-glass")
+}
+
+// Doubt denies: files that are not as they must be, a ledger that fails, an answer that
+// does not come, codes that are taken away while one is typed.
+func TestBreakGlassDoubt(t *testing.T) {
+	p, codes := newAlone(t)
+	path := breakglass.Path(p.Config.Paths.BreakGlass, "root")
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	talk := says(codes[0])
+	v := p.away("root", talk)
+	expect(t, v, Fault, "break-glass")
+	if !strings.Contains(v.Reason, path+": unsafe file: mode 0640, expected at most 0600") || !strings.Contains(v.Reason, errDown.Error()) || talk.asked > 0 {
+		t.Errorf("asked %d times, the log says %q", talk.asked, v.Reason)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, p.away("root", says(errors.New("gone"))), Deny, "no-answer")
+	again := Answer{Password: true}
+	expect(t, p.away("root", says(again, again)), TooMany, "password-repeated")
+	expect(t, p.away("root", says(again, codes[0])), Accept, "break-glass")
+	remove := func() any {
+		if err := breakglass.Remove(p.Config.Paths.BreakGlass, "root"); err != nil {
+			t.Fatal(err)
+		}
+		return codes[1]
+	}
+	expect(t, p.away("root", says(remove)), Deny, "break-glass")
+	codes = p.breakGlass(t, "root")
+	store := p.BreakGlass.Ledger
+	p.BreakGlass.Ledger = broken{}
+	expect(t, p.away("root", says(codes[0])), Fault, "ledger")
+	p.BreakGlass.Ledger = full{store}
+	expect(t, p.away("root", says(codes[0])), Fault, "ledger")
+	p.BreakGlass.Ledger = store
+	expect(t, p.away("root", says(codes[0])), Accept, "break-glass")
+}
+
+// broken is a ledger that fails, full one that can be read.
+type broken struct{}
+
+func (broken) View(context.Context, ledger.Key) (ledger.Entry, error) {
+	return ledger.Entry{}, fs.ErrPermission
+}
+func (broken) Update(context.Context, ledger.Key, func(*ledger.Entry) error) error {
+	return fs.ErrPermission
+}
+func (broken) Close() error { return nil }
+
+type full struct{ ledger.Store }
+
+func (full) Update(context.Context, ledger.Key, func(*ledger.Entry) error) error {
+	return errors.New("no space left on device")
+}
+
+// tail is the end of a password.
+type tail string
+
+func (e tail) Tail(n, group int, alphabet string) (string, bool, error) {
+	if len(e) <= n || group != breakglass.Group || strings.Trim(string(e[len(e)-n:]), alphabet+"-") != "" {
+		return "", false, nil
+	}
+	return string(e[len(e)-n:]), true, nil
+}
+
+// Before the password nothing tells who has codes here: what looks like one is taken off.
+func TestBreakGlassSplit(t *testing.T) {
+	p, codes := newAlone(t)
+	for _, name := range []string{"root", "alice", "nobody"} {
+		for end, want := range map[string]int{"secret" + codes[0]: breakglass.Length, "secret": 0, "secret123456": 0, codes[0]: 0, "0000-0000-0000-000u0000-0000-0000-000u": 0} {
+			if n, err := p.Split(t.Context(), Request{User: name, Service: "vsftpd"}, tail(end)); n != want || err != nil {
+				t.Errorf("%s, %q: %d, %v", name, end, n, err)
+			}
+		}
+	}
+	behind := Request{User: "root", Service: "vsftpd", AfterSplit: true, CodeBehind: true}
+	expect(t, p.Unreachable(t.Context(), behind, says(codes[0]), "remote", errDown), Accept, "break-glass")
+	// The second question of a host that cannot ask.
+	expect(t, p.Unreachable(t.Context(), behind, says(codes[0], Answer{Password: true}), "remote", errDown), TooMany, "password-repeated")
+	if len(p.Log()) != 2 {
+		t.Errorf("log: %s", p.Lines())
+	}
+	// Where nobody has any, all is as before.
+	if err := breakglass.Remove(p.Config.Paths.BreakGlass, "root"); err != nil {
+		t.Fatal(err)
+	}
+	for _, split := range []func() (int, error){
+		func() (int, error) { return p.Split(t.Context(), behind, tail("secret"+codes[1])) },
+		func() (int, error) { return p.SplitUnreachable(behind, tail("secret"+codes[1]), "remote", errDown) },
+	} {
+		n, err := split()
+		last := p.Log()[len(p.Log())-1]
+		if n != 0 || err == nil || last.Rule != "remote" || last.Verdict != "fault" {
+			t.Errorf("%d, %v, %+v", n, err, last)
+		}
+	}
+}
+
+// Where the ledger is on other machines and cannot be reached, enrolled people are asked
+// for break-glass codes, unless something was asked before.
+func TestBreakGlassWithoutTheLedger(t *testing.T) {
+	p := newPlace(t)
+	p.Config.Paths.BreakGlass = t.TempDir()
+	codes := p.breakGlass(t, "root")
+	p.Give("root")
+	p.Give("alice")
+	own := p.Ledger
+	p.BreakGlass = &BreakGlass{Dir: p.Config.Paths.BreakGlass, Ledger: own}
+	far := &unreachable{Store: own}
+	p.Ledger = far
+	expect(t, p.login("root", says(p.Code(t, "root", 0))), Accept, "totp:phone")
+	far.away = true
+	expect(t, p.login("root", says(codes[0])), Accept, "break-glass")
+	expect(t, p.login("root", says(codes[0], codes[0], codes[0])), TooMany, "policy.attempts.per_login")
+	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Fault, "ledger")
+	// At the first answer it is gone: nothing else is asked for.
+	far.away = false
+	expect(t, p.login("root", says(func() any { far.away = true; return p.Code(t, "root", 1) }, codes[1])), Fault, "ledger")
+	far.away = false
+	p.Clock = p.Clock.Add(time.Minute)
+	expect(t, p.login("root", says(codes[1], codes[1], codes[1])), TooMany, "policy.attempts.per_login")
+}
+
+// unreachable is a ledger on other machines.
+type unreachable struct {
+	ledger.Store
+	away bool
+}
+
+func (u *unreachable) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
+	if u.away {
+		return ledger.Entry{}, fmt.Errorf("etcd1:2379: %w", ledger.ErrUnreachable)
+	}
+	return u.Store.View(ctx, key)
+}
+
+func (u *unreachable) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
+	if u.away {
+		return fmt.Errorf("etcd1:2379: %w", ledger.ErrUnreachable)
+	}
+	return u.Store.Update(ctx, key, change)
+}
