@@ -47,6 +47,10 @@ type Codes struct {
 // ErrNone is wrapped by the error for somebody who has no such codes.
 var ErrNone = errors.New("no break-glass codes")
 
+// ErrHidden is wrapped by the error where the process may not look into the directory, as
+// one of an ordinary user's may not.
+var ErrHidden = errors.New("break-glass codes are not for this user to look at")
+
 // New makes a person's codes, and what to keep of them.
 func New(user string, now time.Time) (codes []string, kept Codes) {
 	kept = Codes{Version: 1, User: user, Made: now.UTC().Truncate(time.Second)}
@@ -125,10 +129,12 @@ func Load(dir, user string) (Codes, error) {
 		return Codes{}, err
 	}
 	opened, err := safefile.OpenServiceDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return Codes{}, fmt.Errorf("%s: %w", Path(dir, user), ErrNone)
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		return Codes{}, fmt.Errorf("%w: %w", ErrHidden, err)
+	case err != nil:
 		return Codes{}, fmt.Errorf("directory of break-glass codes: %w", err)
 	}
 	defer opened.Close()

@@ -61,6 +61,10 @@ type Gateway struct {
 // DefaultRemoteKey is where a client's key is unless its configuration says otherwise.
 const DefaultRemoteKey = "/etc/otpgate/secrets/client.key"
 
+// UsesBreakGlass says whether what decides this machine's logins is on others, so that
+// people can be left with break-glass codes alone.
+func (c Config) UsesBreakGlass() bool { return c.Remote != nil }
+
 func defaultRemote() *Remote {
 	return &Remote{Key: DefaultRemoteKey, Timeout: Duration{3 * time.Second}}
 }

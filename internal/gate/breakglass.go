@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
@@ -26,7 +24,7 @@ type BreakGlass struct {
 // reached. It is for what asks servers, or can never ask any: whoever leaves that to
 // another program must leave this to it too. On other machines it does nothing.
 func (g *Gate) UseBreakGlass() {
-	if g.Config.Remote != nil {
+	if g.Config.UsesBreakGlass() {
 		g.BreakGlass = &BreakGlass{Dir: g.Config.Paths.BreakGlass, Ledger: g.Ledger}
 	}
 }
@@ -113,6 +111,12 @@ func (g *Gate) byBreakGlass(ctx context.Context, request Request, conversation C
 		}
 	}
 	switch {
+	case errors.Is(err, breakglass.ErrHidden):
+		// A core that an ordinary user's program has forked: it is the servers' to decide.
+		conversation.Tell(Failure, cannotDecide)
+		verdict := fault(cause)
+		verdict.Reason += "; " + err.Error()
+		return verdict
 	case err != nil:
 		conversation.Tell(Failure, cannotDecide)
 		return fault(fmt.Errorf("%w; they were to be asked for as %w", err, bare(cause)))
@@ -155,9 +159,6 @@ func (g *Gate) breakGlassOf(user string) (codes breakglass.Codes, found bool, er
 	}
 	switch {
 	case errors.Is(err, breakglass.ErrNone):
-		return breakglass.Codes{}, false, nil
-	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-		// A core that an ordinary user's program has forked cannot look.
 		return breakglass.Codes{}, false, nil
 	case err != nil:
 		return breakglass.Codes{}, false, blame{audit.RuleBreakGlass, err}

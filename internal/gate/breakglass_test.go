@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -333,4 +336,42 @@ func (u *unreachable) Update(ctx context.Context, key ledger.Key, change func(*l
 		return fmt.Errorf("etcd1:2379: %w", ledger.ErrUnreachable)
 	}
 	return u.Store.Update(ctx, key, change)
+}
+
+// A core of an ordinary user's cannot look; a file that its own directory's user cannot
+// read is a fault of the machine's.
+func TestBreakGlassHidden(t *testing.T) {
+	if os.Getenv("BREAKGLASS_DIR") != "" {
+		if err := errors.Join(syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
+			t.Fatal(err)
+		}
+		p := newPlace(t)
+		p.Config.Remote = &config.Remote{Servers: []string{"h:1"}}
+		p.Config.Paths.BreakGlass = os.Getenv("BREAKGLASS_DIR")
+		p.UseBreakGlass()
+		v := p.away("root", says())
+		fmt.Println(v.Decision, v.Rule, v.Reason)
+		return
+	}
+	p, _ := newAlone(t)
+	dir := p.Config.Paths.BreakGlass
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // this test's own
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		mode os.FileMode
+		want string
+	}{
+		{0o700, "fault remote otp1:9152: connection refused; break-glass codes are not for this user to look at"},
+		{0o755, "fault break-glass break-glass codes: open " + dir + "/root.toml: permission denied"},
+	} {
+		if err := os.Chmod(dir, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^TestBreakGlassHidden$", "-test.v")
+		cmd.Env = append(os.Environ(), "BREAKGLASS_DIR="+dir, "GORACE=atexit_sleep_ms=0")
+		if output, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(output), test.want) {
+			t.Errorf("%v: %v\n%s", test.mode, err, output)
+		}
+	}
 }
