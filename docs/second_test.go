@@ -12,6 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/breakglass"
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/excuse"
@@ -44,6 +45,9 @@ func same(t *testing.T, place, text string) {
 	case strings.HasPrefix(text, "version = 1\nclient = "):
 		one, err = clients.Parse(place, "web1", []byte(text))
 		two, errAgain = clients.Parse(place, "web1", again(t, place, text))
+	case strings.HasPrefix(text, "version = 1\nuser = \"root\""):
+		one, err = breakglass.Parse(place, "root", []byte(text))
+		two, errAgain = breakglass.Parse(place, "root", again(t, place, text))
 	case strings.Contains("\n"+text, "\nversion = "):
 		one, err = account.Parse(place, "alice", []byte(text))
 		two, errAgain = account.Parse(place, "alice", again(t, place, text))

@@ -121,12 +121,15 @@ func setUp(env *testscript.Env) error {
 	if err := os.Chmod(env.WorkDir, 0o700); err != nil {
 		return err
 	}
-	paths := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\n\n[totp]\nissuer = \"example.com\"\n",
-		filepath.Join(env.WorkDir, "users"), filepath.Join(env.WorkDir, "state"))
+	paths := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nbreak_glass = %q\n",
+		filepath.Join(env.WorkDir, "users"), filepath.Join(env.WorkDir, "state"), filepath.Join(env.WorkDir, "break-glass"))
 	name := filepath.Join(env.WorkDir, "otpgate.toml")
 	policy, err := os.ReadFile(filepath.Join(env.WorkDir, "policy.toml"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
+	}
+	if !bytes.Contains(policy, []byte("[remote]")) { // there the servers say so
+		paths += "\n[totp]\nissuer = \"example.com\"\n"
 	}
 	policy = bytes.ReplaceAll(policy, []byte("WORK/"), []byte(env.WorkDir+"/"))
 	return os.WriteFile(name, append(policy, paths...), 0o644)

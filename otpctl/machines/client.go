@@ -1,8 +1,10 @@
 // Package machines has otpctl's commands about machines that decide logins for
-// others: the keys that they know each other by, and what a client may ask for.
+// others: the keys that they know each other by, what a client may ask for, and the
+// codes by which people get into one while no server can be reached.
 //
 // Each exported function is a command, named as on the command line. None of them
-// shows a private key, and every change leaves one audit line.
+// shows a private key, codes are shown once by the one that makes them, and every
+// change leaves one audit line.
 package machines
 
 import (

@@ -35,6 +35,7 @@ func page(root *cobra.Command, date time.Time) string {
 		{config.DefaultPath, "The configuration. Without it the defaults hold."},
 		{excuse.Path, "Findings of doctor that are meant to be so."},
 		{paths.Users + "/USER.toml", "Secret files, one per person."},
+		{paths.BreakGlass + "/USER.toml", "Hashes of break-glass codes, on a client."},
 		{paths.State, "What logins have used up. It is never to be restored from a backup."},
 	} {
 		m.line(".It Pa %s", file.path)

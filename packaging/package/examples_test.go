@@ -164,18 +164,27 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 		codes := r.must("oathtool --hotp --base32 --counter 30 --window 1 " + known)
 		r.write(r.T, "/root/codes.txt", codes)
 	}},
-	"otpctl test alice --service sshd":                                    {before: (*run).changed, says: `alice by ssh is asked for a code`},
-	"otpctl test alice --service sshd --from 192.0.2.7":                   {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
-	"otpctl client key":                                                   {before: keyed, says: "^[A-Za-z0-9+/]{43}="},
-	"otpctl client key --json | jq -r .key":                               {before: keyed, says: `"key": "`},
-	"otpctl client list":                                                  {before: withClient, says: "web1"},
-	"otpctl client list --json | jq -r '.[].client'":                      {before: withClient, says: "web1"},
-	"otpctl client remove web1":                                           {before: withClient},
-	"otpctl unlock --client web1":                                         {before: withClient},
-	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=": {before: serving},
-	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo":                                    {before: serving},
+	"otpctl test alice --service sshd":                              {before: (*run).changed, says: `alice by ssh is asked for a code`},
+	"otpctl test alice --service sshd --from 192.0.2.7":             {before: (*run).changed, says: `alice by ssh from 192.0.2.7 is asked for a code`},
+	"otpctl client key":                                             {before: keyed, says: "^[A-Za-z0-9+/]{43}="},
+	"otpctl client key --json | jq -r .key":                         {before: keyed, says: `"key": "`},
+	"otpctl client list":                                            {before: withClient, says: "web1"},
+	"otpctl break-glass root":                                       {before: asClient, says: "Break-glass codes of root"},
+	"otpctl break-glass root --elsewhere --json":                    {says: "hashes"},
+	"otpctl break-glass root --elsewhere --json >codes.json":        {},
+	"otpctl break-glass list":                                       {says: "Nobody has break-glass codes here"},
+	"otpctl break-glass list --json | jq '.[] | select(.left < 4)'": {},
+	"otpctl break-glass remove root":                                {before: withBreakGlass},
+	"jq -r '.hashes[]' codes.json | ssh web1 otpctl break-glass install root": {
+		before:  func(r *run) { asClient(r); r.must("otpctl break-glass root --elsewhere --json >codes.json") },
+		instead: "jq -r '.hashes[]' codes.json | otpctl break-glass install root --json", why: "there is no other machine", says: "changed"},
+	"otpctl client list --json | jq -r '.[].client'":                                           {before: withClient, says: "web1"},
+	"otpctl client remove web1":                                                                {before: withClient},
+	"otpctl unlock --client web1":                                                              {before: withClient},
+	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=":                      {before: serving},
+	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo": {before: serving},
 	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo --users @staff --from 192.0.2.0/24": {before: serving},
-	"otpctl send-test sms alice --to +491511234567":                                                                               {statuses: []int{1}, says: "127.0.0.1:9"},
+	"otpctl send-test sms alice --to +491511234567": {statuses: []int{1}, says: "127.0.0.1:9"},
 })
 
 // withKey has a key in the configuration, with which nothing is encrypted yet.
@@ -195,6 +204,18 @@ func withClient(r *run) {
 	r.Helper()
 	serving(r)
 	r.must("otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+}
+
+// asClient makes the machine a client, withBreakGlass gives root break-glass codes there.
+func asClient(r *run) {
+	r.Helper()
+	r.write(r.T, "/etc/otpgate/otpgate.toml", "[remote]\nservers = [\"otp1.example.com:9152\"]\nserver_keys = [\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"]\n")
+}
+
+func withBreakGlass(r *run) {
+	r.Helper()
+	asClient(r)
+	r.must("otpctl break-glass root")
 }
 
 func keyed(r *run) {

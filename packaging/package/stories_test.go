@@ -278,7 +278,13 @@ var stories = []story{
 			"otpctl client init": {before: func(r *run) { r.must("rm -rf /etc/otpgate/gateway") }, says: "^[A-Za-z0-9+/]{43}="},
 			"systemctl enable --now otpgate-verifierd.socket otpgate-gateway": {
 				instead: "systemctl --root=/ enable otpgate-verifierd.socket otpgate-gateway", why: noSystemd, says: "Created symlink"},
-			"otpctl client list": {says: "web1"},
+			"otpctl client list":                                     {says: "web1"},
+			"otpctl break-glass root":                                {before: asClient, says: "Break-glass codes of root"},
+			"otpctl break-glass list":                                {says: "root +8 of 8"},
+			"otpctl break-glass root --elsewhere --json >codes.json": {},
+			"jq -r '.hashes[]' codes.json | ssh web1 otpctl break-glass install root": {
+				instead: "jq -r '.hashes[]' codes.json | otpctl break-glass install root --json", why: "there is no other machine", says: "changed",
+				after: func(r *run) { r.write(r.T, "/etc/otpgate/otpgate.toml", "[gateway]\n") }},
 			"systemctl daemon-reload && systemctl enable --now otpgate-verifierd.socket": {
 				instead: "systemd-analyze verify --man=no otpgate-verifierd.service && cat /etc/systemd/system/otpgate-verifierd.service.d/remote.conf",
 				why:     noSystemd, says: `^#(?s).*IPAddressAllow=any`},
