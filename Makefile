@@ -171,7 +171,7 @@ install: build
 	test -e $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd || install -D -m 644 packaging/pam.d/$(PAMSTACK)/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	install -D -m 755 $(BUILD)/otpctl $(DESTDIR)$(PREFIX)/bin/otpctl
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/otpgate
-	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(SYSCONFDIR)/otpgate/secrets $(DESTDIR)$(STATEDIR)/otpgate $(DESTDIR)$(STATEDIR)/otpgate-keys
+	install -d -m 700 $(DESTDIR)$(SYSCONFDIR)/otpgate/users $(DESTDIR)$(SYSCONFDIR)/otpgate/break-glass $(DESTDIR)$(SYSCONFDIR)/otpgate/secrets $(DESTDIR)$(STATEDIR)/otpgate $(DESTDIR)$(STATEDIR)/otpgate-keys
 	packaging/installunits '$(DESTDIR)' '$(PREFIX)'
 	packaging/installmonitoring '$(DESTDIR)$(PREFIX)/share/otpgate'
 	GO='$(GO)' packaging/installdocs '$(DESTDIR)$(PREFIX)'
