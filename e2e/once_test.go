@@ -43,6 +43,12 @@ func TestOnceOfFifty(t *testing.T) {
 func onceOfFifty(t *testing.T, here machine.Site, services ...string) {
 	t.Helper()
 	p := machine.Stranger("fay").Enroll(t, here.Users)
+	fiftyAtOnce(t, p, services, "Verification code", func() string { return p.Code(t, 0) })
+}
+
+// fiftyAtOnce has fifty logins of p at the prompt, and then gives all one code.
+func fiftyAtOnce(t *testing.T, p *machine.Person, services []string, prompt string, code func() string) {
+	t.Helper()
 	held, release, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -53,10 +59,10 @@ func onceOfFifty(t *testing.T, here machine.Site, services ...string) {
 	for n := range 50 {
 		logins = append(logins, hosts.StartHost(t, services[n%len(services)], p.Name, hosts.HostOptions{Barrier: held, RemoteHost: p.Address}))
 	}
-	code := p.Code(t, 0)
+	given := code()
 	for _, host := range logins {
-		host.Prompt(t, "Verification code")
-		host.Answer(code)
+		host.Prompt(t, prompt)
+		host.Answer(given)
 	}
 	release.Close()
 	verdicts := map[int]int{}

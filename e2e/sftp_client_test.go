@@ -38,7 +38,7 @@ func (v *visitor) challenge(_, instruction string, questions []string, _ []bool)
 	given := make([]string, len(questions))
 	for i, question := range questions {
 		v.told += question + "\n"
-		if !strings.Contains(question, "Verification code") {
+		if !strings.Contains(question, "Verification code") && !strings.Contains(question, breakGlassPrompt) {
 			if v.keyOnly {
 				return nil, errors.New("no password to give")
 			}

@@ -34,7 +34,7 @@ type Dialogue struct {
 }
 
 // A prompt is what a program waits behind: the end of the output.
-var promptPattern = regexp.MustCompile(`(?:^|[\n\r])[^\n\r]*?((?i)password[^\n\r:]*|Verification code|login): ?$`)
+var promptPattern = regexp.MustCompile(`(?:^|[\n\r])[^\n\r]*?((?i)password[^\n\r:]*|Verification code|Break-glass code|login): ?$`)
 
 // Answer types the answers at the prompts until the program ends.
 func (c *Terminal) Answer(answers Answers, patience time.Duration) Dialogue {
@@ -115,7 +115,7 @@ func (d *Dialogue) next(prompt string, answers Answers) (answer, show string, ok
 		return withReturn(from[n-1]), true
 	}
 	switch {
-	case prompt == "Verification code":
+	case prompt == "Verification code", prompt == "Break-glass code":
 		d.Codes++
 		answer, ok = pick(answers.Codes, d.Codes)
 		return answer, printable(answer), ok

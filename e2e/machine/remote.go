@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -178,6 +179,26 @@ func (s *Server) changeClient(t T, name string, change func(*clients.Client)) {
 	if err != nil {
 		t.Fatalf("change what %s may: %v", name, err)
 	}
+}
+
+// breakGlass is the directory of the site's files with break-glass codes.
+func (s Site) breakGlass() string { return filepath.Join(filepath.Dir(s.Config), "break-glass") }
+
+// BreakGlass gives the person, who must be a user of the machine, break-glass codes on a
+// client, and returns them.
+func (p *Person) BreakGlass(t T, client Site) []string {
+	t.Helper()
+	var made struct{ Codes []string }
+	if err := json.Unmarshal([]byte(otpctl(t, client, "break-glass", p.Name, "--json")), &made); err != nil || len(made.Codes) == 0 {
+		t.Fatalf("break-glass codes of %s: %v", p.Name, err)
+	}
+	Keep(made.Codes...)
+	return made.Codes
+}
+
+// BreakGlassFile is where their hashes are.
+func (p *Person) BreakGlassFile(client Site) string {
+	return filepath.Join(client.breakGlass(), p.Name+".toml")
 }
 
 // ClientSettings are the table [remote] of a client whose directory that is.

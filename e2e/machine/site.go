@@ -134,7 +134,7 @@ func (s Site) ConfigureWith(t T, text, table string) {
 }
 
 func (s Site) paths() string {
-	return fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\nsender = %q\n", s.Users, s.State, s.Socket, Sender)
+	return fmt.Sprintf("\n[paths]\nusers = %q\nstate = %q\nsocket = %q\nsender = %q\nbreak_glass = %q\n", s.Users, s.State, s.Socket, Sender, s.breakGlass())
 }
 
 // Arguments name the site's configuration and path in pam.d, after others.
