@@ -25,7 +25,9 @@ type BreakGlass struct {
 // another program must leave this to it too. On other machines it does nothing.
 func (g *Gate) UseBreakGlass() {
 	if g.Config.UsesBreakGlass() {
-		g.BreakGlass = &BreakGlass{Dir: g.Config.Paths.BreakGlass, Ledger: g.Ledger}
+		state := g.Config.Paths.State
+		own := &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenFiles(state) }}
+		g.BreakGlass = &BreakGlass{Dir: g.Config.Paths.BreakGlass, Ledger: own}
 	}
 }
 

@@ -24,7 +24,7 @@ func newAlone(t *testing.T) (p *place, codes []string) {
 	t.Helper()
 	p = newPlace(t)
 	p.Config.Remote = &config.Remote{Servers: []string{"h:1"}}
-	p.Config.Paths.BreakGlass = t.TempDir()
+	p.Config.Paths.BreakGlass, p.Config.Paths.State = t.TempDir(), t.TempDir()
 	p.UseBreakGlass()
 	return p, p.breakGlass(t, "root")
 }
@@ -347,7 +347,7 @@ func TestBreakGlassHidden(t *testing.T) {
 		}
 		p := newPlace(t)
 		p.Config.Remote = &config.Remote{Servers: []string{"h:1"}}
-		p.Config.Paths.BreakGlass = os.Getenv("BREAKGLASS_DIR")
+		p.Config.Paths.BreakGlass, p.Config.Paths.State = os.Getenv("BREAKGLASS_DIR"), t.TempDir()
 		p.UseBreakGlass()
 		v := p.away("root", says())
 		fmt.Println(v.Decision, v.Rule, v.Reason)
