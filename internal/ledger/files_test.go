@@ -167,6 +167,25 @@ func TestViewOfTornSlot(t *testing.T) {
 	update(t, store, alice, addOne)
 }
 
+// TestWaitingLeavesNothing has somebody give up waiting for the lock: then they have
+// changed nothing.
+func TestWaitingLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	store, other := newStore(t, dir), newStore(t, dir)
+	update(t, store, alice, addOne)
+	update(t, store, alice, func(entry *ledger.Entry) error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := other.Update(ctx, alice, addOne); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("update gives %v, expected it to wait", err)
+		}
+		return addOne(entry)
+	})
+	if got := wrong(t, store, alice); got != 2 {
+		t.Errorf("entry %d, expected 2", got)
+	}
+}
+
 func TestTooLarge(t *testing.T) {
 	store := newStore(t, t.TempDir())
 	for want := range 2 {
