@@ -53,14 +53,10 @@ type place struct {
 }
 
 func (f *Files) place(key Key) (place, error) {
-	kind, ok := kindDirs[key.Kind]
-	if !ok {
-		return place{}, fmt.Errorf("ledger key: unknown kind %d", key.Kind)
+	if err := CheckKey(key); err != nil {
+		return place{}, err
 	}
-	name, err := fileName(key.Name)
-	if err != nil {
-		return place{}, fmt.Errorf("ledger key: %w", err)
-	}
+	kind, name := kindDirs[key.Kind], fileName(key.Name)
 	return place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}, nil
 }
 

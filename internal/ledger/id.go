@@ -18,6 +18,22 @@ const idName = "id"
 
 const idBytes = 8
 
+// IDForm says what an id is.
+const IDForm = "expected 16 digits of base 16 and nothing else"
+
+// NewID draws the id of a new ledger.
+func NewID() string {
+	raw := make([]byte, idBytes)
+	_, _ = rand.Read(raw) // never fails, see its documentation
+	return hex.EncodeToString(raw)
+}
+
+// ValidID says whether id has the form of one.
+func ValidID(id string) bool {
+	raw, err := hex.DecodeString(id)
+	return err == nil && len(raw) == idBytes
+}
+
 var _ Identified = (*Files)(nil)
 
 // ID implements [Identified]. The id is made when it is first asked for, and goes
@@ -44,8 +60,8 @@ func readID(dir *safefile.File) (string, error) {
 		return "", err
 	}
 	id := string(data)
-	if raw, err := hex.DecodeString(id); err != nil || len(raw) != idBytes {
-		return "", fmt.Errorf("%s/%s: expected %d digits of base 16 and nothing else; take the file away, and another id is drawn", dir.Name(), idName, 2*idBytes)
+	if !ValidID(id) {
+		return "", fmt.Errorf("%s/%s: %s; take the file away, and another id is drawn", dir.Name(), idName, IDForm)
 	}
 	return id, nil
 }
@@ -60,8 +76,6 @@ func makeID(ctx context.Context, dir *safefile.File) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return id, err
 	}
-	raw := make([]byte, idBytes)
-	_, _ = rand.Read(raw) // never fails, see its documentation
-	id = hex.EncodeToString(raw)
+	id = NewID()
 	return id, safefile.Replace(dir, idName, []byte(id), 0o600)
 }

@@ -11,16 +11,16 @@ import (
 // NAME_MAX, which is 255 on every file system in use.
 const maxName = 240
 
+// maxKeyName is what the name of a key may have.
+const maxKeyName = 255
+
 // kindDirs says where below the state directory each kind of key lives.
 var kindDirs = map[Kind]string{User: "users", Source: "sources", Client: "clients", BreakGlass: "break-glass"}
 
 // fileName turns a key's name into a file name: no two names share one, none
 // begins with a dot and none holds a slash. Common login names and addresses
 // stay as they are, so that an admin finds them.
-func fileName(name string) (string, error) {
-	if len(name) < 1 || len(name) > 255 {
-		return "", fmt.Errorf("a key name of %d bytes, expected 1 to 255", len(name))
-	}
+func fileName(name string) string {
 	var b strings.Builder
 	for i := range len(name) {
 		if c := name[i]; plain(c, i == 0) {
@@ -30,11 +30,11 @@ func fileName(name string) (string, error) {
 		}
 	}
 	if b.Len() <= maxName {
-		return b.String(), nil
+		return b.String()
 	}
 	// The tilde is never plain, so this is nobody's encoded name.
 	sum := sha256.Sum256([]byte(name))
-	return "~" + hex.EncodeToString(sum[:]), nil
+	return "~" + hex.EncodeToString(sum[:])
 }
 
 // plain says whether a byte stands for itself. A leading dot hides a file or

@@ -162,7 +162,7 @@ func slotSizeFor(payload int) (int64, error) {
 			return int64(size), nil
 		}
 	}
-	return 0, fmt.Errorf("entry of %d bytes, expected at most %d", payload, maxSlot-headerSize)
+	return 0, tooLarge(payload)
 }
 
 // offset says where in the file the slot with this number is.

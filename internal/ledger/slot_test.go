@@ -143,11 +143,10 @@ func FuzzFileName(f *testing.F) {
 		f.Add(pair[0], pair[1])
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		fileA, errA := fileName(a)
-		fileB, errB := fileName(b)
-		if errA != nil || errB != nil {
+		if errors.Join(CheckKey(UserKey(a)), CheckKey(UserKey(b))) != nil {
 			return
 		}
+		fileA, fileB := fileName(a), fileName(b)
 		if a != b && fileA == fileB {
 			t.Errorf("%q and %q share %q", a, b, fileA)
 		}

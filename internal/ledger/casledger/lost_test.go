@@ -1,0 +1,266 @@
+package casledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// memory is a Registers whose answers get lost as a test wants it.
+type memory struct {
+	values   map[string]Register
+	revision int64
+	// lose decides what becomes of each Swap.
+	lose []loss
+	// late are swaps that have not arrived yet.
+	late []func()
+	// swaps are the values that were to be stored.
+	swaps [][]byte
+}
+
+// loss is what becomes of a Swap.
+type loss int
+
+const (
+	answered loss = iota
+	// notDone never arrives.
+	notDone
+	// done takes place, and the answer is lost.
+	done
+	// later arrives behind the next one.
+	later
+	// overwritten takes place, the answer is lost, and somebody else changes the entry.
+	overwritten
+	// elsewhere never arrives, and somebody else changes the entry.
+	elsewhere
+)
+
+func (m *memory) Get(_ context.Context, key string) (Register, error) { return m.values[key], nil }
+
+func (m *memory) Close() error { return nil }
+
+func (m *memory) Swap(_ context.Context, key string, revision int64, value []byte, _ time.Duration) (bool, Register, error) {
+	m.swaps = append(m.swaps, value)
+	what := answered
+	if len(m.lose) > 0 {
+		what, m.lose = m.lose[0], m.lose[1:]
+	}
+	apply := func() bool {
+		if m.values[key].Revision != revision {
+			return false
+		}
+		m.revision++
+		m.values[key] = Register{Value: value, Revision: m.revision}
+		return true
+	}
+	lost := fmt.Errorf("lost: %w", ErrUnavailable)
+	switch what {
+	case notDone:
+		return false, Register{}, lost
+	case done:
+		apply()
+		return false, Register{}, lost
+	case later:
+		m.late = append(m.late, func() { apply() })
+		return false, Register{}, lost
+	case overwritten, elsewhere:
+		if what == overwritten {
+			apply()
+		}
+		m.other(key)
+		return false, Register{}, lost
+	}
+	swapped := apply()
+	for _, arrive := range m.late {
+		arrive()
+	}
+	m.late = nil
+	return swapped, m.values[key], nil
+}
+
+// other is another program that has somebody's wrong code.
+func (m *memory) other(key string) {
+	_, payload, err := split(m.values[key])
+	if err == nil {
+		payload, _, err = ledger.Change(payload, func(e *ledger.Entry) error { e.Attempts.Wrong++; return nil })
+	}
+	if err != nil {
+		panic(err)
+	}
+	m.revision++
+	m.values[key] = Register{Value: append(append([]byte{format}, newMark()...), payload...), Revision: m.revision}
+}
+
+var errUsed = errors.New("used")
+
+// use is a login with a code.
+func use(step int64) func(*ledger.Entry) error {
+	return func(e *ledger.Entry) error {
+		if e.Used["phone"].Step >= step {
+			return errUsed
+		}
+		e.Used = map[string]ledger.Use{"phone": {Step: step}}
+		return nil
+	}
+}
+
+func testStore(m *memory) *Store {
+	s := New(m, Limits{Try: time.Minute, All: time.Minute})
+	s.pause = func(context.Context) {}
+	return s
+}
+
+// Whatever becomes of the answers, a code is used up once. That a right one is
+// refused may be only if somebody else changed the entry after it.
+func TestLostAnswers(t *testing.T) {
+	alice := ledger.UserKey("alice")
+	for _, test := range []struct {
+		lose []loss
+		want error
+	}{
+		{nil, nil},
+		{[]loss{notDone}, nil},
+		{[]loss{done}, nil},
+		{[]loss{later}, nil},
+		{[]loss{later, later, notDone, done}, nil},
+		{[]loss{notDone, notDone, notDone}, nil},
+		{[]loss{elsewhere}, nil},
+		{[]loss{elsewhere, done}, nil},
+		{[]loss{later, elsewhere, later, elsewhere}, nil},
+		{[]loss{overwritten}, errUsed},
+		{[]loss{notDone, overwritten}, errUsed},
+	} {
+		for _, before := range []bool{false, true} {
+			t.Run(fmt.Sprint(test.lose, before), func(t *testing.T) {
+				m := &memory{values: map[string]Register{}}
+				store := testStore(m)
+				if before {
+					if err := store.Update(t.Context(), alice, use(1)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				m.lose = slices.Clone(test.lose)
+				if err := store.Update(t.Context(), alice, use(2)); err != test.want {
+					t.Errorf("update: %v, expected %v", err, test.want)
+				}
+				if err := testStore(m).Update(t.Context(), alice, use(2)); err != errUsed {
+					t.Errorf("the same code again: %v", err)
+				}
+				entry, err := store.View(t.Context(), alice)
+				if err != nil || entry.Used["phone"].Step != 2 {
+					t.Errorf("entry %+v, %v", entry, err)
+				}
+			})
+		}
+	}
+}
+
+// What may still arrive is sent again as it was, so that it cannot count twice.
+func TestSameBytesAgain(t *testing.T) {
+	m := &memory{values: map[string]Register{}, lose: []loss{notDone, later, notDone}}
+	calls := 0
+	err := testStore(m).Update(t.Context(), ledger.UserKey("alice"), func(e *ledger.Entry) error {
+		calls++
+		e.Attempts.Wrong++
+		return nil
+	})
+	if err != nil || calls != 1 || len(m.swaps) != 4 {
+		t.Fatalf("%v, change ran %d times, %d swaps", err, calls, len(m.swaps))
+	}
+	for _, value := range m.swaps {
+		if !slices.Equal(value, m.swaps[0]) {
+			t.Errorf("%x, then %x", m.swaps[0], value)
+		}
+	}
+}
+
+// An error that is no lost answer ends the Update.
+func TestRefusedByTheService(t *testing.T) {
+	refuses := errors.New("permission denied")
+	store := New(refusing{refuses}, Limits{Try: time.Minute, All: time.Minute})
+	err := store.Update(t.Context(), ledger.UserKey("alice"), use(1))
+	if !errors.Is(err, refuses) {
+		t.Errorf("update: %v", err)
+	}
+	if _, err = store.View(t.Context(), ledger.UserKey("alice")); !errors.Is(err, refuses) {
+		t.Errorf("view: %v", err)
+	}
+	if _, err = store.ID(t.Context()); !errors.Is(err, refuses) {
+		t.Errorf("id: %v", err)
+	}
+}
+
+type refusing struct{ err error }
+
+func (r refusing) Get(context.Context, string) (Register, error) { return Register{}, r.err }
+func (r refusing) Swap(context.Context, string, int64, []byte, time.Duration) (bool, Register, error) {
+	return false, Register{}, r.err
+}
+func (r refusing) Close() error { return nil }
+
+// Without any answer a login ends when its time is over.
+func TestNoAnswer(t *testing.T) {
+	store := New(refusing{fmt.Errorf("nobody there: %w", ErrUnavailable)}, Limits{Try: time.Millisecond, All: 20 * time.Millisecond})
+	if err := store.Update(t.Context(), ledger.UserKey("alice"), use(1)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("update: %v", err)
+	}
+}
+
+// Values of a newer version, and what nobody wrote, are refused.
+func TestDamaged(t *testing.T) {
+	for _, value := range []string{"", "\x01", "\x01 fifteen bytes.", "\x02" + "0123456789abcdef", "\x01" + "0123456789abcdef" + "\xc8\x01\x00"} {
+		m := &memory{values: map[string]Register{"users/alice": {Value: []byte(value), Revision: 7}}, revision: 7}
+		if _, err := testStore(m).View(t.Context(), ledger.UserKey("alice")); !errors.Is(err, ledger.ErrDamaged) {
+			t.Errorf("view of %q: %v", value, err)
+		}
+		if err := testStore(m).Update(t.Context(), ledger.UserKey("alice"), use(1)); !errors.Is(err, ledger.ErrDamaged) || len(m.swaps) > 0 {
+			t.Errorf("update of %q: %v", value, err)
+		}
+	}
+}
+
+// The id is drawn once, whichever answers are lost.
+func TestID(t *testing.T) {
+	for _, lose := range [][]loss{nil, {notDone}, {done}, {later}} {
+		m := &memory{values: map[string]Register{}, lose: lose}
+		first, err := testStore(m).ID(t.Context())
+		if err != nil || !ledger.ValidID(first) {
+			t.Fatalf("%q, %v", first, err)
+		}
+		if again, err := testStore(m).ID(t.Context()); err != nil || again != first {
+			t.Errorf("%q, then %q, %v", first, again, err)
+		}
+	}
+	m := &memory{values: map[string]Register{"id": {Value: []byte("x"), Revision: 1}}}
+	if id, err := testStore(m).ID(t.Context()); !errors.Is(err, ledger.ErrDamaged) {
+		t.Errorf("%q, %v", id, err)
+	}
+}
+
+// Those who wait for their turn go when their time is over, and leave nothing behind.
+func TestTurns(t *testing.T) {
+	var all turns
+	leave, err := all.take(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := all.take(ctx, "alice"); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if other, err := all.take(t.Context(), "bob"); err != nil {
+		t.Error(err)
+	} else {
+		other()
+	}
+	leave()
+	if len(all.all) != 0 {
+		t.Errorf("%d turns are left", len(all.all))
+	}
+}
