@@ -18,6 +18,7 @@ import (
 var (
 	credential  = safefile.Rules{Forbidden: 0o077, MaxSize: 4 << 10}
 	token       = safefile.Rules{Forbidden: 0o077, MaxSize: MaxToken + 2}
+	privateKey  = safefile.Rules{Forbidden: 0o077, MaxSize: 64 << 10}
 	certificate = safefile.Rules{Forbidden: 0o022, MaxSize: 1 << 20}
 )
 
@@ -121,6 +122,9 @@ func ParseToken(data []byte) (line, expected string) {
 // ReadCertificates returns the contents of the file at path, which nobody but
 // its owner can write.
 func ReadCertificates(path string) ([]byte, error) { return read(path, certificate) }
+
+// ReadKey returns the contents of the file at path, which is its owner's alone.
+func ReadKey(path string) ([]byte, error) { return read(path, privateKey) }
 
 func read(path string, rules safefile.Rules) ([]byte, error) {
 	file, err := open(path, rules)

@@ -1,0 +1,149 @@
+package etcdledger_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
+	"github.com/otpgate/otpgate/internal/ledger/etcdledger"
+	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
+)
+
+// wantRefused has neither a login nor a look succeed, and the error say why.
+func wantRefused(t *testing.T, settings etcdledger.Settings, step int64, why string) {
+	t.Helper()
+	// What is not answered is asked again as long as All; a refusal ends at once.
+	settings.Limits.All = 3 * time.Second
+	store := open(t, settings)
+	_, errView := store.View(t.Context(), ledger.UserKey("alice"))
+	_, errID := store.ID(t.Context())
+	for _, err := range []error{login(store, "alice", step), errView, errID} {
+		if err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v, expected %q", err, why)
+		}
+	}
+}
+
+// A machine is what its certificate says, and may do what that user may.
+func TestUsers(t *testing.T) {
+	cluster := etcdtest.Start(t, 1)
+	cluster.Etcdctl(t, "user", "add", "idle", "--no-password")
+	cluster.EnableAuth(t, "otpgate/1/", "server")
+	server := cluster.Settings(t, "server")
+	store := open(t, server)
+	if err := login(store, "alice", 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.ID(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// An address's entry has a lease.
+	address := ledger.Key{Kind: ledger.Source, Name: "192.0.2.1"}
+	if err := store.Update(t.Context(), address, func(e *ledger.Entry) error { e.Attempts.Wrong++; return nil }); err != nil {
+		t.Error(err)
+	}
+	const may = "may not read and write the prefix"
+	wantRefused(t, cluster.Settings(t, "stranger"), 2, may)
+	wantRefused(t, cluster.Settings(t, "idle"), 2, may)
+	elsewhere := server
+	elsewhere.Prefix = "otpgate/2/"
+	wantRefused(t, elsewhere, 2, may)
+	if err := login(store, "alice", 2); err != nil {
+		t.Error(err)
+	}
+}
+
+// Both ends must be known, and known still.
+func TestCertificates(t *testing.T) {
+	cluster := etcdtest.Start(t, 1)
+	good := cluster.Settings(t, "server")
+	other := etcdtest.NewAuthority(t, t.TempDir())
+
+	strangers := good
+	strangers.CertificateFile, strangers.KeyFile = other.Issue(t, etcdtest.Certificate{Name: "server"})
+	wantRefused(t, strangers, 1, "does not take this machine's certificate")
+
+	unknown := good
+	unknown.CAFile = other.File
+	wantRefused(t, unknown, 1, "certificate signed by unknown authority")
+
+	missing := good
+	missing.CAFile = t.TempDir() + "/none.pem"
+	wantRefused(t, missing, 1, "none.pem")
+
+	ended := good
+	ended.CertificateFile, ended.KeyFile = cluster.Authority.Issue(t, etcdtest.Certificate{Name: "server", Ended: true})
+	wantRefused(t, ended, 1, ended.CertificateFile+": the certificate is good from")
+
+	// A renewed one counts without a restart.
+	store := open(t, ended)
+	soon := make(chan error)
+	go func() { soon <- login(store, "alice", 1) }()
+	for _, pair := range [][2]string{{good.KeyFile, ended.KeyFile}, {good.CertificateFile, ended.CertificateFile}} {
+		if err := os.Rename(pair[0], pair[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-soon; err != nil {
+		t.Error(err)
+	}
+}
+
+// A full etcd takes no change, so it lets nobody in; what there is can be looked at.
+func TestFull(t *testing.T) {
+	cluster := etcdtest.Start(t, 1, "--quota-backend-bytes", "1000000")
+	store := open(t, cluster.Settings(t, "server"))
+	if err := login(store, "alice", 1); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for n := 0; err == nil; n++ {
+		err = store.Update(t.Context(), ledger.UserKey("bob"), func(e *ledger.Entry) error {
+			e.Spent = []string{strings.Repeat("x", 60_000-n)}
+			return nil
+		})
+	}
+	for _, err := range []error{err, login(store, "alice", 2)} {
+		if errors.Is(err, casledger.ErrUnavailable) || !strings.Contains(err.Error(), "etcd is full") {
+			t.Errorf("%v", err)
+		}
+	}
+	entry, err := store.View(t.Context(), ledger.UserKey("alice"))
+	if err != nil || entry.Used["phone"].Step != 1 {
+		t.Errorf("%+v, %v", entry, err)
+	}
+}
+
+// What is known of an address is forgotten by itself, what is known of a person not.
+func TestLeases(t *testing.T) {
+	cluster := etcdtest.Start(t, 1)
+	store := open(t, cluster.Settings(t, "server"))
+	count := func() {
+		t.Helper()
+		for _, key := range []ledger.Key{{Kind: ledger.Source, Name: "192.0.2.1"}, {Kind: ledger.Source, Name: "192.0.2.2"}, {Kind: ledger.User, Name: "alice"}, {Kind: ledger.Client, Name: "web1"}} {
+			if err := store.Update(t.Context(), key, func(e *ledger.Entry) error { e.Attempts.Wrong++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	count()
+	count()
+	leases := strings.Fields(cluster.Etcdctl(t, "lease", "list", "--write-out", "simple"))
+	lease := leases[len(leases)-1]
+	held := cluster.Etcdctl(t, "lease", "timetolive", lease, "--keys")
+	if !strings.Contains(held, "granted with TTL(176400s)") || !strings.Contains(held, "192.0.2.1") || !strings.Contains(held, "192.0.2.2") || strings.Contains(held, "alice") || strings.Contains(held, "web1") {
+		t.Errorf("%v: %s", leases, held)
+	}
+	// It is over, or an admin revoked it: the next one gets another.
+	cluster.Etcdctl(t, "lease", "revoke", lease)
+	count()
+	for name, want := range map[ledger.Key]int{{Kind: ledger.Source, Name: "192.0.2.1"}: 1, {Kind: ledger.User, Name: "alice"}: 3} {
+		if entry, err := store.View(t.Context(), name); err != nil || entry.Attempts.Wrong != want {
+			t.Errorf("%v: %+v, %v", name, entry.Attempts, err)
+		}
+	}
+}
