@@ -26,7 +26,7 @@ var layers = map[string]int{
 	"internal/sftpd/admission": 2, "internal/pinned": 2, "internal/clients": 2, "internal/sftpd/session": 2, "internal/account": 2, "internal/doctor/authstack": 2, "internal/ledger": 2, "internal/deliver": 2, "internal/sftp": 2,
 	"internal/doctor/asking": 4, "internal/doctor/keyfiles": 4, "internal/doctor/withoutcode": 5, "internal/doctor/pamfiles": 4, "internal/doctor/excuse": 2, "internal/doctor/servers": 5, "internal/doctor/unit": 4, "internal/doctor/sshd": 5, "internal/doctor/root": 5, "internal/doctor/console": 5, "internal/doctor/daemons": 5, "internal/doctor/remote": 5, "internal/enrollment": 4, "internal/breakglass": 4, "internal/rollout": 4,
 	"internal/factor": 3, "internal/handshake": 3, "internal/remotelogin": 4, "internal/tokenfile": 3, "internal/otpauth": 3, "internal/doctor/lostline": 3, "internal/doctor/target": 3, "internal/sftp/local": 3, "internal/sftpd/workerfiles": 3,
-	"internal/ledger/casledger": 3, "internal/ledger/etcdledger": 4,
+	"internal/ledger/casledger": 3, "internal/ledger/etcdledger": 4, "internal/ledger/ledgersocket": 4,
 	"internal/doctor": 6, "internal/gate": 5, "internal/deliver/transport": 5,
 	"internal/admin": 6, "internal/verifierlogin": 6, "internal/sftpd/authentication": 6, "pam_module/serve": 6,
 	"internal/migrate": 7, "internal/backup": 7,

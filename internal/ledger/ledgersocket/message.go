@@ -1,0 +1,135 @@
+package ledgersocket
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
+)
+
+// A message is its length, four bytes in network order, and fields. The first byte
+// of a question says which it is, that of an answer what became of it.
+const (
+	askGet  = 1
+	askSwap = 2
+
+	answerDone        = 1
+	answerNotSwapped  = 2
+	answerUnavailable = 3
+	answerRefused     = 4
+)
+
+// maxMessage has room for the largest entry, and for the longest text of an error.
+const maxMessage = ledger.MaxPayload + 8<<10
+
+// maxText bounds the text of an error.
+const maxText = 4 << 10
+
+var errProtocol = errors.New("it does not speak this protocol, or is of another version")
+
+func write(w io.Writer, message *fields.Writer) error {
+	frame := binary.BigEndian.AppendUint32(nil, uint32(len(message.Bytes)))
+	_, err := w.Write(append(frame, message.Bytes...))
+	return err
+}
+
+func read(r io.Reader) (*fields.Reader, error) {
+	var length [4]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return nil, err
+	}
+	size := binary.BigEndian.Uint32(length[:])
+	if size > maxMessage {
+		return nil, fmt.Errorf("%w: a message of %d bytes, expected at most %d", errProtocol, size, maxMessage)
+	}
+	message := make([]byte, size)
+	if _, err := io.ReadFull(r, message); err != nil {
+		return nil, err
+	}
+	return fields.NewReader(message), nil
+}
+
+// question is what a Registers is asked.
+type question struct {
+	kind     uint8
+	key      string
+	within   time.Duration
+	revision int64
+	value    []byte
+	keep     time.Duration
+}
+
+func (q question) message() *fields.Writer {
+	m := fields.Message(q.kind).Text(q.key).U64(uint64(q.within))
+	if q.kind == askSwap {
+		m.U64(uint64(q.revision)).Blob(q.value).U64(uint64(q.keep))
+	}
+	return m
+}
+
+func parseQuestion(r *fields.Reader) (question, error) {
+	q := question{kind: r.U8(), key: r.Text(), within: time.Duration(r.U64())}
+	if q.kind == askSwap {
+		q.revision, q.value, q.keep = int64(r.U64()), r.Blob(), time.Duration(r.U64())
+	}
+	if err := r.Done(); err != nil {
+		return question{}, err
+	}
+	if q.kind != askGet && q.kind != askSwap || q.within < 0 || q.keep < 0 {
+		return question{}, errProtocol
+	}
+	return q, nil
+}
+
+// answer is what it says. swapped is true for a Get that went well too.
+type answer struct {
+	swapped bool
+	now     casledger.Register
+	err     error
+}
+
+func (a answer) message() *fields.Writer {
+	switch {
+	case errors.Is(a.err, casledger.ErrUnavailable):
+		return fields.Message(answerUnavailable).Text(shortened(a.err))
+	case a.err != nil:
+		return fields.Message(answerRefused).Text(shortened(a.err))
+	}
+	kind := uint8(answerDone)
+	if !a.swapped {
+		kind = answerNotSwapped
+	}
+	return fields.Message(kind).U64(uint64(a.now.Revision)).Blob(a.now.Value)
+}
+
+func shortened(err error) string {
+	text := err.Error()
+	return text[:min(len(text), maxText)]
+}
+
+func parseAnswer(r *fields.Reader) (answer, error) {
+	var a answer
+	switch kind := r.U8(); kind {
+	case answerDone, answerNotSwapped:
+		a.swapped = kind == answerDone
+		a.now = casledger.Register{Revision: int64(r.U64()), Value: r.Blob()}
+	case answerUnavailable:
+		a.err = unavailable(r.Text())
+	case answerRefused:
+		a.err = errors.New(r.Text())
+	default:
+		return answer{}, errProtocol
+	}
+	return a, r.Done()
+}
+
+// unavailable is a casledger.ErrUnavailable that was said at the other end.
+type unavailable string
+
+func (u unavailable) Error() string        { return string(u) }
+func (u unavailable) Is(target error) bool { return target == casledger.ErrUnavailable }
