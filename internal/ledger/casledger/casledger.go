@@ -168,13 +168,22 @@ func (n *swap) prepare(now Register, change func(*ledger.Entry) error) (done boo
 
 // get asks until there is an answer.
 func (s *Store) get(ctx context.Context, name string) (Register, error) {
+	var before error
 	for {
 		try, cancel := context.WithTimeout(ctx, s.limits.Try)
 		now, err := s.registers.Get(try, name)
 		cancel()
-		if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		if !errors.Is(err, ErrUnavailable) {
 			return now, err
 		}
+		if ctx.Err() != nil {
+			// The last try was cut short, and says less than the one before.
+			if before != nil {
+				err = before
+			}
+			return now, err
+		}
+		before = err
 		s.pause(ctx)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -264,3 +265,29 @@ func TestTurns(t *testing.T) {
 		t.Errorf("%d turns are left", len(all.all))
 	}
 }
+
+// The error is that of a try that had its time, not of the last one, which the end
+// cut short.
+func TestErrorOfAWholeTry(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	tries := []error{fmt.Errorf("no leader: %w", ErrUnavailable), fmt.Errorf("cut short: %w", ErrUnavailable)}
+	store := testStore(nil)
+	store.registers = getting(func() error {
+		err := tries[0]
+		if tries = tries[1:]; len(tries) == 0 {
+			cancel()
+		}
+		return err
+	})
+	if _, err := store.View(ctx, ledger.UserKey("alice")); err == nil || !strings.Contains(err.Error(), "no leader") {
+		t.Error(err)
+	}
+}
+
+type getting func() error
+
+func (g getting) Get(context.Context, string) (Register, error) { return Register{}, g() }
+func (g getting) Swap(context.Context, string, int64, []byte, time.Duration) (bool, Register, error) {
+	return false, Register{}, g()
+}
+func (g getting) Close() error { return nil }
