@@ -19,7 +19,8 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-// Engine is an engine that asks the verifier. Every field must be set but Config.
+// Engine is an engine that asks the verifier. Every exported field must be set but
+// Config.
 type Engine struct {
 	// Here has the configuration. What its policy decides without secret files and
 	// ledger it decides itself: those who are never asked get in while no verifier
@@ -33,6 +34,8 @@ type Engine struct {
 	Decided audit.Sink
 	// Pause waits for so long, or not at all if that is over.
 	Pause func(time.Duration)
+	// patience is another one than usual, in tests.
+	patience time.Duration
 }
 
 // Login decides one login as [gate.Gate.Login] does. Its end is that of ctx.
@@ -130,7 +133,7 @@ func (e *Engine) ask(ctx context.Context, start wire.Start, who remotewire.Perso
 	defer cancel()
 	end, _ := most.Deadline()
 	start.Config, start.Timeout = e.Config, max(time.Second, (time.Until(end)-margin).Truncate(time.Second))
-	conn, err := takenBy(most, e.Here.Config.Paths.Socket, start)
+	conn, err := e.taken(most, start)
 	if err != nil {
 		return remotewire.Outcome{}, err
 	}

@@ -2,12 +2,18 @@ package verifierlogin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
 	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/testwait"
@@ -151,6 +157,62 @@ func TestVerifierHangs(t *testing.T) {
 				t.Errorf("%+v", verdict)
 			}
 		})
+	}
+}
+
+// systemd has the socket and starts the verifier once somebody connects: whoever that
+// is waits for it.
+func TestActivated(t *testing.T) {
+	r := newRig(t, window)
+	r.patience = time.Hour
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: r.socket()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	verdict := make(chan gate.Verdict)
+	go func() { verdict <- r.login(t, by("alice"), says(code(t, 0))) }()
+	socket, err := listener.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	waitForFront(t, socket)
+	r.launch(t, exec.Command("/bin/sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`, "sh", verifierd, "--config", r.Config), socket)
+	if v := <-verdict; v.Decision != gate.Accept {
+		t.Errorf("%+v", v)
+	}
+}
+
+// waitForFront waits until somebody is in the queue of a socket.
+func waitForFront(t *testing.T, socket *os.File) {
+	t.Helper()
+	poll := []unix.PollFd{{Fd: int32(socket.Fd()), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(poll, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			return
+		}
+	}
+}
+
+// One that takes no login is waited for as long as is usual, and no longer.
+func TestVerifierDoesNotAnswer(t *testing.T) {
+	r := newRig(t, window)
+	process := r.start(t)
+	_ = process.Process.Signal(syscall.SIGSTOP)
+	r.patience = 20 * time.Millisecond
+	if verdict := r.login(t, by("alice"), says(code(t, 0))); verdict.Decision != gate.Fault || !strings.Contains(verdict.Reason, "it did not answer in time") {
+		t.Errorf("%+v", verdict)
+	}
+	if n, err := r.Split(t.Context(), by("alice"), ends("secret123456")); n != 0 || err == nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if usualPatience != 10*time.Second {
+		t.Errorf("the usual patience is %s", usualPatience)
 	}
 }
 

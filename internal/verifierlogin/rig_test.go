@@ -78,7 +78,6 @@ type rig struct {
 	*Engine
 	dir          string
 	log, decided records
-	reasons      string
 	paused       time.Duration
 }
 
@@ -109,9 +108,21 @@ func newRig(t *testing.T, text string) *rig {
 func (r *rig) socket() string { return r.Here.Config.Paths.Socket }
 
 // start starts the verifier, which ends with t at the latest.
-func (r *rig) start(t *testing.T, args ...string) *exec.Cmd {
+func (r *rig) start(t *testing.T) *exec.Cmd {
 	t.Helper()
-	command := exec.Command(verifierd, append([]string{"--config", r.Config}, args...)...)
+	command := exec.Command(verifierd, "--config", r.Config)
+	r.launch(t, command)
+	testwait.Until(t, "the verifier listens", func() bool {
+		conn, err := net.Dial("unix", r.socket())
+		return err == nil && conn.Close() == nil
+	})
+	return command
+}
+
+// launch starts a command with files, and kills it at the end of t.
+func (r *rig) launch(t *testing.T, command *exec.Cmd, files ...*os.File) {
+	t.Helper()
+	command.ExtraFiles = files
 	started := make(chan error)
 	go func() {
 		// The signal is sent when the thread ends that started the process.
@@ -124,11 +135,6 @@ func (r *rig) start(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = command.Process.Kill() })
-	testwait.Until(t, "the verifier listens", func() bool {
-		conn, err := net.Dial("unix", r.socket())
-		return err == nil && conn.Close() == nil
-	})
-	return command
 }
 
 // code is alice's code that many steps from now.

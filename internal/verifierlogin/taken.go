@@ -1,6 +1,7 @@
 package verifierlogin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,16 +16,17 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-// patience is how long a verifier may take to take a login, which systemd may have to
+// usualPatience is how long a verifier may take to take a login, which systemd may have to
 // start first. There is nobody else to turn to.
-const patience = 10 * time.Second
+const usualPatience = 10 * time.Second
 
 // errNotTaken is about a verifier that hangs up on a login.
 var errNotTaken = errors.New("it does not take this login: it is full, or has another configuration; its log may say more")
 
-// takenBy opens the dialogue of a login that the verifier takes.
-func takenBy(ctx context.Context, socket string, start wire.Start) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// taken opens the dialogue of a login that the verifier takes.
+func (e *Engine) taken(ctx context.Context, start wire.Start) (net.Conn, error) {
+	socket := e.Here.Config.Paths.Socket
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(e.patience, usualPatience))
 	defer cancel()
 	conn, err := connect(ctx, socket)
 	if err != nil {
