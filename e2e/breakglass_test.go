@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,6 +60,10 @@ func TestBreakGlassSSH(t *testing.T) {
 	// It was not used up meanwhile.
 	server.Gateway.Kill()
 	expectIn(t, p, resident.Login(t, p, answers(p, codes[2])), 1)
+	listed, err := exec.Command(machine.Files+"/otpctl", "--config", client.Config, "break-glass", "list", "--json").Output()
+	if err != nil || !strings.Contains(string(listed), `"left": 5`) || !strings.Contains(string(listed), `"used": "`) {
+		t.Errorf("after three logins otpctl says %s, %v", listed, err)
+	}
 }
 
 // The same through sudo.
