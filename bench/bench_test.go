@@ -10,7 +10,7 @@ import (
 // TestQuick runs the bench itself: every side lets everybody in, and there is
 // a row of each.
 func TestQuick(t *testing.T) {
-	benchtest.Quick(t, "..", "pam_google_authenticator", forkedLabel, encryptedLabel, residentLabel, remoteLabel, distantLabel, "round trips", "pam_oath", "front, socket", "in parallel",
+	benchtest.Quick(t, "..", "pam_google_authenticator", forkedLabel, encryptedLabel, residentLabel, residentEncryptedLabel, remoteLabel, distantLabel, "round trips", "pam_oath", "front, socket", "in parallel",
 		"loading the Go library", "waiting for the disk", "with one: ")
 }
 

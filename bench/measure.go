@@ -18,6 +18,7 @@ type bench struct {
 	one, many *side   // forked
 	encrypted *side   // forked, with encrypted secrets
 	resident  []*side // by growing number of people
+	secrets   *side   // resident, with encrypted secrets
 	oath      []*side
 	bare      *side // libpam and the host alone
 	instant   *side // and the front
@@ -32,7 +33,7 @@ type bench struct {
 }
 
 func (b *bench) sides() []*side {
-	all := append([]*side{b.google, b.one, b.encrypted, b.many}, b.oath...)
+	all := append([]*side{b.google, b.one, b.encrypted, b.secrets, b.many}, b.oath...)
 	all = append(append(all, b.resident...), b.near, b.far)
 	return append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
 }
@@ -42,7 +43,7 @@ func measure(todo plan) error {
 	if err != nil {
 		return err
 	}
-	end, err := startVerifiers(b.server, append(slices.Clone(b.resident), b.kept, b.near, b.far), b.relayed)
+	end, err := startVerifiers(b.server, append(slices.Clone(b.resident), b.kept, b.secrets, b.near, b.far), b.relayed)
 	defer end()
 	if err != nil {
 		return err
@@ -99,6 +100,7 @@ func setUp(todo plan) (*bench, error) {
 			return
 		},
 		func() (err error) { b.encrypted, err = encryptedAlone(n, m); return },
+		func() (err error) { b.secrets, err = residentEncrypted(n, m); return },
 		func() error {
 			one, err := residentAlone("resident-alone", sites+"/resident-alone/state", n, m)
 			b.resident = append(b.resident, one)

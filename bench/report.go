@@ -38,6 +38,7 @@ func (b *bench) report(w io.Writer, todo plan) {
 	for i, s := range b.resident {
 		row(s, number(enrolled[i]))
 	}
+	row(b.secrets, "1")
 	row(b.near, "1")
 	row(b.far, "1")
 	row(b.one, "1")
@@ -62,6 +63,7 @@ func (b *bench) report(w io.Writer, todo plan) {
 	goal(w, "by a server on this machine, × resident", ratio(b.near, b.resident[0]), mostTimesLocal)
 	trips := float64(quantile(b.far.later, 0.5)-quantile(b.near.later, 0.5)) / float64(b.measuredTrip)
 	goal(w, fmt.Sprintf("by one %s ms away, round trips more than that", ms(b.measuredTrip)), trips, mostTrips)
+	goal(w, "resident with encrypted secrets, × without", ratio(b.secrets, b.resident[0]), mostTimesPlain)
 	goal(w, "forked, × pam_google_authenticator", ratio(b.one, b.google), mostTimesGoogle)
 	goal(w, "forked with encrypted secrets, × without", ratio(b.encrypted, b.one), mostTimesPlain)
 	goal(w, "forked with "+number(todo.many[1])+" people, × with one", ratio(b.many, b.one), mostTimesOne)

@@ -23,8 +23,9 @@ import (
 const (
 	forkedLabel   = "otpgate forked"
 	residentLabel = "otpgate resident"
-	// It stands in a column of 26 characters.
-	encryptedLabel = "otpgate forked, encrypted"
+	// They stand in a column of 26 characters.
+	encryptedLabel         = "otpgate forked, encrypted"
+	residentEncryptedLabel = "otpgate res., encrypted"
 )
 
 // residentService is a PAM service that has the verifier of a site decide.
