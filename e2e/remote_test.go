@@ -22,7 +22,7 @@ const manyGuesses = "[policy]\nattempts = { per_window = 1000, per_source = 1000
 
 // fleet are two servers with one ledger, and three clients of both, each in a network
 // namespace of its own.
-func fleet(t *testing.T, name, text string, how machine.Client) (servers [2]*machine.Server, clients [3]machine.Site) {
+func fleet(t testing.TB, name, text string, how machine.Client) (servers [2]*machine.Server, clients [3]machine.Site) {
 	t.Helper()
 	joined := network.New(t)
 	servers[0] = machine.NewServerIn(t, joined.NewNamespace(t), name+"-s1", text)
@@ -35,13 +35,13 @@ func fleet(t *testing.T, name, text string, how machine.Client) (servers [2]*mac
 }
 
 // beginAt starts a login of p on a client.
-func beginAt(t *testing.T, client machine.Site, p *machine.Person) *hosts.Host {
+func beginAt(t testing.TB, client machine.Site, p *machine.Person) *hosts.Host {
 	t.Helper()
 	return hosts.StartHost(t, client.Name, p.Name, hosts.HostOptions{RemoteHost: p.Address})
 }
 
 // remoteLogin is a whole login, and whether it was in.
-func remoteLogin(t *testing.T, client machine.Site, p *machine.Person, answers ...string) bool {
+func remoteLogin(t testing.TB, client machine.Site, p *machine.Person, answers ...string) bool {
 	t.Helper()
 	return beginAt(t, client, p).Verdict(t, answers...) == hosts.PAMSuccess
 }
@@ -129,7 +129,7 @@ func TestRemoteNoServer(t *testing.T) {
 
 // tookBy says which of the servers has decided the login of p on a client, who logged
 // in there once. A server that is slow for a moment may not be the one.
-func tookBy(t *testing.T, servers [2]*machine.Server, client machine.Site, p *machine.Person) int {
+func tookBy(t testing.TB, servers [2]*machine.Server, client machine.Site, p *machine.Person) int {
 	t.Helper()
 	line := machine.Log.Expect(t, "user="+p.Name+" service="+client.Name, "server=")
 	for i, server := range servers {

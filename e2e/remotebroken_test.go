@@ -14,31 +14,31 @@ import (
 // loss is a way in which a server is lost, and comes back.
 type loss struct {
 	name       string
-	lose, back func(t *testing.T, s *machine.Server)
+	lose, back func(t testing.TB, s *machine.Server)
 	// silent says that nothing tells a client: its front's own clock ends the login.
 	silent bool
 }
 
 var losses = []loss{
-	{"killed", func(_ *testing.T, s *machine.Server) {
+	{"killed", func(_ testing.TB, s *machine.Server) {
 		s.Gateway.Kill()
 		s.Verifier.Kill()
-	}, func(t *testing.T, s *machine.Server) {
+	}, func(t testing.TB, s *machine.Server) {
 		s.StartVerifier(t)
 		s.StartGateway(t)
 	}, false},
-	{"stopped", func(t *testing.T, s *machine.Server) {
+	{"stopped", func(t testing.TB, s *machine.Server) {
 		s.Gateway.Signal(t, syscall.SIGSTOP)
 		s.Verifier.Signal(t, syscall.SIGSTOP)
-	}, func(t *testing.T, s *machine.Server) {
+	}, func(t testing.TB, s *machine.Server) {
 		s.Verifier.Signal(t, syscall.SIGCONT)
 		s.Gateway.Signal(t, syscall.SIGCONT)
 	}, true},
-	{"cut off", func(t *testing.T, s *machine.Server) {
+	{"cut off", func(t testing.TB, s *machine.Server) {
 		s.In.Cut(t)
 		// It goes on, and what it says is lost.
 		s.Gateway.Signal(t, syscall.SIGCONT)
-	}, func(t *testing.T, s *machine.Server) { s.In.Mend(t) }, false},
+	}, func(t testing.TB, s *machine.Server) { s.In.Mend(t) }, false},
 }
 
 // brokenFleet is a fleet whose servers send text messages, each by a gateway of its own.
