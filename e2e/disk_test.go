@@ -11,12 +11,22 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-// smallDisk makes the site's state a disk of its own.
+// smallDisk makes the site's state a disk of its own. With the site it is put away, not
+// unmounted, as what is on it is searched for secrets.
 func smallDisk(t *testing.T, here machine.Site) {
 	t.Helper()
 	if err := unix.Mount("tmpfs", here.State, "tmpfs", 0, "size=256k,mode=700"); err != nil {
 		t.Fatalf("mount the state disk: %v", err)
 	}
+	t.Cleanup(func() {
+		away, err := os.MkdirTemp(filepath.Dir(here.State), here.Name+".disk")
+		if err == nil {
+			err = unix.Mount(here.State, away, "", unix.MS_MOVE, "")
+		}
+		if err != nil {
+			t.Errorf("put the state disk away: %v", err)
+		}
+	})
 }
 
 // fill leaves no room on the disk.

@@ -35,6 +35,8 @@ var numbers = []struct {
 	{regexp.MustCompile(`\buids \d+ to \d+ without a user\b`), `uids # to # without a user`},
 	// Fingerprints have signs that end a word.
 	{regexp.MustCompile(`\bSHA256:[A-Za-z0-9+/]{43}`), `SHA256:#`},
+	// Names of keys are the beginning of a hash.
+	{regexp.MustCompile(`\bkey [0-9a-f]{8}\b`), `key #`},
 	// The mode of a regular file, with its type, as stat(2) has it.
 	{regexp.MustCompile(`\bmode 10[0-7]{4}\b`), `mode #`},
 	// How large saslauthd makes its cache.

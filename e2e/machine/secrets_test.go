@@ -82,6 +82,7 @@ func TestLeaksInLines(t *testing.T) {
 		`pam_unix(x:auth): authentication failure; logname= uid=131072 euid=0`,
 		`peer uid 131072 pid 131072: gone`,
 		`reason="uids 131072 to 196607 without a user is refused: it has 16 dialogues open"`,
+		`otpgate[7]: user=amy verdict=fault reason="encrypted with the key 65536123, and no file of secrets.keys has it"`,
 		`[Sat Nov 28 17:33:27.131072 2026] [auth] x`,
 	} {
 		if found := leaky().in([]byte(line)); len(found) != 0 {
