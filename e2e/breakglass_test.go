@@ -92,14 +92,14 @@ func TestBreakGlassSFTP(t *testing.T) {
 	p := machine.NewPerson(t, "glas")
 	codes := p.BreakGlass(t, client)
 	s := hosts.StartSFTPD(t, client, "", patient)
-	if v := (&visitor{person: p, server: s, codes: codes[:1]}); !v.byPassword(t) || v.asked != 1 {
+	if v := (&sshClient{person: p, server: s, codes: codes[:1]}); !v.byPassword(t) || v.asked != 1 {
 		t.Errorf("not in, asked %d times: %s", v.asked, v.told)
 	}
 	machine.Log.Expect(t, "user="+p.Name+" service="+s.Service(), "verdict=accepted", "rule=break-glass")
-	if v := (&visitor{person: p, server: s, codes: []string{codes[0], codes[0], codes[0]}}); v.byPassword(t) || v.asked == 0 {
+	if v := (&sshClient{person: p, server: s, codes: []string{codes[0], codes[0], codes[0]}}); v.byPassword(t) || v.asked == 0 {
 		t.Errorf("in twice with one code, or asked %d times: %s", v.asked, v.told)
 	}
-	if v := (&visitor{person: p, server: s}); !v.in(t, ssh.Password(p.Password+codes[1])) {
+	if v := (&sshClient{person: p, server: s}); !v.in(t, ssh.Password(p.Password+codes[1])) {
 		t.Errorf("not in with a code behind the password: %s", v.told)
 	}
 }

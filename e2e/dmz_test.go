@@ -60,7 +60,7 @@ func TestDMZ(t *testing.T) {
 func TestDMZOnce(t *testing.T) {
 	t.Parallel()
 	server, node := newNode(t, "dmz-once", manyGuesses, machine.Client{})
-	p := machine.Stranger("dmz").Enroll(t, server.Users)
+	p := machine.WithoutUser("dmz").Enroll(t, server.Users)
 	code := p.Code(t, 0)
 	if !remoteLogin(t, node, p, code) {
 		t.Errorf("not in with the right code:\n%s", machine.Text(machine.Log.Lines("user="+p.Name+" ")))
@@ -83,7 +83,7 @@ func TestDMZTwoServers(t *testing.T) {
 	node.CodeOnly(t, "dmz-two", "protocol=ssh")
 	login := func(what, server string) {
 		t.Helper()
-		p := machine.Stranger("dmz").Enroll(t, first.Users)
+		p := machine.WithoutUser("dmz").Enroll(t, first.Users)
 		if !remoteLogin(t, node, p, p.Code(t, 0)) {
 			t.Errorf("%s: not in:\n%s", what, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
@@ -116,7 +116,7 @@ func TestDMZCutOff(t *testing.T) {
 	node.CodeOnly(t, "dmz-cut", "protocol=ssh")
 	login := func(what string) (by int) {
 		t.Helper()
-		p := machine.Stranger("dmz").Enroll(t, servers[0].Users)
+		p := machine.WithoutUser("dmz").Enroll(t, servers[0].Users)
 		if !remoteLogin(t, node, p, p.Code(t, 0)) {
 			t.Fatalf("%s: not in:\n%s", what, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
@@ -159,7 +159,7 @@ func TestDMZStrangers(t *testing.T) {
 			t.Parallel()
 			test.how.Timeout, test.how.Listen = "1s", machine.NodeAddress()
 			server, node := newNode(t, "dmz-stranger-"+name, "", test.how)
-			p := machine.Stranger("dmz").Enroll(t, server.Users)
+			p := machine.WithoutUser("dmz").Enroll(t, server.Users)
 			if remoteLogin(t, node, p, p.Code(t, 0)) {
 				t.Error("in")
 			}
@@ -176,7 +176,7 @@ func TestDMZStalled(t *testing.T) {
 	t.Parallel()
 	listen := machine.NodeAddress()
 	server, node := newNode(t, "dmz-stalled", "[totp]\nwindow = 3\n", machine.Client{Listen: listen})
-	p := machine.Stranger("dmz").Enroll(t, server.Users)
+	p := machine.WithoutUser("dmz").Enroll(t, server.Users)
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 9, 9, 8)}}
 	for range 1000 {
 		conn, err := dialer.Dial("tcp", listen)
@@ -194,7 +194,7 @@ func TestDMZStalled(t *testing.T) {
 	// Nor do they keep a server out that dials anew.
 	server.Gateway.Kill()
 	server.StartGateway(t)
-	other := machine.Stranger("dmz").Enroll(t, server.Users)
+	other := machine.WithoutUser("dmz").Enroll(t, server.Users)
 	if !remoteLogin(t, node, other, other.Code(t, 0)) {
 		t.Error("not in after the server was started again")
 	}

@@ -57,7 +57,7 @@ func TestFail2ban(t *testing.T) {
 			{"NAME service=sshd remote=" + aimedAt + " verdict=denied rule=code", ""},
 			{"NAME", "x remote=" + aimedAt + " verdict=denied rule=code"},
 		} {
-			p := machine.Stranger("f2b")
+			p := machine.WithoutUser("f2b")
 			own, from := p.Name+"-", strings.Replace(login.from, "ADDRESS", p.Address, 1)
 			p.Name = strings.Replace(login.name, "NAME", own, 1)
 			p.Enroll(t, here.Users)
@@ -87,7 +87,7 @@ func TestSFTPFail2ban(t *testing.T) {
 	s := startSFTPD(t, "sftp-fail2ban", "", "")
 	p := machine.NewPerson(t, "sfb")
 	texts := []string{" service=" + s.Service() + " ", "remote=" + p.Address + " "}
-	odd := &visitor{person: p, server: s}
+	odd := &sshClient{person: p, server: s}
 	_, _, _, err := ssh.NewClientConn(odd.dial(t), s.Address(), &ssh.ClientConfig{
 		User: p.Name, HostKeyCallback: ssh.InsecureIgnoreHostKey(), ClientVersion: "SSH-2.0-x\"_remote=" + aimedAt + "_verdict=denied_rule=code",
 		Config: ssh.Config{KeyExchanges: []string{ssh.InsecureKeyExchangeDH14SHA1}},

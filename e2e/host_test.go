@@ -66,7 +66,7 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 		}
 		t.Run("threads", func(t *testing.T) {
 			t.Parallel()
-			p := machine.Stranger("hal").Enroll(t, here.Users)
+			p := machine.WithoutUser("hal").Enroll(t, here.Users)
 			in := 0
 			for _, r := range pamhost(t, here.Name, p, p.Code(t, 0), "--threads", "8", "--churn", "2") {
 				if r.Result == "PAM_SUCCESS" {
@@ -81,7 +81,7 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				for range 10 {
-					p := machine.Stranger("hal").Enroll(t, here.Users)
+					p := machine.WithoutUser("hal").Enroll(t, here.Users)
 					host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{Flags: flags})
 					if verdict := host.Verdict(t, p.Wrong(t), p.Code(t, 0)); verdict != hosts.PAMSuccess {
 						t.Errorf("expected PAM_SUCCESS, found %d", verdict)
@@ -102,7 +102,7 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 func expectLeftAsItWas(t *testing.T, here machine.Site, ownChild bool, options ...string) {
 	t.Helper()
 	for _, right := range []bool{true, false} {
-		p := machine.Stranger("hal").Enroll(t, here.Users)
+		p := machine.WithoutUser("hal").Enroll(t, here.Users)
 		code, want := p.Code(t, 0), "PAM_SUCCESS"
 		if !right {
 			code, want = p.Wrong(t), "PAM_AUTH_ERR"
@@ -135,7 +135,7 @@ func TestHostAnswers(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				p := machine.Stranger("odd").Enroll(t, here.Users)
+				p := machine.WithoutUser("odd").Enroll(t, here.Users)
 				code := p.Code(t, 0)
 				host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{})
 				for event := host.Next(t); event.Kind != "verdict" && event.Kind != "gone"; event = host.Next(t) {

@@ -114,7 +114,7 @@ func TestFiles(t *testing.T) {
 		for _, path := range machine.Paths {
 			t.Run(string(path)+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				p := machine.Stranger("fil")
+				p := machine.WithoutUser("fil")
 				m := faultySite{Site: path.NewSite(t, "files-"+p.Name, ""), t: t, person: p}
 				m.secret = filepath.Join(m.Users, p.Name+".toml")
 				p.Enroll(t, m.Users)
@@ -158,7 +158,7 @@ func TestModuleLine(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				p := machine.Stranger("lin").Enroll(t, here.Users)
+				p := machine.WithoutUser("lin").Enroll(t, here.Users)
 				service := "line-" + p.Name
 				here.CodeOnly(t, service, test.arguments...)
 				if verdict := plainLogin(t, service, p, p.Code(t, 0)); verdict == hosts.PAMSuccess {
@@ -192,7 +192,7 @@ func TestCoreFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := machine.Stranger("cor").Enroll(t, here.Users)
+			p := machine.WithoutUser("cor").Enroll(t, here.Users)
 			service := "core-" + p.Name
 			line := front(t, t.TempDir(), test.core, test.owner) + " " + strings.Join(here.Arguments(), " ")
 			machine.WriteService(t, service, "auth required pam_permit.so\n"+line+"\naccount required pam_permit.so\n")

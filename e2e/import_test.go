@@ -213,7 +213,7 @@ func TestImportedScratchCodeBehindPassword(t *testing.T) {
 	here := machine.Resident.NewSite(t, "scratch-ftp", "")
 	here.AroundPassword(t, here.Name, debianPassword, "protocol=ftp")
 	server := hosts.StartVSFTPD(t, here.Name)
-	p := machine.Stranger("fay")
+	p := machine.WithoutUser("fay")
 	p.Password += "42"
 	machine.Keep(p.Password)
 	p.Add(t)

@@ -21,7 +21,7 @@ const nicest = 19
 // memory. How long logins take meanwhile is measured by BenchmarkLoad.
 func TestLoad(t *testing.T) {
 	s := newLoadSites(t)
-	known := machine.Stranger("known")
+	known := machine.WithoutUser("known")
 	alias := *known
 	alias.Name += "-alias"
 	machine.ProbeUser(t, known, alias.Name)

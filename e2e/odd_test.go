@@ -17,7 +17,7 @@ func TestUserNames(t *testing.T) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=ssh")
 		// What a way out of the directory would find.
-		machine.Stranger("x").Enroll(t, here.Users+"/below")
+		machine.WithoutUser("x").Enroll(t, here.Users+"/below")
 		for _, name := range []string{
 			"../users/x", "below/x", "/etc/passwd", "..", ".", ".hidden", "-x", "~x", "@all", "@x", " x", "x ",
 			"x\ny", "x\x1b[31m", "x\x7f", "x\u200e", "x\xff", strings.Repeat("x", 201), strings.Repeat("x", 5000),
@@ -31,7 +31,7 @@ func TestUserNames(t *testing.T) {
 			})
 		}
 		// The address is PAM_RHOST: control characters in it reach no log.
-		p := machine.Stranger("nat").Enroll(t, here.Users)
+		p := machine.WithoutUser("nat").Enroll(t, here.Users)
 		host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: "10.0.0.1\nuser=root verdict=accepted\x1b[2J"})
 		host.Verdict(t, p.Wrong(t))
 		expectAudit(t, p, "verdict=denied")
@@ -49,7 +49,7 @@ func TestTimeout(t *testing.T) {
 	onAllPaths(t, "timeout", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=ssh", "timeout=100")
-		p := machine.Stranger("tim").Enroll(t, here.Users)
+		p := machine.WithoutUser("tim").Enroll(t, here.Users)
 		host := hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{})
 		host.Prompt(t, "Verification code")
 		host.Later(101 * time.Second)
@@ -66,7 +66,7 @@ func TestSourceLock(t *testing.T) {
 	onAllPaths(t, "source", "[policy]\nattempts = { per_source = 3 }\n", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=ssh")
-		one, two := machine.Stranger("sol").Enroll(t, here.Users), machine.Stranger("sol").Enroll(t, here.Users)
+		one, two := machine.WithoutUser("sol").Enroll(t, here.Users), machine.WithoutUser("sol").Enroll(t, here.Users)
 		from := func(p *machine.Person, address string, codes ...string) int {
 			return hosts.StartHost(t, here.Name, p.Name, hosts.HostOptions{RemoteHost: address}).Verdict(t, codes...)
 		}

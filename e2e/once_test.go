@@ -42,7 +42,7 @@ func TestOnceOfFifty(t *testing.T) {
 // onceOfFifty has fifty logins, at these services in turn, give one code at once.
 func onceOfFifty(t *testing.T, here machine.Site, services ...string) {
 	t.Helper()
-	p := machine.Stranger("fay").Enroll(t, here.Users)
+	p := machine.WithoutUser("fay").Enroll(t, here.Users)
 	fiftyAtOnce(t, p, services, "Verification code", func() string { return p.Code(t, 0) })
 }
 
@@ -108,7 +108,7 @@ func TestKilledChild(t *testing.T) {
 // it. It says whether the first was cut off.
 func oneKilled(t *testing.T, here machine.Site, early bool) (cut bool) {
 	t.Helper()
-	p := machine.Stranger("kit").Enroll(t, here.Users)
+	p := machine.WithoutUser("kit").Enroll(t, here.Users)
 	code, next := p.Code(t, 0), p.Code(t, 1)
 	in := 0
 	if cut = killedLogin(t, p, code, early) != hosts.PAMSuccess; !cut {

@@ -19,7 +19,7 @@ func TestOutageDuringLogin(t *testing.T) {
 
 func outage(t *testing.T, here machine.Site) {
 	t.Parallel()
-	p := machine.Stranger("gil").Enroll(t, here.Users)
+	p := machine.WithoutUser("gil").Enroll(t, here.Users)
 	alias := *p
 	alias.Name = p.Name + "-alias"
 	machine.ProbeUser(t, p, alias.Name)

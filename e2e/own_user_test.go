@@ -86,7 +86,7 @@ func TestOwnUser(t *testing.T) {
 
 // ownTurns has somebody log in by one way, then the other, then the first.
 func ownTurns(t *testing.T, here machine.Site, as *syscall.Credential, services [2]string) {
-	p := machine.Stranger("own")
+	p := machine.WithoutUser("own")
 	p.Period = 300 // so that three codes last
 	p.Enroll(t, here.Users)
 	file := filepath.Join(here.Users, p.Name+".toml")
@@ -158,7 +158,7 @@ func TestOwnUserByHand(t *testing.T) {
 		t.Run(string(path), func(t *testing.T) {
 			service := "own-hand-" + string(path)
 			here.Over(path).CodeOnly(t, service, "protocol=ssh")
-			p := machine.Stranger("han").Enroll(t, here.Users)
+			p := machine.WithoutUser("han").Enroll(t, here.Users)
 			code := p.Code(t, 0)
 			if verdict := plainLogin(t, service, p, code); verdict == hosts.PAMSuccess {
 				t.Error("expected that root's file is refused, found PAM_SUCCESS")

@@ -74,7 +74,7 @@ func TestMetricsAreWatched(t *testing.T) {
 		machine.Until(t, "Prometheus has "+metric, prometheusHas(metric))
 	}
 	// Somebody's secret file is broken, which is the first fault of its kind.
-	p := machine.Stranger("watched")
+	p := machine.WithoutUser("watched")
 	p.Write(t, site.Users, "this is no secret file")
 	t.Cleanup(func() { must(t, os.Remove(filepath.Join(site.Users, p.Name+".toml"))) })
 	if verdict := hosts.StartHost(t, site.Name, p.Name, hosts.HostOptions{}).Verdict(t); verdict == hosts.PAMSuccess {

@@ -62,7 +62,7 @@ func remembers(t *testing.T, here machine.Site, server *hosts.Server) {
 		t.Errorf("expected one code to be accepted, found\n%s", machine.Text(accepted))
 	}
 	elsewhere := *p
-	elsewhere.Address = machine.Stranger("els").Address
+	elsewhere.Address = machine.WithoutUser("els").Address
 	if server.In(t, &elsewhere, field) {
 		t.Error("in from another address with a used code")
 	}

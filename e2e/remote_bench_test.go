@@ -21,7 +21,7 @@ func BenchmarkLoadNextLogin(b *testing.B) {
 			times := map[string][]time.Duration{}
 			login := func(what string, client machine.Site, want bool) *machine.Person {
 				b.Helper()
-				p := machine.Stranger("rem").Enroll(b, servers[0].Users)
+				p := machine.WithoutUser("rem").Enroll(b, servers[0].Users)
 				begun := time.Now()
 				if in := beginAt(b, client, p).Verdict(b, p.Code(b, 0)) == hosts.PAMSuccess; in != want {
 					b.Errorf("%s: in %v\n%s", what, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
@@ -66,7 +66,7 @@ func BenchmarkLoadStalled(b *testing.B) {
 		b.Helper()
 		var took []time.Duration
 		for range 100 {
-			p := machine.Stranger("rem").Enroll(b, server.Users)
+			p := machine.WithoutUser("rem").Enroll(b, server.Users)
 			before()
 			begun := time.Now()
 			if !remoteLogin(b, client, p, p.Code(b, 0)) {

@@ -51,7 +51,7 @@ func remoteLogin(t testing.TB, client machine.Site, p *machine.Person, answers .
 func TestRemoteOnce(t *testing.T) {
 	t.Parallel()
 	servers, clients := fleet(t, "r-once", manyGuesses, machine.Client{May: []string{"--users=@all"}, Change: func(c *clients.Client) { c.PerMinute, c.WrongCodes = 100000, 100000 }})
-	p := machine.Stranger("rem").Enroll(t, servers[0].Users)
+	p := machine.WithoutUser("rem").Enroll(t, servers[0].Users)
 	code := p.Code(t, 0)
 	if !remoteLogin(t, clients[0], p, code) {
 		t.Errorf("not in with the right code:\n%s", machine.Text(machine.Log.Lines("user="+p.Name+" ")))
@@ -97,7 +97,7 @@ func TestRemoteDaemons(t *testing.T) {
 func TestRemoteNoServer(t *testing.T) {
 	t.Parallel()
 	server := machine.NewServer(t, "r-none-s", "")
-	p, robot := machine.Stranger("rem").Enroll(t, server.Users), machine.Stranger("robot")
+	p, robot := machine.WithoutUser("rem").Enroll(t, server.Users), machine.WithoutUser("robot")
 	client := machine.NewClient(t, "r-none", machine.Client{Timeout: "1s", Policy: "[policy]\nexempt = [\"" + robot.Name + "\"]\ntrusted_networks = [\"198.51.100.0/24\"]\n"}, server)
 	server.Gateway.Kill()
 	for _, path := range machine.Paths {
@@ -147,7 +147,7 @@ func TestRemoteServerFailsBefore(t *testing.T) {
 	servers, clients := fleet(t, "r-before", "", machine.Client{})
 	login := func(what string) int {
 		t.Helper()
-		p := machine.Stranger("rem").Enroll(t, servers[0].Users)
+		p := machine.WithoutUser("rem").Enroll(t, servers[0].Users)
 		if !remoteLogin(t, clients[0], p, p.Code(t, 0)) {
 			t.Errorf("%s: not in:\n%s", what, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
@@ -177,7 +177,7 @@ func TestRemoteServerFailsBefore(t *testing.T) {
 func TestRemoteTwoLedgers(t *testing.T) {
 	t.Parallel()
 	servers := [2]*machine.Server{machine.NewServer(t, "r-two-s1", ""), machine.NewServer(t, "r-two-s2", "")}
-	p := machine.Stranger("rem").Enroll(t, servers[0].Users).Enroll(t, servers[1].Users)
+	p := machine.WithoutUser("rem").Enroll(t, servers[0].Users).Enroll(t, servers[1].Users)
 	client := machine.NewClient(t, "r-two", machine.Client{}, servers[0], servers[1])
 	client.CodeOnly(t, "r-two", "protocol=ssh")
 	code := p.Code(t, 0)
@@ -195,7 +195,7 @@ func TestRemoteTwoLedgers(t *testing.T) {
 func TestRemoteStrangers(t *testing.T) {
 	t.Parallel()
 	server := machine.NewServer(t, "r-stranger-s", "")
-	p := machine.Stranger("rem").Enroll(t, server.Users)
+	p := machine.WithoutUser("rem").Enroll(t, server.Users)
 	for name, test := range map[string]struct {
 		how      machine.Client
 		atClient string
@@ -225,7 +225,7 @@ func TestRemoteClientMay(t *testing.T) {
 	t.Parallel()
 	texts := hosts.StartGateway(t)
 	server := machine.NewServer(t, "r-may-s", "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n"+texts.Settings(""))
-	p, other := machine.Stranger("rem").Enroll(t, server.Users), machine.Stranger("rem").Enroll(t, server.Users)
+	p, other := machine.WithoutUser("rem").Enroll(t, server.Users), machine.WithoutUser("rem").Enroll(t, server.Users)
 	client := machine.NewClient(t, "r-may", machine.Client{May: []string{"--services=r-may", "--users=" + p.Name, "--no-send"}}, server)
 	for _, service := range []string{"r-may", "r-may-other"} {
 		client.CodeOnly(t, service, "protocol=ssh")
@@ -253,10 +253,10 @@ func TestRemoteClientMay(t *testing.T) {
 	}
 	client.Name = "r-may"
 	// Nobody enrolls there, and nothing is sent.
-	if remoteLogin(t, client, machine.Stranger("rem")) {
+	if remoteLogin(t, client, machine.WithoutUser("rem")) {
 		t.Error("in without a code")
 	}
-	sent := addressed(t, machine.Stranger("rem"), server.Site, "sms")
+	sent := addressed(t, machine.WithoutUser("rem"), server.Site, "sms")
 	if remoteLogin(t, client, sent) || texts.Requests() > 0 {
 		t.Errorf("%d messages were sent", texts.Requests())
 	}

@@ -140,7 +140,7 @@ var moments = []moment{
 	{"before it takes the login", func(t *testing.T, f *brokenFleet, p *machine.Person, _ sent) (*hosts.Host, int) {
 		t.Helper()
 		// This one is asked first then, by the connection that is kept.
-		known := machine.Stranger("known").Enroll(t, f.servers[0].Users)
+		known := machine.WithoutUser("known").Enroll(t, f.servers[0].Users)
 		if !remoteLogin(t, f.clients[0], known, known.Code(t, 0)) {
 			t.Fatalf("not in:\n%s", machine.Text(machine.Log.Lines("user="+known.Name+" ")))
 		}
@@ -207,7 +207,7 @@ func TestRemoteServerFails(t *testing.T) {
 }
 
 func (f *brokenFleet) fails(t *testing.T, when moment) {
-	p := addressed(t, machine.Stranger("rem"), f.servers[0].Site, "sms")
+	p := addressed(t, machine.WithoutUser("rem"), f.servers[0].Site, "sms")
 	before := f.sent()
 	login, lost := when.reach(t, f, p, before)
 	f.lose(t, f.servers[lost])
@@ -228,7 +228,7 @@ func (f *brokenFleet) fails(t *testing.T, when moment) {
 		t.Errorf("%d messages were asked for, expected one", n)
 	}
 	for _, client := range f.clients {
-		f.good(t, client, addressed(t, machine.Stranger("next"), f.servers[0].Site, "sms"))
+		f.good(t, client, addressed(t, machine.WithoutUser("next"), f.servers[0].Site, "sms"))
 	}
 	if f.sent()[lost].asked != after[lost].asked {
 		t.Error("the server that was lost has sent a code")

@@ -52,7 +52,7 @@ func TestRemoteClientKilled(t *testing.T) {
 				clients[i] = machine.NewClient(t, fmt.Sprintf("r-kill-%s-%d", name, i), machine.Client{}, server)
 				clients[i].CodeOnly(t, clients[i].Name, "protocol=ssh")
 			}
-			p := machine.Stranger("rem").Enroll(t, server.Users)
+			p := machine.WithoutUser("rem").Enroll(t, server.Users)
 			code := p.Code(t, 0)
 			server.Gateway.Signal(t, syscall.SIGSTOP)
 			login := beginAt(t, clients[0], p)

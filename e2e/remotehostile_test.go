@@ -12,7 +12,7 @@ import (
 func TestRemoteStalled(t *testing.T) {
 	t.Parallel()
 	server := machine.NewServer(t, "r-stalled-s", "[totp]\nwindow = 3\n")
-	p := machine.Stranger("rem").Enroll(t, server.Users)
+	p := machine.WithoutUser("rem").Enroll(t, server.Users)
 	client := machine.NewClient(t, "r-stalled", machine.Client{}, server)
 	client.CodeOnly(t, "r-stalled", "protocol=ssh")
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 9, 9, 9)}}

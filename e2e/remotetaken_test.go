@@ -121,7 +121,7 @@ func TestRemoteClientTakenOver(t *testing.T) {
 	t.Parallel()
 	server := machine.NewServer(t, "r-over-s", "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\ngrace = \"90d\"\n")
 	mine, enrolled := machine.NewPerson(t, "mine"), machine.NewPerson(t, "rem").Enroll(t, server.Users)
-	plain, nobody := machine.NewPerson(t, "plain"), machine.Stranger("nobody")
+	plain, nobody := machine.NewPerson(t, "plain"), machine.WithoutUser("nobody")
 	few := func(c *clients.Client) { c.Dialogues, c.PerMinute = 10, 100000 }
 	client := machine.NewClient(t, "r-over", machine.Client{May: []string{"--users=" + mine.Name, "--services=sshd,vsftpd"}, Change: few}, server)
 	other := machine.NewClient(t, "r-over-other", machine.Client{}, server)
@@ -185,7 +185,7 @@ func TestRemoteGatewayTakenOver(t *testing.T) {
 	const name = "r-gateway-s"
 	server := machine.NewServer(t, name, keysTable(name, "key"))
 	key := makeKey(t, server.Site, "key")
-	p := machine.Stranger("rem").Enroll(t, server.Users)
+	p := machine.WithoutUser("rem").Enroll(t, server.Users)
 	client := machine.NewClient(t, "r-gateway", machine.Client{}, server)
 	client.CodeOnly(t, client.Name, "protocol=ssh")
 	if !remoteLogin(t, client, p, p.Code(t, 0)) {
@@ -250,7 +250,7 @@ func TestRemoteOldTLS(t *testing.T) {
 		"no key":           {func(c *tls.Config) { c.Certificates = nil }, "didn't provide a certificate"},
 	} {
 		// Each from an address of its own, so that each line is known.
-		from := &net.TCPAddr{IP: net.ParseIP(machine.Stranger("tls").Address)}
+		from := &net.TCPAddr{IP: net.ParseIP(machine.WithoutUser("tls").Address)}
 		settings := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"otpgate/1"}, InsecureSkipVerify: true}
 		test.change(settings)
 		bare, err := (&net.Dialer{LocalAddr: from}).Dial("tcp", server.Address)

@@ -11,7 +11,7 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-var rootPassword = sync.OnceValue(func() string { return machine.Stranger("root").Password })
+var rootPassword = sync.OnceValue(func() string { return machine.WithoutUser("root").Password })
 
 // givePassword gives root the one password that all tests know.
 func givePassword(t *testing.T) string {
@@ -41,7 +41,7 @@ func TestRootByKey(t *testing.T) {
 			t.Parallel()
 			here := machine.NewSite(t, "root-"+name, "")
 			here.AddToService(t, "sshd", here.Name, "protocol=ssh")
-			root := machine.Stranger("root")
+			root := machine.WithoutUser("root")
 			root.Name, root.Password = "root", givePassword(t)
 			root.Enroll(t, here.Users)
 			key := filepath.Join(t.TempDir(), "key")

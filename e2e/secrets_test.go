@@ -78,7 +78,7 @@ func TestEncryptedSecrets(t *testing.T) {
 			t.Errorf("%s: expected %d, found %d\n%s", path, want, verdict, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
 	}
-	p := machine.Stranger("enc").Enroll(t, here.Users)
+	p := machine.WithoutUser("enc").Enroll(t, here.Users)
 	file := filepath.Join(here.Users, p.Name+".toml")
 	if err := os.Chown(file, int(as.Uid), int(as.Gid)); err != nil {
 		t.Fatal(err)
@@ -150,8 +150,8 @@ func TestSFTPEncryptedSecrets(t *testing.T) {
 	p := machine.NewPerson(t, "sfe").Enroll(t, s.Site.Users)
 	ctl(t, s.Site, "secrets", "encrypt")
 	signer, _ := newKey(t, p)
-	try := func(code string) (*visitor, bool) {
-		v := &visitor{person: p, server: s, codes: []string{code}}
+	try := func(code string) (*sshClient, bool) {
+		v := &sshClient{person: p, server: s, codes: []string{code}}
 		return v, v.in(t, v.methods([]string{"publickey", "keyboard-interactive"}, signer, 1)...)
 	}
 	if v, in := try(p.Code(t, -1)); !in {
@@ -202,7 +202,7 @@ func TestSecretsUnit(t *testing.T) {
 		}
 	}
 	shell("systemd-creds encrypt --with-key=host --name=otpgate-key " + key + " " + key + ".cred")
-	p := machine.Stranger("unit").Enroll(t, here.Users)
+	p := machine.WithoutUser("unit").Enroll(t, here.Users)
 	shell(script)
 	ctl(t, here, "secrets", "encrypt")
 	// Again, as after a start. The directory's owner has put a link there.

@@ -40,7 +40,7 @@ func handshake(t *testing.T, s *hosts.SFTPD, p *machine.Person, change func(*ssh
 	t.Helper()
 	config := &ssh.ClientConfig{User: p.Name, HostKeyCallback: ssh.InsecureIgnoreHostKey()}
 	change(config)
-	conn := (&visitor{person: p, server: s}).dial(t)
+	conn := (&sshClient{person: p, server: s}).dial(t)
 	defer conn.Close()
 	_, _, _, err := ssh.NewClientConn(conn, "", config)
 	var negotiation *ssh.AlgorithmNegotiationError
@@ -99,10 +99,10 @@ func TestSFTPWeakKeys(t *testing.T) {
 		for _, p := range []*machine.Person{free, asked} {
 			authorize(t, p, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
 		}
-		if v := (&visitor{person: free, server: s}); v.in(t, ssh.PublicKeys(signer)) {
+		if v := (&sshClient{person: free, server: s}); v.in(t, ssh.PublicKeys(signer)) {
 			t.Errorf("%s: in without a code", what)
 		}
-		v := &visitor{person: asked, server: s, codes: []string{asked.Code(t, 0)}, keyOnly: true}
+		v := &sshClient{person: asked, server: s, codes: []string{asked.Code(t, 0)}, keyOnly: true}
 		if v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)) {
 			t.Errorf("%s: in with a code", what)
 		}

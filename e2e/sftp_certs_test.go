@@ -125,7 +125,7 @@ func TestSFTPTrustedCA(t *testing.T) {
 	if in, shown := byCertificate(t, s, machine.NewPerson(t, "sfc"), key, good); in {
 		t.Errorf("somebody else is in:\n%s", shown)
 	}
-	stranger := machine.Stranger("sfc")
+	stranger := machine.WithoutUser("sfc")
 	if in, shown := byCertificate(t, s, stranger, key, certify(t, ca, key, "-n", stranger.Name)); in {
 		t.Errorf("nobody is in:\n%s", shown)
 	}
@@ -307,11 +307,11 @@ func kindOfCertificate(t *testing.T, s *hosts.SFTPD, ca ssh.Signer, setting, kin
 	must(t, err)
 	free, asked := machine.NewPerson(t, "sfc"), machine.NewPerson(t, "sfc").Enroll(t, s.Site.Users)
 	signer := certifiedSigner(t, ca, plain, &ssh.Certificate{ValidPrincipals: []string{free.Name, asked.Name}})
-	v := &visitor{person: free, server: s}
+	v := &sshClient{person: free, server: s}
 	if in, want := v.in(t, ssh.PublicKeys(signer)), kind == "ed25519" || setting == "allow"; in != want {
 		t.Errorf("%s without a code: expected in %v, found %v: %s\n%s", kind, want, in, v.told, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
 	}
-	v = &visitor{person: asked, server: s, codes: []string{asked.Code(t, 0)}, keyOnly: true}
+	v = &sshClient{person: asked, server: s, codes: []string{asked.Code(t, 0)}, keyOnly: true}
 	if in, want := v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)), kind == "ed25519" || setting != "refuse"; in != want || want != (v.asked == 1) {
 		t.Errorf("%s with a code: expected in %v, found %v after %d prompts: %s", kind, want, in, v.asked, v.told)
 	}

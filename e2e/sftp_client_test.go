@@ -15,8 +15,8 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-// visitor is an SSH client that tries methods in any order.
-type visitor struct {
+// sshClient is an SSH client that tries methods in any order.
+type sshClient struct {
 	person *machine.Person
 	server *hosts.SFTPD
 	// codes are the answers to the prompts for a code; the last one is given
@@ -33,7 +33,7 @@ type visitor struct {
 	conn  net.Conn // of the last connect
 }
 
-func (v *visitor) challenge(_, instruction string, questions []string, _ []bool) ([]string, error) {
+func (v *sshClient) challenge(_, instruction string, questions []string, _ []bool) ([]string, error) {
 	v.told += instruction
 	given := make([]string, len(questions))
 	for i, question := range questions {
@@ -58,7 +58,7 @@ func (v *visitor) challenge(_, instruction string, questions []string, _ []bool)
 }
 
 // dial is a connection from the person's address.
-func (v *visitor) dial(t *testing.T) net.Conn {
+func (v *sshClient) dial(t *testing.T) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(v.person.Address)}, Timeout: machine.Patience}
 	conn, err := dialer.Dial("tcp", v.server.Address())
@@ -74,7 +74,7 @@ func (v *visitor) dial(t *testing.T) net.Conn {
 }
 
 // connect logs in by the methods in their order.
-func (v *visitor) connect(t *testing.T, methods ...ssh.AuthMethod) (*ssh.Client, error) {
+func (v *sshClient) connect(t *testing.T, methods ...ssh.AuthMethod) (*ssh.Client, error) {
 	t.Helper()
 	user := v.person.Name
 	if v.user != "" {
@@ -94,7 +94,7 @@ func (v *visitor) connect(t *testing.T, methods ...ssh.AuthMethod) (*ssh.Client,
 }
 
 // in says whether the methods lead to the person's files.
-func (v *visitor) in(t *testing.T, methods ...ssh.AuthMethod) bool {
+func (v *sshClient) in(t *testing.T, methods ...ssh.AuthMethod) bool {
 	t.Helper()
 	client, err := v.connect(t, methods...)
 	if err != nil {
@@ -114,6 +114,6 @@ func (v *visitor) in(t *testing.T, methods ...ssh.AuthMethod) bool {
 }
 
 // methods are ssh's by name.
-func (v *visitor) methods(names []string, signer ssh.Signer, repeat int) []ssh.AuthMethod {
+func (v *sshClient) methods(names []string, signer ssh.Signer, repeat int) []ssh.AuthMethod {
 	return methods(names, signer, v.person.Password, v.challenge, repeat)
 }

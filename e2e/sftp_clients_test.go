@@ -212,7 +212,7 @@ func useRclone(t *testing.T, s *hosts.SFTPD) {
 			code := c.person.Code(t, 0)
 			if first == "key" {
 				// A code that was given from the same address serves rclone too.
-				v := &visitor{person: c.person, server: s, codes: []string{code}}
+				v := &sshClient{person: c.person, server: s, codes: []string{code}}
 				if !v.in(t, ssh.PublicKeys(c.signer), ssh.KeyboardInteractive(v.challenge)) {
 					t.Fatal(v.told)
 				}
@@ -273,7 +273,7 @@ func useParamiko(t *testing.T, s, known *hosts.SFTPD) {
 		if first == "key" {
 			// It asks for the service again before its second method, which
 			// x/crypto/ssh takes for an error: a code must be remembered.
-			v := &visitor{person: c.person, server: s, codes: []string{c.person.Code(t, 0)}}
+			v := &sshClient{person: c.person, server: s, codes: []string{c.person.Code(t, 0)}}
 			if !v.in(t, ssh.PublicKeys(c.signer), ssh.KeyboardInteractive(v.challenge)) {
 				t.Fatal(v.told)
 			}

@@ -13,7 +13,7 @@ import (
 )
 
 // newPassword is one that nobody has had.
-func newPassword() string { return machine.Stranger("password").Password }
+func newPassword() string { return machine.WithoutUser("password").Password }
 
 // logsInBy has the person log in with a password and the next code, without
 // being asked for another.
@@ -123,7 +123,7 @@ func TestSFTPExpiredPasswordGrace(t *testing.T) {
 	asked := make(chan string, 9)
 	hold := make(chan struct{})
 	t.Cleanup(func() { close(hold) })
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	done := make(chan bool, 1)
 	go func() {
 		_, err := v.connect(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {

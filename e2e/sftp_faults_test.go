@@ -26,7 +26,7 @@ const noCodes = "[policy]\nexempt = [\"@all\"]\n"
 // files logs a new person in and returns the person's files.
 func files(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) (*ssh.Client, *sftp.Client) {
 	t.Helper()
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	client, err := v.connect(t, ssh.PublicKeys(signer))
 	if err != nil {
 		t.Fatalf("log in: %v: %s%s", err, s.Output(), machine.Text(machine.Log.Lines("service="+s.Service()+" ")))
@@ -124,7 +124,7 @@ func TestSFTPSessionThatEnds(t *testing.T) {
 	must(t, syscall.Kill(login, syscall.SIGSTOP))
 	in := make(chan bool)
 	go func() {
-		v := &visitor{person: p, server: s}
+		v := &sshClient{person: p, server: s}
 		in <- v.in(t, ssh.PublicKeys(signer))
 	}()
 	select {
@@ -264,7 +264,7 @@ func TestSFTPReloadAndDrain(t *testing.T) {
 	}
 	s.Signal(t, syscall.SIGHUP)
 	machine.Until(t, "the banner is shown", func() bool {
-		v := &visitor{person: p, server: s}
+		v := &sshClient{person: p, server: s}
 		_, _ = v.connect(t)
 		return strings.Contains(v.told, "belong here")
 	})

@@ -27,7 +27,7 @@ func TestSFTPCodeAfter(t *testing.T) {
 				for first, want := range codes {
 					p := machine.NewPerson(t, "sfq").Enroll(t, s.Site.Users)
 					signer, _ := newKey(t, p)
-					v := &visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}
+					v := &sshClient{person: p, server: s, codes: []string{p.Code(t, 0)}}
 					if !v.in(t, v.methods([]string{first, "keyboard-interactive"}, signer, 1)...) || v.asked != want {
 						t.Errorf("%s: expected in after %d codes, found %d: %s", first, want, v.asked, v.told)
 					}
@@ -47,7 +47,7 @@ func remembersSFTP(t *testing.T, s *hosts.SFTPD) {
 	p := machine.NewPerson(t, "sfu").Enroll(t, s.Site.Users)
 	signer, _ := newKey(t, p)
 	login := func(codes ...string) (bool, int) {
-		v := &visitor{person: p, server: s, codes: codes}
+		v := &sshClient{person: p, server: s, codes: codes}
 		return v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)), v.asked
 	}
 	for _, want := range []int{1, 0, 0} {
@@ -57,11 +57,11 @@ func remembersSFTP(t *testing.T, s *hosts.SFTPD) {
 	}
 	elsewhere := *p
 	elsewhere.Address = "127.88.0.1"
-	v := &visitor{person: &elsewhere, server: s, keyOnly: true}
+	v := &sshClient{person: &elsewhere, server: s, keyOnly: true}
 	if v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)) {
 		t.Error("remembered for another address")
 	}
-	p.Secret = machine.Stranger("sfu").Secret
+	p.Secret = machine.WithoutUser("sfu").Secret
 	p.Enroll(t, s.Site.Users)
 	if in, _ := login(); in {
 		t.Error("remembered although the factor is another")

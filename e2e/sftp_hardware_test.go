@@ -77,7 +77,7 @@ func TestSFTPHardwareKeys(t *testing.T) {
 	p := machine.NewPerson(t, "sfw")
 	const nothing, touched, both = 0, 1, 5
 	in := func(signer ssh.Signer) bool {
-		return (&visitor{person: p, server: s}).in(t, ssh.PublicKeys(signer))
+		return (&sshClient{person: p, server: s}).in(t, ssh.PublicKeys(signer))
 	}
 	for _, kind := range []string{ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256} {
 		seen := kind == ssh.KeyAlgoSKED25519

@@ -50,7 +50,7 @@ type taken struct {
 
 func take(t *testing.T, s *hosts.SFTPD, p *machine.Person) *taken {
 	t.Helper()
-	return &taken{t, (&visitor{person: p, server: s}).dial(t), s}
+	return &taken{t, (&sshClient{person: p, server: s}).dial(t), s}
 }
 
 var errHungUp = errors.New("the broker hung up")

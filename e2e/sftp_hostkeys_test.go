@@ -90,7 +90,7 @@ func TestSFTPHostKeysBesideAnOldOne(t *testing.T) {
 	if strings.Contains(s.Output(), "made the host key "+files[2]) {
 		t.Error("a key that was there was made")
 	}
-	v := &visitor{person: c.person, server: s}
+	v := &sshClient{person: c.person, server: s}
 	if !v.in(t, ssh.PublicKeys(c.signer)) {
 		t.Error(v.told)
 	}

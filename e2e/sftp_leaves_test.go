@@ -79,7 +79,7 @@ var faults = map[string]struct {
 	}},
 	"vanished": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		for i := range 10 {
-			v := &visitor{person: p, server: s}
+			v := &sshClient{person: p, server: s}
 			conn := v.dial(t)
 			made, channels, requests, err := ssh.NewClientConn(conn, s.Address(), &ssh.ClientConfig{
 				User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),

@@ -202,7 +202,7 @@ func TestSFTPHostKeyReplaced(t *testing.T) {
 	s.Signal(t, syscall.SIGHUP)
 	machine.Until(t, "others get the new key", func() bool {
 		var offered ssh.PublicKey
-		conn := (&visitor{person: p, server: s}).dial(t)
+		conn := (&sshClient{person: p, server: s}).dial(t)
 		defer conn.Close()
 		_, _, _, _ = ssh.NewClientConn(conn, "", &ssh.ClientConfig{User: p.Name, HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 			offered = key
@@ -229,7 +229,7 @@ func TestSFTPTimeouts(t *testing.T) {
 			p := machine.NewPerson(t, "sfi")
 			signer, _ := newKey(t, p)
 			// Nothing here answers what the server asks of the client.
-			conn, _, _, err := ssh.NewClientConn((&visitor{person: p, server: s}).dial(t), s.Address(), &ssh.ClientConfig{
+			conn, _, _, err := ssh.NewClientConn((&sshClient{person: p, server: s}).dial(t), s.Address(), &ssh.ClientConfig{
 				User: p.Name, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 			})
 			must(t, err)

@@ -36,7 +36,7 @@ func methodOrders(t *testing.T, s *hosts.SFTPD) {
 					if code == "password" {
 						code = p.Password
 					}
-					v := &visitor{person: p, server: s, codes: []string{code}}
+					v := &sshClient{person: p, server: s, codes: []string{code}}
 					if v.in(t, v.methods(order, signer, repeat)...) {
 						t.Errorf("%s is in with %q for a code:\n%s", p.Name, code, v.told)
 					}
@@ -50,7 +50,7 @@ func methodOrders(t *testing.T, s *hosts.SFTPD) {
 			t.Parallel()
 			p := machine.NewPerson(t, "sfo").Enroll(t, s.Site.Users)
 			signer, _ := newKey(t, p)
-			v := &visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}
+			v := &sshClient{person: p, server: s, codes: []string{p.Code(t, 0)}}
 			if !v.in(t, v.methods(order, signer, 1)...) || v.asked != 1 {
 				t.Errorf("expected %s in after one code, found %d prompts:\n%s", p.Name, v.asked, v.told)
 			}
@@ -108,23 +108,23 @@ func codeBehind(t *testing.T, s *hosts.SFTPD, method func(string) ssh.AuthMethod
 		{p.Password + code, true},
 		{p.Password + code, false},
 	} {
-		v := &visitor{person: p, server: s}
+		v := &sshClient{person: p, server: s}
 		if in := v.in(t, method(test.field)); in != test.want {
 			t.Errorf("password and %q: expected in %v, found %v: %s\n%s", strings.TrimPrefix(test.field, p.Password), test.want, in, v.told, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
 		}
 	}
 	// A password that itself ends like a code.
-	p = machine.Stranger("sfb")
+	p = machine.WithoutUser("sfb")
 	p.Password += "123456"
 	p.Add(t)
 	p.Enroll(t, s.Site.Users)
 	for i, methods := range [][]string{{"password", "keyboard-interactive"}, {"keyboard-interactive"}} {
-		v := &visitor{person: p, server: s, codes: []string{p.Code(t, i-1)}}
+		v := &sshClient{person: p, server: s, codes: []string{p.Code(t, i-1)}}
 		if !v.in(t, v.methods(methods, nil, 1)...) {
 			t.Errorf("%s, a password that ends like a code: %s", methods, v.told)
 		}
 	}
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	if !v.in(t, method(p.Password+p.Code(t, 1))) {
 		t.Errorf("that and a code: %s", v.told)
 	}
@@ -174,7 +174,7 @@ func TestSFTPOfferedKey(t *testing.T) {
 	good, _ := newKey(t, p)
 	stranger := ed25519Key(t)
 	try := func(signer ssh.Signer) (bool, string) {
-		v := &visitor{person: p, server: s}
+		v := &sshClient{person: p, server: s}
 		in := v.in(t, ssh.PublicKeys(signer))
 		return in, v.told
 	}
@@ -251,13 +251,13 @@ func kindOfKey(t *testing.T, s *hosts.SFTPD, setting, kind string, signer ssh.Si
 	for _, p := range []*machine.Person{free, asked} {
 		authorize(t, p, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
 	}
-	v := &visitor{person: free, server: s}
+	v := &sshClient{person: free, server: s}
 	if in, want := v.in(t, ssh.PublicKeys(signer)), kind == "ed25519" || setting == "allow"; in != want {
 		t.Errorf("without a code: expected in %v, found %v: %s\n%s", want, in, v.told, machine.Text(machine.Log.Lines("user="+free.Name+" ")))
 	}
 	// The second time the code is remembered.
 	for _, codes := range [][]string{{asked.Code(t, 0)}, nil} {
-		v = &visitor{person: asked, server: s, codes: codes, keyOnly: true}
+		v = &sshClient{person: asked, server: s, codes: codes, keyOnly: true}
 		if in, want := v.in(t, ssh.PublicKeys(signer), ssh.KeyboardInteractive(v.challenge)), kind == "ed25519" || setting != "refuse"; in != want || v.asked > len(codes) {
 			t.Errorf("with %d codes: expected in %v, found %v: %s", len(codes), want, in, v.told)
 		}
@@ -273,7 +273,7 @@ func TestSFTPAuthorizedKeys(t *testing.T) {
 	line := string(ssh.MarshalAuthorizedKey(signer.PublicKey()))
 	expect := func(what string, want bool) {
 		t.Helper()
-		v := &visitor{person: p, server: s}
+		v := &sshClient{person: p, server: s}
 		if in := v.in(t, ssh.PublicKeys(signer)); in != want {
 			t.Errorf("%s: expected in %v, found %v: %s", what, want, in, v.told)
 		}

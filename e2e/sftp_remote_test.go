@@ -20,7 +20,7 @@ import (
 )
 
 // byPassword is a client that is asked for the password, and then for a code.
-func (v *visitor) byPassword(t *testing.T) bool {
+func (v *sshClient) byPassword(t *testing.T) bool {
 	t.Helper()
 	return v.in(t, ssh.KeyboardInteractive(v.challenge))
 }
@@ -37,10 +37,10 @@ func TestSFTPOnClientAlone(t *testing.T) {
 	server.Gateway.Kill()
 	expect := func(without string, why string) {
 		t.Helper()
-		if v := (&visitor{person: robot, server: s}); !v.byPassword(t) {
+		if v := (&sshClient{person: robot, server: s}); !v.byPassword(t) {
 			t.Errorf("without a %s who is never asked is not in: %s", without, v.told)
 		}
-		v := &visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}
+		v := &sshClient{person: p, server: s, codes: []string{p.Code(t, 0)}}
 		if v.byPassword(t) || v.asked > 0 {
 			t.Errorf("without a %s: in, or asked: %s", without, v.told)
 		}
@@ -55,7 +55,7 @@ func TestSFTPOnClientAlone(t *testing.T) {
 	expect("verifier", "otpgate-verifierd decides this login")
 	machine.StartVerifier(t, client, machine.VerifierOptions{})
 	server.StartGateway(t)
-	if v := (&visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}); !v.byPassword(t) {
+	if v := (&sshClient{person: p, server: s, codes: []string{p.Code(t, 0)}}); !v.byPassword(t) {
 		t.Errorf("not in with both again: %s", v.told)
 	}
 }
@@ -75,7 +75,7 @@ func TestSFTPOnClientKilled(t *testing.T) {
 			client := &f.clients[0]
 			p := addressed(t, machine.NewPerson(t, "sfv"), f.servers[0].Site, "sms", "totp")
 			s := hosts.StartSFTPD(t, *client, "", patient)
-			v := &visitor{person: p, server: s}
+			v := &sshClient{person: p, server: s}
 			v.typing = func() {
 				by := f.asked(t, sent{})
 				v.codes = []string{f.code(t, by, sent{})}
@@ -92,7 +92,7 @@ func TestSFTPOnClientKilled(t *testing.T) {
 			if name == "client" {
 				client.Verifier = machine.StartVerifier(t, *client, machine.VerifierOptions{})
 			}
-			next := &visitor{person: p, server: s}
+			next := &sshClient{person: p, server: s}
 			next.typing = func() { next.codes = []string{f.code(t, f.asked(t, before), before)} }
 			after := func() int { all := f.sent(); return all[0].asked + all[1].asked }
 			if !next.byPassword(t) || after() != 2 {
@@ -111,7 +111,7 @@ func TestSFTPOnClientInTheLog(t *testing.T) {
 	client := machine.NewClient(t, "rs-log", machine.Client{May: []string{"--services=sftpd-rs-log"}}, server)
 	socket := "/run/rs-log-metrics.sock"
 	s := hosts.StartSFTPD(t, client, "", patient+"metrics = \"unix:"+socket+"\"\n")
-	if v := (&visitor{person: p, server: s, codes: []string{p.Code(t, 0)}}); !v.byPassword(t) {
+	if v := (&sshClient{person: p, server: s, codes: []string{p.Code(t, 0)}}); !v.byPassword(t) {
 		t.Fatalf("not in: %s", v.told)
 	}
 	here := machine.Log.Expect(t, "user="+p.Name+" service="+s.Service(), "protocol=sftp", "verdict=accepted", "rule=totp:phone", "server="+server.Address)
@@ -127,7 +127,7 @@ func TestSFTPOnClientInTheLog(t *testing.T) {
 		t.Errorf("the figures do not have %s:\n%s", line, text)
 	}
 	other := machine.NewClient(t, "rs-log-other", machine.Client{May: []string{"--services=sshd"}}, server)
-	v := &visitor{person: p, server: hosts.StartSFTPD(t, other, "", patient), codes: []string{p.Code(t, 1)}}
+	v := &sshClient{person: p, server: hosts.StartSFTPD(t, other, "", patient), codes: []string{p.Code(t, 1)}}
 	if v.byPassword(t) || !strings.Contains(v.told, "may not ask for your verification code") {
 		t.Errorf("in, or not told why: %s", v.told)
 	}
@@ -148,7 +148,7 @@ func TestSFTPOnClientHoldsNoSecret(t *testing.T) {
 	must(t, err)
 	secrets := [][]byte{[]byte(p.Secret), raw, []byte(recovery.Hashes[0]), []byte(recovery.Hashes[1])}
 	for _, code := range []string{p.Code(t, 0), codes[0]} {
-		v := &visitor{person: p, server: s, codes: []string{code}}
+		v := &sshClient{person: p, server: s, codes: []string{code}}
 		client, err := v.connect(t, ssh.KeyboardInteractive(v.challenge))
 		must(t, err)
 		files, err := sftp.NewClient(client)

@@ -112,7 +112,7 @@ func TestSFTPChroot(t *testing.T) {
 	client.Close()
 	// A root that others can write is no root.
 	must(t, os.Chown(root, p.UID, p.GID))
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	if v.in(t, ssh.PublicKeys(signer)) {
 		t.Errorf("in with a root that is the person's own: %s", v.told)
 	}
@@ -165,7 +165,7 @@ func wrongAtOnce(t *testing.T, s *hosts.SFTPD, p *machine.Person, user string) {
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {
-			if v := (&visitor{person: p, server: s, user: user}); v.in(t, ssh.Password("wrong")) {
+			if v := (&sshClient{person: p, server: s, user: user}); v.in(t, ssh.Password("wrong")) {
 				t.Error("in by a wrong password")
 			}
 		})
@@ -182,7 +182,7 @@ func TestSFTPLimits(t *testing.T) {
 	signer, _ := newKey(t, p)
 	first, _ := files(t, s, p, signer)
 	files(t, s, p, signer)
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	if v.in(t, ssh.PublicKeys(signer)) {
 		t.Error("a third connection is in")
 	}
@@ -190,23 +190,23 @@ func TestSFTPLimits(t *testing.T) {
 	other := machine.NewPerson(t, "sfn")
 	other.ShareUID(t, p.UID)
 	authorize(t, other, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
-	v = &visitor{person: other, server: s}
+	v = &sshClient{person: other, server: s}
 	if v.in(t, ssh.PublicKeys(signer)) {
 		t.Error("a third connection is in by another name")
 	}
 	first.Close()
 	machine.Until(t, "there is room again", func() bool {
-		v := &visitor{person: p, server: s}
+		v := &sshClient{person: p, server: s}
 		return v.in(t, ssh.PublicKeys(signer))
 	})
 	// The one that has just gone keeps its room for a moment.
 	machine.Until(t, "where there is room, the other name is in", func() bool {
-		v := &visitor{person: other, server: s}
+		v := &sshClient{person: other, server: s}
 		return v.in(t, ssh.PublicKeys(signer))
 	})
 	guess := machine.NewPerson(t, "sfn")
 	turnedAway := func() bool {
-		v := &visitor{person: guess, server: s}
+		v := &sshClient{person: guess, server: s}
 		v.in(t, ssh.Password("wrong"))
 		return strings.Contains(v.told, "reset") || strings.Contains(v.told, "EOF")
 	}
@@ -214,12 +214,12 @@ func TestSFTPLimits(t *testing.T) {
 		wrongAtOnce(t, s, guess, guess.Name)
 		return turnedAway()
 	})
-	if _, err := (&visitor{person: p, server: s}).connect(t, ssh.PublicKeys(signer)); err != nil {
+	if _, err := (&sshClient{person: p, server: s}).connect(t, ssh.PublicKeys(signer)); err != nil {
 		t.Errorf("another address: %v", err)
 	}
 	root := &machine.Person{Name: "root", Address: "127.9.9.9"}
 	must(t, os.MkdirAll("/root/.ssh", 0o700))
-	v = &visitor{person: root, server: s}
+	v = &sshClient{person: root, server: s}
 	if v.in(t, ssh.PublicKeys(signer)) {
 		t.Error("root is in")
 	}

@@ -23,7 +23,7 @@ func TestSFTPChrootWithProc(t *testing.T) {
 	must(t, os.MkdirAll(proc, 0o755))
 	must(t, unix.Mount("/proc", proc, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { must(t, unix.Unmount(proc, unix.MNT_DETACH)) })
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	if _, err := v.connect(t, ssh.PublicKeys(signer)); err != nil {
 		machine.Log.Expect(t, "user="+p.Name+" ", "sftp.root", "/proc")
 		return

@@ -22,8 +22,8 @@ func TestSFTPSharedSessionStaysSmall(t *testing.T) {
 	s := startSFTPD(t, "sftp-shared", noCodes, patient+"worker = \"user\"\n")
 	p := machine.NewPerson(t, "sfw")
 	signer, _ := newKey(t, p)
-	login := func() *visitor {
-		v := &visitor{person: p, server: s}
+	login := func() *sshClient {
+		v := &sshClient{person: p, server: s}
 		_, err := v.connect(t, ssh.PublicKeys(signer))
 		if err != nil {
 			t.Fatalf("%v: %s", err, v.told)
@@ -57,7 +57,7 @@ func TestSFTPManyAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 60 {
 		all.Go(func() {
-			v := &visitor{person: p, server: s}
+			v := &sshClient{person: p, server: s}
 			client, err := v.connect(t, ssh.PublicKeys(signer))
 			if err != nil {
 				t.Errorf("%v: %s", err, v.told)

@@ -39,7 +39,7 @@ func (c *stalling) Read(p []byte) (int, error) {
 // buffer holds, and reads nothing.
 func slowReader(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, path string) {
 	t.Helper()
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	conn := &stalling{Conn: v.dial(t), stalled: make(chan struct{}), over: make(chan struct{})}
 	t.Cleanup(func() { close(conn.over) })
 	made, news, requests, err := ssh.NewClientConn(conn, s.Address(), &ssh.ClientConfig{

@@ -13,7 +13,7 @@ import (
 // took is how long a password was refused for, by one method.
 func took(t *testing.T, s *hosts.SFTPD, p *machine.Person, method func(string) ssh.AuthMethod, password string) time.Duration {
 	t.Helper()
-	v := &visitor{person: p, server: s}
+	v := &sshClient{person: p, server: s}
 	begin := time.Now()
 	if v.in(t, method(password)) {
 		t.Errorf("%s is in", p.Name)

@@ -64,7 +64,7 @@ func TestSFTPRefusedByALimitIsLogged(t *testing.T) {
 				t.Errorf("expected that the connection is closed, found %v: %s", err, output)
 			}
 			for range 50 {
-				(&visitor{person: p, server: s}).dial(t)
+				(&sshClient{person: p, server: s}).dial(t)
 			}
 			texts := []string{"otpgate", "service=" + s.Service() + " ", "remote=" + p.Address + " ", "verdict=turned-away rule=sftp.limits." + limit + " "}
 			// The first at once, and of those in between how many there were.
@@ -88,7 +88,7 @@ func idle(t *testing.T, s *hosts.SFTPD, p *machine.Person) net.Conn {
 	var conn net.Conn
 	// The connection that found the server listening may have a place for a moment.
 	machine.Until(t, "the server says its name", func() bool {
-		conn = (&visitor{person: p, server: s}).dial(t)
+		conn = (&sshClient{person: p, server: s}).dial(t)
 		must(t, conn.SetDeadline(time.Now().Add(machine.Patience)))
 		_, err := io.ReadFull(conn, make([]byte, len("SSH-2.0-")))
 		if err != nil {

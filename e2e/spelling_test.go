@@ -14,7 +14,7 @@ func TestAnotherCaseOfAStrangersName(t *testing.T) {
 	onAllPaths(t, "case", "", func(t *testing.T, here machine.Site) {
 		t.Parallel()
 		here.CodeOnly(t, here.Name, "protocol=login")
-		p := machine.Stranger("case").Enroll(t, here.Users)
+		p := machine.WithoutUser("case").Enroll(t, here.Users)
 		other := strings.ToUpper(p.Name)
 		code := p.Code(t, 0)
 		for _, try := range []struct {

@@ -78,7 +78,7 @@ func (f fieldTest) run(t *testing.T, server *hosts.Server) {
 	f.here.Configure(t, window+f.extra+protocolsWithout(f.protocol))
 	f.try(t, server, p, p.Password, true, "verdict=not-asked", "rule=policy.protocols")
 	f.try(t, server, p, p.Password+p.Code(t, 2), false)
-	digits := machine.Stranger("dig")
+	digits := machine.WithoutUser("dig")
 	digits.Password += "123456"
 	machine.Keep(digits.Password)
 	digits.Add(t)
@@ -221,7 +221,7 @@ func TestFieldSSH(t *testing.T) {
 		login(asking, given{Passwords: []string{"not-" + p.Password + p.Code(t, 3)}}, 0, false)
 		login(asking, given{Passwords: []string{p.Password}, Codes: []string{p.Code(t, 3)}}, 1, true)
 		// Three attempts on one handle, each from nothing.
-		p.Secret = machine.Stranger("fie").Secret
+		p.Secret = machine.WithoutUser("fie").Secret
 		p.Enroll(t, here.Users)
 		code = p.Code(t, 0)
 		login("NumberOfPasswordPrompts=3", given{Passwords: []string{"not-" + p.Password + code, "not-" + p.Password, p.Password + code}}, 0, true)
@@ -256,7 +256,7 @@ func TestFieldAskedAgain(t *testing.T) {
 		t.Parallel()
 		again := "auth required " + machine.Files + "/items.so reprompt\n" + ownPassword
 		here.AroundPassword(t, here.Name, again, "protocol=ftp")
-		p := machine.Stranger("aga")
+		p := machine.WithoutUser("aga")
 		p.Enroll(t, here.Users)
 		code := p.Code(t, 0)
 		p.Password += code

@@ -46,7 +46,7 @@ func TestSquidRemembers(t *testing.T) {
 			server := hosts.StartSquid(t, here.Name, page.URL, test.lines...)
 			p := machine.NewPerson(t, "squ").Enroll(t, here.Users)
 			elsewhere := *p
-			elsewhere.Address = machine.Stranger("els").Address
+			elsewhere.Address = machine.WithoutUser("els").Address
 			field := p.Password + p.Code(t, 0)
 			for _, try := range []struct {
 				as    *machine.Person

@@ -71,7 +71,7 @@ func testForeignCodes(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 		expectOut(t, p, sshd.Login(t, p, answers(p, past, past, past)), 3)
 	})
 	t.Run("somebody else's code", func(t *testing.T) {
-		other := machine.Stranger("bob").Enroll(t, here.Users)
+		other := machine.WithoutUser("bob").Enroll(t, here.Users)
 		p := ada(t, here)
 		code := other.Code(t, 0)
 		expectOut(t, p, sshd.Login(t, p, answers(p, code, code, code)), 3)
@@ -92,7 +92,7 @@ func testNoCode(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 	})
 	t.Run("nobody of that name", func(t *testing.T) {
 		t.Parallel()
-		p := machine.Stranger("nobody")
+		p := machine.WithoutUser("nobody")
 		expectOut(t, p, sshd.Login(t, p, answers(p, "123456")), 0)
 	})
 	t.Run("Ctrl-C", func(t *testing.T) {

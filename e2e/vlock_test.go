@@ -34,7 +34,7 @@ func TestVlock(t *testing.T) {
 		expectOut(t, p, unlock(answers(p, code, code, code)), 3)
 		otpctl(t, 0, "--config="+here.Config, "doctor", "--service=vlock", "--ignore=clock-unsynchronised", "--ignore=state-volatile")
 
-		root := machine.Stranger("root")
+		root := machine.WithoutUser("root")
 		root.Name, root.Password = "root", givePassword(t)
 		byRoot := machine.Answers{Passwords: []string{"not-" + p.Password, root.Password}}
 		expectIn(t, p, unlock(byRoot), 0)

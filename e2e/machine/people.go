@@ -47,7 +47,7 @@ var useradd sync.Mutex
 // prefix. Nothing is enrolled yet.
 func NewPerson(t T, prefix string) *Person {
 	t.Helper()
-	p := Stranger(prefix)
+	p := WithoutUser(prefix)
 	p.Add(t)
 	return p
 }
@@ -86,7 +86,7 @@ func (p *Person) ShareUID(t T, uid int) {
 // and an address of its own and the same phone.
 func (p *Person) OtherName(t T) *Person {
 	t.Helper()
-	other := Stranger("also")
+	other := WithoutUser("also")
 	other.Secret, other.Period, other.UID, other.GID = p.Secret, p.Period, p.UID, p.GID
 	Keep(other.Secret)
 	useradd.Lock()
@@ -135,9 +135,9 @@ func JoinGroup(t T, user, group string) {
 	Command(t, "", "usermod", "--append", "--groups", group, user)
 }
 
-// Stranger makes up somebody without adding a user, for PAM stacks that have
+// WithoutUser makes up somebody without adding a user, for PAM stacks that have
 // no password stage.
-func Stranger(prefix string) *Person {
+func WithoutUser(prefix string) *Person {
 	n := people.Add(1)
 	p := &Person{
 		Name: fmt.Sprintf("%s%d", prefix, n), Password: newPassword(), Secret: newSecret(),

@@ -39,7 +39,7 @@ func installProbe() error {
 	return nil
 }
 
-// ProbeUser makes the person, a stranger, one whom the name service of tests
+// ProbeUser makes the person, one without a user, somebody whom the name service of tests
 // alone knows, under aliases too, with the password for each of the names.
 func ProbeUser(t T, p *Person, aliases ...string) {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 
 // A leak that is planted is found, wherever it is.
 func TestLeaksFindsWhatIsKept(t *testing.T) {
-	p := Stranger("cat")
+	p := WithoutUser("cat")
 	code := p.Code(t, 0)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -114,7 +114,7 @@ func TestChanceIsTold(t *testing.T) {
 }
 
 func TestLeaksInSyslogAndOutputs(t *testing.T) {
-	p := Stranger("dan")
+	p := WithoutUser("dan")
 	code := p.Code(t, 1)
 	before := len(Leaks())
 	if output, err := exec.Command("logger", "-p", "authpriv.notice", "-t", "somebody", "it was "+code).CombinedOutput(); err != nil {
@@ -175,7 +175,7 @@ func TestPeopleAreNotMadeByChance(t *testing.T) {
 	if twice == 0 || twice > 100 {
 		t.Errorf("of 300 keys %d have a code twice in three hours, expected about 21", twice)
 	}
-	p := Stranger("eli")
+	p := WithoutUser("eli")
 	decoded, err := base32.StdEncoding.DecodeString(p.Secret)
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func main() {
 // demo is the play.
 func demo(s *stage) {
 	s.say("A private machine: its own /etc, /home, /run and network. Yours is not touched.")
-	p := machine.Stranger("otpgate-demo")
+	p := machine.WithoutUser("otpgate-demo")
 	p.Name = "otpgate-demo"
 	p.Add(s)
 	// As make install makes them.
