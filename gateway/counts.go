@@ -21,11 +21,11 @@ type counts struct {
 type used struct {
 	connections, dialogues int
 	pace                   pace.Pace
-	// guests are those of the dialogues that anybody on the client can begin, and
+	// unprivileged are those of the dialogues that anybody on the client can begin, and
 	// guestPace is for them: they take no more than half of its dialogues, and
 	// nothing of what others may begin in a minute.
-	guests    int
-	guestPace pace.Pace
+	unprivileged int
+	guestPace    pace.Pace
 }
 
 func newCounts(now func() time.Time) *counts {
@@ -60,35 +60,35 @@ func (u *counts) disconnect(name string) {
 }
 
 // begin counts a login, or says which limit of the client's file is against it.
-func (u *counts) begin(client clients.Client, guest bool) (rule, reason string) {
+func (u *counts) begin(client clients.Client, unprivileged bool) (rule, reason string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	of := u.client(client.Client)
 	pace := &of.pace
-	if guest {
+	if unprivileged {
 		pace = &of.guestPace
 	}
 	switch {
 	case of.dialogues >= client.Dialogues:
 		return "client.dialogues", fmt.Sprintf("%s has %d logins open", client.Client, of.dialogues)
-	case guest && of.guests >= (client.Dialogues+1)/2:
-		return "client.dialogues", fmt.Sprintf("%s has %d logins open that programs of others than root began, or that come before the password", client.Client, of.guests)
+	case unprivileged && of.unprivileged >= (client.Dialogues+1)/2:
+		return "client.dialogues", fmt.Sprintf("%s has %d logins open that programs of others than root began, or that come before the password", client.Client, of.unprivileged)
 	case !pace.Take(u.now(), client.PerMinute):
 		return "client.per_minute", fmt.Sprintf("%s began more than %d logins in a minute", client.Client, client.PerMinute)
 	}
 	of.dialogues++
-	if guest {
-		of.guests++
+	if unprivileged {
+		of.unprivileged++
 	}
 	return "", ""
 }
 
-func (u *counts) end(name string, guest bool) {
+func (u *counts) end(name string, unprivileged bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	of := u.client(name)
 	of.dialogues--
-	if guest {
-		of.guests--
+	if unprivileged {
+		of.unprivileged--
 	}
 }

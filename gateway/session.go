@@ -94,11 +94,11 @@ func (g *gateway) isStill(name string, hash config.KeyHash, from netip.Addr) err
 // login answers one Take, as long as still says so. After an error the connection is of no use any more.
 func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Take, still func() error) error {
 	id := take.ID
-	if rule, reason := g.counts.begin(client, take.Guest); rule != "" {
+	if rule, reason := g.counts.begin(client, take.Unprivileged); rule != "" {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
 		return g.answer(conn, remotewire.Answer{Busy: reason, Full: true})
 	}
-	defer g.counts.end(client.Client, take.Guest)
+	defer g.counts.end(client.Client, take.Unprivileged)
 	engine, err := net.DialTimeout("unix", g.socket, g.limits.opening)
 	if err != nil {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "fault", Rule: "gateway.verifier", Reason: err.Error()})
@@ -106,7 +106,7 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 	}
 	defer engine.Close()
 	_ = engine.SetDeadline(time.Now().Add(g.limits.opening))
-	answer, err := exchange(engine, remotewire.Take{ID: id, Guest: take.Guest, Client: client.Client})
+	answer, err := exchange(engine, remotewire.Take{ID: id, Unprivileged: take.Unprivileged, Client: client.Client})
 	if err != nil {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "fault", Rule: "gateway.verifier", Reason: err.Error()})
 		return g.answer(conn, remotewire.Answer{Busy: "its verifier does not answer"})

@@ -61,9 +61,9 @@ func (i ID) String() string { return hex.EncodeToString(i[:]) }
 // Take asks whether a server takes a login.
 type Take struct {
 	ID ID
-	// Guest says that anybody on the client can begin such a login: its program is
+	// Unprivileged says that anybody on the client can begin such a login: its program is
 	// not root's, or the password is still to be checked. They count apart.
-	Guest bool
+	Unprivileged bool
 	// Client is the name of the client. The gateway alone says so, to its own
 	// machine's verifier; from a client it is empty.
 	Client string
@@ -118,11 +118,11 @@ func checkText(text string) error {
 
 // WriteTake writes a Take.
 func WriteTake(w io.Writer, t Take) error {
-	guest := byte(0)
-	if t.Guest {
-		guest = 1
+	unprivileged := byte(0)
+	if t.Unprivileged {
+		unprivileged = 1
 	}
-	return wire.WriteFrame(w, TypeTake, []byte{Version}, t.ID[:], []byte{guest}, []byte(t.Client))
+	return wire.WriteFrame(w, TypeTake, []byte{Version}, t.ID[:], []byte{unprivileged}, []byte(t.Client))
 }
 
 // ReadTake reads a Take.
@@ -134,7 +134,7 @@ func ReadTake(r io.Reader) (Take, error) {
 	if len(payload) < takeSize || payload[0] != Version || payload[takeSize-1] > 1 {
 		return Take{}, protocolError("take frame is not of version %d", Version)
 	}
-	take := Take{ID: ID(payload[1 : 1+idSize]), Guest: payload[takeSize-1] == 1, Client: string(payload[takeSize:])}
+	take := Take{ID: ID(payload[1 : 1+idSize]), Unprivileged: payload[takeSize-1] == 1, Client: string(payload[takeSize:])}
 	if take.Client != "" {
 		if err := CheckClient(take.Client); err != nil {
 			return Take{}, protocolError("client's name: %v", err)

@@ -20,7 +20,7 @@ var whole = Begin{
 
 func TestFramesGoThrough(t *testing.T) {
 	var stream bytes.Buffer
-	take := Take{ID: NewID(), Guest: true, Client: "web-1.example"}
+	take := Take{ID: NewID(), Unprivileged: true, Client: "web-1.example"}
 	answers := []Answer{{Taken: true, Ledger: "5f3a", Clock: time.UnixMilli(1_764_000_000_123).UTC()}, {Busy: "it ends"}, {Busy: "web1 has 256 logins open", Full: true}}
 	if err := errors.Join(WriteTake(&stream, take), WriteAnswer(&stream, answers[0]), WriteAnswer(&stream, answers[1]), WriteAnswer(&stream, answers[2]), WriteBegin(&stream, whole), WriteBegin(&stream, Begin{})); err != nil {
 		t.Fatal(err)

@@ -19,9 +19,9 @@ type limits struct {
 	// perUser bounds the open dialogues of an ordinary user's programs, and
 	// perMinute how many they may begin, as each may cost a line in the log.
 	perUser, perMinute int
-	// strangers bounds those of all ordinary users together, and nameless, of
+	// ordinaryUsers bounds those of all ordinary users together, and nameless, of
 	// these, those of uids that no user is known of.
-	strangers, nameless int
+	ordinaryUsers, nameless int
 	// allowed bounds those of each user in verifier.allow, trusted those of root
 	// and of the verifier's own user.
 	allowed, trusted int
@@ -31,7 +31,7 @@ type limits struct {
 
 var usual = limits{
 	opening: 5 * time.Second, dialogue: 2 * time.Minute,
-	perUser: 16, perMinute: 120, strangers: 512, nameless: 256, allowed: 512, trusted: 4096, clients: 4096,
+	perUser: 16, perMinute: 120, ordinaryUsers: 512, nameless: 256, allowed: 512, trusted: 4096, clients: 4096,
 }
 
 // peerKind says what a peer may do.
@@ -39,10 +39,10 @@ type peerKind uint8
 
 // The kinds of peers.
 const (
-	stranger   peerKind = iota // may ask for its own user alone
-	allowed                    // a user in verifier.allow
-	trusted                    // root, or the user that the verifier runs as
-	forClients                 // the gateway, which asks for clients alone
+	ordinaryUser peerKind = iota // may ask for its own user alone
+	allowed                      // a user in verifier.allow
+	trusted                      // root, or the user that the verifier runs as
+	forClients                   // the gateway, which asks for clients alone
 )
 
 // complainEvery is how often the log is told of a user who is refused, and
@@ -80,13 +80,13 @@ type admission struct {
 	limits limits
 	now    func() time.Time
 
-	mu                        sync.Mutex
-	peers                     map[peerID]*peerCount
-	rest                      peerCount // those for whom peers has no place
-	known                     map[uint32]struct{}
-	open, strangers, nameless int
-	complaints                pace.Pace
-	last                      time.Time // when a connection began or ended
+	mu                            sync.Mutex
+	peers                         map[peerID]*peerCount
+	rest                          peerCount // those for whom peers has no place
+	known                         map[uint32]struct{}
+	open, ordinaryUsers, nameless int
+	complaints                    pace.Pace
+	last                          time.Time // when a connection began or ended
 }
 
 // peerID is a uid, or the first uid of a range with all that no user is
@@ -121,7 +121,7 @@ type peerCount struct {
 }
 
 func newAdmission(limits limits) *admission {
-	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now(), rest: peerCount{lines: semaphoreFor(stranger)}}
+	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now(), rest: peerCount{lines: semaphoreFor(ordinaryUser)}}
 }
 
 // admit counts a connection, and must be followed by release, or it refuses it:
@@ -149,12 +149,12 @@ func (a *admission) refusal(who *peerCount, now time.Time) string {
 	case who.kind == trusted && who.open >= a.limits.trusted, who.kind == allowed && who.open >= a.limits.allowed,
 		who.kind == forClients && who.open >= a.limits.clients:
 		return fmt.Sprintf("it has %d dialogues open", who.open)
-	case who.kind != stranger:
+	case who.kind != ordinaryUser:
 		return ""
 	case who.open >= a.limits.perUser:
 		return fmt.Sprintf("it has %d dialogues open and is not in verifier.allow", who.open)
-	case a.strangers >= a.limits.strangers:
-		return fmt.Sprintf("users who are not in verifier.allow have %d dialogues open", a.strangers)
+	case a.ordinaryUsers >= a.limits.ordinaryUsers:
+		return fmt.Sprintf("users who are not in verifier.allow have %d dialogues open", a.ordinaryUsers)
 	case who.id.isRange && a.nameless >= a.limits.nameless:
 		return fmt.Sprintf("uids without a user have %d dialogues open", a.nameless)
 	case !who.pace.Take(now, a.limits.perMinute):
@@ -166,7 +166,7 @@ func (a *admission) refusal(who *peerCount, now time.Time) string {
 // peer finds or makes the one that a uid counts for.
 func (a *admission) peer(uid uint32, kind peerKind, now time.Time) *peerCount {
 	id := peerID{uid: uid}
-	if _, isUser := a.known[uid]; kind == stranger && uid >= rangeSize && !isUser {
+	if _, isUser := a.known[uid]; kind == ordinaryUser && uid >= rangeSize && !isUser {
 		id = peerID{uid - uid%rangeSize, true}
 	}
 	who := a.peers[id]
@@ -181,7 +181,7 @@ func (a *admission) peer(uid uint32, kind peerKind, now time.Time) *peerCount {
 			who.names = nss.NewLimit(namesOfAllowed)
 		}
 		switch {
-		case len(a.peers) < maxPeers || a.forgetOne(now) || kind != stranger:
+		case len(a.peers) < maxPeers || a.forgetOne(now) || kind != ordinaryUser:
 			a.peers[id] = who
 		default:
 			a.rest.id = id
@@ -253,8 +253,8 @@ func (a *admission) release(who *peerCount) {
 
 func (a *admission) count(who *peerCount, n int, now time.Time) {
 	a.open += n
-	if who.kind == stranger {
-		a.strangers += n
+	if who.kind == ordinaryUser {
+		a.ordinaryUsers += n
 	}
 	if who.id.isRange || who == &a.rest {
 		a.nameless += n

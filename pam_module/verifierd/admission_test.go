@@ -39,13 +39,13 @@ func (d *admissionTest) gone(uid uint32) {
 }
 
 func TestAdmission(t *testing.T) {
-	d := newAdmissionTest(t, limits{perUser: 2, perMinute: 6, strangers: 3, nameless: 1, allowed: 2, trusted: 4})
-	d.come(7, stranger, true, "")
-	d.come(7, stranger, true, "")
-	d.come(7, stranger, false, "uid 7 is refused: it has 2 dialogues open")
-	d.come(7, stranger, false, "")
-	d.come(8, stranger, true, "")
-	d.come(9, stranger, false, "have 3 dialogues open")
+	d := newAdmissionTest(t, limits{perUser: 2, perMinute: 6, ordinaryUsers: 3, nameless: 1, allowed: 2, trusted: 4})
+	d.come(7, ordinaryUser, true, "")
+	d.come(7, ordinaryUser, true, "")
+	d.come(7, ordinaryUser, false, "uid 7 is refused: it has 2 dialogues open")
+	d.come(7, ordinaryUser, false, "")
+	d.come(8, ordinaryUser, true, "")
+	d.come(9, ordinaryUser, false, "have 3 dialogues open")
 	for range 4 {
 		d.come(0, trusted, true, "")
 	}
@@ -55,7 +55,7 @@ func TestAdmission(t *testing.T) {
 	d.come(33, allowed, false, "uid 33 is refused: it has 2")
 	d.come(34, allowed, true, "")
 	d.gone(8)
-	d.come(9, stranger, true, "")
+	d.come(9, ordinaryUser, true, "")
 	if d.idle() != 0 {
 		t.Error("idle with open dialogues")
 	}
@@ -63,23 +63,23 @@ func TestAdmission(t *testing.T) {
 
 // Six in a minute, then one each ten seconds.
 func TestAdmissionPace(t *testing.T) {
-	d := newAdmissionTest(t, limits{perUser: 2, perMinute: 6, strangers: 3})
+	d := newAdmissionTest(t, limits{perUser: 2, perMinute: 6, ordinaryUsers: 3})
 	for range 6 {
-		d.come(7, stranger, true, "")
+		d.come(7, ordinaryUser, true, "")
 		d.gone(7)
 	}
-	d.come(7, stranger, false, "more than 6 dialogues in a minute")
+	d.come(7, ordinaryUser, false, "more than 6 dialogues in a minute")
 	d.now = d.now.Add(5 * time.Second)
-	d.come(7, stranger, false, "")
+	d.come(7, ordinaryUser, false, "")
 	d.now = d.now.Add(5 * time.Second)
-	d.come(7, stranger, true, "")
+	d.come(7, ordinaryUser, true, "")
 	d.gone(7)
 	d.now = d.now.Add(time.Minute)
 	for range 6 {
-		d.come(7, stranger, true, "")
+		d.come(7, ordinaryUser, true, "")
 		d.gone(7)
 	}
-	d.come(7, stranger, false, "more than 6 dialogues in a minute")
+	d.come(7, ordinaryUser, false, "more than 6 dialogues in a minute")
 }
 
 // Whoever owns tens of thousands of uids has the places of a few users, and
@@ -90,7 +90,7 @@ func TestAdmissionOfManyUIDs(t *testing.T) {
 	d.met(directory)
 	in := 0
 	for uid := range uint32(count) {
-		if who, _ := d.admit(first+uid, stranger); who != nil {
+		if who, _ := d.admit(first+uid, ordinaryUser); who != nil {
 			in++
 		}
 	}
@@ -101,22 +101,22 @@ func TestAdmissionOfManyUIDs(t *testing.T) {
 	if len(d.peers) > 10 {
 		t.Errorf("%d peers are remembered", len(d.peers))
 	}
-	for uid, kind := range map[uint32]peerKind{ordinary: stranger, directory: stranger, 33: allowed, 0: trusted} {
+	for uid, kind := range map[uint32]peerKind{ordinary: ordinaryUser, directory: ordinaryUser, 33: allowed, 0: trusted} {
 		for range usual.perUser {
 			d.come(uid, kind, true, "")
 		}
 	}
 	// All that there are have not all places either, and cost no more memory.
 	for uid := uint32(0x10000); uid > 0; uid += 1 << 12 {
-		_, _ = d.admit(uid, stranger)
+		_, _ = d.admit(uid, ordinaryUser)
 	}
 	if d.nameless != usual.nameless {
 		t.Errorf("uids without a user have %d dialogues open, want %d", d.nameless, usual.nameless)
 	}
-	d.come(ordinary+1, stranger, true, "")
+	d.come(ordinary+1, ordinaryUser, true, "")
 	for uid := range uint32(rangeSize) {
 		d.now = d.now.Add(time.Millisecond)
-		if who, _ := d.admit(uid, stranger); who != nil {
+		if who, _ := d.admit(uid, ordinaryUser); who != nil {
 			d.release(who)
 		}
 	}
@@ -125,7 +125,7 @@ func TestAdmissionOfManyUIDs(t *testing.T) {
 	}
 	// A minute later they are forgotten, one by one, and others have a place.
 	d.now = d.now.Add(2 * time.Minute)
-	if who, _ := d.admit(ordinary+7000, stranger); who == nil || who == &d.rest {
+	if who, _ := d.admit(ordinary+7000, ordinaryUser); who == nil || who == &d.rest {
 		t.Error("there is no place for one more user")
 	}
 }
@@ -135,7 +135,7 @@ func TestAdmissionComplains(t *testing.T) {
 	d := newAdmissionTest(t, limits{})
 	said := 0
 	for uid := range uint32(5000) {
-		if _, complaint := d.admit(uid, stranger); complaint != "" {
+		if _, complaint := d.admit(uid, ordinaryUser); complaint != "" {
 			said++
 		}
 	}
@@ -150,7 +150,7 @@ func BenchmarkAdmission(b *testing.B) {
 		b.Run(fmt.Sprint(uids), func(b *testing.B) {
 			d := newAdmission(usual)
 			for i := range uint32(b.N) {
-				if who, _ := d.admit(1000+i%uids, stranger); who != nil {
+				if who, _ := d.admit(1000+i%uids, ordinaryUser); who != nil {
 					d.release(who)
 				}
 			}

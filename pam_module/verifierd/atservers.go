@@ -50,9 +50,9 @@ func programOf(engine *gate.Gate) remotewire.Program {
 	return remotewire.RootProgram
 }
 
-// isGuest says whether anybody on the machine, or whoever can reach its password
+// isUnprivileged says whether anybody on the machine, or whoever can reach its password
 // prompt, can begin such a login as often as it likes.
-func isGuest(begin remotewire.Begin) bool {
+func isUnprivileged(begin remotewire.Begin) bool {
 	return begin.Program != remotewire.RootProgram || begin.Start.Split
 }
 
@@ -100,7 +100,7 @@ func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begi
 	// it mostly is down with them, and without any server nobody needs the names.
 	names, doubt := namesOf(l.engine, l.start.User)
 	begin.Names = names
-	taken, err := servers.Take(ctx, remotewire.Take{ID: l.id, Guest: isGuest(begin)})
+	taken, err := servers.Take(ctx, remotewire.Take{ID: l.id, Unprivileged: isUnprivileged(begin)})
 	var unreachable remotelogin.UnreachableError
 	switch {
 	case errors.As(err, &unreachable):

@@ -107,7 +107,7 @@ func (l *stuckLog) Write(audit.Record) {
 // A log that takes nothing holds up few threads for those who are not root, and
 // none of root's lines wait for theirs.
 func TestStuckLog(t *testing.T) {
-	for kind, atOnce := range map[peerKind]int32{allowed: linesOfAllowed, stranger: linesOfStranger} {
+	for kind, atOnce := range map[peerKind]int32{allowed: linesOfAllowed, ordinaryUser: linesOfOrdinary} {
 		log, who := &stuckLog{release: make(chan struct{})}, &peerCount{kind: kind, lines: semaphoreFor(kind)}
 		root := &peerCount{kind: trusted}
 		var all sync.WaitGroup
@@ -129,7 +129,7 @@ func TestStuckLog(t *testing.T) {
 // log takes nothing makes nobody wait but himself.
 func TestStuckLinesOfOthers(t *testing.T) {
 	const denied, wwwUID = 16, 33
-	for culprit, atOnce := range map[int]int32{bobsUID: linesOfStranger, wwwUID: linesOfAllowed} {
+	for culprit, atOnce := range map[int]int32{bobsUID: linesOfOrdinary, wwwUID: linesOfAllowed} {
 		r := newRig(t, wide+"[verifier]\nallow = [\"daemon\", \"www-data\"]\n", usual)
 		alice := r.enroll(t, "alice")
 		r.server.engines.allow.settle(patience)

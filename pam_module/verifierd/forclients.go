@@ -76,7 +76,7 @@ type clientLogin struct {
 // sink is the log for the login's lines. The service is the client's word, who could
 // make up more than are counted apart.
 func (l *clientLogin) sink() counting {
-	return counting{Sink: l.out, metrics: l.server.sink.metrics, guest: true, client: l.take.Client, id: l.take.ID.String()}
+	return counting{Sink: l.out, metrics: l.server.sink.metrics, unprivileged: true, client: l.take.Client, id: l.take.ID.String()}
 }
 
 // busy says in the log why a login is not taken, and to the client in few words.

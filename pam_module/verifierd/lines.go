@@ -8,7 +8,7 @@ import "github.com/otpgate/otpgate/internal/audit"
 // that nobody's lines wait for those of others.
 const (
 	linesOfAllowed  = 8
-	linesOfStranger = 2
+	linesOfOrdinary = 2
 	linesOfClients  = 64
 )
 
@@ -22,7 +22,7 @@ func semaphoreFor(kind peerKind) semaphore {
 	case forClients:
 		return make(semaphore, linesOfClients)
 	}
-	return make(semaphore, linesOfStranger)
+	return make(semaphore, linesOfOrdinary)
 }
 
 // sink is the log for the peer's lines. Those of root wait for nothing.

@@ -129,10 +129,10 @@ func label(value string) string {
 type counting struct {
 	audit.Sink
 	metrics *metrics
-	// guest says that the service is an ordinary user's word, who could make
+	// unprivileged says that the service is an ordinary user's word, who could make
 	// up more than are counted apart: it must then be one of services.
-	guest    bool
-	services map[string]config.Protocol
+	unprivileged bool
+	services     map[string]config.Protocol
 	// peer says in the log whose program asks, empty for root's.
 	peer string
 	// client and id say of a client's login whose it is, and which.
@@ -149,7 +149,7 @@ func (c counting) Write(r audit.Record) {
 	if r.Verdict == "" {
 		return // a line that the argument debug adds
 	}
-	if _, known := c.services[r.Service]; c.guest && !known {
+	if _, known := c.services[r.Service]; c.unprivileged && !known {
 		r.Service = other
 	}
 	c.metrics.decision(r)

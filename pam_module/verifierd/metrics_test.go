@@ -164,10 +164,10 @@ func (p *process) sockets(t testing.TB) int {
 // of real services.
 func TestMetricsSeries(t *testing.T) {
 	m := newMetrics()
-	stranger := counting{Sink: &records{}, metrics: m, guest: true}
+	ordinaryUser := counting{Sink: &records{}, metrics: m, unprivileged: true}
 	host := counting{Sink: &records{}, metrics: m}
 	for i := range 2 * maxSeries {
-		stranger.Write(audit.Record{Service: strconv.Itoa(i), Verdict: "denied", Rule: "peer"})
+		ordinaryUser.Write(audit.Record{Service: strconv.Itoa(i), Verdict: "denied", Rule: "peer"})
 	}
 	host.Write(audit.Record{Service: `a"b\c` + "\n", Verdict: "accepted", Rule: "totp:of alice"})
 	for _, rule := range []string{"email:of alice", "email:of bob", "sms:of bob"} {

@@ -16,7 +16,7 @@ func (d *directory) kind(uid uint32, allow, gateway *allowList) peerKind {
 	case allow.knows(uid):
 		return allowed
 	}
-	return stranger
+	return ordinaryUser
 }
 
 // is says whether uid is the user of that name. The error is for doubt.

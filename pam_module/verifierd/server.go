@@ -178,7 +178,7 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 	engine, err = s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
 	kind, peer := s.who.kind(uid, s.engines.allow, s.engines.gateway), ""
-	if kind == stranger && err == nil {
+	if kind == ordinaryUser && err == nil {
 		_ = stream.announce() // noticed at the next frame
 		if kind, blame, err = s.mayAsk(uid, start.User); err != nil {
 			err = fmt.Errorf("a program of uid %d %w", uid, err)
@@ -189,13 +189,13 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 	}
 	sink.peer = peer
 	sink.Sink = who.sink(sink.Sink)
-	if kind == stranger {
+	if kind == ordinaryUser {
 		start.RemoteHost = ""
-		sink.guest = true
+		sink.unprivileged = true
 	}
 	if err == nil {
 		own := *engine
-		own.Peer, own.OwnPrograms, own.Looks = peer, kind == stranger, s.looks
+		own.Peer, own.OwnPrograms, own.Looks = peer, kind == ordinaryUser, s.looks
 		if kind != trusted && own.Config.Policy.Unenrolled == config.Enroll {
 			// No password was shown here, and enrolling takes one. A server that was
 			// taken over could enroll anybody.
@@ -219,16 +219,16 @@ func (s *server) mayAsk(uid uint32, user string) (kind peerKind, blame string, e
 	own, doubt := s.who.is(uid, user)
 	if own {
 		s.admission.met(uid)
-		return stranger, "configuration", nil
+		return ordinaryUser, "configuration", nil
 	}
 	may, err := s.engines.allow.has(uid)
 	switch {
 	case may:
 		return allowed, "configuration", nil
 	case err != nil || doubt != nil:
-		return stranger, "name-service", fmt.Errorf("%w: %w", errInDoubt, errors.Join(doubt, err))
+		return ordinaryUser, "name-service", fmt.Errorf("%w: %w", errInDoubt, errors.Join(doubt, err))
 	}
-	return stranger, "peer", errMayNotAsk
+	return ordinaryUser, "peer", errMayNotAsk
 }
 
 func (s *server) report(rule, reason string) {
