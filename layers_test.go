@@ -22,7 +22,7 @@ var layers = map[string]int{
 	"internal/audit":                0,
 	"internal/bounded":              0,
 	"internal/nss":                  0,
-	"internal/pace":                 0,
+	"internal/ratelimit":            0,
 	"internal/pamstack":             0,
 	"internal/placeholder":          0,
 	"internal/program":              0,

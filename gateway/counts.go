@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/clients"
-	"github.com/otpgate/otpgate/internal/pace"
+	"github.com/otpgate/otpgate/internal/ratelimit"
 )
 
 // counts is what each client takes. There are as many clients as files.
@@ -20,12 +20,12 @@ type counts struct {
 
 type used struct {
 	connections, dialogues int
-	pace                   pace.Pace
+	rate                   ratelimit.Limiter
 	// unprivileged are those of the dialogues that anybody on the client can begin, and
-	// guestPace is for them: they take no more than half of its dialogues, and
+	// guestRate is for them: they take no more than half of its dialogues, and
 	// nothing of what others may begin in a minute.
 	unprivileged int
-	guestPace    pace.Pace
+	guestRate    ratelimit.Limiter
 }
 
 func newCounts(now func() time.Time) *counts {
@@ -64,16 +64,16 @@ func (u *counts) begin(client clients.Client, unprivileged bool) (rule, reason s
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	of := u.client(client.Client)
-	pace := &of.pace
+	rate := &of.rate
 	if unprivileged {
-		pace = &of.guestPace
+		rate = &of.guestRate
 	}
 	switch {
 	case of.dialogues >= client.Dialogues:
 		return "client.dialogues", fmt.Sprintf("%s has %d logins open", client.Client, of.dialogues)
 	case unprivileged && of.unprivileged >= (client.Dialogues+1)/2:
 		return "client.dialogues", fmt.Sprintf("%s has %d logins open that programs of others than root began, or that come before the password", client.Client, of.unprivileged)
-	case !pace.Take(u.now(), client.PerMinute):
+	case !rate.Take(u.now(), client.PerMinute):
 		return "client.per_minute", fmt.Sprintf("%s began more than %d logins in a minute", client.Client, client.PerMinute)
 	}
 	of.dialogues++

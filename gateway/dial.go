@@ -13,8 +13,8 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/pace"
 	"github.com/otpgate/otpgate/internal/pinned"
+	"github.com/otpgate/otpgate/internal/ratelimit"
 )
 
 // How many connections to a client that cannot dial wait for its logins: a few, as many
@@ -51,7 +51,7 @@ type dialler struct {
 	perMinute int
 
 	mu   sync.Mutex
-	pace pace.Pace
+	pace ratelimit.Limiter
 	// count is how many connections are in each state.
 	count [busy + 1]int
 	// proven says that the client took a connection when one was last tried. Until it

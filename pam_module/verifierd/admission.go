@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/nss"
-	"github.com/otpgate/otpgate/internal/pace"
+	"github.com/otpgate/otpgate/internal/ratelimit"
 )
 
 // limits are what one peer can make the others wait for.
@@ -85,7 +85,7 @@ type admission struct {
 	rest                          peerCount // those for whom peers has no place
 	known                         map[uint32]struct{}
 	open, ordinaryUsers, nameless int
-	complaints                    pace.Pace
+	complaints                    ratelimit.Limiter
 	last                          time.Time // when a connection began or ended
 }
 
@@ -108,12 +108,12 @@ type peerCount struct {
 	kind  peerKind
 	id    peerID
 	open  int
-	pace  pace.Pace
+	rate  ratelimit.Limiter
 	since time.Time // when it came last
 	told  time.Time
 	// broken bounds lines about dialogues that it broke off; unsaid is how many
 	// since the last one have none.
-	broken pace.Pace
+	broken ratelimit.Limiter
 	unsaid int
 	lines  semaphore
 	// names bounds what name services are asked for an allowed one, nil otherwise.
@@ -157,7 +157,7 @@ func (a *admission) refusal(who *peerCount, now time.Time) string {
 		return fmt.Sprintf("users who are not in verifier.allow have %d dialogues open", a.ordinaryUsers)
 	case who.id.isRange && a.nameless >= a.limits.nameless:
 		return fmt.Sprintf("uids without a user have %d dialogues open", a.nameless)
-	case !who.pace.Take(now, a.limits.perMinute):
+	case !who.rate.Take(now, a.limits.perMinute):
 		return fmt.Sprintf("it began more than %d dialogues in a minute and is not in verifier.allow", a.limits.perMinute)
 	}
 	return ""

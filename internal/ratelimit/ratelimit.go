@@ -1,20 +1,20 @@
-// Package pace bounds how often something may happen in a minute.
+// Package ratelimit bounds how often something may happen in a minute.
 //
-// The entry point is [Pace.Take]. What is not used up of one minute is there for
+// The entry point is [Limiter.Take]. What is not used up of one minute is there for
 // the next, and no more than that.
-package pace
+package ratelimit
 
 import "time"
 
-// Pace is how many may begin now of those that a minute allows. The zero value has
+// Limiter is how many may begin now of those that a minute allows. The zero value has
 // a whole minute's.
-type Pace struct {
+type Limiter struct {
 	spare float64
 	since time.Time // when spare was right
 }
 
 // Take uses up one, if there is one.
-func (p *Pace) Take(now time.Time, perMinute int) bool {
+func (p *Limiter) Take(now time.Time, perMinute int) bool {
 	full := float64(perMinute)
 	if p.since.IsZero() {
 		p.spare, p.since = full, now

@@ -1,4 +1,4 @@
-package pace
+package ratelimit
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestPace(t *testing.T) {
-	var p Pace
+	var p Limiter
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, step := range []struct {
 		after time.Duration
