@@ -25,7 +25,7 @@ var layers = map[string]int{
 	"internal/ratelimit":            0,
 	"internal/pamstack":             0,
 	"internal/placeholder":          0,
-	"internal/program":              0,
+	"internal/daemon":               0,
 	"internal/safefile":             0,
 	"internal/sftp/deny":            0,
 	"internal/sftp/sftpwire":        0,

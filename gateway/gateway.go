@@ -11,9 +11,9 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/handshake"
 	"github.com/otpgate/otpgate/internal/pinned"
-	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -76,7 +76,7 @@ func (g *gateway) listed(from netip.Addr) bool {
 
 // accept lets connections in until the listener is closed.
 func (g *gateway) accept(l *net.TCPListener) {
-	program.AcceptTCP(l, func(conn *net.TCPConn) { g.all.Go(func() { g.connection(conn) }) }, func(reason string) {
+	daemon.AcceptTCP(l, func(conn *net.TCPConn) { g.all.Go(func() { g.connection(conn) }) }, func(reason string) {
 		g.log.Write(audit.Record{Verdict: "fault", Rule: "accept", Reason: reason})
 	})
 }

@@ -19,8 +19,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/nss"
-	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -29,7 +29,7 @@ var version = "unknown"
 
 func main() {
 	var path string
-	p := program.New("otpgate-gateway", version, usage)
+	p := daemon.New("otpgate-gateway", version, usage)
 	p.PathVar(&path, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which must have [gateway])")
 	p.Main(func() error { return run(path) })
 }
@@ -72,7 +72,7 @@ func run(path string) error {
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	listeners, err := program.ListenTCP("gateway.listen", settings.Gateway.Listen)
+	listeners, err := daemon.ListenTCP("gateway.listen", settings.Gateway.Listen)
 	if err != nil {
 		return err
 	}
@@ -87,9 +87,9 @@ func run(path string) error {
 	for _, address := range settings.Gateway.Dial {
 		g.all.Go(func() { newDialler(g, address, log).run(ctx) })
 	}
-	program.NotifyReady()
+	daemon.NotifyReady()
 	<-signals
-	program.NotifyStopping()
+	daemon.NotifyStopping()
 	stopDialling()
 	for _, l := range listeners {
 		l.Close()

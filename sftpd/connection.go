@@ -11,8 +11,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/gate"
-	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/authentication"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
@@ -45,7 +45,7 @@ var errTurnedAway = errors.New("turned away")
 
 // accept lets connections in until the listener is closed.
 func (b *broker) accept(l *net.TCPListener) {
-	program.AcceptTCP(l, func(conn *net.TCPConn) { go b.receive(conn) }, b.acceptFault)
+	daemon.AcceptTCP(l, func(conn *net.TCPConn) { go b.receive(conn) }, b.acceptFault)
 }
 
 // acceptFault says that there are no descriptors or no memory just now.

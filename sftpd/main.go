@@ -17,7 +17,7 @@ import (
 	"syscall"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/program"
+	"github.com/otpgate/otpgate/internal/daemon"
 )
 
 // version is set when a release is built.
@@ -25,7 +25,7 @@ var version = "unknown"
 
 func main() {
 	var o options
-	p := program.New("otpgate-sftpd", version, usage)
+	p := daemon.New("otpgate-sftpd", version, usage)
 	p.PathVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
 	p.PathVar(&o.run, "run", "/run/otpgate-sftpd", "`DIRECTORY` that is made for the fronts to be locked into")
 	p.Main(func() error { return run(o) })
@@ -58,7 +58,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := program.ListenTCP("sftp.listen", b.settings().SFTP.Listen)
+	listeners, err := daemon.ListenTCP("sftp.listen", b.settings().SFTP.Listen)
 	if err != nil {
 		return err
 	}
@@ -74,16 +74,16 @@ func run(o options) error {
 		go b.accept(l)
 		fmt.Fprintf(os.Stderr, "otpgate-sftpd: serving SFTP on %s\n", l.Addr())
 	}
-	program.NotifyReady()
+	daemon.NotifyReady()
 	for s := range signals {
 		if s != syscall.SIGHUP {
 			break
 		}
-		program.NotifyReloading()
+		daemon.NotifyReloading()
 		b.reload()
-		program.NotifyReady()
+		daemon.NotifyReady()
 	}
-	program.NotifyStopping()
+	daemon.NotifyStopping()
 	for _, l := range listeners {
 		_ = l.Close()
 	}

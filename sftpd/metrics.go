@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/otpgate/otpgate/internal/audit"
-	"github.com/otpgate/otpgate/internal/program"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 )
 
@@ -105,7 +105,7 @@ func (m *metrics) write(w io.Writer, connections, atLogin int64) error {
 
 // serveMetrics serves them at address until stop.
 func (b *broker) serveMetrics(address string) (stop func(), err error) {
-	stop, err = program.ServeMetrics(address, func(w io.Writer) error {
+	stop, err = daemon.ServeMetrics(address, func(w io.Writer) error {
 		return b.metrics.write(w, b.connections.Load(), int64(b.admission.Pending()))
 	})
 	if err != nil {

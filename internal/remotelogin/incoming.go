@@ -12,9 +12,9 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/handshake"
 	"github.com/otpgate/otpgate/internal/pinned"
-	"github.com/otpgate/otpgate/internal/program"
 	"github.com/otpgate/otpgate/internal/remotewire"
 )
 
@@ -74,7 +74,7 @@ func (i *incoming) listen(address string) {
 			}
 		}
 		if l != nil {
-			program.AcceptTCP(l, func(conn *net.TCPConn) { go i.connection(conn) }, func(reason string) { i.fault("accept", reason) })
+			daemon.AcceptTCP(l, func(conn *net.TCPConn) { go i.connection(conn) }, func(reason string) { i.fault("accept", reason) })
 		}
 	}()
 }

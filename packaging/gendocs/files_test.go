@@ -228,9 +228,9 @@ func TestPagesHaveEveryOption(t *testing.T) {
 		page, pattern, item string
 		sources             []string
 	}{
-		{"otpgate-verifierd.8", option, ".It Fl -%s", []string{"pam_module/verifierd/main.go", "internal/program/program.go"}},
-		{"otpgate-gateway.8", option, ".It Fl -%s", []string{"gateway/main.go", "internal/program/program.go"}},
-		{"otpgate-sftpd.8", option, ".It Fl -%s", []string{"sftpd/main.go", "internal/program/program.go"}},
+		{"otpgate-verifierd.8", option, ".It Fl -%s", []string{"pam_module/verifierd/main.go", "internal/daemon/daemon.go"}},
+		{"otpgate-gateway.8", option, ".It Fl -%s", []string{"gateway/main.go", "internal/daemon/daemon.go"}},
+		{"otpgate-sftpd.8", option, ".It Fl -%s", []string{"sftpd/main.go", "internal/daemon/daemon.go"}},
 		{"pam_otpgate.8", `"(\w+)=?"`, ".It Cm %s", []string{"pam_module/front/args.c"}},
 	} {
 		var options [][]string

@@ -10,7 +10,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/program"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -82,7 +82,7 @@ func ListenAt(path string) (*Socket, error) {
 		return nil, fmt.Errorf("directory of the socket: %w", err)
 	}
 	defer dir.Close()
-	if err := program.RemoveStale(path); err != nil {
+	if err := daemon.RemoveStale(path); err != nil {
 		return nil, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)

@@ -19,7 +19,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/program"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/fronts"
 )
@@ -29,7 +29,7 @@ var version = "unknown"
 
 func main() {
 	var o options
-	p := program.New("otpgate-verifierd", version, usage)
+	p := daemon.New("otpgate-verifierd", version, usage)
 	p.PathVar(&o.config, "config", "", "configuration `FILE` (default "+config.DefaultPath+", which may be missing)")
 	p.DurationVar(&o.idle, "idle", 10*time.Minute, "end after this time without a login, if systemd started it and no server is to connect to it; 0 for never")
 	p.Main(func() error { return run(o) })
@@ -90,7 +90,7 @@ func run(o options) error {
 	}
 	who := &directory{self: uint32(os.Geteuid()), names: system{}}
 	server := newServer(engines, who, sink, usual)
-	closeMetrics, err := program.ServeMetrics(settings.Verifier.Metrics, counts.write)
+	closeMetrics, err := daemon.ServeMetrics(settings.Verifier.Metrics, counts.write)
 	if err != nil {
 		return fmt.Errorf("verifier.metrics: %w", err)
 	}
@@ -99,13 +99,13 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	program.NotifyReady()
+	daemon.NotifyReady()
 	idle := o.idle
 	if !activated {
 		idle = 0
 	}
 	wait(server, engines, signals, idle)
-	program.NotifyStopping()
+	daemon.NotifyStopping()
 	// Whoever is typing a code may finish.
 	return acceptors.Drain(wire.MaxTimeout)
 }
@@ -124,11 +124,11 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 			if s != syscall.SIGHUP {
 				return
 			}
-			program.NotifyReloading()
+			daemon.NotifyReloading()
 			if err := engines.reload(); err != nil {
 				server.report("configuration", err.Error())
 			}
-			program.NotifyReady()
+			daemon.NotifyReady()
 		}
 	}
 }

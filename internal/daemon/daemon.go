@@ -1,11 +1,11 @@
-// Package program is what otpgate's daemons have in common: options, usage and
+// Package daemon is what otpgate's daemons have in common: options, usage and
 // exit status, what they tell systemd, and the figures that they serve.
 //
 // [New] makes one, options are added to it, and Main runs it. It promises that an
 // option that is unknown, a word too many and a path that is not absolute end the
 // program before it has done anything, and that those who read the figures take
 // few descriptors.
-package program
+package daemon
 
 import (
 	"errors"
@@ -15,8 +15,8 @@ import (
 	"path/filepath"
 )
 
-// Program is a command line of options alone.
-type Program struct {
+// Daemon is a command line of options alone.
+type Daemon struct {
 	*flag.FlagSet
 	version string
 	show    bool
@@ -24,8 +24,8 @@ type Program struct {
 
 // New begins a program. usage is printed before the list of its options, of
 // which --version is one.
-func New(name, version, usage string) *Program {
-	p := &Program{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), version: version}
+func New(name, version, usage string) *Daemon {
+	p := &Daemon{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), version: version}
 	p.Usage = func() {
 		fmt.Fprint(p.Output(), usage)
 		p.PrintDefaults()
@@ -35,7 +35,7 @@ func New(name, version, usage string) *Program {
 }
 
 // PathVar adds an option whose value is an absolute path.
-func (p *Program) PathVar(path *string, name, value, usage string) {
+func (p *Daemon) PathVar(path *string, name, value, usage string) {
 	*path = value
 	p.Var((*absolute)(path), name, usage)
 }
@@ -60,11 +60,11 @@ func (a *absolute) Set(path string) error {
 // Main reads the command line, calls run and does not return. The exit status is 0
 // if run went well and after --help and --version, 1 if run failed, 2 for a
 // command line that is wrong.
-func (p *Program) Main(run func() error) {
+func (p *Daemon) Main(run func() error) {
 	os.Exit(p.status(os.Args[1:], run))
 }
 
-func (p *Program) status(args []string, run func() error) int {
+func (p *Daemon) status(args []string, run func() error) int {
 	err := p.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
