@@ -15,7 +15,7 @@ func TestClientsLookLittle(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.GiveToken("alice", 0)
-	p.Client, p.ClientWrong, p.Looks = "web1", 100, NewLooks()
+	p.Client, p.ClientWrong, p.SplitBudget = "web1", 100, NewSplitBudget()
 	opener := p.Press(t, "alice", 0)
 	expect(t, p.carrying("alice", opener, "ftp"), Accept, "hotp:token")
 	split := func(text string) int {

@@ -21,7 +21,7 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, Looks,
+// Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, SplitBudget,
 // Sender, Client, Withdrawn and BreakGlass.
 type Gate struct {
 	Config   config.Config
@@ -36,9 +36,9 @@ type Gate struct {
 	// OwnPrograms says that the peer is an ordinary user, who may ask for nobody
 	// else. By which service the login came is then that user's word alone.
 	OwnPrograms bool
-	// Looks bounds what such a program can find out about codes that nobody has
+	// SplitBudget bounds what such a program can find out about codes that nobody has
 	// given yet, see [Gate.Split]. Without it, it is told nothing of those.
-	Looks *Looks
+	SplitBudget *SplitBudget
 	// Sender sends codes. Without one nothing can be sent, and who needs that
 	// is denied.
 	Sender deliver.Sender

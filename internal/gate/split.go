@@ -119,16 +119,16 @@ func (g *Gate) mayLook(person account.Person, text string) bool {
 	switch {
 	case g.looker() == "":
 		return true
-	case g.Looks == nil:
+	case g.SplitBudget == nil:
 		return false
 	}
-	return g.Looks.take(g.looker(), person.User, text, g.Config.Policy.Attempts.PerWindow, g.Now())
+	return g.SplitBudget.take(g.looker(), person.User, text, g.Config.Policy.Attempts.PerWindow, g.Now())
 }
 
 // looked notes what such a look has found.
 func (g *Gate) looked(person account.Person, text string, outcome factor.Outcome) {
 	if g.looker() != "" {
-		g.Looks.found(g.looker(), person.User, text, outcome != factor.Wrong)
+		g.SplitBudget.found(g.looker(), person.User, text, outcome != factor.Wrong)
 	}
 }
 

@@ -309,7 +309,7 @@ func TestSplitTellsPeersLittle(t *testing.T) {
 	if n := split("secret" + p.Code(t, "alice", 0)); n != 0 {
 		t.Errorf("without a bound: %d", n)
 	}
-	server.Looks = NewLooks()
+	server.SplitBudget = NewSplitBudget()
 	// What clients send again and again is one look, and a code is none.
 	for range 50 {
 		if split("secret654321") != 0 || split("secret"+opener) != 6 {
@@ -329,7 +329,7 @@ func TestSplitTellsPeersLittle(t *testing.T) {
 	if split("secret"+opener) != 6 {
 		t.Error("the code that opened the session does not count any more")
 	}
-	if !server.Looks.Counting(p.Clock) || server.Looks.Counting(p.Clock.Add(25*time.Hour)) {
+	if !server.SplitBudget.Counting(p.Clock) || server.SplitBudget.Counting(p.Clock.Add(25*time.Hour)) {
 		t.Error("it is forgotten too soon, or never")
 	}
 	p.Clock = p.Clock.Add(5 * time.Hour)
@@ -345,7 +345,7 @@ func TestSplitLooksOnceAtOneText(t *testing.T) {
 	p.Give("alice")
 	expect(t, p.carrying("alice", p.Code(t, "alice", 0), "ftp"), Accept, "totp:phone")
 	server := p.asked("uid 33")
-	server.Looks = NewLooks()
+	server.SplitBudget = NewSplitBudget()
 	later := p.Code(t, "alice", 20)
 	for step := range 21 {
 		server.Now = func() time.Time { return p.Clock.Add(time.Duration(step) * 30 * time.Second) }
@@ -364,7 +364,7 @@ func TestRememberedLoginsOfPeersSpendLittle(t *testing.T) {
 	p.GiveToken("alice", 0)
 	expect(t, p.carrying("alice", p.Press(t, "alice", 0), "ftp"), Accept, "hotp:token")
 	server := p.asked("uid 33")
-	server.Looks = NewLooks()
+	server.SplitBudget = NewSplitBudget()
 	// As long as it brings what its people typed, it is as with root's servers.
 	expect(t, server.carrying("alice", p.Press(t, "alice", 1), "ftp"), NotAsked, "policy.session")
 	expect(t, p.login("alice", says(p.Press(t, "alice", 1))), Deny, "no-answer")

@@ -133,7 +133,7 @@ func (l *clientLogin) answer(stream *stream, begin remotewire.Begin) error {
 // engineFor is the engine as it is for that login.
 func (l *clientLogin) engineFor(start *wire.Start, begin remotewire.Begin) *gate.Gate {
 	own := *l.engine
-	own.Client, own.ClientWrong, own.ClientSends, own.Looks = l.client.Client, l.client.WrongCodes, l.client.SendsPerHour, l.server.looks
+	own.Client, own.ClientWrong, own.ClientSends, own.SplitBudget = l.client.Client, l.client.WrongCodes, l.client.SendsPerHour, l.server.splitBudget
 	own.Names = gate.ClientNames{User: start.User, Names: begin.Names, Groups: gate.System{Limit: l.server.limits.of(l.client.Client)}}
 	policy := &own.Config.Policy
 	if begin.Program != remotewire.RootProgram {

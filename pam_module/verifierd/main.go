@@ -136,5 +136,5 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 // mayEnd says whether nobody would miss it until systemd starts it again for the next
 // login. Servers that connect to this machine would: nobody starts it for them.
 func mayEnd(server *server, engines *engines, idle time.Duration) bool {
-	return server.admission.idle() >= idle && !server.looks.Counting(time.Now()) && !engines.listens()
+	return server.admission.idle() >= idle && !server.splitBudget.Counting(time.Now()) && !engines.listens()
 }

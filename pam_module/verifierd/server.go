@@ -19,16 +19,16 @@ import (
 
 // server answers fronts until it is told to stop.
 type server struct {
-	engines   *engines
-	who       *directory
-	sink      counting
-	admission *admission
-	looks     *gate.Looks
-	limits    clientLimits
+	engines     *engines
+	who         *directory
+	sink        counting
+	admission   *admission
+	splitBudget *gate.SplitBudget
+	limits      clientLimits
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
-	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), looks: gate.NewLooks()}
+	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), splitBudget: gate.NewSplitBudget()}
 }
 
 // serve begins to answer the fronts that come to socket.
@@ -195,7 +195,7 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 	}
 	if err == nil {
 		own := *engine
-		own.Peer, own.OwnPrograms, own.Looks = peer, kind == ordinaryUser, s.looks
+		own.Peer, own.OwnPrograms, own.SplitBudget = peer, kind == ordinaryUser, s.splitBudget
 		if kind != trusted && own.Config.Policy.Unenrolled == config.Enroll {
 			// No password was shown here, and enrolling takes one. A server that was
 			// taken over could enroll anybody.

@@ -11,13 +11,13 @@ import (
 // place for one more, nothing is looked at.
 const maxLooks = 1024
 
-// Looks bounds how often a program of another than root's may have the end of a
+// SplitBudget bounds how often a program of another than root's may have the end of a
 // password compared with codes that nobody has given yet, in logins that are
 // remembered: it could try them all. It is in memory, as nothing may be written
 // before a password was checked, and costs the owner nothing: as long as no look
 // is left, a new code behind the password is taken for a part of it, while the
 // password alone and the code that opened the session go on working.
-type Looks struct {
+type SplitBudget struct {
 	mu  sync.Mutex
 	key [sha256.Size]byte
 	of  map[lookedAt]*looked
@@ -34,16 +34,16 @@ type looked struct {
 	last [sha256.Size]byte
 }
 
-// NewLooks makes one for all logins of a process.
-func NewLooks() *Looks {
-	l := &Looks{of: map[lookedAt]*looked{}}
+// NewSplitBudget makes one for all logins of a process.
+func NewSplitBudget() *SplitBudget {
+	l := &SplitBudget{of: map[lookedAt]*looked{}}
 	_, _ = rand.Read(l.key[:]) // never fails, see its documentation
 	return l
 }
 
 // take counts a look, of which there are limit in a day. What was no code the
 // last time is none now, and costs nothing. After a look comes found.
-func (l *Looks) take(peer, user, text string, limit int, now time.Time) (may bool) {
+func (l *SplitBudget) take(peer, user, text string, limit int, now time.Time) (may bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	full := float64(limit)
@@ -65,12 +65,12 @@ func (l *Looks) take(peer, user, text string, limit int, now time.Time) (may boo
 	return true
 }
 
-func (l *Looks) hash(text string) [sha256.Size]byte {
+func (l *SplitBudget) hash(text string) [sha256.Size]byte {
 	return sha256.Sum256(append(l.key[:], text...))
 }
 
 // found says what a look has found. A code was no try.
-func (l *Looks) found(peer, user, text string, code bool) {
+func (l *SplitBudget) found(peer, user, text string, code bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of[lookedAt{peer, user}]
@@ -84,7 +84,7 @@ func (l *Looks) found(peer, user, text string, code bool) {
 }
 
 // forget makes room: all that is forgiven is forgotten.
-func (l *Looks) forget(now time.Time) bool {
+func (l *SplitBudget) forget(now time.Time) bool {
 	for at, of := range l.of {
 		if now.Sub(of.at) >= budgetTime {
 			delete(l.of, at)
@@ -94,7 +94,7 @@ func (l *Looks) forget(now time.Time) bool {
 }
 
 // Counting says whether anything is remembered that must not be forgotten yet.
-func (l *Looks) Counting(now time.Time) bool {
+func (l *SplitBudget) Counting(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, of := range l.of {
