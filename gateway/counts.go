@@ -22,10 +22,10 @@ type used struct {
 	connections, dialogues int
 	rate                   ratelimit.Limiter
 	// unprivileged are those of the dialogues that anybody on the client can begin, and
-	// guestRate is for them: they take no more than half of its dialogues, and
+	// unprivilegedRate is for them: they take no more than half of its dialogues, and
 	// nothing of what others may begin in a minute.
-	unprivileged int
-	guestRate    ratelimit.Limiter
+	unprivileged     int
+	unprivilegedRate ratelimit.Limiter
 }
 
 func newCounts(now func() time.Time) *counts {
@@ -66,7 +66,7 @@ func (u *counts) begin(client clients.Client, unprivileged bool) (rule, reason s
 	of := u.client(client.Client)
 	rate := &of.rate
 	if unprivileged {
-		rate = &of.guestRate
+		rate = &of.unprivilegedRate
 	}
 	switch {
 	case of.dialogues >= client.Dialogues:
