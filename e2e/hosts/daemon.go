@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // Server is a running server whose clients give a name and one field, which
@@ -83,6 +84,16 @@ func (d *daemon) keep(t machine.T, name, text string) string {
 	path := filepath.Join(d.dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatalf("write %s's file: %v", d.name, err)
+	}
+	return path
+}
+
+// program is keep for what is run.
+func (d *daemon) program(t machine.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(d.dir, name)
+	if err := testprogram.Write(path, []byte(text)); err != nil {
+		t.Fatalf("write %s's program: %v", d.name, err)
 	}
 	return path
 }

@@ -2,7 +2,6 @@ package hosts
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -45,10 +44,7 @@ username-as-common-name
 setenv deferred_auth_pam 1
 plugin openvpn-plugin-auth-pam.so %s
 %s`, 64+port/256%64, port%256, certificate(t), plugin, lines))
-	up := d.write(t, "up", "#!/bin/sh\necho \"$1 is in\"\nkill -TERM $PPID\n")
-	if err := os.Chmod(up, 0o755); err != nil {
-		t.Fatalf("script of OpenVPN's client: %v", err)
-	}
+	d.program(t, "up", "#!/bin/sh\necho \"$1 is in\"\nkill -TERM $PPID\n")
 	d.start(t, d.listens, "setpriv", "--bounding-set", capabilities, "/usr/sbin/openvpn", "--config", config)
 	return &OpenVPN{d: d}
 }

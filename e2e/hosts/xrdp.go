@@ -62,13 +62,8 @@ while True:
 func StartXRDP(t machine.T) *Server {
 	t.Helper()
 	d := newDaemon(t, "xrdp")
-	idle := d.write(t, "idle", "#!/bin/sh\nexec sleep 3600\n")
-	display := d.keep(t, "display", xServer)
-	for _, program := range []string{idle, display} {
-		if err := os.Chmod(program, 0o755); err != nil {
-			t.Fatalf("xrdp: %v", err)
-		}
-	}
+	idle := d.program(t, "idle", "#!/bin/sh\nexec sleep 3600\n")
+	display := d.program(t, "display", xServer)
 	// From 0.10 on it listens on a socket, and has a program for each session.
 	port, ready := "@PORT@", func() bool {
 		return exec.Command("ip", "netns", "exec", "xrdp-"+d.port, "bash", "-c", "</dev/tcp/localhost/"+d.port).Run() == nil

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // root's own group has it for a member on every machine, whatever its list says.
@@ -47,7 +49,7 @@ func TestMembersOfATree(t *testing.T) {
 func TestADirectoryIsWaitedForOnce(t *testing.T) {
 	dir := t.TempDir()
 	asked := filepath.Join(dir, "asked")
-	if err := os.WriteFile(filepath.Join(dir, "getent"), []byte("#!/bin/sh\necho \"$*\" >>"+asked+"\nexit 1\n"), 0o755); err != nil {
+	if err := testprogram.Write(filepath.Join(dir, "getent"), []byte("#!/bin/sh\necho \"$*\" >>"+asked+"\nexit 1\n")); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))

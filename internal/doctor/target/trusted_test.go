@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // tempOfRoots is a directory that only root can write, as are those above it but for
@@ -53,9 +55,9 @@ func TestAsksNoSSHDOfOthers(t *testing.T) {
 	mark, program, config, own := filepath.Join(dir, "mark"), filepath.Join(dir, "sshd"), filepath.Join(dir, "config"), filepath.Join(dir, "own")
 	text := "#!/bin/sh\necho >>" + mark + "\n"
 	for _, err := range []error{
-		os.WriteFile(program, []byte(text), 0o755), os.Chown(program, 65534, -1),
+		testprogram.Write(program, []byte(text)), os.Chown(program, 65534, -1),
 		os.WriteFile(config, []byte("Match exec \"echo >>"+mark+"\"\n"), 0o644), os.Chown(config, 65534, -1),
-		os.WriteFile(own, []byte(text), 0o755),
+		testprogram.Write(own, []byte(text)),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 //go:embed testdata/*.c
@@ -60,16 +62,16 @@ func (l Libpam) Within(conf string, command ...string) *exec.Cmd {
 func (l Libpam) Chrooted(t testing.TB, root string, modules map[string]string, command ...string) *exec.Cmd {
 	t.Helper()
 	for _, file := range []string{l.Oracle, l.Tries, l.Module} {
-		copyFile(t, file, filepath.Join(root, filepath.Base(file)), 0o755)
+		copyFile(t, file, filepath.Join(root, filepath.Base(file)))
 	}
-	copyFile(t, helper, filepath.Join(root, helper), 0o755)
+	copyFile(t, helper, filepath.Join(root, helper))
 	inside := filepath.Join(root, "modules")
 	for name, file := range modules {
 		place := filepath.Join(inside, name)
 		if filepath.IsAbs(name) {
 			place = filepath.Join(root, name)
 		}
-		copyFile(t, file, place, 0o644)
+		copyFile(t, file, place)
 	}
 	const script = `cd "$1" && for dir in /usr/lib/*-linux-gnu /usr/lib64; do
 	mkdir -p ".$dir" && mount --bind "$dir" ".$dir" || exit 1
@@ -81,14 +83,15 @@ shift; exec chroot . "$@"`
 	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", root}, command...)...)
 }
 
-func copyFile(t testing.TB, from, to string, mode os.FileMode) {
+// copyFile copies a program, or a module.
+func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(to), 0o755)
 	}
 	if err == nil {
-		err = os.WriteFile(to, data, mode)
+		err = testprogram.Write(to, data)
 	}
 	if err != nil {
 		t.Fatal(err)
