@@ -83,8 +83,10 @@ func (p *patient) write(name, text string) {
 	p.t.Helper()
 	path := filepath.Join(p.root, name)
 	mode := fs.FileMode(0o644)
-	if strings.HasPrefix(name, "etc/otpgate/users") || strings.HasSuffix(name, "client.key") || strings.HasSuffix(name, "gateway.key") || strings.HasPrefix(name, "etc/otpgate/sftpd/ssh_host_") {
-		mode = 0o600
+	for _, secret := range []string{"etc/otpgate/users", "etc/otpgate/break-glass/", "client.key", "gateway.key", "etc/otpgate/sftpd/ssh_host_"} {
+		if strings.Contains(name, secret) {
+			mode = 0o600
+		}
 	}
 	if strings.Contains(name, "keys/") {
 		mode = 0o400

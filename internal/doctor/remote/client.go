@@ -27,6 +27,7 @@ func (e *exam) client(ctx context.Context) {
 	e.unitAllows(looks)
 	e.oneServer(looks)
 	e.connected()
+	e.breakGlass(ctx)
 }
 
 // connected looks at a client to which servers connect. Its verifier has their
