@@ -95,7 +95,16 @@ func (s *said) Tail(n, group int, _ string) (string, bool, error) {
 	return strings.Repeat("0", n), true, nil
 }
 
-// login is a whole login, as it says by root's program.
+// beginTaken goes on with a login that was taken, as it says by root's program.
+func beginTaken(t *testing.T, conn net.Conn, start wire.Start) {
+	t.Helper()
+	start.RemoteHost, start.Timeout = "192.0.2.77", 2*time.Minute
+	if err := remotewire.WriteBegin(conn, remotewire.Begin{Start: start, Names: []string{start.User}, Program: remotewire.RootProgram}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// login is a whole login.
 func (c takenClient) login(t *testing.T, start wire.Start) said {
 	t.Helper()
 	conn := c.dial(t)
@@ -103,10 +112,7 @@ func (c takenClient) login(t *testing.T, start wire.Start) said {
 	if answer := c.take(t, conn); !answer.Taken {
 		t.Fatalf("%+v", answer)
 	}
-	start.RemoteHost, start.Timeout = "192.0.2.77", time.Minute
-	if err := remotewire.WriteBegin(conn, remotewire.Begin{Start: start, Names: []string{start.User}, Program: remotewire.RootProgram}); err != nil {
-		t.Fatal(err)
-	}
+	beginTaken(t, conn, start)
 	var s said
 	var err error
 	if s.outcome, err = remotewire.Relay(conn, &s); err != nil {
@@ -164,8 +170,11 @@ func TestRemoteClientTakenOver(t *testing.T) {
 	t.Run("flood", func(t *testing.T) {
 		takes := 0
 		for range 30 {
-			if attacker.take(t, attacker.dial(t)).Taken {
+			conn := attacker.dial(t)
+			if attacker.take(t, conn).Taken {
 				takes++
+				// At its prompt it stays open, where one that was only taken soon ends.
+				beginTaken(t, conn, wire.Start{User: enrolled.Name, Service: "sshd", Protocol: "ssh"})
 			}
 		}
 		if takes != 10 {
