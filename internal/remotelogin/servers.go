@@ -62,6 +62,7 @@ type server struct {
 	// address is where it is dialled, or, if it dials, where it came from last.
 	address string
 	pool    pinned.Pool
+	opening opening // of those that are dialled
 	// dials says that the server dials this machine; key is then what it shows.
 	dials bool
 	key   config.KeyHash
@@ -83,7 +84,7 @@ func New(settings config.Remote, log audit.Sink) *Servers {
 func serversOf(settings config.Remote) *Servers {
 	s := &Servers{settings: settings, key: pinned.NewKeyFile(settings.Key), dial: pinned.Dial, next: usualNext, again: usualAgain}
 	for _, address := range settings.Servers {
-		s.all = append(s.all, &server{address: address, pool: pinned.Pool{Most: keptEach, Idle: idle}})
+		s.all = append(s.all, &server{address: address, pool: pinned.Pool{Most: keptEach, Idle: idle}, opening: newOpening()})
 	}
 	return s
 }
@@ -240,6 +241,11 @@ func (s *Servers) ask(ctx context.Context, server *server, take remotewire.Take)
 			return taken, busy
 		}
 	}
+	end, err := server.opening.begin(ctx, take.Guest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", server.address, err)
+	}
+	defer end()
 	conn, err := s.connect(ctx, server)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", server.address, err)

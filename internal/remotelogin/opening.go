@@ -1,0 +1,60 @@
+package remotelogin
+
+import (
+	"context"
+	"errors"
+)
+
+// How many connections to one server are opened at once, and how many of them for logins
+// that anybody can begin. A gateway lets 64 connections of an address be at their
+// handshake, also where several clients share one, and turns the others away: many logins
+// at the same moment would find it out of reach.
+const (
+	mostOpening   = 16
+	guestsOpening = 8
+)
+
+// opening are the connections to one server that it has answered nothing on yet.
+type opening struct {
+	all, guests chan struct{}
+}
+
+func newOpening() opening {
+	return opening{all: make(chan struct{}, mostOpening), guests: make(chan struct{}, guestsOpening)}
+}
+
+var errOthersWait = errors.New("other logins waited for it until it was too late")
+
+// begin waits until one more may be opened. end is to be called when the server has
+// answered, and so has noticed the end of the handshake, or when there is none.
+func (o opening) begin(ctx context.Context, guest bool) (end func(), err error) {
+	if guest {
+		if err := enter(ctx, o.guests); err != nil {
+			return nil, err
+		}
+	}
+	if err := enter(ctx, o.all); err != nil {
+		if guest {
+			<-o.guests
+		}
+		return nil, err
+	}
+	return func() {
+		<-o.all
+		if guest {
+			<-o.guests
+		}
+	}, nil
+}
+
+func enter(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		if ctx.Err() == nil {
+			return nil
+		}
+		<-places
+	case <-ctx.Done():
+	}
+	return errOthersWait
+}

@@ -1,0 +1,74 @@
+package remotelogin
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/remotewire"
+)
+
+// Logins that anybody can begin leave connections to be opened for the others, however
+// many there are and however long the server takes; each place is given back.
+func TestGuestsLeaveConnectionsToOpen(t *testing.T) {
+	const guests = 3 * mostOpening
+	come := make(chan struct{}, guests)
+	f := newFake(t, func(f *fake, conn *tls.Conn) {
+		take, err := remotewire.ReadTake(conn)
+		switch {
+		case err != nil:
+		case take.Guest:
+			come <- struct{}{}
+			_, _ = io.Copy(io.Discard, conn)
+		default:
+			_ = remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one"})
+		}
+	})
+	s := newServers(t, patience, f)
+	ctx, cancel := context.WithCancel(context.Background())
+	errs := make(chan error, guests)
+	for range guests {
+		go func() {
+			_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Guest: true})
+			errs <- err
+		}()
+	}
+	for range guestsOpening {
+		<-come
+	}
+	var all sync.WaitGroup
+	for range 2 * mostOpening {
+		all.Go(func() {
+			taken, err := s.Take(context.Background(), remotewire.Take{ID: remotewire.NewID()})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			taken.Drop()
+		})
+	}
+	all.Wait()
+	if n := len(come); n > 0 {
+		t.Errorf("%d more guests have a connection", n)
+	}
+	cancel()
+	waited := 0
+	for range guests {
+		err := <-errs
+		if err == nil {
+			t.Fatal("a guest was taken")
+		}
+		if strings.Contains(err.Error(), errOthersWait.Error()) {
+			waited++
+		}
+	}
+	if waited != guests-guestsOpening {
+		t.Errorf("%d guests waited for others", waited)
+	}
+	if o := s.all[0].opening; len(o.all)+len(o.guests) > 0 {
+		t.Errorf("%d and %d are being opened still", len(o.all), len(o.guests))
+	}
+}
