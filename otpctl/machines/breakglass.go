@@ -97,20 +97,22 @@ func breakGlassSettings(a *invocation.App) (config.Config, error) {
 }
 
 // keep writes the file of somebody's codes, and forgets what wrong ones were given
-// before: nobody has guessed at these.
+// before: nobody has guessed at these. The ledger comes first. If it fails, the codes that
+// somebody has on paper stay good: the new ones would never be shown.
 func keep(ctx context.Context, settings config.Config, kept breakglass.Codes) error {
-	if err := breakglass.Save(settings.Paths.BreakGlass, kept); err != nil {
-		return err
-	}
 	store, err := ledger.OpenFiles(settings.Paths.State)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	return store.Update(ctx, breakglass.Key(kept.User), func(entry *ledger.Entry) error {
+	err = store.Update(ctx, breakglass.Key(kept.User), func(entry *ledger.Entry) error {
 		entry.Attempts, entry.Peers = ledger.Attempts{}, nil
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return breakglass.Save(settings.Paths.BreakGlass, kept)
 }
 
 // entryOf is what the machine remembers of somebody's codes.
