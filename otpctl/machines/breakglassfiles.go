@@ -96,7 +96,7 @@ func breakGlassInstall(a *invocation.App) *cobra.Command {
 		Short: "Take over the hashes of codes that were made elsewhere",
 		Long: `install reads hashes from standard input, one a line, as otpctl break-glass --json
 prints them, and has their codes be those of USER here, in the place of any others.
-The same hashes again change nothing. A code that was used here stays used.
+USER must be whom they were made for, spelled as here and there. The same hashes again change nothing. A code that was used here stays used.
 
 The hashes are worth nothing to a thief, but whoever can change them on their way can
 have codes of his own installed.`,
@@ -110,7 +110,7 @@ have codes of his own installed.`,
 		if err != nil {
 			return err
 		}
-		name, err := a.SystemName(args[0])
+		name, err := nameAsMade(a, args[0])
 		if err != nil {
 			return err
 		}
@@ -135,6 +135,15 @@ have codes of his own installed.`,
 		a.Sum("%s has %s here; %s", name, invocation.Counted(len(hashes), "break-glass code", "break-glass codes"), done.Result)
 		return nil
 	})
+}
+
+// nameAsMade refuses another spelling than the system's: the codes are good for the name
+// alone that they were made for, and would be worthless under the system's.
+func nameAsMade(a *invocation.App, given string) (string, error) {
+	if name, found, err := a.Lookup(given); err == nil && found && name != given {
+		return "", fmt.Errorf("this machine knows %s as %s, and a code is good for that name alone for which it was made; make codes with otpctl break-glass %[2]s --elsewhere, and install those for %[2]s", given, name)
+	}
+	return a.SystemName(given)
 }
 
 // maxInput is far above what hashes take.
