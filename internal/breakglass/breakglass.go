@@ -194,11 +194,15 @@ func CheckHashes(hashes []string) error {
 	return nil
 }
 
-// Names lists those who have a file in dir, in order. No directory is nobody.
+// Names lists those who have a file in dir, in order. No directory is nobody. Its error
+// wraps ErrHidden as that of Load.
 func Names(dir string) ([]string, error) {
 	opened, err := safefile.OpenServiceDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: %w", ErrHidden, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("directory of break-glass codes: %w", err)

@@ -74,22 +74,33 @@ func (g *Gate) Unreachable(ctx context.Context, request Request, conversation Co
 // machine, whatever has the form of one is taken off, whoever's login it is: so nothing
 // tells who has any before the password was found to be right.
 func (g *Gate) SplitUnreachable(request Request, tails Tails, rule string, cause error) (n int, err error) {
-	if err = (blame{rule, cause}); g.anyBreakGlass() {
-		n, err = breakGlassTail(tails)
-	}
-	if err != nil {
+	if n, err = g.splitBreakGlass(tails, blame{rule, cause}); err != nil {
 		g.Audit.Write(record(g.protocol(request), request, fault(err)))
 	}
 	return n, err
 }
 
-// anyBreakGlass says whether anybody has break-glass codes here.
-func (g *Gate) anyBreakGlass() bool {
+// splitBreakGlass is how much of a password is a break-glass code. The error is cause
+// where nobody has any.
+func (g *Gate) splitBreakGlass(tails Tails, cause error) (n int, err error) {
 	if g.BreakGlass == nil {
-		return false
+		return 0, cause
 	}
 	names, err := breakglass.Names(g.BreakGlass.Dir)
-	return err == nil && len(names) > 0
+	switch {
+	case errors.Is(err, breakglass.ErrHidden):
+		return 0, cause
+	case err != nil:
+		return 0, wrongBreakGlassFiles(blame{audit.RuleBreakGlass, err}, cause)
+	case len(names) == 0:
+		return 0, cause
+	}
+	return breakGlassTail(tails)
+}
+
+// wrongBreakGlassFiles is for the log: what is wrong with the codes, and why they were needed.
+func wrongBreakGlassFiles(err, cause error) error {
+	return fmt.Errorf("%w; they were to be asked for as %w", err, bare(cause))
 }
 
 func breakGlassTail(tails Tails) (n int, err error) {
@@ -121,7 +132,7 @@ func (g *Gate) byBreakGlass(ctx context.Context, request Request, conversation C
 		return verdict
 	case err != nil:
 		conversation.Tell(Failure, cannotDecide)
-		return fault(fmt.Errorf("%w; they were to be asked for as %w", err, bare(cause)))
+		return fault(wrongBreakGlassFiles(err, cause))
 	case !found:
 		conversation.Tell(Failure, cannotDecide)
 		return fault(cause)

@@ -277,6 +277,24 @@ func TestBreakGlassSplit(t *testing.T) {
 	if len(p.Log()) != 2 {
 		t.Errorf("log: %s", p.Lines())
 	}
+	// A directory that is not as it must be is a fault, and named.
+	dir := p.Config.Paths.BreakGlass
+	if err := os.Chmod(dir, 0o777); err != nil { // this test's own
+		t.Fatal(err)
+	}
+	for _, split := range []func() (int, error){
+		func() (int, error) { return p.Split(t.Context(), behind, tail("secret"+codes[1])) },
+		func() (int, error) { return p.SplitUnreachable(behind, tail("secret"+codes[1]), "remote", errDown) },
+	} {
+		n, err := split()
+		last := p.Log()[len(p.Log())-1]
+		if n != 0 || err == nil || last.Rule != "break-glass" || !strings.Contains(last.Reason, dir+": unsafe") || !strings.Contains(last.Reason, "; they were to be asked for as ") {
+			t.Errorf("%d, %v, %+v", n, err, last)
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	// Where nobody has any, all is as before.
 	if err := breakglass.Remove(p.Config.Paths.BreakGlass, "root"); err != nil {
 		t.Fatal(err)

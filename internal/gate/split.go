@@ -37,8 +37,8 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 		}
 	}()
 	need, person, err := g.needBy(request, g.findSoon)
-	if isUnreachable(err) && g.anyBreakGlass() {
-		return breakGlassTail(tails)
+	if isUnreachable(err) {
+		return g.splitBreakGlass(tails, err)
 	}
 	if err != nil || need.Code != Asked {
 		return 0, err
