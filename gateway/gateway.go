@@ -46,6 +46,8 @@ type gateway struct {
 	log    audit.Sink
 	places *handshake.Places
 	counts *counts
+	// connecting has something in it for each login that connects to the verifier.
+	connecting chan struct{}
 
 	all sync.WaitGroup
 
@@ -59,6 +61,7 @@ func newGateway(settings config.Config, limits limits, log audit.Sink) *gateway 
 	g := &gateway{
 		limits: limits, socket: settings.Paths.Socket, key: pinned.NewKeyFile(settings.Gateway.Key), table: clients.NewTable(settings.Gateway.Clients),
 		log: admission.NewLogLimiter(log.Write), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
+		connecting: make(chan struct{}, mostConnecting),
 	}
 	g.places = handshake.New(limits.handshakes, rules, g.log, g.listed)
 	return g

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/remotewire"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -99,7 +101,7 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 		return g.answer(conn, remotewire.Answer{Busy: reason, Full: true})
 	}
 	defer g.counts.end(client.Client, take.Unprivileged)
-	engine, err := net.DialTimeout("unix", g.socket, g.limits.opening)
+	engine, err := g.engine()
 	if err != nil {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "fault", Rule: "gateway.verifier", Reason: err.Error()})
 		return g.answer(conn, remotewire.Answer{Busy: "its verifier does not answer"})
@@ -115,6 +117,24 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 		return err
 	}
 	return g.dialogue(conn, engine, still)
+}
+
+// mostConnecting is how many logins wait in the queue of the verifier's socket at once:
+// each holds a thread.
+const mostConnecting = 64
+
+// engine connects to the verifier. Programs of others on this machine may have filled its
+// queue, which is no verifier that is not there.
+func (g *gateway) engine() (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.limits.opening)
+	defer cancel()
+	select {
+	case g.connecting <- struct{}{}:
+		defer func() { <-g.connecting }()
+	case <-ctx.Done():
+		return nil, errors.New("other logins waited for it until it was too late")
+	}
+	return daemon.ConnectUnix(ctx, g.socket, nil)
 }
 
 func exchange(engine net.Conn, take remotewire.Take) (remotewire.Answer, error) {

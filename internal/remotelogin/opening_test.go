@@ -20,7 +20,7 @@ func TestGuestsLeaveConnectionsToOpen(t *testing.T) {
 		take, err := remotewire.ReadTake(conn)
 		switch {
 		case err != nil:
-		case take.Guest:
+		case take.Unprivileged:
 			come <- struct{}{}
 			_, _ = io.Copy(io.Discard, conn)
 		default:
@@ -32,7 +32,7 @@ func TestGuestsLeaveConnectionsToOpen(t *testing.T) {
 	errs := make(chan error, guests)
 	for range guests {
 		go func() {
-			_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Guest: true})
+			_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Unprivileged: true})
 			errs <- err
 		}()
 	}

@@ -241,7 +241,7 @@ func (s *Servers) ask(ctx context.Context, server *server, take remotewire.Take)
 			return taken, busy
 		}
 	}
-	end, err := server.opening.begin(ctx, take.Guest)
+	end, err := server.opening.begin(ctx, take.Unprivileged)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", server.address, err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -62,33 +63,9 @@ func closeWith(ctx context.Context, conn net.Conn) func() {
 	return func() { stop() }
 }
 
-// connect connects to a verifier that is to be believed. Where its queue is full it
-// waits there, and the kernel lets those who wait in as they came.
+// connect connects to a verifier that is to be believed.
 func connect(ctx context.Context, socket string) (net.Conn, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	file := os.NewFile(uintptr(fd), socket)
-	defer file.Close()
-	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
-		end, _ := ctx.Deadline()
-		left := unix.NsecToTimeval(max(int64(time.Millisecond), int64(time.Until(end))))
-		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &left); err != nil {
-			return nil, os.NewSyscallError("setsockopt", err)
-		}
-		err = unix.Connect(fd, &unix.SockaddrUnix{Name: socket})
-	}
-	if errors.Is(err, unix.EAGAIN) {
-		return nil, errors.New("it did not answer in time")
-	}
-	if err != nil {
-		return nil, os.NewSyscallError("connect", err)
-	}
-	if err := genuine(fd, socket); err != nil {
-		return nil, err
-	}
-	return net.FileConn(file)
+	return daemon.ConnectUnix(ctx, socket, func(fd int) error { return genuine(fd, socket) })
 }
 
 // genuine is what resident.c of the front in C does: anybody else than root could stand
