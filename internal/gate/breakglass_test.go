@@ -153,6 +153,37 @@ func TestBreakGlassManyAtOnce(t *testing.T) {
 	}
 }
 
+// Fifty at once guess no more than one after the other, by a verifier and by cores.
+func TestBreakGlassGuessesAtOnce(t *testing.T) {
+	p, codes := newAlone(t)
+	var all sync.WaitGroup
+	talks := make([]*script, 50)
+	for i := range talks {
+		talks[i] = says(wrongBreakGlassCodes(3)...)
+		all.Go(func() {
+			login := p.away
+			if i%2 == 0 {
+				login = p.login
+			}
+			login("root", talks[i])
+		})
+	}
+	all.Wait()
+	wrong := 0
+	for _, talk := range talks {
+		for _, told := range talk.told {
+			if told == wrongBreakGlass {
+				wrong++
+			}
+		}
+	}
+	// The tenth wrong one tells of the lock instead.
+	if entry, err := p.BreakGlass.Ledger.View(t.Context(), breakglass.Key("root")); wrong != 9 || err != nil || entry.Attempts.Unseen != 10 {
+		t.Errorf("%d were told that theirs was wrong, %+v, %v", wrong, entry.Attempts, err)
+	}
+	expect(t, p.away("root", says(codes[0])), TooMany, "policy.attempts.per_window")
+}
+
 // Wrong codes lock the person's break-glass codes, and the address, as elsewhere; what
 // cannot be a code is no guess.
 func TestBreakGlassAttempts(t *testing.T) {
@@ -248,67 +279,6 @@ type full struct{ ledger.Store }
 
 func (full) Update(context.Context, ledger.Key, func(*ledger.Entry) error) error {
 	return errors.New("no space left on device")
-}
-
-// tail is the end of a password.
-type tail string
-
-func (e tail) Tail(n, group int, alphabet string) (string, bool, error) {
-	if len(e) <= n || group != breakglass.Group || strings.Trim(string(e[len(e)-n:]), alphabet+"-") != "" {
-		return "", false, nil
-	}
-	return string(e[len(e)-n:]), true, nil
-}
-
-// Before the password nothing tells who has codes here: what looks like one is taken off.
-func TestBreakGlassSplit(t *testing.T) {
-	p, codes := newAlone(t)
-	for _, name := range []string{"root", "alice", "nobody"} {
-		for end, want := range map[string]int{"secret" + codes[0]: breakglass.Length, "secret": 0, "secret123456": 0, codes[0]: 0, "0000-0000-0000-000u0000-0000-0000-000u": 0} {
-			if n, err := p.Split(t.Context(), Request{User: name, Service: "vsftpd"}, tail(end)); n != want || err != nil {
-				t.Errorf("%s, %q: %d, %v", name, end, n, err)
-			}
-		}
-	}
-	behind := Request{User: "root", Service: "vsftpd", AfterSplit: true, CodeBehind: true}
-	expect(t, p.Unreachable(t.Context(), behind, says(codes[0]), "remote", errDown), Accept, "break-glass")
-	// The second question of a host that cannot ask.
-	expect(t, p.Unreachable(t.Context(), behind, says(codes[0], Answer{Password: true}), "remote", errDown), TooMany, "password-repeated")
-	if len(p.Log()) != 2 {
-		t.Errorf("log: %s", p.Lines())
-	}
-	// A directory that is not as it must be is a fault, and named.
-	dir := p.Config.Paths.BreakGlass
-	if err := os.Chmod(dir, 0o777); err != nil { // this test's own
-		t.Fatal(err)
-	}
-	for _, split := range []func() (int, error){
-		func() (int, error) { return p.Split(t.Context(), behind, tail("secret"+codes[1])) },
-		func() (int, error) { return p.SplitUnreachable(behind, tail("secret"+codes[1]), "remote", errDown) },
-	} {
-		n, err := split()
-		last := p.Log()[len(p.Log())-1]
-		if n != 0 || err == nil || last.Rule != "break-glass" || !strings.Contains(last.Reason, dir+": unsafe") || !strings.Contains(last.Reason, "; they were to be asked for as ") {
-			t.Errorf("%d, %v, %+v", n, err, last)
-		}
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	// Where nobody has any, all is as before.
-	if err := breakglass.Remove(p.Config.Paths.BreakGlass, "root"); err != nil {
-		t.Fatal(err)
-	}
-	for _, split := range []func() (int, error){
-		func() (int, error) { return p.Split(t.Context(), behind, tail("secret"+codes[1])) },
-		func() (int, error) { return p.SplitUnreachable(behind, tail("secret"+codes[1]), "remote", errDown) },
-	} {
-		n, err := split()
-		last := p.Log()[len(p.Log())-1]
-		if n != 0 || err == nil || last.Rule != "remote" || last.Verdict != "fault" {
-			t.Errorf("%d, %v, %+v", n, err, last)
-		}
-	}
 }
 
 // Where the ledger is on other machines and cannot be reached, enrolled people are asked
