@@ -233,6 +233,8 @@ func (l *breakGlassLogin) answered(ctx context.Context, answer Answer, err error
 	switch {
 	case err != nil:
 		return Verdict{Deny, "no-answer", l.because(err.Error() + l.tries.before())}, true
+	case answer.Password && l.request.AfterSplit && l.tries.sum() > 0:
+		return Verdict{TooMany, "code", l.because(l.tries.String() + "; the host cannot ask for another one")}, true
 	case answer.Password && (l.tries.password || l.request.AfterSplit):
 		return Verdict{TooMany, "password-repeated", l.because("the host cannot ask for a code, and there was none behind the password" + l.tries.before())}, true
 	case answer.Password:

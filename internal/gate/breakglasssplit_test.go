@@ -31,8 +31,13 @@ func TestBreakGlassSplit(t *testing.T) {
 	behind := Request{User: "root", Service: "vsftpd", AfterSplit: true, CodeBehind: true}
 	expect(t, p.Unreachable(t.Context(), behind, says(codes[0]), "remote", errDown), Accept, "break-glass")
 	// The second question of a host that cannot ask.
-	expect(t, p.Unreachable(t.Context(), behind, says(codes[0], Answer{Password: true}), "remote", errDown), TooMany, "password-repeated")
-	if len(p.Log()) != 2 {
+	expect(t, p.Unreachable(t.Context(), behind, says(Answer{Password: true}), "remote", errDown), TooMany, "password-repeated")
+	v := p.Unreachable(t.Context(), behind, says("0000-0000-0000-0000", Answer{Password: true}), "remote", errDown)
+	expect(t, v, TooMany, "code")
+	if !strings.HasPrefix(v.Reason, "codes: 1 wrong, 0 used before, 0 not in the form of a code; the host cannot ask for another one;") {
+		t.Errorf("the log says %q", v.Reason)
+	}
+	if len(p.Log()) != 3 {
 		t.Errorf("log: %s", p.Lines())
 	}
 	// A directory that is not as it must be is a fault, and named.
