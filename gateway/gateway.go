@@ -26,6 +26,9 @@ type limits struct {
 	idle time.Duration
 	// opening is how long each side may take for what it sends at once.
 	opening time.Duration
+	// queue is how long a login waits in the queue of the verifier's socket. It is less
+	// than clients look for a server, so that they hear of it.
+	queue time.Duration
 	// dialogue is for clients that name no time of their own.
 	dialogue time.Duration
 	// spare is how many connections a client may have beyond its dialogues.
@@ -34,7 +37,7 @@ type limits struct {
 
 var usual = limits{
 	handshakes: handshake.Usual,
-	idle:       time.Minute, opening: 10 * time.Second, dialogue: 2 * time.Minute, spare: 64,
+	idle:       time.Minute, opening: 10 * time.Second, queue: 2 * time.Second, dialogue: 2 * time.Minute, spare: 64,
 }
 
 // gateway answers clients.

@@ -126,7 +126,7 @@ const mostConnecting = 64
 // engine connects to the verifier. Programs of others on this machine may have filled its
 // queue, which is no verifier that is not there.
 func (g *gateway) engine() (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), g.limits.opening)
+	ctx, cancel := context.WithTimeout(context.Background(), g.limits.queue)
 	defer cancel()
 	select {
 	case g.connecting <- struct{}{}:
