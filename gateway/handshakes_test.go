@@ -36,15 +36,21 @@ func (h halfway) Read(to []byte) (int, error) {
 	return 0, io.EOF
 }
 
+// hold has a stranger at an address take a place, if there is one.
+func (r *rig) hold(t *testing.T, address string) error {
+	t.Helper()
+	conn := halfway{r.dialFrom(t, address), make(chan error, 1)}
+	if err := pinned.Client(conn, r.key, func(config.KeyHash) error { return nil }).Handshake(); err == nil {
+		t.Fatal("the handshake went on")
+	}
+	return <-conn.begun
+}
+
 // fill has strangers take all places for handshakes.
 func (r *rig) fill(t *testing.T) {
 	t.Helper()
 	for _, address := range []string{"127.0.0.2", "127.0.0.3"} {
-		conn := halfway{r.dialFrom(t, address), make(chan error, 1)}
-		if err := pinned.Client(conn, r.key, func(config.KeyHash) error { return nil }).Handshake(); err == nil {
-			t.Fatal("the handshake went on")
-		}
-		if err := <-conn.begun; err != nil {
+		if err := r.hold(t, address); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,6 +79,20 @@ func TestPlacesOfClients(t *testing.T) {
 	before.dialFrom(t, "127.0.0.4")
 	before.log.expect(t, "gateway.handshakes", "have not shown their key yet")
 	login(t, before.dial(t, before.key))
+}
+
+// Whoever shares a client's address, as its own users do, those behind the same balancer
+// and, with IPv6, all of its network, holds no place that the client needs.
+func TestPlacesOfOneAddress(t *testing.T) {
+	limits := usual
+	limits.handshakes.PerSource, limits.handshakes.Time = 4, patience
+	r := newRig(t, limits, nil, takes(t))
+	login(t, r.dial(t, r.key))
+	for range 3 * limits.handshakes.PerSource {
+		_ = r.hold(t, "127.0.0.1")
+	}
+	login(t, r.dial(t, r.key))
+	r.log.expect(t, "gateway.handshakes", "have not shown their key yet")
 }
 
 // What is read of somebody who has shown no key is bounded.

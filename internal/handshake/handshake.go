@@ -20,14 +20,13 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
-	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
 // Limits are what one connection can make the others wait for.
 type Limits struct {
 	// Time is how long a connection may take to show its key, AtOnce how many may be
-	// at that at once, and PerSource how many of one address.
+	// at that at once, and PerSource how many of one address: one more ends the oldest.
 	Time              time.Duration
 	AtOnce, PerSource int
 	// Reserve is how many more may be if they come from where known keys come from, so
@@ -51,41 +50,50 @@ type Places struct {
 	rules  Rules
 	log    audit.Sink
 	// listed says whether known keys come from an address by configuration.
-	listed   func(netip.Addr) bool
-	starting *admission.Counter
-	// reserved are for addresses that known keys come from, once all places of
-	// starting are taken.
-	reserved *admission.Counter
-	origins  origins
+	listed  func(netip.Addr) bool
+	taken   taken
+	origins origins
 }
 
 // New makes places that nobody has taken. listed says whether the configuration names
 // an address as one where known keys come from. What goes to log is bounded by whoever
 // gives it.
 func New(limits Limits, rules Rules, log audit.Sink, listed func(netip.Addr) bool) *Places {
-	return &Places{
-		limits: limits, rules: rules, log: log, listed: listed,
-		starting: admission.NewCounter(time.Now), reserved: admission.NewCounter(time.Now),
-	}
+	return &Places{limits: limits, rules: rules, log: log, listed: listed}
 }
 
 // Shake finds out who it is. Nothing is known of the other side before, so what it can
 // take is bounded. Without a connection the log has why not.
 func (p *Places) Shake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, known pinned.Known) *tls.Conn {
-	release, admitted := p.admit(from)
-	if !admitted {
+	place := p.admit(bare, from)
+	if place == nil {
 		p.turnedAway(from, p.rules.Places, "too many connections have not shown their key yet")
 		return nil
 	}
-	defer release()
+	defer p.taken.leave(place) // however it ends
+	conn, rule, reason := p.shake(bare, own, known)
+	switch {
+	case !p.taken.leave(place):
+		p.turnedAway(from, p.rules.Places, "too many connections from there have not shown their key yet; this is the oldest")
+		return nil
+	case rule == p.rules.Own:
+		p.log.Write(audit.Record{Verdict: "fault", Rule: rule, Reason: reason})
+	case rule != "":
+		p.turnedAway(from, rule, reason)
+	}
+	return conn
+}
+
+// shake says by which rule there is no connection, and why. There is no rule for
+// somebody who goes without a word.
+func (p *Places) shake(bare *net.TCPConn, own *pinned.KeyFile, known pinned.Known) (conn *tls.Conn, rule, reason string) {
 	key, err := own.Key()
 	if err != nil {
-		p.log.Write(audit.Record{Verdict: "fault", Rule: p.rules.Own, Reason: err.Error()})
-		return nil
+		return nil, p.rules.Own, err.Error()
 	}
 	var refused error
 	bytes := &firstBytes{Conn: bare, left: mostFirstBytes}
-	conn := pinned.Server(bytes, key, func(hash config.KeyHash) error {
+	conn = pinned.Server(bytes, key, func(hash config.KeyHash) error {
 		refused = known(hash)
 		return refused
 	})
@@ -94,18 +102,17 @@ func (p *Places) Shake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, 
 	err = errors.Join(pinned.Notice(bare), conn.HandshakeContext(ctx))
 	bytes.done = true
 	switch {
+	case err == nil:
+		return conn, "", ""
 	case refused != nil:
-		p.turnedAway(from, p.rules.Theirs, refused.Error())
 		letRead(bare)
+		return nil, p.rules.Theirs, refused.Error()
 	case pinned.IsRefusal(err):
-		p.turnedAway(from, p.rules.Handshake, fmt.Sprintf("it refuses this machine's key, %s; its own log says why (%v)", key.Hash, err))
-	case err != nil && !errors.Is(err, io.EOF):
-		p.turnedAway(from, p.rules.Handshake, err.Error())
+		return nil, p.rules.Handshake, fmt.Sprintf("it refuses this machine's key, %s; its own log says why (%v)", key.Hash, err)
+	case errors.Is(err, io.EOF):
+		return nil, "", ""
 	}
-	if err != nil {
-		return nil
-	}
-	return conn
+	return nil, p.rules.Handshake, err.Error()
 }
 
 // turnedAway writes a line about an address that gets nowhere.
@@ -116,21 +123,16 @@ func (p *Places) turnedAway(from netip.Addr, rule, reason string) {
 // Note remembers where somebody known came from.
 func (p *Places) Note(who string, from netip.Addr) { p.origins.note(who, from) }
 
-// admit counts a handshake. Strangers with many addresses can take all places but
+// admit has a connection take a place. Strangers with many addresses can take all but
 // those that are kept for addresses which known keys come from.
-func (p *Places) admit(from netip.Addr) (release func(), admitted bool) {
-	counted := func(counter *admission.Counter, most int) bool {
-		bounds := config.SFTPLimits{MaxStartups: most, StartupsPerSource: p.limits.PerSource}
-		release = func() { counter.Release(from, bounds, admission.Result{}) }
-		return counter.Admit(from, bounds).Rule == ""
+func (p *Places) admit(conn io.Closer, from netip.Addr) *place {
+	if place := p.taken.take(from, conn, false, p.limits); place != nil {
+		return place
 	}
-	if counted(p.starting, p.limits.AtOnce) {
-		return release, true
+	if p.origins.has(from) || p.listed(from) {
+		return p.taken.take(from, conn, true, p.limits)
 	}
-	if (p.origins.has(from) || p.listed(from)) && counted(p.reserved, p.limits.Reserve) {
-		return release, true
-	}
-	return nil, false
+	return nil
 }
 
 // letRead lets the other side read why it is turned away: it may have sent something
