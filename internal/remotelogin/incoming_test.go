@@ -348,6 +348,21 @@ func TestListenAnew(t *testing.T) {
 	}
 }
 
+// A login that finds no connection because the configuration has changed meanwhile says
+// nothing of whether a server can be reached: with the new one it may be.
+func TestClosedIsNotUnreachable(t *testing.T) {
+	server := newFake(t, diesAtTake)
+	l := newListening(t, patience, handshake.Usual, nil, server)
+	server.dial(t, l)
+	denied := begin(t.Context(), l)
+	testwait.Until(t, "it is asked", func() bool { return server.takes.Load() == 1 })
+	l.Close()
+	var unreachable UnreachableError
+	if err := <-denied; err == nil || errors.As(err, &unreachable) || !strings.Contains(err.Error(), "the configuration has changed") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A wait that ends takes no connection along.
 func TestWaitLeavesConnections(t *testing.T) {
 	server := newFake(t, accepts)

@@ -53,8 +53,9 @@ type Servers struct {
 	// incoming is nil where no server dials this machine.
 	incoming *incoming
 
-	mu   sync.Mutex
-	last *server // the one that took a login last
+	mu     sync.Mutex
+	last   *server // the one that took a login last
+	closed bool
 }
 
 // server is one of them.
@@ -108,6 +109,9 @@ func (s *Servers) IsFor(settings config.Remote) bool {
 
 // Close listens no more, and lets go of connections that are kept. Dialogues go on.
 func (s *Servers) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	if s.incoming != nil {
 		s.incoming.close()
 	}
@@ -135,6 +139,9 @@ func (s *Servers) Take(ctx context.Context, take remotewire.Take) (*Taken, error
 	ctx, cancel := context.WithTimeout(ctx, s.settings.Timeout.Duration)
 	defer cancel()
 	taken, err := s.find(ctx, take, s.order())
+	if err != nil && s.isClosed() {
+		return nil, fmt.Errorf("the configuration has changed, try again: %v", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +153,14 @@ func (s *Servers) Take(ctx context.Context, take remotewire.Take) (*Taken, error
 	s.last = taken.server
 	s.mu.Unlock()
 	return taken, nil
+}
+
+// isClosed says whether there are other servers by now. That none of these can be
+// reached says nothing of those.
+func (s *Servers) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // order is that in which the servers are asked, as far as they can be.

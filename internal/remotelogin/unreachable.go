@@ -5,7 +5,8 @@ package remotelogin
 // cannot decide. Nobody has taken the login, and nobody can any more.
 //
 // It is not the error where a server said that this machine has too much open, or
-// where servers differ in their ledgers: those can be reached.
+// where servers differ in their ledgers: those can be reached. Nor is it where the
+// configuration has changed meanwhile.
 type UnreachableError struct {
 	// err says of each server why.
 	err error
