@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/ratelimit"
+	"github.com/otpgate/otpgate/internal/sftpd/admission"
 )
 
 // How many connections to a client that cannot dial wait for its logins: a few, as many
@@ -41,7 +42,8 @@ const (
 type dialler struct {
 	gateway *gateway
 	address string
-	log     audit.Sink
+	// log is this dialler's own, so that what one client does takes no lines from others.
+	log audit.Sink
 	// connect makes a bare connection; now, after and random are the clock and chance.
 	connect func(ctx context.Context, address string) (net.Conn, error)
 	now     func() time.Time
@@ -75,7 +77,7 @@ const (
 
 func newDialler(g *gateway, address string, log audit.Sink) *dialler {
 	return &dialler{
-		gateway: g, address: address, log: log, connect: pinned.Dial, now: time.Now, after: time.After, random: rand.Float64,
+		gateway: g, address: address, log: admission.NewLogLimiter(log.Write), connect: pinned.Dial, now: time.Now, after: time.After, random: rand.Float64,
 		perMinute: usualPerMinute, changed: make(chan struct{}, 1),
 	}
 }
@@ -160,6 +162,7 @@ func (d *dialler) fail(reason string) {
 type dialled struct {
 	*dialler
 	state state // the lock is the dialler's
+	over  bool  // it is not counted any more
 }
 
 // move must be called with the lock.
@@ -170,10 +173,13 @@ func (c *dialled) move(to state) {
 	c.wake()
 }
 
-// last notes that the connection has lasted.
+// last notes that the connection has lasted, unless it ends in the same moment.
 func (c *dialled) last() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
 	c.prove()
 	if c.state == trying {
 		c.move(idle)
@@ -201,6 +207,7 @@ func (c *dialled) serve(ctx context.Context) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.count[c.state]--
+		c.over = true
 		c.wake()
 		switch {
 		case ctx.Err() != nil:
