@@ -81,6 +81,17 @@ func TestPlacesOfClients(t *testing.T) {
 	login(t, before.dial(t, before.key))
 }
 
+// Nor do strangers who hold all places keep a client out that comes from anywhere for
+// the first time.
+func TestPlacesOfNewAddress(t *testing.T) {
+	limits := usual
+	limits.handshakes.AtOnce, limits.handshakes.Reserve, limits.handshakes.Time = 2, 0, patience
+	r := newRig(t, limits, nil, takes(t))
+	r.fill(t)
+	login(t, r.dial(t, r.key))
+	r.log.expect(t, "gateway.handshakes", "have not shown their key yet")
+}
+
 // Whoever shares a client's address, as its own users do, those behind the same balancer
 // and, with IPv6, all of its network, holds no place that the client needs.
 func TestPlacesOfOneAddress(t *testing.T) {

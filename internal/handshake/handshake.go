@@ -26,7 +26,7 @@ import (
 // Limits are what one connection can make the others wait for.
 type Limits struct {
 	// Time is how long a connection may take to show its key, AtOnce how many may be
-	// at that at once, and PerSource how many of one address: one more ends the oldest.
+	// at that at once, and PerSource how many of one address. One more ends the oldest.
 	Time              time.Duration
 	AtOnce, PerSource int
 	// Reserve is how many more may be if they come from where known keys come from, so
@@ -65,16 +65,12 @@ func New(limits Limits, rules Rules, log audit.Sink, listed func(netip.Addr) boo
 // Shake finds out who it is. Nothing is known of the other side before, so what it can
 // take is bounded. Without a connection the log has why not.
 func (p *Places) Shake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, known pinned.Known) *tls.Conn {
-	place := p.admit(bare, from)
-	if place == nil {
-		p.turnedAway(from, p.rules.Places, "too many connections have not shown their key yet")
-		return nil
-	}
+	place := p.taken.take(from, bare, p.taken.isFull(p.limits) && (p.origins.has(from) || p.listed(from)), p.limits)
 	defer p.taken.leave(place) // however it ends
 	conn, rule, reason := p.shake(bare, own, known)
 	switch {
 	case !p.taken.leave(place):
-		p.turnedAway(from, p.rules.Places, "too many connections from there have not shown their key yet; this is the oldest")
+		p.turnedAway(from, p.rules.Places, "too many connections have not shown their key yet, and this one is the oldest")
 		return nil
 	case rule == p.rules.Own:
 		p.log.Write(audit.Record{Verdict: "fault", Rule: rule, Reason: reason})
@@ -122,18 +118,6 @@ func (p *Places) turnedAway(from netip.Addr, rule, reason string) {
 
 // Note remembers where somebody known came from.
 func (p *Places) Note(who string, from netip.Addr) { p.origins.note(who, from) }
-
-// admit has a connection take a place. Strangers with many addresses can take all but
-// those that are kept for addresses which known keys come from.
-func (p *Places) admit(conn io.Closer, from netip.Addr) *place {
-	if place := p.taken.take(from, conn, false, p.limits); place != nil {
-		return place
-	}
-	if p.origins.has(from) || p.listed(from) {
-		return p.taken.take(from, conn, true, p.limits)
-	}
-	return nil
-}
 
 // letRead lets the other side read why it is turned away: it may have sent something
 // by then, and what is closed with that unread is reset, and so is the reason.
