@@ -33,8 +33,8 @@ const (
 	// proof is how long a connection lasts that the client has not refused: its word on
 	// this machine's key comes after the handshake.
 	proof = time.Second
-	// usualPerMinute is how many connections to one client are made in a minute: one
-	// that was taken over may end each of them with its first login.
+	// usualPerMinute is how many connections to one client are made in a minute beside
+	// those that its logins may end: one that was taken over may end each of them.
 	usualPerMinute = 600
 )
 
@@ -49,11 +49,15 @@ type dialler struct {
 	now     func() time.Time
 	after   func(time.Duration) <-chan time.Time
 	random  func() float64
-	// perMinute is how many connections are made in a minute.
+	// perMinute is how many connections are made in a minute beside those of logins.
 	perMinute int
 
 	mu   sync.Mutex
 	pace ratelimit.Limiter
+	// logins is how many logins the client may begin in a minute, of both kinds. Each
+	// may end its connection, and those that anybody there can begin must leave some to
+	// the others.
+	logins int
 	// count is how many connections are in each state.
 	count [busy + 1]int
 	// proven says that the client took a connection when one was last tried. Until it
@@ -120,7 +124,7 @@ func (d *dialler) begin(ctx context.Context, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for range n {
-		if !d.pace.Take(d.now(), d.perMinute) {
+		if !d.pace.Take(d.now(), d.perMinute+d.logins) {
 			d.proven, d.next = false, d.now().Add(mostPause)
 			return
 		}
@@ -184,6 +188,13 @@ func (c *dialled) last() {
 	if c.state == trying {
 		c.move(idle)
 	}
+}
+
+// may notes what the client may do by its file.
+func (c *dialled) may(client clients.Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logins = 2 * client.PerMinute
 }
 
 // taken notes that the client has begun a login, and ended that it is over.
@@ -254,6 +265,7 @@ func (c *dialled) dial(ctx context.Context) error {
 		return fmt.Errorf("%s has %d connections open", client.Client, client.Dialogues+g.limits.spare)
 	}
 	defer g.counts.disconnect(client.Client)
+	c.may(client)
 	over := make(chan struct{})
 	defer close(over)
 	go func() {

@@ -2,9 +2,34 @@ package main
 
 import (
 	"testing"
+	"time"
 
+	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/pinned"
+	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
+
+// Logins that anybody on the client can begin end as many connections as its file lets
+// them begin, and leave some for the others.
+func TestDialledGuestsLeaveConnections(t *testing.T) {
+	const perMinute = 40
+	r := newRig(t, usual, func(c *clients.Client) { c.PerMinute = perMinute }, takes(t))
+	n := newNode(t, r.key, anybody)
+	_, c := r.dials(t, n.listener.Addr().String(), func(d *dialler) { d.perMinute = 10 })
+	login(t, <-n.arrived)
+	c.pass(time.Minute)
+	for range perMinute {
+		testwait.Until(t, "a connection", func() bool { return len(n.arrived) > 0 })
+		conn := <-n.arrived
+		if answer, err := exchange(conn, remotewire.Take{ID: remotewire.ID{7}, Guest: true}); err != nil || !answer.Taken {
+			t.Fatalf("%+v, %v", answer, err)
+		}
+		conn.Close()
+	}
+	testwait.Until(t, "a connection for others", func() bool { return len(n.arrived) > 0 })
+	login(t, <-n.arrived)
+}
 
 // A connection that ends in the moment in which it would have lasted proves nothing,
 // and is not counted any more.
