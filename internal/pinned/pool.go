@@ -22,8 +22,9 @@ type Pool struct {
 
 	mu      sync.Mutex
 	waiting []*waiting
-	// news is closed when one is put.
+	// news is closed when one is put, and when nobody waits any more who goes first.
 	news   chan struct{}
+	first  int // those who wait and go first
 	closed bool
 }
 
@@ -133,12 +134,21 @@ func (w *waiting) stopLooking() bool {
 }
 
 // Wait is Take, and waits until there is a connection. It gives nil when ctx or the
-// pool has ended.
-func (p *Pool) Wait(ctx context.Context) net.Conn {
+// pool has ended. Whoever waits behind gets none that one of the others waits for.
+func (p *Pool) Wait(ctx context.Context, behind bool) net.Conn {
+	if !behind {
+		p.goFirst(1)
+		defer p.goFirst(-1)
+	}
 	for {
-		news, open := p.nextNews()
-		if conn := p.Take(); conn != nil || !open {
-			return conn
+		news, turn, open := p.nextNews(behind)
+		if !open {
+			return nil
+		}
+		if turn {
+			if conn := p.Take(); conn != nil {
+				return conn
+			}
 		}
 		select {
 		case <-news:
@@ -148,13 +158,22 @@ func (p *Pool) Wait(ctx context.Context) net.Conn {
 	}
 }
 
-func (p *Pool) nextNews() (news <-chan struct{}, open bool) {
+func (p *Pool) goFirst(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first += n; p.first == 0 {
+		p.tell()
+	}
+}
+
+// nextNews also says whether it is the turn of somebody who waits.
+func (p *Pool) nextNews(behind bool) (news <-chan struct{}, turn, open bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.news == nil {
 		p.news = make(chan struct{})
 	}
-	return p.news, !p.closed
+	return p.news, !behind || p.first == 0, !p.closed
 }
 
 // Len is how many wait.

@@ -151,7 +151,7 @@ func TestPoolWaits(t *testing.T) {
 	pool, another := watched(t)
 	given := make(chan net.Conn, 3)
 	for range 3 {
-		go func() { given <- pool.Wait(t.Context()) }()
+		go func() { given <- pool.Wait(t.Context(), false) }()
 	}
 	seen := map[net.Conn]bool{}
 	for range 3 {
@@ -167,12 +167,12 @@ func TestPoolWaits(t *testing.T) {
 		delete(seen, conn)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { given <- pool.Wait(ctx) }()
+	go func() { given <- pool.Wait(ctx, false) }()
 	cancel()
 	if conn := <-given; conn != nil {
 		t.Errorf("%v is given after the end of the wait", conn)
 	}
-	go func() { given <- pool.Wait(t.Context()) }()
+	go func() { given <- pool.Wait(t.Context(), false) }()
 	pool.Close()
 	if conn := <-given; conn != nil {
 		t.Errorf("%v is given after the end of the pool", conn)
