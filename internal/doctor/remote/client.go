@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/pinned"
 )
@@ -39,7 +41,14 @@ func (e *exam) connected() {
 	f := finding.NotLookedAt(finding.Note, "whether servers that connect to this client take its logins", "the verifier has their connections")
 	f.Fix = "Log in once with a code; rule=remote in the log says what is wrong."
 	e.add(e.setting("listen", f))
+	// The verifier's user has the key, or root does. Anybody can take the port while the
+	// verifier is down.
+	var key unix.Stat_t
+	if err := unix.Stat(e.Settings.Remote.Key, &key); err != nil {
+		return // that the key is missing is said elsewhere
+	}
 	e.listening(place{addresses: e.Settings.Remote.Listen, id: "verifier-not-listening", whom: "to which servers connect",
+		uid: key.Uid, who: "the owner of " + e.Settings.Remote.Key,
 		follows: "Servers that connect to this client decide none of its logins.",
 		fix:     "systemctl restart otpgate-verifierd; systemctl status otpgate-verifierd says why it does not listen."})
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
 // place is where a program of otpgate's must listen.
@@ -14,8 +13,9 @@ type place struct {
 	// addresses are those of the configuration, and whom says for whom they are.
 	addresses []string
 	whom      string
-	// user is who must listen there, or systemd; nil is anybody.
-	user *target.Account
+	// uid is who must listen there, or systemd, and who is what to call that user.
+	uid uint32
+	who string
 	// id, follows and fix are those of the finding that nobody does.
 	id, follows, fix string
 }
@@ -35,10 +35,10 @@ func (e *exam) listening(p place) {
 		for _, l := range listeners {
 			switch {
 			case !isAt(l.At, address):
-			case p.user == nil || l.UID == p.user.UID || l.UID == 0: // systemd's socket is root's
+			case l.UID == p.uid || l.UID == 0: // systemd's socket is root's
 				listens = true
 			default:
-				others = fmt.Sprintf("Uid %d listens at %s, and not the user %s.", l.UID, address, p.user.Name)
+				others = fmt.Sprintf("Uid %d listens at %s, and not %s.", l.UID, address, p.who)
 			}
 		}
 		if others != "" {
