@@ -53,7 +53,7 @@ type dialler struct {
 	perMinute int
 
 	mu   sync.Mutex
-	pace ratelimit.Limiter
+	rate ratelimit.Limiter
 	// logins is how many logins the client may begin in a minute, of both kinds. Each
 	// may end its connection, and those that anybody there can begin must leave some to
 	// the others.
@@ -124,7 +124,7 @@ func (d *dialler) begin(ctx context.Context, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for range n {
-		if !d.pace.Take(d.now(), d.perMinute+d.logins) {
+		if !d.rate.Take(d.now(), d.perMinute+d.logins) {
 			d.proven, d.next = false, d.now().Add(mostPause)
 			return
 		}

@@ -12,7 +12,7 @@ import (
 
 // Logins that anybody on the client can begin end as many connections as its file lets
 // them begin, and leave some for the others.
-func TestDialledGuestsLeaveConnections(t *testing.T) {
+func TestDialledUnprivilegedLeaveConnections(t *testing.T) {
 	const perMinute = 40
 	r := newRig(t, usual, func(c *clients.Client) { c.PerMinute = perMinute }, takes(t))
 	n := newNode(t, r.key, anybody)
@@ -22,7 +22,7 @@ func TestDialledGuestsLeaveConnections(t *testing.T) {
 	for range perMinute {
 		testwait.Until(t, "a connection", func() bool { return len(n.arrived) > 0 })
 		conn := <-n.arrived
-		if answer, err := exchange(conn, remotewire.Take{ID: remotewire.ID{7}, Guest: true}); err != nil || !answer.Taken {
+		if answer, err := exchange(conn, remotewire.Take{ID: remotewire.ID{7}, Unprivileged: true}); err != nil || !answer.Taken {
 			t.Fatalf("%+v, %v", answer, err)
 		}
 		conn.Close()

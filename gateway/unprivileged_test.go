@@ -10,7 +10,7 @@ import (
 // Whoever tries passwords at a client whose servers take codes off them, and a program
 // of no rights there, begin as many logins as they like. Those of root's programs, whose
 // password was checked, are taken all the same.
-func TestGuestsKeepNobodyOut(t *testing.T) {
+func TestUnprivilegedKeepNobodyOut(t *testing.T) {
 	now := time.Now()
 	u := newCounts(func() time.Time { return now })
 	client := clients.Default()

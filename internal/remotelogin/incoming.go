@@ -177,8 +177,8 @@ var errNotConnected = errors.New("has no connection to this machine open; the lo
 func (s *Servers) askIncoming(ctx context.Context, server *server, take remotewire.Take) (*Taken, error) {
 	var last error
 	for {
-		// There are few, and anybody on the machine can begin logins of guests.
-		conn := server.pool.Wait(ctx, take.Guest)
+		// There are few, and anybody on the machine can begin unprivileged logins.
+		conn := server.pool.Wait(ctx, take.Unprivileged)
 		name := s.nameOf(server)
 		if conn != nil && ctx.Err() != nil {
 			server.pool.Put(conn) // it is good for another login

@@ -10,39 +10,39 @@ import (
 // handshake, also where several clients share one, and turns the others away: many logins
 // at the same moment would find it out of reach.
 const (
-	mostOpening   = 16
-	guestsOpening = 8
+	mostOpening         = 16
+	unprivilegedOpening = 8
 )
 
 // opening are the connections to one server that it has answered nothing on yet.
 type opening struct {
-	all, guests chan struct{}
+	all, unprivileged chan struct{}
 }
 
 func newOpening() opening {
-	return opening{all: make(chan struct{}, mostOpening), guests: make(chan struct{}, guestsOpening)}
+	return opening{all: make(chan struct{}, mostOpening), unprivileged: make(chan struct{}, unprivilegedOpening)}
 }
 
 var errOthersWait = errors.New("other logins waited for it until it was too late")
 
 // begin waits until one more may be opened. end is to be called when the server has
 // answered, and so has noticed the end of the handshake, or when there is none.
-func (o opening) begin(ctx context.Context, guest bool) (end func(), err error) {
-	if guest {
-		if err := enter(ctx, o.guests); err != nil {
+func (o opening) begin(ctx context.Context, unprivileged bool) (end func(), err error) {
+	if unprivileged {
+		if err := enter(ctx, o.unprivileged); err != nil {
 			return nil, err
 		}
 	}
 	if err := enter(ctx, o.all); err != nil {
-		if guest {
-			<-o.guests
+		if unprivileged {
+			<-o.unprivileged
 		}
 		return nil, err
 	}
 	return func() {
 		<-o.all
-		if guest {
-			<-o.guests
+		if unprivileged {
+			<-o.unprivileged
 		}
 	}, nil
 }

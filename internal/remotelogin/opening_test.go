@@ -13,9 +13,9 @@ import (
 
 // Logins that anybody can begin leave connections to be opened for the others, however
 // many there are and however long the server takes; each place is given back.
-func TestGuestsLeaveConnectionsToOpen(t *testing.T) {
-	const guests = 3 * mostOpening
-	come := make(chan struct{}, guests)
+func TestUnprivilegedLeaveConnectionsToOpen(t *testing.T) {
+	const unprivileged = 3 * mostOpening
+	come := make(chan struct{}, unprivileged)
 	f := newFake(t, func(f *fake, conn *tls.Conn) {
 		take, err := remotewire.ReadTake(conn)
 		switch {
@@ -29,14 +29,14 @@ func TestGuestsLeaveConnectionsToOpen(t *testing.T) {
 	})
 	s := newServers(t, patience, f)
 	ctx, cancel := context.WithCancel(context.Background())
-	errs := make(chan error, guests)
-	for range guests {
+	errs := make(chan error, unprivileged)
+	for range unprivileged {
 		go func() {
 			_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Unprivileged: true})
 			errs <- err
 		}()
 	}
-	for range guestsOpening {
+	for range unprivilegedOpening {
 		<-come
 	}
 	var all sync.WaitGroup
@@ -52,23 +52,23 @@ func TestGuestsLeaveConnectionsToOpen(t *testing.T) {
 	}
 	all.Wait()
 	if n := len(come); n > 0 {
-		t.Errorf("%d more guests have a connection", n)
+		t.Errorf("%d more unprivileged logins have a connection", n)
 	}
 	cancel()
 	waited := 0
-	for range guests {
+	for range unprivileged {
 		err := <-errs
 		if err == nil {
-			t.Fatal("a guest was taken")
+			t.Fatal("an unprivileged login was taken")
 		}
 		if strings.Contains(err.Error(), errOthersWait.Error()) {
 			waited++
 		}
 	}
-	if waited != guests-guestsOpening {
-		t.Errorf("%d guests waited for others", waited)
+	if waited != unprivileged-unprivilegedOpening {
+		t.Errorf("%d unprivileged logins waited for others", waited)
 	}
-	if o := s.all[0].opening; len(o.all)+len(o.guests) > 0 {
-		t.Errorf("%d and %d are being opened still", len(o.all), len(o.guests))
+	if o := s.all[0].opening; len(o.all)+len(o.unprivileged) > 0 {
+		t.Errorf("%d and %d are being opened still", len(o.all), len(o.unprivileged))
 	}
 }

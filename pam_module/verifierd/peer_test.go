@@ -230,7 +230,7 @@ func TestPeersOverTheSocket(t *testing.T) {
 
 // Nobody's program has shown a password here. So neither that of somebody who has
 // not enrolled nor a server that asks for anybody can enroll in that name.
-func TestGuestsCannotEnroll(t *testing.T) {
+func TestOrdinaryUsersCannotEnroll(t *testing.T) {
 	for name, uid := range map[string]int{"alice": alicesUID, "a server": daemonUID} {
 		t.Run(name, func(t *testing.T) { testCannotEnroll(t, uid) })
 	}
