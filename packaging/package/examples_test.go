@@ -177,7 +177,7 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl break-glass remove root":                                {before: withBreakGlass},
 	"jq -r '.hashes[]' codes.json | ssh web1 otpctl break-glass install root": {
 		before:  func(r *run) { asClient(r); r.must("otpctl break-glass root --elsewhere --json >codes.json") },
-		instead: "jq -r '.hashes[]' codes.json | otpctl break-glass install root --json", why: "there is no other machine", says: "changed"},
+		instead: withoutJQ + " | otpctl break-glass install root --json", why: "there is no other machine, and no jq", says: "changed"},
 	"otpctl client list --json | jq -r '.[].client'":                                           {before: withClient, says: "web1"},
 	"otpctl client remove web1":                                                                {before: withClient},
 	"otpctl unlock --client web1":                                                              {before: withClient},

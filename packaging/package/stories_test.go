@@ -17,6 +17,9 @@ const (
 	notRHEL   = "it is of RHEL's, of which there is none here"
 )
 
+// withoutJQ does what jq -r '.hashes[]' codes.json does.
+const withoutJQ = "grep -oE '[0-9a-f]{64}' codes.json"
+
 // doctors are exit statuses of otpctl doctor that are no error: the clock of
 // the machine that runs the tests may be nobody's to keep.
 var doctors = []int{3}
@@ -283,7 +286,7 @@ var stories = []story{
 			"otpctl break-glass list":                                {says: "root +8 of 8"},
 			"otpctl break-glass root --elsewhere --json >codes.json": {},
 			"jq -r '.hashes[]' codes.json | ssh web1 otpctl break-glass install root": {
-				instead: "jq -r '.hashes[]' codes.json | otpctl break-glass install root --json", why: "there is no other machine", says: "changed",
+				instead: withoutJQ + " | otpctl break-glass install root --json", why: "there is no other machine, and no jq", says: "changed",
 				after: func(r *run) { r.write(r.T, "/etc/otpgate/otpgate.toml", "[gateway]\n") }},
 			"systemctl daemon-reload && systemctl enable --now otpgate-verifierd.socket": {
 				instead: "systemd-analyze verify --man=no otpgate-verifierd.service && cat /etc/systemd/system/otpgate-verifierd.service.d/remote.conf",
