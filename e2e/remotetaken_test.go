@@ -127,9 +127,9 @@ func TestRemoteClientTakenOver(t *testing.T) {
 	t.Parallel()
 	server := machine.NewServer(t, "r-over-s", "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\ngrace = \"90d\"\n")
 	mine, enrolled := machine.NewPerson(t, "mine"), machine.NewPerson(t, "rem").Enroll(t, server.Users)
-	plain, nobody := machine.NewPerson(t, "plain"), machine.WithoutUser("nobody")
+	plain, nobody, asked := machine.NewPerson(t, "plain"), machine.WithoutUser("nobody"), machine.WithoutUser("asked").Enroll(t, server.Users)
 	few := func(c *clients.Client) { c.Dialogues, c.PerMinute = 10, 100000 }
-	client := machine.NewClient(t, "r-over", machine.Client{May: []string{"--users=" + mine.Name, "--services=sshd,vsftpd"}, Change: few}, server)
+	client := machine.NewClient(t, "r-over", machine.Client{May: []string{"--users=" + mine.Name + "," + asked.Name, "--services=sshd,vsftpd"}, Change: few}, server)
 	other := machine.NewClient(t, "r-over-other", machine.Client{}, server)
 	other.CodeOnly(t, other.Name, "protocol=ssh")
 	attacker := takeOver(t, client, server)
@@ -174,7 +174,7 @@ func TestRemoteClientTakenOver(t *testing.T) {
 			if attacker.take(t, conn).Taken {
 				takes++
 				// At its prompt it stays open, where one that was only taken soon ends.
-				beginTaken(t, conn, wire.Start{User: enrolled.Name, Service: "sshd", Protocol: "ssh"})
+				beginTaken(t, conn, wire.Start{User: asked.Name, Service: "sshd", Protocol: "ssh"})
 			}
 		}
 		if takes != 10 {
