@@ -15,6 +15,7 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // otpctl runs the command as from a login of its own, which ends with it.
@@ -94,7 +95,7 @@ func (r rollout) notConfirmed(t *testing.T) {
 	otpctl(t, 0, "pam", "enable", "sshd", ourModule, "--confirm-within=15s")
 	// What undoes it waits until somebody has logged in, however long that takes.
 	waiting := watchdog(t, "sshd")
-	must(t, syscall.Kill(waiting, syscall.SIGSTOP))
+	testwait.Stop(t, waiting)
 	expectIn(t, r.p, r.sshd.Login(t, r.p, answers(r.p, r.p.Code(t, 0))), 1)
 	must(t, syscall.Kill(waiting, syscall.SIGCONT))
 	machine.Until(t, "the file is put back", func() bool {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // noCodes is a policy for tests about what comes after the login.
@@ -121,7 +122,7 @@ func TestSFTPSessionThatEnds(t *testing.T) {
 	files(t, s, p, signer)
 	login := oneChild(t, s, "otpgate-sftpd-login", anybody)
 	// It is asked, and does not come to the answer.
-	must(t, syscall.Kill(login, syscall.SIGSTOP))
+	testwait.Stop(t, login)
 	in := make(chan bool)
 	go func() {
 		v := &sshClient{person: p, server: s}

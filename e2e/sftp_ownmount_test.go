@@ -18,6 +18,7 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // ownMount has the person mount a file system of FUSE in the home, which shows
@@ -204,7 +205,7 @@ func TestSFTPOwnMountThatHangs(t *testing.T) {
 		waiting = append(waiting, file)
 	}
 	front := onlyFront(t, s)
-	must(t, daemon.Signal(syscall.SIGSTOP))
+	testwait.Stop(t, daemon.Pid)
 	results := make(chan error, many)
 	for i, file := range waiting {
 		go func() {

@@ -13,6 +13,7 @@ import (
 	"github.com/pkg/sftp"
 
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // mappedFile maps a file, says where it would have to be read, and does not look.
@@ -64,7 +65,7 @@ func TestSFTPOwnProcessThatHangs(t *testing.T) {
 		waiting = append(waiting, file)
 	}
 	front := onlyFront(t, s)
-	must(t, daemon.Signal(syscall.SIGSTOP))
+	testwait.Stop(t, daemon.Pid)
 	results := make(chan error, many)
 	for _, file := range waiting {
 		go func() {

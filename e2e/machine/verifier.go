@@ -2,15 +2,14 @@ package machine
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/network"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // Verifier is a resident verifier that is running.
@@ -159,18 +158,6 @@ func (p *process) Signal(t T, signal syscall.Signal) {
 	}
 	// Its threads go on until each has taken notice of the signal.
 	if signal == syscall.SIGSTOP {
-		Until(t, "every thread of "+p.what+" has stopped", func() bool { return stopped(p.PID()) })
+		Until(t, "every thread of "+p.what+" has stopped", func() bool { return testwait.Stopped(p.PID()) })
 	}
-}
-
-// stopped says whether no thread of a process runs any more: see proc(5), stat.
-func stopped(pid int) bool {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	for _, thread := range threads {
-		stat, err := os.ReadFile(thread)
-		if err != nil || !strings.Contains(string(stat), ") T ") {
-			return false
-		}
-	}
-	return err == nil && len(threads) > 0
 }

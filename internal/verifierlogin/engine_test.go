@@ -148,7 +148,7 @@ func TestVerifierHangs(t *testing.T) {
 			defer cancel()
 			person := says(code(t, 0))
 			person.typing = func() {
-				_ = process.Process.Signal(syscall.SIGSTOP)
+				testwait.Stop(t, process.Process.Pid)
 				if name == "given up" {
 					cancel()
 				}
@@ -203,7 +203,7 @@ func waitForFront(t *testing.T, socket *os.File) {
 func TestVerifierDoesNotAnswer(t *testing.T) {
 	r := newRig(t, window)
 	process := r.start(t)
-	_ = process.Process.Signal(syscall.SIGSTOP)
+	testwait.Stop(t, process.Process.Pid)
 	r.patience = 20 * time.Millisecond
 	if verdict := r.login(t, by("alice"), says(code(t, 0))); verdict.Decision != gate.Fault || !strings.Contains(verdict.Reason, "it did not answer in time") {
 		t.Errorf("%+v", verdict)

@@ -138,7 +138,10 @@ func (m *Member) Kill() {
 }
 
 // Stop has the member do nothing, its connections open, until Continue.
-func (m *Member) Stop() { m.signal(syscall.SIGSTOP) }
+func (m *Member) Stop() {
+	m.t.Helper()
+	testwait.Stop(m.t, m.cmd.Process.Pid)
+}
 
 // Continue undoes Stop.
 func (m *Member) Continue() { m.signal(syscall.SIGCONT) }
