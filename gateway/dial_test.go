@@ -23,8 +23,6 @@ type clock struct {
 	mu     sync.Mutex
 	time   time.Time
 	alarms []alarm
-	// set are the times that somebody wanted to wait.
-	set []time.Duration
 }
 
 type alarm struct {
@@ -42,7 +40,7 @@ func (c *clock) after(wait time.Duration) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ring := make(chan time.Time, 1)
-	c.alarms, c.set = append(c.alarms, alarm{c.time.Add(wait), ring}), append(c.set, wait)
+	c.alarms = append(c.alarms, alarm{c.time.Add(wait), ring})
 	return ring
 }
 
@@ -60,21 +58,6 @@ func (c *clock) pass(wait time.Duration) {
 		a.ring <- c.time
 	}
 	c.alarms = later
-}
-
-// waits waits until somebody has set the nth alarm, and gives for how long.
-func (c *clock) waits(t *testing.T, n int) (wait time.Duration) {
-	t.Helper()
-	testwait.Until(t, "somebody waits", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if len(c.set) < n {
-			return false
-		}
-		wait = c.set[n-1]
-		return true
-	})
-	return wait
 }
 
 // node is a client that is dialled.
@@ -195,11 +178,16 @@ func TestDialPauses(t *testing.T) {
 		}
 	})
 	for i, want := range []time.Duration{100, 200, 400, 800, 1600, 2000, 2000, 2000} {
-		if wait := c.waits(t, i+1); wait != want*time.Millisecond {
-			t.Errorf("after %d tries: %v, expected %v", i+1, wait, want*time.Millisecond)
-		}
-		if n := tries.Load(); n != int32(i+1) {
-			t.Errorf("%d tries, expected %d", n, i+1)
+		// How often the dialler sets an alarm for it is its own affair.
+		var pause time.Duration
+		testwait.Until(t, "a try has failed", func() bool {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			pause = d.next.Sub(d.now())
+			return d.failures == i+1 && d.count[trying] == 0
+		})
+		if n := tries.Load(); n != int32(i+1) || pause != want*time.Millisecond {
+			t.Errorf("%d tries, and a pause of %v, expected %d and %v", n, pause, i+1, want*time.Millisecond)
 		}
 		switch i {
 		case 5:
