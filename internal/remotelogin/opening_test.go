@@ -3,12 +3,13 @@ package remotelogin
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // Logins that anybody can begin leave connections to be opened for the others, however
@@ -55,20 +56,34 @@ func TestUnprivilegedLeaveConnectionsToOpen(t *testing.T) {
 		t.Errorf("%d more unprivileged logins have a connection", n)
 	}
 	cancel()
-	waited := 0
 	for range unprivileged {
-		err := <-errs
-		if err == nil {
+		if err := <-errs; err == nil {
 			t.Fatal("an unprivileged login was taken")
 		}
-		if strings.Contains(err.Error(), errOthersWait.Error()) {
-			waited++
+	}
+	if n := len(come); n > 0 {
+		t.Errorf("%d unprivileged logins had a connection once they were given up", n)
+	}
+	o := s.all[0].opening
+	testwait.Until(t, "each place is given back", func() bool { return len(o.all)+len(o.unprivileged) == 0 })
+}
+
+// Who waits for others until it is too late says so.
+func TestOthersWait(t *testing.T) {
+	o := newOpening()
+	for range unprivilegedOpening {
+		if _, err := o.begin(t.Context(), true); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if waited != unprivileged-unprivilegedOpening {
-		t.Errorf("%d unprivileged logins waited for others", waited)
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := o.begin(late, true); !errors.Is(err, errOthersWait) {
+		t.Errorf("%v", err)
 	}
-	if o := s.all[0].opening; len(o.all)+len(o.unprivileged) > 0 {
-		t.Errorf("%d and %d are being opened still", len(o.all), len(o.unprivileged))
+	end, err := o.begin(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
 	}
+	end()
 }
