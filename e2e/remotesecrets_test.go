@@ -153,19 +153,28 @@ func inMemory(t *testing.T, pid int, texts [][]byte) bool {
 		t.Fatal(err)
 	}
 	defer memory.Close()
+	// Piece by piece, as this process has mappings of many gigabytes. Pieces overlap by
+	// more than a text is long.
+	const page, overlap = 4 << 10, 4 << 10
+	piece := make([]byte, 1<<20)
 	looked := 0
 	found := false
 	for lines := bufio.NewScanner(bytes.NewReader(maps)); lines.Scan(); {
 		var from, to int64
 		var mode string
-		if n, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &mode); n != 3 || err != nil || !strings.HasPrefix(mode, "r") || to-from > 1<<30 {
+		if n, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &mode); n != 3 || err != nil || !strings.HasPrefix(mode, "r") {
 			continue
 		}
-		area := make([]byte, to-from)
-		n, _ := memory.ReadAt(area, from) // some of it may be nobody's
-		looked += n
-		for _, text := range texts {
-			found = found || bytes.Contains(area[:n], text)
+		for at := from; at < to; {
+			n, _ := memory.ReadAt(piece[:min(int64(len(piece)), to-at)], at)
+			looked += n
+			for _, text := range texts {
+				found = found || bytes.Contains(piece[:n], text)
+			}
+			if at+int64(n) >= to {
+				break
+			}
+			at += int64(max(n-overlap, page)) // what cannot be read is nobody's
 		}
 	}
 	if looked == 0 {
