@@ -13,9 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
-	"github.com/otpgate/otpgate/internal/remotewire"
 	"github.com/otpgate/otpgate/internal/testwait"
-	"github.com/otpgate/otpgate/internal/wire"
 )
 
 // clock is driven by the test. It stands still otherwise.
@@ -317,21 +315,7 @@ func TestDialledDrain(t *testing.T) {
 	}
 	waits := <-n.arrived
 	stop()
-	r.accept.Close()
-	done := make(chan error, 1)
-	go func() { done <- r.gateway.drain(patience) }()
-	if n, err := waits.Read(make([]byte, 1)); n != 0 || err == nil {
-		t.Error("a connection without a login goes on")
-	}
-	if err := remotewire.WriteBegin(typing, remotewire.Begin{Start: wire.Start{User: "alice", Service: "sshd", Timeout: time.Minute}}); err != nil {
-		t.Fatal(err)
-	}
-	if outcome, err := remotewire.Relay(typing, typist{}); err != nil || outcome.Verdict != wire.Accept {
-		t.Errorf("%+v, %v", outcome, err)
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	r.drains(t, waits, typing)
 }
 
 // A client's file bounds its connections, whoever made them.

@@ -107,18 +107,7 @@ func newRig(t *testing.T, limits limits, change func(*clients.Client), verifier 
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { listener.Close() })
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer conn.Close()
-					verifier(conn)
-				}()
-			}
-		}()
+		go serveVerifier(listener, verifier)
 	}
 	r.gateway = newGateway(settings, limits, r.log)
 	// No minute passes, however busy the machine is.
@@ -349,6 +338,20 @@ func TestGarbage(t *testing.T) {
 	login(t, r.dial(t, r.key))
 }
 
+// serveVerifier has verifier answer each connection until the listener is closed.
+func serveVerifier(listener net.Listener, verifier func(net.Conn)) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			verifier(conn)
+		}()
+	}
+}
+
 // Whoever is typing when the gateway is told to end may finish, and nobody else.
 func TestDrain(t *testing.T) {
 	r := newRig(t, usual, nil, takes(t))
@@ -359,6 +362,13 @@ func TestDrain(t *testing.T) {
 	if answer, err := ask(typing); err != nil || !answer.Taken {
 		t.Fatalf("%+v, %v", answer, err)
 	}
+	r.drains(t, idle, typing)
+}
+
+// drains has the gateway end while somebody types over one connection, and none logs in
+// over another one.
+func (r *rig) drains(t *testing.T, idle, typing net.Conn) {
+	t.Helper()
 	r.accept.Close()
 	done := make(chan error, 1)
 	go func() { done <- r.gateway.drain(patience) }()

@@ -39,18 +39,7 @@ func fullQueue(t *testing.T, path string, verifier func(net.Conn)) (serve func()
 			t.Cleanup(func() { other.Close() })
 		}
 	}
-	return func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				verifier(conn)
-			}()
-		}
-	}
+	return func() { serveVerifier(listener, verifier) }
 }
 
 // A queue of the verifier's that is full for a moment does not put the server out of reach.
