@@ -2,12 +2,9 @@ package e2e
 
 import (
 	"net"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
@@ -18,15 +15,15 @@ func BenchmarkLoadNextLogin(b *testing.B) {
 	for _, how := range losses {
 		b.Run(how.name, func(b *testing.B) {
 			servers, clients := fleet(b, "r-next-"+strings.ReplaceAll(how.name, " ", "-"), "", machine.Client{Timeout: "3s"})
-			times := map[string][]time.Duration{}
+			times := loginTimes{}
 			login := func(what string, client machine.Site, want bool) *machine.Person {
 				b.Helper()
 				p := machine.WithoutUser("rem").Enroll(b, servers[0].Users)
-				begun := time.Now()
-				if in := beginAt(b, client, p).Verdict(b, p.Code(b, 0)) == hosts.PAMSuccess; in != want {
-					b.Errorf("%s: in %v\n%s", what, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
-				}
-				times[what] = append(times[what], time.Since(begun))
+				times.time(b, what, func() {
+					if in := remoteLogin(b, client, p, p.Code(b, 0)); in != want {
+						b.Errorf("%s: in %v\n%s", what, in, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+					}
+				})
 				return p
 			}
 			for b.Loop() {
@@ -42,18 +39,9 @@ func BenchmarkLoadNextLogin(b *testing.B) {
 					how.back(b, servers[1])
 				}
 			}
-			for what, took := range times {
-				logTook(b, what, took)
-			}
+			times.log(b, how.name)
 		})
 	}
-}
-
-func logTook(b *testing.B, what string, took []time.Duration) {
-	b.Helper()
-	slices.Sort(took)
-	n := len(took)
-	b.Logf("%-30s %3d logins, p50 %4d ms, p95 %4d ms, at most %4d ms", what, n, took[n/2].Milliseconds(), took[n*95/100].Milliseconds(), took[n-1].Milliseconds())
 }
 
 // BenchmarkLoadStalled measures logins through a gateway to which a thousand connections
@@ -62,19 +50,18 @@ func BenchmarkLoadStalled(b *testing.B) {
 	server := machine.NewServer(b, "r-stall-s", "")
 	client := machine.NewClient(b, "r-stall", machine.Client{}, server)
 	client.CodeOnly(b, client.Name, "protocol=ssh")
+	times := loginTimes{}
 	logins := func(what string, before func()) {
 		b.Helper()
-		var took []time.Duration
 		for range 100 {
 			p := machine.WithoutUser("rem").Enroll(b, server.Users)
 			before()
-			begun := time.Now()
-			if !remoteLogin(b, client, p, p.Code(b, 0)) {
-				b.Errorf("%s: not in", what)
-			}
-			took = append(took, time.Since(begun))
+			times.time(b, what, func() {
+				if !remoteLogin(b, client, p, p.Code(b, 0)) {
+					b.Errorf("%s: not in", what)
+				}
+			})
 		}
-		logTook(b, what, took)
 	}
 	for b.Loop() {
 		logins("nobody else", func() {})
@@ -94,4 +81,5 @@ func BenchmarkLoadStalled(b *testing.B) {
 			}
 		})
 	}
+	times.log(b, "a server")
 }
