@@ -74,10 +74,8 @@ func (g *Gate) Unreachable(ctx context.Context, request Request, conversation Co
 // machine, whatever has the form of one is taken off, whoever's login it is: so nothing
 // tells who has any before the password was found to be right.
 func (g *Gate) SplitUnreachable(request Request, tails Tails, rule string, cause error) (n int, err error) {
-	if n, err = g.splitBreakGlass(tails, blame{rule, cause}); err != nil {
-		g.Audit.Write(record(g.protocol(request), request, fault(err)))
-	}
-	return n, err
+	defer func() { n, err = g.splitEnds(request, n, err, recover()) }()
+	return g.splitBreakGlass(tails, blame{rule, cause})
 }
 
 // splitBreakGlass is how much of a password is a break-glass code. The error is cause

@@ -73,3 +73,27 @@ func TestBreakGlassSplit(t *testing.T) {
 		}
 	}
 }
+
+// tailless panics where it is asked for anything.
+type tailless struct{}
+
+func (tailless) Tail(int, int, string) (string, bool, error) { panic("no password") }
+
+// A panic takes nothing off, and the log says whose login it was, as for any other split.
+func TestBreakGlassSplitPanics(t *testing.T) {
+	p, _ := newAlone(t)
+	request := Request{User: "root", Service: "vsftpd"}
+	for name, split := range map[string]func() (int, error){
+		"by itself":   func() (int, error) { return p.Split(t.Context(), request, tailless{}) },
+		"unreachable": func() (int, error) { return p.SplitUnreachable(request, tailless{}, "remote", errDown) },
+	} {
+		before := len(p.Log())
+		n, err := split()
+		if n != 0 || err == nil {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+		if log := p.Log()[before:]; len(log) != 1 || log[0].Verdict != "fault" || log[0].User != "root" || log[0].Reason != "panic: no password" {
+			t.Errorf("%s: the log says %+v", name, log)
+		}
+	}
+}

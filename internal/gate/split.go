@@ -28,14 +28,7 @@ type Tails interface {
 // off unless the policy asks a code of this login, so that a password
 // which itself ends like a code keeps working everywhere else.
 func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, err error) {
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			n, err = 0, fmt.Errorf("panic: %v", panicked)
-		}
-		if err != nil {
-			g.Audit.Write(record(g.protocol(request), request, fault(err)))
-		}
-	}()
+	defer func() { n, err = g.splitEnds(request, n, err, recover()) }()
 	need, person, err := g.needBy(request, g.findSoon)
 	if isUnreachable(err) {
 		return g.splitBreakGlass(tails, err)
@@ -65,6 +58,18 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 		}
 	}
 	return 0, nil
+}
+
+// splitEnds is what becomes of a split, which may have panicked: a fault has its line in
+// the log, with the login that it was.
+func (g *Gate) splitEnds(request Request, n int, err error, panicked any) (int, error) {
+	if panicked != nil {
+		n, err = 0, fmt.Errorf("panic: %v", panicked)
+	}
+	if err != nil {
+		g.Audit.Write(record(g.protocol(request), request, fault(err)))
+	}
+	return n, err
 }
 
 // waiting is the person's entry in the ledger, if something in it can matter: a
