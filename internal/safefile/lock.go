@@ -2,6 +2,7 @@ package safefile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -18,13 +19,15 @@ const LockTries = 5 * time.Millisecond
 
 // LockDir keeps others from changing what is in dir, as far as they ask for the
 // lock too. It ends with the process at the latest.
-func LockDir(dir *File) (unlock func(), err error) {
+func LockDir(dir *File) (unlock func(), err error) { return lockWithin(dir, lockPatience) }
+
+func lockWithin(dir *File, patience time.Duration) (unlock func(), err error) {
 	// A descriptor of its own, as goroutines that share one share its lock.
 	fd, err := unix.Openat(dir.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, dir.failed("open", err)
 	}
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(LockTries) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(LockTries) {
 		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break
@@ -32,7 +35,11 @@ func LockDir(dir *File) (unlock func(), err error) {
 		if err == unix.EINTR || err == unix.EWOULDBLOCK && time.Now().Before(deadline) {
 			continue
 		}
-		return nil, errors.Join(&fs.PathError{Op: "lock", Path: dir.Name(), Err: err}, unix.Close(fd))
+		err = &fs.PathError{Op: "lock", Path: dir.Name(), Err: err}
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = fmt.Errorf("%w; another process has had its lock for %s: end that one, which lslocks shows, and try again", err, patience)
+		}
+		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return func() { _ = unix.Close(fd) }, nil
 }
