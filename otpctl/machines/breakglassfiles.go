@@ -96,7 +96,8 @@ func breakGlassInstall(a *invocation.App) *cobra.Command {
 		Short: "Take over the hashes of codes that were made elsewhere",
 		Long: `install reads hashes from standard input, one a line, as otpctl break-glass --json
 prints them, and has their codes be those of USER here, in the place of any others.
-USER must be whom they were made for, spelled as here and there. The same hashes again change nothing. A code that was used here stays used.
+USER must be whom they were made for, spelled as here and there. The same hashes again
+change nothing. A code that was used here stays used.
 
 The hashes are worth nothing to a thief, but whoever can change them on their way can
 have codes of his own installed.`,
