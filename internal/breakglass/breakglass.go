@@ -161,7 +161,7 @@ func Parse(path, user string, data []byte) (Codes, error) {
 	return codes, nil
 }
 
-// maxHashes bounds what is compared, and what a ledger entry can come to hold.
+// maxHashes bounds what is compared for each code that somebody types.
 const maxHashes = 64
 
 func (c Codes) check(user string) (problem, key string) {

@@ -51,7 +51,7 @@ type Entry struct {
 	// Used holds, for each factor, what has been used of it. The map's keys
 	// are fingerprints that change with the factor's secret.
 	Used map[string]Use `json:"used,omitempty"`
-	// Spent lists the hashes of recovery codes that have been used.
+	// Spent lists the hashes of recovery codes, or of break-glass codes, that have been used.
 	Spent []string `json:"spent,omitempty"`
 	// Attempts counts wrong codes.
 	Attempts Attempts `json:"attempts,omitzero"`
