@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -205,6 +207,37 @@ func TestSaveBrokenOff(t *testing.T) {
 					t.Errorf("%v, %v", entries, err)
 				}
 			})
+		}
+	}
+}
+
+// A disk that fails keeps the old codes, or it is said that they are worthless: whoever
+// makes codes is not shown the new ones then.
+func TestSaveOnAFailingDisk(t *testing.T) {
+	const variable = "BREAKGLASS_SAVE"
+	_, next := New("root", noon)
+	next.Hashes = []string{strings.Repeat("0a", 32)}
+	if dir := os.Getenv(variable); dir != "" {
+		runtime.LockOSThread() // strace counts the calls of each thread
+		fmt.Println(Save(dir, next))
+		return
+	}
+	for n, isKept := range map[int]bool{1: true, 2: false} {
+		dir := t.TempDir()
+		_, kept := New("root", noon)
+		if err := Save(dir, kept); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=fsync", "-e", fmt.Sprintf("inject=fsync:error=EIO:when=%d", n),
+			os.Args[0], "-test.run=^TestSaveOnAFailingDisk$")
+		cmd.Env = append(os.Environ(), variable+"="+dir, "GORACE=atexit_sleep_ms=0")
+		said, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(said), "input/output error") {
+			t.Fatalf("%v\n%s", err, said)
+		}
+		loaded, err := Load(dir, "root")
+		if err != nil || slices.Equal(loaded.Hashes, kept.Hashes) != isKept || strings.Contains(string(said), "the codes of before are worthless") == isKept {
+			t.Errorf("the call %d fails: %+v, %v, it says %s", n, loaded, err, said)
 		}
 	}
 }

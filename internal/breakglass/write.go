@@ -1,6 +1,7 @@
 package breakglass
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,7 +33,17 @@ func Save(dir string, codes Codes) error {
 		return err
 	}
 	defer opened.Close()
-	return locked(opened, func() error { return safefile.Replace(opened, codes.User+suffix, text, 0o600) })
+	return locked(opened, func() error {
+		err := safefile.Replace(opened, codes.User+suffix, text, 0o600)
+		if err == nil {
+			return nil
+		}
+		// A disk may keep nothing for good once the file has its name.
+		if now, failed := safefile.ReadIn(opened, codes.User+suffix, rules); failed == nil && bytes.Equal(now, text) {
+			err = fmt.Errorf("%w; the codes of before are worthless all the same: once the disk is in order, run this command again", err)
+		}
+		return err
+	})
 }
 
 // Remove takes a person's file away. Its error wraps ErrNone if there is none.
