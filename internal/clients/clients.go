@@ -201,7 +201,7 @@ func Add(dir string, client Client) error {
 	defer opened.Close()
 	unlock, err := safefile.LockDir(opened)
 	if err != nil {
-		return fmt.Errorf("directory of clients, in which somebody else is adding one: %w", err)
+		return fmt.Errorf("directory of clients: %w", err)
 	}
 	defer unlock()
 	if err := isNew(dir, client); err != nil {
