@@ -34,23 +34,23 @@ func (g *Gate) grace(ctx context.Context, need Need, person account.Person) (Nee
 	if grace := g.Config.Policy.Grace; !need.mayWait || grace.Until.IsZero() && grace.For <= 0 {
 		return need, nil
 	}
-	place, err := g.graceRecordOf(ctx, person)
+	record, err := g.graceRecordOf(ctx, person)
 	if err != nil {
 		return Need{}, err
 	}
-	if place.had {
+	if record.had {
 		return need, nil
 	}
 	var until time.Time
-	err = g.Ledger.Update(ctx, place.key, func(entry *ledger.Entry) error {
-		known, room := place.read(*entry)
+	err = g.Ledger.Update(ctx, record.key, func(entry *ledger.Entry) error {
+		known, room := record.read(*entry)
 		if !room {
 			until = time.Time{}
 			return nil
 		}
 		var begins bool
 		if until, begins = g.graceUntil(known); begins {
-			place.begin(entry, g.Now().UTC().Truncate(time.Second))
+			record.begin(entry, g.Now().UTC().Truncate(time.Second))
 		}
 		return nil
 	})
@@ -110,15 +110,15 @@ func (g *Gate) graceNow(ctx context.Context, need Need, person account.Person) (
 // lookAtGrace says until when somebody's grace holds, and whether it would begin
 // now.
 func (g *Gate) lookAtGrace(ctx context.Context, person account.Person) (until time.Time, begins bool, err error) {
-	place, err := g.graceRecordOf(ctx, person)
-	if err != nil || place.had {
+	record, err := g.graceRecordOf(ctx, person)
+	if err != nil || record.had {
 		return time.Time{}, false, err
 	}
-	entry, err := g.Ledger.View(ctx, place.key)
+	entry, err := g.Ledger.View(ctx, record.key)
 	if err != nil {
 		return time.Time{}, false, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 	}
-	known, room := place.read(entry)
+	known, room := record.read(entry)
 	if !room {
 		return time.Time{}, false, nil
 	}
