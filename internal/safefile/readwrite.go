@@ -99,16 +99,34 @@ func PutNew(dir *File, name string, data []byte, mode fs.FileMode, first func() 
 	}
 	err = first()
 	if err == nil {
-		// Others may make files there without the lock.
-		err = unix.Renameat2(dir.fd, temporary, dir.fd, name, unix.RENAME_NOREPLACE)
-		if err != nil {
-			err = &fs.PathError{Op: "create", Path: dir.in(name), Err: err}
-		}
+		err = renameNew(dir, temporary, name)
 	}
 	if err != nil {
 		return errors.Join(err, removeLeft(dir, temporary))
 	}
 	return syncDir(dir)
+}
+
+// renameNew gives a file its name, unless that is taken: others may make files there
+// without the lock. A file system that cannot do that in one step (FUSE, ZFS before 2.2)
+// does it in two, with the lock against other commands.
+func renameNew(dir *File, temporary, name string) error {
+	err := unix.Renameat2(dir.fd, temporary, dir.fd, name, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL {
+		there, failed := isIn(dir, name)
+		switch {
+		case failed != nil:
+			return failed
+		case there:
+			err = unix.EEXIST
+		default:
+			err = unix.Renameat(dir.fd, temporary, dir.fd, name)
+		}
+	}
+	if err != nil {
+		return &fs.PathError{Op: "create", Path: dir.in(name), Err: err}
+	}
+	return nil
 }
 
 // Replacement is what a file of that name is to have.
