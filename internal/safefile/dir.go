@@ -37,8 +37,9 @@ func MakeDir(path string, mode fs.FileMode, owner Owner) error {
 	if err := makeNewDir(above, temporaryPrefix+name, mode, owner); err != nil {
 		return fmt.Errorf("make directory %s: %w", above.in(name), err)
 	}
-	if err := rename(above, temporaryPrefix+name, name); err != nil {
-		return err
+	if err := unix.Renameat(above.fd, temporaryPrefix+name, above.fd, name); err != nil {
+		_ = unix.Unlinkat(above.fd, temporaryPrefix+name, unix.AT_REMOVEDIR)
+		return fmt.Errorf("make directory %s: %w", above.in(name), err)
 	}
 	return syncDir(above)
 }
