@@ -16,9 +16,10 @@ var kinds = map[ledger.Kind]struct {
 	directory string
 	keep      time.Duration
 }{
-	ledger.User:   {"users", 0},
-	ledger.Source: {"sources", sourceKept},
-	ledger.Client: {"clients", 0},
+	ledger.User:       {"users", 0},
+	ledger.Source:     {"sources", sourceKept},
+	ledger.Client:     {"clients", 0},
+	ledger.BreakGlass: {"break-glass", 0},
 }
 
 // sourceKept is how long the wrong codes from an address are known after the last
