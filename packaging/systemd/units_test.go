@@ -259,3 +259,25 @@ func about(output []byte) string {
 	}
 	return strings.Join(ours, "")
 }
+
+// The gateway sees none of the places for secrets that the verifier's user owns.
+func TestGatewaySeesNoSecrets(t *testing.T) {
+	unit, err := os.ReadFile(gatewayService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owned, err := os.ReadFile("own.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := strings.Fields(string(regexp.MustCompile(`(?m)^InaccessiblePaths=(.*)$`).FindSubmatch(unit)[1]))
+	places := regexp.MustCompile(`(?m)^d (/\S+) 0700 otpgate otpgate `).FindAllSubmatch(owned, -1)
+	if len(places) < 5 {
+		t.Errorf("found only %q", places)
+	}
+	for _, place := range places {
+		if !slices.Contains(hidden, "-"+string(place[1])) {
+			t.Errorf("%s hides %q, expected %s too", gatewayService, hidden, place[1])
+		}
+	}
+}
