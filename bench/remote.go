@@ -54,8 +54,8 @@ func newRemote(n int, m model) (*remote, error) {
 		return nil, err
 	}
 	text := fmt.Sprintf("%s[gateway]\nuser = %q\nkey = %q\nclients = %q\n", paths, gatewayUser, key, r.dir+"/clients")
-	for _, command := range [][]string{{"chown", gatewayUser, key}, {"cp", disk + "/" + gatewayFile, r.dir}} {
-		if err := run1(command); err != nil {
+	for _, words := range [][]string{{"chown", gatewayUser, key}, {"cp", disk + "/" + gatewayFile, r.dir}} {
+		if err := command(words[0], words[1:]...); err != nil {
 			return nil, err
 		}
 	}
@@ -69,8 +69,6 @@ func newRemote(n int, m model) (*remote, error) {
 	r.listener = listener.(*net.TCPListener)
 	return r, nil
 }
-
-func run1(words []string) error { return command(words[0], words[1:]...) }
 
 func (r *remote) config() string { return r.dir + "/otpgate.toml" }
 
