@@ -7,8 +7,8 @@ import (
 
 // How many connections to one server are opened at once, and how many of them for logins
 // that anybody can begin. A gateway lets 64 connections of an address be at their
-// handshake, also where several clients share one, and turns the others away: many logins
-// at the same moment would find it out of reach.
+// handshake, also where several clients share one, and one more ends the oldest of them:
+// many logins at the same moment would end each other's.
 const (
 	mostOpening         = 16
 	unprivilegedOpening = 8
