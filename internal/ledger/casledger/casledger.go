@@ -79,7 +79,7 @@ func (s *Store) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) 
 		entry, err = ledger.Decode(payload)
 	}
 	if err != nil {
-		return ledger.Entry{}, fmt.Errorf("read ledger entry %q: %w", name, err)
+		return ledger.Entry{}, fmt.Errorf("read ledger entry %q: %w", name, withContext(ctx, err))
 	}
 	return entry, nil
 }
@@ -101,7 +101,7 @@ func (s *Store) Update(ctx context.Context, key ledger.Key, change func(*ledger.
 		return refused
 	}
 	if err != nil {
-		return fmt.Errorf("update ledger entry %q: %w", name, err)
+		return fmt.Errorf("update ledger entry %q: %w", name, withContext(ctx, err))
 	}
 	return nil
 }
@@ -219,6 +219,21 @@ func ended(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("others keep changing the entry: %w", ctx.Err())
+}
+
+// late is an error because of which a question was asked again until ctx ended.
+type late struct{ unavailable, ctx error }
+
+func (l late) Error() string   { return l.unavailable.Error() }
+func (l late) Unwrap() []error { return []error{l.unavailable, l.ctx} }
+
+// withContext has an error that ctx put an end to be that of ctx too, whatever the
+// service or the way to it says of a question that was cut short.
+func withContext(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ErrUnavailable) {
+		return late{unavailable: err, ctx: ended}
+	}
+	return err
 }
 
 // longestPause lets those who change one entry from several machines get out of

@@ -291,3 +291,56 @@ func (g getting) Swap(context.Context, string, int64, []byte, time.Duration) (bo
 	return false, Register{}, g()
 }
 func (g getting) Close() error { return nil }
+
+// silent is a Registers that answers nothing, in its own words.
+type silent struct{}
+
+func (silent) Get(context.Context, string) (Register, error) {
+	return Register{}, fmt.Errorf("%w: nobody is there", ErrUnavailable)
+}
+
+func (silent) Swap(context.Context, string, int64, []byte, time.Duration) (bool, Register, error) {
+	return false, Register{}, fmt.Errorf("%w: nobody is there", ErrUnavailable)
+}
+
+func (silent) Close() error { return nil }
+
+// readable is silent once something is to be changed.
+type readable struct{ silent }
+
+func (readable) Get(context.Context, string) (Register, error) { return Register{}, nil }
+
+// TestEndsWithTheContext looks at what is said of a service that did not answer until
+// whoever asked gave up: that it did not, and that they gave up.
+func TestEndsWithTheContext(t *testing.T) {
+	key := ledger.UserKey("alice")
+	for name, registers := range map[string]Registers{"Get": silent{}, "Swap": readable{}} {
+		for _, want := range []error{context.Canceled, context.DeadlineExceeded} {
+			begin := func() (context.Context, *Store) {
+				ctx, cancel := context.WithCancel(t.Context())
+				if want == context.DeadlineExceeded {
+					ctx, cancel = context.WithTimeout(t.Context(), 0)
+				}
+				store := New(registers, Limits{Try: time.Hour, All: time.Hour})
+				store.pause = func(context.Context) { cancel() }
+				t.Cleanup(cancel)
+				return ctx, store
+			}
+			ctx, store := begin()
+			update := store.Update(ctx, key, func(e *ledger.Entry) error { e.Attempts.Wrong++; return nil })
+			errs := []error{update}
+			if name == "Get" {
+				ctx, store = begin()
+				_, view := store.View(ctx, key)
+				ctx, store = begin()
+				_, id := store.ID(ctx)
+				errs = append(errs, view, id)
+			}
+			for i, err := range errs {
+				if !errors.Is(err, want) || !errors.Is(err, ErrUnavailable) && i > 0 {
+					t.Errorf("%s %d: %v, expected %v and %v", name, i, err, want, ErrUnavailable)
+				}
+			}
+		}
+	}
+}
