@@ -22,7 +22,7 @@ func TestDialledUnprivilegedLeaveConnections(t *testing.T) {
 	for range perMinute {
 		testwait.Until(t, "a connection", func() bool { return len(n.arrived) > 0 })
 		conn := <-n.arrived
-		if answer, err := exchange(conn, remotewire.Take{ID: remotewire.ID{7}, Unprivileged: true}); err != nil || !answer.Taken {
+		if answer, err := remotewire.Ask(conn, remotewire.Take{ID: remotewire.ID{7}, Unprivileged: true}); err != nil || !answer.Taken {
 			t.Fatalf("%+v, %v", answer, err)
 		}
 		conn.Close()

@@ -154,7 +154,7 @@ func (r *rig) dial(t *testing.T, key *pinned.Key) *tls.Conn {
 }
 
 func ask(conn net.Conn) (remotewire.Answer, error) {
-	return exchange(conn, remotewire.Take{ID: remotewire.ID{7}})
+	return remotewire.Ask(conn, remotewire.Take{ID: remotewire.ID{7}})
 }
 
 // takes is a verifier that takes what web1 asks for, asks for a code, and accepts.
@@ -322,7 +322,7 @@ func TestNoVerifier(t *testing.T) {
 func TestGarbage(t *testing.T) {
 	r := newRig(t, usual, nil, takes(t))
 	named := r.dial(t, r.key)
-	if answer, err := exchange(named, remotewire.Take{ID: remotewire.ID{7}, Client: "web2"}); err == nil {
+	if answer, err := remotewire.Ask(named, remotewire.Take{ID: remotewire.ID{7}, Client: "web2"}); err == nil {
 		t.Errorf("a client that names itself was answered %+v", answer)
 	}
 	r.log.expect(t, "gateway.frames", "a client that names itself")

@@ -108,7 +108,7 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 	}
 	defer engine.Close()
 	_ = engine.SetDeadline(time.Now().Add(g.limits.opening))
-	answer, err := exchange(engine, remotewire.Take{ID: id, Unprivileged: take.Unprivileged, Client: client.Client})
+	answer, err := remotewire.Ask(engine, remotewire.Take{ID: id, Unprivileged: take.Unprivileged, Client: client.Client})
 	if err != nil {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "fault", Rule: "gateway.verifier", Reason: err.Error()})
 		return g.answer(conn, remotewire.Answer{Busy: "its verifier does not answer"})
@@ -135,13 +135,6 @@ func (g *gateway) engine() (net.Conn, error) {
 		return nil, errors.New("other logins waited for it until it was too late")
 	}
 	return daemon.ConnectUnix(ctx, g.socket, nil)
-}
-
-func exchange(engine net.Conn, take remotewire.Take) (remotewire.Answer, error) {
-	if err := remotewire.WriteTake(engine, take); err != nil {
-		return remotewire.Answer{}, err
-	}
-	return remotewire.ReadAnswer(engine)
 }
 
 func (g *gateway) answer(conn net.Conn, answer remotewire.Answer) error {

@@ -133,7 +133,7 @@ func (s *Servers) look(ctx context.Context, server *server, step time.Duration) 
 func (l *Look) ask(ctx context.Context, conn net.Conn) error {
 	defer closeWith(ctx, conn)()
 	begun := time.Now()
-	answer, err := exchange(conn, remotewire.Take{ID: remotewire.NewID()})
+	answer, err := remotewire.Ask(conn, remotewire.Take{ID: remotewire.NewID()})
 	switch {
 	case err != nil:
 		return err

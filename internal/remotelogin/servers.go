@@ -315,7 +315,7 @@ func (s *Servers) explain(err error) error {
 // is the server's own word that it is not.
 func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, take remotewire.Take) (taken *Taken, busy, err error) {
 	stop := closeWith(ctx, conn)
-	answer, err := exchange(conn, take)
+	answer, err := remotewire.Ask(conn, take)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -335,13 +335,6 @@ func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, ta
 		return nil, busy, nil
 	}
 	return &Taken{Server: s.nameOf(server), server: server, conn: conn, ledger: answer.Ledger}, nil, nil
-}
-
-func exchange(conn net.Conn, take remotewire.Take) (remotewire.Answer, error) {
-	if err := remotewire.WriteTake(conn, take); err != nil {
-		return remotewire.Answer{}, err
-	}
-	return remotewire.ReadAnswer(conn)
 }
 
 // closeWith ends what is done with conn when ctx ends. stop is false if it has.

@@ -180,6 +180,14 @@ func ReadAnswer(r io.Reader) (Answer, error) {
 	return Answer{Taken: true, Ledger: text, Clock: clock}, nil
 }
 
+// Ask asks whether whoever is at the other end of conn takes a login.
+func Ask(conn io.ReadWriter, t Take) (Answer, error) {
+	if err := WriteTake(conn, t); err != nil {
+		return Answer{}, err
+	}
+	return ReadAnswer(conn)
+}
+
 // WriteRule writes the rule that decided a login.
 func WriteRule(w io.Writer, rule string) error {
 	return wire.WriteFrame(w, TypeRule, []byte(printable(rule)))
