@@ -237,6 +237,7 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	if client := ts.Getenv("CLIENT"); client != "" {
 		g.Client, g.ClientWrong, g.ClientSends = client, 4, 1
 	}
+	g.Peer = ts.Getenv("PEER")
 	if service := ts.Getenv("SERVICE"); service != "" {
 		request.Service = service
 	}

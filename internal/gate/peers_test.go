@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,4 +122,37 @@ func TestPeersCarryTheirOwn(t *testing.T) {
 	}
 	expect(t, p.carrying("alice", waits, "ftp"), Accept, "email:my-email")
 	expect(t, server.carrying("alice", post.Messages[len(post.Messages)-2].Code, "ftp"), Accept, "email:my-email")
+}
+
+// A server that was taken over names any service and any address beside a code that
+// somebody gave it. That login is remembered for its own programs alone: elsewhere
+// the next one would need the password alone. Nor is it told where others are
+// remembered.
+func TestSessionOfOnePeer(t *testing.T) {
+	peers := []string{"", "uid 33", "uid 108"}
+	for _, opener := range peers {
+		p := sessions(t)
+		expect(t, p.asked(opener).from("203.0.113.9", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+		for _, peer := range peers {
+			if peer == opener {
+				expect(t, p.asked(peer).from("203.0.113.9", "ssh", says()), NotAsked, "policy.session")
+				continue
+			}
+			expect(t, p.asked(peer).from("203.0.113.9", "ssh", says()), Deny, "no-answer")
+		}
+		// Each has its own, and the one takes no other's place.
+		p.Clock = p.Clock.Add(30 * time.Second)
+		other := peers[(slices.Index(peers, opener)+1)%len(peers)]
+		expect(t, p.asked(other).from("203.0.113.9", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+		expect(t, p.asked(opener).from("203.0.113.9", "ssh", says()), NotAsked, "policy.session")
+		entry, err := p.Ledger.View(t.Context(), ledger.UserKey("alice"))
+		if err != nil || len(entry.Sessions) != 2 || entry.Sessions[0].Peer != opener || entry.Sessions[1].Peer != other {
+			t.Fatalf("%+v, %v", entry.Sessions, err)
+		}
+		for _, s := range entry.Sessions {
+			if until, counts := p.SessionUntil(p.Known["alice"], s); !counts || until.IsZero() {
+				t.Errorf("of %q, not listed: %v, %v", s.Peer, until, counts)
+			}
+		}
+	}
 }

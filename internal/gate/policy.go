@@ -70,6 +70,9 @@ func (g *Gate) Need(ctx context.Context, request Request) (Need, error) {
 		verdict := remembered(session)
 		return Need{Code: NoCode, Rule: verdict.Rule, Reason: verdict.Reason}, nil
 	}
+	if peer := g.rememberedFor(request, person, entry); peer != "" {
+		need.Reason = fmt.Sprintf("a login is remembered for programs of %s alone", peer)
+	}
 	return need, nil
 }
 

@@ -72,8 +72,9 @@ const maxZone = 64
 // going to, when the policy has become stricter, and when the person's factors
 // change.
 //
-// One that was opened on a client counts on that client alone: the address is the
-// client's word, and one that was taken over could name anybody's.
+// One that was opened on a client, or by programs of another than root, counts there
+// alone: service and address are the word of somebody who may have been taken over, and
+// could name any.
 func (g *Gate) session(request Request, person account.Person, entry ledger.Entry) (ledger.Session, bool) {
 	protocol, address, span := g.sessionScope(request)
 	if span <= 0 || !person.Enrolled() {
@@ -81,12 +82,28 @@ func (g *Gate) session(request Request, person account.Person, entry ledger.Entr
 	}
 	now, of := g.Now(), enrollmentOf(person)
 	for _, s := range entry.Sessions {
-		if s.Protocol == protocol && s.Client == g.Client && sameNetwork(s.Address, address) && s.Of == of &&
+		if s.Protocol == protocol && g.isOwn(s) && sameNetwork(s.Address, address) && s.Of == of &&
 			!now.Before(s.Since) && now.Before(s.Until) && now.Before(s.Since.Add(span)) {
 			return s, true
 		}
 	}
 	return ledger.Session{}, false
+}
+
+// isOwn says whether a session was opened by whoever asks now.
+func (g *Gate) isOwn(s ledger.Session) bool { return s.Client == g.Client && s.Peer == g.Peer }
+
+// rememberedFor names another peer for whose programs the login is remembered, for an
+// admin who asks what would become of it.
+func (g *Gate) rememberedFor(request Request, person account.Person, entry ledger.Entry) (peer string) {
+	for _, s := range entry.Sessions {
+		other := *g
+		other.Peer = s.Peer
+		if _, found := other.session(request, person, ledger.Entry{Sessions: []ledger.Session{s}}); found && s.Peer != g.Peer {
+			return s.Peer
+		}
+	}
+	return ""
 }
 
 func remembered(s ledger.Session) Verdict {
@@ -142,13 +159,13 @@ func (g *Gate) openSession(request Request, person account.Person, code string, 
 	}
 	now = now.UTC().Truncate(time.Second)
 	entry.Sessions = slices.DeleteFunc(entry.Sessions, func(s ledger.Session) bool {
-		return !now.Before(s.Until) || s.Protocol == protocol && s.Client == g.Client && sameNetwork(s.Address, address)
+		return !now.Before(s.Until) || s.Protocol == protocol && g.isOwn(s) && sameNetwork(s.Address, address)
 	})
 	if extra := len(entry.Sessions) + 1 - maxSessions; extra > 0 {
 		entry.Sessions = slices.Delete(entry.Sessions, 0, extra)
 	}
 	entry.Sessions = append(entry.Sessions, ledger.Session{
-		Protocol: protocol, Address: address, Client: g.Client, Since: now, Until: now.Add(span), Of: enrollmentOf(person), Code: hashOpener(person.User, code),
+		Protocol: protocol, Address: address, Client: g.Client, Peer: g.Peer, Since: now, Until: now.Add(span), Of: enrollmentOf(person), Code: hashOpener(person.User, code),
 	})
 }
 
@@ -189,7 +206,7 @@ func enrollmentOf(person account.Person) string {
 func (g *Gate) SessionUntil(person account.Person, s ledger.Session) (time.Time, bool) {
 	request := Request{User: person.User, Protocol: config.Protocol(s.Protocol), RemoteHost: s.Address}
 	there := *g
-	there.Client = s.Client
+	there.Client, there.Peer = s.Client, s.Peer
 	g = &there
 	if _, counts := g.session(request, person, ledger.Entry{Sessions: []ledger.Session{s}}); !counts {
 		return time.Time{}, false

@@ -293,10 +293,9 @@ func TestSplitTellsPeersLittle(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.Give("alice")
-	opener := p.Code(t, "alice", 0)
-	expect(t, p.carrying("alice", opener, "ftp"), Accept, "totp:phone")
+	opener, server := p.Code(t, "alice", 0), p.asked("uid 33")
+	expect(t, server.carrying("alice", opener, "ftp"), Accept, "totp:phone")
 	p.Clock = p.Clock.Add(10 * time.Minute)
-	server := p.asked("uid 33")
 	split := func(text string) int {
 		t.Helper()
 		server.Now = func() time.Time { return p.Clock }
@@ -343,8 +342,8 @@ func TestSplitLooksOnceAtOneText(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.Give("alice")
-	expect(t, p.carrying("alice", p.Code(t, "alice", 0), "ftp"), Accept, "totp:phone")
 	server := p.asked("uid 33")
+	expect(t, server.carrying("alice", p.Code(t, "alice", 0), "ftp"), Accept, "totp:phone")
 	server.SplitBudget = NewSplitBudget()
 	later := p.Code(t, "alice", 20)
 	for step := range 21 {
@@ -362,8 +361,8 @@ func TestRememberedLoginsOfPeersSpendLittle(t *testing.T) {
 	p := newPlace(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.GiveToken("alice", 0)
-	expect(t, p.carrying("alice", p.Press(t, "alice", 0), "ftp"), Accept, "hotp:token")
 	server := p.asked("uid 33")
+	expect(t, server.carrying("alice", p.Press(t, "alice", 0), "ftp"), Accept, "hotp:token")
 	server.SplitBudget = NewSplitBudget()
 	// As long as it brings what its people typed, it is as with root's servers.
 	expect(t, server.carrying("alice", p.Press(t, "alice", 1), "ftp"), NotAsked, "policy.session")

@@ -30,6 +30,7 @@ const (
 	tagPeer            = 11 // repeated: name, the values of tagAttempts, those of tagSends
 	tagPeerGrace       = 12 // repeated: name, time
 	tagSessionOfClient = 13 // repeated: as tagSession, and the client
+	tagSessionOfPeer   = 14 // repeated: as tagSessionOfClient, and the peer
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -112,12 +113,16 @@ func (e *encoder) sessions(entry Entry) {
 		e.texts(s.Protocol, s.Address)
 		e.times(s.Since, s.Until)
 		e.texts(s.Of, s.Code)
-		if s.Client != "" {
+		switch {
+		case s.Peer != "":
+			e.texts(s.Client, s.Peer)
+			e.end(tagSessionOfPeer)
+		case s.Client != "":
 			e.texts(s.Client)
 			e.end(tagSessionOfClient)
-			continue
+		default:
+			e.end(tagSession)
 		}
-		e.end(tagSession)
 	}
 	if !entry.Grace.IsZero() {
 		e.times(entry.Grace)
@@ -199,6 +204,10 @@ func decodeEntry(payload []byte) (Entry, error) {
 		case tagSessionOfClient:
 			session := value.session()
 			session.Client = value.text()
+			entry.Sessions = append(entry.Sessions, session)
+		case tagSessionOfPeer:
+			session := value.session()
+			session.Client, session.Peer = value.text(), value.text()
 			entry.Sessions = append(entry.Sessions, session)
 		case tagGrace:
 			entry.Grace = value.time()

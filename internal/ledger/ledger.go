@@ -114,6 +114,8 @@ type Session struct {
 	Until    time.Time `json:"until"`
 	// Client is the machine that it was opened on, empty for this one.
 	Client string `json:"client,omitempty"`
+	// Peer is whose programs it was opened for, and counts for; empty for root's.
+	Peer string `json:"peer,omitempty"`
 	// Of names the enrollment that the session was opened under. It changes
 	// with the person's factors, and then the session counts no longer.
 	Of string `json:"of"`

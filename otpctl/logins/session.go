@@ -45,6 +45,7 @@ type remembered struct {
 	Protocol string    `json:"protocol"`
 	Address  string    `json:"address"`
 	Client   string    `json:"client,omitempty"`
+	Peer     string    `json:"peer,omitempty"`
 	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
 }
@@ -95,7 +96,7 @@ func sessions(ctx context.Context, a *invocation.App, g admin.People, names []st
 			return cmp.Or(x.Until.Compare(y.Until), cmp.Compare(x.Protocol, y.Protocol))
 		})
 		for _, s := range sessions {
-			list = append(list, remembered{name, s.Protocol, s.Address, s.Client, s.Since, s.Until})
+			list = append(list, remembered{name, s.Protocol, s.Address, s.Client, s.Peer, s.Since, s.Until})
 		}
 		bar.Step()
 	}
@@ -112,8 +113,11 @@ func sessionTable(a *invocation.App, list []remembered) error {
 	fmt.Fprintln(table, "USER\tPROTOCOL\tADDRESS\tSINCE\tUNTIL")
 	for _, s := range list {
 		address := invocation.OrDash(s.Address)
-		if s.Client != "" {
+		switch {
+		case s.Client != "":
 			address += " on " + s.Client
+		case s.Peer != "":
+			address += " for programs of " + s.Peer
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.User, invocation.Printable(invocation.OrDash(s.Protocol)), invocation.Printable(address), invocation.When(s.Since), invocation.When(s.Until))
 	}
