@@ -16,10 +16,14 @@
 //   - A file of FUSE is answered by a program of the person, when that likes.
 //     The kernel also refuses to tell another uid anything of it unless it is
 //     mounted with allow_other.
+//   - A file system laid over another one (overlay, eCryptfs) has files of FUSE
+//     if that one has. In a namespace of their own, people lay an overlay
+//     themselves.
 //   - A file of /proc shows the memory of processes, and that can be a file of
-//     FUSE too.
+//     FUSE too. What is written to one of a control group or of /sys has the
+//     kernel do something for as long as that takes.
 //
-// The latter two are therefore kept by the server, which reads and writes them
+// Files of the latter three kinds are therefore kept by the server, which reads and writes them
 // with the user's ids, and the client has a number for each. A server that
 // somebody has taken over can pass one of FUSE all the same, and has the thread
 // that refuses it wait: closing a file is a request too.
@@ -82,7 +86,18 @@ const maxChunk = seqpacket.MaxSize - 64
 const maxDirs = 1024
 
 // errKeep says that a file is to stay with the server.
-var errKeep = errors.New("a file of FUSE or /proc")
+var errKeep = errors.New("a file that no front can have")
+
+// keptOn are the file systems whose files stay with the server.
+var keptOn = map[uint32]bool{
+	unix.FUSE_SUPER_MAGIC:      true,
+	unix.OVERLAYFS_SUPER_MAGIC: true,
+	unix.ECRYPTFS_SUPER_MAGIC:  true,
+	unix.PROC_SUPER_MAGIC:      true,
+	unix.SYSFS_MAGIC:           true,
+	unix.CGROUP_SUPER_MAGIC:    true,
+	unix.CGROUP2_SUPER_MAGIC:   true,
+}
 
 // checkPassable refuses a descriptor that no front is to have. A directory
 // gives what reading it gives, as in OpenSSH.
@@ -102,7 +117,7 @@ func checkPassable(fd int) error {
 	if err := unix.Fstatfs(fd, &at); err != nil {
 		return syscall.EACCES
 	}
-	if at.Type == unix.FUSE_SUPER_MAGIC || at.Type == unix.PROC_SUPER_MAGIC {
+	if keptOn[uint32(at.Type)] {
 		return errKeep
 	}
 	return nil
