@@ -14,6 +14,33 @@ func TestQuick(t *testing.T) {
 		"loading the Go library", "waiting for the disk", "with one: ")
 }
 
+// TestQuickOwn leaves out all that is not otpgate's own.
+func TestQuickOwn(t *testing.T) {
+	benchtest.QuickWith(t, "..", []string{"-own"}, forkedLabel, encryptedLabel, residentLabel, residentEncryptedLabel, remoteLabel, distantLabel, "as counted between the two: 3.00")
+}
+
+// A way is over when something comes back; pieces that follow each other are one.
+func TestWays(t *testing.T) {
+	w := &ways{}
+	piece := func(outward bool, took time.Duration) {
+		w.arrived(outward)
+		w.passed(took)
+	}
+	for range 2 { // each login anew
+		piece(true, 1)
+		piece(false, 10)
+		piece(false, 20)
+		piece(true, 100)
+		piece(false, 1000)
+		if number, took := w.since(); number != 4 || took != 1121 {
+			t.Errorf("%d ways that took %d, want 4 that took 1121", number, took)
+		}
+	}
+	if number, took := w.since(); number != 0 || took != 0 {
+		t.Errorf("%d ways that took %d where nothing came", number, took)
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	times := []time.Duration{5, 1, 4, 2, 3}
 	for q, want := range map[float64]time.Duration{0: 1, 0.5: 3, 0.95: 4, 1: 5} {

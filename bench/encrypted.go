@@ -14,7 +14,7 @@ import (
 func encryptedAlone(n int, m model) (*side, error) {
 	s := &side{label: encryptedLabel, every: 1}
 	for i := range n {
-		name := fmt.Sprintf("encrypted-%d", i)
+		name := fmt.Sprintf("core-encrypted-%d", i) // as clearStale has it
 		users, err := otpgateSite(name, realCore, filepath.Join(sites, name, "state"))
 		if err != nil {
 			return nil, err

@@ -5,7 +5,8 @@
 // It runs in the source tree after make build and needs root: it mounts a /dev
 // and a /run of its own, so that nothing of the machine is touched but
 // build/bench. With -quick it does little of everything, to show that the
-// bench itself works; its figures say nothing.
+// bench itself works; its figures say nothing. With -own it takes a minute, and has
+// only what servers decide and encrypted secrets, beside the same without.
 //
 // docs/performance.md explains the rows.
 package main
@@ -33,6 +34,7 @@ type plan struct {
 	crowds []int
 	loads  int // rounds of logins in parallel
 	slow   int // a side with a large pam_oath file takes part in each slow-th round
+	own    bool
 }
 
 var (
@@ -46,11 +48,20 @@ const insideVariable = "OTPGATE_BENCH_INSIDE"
 func main() {
 	fast := flag.Bool("quick", false, "do little of everything, to show that the bench works")
 	million := flag.Bool("million", false, "also enroll 1,000,000 people, whose files take 12 GB and are kept in build/bench")
+	own := flag.Bool("own", false, "only what servers decide, and encrypted secrets, beside otpgate without")
+	far := flag.String("distance", "", "be the distance to the server at this `address`; for the bench itself")
 	hollow := flag.String("hollow-verifier", "", "be a resident verifier without an engine at this `socket`; for the bench itself")
 	flag.Parse()
 	if *hollow != "" {
 		fmt.Fprintln(os.Stderr, "bench:", serveHollow(*hollow))
 		os.Exit(1)
+	}
+	if *far != "" {
+		if err := serveDistance(*far); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: expected no arguments")
@@ -60,6 +71,7 @@ func main() {
 	if *fast {
 		todo, margin = quick, quickMargin
 	}
+	todo.own = *own
 	if *million {
 		todo.many = append(slices.Clone(todo.many), 1_000_000)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -27,33 +28,54 @@ type bench struct {
 	relayed   *side // the front, and a resident verifier without an engine
 	kept      *side // and the engine, with the ledger in memory
 
-	server       *remote
-	near, far    *side // by the server, and by it from a distance
-	measuredTrip time.Duration
+	server    *remote
+	near, far *side // by the server, and by it from a distance
 }
 
 func (b *bench) sides() []*side {
 	all := append([]*side{b.google, b.one, b.encrypted, b.secrets, b.many}, b.oath...)
 	all = append(append(all, b.resident...), b.near, b.far)
-	return append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
+	all = append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
+	return slices.DeleteFunc(all, func(s *side) bool { return s == nil })
+}
+
+// verifiers are the sides that have one with an engine.
+func (b *bench) verifiers() []*side {
+	all := append(slices.Clone(b.resident), b.kept, b.secrets, b.near, b.far)
+	return slices.DeleteFunc(all, func(s *side) bool { return s == nil })
+}
+
+// hollowVerifiers are those that have one without.
+func (b *bench) hollowVerifiers() []*side {
+	if b.relayed == nil {
+		return nil
+	}
+	return []*side{b.relayed}
+}
+
+// end ends what setUp has started.
+func (b *bench) end() {
+	if b.far != nil {
+		b.far.through.end()
+	}
 }
 
 func measure(todo plan) error {
 	b, err := setUp(todo)
+	defer b.end()
 	if err != nil {
 		return err
 	}
-	end, err := startVerifiers(b.server, append(slices.Clone(b.resident), b.kept, b.secrets, b.near, b.far), b.relayed)
+	end, err := startVerifiers(b.server, b.verifiers(), b.hollowVerifiers()...)
 	defer end()
 	if err != nil {
 		return err
 	}
-	if b.measuredTrip, err = measuredTrip(); err != nil {
-		return fmt.Errorf("measure the distance: %w", err)
-	}
-	t, err := newThroughput(todo)
-	if err != nil {
-		return err
+	var t *throughput
+	if !todo.own {
+		if t, err = newThroughput(todo); err != nil {
+			return err
+		}
 	}
 	// What was made above is written now and not by the kernel during a login.
 	unix.Sync()
@@ -67,6 +89,10 @@ func measure(todo plan) error {
 	if err := h.end(); err != nil {
 		return fmt.Errorf("host: %w", err)
 	}
+	if t == nil {
+		b.reportOwn(os.Stdout, todo)
+		return nil
+	}
 	b.report(os.Stdout, todo)
 	if err := t.play(); err != nil {
 		return err
@@ -75,26 +101,40 @@ func measure(todo plan) error {
 	return nil
 }
 
+// setUp gives in any case what is to be ended.
 func setUp(todo plan) (*bench, error) {
+	b := &bench{}
 	if err := clearStale(); err != nil {
-		return nil, err
+		return b, err
 	}
 	// As every machine has; without it libpam writes a line into the log of each
 	// login.
 	if err := service("other", "pam_deny.so"); err != nil {
-		return nil, err
+		return b, err
 	}
 	m, err := newModel(memory + "/model")
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	// A first login and two more each, as no module takes a fourth code of one
 	// person within a time step.
 	n := (todo.rounds + 1) / 2
-	b := &bench{}
-	makers := append(b.parts(n, m), b.others(todo)...)
-	makers = append(makers,
-		func() (err error) { b.google, err = google("g", n); return },
+	makers := b.own(n, m)
+	if !todo.own {
+		makers = append(append(b.parts(n, m), b.others(todo)...), makers...)
+		makers = append(append(makers, func() (err error) { b.google, err = google("g", n); return }), b.crowds(todo, n, m)...)
+	}
+	for _, maker := range makers {
+		if err := maker(); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// own makes the sides of otpgate with one person.
+func (b *bench) own(n int, m model) []func() error {
+	return []func() error{
 		func() (err error) {
 			b.one, err = otpgateAlone(forkedLabel, realCore, sites+"/%s/state", n, m)
 			return
@@ -106,7 +146,12 @@ func setUp(todo plan) (*bench, error) {
 			b.resident = append(b.resident, one)
 			return err
 		},
-		func() error { return b.remotes(n, m) })
+		func() error { return b.remotes(n, m) },
+	}
+}
+
+// crowds makes the sides of many people.
+func (b *bench) crowds(todo plan, n int, m model) (makers []func() error) {
 	for i, size := range todo.many {
 		makers = append(makers, func() error {
 			forked, resident, err := crowd(size, n, m)
@@ -117,12 +162,7 @@ func setUp(todo plan) (*bench, error) {
 			return err
 		})
 	}
-	for _, maker := range makers {
-		if err := maker(); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
+	return makers
 }
 
 // remotes makes the sides that a server decides.
@@ -134,11 +174,16 @@ func (b *bench) remotes(n int, m model) (err error) {
 	if b.near, err = b.server.client("remote-near", remoteLabel, address, n); err != nil {
 		return err
 	}
-	if address, err = distant(address); err != nil {
+	through, err := startDistance(address)
+	if err != nil {
 		return err
 	}
-	b.far, err = b.server.client("remote-far", distantLabel, address, n)
-	return err
+	if b.far, err = b.server.client("remote-far", distantLabel, through.address, n); err != nil {
+		through.end()
+		return err
+	}
+	b.far.through = through
+	return nil
 }
 
 // parts makes the sides that take otpgate's time apart.
@@ -214,7 +259,7 @@ func (b *bench) play(h *host, todo plan) error {
 	shuffle := func() {
 		order.Shuffle(len(sides), func(i, j int) { sides[i], sides[j] = sides[j], sides[i] })
 	}
-	for i := range b.google.people {
+	for i := range b.one.people {
 		shuffle()
 		for _, s := range sides {
 			if i >= len(s.people) {
@@ -251,11 +296,14 @@ func (s *side) take(h *host, times *[]time.Duration, undo func(*lone) error) err
 		return err
 	}
 	*times = append(*times, took)
+	if err := s.through.note(); err != nil {
+		return err
+	}
 	return undo(s.alone)
 }
 
 // quantile of an even number of values is the lower of the two.
-func quantile(times []time.Duration, q float64) time.Duration {
+func quantile[T cmp.Ordered](times []T, q float64) T {
 	sorted := slices.Sorted(slices.Values(times))
 	return sorted[int(q*float64(len(sorted)-1))]
 }

@@ -117,7 +117,7 @@ func startVerifiers(server *remote, real []*side, hollow ...*side) (end func(), 
 	run := func(cmd *exec.Cmd) error {
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := withSlack(cmd.Start); err != nil {
+		if err := withSlack(slack, cmd.Start); err != nil {
 			return fmt.Errorf("start %q: %w", cmd.Args, err)
 		}
 		running = append(running, cmd)
@@ -152,12 +152,15 @@ func startVerifiers(server *remote, real []*side, hollow ...*side) (end func(), 
 	return end, nil
 }
 
-// slack is TimerSlackNSec= of the verifier's unit.
-const slack = 500 * time.Microsecond
+// slack is TimerSlackNSec= of the verifier's unit. exact is as little as there can be.
+const (
+	slack = 500 * time.Microsecond
+	exact = time.Nanosecond
+)
 
 // withSlack does something on a thread whose timers may be late by so much,
 // which the processes that it starts inherit. See PR_SET_TIMERSLACK in prctl(2).
-func withSlack(do func() error) error {
+func withSlack(slack time.Duration, do func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0); err != nil {
