@@ -1,6 +1,7 @@
 package remotewire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -135,14 +136,22 @@ func writeReply(w io.Writer, reply wire.Reply) error {
 	return wire.WriteFrame(w, wire.TypeReply, []byte{byte(reply.Status)}, []byte(reply.Text))
 }
 
-// End passes an outcome on: the rule first, if the engine named one.
+// End passes an outcome on: the rule first, if the engine named one. Both go in a
+// single Write, as whoever waits for the verdict would be woken for the rule.
 func End(peer wire.Peer, outcome Outcome) error {
+	var frames bytes.Buffer
 	if outcome.Rule != "" {
-		if err := WriteRule(peer.Stream, outcome.Rule); err != nil {
+		if err := WriteRule(&frames, outcome.Rule); err != nil {
 			return err
 		}
 	}
-	return EndFront(peer, outcome)
+	if err := EndFront(wire.Peer{Stream: &frames}, outcome); err != nil {
+		return err
+	}
+	if _, err := peer.Stream.Write(frames.Bytes()); err != nil {
+		return fmt.Errorf("write verdict: %w", err)
+	}
+	return nil
 }
 
 // EndFront gives a front the verdict, which knows no rules.

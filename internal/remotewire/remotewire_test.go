@@ -197,6 +197,35 @@ func TestRelayRefuses(t *testing.T) {
 	}
 }
 
+// writes counts what comes in one piece each.
+type writes struct {
+	wiretest.Stream
+	number int
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.number++
+	return w.Stream.Write(p)
+}
+
+// The rule goes together with the verdict: each piece wakes up three machines' programs.
+func TestEndIsOnePiece(t *testing.T) {
+	for text, outcome := range map[string]Outcome{
+		wiretest.Frame(TypeRule, "totp:phone") + wiretest.Frame(wire.TypeVerdict, "\x01"): {Verdict: wire.Accept, Rule: "totp:phone"},
+		wiretest.Frame(wire.TypeVerdict, "\x00"):                                          {},
+		wiretest.Frame(TypeRule, "split") + wiretest.Frame(wire.TypeVerdict, "\x05\x06"):  {Verdict: wire.Split, Split: 6, Rule: "split"},
+	} {
+		var to writes
+		if err := End(wire.Peer{Stream: &to}, outcome); err != nil || to.number != 1 || to.String() != text {
+			t.Errorf("%+v: %v, %q in %d pieces", outcome, err, to.String(), to.number)
+		}
+	}
+	var to writes
+	if err := End(wire.Peer{Stream: &to}, Outcome{Verdict: wire.Split, Rule: "split"}); err == nil || to.number != 0 {
+		t.Errorf("a split of nothing: %v, %d pieces", err, to.number)
+	}
+}
+
 func FuzzTake(f *testing.F) {
 	f.Add([]byte(wiretest.Frame(TypeTake, "\x0112345678\x00web1")))
 	f.Fuzz(func(t *testing.T, data []byte) { wiretest.WrittenAgain(t, data, ReadTake, WriteTake) })

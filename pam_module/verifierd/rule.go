@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/remotewire"
@@ -30,12 +32,18 @@ type verdictStream struct {
 	rule *string
 }
 
-// Write implements [io.Writer]. A frame comes in one piece.
+// Write implements [io.Writer]. A frame comes in one piece, and goes in one with the
+// rule: whoever waits for the verdict would be woken for that.
 func (v verdictStream) Write(frame []byte) (int, error) {
-	if len(frame) > 0 && wire.Type(frame[0]) == wire.TypeVerdict && *v.rule != "" {
-		if err := remotewire.WriteRule(v.stream, *v.rule); err != nil {
-			return 0, err
-		}
+	if len(frame) == 0 || wire.Type(frame[0]) != wire.TypeVerdict || *v.rule == "" {
+		return v.stream.Write(frame)
 	}
-	return v.stream.Write(frame)
+	var both bytes.Buffer
+	if err := remotewire.WriteRule(&both, *v.rule); err != nil {
+		return 0, err
+	}
+	ahead := both.Len()
+	both.Write(frame)
+	n, err := v.stream.Write(both.Bytes())
+	return max(0, n-ahead), err
 }

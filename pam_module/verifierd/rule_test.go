@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -59,6 +61,31 @@ func TestRuleAheadOfTheVerdict(t *testing.T) {
 	r.configure(t, "[policy")
 	if outcome, _ := byRule(t, dial(t, r.socket), r.start("bob")); outcome != (remotewire.Outcome{Verdict: wire.Fault, Rule: "configuration"}) {
 		t.Errorf("with a configuration that is wrong: %+v", outcome)
+	}
+}
+
+// writes counts what comes in one piece each.
+type writes struct {
+	bytes.Buffer
+	number int
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.number++
+	return w.Buffer.Write(p)
+}
+
+// The rule goes together with the verdict, so that nobody is woken for it alone.
+func TestRuleAndVerdictAreOnePiece(t *testing.T) {
+	var out writes
+	rule := "totp:phone"
+	peer := wire.Peer{Stream: verdictStream{newStream(&out), &rule}}
+	if err := errors.Join(peer.Tell(wire.Info, "hello"), peer.End(wire.Accept)); err != nil || out.number != 2 {
+		t.Errorf("%v, a prompt and the end in %d pieces", err, out.number)
+	}
+	person := &script{}
+	if outcome, err := remotewire.Relay(&out, person); err != nil || outcome != (remotewire.Outcome{Verdict: wire.Accept, Rule: rule}) || person.told != "hello\n" {
+		t.Errorf("%+v, %v, told %q", outcome, err, person.told)
 	}
 }
 
