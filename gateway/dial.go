@@ -126,6 +126,7 @@ func (d *dialler) begin(ctx context.Context, n int) {
 	for range n {
 		if !d.rate.Take(d.now(), d.perMinute+d.logins) {
 			d.proven, d.next = false, d.now().Add(mostPause)
+			d.tell(fmt.Sprintf("it ends its connections; it gets %d in a minute at the most, and for a while it may have none", d.perMinute+d.logins))
 			return
 		}
 		d.count[trying]++
@@ -134,7 +135,7 @@ func (d *dialler) begin(ctx context.Context, n int) {
 	}
 }
 
-// wake has run look again. It must be called with the lock, as prove and fail must.
+// wake has run look again. It must be called with the lock, as prove, fail and tell must.
 func (d *dialler) wake() {
 	select {
 	case d.changed <- struct{}{}:
@@ -156,6 +157,11 @@ func (d *dialler) fail(reason string) {
 	d.failures++
 	d.proven = false
 	d.next = d.now().Add(pause/2 + time.Duration(d.random()*float64(pause/2)))
+	d.tell(reason)
+}
+
+// tell says why the client has too few connections, each reason once in a row.
+func (d *dialler) tell(reason string) {
 	if reason != d.told {
 		d.told = reason
 		go d.log.Write(audit.Record{Verdict: "fault", Rule: "gateway.dial", Reason: d.address + ": " + reason})

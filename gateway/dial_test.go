@@ -348,6 +348,8 @@ func TestDialsInAMinute(t *testing.T) {
 	}()
 	d, c := r.dials(t, n.listener.Addr().String(), func(d *dialler) { d.perMinute = 10 })
 	testwait.Until(t, "all of a minute", func() bool { waiting, withLogin := d.counted(); return n.conns.Load() == 10 && waiting+withLogin == 0 })
+	// Logins there find no connection, and are told that this machine's log says why.
+	r.log.expect(t, "gateway.dial", n.listener.Addr().String()+": it ends its connections; it gets 20 in a minute at the most")
 	c.pass(time.Minute)
 	<-ended
 	testwait.Until(t, "all of the next one, which knows how many logins there may be", func() bool { waiting, withLogin := d.counted(); return waiting+withLogin == 0 })
