@@ -14,6 +14,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotelogin"
 )
 
@@ -79,10 +80,10 @@ func unreachable(look answer) finding.Finding {
 		f.What = fmt.Sprintf("%s shows the right key, and says within %v neither that it takes a login nor that it does not.", look.Server, Step)
 		f.Fix = "On that server: systemctl status otpgate-gateway otpgate-verifierd, and otpctl doctor."
 	case errors.Is(look.Err, unix.EHOSTUNREACH), errors.Is(look.Err, unix.ENETUNREACH), errors.Is(look.Err, unix.EPERM):
-		f.What = look.Server + " cannot be reached: " + spoken(look.Err) + "."
+		f.What = look.Server + " cannot be reached: " + pinned.Shorter(look.Err).Error() + "."
 		f.Fix = "See this machine's routes and firewall: ip route get ADDRESS."
 	default:
-		f.What = look.Server + " cannot be spoken with: " + spoken(look.Err) + "."
+		f.What = look.Server + " cannot be spoken with: " + pinned.Shorter(look.Err).Error() + "."
 		f.Fix = "See that otpgate-gateway listens there, of this version, and that nothing between ends the TLS connection."
 	}
 	if here := own(look.Addresses); here != "" {
@@ -90,15 +91,6 @@ func unreachable(look answer) finding.Finding {
 		f.Fix = "Correct the name's address, in /etc/hosts if it stands there: getent ahosts " + host
 	}
 	return f
-}
-
-// spoken leaves out what package net says before the reason.
-func spoken(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		return op.Err.Error()
-	}
-	return err.Error()
 }
 
 // own is one of the addresses that no other machine has, "" if there is none.

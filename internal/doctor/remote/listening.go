@@ -2,8 +2,8 @@ package remote
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
-	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
@@ -52,18 +52,10 @@ func (e *exam) listening(p place) {
 
 // isAt says whether a listener takes what comes to an address of the configuration.
 func isAt(listener netip.AddrPort, address string) bool {
-	host, port, _ := cutPort(address)
-	if port != fmt.Sprint(listener.Port()) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port != fmt.Sprint(listener.Port()) {
 		return false
 	}
 	wanted, err := netip.ParseAddr(host)
 	return err != nil || listener.Addr().IsUnspecified() || listener.Addr().Unmap() == wanted.Unmap()
-}
-
-func cutPort(address string) (host, port string, found bool) {
-	at := strings.LastIndexByte(address, ':')
-	if at < 0 {
-		return address, "", false
-	}
-	return strings.Trim(address[:at], "[]"), address[at+1:], true
 }
