@@ -44,10 +44,11 @@ type dialler struct {
 	address string
 	// log is this dialler's own, so that what one client does takes no lines from others.
 	log audit.Sink
-	// connect makes a bare connection; now, after and random are the clock and chance.
+	// connect makes a bare connection; now, at and random are the clock and chance. at
+	// is given a point in time, as a pause would be late by what passes before it begins.
 	connect func(ctx context.Context, address string) (net.Conn, error)
 	now     func() time.Time
-	after   func(time.Duration) <-chan time.Time
+	at      func(time.Time) <-chan time.Time
 	random  func() float64
 	// perMinute is how many connections are made in a minute beside those of logins.
 	perMinute int
@@ -81,22 +82,24 @@ const (
 
 func newDialler(g *gateway, address string, log audit.Sink) *dialler {
 	return &dialler{
-		gateway: g, address: address, log: admission.NewLogLimiter(log.Write), connect: pinned.Dial, now: time.Now, after: time.After, random: rand.Float64,
+		gateway: g, address: address, log: admission.NewLogLimiter(log.Write), connect: pinned.Dial, now: time.Now, at: at, random: rand.Float64,
 		perMinute: usualPerMinute, changed: make(chan struct{}, 1),
 	}
 }
 
+func at(then time.Time) <-chan time.Time { return time.After(time.Until(then)) }
+
 // run keeps connections open until ctx ends.
 func (d *dialler) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		missing, pause := d.missing()
-		if missing > 0 && pause <= 0 {
+		missing, then := d.missing()
+		if missing > 0 && !then.After(d.now()) {
 			d.begin(ctx, missing)
 			continue
 		}
 		var due <-chan time.Time
 		if missing > 0 {
-			due = d.after(pause)
+			due = d.at(then)
 		}
 		select {
 		case <-due:
@@ -106,18 +109,18 @@ func (d *dialler) run(ctx context.Context) {
 	}
 }
 
-// missing is how many more are to be tried, and when.
-func (d *dialler) missing() (n int, pause time.Duration) {
+// missing is how many more are to be tried, and when. The zero time is now.
+func (d *dialler) missing() (n int, then time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n = max(ahead, min(d.count[busy], mostAhead)) - d.count[trying] - d.count[idle]
 	switch {
 	case n <= 0 || !d.proven && d.count[trying] > 0:
-		return 0, 0
+		return 0, time.Time{}
 	case d.proven:
-		return n, 0
+		return n, time.Time{}
 	}
-	return 1, d.next.Sub(d.now())
+	return 1, d.next
 }
 
 func (d *dialler) begin(ctx context.Context, n int) {
@@ -274,9 +277,10 @@ func (c *dialled) dial(ctx context.Context) error {
 	c.may(client)
 	over := make(chan struct{})
 	defer close(over)
+	lasted := c.at(c.now().Add(proof))
 	go func() {
 		select {
-		case <-c.after(proof):
+		case <-lasted:
 			c.last()
 		case <-over:
 		}

@@ -34,11 +34,12 @@ func (c *clock) now() time.Time {
 	return c.time
 }
 
-func (c *clock) after(wait time.Duration) <-chan time.Time {
+func (c *clock) ringAt(then time.Time) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ring := make(chan time.Time, 1)
-	c.alarms = append(c.alarms, alarm{c.time.Add(wait), ring})
+	c.alarms = append(c.alarms, alarm{then, ring})
+	c.ring()
 	return ring
 }
 
@@ -47,6 +48,11 @@ func (c *clock) pass(wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.time = c.time.Add(wait)
+	c.ring()
+}
+
+// ring rings what is due. It must be called with the lock.
+func (c *clock) ring() {
 	var later []alarm
 	for _, a := range c.alarms {
 		if a.at.After(c.time) {
@@ -104,7 +110,7 @@ func (r *rig) dials(t *testing.T, address string, change func(*dialler)) (*diall
 	t.Helper()
 	c := &clock{time: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
 	d := newDialler(r.gateway, address, r.log)
-	d.now, d.after, d.random = c.now, c.after, func() float64 { return 1 }
+	d.now, d.at, d.random = c.now, c.ringAt, func() float64 { return 1 }
 	if change != nil {
 		change(d)
 	}
