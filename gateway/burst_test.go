@@ -15,7 +15,7 @@ import (
 // Many logins that begin at once on a client find the server: it is not out of reach as
 // they need more connections than may be at their handshake.
 func TestManyLoginsOfOneClientAtOnce(t *testing.T) {
-	r := newRig(t, usual, nil, func(conn net.Conn) {
+	r := newRig(t, unhurried, nil, func(conn net.Conn) {
 		if _, err := remotewire.ReadTake(conn); err == nil {
 			_ = remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one"})
 			_, _ = remotewire.ReadBegin(conn)

@@ -138,7 +138,7 @@ func (d *dialler) expect(t *testing.T, waiting, withLogin int) {
 // A few connections wait for the client's logins, more when these are taken, and no
 // more than that.
 func TestDials(t *testing.T) {
-	r := newRig(t, usual, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	n := newNode(t, r.key, func(hash config.KeyHash) error {
 		if hash != r.server {
 			return errors.New("another server")
@@ -167,7 +167,7 @@ func TestDials(t *testing.T) {
 
 // What fails is tried again, later each time, up to a bound, and said once.
 func TestDialPauses(t *testing.T) {
-	r := newRig(t, usual, nil, nil)
+	r := newRig(t, unhurried, nil, nil)
 	n := newNode(t, r.key, anybody)
 	var tries atomic.Int32
 	var wrong atomic.Value
@@ -249,7 +249,7 @@ func TestDialledAreStrangers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, usual, test.change, takes(t))
+			r := newRig(t, unhurried, test.change, takes(t))
 			n := newNode(t, r.key, test.known)
 			d, c := r.dials(t, n.listener.Addr().String(), nil)
 			r.log.expect(t, "gateway.dial", n.listener.Addr().String()+": ")
@@ -280,7 +280,7 @@ func elsewhere(t *testing.T) func(*clients.Client) {
 
 // When a client ends, all its connections do; it is not tried by all of them at once.
 func TestDialledEnds(t *testing.T) {
-	r := newRig(t, usual, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	n := newNode(t, r.key, anybody)
 	var tries atomic.Int32
 	d, c := r.dials(t, n.listener.Addr().String(), func(d *dialler) {
@@ -309,7 +309,7 @@ func TestDialledEnds(t *testing.T) {
 // Whoever is typing when the gateway is told to end may finish, and no connection is
 // made any more.
 func TestDialledDrain(t *testing.T) {
-	r := newRig(t, usual, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	n := newNode(t, r.key, anybody)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -326,7 +326,7 @@ func TestDialledDrain(t *testing.T) {
 
 // A client's file bounds its connections, whoever made them.
 func TestDialledLimits(t *testing.T) {
-	limits := usual
+	limits := unhurried
 	limits.spare = 0
 	r := newRig(t, limits, func(c *clients.Client) { c.Dialogues = 1 }, takes(t))
 	r.gateway.counts.spare = 0
@@ -339,7 +339,7 @@ func TestDialledLimits(t *testing.T) {
 // A client that was taken over, and ends each connection with its first login, has no
 // more of them made in a minute than that.
 func TestDialsInAMinute(t *testing.T) {
-	r := newRig(t, usual, func(c *clients.Client) { c.PerMinute = 5 }, takes(t))
+	r := newRig(t, unhurried, func(c *clients.Client) { c.PerMinute = 5 }, takes(t))
 	n := newNode(t, r.key, anybody)
 	ended := make(chan struct{})
 	go func() {

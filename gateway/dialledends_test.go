@@ -14,7 +14,7 @@ import (
 // them begin, and leave some for the others.
 func TestDialledUnprivilegedLeaveConnections(t *testing.T) {
 	const perMinute = 40
-	r := newRig(t, usual, func(c *clients.Client) { c.PerMinute = perMinute }, takes(t))
+	r := newRig(t, unhurried, func(c *clients.Client) { c.PerMinute = perMinute }, takes(t))
 	n := newNode(t, r.key, anybody)
 	_, c := r.dials(t, n.listener.Addr().String(), func(d *dialler) { d.perMinute = 10 })
 	login(t, <-n.arrived)
@@ -47,7 +47,7 @@ func TestDialledEndsAsItLasts(t *testing.T) {
 // A client that was taken over, and lets this machine in and refuses it in turn, does
 // not fill the log.
 func TestDialledFillsNoLog(t *testing.T) {
-	log := newRecords()
+	log := &records{}
 	d := newDialler(&gateway{}, "dmz1:9153", log)
 	const turns = 1000
 	for range turns {

@@ -49,7 +49,7 @@ func TestDrainWhileAboutToWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := config.Config{Gateway: &config.Gateway{Key: "/nonexistent/key", Clients: "/nonexistent/clients"}}
-	g := newGateway(settings, usual, audit.Sink(discard{}))
+	g := newGateway(settings, unhurried, audit.Sink(discard{}))
 	bare := &duringDeadline{happens: func() {
 		if err := g.drain(time.Minute); err != nil {
 			t.Error(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -25,24 +26,24 @@ import (
 // busy.
 const patience = 2 * time.Minute
 
+// unhurried are the usual limits, but for the times: none of them is over because the
+// machine stood still for a while.
+var unhurried = func() limits {
+	l := usual
+	l.handshakes.Time, l.idle, l.opening, l.queue = patience, patience, patience, patience
+	return l
+}()
+
 // records is a log that can be read.
 type records struct {
-	mu    sync.Mutex
-	all   []audit.Record
-	added *sync.Cond
-}
-
-func newRecords() *records {
-	r := &records{}
-	r.added = sync.NewCond(&r.mu)
-	return r
+	mu  sync.Mutex
+	all []audit.Record
 }
 
 func (r *records) Write(record audit.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = append(r.all, record)
-	r.added.Broadcast()
 }
 
 // copy is all that the log has.
@@ -55,12 +56,11 @@ func (r *records) copy() []audit.Record {
 // expect waits for a line by that rule.
 func (r *records) expect(t *testing.T, rule, reason string) {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	is := func(record audit.Record) bool { return record.Rule == rule && strings.Contains(record.Reason, reason) }
-	for !slices.ContainsFunc(r.all, is) {
-		r.added.Wait()
-	}
+	testwait.Until(t, "rule="+rule+" in the log: "+reason, func() bool {
+		return slices.ContainsFunc(r.copy(), func(record audit.Record) bool {
+			return record.Rule == rule && strings.Contains(record.Reason, reason)
+		})
+	})
 }
 
 // rig is a gateway of this process, its verifier a test's.
@@ -95,7 +95,7 @@ func newKey(t *testing.T, path string) *pinned.Key {
 func newRig(t *testing.T, limits limits, change func(*clients.Client), verifier func(net.Conn)) *rig {
 	t.Helper()
 	dir := t.TempDir()
-	r := &rig{log: newRecords(), dir: dir, key: newKey(t, "")}
+	r := &rig{log: &records{}, dir: dir, key: newKey(t, "")}
 	var settings config.Config
 	settings.Paths.Socket = filepath.Join(dir, "verifier.sock")
 	settings.Gateway = &config.Gateway{Key: filepath.Join(dir, "gateway.key"), Clients: filepath.Join(dir, "clients")}
@@ -207,7 +207,7 @@ func login(t *testing.T, conn net.Conn) {
 
 // One connection serves one login after the other, until the client's file is gone.
 func TestLogins(t *testing.T) {
-	r := newRig(t, usual, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	conn := r.dial(t, r.key)
 	for range 3 {
 		login(t, conn)
@@ -222,7 +222,7 @@ func TestLogins(t *testing.T) {
 }
 
 func TestStrangersGetNowhere(t *testing.T) {
-	r := newRig(t, usual, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	if answer, err := ask(r.dial(t, newKey(t, ""))); err == nil {
 		t.Errorf("a stranger was answered %+v", answer)
 	}
@@ -242,7 +242,7 @@ func TestStrangersGetNowhere(t *testing.T) {
 
 // What a client's file bounds is refused with a word, and the connection goes on.
 func TestLimits(t *testing.T) {
-	r := newRig(t, usual, func(c *clients.Client) { c.PerMinute, c.Dialogues = 3, 1 }, takes(t))
+	r := newRig(t, unhurried, func(c *clients.Client) { c.PerMinute, c.Dialogues = 3, 1 }, takes(t))
 	first, second := r.dial(t, r.key), r.dial(t, r.key)
 	if answer, err := ask(first); err != nil || !answer.Taken {
 		t.Fatalf("%+v, %v", answer, err)
@@ -282,8 +282,8 @@ func TestLimits(t *testing.T) {
 
 // Connections that show no key are few of one address, and end in time.
 func TestHandshakes(t *testing.T) {
-	limits := usual
-	limits.handshakes.PerSource, limits.handshakes.Time = 4, time.Minute
+	limits := unhurried
+	limits.handshakes.PerSource = 4
 	r := newRig(t, limits, nil, takes(t))
 	for range 20 {
 		conn, err := net.Dial("tcp", r.address)
@@ -307,12 +307,12 @@ func TestHandshakes(t *testing.T) {
 }
 
 func TestNoVerifier(t *testing.T) {
-	r := newRig(t, usual, nil, nil)
+	r := newRig(t, unhurried, nil, nil)
 	if answer, err := ask(r.dial(t, r.key)); err != nil || answer.Full || answer.Busy != "its verifier does not answer" {
 		t.Errorf("%+v, %v", answer, err)
 	}
 	r.log.expect(t, "gateway.verifier", "no such file")
-	dies := newRig(t, usual, nil, func(net.Conn) {})
+	dies := newRig(t, unhurried, nil, func(net.Conn) {})
 	if answer, err := ask(dies.dial(t, dies.key)); err != nil || answer.Full || answer.Busy != "its verifier does not answer" {
 		t.Errorf("%+v, %v", answer, err)
 	}
@@ -320,7 +320,7 @@ func TestNoVerifier(t *testing.T) {
 
 // What is no frame of a client's ends its connection.
 func TestGarbage(t *testing.T) {
-	r := newRig(t, usual, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	named := r.dial(t, r.key)
 	if answer, err := remotewire.Ask(named, remotewire.Take{ID: remotewire.ID{7}, Client: "web2"}); err == nil {
 		t.Errorf("a client that names itself was answered %+v", answer)
@@ -354,7 +354,7 @@ func serveVerifier(listener net.Listener, verifier func(net.Conn)) {
 
 // Whoever is typing when the gateway is told to end may finish, and nobody else.
 func TestDrain(t *testing.T) {
-	r := newRig(t, usual, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	idle, typing := r.dial(t, r.key), r.dial(t, r.key)
 	if err := idle.Handshake(); err != nil {
 		t.Fatal(err)

@@ -59,8 +59,8 @@ func (r *rig) fill(t *testing.T) {
 // Strangers who hold all handshakes keep no client out that comes from an address in its
 // file, or from where it came before.
 func TestPlacesOfClients(t *testing.T) {
-	limits := usual
-	limits.handshakes.AtOnce, limits.handshakes.Time = 2, patience
+	limits := unhurried
+	limits.handshakes.AtOnce = 2
 	listed := newRig(t, limits, func(c *clients.Client) {
 		var here config.Network
 		if err := here.UnmarshalText([]byte("127.0.0.1")); err != nil {
@@ -84,8 +84,8 @@ func TestPlacesOfClients(t *testing.T) {
 // Nor do strangers who hold all places keep a client out that comes from anywhere for
 // the first time.
 func TestPlacesOfNewAddress(t *testing.T) {
-	limits := usual
-	limits.handshakes.AtOnce, limits.handshakes.Reserve, limits.handshakes.Time = 2, 0, patience
+	limits := unhurried
+	limits.handshakes.AtOnce, limits.handshakes.Reserve = 2, 0
 	r := newRig(t, limits, nil, takes(t))
 	r.fill(t)
 	login(t, r.dial(t, r.key))
@@ -95,8 +95,8 @@ func TestPlacesOfNewAddress(t *testing.T) {
 // Whoever shares a client's address, as its own users do, those behind the same balancer
 // and, with IPv6, all of its network, holds no place that the client needs.
 func TestPlacesOfOneAddress(t *testing.T) {
-	limits := usual
-	limits.handshakes.PerSource, limits.handshakes.Time = 4, patience
+	limits := unhurried
+	limits.handshakes.PerSource = 4
 	r := newRig(t, limits, nil, takes(t))
 	login(t, r.dial(t, r.key))
 	for range 3 * limits.handshakes.PerSource {
@@ -108,9 +108,7 @@ func TestPlacesOfOneAddress(t *testing.T) {
 
 // What is read of somebody who has shown no key is bounded.
 func TestHandshakeBytes(t *testing.T) {
-	limits := usual
-	limits.handshakes.Time = patience
-	r := newRig(t, limits, nil, takes(t))
+	r := newRig(t, unhurried, nil, takes(t))
 	conn, err := net.Dial("tcp", r.address)
 	if err != nil {
 		t.Fatal(err)

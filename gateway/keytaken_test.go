@@ -17,7 +17,7 @@ import (
 func TestKeyTakenOutWhileTyping(t *testing.T) {
 	var replies atomic.Int32
 	answered := make(chan struct{})
-	r := newRig(t, usual, nil, func(conn net.Conn) {
+	r := newRig(t, unhurried, nil, func(conn net.Conn) {
 		defer close(answered)
 		if _, err := remotewire.ReadTake(conn); err != nil {
 			return

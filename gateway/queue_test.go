@@ -44,9 +44,7 @@ func fullQueue(t *testing.T, path string, verifier func(net.Conn)) (serve func()
 
 // A queue of the verifier's that is full for a moment does not put the server out of reach.
 func TestVerifierQueueIsFullForAMoment(t *testing.T) {
-	limits := usual
-	limits.queue = patience
-	r := newRig(t, limits, nil, nil)
+	r := newRig(t, unhurried, nil, nil)
 	serve := fullQueue(t, r.gateway.socket, func(conn net.Conn) {
 		if _, err := remotewire.ReadTake(conn); err == nil {
 			_ = remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one"})
