@@ -48,6 +48,14 @@ func (r *records) expect(t *testing.T, rule, reason string) {
 	})
 }
 
+// unhurried are the usual limits, but for the time, which is not over because the machine
+// stood still for a while.
+var unhurried = func() handshake.Limits {
+	l := handshake.Usual
+	l.Time = patience
+	return l
+}()
+
 // listening is a client that servers dial.
 type listening struct {
 	*Servers
@@ -140,7 +148,7 @@ func expectAcceptedBy(t *testing.T, l *listening, by *fake) {
 // first login waits for it.
 func TestServerDials(t *testing.T) {
 	server := newFake(t, accepts)
-	l := newListening(t, patience, handshake.Usual, nil, server)
+	l := newListening(t, patience, unhurried, nil, server)
 	done := begin(t.Context(), l)
 	server.dial(t, l)
 	if err := <-done; err != nil {
@@ -158,7 +166,7 @@ func TestServerDials(t *testing.T) {
 // over the next one.
 func TestServerDialsAgain(t *testing.T) {
 	server := newFake(t, accepts)
-	l := newListening(t, patience, handshake.Usual, nil, server)
+	l := newListening(t, patience, unhurried, nil, server)
 	first := server.dial(t, l)
 	l.arrives(t, server, 1)
 	first.Close()
@@ -184,7 +192,7 @@ func TestDialledFailOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first, second := newFake(t, do), newFake(t, accepts)
-			l := newListening(t, patience, handshake.Usual, nil, first, second)
+			l := newListening(t, patience, unhurried, nil, first, second)
 			l.next = usualNext
 			first.dial(t, l)
 			second.dial(t, l)
@@ -203,7 +211,7 @@ func TestDialledFailOver(t *testing.T) {
 // A server that dials beside one that is dialled: whichever takes the login.
 func TestBothWays(t *testing.T) {
 	dialled, dials := newFake(t, accepts), newFake(t, accepts)
-	l := newListening(t, patience, handshake.Usual, []*fake{dialled}, dials)
+	l := newListening(t, patience, unhurried, []*fake{dialled}, dials)
 	outcome, server, _, err := login(t.Context(), l.Servers)
 	if outcome.Verdict != wire.Accept || server != dialled.address() || err != nil {
 		t.Fatalf("%+v by %s, %v", outcome, server, err)
@@ -220,7 +228,7 @@ func TestBothWays(t *testing.T) {
 func TestLedgersOfServersThatDial(t *testing.T) {
 	first, second := newFake(t, accepts), newFake(t, accepts)
 	second.ledger.Store("two")
-	l := newListening(t, patience, handshake.Usual, nil, first, second)
+	l := newListening(t, patience, unhurried, nil, first, second)
 	bare := first.dial(t, l)
 	expectAcceptedBy(t, l, first)
 	l.arrives(t, first, 1)
@@ -239,7 +247,7 @@ func TestLedgersOfServersThatDial(t *testing.T) {
 // No server has dialled: the error says so within the time.
 func TestNoServerHasDialled(t *testing.T) {
 	server := newFake(t, accepts)
-	l := newListening(t, time.Second, handshake.Usual, nil, server)
+	l := newListening(t, time.Second, unhurried, nil, server)
 	_, _, _, err := login(t.Context(), l.Servers)
 	if want := "the server with the key " + server.key.Hash.String() + " has no connection to this machine open"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v", err)
@@ -263,8 +271,8 @@ func TestNoServerHasDialled(t *testing.T) {
 // few places, for a bounded time.
 func TestStrangersDial(t *testing.T) {
 	server, stranger := newFake(t, accepts), newFake(t, accepts)
-	limits := handshake.Usual
-	limits.PerSource, limits.Time = 4, patience
+	limits := unhurried
+	limits.PerSource = 4
 	l := newListening(t, patience, limits, nil, server)
 	stranger.dial(t, l)
 	l.log.expect(t, "remote.server_keys", "its key is "+stranger.key.Hash.String())
@@ -291,7 +299,7 @@ func TestStrangersDial(t *testing.T) {
 // Of more connections of a server than are kept the oldest are closed.
 func TestServerDialsTooOften(t *testing.T) {
 	server := newFake(t, hangs)
-	l := newListening(t, patience, handshake.Usual, nil, server)
+	l := newListening(t, patience, unhurried, nil, server)
 	shake := func(_ *fake, conn *tls.Conn) {
 		if conn.Handshake() == nil {
 			_, _ = conn.Read(make([]byte, 1))
@@ -312,7 +320,7 @@ func TestListenLater(t *testing.T) {
 	}
 	defer taken.Close()
 	server := newFake(t, accepts)
-	l := newListening(t, time.Second, handshake.Usual, nil, server)
+	l := newListening(t, time.Second, unhurried, nil, server)
 	l.incoming.retry = time.Millisecond
 	address := taken.Addr().String()
 	l.incoming.listen(address)
@@ -328,7 +336,7 @@ func TestListenLater(t *testing.T) {
 // configuration changes; and a login that has begun goes on.
 func TestListenAnew(t *testing.T) {
 	server := newFake(t, accepts)
-	l := newListening(t, patience, handshake.Usual, nil, server)
+	l := newListening(t, patience, unhurried, nil, server)
 	server.dial(t, l)
 	taken, err := l.Take(t.Context(), remotewire.Take{ID: remotewire.NewID()})
 	if err != nil {
@@ -352,7 +360,7 @@ func TestListenAnew(t *testing.T) {
 // nothing of whether a server can be reached: with the new one it may be.
 func TestClosedIsNotUnreachable(t *testing.T) {
 	server := newFake(t, diesAtTake)
-	l := newListening(t, patience, handshake.Usual, nil, server)
+	l := newListening(t, patience, unhurried, nil, server)
 	server.dial(t, l)
 	denied := begin(t.Context(), l)
 	testwait.Until(t, "it is asked", func() bool { return server.takes.Load() == 1 })
@@ -366,7 +374,7 @@ func TestClosedIsNotUnreachable(t *testing.T) {
 // A wait that ends takes no connection along.
 func TestWaitLeavesConnections(t *testing.T) {
 	server := newFake(t, accepts)
-	l := newListening(t, patience, handshake.Usual, nil, server)
+	l := newListening(t, patience, unhurried, nil, server)
 	server.dial(t, l)
 	l.arrives(t, server, 1)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -17,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -172,6 +173,9 @@ func newServers(t *testing.T, timeout time.Duration, fakes ...*fake) *Servers {
 	s := New(settings, discard{})
 	// However busy the machine is, nobody is asked because another one is late.
 	s.next, s.again = patience, patience
+	for _, server := range s.all {
+		server.pool.Idle = 0 // nor is a connection let go of
+	}
 	t.Cleanup(s.Close)
 	return s
 }
@@ -259,14 +263,33 @@ func TestFailOverNeverAfterTaken(t *testing.T) {
 	}
 }
 
-// No server: the error says of each why, within the time that is given.
+// No server: the error says of each why.
 func TestFailOverToNobody(t *testing.T) {
 	gone := newFake(t, dies)
 	gone.listener.Close()
-	all := []*fake{gone, newFake(t, hangs), newFake(t, mute), newFake(t, busy)}
-	s := newServers(t, 2*time.Second, all...)
+	hanging, silent, full := newFake(t, hangs), newFake(t, mute), newFake(t, busy)
+	all := []*fake{gone, hanging, silent, full}
+	s := newServers(t, patience, all...)
 	s.next = time.Millisecond
-	_, _, _, err := login(t.Context(), s)
+	var refused atomic.Bool
+	s.dial = func(ctx context.Context, address string) (net.Conn, error) {
+		conn, err := pinned.Dial(ctx, address)
+		refused.Store(refused.Load() || address == gone.address())
+		return conn, err
+	}
+	// The time is over once each has done what it does.
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	denied := make(chan error, 1)
+	go func() {
+		_, _, _, err := login(ctx, s)
+		denied <- err
+	}()
+	testwait.Until(t, "each was asked", func() bool {
+		return refused.Load() && hanging.conns.Load() == 1 && silent.takes.Load() == 1 && s.all[3].pool.Len() == 1
+	})
+	end()
+	err := <-denied
 	if err == nil {
 		t.Fatal("taken by nobody")
 	}
@@ -274,6 +297,15 @@ func TestFailOverToNobody(t *testing.T) {
 		if !strings.Contains(err.Error(), all[i].address()) || !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing of %s with %q in %v", all[i].address(), want, err)
 		}
+	}
+}
+
+// Nobody is waited for beyond the time that the configuration gives.
+func TestFailOverEnds(t *testing.T) {
+	s := newServers(t, time.Second, newFake(t, hangs), newFake(t, mute))
+	s.next = time.Millisecond
+	if _, _, _, err := login(t.Context(), s); err == nil {
+		t.Error("taken by nobody")
 	}
 }
 
