@@ -210,6 +210,8 @@ type Dir struct {
 	// replaceAll is safefile.ReplaceAll.
 	replaceAll func(dir *safefile.File, files []safefile.Replacement, mode fs.FileMode) error
 	rewrote    bool // Rewrite was called
+	// rest is time.Sleep.
+	rest func(time.Duration)
 }
 
 // Close closes the directory.

@@ -3,7 +3,6 @@ package account
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/safefile"
@@ -67,7 +66,7 @@ func (d *Dir) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, err
 // would hardly ever get it between two batches.
 func (d *Dir) lockInTurn() (unlock func(), err error) {
 	if d.rewrote {
-		time.Sleep(4 * safefile.LockTries)
+		d.rest(4 * safefile.LockTries)
 	}
 	d.rewrote = true
 	return safefile.LockDir(d.dir)

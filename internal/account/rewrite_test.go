@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/safefile"
@@ -316,26 +316,25 @@ func TestRewriteGivesOthersATurn(t *testing.T) {
 	users := safe(t)
 	someone(t, users)
 	rewriting, changing := opened(t, at(users, key)), opened(t, at(users, key))
-	batch := slices.Repeat([]string{"alice"}, 10000) // of which few fit into the time that one waits
-	var changed atomic.Bool
-	begun := make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		for first := true; !changed.Load(); first = false {
-			if _, err := rewriting.Rewrite(batch, Rotate, false); err != nil {
-				t.Error(err)
-			}
-			if first {
-				close(begun)
-			}
+	rests := 0
+	rewriting.rest = func(rest time.Duration) {
+		rests++
+		if rest <= safefile.LockTries {
+			t.Errorf("whoever waits tries every %v, and there is a rest of %v", safefile.LockTries, rest)
 		}
-	})
-	<-begun
-	if err := changing.Change("alice", func(p *Person) error { p.Phone = "+491511234567"; return nil }); err != nil {
-		t.Error(err)
+		if err := changing.Change("alice", func(p *Person) error { p.Phone = fmt.Sprintf("+4915112345%d", rests); return nil }); err != nil {
+			t.Error(err)
+		}
 	}
-	changed.Store(true)
-	all.Wait()
+	const batches = 3
+	for range batches {
+		if _, err := rewriting.Rewrite([]string{"alice"}, Rotate, false); err != nil {
+			t.Error(err)
+		}
+	}
+	if rests != batches-1 {
+		t.Errorf("%d rests between %d batches", rests, batches)
+	}
 }
 
 // ignoreNoKey is for whoever does not have the key that another one has rotated to:
