@@ -164,7 +164,6 @@ func TestVerifierHangs(t *testing.T) {
 // is waits for it.
 func TestActivated(t *testing.T) {
 	r := newRig(t, window)
-	r.patience = time.Hour
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: r.socket()})
 	if err != nil {
 		t.Fatal(err)
