@@ -20,6 +20,7 @@ type metrics struct {
 	mu        sync.Mutex
 	verdicts  map[[3]string]uint64 // service, verdict, rule
 	sent      map[[2]string]uint64 // kind, result
+	made      map[string][]string  // services that programs of a peer have named
 	latency   [len(buckets) + 1]uint64
 	seconds   float64
 	ledger    uint64
@@ -33,7 +34,7 @@ type metrics struct {
 var buckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 15, 60, 300}
 
 func newMetrics() *metrics {
-	return &metrics{verdicts: map[[3]string]uint64{}, sent: map[[2]string]uint64{}}
+	return &metrics{verdicts: map[[3]string]uint64{}, sent: map[[2]string]uint64{}, made: map[string][]string{}}
 }
 
 // maxSeries bounds what services and rules can make of the memory; what is
@@ -42,6 +43,33 @@ const (
 	maxSeries = 500
 	other     = "other"
 )
+
+// maxMade is how many services that [services] does not name are counted apart for
+// the programs of one user: a server that was taken over must not take the series of
+// everybody else's.
+const maxMade = 8
+
+// hasRoom says whether a service that programs of peer name is counted apart.
+func (m *metrics) hasRoom(peer, service string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	made := m.made[peer]
+	if slices.Contains(made, service) {
+		return true
+	}
+	if len(made) >= maxMade {
+		return false
+	}
+	m.made[peer] = append(made, service)
+	return true
+}
+
+// isService says whether a file of pam.d may be called that. Prometheus refuses all
+// there is for a label that is not UTF-8.
+func isService(name string) bool {
+	const longest = 64
+	return len(name) <= longest && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\\/{}`, r) })
+}
 
 // decision counts what an audit record says.
 func (m *metrics) decision(r audit.Record) {
@@ -130,7 +158,8 @@ type counting struct {
 	audit.Sink
 	metrics *metrics
 	// unprivileged says that the service is an ordinary user's word, who could make
-	// up more than are counted apart: it must then be one of services.
+	// up more than are counted apart: it must then be one of services. A peer in
+	// verifier.allow, which may have been taken over, may have a few others.
 	unprivileged bool
 	services     map[string]config.Protocol
 	// peer says in the log whose program asks, empty for root's.
@@ -149,8 +178,21 @@ func (c counting) Write(r audit.Record) {
 	if r.Verdict == "" {
 		return // a line that the argument debug adds
 	}
-	if _, known := c.services[r.Service]; c.unprivileged && !known {
+	if !c.countsApart(r.Service) {
 		r.Service = other
 	}
 	c.metrics.decision(r)
+}
+
+func (c counting) countsApart(service string) bool {
+	_, known := c.services[service]
+	switch {
+	case !isService(service):
+		return false
+	case known || service == "":
+		return true
+	case c.unprivileged:
+		return false
+	}
+	return c.peer == "" || c.metrics.hasRoom(c.peer, service)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -169,7 +170,18 @@ func TestMetricsSeries(t *testing.T) {
 	for i := range 2 * maxSeries {
 		ordinaryUser.Write(audit.Record{Service: strconv.Itoa(i), Verdict: "denied", Rule: "peer"})
 	}
-	host.Write(audit.Record{Service: `a"b\c` + "\n", Verdict: "accepted", Rule: "totp:of alice"})
+	for _, odd := range []string{`a"b\c` + "\n", "\xff\xfe", "ssh d", "ß", strings.Repeat("a", 65)} {
+		host.Write(audit.Record{Service: odd, Verdict: "accepted", Rule: "totp:of alice"})
+	}
+	// A web server that was taken over has a few names of its own.
+	for _, peer := range []string{"uid 33", "uid 34"} {
+		web := counting{Sink: &records{}, metrics: m, peer: peer, services: map[string]config.Protocol{"apache": "https"}}
+		for i := range 2 * maxSeries {
+			web.Write(audit.Record{Service: "made-" + strconv.Itoa(i), Verdict: "denied", Rule: "code"})
+		}
+		web.Write(audit.Record{Service: "apache", Verdict: "denied", Rule: "code"})
+		web.Write(audit.Record{Service: "made-1", Verdict: "denied", Rule: "code"})
+	}
 	for _, rule := range []string{"email:of alice", "email:of bob", "sms:of bob"} {
 		host.Write(audit.Record{Service: "sshd", Verdict: "sent", Rule: rule})
 	}
@@ -180,7 +192,9 @@ func TestMetricsSeries(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf(`{service="other",verdict="denied",rule="peer"} %d`+"\n", 2*maxSeries),
-		`{service="a\"b\\c\n",verdict="accepted",rule="totp"} 1` + "\n",
+		`{service="other",verdict="accepted",rule="totp"} 5` + "\n",
+		`{service="apache",verdict="denied",rule="code"} 2` + "\n", `{service="made-1",verdict="denied",rule="code"} 4` + "\n",
+		fmt.Sprintf(`{service="other",verdict="denied",rule="code"} %d`+"\n", 2*(2*maxSeries-maxMade)),
 		`otpgate_deliveries_total{kind="email",result="sent"} 2` + "\n" + `otpgate_deliveries_total{kind="sent.per_hour",result="not-sent"} 1` + "\n" +
 			`otpgate_deliveries_total{kind="sms",result="sent"} 1` + "\n",
 	} {
