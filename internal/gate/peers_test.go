@@ -18,18 +18,28 @@ func (p *place) asked(peer string) *place {
 	return &place{&gate, p.Machine}
 }
 
-// A user who asks the verifier for himself names any service, and that is no
-// login by which an admin may know that a changed service works.
-func TestOwnProgramsNameNoService(t *testing.T) {
-	for own, want := range map[bool]int{false: 1, true: 0} {
+// Whose programs are not root's names any service, and that is no login by which an
+// admin may know that a changed service of root's works. Of a user who asks the
+// verifier for himself none is.
+func TestPeersNameNoServiceOfRoots(t *testing.T) {
+	for _, test := range []struct {
+		peer, service string
+		own           bool
+		want          int
+	}{
+		{"", "sshd", false, 1}, {"", "apache", false, 1},
+		{"uid 33", "sshd", false, 0}, {"uid 33", "sudo", false, 0}, {"uid 33", "apache", false, 1},
+		{"uid 1000", "sshd", true, 0}, {"uid 1000", "apache", true, 0},
+	} {
 		p := newPlace(t)
 		p.Give("alice")
-		asked := p.asked("uid 1000")
-		asked.OwnPrograms = own
-		expect(t, asked.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+		asked := p.asked(test.peer)
+		asked.OwnPrograms = test.own
+		v := asked.Login(t.Context(), Request{User: "alice", Service: test.service}, says(p.Code(t, "alice", 0)))
+		expect(t, v, Accept, "totp:phone")
 		entry, err := p.Ledger.View(t.Context(), ledger.UserKey("alice"))
-		if err != nil || len(entry.Services) != want {
-			t.Errorf("own programs %v: %+v, %v, expected %d services", own, entry.Services, err, want)
+		if err != nil || len(entry.Services) != test.want {
+			t.Errorf("%+v: %+v, %v", test, entry.Services, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -156,13 +157,24 @@ func (d *dialogue) countIn(result *codeResult, code string, now time.Time, entry
 	d.setCounts(entry, counts)
 	result.unseenOfPeers = d.seen(entry)
 	entry.LastLogin = now.UTC().Truncate(time.Second)
-	if !d.OwnPrograms && d.Client == "" {
+	if d.isServiceKnown() {
 		countService(d.request.Service, entry)
 	}
 	if result.rule == recoveryRule {
 		result.recoveryLeft = factor.RecoveryLeft(d.person, *entry)
 	}
 	d.openSession(d.request, d.person, code, now, entry)
+}
+
+// isServiceKnown says whether the login came by the service that the request names, as
+// far as that matters. Programs of another than root name any, and root's alone run
+// those that are built in.
+func (d *dialogue) isServiceKnown() bool {
+	if d.Peer == "" {
+		return d.Client == ""
+	}
+	_, isRoots := config.Default().Services[d.request.Service]
+	return !d.OwnPrograms && d.Client == "" && !isRoots
 }
 
 // KeptServices is how many services an entry names: more than one person logs in
