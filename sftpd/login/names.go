@@ -14,12 +14,11 @@ func answerNames(worker *seqpacket.Conn, homes bool) {
 	defer worker.Close()
 	buffer := make([]byte, messages.MaxNameQuestion)
 	for {
-		n, fds, err := worker.Receive(buffer)
-		seqpacket.CloseAll(fds)
+		message, err := worker.ReceiveMessage(buffer)
 		if err != nil {
 			return
 		}
-		r := fields.NewReader(buffer[:n])
+		r := fields.NewReader(message)
 		kind, about := r.U8(), r.Text()
 		if r.Done() != nil {
 			return

@@ -132,25 +132,27 @@ func sendmsg(fd int, message, control []byte) error {
 // is io.EOF.
 func (c *Conn) Receive(buffer []byte) (n int, fds []int, err error) {
 	var control [controlSize]byte
+	return c.receive(buffer, control[:])
+}
+
+// ReceiveMessage reads a message that may bring no descriptors. The process is
+// never given those that it brings all the same: to close one of a file of FUSE is
+// a request to the program that has the file, which may never answer.
+func (c *Conn) ReceiveMessage(buffer []byte) ([]byte, error) {
+	n, _, err := c.receive(buffer, nil)
+	return buffer[:n], err
+}
+
+func (c *Conn) receive(buffer, control []byte) (n int, fds []int, err error) {
 	var got received
 	err = c.raw.Read(func(fd uintptr) bool {
-		got = recvmsg(int(fd), buffer, control[:])
+		got = recvmsg(int(fd), buffer, control)
 		return got.err != unix.EAGAIN
 	})
 	if err != nil {
 		return 0, nil, err
 	}
 	return got.message()
-}
-
-// ReceiveMessage reads a message that may bring no descriptors.
-func (c *Conn) ReceiveMessage(buffer []byte) ([]byte, error) {
-	n, fds, err := c.Receive(buffer)
-	if len(fds) > 0 {
-		CloseAll(fds)
-		return nil, ErrTooLarge
-	}
-	return buffer[:n], err
 }
 
 // controlSize is more than the descriptors of a message take.

@@ -8,6 +8,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -204,13 +205,12 @@ func (t *Transaction) listen() {
 	defer close(t.ended)
 	buffer := make([]byte, 8<<10)
 	for {
-		n, fds, err := t.conn.Receive(buffer)
-		seqpacket.CloseAll(fds)
-		if err != nil || buffer[0] == messages.PAMEnded {
+		message, err := t.conn.ReceiveMessage(buffer)
+		if err != nil || message[0] == messages.PAMEnded {
 			return
 		}
 		select {
-		case t.replies <- append([]byte(nil), buffer[:n]...):
+		case t.replies <- bytes.Clone(message):
 		case <-time.After(endTimeout): // nobody asked
 			return
 		}

@@ -174,12 +174,11 @@ func (w *Worker) AccountAgain(remote string, tell Converse) error {
 func (w *Worker) ReportStart(report func(error)) {
 	w.reported.Do(func() {
 		buffer := make([]byte, 8<<10)
-		n, fds, err := w.conn.Receive(buffer)
-		seqpacket.CloseAll(fds)
+		message, err := w.conn.ReceiveMessage(buffer)
 		if err != nil {
 			return // it has ended
 		}
-		if problem := fields.NewReader(buffer[:n]).Text(); problem != "" {
+		if problem := fields.NewReader(message).Text(); problem != "" {
 			report(errors.New(problem))
 		}
 	})
