@@ -144,7 +144,11 @@ func (c *connection) penalize(more time.Duration) {
 func (c *connection) result() admission.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return admission.Result{Entered: c.login.Entered() != nil, Penalty: c.penalty}
+	result := admission.Result{Penalty: c.penalty}
+	if in := c.login.Entered(); in != nil {
+		result.Entered, result.UID = true, in.UID
+	}
+	return result
 }
 
 // cut ends the connection whatever its front does.

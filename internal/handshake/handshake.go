@@ -19,6 +19,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/origins"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -52,7 +53,7 @@ type Places struct {
 	// listed says whether known keys come from an address by configuration.
 	listed  func(netip.Addr) bool
 	taken   taken
-	origins origins
+	origins origins.Origins
 }
 
 // New makes places that nobody has taken. listed says whether the configuration names
@@ -65,7 +66,7 @@ func New(limits Limits, rules Rules, log audit.Sink, listed func(netip.Addr) boo
 // Shake finds out who it is. Nothing is known of the other side before, so what it can
 // take is bounded. Without a connection the log has why not.
 func (p *Places) Shake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, known pinned.Known) *tls.Conn {
-	place := p.taken.take(from, bare, p.taken.isFull(p.limits) && (p.origins.has(from) || p.listed(from)), p.limits)
+	place := p.taken.take(from, bare, p.taken.isFull(p.limits) && (p.origins.Has(from) || p.listed(from)), p.limits)
 	defer p.taken.leave(place) // however it ends
 	conn, rule, reason := p.shake(bare, own, known)
 	switch {
@@ -117,7 +118,7 @@ func (p *Places) turnedAway(from netip.Addr, rule, reason string) {
 }
 
 // Note remembers where somebody known came from.
-func (p *Places) Note(who string, from netip.Addr) { p.origins.note(who, from) }
+func (p *Places) Note(who string, from netip.Addr) { p.origins.Note(who, from) }
 
 // letRead lets the other side read why it is turned away: it may have sent something
 // by then, and what is closed with that unread is reset, and so is the reason.

@@ -1,4 +1,9 @@
-package handshake
+// Package origins remembers where people, or machines, that were let in came from, so
+// that strangers who take all the places at a door keep none of these out.
+//
+// The entry points are [Origins.Note] and [Origins.Has]. The package promises that what
+// is remembered is bounded by how many are ever let in.
+package origins
 
 import (
 	"net/netip"
@@ -8,17 +13,18 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 )
 
-// origins are where those came from that showed a known key, a few for each.
-type origins struct {
+// Origins are where they came from, a few for each. The zero value has none.
+type Origins struct {
 	mu sync.Mutex
 	of map[string][]netip.Prefix
 }
 
-// originsEach is how many of one are remembered, the last ones. A machine that was
-// taken over cannot have strangers' addresses take the places of other machines.
-const originsEach = 8
+// each is how many of one are remembered, the last ones. Whoever is let in, or was
+// taken over, cannot have strangers' addresses take the places of others.
+const each = 8
 
-func (o *origins) note(who string, from netip.Addr) {
+// Note remembers that somebody was let in from an address.
+func (o *Origins) Note(who string, from netip.Addr) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	source := config.SourceOf(from)
@@ -29,13 +35,14 @@ func (o *origins) note(who string, from netip.Addr) {
 	if o.of == nil {
 		o.of = map[string][]netip.Prefix{}
 	}
-	if len(known) >= originsEach {
+	if len(known) >= each {
 		known = slices.Delete(known, 0, 1)
 	}
 	o.of[who] = append(known, source)
 }
 
-func (o *origins) has(from netip.Addr) bool {
+// Has says whether anybody was let in from an address, or its network, not long ago.
+func (o *Origins) Has(from netip.Addr) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	source := config.SourceOf(from)

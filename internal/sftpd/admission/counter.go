@@ -9,16 +9,20 @@ package admission
 
 import (
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/origins"
 )
 
 // Counter keeps count of connections at their login, and turns away addresses
 // that keep failing.
 type Counter struct {
 	now func() time.Time
+	// origins are where people came from who are, or were, in.
+	origins origins.Origins
 
 	mu      sync.Mutex
 	pending int
@@ -67,8 +71,8 @@ func NewCounter(now func() time.Time) *Counter {
 func (c *Counter) Admit(addr netip.Addr, limits config.SFTPLimits) Refusal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending >= limits.MaxStartups {
-		return tooManyOfAll(limits.MaxStartups)
+	if c.pending >= limits.MaxStartups && (c.pending >= limits.MaxStartups+reserve(limits) || !c.origins.Has(addr)) {
+		return tooManyOfAll(c.pending)
 	}
 	from := c.source(addr)
 	if from.pending >= limits.StartupsPerSource {
@@ -81,6 +85,11 @@ func (c *Counter) Admit(addr netip.Addr, limits config.SFTPLimits) Refusal {
 	from.pending++
 	return Refusal{}
 }
+
+// reserve is how many more may be at their login if they come from where people came
+// from: whoever has many addresses takes all the others, and keeps out who was never
+// here.
+func reserve(limits config.SFTPLimits) int { return limits.MaxStartups / 4 }
 
 // source must be called with the lock.
 func (c *Counter) source(addr netip.Addr) *source {
@@ -132,6 +141,7 @@ func (c *Counter) Release(addr netip.Addr, limits config.SFTPLimits, how Result)
 	switch {
 	case how.Entered:
 		from.forgive(now)
+		c.origins.Note(strconv.FormatUint(uint64(how.UID), 10), addr)
 	case how.Penalty > 0 && penalized(addr, limits):
 		closed = from.punish(now, how.Penalty)
 	}
@@ -144,6 +154,7 @@ func (c *Counter) Release(addr netip.Addr, limits config.SFTPLimits, how Result)
 // Result is how a login ended.
 type Result struct {
 	Entered bool
+	UID     uint32 // who entered
 	Penalty time.Duration
 }
 

@@ -229,3 +229,48 @@ func TestClientsBehindATranslator(t *testing.T) {
 		t.Errorf("another client is turned away for what the first did: %+v", refused)
 	}
 }
+
+// A stranger with many networks takes all places, and keeps nobody out who comes from
+// where somebody was let in before. With an account of his own he has no more of the
+// places that are kept than the addresses that it was last used from can take.
+func TestPlacesOfThoseWhoWereIn(t *testing.T) {
+	d, _ := clockedCounter()
+	limits := config.SFTPLimits{MaxStartups: 100, StartupsPerSource: 2, Penalties: true}
+	address := func(n int) netip.Addr { return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(n >> 8), byte(n)}) }
+	office, home := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8")
+	for n := range 1000 {
+		d.try(address(n), limits, Result{Entered: true, UID: 1001})
+	}
+	for _, addr := range []netip.Addr{office, home} {
+		d.try(addr, limits, Result{Entered: true, UID: 1000})
+	}
+	var taken []netip.Addr
+	for n := range 1000 {
+		for d.Admit(address(n), limits) == (Refusal{}) {
+			taken = append(taken, address(n))
+		}
+	}
+	if len(taken) != 100+8*2 {
+		t.Errorf("he has %d places, expected 100 and those of eight addresses", len(taken))
+	}
+	for _, addr := range []netip.Addr{office, home} {
+		if refused := d.Admit(addr, limits); refused != (Refusal{}) {
+			t.Errorf("%s is turned away: %s", addr, refused.Reason)
+		}
+	}
+	for _, addr := range []netip.Addr{office, netip.MustParseAddr("192.0.2.9")} {
+		for d.Admit(addr, limits) == (Refusal{}) {
+			taken = append(taken, addr)
+		}
+	}
+	if refused := d.Admit(netip.MustParseAddr("192.0.2.9"), limits); refused.Rule != ByMaxStartups || d.Pending() != 100+8*2+3 {
+		t.Errorf("somebody who was never in: %+v with %d at their login", refused, d.Pending())
+	}
+	// What is kept is bounded too.
+	limits.StartupsPerSource = 100
+	for d.Admit(office, limits) == (Refusal{}) {
+	}
+	if d.Pending() != 125 {
+		t.Errorf("%d are at their login, expected 125", d.Pending())
+	}
+}
