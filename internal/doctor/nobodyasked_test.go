@@ -21,7 +21,7 @@ import (
 )
 
 // Whether anybody is asked is the engine's to say: wherever the doctor says that
-// nobody is, it lets everybody in without a code, and elsewhere it asks somebody.
+// nobody is, it lets people in without a code or not at all, and elsewhere it asks somebody.
 func TestEngineAsksNobody(t *testing.T) {
 	files, err := filepath.Glob(setups + "*/*.txtar")
 	if err != nil {
@@ -68,6 +68,7 @@ func TestEngineAsksNobody(t *testing.T) {
 
 // asks says whether the engine asks anybody at a service who comes from an address
 // of no use to anybody. Somebody of a directory is one of those whom no file has.
+// To refuse somebody who has not enrolled is to ask, unless all who have are exempt.
 func (p *patient) asks(service string) bool {
 	p.t.Helper()
 	settings, err := config.Load(p.root + config.DefaultPath)
@@ -98,16 +99,26 @@ func (p *patient) asks(service string) bool {
 	if !all {
 		people = append(people, "somebody-of-a-directory")
 	}
+	enrolled, err := dir.Names()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	exempt, refused := 0, false
 	for _, name := range people {
 		need, err := engine.Need(p.t.Context(), gate.Request{User: name, Service: service, Protocol: stack.Protocol, RemoteHost: "203.0.113.7"})
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if need.Code != gate.NoCode {
+		switch {
+		case need.Code == gate.Refused:
+			refused = true
+		case need.Code != gate.NoCode:
 			return true
+		case need.Rule == "policy.exempt" && slices.Contains(enrolled, name):
+			exempt++
 		}
 	}
-	return false
+	return refused && exempt < max(1, len(enrolled))
 }
 
 // treeNames are those of the patient's files.

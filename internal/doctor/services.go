@@ -22,7 +22,8 @@ func (e *exam) services() {
 	for _, name := range names {
 		stack, err := e.tree.Load(name)
 		if err != nil {
-			if len(e.Services) > 0 || e.mentions(stack) {
+			_, known := e.settings.Services[name]
+			if len(e.Services) > 0 || e.mentions(stack) || known && e.expected {
 				seen++
 				e.add(finding.Finding{Severity: finding.Error, ID: "service-unreadable", Services: []string{name}, File: stack.File, What: err.Error(),
 					Follows: "Every login through it is denied.", Fix: "Correct the file; an open root shell is not affected."})

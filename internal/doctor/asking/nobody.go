@@ -37,7 +37,9 @@ func (e *exam) nobody(p Place) (f finding.Finding, asked bool) {
 	if len(p.People) == 0 && policy.Unenrolled == config.Allow {
 		return f, true // that nobody is enrolled is said elsewhere
 	}
-	if required := policy.Unenrolled != config.Allow && e.requires(p); required {
+	// Who is required and has not enrolled is refused without a question.
+	refused := !left && len(p.People) > 0 && policy.Unenrolled == config.Refuse
+	if required := policy.Unenrolled != config.Allow && !refused && e.requires(p); required {
 		if here {
 			return f, true
 		}
@@ -70,9 +72,13 @@ func (e *exam) why(p Place, key, value string, f finding.Finding) finding.Findin
 }
 
 func (e *exam) allExempt(p Place) finding.Finding {
-	return e.why(p, "exempt", list(p.Settings.Policy.Exempt), finding.Finding{Severity: finding.Error,
-		Follows: "That exempts all who are enrolled or required. " + inByPassword,
-		Fix:     "Exempt accounts that no person uses, and nobody who has a device."})
+	f := finding.Finding{Severity: finding.Error, Follows: "That exempts all who are enrolled or required. " + inByPassword,
+		Fix: "Exempt accounts that no person uses, and nobody who has a device."}
+	if p.Settings.Policy.Unenrolled == config.Refuse && e.requires(p) {
+		f.Severity = finding.Warning
+		f.Follows = "That exempts all who are enrolled: they get in with the password alone. Who is required and has not enrolled is refused."
+	}
+	return e.why(p, "exempt", list(p.Settings.Policy.Exempt), f)
 }
 
 // exempts says whether somebody is exempt. Doubt exempts nobody, as at a login.

@@ -137,46 +137,35 @@ func (s Stack) lets() []finding.Finding {
 	return s.letsUnasked(check)
 }
 
-// deniesSome finds a module of passwords whose yes ends in a denial, while that of
-// another one lets in.
-func (s Stack) deniesSome(right []path) (f finding.Finding, denied bool) {
+// denied finds a module of passwords whose yes ends in a denial, and the ways by which
+// it does, of those that somebody with a right password may take.
+func (s Stack) denied(right []path) (module int, taken []path) {
 	if slices.ContainsFunc(s.Lines, func(line pamstack.Line) bool { return line.Problem != "" }) {
-		return f, false // which is said, and spoils the count
+		return 0, nil // which is said, and spoils the count
 	}
 	for i, kind := range s.kinds() {
 		takes := func(p path) bool {
 			return slices.ContainsFunc(p.Steps, func(step pamstack.Step) bool { return step.Line == i && step.Return == pamstack.Success })
 		}
 		taken := only(right, takes)
-		if _, in := has(taken, path.in); kind != password || in || len(taken) == 0 {
-			continue
+		if _, in := has(taken, path.in); kind == password && !in && len(taken) > 0 {
+			return i, taken
 		}
-		return s.line(i, finding.Finding{Severity: finding.Error, ID: "nobody-gets-in",
-			What:    "With the right password and the right code those are denied whose password " + s.Lines[i].Name() + " takes: " + s.whyDenied(taken) + ".",
-			Follows: "They do not get in through " + s.Service + ". Of pam_unix.so that is root and all local people.",
-			Fix:     "Count the jump of this line anew, or move our line behind those that it jumps over."}), true
 	}
-	return f, false
+	return 0, nil
 }
 
-// letsUnasked finds stacks that deny people whom the policy does not ask.
-func (s Stack) letsUnasked(check int) []finding.Finding {
-	unasked := s.paths(Outcome{Password: true, Code: NotAsked})
-	if _, in := has(unasked, path.in); in || s.AsksPassword() && (s.Lines[check].Problem != "" || s.LetsIn(Outcome{})) {
-		return nil // or there is worse, whose fix mends that too
+// deniesSome finds a module of passwords whose yes ends in a denial, while that of
+// another one lets in.
+func (s Stack) deniesSome(right []path) (f finding.Finding, denied bool) {
+	i, taken := s.denied(right)
+	if len(taken) == 0 {
+		return f, false
 	}
-	f := s.line(check, finding.Finding{Severity: finding.Warning, ID: "nobody-without-code",
-		What:    "For people whom the policy does not ask no line of the stack says yes.",
-		Follows: "They are denied.",
-		Fix:     "If they are to get in, add behind this line: auth required pam_permit.so"})
-	if at := unasked[0].denial(); at >= 0 {
-		f.What = "People whom the policy does not ask are denied with the right password too: " + s.whyDenied(unasked) + "."
-		f.Fix = "If they are to get in, write: auth required " + ModuleName
-		if at != check {
-			f.Fix += ", and take out the line " + s.Lines[at].Place.String() + "."
-		}
-	}
-	return []finding.Finding{f}
+	return s.line(i, finding.Finding{Severity: finding.Error, ID: "nobody-gets-in",
+		What:    "With the right password and the right code those are denied whose password " + s.Lines[i].Name() + " takes: " + s.whyDenied(taken) + ".",
+		Follows: "They do not get in through " + s.Service + ". Of pam_unix.so that is root and all local people.",
+		Fix:     "Count the jump of this line anew, or move our line behind those that it jumps over."}), true
 }
 
 // whyDenied names the line that spoils the usual way.

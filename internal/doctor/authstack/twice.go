@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
 // twice finds stacks that ask the same person for two codes.
@@ -29,10 +30,15 @@ func (s Stack) twice() []finding.Finding {
 func (s Stack) anotherModule() []finding.Finding {
 	for i, line := range s.Lines {
 		if name := short(line); len(s.Ours()) > 0 && (name == "google_authenticator" || name == "oath") {
-			return []finding.Finding{s.line(i, finding.Finding{Severity: finding.Note, ID: "another-module",
+			f := finding.Finding{Severity: finding.Note, ID: "another-module",
 				What:    line.Name() + " asks for a code in this stack too.",
 				Follows: "Who is enrolled in both is asked for two codes, and otpgate does not see which ones the other takes.",
-				Fix:     "When people are imported, take this line out: docs/moving-over.md. If both are meant, leave it."})}
+				Fix:     "When people are imported, take this line out: docs/moving-over.md. If both are meant, leave it."}
+			if deny := line.Actions[pamstack.AuthErr]; (deny == pamstack.Bad || deny == pamstack.Die) && !line.Has("nullok") {
+				f.Severity = finding.Warning
+				f.Follows += " Who is not enrolled there is denied, whatever otpgate says."
+			}
+			return []finding.Finding{s.line(i, f)}
 		}
 	}
 	return nil
