@@ -35,7 +35,7 @@ export VERSION
 
 .PHONY: build packages demo test vm arm64 stress soak load fuzz bench lint install uninstall clean deps fresh
 
-build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-gateway $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
+build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-gateway $(BUILD)/otpgate-ledgerd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
 $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
@@ -60,6 +60,10 @@ $(BUILD)/otpgate-verifierd: $(GO_SOURCES) $(BUILD)/version
 $(BUILD)/otpgate-gateway: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./gateway
+
+$(BUILD)/otpgate-ledgerd: $(GO_SOURCES) $(BUILD)/version
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./ledgerd
 
 $(BUILD)/otpgate-send: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
@@ -163,6 +167,7 @@ install: build
 	install -D -m 644 $(BUILD)/pam_otpgate_core.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
 	install -D -m 755 $(BUILD)/otpgate-verifierd $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd
 	install -D -m 755 $(BUILD)/otpgate-gateway $(DESTDIR)$(PREFIX)/sbin/otpgate-gateway
+	install -D -m 755 $(BUILD)/otpgate-ledgerd $(DESTDIR)$(PREFIX)/sbin/otpgate-ledgerd
 	install -D -m 755 $(BUILD)/otpgate-send $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
 	install -D -m 755 $(BUILD)/otpgate-sftpd $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd
 	for part in front login worker; do \
@@ -181,7 +186,7 @@ install: build
 uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
 	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
-	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd $(DESTDIR)$(PREFIX)/sbin/otpgate-gateway $(DESTDIR)$(PREFIX)/bin/otpctl
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/otpgate-,verifierd gateway ledgerd) $(DESTDIR)$(PREFIX)/bin/otpctl
 	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send $(addprefix $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-,front login worker)
 	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	if [ -d $(DESTDIR)$(PREFIX)/libexec/otpgate ]; then rmdir $(DESTDIR)$(PREFIX)/libexec/otpgate; fi

@@ -42,6 +42,8 @@ type Config struct {
 	// Remote is nil unless this machine is a client, Gateway unless it is a server.
 	Remote  *Remote  `toml:"remote"`
 	Gateway *Gateway `toml:"gateway"`
+	// Ledger is nil where the ledger is files in Paths.State.
+	Ledger *Ledger `toml:"ledger"`
 }
 
 // Policy says who must give a code, and where.
@@ -215,7 +217,7 @@ func Parse(path string, data []byte) (Config, error) {
 	lists := config.SFTP
 	config.SFTP.Listen, config.SFTP.HostKeys, config.SFTP.AuthorizedKeys, config.SFTP.CodeAfter = nil, nil, nil, nil
 	config.Email, config.SMS = defaultEmail(), defaultSMS()
-	config.Remote, config.Gateway = defaultRemote(), defaultGateway()
+	config.Remote, config.Gateway, config.Ledger = defaultRemote(), defaultGateway(), defaultLedger()
 	if err := tomlfile.Decode(path, data, &config); err != nil {
 		return Config{}, err
 	}

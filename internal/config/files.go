@@ -73,6 +73,11 @@ func (c Config) files() []namedFile {
 			namedFile{s.ProxyPasswordFile, credential, []string{"sms", "proxy_password_file"}},
 			namedFile{s.CAFile, certificate, []string{"sms", "ca_file"}})
 	}
+	if l := c.Ledger; l != nil {
+		all = append(all, namedFile{l.CAFile, certificate, []string{"ledger", "ca_file"}},
+			namedFile{l.CertificateFile, certificate, []string{"ledger", "certificate_file"}},
+			namedFile{l.KeyFile, privateKey, []string{"ledger", "key_file"}})
+	}
 	return slices.DeleteFunc(all, func(f namedFile) bool { return f.path == "" })
 }
 

@@ -23,9 +23,10 @@ const (
 	lowFiles = 1000
 )
 
-// state looks at the ledger's directory and disk.
+// state looks at the ledger's directory and disk. A ledger that servers share in etcd
+// has neither.
 func (e *exam) state() {
-	if !e.inUse() {
+	if !e.inUse() || e.settings.Ledger != nil {
 		return
 	}
 	path := e.settings.Paths.State

@@ -12,6 +12,8 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
+	"github.com/otpgate/otpgate/internal/ledger/ledgersocket"
 )
 
 // Open makes a gate of what is on this machine. configPath is as for
@@ -31,11 +33,19 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 		Sender:   sender,
 		Config:   settings,
 		Accounts: keyedFiles{userFiles{account.PlaceOf(settings)}, configPath},
-		Ledger:   &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenFiles(settings.Paths.State) }},
+		Ledger:   &lateLedger{open: func() (ledger.Store, error) { return OpenLedger(settings) }},
 		Names:    System{},
 		Audit:    sink,
 		Now:      time.Now,
 	}, nil
+}
+
+// OpenLedger gives the ledger of a configuration.
+func OpenLedger(settings config.Config) (ledger.Store, error) {
+	if settings.Ledger == nil {
+		return ledger.OpenFiles(settings.Paths.State)
+	}
+	return casledger.New(ledgersocket.Client{Path: settings.Ledger.Socket}, casledger.LimitsOf(settings.Ledger.Timeout.Duration)), nil
 }
 
 // Close releases what Open opened.

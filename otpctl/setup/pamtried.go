@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/rollout"
@@ -21,10 +22,10 @@ import (
 // changed service, or one that includes its file, since the change.
 func tried(ctx context.Context, a *invocation.App, p rollout.Pending) error {
 	services, path := through(a, p)
-	paths, err := pathsOf(a, path)
+	settings, err := settingsOf(a, path)
 	found := false
 	if err == nil {
-		found, err = loggedIn(ctx, paths, services, p.Changed)
+		found, err = loggedIn(ctx, settings, services, p.Changed)
 	}
 	switch {
 	case err != nil:
@@ -49,20 +50,20 @@ func through(a *invocation.App, p rollout.Pending) (services []string, path stri
 	return append(services, strings.ToLower(p.Service)), path
 }
 
-// pathsOf are the directories of that configuration, "" being the command's own.
-func pathsOf(a *invocation.App, path string) (config.Paths, error) {
+// settingsOf are those of that configuration, "" being the command's own.
+func settingsOf(a *invocation.App, path string) (config.Config, error) {
 	settings, err := a.Settings()
 	if path != "" {
 		settings, err = config.Load(a.Machine.Root + path)
 	}
-	paths := settings.Paths
+	paths := &settings.Paths
 	paths.Users, paths.State = a.Machine.Root+paths.Users, a.Machine.Root+paths.State
-	return paths, err
+	return settings, err
 }
 
 // loggedIn looks through the ledger's entries of everybody with a secret file.
-func loggedIn(ctx context.Context, paths config.Paths, services []string, since time.Time) (bool, error) {
-	dir, err := account.Open(paths.Users)
+func loggedIn(ctx context.Context, settings config.Config, services []string, since time.Time) (bool, error) {
+	dir, err := account.Open(settings.Paths.Users)
 	if err != nil {
 		return false, err
 	}
@@ -71,7 +72,7 @@ func loggedIn(ctx context.Context, paths config.Paths, services []string, since 
 	if err != nil {
 		return false, err
 	}
-	store, err := ledger.OpenFiles(paths.State)
+	store, err := gate.OpenLedger(settings)
 	if err != nil {
 		return false, err
 	}

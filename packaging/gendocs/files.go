@@ -26,7 +26,7 @@ func configuration(root string) ([]table, error) {
 	}
 	whole.Email.Sendmail, whole.Email.From, whole.SMS.URL = "", "", ""
 	// A machine is a client or a server, and not both.
-	for _, text := range []string{"[remote]\nservers = [\"h:1\"]\nserver_keys = [\"" + config.KeyHash{}.String() + "\"]\n", "[gateway]\n"} {
+	for _, text := range []string{"[remote]\nservers = [\"h:1\"]\nserver_keys = [\"" + config.KeyHash{}.String() + "\"]\n", "[gateway]\n", "[ledger]\netcd = [\"http://127.0.0.1:2379\"]\n"} {
 		one, err := config.Parse("sample", []byte(text))
 		if err != nil {
 			return nil, fmt.Errorf("defaults: %w", err)
@@ -34,6 +34,10 @@ func configuration(root string) ([]table, error) {
 		if one.Remote != nil {
 			whole.Remote = one.Remote
 			whole.Remote.Servers, whole.Remote.ServerKeys = nil, nil
+		}
+		if one.Ledger != nil {
+			whole.Ledger = one.Ledger
+			whole.Ledger.Etcd = nil
 		}
 		if one.Gateway != nil {
 			whole.Gateway = one.Gateway

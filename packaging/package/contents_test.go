@@ -28,6 +28,11 @@ var common = map[string]string{
 	"/usr/share/otpgate/send.conf":                                             "-rw-r--r--",
 	"/usr/share/otpgate/remote.conf":                                           "-rw-r--r--",
 	"/usr/share/otpgate/gateway.conf":                                          "-rw-r--r--",
+	"/usr/sbin/otpgate-ledgerd":                                                "-rwxr-xr-x",
+	"/usr/lib/systemd/system/otpgate-ledgerd.service":                          "-rw-r--r--",
+	"/usr/lib/systemd/system/otpgate-ledgerd.socket":                           "-rw-r--r--",
+	"/usr/share/otpgate/ledgerd.conf":                                          "-rw-r--r--",
+	"/usr/share/man/man8/otpgate-ledgerd.8.gz":                                 "-rw-r--r--",
 	"/usr/sbin/otpgate-gateway":                                                "-rwxr-xr-x",
 	"/usr/lib/systemd/system/otpgate-gateway.service":                          "-rw-r--r--",
 	"/usr/share/man/man8/otpgate-gateway.8.gz":                                 "-rw-r--r--",
@@ -159,6 +164,10 @@ func TestSELinuxCompiles(t *testing.T) {
 	for _, want := range []string{
 		`typetransition init_t otpgate_verifierd_exec_t process otpgate_verifierd_t`,
 		`typetransition init_t otpgate_sftpd_exec_t process otpgate_sftpd_t`,
+		`typetransition init_t otpgate_ledgerd_exec_t process otpgate_ledgerd_t`,
+		`allow otpgate_verifierd_t otpgate_ledgerd_t \(unix_stream_socket \(.*connectto`,
+		`allow otpgate_ledgerd_t otpgate_ledgerd_key_t \(file \(.*read`,
+		`allow systemd_tmpfiles_t otpgate_ledgerd_key_t \(file \(.*setattr`,
 		`typetransition otpgate_verifierd_t otpgate_token_exec_t process otpgate_token_t`,
 		`allow otpgate_verifierd_t otpgate_token_t \(process2 \(.*nnp_transition`,
 		`allow otpgate_verifierd_t otpgate_token_t \(process \(.*sigkill`,
@@ -176,9 +185,9 @@ func TestSELinuxCompiles(t *testing.T) {
 			t.Errorf("expected the rule %s", want)
 		}
 	}
-	// What talks to the network for a token, and the verifier, which may run nothing
-	// else.
-	for _, never := range []string{`allow otpgate_token_t otpgate_(secret|var_lib)_t`, `allow otpgate_token_t otpgate_credential_t \(\w+ \(.*write`,
+	// What talks to the network for a token or with etcd, and the verifier, which may run
+	// nothing else.
+	for _, never := range []string{`allow otpgate_(token|ledgerd)_t otpgate_(secret|var_lib)_t`, `allow otpgate_ledgerd_t otpgate_credential_t`, `allow otpgate_token_t otpgate_credential_t \(\w+ \(.*write`,
 		`allow otpgate_verifierd_t (bin|shell_exec)_t \(file \(.*execute_no_trans`} {
 		if found := regexp.MustCompile(never).FindString(rules); found != "" {
 			t.Errorf("expected no rule as %s", found)
@@ -229,7 +238,7 @@ func TestLicences(t *testing.T) {
 	t.Parallel()
 	copyright := output(t, "dpkg-deb", "--fsys-tarfile", built(t, "deb"))
 	var modules []string
-	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "otpgate-gateway", "pam_otpgate_core.so"} {
+	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "otpgate-gateway", "otpgate-ledgerd", "pam_otpgate_core.so"} {
 		info, err := buildinfo.ReadFile("../../build/" + program)
 		if err != nil {
 			t.Fatal(err)

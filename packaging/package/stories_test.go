@@ -298,6 +298,12 @@ var stories = []story{
 		},
 	},
 	{
+		document: "packaging/man/otpgate-ledgerd.8",
+		lines: map[string]handling{
+			"systemctl enable --now otpgate-ledgerd.socket": {instead: "systemctl --root=/ enable otpgate-ledgerd.socket", why: noSystemd, says: "Created symlink"},
+		},
+	},
+	{
 		document: "packaging/man/otpgate-gateway.8",
 		begin:    func(r *run) { r.write(r.T, "/etc/otpgate/otpgate.toml", "[gateway]\n") },
 		lines: map[string]handling{

@@ -19,6 +19,7 @@ const sftpService = "otpgate-sftpd.service"
 
 const (
 	gatewayService = "otpgate-gateway.service"
+	ledgerService  = "otpgate-ledgerd.service"
 	restoreService = "otpgate-pam-restore.service"
 	doctorService  = "otpgate-doctor.service"
 	doctorTimer    = "otpgate-doctor.timer"
@@ -35,6 +36,9 @@ func TestSFTPServiceIsConfined(t *testing.T) { confined(t, sftpService, 5.0) }
 
 // The gateway faces the network, which is all that it may do.
 func TestGatewayServiceIsConfined(t *testing.T) { confined(t, gatewayService, exposed) }
+
+// Nor may what reaches etcd do anything else.
+func TestLedgerServiceIsConfined(t *testing.T) { confined(t, ledgerService, exposed) }
 
 // With the drop-ins that let codes out, and a client to its servers, it still is.
 func TestSendingServiceIsConfined(t *testing.T) {
@@ -79,6 +83,8 @@ func TestServiceSeesItsPeers(t *testing.T) {
 		service:                    {"PrivateUsers=no", "User=otpgate"},
 		gatewayService:             {"PrivateUsers=no", "User=otpgate-gateway"},
 		"otpgate-verifierd.socket": {"ListenStream=/run/otpgate/verifier.sock", "SocketMode=0666", "DirectoryMode=0755"},
+		ledgerService:              {"User=otpgate-ledgerd"},
+		"otpgate-ledgerd.socket":   {"ListenStream=/run/otpgate/ledger.sock", "SocketUser=otpgate", "SocketMode=0600", "DirectoryMode=0755"},
 		"tmpfiles.d/otpgate.conf":  {"d /run/otpgate 0755 root root -"},
 	} {
 		text, err := os.ReadFile(file)
@@ -102,6 +108,8 @@ func TestUnitsRecover(t *testing.T) {
 		service:                    {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		sftpService:                {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		gatewayService:             {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		ledgerService:              {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		"otpgate-ledgerd.socket":   {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-verifierd.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-sftpd.socket":     {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 	} {
@@ -149,8 +157,8 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + doctorService, units + doctorTimer, units + gatewayService, units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
-		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
+		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
+		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/ledgerd.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
 		t.Errorf("expected %q, found %q", want, files)
@@ -175,6 +183,7 @@ func TestInstallUnits(t *testing.T) {
 		t.Errorf("%v\n%s", err, output)
 	}
 	verifyService(t, dir+units, gatewayService, "/opt/o/sbin/otpgate-gateway")
+	verifyService(t, dir+units, ledgerService, "/opt/o/sbin/otpgate-ledgerd", "otpgate-ledgerd.socket")
 	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
 	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
 	verifyService(t, dir+units, doctorService, "/opt/o/bin/otpctl", doctorTimer)

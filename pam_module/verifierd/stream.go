@@ -79,10 +79,10 @@ func (q quiet) Write(record audit.Record) {
 // Otherwise it would turn to a core of its own, and a code would go out twice.
 func (s *stream) announceFor(engine *gate.Gate) {
 	engine.Names = announced{engine.Names, s}
-	engine.Ledger = announcedLedger{engine.Ledger, s}
+	engine.Ledger = announcedLedger{engine.Ledger, s, engine.Config.Ledger != nil}
 	if engine.BreakGlass != nil {
 		own := *engine.BreakGlass
-		own.Ledger = announcedLedger{own.Ledger, s}
+		own.Ledger = announcedLedger{own.Ledger, s, false}
 		engine.BreakGlass = &own
 	}
 	if engine.Sender != nil {
@@ -116,6 +116,16 @@ func (a announced) InGroup(user, group string) (bool, error) {
 type announcedLedger struct {
 	ledger.Store
 	stream *stream
+	// elsewhere is set if even a look goes over the network.
+	elsewhere bool
+}
+
+// View implements ledger.Store.
+func (a announcedLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
+	if a.elsewhere {
+		_ = a.stream.announce()
+	}
+	return a.Store.View(ctx, key)
 }
 
 // Update implements ledger.Store.

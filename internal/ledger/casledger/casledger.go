@@ -31,6 +31,10 @@ type Limits struct {
 	All time.Duration
 }
 
+// LimitsOf are those of a login that waits so long at most: the service is asked
+// three times in that.
+func LimitsOf(all time.Duration) Limits { return Limits{Try: all / 3, All: all} }
+
 // Store is a [ledger.Store].
 type Store struct {
 	registers Registers

@@ -70,7 +70,7 @@ func (c Client) lost(err error) answer {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errors.New("it did not answer in time")
 	}
-	return answer{err: fmt.Errorf("%w from the ledger's program at %s: %w", casledger.ErrUnavailable, c.Path, err)}
+	return answer{err: fmt.Errorf("%w from otpgate-ledgerd at %s: %w", casledger.ErrUnavailable, c.Path, err)}
 }
 
 // connect takes nobody but root, or whom this program runs as, for the program at
@@ -84,7 +84,7 @@ func (c Client) connect() (*os.File, error) {
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: c.Path}); err != nil {
 		conn.Close()
 		// Its queue may be full, or systemd about to start it again.
-		return nil, fmt.Errorf("%w: connect to the ledger's program at %s: %w", casledger.ErrUnavailable, c.Path, err)
+		return nil, fmt.Errorf("%w: connect to otpgate-ledgerd at %s: %w", casledger.ErrUnavailable, c.Path, err)
 	}
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
@@ -92,7 +92,7 @@ func (c Client) connect() (*os.File, error) {
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("the ledger's program at %s: %w", c.Path, err)
+		return nil, fmt.Errorf("otpgate-ledgerd at %s: %w", c.Path, err)
 	}
 	return conn, nil
 }
