@@ -63,7 +63,7 @@ const DefaultRemoteKey = "/etc/otpgate/secrets/client.key"
 
 // UsesBreakGlass says whether what decides this machine's logins is on others, so that
 // people can be left with break-glass codes alone.
-func (c Config) UsesBreakGlass() bool { return c.Remote != nil }
+func (c Config) UsesBreakGlass() bool { return c.Remote != nil || c.Ledger != nil }
 
 func defaultRemote() *Remote {
 	return &Remote{Key: DefaultRemoteKey, Timeout: Duration{3 * time.Second}}

@@ -21,8 +21,9 @@ type BreakGlass struct {
 }
 
 // UseBreakGlass has break-glass codes asked for on a client where its servers cannot be
-// reached. It is for what asks servers, or can never ask any: whoever leaves that to
-// another program must leave this to it too. On other machines it does nothing.
+// reached, and on a server where its ledger in etcd cannot be. It is for what asks those,
+// or can never ask any: whoever leaves that to another program must leave this to it too.
+// On other machines it does nothing.
 func (g *Gate) UseBreakGlass() {
 	if g.Config.UsesBreakGlass() {
 		state := g.Config.Paths.State
@@ -76,6 +77,16 @@ func (g *Gate) Unreachable(ctx context.Context, request Request, conversation Co
 func (g *Gate) SplitUnreachable(request Request, tails Tails, rule string, cause error) (n int, err error) {
 	defer func() { n, err = g.splitEnds(request, n, err, recover()) }()
 	return g.splitBreakGlass(tails, blame{rule, cause})
+}
+
+// mayAskBreakGlass says whether the login may turn out to be one in which a break-glass
+// code is asked for, where nobody has looked yet: whether anybody has any here.
+func (g *Gate) mayAskBreakGlass() bool {
+	if g.BreakGlass == nil {
+		return false
+	}
+	names, err := breakglass.Names(g.BreakGlass.Dir)
+	return err == nil && len(names) > 0
 }
 
 // splitBreakGlass is how much of a password is a break-glass code. The error is cause

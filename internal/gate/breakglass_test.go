@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/breakglass"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -284,15 +285,10 @@ func (full) Update(context.Context, ledger.Key, func(*ledger.Entry) error) error
 // Where the ledger is on other machines and cannot be reached, enrolled people are asked
 // for break-glass codes, unless something was asked before.
 func TestBreakGlassWithoutTheLedger(t *testing.T) {
-	p := newPlace(t)
-	p.Config.Paths.BreakGlass = t.TempDir()
+	p, far := newWithoutLedger(t)
 	codes := p.breakGlass(t, "root")
 	p.Give("root")
 	p.Give("alice")
-	own := p.Ledger
-	p.BreakGlass = &BreakGlass{Dir: p.Config.Paths.BreakGlass, Ledger: own}
-	far := &unreachable{Store: own}
-	p.Ledger = far
 	expect(t, p.login("root", says(p.Code(t, "root", 0))), Accept, "totp:phone")
 	far.away = true
 	expect(t, p.login("root", says(codes[0])), Accept, "break-glass")
@@ -304,6 +300,43 @@ func TestBreakGlassWithoutTheLedger(t *testing.T) {
 	far.away = false
 	p.Clock = p.Clock.Add(time.Minute)
 	expect(t, p.login("root", says(codes[1], codes[1], codes[1])), TooMany, "policy.attempts.per_login")
+}
+
+// newWithoutLedger is a server whose ledger is on other machines.
+func newWithoutLedger(t *testing.T) (*place, *unreachable) {
+	t.Helper()
+	p := newPlace(t)
+	p.Config.Ledger = &config.Ledger{}
+	p.Config.Paths.BreakGlass, p.Config.Paths.State = t.TempDir(), t.TempDir()
+	p.UseBreakGlass()
+	far := &unreachable{Store: p.Ledger}
+	p.Ledger = far
+	return p, far
+}
+
+// Behind a password such a code is taken off whether or not the ledger was asked before
+// it, and only where anybody has any: passwords may look like that elsewhere.
+func TestBreakGlassBehindPasswordWithoutTheLedger(t *testing.T) {
+	p, far := newWithoutLedger(t)
+	p.Give("alice")
+	person := p.Known["alice"]
+	person.Recovery = account.Recovery{} // those codes have the same form
+	p.Known["alice"] = person
+	const code = "0123-4567-89ab-cdef"
+	for _, session := range []time.Duration{0, time.Hour} {
+		p.Config.Policy.Session = config.Duration{Duration: session}
+		far.away = true
+		if n, _, err := p.split("alice", "secret"+code); n != 0 || (err != nil) != (session > 0) {
+			t.Errorf("nobody has codes, session %v: %d, %v", session, n, err)
+		}
+		p.breakGlass(t, "root")
+		if n, _, err := p.split("alice", "secret"+code); n != len(code) || err != nil {
+			t.Errorf("session %v: %d, %v", session, n, err)
+		}
+		if err := breakglass.Remove(p.Config.Paths.BreakGlass, "root"); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // unreachable is a ledger on other machines.

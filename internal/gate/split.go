@@ -37,6 +37,9 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 		return 0, err
 	}
 	entry, err := g.waiting(ctx, request, person)
+	if isUnreachable(err) {
+		return g.splitBreakGlass(tails, err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -191,8 +194,8 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 	if factor.HasScratch(person) {
 		all = append(all, scratchForm)
 	}
-	if factor.HasOwnRecovery(person) {
-		all = append(all, recoveryForm)
+	if factor.HasOwnRecovery(person) || g.mayAskBreakGlass() {
+		all = append(all, recoveryForm) // which is that of break-glass codes too
 	}
 	slices.SortStableFunc(all, func(a, b form) int { return b.length - a.length })
 	return slices.CompactFunc(all, func(a, b form) bool { return a.length == b.length && a.group == b.group && a.alphabet == b.alphabet })

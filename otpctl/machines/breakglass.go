@@ -23,13 +23,14 @@ func BreakGlass(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "break-glass USER",
 		Short: "Make codes by which somebody gets in while no server answers",
-		Long: `break-glass makes eight codes for a client, shows them once, and keeps their hashes
-in USER.toml in paths.break_glass. USER is asked for one of them only while no
-server can be reached; each is good once on this machine. Earlier codes are worthless
-from then on, and wrong ones of before are forgotten.
+		Long: `break-glass makes eight codes for a client, or for a server whose ledger is in etcd,
+shows them once, and keeps their hashes in USER.toml in paths.break_glass. USER is
+asked for one of them only while no server, or not enough of etcd, can be reached;
+each is good once on this machine. Earlier codes are worthless from then on, and
+wrong ones of before are forgotten.
 
-Have at least one account that can become root get such codes on each client, and
-keep them on paper, away from the machine. For many machines, --elsewhere shows codes
+Have at least one account that can become root get such codes on each machine, and
+keep them on paper, away from it. For many machines, --elsewhere shows codes
 and writes nothing here; install puts their hashes, which --json prints too, on each.
 
 A machine that decides logins by its own files and ledger asks for no such code.`,
@@ -91,7 +92,7 @@ func makeBreakGlass(ctx context.Context, a *invocation.App, given string, elsewh
 func breakGlassSettings(a *invocation.App) (config.Config, error) {
 	settings, err := a.Settings()
 	if err == nil && !settings.UsesBreakGlass() {
-		err = errors.New("this machine decides logins by its own files and ledger, and asks for no break-glass code: those are for clients, which have [remote]. otpctl recovery makes codes for people here, and --elsewhere break-glass codes for other machines")
+		err = errors.New("this machine decides logins by its own files and ledger, and asks for no break-glass code: those are for clients, which have [remote], and for servers that share a ledger, which have [ledger]. otpctl recovery makes codes for people here, and --elsewhere break-glass codes for other machines")
 	}
 	return settings, err
 }

@@ -135,6 +135,9 @@ func (l *clientLogin) engineFor(start *wire.Start, begin remotewire.Begin) *gate
 	own := *l.engine
 	own.Client, own.ClientWrong, own.ClientSends, own.SplitBudget = l.client.Client, l.client.WrongCodes, l.client.SendsPerHour, l.server.splitBudget
 	own.Names = gate.ClientNames{User: start.User, Names: begin.Names, Groups: gate.System{Limit: l.server.limits.of(l.client.Client)}}
+	// Codes of this machine's are for logins to it. The client has its own, for when no
+	// server takes the login.
+	own.BreakGlass = nil
 	policy := &own.Config.Policy
 	if begin.Program != remotewire.RootProgram {
 		// As on one machine: no password was shown, and what such programs cause counts

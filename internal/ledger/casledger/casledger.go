@@ -83,7 +83,7 @@ func (s *Store) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) 
 		entry, err = ledger.Decode(payload)
 	}
 	if err != nil {
-		return ledger.Entry{}, fmt.Errorf("read ledger entry %q: %w", name, withContext(ctx, err))
+		return ledger.Entry{}, fmt.Errorf("read ledger entry %q: %w", name, withContext(ctx, outOfReach(err)))
 	}
 	return entry, nil
 }
@@ -118,6 +118,10 @@ func (s *Store) update(ctx context.Context, name string, keep time.Duration, cha
 	defer leave()
 	next := swap{mark: newMark()}
 	now, err := s.get(ctx, name)
+	if err != nil {
+		return outOfReach(err)
+	}
+	unclear := false
 	for err == nil {
 		var done bool
 		if done, err = next.prepare(now, change); done || err != nil {
@@ -131,10 +135,16 @@ func (s *Store) update(ctx context.Context, name string, keep time.Duration, cha
 		case err == nil:
 			s.pause(ctx)
 			err = ended(ctx)
-		case errors.Is(err, ErrUnavailable) && ctx.Err() == nil:
-			s.pause(ctx)
-			now, err = s.get(ctx, name)
+		case errors.Is(err, ErrUnavailable):
+			unclear = true
+			if ctx.Err() == nil {
+				s.pause(ctx)
+				now, err = s.get(ctx, name)
+			}
 		}
+	}
+	if unclear {
+		return inDoubt(ctx, err)
 	}
 	return err
 }
@@ -223,21 +233,6 @@ func ended(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("others keep changing the entry: %w", ctx.Err())
-}
-
-// late is an error because of which a question was asked again until ctx ended.
-type late struct{ unavailable, ctx error }
-
-func (l late) Error() string   { return l.unavailable.Error() }
-func (l late) Unwrap() []error { return []error{l.unavailable, l.ctx} }
-
-// withContext has an error that ctx put an end to be that of ctx too, whatever the
-// service or the way to it says of a question that was cut short.
-func withContext(ctx context.Context, err error) error {
-	if ended := ctx.Err(); ended != nil && errors.Is(err, ErrUnavailable) {
-		return late{unavailable: err, ctx: ended}
-	}
-	return err
 }
 
 // longestPause lets those who change one entry from several machines get out of

@@ -30,7 +30,7 @@ func (s *Store) ID(ctx context.Context) (string, error) {
 		err = fmt.Errorf("%w: register %q: %s", ledger.ErrDamaged, idName, ledger.IDForm)
 	}
 	if err != nil {
-		return "", fmt.Errorf("id of the ledger: %w", withContext(ctx, err))
+		return "", fmt.Errorf("id of the ledger: %w", withContext(ctx, outOfReach(err)))
 	}
 	return id, nil
 }

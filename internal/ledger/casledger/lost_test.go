@@ -212,6 +212,47 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// Where nobody answers, the ledger cannot be reached; but of a change whose answer was
+// lost nobody may say that it was not made.
+func TestUnreachable(t *testing.T) {
+	limits := Limits{Try: time.Millisecond, All: 20 * time.Millisecond}
+	nobody := fmt.Errorf("nobody there: %w", ErrUnavailable)
+	store := New(refusing{nobody}, limits)
+	_, errView := store.View(t.Context(), ledger.UserKey("alice"))
+	_, errID := store.ID(t.Context())
+	for _, err := range []error{errView, errID, store.Update(t.Context(), ledger.UserKey("alice"), use(1))} {
+		if !errors.Is(err, ledger.ErrUnreachable) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%v", err)
+		}
+	}
+	for _, lost := range []Registers{
+		&swapLost{refusing: refusing{nobody}, gets: 1},         // then it is away
+		&swapLost{refusing: refusing{nobody}, gets: 1_000_000}, // it says that nothing was changed yet
+	} {
+		err := New(lost, limits).Update(t.Context(), ledger.UserKey("alice"), use(1))
+		if err == nil || errors.Is(err, ledger.ErrUnreachable) || !strings.Contains(err.Error(), "not known whether") || !strings.Contains(err.Error(), "nobody there") {
+			t.Errorf("a lost answer: %v", err)
+		}
+	}
+	refuses := New(refusing{errors.New("permission denied")}, limits)
+	if _, err := refuses.View(t.Context(), ledger.UserKey("alice")); errors.Is(err, ledger.ErrUnreachable) {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+// swapLost is empty, and answers so many times, but no Swap.
+type swapLost struct {
+	refusing
+	gets int
+}
+
+func (s *swapLost) Get(context.Context, string) (Register, error) {
+	if s.gets--; s.gets < 0 {
+		return Register{}, s.err
+	}
+	return Register{}, nil
+}
+
 // Values of a newer version, and what nobody wrote, are refused.
 func TestDamaged(t *testing.T) {
 	for _, value := range []string{"", "\x01", "\x01 fifteen bytes.", "\x02" + "0123456789abcdef", "\x01" + "0123456789abcdef" + "\xc8\x01\x00"} {

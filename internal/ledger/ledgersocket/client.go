@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/ledger/casledger"
 )
 
@@ -83,8 +84,11 @@ func (c Client) connect() (*os.File, error) {
 	conn := os.NewFile(uintptr(fd), c.Path)
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: c.Path}); err != nil {
 		conn.Close()
-		// Its queue may be full, or systemd about to start it again.
-		return nil, fmt.Errorf("%w: connect to otpgate-ledgerd at %s: %w", casledger.ErrUnavailable, c.Path, err)
+		reason := casledger.ErrUnavailable // its queue may be full, or systemd about to start it again
+		if errors.Is(err, os.ErrPermission) {
+			reason = ledger.ErrUnreachable // which asking again does not change
+		}
+		return nil, fmt.Errorf("%w: connect to otpgate-ledgerd at %s: %w", reason, c.Path, err)
 	}
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
