@@ -30,7 +30,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built)
+	}
+	os.Exit(status)
 }
 
 // machine is one with the program, and its configuration.
@@ -56,6 +60,38 @@ func newMachine(t *testing.T, cluster *etcdtest.Cluster, name string) *machine {
 	return m
 }
 
+// hurry has a login wait for a second only.
+func (m *machine) hurry(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(m.config)
+	if err == nil {
+		err = os.WriteFile(m.config, []byte(strings.Replace(string(text), "'1m'", "'1s'", 1)), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startOnOneThread starts cmd, and passes on how it ended. The signal that ends it with
+// the test is sent when the thread ends that started it.
+func startOnOneThread(t *testing.T, cmd *exec.Cmd) (ended chan error) {
+	t.Helper()
+	started := make(chan error)
+	ended = make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			ended <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	return ended
+}
+
 // start runs the program and waits until it listens.
 func (m *machine) start(t *testing.T) {
 	t.Helper()
@@ -64,20 +100,7 @@ func (m *machine) start(t *testing.T) {
 	m.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	m.cmd.Stdout, m.cmd.Stderr = &m.output, &m.output
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	m.ended = make(chan error, 1)
-	go func() {
-		// The signal is sent when the thread ends that started the process.
-		runtime.LockOSThread()
-		err := m.cmd.Start()
-		started <- err
-		if err == nil {
-			m.ended <- m.cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
+	m.ended = startOnOneThread(t, m.cmd)
 	t.Cleanup(func() { _ = m.cmd.Process.Kill() })
 	testwait.Until(t, "otpgate-ledgerd listens", func() bool {
 		conn, err := net.Dial("unix", m.socket)
@@ -217,13 +240,7 @@ func TestEnds(t *testing.T) {
 // names it.
 func TestNotThere(t *testing.T) {
 	m := newMachine(t, etcdtest.Start(t, 1), "server")
-	text, err := os.ReadFile(m.config)
-	if err == nil {
-		err = os.WriteFile(m.config, []byte(strings.Replace(string(text), "'1m'", "'1s'", 1)), 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.hurry(t)
 	if err := login(m.ledger(t), 1); err == nil || !strings.Contains(err.Error(), "otpgate-ledgerd at "+m.socket) {
 		t.Errorf("%v", err)
 	}
