@@ -161,7 +161,7 @@ func BenchmarkAdmission(b *testing.B) {
 // The doctor and a second verifier look at who listens, and say nothing. That is
 // no fault; of anybody else's program it is.
 func TestLookIsNoFault(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	for range 20 {
 		_ = dialAs(t, rootUID, r.socket).Close()
 	}
@@ -177,7 +177,7 @@ func TestLookIsNoFault(t *testing.T) {
 
 // A flood that is refused costs few lines, whatever its kind.
 func TestFloodInLog(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	for range 1000 {
 		_, _ = dialAs(t, alicesUID, r.socket).Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 	}

@@ -27,7 +27,7 @@ func (r *rig) asks(t *testing.T, uid int, alice *person) wire.Verdict {
 // not root, not the user in question, not who is in the list already, and not
 // when the configuration is read again.
 func TestAllowThatHangs(t *testing.T) {
-	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", usual)
+	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", unhurried)
 	alice := r.enroll(t, "alice")
 	r.server.engines.allow.settle(patience)
 	asked, stuck := make(chan string, 100), make(chan struct{})
@@ -61,7 +61,7 @@ func TestAllowThatHangs(t *testing.T) {
 
 // Who waits for an answer that does not come is denied in time.
 func TestAllowThatNeverAnswers(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	stuck := make(chan struct{})
 	defer close(stuck)
@@ -83,7 +83,7 @@ func TestAllowThatNeverAnswers(t *testing.T) {
 // who was known, and lets nobody in who was not; one that is over is noticed at
 // the next login, or without one.
 func TestAllowInAnOutage(t *testing.T) {
-	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", usual)
+	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", unhurried)
 	alice := r.enroll(t, "alice")
 	r.server.engines.allow.settle(patience)
 	var asked atomic.Int32
@@ -169,7 +169,7 @@ func TestAllowIsAskedAgain(t *testing.T) {
 
 // Doubt on the own name denies, and says that it is doubt.
 func TestOwnNameInDoubt(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	down := func(string) error { return errors.New("LDAP is down") }
 	r.names.ids.Store(&down)

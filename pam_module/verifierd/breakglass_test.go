@@ -61,7 +61,7 @@ func oneServer(t *testing.T, do func(conn *tls.Conn)) (address string, settings 
 func clientOf(t *testing.T, do func(conn *tls.Conn)) (r *rig, codes []string) {
 	t.Helper()
 	_, settings := oneServer(t, do)
-	r = newRig(t, settings(t.TempDir()), usual)
+	r = newRig(t, settings(t.TempDir()), unhurried)
 	codes, kept := breakglass.New("root", time.Now())
 	if err := breakglass.Save(r.breakGlass(), kept); err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func TestDirectoriesChange(t *testing.T) {
 var parents = []string{"/tmp", "/run"}
 
 func directoriesChange(t *testing.T, parent string) {
-	r := newRigIn(t, parent, wide, usual)
+	r := newRigIn(t, parent, wide, unhurried)
 	// One level more, whose loss does not take the configuration along.
 	top := filepath.Join(r.dir, "top")
 	users := filepath.Join(top, "users")
@@ -120,7 +120,7 @@ func TestDirectoryIsReplaced(t *testing.T) {
 }
 
 func directoryIsReplaced(t *testing.T, parent string) {
-	r := newRigIn(t, parent, wide, usual)
+	r := newRigIn(t, parent, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	other := r.users + ".other"
 	text, err := os.ReadFile(filepath.Join(r.users, "alice.toml"))
@@ -163,7 +163,7 @@ func directoryIsReplaced(t *testing.T, parent string) {
 // A secret file may change twice within what a clock tells apart, and keep its
 // size and the time of its last modification.
 func TestSecretFileChangesWhileTyping(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	path := filepath.Join(r.users, "alice.toml")
 	text, err := os.ReadFile(path)

@@ -60,7 +60,7 @@ func TestMemoryOfDialogues(t *testing.T) {
 // What programs of others than root break off leaves few lines, however often.
 func TestBrokenDialoguesInLog(t *testing.T) {
 	const dialogues = 1000
-	many := usual
+	many := unhurried
 	many.allowed = dialogues // a slow verifier has all of them open at once
 	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", many)
 	r.server.engines.allow.settle(patience)
@@ -130,7 +130,7 @@ func TestStuckLog(t *testing.T) {
 func TestStuckLinesOfOthers(t *testing.T) {
 	const denied, wwwUID = 16, 33
 	for culprit, atOnce := range map[int]int32{bobsUID: linesOfOrdinary, wwwUID: linesOfAllowed} {
-		r := newRig(t, wide+"[verifier]\nallow = [\"daemon\", \"www-data\"]\n", usual)
+		r := newRig(t, wide+"[verifier]\nallow = [\"daemon\", \"www-data\"]\n", unhurried)
 		alice := r.enroll(t, "alice")
 		r.server.engines.allow.settle(patience)
 		var held atomic.Int32

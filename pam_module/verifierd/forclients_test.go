@@ -31,7 +31,7 @@ func newServerRig(t *testing.T, text string, change func(*clients.Client)) *rig 
 	if err := clients.Save(dir, client); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, fmt.Sprintf("%s[gateway]\nuser = \"daemon\"\nclients = %q\n", text, dir), usual)
+	r := newRig(t, fmt.Sprintf("%s[gateway]\nuser = \"daemon\"\nclients = %q\n", text, dir), unhurried)
 	r.server.engines.gateway.settle(patience)
 	return r
 }
@@ -335,7 +335,7 @@ func TestGatewayGarbage(t *testing.T) {
 
 // A client without a server denies, and says by whom it was not answered.
 func TestClientWithoutServer(t *testing.T) {
-	r := newRig(t, "[remote]\nservers = [\"127.0.0.1:1\"]\nserver_keys = [\""+config.KeyHash{}.String()+"\"]\nkey = \"/nonexistent/client.key\"\ntimeout = \"1s\"\n[policy]\nexempt = [\"bob\"]\n", usual)
+	r := newRig(t, "[remote]\nservers = [\"127.0.0.1:1\"]\nserver_keys = [\""+config.KeyHash{}.String()+"\"]\nkey = \"/nonexistent/client.key\"\ntimeout = \"1s\"\n[policy]\nexempt = [\"bob\"]\n", unhurried)
 	if verdict, _, err := dial(t, r.socket).login(r.start("bob")); verdict != wire.Ignore || err != nil {
 		t.Errorf("%v, %v", verdict, err)
 	}

@@ -13,7 +13,7 @@ import (
 // A machine becomes a server while its verifier runs. No login on the machine itself
 // need come first for the gateway to be known.
 func TestGatewayLater(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	dir := filepath.Join(t.TempDir(), "clients")
 	client := clients.Default()
 	client.Client, client.Keys = "web1", []config.KeyHash{{1}}

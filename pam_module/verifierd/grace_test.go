@@ -10,7 +10,7 @@ import (
 // A server of verifier.allow that was taken over, and whoever asks in his own
 // name, begin no grace but for themselves: it would be over when the person comes.
 func TestGraceOverTheSocket(t *testing.T) {
-	r := newRig(t, "[policy]\nrequire = [\"@all\"]\ngrace = \"14d\"\n[verifier]\nallow = [\"daemon\"]\n", usual)
+	r := newRig(t, "[policy]\nrequire = [\"@all\"]\ngrace = \"14d\"\n[verifier]\nallow = [\"daemon\"]\n", unhurried)
 	store, err := ledger.OpenFiles(r.dir + "/state")
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ func TestListeningClientGoesOn(t *testing.T) {
 	const key = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 	// Nobody can listen at an address that the machine has not.
 	client := "[remote]\nlisten = [\"192.0.2.1:9153\"]\nserver_keys = [\"" + key + "\"]\nkey = \"" + filepath.Join(t.TempDir(), "key") + "\"\n"
-	r := newRig(t, client, usual)
+	r := newRig(t, client, unhurried)
 	if mayEnd(r.server, r.server.engines, 0) {
 		t.Error("it ends though servers are to connect to it")
 	}

@@ -66,13 +66,13 @@ func (p *place) once(tb testing.TB, name, code string) {
 // what they cost.
 func TestStalledConnections(t *testing.T) {
 	const logins, connections = 100, 1000
-	unhurried := usual
-	unhurried.opening = time.Hour
+	stalled := usual
+	stalled.opening = time.Hour
 	for name, test := range map[string]struct{ uid, admitted int }{
 		"stranger": {alicesUID, usual.perUser}, "allowed": {daemonUID, usual.allowed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", unhurried)
+			r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", stalled)
 			r.server.engines.allow.settle(patience)
 			next := r.crowdOf(t, logins)
 			for range connections {
@@ -93,7 +93,7 @@ func TestStalledConnections(t *testing.T) {
 
 // What each dialogue takes, however it ends, it gives back.
 func TestNothingIsLeft(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	next := r.crowdOf(t, 2000)
 	ways := []func(){
 		func() { name, code := next(); r.once(t, name, code) },

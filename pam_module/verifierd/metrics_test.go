@@ -213,7 +213,7 @@ func TestMetricsSeries(t *testing.T) {
 // The line that debug in pam.d adds to the log decides nothing, so it counts
 // as no verdict.
 func TestDebugIsNoVerdict(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	start := r.start("alice")
 	start.Debug = true

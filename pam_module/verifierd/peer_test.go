@@ -24,7 +24,7 @@ const allowBob = wide + "[verifier]\nallow = [\"daemon\", \"nobody-of-this-name\
 // The service of a login, which otpctl pam confirm believes, is the word of
 // whoever may ask for anybody, and no ordinary user's.
 func TestServicesThatPeersName(t *testing.T) {
-	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", usual)
+	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", unhurried)
 	alice := r.enroll(t, "alice")
 	store, err := ledger.OpenFiles(filepath.Join(r.dir, "state"))
 	if err != nil {
@@ -54,7 +54,7 @@ func TestServicesThatPeersName(t *testing.T) {
 // The kernel's word decides who may ask for whom, whatever the frames say.
 func TestWhoMayAsk(t *testing.T) {
 	const unknownUID = 4242
-	r := newRig(t, allowBob, usual)
+	r := newRig(t, allowBob, unhurried)
 	if lines := r.log.take(t, 1); !strings.Contains(lines[0].Reason, `user "nobody-of-this-name"`) {
 		t.Errorf("of the unknown user in verifier.allow the log says %+v", lines)
 	}
@@ -96,7 +96,7 @@ func TestWhoMayAsk(t *testing.T) {
 
 // Who may ask for a code of somebody may ask whether one is behind the password.
 func TestWhoMaySplit(t *testing.T) {
-	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", usual)
+	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", unhurried)
 	alice := r.enroll(t, "alice")
 	start := r.start("alice")
 	start.Split = true
@@ -124,7 +124,7 @@ func TestWhoMaySplit(t *testing.T) {
 // An ordinary user's program cannot say where the login comes from: it could
 // lock others out by their address, or be in a trusted network.
 func TestRemoteHostOfStrangers(t *testing.T) {
-	r := newRig(t, wide+"[policy]\ntrusted_networks = [\"192.0.2.0/24\"]\n", usual)
+	r := newRig(t, wide+"[policy]\ntrusted_networks = [\"192.0.2.0/24\"]\n", unhurried)
 	alice := r.enroll(t, "alice")
 	start := r.start("alice")
 	start.RemoteHost = "192.0.2.1"
@@ -139,7 +139,7 @@ func TestRemoteHostOfStrangers(t *testing.T) {
 
 // What changes in verifier.allow holds from the next login on.
 func TestAllowChanges(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	ask := func() wire.Verdict {
 		verdict, _, err := dialAs(t, 1, r.socket).login(r.start("alice"), alice.code(t))
@@ -162,7 +162,7 @@ func TestAllowChanges(t *testing.T) {
 }
 
 func TestBoundsPerUser(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice, bob := r.enroll(t, "alice"), r.enroll(t, "bob")
 	var open []front
 	for range usual.perUser {
@@ -202,7 +202,7 @@ func TestBoundsPerUser(t *testing.T) {
 // Programs of a person's own, and of a server that may ask for anybody, lock
 // themselves out, and no address but for themselves.
 func TestPeersOverTheSocket(t *testing.T) {
-	r := newRig(t, "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 5\nper_source = 5\n[verifier]\nallow = [\"daemon\"]\n", usual)
+	r := newRig(t, "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 5\nper_source = 5\n[verifier]\nallow = [\"daemon\"]\n", unhurried)
 	people := map[string]*person{"alice": r.enroll(t, "alice"), "bob": r.enroll(t, "bob")}
 	start := func(name string) wire.Start {
 		start := r.start(name)
@@ -237,7 +237,7 @@ func TestOrdinaryUsersCannotEnroll(t *testing.T) {
 }
 
 func testCannotEnroll(t *testing.T, uid int) {
-	r := newRig(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n[verifier]\nallow = [\"daemon\"]\n", usual)
+	r := newRig(t, "[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n[verifier]\nallow = [\"daemon\"]\n", unhurried)
 	conn := dialAs(t, uid, r.socket)
 	if err := conn.open(r.start("alice")); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func TestDialogueDeadline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits := usual
+			limits := unhurried
 			limits.dialogue = dialogue.verifiers
 			r := newRig(t, wide, limits)
 			alice := r.enroll(t, "alice")
@@ -82,7 +82,7 @@ func TestDialogueDeadline(t *testing.T) {
 
 // What is no frame is cut off, logged, and never let in.
 func TestGarbage(t *testing.T) {
-	r := newRig(t, "[policy]\nrequire = [\"@all\"]\n", usual)
+	r := newRig(t, "[policy]\nrequire = [\"@all\"]\n", unhurried)
 	r.enroll(t, "alice")
 	for _, text := range []string{
 		"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00", strings.Repeat("\x00", 100), strings.Repeat("\xff", 100_000),
@@ -119,7 +119,7 @@ func TestGarbage(t *testing.T) {
 
 // Whoever has gone before the verdict is no trouble.
 func TestPeerGone(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	r.enroll(t, "alice")
 	conn := dial(t, r.socket)
 	if err := conn.open(r.start("alice")); err != nil {
@@ -140,7 +140,7 @@ func TestPeerGone(t *testing.T) {
 // A front whose pam.d names another file must not be answered by this one's
 // policy.
 func TestOtherConfiguration(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	for _, config := range []string{"", "/etc/otpgate/otpgate.toml", r.config + "x", "otpgate.toml"} {
 		start := r.start("alice")
 		start.Config = config
@@ -164,7 +164,7 @@ func TestOtherConfiguration(t *testing.T) {
 // FuzzSocket sends anything: nobody gets in who gives no code, and the
 // verifier goes on.
 func FuzzSocket(f *testing.F) {
-	r := newRig(f, "[policy]\nrequire = [\"@all\"]\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n", usual)
+	r := newRig(f, "[policy]\nrequire = [\"@all\"]\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n", unhurried)
 	r.enroll(f, "alice")
 	var opening bytes.Buffer
 	if err := wire.WriteStart(&opening, r.start("alice")); err != nil {
@@ -218,9 +218,9 @@ func FuzzSocket(f *testing.F) {
 // A dialogue that brings the engine down is the only one that ends by it.
 func TestPanicOfOne(t *testing.T) {
 	const times = 50
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
-	limits := usual
+	limits := unhurried
 	limits.perUser = 2
 	fails := func(string) error { panic("of the tests") }
 	var broken nameService
@@ -266,7 +266,7 @@ func TestPanicOfOne(t *testing.T) {
 func TestGoneBeforeReady(t *testing.T) {
 	for name, text := range map[string]string{"asked": wide, "not asked": "[policy]\nexempt = [\"alice\"]\n", "wrong configuration": "nonsense"} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, wide, usual)
+			r := newRig(t, wide, unhurried)
 			r.enroll(t, "alice")
 			r.configure(t, text)
 			for _, split := range []bool{false, true} {

@@ -31,7 +31,7 @@ func (r *rig) ask(t *testing.T, alice *person, want wire.Verdict, reason string)
 // A change of the configuration holds from the next login on, also one that
 // leaves size and time of the file as they were.
 func TestConfigurationChanges(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	r.ask(t, alice, wire.Accept, "totp:phone")
 	for range 5 {
@@ -74,7 +74,7 @@ func TestConfigurationChanges(t *testing.T) {
 // A file that the configuration names is mended without a change of the
 // configuration: that holds from the next login on too.
 func TestNamedFileIsMended(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	password := filepath.Join(r.dir, "password")
 	if err := os.WriteFile(password, []byte("secret\n"), 0o644); err != nil {
@@ -124,7 +124,7 @@ func TestSenderIsMended(t *testing.T) {
 
 // A file that has just changed is read again, and one that has not is kept.
 func TestConfigurationIsKept(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	info, err := os.Stat(r.config)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestConfigurationIsKept(t *testing.T) {
 }
 
 func TestSecretFileChanges(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	r.ask(t, alice, wire.Accept, "totp:phone")
 	path := filepath.Join(r.users, "alice.toml")
@@ -181,7 +181,7 @@ func TestSecretFileChanges(t *testing.T) {
 
 // A disk that comes late is found.
 func TestLedgerIsMended(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	alice := r.enroll(t, "alice")
 	state := filepath.Join(r.dir, "state")
 	if err := os.Chmod(state, 0o777); err != nil {

@@ -197,6 +197,14 @@ func (f front) read() (wire.Type, []byte, error) {
 // may be busy.
 const patience = 2 * time.Minute
 
+// unhurried are the usual limits, but for the time to open a dialogue: it is not over
+// because the machine stood still for a while.
+var unhurried = func() limits {
+	l := usual
+	l.opening = patience
+	return l
+}()
+
 // connect waits in a full queue, as a front does.
 func connect(socket string, as func(connect func())) (net.Conn, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

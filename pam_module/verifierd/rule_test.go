@@ -29,7 +29,7 @@ func byRule(t *testing.T, f front, start wire.Start, answers ...string) (remotew
 // A front of root's that asks for the rule gets the one that is in the log. Others
 // are told no more than the verdict.
 func TestRuleAheadOfTheVerdict(t *testing.T) {
-	r := newRig(t, wide+"[policy]\nexempt = [\"bob\"]\nrequire = [\"nobody\"]\n", usual)
+	r := newRig(t, wide+"[policy]\nexempt = [\"bob\"]\nrequire = [\"nobody\"]\n", unhurried)
 	alice := r.enroll(t, "alice")
 	for _, test := range []struct {
 		user    string
@@ -91,7 +91,7 @@ func TestRuleAndVerdictAreOnePiece(t *testing.T) {
 
 // The same on a client, where no server answers.
 func TestRuleOnAClient(t *testing.T) {
-	r := newRig(t, "[remote]\nservers = [\"127.0.0.1:1\"]\nserver_keys = [\""+config.KeyHash{}.String()+"\"]\nkey = \"/nonexistent/client.key\"\ntimeout = \"1s\"\n[policy]\nexempt = [\"bob\"]\n", usual)
+	r := newRig(t, "[remote]\nservers = [\"127.0.0.1:1\"]\nserver_keys = [\""+config.KeyHash{}.String()+"\"]\nkey = \"/nonexistent/client.key\"\ntimeout = \"1s\"\n[policy]\nexempt = [\"bob\"]\n", unhurried)
 	for user, want := range map[string]remotewire.Outcome{
 		"bob": {Verdict: wire.Ignore, Rule: "policy.exempt"}, "alice": {Verdict: wire.Fault, Rule: "remote"},
 	} {
@@ -103,7 +103,7 @@ func TestRuleOnAClient(t *testing.T) {
 
 // Nobody enrolls where what came before the code is somebody's word alone.
 func TestUnprovenEnrollsNobody(t *testing.T) {
-	r := newRig(t, wide+"[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n", usual)
+	r := newRig(t, wide+"[policy]\nrequire = [\"@all\"]\nunenrolled = \"enroll\"\n", unhurried)
 	start := r.start("bob")
 	start.Unproven = true
 	outcome, person := byRule(t, dial(t, r.socket), start)

@@ -26,7 +26,7 @@ func (r *rig) settle(t *testing.T) {
 
 // Ready comes with the prompt, so that a front that is to ask wakes once.
 func TestReadyComesWithThePrompt(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	r.enroll(t, "alice")
 	r.settle(t)
 	conn := dial(t, r.socket)
@@ -43,7 +43,7 @@ func TestReadyComesWithThePrompt(t *testing.T) {
 // A login of which the first thing to be said is the verdict has its line in the
 // log before that, and the line is written only where the front is still there.
 func TestReadyComesBeforeTheLine(t *testing.T) {
-	r := newRig(t, "[policy]\nexempt = [\"bob\"]\n", usual)
+	r := newRig(t, "[policy]\nexempt = [\"bob\"]\n", unhurried)
 	r.settle(t)
 	conn := dial(t, r.socket)
 	r.log.mu.Lock() // so that no line can be written
@@ -73,7 +73,7 @@ func TestReadyDoesNotWaitForNameServices(t *testing.T) {
 		"spelling": {"", "ALICE"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, test.text, usual)
+			r := newRig(t, test.text, unhurried)
 			r.settle(t)
 			names := slowNames{make(chan struct{})}
 			r.server.engines.mu.Lock()
@@ -94,7 +94,7 @@ func TestReadyDoesNotWaitForNameServices(t *testing.T) {
 
 // An ordinary user's name is looked up too.
 func TestReadyDoesNotWaitForTheOwnName(t *testing.T) {
-	r := newRig(t, wide, usual)
+	r := newRig(t, wide, unhurried)
 	r.enroll(t, "alice")
 	answer := make(chan struct{})
 	wait := func(string) error { <-answer; return nil }
