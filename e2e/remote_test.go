@@ -98,7 +98,7 @@ func TestRemoteNoServer(t *testing.T) {
 	t.Parallel()
 	server := machine.NewServer(t, "r-none-s", "")
 	p, robot := machine.WithoutUser("rem").Enroll(t, server.Users), machine.WithoutUser("robot")
-	client := machine.NewClient(t, "r-none", machine.Client{Timeout: "1s", Policy: "[policy]\nexempt = [\"" + robot.Name + "\"]\ntrusted_networks = [\"198.51.100.0/24\"]\n"}, server)
+	client := machine.NewClient(t, "r-none", machine.Client{Policy: "[policy]\nexempt = [\"" + robot.Name + "\"]\ntrusted_networks = [\"198.51.100.0/24\"]\n"}, server)
 	server.Gateway.Kill()
 	for _, path := range machine.Paths {
 		service := "r-none-" + string(path)

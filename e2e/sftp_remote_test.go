@@ -32,7 +32,7 @@ func TestSFTPOnClientAlone(t *testing.T) {
 	server := machine.NewServer(t, "rs-none-s", "")
 	p, robot := machine.NewPerson(t, "sfv").Enroll(t, server.Users), machine.NewPerson(t, "sfv").Enroll(t, server.Users)
 	policy := "[policy]\nexempt = [\"" + robot.Name + "\"]\n"
-	client := machine.NewClient(t, "rs-none", machine.Client{Timeout: "1s", Policy: policy}, server)
+	client := machine.NewClient(t, "rs-none", machine.Client{Policy: policy}, server)
 	s := hosts.StartSFTPD(t, client, policy, patient)
 	server.Gateway.Kill()
 	expect := func(without string, why string) {
