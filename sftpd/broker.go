@@ -36,6 +36,7 @@ type broker struct {
 	log        recorder
 	limitedLog *admission.LogLimiter
 	metrics    *metrics
+	now        func() time.Time
 
 	mu     sync.Mutex
 	seen   config.State
@@ -63,7 +64,7 @@ type frontIdentity struct {
 // assemble is a broker that knows no configuration yet.
 func assemble(o options, p programs, log audit.Syslog) *broker {
 	counts := newMetrics()
-	b := &broker{options: o, programs: p, log: recorder{log, counts}, metrics: counts, admission: admission.NewCounter(time.Now), bandwidth: bandwidth{now: time.Now}}
+	b := &broker{options: o, programs: p, log: recorder{log, counts}, metrics: counts, now: time.Now, admission: admission.NewCounter(time.Now), bandwidth: bandwidth{now: time.Now}}
 	b.limitedLog = admission.NewLogLimiter(log.Write) // counted by what calls it
 	b.authenticator = authentication.Authenticator{Program: p.login, Log: b.log, Limited: limitedRecorder{b}, Pause: time.Sleep, Now: time.Now, Workers: session.Workers{Program: p.worker}}
 	return b
@@ -113,7 +114,7 @@ func (b *broker) load() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.engine, b.seen = engine, config.State{}
-	if seen.Settled(time.Now()) {
+	if seen.Settled(b.now()) {
 		b.seen = seen
 	}
 	return nil
