@@ -231,8 +231,8 @@ func misjudged(kit *Kit, kind, core, failed, result string) string {
 // Kernels and hosts without these calls altogether.
 func TestMissingCalls(t *testing.T) {
 	kit := kits.faulty.forked()
-	kit.Stack(t, "missing", "timeout=3 protocol=ask")
-	kit.Stack(t, "missing-self", "timeout=3 protocol=self")
+	kit.Stack(t, "missing", "timeout=60 protocol=ask")
+	kit.Stack(t, "missing-self", "timeout=60 protocol=self")
 	for name, want := range map[string]string{
 		"pidfd_open": "PAM_SUCCESS", "pidfd_send_signal": "PAM_SUCCESS", "close_range": "PAM_SUCCESS", "socket": "PAM_SUCCESS",
 		"kill": "PAM_SUCCESS", "waitid": "PAM_SUCCESS", "pthread_sigmask": "PAM_SYSTEM_ERR", "clock_gettime": "PAM_SYSTEM_ERR",

@@ -241,7 +241,7 @@ func TestVerifierQueueStaysFull(t *testing.T) {
 			kit, log, service := near(t), NewLog(t), serviceName(t)
 			fullQueue(t, kit.Verifier)
 			kit.Stack(t, service, "protocol=ask debug "+arguments)
-			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "--slow-clock", "4", "123456")
+			outcome := kit.Login(t, "--service", service, "--dev", log.Dev, "--slow-clock", "8", "123456")
 			lines := strings.Join(log.Lines(t), "\n")
 			if outcome.Result != "PAM_SUCCESS" || !strings.Contains(lines, "core child ") || !strings.Contains(lines, "no verifier at "+kit.Verifier) {
 				t.Errorf("%s\n%s", outcome.Result, lines)
