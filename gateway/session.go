@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -101,12 +102,13 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 		return g.answer(conn, remotewire.Answer{Busy: reason, Full: true})
 	}
 	defer g.counts.end(client.Client, take.Unprivileged)
-	engine, err := g.engine()
+	bare, err := g.engine()
 	if err != nil {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "fault", Rule: "gateway.verifier", Reason: err.Error()})
 		return g.answer(conn, remotewire.Answer{Busy: "its verifier does not answer"})
 	}
-	defer engine.Close()
+	defer bare.Close()
+	engine := buffered{bare, bufio.NewReaderSize(bare, inBytes)}
 	_ = engine.SetDeadline(time.Now().Add(g.limits.opening))
 	answer, err := remotewire.Ask(engine, remotewire.Take{ID: id, Unprivileged: take.Unprivileged, Client: client.Client})
 	if err != nil {
@@ -136,6 +138,19 @@ func (g *gateway) engine() (net.Conn, error) {
 	}
 	return daemon.ConnectUnix(ctx, g.socket, nil)
 }
+
+// buffered is a connection to the verifier. A frame's header and payload mostly come at
+// once, and the rule with the verdict.
+type buffered struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+// inBytes holds most frames whole.
+const inBytes = 512
+
+// Read implements [io.Reader].
+func (b buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
 
 func (g *gateway) answer(conn net.Conn, answer remotewire.Answer) error {
 	_ = conn.SetDeadline(time.Now().Add(g.limits.opening))

@@ -1,7 +1,7 @@
 // Package clients keeps the files of the machines whose logins a server decides,
 // NAME.toml each in one directory.
 //
-// The entry points are [Load], which the verifier asks what a client may, and
+// The entry points are [Load], [Loader], which the verifier asks what a client may, and
 // [Table], which the gateway asks whose a key is. The package promises that a file
 // with any mistake lets its client do nothing, that a key in two files is nobody's,
 // and that a change of a file counts from the next login on.
@@ -79,18 +79,23 @@ func Path(dir, name string) string { return filepath.Join(dir, name+suffix) }
 
 // Load reads the file of one client.
 func Load(dir, name string) (Client, error) {
-	if err := remotewire.CheckClient(name); err != nil {
-		return Client{}, fmt.Errorf("client %q: %w", name, err)
-	}
-	path := Path(dir, name)
-	data, err := safefile.Read(path, rules)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Client{}, fmt.Errorf("client %q: %w: there is no %s", name, ErrUnknown, path)
-	}
+	path, data, err := read(dir, name)
 	if err != nil {
 		return Client{}, err
 	}
 	return Parse(path, name, data)
+}
+
+func read(dir, name string) (path string, data []byte, err error) {
+	if err := remotewire.CheckClient(name); err != nil {
+		return "", nil, fmt.Errorf("client %q: %w", name, err)
+	}
+	path = Path(dir, name)
+	data, err = safefile.Read(path, rules)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("client %q: %w: there is no %s", name, ErrUnknown, path)
+	}
+	return path, data, err
 }
 
 // Parse reads data, the contents of the file at path, which must be that of the

@@ -94,7 +94,7 @@ func (l *clientLogin) taken() remotewire.Answer {
 	if err != nil {
 		return l.busy("configuration", err, "its configuration cannot be used")
 	}
-	if l.client, err = clients.Load(engine.Config.Gateway.Clients, l.take.Client); err != nil {
+	if l.client, err = l.server.clients.Load(engine.Config.Gateway.Clients, l.take.Client); err != nil {
 		return l.busy("gateway.clients", err, "this machine's file there cannot be used")
 	}
 	identified, can := engine.Ledger.(ledger.Identified)
@@ -161,7 +161,7 @@ func (l *clientLogin) engineFor(start *wire.Start, begin remotewire.Begin) *gate
 
 // refusal says by which key of its file a client may not ask this, as that is now.
 func (l *clientLogin) refusal(engine *gate.Gate, begin remotewire.Begin) (rule, reason string) {
-	client, err := clients.Load(engine.Config.Gateway.Clients, l.client.Client)
+	client, err := l.server.clients.Load(engine.Config.Gateway.Clients, l.client.Client)
 	if err != nil {
 		return "gateway.clients", err.Error()
 	}

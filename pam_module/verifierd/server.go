@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
@@ -25,6 +26,7 @@ type server struct {
 	admission   *admission
 	splitBudget *gate.SplitBudget
 	limits      clientLimits
+	clients     clients.Loader
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
