@@ -56,31 +56,6 @@ func isUnprivileged(begin remotewire.Begin) bool {
 	return begin.Program != remotewire.RootProgram || begin.Start.Split
 }
 
-// namesOf are what this machine calls the person. Whose secret file counts is
-// decided by them, so doubt denies.
-func namesOf(engine *gate.Gate, user string) ([]string, error) {
-	name, known, err := engine.Names.Canonical(user)
-	if err != nil || !known {
-		return nil, err
-	}
-	others, err := engine.Names.Others(name)
-	if err != nil {
-		return nil, err
-	}
-	names := []string{name}
-	for _, other := range others {
-		if other != name {
-			names = append(names, other)
-		}
-	}
-	if len(names) > remotewire.MaxNames {
-		return nil, errTooManyNames
-	}
-	return names, nil
-}
-
-var errTooManyNames = errors.New("the person's uid has too many names to tell the server of; expected at most 16")
-
 // serverLogin is one login that a server decides.
 type serverLogin struct {
 	out     io.ReadWriter
@@ -97,19 +72,23 @@ func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begi
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	// A name service that does not answer is no reason here not to look for a server:
-	// it mostly is down with them, and without any server nobody needs the names.
-	names, doubt := namesOf(l.engine, l.start.User)
-	begin.Names = names
-	taken, err := servers.Take(ctx, remotewire.Take{ID: l.id, Unprivileged: isUnprivileged(begin)})
+	// it mostly is down with them, and without any server nobody needs the names. But
+	// the login counts as open until it has answered, as such logins would pile up.
+	looked := lookUp(l.engine, l.start.User)
+	defer func() { <-looked.done }()
+	taken, err := l.take(ctx, servers, isUnprivileged(begin), looked)
 	var unreachable remotelogin.UnreachableError
 	switch {
 	case errors.As(err, &unreachable):
 		return l.unreachable(ctx, err)
+	case errors.Is(err, errNamesLate):
+		return serve.Refuse(l.out, l.start, l.request, l, "name-service", err)
 	case err != nil:
 		return l.refuse(err)
-	case doubt != nil:
+	}
+	if begin.Names, err = looked.result(ctx); err != nil {
 		taken.Drop()
-		return serve.Refuse(l.out, l.start, l.request, l, "name-service", doubt)
+		return serve.Refuse(l.out, l.start, l.request, l, "name-service", err)
 	}
 	l.server = taken.Server
 	outcome, err := taken.Run(begin, wire.Peer{Stream: l.out}, end)
@@ -125,6 +104,21 @@ func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begi
 		l.log(verdictOf(outcome.Verdict), outcome.Rule, "")
 	}
 	return remotewire.EndFront(wire.Peer{Stream: l.out}, outcome)
+}
+
+// take finds a server that takes the login. One that would have to wait for a name
+// service of this machine is let go of, and asked again afterwards.
+func (l *serverLogin) take(ctx context.Context, servers *remotelogin.Servers, unprivileged bool, looked *lookup) (*remotelogin.Taken, error) {
+	take := remotewire.Take{ID: l.id, Unprivileged: unprivileged}
+	taken, err := servers.Take(ctx, take)
+	if err != nil || looked.within(namesLate) {
+		return taken, err
+	}
+	taken.Drop()
+	if _, err := looked.result(ctx); errors.Is(err, errNamesLate) {
+		return nil, err
+	}
+	return servers.Take(ctx, take)
 }
 
 // Write implements audit.Sink: each line names the login as the server's log does.

@@ -36,7 +36,7 @@ func (p *place) giveBreakGlass(t *testing.T) []string {
 // denied, and the log names what did not answer.
 func TestBreakGlassWithoutTheLedger(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "ledger.sock")
-	r := newRig(t, sharedLedger(socket), usual)
+	r := newRig(t, sharedLedger(socket), unhurried)
 	codes := r.giveBreakGlass(t)
 	r.enroll(t, "root")
 	alice := r.enroll(t, "alice")

@@ -74,11 +74,8 @@ func TestReadyDoesNotWaitForNameServices(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, test.text, unhurried)
-			r.settle(t)
 			names := slowNames{make(chan struct{})}
-			r.server.engines.mu.Lock()
-			r.server.engines.engine.Names = names
-			r.server.engines.mu.Unlock()
+			r.asksNames(t, names)
 			conn := dial(t, r.socket)
 			_ = conn.SetDeadline(time.Now().Add(patience))
 			if err := conn.open(r.start(test.user)); err != nil {
