@@ -31,6 +31,8 @@ const (
 	tagPeerGrace       = 12 // repeated: name, time
 	tagSessionOfClient = 13 // repeated: as tagSession, and the client
 	tagSessionOfPeer   = 14 // repeated: as tagSessionOfClient, and the peer
+	tagInvitation      = 15 // texts, wrong codes, 1 if it replaces, times
+	tagInvitationLink  = 16 // repeated: name, end
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -75,6 +77,7 @@ func encodeEntry(entry Entry) []byte {
 	}
 	e.sent(entry)
 	e.sessions(entry)
+	e.invitations(entry)
 	return e.all
 }
 
@@ -211,6 +214,10 @@ func decodeEntry(payload []byte) (Entry, error) {
 			entry.Sessions = append(entry.Sessions, session)
 		case tagGrace:
 			entry.Grace = value.time()
+		case tagInvitation:
+			entry.Invitation = value.invitation()
+		case tagInvitationLink:
+			entry.Links = append(entry.Links, InvitationLink{Name: value.text(), Ends: value.time()})
 		case tagPeerGrace:
 			put(&entry.PeerGraces, value.text(), value.time())
 		default:

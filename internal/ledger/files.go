@@ -118,8 +118,15 @@ func (f *Files) update(ctx context.Context, where place, change func(*Entry) err
 	if err != nil || !changed {
 		return err
 	}
-	return h.store(ctx, payload)
+	if err := h.store(ctx, payload); err != nil || len(payload) > 0 || !forgotten(where.kind) {
+		return err
+	}
+	return h.forget()
 }
+
+// forgotten says of which kinds a record goes whose entry is the zero one. There is
+// one for each link, and none of them is of use after its end.
+func forgotten(kind string) bool { return kind == kindDirs[Link] || kind == kindDirs[Invited] }
 
 // TryNew makes a record in dir, the store's directory, as the first login of a
 // person does, and takes it away again.

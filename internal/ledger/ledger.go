@@ -33,6 +33,12 @@ const (
 	// BreakGlass is a person who may use break-glass codes on this machine: Name is the
 	// login name. Nothing else of a person is kept there.
 	BreakGlass Kind = 4
+	// Link is an invitation: Name is the SHA-256 of the link, in hexadecimal. Nothing
+	// of another kind of key can touch one.
+	Link Kind = 5
+	// Invited is a person who was invited: Name is the login name. It has the names of
+	// the person's links, and nothing else of the person.
+	Invited Kind = 6
 )
 
 // Key names one entry.
@@ -74,6 +80,10 @@ type Entry struct {
 	// PeerGraces are when programs of others than root first let the person in
 	// without, by the names of Peers. They end nothing that root's programs begin.
 	PeerGraces map[string]time.Time `json:"peer_graces,omitempty"`
+	// Invitation is what a link is good for.
+	Invitation Invitation `json:"invitation,omitzero"`
+	// Links are those of a person who was invited.
+	Links []InvitationLink `json:"links,omitempty"`
 }
 
 // ServiceLogin is when a code was last accepted through a PAM service.

@@ -15,7 +15,9 @@ const maxName = 240
 const maxKeyName = 255
 
 // kindDirs says where below the state directory each kind of key lives.
-var kindDirs = map[Kind]string{User: "users", Source: "sources", Client: "clients", BreakGlass: "break-glass"}
+var kindDirs = map[Kind]string{
+	User: "users", Source: "sources", Client: "clients", BreakGlass: "break-glass", Link: "links", Invited: "invited",
+}
 
 // fileName turns a key's name into a file name: no two names share one, none
 // begins with a dot and none holds a slash. Common login names and addresses

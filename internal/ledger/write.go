@@ -75,6 +75,19 @@ func (h *held) store(ctx context.Context, payload []byte) error {
 	return h.write(slot{sequence: h.current.sequence + 1, named: true, payload: payload})
 }
 
+// forget takes the record away, whose entry must be the zero one on disk: so it is the
+// same whether a crash takes that back. Whoever waits for the lock finds the name gone
+// and makes the record anew.
+func (h *held) forget() error {
+	if err := h.files.fault("emptied"); err != nil {
+		return err
+	}
+	if err := unix.Unlinkat(h.dir.Fd(), h.where.name, 0); err != nil {
+		return &os.PathError{Op: "remove", Path: h.where.path, Err: err}
+	}
+	return nil
+}
+
 // write puts next on disk beside the current entry. When it fails, the
 // current entry stays the newest.
 func (h *held) write(next slot) (err error) {

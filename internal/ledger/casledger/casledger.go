@@ -42,6 +42,7 @@ type Store struct {
 	turns     turns
 	// pause waits before another try, or until ctx ends.
 	pause func(ctx context.Context)
+	now   func() time.Time
 }
 
 var (
@@ -51,7 +52,7 @@ var (
 
 // New gives the store in registers, which it closes with itself.
 func New(registers Registers, limits Limits) *Store {
-	return &Store{registers: registers, limits: limits, pause: pause}
+	return &Store{registers: registers, limits: limits, pause: pause, now: time.Now}
 }
 
 // Close releases what the store holds open.
@@ -97,7 +98,7 @@ func (s *Store) Update(ctx context.Context, key ledger.Key, change func(*ledger.
 	defer cancel()
 	name := registerOf(key)
 	var refused error
-	err := s.update(ctx, name, keepOf(key.Kind), func(entry *ledger.Entry) error {
+	err := s.update(ctx, key.Kind, name, func(entry *ledger.Entry) error {
 		refused = change(entry)
 		return refused
 	})
@@ -110,13 +111,19 @@ func (s *Store) Update(ctx context.Context, key ledger.Key, change func(*ledger.
 	return nil
 }
 
-func (s *Store) update(ctx context.Context, name string, keep time.Duration, change func(*ledger.Entry) error) error {
+func (s *Store) update(ctx context.Context, kind ledger.Kind, name string, change func(*ledger.Entry) error) error {
 	leave, err := s.turns.take(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	next := swap{mark: newMark()}
+	keep := time.Duration(0)
+	keeping := func(entry *ledger.Entry) error {
+		err := change(entry)
+		keep = keepOf(kind, *entry, s.now())
+		return err
+	}
 	now, err := s.get(ctx, name)
 	if err != nil {
 		return outOfReach(err)
@@ -124,7 +131,7 @@ func (s *Store) update(ctx context.Context, name string, keep time.Duration, cha
 	unclear := false
 	for err == nil {
 		var done bool
-		if done, err = next.prepare(now, change); done || err != nil {
+		if done, err = next.prepare(now, keeping); done || err != nil {
 			return err
 		}
 		var swapped bool

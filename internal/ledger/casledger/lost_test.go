@@ -22,6 +22,8 @@ type memory struct {
 	late []func()
 	// swaps are the values that were to be stored.
 	swaps [][]byte
+	// keeps are how long each was to be kept.
+	keeps []time.Duration
 }
 
 // loss is what becomes of a Swap.
@@ -45,8 +47,8 @@ func (m *memory) Get(_ context.Context, key string) (Register, error) { return m
 
 func (m *memory) Close() error { return nil }
 
-func (m *memory) Swap(_ context.Context, key string, revision int64, value []byte, _ time.Duration) (bool, Register, error) {
-	m.swaps = append(m.swaps, value)
+func (m *memory) Swap(_ context.Context, key string, revision int64, value []byte, keep time.Duration) (bool, Register, error) {
+	m.swaps, m.keeps = append(m.swaps, value), append(m.keeps, keep)
 	what := answered
 	if len(m.lose) > 0 {
 		what, m.lose = m.lose[0], m.lose[1:]

@@ -14,12 +14,15 @@ func registerOf(key ledger.Key) string {
 
 var kinds = map[ledger.Kind]struct {
 	directory string
-	keep      time.Duration
+	// keep is how long an entry is known once it is stored, nil for ever.
+	keep func(entry ledger.Entry, now time.Time) time.Duration
 }{
-	ledger.User:       {"users", 0},
-	ledger.Source:     {"sources", sourceKept},
-	ledger.Client:     {"clients", 0},
-	ledger.BreakGlass: {"break-glass", 0},
+	ledger.User:       {"users", nil},
+	ledger.Source:     {"sources", func(ledger.Entry, time.Time) time.Duration { return sourceKept }},
+	ledger.Client:     {"clients", nil},
+	ledger.BreakGlass: {"break-glass", nil},
+	ledger.Link:       {"links", untilEnd},
+	ledger.Invited:    {"invited", untilEnd},
 }
 
 // sourceKept is how long the wrong codes from an address are known after the last
@@ -27,4 +30,18 @@ var kinds = map[ledger.Kind]struct {
 // Whoever has many addresses would otherwise leave an entry of each for ever.
 const sourceKept = 48 * time.Hour
 
-func keepOf(kind ledger.Kind) time.Duration { return kinds[kind].keep }
+const day = 24 * time.Hour
+
+// untilEnd keeps links until a day after their end, so that whoever opens one is told
+// what became of it. It gives whole days, so that there are few different leases.
+func untilEnd(entry ledger.Entry, now time.Time) time.Duration {
+	left := max(0, entry.LastEnd().Sub(now))
+	return left.Truncate(day) + 2*day
+}
+
+func keepOf(kind ledger.Kind, entry ledger.Entry, now time.Time) time.Duration {
+	if keep := kinds[kind].keep; keep != nil {
+		return keep(entry, now)
+	}
+	return 0
+}

@@ -2,6 +2,7 @@ package etcdledger
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -9,12 +10,15 @@ import (
 )
 
 // leases has etcd forget what was not changed for some time. One lease is for all
-// that is stored within an hour: who guesses from many addresses would otherwise
-// make one at each guess.
+// that is stored within an hour and kept for as long: who guesses from many addresses
+// would otherwise make one at each guess.
 type leases struct {
-	mu    sync.Mutex
+	mu  sync.Mutex
+	all map[time.Duration]lease
+}
+
+type lease struct {
 	id    clientv3.LeaseID
-	keep  time.Duration
 	until time.Time
 }
 
@@ -23,11 +27,12 @@ const leaseShared = time.Hour
 // get gives a lease that lasts for keep at least.
 func (l *leases) get(ctx context.Context, members *members, keep time.Duration) (clientv3.LeaseID, error) {
 	l.mu.Lock()
-	id, good := l.id, l.id != clientv3.NoLease && l.keep == keep && time.Now().Before(l.until)
+	have := l.all[keep]
 	l.mu.Unlock()
-	if good {
-		return id, nil
+	if time.Now().Before(have.until) {
+		return have.id, nil
 	}
+	id := clientv3.NoLease
 	begin := time.Now() // the monotonic clock: setting the machine's makes no difference
 	err := members.ask(ctx, func(ctx context.Context, client *clientv3.Client) error {
 		response, err := client.Grant(ctx, int64((keep+leaseShared)/time.Second))
@@ -41,7 +46,11 @@ func (l *leases) get(ctx context.Context, members *members, keep time.Duration) 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.id, l.keep, l.until = id, keep, begin.Add(leaseShared)
+	maps.DeleteFunc(l.all, func(_ time.Duration, old lease) bool { return !begin.Before(old.until) })
+	if l.all == nil {
+		l.all = map[time.Duration]lease{}
+	}
+	l.all[keep] = lease{id, begin.Add(leaseShared)}
 	return id, nil
 }
 
@@ -49,7 +58,5 @@ func (l *leases) get(ctx context.Context, members *members, keep time.Duration) 
 func (l *leases) forget(id clientv3.LeaseID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.id == id {
-		l.id = clientv3.NoLease
-	}
+	maps.DeleteFunc(l.all, func(_ time.Duration, revoked lease) bool { return revoked.id == id })
 }

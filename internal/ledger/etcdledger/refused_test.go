@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/ledger/casledger"
@@ -121,10 +122,28 @@ func TestLeases(t *testing.T) {
 	if !strings.Contains(held, "granted with TTL(176400s)") || !strings.Contains(held, "192.0.2.1") || !strings.Contains(held, "192.0.2.2") || strings.Contains(held, "alice") || strings.Contains(held, "web1") {
 		t.Errorf("%v: %s", leases, held)
 	}
+	// A link is kept until a day after its end at the least. What is stored under another
+	// lease takes nothing from the first.
+	link := ledger.Key{Kind: ledger.Link, Name: "0123"}
+	ends := time.Now().Add(3 * 24 * time.Hour)
+	for range 2 {
+		err := store.Update(t.Context(), link, func(e *ledger.Entry) error {
+			e.Invitation = ledger.Invitation{User: "alice", Ends: ends}
+			e.Attempts.Wrong++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		count()
+	}
+	if all := strings.Fields(cluster.Etcdctl(t, "lease", "list", "--write-out", "simple")); len(all) != len(leases)+1 {
+		t.Errorf("leases %v, expected one more than %v", all, leases)
+	}
 	// It is over, or an admin revoked it: the next one gets another.
 	cluster.Etcdctl(t, "lease", "revoke", lease)
 	count()
-	for name, want := range map[ledger.Key]int{{Kind: ledger.Source, Name: "192.0.2.1"}: 1, {Kind: ledger.User, Name: "alice"}: 3} {
+	for name, want := range map[ledger.Key]int{{Kind: ledger.Source, Name: "192.0.2.1"}: 1, {Kind: ledger.User, Name: "alice"}: 5} {
 		if entry, err := store.View(t.Context(), name); err != nil || entry.Attempts.Wrong != want {
 			t.Errorf("%v: %+v, %v", name, entry.Attempts, err)
 		}

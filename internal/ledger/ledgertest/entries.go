@@ -166,6 +166,11 @@ func entryIsOwnCopy(t *testing.T, s suite) {
 	})
 }
 
+func toZero(entry *ledger.Entry) error {
+	*entry = ledger.Entry{}
+	return nil
+}
+
 func noChange(t *testing.T, s suite) {
 	store := s.store(t)
 	mustUpdate(t, store, alice, add)
@@ -177,12 +182,16 @@ func noChange(t *testing.T, s suite) {
 
 func backToZero(t *testing.T, s suite) {
 	store := s.store(t)
-	mustUpdate(t, store, alice, add)
-	mustUpdate(t, store, alice, func(entry *ledger.Entry) error {
-		*entry = ledger.Entry{}
-		return nil
-	})
-	wantEntry(t, s.store(t), alice, ledger.Entry{})
+	for _, kind := range kinds {
+		key := ledger.Key{Kind: kind, Name: "alice"}
+		for range 2 {
+			mustUpdate(t, store, key, add)
+			mustUpdate(t, store, key, toZero)
+			wantEntry(t, s.store(t), key, ledger.Entry{})
+		}
+		mustUpdate(t, store, key, add)
+		wantWrong(t, s.store(t), key, 1)
+	}
 }
 
 // survivesKill kills a process as soon as its Update has returned.

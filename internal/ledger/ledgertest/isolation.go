@@ -108,6 +108,44 @@ func oneWins(t *testing.T, s suite) {
 	}
 }
 
+// backToZeroWhileOthersWait has entries go back to zero, which a store may take as a
+// reason to forget the key, while others add to them: no addition gets lost.
+func backToZeroWhileOthersWait(t *testing.T, s suite) {
+	const goroutines, times = 10, 20
+	ctx := context10s(t)
+	for _, kind := range kinds {
+		key := ledger.Key{Kind: kind, Name: "alice"}
+		var taken atomic.Int64
+		var group sync.WaitGroup
+		for i := range goroutines {
+			store := s.store(t)
+			group.Go(func() {
+				for range times {
+					if i%2 == 0 {
+						if err := store.Update(ctx, key, add); err != nil {
+							t.Error(err)
+						}
+						continue
+					}
+					var had int
+					err := store.Update(ctx, key, func(entry *ledger.Entry) error {
+						had = entry.Attempts.Wrong
+						return toZero(entry)
+					})
+					if err != nil {
+						t.Error(err)
+					}
+					taken.Add(int64(had))
+				}
+			})
+		}
+		group.Wait()
+		if all := int(taken.Load()) + view(t, s.store(t), key).Attempts.Wrong; all != goroutines/2*times {
+			t.Errorf("kind %d: %d additions are known, expected %d", kind, all, goroutines/2*times)
+		}
+	}
+}
+
 // busyKey holds one key in the middle of an Update and looks who waits.
 func busyKey(t *testing.T, s suite) {
 	store, other := s.store(t), s.store(t)

@@ -46,6 +46,7 @@ func Run(t *testing.T, fresh func(t *testing.T) string, open Open) {
 		{"EntryIsOwnCopy", entryIsOwnCopy},
 		{"NoChange", noChange},
 		{"BackToZero", backToZero},
+		{"BackToZeroWhileOthersWait", backToZeroWhileOthersWait},
 		{"BusyKey", busyKey},
 		{"ViewIsNeverStaleNorAhead", viewIsNeverStaleNorAhead},
 		{"LargeEntry", largeEntry},

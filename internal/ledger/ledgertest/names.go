@@ -17,13 +17,17 @@ var names = []string{
 	strings.Repeat("/", 254) + "a", strings.Repeat("\x00", 255), strings.Repeat("名", 85),
 }
 
+var kinds = []ledger.Kind{ledger.User, ledger.Source, ledger.Client, ledger.BreakGlass, ledger.Link, ledger.Invited}
+
 // oddNames gives every name a value of its own before it looks at any, so
 // that two that share an entry are found.
 func oddNames(t *testing.T, s suite) {
 	store := s.store(t)
-	keys := make([]ledger.Key, 0, 4*len(names))
+	var keys []ledger.Key
 	for _, name := range names {
-		keys = append(keys, ledger.Key{Kind: ledger.User, Name: name}, ledger.Key{Kind: ledger.Source, Name: name}, ledger.Key{Kind: ledger.Client, Name: name}, ledger.Key{Kind: ledger.BreakGlass, Name: name})
+		for _, kind := range kinds {
+			keys = append(keys, ledger.Key{Kind: kind, Name: name})
+		}
 	}
 	for i, key := range keys {
 		mustUpdate(t, store, key, func(entry *ledger.Entry) error {
