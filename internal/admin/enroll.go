@@ -47,6 +47,12 @@ func (g People) enroll(user string, add func(*Enrollment, *account.Person) error
 	return done, err
 }
 
+// Put is what Enroll does to the person, for whoever changes the secret file.
+func Put(file string, person *account.Person, f account.Factor, replace bool) (Enrollment, error) {
+	done := Enrollment{File: file}
+	return done, done.add(person, f, replace)
+}
+
 // add puts an unconfirmed factor into the person's file.
 func (e *Enrollment) add(person *account.Person, f account.Factor, replace bool) error {
 	e.Replaces = slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool { return old.ID == f.ID })

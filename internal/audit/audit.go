@@ -33,10 +33,12 @@ type Record struct {
 	// called. The remote side is its word.
 	Client string
 	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, enrolled,
-	// proven or changed on the way there; turned-away of an address; Examined of
+	// proven or changed on the way there; invited and opened of a link; turned-away of an address; Examined of
 	// the machine; empty for a line that the argument debug adds.
 	Verdict string
 	Rule    string // what decided: a key of the policy, or a factor
+	// By is the way to enroll that was taken, if that was no login.
+	By string
 	// Server decided, and this machine asked it. ID names the login in both logs.
 	Server, ID string
 	Reason     string // more for the admin; empty if the rule says all
@@ -59,7 +61,7 @@ func (r Record) Line() string {
 	var line strings.Builder
 	for _, field := range []struct{ key, value string }{
 		{"user", r.User}, {"service", r.Service}, {"protocol", r.Protocol}, {"remote", r.Remote}, {"tty", r.TTY},
-		{"peer", r.Peer}, {"client", r.Client}, {"verdict", r.Verdict}, {"rule", r.Rule}, {"server", r.Server}, {"id", r.ID}, {"reason", r.Reason},
+		{"peer", r.Peer}, {"client", r.Client}, {"verdict", r.Verdict}, {"rule", r.Rule}, {"by", r.By}, {"server", r.Server}, {"id", r.ID}, {"reason", r.Reason},
 	} {
 		if field.value == "" && field.key != "user" {
 			continue
@@ -155,7 +157,7 @@ func (r Record) severity() int {
 		return warning
 	}
 	switch r.Verdict {
-	case "accepted", "not-asked", "sent", "enrolled", "proven", "changed":
+	case "accepted", "not-asked", "sent", "enrolled", "proven", "changed", "invited", "opened":
 		return informational
 	case "fault":
 		return failure

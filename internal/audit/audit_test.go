@@ -56,6 +56,19 @@ func TestSyslogSendsAuthpriv(t *testing.T) {
 	}
 }
 
+// Somebody who was invited to enroll, and did, is nothing to worry about.
+func TestInvitations(t *testing.T) {
+	for _, verdict := range []string{"invited", "opened", "enrolled"} {
+		record := Record{User: "alice", Remote: "192.0.2.1", Verdict: verdict, Rule: "totp:phone", By: "link", Reason: "x"}
+		if got, want := record.Line(), "user=alice remote=192.0.2.1 verdict="+verdict+" rule=totp:phone by=link reason=x"; got != want {
+			t.Errorf("%s, expected %s", got, want)
+		}
+		if got := record.severity(); got != informational {
+			t.Errorf("%s: severity %d", verdict, got)
+		}
+	}
+}
+
 // What the doctor finds has the priority of its worst.
 func TestSeverityOfAnExamination(t *testing.T) {
 	for rule, want := range map[string]int{RuleErrors: failure, RuleWarnings: notice, RuleNothingWrong: informational} {

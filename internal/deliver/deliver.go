@@ -82,11 +82,15 @@ func MaskEmail(address string) string {
 	if at < 0 {
 		return ends(address, 0, 0)
 	}
-	domain := Clean(address[at:], 80)
-	if n := utf8.RuneCountInString(address[:at]); n < 4 {
-		return ends(address[:at], min(n/2, 1), 0) + domain
+	return MaskName(address[:at]) + Clean(address[at:], 80)
+}
+
+// MaskName shows of a login name what its owner recognises.
+func MaskName(name string) string {
+	if n := utf8.RuneCountInString(name); n < 4 {
+		return ends(name, min(n/2, 1), 0)
 	}
-	return ends(address[:at], 1, 1) + domain
+	return ends(name, 1, 1)
 }
 
 // MaskPhone shows of a number its country, as far as three characters tell, and

@@ -52,6 +52,10 @@ func TestMask(t *testing.T) {
 		{"nonsense", "…"},
 		{"a\nlongname\x1b@exa\x1b[2Jmple.com", "a…?@exa?[2Jmple.com"},
 	} {
+		local, _, address := strings.Cut(test.from, "@example.com")
+		if want, _, _ := strings.Cut(test.want, "@"); address && local != "\"a@b\"" && MaskName(local) != want {
+			t.Errorf("%q: expected %s, found %s", local, want, MaskName(local))
+		}
 		if got := MaskEmail(test.from); got != test.want {
 			t.Errorf("%q: expected %s, found %s", test.from, test.want, got)
 		}

@@ -269,3 +269,15 @@ func (g *Gate) LockedUntil(ctx context.Context, request Request) (time.Time, err
 	}
 	return time.Time{}, nil
 }
+
+// SourceLocked returns until when wrong codes from there keep everybody out, the zero
+// time if they do not.
+func (g *Gate) SourceLocked(ctx context.Context, remote string) (time.Time, error) {
+	l, err := g.firstLock(ctx, g.sourcesOf(Request{RemoteHost: remote})...)
+	return l.until, err
+}
+
+// CountSource counts something wrong that came from there and could be nobody's.
+func (g *Gate) CountSource(ctx context.Context, remote string) error {
+	return g.countSource(ctx, Request{RemoteHost: remote}, g.Now())
+}

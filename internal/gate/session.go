@@ -176,6 +176,9 @@ func hashOpener(user, code string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// EnrollmentOf names the devices of a person that count, as they are.
+func EnrollmentOf(person account.Person) string { return enrollmentOf(person) }
+
 // enrollmentOf names the person's factors as they are: a session that was opened
 // with a phone does not outlive the phone.
 func enrollmentOf(person account.Person) string {

@@ -150,6 +150,41 @@ func (d *dialogue) useUp(ctx context.Context, code string) (codeResult, error) {
 	return result, err
 }
 
+// Proof is what became of a code that is to show who somebody is outside of a login.
+// The zero value proves nothing.
+type Proof struct {
+	Outcome factor.Outcome
+	Rule    string
+	// Malformed says that it could be no code of the person's, so that it counts as
+	// nothing. LockedUntil is until when no code is taken.
+	Malformed   bool
+	LockedUntil time.Time
+	// Unseen is how many wrong codes the person had not been told of.
+	Unseen int
+}
+
+// Prove uses up a code of a device of the person's, or a recovery code. A code that is
+// wrong counts as one at a login. One that was sent shows only who reads the mail.
+func (g *Gate) Prove(ctx context.Context, person account.Person, remote, code string) (Proof, error) {
+	d := &dialogue{Gate: g, request: Request{User: person.User, RemoteHost: remote}, person: person}
+	if !d.plausible(code) {
+		return Proof{Malformed: true}, nil
+	}
+	if until, err := g.SourceLocked(ctx, remote); err != nil || !until.IsZero() {
+		return Proof{LockedUntil: until}, err
+	}
+	result, err := d.useUp(ctx, code)
+	if lock, is := errors.AsType[lockedError](err); is {
+		return Proof{LockedUntil: lock.until}, nil
+	}
+	if err != nil {
+		return Proof{}, err
+	}
+	return Proof{
+		Outcome: result.outcome, Rule: result.rule, LockedUntil: result.lockedUntil, Unseen: result.unseen + result.unseenOfPeers,
+	}, nil
+}
+
 // countIn notes a right code in the person's entry.
 func (d *dialogue) countIn(result *codeResult, code string, now time.Time, entry *ledger.Entry) {
 	counts := d.counts(*entry)
