@@ -1,0 +1,147 @@
+package invitation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Wanted says who is invited to what.
+type Wanted struct {
+	User string // as the secret file is called
+	// Factor is the id of the new device. Without Replace it gets another one if a
+	// device that counts has it.
+	Factor string
+	// Replace has it take the place of the device with that id, and asks for no code
+	// of one: the person has lost it.
+	Replace bool
+	// For is how long the link is good.
+	For time.Duration
+}
+
+// Created is a new invitation. Link is known to nobody else: it is for the person, and
+// for no log.
+type Created struct {
+	Link string
+	Ends time.Time
+}
+
+// Create invites somebody. Earlier links of the person are good no longer. A person
+// without a secret file gets an empty one, so that one who is removed can be told.
+func (i Invitations) Create(ctx context.Context, want Wanted) (Created, error) {
+	if err := want.check(); err != nil {
+		return Created{}, err
+	}
+	if err := i.place().CanWrite(); err != nil {
+		return Created{}, err
+	}
+	person, err := i.person(want.User)
+	if err != nil {
+		return Created{}, err
+	}
+	if err := want.fits(person); err != nil {
+		return Created{}, fmt.Errorf("user %q: %w", want.User, err)
+	}
+	link, err := newSecret(i.Random)
+	if err != nil {
+		return Created{}, err
+	}
+	now := i.now()
+	ends := now.Add(want.For)
+	key, _ := keyOf(link)
+	err = i.People.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
+		if entry.Invitation != (ledger.Invitation{}) {
+			return errors.New("a link was drawn twice: look at what this machine's random numbers come from")
+		}
+		entry.Invitation = ledger.Invitation{
+			User: want.User, Purpose: enroll, Factor: want.Factor, Replace: want.Replace, Of: gate.EnrollmentOf(person), Made: now, Ends: ends,
+		}
+		return nil
+	})
+	if err == nil {
+		// Behind the link, so that whoever invites at the same time finds both.
+		err = i.onlyLink(ctx, want.User, ledger.InvitationLink{Name: key.Name, Ends: ends}, now)
+	}
+	if err != nil {
+		return Created{}, fmt.Errorf("invite %q: %w", want.User, err)
+	}
+	i.People.Audit.Write(audit.Record{
+		User: want.User, Verdict: "invited", Rule: "totp:" + want.Factor, By: byLink, Reason: "until " + ends.Format(time.RFC3339),
+	})
+	return Created{link, ends}, nil
+}
+
+func (w Wanted) check() error {
+	if err := account.CheckName(w.User); err != nil {
+		return err
+	}
+	if err := account.CheckID(w.Factor); err != nil {
+		return fmt.Errorf("device %q: %w", w.Factor, err)
+	}
+	if w.For < Shortest || w.For > Longest {
+		return fmt.Errorf("an invitation for %v: expected %v to %v", w.For, Shortest, Longest)
+	}
+	return nil
+}
+
+// fits says why the person cannot be invited to that.
+func (w Wanted) fits(person account.Person) error {
+	if !person.Enabled {
+		return ErrDisabled
+	}
+	var have []string
+	devices := false
+	for _, f := range person.Confirmed() {
+		have = append(have, f.ID)
+		devices = devices || !f.Kind.IsSent()
+	}
+	// Who replaces what is not there believes that the lost device counts no longer.
+	if w.Replace && devices && !slices.Contains(have, w.Factor) {
+		return admin.NothingToReplaceError{User: w.User, ID: w.Factor, Have: have}
+	}
+	return nil
+}
+
+// person reads somebody's secret file, and makes it if there is none.
+func (i Invitations) person(user string) (found account.Person, err error) {
+	dir, err := i.place().Create()
+	if err != nil {
+		return found, err
+	}
+	defer dir.Close()
+	if found, err = dir.Load(user); !errors.Is(err, account.ErrNotFound) {
+		return found, err
+	}
+	err = dir.Change(user, func(person *account.Person) error {
+		found = *person
+		return nil
+	})
+	return found, err
+}
+
+// onlyLink makes a link the only one of the person's that is good.
+func (i Invitations) onlyLink(ctx context.Context, user string, link ledger.InvitationLink, now time.Time) error {
+	var earlier []ledger.InvitationLink
+	err := i.People.Ledger.Update(ctx, personKey(user), func(entry *ledger.Entry) error {
+		earlier = slices.Clone(entry.Links)
+		entry.Links = append(entry.Links, link)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, old := range earlier {
+		if _, err := i.cancel(ctx, old, now); err != nil {
+			return err
+		}
+	}
+	return i.forget(ctx, user, earlier, now)
+}

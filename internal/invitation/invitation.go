@@ -1,0 +1,146 @@
+// Package invitation lets people enroll by a link, on a page that is drawn by a
+// program which holds no secrets.
+//
+// The entry point is [Invitations]: an admin's Create, Cancel, List and Forget, and
+// what a page needs: Look for a GET, which changes nothing, Begin and Confirm for a
+// POST, and Resume for what Begin had to show. It promises that a link has one
+// success, however often and wherever it is opened; that what it makes counts only
+// once a code of it came back; that the link itself is kept nowhere; and that whoever
+// is enrolled needs a code for another device, unless the admin said otherwise, which
+// is over as soon as the person's devices are others.
+package invitation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Invitations are those of a gate's people. Every field must be set.
+type Invitations struct {
+	People admin.People
+	// Random is where links come from: rand.Reader of crypto/rand.
+	Random io.Reader
+}
+
+// Bounds of how long an invitation is good.
+const (
+	Shortest = time.Hour
+	Longest  = 30 * day
+)
+
+const (
+	day = 24 * time.Hour
+	// toldFor is how long after its end a link is known.
+	toldFor = day
+	// visitTime is how long what a browser was shown is good.
+	visitTime = 15 * time.Minute
+	// wrongCodes is how many wrong first codes a key gets.
+	wrongCodes = 5
+	enroll     = "enroll"
+)
+
+func (i Invitations) now() time.Time { return i.People.Now().UTC() }
+
+func (i Invitations) place() account.Place { return account.PlaceOf(i.People.Config) }
+
+// stateOf is what has become of an invitation, whoever's.
+func stateOf(link ledger.Invitation, now time.Time) State {
+	switch {
+	case link.Purpose != enroll:
+		return Unknown
+	case !link.Done.IsZero():
+		return Used
+	case !link.Cancelled.IsZero():
+		return Cancelled
+	case !now.Before(link.Ends):
+		return Expired
+	}
+	return Ready
+}
+
+// stateWith is the same in the light of what the person has become since.
+func stateWith(link ledger.Invitation, person account.Person, now time.Time) State {
+	state := stateOf(link, now)
+	switch {
+	case state != Ready:
+		return state
+	case !person.Enabled:
+		return Disabled
+	case link.Replace && link.Of != gate.EnrollmentOf(person):
+		return Overtaken
+	}
+	return Ready
+}
+
+// find is the invitation of a key. What was never one, or is none any more, counts
+// against where it came from.
+func (i Invitations) find(ctx context.Context, key ledger.Key, known bool, remote string) (ledger.Invitation, error) {
+	until, err := i.People.SourceLocked(ctx, remote)
+	if err != nil {
+		return ledger.Invitation{}, err
+	}
+	if !until.IsZero() {
+		return ledger.Invitation{}, LockedError{until}
+	}
+	var entry ledger.Entry
+	if known {
+		if entry, err = i.People.Ledger.View(ctx, key); err != nil {
+			return ledger.Invitation{}, fmt.Errorf("find the invitation: %w", err)
+		}
+	}
+	if entry.Invitation.Purpose == enroll {
+		return entry.Invitation, nil
+	}
+	i.People.Audit.Write(audit.Record{Remote: remote, Verdict: "denied", Rule: "link", By: byLink, Reason: ErrUnknown.Error()})
+	return ledger.Invitation{}, errors.Join(ErrUnknown, i.People.CountSource(ctx, remote))
+}
+
+// byLink is what the log says of whoever comes by a link.
+const byLink = "link"
+
+// good has the secret file of a good invitation changed. What was looked at before may
+// be over by now.
+func (i Invitations) good(ctx context.Context, key ledger.Key, user string, change func(*account.Person, ledger.Invitation) error) error {
+	dir, err := i.place().Open()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Change(user, func(person *account.Person) error {
+		if _, err := dir.Load(user); errors.Is(err, account.ErrNotFound) {
+			return ErrRemoved
+		}
+		entry, err := i.People.Ledger.View(ctx, key)
+		if err != nil {
+			return fmt.Errorf("find the invitation: %w", err)
+		}
+		if state := stateWith(entry.Invitation, *person, i.now()); state != Ready {
+			return state.err()
+		}
+		return change(person, entry.Invitation)
+	})
+}
+
+// change changes an invitation, which must be good and as it was seen by check.
+func (i Invitations) change(ctx context.Context, key ledger.Key, check func(ledger.Invitation) error, change func(*ledger.Invitation)) error {
+	now := i.now()
+	return i.People.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
+		if state := stateOf(entry.Invitation, now); state != Ready {
+			return state.err()
+		}
+		if err := check(entry.Invitation); err != nil {
+			return err
+		}
+		change(&entry.Invitation)
+		return nil
+	})
+}

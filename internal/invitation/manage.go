@@ -1,0 +1,207 @@
+package invitation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Cancel has the person's links be good no longer, and returns how many were. A key
+// that was shown by one of them goes too. Whoever removes somebody must cancel first:
+// the name may be another person's one day.
+func (i Invitations) Cancel(ctx context.Context, user string) (cancelled int, err error) {
+	if err := account.CheckName(user); err != nil {
+		return 0, err
+	}
+	index, err := i.People.Ledger.View(ctx, personKey(user))
+	if err != nil {
+		return 0, fmt.Errorf("cancel the links of %q: %w", user, err)
+	}
+	now := i.now()
+	var keys []string
+	for _, link := range index.Links {
+		was, err := i.cancel(ctx, link, now)
+		if err != nil {
+			return cancelled, fmt.Errorf("cancel the links of %q: %w", user, err)
+		}
+		if stateOf(was, now) == Ready {
+			cancelled++
+		}
+		if was.Key != "" {
+			keys = append(keys, was.Key)
+		}
+	}
+	return cancelled, i.dropKeys(user, keys)
+}
+
+// cancel ends one link, unless it has ended, and returns what it was.
+func (i Invitations) cancel(ctx context.Context, link ledger.InvitationLink, now time.Time) (was ledger.Invitation, err error) {
+	err = i.People.Ledger.Update(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name}, func(entry *ledger.Entry) error {
+		if was = entry.Invitation; stateOf(was, now) == Ready {
+			entry.Invitation.Cancelled = now
+		}
+		return nil
+	})
+	return was, err
+}
+
+// errUnchanged ends a change that has nothing to do.
+var errUnchanged = errors.New("nothing to change")
+
+// dropKeys takes what was shown and never confirmed out of the person's secret file.
+func (i Invitations) dropKeys(user string, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	dir, err := i.place().Open()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = dir.Change(user, func(person *account.Person) error {
+		before := len(person.Factors)
+		for _, key := range keys {
+			dropKey(person, key)
+		}
+		if len(person.Factors) == before {
+			return errUnchanged
+		}
+		return nil
+	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
+}
+
+// dropKey takes the unconfirmed factor with that fingerprint from the person.
+func dropKey(person *account.Person, key string) {
+	person.Factors = slices.DeleteFunc(slices.Clone(person.Factors), func(f account.Factor) bool { return isShown(*person, f, key) })
+}
+
+func isShown(person account.Person, f account.Factor, key string) bool {
+	return key != "" && f.Confirmed.IsZero() && f.Unreadable() == nil && factor.Fingerprint(person.User, f) == key
+}
+
+// Listed is an invitation as an admin sees it.
+type Listed struct {
+	User      string    `json:"user"`
+	State     string    `json:"state"`
+	Factor    string    `json:"factor"`
+	Replace   bool      `json:"replace"`
+	Made      time.Time `json:"made"`
+	Ends      time.Time `json:"ends"`
+	Opened    time.Time `json:"opened,omitzero"`
+	Done      time.Time `json:"done,omitzero"`
+	Cancelled time.Time `json:"cancelled,omitzero"`
+}
+
+// List is what is known of the links of everybody who has a secret file, in the order
+// of names and for each person in that of making.
+func (i Invitations) List(ctx context.Context) (all []Listed, err error) {
+	names, err := i.names()
+	if err != nil {
+		return nil, err
+	}
+	now := i.now()
+	for _, user := range names {
+		index, err := i.People.Ledger.View(ctx, personKey(user))
+		if err != nil {
+			return nil, fmt.Errorf("list the links of %q: %w", user, err)
+		}
+		for _, link := range index.Links {
+			entry, err := i.People.Ledger.View(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name})
+			if err != nil {
+				return nil, fmt.Errorf("list the links of %q: %w", user, err)
+			}
+			one := entry.Invitation
+			if one.Purpose != enroll {
+				continue // it is forgotten already
+			}
+			state, err := i.stateNow(one, now)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, Listed{
+				User: user, State: state.String(), Factor: one.Factor, Replace: one.Replace,
+				Made: one.Made, Ends: one.Ends, Opened: one.Opened, Done: one.Done, Cancelled: one.Cancelled,
+			})
+		}
+	}
+	return all, nil
+}
+
+// stateNow is the state of an invitation with what the secret file says.
+func (i Invitations) stateNow(link ledger.Invitation, now time.Time) (State, error) {
+	if state := stateOf(link, now); state != Ready {
+		return state, nil
+	}
+	person, err := i.People.Accounts.Load(link.User)
+	if errors.Is(err, account.ErrNotFound) {
+		return Removed, nil
+	}
+	if err != nil {
+		return Unknown, err
+	}
+	return stateWith(link, person, now), nil
+}
+
+func (i Invitations) names() ([]string, error) {
+	dir, err := i.place().Open()
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Names()
+}
+
+// Forget takes out of the ledger what it knows of links that ended a day ago.
+func (i Invitations) Forget(ctx context.Context) error {
+	names, err := i.names()
+	if err != nil {
+		return err
+	}
+	now := i.now()
+	for _, user := range names {
+		index, err := i.People.Ledger.View(ctx, personKey(user))
+		if err == nil {
+			err = i.forget(ctx, user, index.Links, now)
+		}
+		if err != nil {
+			return fmt.Errorf("forget the links of %q: %w", user, err)
+		}
+	}
+	return nil
+}
+
+// forget does it for some links of one person. A link goes before its name does, so
+// that none is left which nobody can find.
+func (i Invitations) forget(ctx context.Context, user string, links []ledger.InvitationLink, now time.Time) error {
+	var gone []string
+	for _, link := range links {
+		if now.Before(link.Ends.Add(toldFor)) {
+			continue
+		}
+		err := i.People.Ledger.Update(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name}, func(entry *ledger.Entry) error {
+			*entry = ledger.Entry{}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		gone = append(gone, link.Name)
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return i.People.Ledger.Update(ctx, personKey(user), func(entry *ledger.Entry) error {
+		entry.Links = slices.DeleteFunc(entry.Links, func(link ledger.InvitationLink) bool { return slices.Contains(gone, link.Name) })
+		return nil
+	})
+}
