@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/testfault"
 )
@@ -78,7 +80,7 @@ func TestAddBrokenOff(t *testing.T) {
 				}
 			}
 			entries, err := os.ReadDir(dir)
-			if err != nil || len(entries) != 1 {
+			if err != nil || len(entries) != 2 { // the lock beside it
 				t.Errorf("%v, %v", entries, err)
 			}
 			if all, wrong, err := All(dir); len(all) != 1 || len(wrong) > 0 || err != nil {
@@ -92,5 +94,25 @@ func TestAddBrokenOff(t *testing.T) {
 				t.Errorf("beside it: %v, %v", beside, err)
 			}
 		})
+	}
+}
+
+// The directory is for all to read, so anybody can hold its lock. That keeps no command
+// from adding a client.
+func TestAddBesideAStrangersLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "clients")
+	if err := Add(dir, named("web1", 1)); err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if err := unix.Flock(int(stranger.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	if err := Add(dir, named("web2", 2)); err != nil {
+		t.Error(err)
 	}
 }

@@ -204,7 +204,7 @@ func Add(dir string, client Client) error {
 		return err
 	}
 	defer opened.Close()
-	unlock, err := safefile.LockDir(opened)
+	unlock, err := safefile.LockIn(opened)
 	if err != nil {
 		return fmt.Errorf("directory of clients: %w", err)
 	}

@@ -23,23 +23,65 @@ func MakeDir(path string, mode fs.FileMode, owner Owner) error {
 	}
 	defer above.Close()
 	name := filepath.Base(path)
-	if there, err := isIn(above, name); there || err != nil {
-		return err
+	for {
+		there, err := isIn(above, name)
+		if !there && err == nil {
+			err = makeDirOnce(above, name, mode, owner)
+		}
+		if !errors.Is(err, errRaced) {
+			return err
+		}
 	}
-	unlock, err := LockDir(above)
+}
+
+// errRaced says that somebody else was quicker.
+var errRaced = errors.New("made or taken away by somebody else")
+
+// makeDirOnce makes the directory under a temporary name, which a killed process may
+// have left one at. Whoever holds that one's lock makes it. Until it has its mode nobody
+// but its owner can open it, while anybody can hold the lock of the directory above.
+func makeDirOnce(above *File, name string, mode fs.FileMode, owner Owner) error {
+	temporary := temporaryPrefix + name
+	failed := func(err error) error { return fmt.Errorf("make directory %s: %w", above.in(name), err) }
+	if err := unix.Mkdirat(above.fd, temporary, 0o700); err != nil && err != unix.EEXIST {
+		return failed(&fs.PathError{Op: "mkdir", Path: above.in(temporary), Err: err})
+	}
+	if err := removeFinished(above, temporary); err != nil {
+		return failed(err)
+	}
+	dir, err := openDirAt(above.fd, temporary, above.in(temporary), above.seen, checkDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errRaced
+	}
 	if err != nil {
-		return err
+		return failed(err)
+	}
+	defer dir.Close()
+	unlock, err := LockDir(dir)
+	if err != nil {
+		return failed(err)
 	}
 	defer unlock()
-	if there, err := isIn(above, name); there || err != nil {
+	switch at, err := isAt(above, temporary, dir); {
+	case err != nil:
+		return failed(err)
+	case !at:
+		return errRaced
+	}
+	if there, err := isIn(above, name); err != nil || there {
+		_ = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR)
 		return err
 	}
-	if err := makeNewDir(above, temporaryPrefix+name, mode, owner); err != nil {
-		return fmt.Errorf("make directory %s: %w", above.in(name), err)
+	err = finish(dir, mode, owner)
+	if err == nil {
+		err = unix.Renameat(above.fd, temporary, above.fd, name)
 	}
-	if err := unix.Renameat(above.fd, temporaryPrefix+name, above.fd, name); err != nil {
-		_ = unix.Unlinkat(above.fd, temporaryPrefix+name, unix.AT_REMOVEDIR)
-		return fmt.Errorf("make directory %s: %w", above.in(name), err)
+	if err == unix.ENOENT {
+		return errRaced
+	}
+	if err != nil {
+		_ = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR)
+		return failed(err)
 	}
 	return syncDir(above)
 }
@@ -56,24 +98,39 @@ func isIn(dir *File, name string) (bool, error) {
 	return true, nil
 }
 
-// makeNewDir makes a directory under a name that a killed process may have left one at.
-func makeNewDir(above *File, name string, mode fs.FileMode, owner Owner) error {
-	if err := unix.Unlinkat(above.fd, name, unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
-		return &fs.PathError{Op: "remove", Path: above.in(name), Err: err}
+// removeFinished takes a directory away that has its mode or its owner already, and that
+// others may have opened: somebody gives it its name just now, and makes another one, or
+// was killed before that.
+func removeFinished(above *File, temporary string) error {
+	var there unix.Stat_t
+	err := unix.Fstatat(above.fd, temporary, &there, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && (there.Mode&0o077 != 0 || int(there.Uid) != unix.Geteuid()) {
+		err = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR)
 	}
-	if err := unix.Mkdirat(above.fd, name, 0o700); err != nil {
-		return &fs.PathError{Op: "mkdir", Path: above.in(name), Err: err}
+	if err != nil && err != unix.ENOENT {
+		return &fs.PathError{Op: "remove", Path: above.in(temporary), Err: err}
 	}
-	dir, err := openDirAt(above.fd, name, above.in(name), above.seen, checkDir)
-	if err != nil {
-		return err
+	return nil
+}
+
+// isAt says whether the name in above still leads to dir.
+func isAt(above *File, name string, dir *File) (bool, error) {
+	var there unix.Stat_t
+	switch err := unix.Fstatat(above.fd, name, &there, unix.AT_SYMLINK_NOFOLLOW); err {
+	case nil:
+		return there.Dev == dir.seen.Dev && there.Ino == dir.seen.Ino, nil
+	case unix.ENOENT:
+		return false, nil
+	default:
+		return false, &fs.PathError{Op: "stat", Path: above.in(name), Err: err}
 	}
-	err = dir.Chmod(mode)
+}
+
+// finish gives a new directory its mode and its owner.
+func finish(dir *File, mode fs.FileMode, owner Owner) error {
+	err := dir.Chmod(mode)
 	if err == nil && owner != (Owner{}) && unix.Geteuid() == 0 {
 		err = dir.failed("chown", unix.Fchown(dir.fd, int(owner.UID), int(owner.GID)))
-	}
-	if err = errors.Join(err, dir.Close()); err != nil {
-		_ = unix.Unlinkat(above.fd, name, unix.AT_REMOVEDIR)
 	}
 	return err
 }

@@ -18,7 +18,8 @@ const lockPatience = 10 * time.Second
 const LockTries = 5 * time.Millisecond
 
 // LockDir keeps others from changing what is in dir, as far as they ask for the
-// lock too. It ends with the process at the latest.
+// lock too. It ends with the process at the latest. For a directory that everybody
+// may read there is [LockIn].
 func LockDir(dir *File) (unlock func(), err error) { return lockWithin(dir, lockPatience) }
 
 func lockWithin(dir *File, patience time.Duration) (unlock func(), err error) {
@@ -27,19 +28,45 @@ func lockWithin(dir *File, patience time.Duration) (unlock func(), err error) {
 	if err != nil {
 		return nil, dir.failed("open", err)
 	}
+	if err := lockFD(fd, dir.Name(), patience); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return func() { _ = unix.Close(fd) }, nil
+}
+
+// lockName is a file that nobody but the directory's owner can open.
+const lockName = ".lock"
+
+// LockIn is LockDir for a directory that others may read: any local user could hold
+// that lock, and so keep commands from their work. It is that of a file which stays
+// there.
+func LockIn(dir *File) (unlock func(), err error) {
+	file, err := CreateIn(dir, lockName)
+	if errors.Is(err, fs.ErrExist) {
+		file, err = OpenIn(dir, lockName, unix.O_RDWR, Rules{Forbidden: 0o077})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFD(file.fd, file.Name(), lockPatience); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+func lockFD(fd int, name string, patience time.Duration) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(LockTries) {
 		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			break
+			return nil
 		}
 		if err == unix.EINTR || err == unix.EWOULDBLOCK && time.Now().Before(deadline) {
 			continue
 		}
-		err = &fs.PathError{Op: "lock", Path: dir.Name(), Err: err}
+		err = &fs.PathError{Op: "lock", Path: name, Err: err}
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = fmt.Errorf("%w; another process has had its lock for %s: end that one, which lslocks shows, and try again", err, patience)
 		}
-		return nil, errors.Join(err, unix.Close(fd))
+		return err
 	}
-	return func() { _ = unix.Close(fd) }, nil
 }
