@@ -175,6 +175,7 @@ var errNotConnected = errors.New("has no connection to this machine open; the lo
 // askIncoming asks a server that dials, over a connection that it has made. One that
 // ends before there is an answer has begun nothing.
 func (s *Servers) askIncoming(ctx context.Context, server *server, take remotewire.Take) (*Taken, error) {
+	before := server.answers.Load()
 	var last error
 	for {
 		// There are few, and anybody on the machine can begin unprivileged logins.
@@ -191,7 +192,7 @@ func (s *Servers) askIncoming(ctx context.Context, server *server, take remotewi
 			if last != nil {
 				return nil, fmt.Errorf("%s: %w", name, last)
 			}
-			return nil, fmt.Errorf("%s %w", name, errNotConnected)
+			return nil, server.keptFrom(before, fmt.Errorf("%s %w", name, errNotConnected))
 		}
 		taken, busy, err := s.askOver(ctx, server, conn, take)
 		if taken != nil || busy != nil {

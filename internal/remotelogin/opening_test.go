@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 
@@ -86,4 +87,55 @@ func TestOthersWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	end()
+}
+
+// A login that could not ask a server, as others of this machine were ahead of it, is not
+// one that no server can decide, unless the server answered none of them either.
+func TestOthersAreAnswered(t *testing.T) {
+	for name, isAnswered := range map[string]bool{"the others are answered": true, "nobody is answered": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, func(_ *fake, conn *tls.Conn) {
+				for {
+					if _, err := remotewire.ReadTake(conn); err != nil {
+						return
+					}
+					if remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one"}) != nil {
+						return
+					}
+				}
+			})
+			s := newServers(t, patience, f)
+			kept, err := s.Take(t.Context(), remotewire.Take{ID: remotewire.NewID()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := s.all[0].opening
+			for range mostOpening {
+				if _, err := o.begin(t.Context(), false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			given := make(chan error, 1)
+			go func() {
+				_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Unprivileged: true})
+				given <- err
+			}()
+			testwait.Until(t, "the login waits for the others", func() bool { return len(o.unprivileged) > 0 })
+			s.all[0].pool.Put(kept.conn)
+			if isAnswered {
+				other, err := s.Take(t.Context(), remotewire.Take{ID: remotewire.NewID()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer other.Drop()
+			}
+			cancel()
+			err = <-given
+			var unreachable UnreachableError
+			if err == nil || !strings.Contains(err.Error(), errOthersWait.Error()) || errors.As(err, &unreachable) == isAnswered {
+				t.Errorf("%v", err)
+			}
+		})
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
@@ -67,6 +68,9 @@ type server struct {
 	// dials says that the server dials this machine; key is then what it shows.
 	dials bool
 	key   config.KeyHash
+	// answers counts how often it has said that it decides logins: one that others kept
+	// from asking it may find that it can be reached all the same.
+	answers atomic.Uint64
 	// ledger names what it remembers used codes in, as it said last. The lock for it,
 	// and for the address of a server that dials, is Servers's.
 	ledger string
@@ -256,9 +260,10 @@ func (s *Servers) ask(ctx context.Context, server *server, take remotewire.Take)
 			return taken, busy
 		}
 	}
+	before := server.answers.Load()
 	end, err := server.opening.begin(ctx, take.Unprivileged)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", server.address, err)
+		return nil, server.keptFrom(before, fmt.Errorf("%s: %w", server.address, err))
 	}
 	defer end()
 	conn, err := s.connect(ctx, server)
@@ -318,6 +323,9 @@ func (s *Servers) askOver(ctx context.Context, server *server, conn net.Conn, ta
 	answer, err := remotewire.Ask(conn, take)
 	if !stop() && err == nil {
 		err = ctx.Err()
+	}
+	if answer.Taken || answer.Full {
+		server.answers.Add(1)
 	}
 	switch {
 	case err != nil:

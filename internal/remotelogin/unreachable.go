@@ -4,8 +4,9 @@ package remotelogin
 // with, is a stranger by its key, does not know this machine's, or said itself that it
 // cannot decide. Nobody has taken the login, and nobody can any more.
 //
-// It is not the error where a server said that this machine has too much open, or
-// where servers differ in their ledgers: those can be reached. Nor is it where the
+// It is not the error where a server said that this machine has too much open, where
+// it answered other logins while this one waited behind them, or where servers differ
+// in their ledgers: those can be reached. Nor is it where the
 // configuration has changed meanwhile.
 type UnreachableError struct {
 	// err says of each server why.
@@ -16,6 +17,16 @@ func (u UnreachableError) Error() string { return u.err.Error() }
 
 func (u UnreachableError) Unwrap() error { return u.err }
 
-// fullError is the word of a server that decides logins, and takes no more of this
-// machine's for the moment.
+// fullError is about a server that decides logins, and takes no more of this machine's
+// for the moment: by its own word, or as others waited for it longer.
 type fullError struct{ error }
+
+// keptFrom is err about a login that could not ask the server, which had given so many
+// answers before. Whoever can begin many logins must not bring it about that others are
+// asked for a break-glass code.
+func (s *server) keptFrom(before uint64, err error) error {
+	if s.answers.Load() != before {
+		return fullError{err}
+	}
+	return err
+}
