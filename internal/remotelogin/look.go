@@ -142,10 +142,14 @@ func (l *Look) ask(ctx context.Context, conn net.Conn) error {
 	}
 	l.Ledger = answer.Ledger
 	if between := begun.Add(time.Since(begun) / 2); !answer.Clock.IsZero() {
-		l.Ahead = answer.Clock.Sub(between)
+		l.Ahead = min(max(answer.Clock.Sub(between), -mostAhead), mostAhead)
 	}
 	return nil
 }
+
+// mostAhead is the most that a clock is said to be ahead or behind: a server may say what
+// it likes, and no sum of two of these is too large for a duration.
+const mostAhead = 100 * 365 * 24 * time.Hour
 
 // addressesOf are those that a server's name leads to.
 func addressesOf(ctx context.Context, server string) ([]netip.Addr, error) {

@@ -31,6 +31,21 @@ func ahead(_ *fake, conn *tls.Conn) {
 	}
 }
 
+// A server whose clock says anything at all is far ahead, and by how much can be added.
+func TestClockOfAnotherAge(t *testing.T) {
+	for clock, want := range map[time.Time]time.Duration{time.UnixMilli(1 << 48): mostAhead, time.UnixMilli(1): -mostAhead / 2} {
+		f := newFake(t, func(_ *fake, conn *tls.Conn) {
+			if _, err := remotewire.ReadTake(conn); err == nil {
+				_ = remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one", Clock: clock})
+			}
+		})
+		look := LookAtAll(t.Context(), newServers(t, patience, f).settings, patience)[0]
+		if look.Err != nil || want > 0 && look.Ahead != want || want < 0 && (look.Ahead >= want || look.Ahead < -mostAhead) {
+			t.Errorf("%v: %+v", clock, look)
+		}
+	}
+}
+
 // Every server is told of, and none is begun at.
 func TestLookAtAll(t *testing.T) {
 	t.Parallel()
