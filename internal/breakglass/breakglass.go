@@ -98,8 +98,26 @@ func (c Codes) Verify(code string, entry *ledger.Entry) factor.Outcome {
 	case slices.Contains(entry.Spent, given):
 		return factor.Used
 	}
-	entry.Spent = append(entry.Spent, given)
+	entry.Spent = c.remembered(append(entry.Spent, given))
 	return factor.Right
+}
+
+// mostSpent is how many used codes are remembered: an entry of the ledger has room for
+// some 900, and one that is full keeps everybody out.
+const mostSpent = 512
+
+// remembered forgets the oldest of those that were used, beyond what is remembered. None
+// of the codes that the person has is forgotten. Others are kept as long as they can be,
+// as the same hashes may be installed again.
+func (c Codes) remembered(spent []string) []string {
+	tooMany := len(spent) - mostSpent
+	return slices.DeleteFunc(spent, func(used string) bool {
+		forget := tooMany > 0 && !slices.Contains(c.Hashes, used)
+		if forget {
+			tooMany--
+		}
+		return forget
+	})
 }
 
 // Left counts the codes that are still good on the machine with that entry.

@@ -242,6 +242,31 @@ func TestSaveOnAFailingDisk(t *testing.T) {
 	}
 }
 
+// A ledger entry that is full would keep everybody out, so what was used long ago is
+// forgotten, but nothing of the codes that somebody has.
+func TestSpentIsBounded(t *testing.T) {
+	codes, kept := New("root", noon)
+	var entry ledger.Entry
+	if outcome := kept.Verify(codes[0], &entry); outcome != factor.Right {
+		t.Fatal(outcome)
+	}
+	for i := range 2000 {
+		entry.Spent = append(entry.Spent, fmt.Sprintf("%064x", i))
+	}
+	newest := entry.Spent[len(entry.Spent)-1]
+	if outcome := kept.Verify(codes[1], &entry); outcome != factor.Right {
+		t.Fatal(outcome)
+	}
+	if len(entry.Spent) != mostSpent || !slices.Contains(entry.Spent, newest) || slices.Contains(entry.Spent, fmt.Sprintf("%064x", 0)) {
+		t.Errorf("%d are remembered, from %s on", len(entry.Spent), entry.Spent[0])
+	}
+	for _, code := range codes[:2] {
+		if outcome := kept.Verify(code, &entry); outcome != factor.Used {
+			t.Errorf("a code that was used is %v", outcome)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("version = 1\nuser = \"root\"\nhashes = [\"" + strings.Repeat("0a", 32) + "\"]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
