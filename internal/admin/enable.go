@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // ErrNotEnrolled is wrapped by the error for a person who has no confirmed
@@ -83,6 +84,9 @@ func (g People) NewRecovery(user string) (codes []string, err error) {
 		codes, person.Recovery = factor.NewRecovery(user)
 		return nil
 	})
+	if errors.As(err, new(safefile.PlacedError)) {
+		err = fmt.Errorf("%w. So the recovery codes of before are worthless: once the disk is in order, run this command again", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -219,6 +219,10 @@ func TestSaveOnAFailingDisk(t *testing.T) {
 	next.Hashes = []string{strings.Repeat("0a", 32)}
 	if dir := os.Getenv(variable); dir != "" {
 		runtime.LockOSThread() // strace counts the calls of each thread
+		if os.Getenv(variable+"_SETTLE") != "" {
+			fmt.Println(Settle(dir))
+			return
+		}
 		fmt.Println(Save(dir, next))
 		return
 	}
@@ -236,8 +240,21 @@ func TestSaveOnAFailingDisk(t *testing.T) {
 			t.Fatalf("%v\n%s", err, said)
 		}
 		loaded, err := Load(dir, "root")
-		if err != nil || slices.Equal(loaded.Hashes, kept.Hashes) != isKept || strings.Contains(string(said), "the codes of before are worthless") == isKept {
+		if err != nil || slices.Equal(loaded.Hashes, kept.Hashes) != isKept || strings.Contains(string(said), "the codes of before are worthless") == isKept || strings.Contains(string(said), "has its new contents") == isKept {
 			t.Errorf("the call %d fails: %+v, %v, it says %s", n, loaded, err, said)
+		}
+		if isKept {
+			continue
+		}
+		// Who finds the codes there already must not take them for kept.
+		again := exec.Command(cmd.Args[0], cmd.Args[1:]...)
+		again.Args[slices.IndexFunc(again.Args, func(arg string) bool { return strings.HasPrefix(arg, "inject=") })] = "inject=fsync:error=EIO:when=1"
+		again.Env = append(cmd.Env, variable+"_SETTLE=1")
+		if said, err := again.CombinedOutput(); err != nil || !strings.Contains(string(said), "input/output error") {
+			t.Errorf("nothing is said of a disk that still fails: %v\n%s", err, said)
+		}
+		if err := Settle(dir); err != nil {
+			t.Error(err)
 		}
 	}
 }

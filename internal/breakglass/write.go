@@ -1,7 +1,6 @@
 package breakglass
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,12 +37,22 @@ func Save(dir string, codes Codes) error {
 		if err == nil {
 			return nil
 		}
-		// A disk may keep nothing for good once the file has its name.
-		if now, failed := safefile.ReadIn(opened, codes.User+suffix, rules); failed == nil && bytes.Equal(now, text) {
-			err = fmt.Errorf("%w; the codes of before are worthless all the same: once the disk is in order, run this command again", err)
+		if errors.As(err, new(safefile.PlacedError)) {
+			err = fmt.Errorf("%w. So the codes of before are worthless: once the disk is in order, run this command again", err)
 		}
 		return err
 	})
+}
+
+// Settle has the disk keep the files in dir. After a save that failed, one may be as it
+// is to be, and not be there any more after a power failure.
+func Settle(dir string) error {
+	opened, err := safefile.OpenServiceDir(dir)
+	if err != nil {
+		return fmt.Errorf("directory of break-glass codes: %w", err)
+	}
+	defer opened.Close()
+	return safefile.SyncDir(opened)
 }
 
 // Remove takes a person's file away. Its error wraps ErrNone if there is none.

@@ -73,8 +73,32 @@ func ReplaceBy(dir *File, temporary, name string, data []byte, mode fs.FileMode)
 	if err := rename(dir, temporary, name); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return placed(dir, name)
 }
+
+// PlacedError is about a file that has its new contents, of which the disk does not say
+// that it keeps them. Whoever says that nothing has changed would be wrong.
+type PlacedError struct {
+	Path string
+	err  error
+}
+
+func (p PlacedError) Error() string {
+	return fmt.Sprintf("%v; %s has its new contents all the same, which a power failure may undo", p.err, p.Path)
+}
+
+func (p PlacedError) Unwrap() error { return p.err }
+
+// placed has the disk keep the name that a file was given.
+func placed(dir *File, name string) error {
+	if err := syncDir(dir); err != nil {
+		return PlacedError{dir.in(name), err}
+	}
+	return nil
+}
+
+// SyncDir has the disk keep the names of the files in dir, as after a [PlacedError].
+func SyncDir(dir *File) error { return syncDir(dir) }
 
 // PutNew makes data the contents of a new file name in dir, with mode and the owner of
 // the directory, once first has returned nil. Whenever it is killed the file is not
@@ -104,7 +128,7 @@ func PutNew(dir *File, name string, data []byte, mode fs.FileMode, first func() 
 	if err != nil {
 		return errors.Join(err, removeLeft(dir, temporary))
 	}
-	return syncDir(dir)
+	return placed(dir, name)
 }
 
 // renameNew gives a file its name, unless that is taken: others may make files there

@@ -122,7 +122,12 @@ have codes of his own installed.`,
 		done := installed{name, invocation.Unchanged, len(hashes)}
 		// A file that cannot be used is replaced.
 		before, err := breakglass.Load(settings.Paths.BreakGlass, name)
-		if err != nil || !slices.Equal(before.Hashes, hashes) {
+		if err == nil && slices.Equal(before.Hashes, hashes) {
+			// They may be there because this command could not be sure that they are.
+			if err := breakglass.Settle(settings.Paths.BreakGlass); err != nil {
+				return err
+			}
+		} else {
 			kept := breakglass.Codes{Version: 1, User: name, Made: a.Now().UTC().Truncate(time.Second), Hashes: hashes}
 			if err := keep(ctx, settings, kept); err != nil {
 				return err
