@@ -68,13 +68,27 @@ func (b *bench) report(w io.Writer, todo plan) {
 // reportOwn is the report of a run with otpgate's own sides alone.
 func (b *bench) reportOwn(w io.Writer, todo plan) {
 	fmt.Fprintf(w, "%s, %s\n%d logins of each kind in turns\n\n", time.Now().Format(time.DateOnly), machine(), todo.rounds)
-	const line = "%-26s %8s %8s %15s\n"
-	fmt.Fprintf(w, line, "one login, the code right", "p50 ms", "p95 ms", "first login p50")
+	const line = "%-26s %8s %8s %8s %15s\n"
+	// The fast ones are those that waited for nobody else on the machine.
+	fmt.Fprintf(w, line, "one login, the code right", "p5 ms", "p50 ms", "p95 ms", "first login p50")
 	for _, s := range []*side{b.resident[0], b.secrets, b.near, b.far, b.one, b.encrypted} {
-		fmt.Fprintf(w, line, s.label, ms(quantile(s.later, 0.5)), ms(quantile(s.later, 0.95)), ms(quantile(s.first, 0.5)))
+		fmt.Fprintf(w, line, s.label, ms(quantile(s.later, 0.05)), ms(quantile(s.later, 0.5)), ms(quantile(s.later, 0.95)), ms(quantile(s.first, 0.5)))
 	}
 	fmt.Fprintln(w)
 	b.ownGoals(w)
+	fast := b.trips(0.05)
+	fmt.Fprintf(w, "not a goal: of the fastest twentieth of each, by a server on this machine × resident %.2f, round trips more %.2f\n",
+		float64(quantile(b.near.later, 0.05))/float64(quantile(b.resident[0].later, 0.05)), fast)
+}
+
+// trip is how long a round trip was.
+func (b *bench) trip(q float64) time.Duration {
+	return quantile(b.far.through.took[len(b.far.first):], q) / 3
+}
+
+// trips is how many round trips a login by the distant server takes longer.
+func (b *bench) trips(q float64) float64 {
+	return float64(quantile(b.far.later, q)-quantile(b.near.later, q)) / float64(b.trip(q))
 }
 
 // ownGoals are those of otpgate beside otpgate.
@@ -82,9 +96,7 @@ func (b *bench) ownGoals(w io.Writer) {
 	goal(w, "by a server on this machine, × resident", ratio(b.near, b.resident[0]), mostTimesLocal)
 	ways := b.far.through.ways[len(b.far.first):]
 	goal(w, "by a distant one, round trips, as counted between the two", float64(quantile(ways, 0.95))/2, 3)
-	trip := quantile(b.far.through.took[len(b.far.first):], 0.5) / 3
-	trips := float64(quantile(b.far.later, 0.5)-quantile(b.near.later, 0.5)) / float64(trip)
-	goal(w, fmt.Sprintf("by one %s ms away, round trips more than by one on this machine", ms(trip)), trips, mostTrips)
+	goal(w, fmt.Sprintf("by one %s ms away, round trips more than by one on this machine", ms(b.trip(0.5))), b.trips(0.5), mostTrips)
 	goal(w, "resident with encrypted secrets, × without", ratio(b.secrets, b.resident[0]), mostTimesPlain)
 	goal(w, "forked with encrypted secrets, × without", ratio(b.encrypted, b.one), mostTimesPlain)
 }
