@@ -29,7 +29,7 @@ var (
 	GoogleFile      = Format{"a file of google-authenticator(1)", "import google-authenticator"}
 	Usersfile       = Format{"a usersfile of pam_oath", "import oath"}
 	AgeFile         = Format{"a file encrypted with age", "import backup"}
-	GoogleMigration = Format{"an export of the app Google Authenticator, which otpctl does not read; its devices are to be enrolled anew", ""}
+	GoogleMigration = Format{"an export of the app Google Authenticator", "import google-app"}
 	PGPFile         = Format{"a file encrypted with OpenPGP; gpg -d decrypts it", ""}
 	OtherXML        = Format{"XML that is no PSKC key container", ""}
 	OtherJSON       = Format{"JSON that is no known export", ""}
@@ -150,7 +150,7 @@ func recogniseLines(data string) (Format, bool) {
 	switch {
 	case len(fields) == 0:
 		return Format{}, false
-	case strings.Contains(first, "otpauth-migration://"):
+	case strings.Contains(first, migrationScheme):
 		return GoogleMigration, true
 	case strings.Contains(first, scheme):
 		return URIList, true

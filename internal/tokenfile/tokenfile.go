@@ -2,8 +2,8 @@
 // key containers of RFC 6030, token lists of other servers, and what authenticator
 // apps export.
 //
-// The entry points are [URIs], [PSKC], [PrivacyIDEA], [LinOTP], [AndOTP], [Aegis]
-// and [TwoFAS], one for each format and in a file of its own, [ParseURI] for one
+// The entry points are [URIs], [PSKC], [PrivacyIDEA], [LinOTP], [AndOTP], [Aegis],
+// [TwoFAS] and [GoogleApp], one for each format and in a file of its own, [ParseURI] for one
 // URI, [ParseMap] for who has which device, and [Recognise], which tells formats by
 // their contents. They only read text that was handed to them. They promise that
 // nothing of the text is in an error or a remark, but where it was found: what

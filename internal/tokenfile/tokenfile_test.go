@@ -81,7 +81,6 @@ func TestOtherFormats(t *testing.T) {
 		"google":     "GEZDGNBVGY3TQOJQ\n\" TOTP_AUTH\n12345678\n",
 		"oath":       "HOTP/T30/6 alice - 3132333435363738393031323334353637383930\n",
 		"people.csv": "user,kind,secret\nalice,totp,GEZDGNBVGY3TQOJQ\n",
-		"migration":  "otpauth-migration://offline?data=CjEKCkhlbGxvId6tvu8%3D\n",
 		"age":        "age-encryption.org/v1\n-> X25519 abc\n",
 		"pgp":        "-----BEGIN PGP MESSAGE-----\n\nabc\n",
 		"xml":        "<?xml version=\"1.0\"?><Tokens><Token serial=\"1\"><Seed>3132</Seed></Token></Tokens>",

@@ -41,6 +41,7 @@ or at the same time.`,
 		importApp(a, "andotp", "andOTP", "Backups, Plain-text backup", tokenfile.AndOTP),
 		importApp(a, "aegis", "Aegis", "Settings, Import & Export, Export as\nJSON, not encrypted", tokenfile.Aegis),
 		importApp(a, "2fas", "2FAS", "Settings, 2FAS Backup, Export, without\na password", tokenfile.TwoFAS),
+		importGoogleApp(a),
 		importCSV(a), importBackup(a))
 }
 

@@ -1,6 +1,9 @@
 package packages_test
 
 import (
+	"encoding/base32"
+	"encoding/base64"
+	"net/url"
 	"os"
 	"strings"
 )
@@ -52,6 +55,17 @@ func twoFAS(user string) string {
 	return `{"services":[{"name":"Example","secret":"` + known + `","otp":{"account":"` + user + `","tokenType":"TOTP"}}],"schemaVersion":4}`
 }
 
+func googleApp(user string) string {
+	key, err := base32.StdEncoding.DecodeString(known)
+	if err != nil {
+		panic(err)
+	}
+	device := append(append([]byte{0x0a, byte(len(key))}, key...), 0x12, byte(len(user)))
+	device = append(append(device, user...), 0x30, 2) // by the clock
+	message := append([]byte{0x0a, byte(len(device))}, device...)
+	return "otpauth-migration://offline?data=" + url.QueryEscape(base64.StdEncoding.EncodeToString(message)) + "\n"
+}
+
 // tokens are the lines of a server's list, with keys that the others have not.
 const tokens = "tok1, 3132333435363738393031323334353637383930, hotp, 6\ntok2, 4142434445464748494a4b4c4d4e4f5051525354, totp, 6, 60\n"
 
@@ -71,6 +85,8 @@ var importing = map[string]handling{
 	"otpctl import andotp otp_accounts.json --dry-run":                         {before: own("otp_accounts.json", andOTP("sync"), ""), says: "sync +would-import"},
 	"otpctl import aegis aegis-export.json --map who.csv":                      {before: own("aegis-export.json", aegis("me"), "me,sync\n"), says: "sync +imported"},
 	"otpctl import 2fas 2fas-backup.2fas":                                      {before: own("2fas-backup.2fas", twoFAS("uucp"), ""), says: "uucp +imported"},
+	"otpctl import google-app export.txt --dry-run":                            {before: own("export.txt", googleApp("irc"), ""), says: "irc +would-import"},
+	"otpctl import google-app export.txt --map who.csv":                        {before: own("export.txt", googleApp("me"), "me,irc\n"), says: "irc +imported"},
 	"otpctl import andotp export.json --dry-run":                               {before: own("export.json", andOTP("sync"), ""), says: "sync +would-import"},
 	"otpctl import andotp export.json --map who.csv":                           {before: own("export.json", andOTP("me"), "me,sync\n"), says: "sync +imported"},
 	"otpctl import aegis export.json --dry-run":                                {before: own("export.json", aegis("sync"), ""), says: "sync +would-import"},
