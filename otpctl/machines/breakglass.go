@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ import (
 // BreakGlass is otpctl break-glass.
 func BreakGlass(a *invocation.App) *cobra.Command {
 	var asJSON, elsewhere bool
+	var hashes string
 	c := &cobra.Command{
 		Use:   "break-glass USER",
 		Short: "Make codes by which somebody gets in while no server answers",
@@ -30,20 +32,23 @@ each is good once on this machine. Earlier codes are worthless from then on, and
 wrong ones of before are forgotten.
 
 Have at least one account that can become root get such codes on each machine, and
-keep them on paper, away from it. For many machines, --elsewhere shows codes
-and writes nothing here; install puts their hashes, which --json prints too, on each.
+keep them on paper, away from it. For many machines, --elsewhere shows codes and
+keeps nothing here; --hashes writes their hashes to a new file, one a line, which
+install reads on each. --json prints them too.
 
 A machine that decides logins by its own files and ledger asks for no such code.`,
 		Example: `  otpctl break-glass root
-  otpctl break-glass root --elsewhere --json
+  otpctl break-glass root --elsewhere --hashes root.hashes
+  ssh web1 otpctl break-glass install root <root.hashes
   otpctl break-glass list`,
 		Args: cobra.ExactArgs(1),
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object, with the hashes")
-	c.Flags().BoolVar(&elsewhere, "elsewhere", false, "make codes for other machines, and write nothing here")
+	c.Flags().BoolVar(&elsewhere, "elsewhere", false, "make codes for other machines, and keep nothing here")
+	c.Flags().StringVar(&hashes, "hashes", "", "with --elsewhere: new `file` for the hashes, one a line, as install reads them")
 	c.AddCommand(breakGlassList(a), breakGlassInstall(a), breakGlassRemove(a))
 	return a.Does(c, func(ctx context.Context, args []string) error {
-		codes, kept, path, err := makeBreakGlass(ctx, a, args[0], elsewhere)
+		codes, kept, path, err := makeWithHashes(ctx, a, args[0], elsewhere, hashes)
 		if err != nil {
 			return err
 		}
@@ -62,6 +67,26 @@ type madeCodes struct {
 	Codes  []string `json:"codes"`
 	Hashes []string `json:"hashes"`
 	File   string   `json:"file,omitempty"`
+}
+
+// makeWithHashes makes codes and writes their hashes to a new file, if one is named: then
+// for other machines alone, so that no codes are good that nobody was shown. Whoever cannot have that file is told so before there are codes.
+func makeWithHashes(ctx context.Context, a *invocation.App, given string, elsewhere bool, hashes string) (codes []string, kept breakglass.Codes, path string, err error) {
+	if hashes == "" {
+		return makeBreakGlass(ctx, a, given, elsewhere)
+	}
+	if !elsewhere {
+		return nil, kept, "", invocation.Usage("--hashes is for codes of other machines: expected --elsewhere too, and install puts them on this one as well")
+	}
+	file, err := invocation.NewSecretFile("--hashes", hashes)
+	if err != nil {
+		return nil, kept, "", err
+	}
+	codes, kept, path, err = makeBreakGlass(ctx, a, given, elsewhere)
+	if err == nil {
+		_, err = file.WriteString(strings.Join(kept.Hashes, "\n") + "\n")
+	}
+	return codes, kept, path, invocation.FinishSecretFile(file, err)
 }
 
 func makeBreakGlass(ctx context.Context, a *invocation.App, given string, elsewhere bool) (codes []string, kept breakglass.Codes, path string, err error) {

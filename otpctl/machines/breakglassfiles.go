@@ -94,15 +94,15 @@ func breakGlassInstall(a *invocation.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "install USER",
 		Short: "Take over the hashes of codes that were made elsewhere",
-		Long: `install reads hashes from standard input, one a line, as otpctl break-glass --json
-prints them, and has their codes be those of USER here, in the place of any others.
+		Long: `install reads hashes from standard input, one a line, as otpctl break-glass --hashes
+writes them, and has their codes be those of USER here, in the place of any others.
 USER must be whom they were made for, spelled as here and there. The same hashes again
 change nothing. A code that was used here stays used.
 
 The hashes are worth nothing to a thief, but whoever can change them on their way can
 have codes of his own installed.`,
-		Example: `  otpctl break-glass root --elsewhere --json >codes.json
-  jq -r '.hashes[]' codes.json | ssh web1 otpctl break-glass install root`,
+		Example: `  otpctl break-glass root --elsewhere --hashes root.hashes
+  ssh web1 otpctl break-glass install root <root.hashes`,
 		Args: cobra.ExactArgs(1),
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -162,7 +162,7 @@ func readHashes(from io.Reader) ([]string, error) {
 	}
 	hashes := strings.Fields(string(data))
 	if len(data) > maxInput || len(hashes) == 0 {
-		return nil, errors.New("standard input: expected hashes, one a line, as otpctl break-glass --json prints them")
+		return nil, errors.New("standard input: expected hashes, one a line, as otpctl break-glass --hashes writes them")
 	}
 	if err := breakglass.CheckHashes(hashes); err != nil {
 		return nil, fmt.Errorf("standard input: %w", err)

@@ -170,14 +170,13 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl client key --json | jq -r .key":                         {before: keyed, says: `"key": "`},
 	"otpctl client list":                                            {before: withClient, says: "web1"},
 	"otpctl break-glass root":                                       {before: asClient, says: "Break-glass codes of root"},
-	"otpctl break-glass root --elsewhere --json":                    {says: "hashes"},
-	"otpctl break-glass root --elsewhere --json >codes.json":        {},
+	"otpctl break-glass root --elsewhere --hashes root.hashes":      {before: func(r *run) { r.must("rm -f root.hashes") }, says: "each machine that has their hashes"},
 	"otpctl break-glass list":                                       {says: "Nobody has break-glass codes here"},
 	"otpctl break-glass list --json | jq '.[] | select(.left < 4)'": {},
 	"otpctl break-glass remove root":                                {before: withBreakGlass},
-	"jq -r '.hashes[]' codes.json | ssh web1 otpctl break-glass install root": {
-		before:  func(r *run) { asClient(r); r.must("otpctl break-glass root --elsewhere --json >codes.json") },
-		instead: withoutJQ + " | otpctl break-glass install root --json", why: "there is no other machine, and no jq", says: "changed"},
+	"ssh web1 otpctl break-glass install root <root.hashes": {
+		before:  func(r *run) { asClient(r); r.must("rm -f root.hashes && otpctl break-glass root --elsewhere --hashes root.hashes") },
+		instead: "otpctl break-glass install root --json <root.hashes", why: "there is no other machine", says: "changed"},
 	"otpctl client list --json | jq -r '.[].client'":                                           {before: withClient, says: "web1"},
 	"otpctl client remove web1":                                                                {before: withClient},
 	"otpctl unlock --client web1":                                                              {before: withClient},
