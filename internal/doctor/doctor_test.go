@@ -30,7 +30,7 @@ const setups = "../../testdata/doctor/"
 // patient is a set-up in a tree of files: the txtar's files, and its file
 // "machine" with what no file can show.
 type patient struct {
-	t       *testing.T
+	t       testing.TB
 	root    string
 	machine target.Machine
 	// services are those that the doctor is asked about, none for all.
@@ -41,7 +41,7 @@ type patient struct {
 	looks []remotelogin.Look
 }
 
-func admit(t *testing.T, archive *txtar.Archive) *patient {
+func admit(t testing.TB, archive *txtar.Archive) *patient {
 	t.Helper()
 	p := &patient{t: t, root: t.TempDir()}
 	if err := os.Chmod(p.root, 0o755); err != nil {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
@@ -29,8 +32,7 @@ func (e *exam) secretFiles() {
 	defer dir.Close()
 	enrolled, sent := 0, waiting{}
 	keys := keyfiles.Exam{Settings: e.settings}
-	for _, name := range names {
-		person, err := dir.Load(name)
+	loadAll(dir, names, func(name string, person account.Person, err error) {
 		if err != nil {
 			e.badSecretFile(name, dir.Path(name), err)
 		} else {
@@ -43,12 +45,38 @@ func (e *exam) secretFiles() {
 			e.enrolled = append(e.enrolled, asking.Person{Name: person.User, Protocols: person.Protocols})
 			sent.add(e, person)
 		}
-	}
+	})
 	e.findings = append(e.findings, keys.Examine()...)
 	e.nothingToSendWith(sent)
 	e.strays(path)
 	e.nobodys(path, names)
 	e.nobodyEnrolled(path, enrolled, len(names))
+}
+
+// loadAll reads secret files, several at once, as there may be very many. take gets each
+// in the order of the names.
+func loadAll(dir *account.Dir, names []string, take func(name string, person account.Person, err error)) {
+	type loaded struct {
+		person account.Person
+		err    error
+	}
+	const atOnce = 4096 // so that not all secrets are in memory
+	for some := range slices.Chunk(names, atOnce) {
+		found := make([]loaded, len(some))
+		var next atomic.Int64
+		var work sync.WaitGroup
+		for range runtime.GOMAXPROCS(0) {
+			work.Go(func() {
+				for i := next.Add(1) - 1; i < int64(len(some)); i = next.Add(1) - 1 {
+					found[i].person, found[i].err = dir.Load(some[i])
+				}
+			})
+		}
+		work.Wait()
+		for i, name := range some {
+			take(name, found[i].person, found[i].err)
+		}
+	}
 }
 
 // usersDirectory opens the directory of a configuration's secret files; nil if a

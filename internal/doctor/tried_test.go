@@ -48,7 +48,7 @@ var asked = []string{"pam_unix.so", "pam_sss.so", "pam_ldap.so", "pam_krb5.so", 
 	"pam_succeed_if.so", "pam_access.so", "pam_rootok.so", "pam_u2f.so", "pam_pkcs11.so", "pam_listfile.so"}
 
 // variables are what the stand-ins of modules are told by the words of a claim.
-func variables(t *testing.T, words []string) []string {
+func variables(t testing.TB, words []string) []string {
 	t.Helper()
 	told := map[string]pamstack.Return{"pam_otpgate.so split": pamstack.Ignore, "pam_faillock.so authfail": pamstack.AuthErr}
 	for _, name := range asked {

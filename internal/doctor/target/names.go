@@ -7,7 +7,12 @@ import (
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
-func knownUser(name string) (bool, error) {
+// knownUser asks the name services or, of a tree that is no machine, its file.
+func (m *Machine) knownUser(name string) (bool, error) {
+	names, err := m.localNames(name)
+	if len(names) > 0 || m.Root != "" {
+		return len(names) > 0, err
+	}
 	_, found, err := nss.UserByName(name)
 	return found, err
 }
@@ -21,8 +26,8 @@ func knownGroup(name string) (bool, error) {
 // no machine, of that file alone.
 func (m *Machine) otherNames(name string) ([]string, error) {
 	known := name
-	names, err := m.listedNames(name)
-	if m.Root == "" {
+	names, err := m.localNames(name)
+	if len(names) == 0 && m.Root == "" {
 		u, found, unknown := nss.UserByName(name)
 		if unknown != nil || !found {
 			return nil, unknown
@@ -30,18 +35,7 @@ func (m *Machine) otherNames(name string) ([]string, error) {
 		known = u.Name
 		names, err = nss.NamesOf(u.UID)
 	}
-	return slices.DeleteFunc(names, func(other string) bool { return other == known }), err
-}
-
-// listedNames are those of the uid that a name has in the tree.
-func (m *Machine) listedNames(name string) ([]string, error) {
-	local, err := nss.LocalNames(m.Root + nss.PasswdPath)
-	for _, names := range local {
-		if slices.Contains(names, name) {
-			return names, err
-		}
-	}
-	return nil, err
+	return slices.DeleteFunc(slices.Clone(names), func(other string) bool { return other == known }), err
 }
 
 // listed looks a name up in a file of lines that begin with "name:".

@@ -57,6 +57,8 @@ type Machine struct {
 	// asked no more.
 	listings map[string][][]string
 	silent   error
+	// accounts are those of /etc/passwd, once they were looked at.
+	accounts *locals
 }
 
 // Fill has every field ask the machine itself that is not set.
@@ -84,9 +86,8 @@ func (m *Machine) Fill() {
 		}
 	}
 	if m.UserKnown == nil {
-		m.UserKnown, m.GroupKnown = knownUser, knownGroup
+		m.UserKnown, m.GroupKnown = m.knownUser, knownGroup
 		if m.Root != "" {
-			m.UserKnown = func(name string) (bool, error) { return m.listed("/etc/passwd", name) }
 			m.GroupKnown = func(name string) (bool, error) { return m.listed("/etc/group", name) }
 		}
 	}
