@@ -96,7 +96,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.findings = append(e.findings, ends.Examine(ctx)...)
 	e.names()
 	e.grace()
-	e.besides()
+	e.besides(ctx)
 	e.nobodyAsked(ctx)
 	e.withoutCode(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at

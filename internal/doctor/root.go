@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -23,12 +24,13 @@ func (e *exam) root() root.Exam {
 
 // besides looks at ways in that no service of PAM's is for, where there are services
 // that ask and somebody to be asked.
-func (e *exam) besides() {
+func (e *exam) besides(ctx context.Context) {
 	if len(e.Services) > 0 || !e.expected || len(e.stacks) == 0 {
 		return
 	}
 	begun := len(e.settings.Policy.Require) > 0 || slices.ContainsFunc(e.stacks, func(s authstack.Stack) bool { return s.Protocol == "login" && withoutcode.Local(s) })
 	e.findings = append(e.findings, console.Exam{Machine: &e.Machine, Asked: e.asked, Begun: begun}.Examine()...)
+	e.findings = append(e.findings, e.root().Groups(ctx, e.asked)...)
 	e.findings = append(e.findings, daemons.Exam{Machine: &e.Machine, Load: e.loadStack}.Examine()...)
 }
 

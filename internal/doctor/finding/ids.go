@@ -53,6 +53,7 @@ var IDs = []string{
 	"gateway-without-verifier",
 	"generated-file",
 	"grace-long",
+	"group-makes-root",
 	"key-beside-files",
 	"key-file",
 	"key-without-spare",

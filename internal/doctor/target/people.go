@@ -80,6 +80,17 @@ func (m *Machine) WithShell(names []string) (found []string) {
 	return found
 }
 
+// WithoutShell are those of some names by whom nobody can log in, as /etc/passwd has
+// them.
+func (m *Machine) WithoutShell(names []string) (found []string) {
+	for fields, err := range m.entries("/etc/passwd", 7) {
+		if err == nil && slices.Contains(names, fields[0]) && !hasShell(fields) {
+			found = append(found, fields[0])
+		}
+	}
+	return found
+}
+
 // filesAlone says whether nsswitch.conf(5) has accounts looked up in files only.
 func filesAlone(text []byte) bool {
 	return len(slices.DeleteFunc(nss.ServicesOf(text, "passwd"), nss.IsOwn)) == 0
