@@ -4,7 +4,8 @@
 //
 // The entry point is [Exam.Examine]. It promises to name those that the machine
 // starts, by units, superservers, supervisors, scripts or a running process; one that
-// is only installed is not named. Programs that it does not know it cannot see.
+// is only installed is not named, but for what OpenVPN's configuration asks PAM for and
+// for screen lockers without a file in pam.d. Programs that it does not know it cannot see.
 package daemons
 
 import (
@@ -43,6 +44,8 @@ func (e Exam) Examine() []finding.Finding {
 	x.webmin()
 	x.cockpit()
 	x.ocserv()
+	x.openvpn()
+	x.lockersWithoutFile()
 	return x.findings
 }
 

@@ -61,6 +61,7 @@ var IDs = []string{
 	"left-over",
 	"line-broken",
 	"line-lost",
+	"locker-without-file",
 	"log-file",
 	"log-nowhere",
 	"mail-remembered",

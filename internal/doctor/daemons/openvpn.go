@@ -1,0 +1,61 @@
+package daemons
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/unit"
+	"github.com/otpgate/otpgate/internal/pamstack"
+)
+
+// openvpn looks at its plugin for PAM: which service that asks, and what it answers.
+// Which of the files are started is not looked at, as that is done by hand too.
+func (e *exam) openvpn() {
+	for _, pattern := range []string{"/etc/openvpn/*.conf", "/etc/openvpn/server/*.conf"} {
+		for _, file := range e.Machine.Glob(pattern) {
+			for place, line := range target.Lines(e.Machine.Root, file, 0) {
+				words := unit.Split(line)
+				if len(words) < 3 || words[0] != "plugin" || !strings.Contains(words[1], "auth-pam") {
+					continue
+				}
+				// The service, and pairs of a prompt and its answer, are words of one field or of several.
+				if given := strings.Fields(strings.Join(words[2:], " ")); len(given) > 0 {
+					e.openvpnService(place, given[0], given[1:])
+				}
+			}
+		}
+	}
+}
+
+func (e *exam) openvpnService(place pamstack.Place, service string, answers []string) {
+	stack, err := e.Load(service)
+	if err != nil {
+		return // libpam cannot read it, which is said
+	}
+	f := finding.Finding{Severity: finding.Warning, ID: "daemon-without-line", Services: []string{service},
+		What:    "OpenVPN asks PAM for the service " + service + ", and no line of that calls " + authstack.ModuleName + ".",
+		Follows: "Whoever has a password gets into the network with that alone.",
+		Fix:     "otpctl pam enable " + service + ", or name a service here that has the line, see docs/recipes.md."}
+	switch {
+	case !stack.Asks() && service == "openvpn" && stack.File != "":
+		return // it is found among the services of the network
+	case !stack.Asks() && stack.File == "":
+		f.What = "OpenVPN asks PAM for the service " + service + ", which has no file, so that other stands in for it."
+		f.Follows = "Whoever has a password gets into the network with what other asks for, and with no code."
+		f.Fix = "Write an /etc/pam.d/" + service + " with the line, see docs/recipes.md."
+		if !stack.LetsIn(authstack.Outcome{Password: true, Code: authstack.NotAsked}) {
+			f.Follows = "other denies everybody, so nobody gets into the network."
+		}
+	case stack.Asks() && len(stack.Splits) == 0 && !slices.Contains(answers, "OTP"):
+		f.Severity, f.ID = finding.Error, "one-field-without-split"
+		f.What = "OpenVPN's plugin is told of no prompt for a code, and no line of " + service + " with split takes the code off the password."
+		f.Follows = "Whoever needs a code is denied."
+		f.Fix = `Name the prompts: "` + service + ` login USERNAME password PASSWORD verification OTP". For clients with one field, add before the password modules: auth required ` + authstack.ModuleName + " split"
+	case stack.Asks():
+		return
+	}
+	e.add(finding.At(place, f))
+}
