@@ -50,8 +50,7 @@ func TestClockOfAnotherAge(t *testing.T) {
 func TestLookAtAll(t *testing.T) {
 	t.Parallel()
 	good, unknown, full, early, stranger := newFake(t, accepts), newFake(t, accepts), newFake(t, busy), newFake(t, ahead), newFake(t, refuses)
-	closed := newFake(t, dies)
-	closed.listener.Close()
+	closed := newGone(t)
 	s := newServers(t, patience, good, unknown, full, early, stranger, closed)
 	settings := s.settings
 	settings.ServerKeys = nil

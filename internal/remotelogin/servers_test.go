@@ -27,7 +27,8 @@ const patience = time.Minute
 
 // fake is a server in this process, which does with each connection what a test says.
 type fake struct {
-	listener net.Listener
+	listener net.Listener // nil if it does not listen
+	at       string       // its address
 	key      *pinned.Key
 	client   config.KeyHash
 	// takes and begins count what came.
@@ -56,7 +57,7 @@ func newFake(t *testing.T, do func(f *fake, conn *tls.Conn)) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{listener: listener, key: key}
+	f := &fake{listener: listener, at: listener.Addr().String(), key: key}
 	f.ledger.Store("one")
 	f.do.Store(&do)
 	t.Cleanup(func() { listener.Close() })
@@ -77,7 +78,7 @@ func newFake(t *testing.T, do func(f *fake, conn *tls.Conn)) *fake {
 	return f
 }
 
-func (f *fake) address() string { return f.listener.Addr().String() }
+func (f *fake) address() string { return f.at }
 
 // takes answers Takes, and begins with an acceptance.
 func accepts(f *fake, conn *tls.Conn) {
@@ -265,8 +266,7 @@ func TestFailOverNeverAfterTaken(t *testing.T) {
 
 // No server: the error says of each why.
 func TestFailOverToNobody(t *testing.T) {
-	gone := newFake(t, dies)
-	gone.listener.Close()
+	gone := newGone(t)
 	hanging, silent, full := newFake(t, hangs), newFake(t, mute), newFake(t, busy)
 	all := []*fake{gone, hanging, silent, full}
 	s := newServers(t, patience, all...)

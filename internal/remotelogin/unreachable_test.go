@@ -27,11 +27,6 @@ func full(f *fake, conn *tls.Conn) {
 // Break-glass codes are asked for after this error: where nobody decides, and never
 // where somebody would, or has said that it does.
 func TestUnreachable(t *testing.T) {
-	closed := func(t *testing.T) *fake {
-		f := newFake(t, dies)
-		f.listener.Close()
-		return f
-	}
 	with := func(do func(*fake, *tls.Conn)) func(t *testing.T) *fake {
 		return func(t *testing.T) *fake { return newFake(t, do) }
 	}
@@ -40,12 +35,12 @@ func TestUnreachable(t *testing.T) {
 		spoil       func(t *testing.T, s *Servers)
 		unreachable bool
 	}{
-		"nobody listens":       {[]func(*testing.T) *fake{closed, closed}, nil, true},
+		"nobody listens":       {[]func(*testing.T) *fake{newGone, newGone}, nil, true},
 		"they hang":            {[]func(*testing.T) *fake{with(hangs), with(mute)}, nil, true},
 		"they die":             {[]func(*testing.T) *fake{with(dies), with(diesAtTake)}, nil, true},
 		"they cannot decide":   {[]func(*testing.T) *fake{with(busy), with(busy)}, nil, true},
 		"full":                 {[]func(*testing.T) *fake{with(full)}, nil, false},
-		"full, and one closed": {[]func(*testing.T) *fake{closed, with(full)}, nil, false},
+		"full, and one closed": {[]func(*testing.T) *fake{newGone, with(full)}, nil, false},
 		"full, and one dies":   {[]func(*testing.T) *fake{with(full), with(dies)}, nil, false},
 		"strangers": {[]func(*testing.T) *fake{with(accepts)}, func(_ *testing.T, s *Servers) {
 			s.settings.ServerKeys = []config.KeyHash{{1}}
@@ -55,7 +50,7 @@ func TestUnreachable(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, true},
-		"ledgers that differ": {[]func(*testing.T) *fake{with(accepts), closed}, func(_ *testing.T, s *Servers) {
+		"ledgers that differ": {[]func(*testing.T) *fake{with(accepts), newGone}, func(_ *testing.T, s *Servers) {
 			s.all[1].ledger = "two"
 		}, false},
 	} {
