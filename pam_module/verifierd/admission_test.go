@@ -7,6 +7,14 @@ import (
 	"time"
 )
 
+// unhurried are the usual limits, but for the time to open a dialogue: it is not over
+// because the machine stood still for a while.
+var unhurried = func() limits {
+	l := usual
+	l.opening = patience
+	return l
+}()
+
 // admissionTest is an admission with narrow limits and a clock that stands at now.
 type admissionTest struct {
 	*admission

@@ -125,14 +125,6 @@ func (p *person) wrong(tb testing.TB) string {
 // may be busy.
 const patience = 2 * time.Minute
 
-// unhurried are the usual limits, but for the time to open a dialogue: it is not over
-// because the machine stood still for a while.
-var unhurried = func() limits {
-	l := usual
-	l.opening = patience
-	return l
-}()
-
 // records is a log that can be read.
 type records struct {
 	// before, if a test sets it, is done with each line first. It may wait.
