@@ -14,12 +14,17 @@ import (
 const (
 	noSystemd = "systemd is not process 1 here; this asks it to do the same to the files of a machine that does not run"
 	noGo      = "the Debian has no Go and no network to get it by; this machine builds, and installs into the Debian"
+	noNetwork = "there is no network to get etcd by; ledgerd TestSetUpAsWritten starts this machine's"
 	notRHEL   = "it is of RHEL's, of which there is none here"
 )
 
 // doctors are exit statuses of otpctl doctor that are no error: the clock of
 // the machine that runs the tests may be nobody's to keep.
 var doctors = []int{3}
+
+const enableLedger = "systemctl enable --now otpgate-ledgerd.socket"
+
+var asksForLedger = handling{instead: "systemctl --root=/ enable otpgate-ledgerd.socket", why: noSystemd, says: "Created symlink"}
 
 var installed = handling{outside: "make --no-print-directory install DESTDIR=ROOT", why: noGo}
 
@@ -295,11 +300,14 @@ var stories = []story{
 		},
 	},
 	{
-		document: "packaging/man/otpgate-ledgerd.8",
+		document: "docs/ledger.md",
 		lines: map[string]handling{
-			"systemctl enable --now otpgate-ledgerd.socket": {instead: "systemctl --root=/ enable otpgate-ledgerd.socket", why: noSystemd, says: "Created symlink"},
+			"apt-get install etcd-server etcd-client":                                     {instead: "true", why: noNetwork},
+			"systemctl stop etcd && rm -rf /var/lib/etcd/default && systemctl start etcd": {instead: "true", why: noNetwork},
+			enableLedger: asksForLedger,
 		},
 	},
+	{document: "packaging/man/otpgate-ledgerd.8", lines: map[string]handling{enableLedger: asksForLedger}},
 	{
 		document: "packaging/man/otpgate-gateway.8",
 		begin:    func(r *run) { r.write(r.T, "/etc/otpgate/otpgate.toml", "[gateway]\n") },

@@ -47,9 +47,9 @@ type Member struct {
 // ports counts those that this process has given away.
 var ports atomic.Int32
 
-// address is one of the machine's own that no other process uses for this, at a
+// Address is one of the machine's own that no other process uses for this, at a
 // port below those that the kernel gives away.
-func address() string { return fmt.Sprintf("%s:%d", host(), 2400+ports.Add(1)) }
+func Address() string { return fmt.Sprintf("%s:%d", host(), 2400+ports.Add(1)) }
 
 func host() string {
 	n := os.Getpid()<<2 | 1
@@ -64,7 +64,7 @@ func Start(t testing.TB, members int, options ...string) *Cluster {
 	certificate, key := c.Authority.Issue(t, Certificate{Name: "member"})
 	var initial []string
 	for n := range members {
-		name, peers, clients := fmt.Sprintf("n%d", n+1), "https://"+address(), "https://"+address()
+		name, peers, clients := fmt.Sprintf("n%d", n+1), "https://"+Address(), "https://"+Address()
 		initial = append(initial, name+"="+peers)
 		c.Members = append(c.Members, &Member{Name: name, URL: clients, t: t, log: filepath.Join(c.Dir, name+".log"), arguments: []string{
 			"--name", name, "--data-dir", filepath.Join(c.Dir, name),
