@@ -126,7 +126,7 @@ same error in words.`,
 	root.PersistentFlags().BoolVarP(&a.Verbose, "verbose", "v", false, "log changes to standard error too")
 	root.AddCommand(people.Enroll(a), people.Confirm(a), people.List(a), people.Status(a), people.Enable(a), people.Disable(a), people.Remove(a), people.Rename(a),
 		people.Set(a), people.Recovery(a), people.Resync(a), logins.Unlock(a), logins.Session(a), transfer.Import(a), transfer.Export(a), logins.Test(a), logins.SendTest(a),
-		machines.Client(a), machines.BreakGlass(a),
+		machines.Client(a), machines.BreakGlass(a), machines.Ledger(a),
 		secrets.Command(a), setup.Doctor(a), setup.PAM(a), completion(a), version(a))
 	root.SetHelpCommand(help(a, root))
 	invocation.NoFiles(root)

@@ -304,7 +304,9 @@ var stories = []story{
 		lines: map[string]handling{
 			"apt-get install etcd-server etcd-client":                                     {instead: "true", why: noNetwork},
 			"systemctl stop etcd && rm -rf /var/lib/etcd/default && systemctl start etcd": {instead: "true", why: noNetwork},
-			enableLedger: asksForLedger,
+			enableLedger:           asksForLedger,
+			"otpctl ledger status": {says: `The ledger is in files, /var/lib/otpgate`},
+			"otpctl ledger check":  {says: `All can be used`},
 		},
 	},
 	{document: "packaging/man/otpgate-ledgerd.8", lines: map[string]handling{enableLedger: asksForLedger}},

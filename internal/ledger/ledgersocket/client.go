@@ -60,7 +60,7 @@ func (c Client) ask(ctx context.Context, q question) answer {
 	if err != nil {
 		return c.lost(err)
 	}
-	a, err := parseAnswer(message)
+	a, err := parseAnswer(message, q.kind)
 	if err != nil {
 		return c.lost(err)
 	}

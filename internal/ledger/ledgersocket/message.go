@@ -15,13 +15,17 @@ import (
 // A message is its length, four bytes in network order, and fields. The first byte
 // of a question says which it is, that of an answer what became of it.
 const (
-	askGet  = 1
-	askSwap = 2
+	askGet    = 1
+	askSwap   = 2
+	askStatus = 3
+	askPage   = 4
 
 	answerDone        = 1
 	answerNotSwapped  = 2
 	answerUnavailable = 3
 	answerRefused     = 4
+	answerStatus      = 5
+	answerPage        = 6
 )
 
 // maxMessage has room for the largest entry, and for the longest text of an error.
@@ -80,7 +84,7 @@ func parseQuestion(r *fields.Reader) (question, error) {
 	if err := r.Done(); err != nil {
 		return question{}, err
 	}
-	if q.kind != askGet && q.kind != askSwap || q.within < 0 || q.keep < 0 {
+	if q.kind < askGet || q.kind > askPage || q.within < 0 || q.keep < 0 {
 		return question{}, errProtocol
 	}
 	return q, nil
@@ -91,6 +95,10 @@ type answer struct {
 	swapped bool
 	now     casledger.Register
 	err     error
+	// asked says which question about the whole ledger it is for, 0 if for another one.
+	asked  uint8
+	status casledger.Status
+	page   []casledger.Named
 }
 
 func (a answer) message() *fields.Writer {
@@ -99,6 +107,10 @@ func (a answer) message() *fields.Writer {
 		return fields.Message(answerUnavailable).Text(shortened(a.err))
 	case a.err != nil:
 		return fields.Message(answerRefused).Text(shortened(a.err))
+	case a.asked == askStatus:
+		return statusMessage(a.status)
+	case a.asked == askPage:
+		return pageMessage(a.page)
 	}
 	kind := uint8(answerDone)
 	if !a.swapped {
@@ -112,9 +124,16 @@ func shortened(err error) string {
 	return text[:min(len(text), maxText)]
 }
 
-func parseAnswer(r *fields.Reader) (answer, error) {
-	var a answer
-	switch kind := r.U8(); kind {
+// parseAnswer reads the answer to a question of that kind. One to another question says
+// nothing: of a key least of all that there is none.
+func parseAnswer(r *fields.Reader, asked uint8) (a answer, err error) {
+	kind := r.U8()
+	whole := asked == askStatus && kind == answerStatus || asked == askPage && kind == answerPage
+	one := asked == askGet && kind == answerDone || asked == askSwap && (kind == answerDone || kind == answerNotSwapped)
+	if !whole && !one && kind != answerUnavailable && kind != answerRefused {
+		return answer{}, errProtocol
+	}
+	switch kind {
 	case answerDone, answerNotSwapped:
 		a.swapped = kind == answerDone
 		a.now = casledger.Register{Revision: int64(r.U64()), Value: r.Blob()}
@@ -122,8 +141,13 @@ func parseAnswer(r *fields.Reader) (answer, error) {
 		a.err = unavailable(r.Text())
 	case answerRefused:
 		a.err = errors.New(r.Text())
-	default:
-		return answer{}, errProtocol
+	case answerStatus:
+		a.status, err = parseStatus(r)
+	case answerPage:
+		a.page, err = parsePage(r)
+	}
+	if err != nil {
+		return answer{}, err
 	}
 	return a, r.Done()
 }

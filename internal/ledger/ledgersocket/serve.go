@@ -41,11 +41,14 @@ func Answer(conn Conn, registers casledger.Registers) error {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	var a answer
-	if q.kind == askGet {
+	switch q.kind {
+	case askGet:
 		a.swapped = true
 		a.now, a.err = registers.Get(ctx, q.key)
-	} else {
+	case askSwap:
 		a.swapped, a.now, a.err = registers.Swap(ctx, q.key, q.revision, q.value, q.keep)
+	default:
+		a = inspect(ctx, registers, q)
 	}
 	return write(conn, a.message())
 }

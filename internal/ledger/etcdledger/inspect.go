@@ -1,0 +1,126 @@
+package etcdledger
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
+)
+
+var _ casledger.Inspector = (*Cluster)(nil)
+
+// pageRegisters is how many Page gives at most: of the largest entries 8 MiB.
+const pageRegisters = 128
+
+// Page implements [casledger.Inspector].
+func (c *Cluster) Page(ctx context.Context, after string) ([]casledger.Named, error) {
+	first := c.settings.Prefix
+	if after != "" {
+		first += after + "\x00"
+	}
+	var page []casledger.Named
+	err := c.members.ask(ctx, func(ctx context.Context, client *clientv3.Client) error {
+		response, err := client.Get(ctx, first, clientv3.WithRange(clientv3.GetPrefixRangeEnd(c.settings.Prefix)), clientv3.WithLimit(pageRegisters))
+		if err != nil {
+			return err
+		}
+		page = nil
+		for _, found := range response.Kvs {
+			page = append(page, casledger.Named{
+				Key:      strings.TrimPrefix(string(found.Key), c.settings.Prefix),
+				Register: casledger.Register{Value: found.Value, Revision: found.ModRevision},
+			})
+		}
+		return nil
+	})
+	return page, err
+}
+
+// Status implements [casledger.Inspector]. All members are asked at once.
+func (c *Cluster) Status(ctx context.Context) (casledger.Status, error) {
+	status := casledger.Status{Members: make([]casledger.Member, len(c.members.all))}
+	sizes := make([]int, len(c.members.all))
+	var all sync.WaitGroup
+	for i, one := range c.members.all {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, c.settings.Limits.Try)
+			defer cancel()
+			status.Members[i], sizes[i] = c.look(ctx, one)
+		})
+	}
+	all.Wait()
+	for _, size := range sizes {
+		status.Size = max(status.Size, size)
+	}
+	return status, nil
+}
+
+// look asks one member how it is, and how many it knows of.
+func (c *Cluster) look(ctx context.Context, one *member) (now casledger.Member, size int) {
+	now.URL = one.endpoint
+	client, err := c.settings.client(one.endpoint)
+	if err != nil {
+		now.Problem = err.Error()
+		return now, 0
+	}
+	defer client.Close()
+	status, err := client.Status(ctx, one.endpoint)
+	if err = classify(err); err != nil {
+		now.Problem = err.Error()
+		return now, 0
+	}
+	now.Version, now.Bytes, now.InUse, now.Alarms = status.Version, status.DbSize, status.DbSizeInUse, status.Errors
+	now.Leader = status.Leader == status.Header.MemberId
+	if list, err := client.MemberList(ctx); err == nil {
+		size = len(list.Members)
+	}
+	if err := c.readMetrics(ctx, one.endpoint, &now); err != nil {
+		now.Problem = "its metrics cannot be read, which say its quota: " + err.Error()
+	}
+	return now, size
+}
+
+// maxMetrics bounds what is read of them; etcd has some 100 kB.
+const maxMetrics = 4 << 20
+
+// readMetrics reads what etcd says nowhere else: its quota, and its clock. The file of
+// its metrics has the same certificates as its other answers.
+func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledger.Member) error {
+	transport := &http.Transport{DisableKeepAlives: true} // and no proxy
+	if c.settings.CertificateFile != "" {
+		transport.TLSClientConfig = c.settings.tls()
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/metrics", nil)
+	if err != nil {
+		return err
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("expected the status 200, found %s", response.Status)
+	}
+	if clock, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		now.Clock, now.Asked = clock, time.Now()
+	}
+	lines := bufio.NewScanner(io.LimitReader(response.Body, maxMetrics))
+	for lines.Scan() {
+		if value, found := strings.CutPrefix(lines.Text(), "etcd_server_quota_backend_bytes "); found {
+			quota, err := strconv.ParseFloat(value, 64)
+			now.Quota = int64(quota)
+			return err
+		}
+	}
+	return lines.Err()
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
+)
+
+// otpctl runs the real one on the machine.
+func (m *machine) otpctl(t *testing.T, arguments ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	dir, err := buildPrograms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, problems strings.Builder
+	cmd := exec.Command(dir+"/otpctl", append([]string{"--config", m.config}, arguments...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	_ = cmd.Run()
+	return out.String(), problems.String(), cmd.ProcessState.ExitCode()
+}
+
+// otpctl ledger says how etcd is, names a member that is gone and an entry that is
+// none, and fails where otpgate-ledgerd does not run.
+func TestOtpctlLedger(t *testing.T) {
+	cluster := etcdtest.Start(t, 3)
+	m := newMachine(t, cluster, "server")
+	m.start(t)
+	if err := login(m.ledger(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, status := m.otpctl(t, "ledger", "status")
+	for _, want := range []string{
+		`(?m)^The ledger is in etcd, otpgate/1/\.$`, `(?m)^It has one entry\.$`, `(?m)^Of etcd's 3 members 2 must work\.$`,
+		`(?m)^https://\S+ +3\.\d+\.\d+ +yes +\d+\.\d MiB +2048\.0 MiB +- +as here *$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(stdout) {
+			t.Errorf("expected %s in\n%s", want, stdout)
+		}
+	}
+	if status != 0 || stderr != "" {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	cluster.Etcdctl(t, "put", "otpgate/1/users/bob", "no entry at all")
+	if stdout, stderr, status = m.otpctl(t, "ledger", "check"); status != 1 || !strings.HasPrefix(stdout, "users/bob: ") || !strings.Contains(stderr, "1 of 2 cannot be used") {
+		t.Errorf("status %d: %s%s", status, stdout, stderr)
+	}
+	cluster.Etcdctl(t, "del", "otpgate/1/users/bob")
+	if stdout, stderr, status = m.otpctl(t, "ledger", "check"); status != 0 || stdout != "All can be used: one entry.\n" {
+		t.Errorf("status %d: %s%s", status, stdout, stderr)
+	}
+	cluster.Members[2].Kill()
+	stdout, stderr, status = m.otpctl(t, "ledger", "status", "--json")
+	var state struct {
+		Kind    string
+		Entries int
+		Members []struct{ URL, Version, Problem string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &state); err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	if state.Kind != "etcd" || state.Entries != 1 || len(state.Members) != 3 || state.Members[2].Problem == "" || state.Members[0].Problem != "" {
+		t.Errorf("%+v", state)
+	}
+	if status != 1 || !strings.Contains(stderr, cluster.Members[2].URL) {
+		t.Errorf("a member is gone: status %d, %s", status, stderr)
+	}
+	_ = m.cmd.Process.Kill()
+	<-m.ended
+	m.hurry(t)
+	if stdout, stderr, status = m.otpctl(t, "ledger", "status"); status != 1 || !strings.Contains(stderr, "otpgate-ledgerd at "+m.socket) {
+		t.Errorf("without otpgate-ledgerd: status %d, %s%s", status, stdout, stderr)
+	}
+}
