@@ -83,6 +83,7 @@ var layers = map[string]int{
 	"internal/doctor/remote":        5,
 	"internal/doctor/root":          5,
 	"internal/doctor/servers":       5,
+	"internal/doctor/sharedledger":  5,
 	"internal/doctor/sshd":          5,
 	"internal/doctor/withoutcode":   5,
 	"internal/gate":                 5,

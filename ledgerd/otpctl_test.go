@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
 )
 
@@ -76,5 +77,56 @@ func TestOtpctlLedger(t *testing.T) {
 	m.hurry(t)
 	if stdout, stderr, status = m.otpctl(t, "ledger", "status"); status != 1 || !strings.Contains(stderr, "otpgate-ledgerd at "+m.socket) {
 		t.Errorf("without otpgate-ledgerd: status %d, %s%s", status, stdout, stderr)
+	}
+}
+
+// findings are those about the ledger that otpctl doctor has of the machine.
+func (m *machine) findings(t *testing.T) map[string]string {
+	t.Helper()
+	stdout, stderr, _ := m.otpctl(t, "doctor", "--json")
+	var report struct {
+		Findings []struct{ ID, What string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	found := map[string]string{}
+	for _, f := range report.Findings {
+		if strings.HasPrefix(f.ID, "ledger-") {
+			found[f.ID] = f.What
+		}
+	}
+	return found
+}
+
+// The doctor says of a real etcd that it has one member, is full, and is gone.
+func TestDoctor(t *testing.T) {
+	cluster := etcdtest.Start(t, 1, "--quota-backend-bytes", "1000000")
+	m := newMachine(t, cluster, "server")
+	m.start(t)
+	found := m.findings(t)
+	if len(found) != 2 || found["ledger-certificate"] == "" || found["ledger-few-members"] != "etcd has 1 member." {
+		t.Errorf("%q", found)
+	}
+	store := m.ledger(t)
+	var err error
+	for n := 0; err == nil; n++ {
+		err = store.Update(t.Context(), ledger.UserKey("bob"), func(e *ledger.Entry) error {
+			e.Spent = []string{strings.Repeat("x", 60_000-n)}
+			return nil
+		})
+	}
+	if found = m.findings(t); !strings.Contains(found["ledger-alarm"], "NOSPACE") || found["ledger-quota"] == "" {
+		t.Errorf("full: %q", found)
+	}
+	cluster.Members[0].Kill()
+	if found = m.findings(t); !strings.HasPrefix(found["ledger-unreachable"], "No member of etcd answers: "+cluster.Members[0].URL) {
+		t.Errorf("without etcd: %q", found)
+	}
+	_ = m.cmd.Process.Kill()
+	<-m.ended
+	m.hurry(t)
+	if found = m.findings(t); !strings.Contains(found["ledger-unreachable"], "otpgate-ledgerd at "+m.socket) {
+		t.Errorf("without otpgate-ledgerd: %q", found)
 	}
 }

@@ -78,6 +78,16 @@ func (e *exam) under(settings config.Config) config.Config {
 		gateway.Key, gateway.Clients = e.Machine.Root+gateway.Key, e.Machine.Root+gateway.Clients
 		settings.Gateway = &gateway
 	}
+	if settings.Ledger != nil {
+		ledger := *settings.Ledger
+		for _, path := range []*string{&ledger.CAFile, &ledger.CertificateFile, &ledger.KeyFile} {
+			if *path != "" {
+				*path = e.Machine.Root + *path
+			}
+		}
+		ledger.Socket = e.Machine.Root + ledger.Socket
+		settings.Ledger = &ledger
+	}
 	return settings
 }
 

@@ -116,6 +116,7 @@ func TestSetupsHaveEveryID(t *testing.T) {
 		"stack-too-long":     "TestManyWays",
 		"change-unconfirmed": "internal/rollout TestForgottenChange",
 		"break-glass-used":   "internal/doctor/remote TestCodesThatWereUsed",
+		"ledger-certificate": "internal/doctor/sharedledger TestCertificates",
 	}
 	_, table, _ := strings.Cut(string(page), "## The findings")
 	rows := 0

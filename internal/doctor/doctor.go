@@ -29,6 +29,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/pamfiles"
 	"github.com/otpgate/otpgate/internal/doctor/remote"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
+	"github.com/otpgate/otpgate/internal/doctor/sharedledger"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
@@ -46,6 +47,8 @@ type Doctor struct {
 	// Ask asks a client's servers whether they take logins; without it the network is
 	// left alone.
 	Ask remote.Ask
+	// AskLedger asks how a ledger in etcd is; without it that is not looked at.
+	AskLedger sharedledger.Ask
 	// Also are findings of others about the same machine.
 	Also []finding.Finding
 }
@@ -94,6 +97,8 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	}
 	ends := remote.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath(), Ask: e.Ask}
 	e.findings = append(e.findings, ends.Examine(ctx)...)
+	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Now: e.Machine.Now}
+	e.findings = append(e.findings, shared.Examine(ctx)...)
 	e.names()
 	e.grace()
 	e.besides(ctx)

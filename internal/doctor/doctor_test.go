@@ -20,6 +20,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
 	"github.com/otpgate/otpgate/internal/remotelogin"
 )
 
@@ -39,6 +40,9 @@ type patient struct {
 	real     []string
 	// looks are what a client's servers say.
 	looks []remotelogin.Look
+	// shared is what etcd's members say, or sharedErr why they cannot be asked.
+	shared    casledger.Status
+	sharedErr error
 }
 
 func admit(t testing.TB, archive *txtar.Archive) *patient {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/target"
 )
@@ -38,6 +39,10 @@ func (p *patient) moreFacts(words []string) error {
 		p.machine.Verifier = func(string) target.Listener { return target.Listener{PID: 17} }
 	case "server":
 		return p.serverFact(words[1:])
+	case "member":
+		return p.memberFact(words[1:])
+	case "ledger-unreachable":
+		p.sharedErr = errors.New("no answer: connect to otpgate-ledgerd at /run/otpgate/ledger.sock: " + strings.Join(words[1:], " "))
 	default:
 		return errors.New("not understood")
 	}

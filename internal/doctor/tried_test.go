@@ -189,7 +189,7 @@ func (p *patient) act(text string) (claims [][]string, gone []string) {
 
 func (p *patient) examine() string {
 	var report strings.Builder
-	for _, f := range (Doctor{Machine: p.machine, Services: p.services, Ask: p.ask()}).Examine(p.t.Context()) {
+	for _, f := range (Doctor{Machine: p.machine, Services: p.services, Ask: p.ask(), AskLedger: p.askLedger()}).Examine(p.t.Context()) {
 		report.WriteString(f.String())
 	}
 	return report.String()

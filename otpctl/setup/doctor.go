@@ -19,6 +19,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/remote"
+	"github.com/otpgate/otpgate/internal/doctor/sharedledger"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/spelling"
@@ -90,7 +91,7 @@ denied.`,
 		}
 		examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services, Also: unconfirmed(a)}
 		if !offline {
-			examined.Ask = remote.Servers
+			examined.Ask, examined.AskLedger = remote.Servers, sharedledger.Members
 		}
 		findings := examined.Examine(ctx)
 		findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(ignored, f.ID) })

@@ -9,8 +9,8 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// breakGlass looks at who has codes for the time in which no server answers, and at
-// whether they are still good.
+// breakGlass looks at who has codes for the time in which no server answers, or on a
+// server the ledger in etcd does not, and at whether they are still good.
 func (e *exam) breakGlass(ctx context.Context) {
 	dir := e.Settings.Paths.BreakGlass
 	names, err := breakglass.Names(dir)
@@ -26,11 +26,15 @@ func (e *exam) breakGlass(ctx context.Context) {
 	if left > 0 {
 		return
 	}
-	f := finding.Finding{Severity: finding.Warning, ID: "no-break-glass", File: dir, What: "Nobody has a break-glass code that is good on this client.",
-		Follows: "While no server answers, nobody gets in.",
+	machine, while := "client", "While no server answers"
+	if e.Settings.Remote == nil {
+		machine, while = "server", "While etcd cannot be reached"
+	}
+	f := finding.Finding{Severity: finding.Warning, ID: "no-break-glass", File: dir, What: "Nobody has a break-glass code that is good on this " + machine + ".",
+		Follows: while + ", nobody gets in.",
 		Fix:     "otpctl break-glass root makes eight; keep them on paper, away from the machine."}
 	if len(e.Settings.Policy.Exempt)+len(e.Settings.Policy.TrustedNetworks) > 0 {
-		f.Severity, f.Follows = finding.Note, "While no server answers, nobody gets in who is not in policy.exempt or policy.trusted_networks."
+		f.Severity, f.Follows = finding.Note, while+", nobody gets in who is not in policy.exempt or policy.trusted_networks."
 	}
 	e.add(f)
 }

@@ -55,7 +55,7 @@ func (e *exam) setting(key string, f finding.Finding) finding.Finding {
 }
 
 // Examine returns what it finds: nothing on a machine that is neither client nor
-// server.
+// server, and has its ledger in files.
 func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	x := &exam{Exam: e}
 	x.text, _ = target.Read("", e.Path)
@@ -64,6 +64,9 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	}
 	if x.Settings.Gateway != nil {
 		x.server()
+	}
+	if x.Settings.Ledger != nil {
+		x.breakGlass(ctx)
 	}
 	return x.findings
 }

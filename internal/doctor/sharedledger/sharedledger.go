@@ -1,0 +1,153 @@
+// Package sharedledger examines a ledger that servers share in etcd: whether it can be
+// reached, how its members are, and the certificates by which they are reached.
+//
+// The entry point is [Exam.Examine]. It promises to change nothing there, and to say
+// what it could not ask.
+package sharedledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
+	"github.com/otpgate/otpgate/internal/ledger/ledgersocket"
+)
+
+// Ask asks how the service of a ledger is.
+type Ask func(ctx context.Context, settings config.Ledger) (casledger.Status, error)
+
+// Members asks them by way of otpgate-ledgerd, as logins do.
+func Members(ctx context.Context, settings config.Ledger) (casledger.Status, error) {
+	store := casledger.New(ledgersocket.Client{Path: settings.Socket}, casledger.LimitsOf(settings.Timeout.Duration))
+	defer store.Close()
+	return store.Status(ctx)
+}
+
+// Exam is what is looked at.
+type Exam struct {
+	// Settings have the paths as they are reached from here, and Path is their file.
+	Settings config.Config
+	Path     string
+	// Ask asks the service; without it that is not looked at.
+	Ask Ask
+	Now func() time.Time
+}
+
+// exam is one run.
+type exam struct {
+	Exam
+	text     []byte // of the configuration
+	findings []finding.Finding
+}
+
+// add adds a finding at the line of the table [ledger] that sets a key.
+func (e *exam) add(key string, f finding.Finding) {
+	f.File, f.Line = e.Path, finding.LineOf(e.text, key)
+	e.findings = append(e.findings, f)
+}
+
+// denied is what becomes of logins without the ledger.
+const denied = "Everybody who is asked for a code is denied here, but for break-glass codes of this machine."
+
+// Examine returns what it finds: nothing on a machine whose ledger is files.
+func (e Exam) Examine(ctx context.Context) []finding.Finding {
+	x := &exam{Exam: e}
+	if x.Settings.Ledger == nil {
+		return nil
+	}
+	x.text, _ = target.Read("", e.Path)
+	x.certificates()
+	if x.Ask == nil {
+		f := finding.NotLookedAt(finding.Note, "whether etcd can be reached, and how its members are", "--offline was given")
+		f.Fix = "Run otpctl doctor without --offline."
+		x.add("etcd", f)
+		return x.findings
+	}
+	status, err := x.Ask(ctx, *x.Settings.Ledger)
+	if err != nil {
+		x.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-unreachable", What: "The ledger cannot be reached: " + err.Error() + ".",
+			Follows: denied, Fix: "systemctl enable --now otpgate-ledgerd.socket; systemctl status otpgate-ledgerd says why it does not run."})
+		return x.findings
+	}
+	x.reachable(status)
+	for _, m := range status.Members {
+		if m.Version != "" {
+			x.member(m)
+		}
+	}
+	return x.findings
+}
+
+// reachable looks at how many members answer, and how many there are.
+func (e *exam) reachable(status casledger.Status) {
+	size, answered := max(status.Size, len(status.Members)), 0
+	var problems []string
+	for _, m := range status.Members {
+		if m.Version != "" {
+			answered++
+			continue
+		}
+		problems = append(problems, m.URL+": "+m.Problem)
+	}
+	most := size/2 + 1
+	switch {
+	case answered == 0:
+		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-unreachable", What: "No member of etcd answers: " + strings.Join(problems, "; ") + ".",
+			Follows: denied, Fix: "On each of them: systemctl status etcd. If it is the certificates, see docs/ledger.md."})
+	case len(status.Members) == size && answered < most:
+		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-unreachable", What: fmt.Sprintf("Of %d members of etcd only %d answers: %s.", size, answered, strings.Join(problems, "; ")),
+			Follows: denied, Fix: "On the others: systemctl status etcd. If it is the certificates, see docs/ledger.md."})
+	case len(problems) > 0:
+		e.add("etcd", finding.Finding{Severity: finding.Warning, ID: "ledger-member", What: "A member of etcd does not answer: " + strings.Join(problems, "; ") + ".",
+			Follows: fmt.Sprintf("As soon as fewer than %d of %d work, everybody who is asked for a code is denied on every server.", most, size),
+			Fix:     "There: systemctl status etcd. If it is gone for good, replace it by etcdctl member remove and member add."})
+	}
+	if answered > 0 && size < 3 {
+		e.add("etcd", finding.Finding{Severity: finding.Warning, ID: "ledger-few-members", What: fmt.Sprintf("etcd has %s.", finding.Count(size, "member")),
+			Follows: "While one is down, everybody who is asked for a code is denied on every server.", Fix: "Let it have three, on three machines: docs/ledger.md."})
+	}
+}
+
+// member looks at what a member says of itself.
+func (e *exam) member(m casledger.Member) {
+	if lossy(m.Version) {
+		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-version", What: m.URL + " runs etcd " + m.Version + ", which can lose or damage what it keeps.",
+			Follows: "A code that was used may count as unused.", Fix: "Install 3.4.22 or later, or 3.5.6 or later: apt-get install etcd-server."})
+	}
+	if len(m.Alarms) > 0 {
+		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-alarm", What: m.URL + " reports: " + strings.Join(m.Alarms, ", ") + ".",
+			Follows: "It takes no changes while there is an alarm, and nobody gets in by a code.",
+			Fix:     "For NOSPACE free space by etcdctl compact and etcdctl defrag, then etcdctl alarm disarm. For CORRUPT replace the member."})
+	}
+	if m.Quota > 0 && m.InUse > m.Quota/2 {
+		e.add("etcd", finding.Finding{Severity: finding.Warning, ID: "ledger-quota",
+			What:    fmt.Sprintf("%s uses %d MiB of the %d MiB that it may.", m.URL, m.InUse>>20, m.Quota>>20),
+			Follows: "When it is full it takes no changes, and nobody gets in by a code.",
+			Fix:     "Set --auto-compaction-mode=periodic and --auto-compaction-retention=1h, or a larger --quota-backend-bytes, on every member."})
+	}
+	if off := m.Clock.Sub(m.Asked); !m.Clock.IsZero() && off.Abs() > apart {
+		e.add("etcd", finding.Finding{Severity: finding.Warning, ID: "ledger-clock",
+			What:    fmt.Sprintf("The clock of %s is %s off this machine's.", m.URL, off.Abs().Round(time.Second)),
+			Follows: "Servers whose clocks differ take a code at different times, and lock people for different times.",
+			Fix:     "Let a time service keep both: timedatectl."})
+	}
+}
+
+// apart is how far clocks may be: the half minute for which a code is shown, as between
+// clients and servers.
+const apart = 30 * time.Second
+
+// lossy says whether a version of etcd has a known fault by which data was lost: before
+// 3.4.22, and from 3.5.0 to 3.5.5.
+func lossy(version string) bool {
+	var major, minor, patch int
+	if n, _ := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); n < 3 {
+		return false // nothing is known of it
+	}
+	return major < 3 || major == 3 && (minor < 4 || minor == 4 && patch < 22 || minor == 5 && patch < 6)
+}
