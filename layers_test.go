@@ -93,6 +93,7 @@ var layers = map[string]int{
 	"internal/verifierlogin":        6,
 	"pam_module/serve":              6,
 	"internal/backup":               7,
+	"internal/invitation":           7,
 	"internal/migrate":              7,
 	"otpctl/invocation":             8,
 	"otpctl/logins":                 9,
