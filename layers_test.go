@@ -26,6 +26,7 @@ var layers = map[string]int{
 	"internal/pamstack":             0,
 	"internal/placeholder":          0,
 	"internal/daemon":               0,
+	"internal/portalwire":           0,
 	"internal/safefile":             0,
 	"internal/sftp/deny":            0,
 	"internal/sftp/sftpwire":        0,

@@ -1,0 +1,156 @@
+package portalwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// served answers requests at a socket, and gives its path and what Serve returned.
+func served(t *testing.T, answer func(context.Context, Request) (Answer, error)) (path string, ended chan error) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "portal.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	ended = make(chan error, 100)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { ended <- Serve(context.Background(), conn, answer) }()
+		}
+	}()
+	return path, ended
+}
+
+func TestAskAndServe(t *testing.T) {
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		request Request
+		answer  Answer
+	}{
+		{Request{Op: Open, Remote: "192.0.2.1", Link: "abc"}, Answer{Page: &Page{State: "used", At: at, Name: "a…e"}}},
+		{Request{Op: Begin, Link: "abc"}, Answer{Setup: &Setup{"v", "otpauth://", "ABCD", "phone", 6, 30, "SHA1", true, at}}},
+		{Request{Op: Resume, Visit: "v"}, Answer{Refused: "locked", Until: at}},
+		{Request{Op: Confirm, Visit: "v", First: "123456", Current: "654321"}, Answer{Enrolled: &Enrolled{"phone", true, []string{"a", "b"}, 2}}},
+		{Request{Op: Confirm, Visit: "v"}, Answer{Refused: "new-key", Setup: &Setup{Visit: "v"}}},
+	} {
+		var got Request
+		path, ended := served(t, func(_ context.Context, request Request) (Answer, error) {
+			got = request
+			return test.answer, nil
+		})
+		answer, err := Ask(t.Context(), path, test.request)
+		if served := <-ended; err != nil || served != nil {
+			t.Fatal(err, served)
+		}
+		if !reflect.DeepEqual(got, test.request) || !reflect.DeepEqual(answer, test.answer) {
+			t.Errorf("got %#v and %#v for %#v", got, answer, test.request)
+		}
+	}
+}
+
+// Whatever the page sends that is no request gets no answer, and is not looked at.
+func TestNoRequest(t *testing.T) {
+	path, ended := served(t, func(context.Context, Request) (Answer, error) {
+		t.Error("it is answered")
+		return Answer{}, nil
+	})
+	const good = `{"op":"open","remote":"","link":"abc"}`
+	for name, text := range map[string]string{
+		"nothing": "", "half": good[:10], "no end": good, "two": good + good + "\n", "behind": good + "\nx\n",
+		"unknown name": `{"op":"open","link":"abc","user":"alice"}` + "\n", "unknown op": `{"op":"list","link":"abc"}` + "\n",
+		"too much": `{"op":"open","link":"` + strings.Repeat("a", MaxMessage) + `"}` + "\n",
+		"no link":  `{"op":"begin"}` + "\n", "a visit": `{"op":"begin","link":"abc","visit":"v"}` + "\n",
+		"a code": `{"op":"resume","visit":"v","first":"1"}` + "\n", "no visit": `{"op":"confirm","first":"1"}` + "\n",
+		"a list": "[]\n", "null": "null\n", "a word": "open\n",
+	} {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The other side may have had enough before all is written.
+		_, _ = io.WriteString(conn, text)
+		_ = conn.(*net.UnixConn).CloseWrite()
+		answer, _ := io.ReadAll(conn)
+		conn.Close()
+		if err := <-ended; err == nil || len(answer) > 0 {
+			t.Errorf("%s: answered %q, %v", name, answer, err)
+		} else if strings.Contains(err.Error(), "abc") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Ask(t.Context(), path, Request{Op: Open}); err == nil {
+		t.Error("the page may ask what it cannot be answered")
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	request := Request{Op: Open, Link: "abc"}
+	fails := errors.New("disk")
+	for name, answer := range map[string]struct {
+		Answer
+		error
+	}{"error": {Answer{Page: &Page{}}, fails}, "empty": {}, "two": {Answer{Page: &Page{}, Refused: "used"}, nil}} {
+		path, ended := served(t, func(context.Context, Request) (Answer, error) { return answer.Answer, answer.error })
+		got, err := Ask(t.Context(), path, request)
+		if served := <-ended; err == nil || served == nil || !reflect.DeepEqual(got, Answer{}) || errors.Is(served, fails) != (answer.error != nil) {
+			t.Errorf("%s: %v, %v, %v", name, got, err, served)
+		}
+	}
+	if _, err := Ask(t.Context(), filepath.Join(t.TempDir(), "absent"), request); err == nil {
+		t.Error("nobody answers, and it is an answer")
+	}
+}
+
+// Who does not get an answer gives up when its caller does, and so does the other side
+// when the connection is not used.
+func TestGivesUp(t *testing.T) {
+	here, there := net.Pipe()
+	defer there.Close()
+	ended, cancelled := context.WithCancel(t.Context())
+	cancelled()
+	if err := Serve(ended, here, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	asked, leave := make(chan bool), make(chan bool)
+	path, _ := served(t, func(context.Context, Request) (Answer, error) {
+		close(asked)
+		<-leave
+		return Answer{}, nil
+	})
+	defer close(leave)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	if _, err := Ask(ctx, path, Request{Op: Open, Link: "abc"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPrintedShowsNothing(t *testing.T) {
+	const secret = "hush"
+	setup := Setup{Visit: secret, URI: secret, Key: secret, ID: "phone"}
+	enrolled := Enrolled{ID: "phone", RecoveryCodes: []string{secret}}
+	for _, message := range []any{
+		Request{Op: Begin, Link: secret, Visit: secret, First: secret, Current: secret}, setup, &setup, enrolled, &enrolled,
+		Answer{Setup: &setup}, Answer{Enrolled: &enrolled}, &Answer{Setup: &setup},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
+			if text := fmt.Sprintf(verb, message); strings.Contains(text, secret) {
+				t.Errorf("%s shows %s", verb, text)
+			}
+		}
+	}
+}
