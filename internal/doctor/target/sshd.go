@@ -108,3 +108,6 @@ func RunSSHD(ctx context.Context, root, program string, args []string) (string, 
 	}
 	return string(out), nil
 }
+
+// InForce is what the machine's sshd says of logins that no Match is about.
+func (m *Machine) InForce(ctx context.Context) (string, error) { return m.SSHD(ctx, Query{}) }
