@@ -255,3 +255,33 @@ func (s *site) forget(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Only the last browser's key waits, also where its device came to be called something
+// else, and it has all its tries.
+func TestEarlierKeyGoes(t *testing.T) {
+	s := newSite(t)
+	s.enroll(t)
+	link := s.invite(t, false).Link
+	if setup := s.begin(t, link); setup.ID != "phone-2" {
+		t.Errorf("id %s", setup.ID)
+	}
+	s.change(t, func(p *account.Person) { p.Factors = p.Factors[1:] })
+	for range 2 {
+		setup := s.begin(t, link)
+		if person, err := s.load("alice"); err != nil || len(person.Factors) != 1 || person.Factors[0].ID != "phone" {
+			t.Errorf("%v, %v", person.Factors, err)
+		}
+		answer := s.answer(t, setup)
+		answer.First = s.wrong(t, setup)
+		for range wrongCodes - 1 {
+			if _, err := s.Confirm(t.Context(), answer); !isWrong(err) {
+				t.Errorf("got %v", err)
+			}
+		}
+	}
+}
+
+func isWrong(err error) bool {
+	_, is := errors.AsType[enrollment.WrongCodeError](err)
+	return is
+}
