@@ -175,7 +175,10 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl break-glass list --json | jq '.[] | select(.left < 4)'": {},
 	"otpctl break-glass remove root":                                {before: withBreakGlass},
 	"ssh web1 otpctl break-glass install root <root.hashes": {
-		before:  func(r *run) { asClient(r); r.must("rm -f root.hashes && otpctl break-glass root --elsewhere --hashes root.hashes") },
+		before: func(r *run) {
+			asClient(r)
+			r.must("rm -f root.hashes && otpctl break-glass root --elsewhere --hashes root.hashes")
+		},
 		instead: "otpctl break-glass install root --json <root.hashes", why: "there is no other machine", says: "changed"},
 	"otpctl client list --json | jq -r '.[].client'":                                           {before: withClient, says: "web1"},
 	"otpctl client remove web1":                                                                {before: withClient},

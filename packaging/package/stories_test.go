@@ -283,9 +283,9 @@ var stories = []story{
 			"otpctl client init": {before: func(r *run) { r.must("rm -rf /etc/otpgate/gateway") }, says: "^[A-Za-z0-9+/]{43}="},
 			"systemctl enable --now otpgate-verifierd.socket otpgate-gateway": {
 				instead: "systemctl --root=/ enable otpgate-verifierd.socket otpgate-gateway", why: noSystemd, says: "Created symlink"},
-			"otpctl client list":                                     {says: "web1"},
-			"otpctl break-glass root":                                {before: asClient, says: "Break-glass codes of root"},
-			"otpctl break-glass list":                                {says: "root +8 of 8"},
+			"otpctl client list":                                       {says: "web1"},
+			"otpctl break-glass root":                                  {before: asClient, says: "Break-glass codes of root"},
+			"otpctl break-glass list":                                  {says: "root +8 of 8"},
 			"otpctl break-glass root --elsewhere --hashes root.hashes": {says: "each machine that has their hashes"},
 			"ssh web1 otpctl break-glass install root <root.hashes": {
 				instead: "otpctl break-glass install root --json <root.hashes", why: "there is no other machine", says: "changed",
