@@ -36,6 +36,7 @@ var layers = map[string]int{
 	"internal/sftpd/fields":         0,
 	"internal/sftpd/seqpacket":      0,
 	"internal/spelling":             0,
+	"internal/testaddress":          0,
 	"internal/testprogram":          0,
 	"internal/testwait":             0,
 	"internal/tomlfile":             0,

@@ -13,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
+	"github.com/otpgate/otpgate/internal/testaddress"
 	"github.com/otpgate/otpgate/internal/testwait"
 )
 
@@ -78,7 +79,7 @@ func anybody(config.KeyHash) error { return nil }
 
 func newNode(t *testing.T, key *pinned.Key, known func(config.KeyHash) error) *node {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", testaddress.Kept(t, "127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}

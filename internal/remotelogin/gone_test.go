@@ -1,28 +1,14 @@
 package remotelogin
 
 import (
-	"fmt"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/otpgate/otpgate/internal/testaddress"
 )
 
-// newGone is a server that has its address, so that nobody else gets it, and does not
-// listen there.
+// newGone is a server that does not listen.
 func newGone(t *testing.T) *fake {
 	t.Helper()
-	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Close(socket) })
-	if err := unix.Bind(socket, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	at, err := unix.Getsockname(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, key := newKey(t)
-	return &fake{at: fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port), key: key}
+	return &fake{at: testaddress.Kept(t, "127.0.0.1"), key: key}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/handshake"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/testaddress"
 	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -71,7 +72,7 @@ func newListening(t *testing.T, timeout time.Duration, limits handshake.Limits, 
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	settings := config.Remote{Key: path, Timeout: config.Duration{Duration: timeout}, Listen: []string{"127.0.0.1:0"}}
+	settings := config.Remote{Key: path, Timeout: config.Duration{Duration: timeout}, Listen: []string{testaddress.Kept(t, "127.0.0.1")}}
 	for _, f := range dialled {
 		settings.Servers = append(settings.Servers, f.address())
 	}

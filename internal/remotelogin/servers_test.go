@@ -17,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotewire"
+	"github.com/otpgate/otpgate/internal/testaddress"
 	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -53,7 +54,7 @@ func newKey(t *testing.T) ([]byte, *pinned.Key) {
 func newFake(t *testing.T, do func(f *fake, conn *tls.Conn)) *fake {
 	t.Helper()
 	_, key := newKey(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", testaddress.Kept(t, "127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,13 +6,15 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/otpgate/otpgate/internal/testaddress"
 )
 
 // Sockets that listen are found, by IPv4 and IPv6, until they are closed.
 func TestListening(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		l, err := net.Listen("tcp", address)
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", testaddress.Kept(t, host))
 		if err != nil {
 			t.Fatal(err)
 		}
