@@ -37,53 +37,71 @@ func MakeDir(path string, mode fs.FileMode, owner Owner) error {
 // errRaced says that somebody else was quicker.
 var errRaced = errors.New("made or taken away by somebody else")
 
-// makeDirOnce makes the directory under a temporary name, which a killed process may
-// have left one at. Whoever holds that one's lock makes it. Until it has its mode nobody
-// but its owner can open it, while anybody can hold the lock of the directory above.
+// makeDirOnce makes the directory within another one, which a killed process may have
+// left. Whoever holds that one's lock makes it: nobody but its owner can open that, while
+// anybody can hold the lock of the directory above.
 func makeDirOnce(above *File, name string, mode fs.FileMode, owner Owner) error {
 	temporary := temporaryPrefix + name
 	failed := func(err error) error { return fmt.Errorf("make directory %s: %w", above.in(name), err) }
 	if err := unix.Mkdirat(above.fd, temporary, 0o700); err != nil && err != unix.EEXIST {
 		return failed(&fs.PathError{Op: "mkdir", Path: above.in(temporary), Err: err})
 	}
-	if err := removeFinished(above, temporary); err != nil {
+	if err := removeOpen(above, temporary); err != nil {
 		return failed(err)
 	}
-	dir, err := openDirAt(above.fd, temporary, above.in(temporary), above.seen, checkDir)
+	around, err := openDirAt(above.fd, temporary, above.in(temporary), above.seen, checkDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errRaced
 	}
 	if err != nil {
 		return failed(err)
 	}
-	defer dir.Close()
-	unlock, err := LockDir(dir)
+	defer around.Close()
+	unlock, err := LockDir(around)
 	if err != nil {
 		return failed(err)
 	}
 	defer unlock()
-	switch at, err := isAt(above, temporary, dir); {
+	switch at, err := isAt(above, temporary, around); {
 	case err != nil:
 		return failed(err)
 	case !at:
 		return errRaced
 	}
+	defer func() { _ = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR) }()
 	if there, err := isIn(above, name); err != nil || there {
-		_ = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR)
 		return err
 	}
-	err = finish(dir, mode, owner)
-	if err == nil {
-		err = unix.Renameat(above.fd, temporary, above.fd, name)
-	}
-	if err == unix.ENOENT {
+	err = makeWithin(around, above, name, mode, owner)
+	if errors.Is(err, unix.ENOENT) {
 		return errRaced
 	}
 	if err != nil {
-		_ = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR)
 		return failed(err)
 	}
 	return syncDir(above)
+}
+
+// makeWithin makes the directory in around, and moves it to above once it is finished.
+func makeWithin(around, above *File, name string, mode fs.FileMode, owner Owner) error {
+	// A killed process may have left one.
+	if err := unix.Unlinkat(around.fd, name, unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
+		return &fs.PathError{Op: "remove", Path: around.in(name), Err: err}
+	}
+	if err := unix.Mkdirat(around.fd, name, 0o700); err != nil {
+		return &fs.PathError{Op: "mkdir", Path: around.in(name), Err: err}
+	}
+	dir, err := openDirAt(around.fd, name, around.in(name), around.seen, checkDir)
+	if err == nil {
+		err = errors.Join(finish(dir, mode, owner), dir.Close())
+	}
+	if err == nil {
+		err = unix.Renameat(around.fd, name, above.fd, name)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(around.fd, name, unix.AT_REMOVEDIR)
+	}
+	return err
 }
 
 func isIn(dir *File, name string) (bool, error) {
@@ -98,16 +116,16 @@ func isIn(dir *File, name string) (bool, error) {
 	return true, nil
 }
 
-// removeFinished takes a directory away that has its mode or its owner already, and that
-// others may have opened: somebody gives it its name just now, and makes another one, or
-// was killed before that.
-func removeFinished(above *File, temporary string) error {
+// removeOpen takes a temporary directory away that others may have opened, as an earlier
+// version left it: they could hold its lock. One with something in it is somebody else's
+// new one.
+func removeOpen(above *File, temporary string) error {
 	var there unix.Stat_t
 	err := unix.Fstatat(above.fd, temporary, &there, unix.AT_SYMLINK_NOFOLLOW)
 	if err == nil && (there.Mode&0o077 != 0 || int(there.Uid) != unix.Geteuid()) {
 		err = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR)
 	}
-	if err != nil && err != unix.ENOENT {
+	if err != nil && err != unix.ENOENT && err != unix.ENOTEMPTY && err != unix.EEXIST {
 		return &fs.PathError{Op: "remove", Path: above.in(temporary), Err: err}
 	}
 	return nil

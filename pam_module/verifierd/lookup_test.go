@@ -77,11 +77,11 @@ func TestNamesInDoubt(t *testing.T) {
 	names := newHeldNames()
 	names.err = errors.New("LDAP is down")
 	begun := make(chan bool, 1)
+	close(names.answer)
 	r, _ := clientOf(t, func(conn *tls.Conn) {
 		if accepts(conn) != nil {
 			return
 		}
-		close(names.answer)
 		_, err := remotewire.ReadBegin(conn)
 		begun <- err == nil
 	})
