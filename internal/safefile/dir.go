@@ -68,16 +68,19 @@ func makeDirOnce(above *File, name string, mode fs.FileMode, owner Owner) error 
 	case !at:
 		return errRaced
 	}
-	defer func() { _ = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR) }()
-	if there, err := isIn(above, name); err != nil || there {
-		return err
+	there, err := isIn(above, name)
+	if err == nil && !there {
+		err = makeWithin(around, above, name, mode, owner)
 	}
-	err = makeWithin(around, above, name, mode, owner)
+	_ = unix.Unlinkat(above.fd, temporary, unix.AT_REMOVEDIR)
 	if errors.Is(err, unix.ENOENT) {
 		return errRaced
 	}
 	if err != nil {
 		return failed(err)
+	}
+	if there {
+		return nil
 	}
 	return syncDir(above)
 }
