@@ -16,9 +16,10 @@ func importGoogleApp(a *invocation.App) *cobra.Command {
 		Use:   "google-app FILE",
 		Short: "Take devices over from the app Google Authenticator",
 		Long: `google-app reads what the QR codes say that the app Google Authenticator shows by
-Transfer accounts, Export accounts: otpauth-migration://offline?data=…, one a line.
-An export of many devices has several QR codes, and all of them are needed. Scan
-them with a program that shows the text and keeps it to itself, such as zbarimg.
+Transfer accounts, Export accounts: otpauth-migration://offline?data=DATA, one
+a line. An export of many devices has several QR codes, and all of them are
+needed. Scan them with a program that shows the text and keeps it to itself,
+such as zbarimg.
 
 The account of an entry is the login name; with --map an entry is named by its
 account or, where several have it, by ISSUER:ACCOUNT. The code that the app shows
