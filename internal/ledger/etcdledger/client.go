@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -36,7 +37,11 @@ func (s Settings) client(endpoint string) (*clientv3.Client, error) {
 		},
 	}
 	if s.CertificateFile != "" {
-		settings.TLS = s.tls()
+		at, err := url.Parse(endpoint)
+		if err != nil {
+			return nil, err
+		}
+		settings.TLS = s.tls(at.Hostname())
 	}
 	return clientv3.New(settings)
 }
@@ -47,9 +52,9 @@ func failFast(ctx context.Context, method string, request, reply any, connection
 	return invoke(ctx, method, request, reply, connection, append(options, grpc.WaitForReady(false))...)
 }
 
-// tls reads the files at each connection, so that renewed certificates count
-// without a restart.
-func (s Settings) tls() *tls.Config {
+// tls is for the member at host. It reads the files at each connection, so that renewed
+// certificates count without a restart.
+func (s Settings) tls(host string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -57,7 +62,7 @@ func (s Settings) tls() *tls.Config {
 		},
 		// The member is verified below, with the authorities of now.
 		InsecureSkipVerify: true,
-		VerifyConnection:   s.verify,
+		VerifyConnection:   func(state tls.ConnectionState) error { return s.verify(state, host) },
 	}
 }
 
@@ -81,8 +86,9 @@ func (s Settings) certificate() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// verify is what package tls does without InsecureSkipVerify.
-func (s Settings) verify(state tls.ConnectionState) error {
+// verify is what package tls does without InsecureSkipVerify. The name in state is no use:
+// it is what the handshake said, which never says an address.
+func (s Settings) verify(state tls.ConnectionState, host string) error {
 	authorities, err := config.ReadCertificates(s.CAFile)
 	if err != nil {
 		return err
@@ -98,6 +104,6 @@ func (s Settings) verify(state tls.ConnectionState) error {
 	for _, certificate := range state.PeerCertificates[1:] {
 		intermediates.AddCert(certificate)
 	}
-	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: state.ServerName, Roots: roots, Intermediates: intermediates})
+	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: intermediates})
 	return err
 }

@@ -95,13 +95,13 @@ const maxMetrics = 4 << 20
 // readMetrics reads what etcd says nowhere else: its quota, and its clock. The file of
 // its metrics has the same certificates as its other answers.
 func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledger.Member) error {
-	transport := &http.Transport{DisableKeepAlives: true} // and no proxy
-	if c.settings.CertificateFile != "" {
-		transport.TLSClientConfig = c.settings.tls()
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/metrics", nil)
 	if err != nil {
 		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true} // and no proxy
+	if c.settings.CertificateFile != "" {
+		transport.TLSClientConfig = c.settings.tls(request.URL.Hostname())
 	}
 	response, err := transport.RoundTrip(request)
 	if err != nil {

@@ -1,6 +1,7 @@
 package etcdledger_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"os"
 	"strings"
@@ -55,6 +56,10 @@ func TestCertificates(t *testing.T) {
 	unknown.CAFile = other.File
 	wantDenied(t, unknown, 1, "certificate signed by unknown authority")
 
+	elsewhere := good
+	elsewhere.Endpoints = []string{notNamed(t, cluster.Authority)}
+	wantDenied(t, elsewhere, 1, "certificate is valid for", "not 127.255.255.254")
+
 	missing := good
 	missing.CAFile = t.TempDir() + "/none.pem"
 	wantDenied(t, missing, 1, "none.pem")
@@ -75,6 +80,38 @@ func TestCertificates(t *testing.T) {
 	if err := <-soon; err != nil {
 		t.Error(err)
 	}
+}
+
+// notNamed is the URL of a server whose certificate is the authority's, and does not name
+// the address.
+func notNamed(t *testing.T, authority *etcdtest.Authority) string {
+	t.Helper()
+	certificate, key := authority.Issue(t, etcdtest.Certificate{Name: "member"})
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := tls.Listen("tcp", "127.255.255.254:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*tls.Conn).Handshake() // it is the client that refuses
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-ended
+	})
+	return "https://" + listener.Addr().String()
 }
 
 // A full etcd takes no change, so it lets nobody in; what there is can be looked at.
