@@ -44,7 +44,7 @@ func firstEnd(text []byte) (first time.Time) {
 
 func (e *exam) ends(key, path string, end time.Time) {
 	left, when := end.Sub(e.Now()), end.UTC().Format(time.DateOnly)
-	f := finding.Finding{ID: "ledger-certificate", Fix: "Renew it; it is read at the next connection, without a restart."}
+	f := finding.Finding{ID: "ledger-certificate", Fix: "Renew it, and then systemctl restart otpgate-ledgerd, which gives a new file to the service's own user."}
 	switch {
 	case left <= 0:
 		f.Severity, f.What, f.Follows = finding.Error, "A certificate in "+path+" ended on "+when+".", denied
