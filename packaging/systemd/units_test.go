@@ -108,7 +108,7 @@ func TestUnitsRecover(t *testing.T) {
 		service:                    {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		sftpService:                {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		gatewayService:             {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
-		ledgerService:              {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		ledgerService:              {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=1"},
 		"otpgate-ledgerd.socket":   {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-verifierd.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-sftpd.socket":     {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
