@@ -75,7 +75,7 @@ func TestOtpctlLedger(t *testing.T) {
 	_ = m.cmd.Process.Kill()
 	<-m.ended
 	m.hurry(t)
-	if stdout, stderr, status = m.otpctl(t, "ledger", "status"); status != 1 || !strings.Contains(stderr, "otpgate-ledgerd at "+m.socket) {
+	if stdout, stderr, status = m.otpctl(t, "ledger", "status"); status != 1 || !strings.Contains(stderr, "otpgate-ledgerd at "+m.socket) || strings.Contains(stdout, "It has") {
 		t.Errorf("without otpgate-ledgerd: status %d, %s%s", status, stdout, stderr)
 	}
 }

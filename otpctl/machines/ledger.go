@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -62,7 +61,7 @@ type ledgerState struct {
 	Kind    string             `json:"kind"`  // files, etcd
 	Place   string             `json:"place"` // the directory, or the prefix in etcd
 	ID      string             `json:"id,omitempty"`
-	Entries int                `json:"entries"`
+	Entries *int               `json:"entries,omitempty"` // nil if they could not be counted
 	Size    int                `json:"size,omitempty"`
 	Members []casledger.Member `json:"members,omitempty"`
 }
@@ -101,6 +100,7 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 	}
 	state = ledgerState{Kind: "files", Place: settings.Paths.State}
 	if !found {
+		state.Entries = new(int)
 		return state, nil
 	}
 	defer store.Close()
@@ -114,10 +114,14 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 	}
 	state.ID, err = store.KnownID(ctx)
 	if err == nil {
+		count := 0
 		err = store.Each(ctx, func(string, error) error {
-			state.Entries++
+			count++
 			return nil
 		})
+		if err == nil {
+			state.Entries = &count
+		}
 	}
 	for _, member := range state.Members {
 		if member.Version == "" {
@@ -128,11 +132,13 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 }
 
 func showLedger(a *invocation.App, s ledgerState) error {
-	a.Say("The ledger is in %s, %s.", map[string]string{"files": "files", "etcd": "etcd"}[s.Kind], s.Place)
+	a.Say("The ledger is in %s, %s.", s.Kind, s.Place)
 	if s.ID != "" {
 		a.Say("Its id is %s.", s.ID)
 	}
-	a.Say("It has %s.", entries(s.Entries))
+	if s.Entries != nil {
+		a.Say("It has %s.", entries(*s.Entries))
+	}
 	if len(s.Members) == 0 {
 		return nil
 	}
@@ -172,7 +178,7 @@ func clockOf(m casledger.Member) string {
 		return "-"
 	}
 	if off := m.Clock.Sub(m.Asked).Truncate(time.Second); off.Abs() > 2*time.Second {
-		return strings.TrimPrefix(fmt.Sprintf("%+.0f s", off.Seconds()), "+-")
+		return fmt.Sprintf("%+.0f s", off.Seconds())
 	}
 	return "as here"
 }
