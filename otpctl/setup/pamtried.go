@@ -80,6 +80,9 @@ func loggedIn(ctx context.Context, settings config.Config, services []string, si
 	var unread error
 	for _, name := range names {
 		entry, err := store.View(ctx, ledger.Key{Kind: ledger.User, Name: name})
+		if errors.Is(err, ledger.ErrUnreachable) {
+			return false, err // it would be waited for once for each person
+		}
 		unread = errors.Join(unread, err)
 		if slices.ContainsFunc(entry.Services, func(s ledger.ServiceLogin) bool {
 			// The ledger has whole seconds, and before the change nobody was asked.
