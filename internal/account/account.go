@@ -267,7 +267,7 @@ func (d *Dir) Path(name string) string { return d.dir.Name() + "/" + name + suff
 
 // Names lists the people who have a secret file, in order.
 func (d *Dir) Names() ([]string, error) {
-	names, _, err := d.entries()
+	names, _, err := d.List()
 	return names, err
 }
 
@@ -296,27 +296,29 @@ func (d *Dir) Like(name string) (like []string, err error) {
 	}
 }
 
-// Strays lists what is in the directory and cannot be a secret file by its
-// name, in order: whoever put it there may believe that it counts. What begins
-// with a dot is left out.
-func (d *Dir) Strays() ([]string, error) {
-	_, strays, err := d.entries()
-	return strays, err
-}
-
-func (d *Dir) entries() (names, strays []string, err error) {
-	entries, err := os.ReadDir(d.dir.Name())
+// List is what Names gives, and what else is in the directory and cannot be a secret
+// file by its name, in order: whoever put it there may believe that it counts. What
+// begins with a dot is left out.
+func (d *Dir) List() (names, strays []string, err error) {
+	dir, err := os.Open(d.dir.Name())
+	var files []string
+	if err == nil {
+		files, err = dir.Readdirnames(-1)
+		_ = dir.Close()
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("list secret files: %w", err)
 	}
-	for _, entry := range entries {
-		name, found := strings.CutSuffix(entry.Name(), suffix)
+	for _, file := range files {
+		name, found := strings.CutSuffix(file, suffix)
 		switch {
 		case found && CheckName(name) == nil:
 			names = append(names, name)
-		case !strings.HasPrefix(entry.Name(), "."):
-			strays = append(strays, entry.Name())
+		case !strings.HasPrefix(file, "."):
+			strays = append(strays, file)
 		}
 	}
+	slices.Sort(names)
+	slices.Sort(strays)
 	return names, strays, nil
 }

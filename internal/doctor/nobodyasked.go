@@ -48,7 +48,7 @@ func (e *exam) place(s authstack.Stack) (place asking.Place, known bool) {
 // peopleOf are those who have enrolled in the directory of another configuration,
 // which is looked at like that of the default one.
 func (e *exam) peopleOf(settings config.Config) (people []asking.Person) {
-	dir, names := e.usersDirectory(settings)
+	dir, names, _ := e.usersDirectory(settings)
 	if dir == nil {
 		return nil
 	}

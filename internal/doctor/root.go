@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -75,10 +76,9 @@ func (e *exam) rootEnrolled() bool {
 		return false
 	}
 	defer dir.Close()
-	names, err := dir.Names()
-	if err != nil || !slices.Contains(names, superuser) {
+	person, err := dir.Load(superuser)
+	if errors.Is(err, account.ErrNotFound) {
 		return false
 	}
-	person, err := dir.Load(superuser)
 	return err != nil || person.Enrolled()
 }

@@ -3,11 +3,9 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -25,7 +23,7 @@ func (e *exam) secretFiles() {
 		return
 	}
 	path := e.settings.Paths.Users
-	dir, names := e.usersDirectory(e.settings)
+	dir, names, strays := e.usersDirectory(e.settings)
 	if dir == nil {
 		return
 	}
@@ -48,7 +46,7 @@ func (e *exam) secretFiles() {
 	})
 	e.findings = append(e.findings, keys.Examine()...)
 	e.nothingToSendWith(sent)
-	e.strays(path)
+	e.strays(path, strays)
 	e.nobodys(path, names)
 	e.nobodyEnrolled(path, enrolled, len(names))
 }
@@ -81,20 +79,20 @@ func loadAll(dir *account.Dir, names []string, take func(name string, person acc
 
 // usersDirectory opens the directory of a configuration's secret files; nil if a
 // login could not.
-func (e *exam) usersDirectory(settings config.Config) (dir *account.Dir, names []string) {
+func (e *exam) usersDirectory(settings config.Config) (dir *account.Dir, names, strays []string) {
 	path := settings.Paths.Users
 	dir, err := account.PlaceOf(settings).Open()
 	if err != nil {
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
 			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})
-		return nil, nil
+		return nil, nil, nil
 	}
-	if names, err = dir.Names(); err != nil {
+	if names, strays, err = dir.List(); err != nil {
 		_ = dir.Close()
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".", Follows: "Nobody who has to give a code gets in."})
-		return nil, nil
+		return nil, nil, nil
 	}
-	return dir, names
+	return dir, names, strays
 }
 
 func (e *exam) badSecretFile(name, file string, err error) {
@@ -110,20 +108,9 @@ func (e *exam) badSecretFile(name, file string, err error) {
 }
 
 // strays are files whose names no login looks for.
-func (e *exam) strays(path string) {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		f := finding.NotLookedAt(finding.Warning, "whether files lie here that no login looks for", err.Error())
-		f.File = path
-		e.add(f)
-		return
-	}
-	for _, entry := range entries {
-		name, found := strings.CutSuffix(entry.Name(), ".toml")
-		if strings.HasPrefix(entry.Name(), ".") || found && account.CheckName(name) == nil {
-			continue
-		}
-		e.add(finding.Finding{Severity: finding.Warning, ID: "stray-file", File: filepath.Join(path, entry.Name()), What: "No login looks for a file of that name.",
+func (e *exam) strays(path string, files []string) {
+	for _, file := range files {
+		e.add(finding.Finding{Severity: finding.Warning, ID: "stray-file", File: filepath.Join(path, file), What: "No login looks for a file of that name.",
 			Follows: "Whoever it is for is not enrolled.", Fix: "Name it after the login name, with the ending .toml."})
 	}
 }

@@ -82,11 +82,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 		return nil, 0, 0, err
 	}
 	defer dir.Close()
-	names, err := dir.Names()
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	strays, err := dir.Strays()
+	names, strays, err := dir.List()
 	if err != nil {
 		return nil, 0, 0, err
 	}
