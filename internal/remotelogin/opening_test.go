@@ -17,29 +17,33 @@ import (
 // many there are and however long the server takes; each place is given back.
 func TestUnprivilegedLeaveConnectionsToOpen(t *testing.T) {
 	const unprivileged = 3 * mostOpening
-	come := make(chan struct{}, unprivileged)
+	come := make(chan remotewire.ID, unprivileged)
 	f := newFake(t, func(f *fake, conn *tls.Conn) {
 		take, err := remotewire.ReadTake(conn)
 		switch {
 		case err != nil:
 		case take.Unprivileged:
-			come <- struct{}{}
+			come <- take.ID
 			_, _ = io.Copy(io.Discard, conn)
 		default:
 			_ = remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one"})
 		}
 	})
 	s := newServers(t, patience, f)
-	ctx, cancel := context.WithCancel(context.Background())
 	errs := make(chan error, unprivileged)
+	giveUp := map[remotewire.ID]func(){}
 	for range unprivileged {
+		id := remotewire.NewID()
+		ctx, cancel := context.WithCancel(t.Context())
+		giveUp[id] = cancel
 		go func() {
-			_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Unprivileged: true})
+			_, err := s.Take(ctx, remotewire.Take{ID: id, Unprivileged: true})
 			errs <- err
 		}()
 	}
+	connected := map[remotewire.ID]bool{}
 	for range unprivilegedOpening {
-		<-come
+		connected[<-come] = true
 	}
 	var all sync.WaitGroup
 	for range 2 * mostOpening {
@@ -56,10 +60,20 @@ func TestUnprivilegedLeaveConnectionsToOpen(t *testing.T) {
 	if n := len(come); n > 0 {
 		t.Errorf("%d more unprivileged logins have a connection", n)
 	}
-	cancel()
-	for range unprivileged {
-		if err := <-errs; err == nil {
-			t.Fatal("an unprivileged login was taken")
+	// Those that wait first: each place of the others' goes to one that still does.
+	for _, ofConnected := range []bool{false, true} {
+		for id, cancel := range giveUp {
+			if connected[id] == ofConnected {
+				cancel()
+			}
+		}
+		for id := range giveUp {
+			if connected[id] != ofConnected {
+				continue
+			}
+			if err := <-errs; err == nil {
+				t.Fatal("an unprivileged login was taken")
+			}
 		}
 	}
 	if n := len(come); n > 0 {
@@ -81,6 +95,12 @@ func TestOthersWait(t *testing.T) {
 	cancel()
 	if _, err := o.begin(late, true); !errors.Is(err, errOthersWait) {
 		t.Errorf("%v", err)
+	}
+	// So does who finds a place then.
+	for range 100 {
+		if _, err := newOpening().begin(late, true); !errors.Is(err, errOthersWait) {
+			t.Fatalf("%v", err)
+		}
 	}
 	end, err := o.begin(t.Context(), false)
 	if err != nil {
