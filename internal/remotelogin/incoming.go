@@ -173,9 +173,8 @@ func (s *Servers) arrived(key config.KeyHash, from netip.Addr, conn net.Conn) {
 var errNotConnected = errors.New("has no connection to this machine open; the log of its otpgate-gateway says why")
 
 // askIncoming asks a server that dials, over a connection that it has made. One that
-// ends before there is an answer has begun nothing.
-func (s *Servers) askIncoming(ctx context.Context, server *server, take remotewire.Take) (*Taken, error) {
-	before := server.answers.Load()
+// ends before there is an answer has begun nothing. busy is the server's own word.
+func (s *Servers) askIncoming(ctx context.Context, server *server, take remotewire.Take) (taken *Taken, busy, err error) {
 	var last error
 	for {
 		// There are few, and anybody on the machine can begin unprivileged logins.
@@ -187,18 +186,17 @@ func (s *Servers) askIncoming(ctx context.Context, server *server, take remotewi
 		}
 		if conn == nil {
 			if problem := s.incoming.problem(); problem != nil {
-				return nil, problem
+				return nil, nil, problem
 			}
 			if last != nil {
-				return nil, fmt.Errorf("%s: %w", name, last)
+				return nil, nil, fmt.Errorf("%s: %w", name, last)
 			}
-			return nil, server.keptFrom(before, fmt.Errorf("%s %w", name, errNotConnected))
+			return nil, nil, fmt.Errorf("%s %w", name, errNotConnected)
 		}
-		taken, busy, err := s.askOver(ctx, server, conn, take)
+		taken, busy, last = s.askOver(ctx, server, conn, take)
 		if taken != nil || busy != nil {
-			return taken, busy
+			return taken, busy, nil
 		}
-		last = err
 	}
 }
 

@@ -380,7 +380,7 @@ func TestWaitLeavesConnections(t *testing.T) {
 	l.arrives(t, server, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := l.askIncoming(ctx, l.all[0], remotewire.Take{}); err == nil {
+	if _, err := l.ask(ctx, l.all[0], remotewire.Take{}); err == nil {
 		t.Error("taken after the end")
 	}
 	if n := l.waiting(server); n != 1 {

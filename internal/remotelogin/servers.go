@@ -247,37 +247,48 @@ func (s *Servers) find(ctx context.Context, take remotewire.Take, order []*serve
 	return nil, UnreachableError{err}
 }
 
-// ask asks one server, over a connection that is kept if that answers.
+// ask asks one server. The error is a [fullError] if it can be reached all the same.
 func (s *Servers) ask(ctx context.Context, server *server, take remotewire.Take) (*Taken, error) {
+	before := server.answers.Load()
+	by := s.askDialled
 	if server.dials {
-		return s.askIncoming(ctx, server, take)
+		by = s.askIncoming
 	}
+	taken, busy, err := by(ctx, server, take)
+	switch {
+	case busy != nil:
+		return nil, busy
+	case err != nil:
+		return nil, server.keptFrom(before, err)
+	}
+	return taken, nil
+}
+
+// askDialled asks over a connection that is kept if that answers. busy is the server's
+// own word.
+func (s *Servers) askDialled(ctx context.Context, server *server, take remotewire.Take) (taken *Taken, busy, err error) {
 	if conn := server.pool.Take(); conn != nil {
 		short, cancel := context.WithTimeout(ctx, s.again)
-		taken, busy, _ := s.askOver(short, server, conn, take)
+		taken, busy, _ = s.askOver(short, server, conn, take)
 		cancel()
 		if taken != nil || busy != nil {
-			return taken, busy
+			return taken, busy, nil
 		}
 	}
-	before := server.answers.Load()
 	end, err := server.opening.begin(ctx, take.Unprivileged)
 	if err != nil {
-		return nil, server.keptFrom(before, fmt.Errorf("%s: %w", server.address, err))
+		return nil, nil, fmt.Errorf("%s: %w", server.address, err)
 	}
 	defer end()
 	conn, err := s.connect(ctx, server)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", server.address, err)
+		return nil, nil, fmt.Errorf("%s: %w", server.address, err)
 	}
-	taken, busy, err := s.askOver(ctx, server, conn, take)
-	if busy != nil {
-		return nil, busy
-	}
+	taken, busy, err = s.askOver(ctx, server, conn, take)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", server.address, s.explain(err))
+		err = fmt.Errorf("%s: %w", server.address, s.explain(err))
 	}
-	return taken, nil
+	return taken, busy, err
 }
 
 func (s *Servers) connect(ctx context.Context, server *server) (*tls.Conn, error) {

@@ -5,9 +5,9 @@ package remotelogin
 // cannot decide. Nobody has taken the login, and nobody can any more.
 //
 // It is not the error where a server said that this machine has too much open, where
-// it answered other logins while this one waited behind them, or where servers differ
-// in their ledgers: those can be reached. Nor is it where the
-// configuration has changed meanwhile.
+// it answered other logins while this one got no answer, or where servers differ in
+// their ledgers: those can be reached. Nor is it where the configuration has changed
+// meanwhile.
 type UnreachableError struct {
 	// err says of each server why.
 	err error
@@ -18,12 +18,13 @@ func (u UnreachableError) Error() string { return u.err.Error() }
 func (u UnreachableError) Unwrap() error { return u.err }
 
 // fullError is about a server that decides logins, and takes no more of this machine's
-// for the moment: by its own word, or as others waited for it longer.
+// for the moment: by its own word, or as others got its answers.
 type fullError struct{ error }
 
-// keptFrom is err about a login that could not ask the server, which had given so many
-// answers before. Whoever can begin many logins must not bring it about that others are
-// asked for a break-glass code.
+// keptFrom is err about a login that got no answer from the server, which had given so
+// many before. Whoever can begin many logins must not bring it about that others are
+// asked for a break-glass code: by having all places to ask it, so that the others get
+// one late, or by having the gateway end connections.
 func (s *server) keptFrom(before uint64, err error) error {
 	if s.answers.Load() != before {
 		return fullError{err}
