@@ -2,7 +2,8 @@
 // that strangers who take all the places at a door keep none of these out.
 //
 // The entry points are [Origins.Note] and [Origins.Has]. The package promises that what
-// is remembered is bounded by how many are ever let in.
+// is remembered is bounded by how many are ever let in, and that looking costs the same
+// however many that are.
 package origins
 
 import (
@@ -17,11 +18,13 @@ import (
 type Origins struct {
 	mu sync.Mutex
 	of map[string][]netip.Prefix
+	// by is of by its addresses: how many came from each.
+	by map[netip.Prefix]int
 }
 
-// each is how many of one are remembered, the last ones. Whoever is let in, or was
+// Each is how many of one are remembered, the last ones. Whoever is let in, or was
 // taken over, cannot have strangers' addresses take the places of others.
-const each = 8
+const Each = 8
 
 // Note remembers that somebody was let in from an address.
 func (o *Origins) Note(who string, from netip.Addr) {
@@ -33,23 +36,21 @@ func (o *Origins) Note(who string, from netip.Addr) {
 		return
 	}
 	if o.of == nil {
-		o.of = map[string][]netip.Prefix{}
+		o.of, o.by = map[string][]netip.Prefix{}, map[netip.Prefix]int{}
 	}
-	if len(known) >= each {
+	if len(known) >= Each {
+		if o.by[known[0]]--; o.by[known[0]] == 0 {
+			delete(o.by, known[0])
+		}
 		known = slices.Delete(known, 0, 1)
 	}
 	o.of[who] = append(known, source)
+	o.by[source]++
 }
 
 // Has says whether anybody was let in from an address, or its network, not long ago.
 func (o *Origins) Has(from netip.Addr) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	source := config.SourceOf(from)
-	for _, known := range o.of {
-		if slices.Contains(known, source) {
-			return true
-		}
-	}
-	return false
+	return o.by[config.SourceOf(from)] > 0
 }

@@ -71,8 +71,8 @@ func NewCounter(now func() time.Time) *Counter {
 func (c *Counter) Admit(addr netip.Addr, limits config.SFTPLimits) Refusal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending >= limits.MaxStartups && (c.pending >= limits.MaxStartups+reserve(limits) || !c.origins.Has(addr)) {
-		return tooManyOfAll(c.pending)
+	if refused := c.full(addr, limits); refused != (Refusal{}) {
+		return refused
 	}
 	from := c.source(addr)
 	if from.pending >= limits.StartupsPerSource {
@@ -86,10 +86,27 @@ func (c *Counter) Admit(addr netip.Addr, limits config.SFTPLimits) Refusal {
 	return Refusal{}
 }
 
-// reserve is how many more may be at their login if they come from where people came
-// from: whoever has many addresses takes all the others, and keeps out who was never
-// here.
-func reserve(limits config.SFTPLimits) int { return limits.MaxStartups / 4 }
+// full says whether there is no place for a connection. A quarter more may be at their
+// login if they come from where people came from: whoever has many addresses takes all the
+// others, and keeps out who was never here. It must be called with the lock.
+func (c *Counter) full(addr netip.Addr, limits config.SFTPLimits) Refusal {
+	reserve := limits.MaxStartups / 4
+	if c.pending < limits.MaxStartups {
+		return Refusal{}
+	}
+	if c.pending >= limits.MaxStartups+reserve || !c.origins.Has(addr) {
+		return tooManyOfAll(c.pending)
+	}
+	if from := c.sources[config.SourceOf(addr)]; from != nil && from.pending >= share(reserve) {
+		return tooManyMeanwhile(c.pending, from.pending, addr)
+	}
+	return Refusal{}
+}
+
+// share is how many one source may have at their login when only places of the reserve
+// are left. Strangers may share an address with somebody who was in, and whoever has an
+// account has all addresses that are remembered of one: those leave a share for others.
+func share(reserve int) int { return max(1, reserve/(origins.Each+1)) }
 
 // source must be called with the lock.
 func (c *Counter) source(addr netip.Addr) *source {

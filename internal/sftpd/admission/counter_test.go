@@ -230,47 +230,69 @@ func TestClientsBehindATranslator(t *testing.T) {
 	}
 }
 
+// usualLimits are those of a machine whose configuration names none.
+var usualLimits = config.Default().SFTP.Limits
+
 // A stranger with many networks takes all places, and keeps nobody out who comes from
-// where somebody was let in before. With an account of his own he has no more of the
-// places that are kept than the addresses that it was last used from can take.
+// where somebody was let in before. With an account of his own, and behind addresses that
+// people share, he has two of the places that are kept for each address.
 func TestPlacesOfThoseWhoWereIn(t *testing.T) {
 	d, _ := clockedCounter()
-	limits := config.SFTPLimits{MaxStartups: 100, StartupsPerSource: 2, Penalties: true}
 	address := func(n int) netip.Addr { return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(n >> 8), byte(n)}) }
-	office, home := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8")
+	v4 := func(n byte) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, n}) }
+	fill := func(addr netip.Addr) (places int) {
+		for d.Admit(addr, usualLimits) == (Refusal{}) {
+			places++
+		}
+		return places
+	}
 	for n := range 1000 {
-		d.try(address(n), limits, Result{Entered: true, UID: 1001})
+		d.try(address(n), usualLimits, Result{Entered: true, UID: 1001})
 	}
-	for _, addr := range []netip.Addr{office, home} {
-		d.try(addr, limits, Result{Entered: true, UID: 1000})
+	for n := range byte(20) {
+		d.try(v4(n), usualLimits, Result{Entered: true, UID: 2000 + uint32(n)})
 	}
-	var taken []netip.Addr
+	taken := 0
 	for n := range 1000 {
-		for d.Admit(address(n), limits) == (Refusal{}) {
-			taken = append(taken, address(n))
+		taken += fill(address(n))
+	}
+	if taken != 100+8*2 {
+		t.Errorf("he has %d places, expected 100 and two of each of eight addresses", taken)
+	}
+	for n := range byte(4) {
+		if places := fill(v4(n)); places != 2 {
+			t.Errorf("behind an address that people share he has %d places, expected 2", places)
 		}
 	}
-	if len(taken) != 100+8*2 {
-		t.Errorf("he has %d places, expected 100 and those of eight addresses", len(taken))
+	want := Refusal{ByMaxStartups, "124 connections are at their login, 2 of them of 192.0.2.0"}
+	if refused := d.Admit(v4(0), usualLimits); refused != want {
+		t.Errorf("%+v, expected %+v", refused, want)
 	}
-	for _, addr := range []netip.Addr{office, home} {
-		if refused := d.Admit(addr, limits); refused != (Refusal{}) {
-			t.Errorf("%s is turned away: %s", addr, refused.Reason)
-		}
+	if refused := d.Admit(v4(100), usualLimits); refused.Rule != ByMaxStartups {
+		t.Errorf("somebody who was never in: %+v", refused)
 	}
-	for _, addr := range []netip.Addr{office, netip.MustParseAddr("192.0.2.9")} {
-		for d.Admit(addr, limits) == (Refusal{}) {
-			taken = append(taken, addr)
-		}
-	}
-	if refused := d.Admit(netip.MustParseAddr("192.0.2.9"), limits); refused.Rule != ByMaxStartups || d.Pending() != 100+8*2+3 {
-		t.Errorf("somebody who was never in: %+v with %d at their login", refused, d.Pending())
+	if refused := d.Admit(v4(4), usualLimits); refused != (Refusal{}) {
+		t.Errorf("somebody who was in is turned away: %s", refused.Reason)
 	}
 	// What is kept is bounded too.
-	limits.StartupsPerSource = 100
-	for d.Admit(office, limits) == (Refusal{}) {
+	if refused := d.Admit(v4(5), usualLimits); refused.Rule != ByMaxStartups || d.Pending() != 125 {
+		t.Errorf("%+v with %d at their login, expected 125", refused, d.Pending())
 	}
-	if d.Pending() != 125 {
-		t.Errorf("%d are at their login, expected 125", d.Pending())
+}
+
+// Few places leave few for those who were in, but one for an address.
+func TestFewPlacesOfThoseWhoWereIn(t *testing.T) {
+	d, _ := clockedCounter()
+	limits := usualLimits
+	limits.MaxStartups = 4
+	stranger, known := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8")
+	d.try(known, limits, Result{Entered: true, UID: 1000})
+	for _, addr := range []netip.Addr{stranger, stranger, stranger, stranger, known} {
+		if refused := d.Admit(addr, limits); refused != (Refusal{}) {
+			t.Errorf("%s: %s", addr, refused.Reason)
+		}
+	}
+	if refused := d.Admit(known, limits); refused.Rule != ByMaxStartups {
+		t.Errorf("%+v", refused)
 	}
 }

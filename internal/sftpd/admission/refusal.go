@@ -44,6 +44,11 @@ func tooManyOfAll(most int) Refusal {
 	return Refusal{ByMaxStartups, fmt.Sprintf("%d connections are at their login", most)}
 }
 
+// tooManyMeanwhile is tooMany while there are few places left.
+func tooManyMeanwhile(all, most int, addr netip.Addr) Refusal {
+	return Refusal{ByMaxStartups, fmt.Sprintf("%d connections are at their login, %d of them of %s", all, most, place(addr))}
+}
+
 func keepsFailing(addr netip.Addr, wait time.Duration) Refusal {
 	return Refusal{ByPenalties, fmt.Sprintf("%s keeps failing, and is turned away for another %s", place(addr), max(wait, time.Second).Round(time.Second))}
 }
