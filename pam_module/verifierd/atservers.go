@@ -107,7 +107,8 @@ func (l *serverLogin) decide(servers *remotelogin.Servers, begin remotewire.Begi
 }
 
 // take finds a server that takes the login. One that would have to wait for a name
-// service of this machine is let go of, and asked again afterwards.
+// service of this machine is let go of, and asked again afterwards, which its per_minute
+// counts as another login.
 func (l *serverLogin) take(ctx context.Context, servers *remotelogin.Servers, unprivileged bool, looked *lookup) (*remotelogin.Taken, error) {
 	take := remotewire.Take{ID: l.id, Unprivileged: unprivileged}
 	taken, err := servers.Take(ctx, take)

@@ -48,7 +48,7 @@ func (l *lookup) within(most time.Duration) bool {
 	}
 }
 
-var errNamesLate = errors.New("the name service did not answer within the time of the login")
+var errNamesLate = errors.New("the name service of this machine did not answer within the time of the login; see how long `getent passwd NAME` takes")
 
 // result waits for the names. Whose secret file counts is decided by them, so doubt
 // denies.

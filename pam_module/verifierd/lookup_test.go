@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -91,6 +93,16 @@ func TestNamesInDoubt(t *testing.T) {
 	}
 	if line := r.log.take(t, 1)[0]; line.Rule != "name-service" || <-begun {
 		t.Errorf("%+v", line)
+	}
+}
+
+// Who reads that a name service was late is told what to look at.
+func TestNamesLate(t *testing.T) {
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := (&lookup{done: make(chan struct{})}).result(late)
+	if !errors.Is(err, errNamesLate) || !strings.Contains(err.Error(), "`getent passwd NAME`") {
+		t.Errorf("%v", err)
 	}
 }
 
