@@ -114,6 +114,9 @@ func sessionTable(a *invocation.App, list []remembered) error {
 	for _, s := range list {
 		address := invocation.OrDash(s.Address)
 		switch {
+		case s.Client != "" && s.Peer != "":
+			// All of a client's are one peer, whose name says no more than the client's.
+			address += " on " + s.Client + " for programs that are not root's"
 		case s.Client != "":
 			address += " on " + s.Client
 		case s.Peer != "":
