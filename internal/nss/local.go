@@ -47,11 +47,17 @@ func isLocal(path string, is func(name string, uid uint32) bool) (local bool) {
 }
 
 // LocalNames lists the names of each uid in a file in the form of passwd(5), in
-// their order.
-func LocalNames(path string) (map[uint32][]string, error) {
-	names := map[uint32][]string{}
-	err := eachLocal(path, func(name string, uid uint32) { names[uid] = append(names[uid], name) })
-	return names, err
+// their order, and the uid of each name. Of lines with one name the first counts,
+// as for the C library.
+func LocalNames(path string) (names map[uint32][]string, uids map[string]uint32, err error) {
+	names, uids = map[uint32][]string{}, map[string]uint32{}
+	err = eachLocal(path, func(name string, uid uint32) {
+		names[uid] = append(names[uid], name)
+		if _, found := uids[name]; !found {
+			uids[name] = uid
+		}
+	})
+	return names, uids, err
 }
 
 // eachLocal gives the accounts of such a file to take. What is none is left out,

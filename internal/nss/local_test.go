@@ -14,15 +14,18 @@ import (
 func TestLocalNames(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd")
 	write(t, path, "root:x:0:0:root:/root:/bin/bash\n\n# a comment\nalice:x:1000:1000::/home/alice:/bin/sh\n"+
-		"+nis:x:1000:1000:::\n-nis::1000::::\ntoor:x:0:0::/root:\nshort:x:1000\nnone:x::1000::/:\nlarge:x:4294967296:0::/:\n:x:1000:0::/:\nalice2::1000:1000::/:")
-	names, err := LocalNames(path)
-	if want := map[uint32][]string{0: {"root", "toor"}, 1000: {"alice", "alice2"}}; err != nil || !reflect.DeepEqual(names, want) {
+		"+nis:x:1000:1000:::\n-nis::1000::::\ntoor:x:0:0::/root:\nshort:x:1000\nnone:x::1000::/:\nlarge:x:4294967296:0::/:\n:x:1000:0::/:\nalice2::1000:1000::/:\nalice:x:0:0::/:")
+	names, uids, err := LocalNames(path)
+	if want := map[uint32][]string{0: {"root", "toor", "alice"}, 1000: {"alice", "alice2"}}; err != nil || !reflect.DeepEqual(names, want) {
 		t.Errorf("%v, %v, want %v", names, err, want)
 	}
-	if names, err := LocalNames(path + "-none"); err != nil || len(names) > 0 {
+	if want := map[string]uint32{"root": 0, "toor": 0, "alice": 1000, "alice2": 1000}; !reflect.DeepEqual(uids, want) {
+		t.Errorf("%v, want %v", uids, want)
+	}
+	if names, _, err := LocalNames(path + "-none"); err != nil || len(names) > 0 {
 		t.Error(names, err)
 	}
-	if names, err := LocalNames(filepath.Dir(path)); err == nil {
+	if names, _, err := LocalNames(filepath.Dir(path)); err == nil {
 		t.Errorf("of a directory: %v", names)
 	}
 }
@@ -55,7 +58,7 @@ func TestOddLines(t *testing.T) {
 
 // The first name is the one that the C library gives, and each is there once.
 func TestNamesOf(t *testing.T) {
-	local, err := LocalNames(PasswdPath)
+	local, _, err := LocalNames(PasswdPath)
 	if err != nil {
 		t.Fatal(err)
 	}

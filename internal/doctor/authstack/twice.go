@@ -34,7 +34,11 @@ func (s Stack) anotherModule() []finding.Finding {
 				What:    line.Name() + " asks for a code in this stack too.",
 				Follows: "Who is enrolled in both is asked for two codes, and otpgate does not see which ones the other takes.",
 				Fix:     "When people are imported, take this line out: docs/moving-over.md. If both are meant, leave it."}
-			if deny := line.Actions[pamstack.AuthErr]; (deny == pamstack.Bad || deny == pamstack.Die) && !line.Has("nullok") {
+			unknown := pamstack.AuthErr // what it says of whom it does not know
+			if name == "oath" {
+				unknown = pamstack.UserUnknown
+			}
+			if deny := line.Actions[unknown]; (deny == pamstack.Bad || deny == pamstack.Die) && !line.Has("nullok") {
 				f.Severity = finding.Warning
 				f.Follows += " Who is not enrolled there is denied, whatever otpgate says."
 			}

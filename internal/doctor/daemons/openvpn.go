@@ -49,6 +49,14 @@ func (e *exam) openvpnService(place pamstack.Place, service string, answers []st
 		if !stack.LetsIn(authstack.Outcome{Password: true, Code: authstack.NotAsked}) {
 			f.Follows = "other denies everybody, so nobody gets into the network."
 		}
+	case stack.Asks() && !stack.AsksPassword():
+		if answersCode(answers) {
+			return
+		}
+		f.Severity, f.ID = finding.Error, "one-field-without-split"
+		f.What = "OpenVPN's plugin is told of no answer to the prompt for a code, and " + service + " asks for nothing else."
+		f.Follows = "Whoever needs a code is denied."
+		f.Fix = `Name the prompt, for clients that have the code typed in the place of the password: "` + service + ` login USERNAME verification PASSWORD".`
 	case stack.Asks() && len(stack.Splits) == 0 && !slices.Contains(answers, "OTP"):
 		f.Severity, f.ID = finding.Error, "one-field-without-split"
 		f.What = "OpenVPN's plugin is told of no prompt for a code, and no line of " + service + " with split takes the code off the password."
@@ -58,4 +66,23 @@ func (e *exam) openvpnService(place pamstack.Place, service string, answers []st
 		return
 	}
 	e.add(finding.At(place, f))
+}
+
+// codePrompt is what people are asked, in small letters.
+const codePrompt = "verification code: "
+
+// answersCode says whether the plugin answers a prompt for a code where that is the only
+// one. Told of no prompt, it gives the password's field to whatever is asked unseen; else
+// it takes the pair whose prompt is how ours begins, and fails if there is none.
+func answersCode(answers []string) bool {
+	for pair := range slices.Chunk(answers, 2) {
+		if len(pair) < 2 {
+			return false // the plugin does not start
+		}
+		typed := strings.Contains(pair[1], "PASSWORD") || strings.Contains(pair[1], "OTP")
+		if typed && strings.HasPrefix(codePrompt, strings.ToLower(pair[0])) {
+			return true
+		}
+	}
+	return len(answers) == 0
 }

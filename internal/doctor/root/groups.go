@@ -72,7 +72,7 @@ func (e *exam) group(group string, members, services []string, asked func(user s
 		f.Severity = finding.Note
 		f.What = "The group " + group + " makes root of its members: " + finding.Some(with) + "."
 		f.Follows = "They are root by " + powers[group] + ", without the code that " + services[0] + " asks for: whoever takes over a session of theirs needs none."
-		f.Fix = "If that is not meant: gpasswd -d " + with[0] + " " + group + "."
+		f.Fix = "If that is not meant, take them out of the group, which is in /etc/group or their main one."
 	default:
 		return
 	}

@@ -22,16 +22,11 @@ func (m *Machine) local() (*locals, error) {
 	if m.accounts != nil {
 		return m.accounts, nil
 	}
-	names, err := nss.LocalNames(m.Root + nss.PasswdPath)
+	names, uids, err := nss.LocalNames(m.Root + nss.PasswdPath)
 	if err != nil {
 		return nil, err
 	}
-	m.accounts = &locals{map[string]uint32{}, names, m.Root != "" || m.filesFirst()}
-	for uid, all := range names {
-		for _, name := range all {
-			m.accounts.uids[name] = uid
-		}
-	}
+	m.accounts = &locals{uids, names, m.Root != "" || m.filesFirst()}
 	return m.accounts, nil
 }
 

@@ -34,18 +34,19 @@ func TestFilesFirst(t *testing.T) {
 	}
 }
 
-// Names of a uid are in the order of the file.
+// Names of a uid are in the order of the file, and of a name that is there twice the
+// first line counts.
 func TestLocalNames(t *testing.T) {
 	t.Parallel()
 	m := &Machine{Root: t.TempDir()}
 	m.Fill()
-	write(t, m.Root+"/etc/passwd", "root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n")
+	write(t, m.Root+"/etc/passwd", "root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\nal:x:1000:1000::/:/bin/sh\nalice:x:0:0::/:/bin/sh\n")
 	for _, c := range []struct {
 		name   string
 		known  bool
 		others []string
 	}{
-		{"toor", true, []string{"root"}}, {"root", true, []string{"toor"}}, {"alice", true, nil}, {"bob", false, nil},
+		{"toor", true, []string{"root", "alice"}}, {"al", true, []string{"alice"}}, {"alice", true, []string{"al"}}, {"bob", false, nil},
 	} {
 		known, err := m.UserKnown(c.name)
 		others, err2 := m.Others(c.name)
