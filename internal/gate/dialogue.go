@@ -73,6 +73,8 @@ type dialogue struct {
 	tries        tries
 	// sent are the codes that this login had sent, and that no other can use.
 	sent []sentCode
+	// isProof says that nobody logs in by a right code: see [Gate.Prove].
+	isProof bool
 }
 
 // ask asks until a code is right or the login's tries are spent.

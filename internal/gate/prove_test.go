@@ -2,7 +2,9 @@ package gate
 
 import (
 	"testing"
+	"time"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -12,6 +14,9 @@ import (
 // counts, as at a login.
 func TestProve(t *testing.T) {
 	p := newPlace(t)
+	// A login would be remembered.
+	p.Config.Policy.Session.Duration = 24 * time.Hour
+	p.Config.Services = map[string]config.Protocol{"": "ssh"}
 	recovery := p.Give("alice")
 	prove := func(code string) Proof {
 		t.Helper()
@@ -48,7 +53,7 @@ func TestProve(t *testing.T) {
 		}
 	}
 	entry, err := p.Ledger.View(t.Context(), ledger.UserKey("alice"))
-	if err != nil || len(entry.Sessions) != 0 || len(entry.Services) != 0 {
+	if err != nil || len(entry.Sessions) != 0 || len(entry.Services) != 0 || !entry.LastLogin.IsZero() {
 		t.Errorf("it counts as a login: %+v, %v", entry, err)
 	}
 }

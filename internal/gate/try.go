@@ -166,7 +166,7 @@ type Proof struct {
 // Prove uses up a code of a device of the person's, or a recovery code. A code that is
 // wrong counts as one at a login. One that was sent shows only who reads the mail.
 func (g *Gate) Prove(ctx context.Context, person account.Person, remote, code string) (Proof, error) {
-	d := &dialogue{Gate: g, request: Request{User: person.User, RemoteHost: remote}, person: person}
+	d := &dialogue{Gate: g, request: Request{User: person.User, RemoteHost: remote}, person: person, isProof: true}
 	if !d.plausible(code) {
 		return Proof{Malformed: true}, nil
 	}
@@ -185,18 +185,21 @@ func (g *Gate) Prove(ctx context.Context, person account.Person, remote, code st
 	}, nil
 }
 
-// countIn notes a right code in the person's entry.
+// countIn notes a right code in the person's entry, and the login.
 func (d *dialogue) countIn(result *codeResult, code string, now time.Time, entry *ledger.Entry) {
 	counts := d.counts(*entry)
 	result.unseen = countRight(&counts.Attempts)
 	d.setCounts(entry, counts)
 	result.unseenOfPeers = d.seen(entry)
+	if result.rule == recoveryRule {
+		result.recoveryLeft = factor.RecoveryLeft(d.person, *entry)
+	}
+	if d.isProof {
+		return // nobody logs in
+	}
 	entry.LastLogin = now.UTC().Truncate(time.Second)
 	if d.isServiceKnown() {
 		countService(d.request.Service, entry)
-	}
-	if result.rule == recoveryRule {
-		result.recoveryLeft = factor.RecoveryLeft(d.person, *entry)
 	}
 	d.openSession(d.request, d.person, code, now, entry)
 }
