@@ -67,7 +67,7 @@ func (a anothersError) Unwrap() error { return ErrOfAnother }
 // It also finishes what somebody began by hand, who moved the file. known says
 // whether a file that says nothing of whom it was written for is that of from. may
 // is given the person as it will be, before anything is written.
-func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may, move func(Person) error) (Person, error) {
+func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may func(Person) error, move func(*Person) error) (Person, error) {
 	if err := errors.Join(CheckName(from), CheckName(to)); err != nil {
 		return Person{}, err
 	}
@@ -97,7 +97,7 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may, mov
 	if err := d.saveBound(to, from, person, before); err != nil {
 		return Person{}, err
 	}
-	if err := move(person); err != nil {
+	if err := move(&person); err != nil {
 		return Person{}, err
 	}
 	if !moved {

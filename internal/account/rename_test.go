@@ -12,17 +12,18 @@ func TestRenameEncrypted(t *testing.T) {
 	key, _ := newKey(t)
 	none := func(Person) (bool, error) { return true, nil }
 	nothing := func(Person) error { return nil }
-	for what, by := range map[string]func(t *testing.T, dir *Dir) func(Person) error{
-		"by command": func(*testing.T, *Dir) func(Person) error { return nothing },
-		"killed":     func(*testing.T, *Dir) func(Person) error { return func(Person) error { return errors.New("killed") } },
-		"moved by hand": func(t *testing.T, dir *Dir) func(Person) error {
+	moved := func(*Person) error { return nil }
+	for what, by := range map[string]func(t *testing.T, dir *Dir) func(*Person) error{
+		"by command": func(*testing.T, *Dir) func(*Person) error { return moved },
+		"killed":     func(*testing.T, *Dir) func(*Person) error { return func(*Person) error { return errors.New("killed") } },
+		"moved by hand": func(t *testing.T, dir *Dir) func(*Person) error {
 			must(t, os.Rename(dir.Path("alice"), dir.Path("alicia")))
-			return nothing
+			return moved
 		},
-		"moved and edited": func(t *testing.T, dir *Dir) func(Person) error {
+		"moved and edited": func(t *testing.T, dir *Dir) func(*Person) error {
 			rewrite(t, dir, "alice", strings.Replace(textOf(t, dir, "alice"), "user = 'alice'", "user = 'alicia'", 1))
 			must(t, os.Rename(dir.Path("alice"), dir.Path("alicia")))
-			return nothing
+			return moved
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -36,7 +37,7 @@ func TestRenameEncrypted(t *testing.T) {
 			if _, err := dir.Rename("alice", "alicia", none, nothing, move); err != nil && what != "killed" {
 				t.Fatal(err)
 			}
-			if _, err := dir.Rename("alice", "alicia", none, nothing, nothing); what == "killed" && err != nil {
+			if _, err := dir.Rename("alice", "alicia", none, nothing, moved); what == "killed" && err != nil {
 				t.Fatal(err)
 			}
 			person, err := dir.Load("alicia")
@@ -58,7 +59,7 @@ func TestRenameToTakenWithoutTheKey(t *testing.T) {
 	before := textOf(t, dir, "alicia")
 	never := func(Person) error { t.Error("it went on"); return nil }
 	known := func(Person) (bool, error) { t.Error("asked whose file it is"); return false, nil }
-	_, err := opened(t, at(users, key+"-gone")).Rename("alice", "alicia", known, never, never)
+	_, err := opened(t, at(users, key+"-gone")).Rename("alice", "alicia", known, never, func(person *Person) error { return never(*person) })
 	if !errors.Is(err, ErrTaken) || textOf(t, dir, "alicia") != before {
 		t.Errorf("%v", err)
 	}

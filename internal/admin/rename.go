@@ -29,7 +29,7 @@ type Renamed struct {
 var ErrElsewhere = errors.New("it went to another name when this one was renamed before")
 
 // Rename gives the devices and recovery codes of the user from to the name to.
-// What was used stays used, wrong codes go on counting, remembered logins and
+// What was used stays used, wrong codes go on counting, remembered logins, links and
 // codes that are on their way end, and nothing of it is good under the former
 // name again. Killed at any point, it leaves to without a login that is let in,
 // and the same Rename goes on.
@@ -58,10 +58,13 @@ func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
 		}
 		return nil
 	}
-	done.Person, err = dir.Rename(from, to, known, may, func(person account.Person) error {
-		after, err := g.moveEntry(ctx, from, person)
-		done.RecoveryLeft = factor.RecoveryLeft(person, after)
-		return err
+	done.Person, err = dir.Rename(from, to, known, may, func(person *account.Person) error {
+		after, err := g.moveEntry(ctx, from, *person)
+		done.RecoveryLeft = factor.RecoveryLeft(*person, after)
+		if err != nil {
+			return err
+		}
+		return g.leaveLinks(ctx, from, person)
 	})
 	if errors.Is(err, account.ErrNotFound) {
 		return g.renameUnenrolled(ctx, from, to, err)
@@ -89,7 +92,21 @@ func (g People) renameUnenrolled(ctx context.Context, from, to string, none erro
 	if _, err := g.moveEntry(ctx, from, person); err != nil {
 		return Renamed{}, err
 	}
-	return Renamed{Person: person, NoFile: true}, nil
+	return Renamed{Person: person, NoFile: true}, g.leaveLinks(ctx, from, &person)
+}
+
+// leaveLinks ends the links of both names, and takes what they showed from the person.
+func (g People) leaveLinks(ctx context.Context, from string, person *account.Person) error {
+	for _, name := range []string{from, person.User} {
+		keys, err := g.endLinks(ctx, name)
+		if err != nil {
+			return err
+		}
+		person.Factors = slices.DeleteFunc(slices.Clone(person.Factors), func(f account.Factor) bool {
+			return slices.ContainsFunc(keys, func(key string) bool { return IsShown(name, f, key) })
+		})
+	}
+	return nil
 }
 
 // errUsedMeanwhile says that a login changed what was being moved.

@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
-	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // Cancel has the person's links be good no longer, and returns how many were. A key
-// that was shown by one of them goes too. Whoever removes somebody must cancel first:
-// the name may be another person's one day.
+// that was shown by one of them goes too.
 func (i Invitations) Cancel(ctx context.Context, user string) (cancelled int, err error) {
 	if err := account.CheckName(user); err != nil {
 		return 0, err
@@ -86,7 +85,7 @@ func dropKey(person *account.Person, key string) {
 }
 
 func isShown(person account.Person, f account.Factor, key string) bool {
-	return key != "" && f.Confirmed.IsZero() && f.Unreadable() == nil && factor.Fingerprint(person.User, f) == key
+	return admin.IsShown(person.User, f, key)
 }
 
 // Listed is an invitation as an admin sees it.

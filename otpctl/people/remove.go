@@ -54,7 +54,7 @@ backup, used codes stay used.`,
 		if err := a.Sure(ctx, yes, question, "nothing is removed"); err != nil {
 			return err
 		}
-		if err := dir.Remove(name); err != nil {
+		if err := g.Remove(ctx, name); err != nil {
 			return err
 		}
 		invocation.Changed(g, "remove", audit.Record{User: name})
