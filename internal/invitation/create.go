@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -48,6 +49,9 @@ func (i Invitations) Create(ctx context.Context, want Wanted) (Created, error) {
 		return Created{}, err
 	}
 	if err := want.fits(person); err != nil {
+		return Created{}, fmt.Errorf("user %q: %w", want.User, err)
+	}
+	if err := i.canProve(ctx, want, person); err != nil {
 		return Created{}, fmt.Errorf("user %q: %w", want.User, err)
 	}
 	link, err := newSecret(i.Random)
@@ -110,6 +114,22 @@ func (w Wanted) fits(person account.Person) error {
 	return nil
 }
 
+// canProve refuses an invitation that needs a code which the person cannot give: one
+// that is sent shows only who reads the mail, see [gate.Gate.Prove].
+func (i Invitations) canProve(ctx context.Context, want Wanted, person account.Person) error {
+	if want.Replace || len(person.Confirmed()) == 0 {
+		return nil
+	}
+	if slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return !f.Kind.IsSent() }) {
+		return nil
+	}
+	entry, err := i.People.Ledger.View(ctx, ledger.UserKey(person.User))
+	if err == nil && factor.RecoveryLeft(person, entry) == 0 {
+		err = ErrNoCurrent
+	}
+	return err
+}
+
 // person reads somebody's secret file, and makes it if there is none.
 func (i Invitations) person(user string) (found account.Person, err error) {
 	dir, err := i.place().Create()
@@ -127,7 +147,8 @@ func (i Invitations) person(user string) (found account.Person, err error) {
 	return found, err
 }
 
-// onlyLink makes a link the only one of the person's that is good.
+// onlyLink makes a link the only one of the person's that is good. What earlier ones
+// showed goes with them.
 func (i Invitations) onlyLink(ctx context.Context, user string, link ledger.InvitationLink, now time.Time) error {
 	var earlier []ledger.InvitationLink
 	err := i.People.Ledger.Update(ctx, personKey(user), func(entry *ledger.Entry) error {
@@ -138,10 +159,18 @@ func (i Invitations) onlyLink(ctx context.Context, user string, link ledger.Invi
 	if err != nil {
 		return err
 	}
+	var keys []string
 	for _, old := range earlier {
-		if _, err := i.cancel(ctx, old, now); err != nil {
+		was, err := i.cancel(ctx, old, now)
+		if err != nil {
 			return err
 		}
+		if was.Key != "" {
+			keys = append(keys, was.Key)
+		}
+	}
+	if err := i.dropKeys(user, keys); err != nil {
+		return err
 	}
 	return i.forget(ctx, user, earlier, now)
 }

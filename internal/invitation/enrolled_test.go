@@ -10,6 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -101,6 +102,12 @@ func TestSentCodeIsNoCurrentOne(t *testing.T) {
 	s.change(t, func(p *account.Person) {
 		p.Email, p.Factors = "alice@example.com", []account.Factor{{ID: "mail", Kind: account.Email, Confirmed: s.Clock}}
 	})
+	further := Wanted{User: "alice", Factor: "phone", For: day}
+	if _, err := s.Create(t.Context(), further); !errors.Is(err, ErrNoCurrent) {
+		t.Errorf("a link that needs a code which nobody can give: %v", err)
+	}
+	var codes []string
+	s.change(t, func(p *account.Person) { codes, p.Recovery = factor.NewRecovery("alice") })
 	setup := s.begin(t, s.invite(t, false).Link)
 	answer := s.answer(t, setup)
 	answer.Current = "123456"
@@ -108,6 +115,14 @@ func TestSentCodeIsNoCurrentOne(t *testing.T) {
 		t.Error("needs nothing")
 	}
 	s.refused(t, answer, ErrCurrent)
+	for _, code := range codes {
+		if !s.logsIn(code) {
+			t.Error("a recovery code does not log in")
+		}
+	}
+	if _, err := s.Create(t.Context(), further); !errors.Is(err, ErrNoCurrent) {
+		t.Errorf("no recovery code is left: %v", err)
+	}
 	// The admin's word is enough, and there is no device to take the place of.
 	setup = s.begin(t, s.invite(t, true).Link)
 	s.confirm(t, s.answer(t, setup))
@@ -279,6 +294,17 @@ func TestEarlierKeyGoes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A newer link takes away what an earlier one showed, as cancelling does.
+func TestKeyOfEarlierLinkGoes(t *testing.T) {
+	s := newSite(t)
+	s.begin(t, s.invite(t, false).Link)
+	link := s.invite(t, false).Link
+	if person, err := s.load("alice"); err != nil || len(person.Factors) != 0 {
+		t.Errorf("%d factors are left, %v", len(person.Factors), err)
+	}
+	s.confirm(t, s.answer(t, s.begin(t, link)))
 }
 
 func isWrong(err error) bool {

@@ -26,6 +26,10 @@ var (
 	ErrCurrentUsed = errors.New("the current code has been used")
 )
 
+// ErrNoCurrent is of somebody who is invited to a further device and has no code for it.
+var ErrNoCurrent = errors.New("enrolled by mail or SMS alone, without a recovery code left: nobody can give the current code that this link needs; " +
+	"expected a device that counts, or an invitation with Replace, which needs none")
+
 // LockedError says that wrong codes keep the person, or whoever comes from there, out.
 type LockedError struct{ Until time.Time }
 
