@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -11,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/factor"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Answer is what a browser sends.
@@ -35,6 +37,8 @@ type Enrolled struct {
 // Both codes are used up first, then the link, and the secret file is written last:
 // whatever stops it on the way, no code and no link is good twice. A link is given
 // back if the file could not be written, so that a full disk costs nobody the link.
+// Once ctx has ended no link is used. Whoever's device counts is told so, and gets the
+// recovery codes, also where the disk does not say that it keeps the file.
 func (i Invitations) Confirm(ctx context.Context, answer Answer) (Enrolled, error) {
 	key, hashed, known := parseVisit(answer.Visit)
 	seen, err := i.find(ctx, key, known, answer.Remote)
@@ -45,6 +49,9 @@ func (i Invitations) Confirm(ctx context.Context, answer Answer) (Enrolled, erro
 	err = i.good(ctx, key, seen.User, func(person *account.Person, one ledger.Invitation) error {
 		return c.confirm(ctx, person, one)
 	})
+	if placed, is := errors.AsType[safefile.PlacedError](err); is && !c.used.IsZero() {
+		c.how, err = strings.TrimPrefix(c.how+"; "+placed.Error(), "; "), nil
+	}
 	if err != nil && !c.used.IsZero() {
 		return Enrolled{}, errors.Join(err, c.giveBack(ctx, seen.User))
 	}
@@ -94,6 +101,9 @@ func (c *confirming) confirm(ctx context.Context, person *account.Person, one le
 	entry, err := enrollment.SpendFirst(ctx, c.People.Ledger, c.People.Config, now, *person, f, c.answer.First)
 	if err != nil {
 		return c.wrong(ctx, person, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	err = c.change(ctx, c.key, c.sameVisit, func(changed *ledger.Invitation) { changed.Done = now })
 	if err != nil {
@@ -177,6 +187,9 @@ func (c *confirming) wrong(ctx context.Context, person *account.Person, err erro
 	return err
 }
 
+// givingBack is how long the ledger is waited for to have a link be good again.
+const givingBack = 5 * time.Second
+
 // giveBack has the link be good again, if it is certain that the device does not count.
 func (c *confirming) giveBack(ctx context.Context, user string) error {
 	const spent = "the link is used up, and the device does not count: invite the person again"
@@ -189,6 +202,9 @@ func (c *confirming) giveBack(ctx context.Context, user string) error {
 			return nil
 		}
 	}
+	// Whoever has waited for too long should not lose the link too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), givingBack)
+	defer cancel()
 	err = c.People.Ledger.Update(ctx, c.key, func(entry *ledger.Entry) error {
 		if entry.Invitation.Done.Equal(c.used) && same(entry.Invitation.Visit, c.visit) {
 			entry.Invitation.Done = time.Time{}

@@ -116,6 +116,9 @@ func (i Invitations) good(ctx context.Context, key ledger.Key, user string, chan
 	}
 	defer dir.Close()
 	return dir.Change(user, func(person *account.Person) error {
+		if err := ctx.Err(); err != nil {
+			return err // it ended while the file's lock was waited for
+		}
 		if _, err := dir.Load(user); errors.Is(err, account.ErrNotFound) {
 			return ErrRemoved
 		}

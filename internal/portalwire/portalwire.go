@@ -2,8 +2,8 @@
 // request and one answer a connection, each a JSON value, over a Unix socket.
 //
 // The entry points are [Ask] for the page, and [Serve] for who answers. It promises that
-// neither side takes more than [MaxMessage] bytes or waits for longer than [Patience],
-// that a word which is not known is refused, and that printing a message shows nothing
+// neither side takes more than [MaxMessage] bytes or waits for the other one for good,
+// that what was done is answered however long it took, that a word which is not known is refused, and that printing a message shows nothing
 // secret of it.
 package portalwire
 
@@ -19,8 +19,17 @@ import (
 const (
 	// MaxMessage bounds a request and an answer, in bytes.
 	MaxMessage = 64 << 10
-	// Patience is how long a whole exchange may take.
-	Patience = 5 * time.Second
+	// Patience is how long what is asked may take: longer than a secret file's lock is
+	// waited for, and then a ledger in etcd for each of the ten questions of a Confirm.
+	// Recovery codes are shown once, and must find the page still there.
+	Patience = fileLock + 10*ledgerTimeout
+	// Transfer is how long a request may take to come, and an answer.
+	Transfer = 5 * time.Second
+)
+
+const (
+	fileLock      = 10 * time.Second
+	ledgerTimeout = 3 * time.Second // what ledger.timeout is unless it is set
 )
 
 // Op is what is asked.

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // served answers requests at a socket, and gives its path and what Serve returned.
@@ -136,6 +141,79 @@ func TestGivesUp(t *testing.T) {
 	go func() { <-asked; cancel() }()
 	if _, err := Ask(ctx, path, Request{Op: Open, Link: "abc"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Patience is made of what a Confirm waits for, which this package must not import.
+func TestPatience(t *testing.T) {
+	settings, err := config.Parse("otpgate.toml", []byte("[ledger]\netcd = ['http://127.0.0.1:2379']\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fileLock != safefile.LockPatience || ledgerTimeout != settings.Ledger.Timeout.Duration {
+		t.Errorf("a file's lock is waited for %v, and the ledger %v", safefile.LockPatience, settings.Ledger.Timeout)
+	}
+}
+
+// asking is a connection on which a request has come, and all of it.
+type asking struct {
+	net.Conn
+	io.Reader
+}
+
+func (a asking) Read(to []byte) (int, error) { return a.Reader.Read(to) }
+
+// Whatever was done is answered, however late that was done and whoever wants to end.
+func TestLateAnswer(t *testing.T) {
+	for name, end := range map[string]bool{"late": false, "late, and the service ends": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				here, there := net.Pipe()
+				defer there.Close()
+				ended := make(chan error, 1)
+				go func() {
+					request := strings.NewReader(`{"op":"confirm","remote":"","visit":"v"}` + "\n")
+					ended <- Serve(ctx, asking{here, request}, func(ctx context.Context, _ Request) (Answer, error) {
+						if end {
+							stop()
+						}
+						<-ctx.Done()
+						time.Sleep(time.Minute) // as a slow disk would, which knows of no context
+						return Answer{Enrolled: &Enrolled{ID: "phone", RecoveryCodes: []string{"a"}}}, nil
+					})
+				}()
+				var answer Answer
+				if err := receive(there, &answer); err != nil || answer.Enrolled == nil {
+					t.Errorf("no answer: %v", err)
+				}
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Whoever sends no request, or takes no answer, holds nobody up for long.
+func TestSilentPage(t *testing.T) {
+	for name, request := range map[string]string{"no request": "", "no answer taken": `{"op":"open","remote":"","link":"abc"}` + "\n"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := net.Pipe()
+				defer there.Close()
+				var conn net.Conn = here
+				if request != "" {
+					conn = asking{here, strings.NewReader(request)}
+				}
+				began := time.Now()
+				err := Serve(t.Context(), conn, func(context.Context, Request) (Answer, error) { return Answer{Refused: "used"}, nil })
+				if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != Transfer {
+					t.Errorf("after %v: %v", took, err)
+				}
+			})
+		})
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockPatience bounds the wait for others who change files. Whoever may read
+// LockPatience bounds the wait for others who change files. Whoever may read
 // the directory can hold its lock, and must not hold everybody up for good.
-const lockPatience = 10 * time.Second
+const LockPatience = 10 * time.Second
 
 // LockTries is how often whoever waits for a lock tries to get it. Nobody is in a
 // queue: who locks again at once, for long, has to leave others more time than that.
@@ -20,7 +20,7 @@ const LockTries = 5 * time.Millisecond
 // LockDir keeps others from changing what is in dir, as far as they ask for the
 // lock too. It ends with the process at the latest. For a directory that everybody
 // may read there is [LockIn].
-func LockDir(dir *File) (unlock func(), err error) { return lockWithin(dir, lockPatience) }
+func LockDir(dir *File) (unlock func(), err error) { return lockWithin(dir, LockPatience) }
 
 func lockWithin(dir *File, patience time.Duration) (unlock func(), err error) {
 	// A descriptor of its own, as goroutines that share one share its lock.
@@ -48,7 +48,7 @@ func LockIn(dir *File) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lockFD(file.fd, file.Name(), lockPatience); err != nil {
+	if err := lockFD(file.fd, file.Name(), LockPatience); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return func() { _ = file.Close() }, nil
