@@ -105,9 +105,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.nobodyAsked(ctx)
 	e.withoutCode(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at
-	if e.settings.Remote == nil {
-		e.state()
-	}
+	e.state()
 	e.log()
 	e.verifier()
 	found := e.excused(finding.Merge(append(e.findings, d.Also...)))

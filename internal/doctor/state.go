@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/breakglass"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/safefile"
@@ -23,60 +24,91 @@ const (
 	lowFiles = 1000
 )
 
-// state looks at the ledger's directory and disk. A ledger that servers share in etcd
-// has neither.
+// records is what a machine keeps in paths.state, in the words of findings.
+type records struct {
+	// file and disk are what it is in, denied what follows where nothing can be kept there.
+	file, disk, denied string
+	// forgotten is what follows from its loss, and newcomers from no room for new ones.
+	forgotten, newcomers string
+}
+
+// ledgerRecords are those of every code.
+var ledgerRecords = records{
+	file: "The ledger", disk: "of the ledger", denied: "Every login that needs a code is denied",
+	forgotten: "Then codes that were used are good again, of tokens even old ones, and tokens that are far ahead are refused; locks and grace begin anew.",
+	newcomers: "Everybody is denied who has not logged in with a code yet.",
+}
+
+// breakGlassRecords are those of break-glass codes alone, where servers or a ledger in
+// etcd decide the other logins.
+var breakGlassRecords = records{
+	file: "What remembers used break-glass codes", disk: "for used break-glass codes", denied: "Nobody gets in by a break-glass code",
+	forgotten: "Then break-glass codes that were used are good again, and locks are forgotten.",
+	newcomers: "Nobody gets in by a break-glass code who has not used one yet.",
+}
+
+// state looks at the ledger's directory and disk. On a client, or where servers share a
+// ledger in etcd, only break-glass codes are used up there.
 func (e *exam) state() {
-	if !e.inUse() || e.settings.Ledger != nil {
+	if !e.inUse() {
 		return
 	}
-	path := e.settings.Paths.State
+	path, kept := e.settings.Paths.State, ledgerRecords
+	if e.settings.UsesBreakGlass() {
+		// What is wrong with these names is found where they are looked at.
+		if names, err := breakglass.Names(e.settings.Paths.BreakGlass); err != nil || len(names) == 0 {
+			return
+		}
+		kept = breakGlassRecords
+	}
 	dir, err := safefile.OpenServiceDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(path)); err == nil {
-			e.add(finding.Finding{Severity: finding.Note, ID: "state-missing", File: path, What: "The ledger's directory is not there yet.",
-				Follows: "The first login makes it. If there was one, it has forgotten which codes were used."})
+			if !e.settings.UsesBreakGlass() {
+				e.add(finding.Finding{Severity: finding.Note, ID: "state-missing", File: path, What: "The ledger's directory is not there yet.",
+					Follows: "The first login makes it. If there was one, it has forgotten which codes were used."})
+			}
 			return
 		}
 	}
 	if err != nil {
 		e.add(finding.Finding{Severity: finding.Error, ID: "state-directory", File: path, What: err.Error() + ".",
-			Follows: "Every login that needs a code is denied.", Fix: "It must belong to root (or the verifier's user) and be writable for nobody else: chown root " + path + " && chmod 700 " + path})
+			Follows: kept.denied + ".", Fix: "It must belong to root (or the verifier's user) and be writable for nobody else: chown root " + path + " && chmod 700 " + path})
 		return
 	}
 	defer dir.Close()
 	space := e.Machine.Space(path)
-	e.disk(path, space)
+	e.disk(path, kept, space)
 	if space.Untried != nil {
 		f := finding.NotLookedAt(finding.Note, "whether a file can be written there", space.Untried.Error())
 		f.File, f.Fix = path, "Log in once with a code: the log says if its use could not be recorded."
 		e.add(f)
 	}
 	if space.Volatile {
-		e.add(finding.Finding{Severity: finding.Warning, ID: "state-volatile", File: path, What: "The ledger is in memory: its file system is gone with the next start.",
-			Follows: "Then codes that were used are good again, of tokens even old ones, and tokens that are far ahead are refused; locks and grace begin anew.",
-			Fix:     "Name a directory on a disk in paths.state, or do not mount a tmpfs there."})
+		e.add(finding.Finding{Severity: finding.Warning, ID: "state-volatile", File: path, What: kept.file + " is in memory: its file system is gone with the next start.",
+			Follows: kept.forgotten, Fix: "Name a directory on a disk in paths.state, or do not mount a tmpfs there."})
 	}
 }
 
-func (e *exam) disk(path string, space target.Space) {
-	const denied = "Every login that needs a code is denied, as its use could not be recorded."
+func (e *exam) disk(path string, kept records, space target.Space) {
+	denied := kept.denied + ", as its use could not be recorded."
 	switch {
 	case errors.Is(space.Err, unix.EROFS):
-		e.add(finding.Finding{Severity: finding.Error, ID: "state-read-only", File: path, What: "The file system of the ledger is read-only.", Follows: denied,
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-read-only", File: path, What: "The file system " + kept.disk + " is read-only.", Follows: denied,
 			Fix: "dmesg says why the kernel made it so; mount it for writing, or name another directory in paths.state."})
 	case errors.Is(space.Err, unix.ENOSPC) || errors.Is(space.Err, unix.EDQUOT):
-		e.add(finding.Finding{Severity: finding.Error, ID: "state-full", File: path, What: "The disk of the ledger is full: " + space.Err.Error() + ".", Follows: denied,
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-full", File: path, What: "The disk " + kept.disk + " is full: " + space.Err.Error() + ".", Follows: denied,
 			Fix: "Make room (df, df -i)."})
 	case space.Err != nil:
 		e.add(finding.Finding{Severity: finding.Error, ID: "state-directory", File: path, What: "A file cannot be written there: " + space.Err.Error() + ".", Follows: denied,
 			Fix: "Run otpctl doctor as root; then look at the mount, quotas, and SELinux or AppArmor's log."})
 	case space.Record != nil:
-		e.add(finding.Finding{Severity: finding.Error, ID: "state-record", File: path, What: "A record of the ledger cannot be made there: " + space.Record.Error() + ".",
-			Follows: "Everybody is denied who has not logged in with a code yet.", Fix: "Name a directory on another kind of file system in paths.state: ext4, XFS, Btrfs."})
+		e.add(finding.Finding{Severity: finding.Error, ID: "state-record", File: path, What: "A record " + kept.disk + " cannot be made there: " + space.Record.Error() + ".",
+			Follows: kept.newcomers, Fix: "Name a directory on another kind of file system in paths.state: ext4, XFS, Btrfs."})
 	case space.Total > 0 && (space.Bytes < lowBytes || space.Files < lowFiles):
 		e.add(finding.Finding{Severity: finding.Warning, ID: "state-nearly-full", File: path,
-			What:    fmt.Sprintf("The disk of the ledger has %d KiB and %d files left.", space.Bytes>>10, space.Files),
-			Follows: "When it is full, every login that needs a code is denied.", Fix: "Make room (df, df -i), or put the ledger on a disk that logs cannot fill."})
+			What:    fmt.Sprintf("The disk %s has %d KiB and %d files left.", kept.disk, space.Bytes>>10, space.Files),
+			Follows: "When it is full, " + strings.ToLower(kept.denied[:1]) + kept.denied[1:] + ".", Fix: "Make room (df, df -i), or put the ledger on a disk that logs cannot fill."})
 	}
 }
 
