@@ -42,13 +42,17 @@ func inspect(ctx context.Context, registers casledger.Registers, q question) (a 
 }
 
 // pageMessage is a message with as many registers as fit; those that do not come at
-// the next question.
+// the next question. One that fits into no message is refused by itself: an empty page
+// would say that nothing is left.
 func pageMessage(page []casledger.Named) *fields.Writer {
 	entries, count := new(fields.Writer), 0
 	for _, one := range page {
 		before := len(entries.Bytes)
 		entries.Text(one.Key).U64(uint64(one.Revision)).Blob(one.Value)
 		if len(entries.Bytes) > maxMessage-16 {
+			if count == 0 {
+				return fields.Message(answerRefused).Text(shortened(tooLarge(one.Key, one.Register)))
+			}
 			entries.Bytes = entries.Bytes[:before]
 			break
 		}

@@ -2,6 +2,7 @@ package ledgersocket_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -70,6 +71,40 @@ func TestInspect(t *testing.T) {
 	if !reflect.DeepEqual(all, far.all) {
 		t.Errorf("%d registers came, expected %d as they are", len(all), len(far.all))
 	}
+}
+
+// A value that no message has room for is refused by its key, and hides nothing that
+// comes behind it.
+func TestTooLarge(t *testing.T) {
+	small, large := casledger.Register{Revision: 1, Value: make([]byte, 17)}, casledger.Register{Revision: 1, Value: make([]byte, 100_000)}
+	far := inspected{scripted: scripted{now: large}, all: []casledger.Named{{Key: "users/a", Register: small}, {Key: "users/b", Register: large}, {Key: "users/c", Register: small}}}
+	client := ledgersocket.Client{Path: serve(t, far)}
+	page, err := client.Page(t.Context(), "")
+	if err != nil || len(page) != 1 || page[0].Key != "users/a" {
+		t.Errorf("the page before it: %v, %v", page, err)
+	}
+	_, errPage := client.Page(t.Context(), "users/a")
+	_, errGet := client.Get(t.Context(), "users/b")
+	_, _, errSwap := ledgersocket.Client{Path: serve(t, changed{far})}.Swap(t.Context(), "users/b", 7, nil, 0)
+	for _, err := range []error{errPage, errGet, errSwap} {
+		if err == nil || errors.Is(err, casledger.ErrUnavailable) || !strings.Contains(err.Error(), `100000 bytes at "users/b"`) {
+			t.Errorf("%v", err)
+		}
+	}
+	store := casledger.New(client, casledger.Limits{Try: time.Minute, All: time.Minute})
+	if err := store.Each(t.Context(), func(string, error) error { return nil }); err == nil || !strings.Contains(err.Error(), "users/b") {
+		t.Errorf("gone through: %v", err)
+	}
+	if _, err := store.View(t.Context(), ledger.UserKey("b")); err == nil || errors.Is(err, ledger.ErrUnreachable) {
+		t.Errorf("read: %v", err)
+	}
+}
+
+// changed has what another one has stored meanwhile.
+type changed struct{ inspected }
+
+func (c changed) Swap(context.Context, string, int64, []byte, time.Duration) (bool, casledger.Register, error) {
+	return false, c.now, nil
 }
 
 // A program that answers another question is not believed, least of all that there is

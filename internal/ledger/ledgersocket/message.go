@@ -92,6 +92,7 @@ func parseQuestion(r *fields.Reader) (question, error) {
 
 // answer is what it says. swapped is true for a Get that went well too.
 type answer struct {
+	key     string // the question's
 	swapped bool
 	now     casledger.Register
 	err     error
@@ -116,7 +117,21 @@ func (a answer) message() *fields.Writer {
 	if !a.swapped {
 		kind = answerNotSwapped
 	}
-	return fields.Message(kind).U64(uint64(a.now.Revision)).Blob(a.now.Value)
+	return registerMessage(kind, a.key, a.now)
+}
+
+// registerMessage has one register in it. One that no message has room for is refused: no
+// entry is as large, and to ask again would bring nothing else.
+func registerMessage(kind uint8, key string, now casledger.Register) *fields.Writer {
+	m := fields.Message(kind).U64(uint64(now.Revision)).Blob(now.Value)
+	if len(m.Bytes) > maxMessage {
+		return fields.Message(answerRefused).Text(shortened(tooLarge(key, now)))
+	}
+	return m
+}
+
+func tooLarge(key string, now casledger.Register) error {
+	return fmt.Errorf("%w: a value of %d bytes at %q, expected at most %d", ledger.ErrDamaged, len(now.Value), key, ledger.MaxPayload)
 }
 
 func shortened(err error) string {

@@ -50,5 +50,6 @@ func Answer(conn Conn, registers casledger.Registers) error {
 	default:
 		a = inspect(ctx, registers, q)
 	}
+	a.key = q.key
 	return write(conn, a.message())
 }
