@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -108,8 +109,23 @@ func TestDoctor(t *testing.T) {
 	if len(found) != 2 || found["ledger-certificate"] == "" || found["ledger-few-members"] != "etcd has 1 member." {
 		t.Errorf("%q", found)
 	}
+	text, err := os.ReadFile(m.config)
+	if err == nil {
+		err = os.WriteFile(m.config, append(bytes.Clone(text), "prefix = 'otpgate/2/'\n"...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found = m.findings(t); !strings.Contains(found["ledger-not-restarted"], `"otpgate/1/", expected "otpgate/2/"`) {
+		t.Errorf("otpgate-ledgerd was not restarted: %q", found)
+	}
+	if stdout, _, _ := m.otpctl(t, "ledger", "status"); !strings.HasPrefix(stdout, "The ledger is in etcd, otpgate/1/.\n") {
+		t.Errorf("otpgate-ledgerd was not restarted: %s", stdout)
+	}
+	if err := os.WriteFile(m.config, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	store := m.ledger(t)
-	var err error
 	for n := 0; err == nil; n++ {
 		err = store.Update(t.Context(), ledger.UserKey("bob"), func(e *ledger.Entry) error {
 			e.Spent = []string{strings.Repeat("x", 60_000-n)}

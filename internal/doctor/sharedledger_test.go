@@ -16,7 +16,12 @@ func (p *patient) askLedger() sharedledger.Ask {
 	if p.sharedErr == nil && len(p.shared.Members) == 0 {
 		return nil
 	}
-	return func(context.Context, config.Ledger) (casledger.Status, error) { return p.shared, p.sharedErr }
+	return func(_ context.Context, settings config.Ledger) (casledger.Status, error) {
+		if p.shared.Prefix == "" {
+			p.shared.Prefix = settings.Prefix
+		}
+		return p.shared, p.sharedErr
+	}
 }
 
 // memberFact is what a member of etcd says: URL VERSION, and what else is so, as used=MIB,
@@ -40,6 +45,8 @@ func (p *patient) memberFact(words []string) error {
 			m.Clock = m.Asked.Add(ahead)
 		case "alarm":
 			m.Alarms = append(m.Alarms, value)
+		case "prefix":
+			p.shared.Prefix = value
 		case "of":
 			_, err = fmt.Sscan(value, &p.shared.Size)
 		default:

@@ -110,7 +110,8 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 		if err != nil {
 			return state, err
 		}
-		state.Size, state.Members = status.Size, status.Members
+		// What otpgate-ledgerd has, which a change of the configuration takes a restart of.
+		state.Place, state.Size, state.Members = status.Prefix, status.Size, status.Members
 	}
 	state.ID, err = store.KnownID(ctx)
 	if err == nil {

@@ -62,6 +62,7 @@ var IDs = []string{
 	"ledger-clock",
 	"ledger-few-members",
 	"ledger-member",
+	"ledger-not-restarted",
 	"ledger-quota",
 	"ledger-unreachable",
 	"ledger-version",

@@ -3,10 +3,12 @@ package sharedledger
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
 )
 
 // soon is how long before its end a certificate is to be renewed.
@@ -25,21 +27,37 @@ func (e *exam) certificates() {
 			e.add(named.key, finding.Finding{Severity: finding.Error, ID: "ledger-certificate", What: err.Error() + ".", Follows: denied, Fix: "Mend that; docs/ledger.md says how such files are made."})
 			continue
 		}
-		if end := firstEnd(text); !end.IsZero() {
-			e.ends(named.key, named.path, end)
+		ends := endsOf(text)
+		switch {
+		case len(ends) == 0:
+		case named.key == "ca_file":
+			// While authorities are changed the old one and the new one are in it. Whose
+			// certificate is by one that has ended, the members show.
+			e.ends(named.key, named.path, slices.MaxFunc(ends, time.Time.Compare))
+		default:
+			e.ends(named.key, named.path, slices.MinFunc(ends, time.Time.Compare))
 		}
 	}
 }
 
-// firstEnd is when the first one of some certificates ends, zero if there are none.
-func firstEnd(text []byte) (first time.Time) {
+// endsOf are when certificates end.
+func endsOf(text []byte) (ends []time.Time) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err == nil && (first.IsZero() || certificate.NotAfter.Before(first)) {
-			first = certificate.NotAfter
+		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil {
+			ends = append(ends, certificate.NotAfter)
 		}
 	}
-	return first
+	return ends
+}
+
+// ofMember looks at when the certificate of a member that answered ends.
+func (e *exam) ofMember(m casledger.Member) {
+	if m.Certificate.IsZero() || m.Certificate.Sub(e.Now()) >= soon {
+		return
+	}
+	e.add("etcd", finding.Finding{Severity: finding.Warning, ID: "ledger-certificate", What: "The certificate of " + m.URL + " ends on " + m.Certificate.UTC().Format(time.DateOnly) + ".",
+		Follows: "From then on no server takes an answer of this member's. Once that is so of a majority, everybody who is asked for a code is denied.",
+		Fix:     "Renew it there, in ETCD_CERT_FILE and in ETCD_PEER_CERT_FILE; etcd reads them at the next connection."})
 }
 
 func (e *exam) ends(key, path string, end time.Time) {

@@ -8,6 +8,7 @@ package sharedledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,13 +75,36 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 			Follows: denied, Fix: "systemctl enable --now otpgate-ledgerd.socket; systemctl status otpgate-ledgerd says why it does not run."})
 		return x.findings
 	}
+	x.started(status)
 	x.reachable(status)
 	for _, m := range status.Members {
 		if m.Version != "" {
 			x.member(m)
+			x.ofMember(m)
 		}
 	}
 	return x.findings
+}
+
+// started looks at whether otpgate-ledgerd runs with what the configuration says: a
+// server that keeps to another prefix, or another etcd, has a ledger of its own.
+func (e *exam) started(status casledger.Status) {
+	f := finding.Finding{Severity: finding.Error, ID: "ledger-not-restarted",
+		Follows: "Where servers differ in this, each takes every code once.", Fix: "systemctl restart otpgate-ledgerd, on every server."}
+	if prefix := e.Settings.Ledger.Prefix; status.Prefix != prefix {
+		f.What = fmt.Sprintf("otpgate-ledgerd keeps the ledger under %q, expected %q as the configuration says.", status.Prefix, prefix)
+		e.add("prefix", f)
+	}
+	var asked []string
+	for _, m := range status.Members {
+		asked = append(asked, m.URL)
+	}
+	expected := slices.Sorted(slices.Values(e.Settings.Ledger.Etcd))
+	slices.Sort(asked)
+	if !slices.Equal(asked, expected) {
+		f.What = fmt.Sprintf("otpgate-ledgerd asks %s, expected %s as the configuration says.", strings.Join(asked, ", "), strings.Join(expected, ", "))
+		e.add("etcd", f)
+	}
 }
 
 // reachable looks at how many members answer, and how many there are.

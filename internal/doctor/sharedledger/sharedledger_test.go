@@ -1,6 +1,7 @@
 package sharedledger
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
 )
 
@@ -21,6 +24,47 @@ func TestLossy(t *testing.T) {
 		}
 	}
 }
+
+// An authority that has ended does no harm beside the one that takes its place.
+func TestBundle(t *testing.T) {
+	authority := etcdtest.NewAuthority(t, t.TempDir())
+	older, key := authority.Issue(t, etcdtest.Certificate{Name: "older"}) // it ends a day before the authority
+	var bundle []byte
+	for _, path := range []string{older, authority.File} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle = append(bundle, text...)
+	}
+	both := filepath.Join(t.TempDir(), "both.pem")
+	if err := os.WriteFile(both, bundle, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[time.Duration]finding.Severity{30 * time.Hour: finding.Warning, 60 * time.Hour: finding.Error} {
+		e := Exam{Now: func() time.Time { return time.Now().Add(after) }, Settings: config.Config{Ledger: &config.Ledger{CAFile: both, KeyFile: key}}}
+		if found := e.Examine(t.Context()); len(found) != 2 || found[0].ID != "ledger-certificate" || found[0].Severity != want {
+			t.Errorf("after %v: %v", after, found)
+		}
+	}
+}
+
+// A member's certificate is to be renewed a month before its end too.
+func TestMemberCertificate(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	for left, want := range map[time.Duration]int{31 * day: 0, 29 * day: 1} {
+		one := casledger.Member{URL: "https://a:2379", Version: "3.5.16", Certificate: now.Add(left)}
+		status := casledger.Status{Prefix: "p/", Size: 3, Members: []casledger.Member{one, {URL: "https://b:2379", Version: "3.5.16"}, {URL: "https://c:2379", Version: "3.5.16"}}}
+		e := Exam{Now: func() time.Time { return now }, Ask: func(context.Context, config.Ledger) (casledger.Status, error) { return status, nil },
+			Settings: config.Config{Ledger: &config.Ledger{Prefix: "p/", Etcd: []string{"https://a:2379", "https://b:2379", "https://c:2379"}}}}
+		found := e.Examine(t.Context())
+		if len(found) != want || want > 0 && (found[0].ID != "ledger-certificate" || !strings.Contains(found[0].What, "https://a:2379 ends on 2026-12-21")) {
+			t.Errorf("%v before its end: %v", left, found)
+		}
+	}
+}
+
+const day = 24 * time.Hour
 
 // A certificate is to be renewed a month before its end; one that has ended, or is
 // none, keeps everybody out.

@@ -33,6 +33,8 @@ type Named struct {
 type Status struct {
 	// Members are those that this machine asks.
 	Members []Member `json:"members"`
+	// Prefix is before the keys that this machine asks for.
+	Prefix string `json:"prefix"`
 	// Size is how many the service itself counts, 0 if none has said so.
 	Size int `json:"size"`
 }
@@ -53,6 +55,8 @@ type Member struct {
 	// here. Both are zero if that is not known.
 	Clock time.Time `json:"clock,omitzero"`
 	Asked time.Time `json:"asked,omitzero"`
+	// Certificate is when the one ends by which it is known, zero if it has none.
+	Certificate time.Time `json:"certificate_end,omitzero"`
 	// Problem is why it did not answer, or what it did not say.
 	Problem string `json:"problem,omitempty"`
 }

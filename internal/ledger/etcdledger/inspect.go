@@ -47,7 +47,7 @@ func (c *Cluster) Page(ctx context.Context, after string) ([]casledger.Named, er
 
 // Status implements [casledger.Inspector]. All members are asked at once.
 func (c *Cluster) Status(ctx context.Context) (casledger.Status, error) {
-	status := casledger.Status{Members: make([]casledger.Member, len(c.members.all))}
+	status := casledger.Status{Prefix: c.settings.Prefix, Members: make([]casledger.Member, len(c.members.all))}
 	sizes := make([]int, len(c.members.all))
 	var all sync.WaitGroup
 	for i, one := range c.members.all {
@@ -92,7 +92,8 @@ func (c *Cluster) look(ctx context.Context, one *member) (now casledger.Member, 
 // maxMetrics bounds what is read of them; etcd has some 100 kB.
 const maxMetrics = 4 << 20
 
-// readMetrics reads what etcd says nowhere else: its quota, and its clock. The file of
+// readMetrics reads what etcd says nowhere else: its quota, its clock, and until when its
+// certificate is good, which is another's where a proxy is in between. The file of
 // its metrics has the same certificates as its other answers.
 func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledger.Member) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/metrics", nil)
@@ -108,6 +109,9 @@ func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledg
 		return err
 	}
 	defer response.Body.Close()
+	if response.TLS != nil && len(response.TLS.PeerCertificates) > 0 {
+		now.Certificate = response.TLS.PeerCertificates[0].NotAfter
+	}
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("expected the status 200, found %s", response.Status)
 	}

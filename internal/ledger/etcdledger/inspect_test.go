@@ -46,7 +46,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("found %d entries, %v", len(names), err)
 	}
 	status, err := store.Status(t.Context())
-	if err != nil || status.Size != 3 || len(status.Members) != 3 {
+	if err != nil || status.Size != 3 || len(status.Members) != 3 || status.Prefix != "otpgate/1/" {
 		t.Fatalf("%+v, %v", status, err)
 	}
 	leaders := 0
@@ -54,7 +54,7 @@ func TestStatus(t *testing.T) {
 		if m.Leader {
 			leaders++
 		}
-		if m.URL != cluster.Members[i].URL || !strings.HasPrefix(m.Version, "3.") || m.Bytes <= 0 || m.Quota != 2<<30 || len(m.Alarms) > 0 || m.Clock.IsZero() || m.Problem != "" {
+		if m.URL != cluster.Members[i].URL || !strings.HasPrefix(m.Version, "3.") || m.Bytes <= 0 || m.Quota != 2<<30 || len(m.Alarms) > 0 || m.Clock.IsZero() || !m.Certificate.After(time.Now()) || m.Problem != "" {
 			t.Errorf("%+v", m)
 		}
 	}

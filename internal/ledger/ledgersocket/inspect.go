@@ -75,17 +75,17 @@ func parsePage(r *fields.Reader) (page []casledger.Named, err error) {
 }
 
 func statusMessage(s casledger.Status) *fields.Writer {
-	m := fields.Message(answerStatus).U32(uint32(s.Size)).U32(uint32(len(s.Members)))
+	m := fields.Message(answerStatus).Text(s.Prefix).U32(uint32(s.Size)).U32(uint32(len(s.Members)))
 	for _, one := range s.Members {
 		m.Text(one.URL).Text(one.Version).Bool(one.Leader)
 		m.U64(uint64(one.Bytes)).U64(uint64(one.InUse)).U64(uint64(one.Quota))
-		m.Texts(one.Alarms).U64(seconds(one.Clock)).U64(seconds(one.Asked)).Text(shortened(errors.New(one.Problem)))
+		m.Texts(one.Alarms).U64(seconds(one.Clock)).U64(seconds(one.Asked)).U64(seconds(one.Certificate)).Text(shortened(errors.New(one.Problem)))
 	}
 	return m
 }
 
 func parseStatus(r *fields.Reader) (s casledger.Status, err error) {
-	s.Size = int(r.U32())
+	s.Prefix, s.Size = r.Text(), int(r.U32())
 	for count := r.U32(); count > 0; count-- {
 		one := casledger.Member{URL: r.Text(), Version: r.Text(), Leader: r.Bool()}
 		if one.URL == "" {
@@ -93,7 +93,7 @@ func parseStatus(r *fields.Reader) (s casledger.Status, err error) {
 		}
 		one.Bytes, one.InUse, one.Quota = int64(r.U64()), int64(r.U64()), int64(r.U64())
 		one.Alarms = r.Texts()
-		one.Clock, one.Asked = instant(r.U64()), instant(r.U64())
+		one.Clock, one.Asked, one.Certificate = instant(r.U64()), instant(r.U64()), instant(r.U64())
 		one.Problem = r.Text()
 		s.Members = append(s.Members, one)
 	}
