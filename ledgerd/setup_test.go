@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,6 +106,26 @@ func (h *here) member(t *testing.T, n int, file string) {
 	})
 }
 
+// askPeer asks the first member for its version, at its port for members.
+func (h *here) askPeer(name string) error {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(h.dir, name+".pem"), filepath.Join(h.dir, name+".key"))
+	if err != nil {
+		return err
+	}
+	// Whom the member believes is in question, and not the other way round.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
+	answer, err := (&http.Client{Transport: transport}).Get("https://" + h.peers[1] + "/version")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
 // What docs/ledger.md says of setting up three members does what it says: two servers
 // with these certificates share a ledger, and a stranger has no part in it.
 func TestSetUpAsWritten(t *testing.T) {
@@ -122,6 +144,14 @@ func TestSetUpAsWritten(t *testing.T) {
 		cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
 		return cmd.Run() == nil
 	})
+	if err := h.askPeer("etcd2-peer"); err != nil {
+		t.Errorf("a member at another one's port for members: %v", err)
+	}
+	for _, name := range []string{"server1", "root", "etcd2"} {
+		if err := h.askPeer(name); err == nil {
+			t.Errorf("%s.pem is good at the port for members, where roles do not count", name)
+		}
+	}
 	h.run(t, block("export ETCDCTL_API"))
 	for _, name := range []string{"server1", "server2", "etcd1"} {
 		m := &machine{config: filepath.Join(h.dir, name+".toml"), socket: filepath.Join(h.dir, name+".sock")}
