@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/otpauth"
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // What people are told who enroll at the login. Nothing secret is shown before
@@ -72,7 +73,7 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 		if err != nil || answer.Password {
 			return Verdict{Deny, rule, "enroll: no first code was given"}
 		}
-		codes, err := g.enrollWith(ctx, person.User, f, answer.Text)
+		codes, unsure, err := g.enrollWith(ctx, person.User, f, answer.Text)
 		var wrong enrollment.WrongCodeError
 		switch {
 		case errors.As(err, &wrong):
@@ -85,7 +86,7 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 			conversation.Tell(Failure, cannotDecide)
 			return fault(blame{"enrollment", err})
 		}
-		g.note(request, "enrolled", factorRule(f), "at the login")
+		g.note(request, "enrolled", factorRule(f), "at the login"+unsure)
 		showCodes(codes, conversation)
 		return Verdict{Accept, factorRule(f), "the first code of an enrollment at the login"}
 	}
@@ -114,10 +115,12 @@ func (g *Gate) showKey(user string, f account.Factor, asText bool, conversation 
 
 // enrollWith writes f as confirmed, if code is its first one, and makes
 // recovery codes. The code is used up before, so that it logs nobody in again.
-func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, code string) (codes []string, err error) {
+// unsure is for the log, if the disk does not say that it keeps the file: the device
+// counts, and there is no other time to show the codes.
+func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, code string) (codes []string, unsure string, err error) {
 	dir, err := account.PlaceOf(g.Config).Create()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer dir.Close()
 	err = dir.Change(user, func(person *account.Person) error {
@@ -134,7 +137,10 @@ func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, co
 		codes = enrollment.Confirm(person, len(person.Factors)-1, entry, g.Now()).RecoveryCodes
 		return nil
 	})
-	return codes, err
+	if placed, is := errors.AsType[safefile.PlacedError](err); is {
+		unsure, err = "; "+placed.Error(), nil
+	}
+	return codes, unsure, err
 }
 
 // firstCodeHint helps somebody whose first code is wrong.
