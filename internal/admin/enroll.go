@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Enrollment is what Enroll wrote.
@@ -102,6 +104,9 @@ func (g People) Confirm(ctx context.Context, user, id, code string) (enrollment.
 		done = enrollment.Confirm(person, at, entry, g.Now())
 		return nil
 	})
+	if errors.As(err, new(safefile.PlacedError)) && len(done.RecoveryCodes) > 0 {
+		err = fmt.Errorf("%w. So the device counts, and its recovery codes are not shown: once the disk is in order, make new ones with otpctl recovery", err)
+	}
 	if err != nil {
 		return enrollment.Confirmation{}, err
 	}

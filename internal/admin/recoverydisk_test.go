@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pquerna/otp/totp"
+
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/factor"
@@ -62,5 +64,44 @@ func TestRecoveryOnAFailingDisk(t *testing.T) {
 		if now := recovery(); reflect.DeepEqual(now, before) != isKept || strings.Contains(string(said), "the recovery codes of before are worthless") == isKept {
 			t.Errorf("the call %d fails: it says %s", n, said)
 		}
+	}
+}
+
+// Whose device counts although the disk fails is told where the recovery codes are.
+func TestConfirmOnAFailingDisk(t *testing.T) {
+	const variable = "ADMIN_CONFIRM"
+	p := newPlaceOnDisk(t)
+	if dir := os.Getenv(variable); dir != "" {
+		p.Config.Paths.Users, p.Accounts = dir, files(dir)
+		person, err := p.Accounts.Load("alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, err := totp.GenerateCode(person.Factors[0].Secret.Base32(), p.Clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Confirm(t.Context(), "alice", "phone", code)
+		fmt.Println(err)
+		return
+	}
+	dir, err := account.Create(p.Config.Paths.Users)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	err = dir.Change("alice", func(person *account.Person) error {
+		person.Factors = []account.Factor{enrollment.NewFactor("phone", p.Config.TOTP)}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-P", p.Config.Paths.Users, "-e", "trace=fsync", "-e", "inject=fsync:error=EIO",
+		os.Args[0], "-test.run=^TestConfirmOnAFailingDisk$")
+	cmd.Env = append(os.Environ(), variable+"="+p.Config.Paths.Users, "GORACE=atexit_sleep_ms=0")
+	said, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "make new ones with otpctl recovery") || !p.has(t, "phone") {
+		t.Errorf("%v\n%s", err, said)
 	}
 }
