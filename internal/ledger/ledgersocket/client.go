@@ -85,10 +85,14 @@ func (c Client) connect() (*os.File, error) {
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: c.Path}); err != nil {
 		conn.Close()
 		reason := casledger.ErrUnavailable // its queue may be full, or systemd about to start it again
-		if errors.Is(err, os.ErrPermission) {
+		hint := ""
+		switch {
+		case errors.Is(err, os.ErrPermission):
 			reason = ledger.ErrUnreachable // which asking again does not change
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+			hint = "; systemctl enable --now otpgate-ledgerd.socket starts it"
 		}
-		return nil, fmt.Errorf("%w: connect to otpgate-ledgerd at %s: %w", reason, c.Path, err)
+		return nil, fmt.Errorf("%w: connect to otpgate-ledgerd at %s: %w%s", reason, c.Path, err, hint)
 	}
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {

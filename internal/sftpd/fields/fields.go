@@ -1,6 +1,7 @@
 // Package fields puts numbers and strings together to messages and takes them
 // apart, in the form of SSH (RFC 4251 section 5): what the processes of
-// otpgate-sftpd send each other, and the keys and certificates of clients.
+// otpgate-sftpd send each other, what otpgate-ledgerd is asked, and the keys and
+// certificates of clients.
 //
 // The entry points are [Message] and [NewReader]. It promises that a message that
 // is cut, too long, or counts more than it holds is told by [Reader.Done], and
