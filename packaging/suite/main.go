@@ -90,10 +90,31 @@ func run(s settings, out io.Writer) error {
 // processes of their own, and the tests themselves mostly wait for those.
 var plain = []string{"e2e", "packaging", "bench", "pam_module/front"}
 
+// longest are the packages that take more than half a minute, in this order. They begin
+// first, so that none of them runs alone in the end, when a processor would be idle.
+var longest = []string{
+	"internal/doctor", "internal/ledger/etcdledger", "pam_module/verifierd", "internal/factor", "internal/gate", "ledgerd", "otpctl",
+	"internal/doctor/authstack", "internal/rollout", "internal/sftp",
+	"e2e", "packaging/package", "pam_module/front/fronttest", "packaging/boot", "bench/sftp",
+}
+
+// byLength puts the longest packages first, and leaves the others in their order.
+func byLength(packages []string) []string {
+	place := func(name string) int {
+		if i := slices.Index(longest, short(name)); i >= 0 {
+			return i
+		}
+		return len(longest)
+	}
+	packages = slices.Clone(packages)
+	slices.SortStableFunc(packages, func(a, b string) int { return place(a) - place(b) })
+	return packages
+}
+
 // all runs the packages by the race detector, and then the plain ones.
 func (r *round) all(s settings, packages []string) error {
 	var raced, others []string
-	for _, name := range packages {
+	for _, name := range byLength(packages) {
 		isPlain := slices.ContainsFunc(plain, func(dir string) bool { return strings.HasPrefix(short(name)+"/", dir+"/") })
 		if isPlain {
 			others = append(others, name)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,9 +164,27 @@ func TestRaceDetector(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls, err := os.ReadFile(program + ".calls")
-	want := goTest + " -race " + m + " " + m + "/internal/gate " + m + "/pam_module/fronts\n" +
+	want := goTest + " -race " + m + "/internal/gate " + m + " " + m + "/pam_module/fronts\n" +
 		goTest + " " + m + "/e2e " + m + "/pam_module/front/fronttest\n"
 	if err != nil || string(calls) != want {
 		t.Errorf("%v, called\n%s", err, calls)
+	}
+}
+
+// Those that take longest begin first, and all of them are still there.
+func TestLongestFirst(t *testing.T) {
+	names := []string{"github.com/otpgate/otpgate", "github.com/otpgate/otpgate/internal/a"}
+	for _, name := range slices.Backward(longest) {
+		names = append(names, "github.com/otpgate/otpgate/"+name)
+		if tests, err := filepath.Glob("../../" + name + "/*_test.go"); err != nil || len(tests) == 0 {
+			t.Errorf("%s has no tests, %v", name, err)
+		}
+	}
+	var sorted []string
+	for _, name := range byLength(names) {
+		sorted = append(sorted, short(name))
+	}
+	if want := append(slices.Clone(longest), ".", "internal/a"); !slices.Equal(sorted, want) {
+		t.Errorf("%v, expected %v", sorted, want)
 	}
 }
