@@ -27,8 +27,6 @@ type Server struct {
 	// Address is where the gateway listens, and Key what clients list of it.
 	Address, Key string
 	Gateway      *Gateway
-	// dials are the clients that the gateway dials, where it listens nowhere.
-	dials []string
 }
 
 // Client says how a machine asks its servers.
@@ -99,7 +97,7 @@ func startServer(t T, site Site, text string, dials ...string) *Server {
 	if site.In != nil {
 		address = site.In.Address
 	}
-	s := &Server{Site: site, dials: dials}
+	s := &Server{Site: site}
 	reached := fmt.Sprintf("dial = [\"%s\"]", strings.Join(dials, `", "`))
 	if len(dials) == 0 {
 		s.Address = fmt.Sprintf("%s:%d", address, 12000+gateways.Add(1))
@@ -288,11 +286,7 @@ func GatewayCredential(t T) *syscall.Credential {
 // is stopped has: see proc_net_tcp(5).
 func (s *Server) Unread(t T) bool {
 	t.Helper()
-	side, address := 1, s.Address
-	if len(s.dials) > 0 { // the port is then the client's
-		side, address = 2, s.dials[0]
-	}
-	_, port, err := net.SplitHostPort(address)
+	_, port, err := net.SplitHostPort(s.Address)
 	if err != nil {
 		t.Fatalf("address of the gateway: %v", err)
 	}
@@ -308,7 +302,7 @@ func (s *Server) Unread(t T) bool {
 	for line := range strings.Lines(string(table)) {
 		// Its number, the two addresses, the state, and what is not sent and not read.
 		fields := strings.Fields(line)
-		if len(fields) > 4 && strings.HasSuffix(fields[side], fmt.Sprintf(":%04X", number)) && fields[3] == established && !strings.HasSuffix(fields[4], ":00000000") {
+		if len(fields) > 4 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", number)) && fields[3] == established && !strings.HasSuffix(fields[4], ":00000000") {
 			return true
 		}
 	}
