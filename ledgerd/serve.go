@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
@@ -31,26 +30,15 @@ const most = 4096
 // accept takes connections until listener is closed.
 func (s *server) accept(listener net.Listener) {
 	places := make(chan struct{}, most)
-	for {
+	daemon.Accept(listener, func(conn net.Conn) {
 		places <- struct{}{}
-		conn, err := listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			// There are no descriptors or no memory.
-			s.report(err.Error() + "; connections wait")
-			time.Sleep(50 * time.Millisecond)
-			<-places
-			continue
-		}
 		s.all.Go(func() {
 			// Who went away meanwhile is not told, and nobody but root and the
 			// verifier's user could say something wrong.
-			_ = ledgersocket.Answer(conn, s.registers)
+			_ = ledgersocket.Answer(conn.(ledgersocket.Conn), s.registers)
 			<-places
 		})
-	}
+	}, s.report)
 }
 
 // listen takes the socket that systemd passes (sd_listen_fds(3)), or makes the one at

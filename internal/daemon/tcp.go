@@ -36,11 +36,16 @@ func ListenTCP(key string, addresses []string) ([]*net.TCPListener, error) {
 	return listeners, nil
 }
 
-// AcceptTCP has serve, which returns at once, take each connection until the listener
-// is closed. fault is told why none can be taken just now; they wait meanwhile.
+// AcceptTCP is Accept for TCP.
 func AcceptTCP(l *net.TCPListener, serve func(*net.TCPConn), fault func(reason string)) {
+	Accept(l, func(conn net.Conn) { serve(conn.(*net.TCPConn)) }, fault)
+}
+
+// Accept has serve take each connection until the listener is closed; the next one waits
+// until serve returns. fault is told why none can be taken just now; they wait meanwhile.
+func Accept(l net.Listener, serve func(net.Conn), fault func(reason string)) {
 	for {
-		conn, err := l.AcceptTCP()
+		conn, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
