@@ -12,8 +12,10 @@ import (
 	"testing"
 
 	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/testwait"
 )
@@ -74,6 +76,20 @@ func TestSFTPOwnOverlayThatHangs(t *testing.T) {
 	p := machine.NewPerson(t, "own")
 	signer, _ := newKey(t, p)
 	path, daemon := ownOverlay(t, p)
+	hangs(t, s, p, signer, path, daemon, func(file *sftp.File) error {
+		text, err := io.ReadAll(file)
+		if err == nil && string(text) != "text" {
+			err = fmt.Errorf("read %q", text)
+		}
+		return err
+	})
+}
+
+// hangs has the program of a file system stop while many workers read a file that is
+// shown from there, and looks that no thread of the front waits for it. read says what is
+// wrong with what it got, once the program goes on.
+func hangs(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, path string, daemon *os.Process, read func(*sftp.File) error) {
+	t.Helper()
 	const many = 20
 	var waiting []*sftp.File
 	for range many {
@@ -86,13 +102,7 @@ func TestSFTPOwnOverlayThatHangs(t *testing.T) {
 	testwait.Stop(t, daemon.Pid)
 	results := make(chan error, many)
 	for _, file := range waiting {
-		go func() {
-			text, err := io.ReadAll(file)
-			if err == nil && string(text) != "text" {
-				err = fmt.Errorf("read %q", text)
-			}
-			results <- errors.Join(err, file.Close())
-		}()
+		go func() { results <- errors.Join(read(file), file.Close()) }()
 	}
 	held := 0
 	machine.Until(t, "all wait for the file system", func() bool {

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +12,6 @@ import (
 	"github.com/pkg/sftp"
 
 	"github.com/otpgate/otpgate/e2e/machine"
-	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // mappedFile maps a file, says where it would have to be read, and does not look.
@@ -56,43 +54,12 @@ func TestSFTPOwnProcessThatHangs(t *testing.T) {
 	at, daemon := ownMount(t, p)
 	must(t, os.WriteFile(filepath.Join(at+"-below", "file"), append([]byte("text"), make([]byte, 4092)...), 0o644))
 	path, offset := runMapped(t, p, filepath.Join(at, "file"))
-	const many = 20
-	var waiting []*sftp.File
-	for range many {
-		_, f := files(t, s, p, signer)
-		file, err := f.Open(path)
-		must(t, err)
-		waiting = append(waiting, file)
-	}
-	front := onlyFront(t, s)
-	testwait.Stop(t, daemon.Pid)
-	results := make(chan error, many)
-	for _, file := range waiting {
-		go func() {
-			text := make([]byte, 4)
-			_, err := file.ReadAt(text, offset)
-			if err == nil && string(text) != "text" {
-				err = fmt.Errorf("read %q", text)
-			}
-			results <- errors.Join(err, file.Close())
-		}()
-	}
-	held := 0
-	machine.Until(t, "all wait for the file system", func() bool {
-		n := 0
-		for _, worker := range children(t, s, "otpgate-sftpd-worker", p.UID) {
-			n += reading(worker)
+	hangs(t, s, p, signer, path, daemon, func(file *sftp.File) error {
+		text := make([]byte, 4)
+		_, err := file.ReadAt(text, offset)
+		if err == nil && string(text) != "text" {
+			err = fmt.Errorf("read %q", text)
 		}
-		held = reading(front)
-		return n+held == many
+		return err
 	})
-	if held != 0 {
-		t.Errorf("%d threads of the front wait for the person's file system", held)
-	}
-	must(t, daemon.Signal(syscall.SIGCONT))
-	for range many {
-		if err := <-results; err != nil {
-			t.Error(err)
-		}
-	}
 }
