@@ -41,13 +41,16 @@ type round struct {
 
 // result is what became of a package.
 type result struct {
-	output strings.Builder
+	output []said
 	// tests are those that have begun and not passed, with how they ended: ""
 	// while they have not.
 	tests  map[string]string
 	failed bool
 	build  string // that failed
 }
+
+// said is a line of a package's output, and the test that it is of, if any.
+type said struct{ test, text string }
 
 func newRound(out io.Writer) *round {
 	return &round{out: out, begun: time.Now(), running: map[string]time.Time{}, packages: map[string]*result{}, builds: map[string]*strings.Builder{}}
@@ -136,7 +139,7 @@ func (r *round) take(e event) {
 	case "start":
 		r.running[e.Package] = time.Now()
 	case "output":
-		p.output.WriteString(e.Output)
+		p.output = append(p.output, said{e.Test, e.Output})
 	case "run":
 		p.tests[e.Test] = ""
 	case "pass", "skip", "fail":
@@ -159,28 +162,42 @@ func (p *result) ended(e event) {
 	delete(p.tests, e.Test)
 }
 
-// tell says how a package did, and all of it if it failed. The caller holds mu.
+// tell says how a package did, and what was said by those of its tests that did not pass.
+// The caller holds mu.
 func (r *round) tell(e event, p *result) {
 	switch {
 	case !p.failed && e.Action == "skip":
 		return // has no tests
-	case !p.failed && strings.Contains(p.output.String(), "\t(cached)\n"):
+	case !p.failed && p.cached():
 		r.line("ok    %s (cached)", short(e.Package))
 	case !p.failed:
 		r.line("ok    %s %.0fs", short(e.Package), e.Elapsed)
 	default:
 		r.line("FAIL  %s %.0fs", short(e.Package), e.Elapsed)
-		fmt.Fprint(r.out, r.text(p))
+		fmt.Fprint(r.out, r.text(p, func(test string) bool {
+			_, open := p.tests[test]
+			return open || test == ""
+		}))
 	}
 }
 
-// text is the output of a package that failed, or of the build that did.
-func (r *round) text(p *result) string {
-	text := p.output.String()
+func (p *result) cached() bool {
+	return slices.ContainsFunc(p.output, func(line said) bool { return strings.HasSuffix(line.text, "\t(cached)\n") })
+}
+
+// text is what the tests for which wanted holds said in a package that failed, or the
+// output of the build that did. What a package says outside of its tests is of "".
+func (r *round) text(p *result, wanted func(test string) bool) string {
+	var text strings.Builder
 	if build := r.builds[p.build]; build != nil {
-		text = build.String() + text
+		text.WriteString(build.String())
 	}
-	return text
+	for _, line := range p.output {
+		if wanted(line.test) {
+			text.WriteString(line.text)
+		}
+	}
+	return text.String()
 }
 
 // inWork names what is running.
@@ -223,7 +240,7 @@ func (r *round) keep(dir string) error {
 			return err
 		}
 		path := filepath.Join(dir, strings.ReplaceAll(short(name), "/", "_")+".log")
-		if err := os.WriteFile(path, []byte(r.text(p)), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(r.text(p, func(string) bool { return true })), 0o644); err != nil {
 			return err
 		}
 	}

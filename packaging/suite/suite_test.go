@@ -32,6 +32,9 @@ say '"Action":"run",'"$p"'b","Test":"TestX"'
 say '"Action":"run",'"$p"'b","Test":"TestX/one"'
 say '"Action":"run",'"$p"'b","Test":"TestX/two"'
 say '"Action":"output",'"$p"'b","Test":"TestX/one","Output":"what one said\n"'
+say '"Action":"output",'"$p"'b","Test":"TestX/two","Output":"what two said\n"'
+say '"Action":"output",'"$p"'b","Test":"TestX","Output":"what both said\n"'
+say '"Action":"output",'"$p"'b","Output":"what the package said\n"'
 say '"Action":"pass",'"$p"'b","Test":"TestX/two"'
 echo 'no event'
 n=$(grep -c ^test "$0.calls")
@@ -113,8 +116,10 @@ func TestTellsWhatFailed(t *testing.T) {
 	if strings.Count(end, "failed 2 of 5") != 2 {
 		t.Errorf("more failed:\n%s", end)
 	}
-	if strings.Count(out, "what one said") != 2 {
-		t.Errorf("expected the output of what failed:\n%s", out)
+	for text, times := range map[string]int{"what one said": 2, "what both said": 2, "what the package said": 2, "what two said": 0} {
+		if strings.Count(out, text) != times {
+			t.Errorf("expected %q %d times, the output of what failed and of nothing else:\n%s", text, times, out)
+		}
 	}
 }
 
@@ -132,15 +137,24 @@ func TestTellsOtherFailures(t *testing.T) {
 	}
 }
 
+// All that a package said is kept, also by the tests that passed.
 func TestKeepsOutput(t *testing.T) {
 	dir := t.TempDir()
 	r := newRound(&strings.Builder{})
-	r.take(event{Action: "output", Package: "github.com/otpgate/otpgate/internal/b", Output: "all it said\n"})
-	r.take(event{Action: "fail", Package: "github.com/otpgate/otpgate/internal/b"})
+	const name = "github.com/otpgate/otpgate/internal/b"
+	for _, e := range []event{
+		{Action: "run", Package: name, Test: "TestX"},
+		{Action: "output", Package: name, Test: "TestX", Output: "what it said\n"},
+		{Action: "pass", Package: name, Test: "TestX"},
+		{Action: "output", Package: name, Output: "all the rest\n"},
+		{Action: "fail", Package: name},
+	} {
+		r.take(e)
+	}
 	if err := r.keep(dir); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := os.ReadFile(dir + "/internal_b.log"); err != nil || string(text) != "all it said\n" {
+	if text, err := os.ReadFile(dir + "/internal_b.log"); err != nil || string(text) != "what it said\nall the rest\n" {
 		t.Errorf("%q, %v", text, err)
 	}
 }
