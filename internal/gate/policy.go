@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
@@ -123,125 +122,6 @@ func (g *Gate) DecidedHere(request Request) bool {
 	_, exempt := g.exempt(request.User)
 	_, trusted := g.trusted(request.RemoteHost)
 	return exempt || trusted
-}
-
-// find loads the person's file, under the given name, the system's own, or one
-// that the person's uid has besides, the first before others. Without the second
-// look a person could step round the code by writing the name in another case,
-// without the third by another name of the same account.
-func (g *Gate) find(user string) (account.Person, bool, error) { return g.findLike(user, g.likeName) }
-
-// findSoon is find for whoever has not proven anything yet: what it costs does not
-// grow with the number of people, and so tells nothing. Of the names that differ
-// in their cases it tries the common ones alone.
-func (g *Gate) findSoon(user string) (account.Person, bool, error) {
-	return g.findLike(user, g.commonName)
-}
-
-func (g *Gate) findLike(user string, like func(user string) (string, error)) (person account.Person, found bool, err error) {
-	person, err = g.Accounts.Load(user)
-	if err == nil {
-		return person, true, nil
-	}
-	if !errors.Is(err, account.ErrNotFound) {
-		return account.Person{}, false, blame{"secret-file", err}
-	}
-	canonical, known, err := g.Names.Canonical(user)
-	if err != nil {
-		return account.Person{}, false, blame{"name-service", err}
-	}
-	if !known {
-		if canonical, err = like(user); err != nil {
-			return account.Person{}, false, blame{"secret-file", err}
-		}
-	}
-	names := []string{canonical}
-	if known {
-		others, err := g.Names.Others(canonical)
-		if err != nil {
-			return account.Person{}, false, blame{"name-service", err}
-		}
-		names = append(names, others...)
-	}
-	for _, name := range names {
-		// Nobody can have enrolled under a name that is no file name.
-		if name == user || account.CheckName(name) != nil && name != canonical {
-			continue
-		}
-		person, err = g.Accounts.Load(name)
-		if err == nil {
-			return person, true, nil
-		}
-		if !errors.Is(err, account.ErrNotFound) {
-			return account.Person{}, false, blame{"secret-file", err}
-		}
-	}
-	return account.Person{User: canonical}, false, nil
-}
-
-// likeName is the name of the one secret file that a name differs from in its
-// cases alone, or the name itself. It is for people whom only the password stage
-// knows, by LDAP or a data base, and those mostly take any case.
-func (g *Gate) likeName(user string) (string, error) {
-	files, can := g.Accounts.(liker)
-	if !can {
-		return user, nil
-	}
-	names, err := files.Like(user)
-	if err != nil {
-		return user, err
-	}
-	return oneLike(user, names)
-}
-
-func oneLike(user string, names []string) (string, error) {
-	switch len(names) {
-	case 0:
-		return user, nil
-	case 1:
-		return names[0], nil
-	}
-	return "", fmt.Errorf("user %q: the system does not know it, and there are secret files of %q, which differ in their cases; remove all but one", user, names)
-}
-
-// commonName is likeName for names in small letters, in capitals, and in small
-// letters with one capital in front.
-func (g *Gate) commonName(user string) (string, error) {
-	lower := strings.ToLower(user)
-	_, first := utf8.DecodeRuneInString(lower)
-	var names []string
-	for _, name := range []string{lower, strings.ToUpper(user), strings.ToUpper(lower[:first]) + lower[first:]} {
-		if name == user || slices.Contains(names, name) || account.CheckName(name) != nil {
-			continue
-		}
-		_, err := g.Accounts.Load(name)
-		if errors.Is(err, account.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		names = append(names, name)
-	}
-	return oneLike(user, names)
-}
-
-// findAgain is find for somebody found before.
-func (g *Gate) findAgain(user string, known account.Person) (account.Person, error) {
-	files, can := g.Accounts.(reloader)
-	if !can || known.User != user {
-		person, _, err := g.find(user)
-		return person, err
-	}
-	person, err := files.Reload(known)
-	if errors.Is(err, account.ErrNotFound) {
-		person, _, err = g.find(user)
-		return person, err
-	}
-	if err != nil {
-		return account.Person{}, blame{"secret-file", err}
-	}
-	return person, nil
 }
 
 // exempt finds the first selector that exempts the person. Doubt, such as an
