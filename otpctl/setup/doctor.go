@@ -32,11 +32,16 @@ const (
 	statusErrors   = 4
 )
 
+// doctorFlags are the flags of otpctl doctor.
+type doctorFlags struct {
+	services, ignored []string
+	json, offline     bool
+	to                reporting
+}
+
 // Doctor is otpctl doctor.
 func Doctor(a *invocation.App) *cobra.Command {
-	var services, ignored []string
-	var asJSON, offline bool
-	var to reporting
+	var flags doctorFlags
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find what is wrong with the set-up of this machine",
@@ -66,40 +71,49 @@ denied.`,
   otpctl doctor --json --ignore sshd-key-alone`,
 		Args: cobra.NoArgs,
 	}
-	f := c.Flags()
-	f.StringArrayVar(&services, "service", nil, "look only at this PAM `service`, and draw its stack; may be given again")
-	invocation.CompleteBy(c, "service", a.CompleteServices)
-	f.StringArrayVar(&ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
-	invocation.Complete(c, "ignore", finding.IDs...)
-	f.BoolVar(&asJSON, "json", false, "print one JSON object")
-	f.BoolVar(&offline, "offline", false, "ask no server; only a client's doctor speaks with other machines")
-	f.BoolVar(&to.log, "log", false, "write one line to the system's log too: how many findings, and which")
-	f.StringVar(&to.metrics, "metrics", "", "write the number of findings to this `file` too, for Prometheus")
+	flags.add(a, c)
 	return a.Does(c, func(ctx context.Context, _ []string) error {
-		if c.Flags().Changed("metrics") && to.metrics == "" {
+		if c.Flags().Changed("metrics") && flags.to.metrics == "" {
 			return invocation.Usage("--metrics: expected a file")
 		}
-		if err := checkIDs(ignored); err != nil {
-			return err
-		}
-		if os.Geteuid() != 0 {
-			return errors.New("doctor reads what only root can read: run it as root")
-		}
-		path, err := a.ConfigPath()
-		if err != nil {
-			return err
-		}
-		examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: services, Also: unconfirmed(a)}
-		if !offline {
-			examined.Ask, examined.AskLedger = remote.Servers, sharedledger.Members
-		}
-		findings := examined.Examine(ctx)
-		findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(ignored, f.ID) })
-		if err := errors.Join(showDoctor(a, services, findings, asJSON), report(a, to, findings)); err != nil {
-			return err
-		}
-		return statusOf(findings)
+		return flags.examine(ctx, a)
 	})
+}
+
+func (d *doctorFlags) add(a *invocation.App, c *cobra.Command) {
+	f := c.Flags()
+	f.StringArrayVar(&d.services, "service", nil, "look only at this PAM `service`, and draw its stack; may be given again")
+	invocation.CompleteBy(c, "service", a.CompleteServices)
+	f.StringArrayVar(&d.ignored, "ignore", nil, "leave out findings of this `id`; may be given again")
+	invocation.Complete(c, "ignore", finding.IDs...)
+	f.BoolVar(&d.json, "json", false, "print one JSON object")
+	f.BoolVar(&d.offline, "offline", false, "ask no server; only a client's doctor speaks with other machines")
+	f.BoolVar(&d.to.log, "log", false, "write one line to the system's log too: how many findings, and which")
+	f.StringVar(&d.to.metrics, "metrics", "", "write the number of findings to this `file` too, for Prometheus")
+}
+
+// examine looks at the machine, and tells of what it finds by its error too.
+func (d *doctorFlags) examine(ctx context.Context, a *invocation.App) error {
+	if err := checkIDs(d.ignored); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("doctor reads what only root can read: run it as root")
+	}
+	path, err := a.ConfigPath()
+	if err != nil {
+		return err
+	}
+	examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: d.services, Also: unconfirmed(a)}
+	if !d.offline {
+		examined.Ask, examined.AskLedger = remote.Servers, sharedledger.Members
+	}
+	findings := examined.Examine(ctx)
+	findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(d.ignored, f.ID) })
+	if err := errors.Join(showDoctor(a, d.services, findings, d.json), report(a, d.to, findings)); err != nil {
+		return err
+	}
+	return statusOf(findings)
 }
 
 // machineOf is what is examined, with the commands' clock.
