@@ -95,15 +95,14 @@ func TestRewriteBesideUnreadable(t *testing.T) {
 	}
 	text := textOf(t, with, "alice")
 	value := secretLine(t, text)
-	damaged := value[:len(value)-9] + "x" + value[len(value)-8:]
-	rewrite(t, with, "alice", strings.Replace(text, value, damaged, 1))
+	rewrite(t, with, "alice", strings.Replace(text, value, damaged(value), 1))
 	both := opened(t, at(users, second, first))
 	changed, err := rewriteOne(both, "alice", Rotate, false)
 	if changed != 1 || !errors.Is(err, keyring.ErrDamaged) {
 		t.Errorf("%d, %v", changed, err)
 	}
 	after := textOf(t, both, "alice")
-	if secretLine(t, after) != damaged || strings.Count(after, keyring.Prefix+secondName) != 1 {
+	if secretLine(t, after) != damaged(value) || strings.Count(after, keyring.Prefix+secondName) != 1 {
 		t.Errorf("got\n%s", after)
 	}
 	for _, how := range []Rewriting{EncryptPlain, Rotate} {
