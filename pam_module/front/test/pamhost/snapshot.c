@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void add_status(FILE *to)
@@ -46,15 +47,28 @@ static void add_descriptors(FILE *to)
 	}
 }
 
+/*
+ * A child that nobody can wait for any more has ended, and has been collected, by the
+ * kernel itself where SIGCHLD is ignored: it is listed until the kernel has let go of it.
+ */
+static bool is_there(pid_t child)
+{
+	siginfo_t info;
+	return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
 static void add_children(FILE *to)
 {
 	DIR *list = opendir("/proc/self/task");
 	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
-		char path[300], line[1024];
+		char path[300];
+		int child;
 		snprintf(path, sizeof path, "/proc/self/task/%s/children", entry->d_name);
 		FILE *children = fopen(path, "re");
-		if (children != NULL && fgets(line, sizeof line, children) != NULL) {
-			fprintf(to, "children %s\n", line);
+		while (children != NULL && fscanf(children, "%d", &child) == 1) {
+			if (is_there(child)) {
+				fprintf(to, "child %d\n", child);
+			}
 		}
 		if (children != NULL) {
 			fclose(children);
