@@ -253,6 +253,29 @@ func TestCoreEndsWhileLoading(t *testing.T) {
 	}
 }
 
+// Or they wait for good, as another thread held the loader's lock. Each is given up after
+// a while, and the next is given more time.
+func TestCoreHangsWhileLoading(t *testing.T) {
+	t.Parallel()
+	kit := Build(t, Options{})
+	kit.Stack(t, "hang", "protocol=ask debug")
+	for i := range 2 {
+		if err := os.WriteFile(fmt.Sprintf("%s/hang.%d", kit.Dir, i+1), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := NewLogFile(t, 0o600)
+	outcome := kit.Login(t, append(log.Host, "--service", "hang", "--sigchld", "count", "123456")...)
+	text, err := os.ReadFile(log.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if late := strings.Count(string(text), " has not loaded in time"); outcome.Result != "PAM_SUCCESS" || late < 2 {
+		t.Errorf("%d children were given up: %+v\n%s", late, outcome, text)
+	}
+	unchanged(t, outcome)
+}
+
 // A core that cannot be used denies, and the log says what to do.
 func TestCore(t *testing.T) {
 	log := NewLog(t)

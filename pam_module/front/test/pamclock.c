@@ -17,7 +17,10 @@
 static _Atomic int64_t ahead;     /* nanoseconds */
 static _Atomic int64_t slow_from; /* the machine's clock when it was slowed */
 static atomic_int slow = 1;
-static _Atomic int64_t stopped_at; /* 0 while the clock goes */
+
+/* Of each thread, as each has a front of its own. */
+static _Thread_local int64_t stopped_at; /* 0 while the clock goes */
+static _Thread_local int64_t stood;      /* how long it has stood still */
 
 typedef long (*system_call)(long number, long a, long b, long c, long d, long e, long f);
 static system_call real_syscall;
@@ -53,13 +56,15 @@ static int64_t test_clock(void)
 	return slow_from + (machine_clock() - slow_from) / slow;
 }
 
-/* syscall(2), by which the front kills its child. */
+/* syscall(2), by which the front has its child's descriptor and kills it. */
 long stop_at_kill(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
 long stop_at_kill(long number, long a, long b, long c, long d, long e, long f)
 {
-	int64_t goes = 0;
-	if (number == SYS_pidfd_send_signal) {
-		atomic_compare_exchange_strong(&stopped_at, &goes, test_clock());
+	if (number == SYS_pidfd_send_signal && stopped_at == 0) {
+		stopped_at = test_clock();
+	} else if (number == SYS_pidfd_open && stopped_at != 0) {
+		stood += test_clock() - stopped_at;
+		stopped_at = 0;
 	}
 	return real_syscall(number, a, b, c, d, e, f);
 }
@@ -69,7 +74,7 @@ int clock_gettime(clockid_t id, struct timespec *now)
 	if (id != CLOCK_MONOTONIC) {
 		return (int)real_syscall(SYS_clock_gettime, id, (long)now, 0, 0, 0, 0);
 	}
-	int64_t at = (stopped_at != 0 ? stopped_at : test_clock()) + ahead;
+	int64_t at = (stopped_at != 0 ? stopped_at : test_clock()) - stood + ahead;
 	now->tv_sec = at / SECOND;
 	now->tv_nsec = at % SECOND;
 	return 0;

@@ -3,8 +3,8 @@
  * pamclock.c and -Wl,--export-dynamic-symbol= for clock_gettime and syscall stands
  * between the modules that it loads and the C library, so that a person can take a
  * minute that nobody waits for, and a busy machine has more time than it is told.
- * Once a front kills its child the clock stands still: the front waits until that is
- * gone, however long the machine takes.
+ * Once a front kills its child its clock stands still until it has another one: the
+ * front waits until the first is gone, however long the machine takes.
  */
 #ifndef PAMCLOCK_H
 #define PAMCLOCK_H

@@ -19,20 +19,32 @@ __attribute__((constructor)) static void remember_host(int argc, char **argv)
 	host_block = argv + argc + 1;
 }
 
-/* Each file crash.1 to crash.9 beside the core ends one child while it loads. */
-__attribute__((constructor)) static void crash_while_loading(void)
+/* Whether there was a file KIND.1 to KIND.9 beside the core, each of which is for one child. */
+static bool told_to(const char *kind)
 {
 	Dl_info info;
 	if (dladdr(&host_block, &info) == 0) {
-		return;
+		return false;
 	}
 	int directory = (int)(strrchr(info.dli_fname, '/') - info.dli_fname);
 	for (int i = 1; i < 10; i++) {
 		char path[4096];
-		snprintf(path, sizeof path, "%.*s/crash.%d", directory, info.dli_fname, i);
+		snprintf(path, sizeof path, "%.*s/%s.%d", directory, info.dli_fname, kind, i);
 		if (unlink(path) == 0) {
-			raise(SIGKILL);
+			return true;
 		}
+	}
+	return false;
+}
+
+/* What becomes of children of hosts with threads while they load the core. */
+__attribute__((constructor)) static void fail_while_loading(void)
+{
+	if (told_to("crash")) {
+		raise(SIGKILL);
+	}
+	if (told_to("hang")) {
+		hang(0);
 	}
 }
 
