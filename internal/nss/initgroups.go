@@ -48,7 +48,7 @@ var walking sync.Mutex
 const getentPath = "/usr/bin/getent"
 
 func getent(name string, gid uint32) ([]uint32, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), groups.patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, getentPath, "initgroups", "--", name)
 	cmd.Env = []string{"LC_ALL=C"}

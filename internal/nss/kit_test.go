@@ -10,6 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// These tests are not about how long a machine takes that has other things to do.
+func init() {
+	for _, a := range []*asker{own, groups, usual} {
+		a.patience = never
+	}
+}
+
 const inside = "OTPGATE_TEST_NSS"
 
 // alone runs the test again in mounts of its own, with these lines in
