@@ -21,15 +21,22 @@ type turn struct {
 	users int
 }
 
-// take waits for the turn, until ctx ends. leave gives it back.
+// take waits for the turn, until ctx ends. A turn that is nobody's is given all the
+// same, as nobody else is why it is late. leave gives it back.
 func (t *turns) take(ctx context.Context, name string) (leave func(), err error) {
 	one := t.join(name)
+	leave = func() {
+		one.free <- struct{}{}
+		t.quit(name, one)
+	}
 	select {
 	case <-one.free:
-		return func() {
-			one.free <- struct{}{}
-			t.quit(name, one)
-		}, nil
+		return leave, nil
+	default:
+	}
+	select {
+	case <-one.free:
+		return leave, nil
 	case <-ctx.Done():
 		t.quit(name, one)
 		return nil, fmt.Errorf("wait for others who change the entry: %w", ctx.Err())
