@@ -92,13 +92,12 @@ func TestVerdict(t *testing.T) {
 			t.Run(row.core, func(t *testing.T) {
 				t.Parallel()
 				service := serviceName(t)
-				// On a busy machine a second may pass before any verdict.
-				timeout, clock := "", "1"
-				if row.want == "PAM_SYSTEM_ERR" || row.core == "accepthang" {
-					timeout = "timeout=1 "
-				}
-				if row.core == "accepthang" {
-					clock = "5" // the core has an alarm of its own 5 seconds after timeout=
+				timeout, clock := "", slowClock
+				switch row.core {
+				case "hang", "crash:19", "drip", "slow:1500":
+					timeout, clock = "timeout=1 ", realClock
+				case "accepthang":
+					timeout = "timeout=1 " // which is for the verdict too
 				}
 				kit.Stack(t, service, timeout+"protocol="+row.core)
 				outcome := kit.Login(t, append([]string{"--service", service, "--sigchld", "count", "--pipe-stdio", "--slow-clock", clock}, answers...)...)
@@ -120,7 +119,7 @@ func TestGrandchild(t *testing.T) {
 	t.Parallel()
 	kit := kits.plain.forked()
 	kit.Stack(t, "grandchild", "protocol=grandchild")
-	outcome := kit.Login(t, "--service", "grandchild")
+	outcome := kit.Login(t, "--service", "grandchild", "--slow-clock", realClock)
 	if outcome.Result != "PAM_SUCCESS" || len(outcome.Prompts) != 1 {
 		t.Fatalf("%s, prompts %v", outcome.Result, outcome.Prompts)
 	}

@@ -24,13 +24,12 @@ func TestSigchld(t *testing.T) {
 					t.Run(core.name+" "+mode+" "+child, func(t *testing.T) {
 						t.Parallel()
 						service := serviceName(t)
-						// A busy machine may take long over what does not hang.
-						timeout := " timeout=60"
+						timeout, clock := " timeout=60", slowClock
 						if core.name == "hang" {
-							timeout = " timeout=1"
+							timeout, clock = " timeout=1", realClock
 						}
 						kit.Stack(t, service, "protocol="+core.name+timeout)
-						arguments := []string{"--service", service, "--sigchld", mode, "--own-child", child}
+						arguments := []string{"--service", service, "--sigchld", mode, "--own-child", child, "--slow-clock", clock}
 						// Long enough for the host's child to end while its person thinks.
 						outcome := kit.Login(t, append(arguments, "@sleep:80:123456")...)
 						if outcome.Result != core.want {
@@ -200,7 +199,7 @@ func TestThreads(t *testing.T) {
 	for churn, kit := range map[string]*Kit{"2": kits.plain.forked(), "0": kits.sanitized.forked()} {
 		kit.Stack(t, "threads", "protocol=ask")
 		log := NewLog(t)
-		logins := kit.Logins(t, "--service", "threads", "--dev", log.Dev, "--threads", "4", "--repeat", "25", "--churn", churn, "123456")
+		logins := kit.Logins(t, "--service", "threads", "--dev", log.Dev, "--threads", "4", "--repeat", "25", "--churn", churn, "--slow-clock", realClock, "123456")
 		if len(logins) != 100 {
 			t.Errorf("%d logins", len(logins))
 		}
@@ -265,7 +264,7 @@ func TestCoreHangsWhileLoading(t *testing.T) {
 		}
 	}
 	log := NewLogFile(t, 0o600)
-	outcome := kit.Login(t, append(log.Host, "--service", "hang", "--sigchld", "count", "123456")...)
+	outcome := kit.Login(t, append(log.Host, "--service", "hang", "--sigchld", "count", "--slow-clock", realClock, "123456")...)
 	text, err := os.ReadFile(log.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -358,7 +357,7 @@ func TestLog(t *testing.T) {
 			{"nullok", nil, line(`""`, `argument 1 in pam.d is \"nullok\", expected one of split, config=PATH, protocol=NAME, timeout=SECONDS, verifier=off|PATH, debug`)},
 			{"debug timeout=0", nil, line(`""`, `argument 2 in pam.d is \"timeout=0\", expected whole seconds from 1 to 600 after timeout=`)},
 			{"protocol=garbage", nil, line("alice", "the WHO sent a frame of 5526608 bytes, at most 16384 are allowed")},
-			{"protocol=hang timeout=1", nil, line("alice", "the dialogue took longer than timeout= allows")},
+			{"protocol=ask timeout=100", []string{"@later:100001:123456"}, line("alice", "the dialogue took longer than timeout= allows")},
 			{"protocol=crash", nil, line("alice", "the WHO ended before its verdictINSTEAD")},
 			{"protocol=crash", []string{"--user", `a" verdict=accepted b\`}, line(`"a\" verdict=accepted b\\"`, "the WHO ended before its verdictINSTEAD")},
 			{"protocol=crash", []string{"--user", "jürgen"}, line(`"jürgen"`, "the WHO ended before its verdictINSTEAD")},

@@ -176,13 +176,12 @@ func TestSplitVerdict(t *testing.T) {
 			t.Run(row.core, func(t *testing.T) {
 				t.Parallel()
 				service := serviceName(t)
-				// On a busy machine a second may pass before any verdict.
-				timeout := ""
-				if row.want == "PAM_SYSTEM_ERR" {
-					timeout = "timeout=1 "
+				timeout, clock := "", slowClock
+				if row.core == "hang" {
+					timeout, clock = "timeout=1 ", realClock
 				}
 				kit.around(t, service, timeout+"protocol="+row.core, "expect=secret", "protocol=ask")
-				outcome := kit.Login(t, "--service", service, "--sigchld", "count", "secret123456", "123456", "123456")
+				outcome := kit.Login(t, "--service", service, "--sigchld", "count", "--slow-clock", clock, "secret123456", "123456", "123456")
 				if outcome.Result != row.want {
 					t.Errorf("%s, want %s, prompts %v", outcome.Result, row.want, outcome.Prompts)
 				}
@@ -193,7 +192,7 @@ func TestSplitVerdict(t *testing.T) {
 	// And to a line without split it can say nothing about one.
 	kit := kits.plain.forked()
 	for _, core := range []string{"split", "splitblind", "tails", "rawtail"} {
-		kit.Stack(t, "no-split", "timeout=1 protocol="+core)
+		kit.Stack(t, "no-split", "protocol="+core)
 		if outcome := kit.Login(t, "--service", "no-split", "123456"); outcome.Result != "PAM_SYSTEM_ERR" {
 			t.Errorf("%s without split: %s", core, outcome.Result)
 		}
@@ -248,7 +247,7 @@ func TestSplitTimeout(t *testing.T) {
 		"timeout=1 protocol=slow:1500": "PAM_SYSTEM_ERR", "timeout=1 protocol=hang": "PAM_SYSTEM_ERR",
 	} {
 		kit.around(t, "split-timeout", arguments, "", "protocol=ignore")
-		if outcome := kit.Login(t, "--service", "split-timeout", "@later:100001:secret123456"); outcome.Result != want {
+		if outcome := kit.Login(t, "--service", "split-timeout", "--slow-clock", realClock, "@later:100001:secret123456"); outcome.Result != want {
 			t.Errorf("%s: %s, want %s", arguments, outcome.Result, want)
 		}
 	}

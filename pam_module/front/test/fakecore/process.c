@@ -4,10 +4,13 @@
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -48,6 +51,38 @@ __attribute__((constructor)) static void fail_while_loading(void)
 	}
 }
 
+/* Seconds since this process began, by the clock that alarms go by. */
+static double age(void)
+{
+	char stat[1024] = "";
+	unsigned long long began = 0;
+	struct timespec now = {0};
+	FILE *file = fopen("/proc/self/stat", "re");
+	if (file != NULL) {
+		size_t size = fread(stat, 1, sizeof stat - 1, file);
+		stat[size] = '\0';
+		fclose(file);
+	}
+	const char *state = strrchr(stat, ')'); /* of the name, which may hold spaces */
+	if (state == NULL || sscanf(state, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &began) != 1) {
+		return -1;
+	}
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)began / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* What the alarm was set to, or a second less or more: some of the process's time may have passed before and since. */
+static int alarm_set_to(int expected)
+{
+	struct itimerval timer;
+	getitimer(ITIMER_REAL, &timer);
+	double left = (double)timer.it_value.tv_sec + (double)timer.it_value.tv_usec / 1e6;
+	if (left > expected) {
+		return expected + 1;
+	}
+	return left + age() >= expected ? expected : expected - 1;
+}
+
 void tell_self(int unused)
 {
 	char text[8192] = "";
@@ -72,7 +107,7 @@ void tell_self(int unused)
 	fprintf(out, "environ=%d block=%s\n", named, *host_block == NULL ? "empty" : *host_block);
 	fprintf(out, "uid=%d,%d,%d gid=%d,%d,%d groups=%d\n", uid[0], uid[1], uid[2], gid[0], gid[1], gid[2], getgroups(0, NULL));
 	fprintf(out, "cwd=%s umask=%03o\n", getcwd(line, sizeof line), umask(0));
-	fprintf(out, "pdeathsig=%d dumpable=%d leader=%d alarm=%u\n", pdeathsig, prctl(PR_GET_DUMPABLE), getsid(0) == getpid(), alarm(0));
+	fprintf(out, "pdeathsig=%d dumpable=%d leader=%d alarm=%d\n", pdeathsig, prctl(PR_GET_DUMPABLE), getsid(0) == getpid(), alarm_set_to(atoi(field(WIRE_TAG_TIMEOUT, line, sizeof line)) + 5));
 	fprintf(out, "core=%ld as=%s\n", (long)core.rlim_cur, as.rlim_cur == RLIM_INFINITY ? "infinite" : "limited");
 	fprintf(out, "sigpipe=%s handlers=", pipe_action.sa_handler == SIG_IGN ? "ignored" : "other");
 	for (int i = 1; i < NSIG; i++) {
@@ -113,8 +148,10 @@ void hang(int unused)
 	}
 }
 
+/* For a front whose clock is slower than the alarm. */
 void accept_and_hang(int unused)
 {
+	(void)alarm(0);
 	verdict(WIRE_ACCEPT);
 	hang(unused);
 }
