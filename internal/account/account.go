@@ -207,6 +207,8 @@ const suffix = ".toml"
 type Dir struct {
 	dir   *safefile.File
 	place Place
+	// lock is safefile.LockDir.
+	lock func(dir *safefile.File) (unlock func(), err error)
 	// replaceAll is safefile.ReplaceAll.
 	replaceAll func(dir *safefile.File, files []safefile.Replacement, mode fs.FileMode) error
 	rewrote    bool // Rewrite was called

@@ -74,7 +74,7 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may func
 	if from == to {
 		return Person{}, fmt.Errorf("user %q: expected another name", to)
 	}
-	unlock, err := safefile.LockDir(d.dir)
+	unlock, err := d.lock(d.dir)
 	if err != nil {
 		return Person{}, err
 	}

@@ -69,7 +69,7 @@ func (d *Dir) lockInTurn() (unlock func(), err error) {
 		d.rest(4 * safefile.LockTries)
 	}
 	d.rewrote = true
-	return safefile.LockDir(d.dir)
+	return d.lock(d.dir)
 }
 
 // rewritten is what the person's file is to have, nil if it stays as it is.
@@ -94,7 +94,7 @@ func (d *Dir) rewritten(name string, how Rewriting) ([]byte, Rewritten) {
 // RemoveLeft removes what killed commands left of files that they were writing: it may
 // have secrets that are not encrypted, of people whose own files have none.
 func (d *Dir) RemoveLeft() error {
-	unlock, err := safefile.LockDir(d.dir)
+	unlock, err := d.lock(d.dir)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // Person with only User set and enabled. Changes wait for each other. An error
 // of change is returned as it is, and nothing is written.
 func (d *Dir) Change(name string, change func(*Person) error) error {
-	unlock, err := safefile.LockDir(d.dir)
+	unlock, err := d.lock(d.dir)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (d *Dir) Remove(name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	unlock, err := safefile.LockDir(d.dir)
+	unlock, err := d.lock(d.dir)
 	if err != nil {
 		return err
 	}
