@@ -2,7 +2,6 @@ package otpgate_test
 
 import (
 	"bytes"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,10 +14,7 @@ const mostFiles, mostLines = 20, 400
 
 func TestSizes(t *testing.T) {
 	files := map[string]int{}
-	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") {
-			return err
-		}
+	err := sources(func(path string) error {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
