@@ -134,29 +134,56 @@ func TestVerifierKilled(t *testing.T) {
 
 // One that hangs is waited for until the login's time is over, or nobody waits for it.
 func TestVerifierHangs(t *testing.T) {
-	for name, end := range map[string]func(ctx context.Context) (context.Context, context.CancelFunc){
-		"time over": func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 2*time.Second)
-		},
-		"given up": context.WithCancel,
-	} {
+	for name, why := range map[string]error{"time over": context.DeadlineExceeded, "given up": context.Canceled} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, window)
 			process := r.start(t)
-			ctx, cancel := end(t.Context())
-			defer cancel()
+			// It ends once the verifier hangs, however long the machine takes until then.
+			ctx := endedContext{t.Context(), make(chan struct{}), why}
 			person := says(code(t, 0))
 			person.typing = func() {
 				testwait.Stop(t, process.Process.Pid)
-				if name == "given up" {
-					cancel()
-				}
+				close(ctx.ended)
 			}
-			if verdict := r.Login(ctx, by("alice"), person); verdict.Decision != gate.Fault {
+			if verdict := r.Login(ctx, by("alice"), person); verdict.Decision != gate.Fault || !strings.Contains(verdict.Reason, "it did not decide in time") {
 				t.Errorf("%+v", verdict)
 			}
 		})
+	}
+}
+
+// endedContext is one that ends when it is told so.
+type endedContext struct {
+	context.Context
+	ended chan struct{}
+	why   error
+}
+
+func (c endedContext) Done() <-chan struct{} { return c.ended }
+
+func (c endedContext) Err() error {
+	select {
+	case <-c.ended:
+		return c.why
+	default:
+		return nil
+	}
+}
+
+// A login that is too late before the verifier has heard of it is told so as well.
+func TestTooLateToBegin(t *testing.T) {
+	r := newRig(t, "")
+	listener, err := net.Listen("unix", r.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	r.patience = time.Nanosecond
+	for range 20 {
+		if verdict := r.login(t, by("alice"), says()); verdict.Decision != gate.Fault || !strings.Contains(verdict.Reason, "it did not answer in time") {
+			t.Errorf("%+v", verdict)
+		}
 	}
 }
 

@@ -42,7 +42,8 @@ func (e *Engine) taken(ctx context.Context, start wire.Start) (net.Conn, error) 
 
 func open(ctx context.Context, conn net.Conn, start wire.Start) error {
 	defer closeWith(ctx, conn)()
-	if err := wire.WriteStart(conn, start); err != nil && !errors.Is(err, unix.EPIPE) {
+	// What became of it, the read below tells: that it hung up, or was too late.
+	if err := wire.WriteStart(conn, start); err != nil && !errors.Is(err, unix.EPIPE) && ctx.Err() == nil {
 		return err
 	}
 	var ready [1]byte
