@@ -315,7 +315,7 @@ func TestServerDialsTooOften(t *testing.T) {
 
 // An address that cannot be listened at is said, and tried again.
 func TestListenLater(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", testaddress.Kept(t, "127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}

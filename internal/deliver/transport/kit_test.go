@@ -32,8 +32,13 @@ func file(t *testing.T, text string) string {
 	return path
 }
 
+// patience is for what should come at once. It is long because the processors may be
+// busy.
+const patience = 2 * time.Minute
+
 // newSender makes the sender of a configuration that is read as a file would
-// be. Pauses take no time; they are counted.
+// be, and is patient unless that says for how long. Pauses take no time; they are
+// counted.
 func newSender(t *testing.T, text string) (*sender, *[]time.Duration) {
 	t.Helper()
 	settings, err := config.Parse("f", []byte(text))
@@ -45,6 +50,13 @@ func newSender(t *testing.T, text string) (*sender, *[]time.Duration) {
 		t.Fatal(err)
 	}
 	s := made.(*sender)
+	const usual = 10 * time.Second
+	if s.email != nil && s.email.Timeout.Duration == usual {
+		s.email.Timeout.Duration = patience
+	}
+	if s.sms != nil && s.sms.Timeout.Duration == usual {
+		s.sms.Timeout.Duration = patience
+	}
 	var pauses []time.Duration
 	s.pause = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
 	return s, &pauses

@@ -17,6 +17,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/twiliotest"
+	"github.com/otpgate/otpgate/internal/testaddress"
 )
 
 // quiet is for servers whose clients do not trust them.
@@ -158,13 +159,7 @@ func TestSlowGateway(t *testing.T) {
 // Where no connection can be made nothing was sent, so it is tried again.
 func TestUnreachableGateway(t *testing.T) {
 	gateway := twiliotest.New()
-	// Nobody else takes a port of this address meanwhile.
-	taken, err := net.Listen("tcp", "127.119.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := taken.Addr().String()
-	taken.Close()
+	address := testaddress.Kept(t, "127.0.0.1")
 	s, _ := newSender(t, twilio(t, "http://"+address, ""))
 	tries := 0
 	s.pause = func(context.Context, time.Duration) error {
@@ -186,7 +181,7 @@ func TestUnreachableGateway(t *testing.T) {
 	s, pauses := newSender(t, twilio(t, "http://127.0.0.1:1", ""))
 	m := message
 	m.Email = ""
-	_, err = s.Send(context.Background(), m)
+	_, err := s.Send(context.Background(), m)
 	if err == nil || !strings.Contains(err.Error(), "the gateway cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused") || len(*pauses) != 2 {
 		t.Errorf("after %d pauses: %v", len(*pauses), err)
 	}
