@@ -32,6 +32,7 @@ func TestPolkit(t *testing.T) {
 		t.Fatal(err)
 	}
 	include := "@include common-auth\n"
+	t.Cleanup(func() { must(t, os.Remove("/etc/pam.d/polkit-1")) })
 	machine.WriteService(t, "polkit-1", strings.Replace(string(vendor), include, include+here.Line()+"\n", 1))
 	if said := helper(p.Password, p.Code(t, 0)); !strings.Contains(said, prompt) {
 		t.Errorf("a copy with the line: expected a code to be asked for, found %q", said)

@@ -83,16 +83,21 @@ func TestEncryptedSecrets(t *testing.T) {
 	if err := os.Chown(file, int(as.Uid), int(as.Gid)); err != nil {
 		t.Fatal(err)
 	}
-	in(machine.Resident, p, p.Code(t, -2), hosts.PAMSuccess)
+	// All at once: a step that ends meanwhile would make another code of a used one.
+	var codes []string
+	for offset := range 5 {
+		codes = append(codes, p.Code(t, offset-2))
+	}
+	in(machine.Resident, p, codes[0], hosts.PAMSuccess)
 	ctl(t, here, "secrets", "encrypt")
 	expectOwnedBy(t, file, as)
 	if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), p.Secret) || !strings.Contains(string(text), "encrypted:") {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	in(machine.Forked, p, p.Code(t, -2), pamAuthErr)
-	in(machine.Forked, p, p.Code(t, -1), hosts.PAMSuccess)
-	in(machine.Resident, p, p.Code(t, -1), pamAuthErr)
-	in(machine.Resident, p, p.Code(t, 0), hosts.PAMSuccess)
+	in(machine.Forked, p, codes[0], pamAuthErr)
+	in(machine.Forked, p, codes[1], hosts.PAMSuccess)
+	in(machine.Resident, p, codes[1], pamAuthErr)
+	in(machine.Resident, p, codes[2], hosts.PAMSuccess)
 
 	// The key is away, then others can read it.
 	for _, spoil := range []struct {
@@ -106,7 +111,7 @@ func TestEncryptedSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, path := range machine.Paths {
-			in(path, p, p.Code(t, 1), pamSystemErr)
+			in(path, p, codes[3], pamSystemErr)
 		}
 		faults := machine.Log.Lines("user="+p.Name+" ", "verdict=fault", "rule=secret-file", file, first, spoil.says)
 		if len(faults) != 2 {
@@ -123,11 +128,11 @@ func TestEncryptedSecrets(t *testing.T) {
 	// Another key.
 	here.Configure(t, window+keysTable(name, "second", "first")+"required = true\n")
 	makeKey(t, here, "second")
-	in(machine.Forked, p, p.Code(t, 1), hosts.PAMSuccess)
+	in(machine.Forked, p, codes[3], hosts.PAMSuccess)
 	ctl(t, here, "secrets", "rotate")
 	here.Configure(t, window+keysTable(name, "second")+"required = true\n")
-	in(machine.Forked, p, p.Code(t, 1), pamAuthErr)
-	in(machine.Resident, p, p.Code(t, 2), hosts.PAMSuccess)
+	in(machine.Forked, p, codes[3], pamAuthErr)
+	in(machine.Resident, p, codes[4], hosts.PAMSuccess)
 }
 
 func expectOwnedBy(t *testing.T, path string, as *syscall.Credential) {

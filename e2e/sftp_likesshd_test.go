@@ -164,18 +164,15 @@ func (g *grove) client(port int) *scene {
 // lengths, times, and several at once.
 func (g *grove) byParamiko(port int) string {
 	c := g.client(port)
-	c.write("client.py", paramikoRights, 0o644)
+	c.write("client.py", paramikoConnects+paramikoRights, 0o644)
 	return c.run("/usr/bin/python3", "client.py", g.person.Address, strconv.Itoa(port), g.person.Name, g.key, g.gid(g.ours), g.gid(g.theirs), strconv.Itoa(g.other.UID))
 }
 
 const paramikoRights = `
-import socket, sys
-import paramiko
 from paramiko.sftp_attr import SFTPAttributes
 address, port, user, key, ours, theirs, other = sys.argv[1:]
 ours, theirs, other = int(ours), int(theirs), int(other)
-t = paramiko.Transport(socket.create_connection(("127.0.0.1", int(port)), source_address=(address, 0)))
-t.start_client()
+t = connected(address, port)
 left = t.auth_publickey(user, paramiko.Ed25519Key(filename=key))
 assert left == [], left
 s = paramiko.SFTPClient.from_transport(t)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
@@ -14,7 +15,7 @@ import (
 // that do not call themselves OpenSSH, and the target first to those that do.
 var linkClients = map[string]func(c *scene, args ...string) string{
 	"asyncssh": func(c *scene, args ...string) string {
-		c.write("client.py", asyncssh, 0o644)
+		c.write("client.py", strings.ReplaceAll(asyncssh, "PATIENCE", machine.Seconds(machine.Patience)), 0o644)
 		// It warns of ciphers that it knows.
 		return c.run("/usr/bin/python3", append([]string{"-W", "ignore", "client.py"}, args...)...)
 	},
@@ -32,7 +33,7 @@ class Client(asyncssh.SSHClient):
         return [password if "assword" in prompt else code for prompt, echo in prompts]
 async def main():
     async with asyncssh.connect("127.0.0.1", int(port), local_addr=(address, 0), username=user, known_hosts=None, config=[],
-            agent_path=None, client_keys=[key] if key else [], client_factory=Client) as connection:
+            agent_path=None, client_keys=[key] if key else [], client_factory=Client, login_timeout=PATIENCE) as connection:
         async with connection.start_sftp_client() as s:
             await s.symlink("two", "link")
             print("link:", await s.readlink("link"))

@@ -64,11 +64,9 @@ func ownMount(t *testing.T, p *machine.Person) (at string, daemon *os.Process) {
 
 // ownMountScript does with open files there what OpenSSH's server can.
 const ownMountScript = `
-import hashlib, socket, sys
-import paramiko
+import hashlib
 address, port, user, key = sys.argv[1:]
-t = paramiko.Transport(socket.create_connection(("127.0.0.1", int(port)), source_address=(address, 0)))
-t.start_client()
+t = connected(address, port)
 left = t.auth_publickey(user, paramiko.Ed25519Key(filename=key))
 assert left == [], left
 s = paramiko.SFTPClient.from_transport(t)
@@ -147,7 +145,7 @@ func TestSFTPOwnMount(t *testing.T) {
 	c := newScene(t, s, "own")
 	at, _ := ownMount(t, c.person)
 	run := func(port int) (said, left string) {
-		c.write("client.py", ownMountScript, 0o644)
+		c.write("client.py", paramikoConnects+ownMountScript, 0o644)
 		said = c.run("/usr/bin/python3", "client.py", c.person.Address, strconv.Itoa(port), c.person.Name, c.key)
 		below := at + "-below"
 		left = shell(t, "cd "+below+" && find . -type f -printf '%p %m %s\n' | sort && sha256sum $(find . -type f | sort) ../copied && rm ../copied")

@@ -48,5 +48,6 @@ func TestSFTPRootBeforeCode(t *testing.T) {
 	expectOut(t, p, s.Login(t, p, answers(p, code), nil), 0)
 	machine.Log.Expect(t, "user="+p.Name+" ", "sftp.root", "make it with install -d -m 755 "+root)
 	must(t, os.Mkdir(root, 0o755))
+	t.Cleanup(func() { must(t, os.Remove(root)) })
 	expectIn(t, p, s.Login(t, p, answers(p, code), nil), 1)
 }

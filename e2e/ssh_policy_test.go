@@ -103,7 +103,7 @@ func TestSSHGroupOfNameService(t *testing.T) {
 		t.Parallel()
 		sshd := startSSHD(t, here)
 		staff, robot := machine.NewPerson(t, "nss"), machine.NewPerson(t, "nss")
-		group := "dir-" + string(here.Path)
+		group := "dir-" + staff.Name
 		machine.ExtraGroup(t, group+"-staff", staff)
 		machine.ExtraGroup(t, group+"-robots", robot)
 		robot.Enroll(t, here.Users)

@@ -39,9 +39,10 @@ func TestSudoUnasked(t *testing.T) {
 			here := machine.NewSite(t, "unasked-"+name, "")
 			here.AddToService(t, "sudo", here.Name, "protocol=sudo")
 			p := machine.NewPerson(t, "una").Enroll(t, here.Users)
-			machine.NewGroup(t, here.Name)
-			machine.JoinGroup(t, p.Name, here.Name)
-			rules := strings.NewReplacer("NAME", p.Name, "GROUP", here.Name).Replace(test.rules)
+			group := "of" + p.Name
+			machine.NewGroup(t, group)
+			machine.JoinGroup(t, p.Name, group)
+			rules := strings.NewReplacer("NAME", p.Name, "GROUP", group).Replace(test.rules)
 			writeRules(t, here, p, rules)
 			given, codes := machine.Answers{}, 0
 			if test.asked {

@@ -97,9 +97,10 @@ int main(int argc, char **argv)
 	const char *address = argv[1], *port = argv[2], *user = argv[3], *key = argv[4], *password = argv[5], *code = argv[6];
 	ssh_session session = ssh_new();
 	int no = 0;
+	long patience = 180; /* seconds: its own 10 are too short for a busy machine */
 	if (session == NULL || ssh_options_set(session, SSH_OPTIONS_HOST, "127.0.0.1") < 0 || ssh_options_set(session, SSH_OPTIONS_PORT_STR, port) < 0 ||
 		ssh_options_set(session, SSH_OPTIONS_USER, user) < 0 || ssh_options_set(session, SSH_OPTIONS_BINDADDR, address) < 0 ||
-		ssh_options_set(session, SSH_OPTIONS_PROCESS_CONFIG, &no) < 0) {
+		ssh_options_set(session, SSH_OPTIONS_PROCESS_CONFIG, &no) < 0 || ssh_options_set(session, SSH_OPTIONS_TIMEOUT, &patience) < 0) {
 		fputs("options\n", stderr);
 		return 1;
 	}
