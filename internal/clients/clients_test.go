@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 func keyOf(b byte) (key config.KeyHash) {
@@ -139,6 +140,7 @@ func TestTable(t *testing.T) {
 	}
 	expect(1, "", 0)
 	expect(2, "web3", 0)
+	testwait.Tick(t, Path(dir, "web3"))
 	if err := os.Chmod(Path(dir, "web3"), 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 func newTestKey(t *testing.T) *Key {
@@ -249,6 +250,7 @@ func TestKeyFile(t *testing.T) {
 			t.Errorf("read again: %v, %v", again, err)
 		}
 	}
+	testwait.Tick(t, path)
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
