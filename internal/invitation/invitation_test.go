@@ -184,7 +184,7 @@ func TestTwoBrowsers(t *testing.T) {
 }
 
 func TestFiftyAtOnce(t *testing.T) {
-	s := newSite(t)
+	s := newSiteInMemory(t)
 	setup := s.begin(t, s.invite(t, true).Link)
 	answer := s.answer(t, setup)
 	var in atomic.Int32
@@ -207,7 +207,7 @@ func TestFiftyAtOnce(t *testing.T) {
 
 // Fifty press the button and type at once: no two of them get in.
 func TestFiftyBrowsers(t *testing.T) {
-	s := newSite(t)
+	s := newSiteInMemory(t)
 	link := s.invite(t, true).Link
 	var in atomic.Int32
 	var group sync.WaitGroup

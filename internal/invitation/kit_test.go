@@ -44,7 +44,24 @@ func (f files) Load(name string) (account.Person, error) {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	state := t.TempDir()
+	return newSiteAt(t, t.TempDir())
+}
+
+// newSiteInMemory is for many at once, who wait for each other no longer than the lock of
+// a secret file is waited for: how long a disk takes is not what is tested.
+func newSiteInMemory(t *testing.T) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "otpgate-invitation")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return newSiteAt(t, dir)
+}
+
+func newSiteAt(t *testing.T, dir string) *site {
+	t.Helper()
+	state := filepath.Join(dir, "state")
 	store, err := ledger.OpenFiles(state)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +69,7 @@ func newSite(t *testing.T) *site {
 	m := gatetest.New()
 	settings := config.Default()
 	settings.TOTP.Issuer = "example.com"
-	settings.Paths.Users, settings.Paths.State = filepath.Join(t.TempDir(), "users"), state
+	settings.Paths.Users, settings.Paths.State = filepath.Join(dir, "users"), state
 	engine := &gate.Gate{
 		Config: settings, Accounts: files{account.PlaceOf(settings)}, Ledger: store, Names: m, Audit: m,
 		Now: func() time.Time { return m.Clock },
