@@ -1,6 +1,7 @@
 package target
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/testprogram"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // A program that somebody else runs, or could write, under a server's name is none of
@@ -52,6 +54,11 @@ func TestRunningIsRootsAlone(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		// The kernel tells whoever started it before it tells others of its words.
+		testwait.Until(t, "the process has a command line", func() bool {
+			words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
+			return err == nil && len(words) > 0
+		})
 		found := (&Machine{}).running(name)
 		at := slices.IndexFunc(found, func(p Process) bool { return p.PID == cmd.Process.Pid })
 		switch {
