@@ -71,6 +71,8 @@ func (h *here) run(t *testing.T, text string) {
 	t.Helper()
 	cmd := exec.Command("bash", "-e", "-c", h.replace(text))
 	cmd.Dir = h.dir
+	// The usual times are not what is tested.
+	cmd.Env = append(os.Environ(), "ETCDCTL_DIAL_TIMEOUT=2m", "ETCDCTL_COMMAND_TIMEOUT=2m")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}

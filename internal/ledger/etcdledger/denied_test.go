@@ -12,10 +12,10 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger/etcdledger"
 )
 
-// impatient ends a question's time once two tries have said all that is wanted: what
-// is not answered is asked again until then, and what the error says must not depend
-// on how much of that a slow machine gets done. The error is that of the try before
-// the last one.
+// impatient ends a question's time once two tries in a row have said all that is
+// wanted: what is not answered is asked again until then, and what the error says must
+// not depend on how much of that a slow machine gets done. The error is that of the try
+// before the last one.
 type impatient struct {
 	*etcdledger.Cluster
 	says []string
@@ -25,10 +25,13 @@ type impatient struct {
 
 func (i *impatient) Get(ctx context.Context, key string) (casledger.Register, error) {
 	now, err := i.Cluster.Get(ctx, key)
-	if errors.Is(err, casledger.ErrUnavailable) && saysAll(err, i.says) {
-		if i.said++; i.said == 2 {
-			i.end()
-		}
+	switch {
+	case !errors.Is(err, casledger.ErrUnavailable) || !saysAll(err, i.says):
+		i.said = 0
+	case i.said > 0:
+		i.end()
+	default:
+		i.said++
 	}
 	return now, err
 }

@@ -196,10 +196,14 @@ func (c *Cluster) Ready(t testing.TB) {
 	}
 }
 
+// Patient are options of etcdctl's by which it waits for a busy machine.
+var Patient = []string{"--dial-timeout=2m", "--command-timeout=2m"}
+
 // Etcdctl runs etcdctl as the first admin.
 func (c *Cluster) Etcdctl(t testing.TB, arguments ...string) string {
 	t.Helper()
-	ok, output := c.etcdctl(c.URLs(), arguments...)
+	// The usual five seconds are not what is tested.
+	ok, output := c.etcdctl(c.URLs(), append(arguments, Patient...)...)
 	if !ok {
 		t.Fatalf("etcdctl %s: %s", strings.Join(arguments, " "), output)
 	}
