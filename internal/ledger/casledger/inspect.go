@@ -52,7 +52,7 @@ type Member struct {
 	// Alarms are those that it reports.
 	Alarms []string `json:"alarms,omitempty"`
 	// Clock is what it was there when it answered, to the second, and Asked what it was
-	// here. Both are zero if that is not known.
+	// here, as near to that as it may have been. Both are zero if that is not known.
 	Clock time.Time `json:"clock,omitzero"`
 	Asked time.Time `json:"asked,omitzero"`
 	// Certificate is when the one ends by which it is known, zero if it has none.

@@ -89,6 +89,17 @@ func (c *Cluster) look(ctx context.Context, one *member) (now casledger.Member, 
 	return now, size
 }
 
+// between is the time nearest to a clock's at which it was read, however long that took.
+func between(begun, clock, ended time.Time) time.Time {
+	switch {
+	case clock.Before(begun):
+		return begun
+	case clock.After(ended):
+		return ended
+	}
+	return clock
+}
+
 // maxMetrics bounds what is read of them; etcd has some 100 kB.
 const maxMetrics = 4 << 20
 
@@ -101,6 +112,7 @@ func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledg
 		return err
 	}
 	transport := &http.Transport{DisableKeepAlives: true} // and no proxy
+	begun := time.Now()
 	if c.settings.CertificateFile != "" {
 		transport.TLSClientConfig = c.settings.tls(request.URL.Hostname())
 	}
@@ -116,7 +128,7 @@ func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledg
 		return fmt.Errorf("expected the status 200, found %s", response.Status)
 	}
 	if clock, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		now.Clock, now.Asked = clock, time.Now()
+		now.Clock, now.Asked = clock, between(begun.Truncate(time.Second), clock, time.Now())
 	}
 	lines := bufio.NewScanner(io.LimitReader(response.Body, maxMetrics))
 	for lines.Scan() {
