@@ -107,7 +107,7 @@ func (r rollout) notConfirmed(t *testing.T) {
 }
 
 func (r rollout) confirmed(t *testing.T) {
-	otpctl(t, 0, "pam", "enable", "sshd", ourModule, "--confirm-within=2m")
+	otpctl(t, 0, "pam", "enable", "sshd", ourModule, "--confirm-within=1h")
 	untried := func(when string) {
 		t.Helper()
 		// Whatever session, terminal or login it is run from.

@@ -71,7 +71,14 @@ func secretFile(t *testing.T, text string) string {
 	return path
 }
 
-const from = "from = 'Codes <otpgate@" + machine.MailDomain + ">'\n"
+// emailWith is the table [email] with these lines. Where they do not say how long a
+// delivery may take, it is long enough for a busy machine.
+func emailWith(lines string) string {
+	if !strings.Contains(lines, "timeout = ") {
+		lines += "timeout = '1m'\n"
+	}
+	return "[email]\nfrom = 'Codes <otpgate@" + machine.MailDomain + ">'\n" + lines
+}
 
 // login are the lines with which exim's clients log in.
 func login(t *testing.T, e *hosts.Exim, password string) string {
@@ -99,7 +106,7 @@ func TestSendByEmail(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := newPost(t, deliver.Email, "[email]\n"+from+"html = '<b>{auth_token}</b>'\n"+test.config)
+			p := newPost(t, deliver.Email, emailWith("html = '<b>{auth_token}</b>'\n"+test.config))
 			got, err := p.send(t)
 			if want := (deliver.Delivery{Channel: deliver.Email, To: deliver.MaskEmail(p.Mail())}); got != want || err != nil {
 				t.Fatalf("expected %+v, found %+v, %v\n%s", want, got, err, test.server.Log(t))
@@ -160,7 +167,7 @@ func TestSendByEmailRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := newPost(t, deliver.Email, "[email]\n"+from+test.config)
+			p := newPost(t, deliver.Email, emailWith(test.config))
 			if test.change != nil {
 				test.change(p)
 			}
@@ -237,7 +244,7 @@ func TestSendBySMS(t *testing.T) {
 func TestSendFallsBack(t *testing.T) {
 	t.Parallel()
 	server := hosts.StartExim(t, hosts.EximOptions{Auth: true})
-	email := "[email]\n" + from + "smtp = '" + server.SMTP + "'\n" + login(t, server, server.Password)
+	email := emailTable(t, server)
 	for _, test := range []struct {
 		name   string
 		answer twiliotest.Answer

@@ -38,7 +38,7 @@ func addressed(t *testing.T, p *machine.Person, here machine.Site, kinds ...stri
 // emailTable is [email] for a server that asks for STARTTLS and a password.
 func emailTable(t *testing.T, server *hosts.Exim) string {
 	t.Helper()
-	return "[email]\n" + from + "smtp = '" + server.SMTP + "'\n" + login(t, server, server.Password)
+	return emailWith("smtp = '" + server.SMTP + "'\n" + login(t, server, server.Password))
 }
 
 var mailed = regexp.MustCompile(`Your code: (\d{6})\b`)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,6 +40,8 @@ func onlyFront(t *testing.T, s *hosts.SFTPD) int {
 // text for each that is not Go's own.
 func stacks(t *testing.T, s *hosts.SFTPD, pid int) []string {
 	t.Helper()
+	// What a session has left to end is done once nobody who has a part in it runs.
+	machine.Until(t, "broker and front rest", func() bool { return rests(s.PID()) && rests(onlyFront(t, s)) && rests(s.PID()) })
 	before := len(s.Output())
 	must(t, syscall.Kill(pid, syscall.SIGQUIT))
 	// The registers come last.
@@ -48,6 +51,19 @@ func stacks(t *testing.T, s *hosts.SFTPD, pid int) []string {
 	return slices.DeleteFunc(all, func(stack string) bool {
 		return !strings.Contains(stack, "github.com/") && !strings.Contains(stack, "golang.org/")
 	})
+}
+
+// rests says whether all threads of a process sleep, and none waits for a processor: see
+// proc(5), stat.
+func rests(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, thread := range threads {
+		// One that has ended meanwhile does not run.
+		if stat, err := os.ReadFile(thread); err == nil && !strings.Contains(string(stat), ") S ") {
+			return false
+		}
+	}
+	return err == nil && len(threads) > 0
 }
 
 // uploads begins one in each of several sessions, and gives what writes to

@@ -39,7 +39,7 @@ func TestSendWithToken(t *testing.T) {
 		} {
 			t.Run(mechanism+" "+test.name, func(t *testing.T) {
 				t.Parallel()
-				p := newPost(t, deliver.Email, "[email]\n"+from+login+test.config)
+				p := newPost(t, deliver.Email, emailWith(login+test.config))
 				got, err := p.send(t)
 				if test.err != "" {
 					if err == nil || !strings.Contains(err.Error(), test.err) || strings.Contains(err.Error(), server.Token) || len(p.Letters(t)) > 0 {
@@ -85,8 +85,8 @@ func TestTokenCommandOfTheDocuments(t *testing.T) {
 	}))
 	t.Cleanup(entra.Close)
 	text := strings.NewReplacer("#!/bin/sh\n", "", "https://login.microsoftonline.com", entra.URL, "/etc/otpgate/secrets/m365", secretFile(t, secret)).Replace(string(found[1]))
-	p := newPost(t, deliver.Email, "[email]\n"+from+"ca_file = '"+server.CA+"'\nusername = '"+server.Name+"'\nsmtp = '"+server.SMTP+
-		"'\ntoken_command = ['"+tokenCommand(t, text)+"']\n")
+	p := newPost(t, deliver.Email, emailWith("ca_file = '"+server.CA+"'\nusername = '"+server.Name+"'\nsmtp = '"+server.SMTP+
+		"'\ntoken_command = ['"+tokenCommand(t, text)+"']\n"))
 	if got, err := p.send(t); err != nil || !strings.Contains(p.Letter(t), "Your code: "+p.code) {
 		t.Errorf("found %+v, %v", got, err)
 	}

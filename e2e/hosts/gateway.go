@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/deliver/twiliotest"
@@ -46,8 +47,12 @@ func StartGateway(t machine.T) *Gateway {
 	return g
 }
 
-// Settings are the table [sms] for the gateway, with more lines.
+// Settings are the table [sms] for the gateway, with more lines. Where they do not say
+// how long a delivery may take, it is long enough for a busy machine.
 func (g *Gateway) Settings(more string) string {
+	if !strings.Contains(more, "timeout = ") {
+		more += "timeout = '1m'\n"
+	}
 	return "[sms]\npreset = 'twilio'\nurl = '" + g.URL + "'\nusername = '" + twiliotest.SID + "'\npassword_file = '" + g.TokenFile +
 		"'\nca_file = '" + g.CA + "'\nfrom = '+15005550006'\n" + more
 }
