@@ -13,8 +13,9 @@ func (w *walk) smallDisk(t *testing.T) {
 	w.run(t, stop+`mkdir -p /mnt/small && mount -t tmpfs -o size=2m,mode=700 tmpfs /mnt/small && cp -a /var/lib/otpgate/. /mnt/small/ &&
 		chown --reference=/var/lib/otpgate /mnt/small && mount --bind /mnt/small /var/lib/otpgate && systemctl start `+socket)
 	t.Cleanup(func() {
-		w.run(t, "mount -o remount,rw /mnt/small; rm -f /var/lib/otpgate/filler; "+stop+`umount /var/lib/otpgate && cp -a /mnt/small/. /var/lib/otpgate/ &&
-			umount /mnt/small && systemctl start `+socket)
+		// The core of a login that is over may have its files open for another moment.
+		w.run(t, "mount -o remount,rw /mnt/small; rm -f /var/lib/otpgate/filler; "+stop+`umount --lazy /var/lib/otpgate && cp -a /mnt/small/. /var/lib/otpgate/ &&
+			umount --lazy /mnt/small && systemctl start `+socket)
 	})
 }
 
