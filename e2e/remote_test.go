@@ -133,7 +133,11 @@ func tookBy(t testing.TB, servers [2]*machine.Server, client machine.Site, p *ma
 	t.Helper()
 	line := machine.Log.Expect(t, "user="+p.Name+" service="+client.Name, "server=")
 	for i, server := range servers {
-		if strings.Contains(line.Text, "server="+server.Address+" ") {
+		address := server.Address
+		if address == "" { // it dials
+			address = server.In.Address
+		}
+		if strings.Contains(line.Text, "server="+address+" ") {
 			return i
 		}
 	}

@@ -53,11 +53,17 @@ func newBrokenFleet(t *testing.T, how loss) *brokenFleet {
 	t.Helper()
 	f := &brokenFleet{loss: how}
 	f.servers, f.clients = fleet(t, "r-broken-"+strings.ReplaceAll(how.name, " ", "-"), "", machine.Client{})
+	f.sendTexts(t)
+	return f
+}
+
+// sendTexts has each server send text messages.
+func (f *brokenFleet) sendTexts(t *testing.T) {
+	t.Helper()
 	for i, server := range f.servers {
 		server.In.Within(t, func() { f.texts[i] = hosts.StartGateway(t) })
 		server.Configure(t, "[totp]\nwindow = 3\n"+f.texts[i].Settings(""))
 	}
-	return f
 }
 
 // sent is how many messages each server has asked for, and how many were taken.

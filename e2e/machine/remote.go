@@ -27,6 +27,8 @@ type Server struct {
 	// Address is where the gateway listens, and Key what clients list of it.
 	Address, Key string
 	Gateway      *Gateway
+	// dials are the clients that the gateway dials, where it listens nowhere.
+	dials []string
 }
 
 // Client says how a machine asks its servers.
@@ -97,7 +99,7 @@ func startServer(t T, site Site, text string, dials ...string) *Server {
 	if site.In != nil {
 		address = site.In.Address
 	}
-	s := &Server{Site: site}
+	s := &Server{Site: site, dials: dials}
 	reached := fmt.Sprintf("dial = [\"%s\"]", strings.Join(dials, `", "`))
 	if len(dials) == 0 {
 		s.Address = fmt.Sprintf("%s:%d", address, 12000+gateways.Add(1))
@@ -283,10 +285,15 @@ func GatewayCredential(t T) *syscall.Credential {
 }
 
 // Unread says whether the gateway has got something that it has not read, as one that
-// is stopped has: see proc_net_tcp(5).
+// is stopped has, also where whoever sent it has turned to another server meanwhile: see
+// proc_net_tcp(5).
 func (s *Server) Unread(t T) bool {
 	t.Helper()
-	_, port, err := net.SplitHostPort(s.Address)
+	side, address := 1, s.Address
+	if len(s.dials) > 0 { // the port is then the client's
+		side, address = 2, s.dials[0]
+	}
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatalf("address of the gateway: %v", err)
 	}
@@ -298,11 +305,11 @@ func (s *Server) Unread(t T) bool {
 	if err != nil {
 		t.Fatalf("connections: %v", err)
 	}
-	const established = "01"
+	const established, closedByTheOther = "01", "08"
 	for line := range strings.Lines(string(table)) {
 		// Its number, the two addresses, the state, and what is not sent and not read.
 		fields := strings.Fields(line)
-		if len(fields) > 4 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", number)) && fields[3] == established && !strings.HasSuffix(fields[4], ":00000000") {
+		if len(fields) > 4 && strings.HasSuffix(fields[side], fmt.Sprintf(":%04X", number)) && (fields[3] == established || fields[3] == closedByTheOther) && !strings.HasSuffix(fields[4], ":00000000") {
 			return true
 		}
 	}
