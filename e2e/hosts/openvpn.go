@@ -45,6 +45,7 @@ setenv deferred_auth_pam 1
 plugin openvpn-plugin-auth-pam.so %s
 %s`, 64+port/256%64, port%256, certificate(t), plugin, lines))
 	d.program(t, "up", "#!/bin/sh\necho \"$1 is in\"\nkill -TERM $PPID\n")
+	d.program(t, "stay", "#!/bin/sh\nexec /sbin/ip link set \"$1\" up\n")
 	d.start(t, d.listens, "setpriv", "--bounding-set", capabilities, "/usr/sbin/openvpn", "--config", config)
 	return &OpenVPN{d: d}
 }
@@ -56,10 +57,12 @@ func (v *OpenVPN) Client(t machine.T, p *machine.Person, credentials string, opt
 	return v.client(t, p, credentials, append(options, "--script-security", "2", "--up", filepath.Join(v.d.dir, "up")+" "+p.Name))
 }
 
-// Staying is a client that stays until it is thrown out.
+// Staying is a client that stays until it is thrown out. Its end of the tunnel is up, as
+// the kernel sends packets through the server's: OpenVPN does nothing else while it has
+// one that its device does not take, and fails an assertion if it loses its server then.
 func (v *OpenVPN) Staying(t machine.T, p *machine.Person, field string, options ...string) *exec.Cmd {
 	t.Helper()
-	return v.client(t, p, v.credentials(t, p, field), options)
+	return v.client(t, p, v.credentials(t, p, field), append(options, "--script-security", "2", "--up", filepath.Join(v.d.dir, "stay")))
 }
 
 func (v *OpenVPN) credentials(t machine.T, p *machine.Person, field string) string {
