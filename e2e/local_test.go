@@ -209,9 +209,7 @@ func TestLogin(t *testing.T) {
 		if err := testprogram.Write(greet, []byte("#!/bin/sh\n"+machine.Greet+"\n")); err != nil {
 			t.Fatal(err)
 		}
-		if output, err := exec.Command("usermod", "--shell", greet, p.Name).CombinedOutput(); err != nil {
-			t.Fatalf("usermod: %v: %s", err, output)
-		}
+		machine.Account(t, "", "usermod", "--shell", greet, p.Name)
 		login := func(codes ...string) machine.Dialogue {
 			given := answers(p, codes...)
 			given.Names = []string{p.Name}

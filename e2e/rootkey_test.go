@@ -16,7 +16,7 @@ var rootPassword = sync.OnceValue(func() string { return machine.WithoutUser("ro
 // givePassword gives root the one password that all tests know.
 func givePassword(t *testing.T) string {
 	t.Helper()
-	machine.Command(t, "root:"+rootPassword()+"\n", "chpasswd")
+	machine.Account(t, "root:"+rootPassword()+"\n", "chpasswd")
 	return rootPassword()
 }
 

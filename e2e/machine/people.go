@@ -40,8 +40,16 @@ type Person struct {
 
 var people atomic.Int32
 
-// one useradd at a time: they lock /etc/passwd and give up quickly.
+// one of shadow's programs at a time: they lock /etc/passwd and give up quickly.
 var useradd sync.Mutex
+
+// Account runs one of shadow's programs, such as usermod, with that input. It must not fail.
+func Account(t T, input, name string, args ...string) {
+	t.Helper()
+	useradd.Lock()
+	defer useradd.Unlock()
+	Command(t, input, name, args...)
+}
 
 // NewPerson adds a user with a password, a home and a name that begins with
 // prefix. Nothing is enrolled yet.
@@ -68,17 +76,13 @@ func newID() int { return firstID + int(people.Add(1)) }
 // Expire has the person's password expire: it must be changed at the login.
 func (p *Person) Expire(t T) {
 	t.Helper()
-	useradd.Lock()
-	defer useradd.Unlock()
-	Command(t, "", "chage", "--lastday", "0", p.Name)
+	Account(t, "", "chage", "--lastday", "0", p.Name)
 }
 
 // ShareUID gives the person a uid that is somebody's already.
 func (p *Person) ShareUID(t T, uid int) {
 	t.Helper()
-	useradd.Lock()
-	defer useradd.Unlock()
-	Command(t, "", "usermod", "--non-unique", "--uid", strconv.Itoa(uid), p.Name)
+	Account(t, "", "usermod", "--non-unique", "--uid", strconv.Itoa(uid), p.Name)
 	p.UID = uid
 }
 
@@ -89,11 +93,9 @@ func (p *Person) OtherName(t T) *Person {
 	other := WithoutUser("also")
 	other.Secret, other.Period, other.UID, other.GID = p.Secret, p.Period, p.UID, p.GID
 	Keep(other.Secret)
-	useradd.Lock()
-	defer useradd.Unlock()
-	Command(t, "", "useradd", "--no-create-home", "--home-dir", "/home/"+p.Name, "--shell", "/bin/bash",
+	Account(t, "", "useradd", "--no-create-home", "--home-dir", "/home/"+p.Name, "--shell", "/bin/bash",
 		"--non-unique", "--uid", strconv.Itoa(p.UID), "--gid", strconv.Itoa(p.GID), other.Name)
-	Command(t, other.Name+":"+hash(other.Password)+"\n", "chpasswd", "--encrypted")
+	Account(t, other.Name+":"+hash(other.Password)+"\n", "chpasswd", "--encrypted")
 	return other
 }
 
@@ -112,9 +114,7 @@ func (p *Person) gone(t T) {
 func (p *Person) Rename(t T, name string) (former string) {
 	t.Helper()
 	p.gone(t)
-	useradd.Lock()
-	defer useradd.Unlock()
-	Command(t, "", "usermod", "--login", name, p.Name)
+	Account(t, "", "usermod", "--login", name, p.Name)
 	former, p.Name = p.Name, name
 	return former
 }
@@ -122,17 +122,13 @@ func (p *Person) Rename(t T, name string) (former string) {
 // NewGroup adds a group to the machine.
 func NewGroup(t T, name string) {
 	t.Helper()
-	useradd.Lock()
-	defer useradd.Unlock()
-	Command(t, "", "groupadd", "--gid", strconv.Itoa(newID()), name)
+	Account(t, "", "groupadd", "--gid", strconv.Itoa(newID()), name)
 }
 
 // JoinGroup adds a user of the machine to a group of it.
 func JoinGroup(t T, user, group string) {
 	t.Helper()
-	useradd.Lock()
-	defer useradd.Unlock()
-	Command(t, "", "usermod", "--append", "--groups", group, user)
+	Account(t, "", "usermod", "--append", "--groups", group, user)
 }
 
 // WithoutUser makes up somebody without adding a user, for PAM stacks that have

@@ -51,7 +51,10 @@ func ProbeUser(t T, p *Person, aliases ...string) {
 		if name != p.Name {
 			addLine(t, probePlace+"/passwd", name+"="+p.Name)
 		}
-		addLine(t, "/etc/shadow", name+":"+hash(p.Password)+":19000:0:99999:7:::")
+		line := name + ":" + hash(p.Password) + ":19000:0:99999:7:::"
+		if err := locked(func() error { return appendTo("/etc/shadow", line) }); err != nil {
+			t.Fatalf("give %s a password: %v", name, err)
+		}
 	}
 }
 

@@ -119,9 +119,7 @@ var addGatewayUser = func() func(T) {
 	return func(t T) {
 		t.Helper()
 		once.Do(func() {
-			useradd.Lock()
-			defer useradd.Unlock()
-			Command(t, "", "useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", gatewayUser)
+			Account(t, "", "useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", gatewayUser)
 		})
 	}
 }()
