@@ -23,7 +23,6 @@ func TestVlock(t *testing.T) {
 			}
 			machine.Until(t, "vlock waits for the return key", terminal.Waits)
 			must(t, terminal.Send("\r"))
-			given.Late = true
 			return terminal.Answer(given, machine.Patience)
 		}
 		code, wrong := p.Code(t, 0), p.Wrong(t)

@@ -13,8 +13,6 @@ type Answers struct {
 	Names     []string // at "login:"
 	Passwords []string
 	Codes     []string
-	// Late has each typed only once the program waits for it, see Waits.
-	Late bool
 }
 
 // Dialogue is what became of a program's questions.
@@ -36,7 +34,9 @@ type Dialogue struct {
 // A prompt is what a program waits behind: the end of the output.
 var promptPattern = regexp.MustCompile(`(?:^|[\n\r])[^\n\r]*?((?i)password[^\n\r:]*|Verification code|Break-glass code|login): ?$`)
 
-// Answer types the answers at the prompts until the program ends.
+// Answer types the answers at the prompts until the program ends, each once the program
+// waits for it: su, login and others throw away what is typed before they read, and a
+// signal that comes before is lost.
 func (c *Terminal) Answer(answers Answers, patience time.Duration) Dialogue {
 	var d Dialogue
 	var transcript strings.Builder
@@ -63,9 +63,7 @@ func (c *Terminal) Answer(answers Answers, patience time.Duration) Dialogue {
 			break
 		}
 		transcript.WriteString(show)
-		if answers.Late {
-			_ = until(time.Until(deadline), c.Waits) // what it is typed for, or the deadline, says whether it did
-		}
+		_ = until(time.Until(deadline), c.Waits) // what it is typed for, or the deadline, says whether it did
 		send := c.Send
 		if answer == interrupt {
 			send = c.insist

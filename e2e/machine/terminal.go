@@ -86,6 +86,12 @@ func (c *Terminal) read(exited <-chan struct{}) {
 	defer close(c.ended)
 	buffer := make([]byte, 4096)
 	for {
+		over := false
+		select {
+		case <-exited:
+			over = true // so that all it has written is there to be read
+		default:
+		}
 		n, err := c.master.Read(buffer)
 		c.mu.Lock()
 		c.output = append(c.output, buffer[:n]...)
@@ -97,11 +103,10 @@ func (c *Terminal) read(exited <-chan struct{}) {
 			<-exited
 			return
 		}
-		select {
-		case <-exited:
+		if over {
 			return
-		case <-time.After(2 * time.Millisecond):
 		}
+		time.Sleep(2 * time.Millisecond)
 	}
 }
 
@@ -150,22 +155,31 @@ func (c *Terminal) Status() int {
 	return c.status
 }
 
-// Waits says whether all processes of the terminal's session sleep: some programs
-// throw away what is typed between their prompt and their reading.
-func (c *Terminal) Waits() bool {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+// Waits says whether no process of the terminal's session runs: some programs throw away
+// what is typed between their prompt and their reading.
+func (c *Terminal) Waits() bool { return c.sleeps(strconv.Itoa(c.Cmd.Process.Pid)) }
+
+// sleeps says so of a process and those that come of it.
+func (c *Terminal) sleeps(pid string) bool {
+	text, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return true // it has ended meanwhile
+	}
+	// proc(5): behind the name come state, parent, group and session.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) > 3 && fields[3] == strconv.Itoa(c.Cmd.Process.Pid) && strings.Contains("RD", fields[0]) {
+		return false
+	}
+	threads, err := filepath.Glob("/proc/" + pid + "/task/*/children")
 	if err != nil {
 		return false
 	}
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		// proc(5): behind the name come state, parent, group and session.
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if len(fields) > 3 && fields[3] == strconv.Itoa(c.Cmd.Process.Pid) && fields[0] != "S" {
-			return false
+	for _, thread := range threads {
+		children, _ := os.ReadFile(thread) // none of one that has ended
+		for _, child := range strings.Fields(string(children)) {
+			if !c.sleeps(child) {
+				return false
+			}
 		}
 	}
 	return true
