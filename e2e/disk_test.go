@@ -55,9 +55,13 @@ func fill(t *testing.T, here machine.Site) (empty func()) {
 func readOnly(t *testing.T, here machine.Site) (writable func()) {
 	t.Helper()
 	remount := func(flags uintptr) {
-		if err := unix.Mount("", here.State, "", unix.MS_REMOUNT|flags, ""); err != nil {
-			t.Fatalf("remount the state disk: %v", err)
-		}
+		var err error
+		// Whoever has let somebody in may have the ledger open for a moment after that.
+		machine.Until(t, "nobody has a file of the state disk open for writing", func() bool {
+			err = unix.Mount("", here.State, "", unix.MS_REMOUNT|flags, "")
+			return !errors.Is(err, unix.EBUSY)
+		})
+		must(t, err)
 	}
 	remount(unix.MS_RDONLY)
 	return func() { remount(0) }
