@@ -2,7 +2,6 @@ package hosts
 
 import (
 	"encoding/base64"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,10 +35,7 @@ func StartCockpit(t machine.T) *Cockpit {
 		user, group = "nobody", "nogroup" // its unit makes some up
 		const socket = "/run/cockpit/session"
 		session := newDaemon(t, "cockpit-session")
-		listens := func() bool {
-			connection, err := net.Dial("unix", socket)
-			return err == nil && connection.Close() == nil
-		}
+		listens := func() bool { return takes("unix", socket) }
 		if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 			t.Fatalf("Cockpit: %v", err)
 		}

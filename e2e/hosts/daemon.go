@@ -131,8 +131,11 @@ func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 
 func (d *daemon) listens() bool { return listensAt(d.address()) }
 
-func listensAt(address string) bool {
-	connection, err := net.Dial("tcp", address)
+func listensAt(address string) bool { return takes("tcp", address) }
+
+// takes says whether somebody listens there. The file of a Unix socket is there before.
+func takes(network, address string) bool {
+	connection, err := net.Dial(network, address)
 	if err != nil {
 		return false
 	}

@@ -93,7 +93,7 @@ begin authenticators
 	if options.Sendmail {
 		machine.Command(t, "", "cp", config, "/etc/exim4/exim4.conf")
 	}
-	d.start(t, d.listens, "/usr/sbin/exim4", "-C", config, "-bdf")
+	d.start(t, func() bool { return d.listens() && listensAt("127.0.0.1:"+secure) }, "/usr/sbin/exim4", "-C", config, "-bdf")
 	return e
 }
 

@@ -22,12 +22,9 @@ func StartSASLAuthd(t machine.T, service string, options ...string) *Server {
 func saslauthd(t machine.T, options ...string) (dir string) {
 	t.Helper()
 	d := newDaemon(t, "saslauthd")
-	there := func() bool {
-		_, err := os.Stat(filepath.Join(d.dir, "mux"))
-		return err == nil
-	}
+	listens := func() bool { return takes("unix", filepath.Join(d.dir, "mux")) }
 	// -d keeps it in the foreground.
-	d.start(t, there, append([]string{"/usr/sbin/saslauthd", "-d", "-a", "pam", "-m", d.dir, "-n", "1"}, options...)...)
+	d.start(t, listens, append([]string{"/usr/sbin/saslauthd", "-d", "-a", "pam", "-m", d.dir, "-n", "1"}, options...)...)
 	return d.dir
 }
 

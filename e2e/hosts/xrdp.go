@@ -1,7 +1,6 @@
 package hosts
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -70,10 +69,7 @@ func StartXRDP(t machine.T) *Server {
 	}
 	if program, err := filepath.Glob("/usr/lib/*/xrdp/xrdp-sesexec"); err == nil && len(program) > 0 {
 		port = "@DIR@/socket"
-		ready = func() bool {
-			_, err := os.Stat(filepath.Join(d.dir, "socket"))
-			return err == nil
-		}
+		ready = func() bool { return takes("unix", filepath.Join(d.dir, "socket")) }
 	}
 	config := d.write(t, "sesman.ini", `[Globals]
 ListenAddress=0.0.0.0
