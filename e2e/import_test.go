@@ -210,7 +210,7 @@ func TestImportedScratchCodeOnce(t *testing.T) {
 // in digits keeps them when a code of the app is behind it.
 func TestImportedScratchCodeBehindPassword(t *testing.T) {
 	t.Parallel()
-	here := machine.Resident.NewSite(t, "scratch-ftp", "")
+	here := machine.Resident.NewSite(t, "scratch-ftp", "[totp]\nwindow = 3\n") // google-authenticator's steps are short
 	here.AroundPassword(t, here.Name, debianPassword, "protocol=ftp")
 	server := hosts.StartVSFTPD(t, here.Name)
 	p := machine.WithoutUser("fay")
