@@ -174,18 +174,20 @@ func TestAnswers(t *testing.T) {
 
 // Those who stall keep no thread, and nobody waits for them.
 func TestStalledKeepNoThread(t *testing.T) {
+	const stall = 600
 	d := newTestServer(t, echo)
 	before := entries(t, "task")
-	for range 300 {
+	for range stall {
 		dial(t, d.path)
 	}
 	last := dial(t, d.path)
 	say(t, last, "still here")
-	d.polled(t, 301)
+	d.polled(t, stall+1)
 	say(t, last, "and later")
-	// The runtime keeps threads that it has needed for a moment.
-	if after := entries(t, "task"); after > before+50 {
-		t.Errorf("%d threads, then %d with 300 that stall", before, after)
+	// The runtime keeps threads that it has needed for a moment: on a busy machine some
+	// for those that have just come.
+	if after := entries(t, "task"); after > before+stall/3 {
+		t.Errorf("%d threads, then %d with %d that stall", before, after, stall)
 	}
 }
 
