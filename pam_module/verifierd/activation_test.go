@@ -130,7 +130,7 @@ func TestSystemdSocketActivate(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, verifierd, "--config", p.config, "--idle", "4s"))
+	process := launch(t, exec.Command("systemd-socket-activate", "-l", p.socket, verifierd, "--config", p.config, "--idle", "10s"))
 	testwait.Until(t, "a socket", func() bool { return listens(t, p.socket) })
 	if verdict, _, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
 		t.Errorf("%v, %v", verdict, err)

@@ -17,8 +17,8 @@ import (
 )
 
 // sharedLedger is the table [ledger] of a machine whose otpgate-ledgerd is at socket.
-func sharedLedger(socket string) string {
-	return fmt.Sprintf("[ledger]\netcd = [\"http://127.0.0.1:2379\"]\nsocket = %q\ntimeout = \"1s\"\n", socket)
+func sharedLedger(socket, timeout string) string {
+	return fmt.Sprintf("[ledger]\netcd = [\"http://127.0.0.1:2379\"]\nsocket = %q\ntimeout = %q\n", socket, timeout)
 }
 
 // giveBreakGlass makes codes of root's.
@@ -36,7 +36,7 @@ func (p *place) giveBreakGlass(t *testing.T) []string {
 // denied, and the log names what did not answer.
 func TestBreakGlassWithoutTheLedger(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "ledger.sock")
-	r := newRig(t, sharedLedger(socket), unhurried)
+	r := newRig(t, sharedLedger(socket, "1s"), unhurried)
 	codes := r.giveBreakGlass(t)
 	r.enroll(t, "root")
 	alice := r.enroll(t, "alice")
@@ -63,6 +63,7 @@ func TestBreakGlassWithoutTheLedger(t *testing.T) {
 // A client whose login was taken is not asked for codes of the server's when the ledger
 // goes away; and before that its login is not taken.
 func TestClientsHaveTheirOwnBreakGlass(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "ledger.sock")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -79,7 +80,8 @@ func TestClientsHaveTheirOwnBreakGlass(t *testing.T) {
 			_ = ledgersocket.Answer(conn, emptyLedger{})
 		}
 	}()
-	r := newServerRig(t, sharedLedger(socket), nil)
+	// It is waited for until then, and answers before that, however busy the machine.
+	r := newServerRig(t, sharedLedger(socket, "10s"), nil)
 	codes := r.giveBreakGlass(t)
 	r.enroll(t, "root")
 	f, answer := r.take(t, "web1")
