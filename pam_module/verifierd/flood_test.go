@@ -65,12 +65,7 @@ func TestBrokenDialoguesInLog(t *testing.T) {
 	r := newRig(t, wide+"[verifier]\nallow = [\"daemon\"]\n", many)
 	r.server.engines.allow.settle(patience)
 	now := time.Now()
-	setClock := func(at time.Time) {
-		r.server.admission.mu.Lock()
-		defer r.server.admission.mu.Unlock()
-		r.server.admission.now = func() time.Time { return at }
-	}
-	setClock(now)
+	r.stopClock(now)
 	for range dialogues {
 		_ = dialAs(t, daemonUID, r.socket).Close()
 	}
@@ -83,7 +78,7 @@ func TestBrokenDialoguesInLog(t *testing.T) {
 		return r.server.admission.open == 0
 	})
 	_ = r.log.take(t, brokenLines)
-	setClock(now.Add(time.Minute))
+	r.stopClock(now.Add(time.Minute))
 	_ = dialAs(t, daemonUID, r.socket).Close()
 	if line := r.log.take(t, 1)[0]; !strings.Contains(line.Reason, fmt.Sprintf("(and %d others of this user since the last line)", dialogues-brokenLines)) {
 		t.Errorf("the log says %+v", line)

@@ -249,7 +249,19 @@ func (r *rig) settled(tb testing.TB) {
 		tb.Fatalf("who asks for another configuration is told %q, %v", said, err)
 	}
 	_ = conn.Close()
-	testwait.Until(tb, "the end of all", func() bool { return r.server.admission.idle() > 0 })
+	testwait.Until(tb, "the end of all", func() bool {
+		r.server.admission.mu.Lock()
+		defer r.server.admission.mu.Unlock()
+		return r.server.admission.open == 0
+	})
+}
+
+// stopClock has the bounds of a minute, on dialogues and lines of the log, go by a
+// clock that stands at that time.
+func (r *rig) stopClock(at time.Time) {
+	r.server.admission.mu.Lock()
+	defer r.server.admission.mu.Unlock()
+	r.server.admission.now = func() time.Time { return at }
 }
 
 // start is alice's login, as a front opens it.
