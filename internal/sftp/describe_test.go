@@ -53,8 +53,8 @@ func (r *replyBody) names(listed bool) string {
 	var names []string
 	for n := r.u32(); n > 0; n-- {
 		name, long := r.str(), r.str()
-		// A directory's size is its file system's, and a time may be of
-		// another minute.
+		// A directory's size is its file system's, and its time, which is that of
+		// this test, may be of another minute. Nothing else in a list has such a one.
 		if listed && long[0] == 'd' {
 			long = strings.Join(strings.Fields(long)[:4], " ")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/sftp"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 func packets(list ...packet) (b []byte) {
@@ -226,13 +228,9 @@ func TestHandles(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	for range 6000 {
-		if descriptors(t) == before && runtime.NumGoroutine() <= goroutines {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("%d descriptors and %d goroutines, before %d and %d", descriptors(t), runtime.NumGoroutine(), before, goroutines)
+	testwait.Until(t, fmt.Sprintf("%d descriptors and %d goroutines, as before", before, goroutines), func() bool {
+		return descriptors(t) <= before && runtime.NumGoroutine() <= goroutines
+	})
 }
 
 // TestWaitingHoldsLittle has many sessions write and read a large packet and

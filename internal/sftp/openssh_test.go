@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // old is a time that is shown with its year, and recent one without.
@@ -71,11 +73,19 @@ func plant(t *testing.T, root string) {
 	} {
 		must(os.Symlink(target, in(name)))
 		must(os.Lchown(in(name), me, me))
+		must(unix.Lutimes(in(name), both(old)))
 	}
 	must(syscall.Mkfifo(in("fifo"), 0o644))
 	must(os.Chown(in("fifo"), me, me))
+	must(os.Chtimes(in("fifo"), old, old))
 	must(os.Truncate(in("second"), 5<<30))
 	must(os.Chtimes(in("second"), old, old))
+}
+
+// both is a time of access and of modification.
+func both(at time.Time) []unix.Timeval {
+	one := unix.NsecToTimeval(at.UnixNano())
+	return []unix.Timeval{one, one}
 }
 
 // snapshot says what a tree holds. Times of today are not told apart.
@@ -126,7 +136,7 @@ func day(seconds int64) int64 {
 }
 
 // other is where renames try to leave the file system.
-const other = "/dev/shm/otpgate-sftp-other"
+var other = fmt.Sprintf("/dev/shm/otpgate-sftp-other-%d", os.Getpid())
 
 // unlike are the answers that are not OpenSSH's on purpose: by the case's name
 // and the number of the request, ours.
