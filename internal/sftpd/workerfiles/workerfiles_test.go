@@ -38,10 +38,18 @@ func connectTo(t testing.TB, wrap func(*local.Files) sftp.Files) (client *Client
 	ours, conn := seqpackettest.Pair(t)
 	served = make(chan error, 1)
 	go func() {
-		served <- Serve(conn, wrap(files))
+		err := Serve(conn, wrap(files))
 		conn.Close()
+		served <- err
+		close(served)
 	}()
-	t.Cleanup(func() { ours.Close(); files.Close() })
+	// Nothing of it is still being closed while the next test counts.
+	t.Cleanup(func() {
+		ours.Close()
+		for range served {
+		}
+		files.Close()
+	})
 	return NewClient(ours), ours, served
 }
 
