@@ -103,7 +103,8 @@ func (r *remote) client(name, label, address string, n int) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%s[remote]\nservers = [%q]\nserver_keys = [%q]\nkey = %q\n", paths, address, r.server, key)
+	// A busy machine has time to start the gateway; a server is not waited for otherwise.
+	text := fmt.Sprintf("%s[remote]\nservers = [%q]\nserver_keys = [%q]\nkey = %q\ntimeout = \"1m\"\n", paths, address, r.server, key)
 	if err := write(configOf(name), text); err != nil {
 		return nil, err
 	}
