@@ -16,6 +16,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 const token = "eyJ0eXAi.OiJKV1Qi-_~+/Lw=="
@@ -173,6 +174,7 @@ func TestTokenRefused(t *testing.T) {
 
 // A command that gives no token sends nothing, and the error has its words.
 func TestTokenCommandFails(t *testing.T) {
+	hangs := testprogram.FIFO(t).Name()
 	for _, test := range []struct{ script, timeout, want string }{
 		{"echo no such client >&2; exit 3", "1m", "exit status 3; it said: no such client"},
 		{"printf 'alice@example.com\\x07' >&2; exit 1", "1m", "it said: a…e@example.com"},
@@ -182,7 +184,7 @@ func TestTokenCommandFails(t *testing.T) {
 		{"echo '{\"error\":\"invalid_client\"}'", "1m", "expected that it prints one line with the token"},
 		{"head -c 9000 /dev/zero | tr '\\0' x", "1m", "it printed more than 8192 bytes"},
 		{"exec yes", "1m", "it printed more than 8192 bytes"},
-		{"sleep 60 & sleep 60", "1s", "not done in time, which is 1s at most"},
+		{"cat " + hangs + " & cat " + hangs, "1s", "not done in time, which is 1s at most"},
 	} {
 		b := newBearers(t, "XOAUTH2", "235 welcome")
 		err := b.send(t, "timeout = '"+test.timeout+"'\ntoken_command = ['"+script(t, test.script)+"']\n")

@@ -20,7 +20,7 @@ var (
 
 func view(t *testing.T, store ledger.Store, key ledger.Key) ledger.Entry {
 	t.Helper()
-	entry, err := store.View(context10s(t), key)
+	entry, err := store.View(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func view(t *testing.T, store ledger.Store, key ledger.Key) ledger.Entry {
 
 func mustUpdate(t *testing.T, store ledger.Store, key ledger.Key, change func(*ledger.Entry) error) {
 	t.Helper()
-	if err := store.Update(context10s(t), key, change); err != nil {
+	if err := store.Update(t.Context(), key, change); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,7 +129,7 @@ func errorOfChange(t *testing.T, s suite) {
 	}
 	want := ledger.Entry{}
 	for range 2 {
-		if err := store.Update(context10s(t), alice, spoil); err != errOwn {
+		if err := store.Update(t.Context(), alice, spoil); err != errOwn {
 			t.Errorf("update gives %v, expected the error of change itself", err)
 		}
 		wantEntry(t, store, alice, want)

@@ -15,7 +15,7 @@ import (
 func countsAcrossGoroutines(t *testing.T, s suite) {
 	const goroutines, times = 50, 4
 	shared := s.store(t)
-	ctx := context10s(t)
+	ctx := t.Context()
 	var group sync.WaitGroup
 	for i := range goroutines {
 		store := shared
@@ -53,7 +53,7 @@ func countsAcrossProcesses(t *testing.T, s suite) {
 // for it while others wait for it and read it.
 func growsAcrossGoroutines(t *testing.T, s suite) {
 	const goroutines, times = 10, 30
-	ctx := context10s(t)
+	ctx := t.Context()
 	var group sync.WaitGroup
 	for range goroutines {
 		store := s.store(t)
@@ -82,7 +82,7 @@ func growsAcrossGoroutines(t *testing.T, s suite) {
 func oneWins(t *testing.T, s suite) {
 	const step = 59
 	errUsed := errors.New("used")
-	ctx := context10s(t)
+	ctx := t.Context()
 	var won atomic.Int32
 	var group sync.WaitGroup
 	for range 50 {
@@ -112,7 +112,7 @@ func oneWins(t *testing.T, s suite) {
 // reason to forget the key, while others add to them: no addition gets lost.
 func backToZeroWhileOthersWait(t *testing.T, s suite) {
 	const goroutines, times = 10, 20
-	ctx := context10s(t)
+	ctx := t.Context()
 	for _, kind := range kinds {
 		key := ledger.Key{Kind: kind, Name: "alice"}
 		var taken atomic.Int64
@@ -149,7 +149,7 @@ func backToZeroWhileOthersWait(t *testing.T, s suite) {
 // busyKey holds one key in the middle of an Update and looks who waits.
 func busyKey(t *testing.T, s suite) {
 	store, other := s.store(t), s.store(t)
-	ctx := context10s(t)
+	ctx := t.Context()
 	mustUpdate(t, store, alice, add)
 	entered, leave, done := make(chan bool), make(chan bool), make(chan error, 1)
 	enter := sync.OnceFunc(func() { close(entered) })
@@ -194,7 +194,7 @@ func busyKey(t *testing.T, s suite) {
 // its answer, and never an older entry than before.
 func viewIsNeverStaleNorAhead(t *testing.T, s suite) {
 	const writes = 150
-	ctx := context10s(t)
+	ctx := t.Context()
 	writer := s.store(t)
 	var begun, returned atomic.Int64
 	var group sync.WaitGroup

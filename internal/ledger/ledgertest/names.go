@@ -53,10 +53,10 @@ func refusedKeys(t *testing.T, s suite) {
 		{Kind: 0, Name: "alice"},
 		{Kind: 77, Name: "alice"},
 	} {
-		if _, err := store.View(context10s(t), key); err == nil {
+		if _, err := store.View(t.Context(), key); err == nil {
 			t.Errorf("view of %v succeeds", key)
 		}
-		if err := store.Update(context10s(t), key, add); err == nil {
+		if err := store.Update(t.Context(), key, add); err == nil {
 			t.Errorf("update of %v succeeds", key)
 		}
 	}
