@@ -40,10 +40,13 @@ func mounts(files string) error {
 	if err := CopyTree("/etc/pam.d", stockServices); err != nil {
 		return err
 	}
-	for _, dir := range []string{Root + "/tmp", Root + "/bin", "/run/sshd"} {
+	for _, dir := range []string{Root + "/tmp", Root + "/bin", "/run/sshd", namespaces} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
+	}
+	if err := shareNamespaces(); err != nil {
+		return err
 	}
 	if err := replaceWithCopy("/etc"); err != nil {
 		return err
@@ -73,6 +76,21 @@ func displays() error {
 		return err
 	}
 	return tmpfs(dir, "mode=1777")
+}
+
+// namespaces is where ip-netns(8) keeps network namespaces.
+const namespaces = "/run/netns"
+
+// shareNamespaces does what the first ip does there. Two that were the first at once
+// would hide what the other has made.
+func shareNamespaces() error {
+	if err := unix.Mount(namespaces, namespaces, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", namespaces, err)
+	}
+	if err := unix.Mount("", namespaces, "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("share %s: %w", namespaces, err)
+	}
+	return nil
 }
 
 func copyFront() error {

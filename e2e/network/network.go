@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -63,7 +62,7 @@ func (n *Network) NewNamespace(t T) *Namespace {
 	n.joined++
 	s := &Namespace{name: fmt.Sprintf("n%d-%d", n.number, n.joined), Address: fmt.Sprintf("10.%d.%d.%d", n.number/250, 1+n.number%250, n.joined)}
 	s.port = s.name + "-port"
-	addNamespace(t, s.name)
+	ip(t, "netns add %s", s.name)
 	t.Cleanup(func() { ip(t, "netns delete %s", s.name) })
 	ip(t, "link add %s type veth peer name eth0 netns %s", s.port, s.name)
 	t.Cleanup(func() { ip(t, "link delete %s", s.port) })
@@ -72,16 +71,6 @@ func (n *Network) NewNamespace(t T) *Namespace {
 	ip(t, "-n %s link set eth0 up", s.name)
 	ip(t, "-n %s address add %s/24 dev eth0", s.name, s.Address)
 	return s
-}
-
-// addingNamespace is held by whoever has ip make one: the first makes the directory too.
-var addingNamespace sync.Mutex
-
-func addNamespace(t T, name string) {
-	t.Helper()
-	addingNamespace.Lock()
-	defer addingNamespace.Unlock()
-	ip(t, "netns add %s", name)
 }
 
 // Cut has the bridge drop what comes from the namespace and what goes to it. Nobody is
