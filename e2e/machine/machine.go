@@ -1,6 +1,6 @@
 // Package machine gives tests and the demo a private machine to break: the
 // program runs itself again in namespaces of its own, where /etc, /home, /run,
-// /dev, /var/lib, /var/log and /var/mail are copies or empty, the network is a
+// /tmp, /dev, /var/lib, /var/log and /var/mail are copies or empty, the network is a
 // loopback, and every process ends with the program.
 //
 // The entry point is [Run]; inside, [NewPerson] makes people, [NewSite] a

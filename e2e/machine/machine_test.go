@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestMachineIsPrivate(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, dir := range []string{"/etc", "/home", "/run", "/dev", "/var/lib", "/var/log", "/var/mail"} {
+	for _, dir := range []string{"/etc", "/home", "/run", "/tmp", "/dev", "/var/lib", "/var/log", "/var/mail"} {
 		var on unix.Statfs_t
 		if err := unix.Statfs(dir, &on); err != nil || on.Type != unix.TMPFS_MAGIC {
 			t.Errorf("%s: expected a tmpfs, found type %x, %v", dir, on.Type, err)
@@ -41,6 +42,33 @@ func TestMachineIsPrivate(t *testing.T) {
 	}
 	if pid := os.Getppid(); pid != 1 {
 		t.Errorf("expected the parent to be process 1, found %d", pid)
+	}
+}
+
+// Of the real machine's /tmp it has what the program needs, by their paths, and nothing else.
+func TestMachinesOwnTmp(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{here, os.Args[0]} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	needs := append(needed(here), ".X11-unix")
+	found, err := os.ReadDir("/tmp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range found {
+		if !slices.Contains(needs, entry.Name()) {
+			t.Errorf("/tmp/%s is there too", entry.Name())
+		}
+	}
+	named := namedIn([]string{"/tmp/a/b", "/tmp/c", "-x=/tmp/d/e", "/tmp", "/tmp/", "/tmpfs/f", "-test.run=g", "/tmp/../etc", "h=/tmp/i"})
+	if want := []string{"a", "c", "d"}; !slices.Equal(named, want) {
+		t.Errorf("expected %q, found %q", want, named)
 	}
 }
 

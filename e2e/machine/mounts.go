@@ -1,9 +1,7 @@
 package machine
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,20 +60,10 @@ func mounts(files string) error {
 	if err := tmpfs("/var/mail", "mode=775"); err != nil {
 		return err
 	}
-	if err := displays(); err != nil {
+	if err := ownTmp(); err != nil {
 		return err
 	}
 	return writeHosts()
-}
-
-// displays gives the machine X displays of its own: an X server that was killed leaves
-// its socket there, and after some runs of the tests none would be free.
-func displays() error {
-	const dir = "/tmp/.X11-unix"
-	if err := os.Mkdir(dir, 0o777|os.ModeSticky); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return tmpfs(dir, "mode=1777")
 }
 
 // namespaces is where ip-netns(8) keeps network namespaces.
