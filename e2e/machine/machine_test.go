@@ -80,6 +80,7 @@ func TestLookSeesChanges(t *testing.T) {
 	}
 	p := NewPerson(t, "ben")
 	WriteService(t, "looked-for", "auth required pam_deny.so\n")
+	t.Cleanup(func() { _ = os.Remove("/etc/pam.d/looked-for") })
 	after, err := look()
 	if err != nil {
 		t.Fatal(err)
@@ -146,9 +147,9 @@ func TestAnswer(t *testing.T) {
 
 // No group has an id that a person will be given later.
 func TestIDsOfGroups(t *testing.T) {
-	NewPerson(t, "ida")
-	NewGroup(t, "idas")
-	group, err := user.LookupGroup("idas")
+	name := NewPerson(t, "ida").Name + "s"
+	NewGroup(t, name)
+	group, err := user.LookupGroup(name)
 	if err != nil {
 		t.Fatal(err)
 	}
