@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -111,11 +112,14 @@ func placesOf(dirs []string) ([]place, error) {
 	places = append(places, arguments.all()...)
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return err
+			if err == nil && entry.Type().IsRegular() {
+				var data []byte
+				data, err = os.ReadFile(path)
+				places = append(places, place{path, data}, place{"the name of " + path, []byte(strings.ReplaceAll(path, "/", " "))})
 			}
-			data, err := os.ReadFile(path)
-			places = append(places, place{path, data}, place{"the name of " + path, []byte(strings.ReplaceAll(path, "/", " "))})
+			if path != dir && errors.Is(err, fs.ErrNotExist) {
+				return nil // a program that is still ending has taken it away meanwhile
+			}
 			return err
 		})
 		if err != nil {
