@@ -19,10 +19,11 @@ type report struct {
 	Stdio    string   `json:"stdio"`
 }
 
-// pamhost logs p in, in an application that looks at itself before and after.
+// pamhost logs p in, in an application that looks at itself before and after. The front's
+// clock is slow, as the machine may be busy.
 func pamhost(t *testing.T, service string, p *machine.Person, code string, options ...string) []report {
 	t.Helper()
-	args := append([]string{"--confdir", "/etc/pam.d", "--service", service, "--user", p.Name}, options...)
+	args := append([]string{"--confdir", "/etc/pam.d", "--service", service, "--user", p.Name, "--slow-clock", "10"}, options...)
 	cmd := exec.Command(machine.Files+"/pamhost", append(args, code)...)
 	output, err := cmd.Output()
 	if err != nil {
