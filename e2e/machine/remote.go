@@ -303,13 +303,20 @@ func (s *Server) Unread(t T) bool {
 	if err != nil {
 		t.Fatalf("connections: %v", err)
 	}
-	const established, closedByTheOther = "01", "08"
 	for line := range strings.Lines(string(table)) {
 		// Its number, the two addresses, the state, and what is not sent and not read.
 		fields := strings.Fields(line)
-		if len(fields) > 4 && strings.HasSuffix(fields[side], fmt.Sprintf(":%04X", number)) && (fields[3] == established || fields[3] == closedByTheOther) && !strings.HasSuffix(fields[4], ":00000000") {
+		if len(fields) > 4 && strings.HasSuffix(fields[side], fmt.Sprintf(":%04X", number)) && hasUnread(fields[3], fields[4]) {
 			return true
 		}
 	}
 	return false
+}
+
+// hasUnread says so of a connection in that state of proc_net_tcp(5). The other side's
+// end counts as one byte that is not read.
+func hasUnread(state, queues string) bool {
+	const established, closedByTheOther = "01", "08"
+	_, unread, _ := strings.Cut(queues, ":")
+	return state == established && unread != "00000000" || state == closedByTheOther && unread > "00000001"
 }
