@@ -84,6 +84,9 @@ func startSSHD(t machine.T, service, logs string, lines ...string) *SSHD {
 	}
 	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), errors: &machine.Buffer{}}
 	binary, named := program(t, service)
+	if !strings.Contains(strings.Join(lines, "\n"), "LoginGraceTime") {
+		named = append(named, "LoginGraceTime 1h") // a busy machine may take longer than two minutes
+	}
 	all := append([]string{
 		"Port " + strconv.Itoa(s.Port), "ListenAddress 127.0.0.1", "HostKey " + key, "PidFile none", "UsePAM yes",
 		"UseDNS no", "LogLevel VERBOSE", "MaxStartups 500", "PrintMotd no", "PrintLastLog no",
