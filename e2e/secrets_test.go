@@ -190,6 +190,7 @@ func TestSecretsUnit(t *testing.T) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { must(t, os.RemoveAll(run)) })
 	shipped, err := os.ReadFile("../packaging/examples/otpgate-secrets.service")
 	if err != nil {
 		t.Fatal(err)

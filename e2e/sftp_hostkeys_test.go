@@ -43,6 +43,7 @@ func knownBy(t *testing.T, c *scene, name string, files ...string) string {
 func TestSFTPHostKeysOfAFirstStart(t *testing.T) {
 	t.Parallel()
 	dir := machine.Root + "/firststart"
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	files := hostKeysIn(dir)
 	s := startSFTPD(t, "sftp-firststart", noCodes, withKeys(files))
 	c := newScene(t, s, "sfh")
@@ -74,6 +75,7 @@ func TestSFTPHostKeysOfAFirstStart(t *testing.T) {
 func TestSFTPHostKeysBesideAnOldOne(t *testing.T) {
 	t.Parallel()
 	dir := machine.Root + "/oldkey"
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	files := hostKeysIn(dir)
 	must(t, os.MkdirAll(dir, 0o755))
 	keygen(t, "-t", "ed25519", "-N", "", "-f", files[2])

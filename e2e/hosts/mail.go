@@ -2,10 +2,13 @@ package hosts
 
 import (
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/otpgate/otpgate/e2e/machine"
 )
@@ -119,18 +122,39 @@ func (e *Exim) authenticator(tokens, secure string) string {
 `
 }
 
-// trust has exim keep root's rights with that configuration; without them it
-// delivers nothing.
+// trusted are the configurations with which exim keeps root's rights.
+var trusted struct {
+	sync.Mutex
+	configs []string
+}
+
+// mostTrusted is how many lines exim reads of the list of those.
+const mostTrusted = 32
+
+// trust has exim keep root's rights with that configuration until the test ends; without
+// them it takes mail and delivers none.
 func trust(t machine.T, config string) {
 	t.Helper()
-	list, err := os.OpenFile("/etc/exim4/trusted_configs", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatalf("exim: %v", err)
+	change := func(configs func() []string) {
+		t.Helper()
+		trusted.Lock()
+		defer trusted.Unlock()
+		trusted.configs = configs()
+		if len(trusted.configs) > mostTrusted {
+			t.Fatalf("exim: it trusts %d configurations at once", mostTrusted)
+		}
+		const path = "/etc/exim4/trusted_configs"
+		err := os.WriteFile(path+".new", []byte(strings.Join(append(trusted.configs, ""), "\n")), 0o644)
+		if err := errors.Join(err, os.Rename(path+".new", path)); err != nil {
+			t.Fatalf("exim: %v", err)
+		}
 	}
-	defer list.Close()
-	if _, err := list.WriteString(config + "\n"); err != nil {
-		t.Fatalf("exim: %v", err)
-	}
+	change(func() []string { return append(trusted.configs, config) })
+	t.Cleanup(func() {
+		change(func() []string {
+			return slices.DeleteFunc(trusted.configs, func(other string) bool { return other == config })
+		})
+	})
 }
 
 // Log is what it has logged.
