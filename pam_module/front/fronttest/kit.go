@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -255,90 +254,4 @@ func (k *Kit) run(env, arguments []string) ([]Outcome, error) {
 		outcomes = append(outcomes, outcome)
 	}
 	return outcomes, nil
-}
-
-// Log is a /dev/log of its own, for pamhost's --dev.
-type Log struct {
-	Dev    string
-	socket *net.UnixConn
-}
-
-// NewLog makes a directory that can stand in for /dev.
-func NewLog(tb testing.TB) *Log {
-	tb.Helper()
-	dev := newDev(tb)
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dev, "log"), Net: "unixgram"})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = socket.Close() })
-	return &Log{Dev: dev, socket: socket}
-}
-
-// newDev makes a /dev without a log.
-func newDev(tb testing.TB) string {
-	tb.Helper()
-	dev := filepath.Join(tb.TempDir(), "dev")
-	if err := os.Mkdir(dev, 0o755); err != nil {
-		tb.Fatal(err)
-	}
-	for name, minor := range map[string]int{"null": 3, "zero": 5, "urandom": 9} {
-		if err := syscall.Mknod(filepath.Join(dev, name), syscall.S_IFCHR|0o666, 1<<8|minor); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return dev
-}
-
-// LogFile is a machine without a /dev/log, for pamhost.
-type LogFile struct {
-	Path string   // what /var/log/otpgate.log is there
-	Host []string // pamhost's options
-}
-
-// NewLogFile makes an empty file with that mode; 0 makes none.
-func NewLogFile(tb testing.TB, mode os.FileMode) *LogFile {
-	tb.Helper()
-	dir := filepath.Join(tb.TempDir(), "log")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		tb.Fatal(err)
-	}
-	file := &LogFile{Path: filepath.Join(dir, "otpgate.log"), Host: []string{"--dev", newDev(tb), "--var-log", dir}}
-	if mode == 0 {
-		return file
-	}
-	if err := errors.Join(os.WriteFile(file.Path, nil, 0o600), os.Chmod(file.Path, mode)); err != nil {
-		tb.Fatal(err)
-	}
-	return file
-}
-
-// Lines returns what has been logged so far.
-func (l *Log) Lines(tb testing.TB) []string {
-	tb.Helper()
-	queue, err := l.socket.SyscallConn()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var lines []string
-	buffer := make([]byte, 8192)
-	for {
-		// What has been sent is there already, so that nothing is waited for. With
-		// a deadline what is there would not be read if that had passed before.
-		var size int
-		var failed error
-		err := queue.Read(func(fd uintptr) bool {
-			for failed = syscall.EINTR; failed == syscall.EINTR; {
-				size, failed = syscall.Read(int(fd), buffer)
-			}
-			return true
-		})
-		if failed == syscall.EAGAIN {
-			return lines
-		}
-		if err := errors.Join(err, failed); err != nil {
-			tb.Fatal(err)
-		}
-		lines = append(lines, string(buffer[:size]))
-	}
 }
