@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
@@ -104,7 +103,7 @@ func (s *script) Tell(_ wire.Style, text string) error {
 func (s *script) Tail(int, int, string) (string, bool, error) { return "", false, nil }
 
 func by(user string, program remotewire.Program) remotewire.Begin {
-	return remotewire.Begin{Start: wire.Start{User: user, Service: "sshd", RemoteHost: "192.0.2.1", Timeout: time.Minute}, Names: []string{user}, Program: program}
+	return remotewire.Begin{Start: wire.Start{User: user, Service: "sshd", RemoteHost: "192.0.2.1", Timeout: unending}, Names: []string{user}, Program: program}
 }
 
 // The gateway's user asks for clients and for nothing else, and nobody else does.
@@ -195,12 +194,12 @@ func TestGatewayRefuses(t *testing.T) {
 		begin remotewire.Begin
 		rule  string
 	}{
-		"another service":    {remotewire.Begin{Start: wire.Start{User: "alice", Service: "sudo", Timeout: time.Minute}, Names: []string{"alice"}, Program: remotewire.RootProgram}, "client.services"},
+		"another service":    {remotewire.Begin{Start: wire.Start{User: "alice", Service: "sudo", Timeout: unending}, Names: []string{"alice"}, Program: remotewire.RootProgram}, "client.services"},
 		"another user":       {by("bob", remotewire.RootProgram), "client.users"},
 		"nobody":             {by("nobody-at-all", remotewire.RootProgram), "client.users"},
-		"a false spelling":   {remotewire.Begin{Start: wire.Start{User: "alice", Service: "sshd", Timeout: time.Minute}, Names: []string{"bob"}, Program: remotewire.RootProgram}, "client.users"},
-		"a false other name": {remotewire.Begin{Start: wire.Start{User: "alice", Service: "sshd", Timeout: time.Minute}, Names: []string{"alice", "bob"}, Program: remotewire.RootProgram}, "client.users"},
-		"another's capitals": {remotewire.Begin{Start: wire.Start{User: "ALICE", Service: "sshd", Timeout: time.Minute}, Names: []string{"alice"}, Program: remotewire.RootProgram}, "client.users"},
+		"a false spelling":   {remotewire.Begin{Start: wire.Start{User: "alice", Service: "sshd", Timeout: unending}, Names: []string{"bob"}, Program: remotewire.RootProgram}, "client.users"},
+		"a false other name": {remotewire.Begin{Start: wire.Start{User: "alice", Service: "sshd", Timeout: unending}, Names: []string{"alice", "bob"}, Program: remotewire.RootProgram}, "client.users"},
+		"another's capitals": {remotewire.Begin{Start: wire.Start{User: "ALICE", Service: "sshd", Timeout: unending}, Names: []string{"alice"}, Program: remotewire.RootProgram}, "client.users"},
 	} {
 		outcome, person := r.remotely(t, test.begin, alice.code(t))
 		if outcome.Verdict != wire.Deny || outcome.Rule != test.rule || person.told != gate.MayNotAsk+"\n" {

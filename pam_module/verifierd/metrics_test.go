@@ -15,6 +15,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/testaddress"
 	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
@@ -46,18 +47,9 @@ func get(t *testing.T, network, address string) string {
 }
 
 func TestMetricsServed(t *testing.T) {
-	// A port of an address that no other program uses, or it might be taken until the
-	// verifier has it.
-	own := net.IPv4(127, 64, byte(os.Getpid()>>8), byte(os.Getpid()))
-	free, err := net.ListenTCP("tcp", &net.TCPAddr{IP: own})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp := free.Addr().String()
-	_ = free.Close()
 	p := newPlace(t, "", wide)
 	unixPath := filepath.Join(p.dir, "metrics.sock")
-	for network, address := range map[string]string{"tcp": tcp, "unix": unixPath} {
+	for network, address := range map[string]string{"tcp": testaddress.Kept(t, "127.0.0.1"), "unix": unixPath} {
 		t.Run(network, func(t *testing.T) {
 			p.served(t, network, address)
 		})
