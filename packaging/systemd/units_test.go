@@ -80,7 +80,7 @@ func confined(t *testing.T, unit string, exposed float64) {
 // the socket for somebody else's.
 func TestServiceSeesItsPeers(t *testing.T) {
 	for file, lines := range map[string][]string{
-		service:                    {"PrivateUsers=no", "User=otpgate"},
+		service:                    {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
 		gatewayService:             {"PrivateUsers=no", "User=otpgate-gateway"},
 		"otpgate-verifierd.socket": {"ListenStream=/run/otpgate/verifier.sock", "SocketMode=0666", "DirectoryMode=0755"},
 		ledgerService:              {"User=otpgate-ledgerd"},
