@@ -1,0 +1,35 @@
+package portalwire
+
+// What has become of a link: the words of Page.State. All but Ready are also why
+// something is refused.
+const (
+	Ready     = "ready"
+	Unknown   = "unknown"
+	Used      = "used"
+	Expired   = "expired"
+	Cancelled = "cancelled"
+	Disabled  = "disabled"
+	Removed   = "removed"
+	Overtaken = "overtaken"
+)
+
+// Why else something is refused: the other words of Answer.Refused.
+const (
+	// OpenedAgain is of a browser that opened the link before another one did.
+	OpenedAgain = "opened-again"
+	// VisitEnded is of a browser that waited for too long, or whose key is gone.
+	VisitEnded = "visit-ended"
+	// WrongFirst is of a first code that is not right, MalformedFirst of what has not the
+	// form of one, UsedFirst of one that was used.
+	WrongFirst     = "wrong-first"
+	MalformedFirst = "malformed-first"
+	UsedFirst      = "used-first"
+	// WrongCurrent is of what is no right code of a device that counts, UsedCurrent of one
+	// that was used.
+	WrongCurrent = "wrong-current"
+	UsedCurrent  = "used-current"
+	// NewKey comes with the Setup of another key, after too many wrong first codes.
+	NewKey = "new-key"
+	// Locked comes with the time until which wrong codes keep the person or the address out.
+	Locked = "locked"
+)
