@@ -96,6 +96,7 @@ var layers = map[string]int{
 	"pam_module/serve":              6,
 	"internal/backup":               7,
 	"internal/invitation":           7,
+	"internal/portalanswer":         8,
 	"internal/migrate":              7,
 	"otpctl/invocation":             8,
 	"otpctl/logins":                 9,

@@ -1,0 +1,121 @@
+// Package portalanswer answers what the page for people asks, out of the engine.
+//
+// The entry point is [Answer]. It promises that the page learns no more than a link, or
+// what a browser has of one, shows: a masked name, and what was made for that browser
+// alone; and that what cannot be decided gets no answer.
+package portalanswer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/internal/portalwire"
+)
+
+// Answer answers one request. engine.Peer names whose program the page is: where a
+// browser comes from is that program's word. The error is for the log, and has nothing
+// that is for the browser alone.
+func Answer(ctx context.Context, engine *gate.Gate, request portalwire.Request) (portalwire.Answer, error) {
+	// Without one, wrong links would count against nobody.
+	if _, err := netip.ParseAddr(request.Remote); err != nil {
+		return portalwire.Answer{}, errors.New("the page does not say from which address the browser comes; " +
+			"a proxy in front of it must send X-Forwarded-For")
+	}
+	answer, err := result(ctx, invitation.Invitations{People: admin.People{Gate: engine}, Random: rand.Reader}, request)
+	if err == nil {
+		return answer, nil
+	}
+	if refused, is := refusal(err); is {
+		return refused, nil
+	}
+	return portalwire.Answer{}, fmt.Errorf("%s: %w", request.Op, err)
+}
+
+func result(ctx context.Context, invitations invitation.Invitations, request portalwire.Request) (portalwire.Answer, error) {
+	switch request.Op {
+	case portalwire.Open:
+		page, err := invitations.Look(ctx, request.Link)
+		return portalwire.Answer{Page: &portalwire.Page{State: page.State.String(), At: page.At, Name: page.Name}}, err
+	case portalwire.Begin:
+		setup, err := invitations.Begin(ctx, request.Link, request.Remote)
+		return portalwire.Answer{Setup: setupOf(setup)}, err
+	case portalwire.Resume:
+		setup, err := invitations.Resume(ctx, request.Visit, request.Remote)
+		return portalwire.Answer{Setup: setupOf(setup)}, err
+	case portalwire.Confirm:
+		enrolled, err := invitations.Confirm(ctx, invitation.Answer{
+			Visit: request.Visit, First: request.First, Current: request.Current, Remote: request.Remote,
+		})
+		return portalwire.Answer{Enrolled: &portalwire.Enrolled{
+			ID: enrolled.Factor.ID, Replaced: enrolled.Replaced, RecoveryCodes: enrolled.RecoveryCodes, Unseen: enrolled.Unseen,
+		}}, err
+	}
+	return portalwire.Answer{}, errors.New("unknown op")
+}
+
+func setupOf(setup invitation.Setup) *portalwire.Setup {
+	return &portalwire.Setup{
+		Visit: setup.Visit, URI: setup.URI, Key: setup.Key, ID: setup.ID, Digits: setup.Digits, Period: setup.Period,
+		Algorithm: setup.Algorithm, Needs: setup.Needs, Ends: setup.Ends,
+	}
+}
+
+// words are by which the page has a text for an error.
+var words = []struct {
+	err  error
+	word string
+}{
+	{invitation.ErrUnknown, portalwire.Unknown}, {invitation.ErrUsed, portalwire.Used}, {invitation.ErrExpired, portalwire.Expired},
+	{invitation.ErrCancelled, portalwire.Cancelled}, {invitation.ErrDisabled, portalwire.Disabled}, {invitation.ErrRemoved, portalwire.Removed},
+	{invitation.ErrOvertaken, portalwire.Overtaken}, {invitation.ErrOpenedAgain, portalwire.OpenedAgain}, {invitation.ErrVisitEnded, portalwire.VisitEnded},
+	{invitation.ErrCurrent, portalwire.WrongCurrent}, {invitation.ErrCurrentUsed, portalwire.UsedCurrent}, {enrollment.ErrCodeUsed, portalwire.UsedFirst},
+}
+
+// refusal is the answer for an error that is the person's to know. One that came with
+// another, such as a wrong link that could not be counted, is none.
+func refusal(err error) (portalwire.Answer, bool) {
+	err, is := alone(err)
+	if !is {
+		return portalwire.Answer{}, false
+	}
+	if locked, is := errors.AsType[invitation.LockedError](err); is {
+		return portalwire.Answer{Refused: portalwire.Locked, Until: locked.Until}, true
+	}
+	if fresh, is := errors.AsType[invitation.NewKeyError](err); is {
+		return portalwire.Answer{Refused: portalwire.NewKey, Setup: setupOf(fresh.Setup)}, true
+	}
+	if wrong, is := errors.AsType[enrollment.WrongCodeError](err); is {
+		if wrong.Malformed {
+			return portalwire.Answer{Refused: portalwire.MalformedFirst}, true
+		}
+		return portalwire.Answer{Refused: portalwire.WrongFirst}, true
+	}
+	for _, known := range words {
+		if errors.Is(err, known.err) {
+			return portalwire.Answer{Refused: known.word}, true
+		}
+	}
+	return portalwire.Answer{}, false
+}
+
+// alone is the one error that is joined in err, if there are no others.
+func alone(err error) (error, bool) {
+	for {
+		joined, is := err.(interface{ Unwrap() []error })
+		if !is {
+			return err, true
+		}
+		all := joined.Unwrap()
+		if len(all) != 1 {
+			return err, false
+		}
+		err = all[0]
+	}
+}
