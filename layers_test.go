@@ -77,6 +77,7 @@ var layers = map[string]int{
 	"internal/enrollment":           4,
 	"internal/ledger/etcdledger":    4,
 	"internal/ledger/ledgersocket":  4,
+	"internal/portal":               4,
 	"internal/remotelogin":          4,
 	"internal/rollout":              4,
 	"internal/deliver/transport":    5,

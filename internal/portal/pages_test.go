@@ -1,0 +1,262 @@
+package portal
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/otpauth"
+	"github.com/otpgate/otpgate/internal/portalwire"
+)
+
+// requestFrom is a request of an address, or by a Unix socket.
+func requestFrom(t *testing.T, peer string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+	r.RemoteAddr = peer
+	if peer == "unix" {
+		r.RemoteAddr = "@"
+		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.UnixAddr{Name: "/run/http.sock", Net: "unix"}))
+	}
+	return r
+}
+
+// longest has what makes pages long: a long name in another script, and an SHA-512 key.
+var longest = portalwire.Setup{
+	Visit: "v", URI: "otpauth://totp/" + strings.Repeat("%C3%A4", 60) + ":a?secret=" + strings.Repeat("A", 103) + "&issuer=" + strings.Repeat("%C3%A4", 60),
+	Key: otpauth.Grouped(strings.Repeat("A", 103)), ID: "phone", Digits: 8, Period: 60, Algorithm: "SHA512", Needs: true,
+	Ends: time.Date(2026, 5, 3, 12, 2, 0, 0, time.UTC),
+}
+
+// everyPage draws each page in each language.
+func everyPage(t *testing.T, look func(name string, page *http.Response, text string)) {
+	t.Helper()
+	languages, err := readLanguages(messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := Settings{Now: func() time.Time { return longest.Ends }, Zone: berlin, Report: func(_, reason string) { t.Error(reason) }}
+	s := newSite(t)
+	settings.URL = s.settings.URL
+	p := &portal{Settings: settings, languages: languages}
+	codes := slices.Repeat([]string{"abcd-efgh-ijkl-mnop"}, 10)
+	for _, l := range languages.all {
+		r := requestFrom(t, "192.0.2.1:1")
+		r.Header.Set("Accept-Language", l.tag)
+		see := func(name string, draw func(http.ResponseWriter)) {
+			w := httptest.NewRecorder()
+			draw(w)
+			response := w.Result()
+			text, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := response.Header.Get("Content-Language"); got != l.tag {
+				t.Errorf("%s is in %q, expected %q", name, got, l.tag)
+			}
+			look(l.tag+" "+name, response, string(text))
+		}
+		for table := range l.texts {
+			switch table {
+			case "mistake":
+			case "ready":
+				see(table, func(w http.ResponseWriter) {
+					p.draw(w, r, 200, table, func(s *said) { s.Page = &portalwire.Page{State: "ready", At: longest.Ends, Name: "a…<e"} })
+				})
+			case "setup":
+				for _, mistake := range append(mistakes, "") {
+					see(table+" "+mistake, func(w http.ResponseWriter) { p.setup(w, r, 200, &longest, mistake) })
+				}
+			case "done":
+				see(table, func(w http.ResponseWriter) {
+					p.draw(w, r, 200, table, func(s *said) {
+						s.Enrolled = &portalwire.Enrolled{ID: "phone", Replaced: true, RecoveryCodes: codes, Unseen: 3}
+					})
+				})
+				see("done without codes", func(w http.ResponseWriter) {
+					p.draw(w, r, 200, table, func(s *said) { s.Enrolled = &portalwire.Enrolled{ID: "phone"} })
+				})
+			default:
+				see(table, func(w http.ResponseWriter) { p.message(w, r, 410, table, longest.Ends) })
+			}
+		}
+	}
+}
+
+// Pages are small, well-formed, and ask for nothing but their style.
+func TestPages(t *testing.T) {
+	if len(styleSheet) > 5<<10 {
+		t.Errorf("the style has %d bytes", len(styleSheet))
+	}
+	seen := 0
+	everyPage(t, func(name string, page *http.Response, text string) {
+		seen++
+		if len(text) > 30<<10 {
+			t.Errorf("%s has %d bytes", name, len(text))
+		}
+		for _, never := range []string{"<script", "javascript:", "style=", " onclick", "<no value>", "ZgotmplZ", "{", "http:", "src=", "a…<e"} {
+			if strings.Contains(text, never) {
+				t.Errorf("%s has %q:\n%s", name, never, text)
+			}
+		}
+		if strings.Count(text, "<link ") != 1 || !strings.Contains(text, `<link rel="stylesheet" href="`+stylePath+`">`) || strings.Count(text, "<h1>") != 1 {
+			t.Errorf("%s:\n%s", name, text)
+		}
+		ids, tags := structure(t, name, text)
+		for _, tag := range tags {
+			for _, attr := range tag.Attr {
+				switch attr.Name.Local {
+				case "for", "aria-describedby", "aria-labelledby":
+					for id := range strings.FieldsSeq(attr.Value) {
+						if !slices.Contains(ids, id) {
+							t.Errorf("%s: %s points to %q, which is not there", name, attr.Name.Local, id)
+						}
+					}
+				}
+			}
+		}
+	})
+	if seen < 40 {
+		t.Errorf("only %d pages", seen)
+	}
+}
+
+// structure parses a page, and returns its ids, each of which is there once.
+func structure(t *testing.T, name, text string) (ids []string, tags []xml.StartElement) {
+	t.Helper()
+	decoder := xml.NewDecoder(strings.NewReader(text))
+	decoder.Strict, decoder.AutoClose, decoder.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return ids, tags
+		}
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, text)
+		}
+		start, is := token.(xml.StartElement)
+		if !is {
+			continue
+		}
+		tags = append(tags, start)
+		for _, attr := range start.Attr {
+			if attr.Name.Local != "id" {
+				continue
+			}
+			if slices.Contains(ids, attr.Value) {
+				t.Errorf("%s: %q is the id of two", name, attr.Value)
+			}
+			ids = append(ids, attr.Value)
+		}
+	}
+}
+
+// The picture on the page is the one of the key: an independent program reads it.
+func TestPicture(t *testing.T) {
+	qr, err := otpauth.Draw(longest.URI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const scale = 4
+	drawn := draw(qr)
+	canvas := image.NewGray(image.Rect(0, 0, drawn.Size*scale, drawn.Size*scale))
+	for i := range canvas.Pix {
+		canvas.Pix[i] = 255
+	}
+	for run := range strings.SplitSeq(drawn.Path[1:], "M") {
+		var x, y, length int
+		if _, err := fmt.Sscanf(run, "%d %d.5h%d", &x, &y, &length); err != nil {
+			t.Fatalf("%q: %v", run, err)
+		}
+		for px := x * scale; px < (x+length)*scale; px++ {
+			for py := y * scale; py < (y+1)*scale; py++ {
+				canvas.SetGray(px, py, color.Gray{})
+			}
+		}
+	}
+	var file bytes.Buffer
+	if err := png.Encode(&file, canvas); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "zbarimg", "--quiet", "--raw", "-")
+	cmd.Stdin = &file
+	out, err := cmd.Output()
+	if err != nil || strings.TrimSpace(string(out)) != longest.URI {
+		t.Errorf("read %q, %v", out, err)
+	}
+}
+
+func TestLanguages(t *testing.T) {
+	languages, err := readLanguages(messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for accept, want := range map[string]string{
+		"": "en", "de": "de", "de-AT,de;q=0.9,en;q=0.8": "de", "fr, de;q=0.5": "de", "fr": "en", "en-US,en;q=0.9,de;q=0.8": "en",
+		"*": "en", ";;;": "en", "de" + strings.Repeat(",de", 2000): "en", "de;q=0": "en",
+	} {
+		r := requestFrom(t, "192.0.2.1:1")
+		r.Header.Set("Accept-Language", accept)
+		if got := languages.of(r).tag; got != want {
+			t.Errorf("%.40q: %s, expected %s", accept, got, want)
+		}
+	}
+}
+
+// Another language is a file: one that lacks something is told, and not drawn.
+func TestLanguageFiles(t *testing.T) {
+	english, err := messages.ReadFile("messages/en.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ file, from, to, want string }{
+		"a key is missing":     {"fr", "button = \"Begin\"\n", "", "ready.button"},
+		"a key too many":       {"fr", "[text.ready]\n", "[text.ready]\nmore = 'x'\n", "ready.more"},
+		"a table is missing":   {"fr", "[text.not-found]", "[text.notfound]", "not-found.text"},
+		"a word is missing":    {"fr", "Set up codes for {name}", "Set up codes", "ready.title"},
+		"a word is mistyped":   {"fr", "Set up codes for {name}", "Set up codes for {nom}", "fr.toml:"},
+		"a month is missing":   {"fr", `"July", `, "", "expected twelve"},
+		"another key":          {"fr", "[text.ready]", "[texts.ready]", "unknown key"},
+		"no language's tag":    {"franglais-x", "", "", "tag"},
+		"it is as it must be":  {"fr", "Begin", "Commencer", ""},
+		"a date's word is one": {"fr", "{day} {month}", "{dia} {month}", "date"},
+	} {
+		files := fstest.MapFS{
+			"messages/en.toml":                {Data: english},
+			"messages/" + test.file + ".toml": {Data: []byte(strings.Replace(string(english), test.from, test.to, 1))},
+		}
+		_, err := readLanguages(files)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, expected %q", name, err, test.want)
+		}
+	}
+}
+
+func TestDates(t *testing.T) {
+	texts := map[string]string{}
+	everyPage(t, func(name string, _ *http.Response, text string) { texts[name] = text })
+	for name, want := range map[string]string{"en expired": "until 3 May 2026, 14:02 CEST.", "de expired": "bis 3. Mai 2026, 14:02 Uhr (CEST)."} {
+		if !strings.Contains(texts[name], want) {
+			t.Errorf("%s: expected %q:\n%s", name, want, texts[name])
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/portalwire"
+)
+
+var inCode = regexp.MustCompile(`<code>([^<]*)</code>`)
+
+func TestEnroll(t *testing.T) {
+	s := newSite(t)
+	link := s.invite(t, false)
+	b := s.browser(t)
+	s.says(t, b.get(t, link), http.StatusOK, "ready")
+	setup := b.press(t, link)
+	s.says(t, setup, http.StatusOK, "setup")
+	if at := setup.Request.URL.Path; at != "/setup" {
+		t.Errorf("the key is shown at %s", at)
+	}
+	if again := b.get(t, "/setup"); again.text != setup.text {
+		t.Error("the page is another one when it is loaded again")
+	}
+	done := b.try(t, s.code(t, setup, 0), "")
+	s.says(t, done, http.StatusOK, "done")
+	codes := inCode.FindAllStringSubmatch(done.text, -1)
+	if len(codes) != 10 {
+		t.Fatalf("%d recovery codes:\n%s", len(codes), done.text)
+	}
+	s.Clock = s.Clock.Add(time.Minute)
+	if !s.logsIn(s.code(t, setup, 0)) || !s.logsIn(codes[3][1]) {
+		t.Error("neither the app nor a recovery code logs in")
+	}
+	s.says(t, b.get(t, link), http.StatusGone, "used")
+	s.says(t, b.press(t, link), http.StatusGone, "used")
+	// The browser has lost its cookie, and with it the page with the key.
+	for _, page := range []answered{b.get(t, "/setup"), b.try(t, s.code(t, setup, 0), "")} {
+		s.says(t, page, http.StatusNotFound, "no-visit")
+		if tapped.MatchString(page.text) || inCode.MatchString(page.text) {
+			t.Errorf("it shows\n%s", page.text)
+		}
+	}
+	if s.reported() != "" {
+		t.Error(s.reported())
+	}
+}
+
+// A scanner opens a link as often as it likes.
+func TestLookingChangesNothing(t *testing.T) {
+	s := newSite(t)
+	link := s.invite(t, false)
+	first := s.browser(t).get(t, link)
+	for range 50 {
+		b := s.browser(t)
+		if page := b.get(t, link); page.text != first.text || len(page.Header["Set-Cookie"]) > 0 {
+			t.Fatalf("the page changes, or sets a cookie: %v", page.Header)
+		}
+		page := b.send(t, "HEAD", link, nil)
+		if page.StatusCode != http.StatusOK || page.text != "" {
+			t.Fatalf("HEAD: %d %q", page.StatusCode, page.text)
+		}
+	}
+	if s.last().Op != portalwire.Open || strings.Count(s.Lines(), "\n") != 1 {
+		t.Errorf("the log says more than that somebody was invited:\n%s", s.Lines())
+	}
+	b := s.browser(t)
+	setup := b.press(t, link)
+	s.says(t, b.try(t, s.code(t, setup, 0), ""), http.StatusOK, "done")
+}
+
+func TestMistakes(t *testing.T) {
+	s := newSite(t)
+	phone, _ := s.enroll(t)
+	b := s.browser(t)
+	setup := b.press(t, s.invite(t, false))
+	for s.same(t, phone, setup) {
+		s.Clock = s.Clock.Add(30 * time.Second)
+	}
+	if !strings.Contains(setup.text, `name="current"`) {
+		t.Fatal("no code of the phone is asked for")
+	}
+	current, first := s.code(t, phone, 0), s.code(t, setup, 0)
+	wrong := s.wrong(t, phone, setup)
+	for _, one := range []struct{ first, current, mistake, field string }{
+		{"12345", current, "malformed-first", "first"}, {"", current, "malformed-first", "first"}, {" " + first, current, "malformed-first", "first"},
+		{wrong, current, "wrong-first", "first"}, {first, wrong, "wrong-current", "current"}, {first, "", "wrong-current", "current"},
+	} {
+		page := b.try(t, one.first, one.current)
+		s.says(t, page, http.StatusUnprocessableEntity, "setup")
+		field := regexp.MustCompile(`<input id="` + one.field + `"[^>]*aria-describedby="` + one.field + `-hint mistake" aria-invalid="true" autofocus>`)
+		text := s.text(t, "mistake", one.mistake)
+		if !strings.Contains(page.text, `role="alert">`+text) || !field.MatchString(page.text) || strings.Count(page.text, "aria-invalid") != 1 {
+			t.Errorf("%s: expected %q at %s:\n%s", one.mistake, text, one.field, page.text)
+		}
+		if s.code(t, page, 0) != first {
+			t.Errorf("%s: another key", one.mistake)
+		}
+	}
+	s.says(t, b.try(t, first, current), http.StatusOK, "done")
+}
+
+// same says whether two pages' apps show one code among those that a test looks at.
+func (s *site) same(t *testing.T, a, b answered) bool {
+	codes := map[string]bool{}
+	for steps := -2; steps <= 2; steps++ {
+		codes[s.code(t, a, steps)] = true
+	}
+	for steps := -2; steps <= 2; steps++ {
+		if codes[s.code(t, b, steps)] {
+			return true
+		}
+	}
+	return false
+}
+
+// text is an English one, for codes of six digits every half minute.
+func (s *site) text(t *testing.T, table, key string) string {
+	t.Helper()
+	languages, err := readLanguages(messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return languages.all[0].texts[table][key].Fill(func(word string) string { return map[string]string{"digits": "6", "period": "30"}[word] })
+}
+
+func TestNewKeyAfterTooManyMistakes(t *testing.T) {
+	s := newSite(t)
+	b := s.browser(t)
+	setup := b.press(t, s.invite(t, false))
+	page := setup
+	for range 5 {
+		page = b.try(t, s.wrong(t, setup), "")
+	}
+	s.says(t, page, http.StatusUnprocessableEntity, "setup")
+	if !strings.Contains(page.text, s.text(t, "mistake", "new-key")) || tapped.FindString(page.text) == tapped.FindString(setup.text) {
+		t.Errorf("no new key:\n%s", page.text)
+	}
+	s.says(t, b.try(t, s.code(t, page, 0), ""), http.StatusOK, "done")
+}
+
+// Of two browsers the last one that opened the link goes on, and the other is told.
+func TestTwoBrowsers(t *testing.T) {
+	s := newSite(t)
+	link := s.invite(t, false)
+	one, other := s.browser(t), s.browser(t)
+	before := one.press(t, link)
+	after := other.press(t, link)
+	if tapped.FindString(before.text) == tapped.FindString(after.text) {
+		t.Error("both have one key")
+	}
+	s.says(t, one.get(t, "/setup"), http.StatusGone, "opened-again")
+	s.says(t, one.try(t, s.code(t, before, 0), ""), http.StatusGone, "opened-again")
+	s.says(t, other.try(t, s.code(t, after, 0), ""), http.StatusOK, "done")
+	s.says(t, one.get(t, "/setup"), http.StatusGone, "used")
+	// A page that was closed in the middle costs nothing.
+	again := s.invite(t, true)
+	s.browser(t).press(t, again)
+	b := s.browser(t)
+	setup := b.press(t, again)
+	done := b.try(t, s.code(t, setup, 0), "")
+	s.says(t, done, http.StatusOK, "done")
+	if !strings.Contains(done.text, s.text(t, "done", "replaced")) {
+		t.Error("nothing says that the phone is replaced")
+	}
+}
+
+// Whatever became of a link has its page, for who looks, who presses and who is at it.
+func TestWhatBecameOfALink(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		does   func(*site)
+	}{
+		"expired":   {http.StatusGone, func(s *site) { s.Clock = s.Clock.Add(73 * time.Hour) }},
+		"cancelled": {http.StatusGone, func(s *site) { _, _ = s.invitations().Cancel(t.Context(), "alice") }},
+		"disabled":  {http.StatusForbidden, func(s *site) { s.change(t, func(p *account.Person) { p.Enabled = false }) }},
+		"removed": {http.StatusGone, func(s *site) {
+			dir, err := account.PlaceOf(s.engine.Config).Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dir.Close()
+			if err := dir.Remove("alice"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		s := newSite(t)
+		link := s.invite(t, false)
+		b := s.browser(t)
+		setup := b.press(t, link)
+		test.does(s)
+		for _, page := range []answered{b.get(t, link), b.press(t, link), b.get(t, "/setup"), b.try(t, s.code(t, setup, 0), "")} {
+			s.says(t, page, test.status, name)
+			if tapped.MatchString(page.text) {
+				t.Errorf("%s: the key is shown", name)
+			}
+		}
+	}
+	s := newSite(t)
+	link := s.invite(t, false)
+	b := s.browser(t)
+	b.press(t, link)
+	s.Clock = s.Clock.Add(15 * time.Minute)
+	s.says(t, b.get(t, "/setup"), http.StatusGone, "visit-ended")
+	s.says(t, b.get(t, link), http.StatusOK, "ready")
+}
+
+// Wrong links count against the address that they come from.
+func TestWrongLinks(t *testing.T) {
+	s := newSite(t)
+	s.engine.Config.Policy.Attempts.PerSource = 5
+	link := s.invite(t, false)
+	b := s.browser(t)
+	for _, wrong := range []string{"/l/" + strings.Repeat("a", 32), "/l/x", "/l/" + strings.Repeat("ä", 500)} {
+		s.says(t, b.get(t, wrong), http.StatusNotFound, "unknown")
+	}
+	for range 5 {
+		s.says(t, b.press(t, "/l/"+strings.Repeat("a", 32)), http.StatusNotFound, "unknown")
+	}
+	page := b.press(t, link)
+	s.says(t, page, http.StatusTooManyRequests, "locked")
+	if page.Header.Get("Retry-After") == "" {
+		t.Error("it does not say when to come back")
+	}
+	for _, nothing := range []string{"/", "/l/", "/l", "/setup/x", "/index.php"} {
+		s.says(t, b.get(t, nothing), http.StatusNotFound, "not-found")
+	}
+	if response := b.send(t, "PUT", link, url.Values{}); response.StatusCode < 400 {
+		t.Errorf("PUT: %d", response.StatusCode)
+	}
+}
