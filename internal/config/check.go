@@ -65,7 +65,7 @@ func (c Config) check() (problem string, key []string) {
 	for _, table := range []struct {
 		name  string
 		check func() (problem string, key []string)
-	}{{"secrets", c.Secrets.check}, {"sent", c.Sent.check}, {"email", c.Email.check}, {"sms", c.SMS.check}, {"sftp", c.SFTP.check}, {"remote", c.Remote.check}, {"gateway", c.Gateway.check}, {"ledger", c.Ledger.check}} {
+	}{{"secrets", c.Secrets.check}, {"sent", c.Sent.check}, {"email", c.Email.check}, {"sms", c.SMS.check}, {"sftp", c.SFTP.check}, {"remote", c.Remote.check}, {"gateway", c.Gateway.check}, {"ledger", c.Ledger.check}, {"portal", c.Portal.check}} {
 		if problem, key := table.check(); problem != "" {
 			return problem, append([]string{table.name}, key...)
 		}

@@ -44,6 +44,8 @@ type Config struct {
 	Gateway *Gateway `toml:"gateway"`
 	// Ledger is nil where the ledger is files in Paths.State.
 	Ledger *Ledger `toml:"ledger"`
+	// Portal is nil where nobody is invited to enroll on a page.
+	Portal *Portal `toml:"portal"`
 }
 
 // Policy says who must give a code, and where.
@@ -218,6 +220,7 @@ func Parse(path string, data []byte) (Config, error) {
 	config.SFTP.Listen, config.SFTP.HostKeys, config.SFTP.AuthorizedKeys, config.SFTP.CodeAfter = nil, nil, nil, nil
 	config.Email, config.SMS = defaultEmail(), defaultSMS()
 	config.Remote, config.Gateway, config.Ledger = defaultRemote(), defaultGateway(), defaultLedger()
+	config.Portal = defaultPortal()
 	if err := tomlfile.Decode(path, data, &config); err != nil {
 		return Config{}, err
 	}

@@ -191,7 +191,7 @@ func (g *Gateway) check() (problem string, key []string) {
 var onClients = []string{"exempt", "trusted_networks", "own_protocols"}
 
 // notOnClients are tables about what servers do.
-var notOnClients = []string{"email", "gateway", "hotp", "ledger", "sent", "sms", "totp"}
+var notOnClients = []string{"email", "gateway", "hotp", "ledger", "portal", "sent", "sms", "totp"}
 
 // checkClient finds what has no effect on a client, as it would look as if it had.
 func (c Config) checkClient(data []byte) (problem string, key []string) {

@@ -62,7 +62,7 @@ func printable(text string) bool {
 // dropAbsent takes away the defaults of tables that data does not have, and
 // fills in those of a preset.
 func (c *Config) dropAbsent(data []byte) {
-	var has struct{ Email, SMS, Remote, Gateway, Ledger any }
+	var has struct{ Email, SMS, Remote, Gateway, Ledger, Portal any }
 	_ = toml.Unmarshal(data, &has) // it was decoded before
 	if has.Email == nil {
 		c.Email = nil
@@ -75,6 +75,9 @@ func (c *Config) dropAbsent(data []byte) {
 	}
 	if has.Ledger == nil {
 		c.Ledger = nil
+	}
+	if has.Portal == nil {
+		c.Portal = nil
 	}
 	switch {
 	case has.Gateway == nil:

@@ -1,8 +1,8 @@
-// Package deliver says what it takes to send a code to somebody: the message,
-// what became of it, and who can send it.
+// Package deliver says what it takes to send a code, or the link of an invitation, to
+// somebody: the message, what became of it, and who can send it.
 //
 // The entry points are [Sender] and [Program]. It promises that printing a
-// message never shows its code, and that a [Delivery] has nothing which the
+// message never shows its code or link, and that a [Delivery] has nothing which the
 // screen of a stranger, or a log, must not have. What speaks to mail servers
 // and gateways is in package transport, which a forked core does not link.
 package deliver
@@ -25,7 +25,7 @@ const (
 	SMS   Channel = "sms"
 )
 
-// Message is a code and where it goes.
+// Message is a code, or a link, and where it goes.
 type Message struct {
 	// Channel is what is tried first. SMS falls back to email.
 	Channel Channel `json:"channel"`
@@ -38,16 +38,21 @@ type Message struct {
 	// channel is not used. They are as account.CheckEmail and CheckPhone want.
 	Email string `json:"email"`
 	Phone string `json:"phone"`
-	// Code is the secret.
+	// Code is the secret, or else Link is, which goes by email alone.
 	Code string `json:"code"`
-	// Expires is when the code ceases to be good.
+	Link string `json:"link,omitempty"`
+	// Expires is when that ceases to be good.
 	Expires time.Time `json:"expires"`
 }
 
-// Format implements fmt.Formatter for every verb, so that no log gets the code
-// by way of a message.
+// Format implements fmt.Formatter for every verb, so that no log gets the code or
+// the link by way of a message.
 func (m Message) Format(state fmt.State, _ rune) {
-	fmt.Fprintf(state, "a code for %q by %s to %s or %s", m.User, m.Channel, MaskEmail(m.Email), MaskPhone(m.Phone))
+	what := "code"
+	if m.Link != "" {
+		what = "link"
+	}
+	fmt.Fprintf(state, "a %s for %q by %s to %s or %s", what, m.User, m.Channel, MaskEmail(m.Email), MaskPhone(m.Phone))
 }
 
 // Delivery is what became of a message that was sent.

@@ -14,8 +14,10 @@ var message = Message{
 	Email: "alice@example.com", Phone: "+491511234567", Code: "471147", Expires: time.Unix(1795341600, 0).UTC(),
 }
 
-// Only JSON, for the program that sends it, has the code.
+// Only JSON, for the program that sends it, has the code, and the link.
 func TestPrintedMessageHasNoCode(t *testing.T) {
+	message := message
+	message.Link = "https://otp.example.com/l/abcdefgh"
 	in := struct {
 		M Message
 		P *Message
@@ -23,7 +25,7 @@ func TestPrintedMessageHasNoCode(t *testing.T) {
 	}{message, &message, []Message{message}}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		text := fmt.Sprintf(verb+verb+verb, in, Request{Message: message}, message)
-		for _, secret := range []string{message.Code, fmt.Sprintf("%x", message.Code), message.Email, message.Phone} {
+		for _, secret := range []string{message.Code, fmt.Sprintf("%x", message.Code), message.Email, message.Phone, "abcdefgh"} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%s shows %s: %s", verb, secret, text)
 			}

@@ -87,8 +87,10 @@ func understand(path string, output *bounded.Output, ended error, message Messag
 		}
 	}
 	reason := answer.Error
-	if message.Code != "" {
-		reason = strings.ReplaceAll(reason, message.Code, hidden)
+	for _, secret := range []string{message.Code, message.Link} {
+		if secret != "" {
+			reason = strings.ReplaceAll(reason, secret, hidden)
+		}
 	}
 	switch {
 	case output.Over() || err != nil:

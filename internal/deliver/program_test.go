@@ -42,6 +42,16 @@ func TestProgramPassesMessage(t *testing.T) {
 	}
 }
 
+// Nor does an error show a link that was to be sent.
+func TestProgramHidesLink(t *testing.T) {
+	m := message
+	m.Code, m.Link = "", "https://otp.example.com/l/abcdefgh"
+	_, err := command(t, `echo '{"error":"no to https://otp.example.com/l/abcdefgh"}'; exit 1`).Send(context.Background(), m)
+	if err == nil || err.Error() != "no to …" {
+		t.Errorf("found %v", err)
+	}
+}
+
 func TestProgramAnswers(t *testing.T) {
 	for _, test := range []struct {
 		name, script string

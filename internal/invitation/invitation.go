@@ -20,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -33,8 +34,8 @@ type Invitations struct {
 
 // Bounds of how long an invitation is good.
 const (
-	Shortest = time.Hour
-	Longest  = 30 * day
+	Shortest = config.ShortestLink
+	Longest  = config.LongestLink
 )
 
 const (

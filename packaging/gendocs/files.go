@@ -13,18 +13,18 @@ import (
 // configuration reads the keys of otpgate.toml. root is the source tree's.
 func configuration(root string) ([]table, error) {
 	r, err := newReader(root+"/internal/config", map[string]string{
-		"EmailWords": braced(config.EmailWords), "SMSWords": braced(config.SMSWords),
+		"EmailWords": braced(config.EmailWords), "PortalWords": braced(config.PortalWords), "SMSWords": braced(config.SMSWords),
 	})
 	if err != nil {
 		return nil, err
 	}
 	// Tables that are absent by default have defaults once they are there. What
 	// has to be there then is taken away again.
-	whole, err := config.Parse("sample", []byte("[email]\nsendmail = \"/s\"\nfrom = \"a@b\"\n[sms]\nurl = \"https://a/{otp_to}/{otp_token}\"\n"))
+	whole, err := config.Parse("sample", []byte("[email]\nsendmail = \"/s\"\nfrom = \"a@b\"\n[sms]\nurl = \"https://a/{otp_to}/{otp_token}\"\n[portal]\nurl = \"https://a\"\n"))
 	if err != nil {
 		return nil, fmt.Errorf("defaults: %w", err)
 	}
-	whole.Email.Sendmail, whole.Email.From, whole.SMS.URL = "", "", ""
+	whole.Email.Sendmail, whole.Email.From, whole.SMS.URL, whole.Portal.URL = "", "", "", ""
 	// A machine is a client or a server, and not both.
 	for _, text := range []string{"[remote]\nservers = [\"h:1\"]\nserver_keys = [\"" + config.KeyHash{}.String() + "\"]\n", "[gateway]\n", "[ledger]\netcd = [\"http://127.0.0.1:2379\"]\n"} {
 		one, err := config.Parse("sample", []byte(text))

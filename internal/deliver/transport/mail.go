@@ -18,6 +18,7 @@ import (
 type mailer struct {
 	settings            *config.Email
 	subject, text, html placeholder.Template
+	hasHTML             bool
 	name, from          string
 	password, token     string
 	// hand gives a message to the server, or to sendmail.
@@ -26,15 +27,8 @@ type mailer struct {
 
 func newMailer(settings *config.Email) (*mailer, error) {
 	m := &mailer{settings: settings, from: settings.From}
-	for _, part := range []struct {
-		key, text string
-		template  *placeholder.Template
-	}{{"subject", settings.Subject, &m.subject}, {"text", settings.Text, &m.text}, {"html", settings.HTML, &m.html}} {
-		parsed, err := placeholder.Parse(part.text, config.EmailWords...)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", part.key, err)
-		}
-		*part.template = parsed
+	if err := m.read(config.PortalEmail{Subject: settings.Subject, Text: settings.Text, HTML: settings.HTML}, config.EmailWords); err != nil {
+		return nil, err
 	}
 	if name, rest, found := strings.Cut(settings.From, "<"); found {
 		m.name, m.from = strings.TrimSpace(name), strings.TrimSuffix(rest, ">")
@@ -61,9 +55,31 @@ func newMailer(settings *config.Email) (*mailer, error) {
 	return m, err
 }
 
+// writeLike has the message with a link written by these templates.
+func (m *mailer) writeLike(templates config.PortalEmail) error {
+	return m.read(templates, config.PortalWords)
+}
+
+func (m *mailer) read(templates config.PortalEmail, words []string) error {
+	for _, part := range []struct {
+		key, text string
+		template  *placeholder.Template
+	}{{"subject", templates.Subject, &m.subject}, {"text", templates.Text, &m.text}, {"html", templates.HTML, &m.html}} {
+		parsed, err := placeholder.Parse(part.text, words...)
+		if err != nil {
+			return fmt.Errorf("%s: %w", part.key, err)
+		}
+		*part.template = parsed
+	}
+	m.hasHTML = templates.HTML != ""
+	return nil
+}
+
 func (m *mailer) secrets(message deliver.Message) secrets {
 	var s secrets
 	s.keep(message.Code, "…")
+	s.keep(message.Link, "…")
+	s.keep(message.Link[strings.LastIndexByte(message.Link, '/')+1:], "…")
 	s.keep(m.password, "…")
 	s.keep(m.token, "…")
 	s.keep(message.Email, deliver.MaskEmail(message.Email))
@@ -106,7 +122,7 @@ func (m *mailer) write(message deliver.Message) (*mail.Msg, error) {
 	// What a mail program would decode (RFC 2047) could be anything again.
 	letter.Subject(strings.ReplaceAll(m.subject.Fill(plain), "=?", "= ?"))
 	letter.SetBodyString(mail.TypeTextPlain, m.text.Fill(plain))
-	if m.settings.HTML != "" {
+	if m.hasHTML {
 		letter.AddAlternativeString(mail.TypeTextHTML, m.html.Fill(func(word string) string { return html.EscapeString(values[word]) }))
 	}
 	return letter, nil
@@ -126,8 +142,12 @@ func emailValues(message deliver.Message) map[string]string {
 		"auth_token": message.Code, "user": message.User, "service": message.Service, "host": message.Host, "remote": remote,
 		"expires": message.Expires.Local().Format("15:04:05 MST"),
 	}
+	if message.Link != "" { // it is good for days
+		values["expires"] = message.Expires.Local().Format("Monday 2 January 2006, 15:04 MST")
+	}
 	for word, value := range values {
 		values[word] = deliver.Clean(value, maxValue)
 	}
+	values["link"] = deliver.Clean(message.Link, maxLink)
 	return values
 }

@@ -1,11 +1,11 @@
-// Package transport sends codes: by SMTP, by the machine's own sendmail, and
+// Package transport sends codes and the links of invitations: by SMTP, by the machine's own sendmail, and
 // through the HTTP interface of a gateway for text messages.
 //
-// The entry point is [New]. It promises that a code goes out over TLS or not at
+// The entry point is [New]. It promises that either goes out over TLS or not at
 // all, except to the machine itself; that a gateway which may have taken a
 // message is not asked again; that a text message which fails becomes an email
-// where there is an address; and that no error has a code, a password, or a
-// whole address or number.
+// where there is an address; and that no error has a code, a link, a password, or
+// a whole address or number.
 package transport
 
 import (
@@ -24,8 +24,9 @@ import (
 // sender is a configuration's channels. It reads passwords and certificates
 // each time, so that a new one holds from the next message on.
 type sender struct {
-	email *config.Email
-	sms   *config.SMS
+	email  *config.Email
+	sms    *config.SMS
+	portal *config.Portal
 	// pause waits before another try.
 	pause func(ctx context.Context, d time.Duration) error
 }
@@ -36,7 +37,7 @@ type sender struct {
 // is known before somebody waits for a code. That is the error; the sender is
 // good all the same, as it reads them again for each message.
 func New(settings config.Config) (deliver.Sender, error) {
-	s := &sender{email: settings.Email, sms: settings.SMS, pause: pause}
+	s := &sender{email: settings.Email, sms: settings.SMS, portal: settings.Portal, pause: pause}
 	if s.email != nil {
 		if _, err := newMailer(s.email); err != nil {
 			return s, fmt.Errorf("[email]: %w", err)
@@ -53,12 +54,16 @@ func New(settings config.Config) (deliver.Sender, error) {
 // Send implements deliver.Sender. What a channel has at most is its timeout in
 // the configuration.
 func (s *sender) Send(ctx context.Context, m deliver.Message) (deliver.Delivery, error) {
+	what := "code"
+	if m.Link != "" {
+		what = "link"
+	}
 	if err := check(m); err != nil {
-		return deliver.Delivery{}, fmt.Errorf("send a code: %w", err)
+		return deliver.Delivery{}, fmt.Errorf("send a %s: %w", what, err)
 	}
 	if m.Channel == deliver.Email {
 		if err := s.sendEmail(ctx, m); err != nil {
-			return deliver.Delivery{}, fmt.Errorf("send a code by email: %w", err)
+			return deliver.Delivery{}, fmt.Errorf("send a %s by email: %w", what, err)
 		}
 		return deliver.Delivery{Channel: deliver.Email, To: deliver.MaskEmail(m.Email)}, nil
 	}
@@ -72,30 +77,41 @@ func (s *sender) Send(ctx context.Context, m deliver.Message) (deliver.Delivery,
 	return deliver.Delivery{Channel: deliver.Email, To: deliver.MaskEmail(m.Email), Failed: failed.Error()}, nil
 }
 
-// maxCode is far above what [sent] allows.
-const maxCode = 64
+// maxCode is far above what [sent] allows, maxLink above what [portal] gives.
+const maxCode, maxLink = 64, 1 << 10
 
 // check refuses what a caller must not have made.
 func check(m deliver.Message) error {
 	switch {
 	case m.Channel != deliver.Email && m.Channel != deliver.SMS:
 		return errors.New("no channel to send it by")
-	case m.Code == "" || len(m.Code) > maxCode || strings.ContainsFunc(m.Code, func(r rune) bool { return r <= ' ' || r > '~' }):
+	case m.Link != "" && (m.Code != "" || m.Channel != deliver.Email || len(m.Link) > maxLink || !printable(m.Link)):
+		return errors.New("expected a link of printable ASCII alone, and to send it by email")
+	case m.Link == "" && (m.Code == "" || len(m.Code) > maxCode || !printable(m.Code)):
 		return errors.New("expected a code of printable ASCII")
 	}
 	return nil
+}
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func (s *sender) sendEmail(ctx context.Context, m deliver.Message) error {
 	switch {
 	case s.email == nil:
 		return errors.New("there is no [email] in the configuration")
+	case m.Link != "" && s.portal == nil:
+		return errors.New("there is no [portal] in the configuration")
 	case m.Email == "":
 		return errors.New("the person has no email address")
 	case account.CheckEmail(m.Email) != nil:
 		return errors.New("the person's email address is none")
 	}
 	mailer, err := newMailer(s.email)
+	if err == nil && m.Link != "" {
+		err = mailer.writeLike(s.portal.Email)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/placeholder"
+)
+
+// Portal says where the page is on which people enroll by an invitation.
+type Portal struct {
+	// URL is what the links of invitations begin with, such as
+	// "https://otp.example.com": where people's browsers reach the page.
+	URL string `toml:"url"`
+	// Link is how long an invitation is good, "1h" to "30d", unless it is cancelled or
+	// somebody enrolls by it before.
+	Link Duration `toml:"link"`
+	// Socket is where the verifier answers the page.
+	Socket string `toml:"socket"`
+	// Email is the message with the link.
+	Email PortalEmail `toml:"email"`
+}
+
+// PortalEmail is the message that has an invitation's link. The table email says how
+// it is sent.
+type PortalEmail struct {
+	// Subject, Text and HTML are templates with PortalWords. Text, and HTML if there
+	// is one, must have {link}. Without HTML the message is plain text.
+	Subject string `toml:"subject"`
+	Text    string `toml:"text"`
+	HTML    string `toml:"html"`
+}
+
+// PortalWords are the placeholders of the message with a link.
+var PortalWords = []string{"link", "user", "host", "expires"}
+
+const defaultInvitation = `Logins to {host} ask for a code from an app on your phone. To set that up for
+{user}, open this page and follow it:
+
+{link}
+
+The link is for you alone. It is good until {expires}, for one device.
+
+If you have not expected this, do not open the page, and tell whoever runs {host}.
+`
+
+func defaultPortal() *Portal {
+	return &Portal{
+		Link: Duration{3 * 24 * time.Hour}, Socket: "/run/otpgate/portal.sock",
+		Email: PortalEmail{Subject: "Set up your codes for {host}", Text: defaultInvitation},
+	}
+}
+
+// Bounds of how long an invitation is good.
+const (
+	ShortestLink = time.Hour
+	LongestLink  = 30 * 24 * time.Hour
+)
+
+// check returns the first problem and the key it is at, or "".
+func (p *Portal) check() (problem string, key []string) {
+	switch {
+	case p == nil:
+		return "", nil
+	case p.checkURL() != "":
+		return p.checkURL(), []string{"url"}
+	case !within(int(p.Link.Duration), int(ShortestLink), int(LongestLink)):
+		return `expected "1h" to "30d"`, []string{"link"}
+	case !filepath.IsAbs(p.Socket):
+		return "expected an absolute path", []string{"socket"}
+	}
+	if problem, key := p.Email.check(); problem != "" {
+		return problem, append([]string{"email"}, key...)
+	}
+	return "", nil
+}
+
+func (p *Portal) checkURL() (problem string) {
+	const want = `expected "https://host", as people's browsers reach the page`
+	at, err := url.Parse(p.URL)
+	switch {
+	case err != nil || at.Scheme != "https" && at.Scheme != "http" || !validHost(at.Hostname()) || !printable(p.URL):
+		return want
+	case at.Scheme+"://"+at.Host != p.URL:
+		return want + ", and nothing behind it"
+	case at.Scheme == "http" && !isLoopback(at.Hostname()):
+		return want + ": without TLS everybody on the way could enroll; http:// is for 127.0.0.1 and [::1] alone"
+	}
+	return ""
+}
+
+func (p PortalEmail) check() (problem string, key []string) {
+	if strings.TrimSpace(p.Subject) == "" || hasControl(p.Subject, "") {
+		return "expected one line of text", []string{"subject"}
+	}
+	for _, template := range []struct {
+		key, text string
+		mayLack   bool
+	}{{"subject", p.Subject, true}, {"text", p.Text, false}, {"html", p.HTML, p.HTML == ""}} {
+		parsed, err := placeholder.Parse(template.text, PortalWords...)
+		switch {
+		case err != nil:
+			return err.Error(), []string{template.key}
+		case hasControl(template.text, "\t\r\n"):
+			return "expected no control characters", []string{template.key}
+		case template.key == "subject" && parsed.Has("link"):
+			return "mail servers log subjects; expected {link} in text alone", []string{template.key}
+		case !template.mayLack && !parsed.Has("link"):
+			return "expected {link} in it, by which the person enrolls", []string{template.key}
+		}
+	}
+	return "", nil
+}
+
+// LinkTo is the address of the page for an invitation.
+func (p *Portal) LinkTo(secret string) string { return p.URL + LinkPath + secret }
+
+// LinkPath is what is between the page's URL and what makes a link secret.
+const LinkPath = "/l/"
