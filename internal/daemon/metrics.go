@@ -2,19 +2,13 @@ package daemon
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // maxReaders bounds who reads the figures at once: anybody on the machine can
@@ -53,25 +47,7 @@ func listenMetrics(address string) (net.Listener, error) {
 	if !isPath {
 		return net.Listen("tcp", address)
 	}
-	if err := RemoveStale(path); err != nil {
-		return nil, err
-	}
-	// The mode comes before the name, less what the umask takes, so that there is no
-	// moment with a wider one. The umask itself is the whole process's.
-	const mode = 0o660
-	config := net.ListenConfig{Control: func(_, _ string, socket syscall.RawConn) (err error) {
-		controlErr := socket.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), mode) })
-		return errors.Join(controlErr, err)
-	}}
-	listener, err := config.Listen(context.Background(), "unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		_ = listener.Close()
-		return nil, err
-	}
-	return listener, nil
+	return ListenUnix(path, 0o660)
 }
 
 // fewAtOnce lets further connections wait.

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,4 +34,26 @@ func RemoveStale(path string) error {
 		return fmt.Errorf("%s: somebody is already listening there", path)
 	}
 	return os.Remove(path)
+}
+
+// ListenUnix makes a socket at path, in place of an old one. The mode comes before the
+// name, less what the umask takes, so that there is no moment with a wider one. The umask
+// itself is the whole process's.
+func ListenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	if err := RemoveStale(path); err != nil {
+		return nil, err
+	}
+	config := net.ListenConfig{Control: func(_, _ string, socket syscall.RawConn) (err error) {
+		controlErr := socket.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(mode)) })
+		return errors.Join(controlErr, err)
+	}}
+	listener, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return listener, nil
 }
