@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,15 @@ type Portal struct {
 	Link Duration `toml:"link"`
 	// Socket is where the verifier answers the page.
 	Socket string `toml:"socket"`
+	// Listen is where otpgate-portal takes browsers' connections: "unix:" and an absolute
+	// path for a web server that passes them on, or an address and a port. Beyond
+	// loopback the latter needs CertificateFile and KeyFile, which are in PEM.
+	Listen          string `toml:"listen"`
+	CertificateFile string `toml:"certificate_file"`
+	KeyFile         string `toml:"key_file"`
+	// Proxies are addresses and networks of web servers whose X-Forwarded-For says where
+	// a browser is. Whoever may connect to a Unix socket is believed anyway.
+	Proxies []Network `toml:"proxies"`
 	// Email is the message with the link.
 	Email PortalEmail `toml:"email"`
 }
@@ -48,7 +58,7 @@ If you have not expected this, do not open the page, and tell whoever runs {host
 
 func defaultPortal() *Portal {
 	return &Portal{
-		Link: Duration{3 * 24 * time.Hour}, Socket: "/run/otpgate/portal.sock",
+		Link: Duration{3 * 24 * time.Hour}, Socket: "/run/otpgate/portal.sock", Listen: "unix:/run/otpgate-portal/http.sock",
 		Email: PortalEmail{Subject: "Set up your codes for {host}", Text: defaultInvitation},
 	}
 }
@@ -71,6 +81,9 @@ func (p *Portal) check() (problem string, key []string) {
 	case !filepath.IsAbs(p.Socket):
 		return "expected an absolute path", []string{"socket"}
 	}
+	if problem, key := p.checkListen(); problem != "" {
+		return problem, key
+	}
 	if problem, key := p.Email.check(); problem != "" {
 		return problem, append([]string{"email"}, key...)
 	}
@@ -89,6 +102,26 @@ func (p *Portal) checkURL() (problem string) {
 		return want + ": without TLS everybody on the way could enroll; http:// is for 127.0.0.1 and [::1] alone"
 	}
 	return ""
+}
+
+// checkListen finds a page that would go over a network without TLS, and files for TLS
+// that nothing reads.
+func (p *Portal) checkListen() (problem string, key []string) {
+	path, unix := strings.CutPrefix(p.Listen, "unix:")
+	host, port, found := cutPort(p.Listen)
+	_, err := netip.ParseAddr(host)
+	files := []keyPath{{"certificate_file", p.CertificateFile}, {"key_file", p.KeyFile}}
+	switch {
+	case unix && !filepath.IsAbs(path) || !unix && (!found || port == 0 || host != "" && err != nil):
+		return `expected "unix:" and an absolute path, or an address and a port, such as ":443"`, []string{"listen"}
+	case (p.CertificateFile == "") != (p.KeyFile == ""):
+		return "expected certificate_file and key_file, or none of them", []string{"certificate_file"}
+	case unix && p.KeyFile != "":
+		return `expected no file where listen is "unix:": the web server in front has the certificate`, []string{"key_file"}
+	case !unix && p.KeyFile == "" && !isLoopback(host):
+		return "expected a certificate in certificate_file and key_file, or \"unix:\" or a loopback address: without TLS everybody on the way could enroll", []string{"listen"}
+	}
+	return relative(files...)
 }
 
 func (p PortalEmail) check() (problem string, key []string) {

@@ -15,7 +15,14 @@ import (
 
 func TestHeaders(t *testing.T) {
 	for _, tls := range []bool{true, false} {
-		s := newSite(t, func(settings *Settings) { settings.TLS = tls })
+		s := newSite(t)
+		if !tls {
+			handler := s.server.Config.Handler
+			s.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.TLS = nil
+				handler.ServeHTTP(w, r)
+			})
+		}
 		link := s.invite(t, false)
 		b := s.browser(t)
 		b.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -78,6 +85,18 @@ func TestOrigins(t *testing.T) {
 		}
 		if strings.Contains(got.text+got.Header.Get("Location"), "example.net") {
 			t.Errorf("the page has the name of a forged host:\n%s", got.text)
+		}
+	}
+}
+
+func TestHostOfOrigin(t *testing.T) {
+	for own, want := range map[string]string{
+		"https://OTP.example.com": "otp.example.com", "https://otp.example.com:443": "otp.example.com", "https://h:8443": "h:8443",
+		"http://127.0.0.1:80": "127.0.0.1", "https://[2001:db8::1]:443": "[2001:db8::1]",
+	} {
+		parsed, err := url.Parse(own)
+		if err != nil || hostOf(parsed) != want {
+			t.Errorf("%s: %s, %v", own, hostOf(parsed), err)
 		}
 	}
 }

@@ -41,6 +41,8 @@ type site struct {
 	mu     sync.Mutex
 	asked  []portalwire.Request
 	faults []string
+	// later is what the page does in a while.
+	later []func()
 }
 
 // files are secret files on disk.
@@ -77,7 +79,7 @@ func newSite(t *testing.T, change ...func(*Settings)) *site {
 		t.Fatal(err)
 	}
 	s.settings = Settings{
-		URL: own, Now: s.engine.Now, Zone: time.UTC, TLS: true,
+		URL: own, Now: s.engine.Now, Zone: time.UTC,
 		Ask: func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
 			return portalwire.Ask(ctx, socket, request)
 		},
@@ -90,9 +92,17 @@ func newSite(t *testing.T, change ...func(*Settings)) *site {
 	for _, c := range change {
 		c(&s.settings)
 	}
-	if s.server.Config.Handler, err = New(s.settings); err != nil {
+	languages, err := readLanguages(messages)
+	if err != nil {
 		t.Fatal(err)
 	}
+	page := newPortal(s.settings, languages)
+	page.after = func(_ time.Duration, f func()) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.later = append(s.later, f)
+	}
+	s.server.Config.Handler = page.routes()
 	s.server.StartTLS()
 	t.Cleanup(s.server.Close)
 	return s

@@ -1,7 +1,8 @@
 // Package portal is the page on which people set up codes by a link.
 //
-// The entry point is [New]. The page holds no secrets and keeps nothing: what it
-// shows it asks the verifier for, see package portalwire, at each request. It promises
+// The entry point is [New]. The page holds no secrets and keeps nothing, but for a
+// moment what it answered to a button that is pressed twice: what it shows it asks the
+// verifier for, see package portalwire, at each request. It promises
 // that a GET changes nothing, whoever sends it and however often; that what changes
 // something came from the page itself; that a link, a key and a code go into no log,
 // no address and no browser's cache; and that every page works without a script.
@@ -12,13 +13,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
 
-// Settings are those of a page. All but Proxies and TLS must be set.
+// Settings are those of a page. All but Proxies must be set.
 type Settings struct {
 	// URL is what people reach the page by, a scheme and a host. Nothing that a
 	// request says takes its place.
@@ -28,8 +30,6 @@ type Settings struct {
 	// Proxies are those whose word on where a request came from counts. Whoever comes
 	// by a Unix socket is one.
 	Proxies []config.Network
-	// TLS says that the program itself ends TLS.
-	TLS bool
 	// Now is the clock, and Zone what times are shown in.
 	Now  func() time.Time
 	Zone *time.Location
@@ -46,9 +46,12 @@ const (
 
 type portal struct {
 	Settings
+	host      string // as browsers write it in an origin
 	languages languages
 	asking    chan struct{}
 	origin    *http.CrossOriginProtection
+	presses   presses
+	after     func(time.Duration, func())
 }
 
 // New makes the page.
@@ -57,7 +60,18 @@ func New(settings Settings) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the page's texts: %w", err)
 	}
-	p := &portal{settings, languages, make(chan struct{}, mostAsked), http.NewCrossOriginProtection()}
+	return newPortal(settings, languages).routes(), nil
+}
+
+func newPortal(settings Settings, languages languages) *portal {
+	return &portal{
+		Settings: settings, host: hostOf(settings.URL), languages: languages, asking: make(chan struct{}, mostAsked), origin: http.NewCrossOriginProtection(),
+		after: func(d time.Duration, f func()) { time.AfterFunc(d, f) },
+	}
+}
+
+// routes are the addresses of the page.
+func (p *portal) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+stylePath, style)
 	mux.HandleFunc("GET /favicon.ico", noIcon)
@@ -68,17 +82,29 @@ func New(settings Settings) (http.Handler, error) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.message(w, r, http.StatusNotFound, "not-found", time.Time{})
 	})
-	return p.guarded(mux), nil
+	return p.guarded(mux)
+}
+
+// hostOf is the host of an origin, RFC 6454 section 6.2.
+func hostOf(own *url.URL) string {
+	host := strings.ToLower(own.Host)
+	switch own.Scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return host
 }
 
 // guarded gives every answer its headers, and refuses what another page sends in a
 // person's name.
 func (p *portal) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		setHeaders(w.Header(), p.TLS)
+		setHeaders(w.Header(), r.TLS != nil)
 		// What a request says of its host is compared with nothing.
 		own := *r
-		own.Host = p.URL.Host
+		own.Host = p.host
 		if err := p.origin.Check(&own); err != nil {
 			p.message(w, r, http.StatusForbidden, "foreign", time.Time{})
 			return
@@ -88,6 +114,8 @@ func (p *portal) guarded(next http.Handler) http.Handler {
 	})
 }
 
+// setHeaders says to browsers what they must not do. Where a web server in front has TLS,
+// it knows better whether there is plain HTTP beside it.
 func setHeaders(h http.Header, tls bool) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("Cache-Control", "no-store")
@@ -123,7 +151,11 @@ func (p *portal) ask(w http.ResponseWriter, r *http.Request, request portalwire.
 	remote, err := clientAddress(r, p.Proxies)
 	if err == nil {
 		request.Remote = remote.String()
-		answer, err = p.askFrom(r.Context(), request)
+		if request.Op == portalwire.Confirm {
+			answer, err = p.once(r.Context(), request)
+		} else {
+			answer, err = p.askFrom(r.Context(), request)
+		}
 	}
 	if err != nil {
 		p.Report(request.Remote, err.Error())

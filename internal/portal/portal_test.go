@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/portalwire"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 var inCode = regexp.MustCompile(`<code>([^<]*)</code>`)
@@ -142,6 +144,56 @@ func TestNewKeyAfterTooManyMistakes(t *testing.T) {
 		t.Errorf("no new key:\n%s", page.text)
 	}
 	s.says(t, b.try(t, s.code(t, page, 0), ""), http.StatusOK, "done")
+}
+
+// Whoever presses twice sees the recovery codes, though they are made once: a browser
+// shows the answer to the last press. A moment later they are gone.
+func TestPressedTwice(t *testing.T) {
+	s := newSite(t)
+	b := s.browser(t)
+	setup := b.press(t, s.invite(t, false))
+	twice := s.browser(t)
+	twice.Jar.SetCookies(s.settings.URL, b.Jar.Cookies(s.settings.URL))
+	again := s.browser(t)
+	again.Jar.SetCookies(s.settings.URL, b.Jar.Cookies(s.settings.URL))
+	code := s.code(t, setup, 0)
+	one, other := b.try(t, code, ""), twice.try(t, code, "")
+	s.says(t, one, http.StatusOK, "done")
+	if len(inCode.FindAllString(one.text, -1)) != 10 || one.text != other.text {
+		t.Errorf("one answer is\n%s\nand the other\n%s", one.text, other.text)
+	}
+	testwait.Until(t, "the page keeps the codes for a moment", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.later) == 1 })
+	s.later[0]()
+	s.says(t, again.try(t, code, ""), http.StatusGone, "used")
+}
+
+// The second press may come while the first one is looked at.
+func TestPressedTwiceAtOnce(t *testing.T) {
+	asked, answers := make(chan bool, 2), make(chan bool)
+	p := newPortal(Settings{URL: &url.URL{}, Ask: func(context.Context, portalwire.Request) (portalwire.Answer, error) {
+		asked <- true
+		<-answers
+		return portalwire.Answer{Enrolled: &portalwire.Enrolled{RecoveryCodes: []string{"abcd"}}}, nil
+	}}, languages{})
+	p.after = func(time.Duration, func()) {}
+	request := portalwire.Request{Op: portalwire.Confirm, Visit: "v", First: "123456"}
+	seen := make(chan portalwire.Answer, 2)
+	for range 2 {
+		go func() {
+			answer, _ := p.once(t.Context(), request)
+			seen <- answer
+		}()
+	}
+	<-asked
+	close(answers)
+	for range 2 {
+		if answer := <-seen; answer.Enrolled == nil || len(answer.Enrolled.RecoveryCodes) != 1 {
+			t.Errorf("one press is answered %v", answer)
+		}
+	}
+	if len(asked) > 0 {
+		t.Error("the verifier was asked twice")
+	}
 }
 
 // Of two browsers the last one that opened the link goes on, and the other is told.

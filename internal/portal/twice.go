@@ -1,0 +1,68 @@
+package portal
+
+import (
+	"context"
+	"crypto/sha256"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/portalwire"
+)
+
+// kept is how long the answer with recovery codes is there for whoever pressed the
+// button twice: a browser shows only the answer to the last press, and the codes are
+// made once.
+const kept = 10 * time.Second
+
+// presses are the first codes that are being looked at, and those that were right a
+// moment ago. The zero value has none.
+type presses struct {
+	mu  sync.Mutex
+	all map[[sha256.Size]byte]*press
+}
+
+type press struct {
+	answered chan struct{}
+	answer   portalwire.Answer
+	err      error
+}
+
+// once asks once for what the same browser sends several times.
+func (p *portal) once(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
+	// Nothing secret is in memory for longer than it must be, and no text is another one.
+	key := sha256.Sum256([]byte(strings.Join([]string{request.Visit, request.First, request.Current}, "\x00")))
+	one, first := p.presses.begin(key)
+	if !first {
+		<-one.answered
+		return one.answer, one.err
+	}
+	one.answer, one.err = p.askFrom(ctx, request)
+	close(one.answered)
+	if one.answer.Enrolled == nil {
+		p.presses.forget(key)
+	} else {
+		p.after(kept, func() { p.presses.forget(key) })
+	}
+	return one.answer, one.err
+}
+
+func (p *presses) begin(key [sha256.Size]byte) (one *press, first bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if one := p.all[key]; one != nil {
+		return one, false
+	}
+	if p.all == nil {
+		p.all = map[[sha256.Size]byte]*press{}
+	}
+	one = &press{answered: make(chan struct{})}
+	p.all[key] = one
+	return one, true
+}
+
+func (p *presses) forget(key [sha256.Size]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.all, key)
+}
