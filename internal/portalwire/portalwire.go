@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// MaxMessage bounds a request and an answer, in bytes.
-	MaxMessage = 64 << 10
+	// MaxMessage bounds a request and an answer, in bytes. It is far above what either
+	// needs: what many requests hold in memory that never end is a multiple of it.
+	MaxMessage = 16 << 10
 	// Patience is how long what is asked may take: longer than a secret file's lock is
 	// waited for, and then a ledger in etcd for each of the ten questions of a Confirm.
 	// Recovery codes are shown once, and must find the page still there.
