@@ -31,6 +31,8 @@ var common = map[string]string{
 	"/usr/sbin/otpgate-ledgerd":                                                "-rwxr-xr-x",
 	"/usr/lib/systemd/system/otpgate-ledgerd.service":                          "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-ledgerd.socket":                           "-rw-r--r--",
+	"/usr/lib/systemd/system/otpgate-verifierd-portal.service":                 "-rw-r--r--",
+	"/usr/lib/systemd/system/otpgate-verifierd-portal.socket":                  "-rw-r--r--",
 	"/usr/share/otpgate/ledgerd.conf":                                          "-rw-r--r--",
 	"/usr/share/man/man8/otpgate-ledgerd.8.gz":                                 "-rw-r--r--",
 	"/usr/sbin/otpgate-gateway":                                                "-rwxr-xr-x",

@@ -20,6 +20,7 @@ const sftpService = "otpgate-sftpd.service"
 const (
 	gatewayService = "otpgate-gateway.service"
 	ledgerService  = "otpgate-ledgerd.service"
+	portalService  = "otpgate-verifierd-portal.service"
 	restoreService = "otpgate-pam-restore.service"
 	doctorService  = "otpgate-doctor.service"
 	doctorTimer    = "otpgate-doctor.timer"
@@ -39,6 +40,9 @@ func TestGatewayServiceIsConfined(t *testing.T) { confined(t, gatewayService, ex
 
 // Nor may what reaches etcd do anything else.
 func TestLedgerServiceIsConfined(t *testing.T) { confined(t, ledgerService, exposed) }
+
+// What answers the page is confined as the verifier is.
+func TestPortalServiceIsConfined(t *testing.T) { confined(t, portalService, exposed) }
 
 // With the drop-ins that let codes out, and a client to its servers, it still is.
 func TestSendingServiceIsConfined(t *testing.T) {
@@ -80,12 +84,14 @@ func confined(t *testing.T, unit string, exposed float64) {
 // the socket for somebody else's.
 func TestServiceSeesItsPeers(t *testing.T) {
 	for file, lines := range map[string][]string{
-		service:                    {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
-		gatewayService:             {"PrivateUsers=no", "User=otpgate-gateway"},
-		"otpgate-verifierd.socket": {"ListenStream=/run/otpgate/verifier.sock", "SocketMode=0666", "DirectoryMode=0755"},
-		ledgerService:              {"User=otpgate-ledgerd"},
-		"otpgate-ledgerd.socket":   {"ListenStream=/run/otpgate/ledger.sock", "SocketUser=otpgate", "SocketMode=0600", "DirectoryMode=0755"},
-		"tmpfiles.d/otpgate.conf":  {"d /run/otpgate 0755 root root -"},
+		service:                           {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
+		gatewayService:                    {"PrivateUsers=no", "User=otpgate-gateway"},
+		"otpgate-verifierd.socket":        {"ListenStream=/run/otpgate/verifier.sock", "SocketMode=0666", "DirectoryMode=0755"},
+		ledgerService:                     {"User=otpgate-ledgerd"},
+		portalService:                     {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
+		"otpgate-verifierd-portal.socket": {"ListenStream=/run/otpgate/portal.sock", "FileDescriptorName=portal", "SocketUser=otpgate-portal", "SocketMode=0600", "DirectoryMode=0755"},
+		"otpgate-ledgerd.socket":          {"ListenStream=/run/otpgate/ledger.sock", "SocketUser=otpgate", "SocketMode=0600", "DirectoryMode=0755"},
+		"tmpfiles.d/otpgate.conf":         {"d /run/otpgate 0755 root root -"},
 	} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -105,13 +111,15 @@ func TestServiceSeesItsPeers(t *testing.T) {
 // Nothing gives up for good: what failed for a moment comes back by itself.
 func TestUnitsRecover(t *testing.T) {
 	for file, lines := range map[string][]string{
-		service:                    {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
-		sftpService:                {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
-		gatewayService:             {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
-		ledgerService:              {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=1"},
-		"otpgate-ledgerd.socket":   {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
-		"otpgate-verifierd.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
-		"otpgate-sftpd.socket":     {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
+		service:                           {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		sftpService:                       {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		gatewayService:                    {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		ledgerService:                     {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=1"},
+		"otpgate-ledgerd.socket":          {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
+		portalService:                     {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		"otpgate-verifierd-portal.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
+		"otpgate-verifierd.socket":        {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
+		"otpgate-sftpd.socket":            {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 	} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -157,7 +165,7 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
+		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + portalService, units + "otpgate-verifierd-portal.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
 		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/ledgerd.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
@@ -184,6 +192,7 @@ func TestInstallUnits(t *testing.T) {
 	}
 	verifyService(t, dir+units, gatewayService, "/opt/o/sbin/otpgate-gateway")
 	verifyService(t, dir+units, ledgerService, "/opt/o/sbin/otpgate-ledgerd", "otpgate-ledgerd.socket")
+	verifyService(t, dir+units, portalService, "/opt/o/sbin/otpgate-verifierd", "otpgate-verifierd-portal.socket")
 	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
 	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
 	verifyService(t, dir+units, doctorService, "/opt/o/bin/otpctl", doctorTimer)

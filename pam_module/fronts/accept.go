@@ -1,7 +1,7 @@
 // Package fronts takes PAM fronts from a Unix socket: quickly, as a person
 // waits behind each, and so that fronts which stall cost no thread.
 //
-// The entry points are [Listen] and [Accept]. They promise that the kernel's
+// The entry points are [ListenAt], [Passed] and [Accept]. They promise that the kernel's
 // word says who is at the other end of a [Conn], and that one who sends nothing
 // holds up nobody else.
 package fronts

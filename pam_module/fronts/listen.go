@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/daemon"
@@ -21,19 +20,12 @@ type Socket struct {
 	path string
 }
 
-// Listen takes the socket that systemd passes (sd_listen_fds(3)), which is then
-// activated, or makes the one at path.
-func Listen(path string) (socket *Socket, activated bool, err error) {
-	passed := activation.Files(true)
-	switch {
-	case len(passed) == 0:
-		socket, err = ListenAt(path)
-		return socket, false, err
-	case len(passed) > 1:
-		return nil, false, fmt.Errorf("systemd passed %d sockets, expected one", len(passed))
+// Passed takes the socket that systemd passes (sd_listen_fds(3)).
+func Passed(files []*os.File) (*Socket, error) {
+	if len(files) != 1 {
+		return nil, fmt.Errorf("systemd passed %d sockets, expected one", len(files))
 	}
-	socket, err = takeOver(passed[0])
-	return socket, true, err
+	return takeOver(files[0])
 }
 
 // takeOver makes a listener of an open file, and closes that.

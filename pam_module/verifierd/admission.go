@@ -27,11 +27,13 @@ type limits struct {
 	allowed, trusted int
 	// clients bounds those of all clients together. The gateway bounds each one's.
 	clients int
+	// portal bounds the requests of the page for people that are open.
+	portal int
 }
 
 var usual = limits{
 	opening: 5 * time.Second, dialogue: 2 * time.Minute,
-	perUser: 16, perMinute: 120, ordinaryUsers: 512, nameless: 256, allowed: 512, trusted: 4096, clients: 4096,
+	perUser: 16, perMinute: 120, ordinaryUsers: 512, nameless: 256, allowed: 512, trusted: 4096, clients: 4096, portal: 256,
 }
 
 // peerKind says what a peer may do.
@@ -43,6 +45,7 @@ const (
 	allowed                      // a user in verifier.allow
 	trusted                      // root, or the user that the verifier runs as
 	forClients                   // the gateway, which asks for clients alone
+	forPortal                    // the page for people, at its own socket
 )
 
 // complainEvery is how often the log is told of a user who is refused, and
@@ -147,7 +150,7 @@ func (a *admission) admit(uid uint32, kind peerKind) (who *peerCount, complaint 
 func (a *admission) refusal(who *peerCount, now time.Time) string {
 	switch {
 	case who.kind == trusted && who.open >= a.limits.trusted, who.kind == allowed && who.open >= a.limits.allowed,
-		who.kind == forClients && who.open >= a.limits.clients:
+		who.kind == forClients && who.open >= a.limits.clients, who.kind == forPortal && who.open >= a.limits.portal:
 		return fmt.Sprintf("it has %d dialogues open", who.open)
 	case who.kind != ordinaryUser:
 		return ""
@@ -231,7 +234,7 @@ func (a *admission) met(uid uint32) {
 // tells says whether the log is to be told that a dialogue of who broke off, and
 // how many others it has not been told of.
 func (a *admission) tells(who *peerCount) (tells bool, unsaid int) {
-	if who.kind != allowed && who.kind != forClients {
+	if who.kind == ordinaryUser || who.kind == trusted {
 		return true, 0
 	}
 	a.mu.Lock()

@@ -20,9 +20,9 @@ type engines struct {
 	sink audit.Sink
 	// allow is who may ask for anybody.
 	allow *allowList
-	// gateway is who may ask for clients.
-	gateway *allowList
-	now     func() time.Time
+	// gateway is who may ask for clients, portal who asks for the page for people.
+	gateway, portal *allowList
+	now             func() time.Time
 
 	mu     sync.Mutex
 	seen   config.State
@@ -36,7 +36,7 @@ func newEngines(path string, sink audit.Sink, names names) *engines {
 	tell := func(reason string) {
 		sink.Write(audit.Record{Verdict: "fault", Rule: "configuration", Reason: reason})
 	}
-	return &engines{path: path, sink: sink, now: time.Now, allow: newAllowList("verifier.allow", names, tell), gateway: newAllowList("gateway.user", names, tell)}
+	return &engines{path: path, sink: sink, now: time.Now, allow: newAllowList("verifier.allow", names, tell), gateway: newAllowList("gateway.user", names, tell), portal: newAllowList("the page's user", names, tell)}
 }
 
 // isFor says whether a front that names this configuration can be answered.
@@ -97,6 +97,11 @@ func (e *engines) load(seen config.State, anew bool) {
 		gateway = []string{e.engine.Config.Gateway.User}
 	}
 	e.gateway.set(gateway, anew)
+	var portal []string
+	if e.engine.Config.Portal != nil {
+		portal = []string{portalUser}
+	}
+	e.portal.set(portal, anew)
 	e.setServers(e.engine.Config.Remote)
 }
 

@@ -17,7 +17,7 @@ type semaphore chan struct{}
 
 func semaphoreFor(kind peerKind) semaphore {
 	switch kind {
-	case allowed:
+	case allowed, forPortal:
 		return make(semaphore, linesOfAllowed)
 	case forClients:
 		return make(semaphore, linesOfClients)

@@ -12,7 +12,8 @@ func TestListeningClientGoesOn(t *testing.T) {
 	// Nobody can listen at an address that the machine has not.
 	client := "[remote]\nlisten = [\"192.0.2.1:9153\"]\nserver_keys = [\"" + key + "\"]\nkey = \"" + filepath.Join(t.TempDir(), "key") + "\"\n"
 	r := newRig(t, client, unhurried)
-	if mayEnd(r.server, r.server.engines, 0) {
+	all := &serving{server: r.server, portal: newPortal(r.server, unhurried)}
+	if mayEnd(all, r.server.engines, 0) {
 		t.Error("it ends though servers are to connect to it")
 	}
 	if lines := r.log.take(t, 1); lines[0].Rule != "remote.listen" {
@@ -22,7 +23,7 @@ func TestListeningClientGoesOn(t *testing.T) {
 	if err := r.server.engines.reload(); err != nil {
 		t.Fatal(err)
 	}
-	if !mayEnd(r.server, r.server.engines, 0) {
+	if !mayEnd(all, r.server.engines, 0) {
 		t.Error("it goes on as no client")
 	}
 }

@@ -10,7 +10,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -21,7 +20,6 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/daemon"
-	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
@@ -43,8 +41,9 @@ type options struct {
 
 const usage = `Usage: otpgate-verifierd [--config FILE] [--idle DURATION]
 
-Answers the PAM module over the socket that paths.socket names, or over the
-one that systemd passes. On SIGHUP it reads its configuration again and looks
+Answers the PAM module over the socket that paths.socket names and, with [portal], the
+page for people over that which portal.socket names; or over those that systemd passes,
+of which the page's is called portal. On SIGHUP it reads its configuration again and looks
 up the users in verifier.allow; on SIGTERM it takes no new logins and ends when
 people who type have finished.
 
@@ -75,48 +74,43 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	counts := newMetrics()
 	log := audit.Syslog{Fallback: audit.NewStream(int(os.Stderr.Fd()))}
 	if err := log.Keep(); err != nil {
 		return err
 	}
-	sink := counting{Sink: log, metrics: counts}
+	sink := counting{Sink: log, metrics: newMetrics()}
 	engines := newEngines(o.config, sink, system{})
 	if err := engines.reload(); err != nil {
 		return err
 	}
 	engines.allow.settle(firstLookup)
 	engines.gateway.settle(firstLookup)
+	engines.portal.settle(firstLookup)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	socket, activated, err := fronts.Listen(settings.Paths.Socket)
+	at, err := listen(settings)
 	if err != nil {
 		return err
 	}
 	who := &directory{self: uint32(os.Geteuid()), names: system{}}
 	server := newServer(engines, who, sink, usual)
-	closeMetrics, err := daemon.ServeMetrics(settings.Verifier.Metrics, counts.write)
-	if err != nil {
-		return fmt.Errorf("verifier.metrics: %w", err)
-	}
-	defer closeMetrics()
-	acceptors, err := server.serve(socket)
+	serving, err := begin(server, at, settings)
 	if err != nil {
 		return err
 	}
+	defer serving.closeMetrics()
 	daemon.NotifyReady()
 	idle := o.idle
-	if !activated {
+	if !at.activated {
 		idle = 0
 	}
-	wait(server, engines, signals, idle)
+	wait(serving, engines, signals, idle)
 	daemon.NotifyStopping()
-	// Whoever is typing a code may finish.
-	return acceptors.Drain(wire.MaxTimeout)
+	return serving.drain()
 }
 
 // wait returns when it is time to end.
-func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.Duration) {
+func wait(server *serving, engines *engines, signals <-chan os.Signal, idle time.Duration) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -140,6 +134,6 @@ func wait(server *server, engines *engines, signals <-chan os.Signal, idle time.
 
 // mayEnd says whether nobody would miss it until systemd starts it again for the next
 // login. Servers that connect to this machine would: nobody starts it for them.
-func mayEnd(server *server, engines *engines, idle time.Duration) bool {
-	return server.admission.idle() >= idle && !server.splitBudget.Counting(time.Now()) && !engines.listens()
+func mayEnd(server *serving, engines *engines, idle time.Duration) bool {
+	return server.idle() >= idle && !server.splitBudget.Counting(time.Now()) && !engines.listens()
 }

@@ -177,7 +177,7 @@ type nameService struct {
 	ids, accounts atomic.Pointer[func(string) error]
 }
 
-var uidsOfTheTests = map[string]uint32{"root": 0, "daemon": 1, "www-data": 33, "alice": alicesUID, "bob": bobsUID, "nobody": 65534}
+var uidsOfTheTests = map[string]uint32{"root": 0, "daemon": 1, "www-data": 33, "alice": alicesUID, "bob": bobsUID, "nobody": 65534, portalUser: portalUID}
 
 func (n *nameService) UserByName(name string) (nss.User, bool, error) {
 	if before := n.accounts.Load(); before != nil {
@@ -207,7 +207,7 @@ func (n *nameService) UserByID(uid uint32) (nss.User, bool, error) {
 	return nss.User{}, false, nil
 }
 
-const alicesUID, bobsUID, rootUID = 1000, 1001, 0
+const alicesUID, bobsUID, rootUID, portalUID = 1000, 1001, 0, 997
 
 func newRig(tb testing.TB, text string, limits limits) *rig {
 	tb.Helper()

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+const (
+	// forgetEvery is how often links that are over are taken out of the ledger.
+	forgetEvery = 24 * time.Hour
+	// forgetPause is between two looks into the ledger: it has to be done some time,
+	// and logins have to be done now.
+	forgetPause = 5 * time.Millisecond
+)
+
+// forgetter takes what is known of ended links out of the ledger now and then, while the
+// page is in use: where nobody is invited none are left.
+type forgetter struct {
+	report func(rule, reason string)
+	clock  func() time.Time
+	pause  time.Duration
+	ctx    context.Context
+	end    context.CancelFunc
+
+	mu   sync.Mutex
+	next time.Time
+	done sync.WaitGroup
+}
+
+func newForgetter(report func(rule, reason string)) *forgetter {
+	f := &forgetter{report: report, clock: time.Now, pause: forgetPause}
+	f.ctx, f.end = context.WithCancel(context.Background())
+	return f
+}
+
+// now begins with it beside the requests, unless it was done lately. etcd forgets links
+// by itself.
+func (f *forgetter) now(engine *gate.Gate) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if engine.Config.Ledger != nil || f.clock().Before(f.next) || f.ctx.Err() != nil {
+		return
+	}
+	f.next = f.clock().Add(forgetEvery)
+	own := *engine
+	own.Ledger = slowly{engine.Ledger, f.pause}
+	f.done.Go(func() {
+		err := invitation.Invitations{People: admin.People{Gate: &own}, Random: rand.Reader}.Forget(f.ctx)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			f.report("portal", err.Error())
+		}
+	})
+}
+
+// slowly is a ledger that is looked at with pauses.
+type slowly struct {
+	ledger.Store
+	pause time.Duration
+}
+
+// View implements [ledger.Store].
+func (s slowly) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
+	timer := time.NewTimer(s.pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ledger.Entry{}, ctx.Err()
+	}
+	return s.Store.View(ctx, key)
+}

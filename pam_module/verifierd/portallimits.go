@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/portalwire"
+	"github.com/otpgate/otpgate/internal/ratelimit"
+)
+
+// portalLimits bound what all requests of the page may write in a minute.
+type portalLimits struct {
+	mu                     sync.Mutex
+	now                    func() time.Time
+	mostChanges, mostWrong int
+	changes, wrong         ratelimit.Limiter
+	// unsaid is how many wrong links the log has not been told of since the last line.
+	unsaid int
+}
+
+func newPortalLimits(changes, wrong int) *portalLimits {
+	return &portalLimits{now: time.Now, mostChanges: changes, mostWrong: wrong}
+}
+
+// change says whether one more request may change something in this minute.
+func (l *portalLimits) change() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changes.Take(l.now(), l.mostChanges)
+}
+
+// leave says whether one more may leave something wrong.
+func (l *portalLimits) leave() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.wrong.Take(l.now(), l.mostWrong)
+}
+
+// bound gives the ledger and the log for one request.
+func (l *portalLimits) bound(store ledger.Store, sink audit.Sink, op portalwire.Op) (ledger.Store, audit.Sink) {
+	r := &portalRequest{limits: l, changes: op == portalwire.Begin || op == portalwire.Confirm}
+	return portalLedger{store, r}, portalSink{sink, r}
+}
+
+// portalRequest is what one request has used up of the limits. It is for one goroutine.
+type portalRequest struct {
+	limits  *portalLimits
+	changes bool // it may change a link, and has not been counted as one that does
+	asked   bool // whether it may leave something wrong
+	may     bool
+}
+
+// leaves says whether something wrong may be counted and logged.
+func (r *portalRequest) leaves() bool {
+	if !r.asked {
+		r.asked, r.may = true, r.limits.leave()
+	}
+	return r.may
+}
+
+var errPortalBusy = errors.New("the page asks for too many changes in this minute")
+
+// portalLedger is the ledger for one request.
+type portalLedger struct {
+	ledger.Store
+	request *portalRequest
+}
+
+// View implements [ledger.Store]. A request that changes something looks at its link
+// first: so it is refused before anything is changed, and who has no link uses up
+// nothing of what those with one may change.
+func (p portalLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
+	entry, err := p.Store.View(ctx, key)
+	if err != nil || !p.request.changes || key.Kind != ledger.Link || entry.Invitation == (ledger.Invitation{}) {
+		return entry, err
+	}
+	p.request.changes = false
+	if !p.request.limits.change() {
+		return ledger.Entry{}, errPortalBusy
+	}
+	return entry, nil
+}
+
+// Update implements [ledger.Store].
+func (p portalLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
+	if key.Kind == ledger.Source && !p.request.leaves() {
+		return nil
+	}
+	return p.Store.Update(ctx, key, change)
+}
+
+// portalSink is the log for one request.
+type portalSink struct {
+	audit.Sink
+	request *portalRequest
+}
+
+// Write implements [audit.Sink].
+func (p portalSink) Write(r audit.Record) {
+	if r.Rule != "link" {
+		p.Sink.Write(r)
+		return
+	}
+	leaves := p.request.leaves()
+	if unsaid := p.request.limits.say(leaves); unsaid > 0 {
+		r.Reason += fmt.Sprintf(" (and %d others by the page since the last line)", unsaid)
+	}
+	if leaves {
+		p.Sink.Write(r)
+	}
+}
+
+// say counts a line that is not written, or gives how many were not before this one.
+func (l *portalLimits) say(written bool) (unsaid int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !written {
+		l.unsaid++
+		return 0
+	}
+	unsaid, l.unsaid = l.unsaid, 0
+	return unsaid
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/daemon"
+	"github.com/otpgate/otpgate/internal/wire"
+	"github.com/otpgate/otpgate/pam_module/fronts"
+)
+
+// serving is what the process answers.
+type serving struct {
+	*server
+	portal       *portal
+	page         net.Listener // nil if another verifier has it
+	logins       *fronts.Acceptors
+	closeMetrics func()
+}
+
+// begin answers at the sockets that are there.
+func begin(server *server, at sockets, settings config.Config) (*serving, error) {
+	s := &serving{server: server, portal: newPortal(server, usual), page: at.page, closeMetrics: func() {}}
+	var err error
+	if at.logins != nil {
+		if s.closeMetrics, err = daemon.ServeMetrics(settings.Verifier.Metrics, server.sink.metrics.write); err != nil {
+			return nil, fmt.Errorf("verifier.metrics: %w", err)
+		}
+		if s.logins, err = server.serve(at.logins); err != nil {
+			return nil, err
+		}
+	}
+	if at.page != nil {
+		s.portal.accepting.Go(func() { s.portal.serve(at.page) })
+	}
+	return s, nil
+}
+
+// drain takes nobody new. Whoever is typing a code may finish.
+func (s *serving) drain() error {
+	var closed, page, logins error
+	if s.page != nil {
+		closed = s.page.Close()
+	}
+	var both sync.WaitGroup
+	both.Go(func() { page = s.portal.drain(wire.MaxTimeout) })
+	if s.logins != nil {
+		logins = s.logins.Drain(wire.MaxTimeout)
+	}
+	both.Wait()
+	return errors.Join(closed, page, logins)
+}
+
+// idle says for how long nobody has asked anything.
+func (s *serving) idle() time.Duration { return min(s.admission.idle(), s.portal.admission.idle()) }
