@@ -100,6 +100,7 @@ var layers = map[string]int{
 	"internal/portalanswer":         8,
 	"internal/migrate":              7,
 	"otpctl/invocation":             8,
+	"otpctl/invitations":            9,
 	"otpctl/logins":                 9,
 	"otpctl/machines":               9,
 	"otpctl/people":                 9,

@@ -108,32 +108,42 @@ func (i Invitations) List(ctx context.Context) (all []Listed, err error) {
 	if err != nil {
 		return nil, err
 	}
-	now := i.now()
 	for _, user := range names {
-		index, err := i.People.Ledger.View(ctx, personKey(user))
+		links, err := i.ListOf(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, links...)
+	}
+	return all, nil
+}
+
+// ListOf is what is known of the links of one person, in the order of making.
+func (i Invitations) ListOf(ctx context.Context, user string) (links []Listed, err error) {
+	now := i.now()
+	index, err := i.People.Ledger.View(ctx, personKey(user))
+	if err != nil {
+		return nil, fmt.Errorf("list the links of %q: %w", user, err)
+	}
+	for _, link := range index.Links {
+		entry, err := i.People.Ledger.View(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name})
 		if err != nil {
 			return nil, fmt.Errorf("list the links of %q: %w", user, err)
 		}
-		for _, link := range index.Links {
-			entry, err := i.People.Ledger.View(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name})
-			if err != nil {
-				return nil, fmt.Errorf("list the links of %q: %w", user, err)
-			}
-			one := entry.Invitation
-			if one.Purpose != enroll {
-				continue // it is forgotten already
-			}
-			state, err := i.stateNow(one, now)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, Listed{
-				User: user, State: state.String(), Factor: one.Factor, Replace: one.Replace,
-				Made: one.Made, Ends: one.Ends, Opened: one.Opened, Done: one.Done, Cancelled: one.Cancelled,
-			})
+		one := entry.Invitation
+		if one.Purpose != enroll {
+			continue // it is forgotten already
 		}
+		state, err := i.stateNow(one, now)
+		if err != nil {
+			return nil, fmt.Errorf("list the links of %q: %w", user, err)
+		}
+		links = append(links, Listed{
+			User: user, State: state.String(), Factor: one.Factor, Replace: one.Replace,
+			Made: one.Made, Ends: one.Ends, Opened: one.Opened, Done: one.Done, Cancelled: one.Cancelled,
+		})
 	}
-	return all, nil
+	return links, nil
 }
 
 // stateNow is the state of an invitation with what the secret file says.

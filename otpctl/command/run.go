@@ -1,5 +1,5 @@
 // Package command is otpctl, the admin's command, put together from those of
-// the packages people, logins, machines, secrets, transfer and setup.
+// the packages people, invitations, logins, machines, secrets, transfer and setup.
 //
 // The entry point is [Run]. It promises that nothing secret is taken from or
 // shown in the command line, in a log or in an error, that secrets are shown
@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/otpctl/invitations"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 	"github.com/otpgate/otpgate/otpctl/logins"
 	"github.com/otpgate/otpgate/otpctl/machines"
@@ -125,7 +126,7 @@ same error in words.`,
 	root.PersistentFlags().BoolVarP(&a.Quiet, "quiet", "q", false, "log changes to the system's log only, even if nothing takes them there")
 	root.PersistentFlags().BoolVarP(&a.Verbose, "verbose", "v", false, "log changes to standard error too")
 	root.AddCommand(people.Enroll(a), people.Confirm(a), people.List(a), people.Status(a), people.Enable(a), people.Disable(a), people.Remove(a), people.Rename(a),
-		people.Set(a), people.Recovery(a), people.Resync(a), logins.Unlock(a), logins.Session(a), transfer.Import(a), transfer.Export(a), logins.Test(a), logins.SendTest(a),
+		people.Set(a), people.Recovery(a), people.Resync(a), invitations.Invite(a), logins.Unlock(a), logins.Session(a), transfer.Import(a), transfer.Export(a), logins.Test(a), logins.SendTest(a),
 		machines.Client(a), machines.BreakGlass(a), machines.Ledger(a),
 		secrets.Command(a), setup.Doctor(a), setup.PAM(a), completion(a), version(a))
 	root.SetHelpCommand(help(a, root))

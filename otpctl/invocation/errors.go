@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/migrate"
 	"github.com/otpgate/otpgate/internal/tokenfile"
 )
@@ -37,6 +38,8 @@ func (a *App) Hint(err error) string {
 		return "a file that is moved by hand brings used codes back and loses the recovery codes, so logins refuse it"
 	case errors.As(err, &unsent):
 		return a.unsentHint(unsent.Channel)
+	case errors.As(err, new(NotInvited)):
+		return a.unsentHint(deliver.Email) + "; then invite again, or with --print"
 	case errors.As(err, &nothing):
 		return a.replaceHint(nothing)
 	case errors.As(err, &lost) && lost.Again != "":
@@ -92,6 +95,10 @@ var hints = []struct {
 	{enrollment.ErrCodeUsed, "wait until the app shows the next one"},
 	{admin.ErrNotEnrolled, "recovery codes are for people who are enrolled and enabled: see otpctl status"},
 	{account.ErrNotFound, "see who has one with otpctl list"},
+	{ErrNoPortal, "say with url in [portal] where people reach the page"},
+	{ErrNoEmail, "--print prints the link, for you to hand over"},
+	{invitation.ErrDisabled, "otpctl enable lets the person in again; then invite"},
+	{invitation.ErrNoCurrent, "--replace asks for none"},
 }
 
 // everyLine is what --replace does with a file.
@@ -102,7 +109,11 @@ var deviceImports = []string{"uri", "pskc", "privacyidea", "linotp", "andotp", "
 
 // unknownHint says what to do about a name that the machine does not know.
 func (a *App) unknownHint() string {
-	hint := "check the name with getent passwd; --no-user-check enrolls somebody who is still to come"
+	does := "enrolls"
+	if a.command == "invite" {
+		does = "invites"
+	}
+	hint := "check the name with getent passwd; --no-user-check " + does + " somebody who is still to come"
 	switch {
 	case a.command == "google-authenticator":
 		hint += "; --user says whose a named file is"
@@ -115,6 +126,12 @@ func (a *App) unknownHint() string {
 // addressHint says where an address is to be given.
 func (a *App) addressHint() string {
 	switch {
+	case a.command == "invite":
+		how := "give one with --email"
+		if a.Csv {
+			how = "fill in the column email"
+		}
+		return how + "; or --print prints the link, for you to hand over"
 	case a.Csv:
 		return "fill in the column email or phone"
 	case a.command == "send-test":

@@ -1,6 +1,7 @@
 package invocation
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,3 +51,20 @@ func (n NotSent) Unwrap() error { return n.Err }
 
 // Seconds shows a length of time that somebody waited.
 func Seconds(d time.Duration) string { return fmt.Sprintf("%.1f seconds", d.Seconds()) }
+
+// NotInvited says that a link could not be mailed. It is cancelled.
+type NotInvited struct{ Err error }
+
+func (n NotInvited) Error() string {
+	return "not invited, as the link could not be mailed: " + n.Err.Error()
+}
+
+func (n NotInvited) Unwrap() error { return n.Err }
+
+// Why nobody, or somebody, cannot be invited.
+var (
+	ErrNoPortal = errors.New("nobody can be invited: there is no [portal] in the configuration")
+	ErrNoEmail  = errors.New("no link can be mailed: there is no [email] in the configuration")
+	// ErrEnrolledAlready is of somebody who has a device.
+	ErrEnrolledAlready = errors.New("enrolled already")
+)

@@ -103,6 +103,21 @@ var stories = []story{
 		},
 	},
 	{
+		document: "docs/invitations.md",
+		begin: func(r *run) {
+			r.must(`printf '#!/bin/sh\ncat >>/root/mails\n' >/usr/local/sbin/mailer && chmod 755 /usr/local/sbin/mailer`)
+			r.must(`printf '[portal]\nurl = "https://otp.example.com"\n[email]\nsendmail = "/usr/local/sbin/mailer"\nfrom = "otpgate@example.com"\n' >>/etc/otpgate/otpgate.toml`)
+		},
+		lines: map[string]handling{
+			"otpctl invite alice --email alice@example.com": {says: `alice: invited`, after: func(r *run) { r.must("grep -F https://otp.example.com/l/ /root/mails") }},
+			"otpctl invite bob --print":                     {says: `bob: https://otp.example.com/l/`},
+			"otpctl invite list":                            {says: `(?s)alice +ready.*bob +ready`},
+			"otpctl invite cancel bob":                      {says: `1 invitation is cancelled`},
+			"systemctl enable --now otpgate-verifierd-portal.socket": {
+				instead: "systemctl --root=/ enable otpgate-verifierd-portal.socket", why: noSystemd, says: "Created symlink"},
+		},
+	},
+	{
 		document: "docs/lost-phone.md",
 		begin:    (*run).enrolled,
 		lines: map[string]handling{

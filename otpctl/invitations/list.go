@@ -1,0 +1,133 @@
+package invitations
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/otpctl/invocation"
+)
+
+func list(a *invocation.App) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List invitations, and what has become of them",
+		Long: `list shows each invitation until a day after its end: ready as long as the link is
+good, used once somebody enrolled by it, expired, cancelled (also by a newer link),
+disabled if the person is, and overtaken if it was to replace a device and the
+person's devices are others by now.`,
+		Example: `  otpctl invite list
+  otpctl invite list --json | jq -r '.[] | select(.state == "ready") | .user'`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, an object for each invitation")
+	return a.Does(c, func(ctx context.Context, _ []string) error {
+		g, err := a.Gate()
+		if err != nil {
+			return err
+		}
+		names, err := invocation.PeopleWithFiles(g)
+		if err != nil {
+			return err
+		}
+		links, failed := listed(ctx, a, g, names)
+		if asJSON {
+			err = a.JSON(links)
+		} else {
+			err = table(a, links)
+		}
+		if err == nil && failed > 0 {
+			return fmt.Errorf("the invitations of %d of %d people cannot be read", failed, len(names))
+		}
+		return err
+	})
+}
+
+func listed(ctx context.Context, a *invocation.App, g admin.People, names []string) (all []invitation.Listed, failed int) {
+	all = []invitation.Listed{}
+	bar := a.Begin("people looked at", len(names))
+	for _, name := range names {
+		links, err := of(g).ListOf(ctx, name)
+		if err != nil {
+			a.Complain(err)
+			failed++
+		}
+		all = append(all, links...)
+		bar.Step()
+	}
+	a.Clear()
+	return all, failed
+}
+
+func of(g admin.People) invitation.Invitations {
+	return invitation.Invitations{People: g, Random: rand.Reader}
+}
+
+func table(a *invocation.App, links []invitation.Listed) error {
+	if len(links) == 0 {
+		a.Sum("nobody is invited")
+		return nil
+	}
+	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "USER\tSTATE\tDEVICE\tINVITED\tOPENED\tENDS")
+	for _, l := range links {
+		device := l.Factor
+		if l.Replace {
+			device += " (replaced)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.User, l.State, device, invocation.When(l.Made), invocation.When(l.Opened), invocation.When(l.Ends))
+	}
+	return table.Flush()
+}
+
+func cancel(a *invocation.App) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "cancel USER... | --group GROUP",
+		Short: "End somebody's invitations: the links are good no longer",
+		Long: `cancel ends links that are good, and takes away what they showed and nobody has
+confirmed. Devices that count stay; otpctl remove takes those away.`,
+		Example: `  otpctl invite cancel alice
+  otpctl invite cancel --group staff`,
+		ValidArgsFunction: a.CompleteUsers,
+	}
+	s := invocation.SeveralPeople(c)
+	c.Args = s.Args
+	return a.Does(c, func(ctx context.Context, args []string) error {
+		return a.Each(ctx, s, args, func(ctx context.Context, g admin.People, name string, dry bool) (string, bool, error) {
+			return cancelOne(ctx, g, name, dry)
+		})
+	})
+}
+
+func cancelOne(ctx context.Context, g admin.People, name string, dry bool) (words string, changed bool, err error) {
+	// Of whom nothing can be read, the links can still be ended.
+	if _, err := g.Accounts.Load(name); errors.Is(err, account.ErrNotFound) {
+		return "", false, err
+	}
+	if dry {
+		links, err := of(g).ListOf(ctx, name)
+		n := 0
+		for _, l := range links {
+			if l.State == invitation.Ready.String() {
+				n++
+			}
+		}
+		return invocation.Counted(n, "invitation", "invitations") + " would be cancelled", n > 0, err
+	}
+	n, err := of(g).Cancel(ctx, name)
+	if err != nil || n == 0 {
+		return "there was none to cancel", false, err
+	}
+	words = invocation.Counted(n, "invitation is cancelled", "invitations are cancelled")
+	invocation.Changed(g, "invite cancel", audit.Record{User: name, Reason: words})
+	return words, true, nil
+}
