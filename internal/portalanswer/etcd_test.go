@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
 	"github.com/otpgate/otpgate/internal/ledger/etcdledger"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
 	"github.com/otpgate/otpgate/internal/portalwire"
@@ -13,7 +14,8 @@ import (
 // is answered.
 func TestLedgerInEtcd(t *testing.T) {
 	cluster := etcdtest.Start(t, 1)
-	store, err := etcdledger.Open(cluster.Settings(t, "server"))
+	settings := cluster.Settings(t, "server")
+	store, err := etcdledger.Open(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +33,13 @@ func TestLedgerInEtcd(t *testing.T) {
 	s.refused(t, confirm, portalwire.Used)
 	other := s.invite(t, true)
 	cluster.Members[0].Kill()
+	settings.Limits = casledger.LimitsOf(time.Second) // nobody answers any more, however long that is waited for
+	impatient, err := etcdledger.Open(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer impatient.Close()
+	s.engine.Ledger = impatient
 	for _, request := range []portalwire.Request{{Op: portalwire.Open, Link: other}, {Op: portalwire.Begin, Link: other}} {
 		s.unanswered(t, request, "")
 	}
