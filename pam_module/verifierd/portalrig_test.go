@@ -47,6 +47,7 @@ func newPortalRig(t *testing.T, text string) *portalRig {
 	}
 	r.portal = newPortal(r.server, unhurried)
 	r.portal.forgetter.pause = 0
+	r.portal.forgetter.next = time.Now().Add(forgetEvery) // it would add to the log what it meets
 	r.portal.accepting.Go(func() { r.portal.serve(listener) })
 	t.Cleanup(func() {
 		if err := errors.Join(listener.Close(), r.portal.drain(patience)); err != nil {
