@@ -35,7 +35,7 @@ export VERSION
 
 .PHONY: build packages demo test vm arm64 stress soak load fuzz bench lint install uninstall clean deps fresh
 
-build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-gateway $(BUILD)/otpgate-ledgerd $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
+build: $(BUILD)/pam_otpgate.so $(BUILD)/pam_otpgate_core.so $(BUILD)/otpgate-verifierd $(BUILD)/otpgate-gateway $(BUILD)/otpgate-ledgerd $(BUILD)/otpgate-portal $(BUILD)/otpgate-send $(BUILD)/otpctl $(SFTPD)
 
 $(BUILD)/pam_otpgate.so: $(C_SOURCES)
 	@mkdir -p $(BUILD)
@@ -64,6 +64,10 @@ $(BUILD)/otpgate-gateway: $(GO_SOURCES) $(BUILD)/version
 $(BUILD)/otpgate-ledgerd: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./ledgerd
+
+$(BUILD)/otpgate-portal: $(GO_SOURCES) $(BUILD)/version
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./portal
 
 $(BUILD)/otpgate-send: $(GO_SOURCES) $(BUILD)/version
 	@mkdir -p $(BUILD)
@@ -169,6 +173,7 @@ install: build
 	install -D -m 755 $(BUILD)/otpgate-verifierd $(DESTDIR)$(PREFIX)/sbin/otpgate-verifierd
 	install -D -m 755 $(BUILD)/otpgate-gateway $(DESTDIR)$(PREFIX)/sbin/otpgate-gateway
 	install -D -m 755 $(BUILD)/otpgate-ledgerd $(DESTDIR)$(PREFIX)/sbin/otpgate-ledgerd
+	install -D -m 755 $(BUILD)/otpgate-portal $(DESTDIR)$(PREFIX)/sbin/otpgate-portal
 	install -D -m 755 $(BUILD)/otpgate-send $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send
 	install -D -m 755 $(BUILD)/otpgate-sftpd $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd
 	for part in front login worker; do \
@@ -187,7 +192,7 @@ install: build
 uninstall:
 	@packaging/nolines '$(DESTDIR)$(SYSCONFDIR)/pam.d'
 	rm -f $(DESTDIR)$(SECURITYDIR)/pam_otpgate.so $(DESTDIR)$(SECURITYDIR)/pam_otpgate_core.so
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/otpgate-,verifierd gateway ledgerd) $(DESTDIR)$(PREFIX)/bin/otpctl
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/otpgate-,verifierd gateway ledgerd portal) $(DESTDIR)$(PREFIX)/bin/otpctl
 	rm -f $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-send $(addprefix $(DESTDIR)$(PREFIX)/libexec/otpgate/otpgate-sftpd-,front login worker)
 	rm -f $(DESTDIR)$(PREFIX)/sbin/otpgate-sftpd $(DESTDIR)$(SYSCONFDIR)/pam.d/otpgate-sftpd
 	if [ -d $(DESTDIR)$(PREFIX)/libexec/otpgate ]; then rmdir $(DESTDIR)$(PREFIX)/libexec/otpgate; fi

@@ -198,7 +198,7 @@ func TestCoreIsLean(t *testing.T) {
 // TestWhoSpeaksWithEtcd keeps etcd's client, which is larger than all else together,
 // out of whatever decides logins, and of the admin's command.
 func TestWhoSpeaksWithEtcd(t *testing.T) {
-	programs := []string{"./pam_module/core", "./pam_module/verifierd", "./pam_module/send", "./gateway", "./otpctl", "./sftpd", "./sftpd/front", "./sftpd/login", "./sftpd/worker"}
+	programs := []string{"./pam_module/core", "./pam_module/verifierd", "./pam_module/send", "./gateway", "./portal", "./otpctl", "./sftpd", "./sftpd/front", "./sftpd/login", "./sftpd/worker"}
 	out, err := exec.Command("go", append([]string{"list", "-deps"}, programs...)...).Output()
 	if err != nil {
 		t.Fatal(err)

@@ -267,17 +267,23 @@ func (s *Server) StartGateway(t T) {
 // GatewayCredential is whom gateways run as.
 func GatewayCredential(t T) *syscall.Credential {
 	t.Helper()
-	account, err := user.Lookup(gatewayUser)
+	return CredentialOf(t, gatewayUser)
+}
+
+// CredentialOf is a user's of this machine.
+func CredentialOf(t T, name string) *syscall.Credential {
+	t.Helper()
+	account, err := user.Lookup(name)
 	if err != nil {
-		t.Fatalf("user of the gateway: %v", err)
+		t.Fatalf("user %s: %v", name, err)
 	}
 	uid, err := strconv.ParseUint(account.Uid, 10, 32)
 	if err != nil {
-		t.Fatalf("user of the gateway: %v", err)
+		t.Fatalf("user %s: %v", name, err)
 	}
 	gid, err := strconv.ParseUint(account.Gid, 10, 32)
 	if err != nil {
-		t.Fatalf("user of the gateway: %v", err)
+		t.Fatalf("user %s: %v", name, err)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }

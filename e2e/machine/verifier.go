@@ -89,6 +89,27 @@ func (v *Verifier) listens() bool {
 	return connection.Close() == nil
 }
 
+// StartPage starts the site's page for people, as its own user, and waits until it
+// listens at the Unix socket that the configuration names. It is killed with t.
+func StartPage(t T, site Site, socket string) {
+	t.Helper()
+	p := newProcess("the page of "+site.Name, exec.Command(Files+"/otpgate-portal", "--config", site.Config), site.In)
+	credential := CredentialOf(t, "otpgate-portal")
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	// As RuntimeDirectory= would, for whoever is allowed to come.
+	dir := filepath.Dir(socket)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatalf("directory of the page's socket: %v", err)
+	}
+	if err := os.Chown(dir, int(credential.Uid), int(credential.Gid)); err != nil {
+		t.Fatalf("directory of the page's socket: %v", err)
+	}
+	p.start(t, func() bool {
+		connection, err := net.Dial("unix", socket)
+		return err == nil && connection.Close() == nil
+	})
+}
+
 // process is one of otpgate's own services that is running.
 type process struct {
 	what   string

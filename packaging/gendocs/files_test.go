@@ -29,7 +29,7 @@ func allPages(t *testing.T) map[string]string {
 
 func TestPagesAreWellFormed(t *testing.T) {
 	all := allPages(t)
-	for _, want := range []string{"otpctl.1", "pam_otpgate.8", "otpgate-verifierd.8", "otpgate-gateway.8", "otpgate-ledgerd.8", "otpgate-sftpd.8", "otpgate.toml.5", "otpgate-user.5", "otpgate-doctor.5"} {
+	for _, want := range []string{"otpctl.1", "pam_otpgate.8", "otpgate-verifierd.8", "otpgate-gateway.8", "otpgate-ledgerd.8", "otpgate-portal.8", "otpgate-sftpd.8", "otpgate.toml.5", "otpgate-user.5", "otpgate-doctor.5"} {
 		if all[want] == "" {
 			t.Errorf("no page %s", want)
 		}
@@ -230,6 +230,7 @@ func TestPagesHaveEveryOption(t *testing.T) {
 	}{
 		{"otpgate-verifierd.8", option, ".It Fl -%s", []string{"pam_module/verifierd/main.go", "internal/daemon/daemon.go"}},
 		{"otpgate-ledgerd.8", option, ".It Fl -%s", []string{"ledgerd/main.go", "internal/daemon/daemon.go"}},
+		{"otpgate-portal.8", option, ".It Fl -%s", []string{"portal/main.go", "internal/daemon/daemon.go"}},
 		{"otpgate-gateway.8", option, ".It Fl -%s", []string{"gateway/main.go", "internal/daemon/daemon.go"}},
 		{"otpgate-sftpd.8", option, ".It Fl -%s", []string{"sftpd/main.go", "internal/daemon/daemon.go"}},
 		{"pam_otpgate.8", `"(\w+)=?"`, ".It Cm %s", []string{"pam_module/front/args.c"}},

@@ -45,7 +45,7 @@ func page(root *cobra.Command, date time.Time) string {
 	m.text("0 if everything was done, 1 if something failed, 2 if the command line was wrong. The command doctor also has 3 if it found warnings, 4 if it found errors.")
 	m.line(".Sh EXAMPLES")
 	m.examples(root.Example)
-	m.line(".Sh SEE ALSO\n.Xr otpgate-doctor 5 ,\n.Xr otpgate-user 5 ,\n.Xr otpgate.toml 5 ,\n.Xr otpgate-gateway 8 ,\n.Xr otpgate-ledgerd 8 ,\n.Xr otpgate-sftpd 8 ,\n.Xr otpgate-verifierd 8 ,\n.Xr pam_otpgate 8\n.Pp")
+	m.line(".Sh SEE ALSO\n.Xr otpgate-doctor 5 ,\n.Xr otpgate-user 5 ,\n.Xr otpgate.toml 5 ,\n.Xr otpgate-gateway 8 ,\n.Xr otpgate-ledgerd 8 ,\n.Xr otpgate-portal 8 ,\n.Xr otpgate-sftpd 8 ,\n.Xr otpgate-verifierd 8 ,\n.Xr pam_otpgate 8\n.Pp")
 	m.text("/usr/share/doc/otpgate says what each finding of doctor means, and everything else at length.")
 	return m.String()
 }

@@ -31,6 +31,11 @@ var common = map[string]string{
 	"/usr/sbin/otpgate-ledgerd":                                                "-rwxr-xr-x",
 	"/usr/lib/systemd/system/otpgate-ledgerd.service":                          "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-ledgerd.socket":                           "-rw-r--r--",
+	"/usr/sbin/otpgate-portal":                                                 "-rwxr-xr-x",
+	"/usr/lib/systemd/system/otpgate-portal.service":                           "-rw-r--r--",
+	"/usr/lib/systemd/system/otpgate-portal.socket":                            "-rw-r--r--",
+	"/usr/share/otpgate/portal.conf":                                           "-rw-r--r--",
+	"/usr/share/man/man8/otpgate-portal.8.gz":                                  "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-verifierd-portal.service":                 "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-verifierd-portal.socket":                  "-rw-r--r--",
 	"/usr/share/otpgate/ledgerd.conf":                                          "-rw-r--r--",
@@ -240,7 +245,7 @@ func TestLicences(t *testing.T) {
 	t.Parallel()
 	copyright := output(t, "dpkg-deb", "--fsys-tarfile", built(t, "deb"))
 	var modules []string
-	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "otpgate-gateway", "otpgate-ledgerd", "pam_otpgate_core.so"} {
+	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "otpgate-gateway", "otpgate-ledgerd", "otpgate-portal", "pam_otpgate_core.so"} {
 		info, err := buildinfo.ReadFile("../../build/" + program)
 		if err != nil {
 			t.Fatal(err)

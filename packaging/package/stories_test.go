@@ -24,6 +24,10 @@ var doctors = []int{3}
 
 const enableLedger = "systemctl enable --now otpgate-ledgerd.socket"
 
+const enablePage = "systemctl enable --now otpgate-portal.socket"
+
+var asksForPage = handling{instead: "systemctl --root=/ enable otpgate-portal.socket", why: noSystemd, says: "Created symlink"}
+
 var asksForLedger = handling{instead: "systemctl --root=/ enable otpgate-ledgerd.socket", why: noSystemd, says: "Created symlink"}
 
 var installed = handling{outside: "make --no-print-directory install DESTDIR=ROOT", why: noGo}
@@ -113,6 +117,7 @@ var stories = []story{
 			"otpctl invite bob --print":                     {says: `bob: https://otp.example.com/l/`},
 			"otpctl invite list":                            {says: `(?s)alice +ready.*bob +ready`},
 			"otpctl invite cancel bob":                      {says: `1 invitation is cancelled`},
+			enablePage:                                      asksForPage,
 			"systemctl enable --now otpgate-verifierd-portal.socket": {
 				instead: "systemctl --root=/ enable otpgate-verifierd-portal.socket", why: noSystemd, says: "Created symlink"},
 		},
@@ -324,6 +329,7 @@ var stories = []story{
 			"otpctl ledger check":  {says: `All can be used`},
 		},
 	},
+	{document: "packaging/man/otpgate-portal.8", lines: map[string]handling{enablePage: asksForPage}},
 	{document: "packaging/man/otpgate-ledgerd.8", lines: map[string]handling{enableLedger: asksForLedger}},
 	{
 		document: "packaging/man/otpgate-gateway.8",

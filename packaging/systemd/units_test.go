@@ -21,6 +21,7 @@ const (
 	gatewayService = "otpgate-gateway.service"
 	ledgerService  = "otpgate-ledgerd.service"
 	portalService  = "otpgate-verifierd-portal.service"
+	pageService    = "otpgate-portal.service"
 	restoreService = "otpgate-pam-restore.service"
 	doctorService  = "otpgate-doctor.service"
 	doctorTimer    = "otpgate-doctor.timer"
@@ -43,6 +44,9 @@ func TestLedgerServiceIsConfined(t *testing.T) { confined(t, ledgerService, expo
 
 // What answers the page is confined as the verifier is.
 func TestPortalServiceIsConfined(t *testing.T) { confined(t, portalService, exposed) }
+
+// The page faces the network, and opens no connection there.
+func TestPageServiceIsConfined(t *testing.T) { confined(t, pageService, exposed) }
 
 // With the drop-ins that let codes out, and a client to its servers, it still is.
 func TestSendingServiceIsConfined(t *testing.T) {
@@ -165,8 +169,8 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + sftpService, units + "otpgate-sftpd.socket", units + portalService, units + "otpgate-verifierd-portal.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
-		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/ledgerd.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
+		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + pageService, units + "otpgate-portal.socket", units + sftpService, units + "otpgate-sftpd.socket", units + portalService, units + "otpgate-verifierd-portal.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
+		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/ledgerd.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/portal.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
 		t.Errorf("expected %q, found %q", want, files)
@@ -193,6 +197,7 @@ func TestInstallUnits(t *testing.T) {
 	verifyService(t, dir+units, gatewayService, "/opt/o/sbin/otpgate-gateway")
 	verifyService(t, dir+units, ledgerService, "/opt/o/sbin/otpgate-ledgerd", "otpgate-ledgerd.socket")
 	verifyService(t, dir+units, portalService, "/opt/o/sbin/otpgate-verifierd", "otpgate-verifierd-portal.socket")
+	verifyService(t, dir+units, pageService, "/opt/o/sbin/otpgate-portal", "otpgate-portal.socket")
 	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
 	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
 	verifyService(t, dir+units, doctorService, "/opt/o/bin/otpctl", doctorTimer)
