@@ -134,6 +134,23 @@ func TestLargeForm(t *testing.T) {
 	}
 }
 
+// What is too long for a link, a cookie or a code is a wrong one, and no fault.
+func TestLongTexts(t *testing.T) {
+	s := newSite(t)
+	link := s.invite(t, false)
+	b := s.browser(t)
+	long := strings.Repeat("%01", 3000)
+	s.says(t, b.get(t, link+long), http.StatusNotFound, "unknown")
+	s.says(t, b.press(t, link+long), http.StatusNotFound, "unknown")
+	b.press(t, link)
+	s.says(t, b.try(t, strings.Repeat("1", 3000), strings.Repeat("\x01", 300)), http.StatusUnprocessableEntity, "setup")
+	b.Jar.SetCookies(s.settings.URL, []*http.Cookie{{Name: cookie, Value: strings.Repeat("a", 8000), Path: "/", Secure: true}})
+	s.says(t, b.get(t, "/setup"), http.StatusNotFound, "unknown")
+	if s.reported() != "" {
+		t.Error(s.reported())
+	}
+}
+
 // Where a browser comes from is a trusted proxy's word alone.
 func TestClientAddress(t *testing.T) {
 	proxies := []config.Network{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}, {Prefix: netip.MustParsePrefix("2001:db8:1::/48")}}

@@ -40,6 +40,9 @@ type Settings struct {
 // Bounds of what is in memory at once.
 const (
 	maxForm = 4 << 10
+	// maxText is more than a link, a cookie or a code has. What is longer is none, and
+	// may be cut off: it counts as any other wrong one.
+	maxText = 256
 	// mostAsked is how many questions the verifier gets at once. The others wait.
 	mostAsked = 64
 )
@@ -148,6 +151,9 @@ func visit(r *http.Request) string {
 
 // ask asks the verifier. Without an answer the page says so, and ok is false.
 func (p *portal) ask(w http.ResponseWriter, r *http.Request, request portalwire.Request) (answer portalwire.Answer, ok bool) {
+	for _, text := range []*string{&request.Link, &request.Visit, &request.First, &request.Current} {
+		*text = (*text)[:min(len(*text), maxText)]
+	}
 	remote, err := clientAddress(r, p.Proxies)
 	if err == nil {
 		request.Remote = remote.String()
