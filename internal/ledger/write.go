@@ -75,8 +75,8 @@ func (h *held) store(ctx context.Context, payload []byte) error {
 	return h.write(slot{sequence: h.current.sequence + 1, named: true, payload: payload})
 }
 
-// forget takes the record away, whose entry must be the zero one on disk: so it is the
-// same whether a crash takes that back. Whoever waits for the lock finds the name gone
+// forget takes the record away, whose entry must be the zero one on disk, or as good as
+// that: so it is the same whether a crash takes that back. Whoever waits for the lock finds the name gone
 // and makes the record anew.
 func (h *held) forget() error {
 	if err := h.files.fault("emptied"); err != nil {

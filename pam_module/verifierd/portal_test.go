@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
@@ -158,7 +160,7 @@ func TestPageHoldsUpNoLogin(t *testing.T) {
 	})
 }
 
-// Ended links do not stay in the ledger, and others do.
+// Ended links do not stay in the ledger, nor do addresses of two days ago. Others do.
 func TestEndedLinksAreForgotten(t *testing.T) {
 	r := newPortalRig(t, wide)
 	r.portal.forgetter.mu.Lock()
@@ -168,6 +170,19 @@ func TestEndedLinksAreForgotten(t *testing.T) {
 	past := func() time.Time { return time.Now().Add(-48 * time.Hour) }
 	if _, err := r.invitations(t, past).Create(t.Context(), invitation.Wanted{User: "alice", Factor: "phone", For: time.Hour}); err != nil {
 		t.Fatal(err)
+	}
+	files, err := ledger.OpenFiles(filepath.Join(r.dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, ago := range map[string]time.Duration{"192.0.2.1": 2 * ledger.SourceKept, "192.0.2.2": 0} {
+		err := files.Update(t.Context(), ledger.Key{Kind: ledger.Source, Name: address}, func(entry *ledger.Entry) error {
+			entry.Attempts = ledger.Attempts{Wrong: 1, LastWrong: time.Now().Add(-ago)}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got := r.names(t, "links"); len(got) != 2 {
 		t.Fatalf("the ledger has %q", got)
@@ -181,6 +196,9 @@ func TestEndedLinksAreForgotten(t *testing.T) {
 	}
 	// Not at each request: once a day.
 	r.portal.forgetter.done.Wait()
+	if got := r.names(t, "sources"); !slices.Equal(got, []string{"192.0.2.2"}) {
+		t.Errorf("the ledger has %q", got)
+	}
 	if _, err := r.invitations(t, past).Create(t.Context(), invitation.Wanted{User: "alice", Factor: "phone", For: time.Hour}); err != nil {
 		t.Fatal(err)
 	}

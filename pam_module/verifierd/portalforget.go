@@ -21,8 +21,9 @@ const (
 	forgetPause = 5 * time.Millisecond
 )
 
-// forgetter takes what is known of ended links out of the ledger now and then, while the
-// page is in use: where nobody is invited none are left.
+// forgetter takes what is known of ended links, and of addresses from which nothing wrong
+// comes any more, out of the ledger now and then, while the page is in use: where nobody
+// is invited no links are left, and wrong links are what comes from many addresses.
 type forgetter struct {
 	report func(rule, reason string)
 	clock  func() time.Time
@@ -49,31 +50,44 @@ func (f *forgetter) now(engine *gate.Gate) {
 	if engine.Config.Ledger != nil || f.clock().Before(f.next) || f.ctx.Err() != nil {
 		return
 	}
-	f.next = f.clock().Add(forgetEvery)
+	at := f.clock()
+	f.next = at.Add(forgetEvery)
 	own := *engine
-	own.Ledger = slowly{engine.Ledger, f.pause}
+	own.Ledger = slowly{engine.Ledger, f.wait}
 	f.done.Go(func() {
 		err := invitation.Invitations{People: admin.People{Gate: &own}, Random: rand.Reader}.Forget(f.ctx)
-		if err != nil && !errors.Is(err, context.Canceled) {
+		files, openErr := ledger.OpenFiles(engine.Config.Paths.State)
+		if openErr == nil {
+			openErr = files.ForgetSources(f.ctx, at, f.wait)
+		}
+		if err = errors.Join(err, openErr); err != nil && !errors.Is(err, context.Canceled) {
 			f.report("portal", err.Error())
 		}
 	})
 }
 
+// wait is the pause between two looks.
+func (f *forgetter) wait(ctx context.Context) error {
+	timer := time.NewTimer(f.pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // slowly is a ledger that is looked at with pauses.
 type slowly struct {
 	ledger.Store
-	pause time.Duration
+	wait func(context.Context) error
 }
 
 // View implements [ledger.Store].
 func (s slowly) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
-	timer := time.NewTimer(s.pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ledger.Entry{}, ctx.Err()
+	if err := s.wait(ctx); err != nil {
+		return ledger.Entry{}, err
 	}
 	return s.Store.View(ctx, key)
 }

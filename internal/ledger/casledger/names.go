@@ -18,17 +18,12 @@ var kinds = map[ledger.Kind]struct {
 	keep func(entry ledger.Entry, now time.Time) time.Duration
 }{
 	ledger.User:       {"users", nil},
-	ledger.Source:     {"sources", func(ledger.Entry, time.Time) time.Duration { return sourceKept }},
+	ledger.Source:     {"sources", func(ledger.Entry, time.Time) time.Duration { return ledger.SourceKept }},
 	ledger.Client:     {"clients", nil},
 	ledger.BreakGlass: {"break-glass", nil},
 	ledger.Link:       {"links", untilEnd},
 	ledger.Invited:    {"invited", untilEnd},
 }
-
-// sourceKept is how long the wrong codes from an address are known after the last
-// one. No lock is longer than a day, and within another one the next lock is longer.
-// Whoever has many addresses would otherwise leave an entry of each for ever.
-const sourceKept = 48 * time.Hour
 
 const day = 24 * time.Hour
 

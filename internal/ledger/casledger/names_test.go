@@ -59,7 +59,7 @@ func TestLinksAreKeptUntilTheirEnd(t *testing.T) {
 	}
 	for key, want := range map[ledger.Key]time.Duration{
 		{Kind: ledger.User, Name: "alice"}: 0, {Kind: ledger.Client, Name: "web1"}: 0,
-		{Kind: ledger.BreakGlass, Name: "alice"}: 0, {Kind: ledger.Source, Name: "192.0.2.1"}: sourceKept,
+		{Kind: ledger.BreakGlass, Name: "alice"}: 0, {Kind: ledger.Source, Name: "192.0.2.1"}: ledger.SourceKept,
 	} {
 		if got := kept(key, func(*ledger.Entry) {}); got != want {
 			t.Errorf("%v is kept for %v, expected %v", key, got, want)

@@ -1,0 +1,93 @@
+package ledger
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Addresses from which nothing wrong has come for two days are forgotten, and no other
+// record is.
+func TestForgetSources(t *testing.T) {
+	f, err := OpenFiles(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 5, 3, 14, 2, 0, 0, time.UTC)
+	wrong := func(key Key, ago time.Duration, change func(*Entry)) {
+		t.Helper()
+		err := f.Update(t.Context(), key, func(entry *Entry) error {
+			entry.Attempts = Attempts{Wrong: 3, LastWrong: now.Add(-ago)}
+			if change != nil {
+				change(entry)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	of := func(name string) Key { return Key{Kind: Source, Name: name} }
+	wrong(of("192.0.2.1"), SourceKept, nil)
+	wrong(of("192.0.2.2"), SourceKept-time.Second, nil)
+	wrong(of("192.0.2.3"), SourceKept, func(entry *Entry) { entry.Attempts.LockedUntil = now.Add(time.Second) })
+	wrong(of("192.0.2.4"), SourceKept, func(entry *Entry) {
+		entry.Peers = map[string]Peer{"uid 1000": {Attempts: Attempts{Wrong: 1, LastWrong: now.Add(-time.Hour)}}}
+	})
+	wrong(of("192.0.2.5"), -time.Hour, nil) // the clock was set back
+	wrong(UserKey("alice"), 2*SourceKept, nil)
+	wrong(Key{Kind: Client, Name: "web1"}, 2*SourceKept, nil)
+	wrong(of("192.0.2.6"), SourceKept, nil)
+	if err := os.WriteFile(filepath.Join(f.dir, "sources", "192.0.2.6"), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	if err := f.ForgetSources(t.Context(), now, func(context.Context) error { looked++; return nil }); err != nil || looked != 6 {
+		t.Errorf("after %d looks: %v", looked, err)
+	}
+	var left []string
+	if err := f.Each(t.Context(), func(name string, _ error) error { left = append(left, name); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"clients/web1", "sources/192.0.2.2", "sources/192.0.2.3", "sources/192.0.2.4", "sources/192.0.2.5", "sources/192.0.2.6", "users/alice"}
+	if slices.Sort(left); !slices.Equal(left, want) {
+		t.Errorf("%q are left, expected %q", left, want)
+	}
+}
+
+// A wrong code that comes at the same moment is counted.
+func TestForgetSourcesBesideWrongCodes(t *testing.T) {
+	f, err := OpenFiles(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := Key{Kind: Source, Name: "192.0.2.1"}
+	now := time.Date(2026, 5, 3, 14, 2, 0, 0, time.UTC)
+	count := func(at time.Time) {
+		err := f.Update(t.Context(), key, func(entry *Entry) error {
+			entry.Attempts.Wrong, entry.Attempts.LastWrong = entry.Attempts.Wrong+1, at
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for range 200 {
+		count(now.Add(-2 * SourceKept))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := f.ForgetSources(t.Context(), now, func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}()
+		count(now)
+		<-done
+		if entry, err := f.View(t.Context(), key); err != nil || !entry.Attempts.LastWrong.Equal(now) {
+			t.Fatalf("%+v, %v", entry, err)
+		}
+	}
+}
