@@ -170,6 +170,7 @@ func TestListen(t *testing.T) {
 func served(t *testing.T, handler http.Handler, most int, sink audit.Sink) (address string, open *connections) {
 	t.Helper()
 	server := newServer(handler, sink)
+	server.ReadHeaderTimeout, server.ReadTimeout = 0, 0 // they would end connections on a busy machine
 	open = newConnections(most)
 	server.Handler, server.ConnState, server.ConnContext = open.handler(handler), open.state, open.context
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
