@@ -134,7 +134,7 @@ func (c *chromium) seen(t *testing.T, s *site) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "zbarimg", "--quiet", "--raw", "-")
+	cmd := exec.CommandContext(t.Context(), "zbarimg", "--quiet", "-Sdisable", "-Sqrcode.enable", "--raw", "-")
 	cmd.Stdin = bytes.NewReader(screen)
 	uri, err := cmd.Output()
 	if err != nil {
