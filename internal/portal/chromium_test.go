@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,9 +34,12 @@ type chromium struct {
 
 func newChromium(t *testing.T) *chromium {
 	t.Helper()
+	home := t.TempDir() // which is removed once the browser has ended
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // root has none, and the page is our own
 		chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("accept-lang", "en"),
+		chromedp.Env("HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "XDG_DATA_HOME="+home, "XDG_RUNTIME_DIR="+home, "TMPDIR="+home),
+		chromedp.ModifyCmdFunc(alone),
 		chromedp.WSURLReadTimeout(time.Hour)) // go test's own time is shorter
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(end)
@@ -57,6 +61,14 @@ func newChromium(t *testing.T) *chromium {
 		command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}),
 		command(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}))
 	return c
+}
+
+// alone has a browser run in a PID namespace of its own: none of its processes outlives
+// it, nor this one.
+func alone(cmd *exec.Cmd) {
+	cmd.Args = append([]string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path, cmd.Err = "/usr/bin/unshare", nil
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
 type action = chromedp.Action[chromedp.Void]
