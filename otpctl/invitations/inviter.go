@@ -156,7 +156,7 @@ func (i *inviter) addressFor(user string, want wanted) (string, error) {
 	case want.email != "":
 		return want.email, nil
 	case person.Email == "":
-		return "", fmt.Errorf("user %q: %w: email", user, admin.ErrNoAddress)
+		return "", fmt.Errorf("user %q: %w", user, invocation.ErrNoAddress)
 	}
 	return person.Email, nil
 }

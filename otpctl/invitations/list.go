@@ -24,7 +24,7 @@ func list(a *invocation.App) *cobra.Command {
 		Long: `list shows each invitation until a day after its end: ready as long as the link is
 good, used once somebody enrolled by it, expired, cancelled (also by a newer link),
 disabled if the person is, and overtaken if it was to replace a device and the
-person's devices are others by now.`,
+person's devices are others by now. Those of people who were removed are not shown.`,
 		Example: `  otpctl invite list
   otpctl invite list --json | jq -r '.[] | select(.state == "ready") | .user'`,
 		Args: cobra.NoArgs,

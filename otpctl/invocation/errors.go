@@ -52,7 +52,7 @@ func (a *App) Hint(err error) string {
 		return "with the right time its codes are right, without a resync. --ahead follows it all the same; if its clock is set right later, its codes are refused for as long as it was ahead"
 	case errors.As(err, &wrong):
 		return a.wrongHint(wrong)
-	case errors.Is(err, admin.ErrNoAddress):
+	case errors.Is(err, admin.ErrNoAddress), errors.Is(err, ErrNoAddress):
 		return a.addressHint()
 	case errors.Is(err, enrollment.ErrAlreadyConfirmed) && a.Csv:
 		return "give a second device another name in the column id; or let the new one take the old one's place once it is confirmed, with --replace; " + everyLine

@@ -65,6 +65,8 @@ func (n NotInvited) Unwrap() error { return n.Err }
 var (
 	ErrNoPortal = errors.New("nobody can be invited: there is no [portal] in the configuration")
 	ErrNoEmail  = errors.New("no link can be mailed: there is no [email] in the configuration")
+	// ErrNoAddress is of somebody without a mail address.
+	ErrNoAddress = errors.New("no address to send the link to")
 	// ErrEnrolledAlready is of somebody who has a device.
 	ErrEnrolledAlready = errors.New("enrolled already")
 )
