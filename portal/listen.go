@@ -2,8 +2,10 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -41,7 +43,23 @@ func listen(address string, pair *keyPair) ([]net.Listener, error) {
 // at an address.
 func listenAt(address string) (net.Listener, error) {
 	if path, unix := strings.CutPrefix(address, "unix:"); unix {
-		return daemon.ListenUnix(path, 0o660)
+		l, err := daemon.ListenUnix(path, 0o660)
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%w; make the directory and give it to the page's user, or have systemd listen there: systemctl enable --now otpgate-portal.socket", err)
+		}
+		return l, err
 	}
 	return net.Listen("tcp", address)
+}
+
+// listening says whether a listener is a Unix socket, and if not, whether it is for this
+// machine alone.
+func listening(l net.Listener) (unix, loopback bool) {
+	switch at := l.Addr().(type) {
+	case *net.UnixAddr:
+		return true, false
+	case *net.TCPAddr:
+		return false, at.IP.IsLoopback()
+	}
+	return false, false
 }

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -155,16 +154,4 @@ func (f faults) Write(text []byte) (int, error) {
 		f.sink.Write(audit.Record{Remote: from, Verdict: "turned-away", Rule: "portal.handshake", Reason: why})
 	}
 	return len(text), nil
-}
-
-// listening says whether a listener is a Unix socket, and if not, whether it is for this
-// machine alone.
-func listening(l net.Listener) (unix, loopback bool) {
-	switch at := l.Addr().(type) {
-	case *net.UnixAddr:
-		return true, false
-	case *net.TCPAddr:
-		return false, at.IP.IsLoopback()
-	}
-	return false, false
 }

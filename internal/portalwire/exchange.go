@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"syscall"
 	"time"
 )
 
@@ -23,7 +25,11 @@ func Ask(ctx context.Context, path string, request Request) (Answer, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
-		return Answer{}, fmt.Errorf("ask the verifier: %w", err)
+		hint := ""
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			hint = "; systemctl enable --now otpgate-verifierd-portal.socket starts it"
+		}
+		return Answer{}, fmt.Errorf("ask the verifier: %w%s", err, hint)
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })

@@ -3,8 +3,8 @@
 //
 // The entry points are [Ask] for the page, and [Serve] for who answers. It promises that
 // neither side takes more than [MaxMessage] bytes or waits for the other one for good,
-// that what was done is answered however long it took, that a word which is not known is refused, and that printing a message shows nothing
-// secret of it.
+// that what was done is answered however long it took, that a word which is not known is
+// refused, and that printing a message shows nothing secret of it.
 package portalwire
 
 import (

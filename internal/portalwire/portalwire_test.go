@@ -115,8 +115,22 @@ func TestNoAnswer(t *testing.T) {
 			t.Errorf("%s: %v, %v, %v", name, got, err, served)
 		}
 	}
-	if _, err := Ask(t.Context(), filepath.Join(t.TempDir(), "absent"), request); err == nil {
-		t.Error("nobody answers, and it is an answer")
+}
+
+// Where nobody listens, or nobody does any more, the admin is told what does.
+func TestNobodyListens(t *testing.T) {
+	left := filepath.Join(t.TempDir(), "left.sock")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: left, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	listener.Close()
+	for _, path := range []string{left, filepath.Join(t.TempDir(), "absent")} {
+		_, err := Ask(t.Context(), path, Request{Op: Open, Link: "abc"})
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "; systemctl enable --now otpgate-verifierd-portal.socket starts it") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
 
