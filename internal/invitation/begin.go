@@ -74,7 +74,7 @@ type Setup struct {
 // made for an earlier browser be good no longer.
 func (i Invitations) Begin(ctx context.Context, link, remote string) (Setup, error) {
 	key, known := keyOf(link)
-	seen, err := i.find(ctx, key, known, remote)
+	seen, err := i.findReady(ctx, key, known, remote)
 	if err != nil {
 		return Setup{}, err
 	}
@@ -164,12 +164,9 @@ func needs(person account.Person, one ledger.Invitation) bool {
 // Resume gives what Begin gave, for as long as that is good. It changes nothing.
 func (i Invitations) Resume(ctx context.Context, visit, remote string) (Setup, error) {
 	key, hashed, known := parseVisit(visit)
-	one, err := i.find(ctx, key, known, remote)
+	one, err := i.findReady(ctx, key, known, remote)
 	if err != nil {
 		return Setup{}, err
-	}
-	if state := stateOf(one, i.now()); state != Ready {
-		return Setup{}, state.err()
 	}
 	person, err := i.People.Accounts.Load(one.User)
 	if errors.Is(err, account.ErrNotFound) {

@@ -41,7 +41,7 @@ type Enrolled struct {
 // recovery codes, also where the disk does not say that it keeps the file.
 func (i Invitations) Confirm(ctx context.Context, answer Answer) (Enrolled, error) {
 	key, hashed, known := parseVisit(answer.Visit)
-	seen, err := i.find(ctx, key, known, answer.Remote)
+	seen, err := i.findReady(ctx, key, known, answer.Remote)
 	if err != nil {
 		return Enrolled{}, err
 	}

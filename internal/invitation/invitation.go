@@ -82,6 +82,20 @@ func stateWith(link ledger.Invitation, person account.Person, now time.Time) Sta
 	return Ready
 }
 
+// IsReady says whether a link is good as far as the ledger knows, without a look at what
+// has become of the person.
+func IsReady(link ledger.Invitation, now time.Time) bool { return stateOf(link, now) == Ready }
+
+// findReady is a good invitation. For one that is over nobody's file is locked: whoever
+// has such a link could hold up those who change that file.
+func (i Invitations) findReady(ctx context.Context, key ledger.Key, known bool, remote string) (ledger.Invitation, error) {
+	one, err := i.find(ctx, key, known, remote)
+	if err != nil {
+		return ledger.Invitation{}, err
+	}
+	return one, stateOf(one, i.now()).err()
+}
+
 // find is the invitation of a key. What was never one, or is none any more, counts
 // against where it came from.
 func (i Invitations) find(ctx context.Context, key ledger.Key, known bool, remote string) (ledger.Invitation, error) {

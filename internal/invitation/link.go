@@ -50,6 +50,15 @@ func keyOf(link string) (key ledger.Key, known bool) {
 	return ledger.Key{Kind: ledger.Link, Name: hash(link)}, isSecret(link)
 }
 
+// KeyOf is where the invitation is that a link or a visit is of. The other one is "".
+func KeyOf(link, visit string) (key ledger.Key, known bool) {
+	if link != "" {
+		return keyOf(link)
+	}
+	key, _, known = parseVisit(visit)
+	return key, known
+}
+
 func personKey(user string) ledger.Key { return ledger.Key{Kind: ledger.Invited, Name: user} }
 
 // A visit names the invitation by the hash of its link: a browser's cookie must not be

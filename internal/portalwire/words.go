@@ -30,6 +30,7 @@ const (
 	UsedCurrent  = "used-current"
 	// NewKey comes with the Setup of another key, after too many wrong first codes.
 	NewKey = "new-key"
-	// Locked comes with the time until which wrong codes keep the person or the address out.
+	// Locked comes with the time until which wrong codes keep the person or the address out,
+	// or too many requests for one link that link.
 	Locked = "locked"
 )

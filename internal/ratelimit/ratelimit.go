@@ -15,15 +15,30 @@ type Limiter struct {
 
 // Take uses up one, if there is one.
 func (p *Limiter) Take(now time.Time, perMinute int) bool {
+	p.fill(now, perMinute)
+	if p.spare < 1 {
+		return false
+	}
+	p.spare--
+	return true
+}
+
+// Full says whether it is as the zero value is.
+func (p *Limiter) Full(now time.Time, perMinute int) bool {
+	p.fill(now, perMinute)
+	return p.spare >= float64(perMinute)
+}
+
+// Wait is how long after the last Take there is one again.
+func (p *Limiter) Wait(perMinute int) time.Duration {
+	return time.Duration(max(0, 1-p.spare) / float64(perMinute) * float64(time.Minute))
+}
+
+func (p *Limiter) fill(now time.Time, perMinute int) {
 	full := float64(perMinute)
 	if p.since.IsZero() {
 		p.spare, p.since = full, now
 	}
 	p.spare = min(full, p.spare+max(0, now.Sub(p.since).Minutes())*full)
 	p.since = now
-	if p.spare < 1 {
-		return false
-	}
-	p.spare--
-	return true
 }

@@ -24,3 +24,16 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+func TestWait(t *testing.T) {
+	var p Limiter
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for range 6 {
+		if !p.Take(now, 6) {
+			t.Fatal("none is given")
+		}
+	}
+	if p.Take(now, 6) || p.Wait(6) != 10*time.Second || p.Full(now.Add(50*time.Second), 6) || !p.Full(now.Add(time.Minute), 6) {
+		t.Errorf("%+v has one in %v", p, p.Wait(6))
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/portalanswer"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
@@ -31,6 +32,11 @@ const (
 	// portalChanges is how many requests in a minute may change what is known of a
 	// link: a thousand people who enroll within five minutes need half as many.
 	portalChanges = 1200
+	// portalLinkChanges is how many of them may be of one link: a person who mistypes
+	// needs a few. portalLinkWaits is how many requests for a link wait while one is
+	// worked on, without a place: for a person who presses twice.
+	portalLinkChanges = 10
+	portalLinkWaits   = 2
 	// portalWrong is how many wrong links in a minute are counted and logged, each in
 	// an entry of the ledger for the address that the page names. Further ones are as
 	// wrong, and leave nothing.
@@ -147,6 +153,14 @@ var errNotThePage = errors.New("asks at the socket of the page for people; expec
 
 // answer has the engine decide.
 func (p *portal) answer(ctx context.Context, uid uint32, who *peerCount, request portalwire.Request) (portalwire.Answer, error) {
+	end, err := p.limits.links.turn(ctx, linkOf(request))
+	if locked, is := errors.AsType[invitation.LockedError](err); is {
+		return portalwire.Answer{Refused: portalwire.Locked, Until: locked.Until}, nil
+	}
+	if err != nil {
+		return portalwire.Answer{}, err
+	}
+	defer end()
 	select {
 	case p.working <- struct{}{}:
 		defer func() { <-p.working }()
@@ -174,7 +188,7 @@ func (p *portal) engineFor(engine *gate.Gate, uid uint32, who *peerCount, reques
 	// typed: they count apart, and lock nobody's logins.
 	own.Peer = sink.peer
 	own.Sender, own.BreakGlass = nil, nil
-	own.Ledger, own.Audit = p.limits.bound(engine.Ledger, sink, request.Op)
+	own.Ledger, own.Audit = p.limits.bound(engine.Ledger, sink, request.Op, engine.Now)
 	return &own
 }
 

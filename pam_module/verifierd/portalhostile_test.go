@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,16 +16,15 @@ import (
 
 // frozen has the limits of the page filled up at no time but when the test says so.
 func (r *portalRig) frozen(changes, wrong int) (pass func(time.Duration)) {
-	now, l := time.Now(), r.portal.limits
+	start, l := time.Now(), r.portal.limits
+	var passed atomic.Int64
+	now := func() time.Time { return start.Add(time.Duration(passed.Load())) }
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mostChanges, l.mostWrong = changes, wrong
-	l.now = func() time.Time { return now }
-	return func(d time.Duration) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		now = now.Add(d)
-	}
+	l.links.mu.Lock()
+	defer l.links.mu.Unlock()
+	l.mostChanges, l.mostWrong, l.now, l.links.now = changes, wrong, now, now
+	return func(d time.Duration) { passed.Add(int64(d)) }
 }
 
 // Somebody took the page over, and knows the wire. Nothing comes of it but what links

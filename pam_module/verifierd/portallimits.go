@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/ratelimit"
@@ -19,12 +20,13 @@ type portalLimits struct {
 	now                    func() time.Time
 	mostChanges, mostWrong int
 	changes, wrong         ratelimit.Limiter
+	links                  *portalLinks
 	// unsaid is how many wrong links the log has not been told of since the last line.
 	unsaid int
 }
 
 func newPortalLimits(changes, wrong int) *portalLimits {
-	return &portalLimits{now: time.Now, mostChanges: changes, mostWrong: wrong}
+	return &portalLimits{now: time.Now, mostChanges: changes, mostWrong: wrong, links: newPortalLinks(portalLinkChanges, portalLinkWaits)}
 }
 
 // change says whether one more request may change something in this minute.
@@ -42,8 +44,8 @@ func (l *portalLimits) leave() bool {
 }
 
 // bound gives the ledger and the log for one request.
-func (l *portalLimits) bound(store ledger.Store, sink audit.Sink, op portalwire.Op) (ledger.Store, audit.Sink) {
-	r := &portalRequest{limits: l, changes: op == portalwire.Begin || op == portalwire.Confirm}
+func (l *portalLimits) bound(store ledger.Store, sink audit.Sink, op portalwire.Op, now func() time.Time) (ledger.Store, audit.Sink) {
+	r := &portalRequest{limits: l, changes: changes(op), now: now}
 	return portalLedger{store, r}, portalSink{sink, r}
 }
 
@@ -53,6 +55,7 @@ type portalRequest struct {
 	changes bool // it may change a link, and has not been counted as one that does
 	asked   bool // whether it may leave something wrong
 	may     bool
+	now     func() time.Time // as the engine has it
 }
 
 // leaves says whether something wrong may be counted and logged.
@@ -72,14 +75,17 @@ type portalLedger struct {
 }
 
 // View implements [ledger.Store]. A request that changes something looks at its link
-// first: so it is refused before anything is changed, and who has no link uses up
-// nothing of what those with one may change.
+// first: so it is refused before anything is changed, and who has no good link uses up
+// nothing of what those with one may change; nor does who has one beyond its share.
 func (p portalLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
 	entry, err := p.Store.View(ctx, key)
-	if err != nil || !p.request.changes || key.Kind != ledger.Link || entry.Invitation == (ledger.Invitation{}) {
+	if err != nil || !p.request.changes || key.Kind != ledger.Link || !invitation.IsReady(entry.Invitation, p.request.now()) {
 		return entry, err
 	}
 	p.request.changes = false
+	if err := p.request.limits.links.change(key.Name); err != nil {
+		return ledger.Entry{}, err
+	}
 	if !p.request.limits.change() {
 		return ledger.Entry{}, errPortalBusy
 	}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/internal/portalwire"
+	"github.com/otpgate/otpgate/internal/ratelimit"
+)
+
+// portalLinks bound what is done for one link: whoever has one, or had, takes no more
+// than a small part of what there is for all.
+type portalLinks struct {
+	mu      sync.Mutex
+	now     func() time.Time
+	most    int // changes in a minute
+	waiting int // requests that wait while another one is worked on
+	turns   map[string]*portalTurn
+	changes map[string]*ratelimit.Limiter
+	pruned  time.Time
+}
+
+// portalTurn is whose turn it is at one link.
+type portalTurn struct {
+	semaphore
+	open int // requests that have the turn, or wait for it
+}
+
+func newPortalLinks(changes, waiting int) *portalLinks {
+	return &portalLinks{
+		now: time.Now, most: changes, waiting: waiting, turns: map[string]*portalTurn{}, changes: map[string]*ratelimit.Limiter{},
+	}
+}
+
+// linkOf names the link that a request may change, "" if none.
+func linkOf(request portalwire.Request) string {
+	if !changes(request.Op) {
+		return ""
+	}
+	key, known := invitation.KeyOf(request.Link, request.Visit)
+	if !known {
+		return ""
+	}
+	return key.Name
+}
+
+func changes(op portalwire.Op) bool { return op == portalwire.Begin || op == portalwire.Confirm }
+
+var errTurn = errors.New("other requests for the same link took too long")
+
+// turn waits until no other request for the link is worked on. The error is a
+// [invitation.LockedError] if too many wait already.
+func (l *portalLinks) turn(ctx context.Context, link string) (end func(), err error) {
+	if link == "" {
+		return func() {}, nil
+	}
+	t := l.come(link)
+	if t == nil {
+		// All who wait are answered by then, or were given up.
+		return nil, invitation.LockedError{Until: l.now().Add(portalwire.Patience)}
+	}
+	select {
+	case t.semaphore <- struct{}{}:
+		return func() { <-t.semaphore; l.leave(link, t) }, nil
+	case <-ctx.Done():
+		l.leave(link, t)
+		return nil, errors.Join(errTurn, ctx.Err())
+	}
+}
+
+// come is nil if too many wait.
+func (l *portalLinks) come(link string) *portalTurn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.turns[link]
+	if t == nil {
+		t = &portalTurn{semaphore: make(semaphore, 1)}
+		l.turns[link] = t
+	}
+	if t.open > l.waiting {
+		return nil
+	}
+	t.open++
+	return t
+}
+
+func (l *portalLinks) leave(link string, t *portalTurn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.open--; t.open == 0 {
+		delete(l.turns, link)
+	}
+}
+
+// change counts a change of a link that is good, and says until when there may be no
+// further one.
+func (l *portalLinks) change(link string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	// What has not been used for a minute is as if it were new.
+	if now.Sub(l.pruned) >= time.Minute {
+		for name, one := range l.changes {
+			if one.Full(now, l.most) {
+				delete(l.changes, name)
+			}
+		}
+		l.pruned = now
+	}
+	one := l.changes[link]
+	if one == nil {
+		one = &ratelimit.Limiter{}
+		l.changes[link] = one
+	}
+	if !one.Take(now, l.most) {
+		return invitation.LockedError{Until: now.Add(one.Wait(l.most))}
+	}
+	return nil
+}
