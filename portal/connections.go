@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// connections are those that are open. When there are too many, the one that has been
-// without a request for longest is closed, so that strangers who hold connections, or
-// send slowly, keep nobody out.
+// connections are those that are open. When there are too many, the one for which the
+// verifier has not been asked for longest is closed, so that strangers who hold
+// connections, or send or read slowly, keep nobody out.
 type connections struct {
 	most int
 
@@ -22,8 +22,9 @@ type connections struct {
 
 type connection struct {
 	net.Conn
-	working int    // requests that are being answered
-	since   uint64 // when it began to be without one
+	of     *connections
+	asking int    // requests for which the verifier is being asked
+	since  uint64 // when it began to be without one
 }
 
 func newConnections(most int) *connections {
@@ -36,7 +37,7 @@ type connectionKey struct{}
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	one := &connection{Conn: conn}
+	one := &connection{Conn: conn, of: c}
 	c.wait(one)
 	c.open[conn] = one
 	if len(c.open) > c.most {
@@ -51,11 +52,11 @@ func (c *connections) wait(one *connection) {
 	one.since = c.count
 }
 
-// closeOldest must be called with the lock. It is the newest if all others work.
+// closeOldest must be called with the lock. It is the newest if all others ask.
 func (c *connections) closeOldest() {
 	var oldest *connection
 	for _, one := range c.open {
-		if one.working == 0 && (oldest == nil || one.since < oldest.since) {
+		if one.asking == 0 && (oldest == nil || one.since < oldest.since) {
 			oldest = one
 		}
 	}
@@ -78,22 +79,21 @@ func (c *connections) state(conn net.Conn, state http.ConnState) {
 	delete(c.open, conn)
 }
 
-// handler notes which connections have a request.
-func (c *connections) handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		one, known := r.Context().Value(connectionKey{}).(*connection)
-		if known {
-			c.works(one, 1)
-			defer c.works(one, -1)
-		}
-		next.ServeHTTP(w, r)
-	})
+// asks notes that the verifier is being asked for a request of that context, until end
+// is called. What else a request takes time for is up to who sends it.
+func asks(ctx context.Context) (end func()) {
+	one, known := ctx.Value(connectionKey{}).(*connection)
+	if !known {
+		return func() {}
+	}
+	one.of.asks(one, 1)
+	return func() { one.of.asks(one, -1) }
 }
 
-func (c *connections) works(one *connection, more int) {
+func (c *connections) asks(one *connection, more int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if one.working += more; one.working == 0 {
+	if one.asking += more; one.asking == 0 {
 		c.wait(one)
 	}
 }

@@ -60,9 +60,12 @@ const (
 	// answerTime is longer than the verifier is waited for: recovery codes are shown once.
 	answerTime = portalwire.Patience + 10*portalwire.Transfer
 	maxHeader  = 16 << 10
-	// mostOpen is how many connections are open at once. One more ends the one that has
-	// been without a request for longest.
+	// mostOpen is how many connections are open at once. One more ends the one for which
+	// the verifier has not been asked for longest.
 	mostOpen = 1024
+	// mostStreams is how many requests one connection of HTTP/2 has at once: a browser
+	// sends two or three.
+	mostStreams = 8
 )
 
 // run serves until a signal ends it.
@@ -121,6 +124,7 @@ func newPage(p config.Portal, sink audit.Sink) (http.Handler, error) {
 	return portal.New(portal.Settings{
 		URL: own, Proxies: p.Proxies, Now: time.Now, Zone: time.Local,
 		Ask: func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
+			defer asks(ctx)()
 			return portalwire.Ask(ctx, p.Socket, request)
 		},
 		Report: func(remote, reason string) {
@@ -132,9 +136,9 @@ func newPage(p config.Portal, sink audit.Sink) (http.Handler, error) {
 func newServer(handler http.Handler, sink audit.Sink) *http.Server {
 	open := newConnections(mostOpen)
 	return &http.Server{
-		Handler: open.handler(handler), ConnState: open.state, ConnContext: open.context,
+		Handler: handler, ConnState: open.state, ConnContext: open.context,
 		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(faults{sink}, "", 0),
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: mostStreams}, ErrorLog: log.New(faults{sink}, "", 0),
 	}
 }
 

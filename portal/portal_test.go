@@ -172,7 +172,7 @@ func served(t *testing.T, handler http.Handler, most int, sink audit.Sink) (addr
 	server := newServer(handler, sink)
 	server.ReadHeaderTimeout, server.ReadTimeout = 0, 0 // they would end connections on a busy machine
 	open = newConnections(most)
-	server.Handler, server.ConnState, server.ConnContext = open.handler(handler), open.state, open.context
+	server.ConnState, server.ConnContext = open.state, open.context
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +202,8 @@ const get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 // answer gets it.
 func TestManyConnections(t *testing.T) {
 	answers, asked := make(chan bool), make(chan bool, 10)
-	address, open := served(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	address, open := served(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		defer asks(r.Context())()
 		asked <- true
 		<-answers
 	}), 3, &lines{})
