@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -194,6 +195,37 @@ func TestPressedTwiceAtOnce(t *testing.T) {
 	if len(asked) > 0 {
 		t.Error("the verifier was asked twice")
 	}
+}
+
+// A browser that presses twice gives the first request up, which may wait for a place.
+func TestPressedTwiceWhileOthersAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPortal(Settings{URL: &url.URL{}, Ask: func(context.Context, portalwire.Request) (portalwire.Answer, error) {
+			return portalwire.Answer{Enrolled: &portalwire.Enrolled{RecoveryCodes: []string{"abcd"}}}, nil
+		}}, languages{})
+		p.after = func(time.Duration, func()) {}
+		p.asking = make(chan struct{}) // no place, until the test takes what is sent
+		request := portalwire.Request{Op: portalwire.Confirm, Visit: "v", First: "123456"}
+		givenUp, giveUp := context.WithCancel(t.Context())
+		giveUp()
+		seen := make(chan error, 1)
+		go func() {
+			_, err := p.once(givenUp, request)
+			seen <- err
+		}()
+		select {
+		case <-p.asking: // its place
+		case err := <-seen:
+			t.Fatalf("it is given up: %v", err)
+		}
+		go func() { p.asking <- struct{}{} }() // which it gives back
+		if err := <-seen; err != nil {
+			t.Error(err)
+		}
+		if answer, err := p.once(t.Context(), request); err != nil || answer.Enrolled == nil {
+			t.Errorf("the second press is answered %v, %v", answer, err)
+		}
+	})
 }
 
 // Of two browsers the last one that opened the link goes on, and the other is told.

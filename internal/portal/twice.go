@@ -3,6 +3,7 @@ package portal
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -37,15 +38,27 @@ func (p *portal) once(ctx context.Context, request portalwire.Request) (portalwi
 		<-one.answered
 		return one.answer, one.err
 	}
+	one.err = errNoAnswer // for whoever waits, should this one panic
+	defer func() {
+		close(one.answered)
+		if one.answer.Enrolled == nil {
+			p.presses.forget(key)
+		} else {
+			p.after(kept, func() { p.presses.forget(key) })
+		}
+	}()
+	// A browser in which somebody presses twice gives the first request up, and the second
+	// one waits for its answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), placeTime)
+	defer cancel()
 	one.answer, one.err = p.askFrom(ctx, request)
-	close(one.answered)
-	if one.answer.Enrolled == nil {
-		p.presses.forget(key)
-	} else {
-		p.after(kept, func() { p.presses.forget(key) })
-	}
 	return one.answer, one.err
 }
+
+// placeTime is how long a Confirm waits for a place to ask the verifier.
+const placeTime = 15 * time.Second
+
+var errNoAnswer = errors.New("the same request got no answer")
 
 func (p *presses) begin(key [sha256.Size]byte) (one *press, first bool) {
 	p.mu.Lock()
