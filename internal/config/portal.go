@@ -120,6 +120,8 @@ func (p *Portal) checkListen() (problem string, key []string) {
 		return `expected no file where listen is "unix:": the web server in front has the certificate`, []string{"key_file"}
 	case !unix && p.KeyFile == "" && !isLoopback(host):
 		return "expected a certificate in certificate_file and key_file, or \"unix:\" or a loopback address: without TLS everybody on the way could enroll", []string{"listen"}
+	case !unix && p.KeyFile == "" && len(p.Proxies) == 0:
+		return `expected proxies = ["127.0.0.1/32"], or where else the web server in front connects from: without it wrong links of everybody count as of one address`, []string{"listen"}
 	}
 	return relative(files...)
 }

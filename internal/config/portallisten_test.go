@@ -9,7 +9,7 @@ import (
 func TestPortalListens(t *testing.T) {
 	const url = "[portal]\nurl = 'https://h'\n"
 	for _, text := range []string{
-		"", "listen = 'unix:/run/x.sock'\nproxies = ['192.0.2.1']", "listen = '127.0.0.1:8080'\nproxies = ['127.0.0.1/32']", "listen = '[::1]:8080'",
+		"", "listen = 'unix:/run/x.sock'\nproxies = ['192.0.2.1']", "listen = '127.0.0.1:8080'\nproxies = ['127.0.0.1/32']", "listen = '[::1]:8080'\nproxies = ['::1']",
 		"listen = ':443'\ncertificate_file = '/c'\nkey_file = '/k'", "listen = '192.0.2.1:443'\ncertificate_file = '/c'\nkey_file = '/k'",
 	} {
 		settings, err := Parse("f", []byte(url+text))
@@ -29,6 +29,7 @@ func TestPortalListens(t *testing.T) {
 		{"listen = 'localhost:8080'", ":3: portal.listen: "},
 		{"listen = ':0'", ":3: portal.listen: "},
 		{"listen = ':443'", ":3: portal.listen: expected a certificate"},
+		{"listen = '127.0.0.1:8080'", `:3: portal.listen: expected proxies = ["127.0.0.1/32"]`},
 		{"listen = '192.0.2.1:8080'\nproxies = ['192.0.2.2']", ":3: portal.listen: expected a certificate"},
 		{"listen = ':443'\ncertificate_file = '/c'", ":4: portal.certificate_file: expected certificate_file and key_file"},
 		{"listen = ':443'\nkey_file = '/k'", "portal.certificate_file: expected certificate_file and key_file"},
