@@ -88,7 +88,9 @@ func run(o options) error {
 	engines.portal.settle(firstLookup)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	at, err := listen(settings)
+	at, err := listen(settings, func(reason string) {
+		sink.Write(audit.Record{Verdict: "fault", Rule: "portal", Reason: reason})
+	})
 	if err != nil {
 		return err
 	}

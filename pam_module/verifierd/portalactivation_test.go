@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/otpgate/otpgate/internal/testwait"
+	"github.com/otpgate/otpgate/internal/wire"
 )
 
 // Whoever is passed the page's socket alone answers nothing else: another verifier
@@ -72,5 +73,20 @@ func TestBothSockets(t *testing.T) {
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
 		}
+	}
+}
+
+// A page that cannot be answered keeps nobody from logging in.
+func TestNoSocketForThePage(t *testing.T) {
+	p := newPlace(t, "", "")
+	p.configure(t, wide+"[portal]\nurl = 'https://otp.example.com'\nsocket = '"+filepath.Join(p.dir, "no", "such", "portal.sock")+"'\n")
+	process := p.run(t)
+	alice := p.enroll(t, "alice")
+	if verdict, told, err := dial(t, p.socket).login(p.start("alice"), alice.code(t)); verdict != wire.Accept {
+		t.Errorf("a login: %v %q %v", verdict, told, err)
+	}
+	_ = process.Process.Signal(syscall.SIGTERM)
+	if err := process.wait(t); err != nil || !strings.Contains(process.output.String(), "portal.socket: ") {
+		t.Errorf("%v\n%s", err, process.output.Bytes())
 	}
 }

@@ -29,7 +29,8 @@ type sockets struct {
 
 // listen takes the sockets that systemd passes (sd_listen_fds(3)), or makes those that
 // the settings name. Whoever is passed only one leaves the other to another verifier.
-func listen(settings config.Config) (s sockets, err error) {
+// Without a socket for the page, which gets a line by report, there still are logins.
+func listen(settings config.Config, report func(reason string)) (s sockets, err error) {
 	var passed []*os.File
 	for _, file := range activation.Files(true) {
 		s.activated = true
@@ -46,7 +47,10 @@ func listen(settings config.Config) (s sockets, err error) {
 		s.logins, err = fronts.Passed(passed)
 	case !s.activated:
 		if s.logins, err = fronts.ListenAt(settings.Paths.Socket); err == nil && settings.Portal != nil {
-			s.page, err = listenForPage(settings.Portal.Socket)
+			var fault error
+			if s.page, fault = listenForPage(settings.Portal.Socket); fault != nil {
+				report(fault.Error() + "; logins are answered, and the page is not until this is mended and the verifier is started again")
+			}
 		}
 	}
 	return s, err
