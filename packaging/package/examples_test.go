@@ -49,6 +49,7 @@ func (r *run) people() {
 	r.Helper()
 	r.write(r.T, "/etc/otpgate/otpgate.toml", "[totp]\nwindow = 10\n[policy]\nsession = \"1h\"\n"+
 		"[email]\nsendmail = \"/usr/local/sbin/post\"\nfrom = \"otpgate@example.com\"\n"+
+		"[portal]\nurl = \"https://otp.example.com\"\n"+
 		"[sms]\nurl = \"https://127.0.0.1:9/{otp_to}\"\nbody = \"{otp_token}\"\n")
 	r.write(r.T, "/usr/local/sbin/post", "#!/bin/sh\ncat >/root/mail\n")
 	r.write(r.T, "/root/people.csv", "user,kind\ncarol,totp\n")
@@ -69,6 +70,15 @@ const known = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 func without(what string) func(r *run) {
 	return func(r *run) { r.must("otpctl remove alice --yes" + what) }
+}
+
+// invitable leaves people without a device, but with an address.
+func invitable(people ...string) func(r *run) {
+	return func(r *run) {
+		for _, user := range people {
+			r.must("otpctl remove " + user + " --yes && otpctl invite " + user + " --email " + user + "@example.com && otpctl invite cancel " + user)
+		}
+	}
 }
 
 // unconfirmed is alice with one device that waits for its first code.
@@ -99,6 +109,11 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl enroll alice --kind hotp --secret - --counter 120 <seed.txt":         {before: without("")},
 	"otpctl enroll alice --kind hotp --secret - --prefix ubhe00000001 <seed.txt": {before: without("")},
 	"otpctl enroll alice --kind email --email alice@example.com":                 {says: "is confirmed"},
+	"otpctl invite alice":                                                        {before: invitable("alice"), says: "alice: invited, by a mail"},
+	"otpctl invite alice --email alice@example.com":                              {before: without("")},
+	"otpctl invite alice --print":                                                {before: without(""), says: "https://otp.example.com/"},
+	"otpctl invite --group staff":                                                {before: invitable("alice", "bob")},
+	"otpctl invite --csv people.csv":                                             {before: func(r *run) { r.write(r.T, "/root/people.csv", "user,email\ncarol,carol@example.com\n") }},
 	"otpctl confirm alice 123456":                                                {before: (*run).unconfirmed, fill: coded("123456")},
 	"otpctl confirm alice - --json <code.txt":                                    {before: func(r *run) { r.unconfirmed(); r.write(r.T, "/root/code.txt", now(0)(r)+"\n") }},
 	"otpctl confirm alice --id tablet":                                           {before: (*run).unconfirmed},
