@@ -12,7 +12,7 @@ import (
 
 // keyPair is a certificate and its key in two files, read again when one of them changes.
 // While what they have does not fit together, as in the middle of a renewal, the last one
-// that did is shown.
+// that did is shown; so it is while a new key is root's still.
 type keyPair struct {
 	certificateFile, keyFile string
 	sink                     audit.Sink

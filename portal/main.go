@@ -3,8 +3,8 @@
 // It faces the network, so it has no rights and no secrets: its user owns nothing but,
 // where no web server is in front, the certificate. It promises that what it shows is
 // the verifier's answer to that one request, that strangers who hold connections keep
-// nobody out for good, and that a certificate which is renewed is used from then on. What
-// a link is good for is decided by the verifier.
+// nobody out for good, and that a certificate which is renewed is used from then on, once
+// its files are the page's user's. What a link is good for is decided by the verifier.
 package main
 
 import (

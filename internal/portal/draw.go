@@ -137,7 +137,7 @@ func (p *portal) setup(w http.ResponseWriter, r *http.Request, status int, setup
 	p.draw(w, r, status, "setup", func(s *said) {
 		s.Setup, s.Mistake = setup, mistake
 		if err == nil {
-			s.QR = draw(qr)
+			s.QR = pictureOf(qr)
 		}
 	})
 }
@@ -149,7 +149,7 @@ type picture struct {
 	Path string
 }
 
-func draw(qr otpauth.QR) picture {
+func pictureOf(qr otpauth.QR) picture {
 	var path strings.Builder
 	for y := range qr.Size {
 		for x := 0; x < qr.Size; x++ {

@@ -177,7 +177,7 @@ func TestPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	const scale = 4
-	drawn := draw(qr)
+	drawn := pictureOf(qr)
 	canvas := image.NewGray(image.Rect(0, 0, drawn.Size*scale, drawn.Size*scale))
 	for i := range canvas.Pix {
 		canvas.Pix[i] = 255

@@ -18,13 +18,13 @@ const service = "otpgate-verifierd.service"
 const sftpService = "otpgate-sftpd.service"
 
 const (
-	gatewayService = "otpgate-gateway.service"
-	ledgerService  = "otpgate-ledgerd.service"
-	portalService  = "otpgate-verifierd-portal.service"
-	pageService    = "otpgate-portal.service"
-	restoreService = "otpgate-pam-restore.service"
-	doctorService  = "otpgate-doctor.service"
-	doctorTimer    = "otpgate-doctor.timer"
+	gatewayService        = "otpgate-gateway.service"
+	ledgerService         = "otpgate-ledgerd.service"
+	portalVerifierService = "otpgate-verifierd-portal.service"
+	pageService           = "otpgate-portal.service"
+	restoreService        = "otpgate-pam-restore.service"
+	doctorService         = "otpgate-doctor.service"
+	doctorTimer           = "otpgate-doctor.timer"
 )
 
 // exposed is the most that systemd's own judgement may say, of 10.
@@ -43,7 +43,7 @@ func TestGatewayServiceIsConfined(t *testing.T) { confined(t, gatewayService, ex
 func TestLedgerServiceIsConfined(t *testing.T) { confined(t, ledgerService, exposed) }
 
 // What answers the page is confined as the verifier is.
-func TestPortalServiceIsConfined(t *testing.T) { confined(t, portalService, exposed) }
+func TestPortalServiceIsConfined(t *testing.T) { confined(t, portalVerifierService, exposed) }
 
 // The page faces the network, and opens no connection there.
 func TestPageServiceIsConfined(t *testing.T) { confined(t, pageService, exposed) }
@@ -92,7 +92,7 @@ func TestServiceSeesItsPeers(t *testing.T) {
 		gatewayService:                    {"PrivateUsers=no", "User=otpgate-gateway"},
 		"otpgate-verifierd.socket":        {"ListenStream=/run/otpgate/verifier.sock", "SocketMode=0666", "DirectoryMode=0755"},
 		ledgerService:                     {"User=otpgate-ledgerd"},
-		portalService:                     {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
+		portalVerifierService:             {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
 		"otpgate-verifierd-portal.socket": {"ListenStream=/run/otpgate/portal.sock", "FileDescriptorName=portal", "SocketUser=otpgate-portal", "SocketMode=0600", "DirectoryMode=0755"},
 		"otpgate-ledgerd.socket":          {"ListenStream=/run/otpgate/ledger.sock", "SocketUser=otpgate", "SocketMode=0600", "DirectoryMode=0755"},
 		"tmpfiles.d/otpgate.conf":         {"d /run/otpgate 0755 root root -"},
@@ -120,7 +120,7 @@ func TestUnitsRecover(t *testing.T) {
 		gatewayService:                    {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		ledgerService:                     {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=1"},
 		"otpgate-ledgerd.socket":          {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
-		portalService:                     {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		portalVerifierService:             {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		"otpgate-verifierd-portal.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-verifierd.socket":        {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-sftpd.socket":            {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
@@ -169,7 +169,7 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + pageService, units + "otpgate-portal.socket", units + sftpService, units + "otpgate-sftpd.socket", units + portalService, units + "otpgate-verifierd-portal.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
+		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + pageService, units + "otpgate-portal.socket", units + sftpService, units + "otpgate-sftpd.socket", units + portalVerifierService, units + "otpgate-verifierd-portal.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
 		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/ledgerd.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/portal.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
@@ -196,7 +196,7 @@ func TestInstallUnits(t *testing.T) {
 	}
 	verifyService(t, dir+units, gatewayService, "/opt/o/sbin/otpgate-gateway")
 	verifyService(t, dir+units, ledgerService, "/opt/o/sbin/otpgate-ledgerd", "otpgate-ledgerd.socket")
-	verifyService(t, dir+units, portalService, "/opt/o/sbin/otpgate-verifierd", "otpgate-verifierd-portal.socket")
+	verifyService(t, dir+units, portalVerifierService, "/opt/o/sbin/otpgate-verifierd", "otpgate-verifierd-portal.socket")
 	verifyService(t, dir+units, pageService, "/opt/o/sbin/otpgate-portal", "otpgate-portal.socket")
 	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
 	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
