@@ -94,6 +94,8 @@ func TestServiceSeesItsPeers(t *testing.T) {
 		ledgerService:                     {"User=otpgate-ledgerd"},
 		portalVerifierService:             {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
 		"otpgate-verifierd-portal.socket": {"ListenStream=/run/otpgate/portal.sock", "FileDescriptorName=portal", "SocketUser=otpgate-portal", "SocketMode=0600", "DirectoryMode=0755"},
+		pageService:                       {"PrivateUsers=no", "User=otpgate-portal", "MemoryMax=128M", "TasksMax=64", "RestrictAddressFamilies=AF_UNIX"},
+		"otpgate-portal.socket":           {"ListenStream=/run/otpgate-portal/http.sock", "SocketUser=root", "SocketGroup=otpgate-portal", "SocketMode=0660", "DirectoryMode=0755"},
 		"otpgate-ledgerd.socket":          {"ListenStream=/run/otpgate/ledger.sock", "SocketUser=otpgate", "SocketMode=0600", "DirectoryMode=0755"},
 		"tmpfiles.d/otpgate.conf":         {"d /run/otpgate 0755 root root -"},
 	} {
@@ -122,6 +124,8 @@ func TestUnitsRecover(t *testing.T) {
 		"otpgate-ledgerd.socket":          {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		portalVerifierService:             {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
 		"otpgate-verifierd-portal.socket": {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
+		pageService:                       {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"},
+		"otpgate-portal.socket":           {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-verifierd.socket":        {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 		"otpgate-sftpd.socket":            {"StartLimitIntervalSec=0", "TriggerLimitIntervalSec=0"},
 	} {

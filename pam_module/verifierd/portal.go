@@ -40,7 +40,7 @@ const (
 	// portalWrong is how many wrong links in a minute are counted and logged, each in
 	// an entry of the ledger for the address that the page names. Further ones are as
 	// wrong, and leave nothing.
-	portalWrong = 600
+	portalWrong = 60
 )
 
 // portal answers the page for people, at a socket of its own: what the page does there
