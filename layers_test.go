@@ -100,14 +100,15 @@ var layers = map[string]int{
 	"internal/migrate":              7,
 	"internal/portalanswer":         8,
 	"otpctl/invocation":             8,
-	"otpctl/invitations":            9,
 	"otpctl/logins":                 9,
 	"otpctl/machines":               9,
-	"otpctl/people":                 9,
+	"otpctl/peoplefile":             9,
 	"otpctl/secrets":                9,
 	"otpctl/setup":                  9,
-	"otpctl/transfer":               10,
-	"otpctl/command":                11,
+	"otpctl/invitations":            10,
+	"otpctl/people":                 10,
+	"otpctl/transfer":               11,
+	"otpctl/command":                12,
 }
 
 // sources calls do for every file of Go, and looks at nothing in which others make and

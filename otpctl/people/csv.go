@@ -1,10 +1,8 @@
 package people
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,14 +12,12 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/enrollment"
 	"github.com/otpgate/otpgate/internal/tokenfile"
+	"github.com/otpgate/otpgate/otpctl/peoplefile"
 )
 
 // columns are what a line of a file of people may say.
 var columns = []string{"user", "kind", "email", "phone", "protocols", "secret", "counter", "digits", "period",
 	"algorithm", "confirmed", "id", "prefix", "uri", "recovery_codes"}
-
-// maxCSV is far above any such file.
-const maxCSV = 32 << 20
 
 // csvLine is one person's line, checked.
 type csvLine struct {
@@ -33,115 +29,32 @@ type csvLine struct {
 
 // csvReader reads a file of people and collects all that is wrong with it.
 type csvReader struct {
-	name     string // of the file, for messages
+	peoplefile.Reader
 	config   config.Config
-	known    func(user string) bool // whether the machine knows somebody
-	recovery bool                   // there are recovery codes in it
-	header   []string
-	users    map[string]int // where somebody was named first
+	recovery bool // there are recovery codes in it
 	secrets  map[string]int
 	lines    []csvLine
-	problems []string
 }
 
-func (r *csvReader) problem(line int, format string, values ...any) {
-	r.problems = append(r.problems, fmt.Sprintf("%s:%d: ", r.name, line)+fmt.Sprintf(format, values...))
+func newCSVReader(settings config.Config, known func(user string) bool) *csvReader {
+	r := &csvReader{config: settings, secrets: map[string]int{}}
+	r.Reader = peoplefile.Reader{Columns: columns, Known: known, Line: r.line}
+	return r
 }
 
-// read reads everything. What it can say without looking at this machine's
-// people it says.
-func (r *csvReader) read(from io.Reader) error {
-	data, err := io.ReadAll(io.LimitReader(from, maxCSV+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("read %s: %w", r.name, err)
-	case len(data) > maxCSV:
-		return fmt.Errorf("%s: over %d bytes, expected fewer; split it", r.name, maxCSV)
-	}
-	if err := tokenfile.ExpectNone(data, tokenfile.PeopleCSV); err != nil {
-		r.problem(1, "%v", err)
-		return nil
-	}
-	r.users, r.secrets = map[string]int{}, map[string]int{}
-	// Spreadsheets put a byte order mark in front.
-	reader := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(data), "\ufeff")))
-	reader.FieldsPerRecord = -1
-	for {
-		fields, err := reader.Read()
-		var wrong *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			if r.header == nil {
-				r.problem(1, "expected a header with the names of the columns, found nothing")
-			}
-			return nil
-		case errors.As(err, &wrong):
-			// What follows cannot be told apart any more.
-			r.problem(wrong.Line, "character %d: %v", wrong.Column, wrong.Err)
-			return nil
-		case err != nil:
-			return err
-		}
-		line, _ := reader.FieldPos(0)
-		if r.header != nil {
-			r.line(line, fields)
-		} else if !r.takeHeader(line, fields) {
-			return nil
-		}
-	}
-}
-
-// takeHeader says whether the lines below make sense with this header.
-func (r *csvReader) takeHeader(line int, fields []string) bool {
-	r.header = []string{}
-	for i, field := range fields {
-		name := strings.ToLower(strings.TrimSpace(field))
-		switch {
-		case !slices.Contains(columns, name):
-			// It is not shown: in a file without a header it may be a key.
-			r.problem(line, "column %d is unknown, expected columns separated by commas: %s", i+1, strings.Join(columns, ", "))
-		case slices.Contains(r.header, name):
-			r.problem(line, "the column %s is there twice", name)
-		}
-		r.header = append(r.header, name)
-	}
-	if !slices.Contains(r.header, "user") {
-		r.problem(line, "the column user is missing")
-	}
-	return len(r.problems) == 0
-}
-
-func (r *csvReader) line(number int, fields []string) {
-	if len(fields) != len(r.header) {
-		r.problem(number, "%d fields, expected %d as in the header", len(fields), len(r.header))
-		return
-	}
-	cells := map[string]string{}
-	for i, name := range r.header {
-		cells[name] = strings.TrimSpace(fields[i])
-	}
+func (r *csvReader) line(number int, cells map[string]string) (column string, err error) {
 	line := csvLine{number: number}
-	if err := r.checkUser(cells["user"]); err != nil {
-		r.problem(number, "user: %v", err)
-		return
-	}
 	r.recovery = r.recovery || cells["recovery_codes"] != ""
 	if column, err := line.fill(cells, r.config); err != nil {
-		r.problem(number, "%s: %v", column, err)
-		return
+		return column, err
 	}
-	user, secret := line.prepared.User, string(line.prepared.Factor.Secret)
-	if first, found := r.users[user]; found {
-		r.problem(number, "user: %q is in line %d already", user, first)
-		return
-	}
-	r.users[user] = number
+	secret := string(line.prepared.Factor.Secret)
 	if first, found := r.secrets[secret]; found && secret != "" {
-		r.problem(number, "secret: it is that of line %d too", first)
-		return
+		return "secret", fmt.Errorf("it is that of line %d too", first)
 	}
 	r.secrets[secret] = number
 	r.lines = append(r.lines, line)
+	return "", nil
 }
 
 // fill makes an enrollment of the cells. The error is about column.

@@ -70,13 +70,3 @@ func kindOfURI(cells map[string]string) account.Kind {
 	}
 	return account.TOTP
 }
-
-// checkUser refuses what is no login name. What may be a key in the wrong column is
-// not shown, unless the machine knows it.
-func (r *csvReader) checkUser(name string) error {
-	err := account.CheckName(name)
-	if !tokenfile.IsKeyLike(name) || err == nil && r.known != nil && r.known(name) {
-		return err
-	}
-	return errors.New("it looks like a key, which is not shown; expected a login name")
-}

@@ -13,8 +13,8 @@ const someURI = "otpauth://hotp/x:alice?secret=JBSWY3DPEHPK3PXP&counter=7&digits
 
 func TestURIColumn(t *testing.T) {
 	r := readLines(t, "user,id,kind,uri,recovery_codes\nalice,token,hotp,"+someURI+",\nbob,,,"+"otpauth://totp/b?secret=JBSWY3DPEHPK3PXQ,a b\ncarol,token,hotp,,abcd\n")
-	if len(r.problems) > 0 || len(r.lines) != 3 || !r.recovery {
-		t.Fatal(r.problems)
+	if len(r.Problems) > 0 || len(r.lines) != 3 || !r.recovery {
+		t.Fatal(r.Problems)
 	}
 	f := r.lines[0].prepared.Factor
 	if f.ID != "token" || f.Kind != account.HOTP || f.Counter != 7 || f.Digits != 8 || f.Algorithm != "SHA256" || f.Secret.Base32() != "JBSWY3DPEHPK3PXP" || r.lines[0].made {
@@ -35,8 +35,8 @@ func TestURIColumn(t *testing.T) {
 		{"user,uri", "alice,otpauth://totp/a?secret=JBSWY3DPEHPK3PXP&digits=9", "uri: the digits: expected 6, 7 or 8"},
 	} {
 		r := readLines(t, c.header+"\n"+c.row+"\n")
-		if len(r.problems) != 1 || !strings.Contains(r.problems[0], c.want) {
-			t.Errorf("%s: %q, want %q", c.row, r.problems, c.want)
+		if len(r.Problems) != 1 || !strings.Contains(r.Problems[0], c.want) {
+			t.Errorf("%s: %q, want %q", c.row, r.Problems, c.want)
 		}
 	}
 }
@@ -49,11 +49,12 @@ func TestNoMistakeShowsAKey(t *testing.T) {
 	word := regexp.MustCompile(`[^,\n]+`)
 	for _, place := range word.FindAllStringIndex(good, -1) {
 		for _, planted := range []string{"PLANTEDKEYPLANTEDKEY", "planted2key3planted", "otpauth://totp/x?secret=PLANTED", `"PLANTED`, "PLANTED;", "504c414e544544504c414e544544"} {
-			r := &csvReader{name: "people.csv", config: config.Default()}
-			if err := r.read(strings.NewReader(good[:place[0]] + planted + good[place[1]:])); err != nil {
+			r := newCSVReader(config.Default(), nil)
+			r.Name = "people.csv"
+			if err := r.Read(strings.NewReader(good[:place[0]] + planted + good[place[1]:])); err != nil {
 				t.Fatal(err)
 			}
-			said := strings.ToLower(strings.Join(r.problems, "\n"))
+			said := strings.ToLower(strings.Join(r.Problems, "\n"))
 			if strings.Contains(said, "planted") || strings.Contains(said, "504c41") {
 				t.Errorf("%q in the place of %q: %s", planted, good[place[0]:place[1]], said)
 			}
@@ -64,7 +65,7 @@ func TestNoMistakeShowsAKey(t *testing.T) {
 // A file of another format is not read as one without a header.
 func TestOtherFormatsAreNoPeople(t *testing.T) {
 	r := readLines(t, someURI+"\n")
-	if len(r.problems) != 1 || !strings.Contains(r.problems[0], "it looks like a list of otpauth URIs (otpctl import uri), expected a file of people with named columns") {
-		t.Errorf("%q", r.problems)
+	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "it looks like a list of otpauth URIs (otpctl import uri), expected a file of people with named columns") {
+		t.Errorf("%q", r.Problems)
 	}
 }

@@ -133,36 +133,18 @@ func kindsOf(lines []csvLine) []account.Kind {
 
 // readCSV reads and checks the whole file.
 func readCSV(a *invocation.App, g admin.People, b Bulk) ([]csvLine, error) {
-	from, shown := a.Stdin, "standard input"
-	if name := b.File; name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Command, err)
-		}
-		defer file.Close()
-		from, shown = file, name
-		if info, err := file.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
-			defer a.Note("others may read %s: if there are secrets in it, run chmod 600 now, and remove it in the end", name)
-		}
+	if info, err := os.Stat(b.File); b.File != "-" && err == nil && info.Mode().Perm()&0o077 != 0 {
+		defer a.Note("others may read %s: if there are secrets in it, run chmod 600 now, and remove it in the end", b.File)
 	}
-	reader := csvReader{name: shown, config: g.Config, known: func(user string) bool {
+	reader := newCSVReader(g.Config, func(user string) bool {
 		_, known, err := a.Lookup(user)
 		return known && err == nil
-	}}
-	if err := reader.read(from); err != nil {
+	})
+	if err := reader.ReadFile(a, b.Command, b.File, "nobody is enrolled"); err != nil {
 		return nil, err
 	}
-	if n := len(reader.problems); n > 0 {
-		for _, problem := range reader.problems[:min(n, maxProblems)] {
-			a.Note("%s", problem)
-		}
-		if n > maxProblems {
-			a.Note("and %d more", n-maxProblems)
-		}
-		return nil, fmt.Errorf("nobody is enrolled: %s in %s", invocation.Counted(n, "mistake", "mistakes"), shown)
-	}
 	if reader.recovery {
-		a.Note("the recovery codes in %s are not taken back, as some may have been used; %s recovery USER makes new ones", shown, a.Self())
+		a.Note("the recovery codes in %s are not taken back, as some may have been used; %s recovery USER makes new ones", reader.Name, a.Self())
 	}
 	for _, line := range reader.lines {
 		if list := line.prepared.Changes.Protocols; list != nil && remarkOnSFTP(a, *list) {
@@ -171,9 +153,6 @@ func readCSV(a *invocation.App, g admin.People, b Bulk) ([]csvLine, error) {
 	}
 	return reader.lines, nil
 }
-
-// maxProblems is how many mistakes in a file are shown.
-const maxProblems = 50
 
 // enroller enrolls one line after the other.
 type enroller struct {
