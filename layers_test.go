@@ -38,6 +38,7 @@ var layers = map[string]int{
 	"internal/spelling":             0,
 	"internal/testaddress":          0,
 	"internal/testprogram":          0,
+	"internal/testuid":              0,
 	"internal/testwait":             0,
 	"internal/tomlfile":             0,
 	"internal/wire":                 0,

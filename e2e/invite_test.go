@@ -8,7 +8,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,11 +15,11 @@ import (
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/portalwire"
+	"github.com/otpgate/otpgate/internal/testuid"
 )
 
 // An invitation arrives by mail, and by its link somebody enrolls at the running
@@ -86,10 +85,11 @@ func asPage(t *testing.T, socket string, request portalwire.Request) portalwire.
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := dialAs(uid, socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var conn net.Conn
+	must(t, testuid.As(uid, func() (err error) {
+		conn, err = net.Dial("unix", socket)
+		return err
+	}))
 	defer conn.Close()
 	text, err := json.Marshal(request)
 	if err != nil {
@@ -110,19 +110,4 @@ func asPage(t *testing.T, socket string, request portalwire.Request) portalwire.
 		t.Fatalf("%v is answered with %d bytes: %v", request, len(said), err)
 	}
 	return answer
-}
-
-// dialAs connects as another user: the kernel tells the other end of the ids that the
-// connecting thread has at that moment.
-func dialAs(uid int, socket string) (net.Conn, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	become := func(uid int) {
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
-			panic(errno)
-		}
-	}
-	become(uid)
-	defer become(0)
-	return net.Dial("unix", socket)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/keyring"
 )
 
@@ -19,7 +20,7 @@ func TestEncryptedSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.People.Config.Secrets.Keys = []string{path}
-	s.People.Accounts = files{s.place()}
+	s.People.Accounts = enginetest.Files{Place: s.place()}
 	link := s.invite(t, false).Link
 	setup := s.begin(t, link)
 	shown := strings.ReplaceAll(setup.Key, " ", "")
@@ -29,7 +30,7 @@ func TestEncryptedSecrets(t *testing.T) {
 	if err := os.Rename(path, path+".gone"); err != nil {
 		t.Fatal(err)
 	}
-	s.People.Accounts = files{s.place()} // the keys that were read are kept
+	s.People.Accounts = enginetest.Files{Place: s.place()} // the keys that were read are kept
 	if _, err := s.Create(t.Context(), Wanted{User: "bob", Factor: "phone", For: day}); err == nil {
 		t.Error("bob is invited")
 	}

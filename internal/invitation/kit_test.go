@@ -15,8 +15,8 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -28,18 +28,6 @@ type site struct {
 	Invitations
 	*gatetest.Machine
 	state string
-}
-
-// files are secret files on disk.
-type files struct{ account.Place }
-
-func (f files) Load(name string) (account.Person, error) {
-	dir, err := f.Open()
-	if err != nil {
-		return account.Person{}, err
-	}
-	defer dir.Close()
-	return dir.Load(name)
 }
 
 func newSite(t *testing.T) *site {
@@ -61,27 +49,15 @@ func newSiteInMemory(t *testing.T) *site {
 
 func newSiteAt(t *testing.T, dir string) *site {
 	t.Helper()
-	state := filepath.Join(dir, "state")
-	store, err := ledger.OpenFiles(state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := gatetest.New()
-	settings := config.Default()
-	settings.TOTP.Issuer = "example.com"
-	settings.Paths.Users, settings.Paths.State = filepath.Join(dir, "users"), state
-	engine := &gate.Gate{
-		Config: settings, Accounts: files{account.PlaceOf(settings)}, Ledger: store, Names: m, Audit: m,
-		Now: func() time.Time { return m.Clock },
-	}
-	return &site{Invitations{admin.People{Gate: engine}, rand.Reader}, m, state}
+	m, engine := enginetest.New(t, dir)
+	return &site{Invitations{admin.People{Gate: engine}, rand.Reader}, m, engine.Config.Paths.State}
 }
 
 // other is the site once more, as another server with its own secret files.
 func (s *site) other(t *testing.T) *site {
 	engine := *s.People.Gate
 	engine.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
-	engine.Accounts = files{account.PlaceOf(engine.Config)}
+	engine.Accounts = enginetest.Files{Place: account.PlaceOf(engine.Config)}
 	return &site{Invitations{admin.People{Gate: &engine}, rand.Reader}, s.Machine, s.state}
 }
 

@@ -13,10 +13,9 @@ import (
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -34,33 +33,11 @@ type site struct {
 	ended  chan error
 }
 
-// files are secret files on disk.
-type files struct{ account.Place }
-
-func (f files) Load(name string) (account.Person, error) {
-	dir, err := f.Open()
-	if err != nil {
-		return account.Person{}, err
-	}
-	defer dir.Close()
-	return dir.Load(name)
-}
-
 func newSite(t *testing.T) *site {
 	t.Helper()
-	settings := config.Default()
-	settings.TOTP.Issuer = "example.com"
-	settings.Paths.Users, settings.Paths.State = filepath.Join(t.TempDir(), "users"), t.TempDir()
-	store, err := ledger.OpenFiles(settings.Paths.State)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := gatetest.New()
-	s := &site{Machine: m, socket: filepath.Join(t.TempDir(), "portal.sock"), ended: make(chan error, 1000)}
-	s.engine = &gate.Gate{
-		Config: settings, Accounts: files{account.PlaceOf(settings)}, Ledger: store, Names: m, Audit: m,
-		Now: func() time.Time { return m.Clock }, Peer: "uid 997",
-	}
+	m, engine := enginetest.New(t, t.TempDir())
+	engine.Peer = "uid 997"
+	s := &site{Machine: m, engine: engine, socket: filepath.Join(t.TempDir(), "portal.sock"), ended: make(chan error, 1000)}
 	listener, err := net.Listen("unix", s.socket)
 	if err != nil {
 		t.Fatal(err)

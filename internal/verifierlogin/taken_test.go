@@ -5,13 +5,13 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/testuid"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/internal/wire/wiretest"
 )
@@ -144,14 +144,5 @@ func listenAs(t *testing.T, uid int, socket string) {
 }
 
 func listenWith(fd, uid int) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	become := func(uid int) {
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
-			panic(errno)
-		}
-	}
-	become(uid)
-	defer become(0)
-	return unix.Listen(fd, 16)
+	return testuid.As(uid, func() error { return unix.Listen(fd, 16) })
 }

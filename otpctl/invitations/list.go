@@ -39,33 +39,9 @@ person's devices are others by now. Those of people who were removed are not sho
 		if err != nil {
 			return err
 		}
-		links, failed := listed(ctx, a, g, names)
-		if asJSON {
-			err = a.JSON(links)
-		} else {
-			err = table(a, links)
-		}
-		if err == nil && failed > 0 {
-			return fmt.Errorf("the invitations of %d of %d people cannot be read", failed, len(names))
-		}
-		return err
+		links, failed := invocation.Gather(a, names, func(name string) ([]invitation.Listed, error) { return of(g).ListOf(ctx, name) })
+		return invocation.ShowGathered(a, links, asJSON, table, "the invitations", failed, len(names))
 	})
-}
-
-func listed(ctx context.Context, a *invocation.App, g admin.People, names []string) (all []invitation.Listed, failed int) {
-	all = []invitation.Listed{}
-	bar := a.Begin("people looked at", len(names))
-	for _, name := range names {
-		links, err := of(g).ListOf(ctx, name)
-		if err != nil {
-			a.Complain(err)
-			failed++
-		}
-		all = append(all, links...)
-		bar.Step()
-	}
-	a.Clear()
-	return all, failed
 }
 
 func of(g admin.People) invitation.Invitations {

@@ -229,3 +229,34 @@ func (a *App) SessionNames(g admin.People, args []string) ([]string, error) {
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
+
+// Gather lists what of gives of each person, with progress. A failure is told, counted,
+// and keeps nobody else out.
+func Gather[T any](a *App, names []string, of func(name string) ([]T, error)) (list []T, failed int) {
+	list = []T{}
+	bar := a.Begin("people looked at", len(names))
+	for _, name := range names {
+		some, err := of(name)
+		if err != nil {
+			a.Complain(err)
+			failed++
+		}
+		list = append(list, some...)
+		bar.Step()
+	}
+	a.Clear()
+	return list, failed
+}
+
+// ShowGathered shows a list, as JSON or by table, and fails if what of the people's could not
+// be read.
+func ShowGathered[T any](a *App, list []T, asJSON bool, table func(*App, []T) error, what string, failed, of int) error {
+	show := table
+	if asJSON {
+		show = func(a *App, list []T) error { return a.JSON(list) }
+	}
+	if err := show(a, list); err != nil || failed == 0 {
+		return err
+	}
+	return fmt.Errorf("%s of %d of %d people cannot be read", what, failed, of)
+}

@@ -70,38 +70,23 @@ func sessionList(a *invocation.App) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		list, failed := sessions(ctx, a, g, names)
-		if asJSON {
-			err = a.JSON(list)
-		} else {
-			err = sessionTable(a, list)
-		}
-		if err == nil && failed > 0 {
-			return fmt.Errorf("the logins of %d of %d people cannot be read", failed, len(names))
-		}
-		return err
+		list, failed := invocation.Gather(a, names, func(name string) ([]remembered, error) { return sessions(ctx, g, name) })
+		return invocation.ShowGathered(a, list, asJSON, sessionTable, "the logins", failed, len(names))
 	})
 }
 
-func sessions(ctx context.Context, a *invocation.App, g admin.People, names []string) (list []remembered, failed int) {
-	list = []remembered{}
-	bar := a.Begin("people looked at", len(names))
-	for _, name := range names {
-		sessions, err := g.Sessions(ctx, name)
-		if err != nil {
-			a.Complain(fmt.Errorf("user %q: %w", name, err))
-			failed++
-		}
-		slices.SortStableFunc(sessions, func(x, y ledger.Session) int {
-			return cmp.Or(x.Until.Compare(y.Until), cmp.Compare(x.Protocol, y.Protocol))
-		})
-		for _, s := range sessions {
-			list = append(list, remembered{name, s.Protocol, s.Address, s.Client, s.Peer, s.Since, s.Until})
-		}
-		bar.Step()
+func sessions(ctx context.Context, g admin.People, name string) (list []remembered, err error) {
+	found, err := g.Sessions(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("user %q: %w", name, err)
 	}
-	a.Clear()
-	return list, failed
+	slices.SortStableFunc(found, func(x, y ledger.Session) int {
+		return cmp.Or(x.Until.Compare(y.Until), cmp.Compare(x.Protocol, y.Protocol))
+	})
+	for _, s := range found {
+		list = append(list, remembered{name, s.Protocol, s.Address, s.Client, s.Peer, s.Since, s.Until})
+	}
+	return list, nil
 }
 
 func sessionTable(a *invocation.App, list []remembered) error {

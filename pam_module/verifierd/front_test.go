@@ -7,12 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/testuid"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -117,17 +117,8 @@ func dial(tb testing.TB, socket string) front {
 // that the connecting thread has at that moment.
 func dialAs(tb testing.TB, uid int, socket string) front {
 	tb.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	become := func(uid int) {
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
-			panic(errno)
-		}
-	}
 	conn, err := connect(socket, func(connect func()) {
-		become(uid)
-		connect()
-		become(0)
+		_ = testuid.As(uid, func() error { connect(); return nil })
 	})
 	if err != nil {
 		tb.Fatalf("connect as %d: %v", uid, err)

@@ -1,0 +1,47 @@
+// Package enginetest is what tests of what is above the gate have for an engine: one with
+// secret files and a ledger on disk, whose names, log and clock they set.
+//
+// The entry point is [New]. What is on disk is as in use.
+package enginetest
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// Files are secret files on disk, opened anew for each person.
+type Files struct{ account.Place }
+
+// Load implements gate.Accounts.
+func (f Files) Load(name string) (account.Person, error) {
+	dir, err := f.Open()
+	if err != nil {
+		return account.Person{}, err
+	}
+	defer dir.Close()
+	return dir.Load(name)
+}
+
+// New makes an engine with the usual settings, whose files are users and state in dir.
+func New(t testing.TB, dir string) (*gatetest.Machine, *gate.Gate) {
+	t.Helper()
+	settings := config.Default()
+	settings.TOTP.Issuer = "example.com"
+	settings.Paths.Users, settings.Paths.State = filepath.Join(dir, "users"), filepath.Join(dir, "state")
+	store, err := ledger.OpenFiles(settings.Paths.State)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := gatetest.New()
+	return m, &gate.Gate{
+		Config: settings, Accounts: Files{account.PlaceOf(settings)}, Ledger: store, Names: m, Audit: m,
+		Now: func() time.Time { return m.Clock },
+	}
+}
