@@ -44,6 +44,9 @@ func (s *Server) In(t machine.T, p *machine.Person, field string) bool {
 		t.Fatalf("%s: %v", s.Name, err)
 	}
 	t.Logf("%s: %s in: %v (%v)", s.Name, p.Name, in, cmd.ProcessState)
+	if !in {
+		t.Logf("%s", output)
+	}
 	return in
 }
 
