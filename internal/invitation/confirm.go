@@ -105,13 +105,25 @@ func (c *confirming) confirm(ctx context.Context, person *account.Person, one le
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err = c.change(ctx, c.key, c.sameVisit, func(changed *ledger.Invitation) { changed.Done = now })
-	if err != nil {
+	if err := c.useLink(ctx, now); err != nil {
 		return err
 	}
-	c.used = now
 	c.done.User, c.done.Confirmation = person.User, enrollment.Confirm(person, at, entry, now)
 	return nil
+}
+
+// useLink has the link be used. Where the ledger fails and may have kept that, it is given
+// back like one whose file could not be written: nothing counts by it.
+func (c *confirming) useLink(ctx context.Context, now time.Time) error {
+	same := func(one ledger.Invitation) error {
+		c.used = time.Time{} // a ledger may ask more than once
+		return c.sameVisit(one)
+	}
+	err := c.change(ctx, c.key, same, func(changed *ledger.Invitation) { changed.Done, c.used = now, now })
+	if refused(err) {
+		c.used = time.Time{}
+	}
+	return err
 }
 
 // sameVisit refuses an invitation that was opened again meanwhile, on another server.

@@ -69,3 +69,14 @@ var states = map[State]struct {
 func (s State) String() string { return states[s].name }
 
 func (s State) err() error { return states[s].err }
+
+// refused says whether an error is that of an invitation which was looked at and is not
+// as it must be.
+func refused(err error) bool {
+	for _, state := range states {
+		if state.err != nil && errors.Is(err, state.err) {
+			return true
+		}
+	}
+	return errors.Is(err, ErrOpenedAgain) || errors.Is(err, ErrVisitEnded)
+}

@@ -39,10 +39,12 @@ func (i Invitations) Cancel(ctx context.Context, user string) (cancelled int, er
 	return cancelled, i.dropKeys(user, keys)
 }
 
-// cancel ends one link, unless it has ended, and returns what it was.
+// cancel ends one link, unless it has ended, and returns what it was. One that is used is
+// ended too: it may be given back, see [Invitations.Confirm].
 func (i Invitations) cancel(ctx context.Context, link ledger.InvitationLink, now time.Time) (was ledger.Invitation, err error) {
 	err = i.People.Ledger.Update(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name}, func(entry *ledger.Entry) error {
-		if was = entry.Invitation; stateOf(was, now) == Ready {
+		was = entry.Invitation
+		if state := stateOf(was, now); state == Ready || state == Used && was.Cancelled.IsZero() {
 			entry.Invitation.Cancelled = now
 		}
 		return nil
@@ -137,6 +139,9 @@ func (i Invitations) ListOf(ctx context.Context, user string) (links []Listed, e
 		state, err := i.stateNow(one, now)
 		if err != nil {
 			return nil, fmt.Errorf("list the links of %q: %w", user, err)
+		}
+		if state == Used {
+			one.Cancelled = time.Time{} // of a link that was over already
 		}
 		links = append(links, Listed{
 			User: user, State: state.String(), Factor: one.Factor, Replace: one.Replace,
