@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,5 +90,47 @@ func TestForgetSourcesBesideWrongCodes(t *testing.T) {
 		if entry, err := f.View(t.Context(), key); err != nil || !entry.Attempts.LastWrong.Equal(now) {
 			t.Fatalf("%+v, %v", entry, err)
 		}
+	}
+}
+
+// Stopped on the way, the record is whole, a wrong code goes on counting in it, and the
+// next time it is forgotten.
+func TestForgetSourcesStops(t *testing.T) {
+	f, err := OpenFiles(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := Key{Kind: Source, Name: "192.0.2.1"}
+	now := time.Date(2026, 5, 3, 14, 2, 0, 0, time.UTC)
+	wrong := func(entry *Entry) error {
+		entry.Attempts = Attempts{Wrong: entry.Attempts.Wrong + 1, LastWrong: now.Add(-SourceKept)}
+		return nil
+	}
+	if err := f.Update(t.Context(), key, wrong); err != nil {
+		t.Fatal(err)
+	}
+	stopped := errors.New("power cut")
+	f.SetFault(func(step string) error {
+		if step == "emptied" {
+			return stopped
+		}
+		return nil
+	})
+	unpaused := func(context.Context) error { return nil }
+	if err := f.ForgetSources(t.Context(), now, unpaused); !errors.Is(err, stopped) {
+		t.Errorf("got %v, want %v", err, stopped)
+	}
+	f.SetFault(func(string) error { return nil })
+	if err := f.Update(t.Context(), key, wrong); err != nil {
+		t.Fatal(err)
+	}
+	if entry, err := f.View(t.Context(), key); err != nil || entry.Attempts.Wrong != 2 {
+		t.Errorf("%d wrong codes, expected 2, %v", entry.Attempts.Wrong, err)
+	}
+	if err := f.ForgetSources(t.Context(), now, unpaused); err != nil {
+		t.Fatal(err)
+	}
+	if entry, err := f.View(t.Context(), key); err != nil || entry.Attempts.Wrong != 0 {
+		t.Errorf("%d wrong codes, expected none, %v", entry.Attempts.Wrong, err)
 	}
 }
