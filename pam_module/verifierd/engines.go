@@ -25,6 +25,7 @@ type engines struct {
 	now             func() time.Time
 
 	mu     sync.Mutex
+	page   bool // whether the page is answered here
 	seen   config.State
 	engine *gate.Gate
 	err    error
@@ -97,12 +98,26 @@ func (e *engines) load(seen config.State, anew bool) {
 		gateway = []string{e.engine.Config.Gateway.User}
 	}
 	e.gateway.set(gateway, anew)
-	var portal []string
-	if e.engine.Config.Portal != nil {
-		portal = []string{portalUser}
-	}
-	e.portal.set(portal, anew)
+	e.setPage(anew)
 	e.setServers(e.engine.Config.Remote)
+}
+
+// answerPage has the page's user looked up from now on. Whoever has no socket of the
+// page's needs no such user, and does not miss one.
+func (e *engines) answerPage() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.page = true
+	e.setPage(true)
+}
+
+// setPage must be called with the lock.
+func (e *engines) setPage(anew bool) {
+	var users []string
+	if e.page && e.engine != nil && e.engine.Config.Portal != nil {
+		users = []string{portalUser}
+	}
+	e.portal.set(users, anew)
 }
 
 // setServers keeps the connections to servers as long as those are the same.

@@ -85,7 +85,6 @@ func run(o options) error {
 	}
 	engines.allow.settle(firstLookup)
 	engines.gateway.settle(firstLookup)
-	engines.portal.settle(firstLookup)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	at, err := listen(settings, func(reason string) {

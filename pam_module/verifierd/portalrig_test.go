@@ -39,6 +39,7 @@ func newPortalRig(t *testing.T, text string) *portalRig {
 	if err := r.server.engines.reload(); err != nil {
 		t.Fatal(err)
 	}
+	r.server.engines.answerPage()
 	r.server.engines.portal.settle(patience)
 	r.page = filepath.Join(r.dir, "run", "portal.sock")
 	listener, err := listenForPage(r.page)

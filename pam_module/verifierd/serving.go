@@ -35,7 +35,11 @@ func begin(server *server, at sockets, settings config.Config) (*serving, error)
 		}
 	}
 	if at.page != nil {
-		s.portal.accepting.Go(func() { s.portal.serve(at.page) })
+		server.engines.answerPage()
+		s.portal.accepting.Go(func() {
+			server.engines.portal.settle(firstLookup) // no login waits for this
+			s.portal.serve(at.page)
+		})
 	}
 	return s, nil
 }
