@@ -62,25 +62,21 @@ func (w *web) send(t *testing.T, method, path string, form url.Values) (status i
 	return response.StatusCode, string(body)
 }
 
-// Somebody invited enrolls on the page, which runs as its own user. The next code and a
-// recovery code log in, and neither link nor key is in a log.
-func TestInvitedOnThePage(t *testing.T) {
+// An invitation arrives by mail, and by its link somebody enrolls on the page, which runs
+// as its own user. Then sshd refuses that person without a code, and lets the next code
+// and a recovery code in. Neither link nor key is in a log.
+func TestInvitedByMail(t *testing.T) {
 	t.Parallel()
-	here := machine.NewSite(t, "page", "")
+	server := hosts.StartExim(t, hosts.EximOptions{Auth: true})
+	here := machine.NewSite(t, "invited", "").Over(machine.Resident)
 	systemd(t, here, "sysusers.d/otpgate.conf", "systemd-sysusers")
 	run := filepath.Dir(here.Socket)
 	listen := filepath.Join(run, "page", "http.sock")
-	here.Configure(t, "[totp]\nwindow = 10\n[portal]\nurl = 'https://otp.example.com'\nsocket = '"+run+"/portal.sock'\nlisten = 'unix:"+listen+"'\n")
+	here.Configure(t, emailTable(t, server)+"[totp]\nwindow = 10\n[portal]\nurl = 'https://otp.example.com'\nsocket = '"+run+"/portal.sock'\nlisten = 'unix:"+listen+"'\n")
 	machine.StartVerifier(t, here, machine.VerifierOptions{})
 	machine.StartPage(t, here, listen)
-	p := machine.NewPerson(t, "page")
-	output, err := exec.Command(machine.Files+"/otpctl", "--config", here.Config, "invite", p.Name, "--print").CombinedOutput()
-	found := regexp.MustCompile(`https://otp\.example\.com(/l/([a-z2-7]{32}))`).FindStringSubmatch(string(output))
-	if err != nil || found == nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	link := found[1]
-	machine.Keep(found[2])
+	p := machine.NewPerson(t, "invited")
+	link := mailedLink(t, here, server, p)
 	b := newWeb(t, listen, p.Address)
 	for range 100 {
 		if status, text := b.send(t, "GET", link, nil); status != http.StatusOK || strings.Contains(text, "otpauth:") {
@@ -104,7 +100,8 @@ func TestInvitedOnThePage(t *testing.T) {
 		}
 		return code
 	}
-	status, text = b.send(t, "POST", "/setup", url.Values{"first": {code(0)}})
+	first := code(0)
+	status, text = b.send(t, "POST", "/setup", url.Values{"first": {first}})
 	recovery := regexp.MustCompile(`<li><code>([^<]*)</code>`).FindAllStringSubmatch(text, -1)
 	if status != http.StatusOK || len(recovery) != 10 {
 		t.Fatalf("%d\n%s", status, text)
@@ -113,11 +110,10 @@ func TestInvitedOnThePage(t *testing.T) {
 		machine.Keep(one[1])
 	}
 	machine.Log.Expect(t, "otpgate", "user="+p.Name+" ", "remote="+p.Address, "verdict=enrolled", "by=link")
-	here.CodeOnly(t, "page", "protocol=ssh")
+	sshd := startSSHD(t, here)
+	expectOut(t, p, sshd.Login(t, p, answers(p, "", first, "")), 3)
 	for _, next := range []string{code(1), recovery[0][1]} {
-		if verdict := plainLogin(t, "page", p, next); verdict != hosts.PAMSuccess {
-			t.Errorf("the next code: expected PAM_SUCCESS, found %d", verdict)
-		}
+		expectIn(t, p, sshd.Login(t, p, answers(p, next)), 1)
 	}
 	if status, text := b.send(t, "GET", link, nil); status != http.StatusGone || !strings.Contains(text, "has been used") {
 		t.Errorf("%d\n%s", status, text)
@@ -125,4 +121,20 @@ func TestInvitedOnThePage(t *testing.T) {
 	if status, text := b.send(t, "GET", "/setup", nil); status != http.StatusNotFound || strings.Contains(text, "otpauth:") {
 		t.Errorf("%d\n%s", status, text)
 	}
+}
+
+// mailedLink invites somebody by mail, and returns the path of the link in the letter.
+func mailedLink(t *testing.T, here machine.Site, server *hosts.Exim, p *machine.Person) string {
+	t.Helper()
+	output, err := exec.Command(machine.Files+"/otpctl", "--config", here.Config, "invite", p.Name, "--email", p.Mail()).CombinedOutput()
+	if err != nil || strings.Contains(string(output), "/l/") {
+		t.Fatalf("%v: %s\n%s", err, output, server.Log(t))
+	}
+	letter := p.Letter(t)
+	found := regexp.MustCompile(`(?m)^https://otp\.example\.com(/l/([a-z2-7]{32}))\r?$`).FindStringSubmatch(letter)
+	if found == nil || !strings.Contains(letter, "Subject: Set up your codes for ") {
+		t.Fatalf("expected a link, found\n%s", letter)
+	}
+	machine.Keep(found[2])
+	return found[1]
 }
