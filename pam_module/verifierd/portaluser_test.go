@@ -7,6 +7,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/nss"
+	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/fronts"
 )
@@ -99,4 +100,22 @@ func TestPageUserHangs(t *testing.T) {
 		t.Errorf("a login meanwhile: %v %q %v", verdict, told, err)
 	}
 	close(stuck)
+}
+
+// Whoever opens a link, begins and confirms enrolls while the directory service hangs:
+// none is asked.
+func TestPageAsksNoNameService(t *testing.T) {
+	r := newPortalRig(t, wide)
+	link := r.invite(t, "alice", false)
+	names := newHeldNames()
+	r.asksNames(t, names)
+	defer close(names.answer)
+	if page := r.answered(t, portalwire.Request{Op: portalwire.Open, Link: link}).Page; page == nil || page.State != portalwire.Ready {
+		t.Errorf("%+v", page)
+	}
+	setup := r.begin(t, link)
+	confirm := portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0)}
+	if enrolled := r.answered(t, confirm).Enrolled; enrolled == nil {
+		t.Error("not enrolled")
+	}
 }
