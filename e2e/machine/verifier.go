@@ -98,7 +98,7 @@ func StartPage(t T, site Site, socket string) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	// As RuntimeDirectory= would, for whoever is allowed to come.
 	dir := filepath.Dir(socket)
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatalf("directory of the page's socket: %v", err)
 	}
 	if err := os.Chown(dir, int(credential.Uid), int(credential.Gid)); err != nil {
