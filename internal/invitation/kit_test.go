@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/totp"
-
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -82,16 +79,7 @@ func (s *site) begin(t *testing.T, link string) Setup {
 // code is what the device of a setup shows steps from now, by an independent library.
 func (s *site) code(t *testing.T, setup Setup, steps int) string {
 	t.Helper()
-	key, err := otp.NewKeyFromURL(setup.URI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := s.Clock.Add(time.Duration(steps) * 30 * time.Second)
-	code, err := totp.GenerateCodeCustom(key.Secret(), at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
+	return gatetest.CodeOf(t, setup.URI, s.Clock.Add(time.Duration(steps)*30*time.Second))
 }
 
 // differ waits until no code of one device, in all that tests look at, is one of another.

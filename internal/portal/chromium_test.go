@@ -18,9 +18,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/totp"
 
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/testwait"
 )
 
@@ -152,15 +151,7 @@ func (c *chromium) seen(t *testing.T, s *site) string {
 	if err != nil {
 		t.Fatalf("no code is read from the screen: %v", err)
 	}
-	key, err := otp.NewKeyFromURL(strings.TrimSpace(string(uri)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := totp.GenerateCodeCustom(key.Secret(), s.Clock, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
+	return gatetest.CodeOf(t, strings.TrimSpace(string(uri)), s.Clock)
 }
 
 // width is how wide the page is, which may be more than the window.

@@ -16,9 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/totp"
-
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -231,16 +228,7 @@ func (s *site) code(t *testing.T, page answered, steps int) string {
 	if found == nil {
 		t.Fatalf("no key on the page:\n%s", page.text)
 	}
-	key, err := otp.NewKeyFromURL(strings.ReplaceAll(found[1], "&amp;", "&"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := s.Clock.Add(time.Duration(steps) * 30 * time.Second)
-	code, err := totp.GenerateCodeCustom(key.Secret(), at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
+	return gatetest.CodeOf(t, strings.ReplaceAll(found[1], "&amp;", "&"), s.Clock.Add(time.Duration(steps)*30*time.Second))
 }
 
 // wrong is a code that no app shows now which took its key from one of the pages.

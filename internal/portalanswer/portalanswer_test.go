@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/totp"
-
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/gate/enginetest"
@@ -94,16 +91,7 @@ func (s *site) refused(t *testing.T, request portalwire.Request, word string) po
 // code is what the device of a setup shows steps from now.
 func (s *site) code(t *testing.T, setup *portalwire.Setup, steps int) string {
 	t.Helper()
-	key, err := otp.NewKeyFromURL(setup.URI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := s.Clock.Add(time.Duration(steps) * 30 * time.Second)
-	code, err := totp.GenerateCodeCustom(key.Secret(), at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
+	return gatetest.CodeOf(t, setup.URI, s.Clock.Add(time.Duration(steps)*30*time.Second))
 }
 
 func (s *site) wrong(t *testing.T, setup *portalwire.Setup) string {

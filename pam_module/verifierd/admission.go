@@ -5,6 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/ratelimit"
 )
@@ -229,6 +232,20 @@ func (a *admission) met(uid uint32) {
 		}
 	}
 	a.known[uid] = struct{}{}
+}
+
+// tell writes a line about a peer that broke off or was not answered, unless there are
+// too many.
+func (a *admission) tell(sink audit.Sink, peer *unix.Ucred, who *peerCount, rule string, err error) {
+	tells, unsaid := a.tells(who)
+	if !tells {
+		return
+	}
+	reason := fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err)
+	if unsaid > 0 {
+		reason += fmt.Sprintf(" (and %d others of this user since the last line)", unsaid)
+	}
+	who.sink(sink).Write(audit.Record{Verdict: "fault", Rule: rule, Reason: reason})
 }
 
 // tells says whether the log is to be told that a dialogue of who broke off, and

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
@@ -197,15 +196,7 @@ func (p *portal) tell(peer *unix.Ucred, who *peerCount, rule string, err error) 
 	if rule == "dialogue" {
 		p.sink.metrics.broken()
 	}
-	tells, unsaid := p.admission.tells(who)
-	if !tells {
-		return
-	}
-	reason := fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err)
-	if unsaid > 0 {
-		reason += fmt.Sprintf(" (and %d others of this user since the last line)", unsaid)
-	}
-	who.sink(p.sink).Write(audit.Record{Verdict: "fault", Rule: rule, Reason: reason})
+	p.admission.tell(p.sink, peer, who, rule, err)
 }
 
 // drain waits until all who were let in are answered, but not for longer than most.

@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/ratelimit"
+	"github.com/otpgate/otpgate/internal/turns"
 )
 
 // portalLinks bound what is done for one link: whoever has one, or had, takes no more
@@ -17,22 +18,13 @@ type portalLinks struct {
 	mu      sync.Mutex
 	now     func() time.Time
 	most    int // changes in a minute
-	waiting int // requests that wait while another one is worked on
-	turns   map[string]*portalTurn
+	turns   turns.Turns
 	changes map[string]*ratelimit.Limiter
 	pruned  time.Time
 }
 
-// portalTurn is whose turn it is at one link.
-type portalTurn struct {
-	semaphore
-	open int // requests that have the turn, or wait for it
-}
-
 func newPortalLinks(changes, waiting int) *portalLinks {
-	return &portalLinks{
-		now: time.Now, most: changes, waiting: waiting, turns: map[string]*portalTurn{}, changes: map[string]*ratelimit.Limiter{},
-	}
+	return &portalLinks{now: time.Now, most: changes, turns: turns.Turns{Waiting: waiting}, changes: map[string]*ratelimit.Limiter{}}
 }
 
 // linkOf names the link that a request may change, "" if none.
@@ -57,42 +49,15 @@ func (l *portalLinks) turn(ctx context.Context, link string) (end func(), err er
 	if link == "" {
 		return func() {}, nil
 	}
-	t := l.come(link)
-	if t == nil {
+	end, err = l.turns.Take(ctx, link)
+	switch {
+	case errors.Is(err, turns.ErrFull):
 		// All who wait are answered by then, or were given up.
 		return nil, invitation.LockedError{Until: l.now().Add(portalwire.Patience)}
+	case err != nil:
+		return nil, errors.Join(errTurn, err)
 	}
-	select {
-	case t.semaphore <- struct{}{}:
-		return func() { <-t.semaphore; l.leave(link, t) }, nil
-	case <-ctx.Done():
-		l.leave(link, t)
-		return nil, errors.Join(errTurn, ctx.Err())
-	}
-}
-
-// come is nil if too many wait.
-func (l *portalLinks) come(link string) *portalTurn {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.turns[link]
-	if t == nil {
-		t = &portalTurn{semaphore: make(semaphore, 1)}
-		l.turns[link] = t
-	}
-	if t.open > l.waiting {
-		return nil
-	}
-	t.open++
-	return t
-}
-
-func (l *portalLinks) leave(link string, t *portalTurn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if t.open--; t.open == 0 {
-		delete(l.turns, link)
-	}
+	return end, nil
 }
 
 // change counts a change of a link that is good, and says until when there may be no

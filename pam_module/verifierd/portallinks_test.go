@@ -109,7 +109,7 @@ func TestTurnsOfALink(t *testing.T) {
 		_, err := l.turn(ctx, "a")
 		gaveUp <- err
 	}()
-	testwait.Until(t, "one waits", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.turns["a"].open == 2 })
+	testwait.Until(t, "one waits", func() bool { return l.turns.Users("a") == 2 })
 	var locked invitation.LockedError
 	if _, err := l.turn(t.Context(), "a"); !errors.As(err, &locked) || !locked.Until.After(now) {
 		t.Errorf("a third one: %v", err)
@@ -130,7 +130,7 @@ func TestTurnsOfALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	end()
-	if len(l.turns) != 1 {
-		t.Errorf("%d links are remembered", len(l.turns))
+	if l.turns.Users("a") != 0 {
+		t.Error("the link is remembered")
 	}
 }

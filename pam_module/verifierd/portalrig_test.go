@@ -12,10 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/totp"
-
 	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
@@ -134,15 +132,7 @@ func (r *portalRig) begin(t *testing.T, link string) *portalwire.Setup {
 // minutes.
 func codeOf(t *testing.T, setup *portalwire.Setup, steps int) string {
 	t.Helper()
-	key, err := otp.NewKeyFromURL(setup.URI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := totp.GenerateCodeCustom(key.Secret(), time.Now().Add(time.Duration(steps)*30*time.Second), totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
+	return gatetest.CodeOf(t, setup.URI, time.Now().Add(time.Duration(steps)*30*time.Second))
 }
 
 // names lists a directory of the ledger.

@@ -84,15 +84,7 @@ func (s *server) recovered() {
 // broken counts a dialogue that a peer broke off or garbled.
 func (s *server) broken(peer *unix.Ucred, who *peerCount, err error) {
 	s.sink.metrics.broken()
-	tells, unsaid := s.admission.tells(who)
-	if !tells {
-		return
-	}
-	reason := fmt.Sprintf("peer uid %d pid %d: %v", peer.Uid, peer.Pid, err)
-	if unsaid > 0 {
-		reason += fmt.Sprintf(" (and %d others of this user since the last line)", unsaid)
-	}
-	who.sink(s.sink).Write(audit.Record{Verdict: "fault", Rule: "dialogue", Reason: reason})
+	s.admission.tell(s.sink, peer, who, "dialogue", err)
 }
 
 func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"strings"
@@ -60,15 +59,7 @@ func TestInvitationTemplates(t *testing.T) {
 	m := invites()
 	m.User, m.Host = `<b>{link}`, "web\r\nBcc: eve@example.com"
 	m.Link = "https://" + strings.Repeat("long.", 40) + "example.com/l/abc"
-	written, err := mailer.write(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var data bytes.Buffer
-	if _, err := written.WriteTo(&data); err != nil {
-		t.Fatal(err)
-	}
-	header, texts := parts(t, data.Bytes())
+	header, texts := parts(t, written(t, mailer, m))
 	if header.Get("Subject") != "x <b>{link} web  Bcc: eve@example.com" || len(header["Bcc"]) > 0 {
 		t.Errorf("found %q", header)
 	}

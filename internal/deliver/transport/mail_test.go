@@ -78,12 +78,17 @@ func letter(t *testing.T, settings string, m deliver.Message) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	written, err := mailer.write(m)
+	return written(t, mailer, m)
+}
+
+func written(t *testing.T, mailer *mailer, m deliver.Message) []byte {
+	t.Helper()
+	letter, err := mailer.write(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var data bytes.Buffer
-	if _, err := written.WriteTo(&data); err != nil {
+	if _, err := letter.WriteTo(&data); err != nil {
 		t.Fatal(err)
 	}
 	return data.Bytes()

@@ -159,8 +159,23 @@ func (m *Machine) GiveSent(name string, kinds ...account.Kind) {
 // Code is what name's phone shows steps from now, by an independent library.
 func (m *Machine) Code(t *testing.T, name string, steps int) string {
 	t.Helper()
-	at := m.Clock.Add(time.Duration(steps) * 30 * time.Second)
-	code, err := totp.GenerateCodeCustom(m.Known[name].Factors[0].Secret.Base32(), at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
+	return code(t, m.Known[name].Factors[0].Secret.Base32(), m.Clock.Add(time.Duration(steps)*30*time.Second))
+}
+
+// CodeOf is what a phone that has read an otpauth URI shows at that time, by an
+// independent library.
+func CodeOf(t testing.TB, uri string, at time.Time) string {
+	t.Helper()
+	key, err := otp.NewKeyFromURL(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code(t, key.Secret(), at)
+}
+
+func code(t testing.TB, secret string, at time.Time) string {
+	t.Helper()
+	code, err := totp.GenerateCodeCustom(secret, at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/turns"
 )
 
 // Limits bound how long a login waits for the service.
@@ -39,7 +40,10 @@ func LimitsOf(all time.Duration) Limits { return Limits{Try: all / 3, All: all} 
 type Store struct {
 	registers Registers
 	limits    Limits
-	turns     turns
+	// turns has those of this process who change the same entry do so one after the
+	// other. Of fifty logins with one code one then writes and the others see it, where
+	// otherwise each would have to try again because of the others.
+	turns turns.Turns
 	// pause waits before another try, or until ctx ends.
 	pause func(ctx context.Context)
 	now   func() time.Time
@@ -112,9 +116,9 @@ func (s *Store) Update(ctx context.Context, key ledger.Key, change func(*ledger.
 }
 
 func (s *Store) update(ctx context.Context, kind ledger.Kind, name string, change func(*ledger.Entry) error) error {
-	leave, err := s.turns.take(ctx, name)
+	leave, err := s.turns.Take(ctx, name)
 	if err != nil {
-		return err
+		return fmt.Errorf("wait for others who change the entry: %w", err)
 	}
 	defer leave()
 	next := swap{mark: newMark()}

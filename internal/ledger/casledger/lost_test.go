@@ -286,32 +286,6 @@ func TestID(t *testing.T) {
 	}
 }
 
-// Those who wait for their turn go when their time is over, and leave nothing behind.
-func TestTurns(t *testing.T) {
-	var all turns
-	leave, err := all.take(t.Context(), "alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := all.take(ctx, "alice"); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
-	// Nobody else is why somebody is late who need not wait.
-	for range 100 {
-		other, err := all.take(ctx, "bob")
-		if err != nil {
-			t.Fatal(err)
-		}
-		other()
-	}
-	leave()
-	if len(all.all) != 0 {
-		t.Errorf("%d turns are left", len(all.all))
-	}
-}
-
 // The error is that of a try that had its time, not of the last one, which the end
 // cut short.
 func TestErrorOfAWholeTry(t *testing.T) {
