@@ -99,11 +99,15 @@ func cancelOne(ctx context.Context, g admin.People, name string, dry bool) (word
 		}
 		return invocation.Counted(n, "invitation", "invitations") + " would be cancelled", n > 0, err
 	}
+	// Links may be cancelled although what they showed could not be taken away.
 	n, err := of(g).Cancel(ctx, name)
-	if err != nil || n == 0 {
+	if n == 0 {
 		return "there was none to cancel", false, err
 	}
 	words = invocation.Counted(n, "invitation is cancelled", "invitations are cancelled")
 	invocation.Changed(g, "invite cancel", audit.Record{User: name, Reason: words})
+	if err != nil {
+		return words, true, fmt.Errorf("%s, but: %w", words, err)
+	}
 	return words, true, nil
 }
