@@ -12,6 +12,29 @@ import (
 	"github.com/otpgate/otpgate/internal/testwait"
 )
 
+// awaitNewer waits until what is written in dir is newer than files there, also by a
+// clock that ticks slowly.
+func awaitNewer(t *testing.T, dir string, files []string) {
+	t.Helper()
+	var newest time.Time
+	for _, file := range files {
+		if info, err := os.Stat(filepath.Join(dir, file)); err == nil && info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+	}
+	probe := filepath.Join(dir, "probe")
+	testwait.Until(t, "the file system's clock goes on", func() bool {
+		if err := os.WriteFile(probe, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(probe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.ModTime().After(newest)
+	})
+}
+
 // What says a version is built anew for another one, and not for the same.
 func TestVersionIsBuiltIn(t *testing.T) {
 	dir := t.TempDir()
@@ -27,30 +50,9 @@ func TestVersionIsBuiltIn(t *testing.T) {
 		}
 	}
 	programs := []string{"build/otpctl", "build/otpgate-verifierd", "build/otpgate-send", "build/otpgate-sftpd"}
-	// What make does next is newer than what is there, also by a clock that ticks slowly.
-	later := func() {
-		t.Helper()
-		var newest time.Time
-		for _, program := range programs {
-			if info, err := os.Stat(filepath.Join(dir, program)); err == nil && info.ModTime().After(newest) {
-				newest = info.ModTime()
-			}
-		}
-		probe := filepath.Join(dir, "probe")
-		testwait.Until(t, "the file system's clock goes on", func() bool {
-			if err := os.WriteFile(probe, nil, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			info, err := os.Stat(probe)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return info.ModTime().After(newest)
-		})
-	}
 	build := func(version string) (runs int) {
 		t.Helper()
-		later()
+		awaitNewer(t, dir, programs)
 		cmd := exec.Command("make", append([]string{"GO=./compiler", "VERSION=" + version}, programs...)...)
 		cmd.Dir = dir
 		if said, err := cmd.CombinedOutput(); err != nil {

@@ -15,6 +15,25 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
+// expectDocumented compares what is counted with the dashboard, the rules and the page.
+func expectDocumented(t *testing.T, counted []string, page string) {
+	t.Helper()
+	shown := named(t, metricName, readFile(t, "../packaging/grafana/otpgate.json"))
+	if !slices.Equal(shown, counted) {
+		t.Errorf("the programs count\n%q\nand the dashboard has\n%q", counted, shown)
+	}
+	for _, name := range named(t, metricName, readFile(t, "../packaging/prometheus/otpgate.rules.yml")) {
+		if !slices.Contains(counted, name) {
+			t.Errorf("the rules have %s, which nobody counts", name)
+		}
+	}
+	for _, name := range counted {
+		if !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("docs/monitoring.md says nothing of %s", name)
+		}
+	}
+}
+
 // What the programs count is on the dashboard, and nothing else is there or in the
 // rules; and a real Prometheus that is set up as docs/monitoring.md says reads all of
 // it and raises an alert.
@@ -41,20 +60,7 @@ func TestMetricsAreWatched(t *testing.T) {
 
 	counted := named(t, regexp.MustCompile(`(?m)^# TYPE (otpgate_\w+)`),
 		body(t, "http://127.0.0.1:9151/metrics"), body(t, "http://127.0.0.1:9152/metrics"), readFile(t, link[1]))
-	shown := named(t, metricName, readFile(t, "../packaging/grafana/otpgate.json"))
-	if !slices.Equal(shown, counted) {
-		t.Errorf("the programs count\n%q\nand the dashboard has\n%q", counted, shown)
-	}
-	for _, name := range named(t, metricName, readFile(t, "../packaging/prometheus/otpgate.rules.yml")) {
-		if !slices.Contains(counted, name) {
-			t.Errorf("the rules have %s, which nobody counts", name)
-		}
-	}
-	for _, name := range counted {
-		if !strings.Contains(page, "`"+name+"`") {
-			t.Errorf("docs/monitoring.md says nothing of %s", name)
-		}
-	}
+	expectDocumented(t, counted, page)
 
 	rules, err := filepath.Abs("../packaging/prometheus/otpgate.rules.yml")
 	must(t, err)

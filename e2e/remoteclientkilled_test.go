@@ -9,6 +9,16 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
+// answerUnread has the login answered while the server reads nothing.
+func answerUnread(t *testing.T, server *machine.Server, login *hosts.Host, code string) {
+	t.Helper()
+	server.Gateway.Signal(t, syscall.SIGCONT)
+	login.Prompt(t, "Verification code")
+	server.Gateway.Signal(t, syscall.SIGSTOP)
+	login.Answer(code)
+	machine.Until(t, "the answer has reached the server", func() bool { return server.Unread(t) })
+}
+
 // Wherever in a login a client's verifier is killed, that login is denied: no core is
 // forked for it, and no other server is asked. The code is good for the next one, unless
 // a server has found it right by then.
@@ -27,18 +37,10 @@ func TestRemoteClientKilled(t *testing.T) {
 			login.Prompt(t, "Verification code")
 		}, false},
 		"answered": {func(t *testing.T, server *machine.Server, _ machine.Site, _ *machine.Person, login *hosts.Host, code string) {
-			server.Gateway.Signal(t, syscall.SIGCONT)
-			login.Prompt(t, "Verification code")
-			server.Gateway.Signal(t, syscall.SIGSTOP)
-			login.Answer(code)
-			machine.Until(t, "the answer has reached the server", func() bool { return server.Unread(t) })
+			answerUnread(t, server, login, code)
 		}, true},
 		"decided": {func(t *testing.T, server *machine.Server, client machine.Site, p *machine.Person, login *hosts.Host, code string) {
-			server.Gateway.Signal(t, syscall.SIGCONT)
-			login.Prompt(t, "Verification code")
-			server.Gateway.Signal(t, syscall.SIGSTOP)
-			login.Answer(code)
-			machine.Until(t, "the answer has reached the server", func() bool { return server.Unread(t) })
+			answerUnread(t, server, login, code)
 			client.Verifier.Signal(t, syscall.SIGSTOP)
 			server.Gateway.Signal(t, syscall.SIGCONT)
 			machine.Log.Expect(t, "user="+p.Name+" ", "client="+client.Name, "verdict=accepted")

@@ -121,6 +121,20 @@ func (c takenClient) login(t *testing.T, start wire.Start) said {
 	return s
 }
 
+// flood begins many logins, and says how many were taken.
+func (c takenClient) flood(t *testing.T, user string) (takes int) {
+	t.Helper()
+	for range 30 {
+		conn := c.dial(t)
+		if c.take(t, conn).Taken {
+			takes++
+			// At its prompt it stays open, where one that was only taken soon ends.
+			beginTaken(t, conn, wire.Start{User: user, Service: "sshd", Protocol: "ssh"})
+		}
+	}
+	return takes
+}
+
 // Whoever has a client's key learns of nobody whom its file does not name whether they
 // are enrolled or exist, enrolls nobody, and keeps no other client out.
 func TestRemoteClientTakenOver(t *testing.T) {
@@ -168,16 +182,7 @@ func TestRemoteClientTakenOver(t *testing.T) {
 		}
 	})
 	t.Run("flood", func(t *testing.T) {
-		takes := 0
-		for range 30 {
-			conn := attacker.dial(t)
-			if attacker.take(t, conn).Taken {
-				takes++
-				// At its prompt it stays open, where one that was only taken soon ends.
-				beginTaken(t, conn, wire.Start{User: asked.Name, Service: "sshd", Protocol: "ssh"})
-			}
-		}
-		if takes != 10 {
+		if takes := attacker.flood(t, asked.Name); takes != 10 {
 			t.Errorf("%d logins were taken, expected 10", takes)
 		}
 		machine.Log.Expect(t, "client=r-over ", "verdict=turned-away", "rule=client.dialogues")

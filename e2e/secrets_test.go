@@ -55,6 +55,33 @@ func keysTable(name string, keys ...string) string {
 	return text + "]\n"
 }
 
+// expectKeyFaults has the key away, and then others able to read it. login tries a right
+// code on one path, which is denied.
+func expectKeyFaults(t *testing.T, p *machine.Person, file, key string, login func(path machine.Path)) {
+	t.Helper()
+	for _, spoil := range []struct {
+		says       string
+		do, mended func() error
+	}{
+		{"no such file", func() error { return os.Rename(key, key+"-away") }, func() error { return os.Rename(key+"-away", key) }},
+		{"mode 0444", func() error { return os.Chmod(key, 0o444) }, func() error { return os.Chmod(key, 0o400) }},
+	} {
+		if err := spoil.do(); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range machine.Paths {
+			login(path)
+		}
+		faults := machine.Log.Lines("user="+p.Name+" ", "verdict=fault", "rule=secret-file", file, key, spoil.says)
+		if len(faults) != 2 {
+			t.Errorf("%s: expected two faults that name file and key, found\n%s", spoil.says, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
+		}
+		if err := spoil.mended(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Secrets are encrypted, and their key is changed, while people log in by a forked
 // core of root's and a verifier without root's rights. A key that is missing is a
 // fault in both, costs nobody anything, and comes back with the next login.
@@ -99,28 +126,7 @@ func TestEncryptedSecrets(t *testing.T) {
 	in(machine.Resident, p, codes[1], pamAuthErr)
 	in(machine.Resident, p, codes[2], hosts.PAMSuccess)
 
-	// The key is away, then others can read it.
-	for _, spoil := range []struct {
-		says       string
-		do, mended func() error
-	}{
-		{"no such file", func() error { return os.Rename(first, first+"-away") }, func() error { return os.Rename(first+"-away", first) }},
-		{"mode 0444", func() error { return os.Chmod(first, 0o444) }, func() error { return os.Chmod(first, 0o400) }},
-	} {
-		if err := spoil.do(); err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range machine.Paths {
-			in(path, p, codes[3], pamSystemErr)
-		}
-		faults := machine.Log.Lines("user="+p.Name+" ", "verdict=fault", "rule=secret-file", file, first, spoil.says)
-		if len(faults) != 2 {
-			t.Errorf("%s: expected two faults that name file and key, found\n%s", spoil.says, machine.Text(machine.Log.Lines("user="+p.Name+" ")))
-		}
-		if err := spoil.mended(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	expectKeyFaults(t, p, file, first, func(path machine.Path) { in(path, p, codes[3], pamSystemErr) })
 	if status := ctl(t, here, "status", p.Name); !strings.Contains(status, "Wrong codes:     0\n") {
 		t.Errorf("expected no wrong code, found\n%s", status)
 	}

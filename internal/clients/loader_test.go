@@ -10,10 +10,10 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 )
 
-// What is loaded again and again is as it is in the file now, even if nothing but a
-// letter has changed and its times say that nothing has.
-func TestLoader(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "clients")
+// writeClient writes the file of a client that may ask for sshd and sudo. put changes
+// what is in it, and not its time.
+func writeClient(t *testing.T, dir string) (text []byte, put func(text []byte)) {
+	t.Helper()
 	client := Default()
 	client.Client, client.Keys, client.Services = "web1", []config.KeyHash{keyOf(1)}, []string{"sshd", "sudo"}
 	if err := Save(dir, client); err != nil {
@@ -28,12 +28,19 @@ func TestLoader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	put := func(text []byte) {
+	return text, func(text []byte) {
 		t.Helper()
 		if err := errors.Join(os.WriteFile(path, text, 0o600), os.Chtimes(path, before.ModTime(), before.ModTime())); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// What is loaded again and again is as it is in the file now, even if nothing but a
+// letter has changed and its times say that nothing has.
+func TestLoader(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "clients")
+	text, put := writeClient(t, dir)
 	var loader Loader
 	maySudo := func() bool {
 		t.Helper()
@@ -64,7 +71,7 @@ func TestLoader(t *testing.T) {
 		t.Error("a file that is right again was not loaded")
 	}
 	// Also what has not changed is refused where everybody may write.
-	if err := os.Chmod(path, 0o666); err != nil {
+	if err := os.Chmod(Path(dir, "web1"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if err := second(loader.Load(dir, "web1")); err == nil {

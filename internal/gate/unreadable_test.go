@@ -145,6 +145,27 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 	}
 }
 
+// expectUnreadable has alice try a right code, which is a fault whose reason has the parts.
+func (p *place) expectUnreadable(t *testing.T, parts []string) {
+	t.Helper()
+	talk := says(p.Code(t, "alice", 0))
+	verdict := p.login("alice", talk)
+	expect(t, verdict, Fault, "secret-file")
+	if talk.asked != 1 || talk.told[0] != cannotDecide {
+		t.Fatalf("asked %d times, told %q", talk.asked, talk.told)
+	}
+	for _, part := range parts {
+		if !strings.Contains(verdict.Reason, part) {
+			t.Fatalf("%q is not in %q", part, verdict.Reason)
+		}
+	}
+	for _, secret := range []string{p.Known["alice"].Factors[0].Secret.Base32(), string(p.Known["alice"].Factors[0].Secret)} {
+		if strings.Contains(p.Lines(), secret) {
+			t.Fatal("the log has the secret")
+		}
+	}
+}
+
 // Whatever keeps a secret from being read is a fault that names file and key: never
 // somebody who is not enrolled, and never a guess.
 func TestUnreadableSecret(t *testing.T) {
@@ -174,22 +195,7 @@ func TestUnreadableSecret(t *testing.T) {
 				parts = append(parts, name, key)
 			}
 			for range 20 {
-				talk := says(p.Code(t, "alice", 0))
-				verdict := p.login("alice", talk)
-				expect(t, verdict, Fault, "secret-file")
-				if talk.asked != 1 || talk.told[0] != cannotDecide {
-					t.Fatalf("asked %d times, told %q", talk.asked, talk.told)
-				}
-				for _, part := range parts {
-					if !strings.Contains(verdict.Reason, part) {
-						t.Fatalf("%q is not in %q", part, verdict.Reason)
-					}
-				}
-				for _, secret := range []string{p.Known["alice"].Factors[0].Secret.Base32(), string(p.Known["alice"].Factors[0].Secret)} {
-					if strings.Contains(p.Lines(), secret) {
-						t.Fatal("the log has the secret")
-					}
-				}
+				p.expectUnreadable(t, parts)
 			}
 			if entry := p.entryOf(t, "alice"); entry.Attempts.Wrong != 0 || len(entry.Used) != len(marks) {
 				t.Errorf("counted: %+v", entry)

@@ -17,6 +17,16 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
+// logged expects texts in the log.
+func (s *site) logged(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, want := range texts {
+		if !strings.Contains(s.Lines(), want) {
+			t.Errorf("no %s in %s", want, s.Lines())
+		}
+	}
+}
+
 func TestEnrollByLink(t *testing.T) {
 	s := newSite(t)
 	created := s.invite(t, false)
@@ -60,16 +70,9 @@ func TestEnrollByLink(t *testing.T) {
 	if !s.logsIn(enrolled.RecoveryCodes[0]) {
 		t.Error("a recovery code does not log in")
 	}
-	log := s.Lines()
-	for _, want := range []string{
-		"user=alice verdict=invited rule=totp:phone by=link reason=", "user=alice remote=192.0.2.1 verdict=opened rule=totp:phone by=link",
-		"user=alice remote=192.0.2.1 verdict=enrolled rule=totp:phone by=link",
-	} {
-		if !strings.Contains(log, want) {
-			t.Errorf("no %s in %s", want, log)
-		}
-	}
-	kept := log + everything(t, s.state)
+	s.logged(t, "user=alice verdict=invited rule=totp:phone by=link reason=", "user=alice remote=192.0.2.1 verdict=opened rule=totp:phone by=link",
+		"user=alice remote=192.0.2.1 verdict=enrolled rule=totp:phone by=link")
+	kept := s.Lines() + everything(t, s.state)
 	for _, secret := range []string{created.Link, setup.Visit, strings.Split(setup.Visit, ".")[1], strings.ReplaceAll(setup.Key, " ", ""), enrolled.RecoveryCodes[1]} {
 		if strings.Contains(kept, secret) {
 			t.Error("the log or the ledger has a link or a key")

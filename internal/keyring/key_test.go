@@ -10,6 +10,13 @@ import (
 	"testing"
 )
 
+// writes has a file with that content.
+func writes(content string) func(t *testing.T, path string) {
+	return func(t *testing.T, path string) {
+		must(t, os.WriteFile(path, []byte(content), 0o400))
+	}
+}
+
 // A key's file is as good as a password's, or it is none.
 func TestKeyFiles(t *testing.T) {
 	good, name := keyFile(t)
@@ -19,38 +26,31 @@ func TestKeyFiles(t *testing.T) {
 	}
 	line := string(data[bytes.LastIndexByte(data[:len(data)-1], '\n')+1 : len(data)-1])
 	text := encrypted(t, New(good), alicesPhone, "secret of alice, 20 b")
-	write := func(content string) func(t *testing.T, path string) {
-		return func(t *testing.T, path string) {
-			if err := os.WriteFile(path, []byte(content), 0o400); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	for what, test := range map[string]struct {
 		make func(t *testing.T, path string)
 		says string // "" where it is a key
 	}{
-		"as it is":     {write(string(data)), ""},
-		"one line":     {write(line), ""},
-		"read by hand": {write("# mine\n" + line + "\n# kept by Bob\n"), ""},
+		"as it is":     {writes(string(data)), ""},
+		"one line":     {writes(line), ""},
+		"read by hand": {writes("# mine\n" + line + "\n# kept by Bob\n"), ""},
 		"missing":      {func(*testing.T, string) {}, "no such file"},
-		"empty":        {write(""), "expected a key"},
-		"comment":      {write("# " + line), "expected a key"},
-		"short":        {write(line[:40] + "\n"), "expected a key"},
-		"31 bytes":     {write(base64.StdEncoding.EncodeToString(make([]byte, 31))), "expected a key"},
-		"33 bytes":     {write(base64.StdEncoding.EncodeToString(make([]byte, 33))), "expected a key"},
-		"two":          {write(line + "\n" + line + "\n"), "expected a key"},
-		"raw":          {write(strings.Repeat("k", 32)), "expected a key"},
-		"with a space": {write(line + " \n"), "expected a key"},
-		"CRLF":         {write(line + "\r\n"), "expected a key"},
-		"large":        {write("#" + strings.Repeat(" ", 5000) + "\n" + line + "\n"), "expected at most 4096"},
-		"world":        {func(t *testing.T, path string) { write(line)(t, path); chmod(t, path, 0o644) }, "mode 0644"},
-		"group":        {func(t *testing.T, path string) { write(line)(t, path); chmod(t, path, 0o440) }, "mode 0440"},
+		"empty":        {writes(""), "expected a key"},
+		"comment":      {writes("# " + line), "expected a key"},
+		"short":        {writes(line[:40] + "\n"), "expected a key"},
+		"31 bytes":     {writes(base64.StdEncoding.EncodeToString(make([]byte, 31))), "expected a key"},
+		"33 bytes":     {writes(base64.StdEncoding.EncodeToString(make([]byte, 33))), "expected a key"},
+		"two":          {writes(line + "\n" + line + "\n"), "expected a key"},
+		"raw":          {writes(strings.Repeat("k", 32)), "expected a key"},
+		"with a space": {writes(line + " \n"), "expected a key"},
+		"CRLF":         {writes(line + "\r\n"), "expected a key"},
+		"large":        {writes("#" + strings.Repeat(" ", 5000) + "\n" + line + "\n"), "expected at most 4096"},
+		"world":        {func(t *testing.T, path string) { writes(line)(t, path); chmod(t, path, 0o644) }, "mode 0644"},
+		"group":        {func(t *testing.T, path string) { writes(line)(t, path); chmod(t, path, 0o440) }, "mode 0440"},
 		"a link":       {func(t *testing.T, path string) { must(t, os.Symlink(good, path)) }, "symbolic link"},
-		"two names":    {func(t *testing.T, path string) { write(line)(t, path+"2"); must(t, os.Link(path+"2", path)) }, "hard links"},
+		"two names":    {func(t *testing.T, path string) { writes(line)(t, path+"2"); must(t, os.Link(path+"2", path)) }, "hard links"},
 		"a directory":  {func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) }, "a directory"},
 		"in an open directory": {func(t *testing.T, path string) {
-			write(line)(t, path)
+			writes(line)(t, path)
 			chmod(t, filepath.Dir(path), 0o777)
 		}, "lets others write"},
 	} {

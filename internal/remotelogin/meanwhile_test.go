@@ -52,6 +52,40 @@ func (l stuckLogin) firstDial(s *Servers, first func(ctx context.Context) (net.C
 	}
 }
 
+// testMeanwhile has a login stuck, which ends by its connection or by its time. Another
+// one may be answered before.
+func testMeanwhile(t *testing.T, servers func(t *testing.T, l stuckLogin) *Servers, ends, isAnswered bool) {
+	t.Helper()
+	l := newStuckLogin()
+	s := servers(t, l)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	given := make(chan error, 1)
+	go func() {
+		_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Unprivileged: true})
+		given <- err
+	}()
+	<-l.stuck
+	if isAnswered {
+		other, err := s.Take(t.Context(), remotewire.Take{ID: remotewire.NewID()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Drop()
+	}
+	if ends {
+		close(l.gone)
+	} else {
+		defer close(l.gone)
+		cancel()
+	}
+	err := <-given
+	var unreachable UnreachableError
+	if err == nil || errors.As(err, &unreachable) == isAnswered {
+		t.Errorf("%v", err)
+	}
+}
+
 // A server that answers others while a login gets no answer can be reached, wherever that
 // login was when its time was over or its connection ended. One that answers nobody cannot.
 func TestOthersAreAnsweredMeanwhile(t *testing.T) {
@@ -86,34 +120,7 @@ func TestOthersAreAnsweredMeanwhile(t *testing.T) {
 		for name, isAnswered := range map[string]bool{", others are answered": true, ", nobody is answered": false} {
 			t.Run(where+name, func(t *testing.T) {
 				t.Parallel()
-				l := newStuckLogin()
-				s := test.make(t, l)
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				given := make(chan error, 1)
-				go func() {
-					_, err := s.Take(ctx, remotewire.Take{ID: remotewire.NewID(), Unprivileged: true})
-					given <- err
-				}()
-				<-l.stuck
-				if isAnswered {
-					other, err := s.Take(t.Context(), remotewire.Take{ID: remotewire.NewID()})
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer other.Drop()
-				}
-				if test.ends {
-					close(l.gone)
-				} else {
-					defer close(l.gone)
-					cancel()
-				}
-				err := <-given
-				var unreachable UnreachableError
-				if err == nil || errors.As(err, &unreachable) == isAnswered {
-					t.Errorf("%v", err)
-				}
+				testMeanwhile(t, test.make, test.ends, isAnswered)
 			})
 		}
 	}

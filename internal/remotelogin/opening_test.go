@@ -13,23 +13,27 @@ import (
 	"github.com/otpgate/otpgate/internal/testwait"
 )
 
+// takesPrivileged is a server that answers no unprivileged login, and tells of each.
+func takesPrivileged(unprivileged chan<- remotewire.ID) func(*fake, *tls.Conn) {
+	return func(_ *fake, conn *tls.Conn) {
+		take, err := remotewire.ReadTake(conn)
+		switch {
+		case err != nil:
+		case take.Unprivileged:
+			unprivileged <- take.ID
+			_, _ = io.Copy(io.Discard, conn)
+		default:
+			_ = remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one"})
+		}
+	}
+}
+
 // Logins that anybody can begin leave connections to be opened for the others, however
 // many there are and however long the server takes; each place is given back.
 func TestUnprivilegedLeaveConnectionsToOpen(t *testing.T) {
 	const unprivileged = 3 * mostOpening
 	come := make(chan remotewire.ID, unprivileged)
-	f := newFake(t, func(f *fake, conn *tls.Conn) {
-		take, err := remotewire.ReadTake(conn)
-		switch {
-		case err != nil:
-		case take.Unprivileged:
-			come <- take.ID
-			_, _ = io.Copy(io.Discard, conn)
-		default:
-			_ = remotewire.WriteAnswer(conn, remotewire.Answer{Taken: true, Ledger: "one"})
-		}
-	})
-	s := newServers(t, patience, f)
+	s := newServers(t, patience, newFake(t, takesPrivileged(come)))
 	errs := make(chan error, unprivileged)
 	giveUp := map[remotewire.ID]func(){}
 	for range unprivileged {

@@ -11,6 +11,21 @@ import (
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
+// includedFile is the file from which a service has its password module by an include.
+func includedFile(t *testing.T, root, service string) (path string) {
+	t.Helper()
+	source, err := authstack.Load(pamstack.Of(root), service, config.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range source.Lines {
+		if len(line.Via) > 0 && strings.HasPrefix(line.Name(), "pam_unix") {
+			path = root + line.File
+		}
+	}
+	return path
+}
+
 // What Plan has written out is not stale until what it was made from changes, for each
 // distribution where it does so; taken back and written again it is not stale either.
 func TestStale(t *testing.T) {
@@ -41,16 +56,7 @@ func TestStale(t *testing.T) {
 			if change, is := stale(edit.After); is {
 				t.Errorf("%s: %s: found stale at once: %s", file, service, change)
 			}
-			source, err := authstack.Load(pamstack.Of(root), service, settings)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var from string
-			for _, line := range source.Lines {
-				if len(line.Via) > 0 && strings.HasPrefix(line.Name(), "pam_unix") {
-					from = root + line.File
-				}
-			}
+			from := includedFile(t, root, service)
 			text, err := os.ReadFile(from)
 			if err != nil {
 				t.Fatal(err)

@@ -17,6 +17,20 @@ func TestDeb(t *testing.T) {
 	onEach(t, [2]string{"2201", "2211"}, testDeb)
 }
 
+// expectTriggered has another package change pam.d, where there is no systemd to start
+// the doctor.
+func expectTriggered(t *testing.T, d debian) {
+	t.Helper()
+	d.run(t, "dpkg-trigger", "--by-package=openssh-server", "--no-await", "/etc/pam.d")
+	if state := d.run(t, "dpkg-query", "-W", "-f", "${db:Status-Status}", "otpgate"); state != "triggers-pending" {
+		t.Errorf("expected that a change of pam.d is otpgate's business, found it %s", state)
+	}
+	d.run(t, "dpkg", "--triggers-only", "otpgate")
+	if state := d.run(t, "dpkg-query", "-W", "-f", "${db:Status-Status}", "otpgate"); state != "installed" {
+		t.Errorf("expected that nothing is left to do, found it %s", state)
+	}
+}
+
 func testDeb(t *testing.T, d debian) {
 	deb, provision := d.bring(t, built(t, "deb")), d.bring(t, "../vagrant/provision")
 	// An admin's own change must not be lost, nor stand in the way.
@@ -34,15 +48,7 @@ func testDeb(t *testing.T, d debian) {
 	}
 	d.expectIn(t)
 
-	// Other packages change pam.d, and there is no systemd to start the doctor.
-	d.run(t, "dpkg-trigger", "--by-package=openssh-server", "--no-await", "/etc/pam.d")
-	if state := d.run(t, "dpkg-query", "-W", "-f", "${db:Status-Status}", "otpgate"); state != "triggers-pending" {
-		t.Errorf("expected that a change of pam.d is otpgate's business, found it %s", state)
-	}
-	d.run(t, "dpkg", "--triggers-only", "otpgate")
-	if state := d.run(t, "dpkg-query", "-W", "-f", "${db:Status-Status}", "otpgate"); state != "installed" {
-		t.Errorf("expected that nothing is left to do, found it %s", state)
-	}
+	expectTriggered(t, d)
 
 	secret := d.enroll(t)
 	d.run(t, "sh", provision, deb)

@@ -39,6 +39,26 @@ func passed(t *testing.T, network, address string) *os.File {
 	return file
 }
 
+// activatedUntil starts verifiers that end when idle, until one of them was in time for
+// the login.
+func (p *place) activatedUntil(t *testing.T, socket []*os.File, in <-chan error) {
+	t.Helper()
+	for {
+		process := p.activated(t, socket, "--idle 1s")
+		if err := process.wait(t); err != nil {
+			t.Errorf("when idle: %v\n%s", err, process.output.Bytes())
+		}
+		select {
+		case err := <-in:
+			if err != nil {
+				t.Errorf("%v\n%s", err, process.output.Bytes())
+			}
+			return
+		default:
+		}
+	}
+}
+
 // One that nobody asks ends after a second here. On a busy machine that may be over
 // before it has taken the login that it was started for: then that is still in the
 // queue, and systemd starts another.
@@ -61,20 +81,7 @@ func TestActivation(t *testing.T) {
 			}
 			in <- err
 		}()
-		for waits := true; waits; {
-			process := p.activated(t, socket, "--idle 1s")
-			if err := process.wait(t); err != nil {
-				t.Errorf("when idle: %v\n%s", err, process.output.Bytes())
-			}
-			select {
-			case err := <-in:
-				waits = false
-				if err != nil {
-					t.Errorf("%v\n%s", err, process.output.Bytes())
-				}
-			default:
-			}
-		}
+		p.activatedUntil(t, socket, in)
 		if _, err := os.Lstat(p.socket); err != nil {
 			t.Errorf("it took systemd's socket away: %v", err)
 		}

@@ -27,6 +27,13 @@ type Space struct {
 // recordTime is enough for a slow disk.
 const recordTime = 10 * time.Second
 
+// space is space of a machine. Where a tree lies says nothing of the machine.
+func (m *Machine) space(dir string) Space {
+	found := space(dir)
+	found.Volatile = found.Volatile && m.Root == ""
+	return found
+}
+
 // space writes a file that has no name, so that nothing can be left behind, and
 // makes a record as a first login does, which it takes away.
 func space(dir string) Space {

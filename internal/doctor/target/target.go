@@ -101,14 +101,7 @@ func (m *Machine) Fill() {
 		m.Synchronised = synchronised
 	}
 	if m.Space == nil {
-		m.Space = space
-		if m.Root != "" { // where a tree lies says nothing of the machine
-			m.Space = func(dir string) Space {
-				found := space(dir)
-				found.Volatile = false
-				return found
-			}
-		}
+		m.Space = m.space
 	}
 	if m.Label == nil {
 		m.Label = m.label
