@@ -15,7 +15,6 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/ratelimit"
-	"github.com/otpgate/otpgate/internal/sftpd/admission"
 )
 
 // How many connections to a client that cannot dial wait for its logins: a few, as many
@@ -82,7 +81,7 @@ const (
 
 func newDialler(g *gateway, address string, log audit.Sink) *dialler {
 	return &dialler{
-		gateway: g, address: address, log: admission.NewLogLimiter(log.Write), connect: pinned.Dial, now: time.Now, at: at, random: rand.Float64,
+		gateway: g, address: address, log: audit.NewLimiter(log.Write), connect: pinned.Dial, now: time.Now, at: at, random: rand.Float64,
 		perMinute: usualPerMinute, changed: make(chan struct{}, 1),
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/handshake"
 	"github.com/otpgate/otpgate/internal/pinned"
-	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -63,7 +62,7 @@ type gateway struct {
 func newGateway(settings config.Config, limits limits, log audit.Sink) *gateway {
 	g := &gateway{
 		limits: limits, socket: settings.Paths.Socket, key: pinned.NewKeyFile(settings.Gateway.Key), table: clients.NewTable(settings.Gateway.Clients),
-		log: admission.NewLogLimiter(log.Write), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
+		log: audit.NewLimiter(log.Write), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
 		connecting: make(chan struct{}, mostConnecting),
 	}
 	g.places = handshake.New(limits.handshakes, rules, g.log, g.listed)

@@ -25,7 +25,6 @@ import (
 	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/portal"
 	"github.com/otpgate/otpgate/internal/portalwire"
-	"github.com/otpgate/otpgate/internal/sftpd/admission"
 )
 
 // version is set when a release is built.
@@ -84,7 +83,7 @@ func run(path string) error {
 	if err := syslog.Keep(); err != nil {
 		return err
 	}
-	sink := admission.NewLogLimiter(syslog.Write)
+	sink := audit.NewLimiter(syslog.Write)
 	pair, err := newKeyPair(*settings.Portal, sink)
 	if err != nil {
 		return err

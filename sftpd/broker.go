@@ -34,7 +34,7 @@ type broker struct {
 	options    options
 	programs   programs
 	log        recorder
-	limitedLog *admission.LogLimiter
+	limitedLog *audit.Limiter
 	metrics    *metrics
 	now        func() time.Time
 
@@ -65,7 +65,7 @@ type frontIdentity struct {
 func assemble(o options, p programs, log audit.Syslog) *broker {
 	counts := newMetrics()
 	b := &broker{options: o, programs: p, log: recorder{log, counts}, metrics: counts, now: time.Now, admission: admission.NewCounter(time.Now), bandwidth: bandwidth{now: time.Now}}
-	b.limitedLog = admission.NewLogLimiter(log.Write) // counted by what calls it
+	b.limitedLog = audit.NewLimiter(log.Write) // counted by what calls it
 	b.authenticator = authentication.Authenticator{Program: p.login, Log: b.log, Limited: limitedRecorder{b}, Pause: time.Sleep, Now: time.Now, Workers: session.Workers{Program: p.worker}}
 	return b
 }

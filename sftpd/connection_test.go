@@ -31,7 +31,7 @@ func testBroker(tb testing.TB, policy string) *broker {
 	}
 	b := assemble(options{config: path}, programs{login: self}, audit.Syslog{Path: path + "/nobody-listens"})
 	b.authenticator.Pause = func(time.Duration) {}
-	b.limitedLog = admission.NewLogLimiter(func(audit.Record) {})
+	b.limitedLog = audit.NewLimiter(func(audit.Record) {})
 	if err := b.load(); err != nil {
 		tb.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func recordingBroker(t *testing.T, policy string) (*broker, *[]audit.Record) {
 	t.Helper()
 	b := testBroker(t, policy)
 	var records []audit.Record
-	b.limitedLog = admission.NewLogLimiter(func(r audit.Record) { records = append(records, r) })
+	b.limitedLog = audit.NewLimiter(func(r audit.Record) { records = append(records, r) })
 	return b, &records
 }
 

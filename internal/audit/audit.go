@@ -3,9 +3,10 @@
 //
 // The entry points are [Record] and [Event] with their Line; [Syslog] sends them
 // to the system's log (facility authpriv), or elsewhere where there is none, and
-// [Writer] a Record to a command's standard error. It promises that a line is one
-// line: control characters and quotes of what came from outside are escaped. Who
-// fills in a Record must not put a code or a secret in; there is no field for one.
+// [Writer] a Record to a command's standard error. [Limiter] bounds what strangers
+// can have written. It promises that a line is one line: control characters and quotes
+// of what came from outside are escaped. Who fills in a Record must not put a code or a
+// secret in; there is no field for one.
 package audit
 
 import (

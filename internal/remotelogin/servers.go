@@ -23,7 +23,6 @@ import (
 	"github.com/otpgate/otpgate/internal/handshake"
 	"github.com/otpgate/otpgate/internal/pinned"
 	"github.com/otpgate/otpgate/internal/remotewire"
-	"github.com/otpgate/otpgate/internal/sftpd/admission"
 )
 
 // The times that are not in the configuration.
@@ -98,7 +97,7 @@ func (s *Servers) listen(limits handshake.Limits, log audit.Sink) {
 	for _, key := range s.settings.ServerKeys {
 		s.all = append(s.all, &server{dials: true, key: key, pool: pinned.Pool{Most: keptIncoming, Watch: true}})
 	}
-	s.incoming = newIncoming(s, limits, admission.NewLogLimiter(log.Write))
+	s.incoming = newIncoming(s, limits, audit.NewLimiter(log.Write))
 	for _, address := range s.settings.Listen {
 		s.incoming.listen(address)
 	}

@@ -1,10 +1,9 @@
 // Package admission decides which connections of the SFTP server may begin a
-// login: it limits how many are at one, in all and from one address, turns away
-// addresses that keep failing, takes the address of a client from a proxy, and
-// bounds the log of what strangers do.
+// login: it limits how many are at their login, in all and per address, turns away
+// addresses that keep failing, and takes the address of a client from a proxy.
 //
-// The entry points are [Counter], [ProxiedAddress] and [LogLimiter]. What is
-// remembered of addresses is bounded, and nothing is read beyond a header.
+// The entry points are [Counter] and [ProxiedAddress]. What is remembered of
+// addresses is bounded, and nothing is read beyond a header.
 package admission
 
 import (

@@ -35,7 +35,7 @@ func TestRefusalsSayWhom(t *testing.T) {
 	}
 	// And one that the broker says where the header of a proxy is missing.
 	var records []audit.Record
-	log := NewLogLimiter(func(r audit.Record) { records = append(records, r) })
+	log := audit.NewLimiter(func(r audit.Record) { records = append(records, r) })
 	_, err := readProxy(strings.NewReader("SSH-2.0-x\r\n        "), v4)
 	if err == nil || err == io.EOF {
 		t.Fatalf("expected that the header is missed, found %v", err)

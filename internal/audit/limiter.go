@@ -1,20 +1,18 @@
-package admission
+package audit
 
 import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/otpgate/otpgate/internal/audit"
 )
 
-// LogLimiter writes lines about what strangers can do as often as they like:
-// of each rule one a second at most. The last of those that came within a
+// Limiter is a [Sink] for lines about what strangers can do as often as they like:
+// of each rule it writes one a second at most. The last of those that came within a
 // second is written when it is over, and says of how many it is one.
-type LogLimiter struct {
+type Limiter struct {
 	now   func() time.Time
 	after func(time.Duration, func())
-	to    func(audit.Record)
+	to    func(Record)
 
 	mu    sync.Mutex
 	rules map[string]*limitedRule
@@ -23,20 +21,20 @@ type LogLimiter struct {
 // limitedRule is what is known of a rule's lines.
 type limitedRule struct {
 	written time.Time
-	waits   audit.Record
+	waits   Record
 	waiting int // lines for which waits stands
 }
 
 // lineEvery is how far two lines of a rule are apart at least.
 const lineEvery = time.Second
 
-// NewLogLimiter writes to what is given.
-func NewLogLimiter(to func(audit.Record)) *LogLimiter {
-	return &LogLimiter{now: time.Now, after: func(d time.Duration, f func()) { time.AfterFunc(d, f) }, to: to, rules: map[string]*limitedRule{}}
+// NewLimiter writes to what is given.
+func NewLimiter(to func(Record)) *Limiter {
+	return &Limiter{now: time.Now, after: func(d time.Duration, f func()) { time.AfterFunc(d, f) }, to: to, rules: map[string]*limitedRule{}}
 }
 
-// Write implements audit.Sink. Rules are the program's own words, so there are few.
-func (l *LogLimiter) Write(record audit.Record) {
+// Write implements [Sink]. Rules are the program's own words, so there are few.
+func (l *Limiter) Write(record Record) {
 	if l.keep(record) {
 		l.to(record)
 	}
@@ -44,7 +42,7 @@ func (l *LogLimiter) Write(record audit.Record) {
 
 // keep says whether the line is to be written now; if not, it waits. Nothing is
 // written with the lock: a log that takes nothing would hold everybody up.
-func (l *LogLimiter) keep(record audit.Record) (now bool) {
+func (l *Limiter) keep(record Record) (now bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rule := l.rules[record.Rule]
@@ -65,7 +63,7 @@ func (l *LogLimiter) keep(record audit.Record) (now bool) {
 	return false
 }
 
-func (l *LogLimiter) flush(rule *limitedRule) {
+func (l *Limiter) flush(rule *limitedRule) {
 	l.mu.Lock()
 	record, waiting := rule.waits, rule.waiting
 	rule.waiting, rule.written = 0, l.now()

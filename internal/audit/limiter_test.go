@@ -1,26 +1,24 @@
-package admission
+package audit
 
 import (
 	"fmt"
 	"reflect"
 	"testing"
 	"time"
-
-	"github.com/otpgate/otpgate/internal/audit"
 )
 
-// drivenLines is a limiter whose clock and timers the test drives.
-type drivenLines struct {
-	*LogLimiter
+// drivenLimiter is a limiter whose clock and timers the test drives.
+type drivenLimiter struct {
+	*Limiter
 	clock time.Time
 	due   []func()
 	dueAt []time.Time
 	lines []string
 }
 
-func newDrivenLines() *drivenLines {
-	d := &drivenLines{clock: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
-	d.LogLimiter = NewLogLimiter(func(r audit.Record) {
+func newDrivenLimiter() *drivenLimiter {
+	d := &drivenLimiter{clock: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
+	d.Limiter = NewLimiter(func(r Record) {
 		d.lines = append(d.lines, fmt.Sprintf("%s %s: %s", d.clock.Format("05.0"), r.Rule, r.Reason))
 	})
 	d.now = func() time.Time { return d.clock }
@@ -30,7 +28,7 @@ func newDrivenLines() *drivenLines {
 	return d
 }
 
-func (d *drivenLines) pass(t time.Duration) {
+func (d *drivenLimiter) pass(t time.Duration) {
 	for end := d.clock.Add(t); d.clock.Before(end); {
 		d.clock = d.clock.Add(100 * time.Millisecond)
 		for i := 0; i < len(d.due); i++ {
@@ -45,8 +43,8 @@ func (d *drivenLines) pass(t time.Duration) {
 // One line a second of each rule, the first at once, and none is lost without
 // being counted.
 func TestLinesAreLimited(t *testing.T) {
-	d := newDrivenLines()
-	line := func(rule, reason string) { d.Write(audit.Record{Rule: rule, Reason: reason}) }
+	d := newDrivenLimiter()
+	line := func(rule, reason string) { d.Write(Record{Rule: rule, Reason: reason}) }
 	line("a", "first")
 	line("b", "first")
 	for n := range 5 {
