@@ -41,13 +41,13 @@ var usual = limits{
 
 // gateway answers clients.
 type gateway struct {
-	limits limits
-	socket string // the verifier's
-	key    *pinned.KeyFile
-	table  *clients.Table
-	log    audit.Sink
-	places *handshake.Places
-	counts *counts
+	limits    limits
+	socket    string // the verifier's
+	key       *pinned.KeyFile
+	table     *clients.Table
+	log       audit.Sink
+	admission *handshake.Admission
+	counts    *counts
 	// connecting has something in it for each login that connects to the verifier.
 	connecting chan struct{}
 
@@ -65,12 +65,12 @@ func newGateway(settings config.Config, limits limits, log audit.Sink) *gateway 
 		log: audit.NewLimiter(log.Write), counts: newCounts(time.Now), waiting: map[net.Conn]struct{}{},
 		connecting: make(chan struct{}, mostConnecting),
 	}
-	g.places = handshake.New(limits.handshakes, rules, g.log, g.listed)
+	g.admission = handshake.New(limits.handshakes, rules, g.log, g.listed)
 	return g
 }
 
 // rules are the log's for connections that get no further than the handshake.
-var rules = handshake.Rules{Places: "gateway.handshakes", Handshake: "gateway.handshake", Own: "gateway.key", Theirs: "gateway.clients"}
+var rules = handshake.Rules{TooMany: "gateway.handshakes", Handshake: "gateway.handshake", Own: "gateway.key", Theirs: "gateway.clients"}
 
 // listed says whether a client's file names the address.
 func (g *gateway) listed(from netip.Addr) bool {
@@ -101,7 +101,7 @@ func (g *gateway) connection(bare *net.TCPConn) {
 	}
 	from := peer.AddrPort().Addr().Unmap()
 	var client clients.Client
-	conn := g.places.Shake(bare, from, g.key, func(hash config.KeyHash) (err error) {
+	conn := g.admission.Handshake(bare, from, g.key, func(hash config.KeyHash) (err error) {
 		client, err = g.find(hash, from)
 		return err
 	})
@@ -113,7 +113,7 @@ func (g *gateway) connection(bare *net.TCPConn) {
 		return
 	}
 	defer g.counts.disconnect(client.Client)
-	g.places.Note(client.Client, from)
+	g.admission.Note(client.Client, from)
 	hash, _ := pinned.PeerKey(conn)
 	none := func() {}
 	_ = g.session(session{conn: conn, hash: hash, from: from, idle: g.limits.idle, taken: none, ended: none})

@@ -1,10 +1,11 @@
-// Package handshake finds out who connects to a machine that listens by package
-// pinned, and bounds what those can take who have not shown a key that is known.
+// Package handshake admits connections to a machine that listens by package pinned: it
+// finds out who connects, and limits how many may be at their handshake, in all and per
+// address, and what they can take until they have shown a key that is known.
 //
-// The entry points are [New] and [Places.Shake]. The package promises that connections
-// which stall hold a bounded number of places for a bounded time, that few bytes are
-// read of strangers, and that they leave places for those who come from where known
-// keys came from before.
+// The entry points are [New] and [Admission.Handshake]. The package promises that
+// connections which stall hold a bounded number of slots for a bounded time, that few
+// bytes are read of strangers, and that they leave slots for those who come from where
+// known keys came from before.
 package handshake
 
 import (
@@ -40,53 +41,53 @@ var Usual = Limits{Time: 5 * time.Second, AtOnce: 2048, PerSource: 64, Reserve: 
 
 // Rules are what the log calls the reasons for which there is no connection.
 type Rules struct {
-	// Places is for too many at once, Handshake for one that fails, Own for this
+	// TooMany is for too many at once, Handshake for one that fails, Own for this
 	// machine's key, and Theirs for the other side's.
-	Places, Handshake, Own, Theirs string
+	TooMany, Handshake, Own, Theirs string
 }
 
-// Places are those of all who have not shown their key yet.
-type Places struct {
+// Admission has the connections that have not shown their key yet.
+type Admission struct {
 	limits Limits
 	rules  Rules
 	log    audit.Sink
 	// listed says whether known keys come from an address by configuration.
 	listed  func(netip.Addr) bool
-	taken   taken
+	slots   slots
 	origins origins.Origins
 }
 
-// New makes places that nobody has taken. listed says whether the configuration names
-// an address as one where known keys come from. What goes to log is bounded by whoever
+// New makes one without connections. listed says whether the configuration names an
+// address as one where known keys come from. What goes to log is bounded by whoever
 // gives it.
-func New(limits Limits, rules Rules, log audit.Sink, listed func(netip.Addr) bool) *Places {
-	return &Places{limits: limits, rules: rules, log: log, listed: listed}
+func New(limits Limits, rules Rules, log audit.Sink, listed func(netip.Addr) bool) *Admission {
+	return &Admission{limits: limits, rules: rules, log: log, listed: listed}
 }
 
-// Shake finds out who it is. Nothing is known of the other side before, so what it can
-// take is bounded. Without a connection the log has why not.
-func (p *Places) Shake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, known pinned.Known) *tls.Conn {
-	place := p.taken.take(from, bare, p.taken.isFull(p.limits) && (p.origins.Has(from) || p.listed(from)), p.limits)
-	defer p.taken.leave(place) // however it ends
-	conn, rule, reason := p.shake(bare, own, known)
+// Handshake finds out who it is. Nothing is known of the other side before, so what it
+// can take is bounded. Without a connection the log has why not.
+func (a *Admission) Handshake(bare *net.TCPConn, from netip.Addr, own *pinned.KeyFile, known pinned.Known) *tls.Conn {
+	slot := a.slots.take(from, bare, a.slots.isFull(a.limits) && (a.origins.Has(from) || a.listed(from)), a.limits)
+	defer a.slots.release(slot) // however it ends
+	conn, rule, reason := a.handshake(bare, own, known)
 	switch {
-	case !p.taken.leave(place):
-		p.turnedAway(from, p.rules.Places, "too many connections have not shown their key yet, and this one is the oldest")
+	case !a.slots.release(slot):
+		a.turnedAway(from, a.rules.TooMany, "too many connections have not shown their key yet, and this one is the oldest")
 		return nil
-	case rule == p.rules.Own:
-		p.log.Write(audit.Record{Verdict: "fault", Rule: rule, Reason: reason})
+	case rule == a.rules.Own:
+		a.log.Write(audit.Record{Verdict: "fault", Rule: rule, Reason: reason})
 	case rule != "":
-		p.turnedAway(from, rule, reason)
+		a.turnedAway(from, rule, reason)
 	}
 	return conn
 }
 
-// shake says by which rule there is no connection, and why. There is no rule for
+// handshake says by which rule there is no connection, and why. There is no rule for
 // somebody who goes without a word.
-func (p *Places) shake(bare *net.TCPConn, own *pinned.KeyFile, known pinned.Known) (conn *tls.Conn, rule, reason string) {
+func (a *Admission) handshake(bare *net.TCPConn, own *pinned.KeyFile, known pinned.Known) (conn *tls.Conn, rule, reason string) {
 	key, err := own.Key()
 	if err != nil {
-		return nil, p.rules.Own, err.Error()
+		return nil, a.rules.Own, err.Error()
 	}
 	var refused error
 	bytes := &firstBytes{Conn: bare, left: mostFirstBytes}
@@ -94,7 +95,7 @@ func (p *Places) shake(bare *net.TCPConn, own *pinned.KeyFile, known pinned.Know
 		refused = known(hash)
 		return refused
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), p.limits.Time)
+	ctx, cancel := context.WithTimeout(context.Background(), a.limits.Time)
 	defer cancel()
 	err = errors.Join(pinned.Notice(bare), conn.HandshakeContext(ctx))
 	bytes.done = true
@@ -102,27 +103,27 @@ func (p *Places) shake(bare *net.TCPConn, own *pinned.KeyFile, known pinned.Know
 	case err == nil:
 		return conn, "", ""
 	case refused != nil:
-		letRead(bare)
-		return nil, p.rules.Theirs, refused.Error()
+		closeLingering(bare)
+		return nil, a.rules.Theirs, refused.Error()
 	case pinned.IsRefusal(err):
-		return nil, p.rules.Handshake, fmt.Sprintf("it refuses this machine's key, %s; its own log says why (%v)", key.Hash, err)
+		return nil, a.rules.Handshake, fmt.Sprintf("it refuses this machine's key, %s; its own log says why (%v)", key.Hash, err)
 	case errors.Is(err, io.EOF):
 		return nil, "", ""
 	}
-	return nil, p.rules.Handshake, err.Error()
+	return nil, a.rules.Handshake, err.Error()
 }
 
 // turnedAway writes a line about an address that gets nowhere.
-func (p *Places) turnedAway(from netip.Addr, rule, reason string) {
-	p.log.Write(audit.Record{Remote: from.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
+func (a *Admission) turnedAway(from netip.Addr, rule, reason string) {
+	a.log.Write(audit.Record{Remote: from.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
 }
 
 // Note remembers where somebody known came from.
-func (p *Places) Note(who string, from netip.Addr) { p.origins.Note(who, from) }
+func (a *Admission) Note(who string, from netip.Addr) { a.origins.Note(who, from) }
 
-// letRead lets the other side read why it is turned away: it may have sent something
-// by then, and what is closed with that unread is reset, and so is the reason.
-func letRead(bare *net.TCPConn) {
+// closeLingering lets the other side read why it is turned away: it may have sent
+// something by then, and what is closed with that unread is reset, and so is the reason.
+func closeLingering(bare *net.TCPConn) {
 	if errors.Join(bare.CloseWrite(), bare.SetReadDeadline(time.Now().Add(time.Second))) == nil {
 		_, _ = io.CopyN(io.Discard, bare, wire.MaxPayload)
 	}

@@ -1,5 +1,5 @@
-// Package origins remembers where people, or machines, that were let in came from, so
-// that strangers who take all the places at a door keep none of these out.
+// Package origins remembers the addresses from which people, or machines, were let in,
+// so that strangers who use up all connections keep nobody out who comes from there.
 //
 // The entry points are [Origins.Note] and [Origins.Has]. The package promises that what
 // is remembered is bounded by how many are ever let in, and that looking costs the same
@@ -23,7 +23,7 @@ type Origins struct {
 }
 
 // Each is how many of one are remembered, the last ones. Whoever is let in, or was
-// taken over, cannot have strangers' addresses take the places of others.
+// taken over, cannot have strangers' addresses displace those of others.
 const Each = 8
 
 // Note remembers that somebody was let in from an address.

@@ -29,11 +29,11 @@ const usualRetry = time.Second
 // incoming takes the connections of servers that dial this machine. They are told
 // apart by their keys, as many may come from one address.
 type incoming struct {
-	log    audit.Sink
-	key    *pinned.KeyFile
-	known  pinned.Known
-	places *handshake.Places
-	retry  time.Duration
+	log       audit.Sink
+	key       *pinned.KeyFile
+	known     pinned.Known
+	admission *handshake.Admission
+	retry     time.Duration
 	// arrived is given each connection of a key that is known.
 	arrived func(key config.KeyHash, from netip.Addr, conn net.Conn)
 
@@ -47,7 +47,7 @@ type incoming struct {
 }
 
 // rules are the log's for whoever gets nowhere.
-var rules = handshake.Rules{Places: "remote.handshakes", Handshake: "remote.handshake", Own: "remote.key", Theirs: "remote.server_keys"}
+var rules = handshake.Rules{TooMany: "remote.handshakes", Handshake: "remote.handshake", Own: "remote.key", Theirs: "remote.server_keys"}
 
 // newIncoming listens nowhere yet.
 func newIncoming(s *Servers, limits handshake.Limits, log audit.Sink) *incoming {
@@ -55,7 +55,7 @@ func newIncoming(s *Servers, limits handshake.Limits, log audit.Sink) *incoming 
 	return &incoming{
 		log: log, key: s.key, known: s.known, arrived: s.arrived, retry: usualRetry,
 		// A client knows servers by their keys alone.
-		places:    handshake.New(limits, rules, log, func(netip.Addr) bool { return false }),
+		admission: handshake.New(limits, rules, log, func(netip.Addr) bool { return false }),
 		listeners: map[string]*net.TCPListener{}, wrong: map[string]error{},
 		ended: ended, end: sync.OnceFunc(func() { close(ended) }),
 	}
@@ -141,7 +141,7 @@ func (i *incoming) connection(bare *net.TCPConn) {
 		return
 	}
 	from := peer.AddrPort().Addr().Unmap()
-	conn := i.places.Shake(bare, from, i.key, i.known)
+	conn := i.admission.Handshake(bare, from, i.key, i.known)
 	if conn == nil {
 		return
 	}
@@ -149,7 +149,7 @@ func (i *incoming) connection(bare *net.TCPConn) {
 	if !found {
 		return
 	}
-	i.places.Note(key.String(), from)
+	i.admission.Note(key.String(), from)
 	i.arrived(key, from, conn)
 	given = true
 }
