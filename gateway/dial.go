@@ -173,8 +173,8 @@ func (d *dialler) tell(reason string) {
 // dialled is one connection.
 type dialled struct {
 	*dialler
-	state state // the lock is the dialler's
-	over  bool  // it is not counted any more
+	state  state // the lock is the dialler's
+	closed bool  // it is not counted any more
 }
 
 // move must be called with the lock.
@@ -189,7 +189,7 @@ func (c *dialled) move(to state) {
 func (c *dialled) last() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if c.closed {
 		return
 	}
 	c.prove()
@@ -226,7 +226,7 @@ func (c *dialled) serve(ctx context.Context) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.count[c.state]--
-		c.over = true
+		c.closed = true
 		c.wake()
 		switch {
 		case ctx.Err() != nil:

@@ -72,8 +72,8 @@ func (g *gateway) one(s session, take remotewire.Take) error {
 		g.turnedAway(s.from, "", "gateway.clients", err.Error())
 		return err
 	}
-	still := func() error { return g.isStill(client.Client, s.hash, s.from) }
-	if err := g.login(s.conn, client, take, still); err != nil {
+	check := func() error { return g.checkClient(client.Client, s.hash, s.from) }
+	if err := g.login(s.conn, client, take, check); err != nil {
 		if !quiet(err) {
 			g.turnedAway(s.from, client.Client, "gateway.frames", err.Error())
 		}
@@ -82,8 +82,8 @@ func (g *gateway) one(s session, take remotewire.Take) error {
 	return nil
 }
 
-// isStill says whether the key is still that client's, and may come from there.
-func (g *gateway) isStill(name string, hash config.KeyHash, from netip.Addr) error {
+// checkClient says whether the key is still that client's, and may come from there.
+func (g *gateway) checkClient(name string, hash config.KeyHash, from netip.Addr) error {
 	client, err := g.find(hash, from)
 	if err == nil && client.Client != name {
 		err = fmt.Errorf("the key is that of %s by now", client.Client)
@@ -94,8 +94,8 @@ func (g *gateway) isStill(name string, hash config.KeyHash, from netip.Addr) err
 	return err
 }
 
-// login answers one Take, as long as still says so. After an error the connection is of no use any more.
-func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Take, still func() error) error {
+// login answers one Take, as long as check finds no fault. After an error the connection is of no use any more.
+func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Take, check func() error) error {
 	id := take.ID
 	if rule, reason := g.counts.begin(client, take.Unprivileged); rule != "" {
 		g.log.Write(audit.Record{Client: client.Client, ID: id.String(), Verdict: "turned-away", Rule: rule, Reason: reason})
@@ -118,7 +118,7 @@ func (g *gateway) login(conn net.Conn, client clients.Client, take remotewire.Ta
 	if err := g.answer(conn, answer); err != nil || !answer.Taken {
 		return err
 	}
-	return g.dialogue(conn, engine, still)
+	return g.dialogue(conn, engine, check)
 }
 
 // mostConnecting is how many logins wait in the queue of the verifier's socket at once:
@@ -164,7 +164,7 @@ const grace = time.Second
 // dialogue passes the frames of one login on. They are read and written anew, so that
 // nothing reaches the verifier but what the frames can say. What a person typed does
 // not reach it either once the key counts no more.
-func (g *gateway) dialogue(conn, engine net.Conn, still func() error) error {
+func (g *gateway) dialogue(conn, engine net.Conn, check func() error) error {
 	begin, err := remotewire.ReadBegin(conn)
 	if err != nil {
 		return err // it has turned to another server
@@ -180,24 +180,24 @@ func (g *gateway) dialogue(conn, engine net.Conn, still func() error) error {
 		return err
 	}
 	peer := wire.Peer{Stream: conn}
-	outcome, err := remotewire.Relay(engine, stillPerson{peer, still})
+	outcome, err := remotewire.Relay(engine, checkedPerson{peer, check})
 	if err != nil {
 		return err
 	}
 	return remotewire.End(peer, outcome)
 }
 
-// stillPerson is the person at a client, as long as its key counts.
-type stillPerson struct {
+// checkedPerson is the person at a client, as long as its key counts.
+type checkedPerson struct {
 	remotewire.Person
-	still func() error
+	check func() error
 }
 
 // Ask implements [remotewire.Person].
-func (p stillPerson) Ask(style wire.Style, text string) (wire.Reply, error) {
+func (p checkedPerson) Ask(style wire.Style, text string) (wire.Reply, error) {
 	reply, err := p.Person.Ask(style, text)
 	if err == nil {
-		err = p.still()
+		err = p.check()
 	}
 	if err != nil {
 		return wire.Reply{}, err

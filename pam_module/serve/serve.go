@@ -74,12 +74,12 @@ var verdicts = map[gate.Decision]wire.Verdict{
 	gate.Deny: wire.Deny, gate.Accept: wire.Accept, gate.NotAsked: wire.Ignore, gate.TooMany: wire.MaxTries, gate.Fault: wire.Fault,
 }
 
-func login(ctx context.Context, start *wire.Start, open Opener, sink audit.Sink, talk gate.Conversation) gate.Verdict {
+func login(ctx context.Context, start *wire.Start, open Opener, sink audit.Sink, dialogue gate.Conversation) gate.Verdict {
 	engine, request, blame, err := Prepare(start, open, sink)
 	if err != nil {
-		return gate.Refuse(sink, request, talk, blame, err)
+		return gate.Refuse(sink, request, dialogue, blame, err)
 	}
-	return engine.Login(ctx, request, talk)
+	return engine.Login(ctx, request, dialogue)
 }
 
 // Prepare gives the engine and what it is asked, or what is to blame.
@@ -175,9 +175,9 @@ func Unreachable(ctx context.Context, stream io.ReadWriter, start *wire.Start, r
 // password is still to be checked, and the log what is to blame.
 func Refuse(stream io.ReadWriter, start *wire.Start, request gate.Request, sink audit.Sink, rule string, err error) error {
 	peer := wire.Peer{Stream: stream}
-	var talk gate.Conversation = conversation{peer}
+	var dialogue gate.Conversation = conversation{peer}
 	if start.Split {
-		talk = silent{}
+		dialogue = silent{}
 	}
-	return end(peer, start.User, gate.Refuse(sink, request, talk, rule, err).Decision)
+	return end(peer, start.User, gate.Refuse(sink, request, dialogue, rule, err).Decision)
 }

@@ -19,8 +19,8 @@ func (d *directory) kind(uid uint32, allow, gateway *allowList) peerKind {
 	return ordinaryUser
 }
 
-// is says whether uid is the user of that name. The error is for doubt.
-func (d *directory) is(uid uint32, name string) (bool, error) {
+// isUser says whether uid is the user of that name. The error is for doubt.
+func (d *directory) isUser(uid uint32, name string) (bool, error) {
 	account, found, err := d.names.UserByID(uid)
 	return err == nil && found && name != "" && account.Name == name, err
 }

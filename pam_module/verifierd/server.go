@@ -66,7 +66,7 @@ func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *peerCount)
 	defer s.admission.release(who)
 	answer := s.dialogue
 	if who.kind == forClients {
-		answer = s.forClient
+		answer = s.answerGateway
 	}
 	if err := answer(conn, peer.Uid, who); err != nil {
 		s.broken(peer, who, err)
@@ -162,7 +162,7 @@ func (s *server) answer(stream *stream, uid uint32, who *peerCount, start *wire.
 	}
 	open := func(wire.Start, audit.Sink) (*gate.Gate, string, error) { return engine, blame, err }
 	if err == nil && engine.Config.Remote != nil {
-		return s.atServers(stream, out, start, open, log)
+		return s.answerAtServers(stream, out, start, open, log)
 	}
 	return serve.Answer(context.Background(), out, start, open, log)
 }
@@ -210,7 +210,7 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 // not known that it may ask for anybody. A name service is asked here, which may
 // take long: only of those whose login depends on it.
 func (s *server) mayAsk(uid uint32, user string) (kind peerKind, blame string, err error) {
-	own, doubt := s.who.is(uid, user)
+	own, doubt := s.who.isUser(uid, user)
 	if own {
 		s.admission.met(uid)
 		return ordinaryUser, "configuration", nil

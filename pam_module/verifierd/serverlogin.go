@@ -14,11 +14,11 @@ import (
 	"github.com/otpgate/otpgate/pam_module/serve"
 )
 
-// atServers answers a front on a client. What the policy decides by itself is decided
+// answerAtServers answers a front on a client. What the policy decides by itself is decided
 // here, so that those who are never asked get in while no server answers; a server
 // decides the rest. The front has been told that its login is taken: a core that it
 // could fork could do no more.
-func (s *server) atServers(stream *stream, out io.ReadWriter, start *wire.Start, open serve.Opener, sink audit.Sink) error {
+func (s *server) answerAtServers(stream *stream, out io.ReadWriter, start *wire.Start, open serve.Opener, sink audit.Sink) error {
 	end := time.Now().Add(start.Timeout)
 	engine, request, _, err := serve.Prepare(start, open, sink)
 	if err != nil || engine.DecidedHere(request) {

@@ -22,11 +22,11 @@ import (
 	"github.com/otpgate/otpgate/pam_module/serve"
 )
 
-// forClient answers the gateway, which is believed in one thing: which client asks.
+// answerGateway answers the gateway, which is believed in one thing: which client asks.
 // What that client may ask for is in its file, which is read here. Nothing that
 // anybody could see is done before the client begins: it may still turn to another
 // server.
-func (s *server) forClient(conn *fronts.Conn, _ uint32, who *peerCount) error {
+func (s *server) answerGateway(conn *fronts.Conn, _ uint32, who *peerCount) error {
 	if err := conn.SetDeadline(time.Now().Add(s.admission.limits.opening)); err != nil {
 		return err
 	}
