@@ -83,7 +83,7 @@ func IsCode(text string) bool { return factor.IsRecovery(text) }
 // Key is what the machine's own ledger keeps of a person's codes under.
 func Key(user string) ledger.Key { return ledger.Key{Kind: ledger.BreakGlass, Name: user} }
 
-// Verify checks a code. A right one is marked as spent in entry.
+// Verify checks a code. A right one is marked as used in entry.
 func (c Codes) Verify(code string, entry *ledger.Entry) factor.Outcome {
 	if !IsCode(code) {
 		return factor.Wrong
@@ -102,17 +102,17 @@ func (c Codes) Verify(code string, entry *ledger.Entry) factor.Outcome {
 	return factor.Right
 }
 
-// mostSpent is how many used codes are remembered: an entry of the ledger has room for
+// mostUsed is how many used codes are remembered: an entry of the ledger has room for
 // some 900, and one that is full keeps everybody out.
-const mostSpent = 512
+const mostUsed = 512
 
 // remembered forgets the oldest of those that were used, beyond what is remembered. None
 // of the codes that the person has is forgotten. Others are kept as long as they can be,
 // as the same hashes may be installed again.
-func (c Codes) remembered(spent []string) []string {
-	tooMany := len(spent) - mostSpent
-	return slices.DeleteFunc(spent, func(used string) bool {
-		forget := tooMany > 0 && !slices.Contains(c.Hashes, used)
+func (c Codes) remembered(used []string) []string {
+	tooMany := len(used) - mostUsed
+	return slices.DeleteFunc(used, func(kept string) bool {
+		forget := tooMany > 0 && !slices.Contains(c.Hashes, kept)
 		if forget {
 			tooMany--
 		}

@@ -274,7 +274,7 @@ func TestSpentIsBounded(t *testing.T) {
 	if outcome := kept.Verify(codes[1], &entry); outcome != factor.Right {
 		t.Fatal(outcome)
 	}
-	if len(entry.Spent) != mostSpent || !slices.Contains(entry.Spent, newest) || slices.Contains(entry.Spent, fmt.Sprintf("%064x", 0)) {
+	if len(entry.Spent) != mostUsed || !slices.Contains(entry.Spent, newest) || slices.Contains(entry.Spent, fmt.Sprintf("%064x", 0)) {
 		t.Errorf("%d are remembered, from %s on", len(entry.Spent), entry.Spent[0])
 	}
 	for _, code := range codes[:2] {

@@ -16,7 +16,7 @@ func (t TOTP) Displaced(code string, now time.Time, reach int) (steps int, found
 	}
 	here := t.Step(now)
 	for offset := -reach; offset <= reach; offset++ {
-		if t.is(code, here+int64(offset)) && (!found || abs(offset) < abs(steps)) {
+		if t.hasCode(code, here+int64(offset)) && (!found || abs(offset) < abs(steps)) {
 			steps, found = offset, true
 		}
 	}

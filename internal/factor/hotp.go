@@ -44,7 +44,7 @@ func (h HOTP) Verify(code string, entry *ledger.Entry) Outcome {
 	var matched int64
 	for offset := -max(behind, h.Window); offset <= h.Window; offset++ {
 		counter := next + int64(offset)
-		if !h.is(code, counter) {
+		if !h.hasCode(code, counter) {
 			continue
 		}
 		if offset < 0 {
@@ -77,8 +77,8 @@ func (h HOTP) Next(entry ledger.Entry) (counter int64, ok bool) {
 	return counter, h.Factor.Kind == account.HOTP && 0 <= counter && counter < lastCounter && h.Window >= 0
 }
 
-// is compares code with that of a counter.
-func (h HOTP) is(code string, counter int64) bool {
+// hasCode compares code with that of a counter.
+func (h HOTP) hasCode(code string, counter int64) bool {
 	want := oath(h.Factor.Secret, counter, h.Factor.Digits, h.Factor.Algorithm)
 	return counter >= 0 && subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1
 }
@@ -92,7 +92,7 @@ func (h HOTP) Ahead(code string, reach int, entry ledger.Entry) (codes int, foun
 		return 0, false
 	}
 	for offset := range reach + 1 {
-		if h.is(code, next+int64(offset)) && !found {
+		if h.hasCode(code, next+int64(offset)) && !found {
 			codes, found = offset, true
 		}
 	}
@@ -108,8 +108,8 @@ func (h HOTP) resync(first, second string, entry ledger.Entry) (search, bool) {
 	}
 	first, second = bare(h.Factor, first), bare(h.Factor, second)
 	return search{
-		is:   func(counter int64) bool { return h.is(first, counter) && h.is(second, counter+1) },
-		from: next - resyncAhead, to: next + resyncAhead, fresh: next,
+		matches: func(counter int64) bool { return h.hasCode(first, counter) && h.hasCode(second, counter+1) },
+		from:    next - resyncAhead, to: next + resyncAhead, fresh: next,
 		use: func(counter int64) ledger.Use { return ledger.Use{Step: counter + 1} },
 	}, true
 }

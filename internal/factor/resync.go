@@ -26,7 +26,7 @@ const (
 
 // search is where two codes are looked for.
 type search struct {
-	is       func(place int64) bool // whether the pair stands at place and the next
+	matches  func(place int64) bool // whether the pair stands at place and the next
 	from, to int64                  // places, without to itself
 	fresh    int64                  // the first place that is not used
 	use      func(place int64) ledger.Use
@@ -75,7 +75,7 @@ func Resync(user string, f account.Factor, first, second string, now time.Time, 
 func (s search) find() (place int64, err error) {
 	found := 0
 	for at := max(0, s.from); at < s.to; at++ {
-		if s.is(at) {
+		if s.matches(at) {
 			place = at
 			found++
 		}

@@ -75,7 +75,7 @@ func (t TOTP) match(code string, expected int64, use ledger.Use) (step int64, fo
 	drift := t.drift(use)
 	try := func(offset int) {
 		candidate := expected + int64(offset)
-		if t.is(code, candidate) && (!found || candidate > step) {
+		if t.hasCode(code, candidate) && (!found || candidate > step) {
 			step, found = candidate, true
 		}
 	}
@@ -88,8 +88,8 @@ func (t TOTP) match(code string, expected int64, use ledger.Use) (step int64, fo
 	return step, found
 }
 
-// is compares code with that of a step.
-func (t TOTP) is(code string, step int64) bool {
+// hasCode compares code with that of a step.
+func (t TOTP) hasCode(code string, step int64) bool {
 	want := oath(t.Factor.Secret, step, t.Factor.Digits, t.Factor.Algorithm)
 	return step >= 0 && subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1
 }
@@ -126,8 +126,8 @@ func (t TOTP) resync(first, second string, now time.Time, entry ledger.Entry) (s
 	}
 	expected, reach := t.Step(now), int64(t.resyncReach())
 	where := search{
-		is:   func(step int64) bool { return t.is(first, step) && t.is(second, step+1) },
-		from: expected - reach, to: expected + reach,
+		matches: func(step int64) bool { return t.hasCode(first, step) && t.hasCode(second, step+1) },
+		from:    expected - reach, to: expected + reach,
 		use: func(step int64) ledger.Use {
 			drift := int(step + 1 - expected)
 			return ledger.Use{Step: step + 1, Drift: drift, Resynced: drift}

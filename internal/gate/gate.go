@@ -125,7 +125,7 @@ type Verdict struct {
 // Login decides one login, asking through conversation where it must.
 func (g *Gate) Login(ctx context.Context, request Request, conversation Conversation) Verdict {
 	guard := g.guard(&conversation)
-	verdict := guard.over(g.decide(ctx, &request, conversation))
+	verdict := guard.apply(g.decide(ctx, &request, conversation))
 	g.conclude(&request, verdict)
 	return verdict
 }
@@ -170,8 +170,8 @@ func (g *guard) Ask(prompt string) (Answer, error) {
 	return answer, nil
 }
 
-// over is the verdict in the light of that.
-func (g *guard) over(verdict Verdict) Verdict {
+// apply is the verdict in the light of that.
+func (g *guard) apply(verdict Verdict) Verdict {
 	if g == nil || g.rule == "" {
 		return verdict
 	}

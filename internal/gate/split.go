@@ -52,7 +52,7 @@ func (g *Gate) Split(ctx context.Context, request Request, tails Tails) (n int, 
 		if err != nil {
 			return 0, blame{"dialogue", fmt.Errorf("take the code off the password: %w", err)}
 		}
-		taken := has && form.is(text)
+		taken := has && form.matches(text)
 		if taken && found {
 			taken = g.isCode(request, person, text, session, entry)
 		}
@@ -151,7 +151,7 @@ func (g *Gate) EndsLikeCode(tails Tails) (bool, error) {
 		{settings.Length, 0, settings.Alphabet, func(string) bool { return g.Sender != nil }},
 	} {
 		text, has, err := tails.Tail(form.length, form.group, form.alphabet)
-		if err != nil || has && form.is(text) {
+		if err != nil || has && form.matches(text) {
 			return err == nil, err
 		}
 	}
@@ -168,7 +168,7 @@ type form struct {
 	length   int // bytes, at most wire.MaxTail
 	group    int // bytes between two dashes; 0: there are none
 	alphabet string
-	is       func(text string) bool
+	matches  func(text string) bool
 }
 
 // forms are those of the person's codes, the longest first: the end of a
@@ -205,7 +205,7 @@ func (g *Gate) forms(request Request, person account.Person, entry ledger.Entry,
 // have one alphabet, as forms of one length are asked for once.
 func prefixForms(person account.Person) (all []form) {
 	alphabet := "0123456789"
-	is := func(text string) bool {
+	matches := func(text string) bool {
 		return slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool {
 			return f.Prefix != "" && strings.HasPrefix(text, f.Prefix) && factor.IsCode(f, text)
 		})
@@ -219,7 +219,7 @@ func prefixForms(person account.Person) (all []form) {
 	}
 	for _, f := range person.Confirmed() {
 		if f.Prefix != "" {
-			all = append(all, form{len(f.Prefix) + f.Digits, 0, alphabet, is})
+			all = append(all, form{len(f.Prefix) + f.Digits, 0, alphabet, matches})
 		}
 	}
 	return all

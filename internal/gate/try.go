@@ -141,7 +141,7 @@ func (d *dialogue) useUp(ctx context.Context, code string) (codeResult, error) {
 	}
 	result.hint = displaced(d.person, code, now, seen)
 	if result.hint == "" {
-		result.hint = behind(d.person, now, seen)
+		result.hint = clockBehind(d.person, now, seen)
 	}
 	err = d.countSource(ctx, d.request, now)
 	if err == nil && result.unknown != nil {

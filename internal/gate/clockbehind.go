@@ -11,11 +11,11 @@ import (
 // log says so: less is what clocks are set back by, and codes tell that better.
 const clockTolerance = 10 * time.Minute
 
-// behind says that the machine's clock is behind what it was when the person
+// clockBehind says that the machine's clock is behind what it was when the person
 // last logged in or confirmed a device. No app's code is right then, and none
 // comes near. It is the state of a machine whose clock has no battery until
 // something sets it. This is for the log only.
-func behind(person account.Person, now time.Time, entry ledger.Entry) (hint string) {
+func clockBehind(person account.Person, now time.Time, entry ledger.Entry) (hint string) {
 	newest, what := entry.LastLogin, "the last login"
 	for _, f := range person.Confirmed() {
 		if f.Confirmed.After(newest) {
