@@ -58,7 +58,7 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length
 		if length > 0 {
 			chunk = int(min(length-copied, copyChunk))
 		}
-		over, err := s.copying()
+		release, err := s.copying()
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length
 		case unix.EINVAL, unix.EXDEV, unix.ENOSYS, unix.EOPNOTSUPP:
 			n, err = s.copyByHand(from.file, to.file, fromOffset, toOffset, chunk)
 		}
-		over()
+		release()
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -85,7 +85,7 @@ func (s *session) copyRange(from, to *handle, fromOffset, toOffset int64, length
 }
 
 // copying waits until a part may be copied.
-func (s *session) copying() (over func(), err error) {
+func (s *session) copying() (release func(), err error) {
 	if s.options.Copying == nil {
 		return func() {}, nil
 	}

@@ -26,8 +26,8 @@ type Options struct {
 	Limit func(ctx context.Context, n int, upload bool) error
 	// Copying is called before each part of a copy within the server, some
 	// megabytes that cost the peer one small request, and returns when it may
-	// begin. over is called at its end. An error ends the session.
-	Copying func(ctx context.Context) (over func(), err error)
+	// begin. release is called at its end. An error ends the session.
+	Copying func(ctx context.Context) (release func(), err error)
 	// Audit is called after every transfer and change, from the goroutine that
 	// called Serve.
 	Audit func(Event)

@@ -20,13 +20,13 @@ type bufferedConn struct {
 	net.Conn
 	raw syscall.RawConn
 
-	in      *[readSize]byte // nil while empty
-	start   int
-	end     int
-	replay  []byte        // what steering has read ahead
-	swallow int           // bytes of the next writes that were sent already
-	quick   atomic.Bool   // acknowledge at once
-	heard   atomic.Uint64 // reads that brought something
+	in          *[readSize]byte // nil while empty
+	start       int
+	end         int
+	replay      []byte        // what chooseCiphers has read ahead
+	alreadySent int           // bytes of the next writes that were sent already
+	quickAck    atomic.Bool   // acknowledge at once
+	received    atomic.Uint64 // reads that brought something
 
 	mu     sync.Mutex
 	out    []byte
@@ -60,7 +60,7 @@ func newBufferedConn(c net.Conn) (*bufferedConn, error) {
 		return nil, err
 	}
 	made := &bufferedConn{Conn: c, raw: raw}
-	made.quick.Store(true)
+	made.quickAck.Store(true)
 	return made, nil
 }
 
@@ -98,7 +98,7 @@ func (c *bufferedConn) fill() error {
 				break
 			}
 		}
-		if c.quick.Load() {
+		if c.quickAck.Load() {
 			// OpenSSH's client has Nagle's algorithm on until its session is up:
 			// each delayed acknowledgement would cost the login 40 ms.
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
@@ -107,7 +107,7 @@ func (c *bufferedConn) fill() error {
 			readBuffers.Put(lent)
 			return failed != unix.EAGAIN
 		}
-		c.heard.Add(1)
+		c.received.Add(1)
 		c.in, c.start, c.end = lent, 0, n
 		return true
 	})
@@ -127,9 +127,9 @@ func (c *bufferedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := len(p)
-	if c.swallow > 0 {
-		n := min(c.swallow, len(p))
-		c.swallow -= n
+	if c.alreadySent > 0 {
+		n := min(c.alreadySent, len(p))
+		c.alreadySent -= n
 		if p = p[n:]; len(p) == 0 {
 			return all, nil
 		}

@@ -132,7 +132,7 @@ func TestWanted(t *testing.T) {
 		"all padding":  {[]byte("SSH-2.0-x\r\n\x00\x00\x00\x10\xff" + strings.Repeat("\x14", 16)), false},
 		"endless line": {bytes.Repeat([]byte("x"), 10000), false},
 	} {
-		client, got := wanted(bytes.NewReader(test.sent))
+		client, got := readOffer(bytes.NewReader(test.sent))
 		if (got != nil) != test.gcm {
 			t.Errorf("%s: %v", name, got)
 		}
@@ -144,7 +144,7 @@ func TestWanted(t *testing.T) {
 
 func FuzzWanted(f *testing.F) {
 	f.Add(offer("aes128-gcm@openssh.com", "aes128-ctr"))
-	f.Fuzz(func(t *testing.T, sent []byte) { wanted(bytes.NewReader(sent)) })
+	f.Fuzz(func(t *testing.T, sent []byte) { readOffer(bytes.NewReader(sent)) })
 }
 
 // The library must go on giving keys that are followed by their signature in

@@ -32,7 +32,7 @@ type activity struct {
 func (c *connection) serveChannels(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	c.channels.files = map[*session]int{}
 	c.channels.since = c.channels.now()
-	c.copying = make(turns, 1)
+	c.copying = make(semaphore, 1)
 	go c.answerGlobal(requests)
 	go c.tellHostKeys(conn)
 	ended := make(chan struct{})
@@ -136,7 +136,7 @@ func (c *connection) serveSFTP(ctx context.Context, channel ssh.Channel, worker 
 	defer worker.Close()
 	s := &session{c}
 	err := sftp.Serve(ctx, corking{channel, c.conn, &c.channels}, workerfiles.NewClient(worker), sftp.Options{
-		LinkFirst: linkFirst(c.client), Opening: c.open.acquire, Closed: c.open.release, Audit: c.audit, Busy: s.busy, Limit: c.limit(), Copying: c.copying.begin,
+		LinkFirst: linkFirst(c.client), Opening: c.open.acquire, Closed: c.open.release, Audit: c.audit, Busy: s.busy, Limit: c.limit(), Copying: c.copying.acquire,
 	})
 	c.channels.forget(s)
 	if err != nil {
@@ -146,14 +146,14 @@ func (c *connection) serveSFTP(ctx context.Context, channel ssh.Channel, worker 
 	exit(channel, 0)
 }
 
-// turns has the sessions of a connection copy within the server one after the
+// semaphore has the sessions of a connection copy within the server one after the
 // other: a copy keeps a processor busy, and its client waits for nothing.
-type turns chan struct{}
+type semaphore chan struct{}
 
-func (t turns) begin(ctx context.Context) (release func(), err error) {
+func (s semaphore) acquire(ctx context.Context) (release func(), err error) {
 	select {
-	case t <- struct{}{}:
-		return func() { <-t }, nil
+	case s <- struct{}{}:
+		return func() { <-s }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -16,18 +16,18 @@ import (
 // One session of a connection copies at a time. Who waits ends with the
 // connection.
 func TestCopiesTakeTurns(t *testing.T) {
-	copying := make(turns, 1)
-	release, err := copying.begin(t.Context())
+	copying := make(semaphore, 1)
+	release, err := copying.acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := copying.begin(gone); !errors.Is(err, context.Canceled) {
+	if _, err := copying.acquire(gone); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second one began, %v", err)
 	}
 	release()
-	if release, err = copying.begin(t.Context()); err != nil {
+	if release, err = copying.acquire(t.Context()); err != nil {
 		t.Errorf("none began after the first was released: %v", err)
 	}
 	release()

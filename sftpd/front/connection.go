@@ -25,7 +25,7 @@ type connection struct {
 	client   string // how it identifies itself
 	preAuth  ssh.ServerPreAuthConn
 	channels activity
-	copying  turns
+	copying  semaphore
 }
 
 // errDenied is what a client hears as a failure.
@@ -38,12 +38,12 @@ func (c *connection) serve() {
 	if err != nil {
 		return
 	}
-	client, steered, err := c.conn.steer(c.settings.Version)
+	client, ciphers, err := c.conn.chooseCiphers(c.settings.Version)
 	if err != nil {
 		return
 	}
-	if steered != nil {
-		config.Ciphers = steered
+	if ciphers != nil {
+		config.Ciphers = ciphers
 	}
 	conn, channels, requests, err := ssh.NewServerConn(c.conn, config)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *connection) serve() {
 		return
 	}
 	defer conn.Close()
-	c.conn.quick.Store(false)
+	c.conn.quickAck.Store(false)
 	c.client = string(conn.ClientVersion())
 	c.serveChannels(conn, channels, requests)
 }

@@ -71,7 +71,7 @@ func (c *connection) keepAlive(conn asker, ended <-chan struct{}, ticks <-chan t
 	answered := make(chan error, 1)
 	missed := 0
 	waiting := false
-	heard := c.conn.heard.Load()
+	received := c.conn.received.Load()
 	for {
 		select {
 		case <-ended:
@@ -79,8 +79,8 @@ func (c *connection) keepAlive(conn asker, ended <-chan struct{}, ticks <-chan t
 		case <-answered:
 			missed, waiting = 0, false
 		case <-ticks:
-			if now := c.conn.heard.Load(); now != heard {
-				heard, missed = now, 0
+			if now := c.conn.received.Load(); now != received {
+				received, missed = now, 0
 				if waiting {
 					continue
 				}

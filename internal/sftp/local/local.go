@@ -92,7 +92,7 @@ func (f *Files) Open(path string, flags int, mode uint32) (sftp.File, string, er
 	return sftp.Descriptor(fd), real, nil
 }
 
-func openat(at place, flags int, mode uint32) (int, error) {
+func openat(at location, flags int, mode uint32) (int, error) {
 	for {
 		fd, err := unix.Openat(at.dir, at.path, flags|unix.O_LARGEFILE, mode&0o7777)
 		if err != unix.EINTR {
@@ -124,7 +124,7 @@ func nofollow(follow bool) int {
 
 // change resolves a path whose name is to be changed and not what it links to,
 // and calls do with it.
-func (f *Files) change(path string, do func(at place) error) error {
+func (f *Files) change(path string, do func(at location) error) error {
 	if f.options.ReadOnly {
 		return unix.EACCES
 	}
@@ -138,28 +138,28 @@ func (f *Files) change(path string, do func(at place) error) error {
 
 // Mkdir is mkdir(2).
 func (f *Files) Mkdir(path string, mode uint32) error {
-	return f.change(path, func(at place) error { return unix.Mkdirat(at.dir, at.path, mode&0o7777) })
+	return f.change(path, func(at location) error { return unix.Mkdirat(at.dir, at.path, mode&0o7777) })
 }
 
 // Rmdir is rmdir(2).
 func (f *Files) Rmdir(path string) error {
-	return f.change(path, func(at place) error { return unix.Unlinkat(at.dir, at.path, unix.AT_REMOVEDIR) })
+	return f.change(path, func(at location) error { return unix.Unlinkat(at.dir, at.path, unix.AT_REMOVEDIR) })
 }
 
 // Remove is unlink(2).
 func (f *Files) Remove(path string) error {
-	return f.change(path, func(at place) error { return unix.Unlinkat(at.dir, at.path, 0) })
+	return f.change(path, func(at location) error { return unix.Unlinkat(at.dir, at.path, 0) })
 }
 
 // Symlink is symlink(2). Where it leads is looked at when it is followed.
 func (f *Files) Symlink(target, path string) error {
-	return f.change(path, func(at place) error { return unix.Symlinkat(target, at.dir, at.path) })
+	return f.change(path, func(at location) error { return unix.Symlinkat(target, at.dir, at.path) })
 }
 
 // Link is link(2).
 func (f *Files) Link(from, to string) error {
-	return f.change(from, func(old place) error {
-		return f.change(to, func(at place) error {
+	return f.change(from, func(old location) error {
+		return f.change(to, func(at location) error {
 			return unix.Linkat(old.dir, old.path, at.dir, at.path, 0)
 		})
 	})
@@ -167,11 +167,11 @@ func (f *Files) Link(from, to string) error {
 
 // Rename is rename(2), or the same where nothing is replaced.
 func (f *Files) Rename(from, to string, overwrite bool) error {
-	return f.change(from, func(old place) error {
+	return f.change(from, func(old location) error {
 		if f.options.Deny.Above(old.real) {
 			return unix.EACCES
 		}
-		return f.change(to, func(at place) error {
+		return f.change(to, func(at location) error {
 			// What is moved may be, or by now have become, a directory that holds
 			// what is denied by its path there.
 			if f.options.Deny.Above(at.real) {
@@ -188,7 +188,7 @@ func (f *Files) Rename(from, to string, overwrite bool) error {
 // renameNew never replaces anything. A file system that cannot do that in one
 // step (NFS, some of FUSE) does it as OpenSSH's server does: a file by a second
 // name, anything else by looking before.
-func renameNew(old, at place) error {
+func renameNew(old, at location) error {
 	err := unix.Renameat2(old.dir, old.path, at.dir, at.path, unix.RENAME_NOREPLACE)
 	if err != unix.EINVAL && err != unix.ENOSYS {
 		return err

@@ -7,26 +7,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is what the *at calls are given.
-type place struct {
+// location is what the *at calls are given.
+type location struct {
 	dir  int
 	path string
 	real string // where denied paths are looked at
 	fd   int    // to close, or -1
 }
 
-func (at place) release() {
+func (at location) release() {
 	if at.fd >= 0 {
 		_ = unix.Close(at.fd)
 	}
 }
 
-// plain is the place of a path where nothing is denied: the path itself.
-func plain(path string) place { return place{dir: unix.AT_FDCWD, path: path, fd: -1} }
+// plain is the location of a path where nothing is denied: the path itself.
+func plain(path string) location { return location{dir: unix.AT_FDCWD, path: path, fd: -1} }
 
-// resolve is the place of what a path leads to, or of the link at its end.
+// resolve is the location of what a path leads to, or of the link at its end.
 // Where something is denied it is held open, and its real path was matched.
-func (f *Files) resolve(path string, follow bool) (place, error) {
+func (f *Files) resolve(path string, follow bool) (location, error) {
 	switch {
 	case f.options.Deny.Empty():
 		return plain(path), nil
@@ -40,18 +40,18 @@ func (f *Files) resolve(path string, follow bool) (place, error) {
 	return at, err
 }
 
-// resolveName is the place of a name in a directory. Where something is denied
+// resolveName is the location of a name in a directory. Where something is denied
 // the directory is held open, and its real path with the name was matched. The
 // calls that change names do not follow one that is a link, slash or not, and
 // all refuse "/", "." and "..".
-func (f *Files) resolveName(path string) (place, error) {
+func (f *Files) resolveName(path string) (location, error) {
 	if f.options.Deny.Empty() {
 		return plain(path), nil
 	}
 	parent, base := split(path)
 	at, err := f.hold(parent, unix.O_DIRECTORY)
 	if err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	at.dir, at.path = at.fd, base
 	switch name := strings.TrimRight(base, "/"); name {
@@ -61,7 +61,7 @@ func (f *Files) resolveName(path string) (place, error) {
 	}
 	if f.options.Deny.Match(at.real) {
 		at.release()
-		return place{}, unix.EACCES
+		return location{}, unix.EACCES
 	}
 	return at, nil
 }
@@ -85,10 +85,10 @@ func split(path string) (parent, base string) {
 // hold opens what a path leads to without any access to it, and matches the
 // real path. That of a removed file ends in " (deleted)"; that of one outside
 // the root does not begin with a slash.
-func (f *Files) hold(path string, flags int) (place, error) {
-	fd, err := openat(place{dir: unix.AT_FDCWD, path: path}, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
+func (f *Files) hold(path string, flags int) (location, error) {
+	fd, err := openat(location{dir: unix.AT_FDCWD, path: path}, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	real, err := f.realOf(fd)
 	if err == nil && (!strings.HasPrefix(real, "/") || f.options.Deny.Match(real) ||
@@ -97,15 +97,15 @@ func (f *Files) hold(path string, flags int) (place, error) {
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return place{}, err
+		return location{}, err
 	}
-	return place{dir: f.proc, path: strconv.Itoa(fd), real: real, fd: fd}, nil
+	return location{dir: f.proc, path: strconv.Itoa(fd), real: real, fd: fd}, nil
 }
 
-// resolveOpen is the place to open. Where something is denied, an existing file
+// resolveOpen is the location to open. Where something is denied, an existing file
 // is opened by what was matched, and a new one is made by its name in the
 // directory that was matched, where a link that leads nowhere is in the way.
-func (f *Files) resolveOpen(path string, flags int) (place, int, error) {
+func (f *Files) resolveOpen(path string, flags int) (location, int, error) {
 	if f.options.Deny.Empty() || flags&unix.O_CREAT == 0 {
 		at, err := f.resolve(path, true)
 		return at, flags, err

@@ -81,7 +81,7 @@ func futimens(fd int, times []unix.Timespec) error {
 	return nil
 }
 
-func truncate(at place, size uint64) error {
+func truncate(at location, size uint64) error {
 	if int64(size) < 0 {
 		return unix.EINVAL
 	}
@@ -96,7 +96,7 @@ func truncate(at place, size uint64) error {
 
 // chmod of what is no link works by the path too, where the kernel has no
 // fchmodat2 (before 6.6): through the magic link of what is held open.
-func (f *Files) chmod(at place, mode uint32, follow bool) error {
+func (f *Files) chmod(at location, mode uint32, follow bool) error {
 	if follow {
 		return unix.Fchmodat(at.dir, at.path, mode, 0)
 	}

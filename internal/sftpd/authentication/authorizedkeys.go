@@ -18,8 +18,8 @@ import (
 )
 
 // lookupTimeout bounds how long a home directory may take to answer, and
-// maxLookups how many lookups of one person may hang in one. Further ones wait
-// for their turn: clients open many connections at once.
+// maxLookups how many lookups of one person may hang in one. Further ones wait:
+// clients open many connections at once.
 const (
 	lookupTimeout = 20 * time.Second
 	maxLookups    = 8
@@ -28,30 +28,30 @@ const (
 // lookups are those that are under way, by uid.
 type lookups struct {
 	mu sync.Mutex
-	of map[uint32]*turns
+	of map[uint32]*personLookups
 }
 
-// turns are one person's.
-type turns struct {
-	taken chan struct{}
-	known int // lookups that have a turn or wait for one
+// personLookups are one person's.
+type personLookups struct {
+	running chan struct{}
+	known   int // lookups that run or wait to
 }
 
-// begin waits for a turn until late. Whoever has had one says end.
+// begin waits until the lookup may run, or until late. One that ran says end.
 func (l *lookups) begin(uid uint32, late <-chan time.Time) bool {
 	l.mu.Lock()
 	if l.of == nil {
-		l.of = map[uint32]*turns{}
+		l.of = map[uint32]*personLookups{}
 	}
 	t := l.of[uid]
 	if t == nil {
-		t = &turns{taken: make(chan struct{}, maxLookups)}
+		t = &personLookups{running: make(chan struct{}, maxLookups)}
 		l.of[uid] = t
 	}
 	t.known++
 	l.mu.Unlock()
 	select {
-	case t.taken <- struct{}{}:
+	case t.running <- struct{}{}:
 		return true
 	case <-late:
 		l.leave(uid)
@@ -63,7 +63,7 @@ func (l *lookups) end(uid uint32) {
 	l.mu.Lock()
 	t := l.of[uid]
 	l.mu.Unlock()
-	<-t.taken
+	<-t.running
 	l.leave(uid)
 }
 

@@ -11,30 +11,30 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
 )
 
-// steer looks at what the client can do before the handshake begins, and says how
+// chooseCiphers looks at what the client can do before the handshake begins, and says how
 // it identifies itself and which ciphers to offer; nil is all that there are. The
 // client's first choice wins in SSH, and that of OpenSSH's client was ChaCha20 for
 // long, which costs x/crypto/ssh five times what AES-GCM does. Both are good
 // ciphers.
 //
 // What is read is read again by the handshake.
-func (c *bufferedConn) steer(version string) (client string, ciphers []string, err error) {
+func (c *bufferedConn) chooseCiphers(version string) (client string, ciphers []string, err error) {
 	line := version + "\r\n"
 	if _, err := c.Conn.Write([]byte(line)); err != nil {
 		return "", nil, err
 	}
-	c.swallow = len(line)
+	c.alreadySent = len(line)
 	// A client that waits for the server's offer first gets all ciphers.
-	if err := c.SetReadDeadline(time.Now().Add(steerTimeout)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(offerTimeout)); err != nil {
 		return "", nil, err
 	}
 	read := &record{from: c}
-	client, ciphers = wanted(read)
+	client, ciphers = readOffer(read)
 	c.replay = append(read.all, c.replay...)
 	return client, ciphers, c.SetReadDeadline(time.Time{})
 }
 
-const steerTimeout = 2 * time.Second
+const offerTimeout = 2 * time.Second
 
 // record keeps what is read.
 type record struct {
@@ -57,9 +57,9 @@ const (
 	kexInit    = 20
 )
 
-// wanted reads the client's identification and its offer (RFC 4253 section
+// readOffer reads the client's identification and its offer (RFC 4253 section
 // 7.1), and returns the AES-GCM ciphers if it has one both ways.
-func wanted(r io.Reader) (client string, ciphers []string) {
+func readOffer(r io.Reader) (client string, ciphers []string) {
 	client, ok := readVersion(r)
 	if !ok {
 		return "", nil
