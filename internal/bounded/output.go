@@ -14,11 +14,11 @@ import (
 // would take everything by its ReadFrom.
 type Output struct {
 	Most int
-	// PassOver has what is more passed over, without an error.
-	PassOver bool
+	// Discard has what is more discarded, without an error.
+	Discard bool
 
 	kept bytes.Buffer
-	over bool
+	truncated bool
 }
 
 // Write keeps what there is room for.
@@ -28,8 +28,8 @@ func (o *Output) Write(data []byte) (int, error) {
 	if len(part) == len(data) {
 		return len(data), nil
 	}
-	o.over = true
-	if o.PassOver {
+	o.truncated = true
+	if o.Discard {
 		return len(data), nil
 	}
 	return len(part), fmt.Errorf("over %d bytes", o.Most)
@@ -38,5 +38,5 @@ func (o *Output) Write(data []byte) (int, error) {
 // Bytes are those that were kept.
 func (o *Output) Bytes() []byte { return o.kept.Bytes() }
 
-// Over says whether there was more.
-func (o *Output) Over() bool { return o.over }
+// Truncated says whether there was more.
+func (o *Output) Truncated() bool { return o.truncated }

@@ -9,19 +9,19 @@ import (
 )
 
 func TestOutput(t *testing.T) {
-	for _, passOver := range []bool{false, true} {
-		o := &Output{Most: 5, PassOver: passOver}
+	for _, discard := range []bool{false, true} {
+		o := &Output{Most: 5, Discard: discard}
 		for _, text := range []string{"", "abc", "de"} {
-			if n, err := o.Write([]byte(text)); n != len(text) || err != nil || o.Over() {
-				t.Errorf("%q: %d, %v, over %v", text, n, err, o.Over())
+			if n, err := o.Write([]byte(text)); n != len(text) || err != nil || o.Truncated() {
+				t.Errorf("%q: %d, %v, over %v", text, n, err, o.Truncated())
 			}
 		}
 		n, err := o.Write([]byte("f"))
-		if (err == nil) != passOver || (n == 1) != passOver {
-			t.Errorf("one more, passed over %v: %d, %v", passOver, n, err)
+		if (err == nil) != discard || (n == 1) != discard {
+			t.Errorf("one more, passed over %v: %d, %v", discard, n, err)
 		}
-		if string(o.Bytes()) != "abcde" || !o.Over() {
-			t.Errorf("kept %q, over %v", o.Bytes(), o.Over())
+		if string(o.Bytes()) != "abcde" || !o.Truncated() {
+			t.Errorf("kept %q, over %v", o.Bytes(), o.Truncated())
 		}
 	}
 	half := &Output{Most: 5}
@@ -41,7 +41,7 @@ func TestOutputOfAProgram(t *testing.T) {
 	if err := cmd.Run(); err == nil || errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("expected it to be cut off, found %v", err)
 	}
-	if len(o.Bytes()) != 1000 || !o.Over() || strings.Trim(string(o.Bytes()), "y\n") != "" {
-		t.Errorf("kept %d bytes, over %v", len(o.Bytes()), o.Over())
+	if len(o.Bytes()) != 1000 || !o.Truncated() || strings.Trim(string(o.Bytes()), "y\n") != "" {
+		t.Errorf("kept %d bytes, over %v", len(o.Bytes()), o.Truncated())
 	}
 }

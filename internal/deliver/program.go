@@ -93,7 +93,7 @@ func understand(path string, output *bounded.Output, ended error, message Messag
 		}
 	}
 	switch {
-	case output.Over() || err != nil:
+	case output.Truncated() || err != nil:
 		return Delivery{}, fmt.Errorf("send: %s gave no answer that can be understood (%v)", path, state(ended))
 	case reason != "":
 		return Delivery{}, errors.New(Clean(reason, maxReason))

@@ -20,7 +20,7 @@ import (
 // tokenFrom runs the command that prints a token, for one message, as whoever
 // sends that. All that it started is killed when ctx ends.
 func tokenFrom(ctx context.Context, command []string) (string, error) {
-	token, complaint := &bounded.Output{Most: config.MaxToken + 2}, &bounded.Output{Most: maxComplaint, PassOver: true}
+	token, complaint := &bounded.Output{Most: config.MaxToken + 2}, &bounded.Output{Most: maxComplaint, Discard: true}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = token, complaint, "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -31,7 +31,7 @@ func tokenFrom(ctx context.Context, command []string) (string, error) {
 	switch {
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it did not end in time: %w", ctx.Err())
-	case token.Over():
+	case token.Truncated():
 		err = fmt.Errorf("it printed more than %d bytes", config.MaxToken)
 	}
 	if err != nil {

@@ -112,7 +112,7 @@ func runCommand(ctx context.Context, settings config.SFTP, arguments []string) (
 	if err != nil {
 		return nil, err
 	}
-	keys, complaint := &bounded.Output{Most: maxCommandOutput}, &bounded.Output{Most: maxComplaint, PassOver: true}
+	keys, complaint := &bounded.Output{Most: maxCommandOutput}, &bounded.Output{Most: maxComplaint, Discard: true}
 	cmd := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = keys, complaint, "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -124,7 +124,7 @@ func runCommand(ctx context.Context, settings config.SFTP, arguments []string) (
 	switch {
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it did not end within %v", commandTimeout)
-	case keys.Over():
+	case keys.Truncated():
 		err = fmt.Errorf("it printed more than %d bytes", maxCommandOutput)
 	case err == nil && lines(keys.Bytes()) > maxCommandKeys:
 		err = fmt.Errorf("it printed more than %d keys", maxCommandKeys)
