@@ -21,7 +21,7 @@ var errLate = errors.New("the name service did not answer")
 // asker asks a bounded number of questions at a time.
 type asker struct {
 	patience time.Duration
-	places   chan struct{}
+	slots   chan struct{}
 
 	mu sync.Mutex
 	// open has, for each question, the one that was asked last and has no answer.
@@ -30,7 +30,7 @@ type asker struct {
 
 // The askers: one for accounts of the machine's own, which files answer, one for
 // groups, and one for all other accounts. Whoever asks for made-up names while a service
-// hangs takes all places of the last alone, and every login may depend on a group.
+// hangs takes all slots of the last alone, and every login may depend on a group.
 var own, groups, usual = newAsker(patience, maxUnderWay), newAsker(patience, maxUnderWay), newAsker(patience, maxUnderWay)
 
 func askerFor(local bool) *asker {
@@ -41,7 +41,7 @@ func askerFor(local bool) *asker {
 }
 
 func newAsker(patience time.Duration, most int) *asker {
-	return &asker{patience: patience, places: make(chan struct{}, most), open: map[subject]*question{}}
+	return &asker{patience: patience, slots: make(chan struct{}, most), open: map[subject]*question{}}
 }
 
 // question is one that is under way. The fields after done are set before done is
@@ -58,9 +58,9 @@ type question struct {
 }
 
 // Limit bounds the questions under way in the name of one who asks for others, so
-// that a server that was taken over cannot take all places with made-up names. One
+// that a server that was taken over cannot take all slots with made-up names. One
 // is not to be copied. A nil Limit has no bound but everybody's.
-type Limit struct{ places chan struct{} }
+type Limit struct{ slots chan struct{} }
 
 // NewLimit allows that many at a time.
 func NewLimit(most int) *Limit { return &Limit{make(chan struct{}, most)} }
@@ -71,16 +71,16 @@ func (l *Limit) UnderWay() int {
 	if l == nil {
 		return 0
 	}
-	return len(l.places)
+	return len(l.slots)
 }
 
-// take waits for a place.
+// take waits for a slot.
 func (l *Limit) take(end <-chan time.Time) bool {
 	if l == nil {
 		return true
 	}
 	select {
-	case l.places <- struct{}{}:
+	case l.slots <- struct{}{}:
 		return true
 	case <-end:
 		return false
@@ -89,12 +89,12 @@ func (l *Limit) take(end <-chan time.Time) bool {
 
 func (l *Limit) leave() {
 	if l != nil {
-		<-l.places
+		<-l.slots
 	}
 }
 
 // subject is what is asked, and within which limit: a question that waits for a
-// place of one limit holds up nobody else.
+// slot of one limit holds up nobody else.
 type subject struct {
 	about string
 	limit *Limit
@@ -121,7 +121,7 @@ func (a *asker) ask(about subject, ask func() (any, bool, error)) (any, bool, er
 	defer deadline.Stop()
 	a.mu.Lock()
 	q, under := a.open[about]
-	if !under || q.over(a.patience) {
+	if !under || q.expired(a.patience) {
 		late := 0
 		if under {
 			late = q.late + 1
@@ -139,8 +139,8 @@ func (a *asker) ask(about subject, ask func() (any, bool, error)) (any, bool, er
 	}
 }
 
-// over says that the question is not to be waited for any longer.
-func (q *question) over(patience time.Duration) bool {
+// expired says that the question is not to be waited for any longer.
+func (q *question) expired(patience time.Duration) bool {
 	return time.Since(q.began) > patience<<min(q.late, 10)
 }
 
@@ -156,17 +156,17 @@ func (a *asker) answer(about subject, q *question, ask func() (any, bool, error)
 	close(q.done)
 }
 
-// within asks once there is a place.
+// within asks once there is a slot.
 func (a *asker) within(limit *Limit, end <-chan time.Time, ask func() (any, bool, error)) (any, bool, error) {
 	if !limit.take(end) {
-		return nil, false, fmt.Errorf("%w to %d other questions of the same program", errLate, cap(limit.places))
+		return nil, false, fmt.Errorf("%w to %d other questions of the same program", errLate, cap(limit.slots))
 	}
 	defer limit.leave()
 	select {
-	case a.places <- struct{}{}:
-		defer func() { <-a.places }()
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
 		return ask()
 	case <-end:
-		return nil, false, fmt.Errorf("%w to %d other questions", errLate, cap(a.places))
+		return nil, false, fmt.Errorf("%w to %d other questions", errLate, cap(a.slots))
 	}
 }

@@ -29,7 +29,7 @@ func TestNeverAnswered(t *testing.T) {
 		}
 	}
 	patient := newAsker(never, 100)
-	patient.places = d.places
+	patient.slots = d.slots
 	if answer, found, err := at(patient, nil, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
 		t.Errorf("bob: %q, %v, %v", answer, found, err)
 	}
@@ -103,8 +103,8 @@ func TestSameQuestion(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if len(d.open) != 0 || len(d.places) != 0 {
-		t.Errorf("%d open, %d under way", len(d.open), len(d.places))
+	if len(d.open) != 0 || len(d.slots) != 0 {
+		t.Errorf("%d open, %d under way", len(d.open), len(d.slots))
 	}
 }
 
@@ -114,7 +114,7 @@ func TestBound(t *testing.T) {
 	d := newAsker(soon, 3)
 	stuck := make(chan struct{})
 	// On a busy machine one may have been late before it had a place.
-	for i := 0; len(d.places) < 3; i++ {
+	for i := 0; len(d.slots) < 3; i++ {
 		_, _, err := at(d, nil, fmt.Sprint("user ", i), func() (int, bool, error) { <-stuck; return i, true, nil })
 		if !errors.Is(err, errLate) {
 			t.Error(err)
@@ -151,16 +151,16 @@ func TestLimit(t *testing.T) {
 	hang := func() (string, bool, error) { <-stuck; return "", false, nil }
 	// On a busy machine one may have been late before it was asked, with a place of the
 	// limit's or without.
-	for i := 0; i < 4 || len(d.places) < 2; i++ {
+	for i := 0; i < 4 || len(d.slots) < 2; i++ {
 		if _, _, err := at(d, limit, fmt.Sprint("user ", i), hang); !errors.Is(err, errLate) {
 			t.Error(err)
 		}
 	}
-	if len(d.places) != 2 || limit.UnderWay() != 2 {
-		t.Errorf("%d under way, %d of them within the limit; want 2", len(d.places), limit.UnderWay())
+	if len(d.slots) != 2 || limit.UnderWay() != 2 {
+		t.Errorf("%d under way, %d of them within the limit; want 2", len(d.slots), limit.UnderWay())
 	}
 	patient := newAsker(never, 3)
-	patient.places = d.places
+	patient.slots = d.slots
 	go func() { _, _, _ = at(patient, limit, "user alice", hang) }()
 	if answer, found, err := at(patient, nil, "user alice", func() (string, bool, error) { return "alice", true, nil }); answer != "alice" || !found || err != nil {
 		t.Errorf("beside the limit: %q, %v, %v", answer, found, err)

@@ -175,7 +175,7 @@ func TestMadeUpNamesThatHang(t *testing.T) {
 	for i := range maxUnderWay {
 		go func() { _, _, _ = UserByName(fmt.Sprint("madeup", i)) }()
 	}
-	for len(usual.places) < maxUnderWay {
+	for len(usual.slots) < maxUnderWay {
 		time.Sleep(time.Millisecond)
 	}
 	if _, found, err := UserByName("root"); err != nil || !found {

@@ -26,9 +26,9 @@ const maxServiceUID = 999
 // nobody else's to write in. The owner is then trusted for what is in it.
 func OpenServiceDir(path string) (*File, error) { return walk(path, checkServiceDir) }
 
-// Place is a directory that has passed the checks of OpenServiceDir, mostly
+// ServiceDir is a directory that has passed the checks of OpenServiceDir, mostly
 // without being opened.
-type Place struct {
+type ServiceDir struct {
 	path string
 	seen unix.Stat_t
 	// open is set where looking at paths would not have been enough.
@@ -36,60 +36,60 @@ type Place struct {
 }
 
 // CheckServiceDir is OpenServiceDir for what needs no more than a name in it.
-// The place must be closed.
-func CheckServiceDir(path string) (Place, error) {
+// It must be closed.
+func CheckServiceDir(path string) (ServiceDir, error) {
 	clean, err := cleaned(path)
 	if err != nil {
-		return Place{}, err
+		return ServiceDir{}, err
 	}
 	above, err := checkAbove(clean)
 	if errors.Is(err, errShared) {
 		dir, err := walkOpen(clean, checkServiceDir)
 		if err != nil {
-			return Place{}, err
+			return ServiceDir{}, err
 		}
-		return Place{clean, dir.seen, dir}, nil
+		return ServiceDir{clean, dir.seen, dir}, nil
 	}
 	if err != nil {
-		return Place{}, err
+		return ServiceDir{}, err
 	}
 	st, err := lookAtDir(clean)
 	if err == nil && clean != "/" {
 		err = checkServiceDir(st, above, clean)
 	}
-	return Place{clean, st, nil}, err
+	return ServiceDir{clean, st, nil}, err
 }
 
 // Close closes what has been opened, if anything.
-func (p Place) Close() error { return p.open.Close() }
+func (s ServiceDir) Close() error { return s.open.Close() }
 
 // Owner returns the user id of the directory's owner.
-func (p Place) Owner() uint32 { return p.seen.Uid }
+func (s ServiceDir) Owner() uint32 { return s.seen.Uid }
 
-// at returns how the *at system calls reach a name in the place.
-func (p Place) at(name string) (fd int, path string) {
-	if p.open != nil {
-		return p.open.fd, name
+// at returns how the *at system calls reach a name in the directory.
+func (s ServiceDir) at(name string) (fd int, path string) {
+	if s.open != nil {
+		return s.open.fd, name
 	}
-	return unix.AT_FDCWD, filepath.Join(p.path, name)
+	return unix.AT_FDCWD, filepath.Join(s.path, name)
 }
 
-// OpenDir is OpenDirIn for the place. Who owns the place can put a link there
+// OpenDir is OpenDirIn for it. Who owns the directory can put a link there
 // in between, which is not followed, or another directory, which is checked.
-func (p Place) OpenDir(name string) (*File, error) {
+func (s ServiceDir) OpenDir(name string) (*File, error) {
 	if !isFileName(name) {
-		return nil, fmt.Errorf("open directory in %s: %w: %q is no file name", p.path, ErrUnsafe, name)
+		return nil, fmt.Errorf("open directory in %s: %w: %q is no file name", s.path, ErrUnsafe, name)
 	}
-	fd, reached := p.at(name)
-	return openDirAt(fd, reached, filepath.Join(p.path, name), p.seen, checkDirIn)
+	fd, reached := s.at(name)
+	return openDirAt(fd, reached, filepath.Join(s.path, name), s.seen, checkDirIn)
 }
 
 // Look returns the state of what has that name there, be it a link. Nothing of
 // it has been checked.
-func (p Place) Look(name string) (st unix.Stat_t, err error) {
-	fd, reached := p.at(name)
+func (s ServiceDir) Look(name string) (st unix.Stat_t, err error) {
+	fd, reached := s.at(name)
 	if err = unix.Fstatat(fd, reached, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		err = &fs.PathError{Op: "stat", Path: filepath.Join(p.path, name), Err: err}
+		err = &fs.PathError{Op: "stat", Path: filepath.Join(s.path, name), Err: err}
 	}
 	return st, err
 }

@@ -40,13 +40,13 @@ func (s Stamp) Unchanged(path, name string) bool {
 	if !s.settled {
 		return false
 	}
-	place, err := CheckServiceDir(path)
+	dir, err := CheckServiceDir(path)
 	if err != nil {
 		return false
 	}
-	defer place.Close()
-	now, err := place.Look(name)
-	stamp := StampOf(now, place.Owner(), time.Time{})
+	defer dir.Close()
+	now, err := dir.Look(name)
+	stamp := StampOf(now, dir.Owner(), time.Time{})
 	stamp.settled = true // as s is, and the time of the last change is the same
 	return err == nil && stamp == s
 }

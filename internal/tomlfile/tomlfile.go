@@ -52,7 +52,7 @@ func Decode(path string, data []byte, v any) error {
 
 // notText finds the first value that is no text where one is read.
 func notText(data []byte, t reflect.Type) []string {
-	for _, p := range places(data) {
+	for _, p := range keyLines(data) {
 		field, found := fieldAt(t, p.key)
 		if found && p.value != unstable.String && p.value != unstable.Array && p.value != unstable.Invalid && readsText(field) {
 			return p.key
@@ -136,7 +136,7 @@ func mayHaveCapitalKey(data []byte) bool {
 func isCapital(r rune) bool { return r >= 'A' && r <= 'Z' }
 
 func findOtherCase(data []byte, t reflect.Type) (key []string, found bool) {
-	for _, p := range places(data) {
+	for _, p := range keyLines(data) {
 		if _, known := fieldAt(t, p.key); !known {
 			return p.key, true
 		}
@@ -144,16 +144,16 @@ func findOtherCase(data []byte, t reflect.Type) (key []string, found bool) {
 	return nil, false
 }
 
-// place is one key of a document with the line it stands on.
-type place struct {
+// keyLine is one key of a document with the line it stands on.
+type keyLine struct {
 	key   []string
 	line  int
 	value unstable.Kind // Invalid for a table
 }
 
-// places lists the keys of a document in order. It ends at a syntax error.
-func places(data []byte) []place {
-	var found []place
+// keyLines lists the keys of a document in order. It ends at a syntax error.
+func keyLines(data []byte) []keyLine {
+	var found []keyLine
 	var parser unstable.Parser
 	parser.Reset(data)
 	var table []string
@@ -176,16 +176,16 @@ func places(data []byte) []place {
 			found = addKeyValue(found, data, node, table)
 			continue
 		}
-		found = append(found, place{key: append([]string{}, table...), line: line})
+		found = append(found, keyLine{key: append([]string{}, table...), line: line})
 	}
 	return found
 }
 
 // addKeyValue adds the key of node, and those of an inline table behind it.
-func addKeyValue(found []place, data []byte, node *unstable.Node, table []string) []place {
+func addKeyValue(found []keyLine, data []byte, node *unstable.Node, table []string) []keyLine {
 	parts, raw := keyParts(node)
 	key := append(append([]string{}, table...), parts...)
-	found = append(found, place{key, lineAt(data, raw), node.Value().Kind})
+	found = append(found, keyLine{key, lineAt(data, raw), node.Value().Kind})
 	if value := node.Value(); value.Kind == unstable.InlineTable {
 		for it := value.Children(); it.Next(); {
 			found = addKeyValue(found, data, it.Node(), key)
@@ -215,7 +215,7 @@ func keyParts(node *unstable.Node) ([]string, unstable.Range) {
 
 // lineOf finds the line of key, or of the nearest table above it.
 func lineOf(data []byte, key []string) int {
-	all := places(data)
+	all := keyLines(data)
 	for n := len(key); n > 0; n-- {
 		want := strings.Join(key[:n], "\x00")
 		for _, p := range all {
@@ -230,7 +230,7 @@ func lineOf(data []byte, key []string) int {
 // inline gives a key in an inline table its whole name: the decoder leaves the
 // inline table's own name out.
 func inline(data []byte, line int, key []string) []string {
-	for _, p := range places(data) {
+	for _, p := range keyLines(data) {
 		if p.line == line && len(p.key) > len(key) && p.key[len(p.key)-1] == key[len(key)-1] {
 			return p.key
 		}
@@ -241,9 +241,9 @@ func inline(data []byte, line int, key []string) []string {
 // keyOnLine names the last key at or before line: a value may go on over
 // several lines.
 func keyOnLine(data []byte, line int) []string {
-	var last place
+	var last keyLine
 	var table []string
-	for _, p := range places(data) {
+	for _, p := range keyLines(data) {
 		if p.line > line {
 			break
 		}

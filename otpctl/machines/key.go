@@ -18,21 +18,21 @@ import (
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
-// place is where this machine's own key is, and whose directory that is.
-type place struct {
+// keyFile is where this machine's own key is, and whose directory that is.
+type keyFile struct {
 	path string
 	// user is who must read it beside root, "" if that is root or whoever owns the
 	// directory.
 	user string
 }
 
-// placeOf is where the configuration has the key, and path if that is given.
-func placeOf(a *invocation.App, path string) (place, error) {
+// keyFileOf is where the configuration has the key, and path if that is given.
+func keyFileOf(a *invocation.App, path string) (keyFile, error) {
 	settings, err := a.Settings()
 	if err != nil {
-		return place{}, err
+		return keyFile{}, err
 	}
-	at := place{path: path}
+	at := keyFile{path: path}
 	switch {
 	case settings.Gateway != nil:
 		at.user = settings.Gateway.User
@@ -46,7 +46,7 @@ func placeOf(a *invocation.App, path string) (place, error) {
 		at.path = config.DefaultRemoteKey
 	}
 	if !filepath.IsAbs(at.path) {
-		return place{}, invocation.Usage("--key %s: expected an absolute path", at.path)
+		return keyFile{}, invocation.Usage("--key %s: expected an absolute path", at.path)
 	}
 	return at, nil
 }
@@ -78,7 +78,7 @@ connection on.`,
 	c.Flags().StringVar(&path, "key", "", "`file` of the key, instead of the configuration's")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.Does(c, func(context.Context, []string) error {
-		at, err := placeOf(a, path)
+		at, err := keyFileOf(a, path)
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ connection on.`,
 	})
 }
 
-func makeKey(at place) error {
+func makeKey(at keyFile) error {
 	text, err := pinned.NewKey()
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ server's in remote.server_keys; a server is told a client's by otpctl client add
 	c.Flags().StringVar(&path, "key", "", "`file` of the key, instead of the configuration's")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.Does(c, func(context.Context, []string) error {
-		at, err := placeOf(a, path)
+		at, err := keyFileOf(a, path)
 		if err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ server's in remote.server_keys; a server is told a client's by otpctl client add
 	})
 }
 
-func showKey(a *invocation.App, at place, asJSON bool) error {
+func showKey(a *invocation.App, at keyFile, asJSON bool) error {
 	key, err := pinned.ReadKey(at.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("this machine has no key yet: %w; otpctl client init makes one", err)

@@ -17,7 +17,7 @@ import (
 // Of many who make the key at once one does: another one would replace the key whose
 // hash the first has shown.
 func TestMakeKeyAtOnce(t *testing.T) {
-	at := place{path: filepath.Join(t.TempDir(), "gateway", "gateway.key"), user: "daemon"}
+	at := keyFile{path: filepath.Join(t.TempDir(), "gateway", "gateway.key"), user: "daemon"}
 	shown := make([]string, 20)
 	begin := make(chan struct{})
 	var all sync.WaitGroup
@@ -61,7 +61,7 @@ func TestMakeKeyAtOnce(t *testing.T) {
 // in a directory that is the gateway's user's. The next init is as ever.
 func TestMakeKeyBrokenOff(t *testing.T) {
 	if dir, is := testfault.Child(t); is {
-		fmt.Println(makeKey(place{path: dir + "/gateway.key", user: "daemon"}))
+		fmt.Println(makeKey(keyFile{path: dir + "/gateway.key", user: "daemon"}))
 		return
 	}
 	daemon, found, err := nss.UserByName("daemon")
@@ -79,7 +79,7 @@ func TestMakeKeyBrokenOff(t *testing.T) {
 			if entries, _ := os.ReadDir(dir); len(entries) > 0 && (!killed || !strings.HasPrefix(entries[0].Name(), ".new-")) {
 				t.Errorf("left behind: %v", entries)
 			}
-			at := place{path: dir + "/gateway.key", user: "daemon"}
+			at := keyFile{path: dir + "/gateway.key", user: "daemon"}
 			if err := makeKey(at); err != nil {
 				t.Fatal(err)
 			}

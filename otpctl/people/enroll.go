@@ -129,7 +129,7 @@ func runEnroll(ctx context.Context, a *invocation.App, name string, flags Enroll
 
 // enrollDevice enrolls an app or a token.
 func enrollDevice(ctx context.Context, a *invocation.App, g admin.People, name string, flags EnrollFlags) error {
-	issuer, err := flags.issuerOver(g.Config.TOTP)
+	issuer, err := flags.labelIssuer(g.Config.TOTP)
 	if err != nil {
 		return err
 	}

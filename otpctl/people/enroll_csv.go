@@ -100,7 +100,7 @@ func EnrollCSV(ctx context.Context, a *invocation.App, b Bulk, flags EnrollFlags
 	if err != nil {
 		return err
 	}
-	issuer, err := flags.issuerOver(g.Config.TOTP)
+	issuer, err := flags.labelIssuer(g.Config.TOTP)
 	if err != nil {
 		return err
 	}

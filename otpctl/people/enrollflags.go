@@ -127,11 +127,11 @@ func (f *EnrollFlags) checkSources(given func(flag string) bool) error {
 
 // factor makes a factor of the flags over the configuration.
 func (f *EnrollFlags) factor(settings config.Config) account.Factor {
-	over(&settings.TOTP.Digits, f.Totp.Digits)
-	over(&settings.TOTP.Period, f.Totp.Period)
-	over(&settings.TOTP.Algorithm, f.Totp.Algorithm)
-	over(&settings.HOTP.Digits, f.Totp.Digits)
-	over(&settings.HOTP.Algorithm, f.Totp.Algorithm)
+	override(&settings.TOTP.Digits, f.Totp.Digits)
+	override(&settings.TOTP.Period, f.Totp.Period)
+	override(&settings.TOTP.Algorithm, f.Totp.Algorithm)
+	override(&settings.HOTP.Digits, f.Totp.Digits)
+	override(&settings.HOTP.Algorithm, f.Totp.Algorithm)
 	if f.kind == account.HOTP {
 		token := enrollment.NewToken(f.id, settings.HOTP, f.counter)
 		token.Prefix = f.prefix
@@ -140,16 +140,16 @@ func (f *EnrollFlags) factor(settings config.Config) account.Factor {
 	return enrollment.NewFactor(f.id, settings.TOTP)
 }
 
-// over sets a value that was given.
-func over[T comparable](setting *T, given T) {
+// override sets a value that was given.
+func override[T comparable](setting *T, given T) {
 	var none T
 	if given != none {
 		*setting = given
 	}
 }
 
-func (f *EnrollFlags) issuerOver(settings config.TOTP) (string, error) {
-	over(&settings.Issuer, f.Totp.Issuer)
+func (f *EnrollFlags) labelIssuer(settings config.TOTP) (string, error) {
+	override(&settings.Issuer, f.Totp.Issuer)
 	name, err := otpauth.Issuer(settings.Issuer)
 	if err != nil {
 		return "", fmt.Errorf("%w or give --issuer", err)
