@@ -34,7 +34,7 @@ func TestLoginByTheVerifier(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		request gate.Request
-		person  *talk
+		person  *script
 		want    gate.Verdict
 		told    string
 	}{

@@ -155,15 +155,15 @@ func code(t *testing.T, steps int) string {
 	return text
 }
 
-// talk is a person with a list of answers.
-type talk struct {
+// script is a person with a list of answers.
+type script struct {
 	answers []gate.Answer
 	told    string
 	// typing is what happens while the person types the first one.
 	typing func()
 }
 
-func (p *talk) Ask(prompt string) (gate.Answer, error) {
+func (p *script) Ask(prompt string) (gate.Answer, error) {
 	p.told += prompt + "\n"
 	if typing := p.typing; typing != nil {
 		p.typing = nil
@@ -177,20 +177,20 @@ func (p *talk) Ask(prompt string) (gate.Answer, error) {
 	return answer, nil
 }
 
-func (p *talk) Tell(tone gate.Tone, text string) {
+func (p *script) Tell(tone gate.Tone, text string) {
 	p.told += strings.Repeat("!", int(tone)-1) + text + "\n"
 }
 
 // says is who types these.
-func says(texts ...string) *talk {
-	p := &talk{}
+func says(texts ...string) *script {
+	p := &script{}
 	for _, text := range texts {
 		p.answers = append(p.answers, gate.Answer{Text: text})
 	}
 	return p
 }
 
-func (r *rig) login(t *testing.T, request gate.Request, person *talk) gate.Verdict {
+func (r *rig) login(t *testing.T, request gate.Request, person *script) gate.Verdict {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

@@ -12,7 +12,7 @@ extern int peer;
 extern unsigned char start[WIRE_MAX_PAYLOAD];
 extern size_t start_size;
 
-/* talk.c */
+/* frames.c */
 void put(const void *bytes, size_t size);
 void get(void *bytes, size_t size);
 void header(int type, size_t size);

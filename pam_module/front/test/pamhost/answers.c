@@ -47,24 +47,24 @@ static char *spell_answer(const char *marker)
 
 int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *data)
 {
-	struct talk *talk = data;
+	struct conversation *conversation = data;
 	struct pam_response *made = calloc((size_t)count, sizeof *made);
-	if (want.rename != NULL && !talk->renamed) {
-		talk->renamed = true;
-		pam_set_item(talk->pamh, PAM_USER, want.rename);
+	if (want.rename != NULL && !conversation->renamed) {
+		conversation->renamed = true;
+		pam_set_item(conversation->pamh, PAM_USER, want.rename);
 	}
 	for (int i = 0; i < count; i++) {
 		int style = messages[i]->msg_style;
-		fprintf(talk->prompts, "%s{\"style\":%d,\"text\":", ftell(talk->prompts) > 0 ? "," : "", style);
-		put_json(talk->prompts, messages[i]->msg);
-		fputc('}', talk->prompts);
+		fprintf(conversation->prompts, "%s{\"style\":%d,\"text\":", ftell(conversation->prompts) > 0 ? "," : "", style);
+		put_json(conversation->prompts, messages[i]->msg);
+		fputc('}', conversation->prompts);
 		if (style != PAM_PROMPT_ECHO_OFF && style != PAM_PROMPT_ECHO_ON) {
 			continue;
 		}
-		const char *answer = talk->left > 0 ? *talk->answers : "@error";
-		if (talk->left > 0) {
-			talk->answers++;
-			talk->left--;
+		const char *answer = conversation->left > 0 ? *conversation->answers : "@error";
+		if (conversation->left > 0) {
+			conversation->answers++;
+			conversation->left--;
 		}
 		if (strcmp(answer, "@error") == 0 || strcmp(answer, "@none") == 0) {
 			free(made);

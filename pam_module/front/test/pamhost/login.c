@@ -82,7 +82,7 @@ static void call(pam_handle_t *pamh, struct outcome *o)
 	pam_end(pamh, last);
 }
 
-static void report(const struct outcome *o, const struct talk *talk, const char *before, const char *after)
+static void report(const struct outcome *o, const struct conversation *conversation, const char *before, const char *after)
 {
 	const struct {
 		const char *name;
@@ -99,7 +99,7 @@ static void report(const struct outcome *o, const struct talk *talk, const char 
 			fprintf(out, ",\"%s\":\"%s\"", others[i].name, name_of(others[i].value));
 		}
 	}
-	fprintf(out, ",\"prompts\":[%s],\"changed\":[", talk->json);
+	fprintf(out, ",\"prompts\":[%s],\"changed\":[", conversation->json);
 	if (before != NULL) {
 		put_changes(out, before, after);
 	}
@@ -110,28 +110,28 @@ static void report(const struct outcome *o, const struct talk *talk, const char 
 
 void login(const char *service, const char *user, char **answers, int answer_count)
 {
-	struct talk talk = {.answers = answers, .left = answer_count};
-	struct pam_conv conv = {want.no_conv ? NULL : converse, &talk};
+	struct conversation conversation = {.answers = answers, .left = answer_count};
+	struct pam_conv conv = {want.no_conv ? NULL : converse, &conversation};
 	struct outcome outcome = {.acct = -1, .setcred = -1, .session = -1, .close_session = -1, .chauthtok = -1};
-	talk.prompts = open_memstream(&talk.json, &talk.json_size);
+	conversation.prompts = open_memstream(&conversation.json, &conversation.json_size);
 	char *before = want.no_snapshot ? NULL : snapshot();
 	start_own_child();
 	int64_t began = now_ns();
-	int result = pam_start_confdir(service, *user != '\0' ? user : NULL, &conv, want.confdir, &talk.pamh);
+	int result = pam_start_confdir(service, *user != '\0' ? user : NULL, &conv, want.confdir, &conversation.pamh);
 	if (result != PAM_SUCCESS) {
 		fprintf(out, "pamhost: pam_start: %s\n", name_of(result));
 		exit(2);
 	}
-	call(talk.pamh, &outcome);
+	call(conversation.pamh, &outcome);
 	outcome.total_ns = now_ns() - began;
 	outcome.own_child = collect_own_child();
 	char *after = want.no_snapshot ? NULL : snapshot();
-	fclose(talk.prompts);
+	fclose(conversation.prompts);
 	pthread_mutex_lock(&output);
-	report(&outcome, &talk, before, after);
+	report(&outcome, &conversation, before, after);
 	fflush(out);
 	pthread_mutex_unlock(&output);
-	free(talk.json);
+	free(conversation.json);
 	free(before);
 	free(after);
 }

@@ -22,7 +22,7 @@ extern FILE *out;
 _Noreturn void die(const char *what);
 
 /* answers.c: the conversation */
-struct talk {
+struct conversation {
 	pam_handle_t *pamh;
 	char **answers;
 	int left;
