@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -162,6 +163,29 @@ func TestImportsGoDown(t *testing.T) {
 	}
 	if len(seen) != len(layers) {
 		t.Errorf("found only %v of the packages in the table", seen)
+	}
+}
+
+// Whoever looks for the place of a change finds each package in CONTRIBUTING.md, by a
+// link to its folder or to one above.
+func TestPackagesAreFound(t *testing.T) {
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = sources(func(path string) error {
+		for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {
+			if strings.Contains(string(text), "]("+dir+")") {
+				return nil
+			}
+		}
+		if filepath.Dir(path) != "." {
+			t.Errorf("CONTRIBUTING.md does not say what is in %s", filepath.Dir(path))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
