@@ -41,16 +41,16 @@ func (l *Login) admit(offered []byte) (credential, bool) {
 	}
 	var found bool
 	if cred.hasCert {
-		cred.grant, found = l.vouched(cred.cert, offered)
+		cred.grant, found = l.certified(cred.cert, offered)
 	} else {
 		cred.grant, found = l.look(authkeys.Login{Key: offered}, offered)
 	}
 	return cred, found
 }
 
-// vouched says whether the authority of a certificate is trusted to let the
+// certified says whether the authority of a certificate is trusted to let the
 // person in, and whether the certificate does so.
-func (l *Login) vouched(cert usercert.Certificate, offered []byte) (authkeys.Grant, bool) {
+func (l *Login) certified(cert usercert.Certificate, offered []byte) (authkeys.Grant, bool) {
 	grant := authkeys.Grant{NoTouch: cert.NoTouch, Verify: cert.Verify}
 	if !l.trusts(cert) {
 		line, found := l.look(authkeys.Login{Key: cert.Authority, Authority: true, User: l.user, Principals: cert.Principals}, offered)

@@ -46,7 +46,7 @@ func (l *Login) account() (*session.Worker, error) {
 	}
 	if l.transaction == nil && l.settings.Worker == config.PerUser {
 		if worker := l.shared.Workers.Find(spec); worker != nil {
-			err := worker.AccountAgain(l.remote.String(), l.hear)
+			err := worker.AccountAgain(l.remote.String(), l.tellUser)
 			if err == nil || errors.Is(err, session.ErrPAM) && !errors.Is(err, session.ErrExpired) {
 				return worker, err
 			}
@@ -59,7 +59,7 @@ func (l *Login) account() (*session.Worker, error) {
 	if err := l.startTransaction(); err != nil {
 		return nil, err
 	}
-	return nil, l.transaction.Account(l.hear)
+	return nil, l.transaction.Account(l.tellUser)
 }
 
 // open begins the session while the client is still being told that it is in.

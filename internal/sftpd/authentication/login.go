@@ -137,7 +137,7 @@ func (l *Login) settle(outcome uint8) (answer []byte, settled uint8) {
 	if _, expired := l.state.(passwordExpired); expired && outcome == messages.Partial {
 		l.tell("The password has expired. It can be changed now, by the method keyboard-interactive.")
 	}
-	w := fields.Message(messages.AnswerOutcome).U8(outcome).Texts(l.takeTold())
+	w := fields.Message(messages.AnswerOutcome).U8(outcome).Texts(l.takeMessages())
 	return w.Bytes, outcome
 }
 

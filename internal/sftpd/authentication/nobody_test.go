@@ -21,7 +21,7 @@ func TestNobodysPasswordIsNeverRight(t *testing.T) {
 			"password": func(l *Login, _ *seqpacket.Conn) error { return l.authenticate(sftpdtest.RightPassword) },
 			"keyboard-interactive": func(l *Login, front *seqpacket.Conn) error {
 				answerOnce(front, sftpdtest.RightPassword)
-				return l.askPAM(&questions{login: l, divides: true})
+				return l.askPAM(&questions{login: l, splits: true})
 			},
 		} {
 			t.Run(name+" by "+method, func(t *testing.T) {

@@ -24,8 +24,8 @@ func (f field) password() string { return f.text[:len(f.text)-f.behind] }
 
 func (f field) code() string { return f.text[len(f.text)-f.behind:] }
 
-// divide finds the code in a field, if this login will be asked for one.
-func (l *Login) divide(text string) (field, error) {
+// splitField finds the code in a field, if this login will be asked for one.
+func (l *Login) splitField(text string) (field, error) {
 	if !l.asksAfter(config.PasswordFirst) {
 		return field{text: text}, nil
 	}
@@ -51,7 +51,7 @@ func (l *Login) tryPassword(password string) uint8 {
 	if !l.beforeFirst() || len(password) > maxPassword || strings.ContainsRune(password, 0) {
 		return messages.Denied
 	}
-	f, err := l.divide(password)
+	f, err := l.splitField(password)
 	if err != nil {
 		return messages.Denied
 	}
@@ -62,7 +62,7 @@ func (l *Login) tryPassword(password string) uint8 {
 		f = field{text: password}
 		err = l.authenticate(f.password())
 	} else if err != nil {
-		l.asTwice(password, began)
+		l.delayAsTwice(password, began)
 	}
 	if err != nil {
 		l.failed("password", err)
@@ -74,14 +74,14 @@ func (l *Login) tryPassword(password string) uint8 {
 // askPassword has PAM ask. Clients that give all they have to every question
 // have the code behind the password here too.
 func (l *Login) askPassword() (uint8, error) {
-	q := questions{login: l, divides: true}
+	q := questions{login: l, splits: true}
 	err := l.askPAM(&q)
 	if errors.Is(err, session.ErrPAM) && q.field.behind > 0 && q.broken == nil {
 		// It may be a password that ends like a code.
 		q = questions{login: l, before: q.given}
 		err = l.askPAM(&q)
 	} else if err != nil && q.broken == nil {
-		l.asTwice(q.field.text, q.first)
+		l.delayAsTwice(q.field.text, q.first)
 	}
 	if q.broken != nil {
 		return messages.Denied, q.broken
@@ -94,9 +94,9 @@ func (l *Login) askPassword() (uint8, error) {
 	return l.afterPassword(q.field, false), nil
 }
 
-// asTwice waits once more for as long as PAM took since began to refuse a field
+// delayAsTwice waits once more for as long as PAM took since began to refuse a field
 // that would have been tried twice were it of somebody who is asked for codes.
-func (l *Login) asTwice(text string, began time.Time) {
+func (l *Login) delayAsTwice(text string, began time.Time) {
 	if !l.asksAfter(config.PasswordFirst) {
 		return
 	}

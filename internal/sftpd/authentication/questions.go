@@ -16,8 +16,8 @@ const maxQuestions = 20
 // questions passes on to the client what PAM asks and tells in one stage.
 type questions struct {
 	login *Login
-	// divides has a code taken off what is typed at the first question.
-	divides bool
+	// splits has a code taken off what is typed at the first question.
+	splits bool
 	// before are answers of a stage that is gone through again.
 	before []string
 	given  []string
@@ -41,11 +41,11 @@ func (q *questions) answer(style uint8, text string) (string, error) {
 		return q.login.forPAM(answer), nil
 	}
 	q.field, q.first = field{text: answer}, time.Now()
-	if q.divides && style == messages.StyleHidden {
+	if q.splits && style == messages.StyleHidden {
 		// What the engine does not look at is taken whole: this client can be asked
 		// for the code.
-		if divided, err := q.login.divide(answer); err == nil {
-			q.field = divided
+		if split, err := q.login.splitField(answer); err == nil {
+			q.field = split
 		}
 	}
 	return q.login.forPAM(q.field.password()), nil
@@ -71,7 +71,7 @@ func (q *questions) next(style uint8, text string) (string, error) {
 
 // askClient asks by way of the front. An error means that the front has gone.
 func (l *Login) askClient(prompt string, shown bool) (text string, given bool, err error) {
-	w := fields.Message(messages.AnswerPrompt).Texts(l.takeTold()).Bool(shown).Text(printable(prompt))
+	w := fields.Message(messages.AnswerPrompt).Texts(l.takeMessages()).Bool(shown).Text(printable(prompt))
 	if err := l.front.Send(w.Bytes); err != nil {
 		return "", false, err
 	}

@@ -59,8 +59,8 @@ func printable(text string) string {
 	}, text)
 }
 
-// takeTold is what is to be told, what the engine says last.
-func (l *Login) takeTold() []string {
+// takeMessages is what is to be told, what the engine says last.
+func (l *Login) takeMessages() []string {
 	if code, waits := l.state.(*beforeCode); waits {
 		l.said = append(l.said, code.dialogue.take()...)
 	}

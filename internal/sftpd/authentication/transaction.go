@@ -32,7 +32,7 @@ func (l *Login) authenticate(password string) error {
 	if err := l.startTransaction(); err != nil {
 		return err
 	}
-	err := l.transaction.Password(l.forPAM(password), l.hear)
+	err := l.transaction.Password(l.forPAM(password), l.tellUser)
 	return l.known(err)
 }
 
@@ -68,8 +68,8 @@ func (l *Login) known(err error) error {
 	return err
 }
 
-// hear takes what PAM tells where it cannot ask.
-func (l *Login) hear(_ uint8, text string) (string, error) {
+// tellUser passes on what PAM tells where it cannot ask.
+func (l *Login) tellUser(_ uint8, text string) (string, error) {
 	l.tell(text)
 	return "", errors.New("the client cannot be asked")
 }
