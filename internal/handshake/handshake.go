@@ -97,7 +97,7 @@ func (a *Admission) handshake(bare *net.TCPConn, own *pinned.KeyFile, known pinn
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), a.limits.Time)
 	defer cancel()
-	err = errors.Join(pinned.Notice(bare), conn.HandshakeContext(ctx))
+	err = errors.Join(pinned.KeepAlive(bare), conn.HandshakeContext(ctx))
 	bytes.done = true
 	switch {
 	case err == nil:

@@ -60,7 +60,7 @@ func pair(t *testing.T) (client, server net.Conn) {
 	if server, err = listener.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Notice(server.(*net.TCPConn)); err != nil {
+	if err := KeepAlive(server.(*net.TCPConn)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close(); server.Close() })

@@ -21,20 +21,20 @@ var alive = net.KeepAliveConfig{Enable: true, Idle: keepalive, Interval: keepali
 
 // Dial makes a TCP connection that notices when the other machine has gone.
 func Dial(ctx context.Context, address string) (net.Conn, error) {
-	dialer := net.Dialer{KeepAliveConfig: alive, Control: func(_, _ string, raw syscall.RawConn) error { return notice(raw) }}
+	dialer := net.Dialer{KeepAliveConfig: alive, Control: func(_, _ string, raw syscall.RawConn) error { return setUserTimeout(raw) }}
 	return dialer.DialContext(ctx, "tcp", address)
 }
 
-// Notice has a connection that was accepted notice when the other machine has gone.
-func Notice(conn *net.TCPConn) error {
+// KeepAlive has a connection that was accepted notice when the other machine has gone.
+func KeepAlive(conn *net.TCPConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return errors.Join(conn.SetKeepAliveConfig(alive), notice(raw))
+	return errors.Join(conn.SetKeepAliveConfig(alive), setUserTimeout(raw))
 }
 
-func notice(raw syscall.RawConn) (err error) {
+func setUserTimeout(raw syscall.RawConn) (err error) {
 	controlErr := raw.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unacknowledged.Milliseconds()))
 	})

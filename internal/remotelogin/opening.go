@@ -47,13 +47,13 @@ func (o opening) begin(ctx context.Context, unprivileged bool) (end func(), err 
 	}, nil
 }
 
-func enter(ctx context.Context, places chan struct{}) error {
+func enter(ctx context.Context, slots chan struct{}) error {
 	select {
-	case places <- struct{}{}:
+	case slots <- struct{}{}:
 		if ctx.Err() == nil {
 			return nil
 		}
-		<-places
+		<-slots
 	case <-ctx.Done():
 	}
 	return errOthersWait

@@ -23,7 +23,7 @@ type fullError struct{ error }
 
 // keptFrom is err about a login that got no answer from the server, which had given so
 // many before. Whoever can begin many logins must not bring it about that others are
-// asked for a break-glass code: by having all places to ask it, so that the others get
+// asked for a break-glass code: by having all slots to ask it, so that the others get
 // one late, or by having the gateway end connections.
 func (s *server) keptFrom(before uint64, err error) error {
 	if s.answers.Load() != before {
