@@ -118,7 +118,7 @@ func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-ended
 	})
-	over := func() bool {
+	hasEnded := func() bool {
 		select {
 		case <-ended:
 			return true
@@ -126,8 +126,8 @@ func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 			return false
 		}
 	}
-	machine.Until(t, d.name+" is ready", func() bool { return over() || ready() })
-	if over() {
+	machine.Until(t, d.name+" is ready", func() bool { return hasEnded() || ready() })
+	if hasEnded() {
 		t.Fatalf("%s ended: %v\n%s", d.name, cmd.ProcessState, d.output.String())
 	}
 }

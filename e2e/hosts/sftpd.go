@@ -21,7 +21,7 @@ type SFTPD struct {
 	programs string
 	cmd      *exec.Cmd
 	said     string // a file with all that it and its parts wrote to standard error
-	over     chan struct{}
+	ended    chan struct{}
 	told     bool // to end
 }
 
@@ -41,7 +41,7 @@ func StartSFTPDFrom(t machine.T, programs string, site machine.Site, text, table
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), over: make(chan struct{})}
+	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), ended: make(chan struct{})}
 	machine.WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n")
 	defaults := [][2]string{
 		{"listen", fmt.Sprintf("[%q]", s.Address())}, {"host_keys", fmt.Sprintf("[%q]", key)}, {"pam_service", strconv.Quote(s.Service())},
@@ -82,14 +82,14 @@ func (s *SFTPD) start(t machine.T) {
 	}
 	go func() {
 		_ = s.cmd.Wait() // its state says all
-		close(s.over)
+		close(s.ended)
 	}()
 	t.Cleanup(func() {
 		if s.Ended() && !s.told {
 			t.Errorf("sftpd of %s ended by itself: %v: %s", s.Site.Name, s.cmd.ProcessState, s.Output())
 		}
 		_ = s.cmd.Process.Kill()
-		<-s.over
+		<-s.ended
 		machine.KeepOutput("standard error of sftpd of "+s.Site.Name, s.Output())
 		if strings.Contains(s.Output(), "panic") {
 			t.Errorf("sftpd: %s", s.Output())
@@ -104,7 +104,7 @@ func (s *SFTPD) start(t machine.T) {
 // Ended says whether it has.
 func (s *SFTPD) Ended() bool {
 	select {
-	case <-s.over:
+	case <-s.ended:
 		return true
 	default:
 		return false
@@ -146,7 +146,7 @@ func (s *SFTPD) Signal(t machine.T, signal syscall.Signal) {
 func (s *SFTPD) WaitEnd(t machine.T) {
 	t.Helper()
 	select {
-	case <-s.over:
+	case <-s.ended:
 		s.told = true
 	case <-time.After(machine.Patience):
 		t.Fatalf("sftpd has not ended: %s", s.Output())

@@ -38,7 +38,7 @@ func ServeMetrics(address string, write func(io.Writer) error) (stop func(), err
 	web := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10,
 		ErrorLog: log.New(io.Discard, "", 0)}
 	web.SetKeepAlivesEnabled(false)
-	go func() { _ = web.Serve(newFewAtOnce(listener, maxReaders)) }()
+	go func() { _ = web.Serve(newLimitListener(listener, maxReaders)) }()
 	return func() { _ = web.Close() }, nil
 }
 
@@ -50,16 +50,16 @@ func listenMetrics(address string) (net.Listener, error) {
 	return ListenUnix(path, 0o660)
 }
 
-// fewAtOnce lets further connections wait.
-type fewAtOnce struct {
+// limitListener has at most so many connections open. Further ones wait.
+type limitListener struct {
 	net.Listener
 	open   chan struct{}
 	closed chan struct{}
 	close  func() error
 }
 
-func newFewAtOnce(listener net.Listener, most int) *fewAtOnce {
-	f := &fewAtOnce{Listener: listener, open: make(chan struct{}, most), closed: make(chan struct{})}
+func newLimitListener(listener net.Listener, most int) *limitListener {
+	f := &limitListener{Listener: listener, open: make(chan struct{}, most), closed: make(chan struct{})}
 	f.close = sync.OnceValue(func() error {
 		close(f.closed)
 		return listener.Close()
@@ -68,10 +68,10 @@ func newFewAtOnce(listener net.Listener, most int) *fewAtOnce {
 }
 
 // Close implements net.Listener.
-func (f *fewAtOnce) Close() error { return f.close() }
+func (f *limitListener) Close() error { return f.close() }
 
 // Accept implements net.Listener.
-func (f *fewAtOnce) Accept() (net.Conn, error) {
+func (f *limitListener) Accept() (net.Conn, error) {
 	select {
 	case f.open <- struct{}{}:
 	case <-f.closed:
@@ -82,16 +82,16 @@ func (f *fewAtOnce) Accept() (net.Conn, error) {
 		<-f.open
 		return nil, err
 	}
-	return &oneOfFew{Conn: conn, free: sync.OnceFunc(func() { <-f.open })}, nil
+	return &limitedConn{Conn: conn, free: sync.OnceFunc(func() { <-f.open })}, nil
 }
 
-type oneOfFew struct {
+type limitedConn struct {
 	net.Conn
 	free func()
 }
 
 // Close implements net.Conn.
-func (o *oneOfFew) Close() error {
+func (o *limitedConn) Close() error {
 	defer o.free()
 	return o.Conn.Close()
 }

@@ -108,8 +108,8 @@ func (pipes) Close() error { return nil }
 
 // Each connection has one of few places until it is closed, also twice, or until the
 // listener is.
-func TestFewAtOnce(t *testing.T) {
-	few := newFewAtOnce(pipes{}, 2)
+func TestLimitListener(t *testing.T) {
+	few := newLimitListener(pipes{}, 2)
 	accept := func() net.Conn {
 		t.Helper()
 		conn, err := few.Accept()

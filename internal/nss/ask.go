@@ -21,7 +21,7 @@ var errLate = errors.New("the name service did not answer")
 // asker asks a bounded number of questions at a time.
 type asker struct {
 	patience time.Duration
-	slots   chan struct{}
+	slots    chan struct{}
 
 	mu sync.Mutex
 	// open has, for each question, the one that was asked last and has no answer.
@@ -100,11 +100,11 @@ type subject struct {
 	limit *Limit
 }
 
-// at asks a question. Who asks the same meanwhile, within the same limit, gets the
+// askOnce asks a question. Who asks the same meanwhile, within the same limit, gets the
 // same answer, so that one name that is looked up for long has one thread. A
 // question that is late is asked again, as the service may have come back, but ever
 // less often.
-func at[T any](a *asker, limit *Limit, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
+func askOnce[T any](a *asker, limit *Limit, about string, ask func() (T, bool, error)) (answer T, found bool, err error) {
 	given, found, err := a.ask(subject{about, limit}, func() (any, bool, error) { return ask() })
 	if err != nil {
 		return answer, false, fmt.Errorf("look up %s: %w", about, err)

@@ -24,25 +24,25 @@ func TestNeverAnswered(t *testing.T) {
 		return "late", true, nil
 	}
 	for range 3 {
-		if answer, found, err := at(d, nil, "user alice", hang); answer != "" || found || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "look up user alice") {
+		if answer, found, err := askOnce(d, nil, "user alice", hang); answer != "" || found || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "look up user alice") {
 			t.Errorf("alice: %q, %v, %v", answer, found, err)
 		}
 	}
 	patient := newAsker(never, 100)
 	patient.slots = d.slots
-	if answer, found, err := at(patient, nil, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
+	if answer, found, err := askOnce(patient, nil, "user bob", func() (string, bool, error) { return "bob", true, nil }); answer != "bob" || !found || err != nil {
 		t.Errorf("bob: %q, %v, %v", answer, found, err)
 	}
 	// Asked again and again; how often is for TestAskedEverLessOften.
 	for asked.Load() < 4 {
-		_, _, err := at(d, nil, "user alice", hang)
+		_, _, err := askOnce(d, nil, "user alice", hang)
 		if !errors.Is(err, errLate) {
 			t.Fatal(err)
 		}
 	}
 	close(stuck)
 	for {
-		answer, found, err := at(d, nil, "user alice", func() (string, bool, error) { return "early", true, nil })
+		answer, found, err := askOnce(d, nil, "user alice", func() (string, bool, error) { return "early", true, nil })
 		if err == nil {
 			if !found || answer == "" {
 				t.Errorf("alice, later: %q, %v", answer, found)
@@ -64,7 +64,7 @@ func TestAskedEverLessOften(t *testing.T) {
 		}
 		d.open[about] = old
 		again := 0
-		if _, _, err := at(d, nil, about.about, func() (int, bool, error) {
+		if _, _, err := askOnce(d, nil, about.about, func() (int, bool, error) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			again = d.open[about].late
@@ -82,7 +82,7 @@ func TestSameQuestion(t *testing.T) {
 	began, stuck := make(chan struct{}), make(chan struct{})
 	answers := make(chan string)
 	ask := func(about func() (string, bool, error)) {
-		answer, _, err := at(d, nil, "user alice", about)
+		answer, _, err := askOnce(d, nil, "user alice", about)
 		answers <- fmt.Sprint(answer, err)
 	}
 	go ask(func() (string, bool, error) { close(began); <-stuck; return "alice", true, nil })
@@ -115,12 +115,12 @@ func TestBound(t *testing.T) {
 	stuck := make(chan struct{})
 	// On a busy machine one may have been late before it had a place.
 	for i := 0; len(d.slots) < 3; i++ {
-		_, _, err := at(d, nil, fmt.Sprint("user ", i), func() (int, bool, error) { <-stuck; return i, true, nil })
+		_, _, err := askOnce(d, nil, fmt.Sprint("user ", i), func() (int, bool, error) { <-stuck; return i, true, nil })
 		if !errors.Is(err, errLate) {
 			t.Error(err)
 		}
 	}
-	_, found, err := at(d, nil, "one more", func() (int, bool, error) {
+	_, found, err := askOnce(d, nil, "one more", func() (int, bool, error) {
 		select {
 		case <-stuck: // a place came free at the last moment
 		default:
@@ -133,7 +133,7 @@ func TestBound(t *testing.T) {
 	}
 	close(stuck)
 	for {
-		if answer, found, err := at(d, nil, "the last", func() (int, bool, error) { return 4, true, nil }); err == nil {
+		if answer, found, err := askOnce(d, nil, "the last", func() (int, bool, error) { return 4, true, nil }); err == nil {
 			if answer != 4 || !found {
 				t.Errorf("in the end: %v, %v", answer, found)
 			}
@@ -152,7 +152,7 @@ func TestLimit(t *testing.T) {
 	// On a busy machine one may have been late before it was asked, with a place of the
 	// limit's or without.
 	for i := 0; i < 4 || len(d.slots) < 2; i++ {
-		if _, _, err := at(d, limit, fmt.Sprint("user ", i), hang); !errors.Is(err, errLate) {
+		if _, _, err := askOnce(d, limit, fmt.Sprint("user ", i), hang); !errors.Is(err, errLate) {
 			t.Error(err)
 		}
 	}
@@ -161,12 +161,12 @@ func TestLimit(t *testing.T) {
 	}
 	patient := newAsker(never, 3)
 	patient.slots = d.slots
-	go func() { _, _, _ = at(patient, limit, "user alice", hang) }()
-	if answer, found, err := at(patient, nil, "user alice", func() (string, bool, error) { return "alice", true, nil }); answer != "alice" || !found || err != nil {
+	go func() { _, _, _ = askOnce(patient, limit, "user alice", hang) }()
+	if answer, found, err := askOnce(patient, nil, "user alice", func() (string, bool, error) { return "alice", true, nil }); answer != "alice" || !found || err != nil {
 		t.Errorf("beside the limit: %q, %v, %v", answer, found, err)
 	}
 	close(stuck)
-	if _, _, err := at(patient, limit, "user bob", func() (string, bool, error) { return "bob", true, nil }); err != nil {
+	if _, _, err := askOnce(patient, limit, "user bob", func() (string, bool, error) { return "bob", true, nil }); err != nil {
 		t.Errorf("once the service answers: %v", err)
 	}
 }

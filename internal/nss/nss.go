@@ -45,7 +45,7 @@ func UserByName(name string) (u User, found bool, err error) { return (*Limit)(n
 // UserByName is [UserByName] within the limit.
 func (l *Limit) UserByName(name string) (u User, found bool, err error) {
 	local := isLocal(PasswdPath, func(own string, _ uint32) bool { return own == name })
-	return at(askerFor(local), l, "user "+strconv.Quote(name), func() (User, bool, error) { return getpwnam(name) })
+	return askOnce(askerFor(local), l, "user "+strconv.Quote(name), func() (User, bool, error) { return getpwnam(name) })
 }
 
 // UserByID finds the account that a uid has as its first name: several names may
@@ -55,7 +55,7 @@ func UserByID(uid uint32) (u User, found bool, err error) { return (*Limit)(nil)
 // UserByID is [UserByID] within the limit.
 func (l *Limit) UserByID(uid uint32) (u User, found bool, err error) {
 	local := isLocal(PasswdPath, func(_ string, own uint32) bool { return own == uid })
-	return at(askerFor(local), l, "uid "+strconv.FormatUint(uint64(uid), 10), func() (User, bool, error) { return getpwuid(uid) })
+	return askOnce(askerFor(local), l, "uid "+strconv.FormatUint(uint64(uid), 10), func() (User, bool, error) { return getpwuid(uid) })
 }
 
 // GroupByName finds a group.
@@ -70,7 +70,7 @@ func GroupByName(name string) (g Group, found bool, err error) {
 func GroupsOf(u User) ([]uint32, error) { return (*Limit)(nil).groupsOf(u) }
 
 func (l *Limit) groupsOf(u User) ([]uint32, error) {
-	gids, _, err := at(groups, l, fmt.Sprintf("groups of user %q", u.Name), func() ([]uint32, bool, error) {
+	gids, _, err := askOnce(groups, l, fmt.Sprintf("groups of user %q", u.Name), func() ([]uint32, bool, error) {
 		gids, err := initgroups(u.Name, u.GID)
 		return gids, true, err
 	})
@@ -116,5 +116,5 @@ func (l *Limit) groupByName(name string, members []string) (listing, bool, error
 	if members != nil {
 		question += fmt.Sprintf(" and its members %q", members)
 	}
-	return at(groups, l, question, func() (listing, bool, error) { return getgrnam(name, members) })
+	return askOnce(groups, l, question, func() (listing, bool, error) { return getgrnam(name, members) })
 }

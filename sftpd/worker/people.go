@@ -41,12 +41,12 @@ type people struct {
 	listen   sync.Once
 	queue    chan question
 
-	mu     sync.Mutex
-	since  time.Time
-	known  map[question]string
-	asked  map[question]chan struct{} // closed when it is known
-	waited time.Duration              // of the patience
-	paid   time.Time                  // when waited was last made less
+	mu         sync.Mutex
+	since      time.Time
+	known      map[question]string
+	asked      map[question]chan struct{} // closed when it is known
+	waited     time.Duration              // of the patience
+	forgivenAt time.Time                  // when waited was last made less
 }
 
 func newPeople(spec messages.Spec, login *seqpacket.Conn) *people {
@@ -111,8 +111,8 @@ func (p *people) begin(q question) (answer string, coming <-chan struct{}, most 
 	if answer, known := p.known[q]; known {
 		return answer, nil, 0
 	}
-	p.waited = max(0, p.waited-now.Sub(p.paid)/10)
-	p.paid = now
+	p.waited = max(0, p.waited-now.Sub(p.forgivenAt)/10)
+	p.forgivenAt = now
 	if come, asked := p.asked[q]; asked {
 		return "", come, p.patience - p.waited
 	}
