@@ -17,7 +17,7 @@ type Output struct {
 	// Discard has what is more discarded, without an error.
 	Discard bool
 
-	kept bytes.Buffer
+	kept      bytes.Buffer
 	truncated bool
 }
 
