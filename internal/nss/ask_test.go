@@ -59,7 +59,7 @@ func TestAskedEverLessOften(t *testing.T) {
 	for late := range 4 {
 		d := newAsker(never, 100)
 		old := &question{late: late, began: time.Now().Add(-never<<late - time.Second)}
-		if !old.expired(never) || old.over(never+time.Minute) {
+		if !old.expired(never) || old.expired(never+time.Minute) {
 			t.Errorf("late for the time %d: not over right after %v", late, never<<late)
 		}
 		d.open[about] = old
