@@ -232,6 +232,7 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer g.Close()
 	g.Now = func() time.Time { return clock(ts.Getenv) }
+	g.Host = "server1"
 	g.Sender = postbox{ts.MkAbs(sentAtLogins)}
 	request := gate.Request{User: args[1], Service: "sshd", RemoteHost: "192.0.2.7"}
 	if client := ts.Getenv("CLIENT"); client != "" {

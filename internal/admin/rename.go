@@ -167,8 +167,17 @@ func moveCounts(was ledger.Entry, entry *ledger.Entry) {
 			entry.Services = append(entry.Services, s)
 		}
 	}
+	entry.Recent = mergeLogins(was.Recent, entry.Recent)
 	slices.SortStableFunc(entry.Services, func(a, b ledger.ServiceLogin) int { return cmp.Compare(a.At.Unix(), b.At.Unix()) })
 	entry.Services = entry.Services[max(0, len(entry.Services)-gate.KeptServices):]
+}
+
+// mergeLogins are those of both names, the newest at the end.
+func mergeLogins(a, b []ledger.Login) []ledger.Login {
+	all := slices.Concat(a, b)
+	slices.SortStableFunc(all, func(x, y ledger.Login) int { return x.At.Compare(y.At) })
+	// A rename that was killed is done again.
+	return ledger.KeepLogins(slices.Compact(all))
 }
 
 func stricter(a, b ledger.Attempts) ledger.Attempts {

@@ -80,7 +80,10 @@ func TestRename(t *testing.T) {
 	if entry.Attempts.Wrong != 2 || entry.LastLogin.IsZero() || len(entry.Sessions) != 0 || len(entry.Services) != 1 {
 		t.Errorf("carried: %+v", entry)
 	}
-	if old := p.entryOf(t, "alice"); old.Attempts != (ledger.Attempts{}) || len(old.Sessions) != 0 {
+	if last := entry.Recent[len(entry.Recent)-1]; len(entry.Recent) != 4 || !last.Denied || last.At != p.Clock {
+		t.Errorf("carried logins: %+v", entry.Recent)
+	}
+	if old := p.entryOf(t, "alice"); len(old.Recent) != 0 || old.Attempts != (ledger.Attempts{}) || len(old.Sessions) != 0 {
 		t.Errorf("left: %+v", old)
 	}
 	request.User = "alicia"

@@ -21,8 +21,8 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// Gate is the engine with all it needs. Every field must be set but Peer, OwnPrograms, SplitBudget,
-// Sender, Client, Withdrawn and BreakGlass.
+// Gate is the engine with all it needs. Every field must be set but Host, Peer, OwnPrograms,
+// SplitBudget, Sender, Client, Withdrawn and BreakGlass.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -30,6 +30,8 @@ type Gate struct {
 	Names    Names
 	Audit    audit.Sink
 	Now      func() time.Time
+	// Host is what this machine is called among a person's last logins.
+	Host string
 	// Peer names whose programs ask, if not root's. What they cause counts apart,
 	// for each of them, and keeps nobody else out.
 	Peer string

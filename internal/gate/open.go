@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -29,7 +30,9 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 	if settings.Email != nil || settings.SMS != nil {
 		sender = deliver.Program{Path: settings.Paths.Sender, Config: configPath}
 	}
+	host, _ := os.Hostname() // without a name it is shown as none
 	return &Gate{
+		Host:     host,
 		Sender:   sender,
 		Config:   settings,
 		Accounts: keyedFiles{userFiles{account.PlaceOf(settings)}, configPath},

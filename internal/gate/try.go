@@ -132,6 +132,7 @@ func (d *dialogue) useUp(ctx context.Context, code string) (codeResult, error) {
 			countPerson(&counts.Attempts, limits.PerWindow, limits.Window, now)
 			d.setCounts(entry, counts)
 			result.lockedUntil = locked(counts.Attempts, now)
+			d.keepLogin(result, now, entry)
 			seen = *entry
 		}
 		return nil
@@ -198,10 +199,26 @@ func (d *dialogue) countIn(result *codeResult, code string, now time.Time, entry
 		return // nobody logs in
 	}
 	entry.LastLogin = now.UTC().Truncate(time.Second)
+	d.keepLogin(*result, now, entry)
 	if d.isServiceKnown() {
 		countService(d.request.Service, entry)
 	}
 	d.openSession(d.request, d.person, code, now, entry)
+}
+
+// keepLogin notes the login among the person's last ones, in the change that is made anyway.
+func (d *dialogue) keepLogin(result codeResult, now time.Time, entry *ledger.Entry) {
+	if d.isProof {
+		return // nobody logs in
+	}
+	host := d.Client
+	if host == "" {
+		host = d.Host
+	}
+	entry.AddLogin(ledger.Login{
+		At: now, Service: d.request.Service, Host: host, Address: d.request.RemoteHost, Peer: d.Peer,
+		Rule: result.rule, Denied: result.outcome != factor.Right,
+	}, d.Config.Policy.Attempts.Window.Duration)
 }
 
 // isServiceKnown says whether the login came by the service that the request names, as

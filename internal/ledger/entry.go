@@ -33,6 +33,7 @@ const (
 	tagSessionOfPeer   = 14 // repeated: as tagSessionOfClient, and the peer
 	tagInvitation      = 15 // texts, wrong codes, 1 if it replaces, times
 	tagInvitationLink  = 16 // repeated: name, end
+	tagRecent          = 17 // repeated: time, service, host, address, peer, rule, 1 if denied
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -78,6 +79,7 @@ func encodeEntry(entry Entry) []byte {
 	e.sent(entry)
 	e.sessions(entry)
 	e.invitations(entry)
+	e.logins(entry.Recent)
 	return e.all
 }
 
@@ -218,6 +220,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 			entry.Invitation = value.invitation()
 		case tagInvitationLink:
 			entry.Links = append(entry.Links, InvitationLink{Name: value.text(), Ends: value.time()})
+		case tagRecent:
+			entry.Recent = append(entry.Recent, value.login())
 		case tagPeerGrace:
 			put(&entry.PeerGraces, value.text(), value.time())
 		default:

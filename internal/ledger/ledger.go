@@ -69,6 +69,9 @@ type Entry struct {
 	// Services are the PAM services through which codes were accepted last, each
 	// once, the latest at the end.
 	Services []ServiceLogin `json:"services,omitempty"`
+	// Recent are the last logins at which a code was looked at, the latest at the end,
+	// see [Entry.AddLogin].
+	Recent []Login `json:"recent,omitempty"`
 	// Sends counts the codes that were sent to the person lately.
 	Sends Sends `json:"sends,omitzero"`
 	// Carried lists the codes that were sent for a later login to carry.

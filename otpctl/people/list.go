@@ -106,7 +106,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 		if err != nil {
 			broken++
 		}
-		r.UnknownUser = nobodys[name]
+		r.UnknownUser, r.LastLogins = nobodys[name], nil
 		records = append(records, r)
 	}
 	return records, broken, unsure, nil

@@ -40,6 +40,9 @@ type record struct {
 	Factors      []factorRecord    `json:"factors"`
 	RecoveryLeft int               `json:"recovery_left"`
 	LastLogin    time.Time         `json:"last_login,omitzero"`
+	// LastLogins are those at which a code was looked at, the newest first. Lists leave
+	// them out.
+	LastLogins []ledger.Login `json:"last_logins,omitempty"`
 	// WrongCodes of WrongLimit count; at the limit they lock.
 	WrongCodes  int       `json:"wrong_codes"`
 	WrongLimit  int       `json:"wrong_limit,omitempty"`
@@ -108,6 +111,8 @@ func recordOf(ctx context.Context, a *invocation.App, g admin.People, dir *accou
 	r.SentLimit = g.Config.Sent.PerHour
 	r.SentCodes, r.NextSend = g.SentLately(entry)
 	r.Programs = programs(g, r, entry)
+	r.LastLogins = slices.Clone(entry.Recent)
+	slices.Reverse(r.LastLogins)
 	return r, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -27,8 +28,9 @@ func Status(a *invocation.App) *cobra.Command {
 device, with how far its clock was off when its last code was used; the recovery
 codes that are left; the wrong codes that count towards a lock (a right one
 forgives half of them), and how long a lock lasts; how many codes were sent in
-the last hour; and until when policy.grace lets in somebody who still has to
-enroll. For people without a secret file it shows only the last.`,
+the last hour; the last logins at which a code was looked at, 20 at most, of which
+5 with a wrong one; and until when policy.grace lets in somebody who still has to
+enroll. For people without a secret file it shows only the grace.`,
 		Example: `  otpctl status alice
   otpctl status alice --json | jq .recovery_left`,
 		Args:              cobra.ExactArgs(1),
@@ -131,7 +133,30 @@ func showStatus(a *invocation.App, r record) error {
 		row("Programs of "+peer.Name+":", "%s", programWords(a, peer))
 	}
 	row("Last login:", "%s", invocation.When(r.LastLogin))
+	for i, login := range r.LastLogins {
+		key := ""
+		if i == 0 {
+			key = "Last codes:"
+		}
+		row(key, "%s", loginWords(login))
+	}
 	return table.Flush()
+}
+
+// loginWords says of a login what became of its code, and where it was.
+func loginWords(l ledger.Login) string {
+	verdict := "accepted, " + l.Rule
+	if l.Denied {
+		verdict = "wrong code"
+	}
+	words := fmt.Sprintf("%s  %s, %s from %s", invocation.When(l.At), verdict, invocation.OrDash(l.Service), invocation.OrDash(l.Address))
+	if l.Host != "" {
+		words += " on " + l.Host
+	}
+	if l.Peer != "" {
+		words += " for programs of " + l.Peer
+	}
+	return words
 }
 
 // sentWords says how many codes were sent lately, and whether that is all.
