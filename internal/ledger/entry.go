@@ -183,12 +183,7 @@ func decodeEntry(payload []byte) (Entry, error) {
 		case tagUse:
 			put(&entry.Used, value.text(), Use{Step: value.number(), Drift: int(value.number())})
 		case tagResynced:
-			key := value.text()
-			use, found := entry.Used[key]
-			if use.Resynced = int(value.number()); found {
-				entry.Used[key] = use
-			}
-			value.bad = value.bad || !found
+			value.resynced(entry.Used)
 		case tagSpent:
 			entry.Spent = append(entry.Spent, string(value.rest))
 			value.rest = nil
@@ -204,16 +199,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 			entry.Sends = value.sends()
 		case tagCarried:
 			entry.Carried = append(entry.Carried, Carried{For: value.text(), Salt: value.text(), Hash: value.text(), Expires: value.time()})
-		case tagSession:
-			entry.Sessions = append(entry.Sessions, value.session())
-		case tagSessionOfClient:
-			session := value.session()
-			session.Client = value.text()
-			entry.Sessions = append(entry.Sessions, session)
-		case tagSessionOfPeer:
-			session := value.session()
-			session.Client, session.Peer = value.text(), value.text()
-			entry.Sessions = append(entry.Sessions, session)
+		case tagSession, tagSessionOfClient, tagSessionOfPeer:
+			entry.Sessions = append(entry.Sessions, value.sessionOf(tag))
 		case tagGrace:
 			entry.Grace = value.time()
 		case tagInvitation:
@@ -267,8 +254,26 @@ func (d *decoder) attempts() Attempts {
 	return Attempts{Wrong: int(d.number()), LastWrong: d.time(), LockedUntil: d.time(), Locks: int(d.number()), Unseen: int(d.number())}
 }
 
-func (d *decoder) session() Session {
-	return Session{Protocol: d.text(), Address: d.text(), Since: d.time(), Until: d.time(), Of: d.text(), Code: d.text()}
+// sessionOf reads a session as fields of the tag have it.
+func (d *decoder) sessionOf(tag byte) Session {
+	session := Session{Protocol: d.text(), Address: d.text(), Since: d.time(), Until: d.time(), Of: d.text(), Code: d.text()}
+	if tag != tagSession {
+		session.Client = d.text()
+	}
+	if tag == tagSessionOfPeer {
+		session.Peer = d.text()
+	}
+	return session
+}
+
+// resynced reads the step from which codes count again of a factor that is in used.
+func (d *decoder) resynced(used map[string]Use) {
+	key := d.text()
+	use, found := used[key]
+	if use.Resynced = int(d.number()); found {
+		used[key] = use
+	}
+	d.bad = d.bad || !found
 }
 
 func (d *decoder) sends() Sends { return Sends{Count: int(d.number()), Last: d.time()} }

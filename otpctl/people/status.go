@@ -77,7 +77,7 @@ func withoutFile(ctx context.Context, a *invocation.App, g admin.People, name st
 
 func showStatus(a *invocation.App, r record) error {
 	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	row := func(key, format string, values ...any) {
+	var row rowWriter = func(key, format string, values ...any) {
 		fmt.Fprintf(table, "%s\t%s\n", key, invocation.Printable(fmt.Sprintf(format, values...)))
 	}
 	row("User:", "%s", r.User)
@@ -105,7 +105,16 @@ func showStatus(a *invocation.App, r record) error {
 	if r.Phone != "" {
 		row("Phone:", "%s", r.Phone)
 	}
-	for _, f := range r.Factors {
+	showFactors(row, r.Factors)
+	showCounts(a, row, r)
+	return table.Flush()
+}
+
+// rowWriter writes a row of the table.
+type rowWriter func(key, format string, values ...any)
+
+func showFactors(row rowWriter, factors []factorRecord) {
+	for _, f := range factors {
 		row("Factor:", "%s: %s", f.ID, f.codes())
 		row("", "%s", f.state())
 		switch {
@@ -115,6 +124,10 @@ func showStatus(a *invocation.App, r record) error {
 			row("", "its secret is encrypted with the key %s", f.Key)
 		}
 	}
+}
+
+// showCounts shows what the ledger knows.
+func showCounts(a *invocation.App, row rowWriter, r record) {
 	row("Recovery codes:", "%d left", r.RecoveryLeft)
 	if r.WrongCodes == 0 {
 		row("Wrong codes:", "0")
@@ -140,7 +153,6 @@ func showStatus(a *invocation.App, r record) error {
 		}
 		row(key, "%s", loginWords(login))
 	}
-	return table.Flush()
 }
 
 // loginWords says of a login what became of its code, and where it was.
