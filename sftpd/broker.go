@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/nss"
 	"github.com/otpgate/otpgate/internal/pamstack"
 	"github.com/otpgate/otpgate/internal/safefile"
@@ -107,7 +108,7 @@ func (b *broker) load() error {
 	if _, err := deny.Parse(engine.Config.SFTP.Deny.Texts()); err != nil {
 		return fmt.Errorf("%s: sftp.%w", b.configPath(), err)
 	}
-	engine.Sender = b.sender(engine.Config)
+	engine.Sender, engine.Invite = b.sender(engine.Config), invitation.AtLogin
 	if engine.Config.Remote == nil { // there the verifier asks
 		engine.UseBreakGlass()
 	}

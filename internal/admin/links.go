@@ -34,6 +34,9 @@ func (g People) endLinks(ctx context.Context, user string) (keys []string, err e
 	}
 	err = g.Ledger.Update(ctx, person, func(entry *ledger.Entry) error {
 		entry.Links = slices.DeleteFunc(slices.Clone(entry.Links), func(link ledger.InvitationLink) bool { return slices.Contains(index.Links, link) })
+		if len(entry.Links) == 0 {
+			entry.Sends = ledger.Sends{}
+		}
 		return nil
 	})
 	if err != nil {

@@ -62,6 +62,9 @@ func (c Config) check() (problem string, key []string) {
 	if problem, key := c.Policy.checkSessions(); problem != "" {
 		return problem, key
 	}
+	if problem := c.checkInvite(); problem != "" {
+		return problem, []string{"policy", "unenrolled"}
+	}
 	for _, table := range []struct {
 		name  string
 		check func() (problem string, key []string)
@@ -130,6 +133,19 @@ func (p Policy) checkSessions() (problem string, key []string) {
 		}
 	}
 	return "", nil
+}
+
+// checkInvite finds links that lead nowhere or that nothing can mail.
+func (c Config) checkInvite() (problem string) {
+	switch {
+	case c.Policy.Unenrolled != Invite:
+		return ""
+	case c.Portal == nil:
+		return `expected a table [portal] beside "invite": its url is where the links lead`
+	case c.Email == nil:
+		return `expected a table [email] beside "invite": it says how the links are mailed`
+	}
+	return ""
 }
 
 func within(n, low, high int) bool { return low <= n && n <= high }

@@ -66,7 +66,8 @@ type Policy struct {
 	// host that is a name never matches (CVE-2024-10963).
 	TrustedNetworks []Network `toml:"trusted_networks"`
 	// Unenrolled says what happens to people who must give a code and have
-	// none to give: "refuse", "allow", or "enroll" at the login.
+	// none to give: "refuse", "allow", "enroll" at the login, or "invite", which mails
+	// a link to the page of the table portal and refuses.
 	Unenrolled Unenrolled `toml:"unenrolled"`
 	// Grace is how long such people are let in nevertheless, and told to enroll: a
 	// span that begins with the person's first such login, or the last day, such

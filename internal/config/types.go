@@ -147,11 +147,24 @@ const (
 	Refuse Unenrolled = "refuse"
 	Allow  Unenrolled = "allow"
 	Enroll Unenrolled = "enroll" // at the login, before it goes on
+	Invite Unenrolled = "invite" // by a link that is mailed at the login, which ends
 )
 
 // UnmarshalText checks the choice.
 func (u *Unenrolled) UnmarshalText(text []byte) error {
-	return choose(u, text, Enroll, Refuse, Allow)
+	return choose(u, text, Enroll, Invite, Refuse, Allow)
+}
+
+// EndsLogin says that such people are let in by nothing that they do at the login.
+func (u Unenrolled) EndsLogin() bool { return u != Allow && u != Enroll }
+
+// WithoutProof is the choice where no password was shown: nobody enrolls there, or is
+// mailed a link.
+func (u Unenrolled) WithoutProof() Unenrolled {
+	if u == Enroll || u == Invite {
+		return Refuse
+	}
+	return u
 }
 
 // choose sets choice to text if that is one of the choices.

@@ -28,8 +28,10 @@ const (
 	proveFirst  = "A verification code is required and you have not enrolled yet. Log in once with the password or an ed25519 key to set it up."
 	enrolled    = "You are enrolled. With each of these codes you can log in once when you do not have the app. Write them down now; they are not shown again:"
 	pressEnter  = "Press Enter when you have written them down: "
-	elsewhere   = "You have enrolled in another login meanwhile. Log in again with a code from the app."
-	notEnrolled = "You are not enrolled. Log in again to try once more."
+	// unenrolledNow comes before what an [Inviter] tells.
+	unenrolledNow = "A verification code is required here and you have not enrolled yet. "
+	elsewhere     = "You have enrolled in another login meanwhile. Log in again with a code from the app."
+	notEnrolled   = "You are not enrolled. Log in again to try once more."
 	// loginFactor is otpctl's own id too: a lost phone is then replaced, not kept
 	// beside the new one.
 	loginFactor = "phone"
@@ -92,6 +94,52 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 	}
 	conversation.Tell(Failure, notEnrolled)
 	return Verdict{TooMany, rule, "enroll: no first code was right"}
+}
+
+// Inviter mails the person a link by which to enroll, unless one is there already. engine
+// is that of the login, which goes on if it is inGrace.
+type Inviter func(ctx context.Context, engine *Gate, person account.Person, inGrace bool) Invited
+
+// Invited is what became of it.
+type Invited struct {
+	// Told is for the person, Reason for the log. Told is empty where an admin must help.
+	Told, Reason string
+	// Err says that a link was to be mailed and could not be.
+	Err error
+}
+
+// inviteNow mails a link, and lets nobody in.
+func (g *Gate) inviteNow(ctx context.Context, request Request, need Need, person account.Person, conversation Conversation) Verdict {
+	if request.Unproven {
+		conversation.Tell(Failure, proveFirst)
+		return Verdict{TooMany, need.Rule, need.Reason + "; nothing was proven before, so that no link is mailed"}
+	}
+	invited := g.invite(ctx, request, person, false)
+	verdict := Verdict{TooMany, need.Rule, need.Reason + "; " + invited.Reason}
+	if invited.Err != nil {
+		verdict.Decision = Fault
+	}
+	text := refusedUnenrolled
+	if invited.Told != "" {
+		text = unenrolledNow + invited.Told
+	}
+	conversation.Tell(Failure, text)
+	return verdict
+}
+
+// invite writes a line of its own about a link that could not be mailed: whoever is let
+// in all the same has none else that says so.
+func (g *Gate) invite(ctx context.Context, request Request, person account.Person, inGrace bool) Invited {
+	if g.Invite == nil {
+		err := errors.New("this program mails no links")
+		return Invited{Reason: err.Error(), Err: err}
+	}
+	invited := g.Invite(ctx, g, person, inGrace)
+	if invited.Err != nil {
+		invited.Reason = "the link could not be mailed: " + invited.Err.Error()
+		g.note(request, "not-sent", "email:link", invited.Reason)
+	}
+	return invited
 }
 
 // showKey shows the key, and above it the QR code unless it is to be text alone.

@@ -22,7 +22,7 @@ import (
 )
 
 // Gate is the engine with all it needs. Every field must be set but Host, Peer, OwnPrograms,
-// SplitBudget, Sender, Client, Withdrawn and BreakGlass.
+// SplitBudget, Sender, Invite, Client, Withdrawn and BreakGlass.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -44,6 +44,8 @@ type Gate struct {
 	// Sender sends codes. Without one nothing can be sent, and who needs that
 	// is denied.
 	Sender deliver.Sender
+	// Invite mails links to people who must enroll and have not. Without one nobody is.
+	Invite Inviter
 	// Client is the machine whose login it is, if not this one. Wrong codes that come
 	// from it count together too, and ClientWrong of them lock its logins. It has at
 	// most ClientSends codes sent in an hour.
@@ -202,7 +204,7 @@ func (g *Gate) decide(ctx context.Context, request *Request, conversation Conver
 // much of the stack: in the verifier hundreds may wait.
 func (g *Gate) byPolicy(ctx context.Context, request Request, conversation Conversation) (*dialogue, Verdict) {
 	need, person, err := g.need(request)
-	if err == nil && (need.Code == Refused || need.Code == Enrolling) {
+	if err == nil && need.Code != NoCode && need.Code != Asked {
 		need, err = g.grace(ctx, need, person)
 	}
 	if err != nil {
@@ -212,10 +214,11 @@ func (g *Gate) byPolicy(ctx context.Context, request Request, conversation Conve
 	case NoCode:
 		return nil, Verdict{NotAsked, need.Rule, need.Reason}
 	case InGrace:
-		conversation.Tell(Info, enrollUntil(need.until))
-		return nil, Verdict{NotAsked, need.Rule, need.Reason}
+		return nil, g.inGrace(ctx, request, need, person, conversation)
 	case Enrolling:
 		return nil, g.enrollNow(ctx, request, person, conversation)
+	case Inviting:
+		return nil, g.inviteNow(ctx, request, need, person, conversation)
 	case Asked:
 		return &dialogue{Gate: g, request: request, person: person, conversation: conversation}, Verdict{}
 	}

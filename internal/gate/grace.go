@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -71,9 +72,20 @@ func (g *Gate) afterGrace(need Need, until time.Time) Need {
 	return Need{Code: InGrace, Rule: "policy.grace", Reason: "until " + until.UTC().Format(time.RFC3339) + "; then " + need.Reason, until: until}
 }
 
-// enrollUntil tells somebody in grace what is to do.
-func enrollUntil(until time.Time) string {
-	return "From " + clock(until) + " a verification code is required here. Please enroll before; your administrator tells you how."
+// inGrace lets somebody in and tells what is to do. That no link could be mailed keeps
+// nobody out yet.
+func (g *Gate) inGrace(ctx context.Context, request Request, need Need, person account.Person, conversation Conversation) Verdict {
+	verdict := Verdict{NotAsked, need.Rule, need.Reason}
+	how := "Please enroll before; your administrator tells you how."
+	if g.Config.Policy.Unenrolled == config.Invite && !request.Unproven {
+		invited := g.invite(ctx, request, person, true)
+		if invited.Told != "" {
+			how = invited.Told
+		}
+		verdict.Reason += "; " + invited.Reason
+	}
+	conversation.Tell(Info, "From "+clock(need.until)+" a verification code is required here. "+how)
+	return verdict
 }
 
 // GraceOf says until when somebody is let in who has to enroll first, which may

@@ -24,6 +24,7 @@ const (
 	Refused            // not let in, as there is nothing to ask for
 	Enrolling          // let in after enrolling
 	InGrace            // let in without for now, and told to enroll
+	Inviting           // not let in, and mailed a link by which to enroll
 )
 
 // Need is what the policy wants of a login, and which rule says so.
@@ -203,6 +204,8 @@ func (g *Gate) unenrolled(user string, person account.Person, found bool) Need {
 		// by himself.
 	case g.Config.Policy.Unenrolled == config.Enroll:
 		need.Code, need.Reason = Enrolling, fmt.Sprintf("enroll: %s, required by %s", state, by)
+	case g.Config.Policy.Unenrolled == config.Invite:
+		need.Code, need.Reason = Inviting, fmt.Sprintf("invite: %s, required by %s", state, by)
 	}
 	need.mayWait = !found || person.Enabled
 	return need

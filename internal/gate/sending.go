@@ -140,12 +140,9 @@ func (g *Gate) Deliver(ctx context.Context, request Request, person account.Pers
 	if g.Sender == nil {
 		return deliver.Delivery{}, ErrNoSender
 	}
-	host := g.Client
-	if host == "" {
-		var err error
-		if host, err = os.Hostname(); err != nil {
-			return deliver.Delivery{}, fmt.Errorf("name of this machine: %w", err)
-		}
+	host, err := g.MachineName()
+	if err != nil {
+		return deliver.Delivery{}, err
 	}
 	if kind == account.SMS && !person.EmailInstead() {
 		person.Email = "" // what fails must not go there
@@ -156,6 +153,19 @@ func (g *Gate) Deliver(ctx context.Context, request Request, person account.Pers
 	})
 }
 
+// MachineName is the machine whose login it is, as messages name it.
+func (g *Gate) MachineName() (string, error) {
+	if g.Client != "" {
+		return g.Client, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("name of this machine: %w", err)
+	}
+	return host, nil
+}
+
+// ErrNoSender is of what was to be sent where the configuration says no way.
 var ErrNoSender = errors.New("no code can be sent; expected [email] or [sms] in the configuration")
 
 func sentTo(delivery deliver.Delivery) string {

@@ -73,6 +73,15 @@ func (g *Gate) countClientSend(ctx context.Context, person account.Person) (unti
 	if _, personUntil := g.SentLately(entry); !personUntil.IsZero() {
 		return time.Time{}, nil
 	}
+	return g.CountClientSend(ctx)
+}
+
+// CountClientSend is the client's part of that. until is set if it must not have anything
+// sent yet.
+func (g *Gate) CountClientSend(ctx context.Context) (until time.Time, err error) {
+	if g.Client == "" {
+		return time.Time{}, nil
+	}
 	err = g.Ledger.Update(ctx, ClientKey(g.Client), func(entry *ledger.Entry) error {
 		var count int
 		if count, until = g.sentLately(*entry, max(1, g.ClientSends)); until.IsZero() {

@@ -26,6 +26,8 @@ type Wanted struct {
 	Replace bool
 	// For is how long the link is good.
 	For time.Duration
+	// Mailed says that the link will be mailed, and not handed over.
+	Mailed bool
 }
 
 // Created is a new invitation. Link is known to nobody else: it is for the person, and
@@ -54,33 +56,53 @@ func (i Invitations) Create(ctx context.Context, want Wanted) (Created, error) {
 	if err := i.canProve(ctx, want, person); err != nil {
 		return Created{}, fmt.Errorf("user %q: %w", want.User, err)
 	}
-	link, err := newSecret(i.Random)
-	if err != nil {
-		return Created{}, err
-	}
 	now := i.now()
-	ends := now.Add(want.For)
+	one := ledger.Invitation{
+		User: want.User, Purpose: enroll, Factor: want.Factor, Replace: want.Replace, Of: gate.EnrollmentOf(person), Made: now, Ends: now.Add(want.For),
+	}
+	if want.Mailed {
+		one.Mailed = now
+	}
+	link, earlier, err := i.make(ctx, one)
+	if err == nil {
+		err = i.endLinks(ctx, want.User, earlier, now, nobodys)
+	}
+	if err != nil {
+		return Created{}, fmt.Errorf("invite %q: %w", want.User, err)
+	}
+	i.tellInvited(one)
+	return Created{link, one.Ends}, nil
+}
+
+func (i Invitations) tellInvited(one ledger.Invitation) {
+	i.People.Audit.Write(audit.Record{
+		User: one.User, Verdict: "invited", Rule: "totp:" + one.Factor, By: byLink, Reason: "until " + one.Ends.Format(time.RFC3339),
+	})
+}
+
+// make makes a link beside the earlier ones of the person, and gives those.
+func (i Invitations) make(ctx context.Context, one ledger.Invitation) (link string, earlier []ledger.InvitationLink, err error) {
+	if link, err = newSecret(i.Random); err != nil {
+		return "", nil, err
+	}
 	key, _ := keyOf(link)
 	err = i.People.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
 		if entry.Invitation != (ledger.Invitation{}) {
 			return errors.New("a link was drawn twice: look at what this machine's random numbers come from")
 		}
-		entry.Invitation = ledger.Invitation{
-			User: want.User, Purpose: enroll, Factor: want.Factor, Replace: want.Replace, Of: gate.EnrollmentOf(person), Made: now, Ends: ends,
-		}
+		entry.Invitation = one
 		return nil
 	})
-	if err == nil {
-		// Behind the link, so that whoever invites at the same time finds both.
-		err = i.onlyLink(ctx, want.User, ledger.InvitationLink{Name: key.Name, Ends: ends}, now)
-	}
 	if err != nil {
-		return Created{}, fmt.Errorf("invite %q: %w", want.User, err)
+		return "", nil, err
 	}
-	i.People.Audit.Write(audit.Record{
-		User: want.User, Verdict: "invited", Rule: "totp:" + want.Factor, By: byLink, Reason: "until " + ends.Format(time.RFC3339),
+	// Behind the link, so that whoever invites at the same time finds both.
+	err = i.People.Ledger.Update(ctx, personKey(one.User), func(entry *ledger.Entry) error {
+		earlier = slices.Clone(entry.Links)
+		entry.Links = append(entry.Links, ledger.InvitationLink{Name: key.Name, Ends: one.Ends})
+		return nil
 	})
-	return Created{link, ends}, nil
+	return link, earlier, err
 }
 
 func (w Wanted) check() error {
@@ -147,30 +169,21 @@ func (i Invitations) person(user string) (found account.Person, err error) {
 	return found, err
 }
 
-// onlyLink makes a link the only one of the person's that is good. What earlier ones
-// showed goes with them.
-func (i Invitations) onlyLink(ctx context.Context, user string, link ledger.InvitationLink, now time.Time) error {
-	var earlier []ledger.InvitationLink
-	err := i.People.Ledger.Update(ctx, personKey(user), func(entry *ledger.Entry) error {
-		earlier = slices.Clone(entry.Links)
-		entry.Links = append(entry.Links, link)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
+// endLinks has links of one person be good no longer, but those that are spared. What
+// they showed goes with them.
+func (i Invitations) endLinks(ctx context.Context, user string, links []ledger.InvitationLink, now time.Time, spared func(ledger.Invitation) bool) error {
 	var keys []string
-	for _, old := range earlier {
-		was, err := i.cancel(ctx, old, now)
+	for _, old := range links {
+		was, err := i.cancel(ctx, old, now, spared)
 		if err != nil {
 			return err
 		}
-		if was.Key != "" {
+		if was.Key != "" && !spared(was) {
 			keys = append(keys, was.Key)
 		}
 	}
 	if err := i.dropKeys(user, keys); err != nil {
 		return err
 	}
-	return i.forget(ctx, user, earlier, now)
+	return i.forget(ctx, user, links, now)
 }

@@ -30,6 +30,9 @@ var (
 var ErrNoCurrent = errors.New("enrolled by mail or SMS alone, without a recovery code left: nobody can give the current code that this link needs; " +
 	"expected a device that counts, or an invitation with Replace, which needs none")
 
+// errEarlier is of a link that went out although an earlier one could not be ended.
+var errEarlier = errors.New("an earlier link could not be ended")
+
 // LockedError says that wrong codes keep the person, or whoever comes from there, out.
 type LockedError struct{ Until time.Time }
 

@@ -25,7 +25,7 @@ func (i Invitations) Cancel(ctx context.Context, user string) (cancelled int, er
 	now := i.now()
 	var keys []string
 	for _, link := range index.Links {
-		was, err := i.cancel(ctx, link, now)
+		was, err := i.cancel(ctx, link, now, nobodys)
 		if err != nil {
 			return cancelled, fmt.Errorf("cancel the links of %q: %w", user, err)
 		}
@@ -39,12 +39,12 @@ func (i Invitations) Cancel(ctx context.Context, user string) (cancelled int, er
 	return cancelled, i.dropKeys(user, keys)
 }
 
-// cancel ends one link, unless it has ended, and returns what it was. One that is used is
-// ended too: it may be given back, see [Invitations.Confirm].
-func (i Invitations) cancel(ctx context.Context, link ledger.InvitationLink, now time.Time) (was ledger.Invitation, err error) {
+// cancel ends one link, unless it has ended or is spared, and returns what it was. One that
+// is used is ended too: it may be given back, see [Invitations.Confirm].
+func (i Invitations) cancel(ctx context.Context, link ledger.InvitationLink, now time.Time, spared func(ledger.Invitation) bool) (was ledger.Invitation, err error) {
 	err = i.People.Ledger.Update(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name}, func(entry *ledger.Entry) error {
 		was = entry.Invitation
-		if state := stateOf(was, now); state == Ready || state == Used && was.Cancelled.IsZero() {
+		if state := stateOf(was, now); !spared(was) && (state == Ready || state == Used && was.Cancelled.IsZero()) {
 			entry.Invitation.Cancelled = now
 		}
 		return nil
@@ -216,6 +216,9 @@ func (i Invitations) forget(ctx context.Context, user string, links []ledger.Inv
 	}
 	return i.People.Ledger.Update(ctx, personKey(user), func(entry *ledger.Entry) error {
 		entry.Links = slices.DeleteFunc(entry.Links, func(link ledger.InvitationLink) bool { return slices.Contains(gone, link.Name) })
+		if len(entry.Links) == 0 && now.Sub(entry.Sends.Last) > day {
+			entry.Sends = ledger.Sends{}
+		}
 		return nil
 	})
 }

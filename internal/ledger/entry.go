@@ -34,6 +34,7 @@ const (
 	tagInvitation      = 15 // texts, wrong codes, 1 if it replaces, times
 	tagInvitationLink  = 16 // repeated: name, end
 	tagRecent          = 17 // repeated: time, service, host, address, peer, rule, 1 if denied
+	tagMailed          = 18 // behind the invitation: time
 )
 
 // encodeEntry gives the same bytes for the same entry, and none for the zero
@@ -205,6 +206,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 			entry.Grace = value.time()
 		case tagInvitation:
 			entry.Invitation = value.invitation()
+		case tagMailed:
+			entry.Invitation.Mailed = value.time()
 		case tagInvitationLink:
 			entry.Links = append(entry.Links, InvitationLink{Name: value.text(), Ends: value.time()})
 		case tagRecent:

@@ -15,6 +15,8 @@ type Invitation struct {
 	Of   string    `json:"of"`
 	Made time.Time `json:"made"`
 	Ends time.Time `json:"ends"`
+	// Mailed is when the link was last mailed, or about to be; zero if it was handed over.
+	Mailed time.Time `json:"mailed,omitzero"`
 	// Visit is the hash of what the browser has that opened the link last, until
 	// VisitEnds. Key is the fingerprint of the secret that it was shown, and Wrong
 	// counts the wrong codes since.
@@ -51,6 +53,10 @@ func (e *encoder) invitations(entry Entry) {
 	if entry.Invitation != (Invitation{}) {
 		e.invitation(entry.Invitation)
 		e.end(tagInvitation)
+	}
+	if !entry.Invitation.Mailed.IsZero() {
+		e.times(entry.Invitation.Mailed)
+		e.end(tagMailed)
 	}
 	for _, link := range entry.Links {
 		e.texts(link.Name)

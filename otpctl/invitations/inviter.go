@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -116,17 +115,16 @@ func (i *inviter) one(ctx context.Context, want wanted) (invited, error) {
 		}
 	}
 	invitations := of(i.g)
-	made, err := invitations.Create(ctx, invitation.Wanted{User: done.User, Factor: want.id, Replace: i.replace, For: i.g.Config.Portal.Link.Duration})
+	made, err := invitations.Create(ctx, invitation.Wanted{User: done.User, Factor: want.id, Replace: i.replace, For: i.g.Config.Portal.Link.Duration, Mailed: !i.print})
 	if err != nil {
 		return done, err
 	}
 	done.Result, done.Ends = "invited", made.Ends
-	link := i.g.Config.Portal.LinkTo(made.Link)
 	how := "printed"
 	if i.print {
-		done.Link = link
+		done.Link = i.g.Config.Portal.LinkTo(made.Link)
 	} else {
-		if done.SentTo, err = i.mail(ctx, invitations, done, address, link); err != nil {
+		if done.SentTo, err = i.mail(ctx, invitations, done, address, made); err != nil {
 			return done, err
 		}
 		how = "mailed to " + done.SentTo
@@ -210,19 +208,8 @@ func (i *inviter) keepAddress(user, email string) error {
 }
 
 // mail sends the link. One that did not go out is good for nobody: nobody has it.
-func (i *inviter) mail(ctx context.Context, invitations invitation.Invitations, done invited, address, link string) (to string, err error) {
-	host, err := os.Hostname()
-	if err != nil {
-		err = fmt.Errorf("name of this machine: %w", err)
-	}
-	if err == nil {
-		var sent deliver.Delivery
-		sent, err = i.g.Sender.Send(ctx, deliver.Message{
-			Channel: deliver.Email, User: done.User, Host: host, Email: address, Link: link, Expires: done.Ends,
-		})
-		to = sent.To
-	}
-	if err == nil {
+func (i *inviter) mail(ctx context.Context, invitations invitation.Invitations, done invited, address string, made invitation.Created) (to string, err error) {
+	if to, err = invitations.Mail(ctx, done.User, address, made); err == nil {
 		return to, nil
 	}
 	_, cancelled := invitations.Cancel(ctx, done.User)

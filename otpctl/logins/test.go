@@ -73,7 +73,7 @@ type tested struct {
 	Service  string          `json:"service,omitempty"`
 	Protocol config.Protocol `json:"protocol,omitempty"`
 	From     string          `json:"from,omitempty"`
-	Result   string          `json:"result"` // asked, not-asked, enroll, grace or refused
+	Result   string          `json:"result"` // asked, not-asked, enroll, invite, grace or refused
 	Rule     string          `json:"rule"`
 	Reason   string          `json:"reason,omitempty"`
 	// Line asks in pam.d, with these arguments. Policy is the result that the policy
@@ -87,7 +87,7 @@ type tested struct {
 }
 
 var results = map[gate.CodeNeed]string{gate.Asked: "asked", gate.NoCode: "not-asked", gate.Refused: "refused",
-	gate.Enrolling: "enroll", gate.InGrace: "grace"}
+	gate.Enrolling: "enroll", gate.InGrace: "grace", gate.Inviting: "invite"}
 
 // resultOf names a need; one that this command has no word for is a number.
 func resultOf(need gate.CodeNeed) string {
@@ -154,6 +154,8 @@ func testRemarks(a *invocation.App, g admin.People, result tested) {
 		a.RemarkOnSending(g.Config, g.Sender)
 	case "enroll":
 		remarkOnEnrolling(a, result)
+	case "invite":
+		remarkOnInviting(a, g, result)
 	}
 	if result.Protocol == "" {
 		a.Note("[services] names no protocol for the service %s, so no list of protocols can switch the code off", result.Service)
@@ -172,6 +174,7 @@ func wordsFor(result string, protocol config.Protocol) string {
 		"asked":     "is asked for a code",
 		"not-asked": "is let in without a code",
 		"enroll":    "is let in after enrolling, which needs a terminal",
+		"invite":    "is refused, and mailed a link by which to enroll",
 		"grace":     "is let in without a code for now, and told to enroll",
 		"refused":   "is refused, as there is no code to ask for",
 	}[result]

@@ -3,6 +3,7 @@ package logins
 import (
 	"slices"
 
+	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -56,4 +57,16 @@ func remarkOnEnrolling(a *invocation.App, result tested) {
 		return
 	}
 	a.Note("a host that cannot ask, as FTP and web servers, refuses")
+}
+
+// remarkOnInviting says why somebody would be mailed no link.
+func remarkOnInviting(a *invocation.App, g admin.People, result tested) {
+	standing, err := g.StandingOf(result.User)
+	if err != nil {
+		return // Need said so
+	}
+	if standing.Person.Email == "" {
+		a.Note("no link is mailed, as there is no address in a secret file; %s invite %s --email ADDRESS gives one, and mails a link", a.Self(), standing.Person.User)
+	}
+	a.RemarkOnSending(g.Config, g.Sender)
 }

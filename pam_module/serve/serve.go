@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -28,6 +29,7 @@ func OpenFresh(start wire.Start, sink audit.Sink) (*gate.Gate, string, error) {
 	engine, err := gate.Open(start.Config, sink)
 	if err == nil {
 		engine.UseBreakGlass() // it asks no server
+		engine.Invite = invitation.AtLogin
 	}
 	return engine, "configuration", err
 }

@@ -147,8 +147,8 @@ func (l *clientLogin) engineFor(start *wire.Start, begin remotewire.Begin) *gate
 	if begin.Program == remotewire.OwnProgram {
 		own.OwnPrograms, start.RemoteHost = true, ""
 	}
-	if (own.Peer != "" || !l.client.Enroll) && policy.Unenrolled == config.Enroll {
-		policy.Unenrolled = config.Refuse
+	if own.Peer != "" || policy.Unenrolled == config.Enroll && !l.client.Enroll || policy.Unenrolled == config.Invite && !l.client.Send {
+		policy.Unenrolled = policy.Unenrolled.WithoutProof()
 	}
 	if !l.client.Enroll {
 		policy.Grace = config.Grace{}

@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/deliver/transport"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/remotelogin"
 )
 
@@ -91,6 +92,7 @@ func (e *engines) load(seen config.State, anew bool) {
 		return
 	}
 	e.engine.Sender = e.sender(e.engine.Config)
+	e.engine.Invite = invitation.AtLogin
 	e.engine.UseBreakGlass()
 	e.allow.set(e.engine.Config.Verifier.Allow, anew)
 	var gateway []string

@@ -11,7 +11,6 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/clients"
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/wire"
 	"github.com/otpgate/otpgate/pam_module/fronts"
@@ -190,10 +189,10 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 	if err == nil {
 		own := *engine
 		own.Peer, own.OwnPrograms, own.SplitBudget = peer, kind == ordinaryUser, s.splitBudget
-		if kind != trusted && own.Config.Policy.Unenrolled == config.Enroll {
+		if kind != trusted {
 			// No password was shown here, and enrolling takes one. A server that was
-			// taken over could enroll anybody.
-			own.Config.Policy.Unenrolled = config.Refuse
+			// taken over could enroll anybody, or have everybody sent mails.
+			own.Config.Policy.Unenrolled = own.Config.Policy.Unenrolled.WithoutProof()
 		}
 		sink.services = own.Config.Services
 		if system, is := own.Names.(gate.System); is {

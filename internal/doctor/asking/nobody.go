@@ -38,7 +38,7 @@ func (e *exam) nobody(p Place) (f finding.Finding, asked bool) {
 		return f, true // that nobody is enrolled is said elsewhere
 	}
 	// Who is required and has not enrolled is refused without a question.
-	refused := !left && len(p.People) > 0 && policy.Unenrolled == config.Refuse
+	refused := !left && len(p.People) > 0 && policy.Unenrolled.EndsLogin()
 	if required := policy.Unenrolled != config.Allow && !refused && e.requires(p); required {
 		if here {
 			return f, true
@@ -74,7 +74,7 @@ func (e *exam) why(p Place, key, value string, f finding.Finding) finding.Findin
 func (e *exam) allExempt(p Place) finding.Finding {
 	f := finding.Finding{Severity: finding.Error, Follows: "That exempts all who are enrolled or required. " + inByPassword,
 		Fix: "Exempt accounts that no person uses, and nobody who has a device."}
-	if p.Settings.Policy.Unenrolled == config.Refuse && e.requires(p) {
+	if p.Settings.Policy.Unenrolled.EndsLogin() && e.requires(p) {
 		f.Severity = finding.Warning
 		f.Follows = "That exempts all who are enrolled: they get in with the password alone. Who is required and has not enrolled is refused."
 	}
