@@ -18,6 +18,10 @@ type Portal struct {
 	// Link is how long an invitation is good, "1h" to "30d", unless it is cancelled or
 	// somebody enrolls by it before.
 	Link Duration `toml:"link"`
+	// Remind is after how long "otpctl invite remind", which otpgate-remind.timer runs,
+	// mails whoever has not enrolled a new link that ends when the one before would have:
+	// "1h" to "30d", and "0s" for never.
+	Remind Duration `toml:"remind"`
 	// Socket is where the verifier answers the page.
 	Socket string `toml:"socket"`
 	// Listen is where otpgate-portal takes browsers' connections: "unix:" and an absolute
@@ -58,7 +62,7 @@ If you have not expected this, do not open the page, and tell whoever runs {host
 
 func defaultPortal() *Portal {
 	return &Portal{
-		Link: Duration{3 * 24 * time.Hour}, Socket: "/run/otpgate/portal.sock", Listen: "unix:/run/otpgate-portal/http.sock",
+		Link: Duration{3 * 24 * time.Hour}, Remind: Duration{24 * time.Hour}, Socket: "/run/otpgate/portal.sock", Listen: "unix:/run/otpgate-portal/http.sock",
 		Email: PortalEmail{Subject: "Set up your codes for {host}", Text: defaultInvitation},
 	}
 }
@@ -78,6 +82,8 @@ func (p *Portal) check() (problem string, key []string) {
 		return p.checkURL(), []string{"url"}
 	case !within(int(p.Link.Duration), int(ShortestLink), int(LongestLink)):
 		return `expected "1h" to "30d"`, []string{"link"}
+	case p.Remind.Duration != 0 && !within(int(p.Remind.Duration), int(ShortestLink), int(LongestLink)):
+		return `expected "1h" to "30d", or "0s" for never`, []string{"remind"}
 	case !filepath.IsAbs(p.Socket):
 		return "expected an absolute path", []string{"socket"}
 	}

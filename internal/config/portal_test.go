@@ -7,18 +7,18 @@ import (
 )
 
 func TestParsePortal(t *testing.T) {
-	settings, err := Parse("f", []byte("[portal]\nurl = 'https://otp.example.com:8443'\nlink = '30d'\n[portal.email]\nsubject = 'Codes for {user}'\nhtml = '<a href=\"{link}\">{host}</a>'\n"))
+	settings, err := Parse("f", []byte("[portal]\nurl = 'https://otp.example.com:8443'\nlink = '30d'\nremind = '0s'\n[portal.email]\nsubject = 'Codes for {user}'\nhtml = '<a href=\"{link}\">{host}</a>'\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := settings.Portal
-	if p.Link.Duration != 30*24*time.Hour || p.Socket != "/run/otpgate/portal.sock" || p.Email.Subject != "Codes for {user}" || p.Email.Text != defaultInvitation {
+	if p.Link.Duration != 30*24*time.Hour || p.Remind.Duration != 0 || p.Socket != "/run/otpgate/portal.sock" || p.Email.Subject != "Codes for {user}" || p.Email.Text != defaultInvitation {
 		t.Errorf("%+v", p)
 	}
 	if got := p.LinkTo("abc"); got != "https://otp.example.com:8443/l/abc" {
 		t.Errorf("a link is %s", got)
 	}
-	if settings, err := Parse("f", []byte("[portal]\nurl = 'http://127.0.0.1:8080'\n")); err != nil || settings.Portal.Link.Duration != 3*24*time.Hour {
+	if settings, err := Parse("f", []byte("[portal]\nurl = 'http://127.0.0.1:8080'\n")); err != nil || settings.Portal.Link.Duration != 3*24*time.Hour || settings.Portal.Remind.Duration != 24*time.Hour {
 		t.Errorf("%+v, %v", settings.Portal, err)
 	}
 	if settings, err := Parse("f", []byte("[email]\nsmtp = 'smtps://h'\nfrom = 'a@h'\n")); err != nil || settings.Portal != nil {
@@ -41,7 +41,9 @@ func TestPortalRefused(t *testing.T) {
 		{url + "link = '59m'\n", `:3: portal.link: expected "1h" to "30d"`},
 		{url + "link = '31d'\n", `:3: portal.link: expected "1h" to "30d"`},
 		{url + "socket = 'portal.sock'\n", ":3: portal.socket: expected an absolute path"},
-		{url + "remind = '1d'\n", "remind"},
+		{url + "remind = '59m'\n", `:3: portal.remind: expected "1h" to "30d", or "0s" for never`},
+		{url + "remind = '31d'\n", `:3: portal.remind: expected "1h" to "30d", or "0s" for never`},
+		{url + "manag = true\n", ":3: portal.manag: unknown key"},
 		{url + "[portal.email]\nsubject = ' '\n", ":4: portal.email.subject: expected one line of text"},
 		{url + "[portal.email]\nsubject = 'a {link}'\n", "mail servers log subjects"},
 		{url + "[portal.email]\ntext = 'hello {user}'\n", ":4: portal.email.text: expected {link} in it"},

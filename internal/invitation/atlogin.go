@@ -134,20 +134,13 @@ func clock(t time.Time) string { return t.Local().Format("15:04 MST on 2 January
 
 // readyLinks are the person's that are good.
 func (i Invitations) readyLinks(ctx context.Context, person account.Person) (ready []ledger.Invitation, err error) {
-	index, err := i.People.Ledger.View(ctx, personKey(person.User))
-	if err != nil {
-		return nil, fmt.Errorf("look for links: %w", err)
-	}
-	for _, link := range index.Links {
-		entry, err := i.People.Ledger.View(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name})
-		if err != nil {
-			return nil, fmt.Errorf("look for links: %w", err)
-		}
-		if stateWith(entry.Invitation, person, i.now()) == Ready {
-			ready = append(ready, entry.Invitation)
+	links, err := i.linksOf(ctx, person.User)
+	for _, link := range links {
+		if stateWith(link.Invitation, person, i.now()) == Ready {
+			ready = append(ready, link.Invitation)
 		}
 	}
-	return ready, nil
+	return ready, err
 }
 
 // countMail counts a mail before it goes out, so that nobody can have one person sent any

@@ -123,19 +123,12 @@ func (i Invitations) List(ctx context.Context) (all []Listed, err error) {
 // ListOf is what is known of the links of one person, in the order of making.
 func (i Invitations) ListOf(ctx context.Context, user string) (links []Listed, err error) {
 	now := i.now()
-	index, err := i.People.Ledger.View(ctx, personKey(user))
+	all, err := i.linksOf(ctx, user)
 	if err != nil {
-		return nil, fmt.Errorf("list the links of %q: %w", user, err)
+		return nil, err
 	}
-	for _, link := range index.Links {
-		entry, err := i.People.Ledger.View(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name})
-		if err != nil {
-			return nil, fmt.Errorf("list the links of %q: %w", user, err)
-		}
-		one := entry.Invitation
-		if one.Purpose != enroll {
-			continue // it is forgotten already
-		}
+	for _, link := range all {
+		one := link.Invitation
 		state, err := i.stateNow(one, now)
 		if err != nil {
 			return nil, fmt.Errorf("list the links of %q: %w", user, err)
@@ -147,6 +140,31 @@ func (i Invitations) ListOf(ctx context.Context, user string) (links []Listed, e
 			User: user, State: state.String(), Factor: one.Factor, Replace: one.Replace,
 			Made: one.Made, Ends: one.Ends, Opened: one.Opened, Done: one.Done, Cancelled: one.Cancelled,
 		})
+	}
+	return links, nil
+}
+
+// named is an invitation, and where it is.
+type named struct {
+	ledger.Invitation
+	key ledger.Key
+}
+
+// linksOf are all links of one person that are known, in the order of making.
+func (i Invitations) linksOf(ctx context.Context, user string) (links []named, err error) {
+	index, err := i.People.Ledger.View(ctx, personKey(user))
+	if err != nil {
+		return nil, fmt.Errorf("look up the links of %q: %w", user, err)
+	}
+	for _, link := range index.Links {
+		key := ledger.Key{Kind: ledger.Link, Name: link.Name}
+		entry, err := i.People.Ledger.View(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("look up the links of %q: %w", user, err)
+		}
+		if entry.Invitation.Purpose == enroll { // else it is forgotten already
+			links = append(links, named{entry.Invitation, key})
+		}
 	}
 	return links, nil
 }

@@ -47,8 +47,8 @@ With --csv it invites everybody in a file of comma-separated values. Its first l
 names the columns: user, and as needed email and id. The form of every line is
 checked before anybody is invited.
 
-A failure does not stop the rest. Somebody who is called list or cancel is invited
-with --csv or --group.`,
+A failure does not stop the rest. Somebody who is called list, cancel or remind is
+invited with --csv or --group.`,
 		Example: `  otpctl invite alice
   otpctl invite alice --email alice@example.com
   otpctl invite alice --replace                # a lost phone
@@ -56,7 +56,8 @@ with --csv or --group.`,
   otpctl invite --group staff
   otpctl invite --csv people.csv
   otpctl invite list
-  otpctl invite cancel alice`,
+  otpctl invite cancel alice
+  otpctl invite remind`,
 		Args:              f.args,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -75,7 +76,7 @@ with --csv or --group.`,
 		}
 		return run(ctx, a, f, c.Flags().Changed("id"), args)
 	})
-	c.AddCommand(list(a), cancel(a))
+	c.AddCommand(list(a), cancel(a), remind(a))
 	return c
 }
 

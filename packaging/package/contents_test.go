@@ -19,6 +19,8 @@ var common = map[string]string{
 	"/usr/lib/systemd/system/otpgate-pam-restore.service":                      "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-doctor.service":                           "-rw-r--r--",
 	"/usr/lib/systemd/system/otpgate-doctor.timer":                             "-rw-r--r--",
+	"/usr/lib/systemd/system/otpgate-remind.service":                           "-rw-r--r--",
+	"/usr/lib/systemd/system/otpgate-remind.timer":                             "-rw-r--r--",
 	"/usr/lib/systemd/system/sysinit.target.wants/otpgate-pam-restore.service": "l---------", // nfpm's; a link has no mode of its own
 	"/usr/lib/sysusers.d/otpgate.conf":                                         "-rw-r--r--",
 	"/usr/lib/tmpfiles.d/otpgate.conf":                                         "-rw-r--r--",

@@ -117,7 +117,9 @@ var stories = []story{
 			"otpctl invite bob --print":                     {says: `bob: https://otp.example.com/l/`},
 			"otpctl invite list":                            {says: `(?s)alice +ready.*bob +ready`},
 			"otpctl invite cancel bob":                      {says: `1 invitation is cancelled`},
+			"otpctl invite remind --dry-run":                {},
 			enablePage:                                      asksForPage,
+			"systemctl enable --now otpgate-remind.timer":   {instead: "systemctl --root=/ enable otpgate-remind.timer", why: noSystemd, says: "Created symlink"},
 			"systemctl enable --now otpgate-verifierd-portal.socket": {
 				instead: "systemctl --root=/ enable otpgate-verifierd-portal.socket", why: noSystemd, says: "Created symlink"},
 		},

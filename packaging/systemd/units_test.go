@@ -25,6 +25,8 @@ const (
 	restoreService        = "otpgate-pam-restore.service"
 	doctorService         = "otpgate-doctor.service"
 	doctorTimer           = "otpgate-doctor.timer"
+	remindService         = "otpgate-remind.service"
+	remindTimer           = "otpgate-remind.timer"
 )
 
 // exposed is the most that systemd's own judgement may say, of 10.
@@ -47,6 +49,9 @@ func TestPortalServiceIsConfined(t *testing.T) { confined(t, portalVerifierServi
 
 // The page faces the network, and opens no connection there.
 func TestPageServiceIsConfined(t *testing.T) { confined(t, pageService, exposed) }
+
+// What reminds people is confined as the verifier is that sends codes.
+func TestRemindServiceIsConfined(t *testing.T) { confined(t, remindService, exposed) }
 
 // With the drop-ins that let codes out, and a client to its servers, it still is.
 func TestSendingServiceIsConfined(t *testing.T) {
@@ -94,6 +99,7 @@ func TestServiceSeesItsPeers(t *testing.T) {
 		ledgerService:                     {"User=otpgate-ledgerd"},
 		portalVerifierService:             {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
 		"otpgate-verifierd-portal.socket": {"ListenStream=/run/otpgate/portal.sock", "FileDescriptorName=portal", "SocketUser=otpgate-portal", "SocketMode=0600", "DirectoryMode=0755"},
+		remindService:                     {"PrivateUsers=no", "User=otpgate", "ReadWritePaths=/etc/otpgate/users /var/lib/otpgate"},
 		pageService:                       {"PrivateUsers=no", "User=otpgate-portal", "MemoryMax=128M", "TasksMax=64", "RestrictAddressFamilies=AF_UNIX"},
 		"otpgate-portal.socket":           {"ListenStream=/run/otpgate-portal/http.sock", "SocketUser=root", "SocketGroup=otpgate-portal", "SocketMode=0660", "DirectoryMode=0755"},
 		"otpgate-ledgerd.socket":          {"ListenStream=/run/otpgate/ledger.sock", "SocketUser=otpgate", "SocketMode=0600", "DirectoryMode=0755"},
@@ -173,7 +179,7 @@ func TestInstallUnits(t *testing.T) {
 	dir := t.TempDir()
 	const units = "/opt/o/lib/systemd/system/"
 	want := []string{
-		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + pageService, units + "otpgate-portal.socket", units + sftpService, units + "otpgate-sftpd.socket", units + portalVerifierService, units + "otpgate-verifierd-portal.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
+		units + doctorService, units + doctorTimer, units + gatewayService, units + ledgerService, units + "otpgate-ledgerd.socket", units + restoreService, units + pageService, units + "otpgate-portal.socket", units + remindService, units + remindTimer, units + sftpService, units + "otpgate-sftpd.socket", units + portalVerifierService, units + "otpgate-verifierd-portal.socket", units + service, units + "otpgate-verifierd.socket", units + "sysinit.target.wants/" + restoreService,
 		"/opt/o/lib/sysusers.d/otpgate.conf", "/opt/o/lib/tmpfiles.d/otpgate.conf", "/opt/o/share/otpgate/gateway.conf", "/opt/o/share/otpgate/ledgerd.conf", "/opt/o/share/otpgate/own.conf", "/opt/o/share/otpgate/portal.conf", "/opt/o/share/otpgate/remote.conf", "/opt/o/share/otpgate/send.conf",
 	}
 	if files := installUnits(t, dir); !slices.Equal(files, want) {
@@ -205,6 +211,7 @@ func TestInstallUnits(t *testing.T) {
 	verifyService(t, dir+units, sftpService, "/opt/o/sbin/otpgate-sftpd", "otpgate-sftpd.socket")
 	verifyService(t, dir+units, restoreService, "/opt/o/bin/otpctl")
 	verifyService(t, dir+units, doctorService, "/opt/o/bin/otpctl", doctorTimer)
+	verifyService(t, dir+units, remindService, "/opt/o/bin/otpctl", remindTimer)
 	if files := installUnits(t, dir, "--remove"); len(files) > 0 {
 		t.Errorf("left behind: %q", files)
 	}
