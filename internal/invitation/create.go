@@ -50,11 +50,8 @@ func (i Invitations) Create(ctx context.Context, want Wanted) (Created, error) {
 	if err != nil {
 		return Created{}, err
 	}
-	if err := want.fits(person); err != nil {
-		return Created{}, fmt.Errorf("user %q: %w", want.User, err)
-	}
-	if err := i.canProve(ctx, want, person); err != nil {
-		return Created{}, fmt.Errorf("user %q: %w", want.User, err)
+	if err := i.fits(ctx, want, person); err != nil {
+		return Created{}, err
 	}
 	now := i.now()
 	one := ledger.Invitation{
@@ -72,6 +69,35 @@ func (i Invitations) Create(ctx context.Context, want Wanted) (Created, error) {
 	}
 	i.tellInvited(one)
 	return Created{link, one.Ends}, nil
+}
+
+// Check says why the person cannot be invited to that, as Create does. It changes nothing.
+func (i Invitations) Check(ctx context.Context, want Wanted) error {
+	if err := want.check(); err != nil {
+		return err
+	}
+	if err := i.place().CanWrite(); err != nil {
+		return err
+	}
+	person, err := i.People.Accounts.Load(want.User)
+	if errors.Is(err, account.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return i.fits(ctx, want, person)
+}
+
+func (i Invitations) fits(ctx context.Context, want Wanted, person account.Person) error {
+	err := want.fits(person)
+	if err == nil {
+		err = i.canProve(ctx, want, person)
+	}
+	if err != nil {
+		return fmt.Errorf("user %q: %w", want.User, err)
+	}
+	return nil
 }
 
 func (i Invitations) tellInvited(one ledger.Invitation) {

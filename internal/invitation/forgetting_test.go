@@ -2,8 +2,10 @@ package invitation
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -34,5 +36,57 @@ func TestForgettingStopsOnTheWay(t *testing.T) {
 				t.Errorf("%s: %s is left", name, left)
 			}
 		}
+	}
+}
+
+// A key that a link showed, and nobody confirmed, goes once the link is over: by itself
+// while the page is in use, and when people are reminded. A device that counts stays.
+func TestKeysOfEndedLinksGo(t *testing.T) {
+	for what, forget := range map[string]func(t *testing.T, s *site){
+		"by itself":  func(t *testing.T, s *site) { s.forget(t) },
+		"a reminder": func(t *testing.T, s *site) { s.reminds(t, false) },
+	} {
+		s := newSite(t)
+		s.enroll(t)
+		link := s.invite(t, true)
+		s.begin(t, link.Link)
+		factors := func() int {
+			person, err := s.load("alice")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(person.Factors)
+		}
+		s.Clock = link.Ends.Add(-time.Second)
+		if forget(t, s); factors() != 2 {
+			t.Errorf("%s: the key of a good link is gone", what)
+		}
+		s.Clock = link.Ends
+		if forget(t, s); factors() != 1 || s.devices(t) != "phone" {
+			t.Errorf("%s: %d factors are left, %s count", what, factors(), s.devices(t))
+		}
+		s.looks(t, link.Link, Expired)
+	}
+}
+
+// Of whoever has a file that cannot be read nothing is forgotten, and of the others all.
+func TestForgettingGoesOn(t *testing.T) {
+	s := newSite(t)
+	link := s.invite(t, false)
+	broken := filepath.Join(s.place().Path, "aaron.toml")
+	if err := os.WriteFile(broken, []byte("version = 1\nuser = \"aaron\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(t.Context(), Wanted{User: "aaron", Factor: "phone", For: 3 * day}); err != nil {
+		t.Fatal(err)
+	}
+	s.Clock = link.Ends.Add(day)
+	stopped := errors.New("damaged")
+	s.People.Ledger = &hooked{Store: s.People.Ledger, kind: ledger.Link, hook: func() error { return stopped }}
+	if err := s.Forget(t.Context()); !errors.Is(err, stopped) {
+		t.Errorf("%v", err)
+	}
+	if links, err := s.ListOf(t.Context(), "alice"); err != nil || len(links) != 0 {
+		t.Errorf("%+v, %v", links, err)
 	}
 }

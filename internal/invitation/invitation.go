@@ -40,8 +40,6 @@ const (
 
 const (
 	day = 24 * time.Hour
-	// toldFor is how long after its end a link is known.
-	toldFor = day
 	// visitTime is how long what a browser was shown is good.
 	visitTime = 15 * time.Minute
 	// wrongCodes is how many wrong first codes a key gets.

@@ -193,23 +193,54 @@ func (i Invitations) names() ([]string, error) {
 	return dir.Names()
 }
 
-// Forget takes out of the ledger what it knows of links that ended a day ago.
+// Forget takes out of the ledger what it knows of links that ended a day ago, and out of
+// secret files what links showed that are over and nobody confirmed. What cannot be done
+// for one person keeps it from nobody else.
 func (i Invitations) Forget(ctx context.Context) error {
 	names, err := i.names()
 	if err != nil {
 		return err
 	}
-	now := i.now()
+	var failed error
 	for _, user := range names {
-		index, err := i.People.Ledger.View(ctx, personKey(user))
-		if err == nil {
-			err = i.forget(ctx, user, index.Links, now)
+		err := i.ForgetOf(ctx, user)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		if err != nil {
-			return fmt.Errorf("forget the links of %q: %w", user, err)
-		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// ForgetOf does that for one person.
+func (i Invitations) ForgetOf(ctx context.Context, user string) error {
+	now := i.now()
+	index, err := i.People.Ledger.View(ctx, personKey(user))
+	if err == nil {
+		err = i.dropOver(ctx, user, index.Links, now)
+	}
+	if err == nil {
+		err = i.forget(ctx, user, index.Links, now)
+	}
+	if err != nil {
+		return fmt.Errorf("forget the links of %q: %w", user, err)
 	}
 	return nil
+}
+
+// dropOver drops the keys of links that are over. One that counts is none of them.
+func (i Invitations) dropOver(ctx context.Context, user string, links []ledger.InvitationLink, now time.Time) error {
+	var keys []string
+	for _, link := range links {
+		entry, err := i.People.Ledger.View(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name})
+		if err != nil {
+			return err
+		}
+		if one := entry.Invitation; one.Key != "" && stateOf(one, now) != Ready && one.Done.IsZero() {
+			keys = append(keys, one.Key)
+		}
+	}
+	return i.dropKeys(user, keys)
 }
 
 // forget does it for some links of one person. A link goes before its name does, so
@@ -217,7 +248,7 @@ func (i Invitations) Forget(ctx context.Context) error {
 func (i Invitations) forget(ctx context.Context, user string, links []ledger.InvitationLink, now time.Time) error {
 	var gone []string
 	for _, link := range links {
-		if now.Before(link.Ends.Add(toldFor)) {
+		if now.Before(link.Ends.Add(ledger.LinkKept)) {
 			continue
 		}
 		err := i.People.Ledger.Update(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name}, func(entry *ledger.Entry) error {

@@ -35,6 +35,12 @@ func (i Invitations) Remind(ctx context.Context, user string, every time.Duratio
 	if err = errors.Join(err, dir.Close()); err != nil {
 		return Reminder{}, err
 	}
+	if !dry {
+		// Whose link has ended is not reminded, and what it showed counts for nothing.
+		if err := i.ForgetOf(ctx, user); err != nil {
+			return Reminder{}, err
+		}
+	}
 	last, due, err := i.remindable(ctx, person, every)
 	if err != nil || !due {
 		return Reminder{}, err

@@ -19,22 +19,36 @@ const SourceKept = 48 * time.Hour
 // manyNames is how many names of a directory are in memory at once.
 const manyNames = 1024
 
-// ForgetSources takes away the records of addresses from which nothing wrong has come
-// for [SourceKept] before now. A shared ledger forgets those by itself. pause is called
-// before each look. A record that cannot be read stays, and is denied by, as before.
-func (f *Files) ForgetSources(ctx context.Context, now time.Time, pause func(context.Context) error) error {
-	kind := kindDirs[Source]
+// LinkKept is how long after its end a link is known, so that whoever opens it is told
+// what became of it.
+const LinkKept = 24 * time.Hour
+
+// ForgetPast takes away the records of addresses from which nothing wrong has come for
+// [SourceKept] before now, and those of links that ended [LinkKept] ago, also where
+// nothing else knows of them: whoever made one may have been killed. A shared ledger
+// forgets all these by itself. pause is called before each look. A record that cannot be
+// read stays, and is denied by, as before.
+func (f *Files) ForgetPast(ctx context.Context, now time.Time, pause func(context.Context) error) error {
+	for kind, isPast := range map[Kind]func(Entry, time.Time) bool{Source: isPastSource, Link: arePastLinks, Invited: arePastLinks} {
+		if err := f.forgetPast(ctx, kindDirs[kind], now, isPast, pause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Files) forgetPast(ctx context.Context, kind string, now time.Time, isPast func(Entry, time.Time) bool, pause func(context.Context) error) error {
 	dir, err := f.kindDir(kind)
 	if errors.Is(err, errNone) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("forget addresses: %w", err)
+		return fmt.Errorf("forget %s: %w", kind, err)
 	}
 	dir.Close()
 	names, err := os.Open(filepath.Join(f.dir, kind))
 	if err != nil {
-		return fmt.Errorf("forget addresses: %w", err)
+		return fmt.Errorf("forget %s: %w", kind, err)
 	}
 	defer names.Close()
 	for {
@@ -43,7 +57,7 @@ func (f *Files) ForgetSources(ctx context.Context, now time.Time, pause func(con
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("forget addresses: %w", err)
+			return fmt.Errorf("forget %s: %w", kind, err)
 		}
 		for _, name := range some {
 			if strings.HasPrefix(name, ".") {
@@ -53,17 +67,23 @@ func (f *Files) ForgetSources(ctx context.Context, now time.Time, pause func(con
 				return err
 			}
 			where := place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}
-			if err := f.forgetSource(ctx, where, now); err != nil {
+			if err := f.forgetOne(ctx, where, func(payload []byte) bool { return known(payload, now, isPast) }); err != nil {
 				return fmt.Errorf("forget ledger entry %s: %w", where.path, err)
 			}
 		}
 	}
 }
 
-// forgetSource looks without the lock first: most records stay.
-func (f *Files) forgetSource(ctx context.Context, where place, now time.Time) error {
+// known says whether an entry is past. What is not known is not.
+func known(payload []byte, now time.Time, isPast func(Entry, time.Time) bool) bool {
+	entry, err := decodeEntry(payload)
+	return err == nil && isPast(entry, now)
+}
+
+// forgetOne looks without the lock first: most records stay.
+func (f *Files) forgetOne(ctx context.Context, where place, isPast func(payload []byte) bool) error {
 	payload, err := f.read(ctx, where)
-	if err == nil && !isPast(payload, now) || errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
+	if err == nil && !isPast(payload) || errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
 		return nil
 	}
 	if err != nil {
@@ -77,18 +97,14 @@ func (f *Files) forgetSource(ctx context.Context, where place, now time.Time) er
 		return err
 	}
 	defer h.release()
-	if !isPast(h.current.payload, now) {
+	if !isPast(h.current.payload) {
 		return nil
 	}
 	return h.forget()
 }
 
-// isPast says whether an entry of an address is as good as none. What is not known stays.
-func isPast(payload []byte, now time.Time) bool {
-	entry, err := decodeEntry(payload)
-	if err != nil {
-		return false
-	}
+// isPastSource says whether the entry of an address is as good as none.
+func isPastSource(entry Entry, now time.Time) bool {
 	all := []Attempts{entry.Attempts}
 	for _, peer := range entry.Peers {
 		all = append(all, peer.Attempts)
@@ -99,4 +115,9 @@ func isPast(payload []byte, now time.Time) bool {
 		}
 	}
 	return true
+}
+
+// arePastLinks says so of a link's entry, or of that of somebody's links.
+func arePastLinks(entry Entry, now time.Time) bool {
+	return !now.Before(entry.LastEnd().Add(LinkKept)) && !now.Before(entry.Sends.Last.Add(LinkKept))
 }

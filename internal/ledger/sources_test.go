@@ -46,7 +46,7 @@ func TestForgetSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	looked := 0
-	if err := f.ForgetSources(t.Context(), now, func(context.Context) error { looked++; return nil }); err != nil || looked != 6 {
+	if err := f.ForgetPast(t.Context(), now, func(context.Context) error { looked++; return nil }); err != nil || looked != 6 {
 		t.Errorf("after %d looks: %v", looked, err)
 	}
 	var left []string
@@ -81,7 +81,7 @@ func TestForgetSourcesBesideWrongCodes(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if err := f.ForgetSources(t.Context(), now, func(context.Context) error { return nil }); err != nil {
+			if err := f.ForgetPast(t.Context(), now, func(context.Context) error { return nil }); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -117,7 +117,7 @@ func TestForgetSourcesStops(t *testing.T) {
 		return nil
 	})
 	unpaused := func(context.Context) error { return nil }
-	if err := f.ForgetSources(t.Context(), now, unpaused); !errors.Is(err, stopped) {
+	if err := f.ForgetPast(t.Context(), now, unpaused); !errors.Is(err, stopped) {
 		t.Errorf("got %v, want %v", err, stopped)
 	}
 	f.SetFault(func(string) error { return nil })
@@ -127,10 +127,49 @@ func TestForgetSourcesStops(t *testing.T) {
 	if entry, err := f.View(t.Context(), key); err != nil || entry.Attempts.Wrong != 2 {
 		t.Errorf("%d wrong codes, expected 2, %v", entry.Attempts.Wrong, err)
 	}
-	if err := f.ForgetSources(t.Context(), now, unpaused); err != nil {
+	if err := f.ForgetPast(t.Context(), now, unpaused); err != nil {
 		t.Fatal(err)
 	}
 	if entry, err := f.View(t.Context(), key); err != nil || entry.Attempts.Wrong != 0 {
 		t.Errorf("%d wrong codes, expected none, %v", entry.Attempts.Wrong, err)
+	}
+}
+
+// What is known of links goes a day after their end, also where nothing names them.
+func TestForgetLinks(t *testing.T) {
+	f, err := OpenFiles(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 5, 3, 14, 2, 0, 0, time.UTC)
+	put := func(kind Kind, name string, change func(*Entry)) {
+		t.Helper()
+		if err := f.Update(t.Context(), Key{Kind: kind, Name: name}, func(entry *Entry) error { change(entry); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(name string, ends time.Time) {
+		put(Link, name, func(entry *Entry) { entry.Invitation = Invitation{User: "alice", Purpose: "enroll", Ends: ends} })
+	}
+	link("00", now.Add(-LinkKept))
+	link("01", now.Add(time.Second-LinkKept))
+	link("02", now.Add(time.Hour))
+	put(Invited, "alice", func(entry *Entry) {
+		entry.Links = []InvitationLink{{"00", now.Add(-LinkKept)}, {"01", now.Add(time.Second - LinkKept)}}
+	})
+	put(Invited, "bob", func(entry *Entry) { entry.Links = []InvitationLink{{"00", now.Add(-LinkKept)}} })
+	put(Invited, "carol", func(entry *Entry) { entry.Sends = Sends{Count: 1, Last: now.Add(time.Second - LinkKept)} })
+	put(Invited, "dave", func(entry *Entry) { entry.Sends = Sends{Count: 1, Last: now.Add(-LinkKept)} })
+	put(User, "dave", func(entry *Entry) { entry.LastLogin = now.Add(-10 * LinkKept) })
+	if err := f.ForgetPast(t.Context(), now, func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	if err := f.Each(t.Context(), func(name string, _ error) error { left = append(left, name); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"invited/alice", "invited/carol", "links/01", "links/02", "users/dave"}
+	if slices.Sort(left); !slices.Equal(left, want) {
+		t.Errorf("%q are left, expected %q", left, want)
 	}
 }

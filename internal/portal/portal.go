@@ -82,6 +82,9 @@ func (p *portal) routes() http.Handler {
 	mux.HandleFunc("POST /l/{link}", p.begin)
 	mux.HandleFunc("GET /setup", p.resume)
 	mux.HandleFunc("POST /setup", p.confirm)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		p.message(w, r, http.StatusOK, "start", time.Time{})
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.message(w, r, http.StatusNotFound, "not-found", time.Time{})
 	})

@@ -312,7 +312,7 @@ func TestWrongLinks(t *testing.T) {
 	if page.Header.Get("Retry-After") == "" {
 		t.Error("it does not say when to come back")
 	}
-	for _, nothing := range []string{"/", "/l/", "/l", "/setup/x", "/index.php"} {
+	for _, nothing := range []string{"/l/", "/l", "/setup/x", "/index.php"} {
 		s.says(t, b.get(t, nothing), http.StatusNotFound, "not-found")
 	}
 	if response := b.send(t, "PUT", link, url.Values{}); response.StatusCode < 400 {

@@ -109,13 +109,17 @@ func (i *inviter) one(ctx context.Context, want wanted) (invited, error) {
 	if err != nil {
 		return done, err
 	}
+	invitations := of(i.g)
+	wanted := invitation.Wanted{User: done.User, Factor: want.id, Replace: i.replace, For: i.g.Config.Portal.Link.Duration, Mailed: !i.print}
+	if err := invitations.Check(ctx, wanted); err != nil {
+		return done, err
+	}
 	if want.email != "" {
 		if err := i.keepAddress(done.User, want.email); err != nil {
 			return done, err
 		}
 	}
-	invitations := of(i.g)
-	made, err := invitations.Create(ctx, invitation.Wanted{User: done.User, Factor: want.id, Replace: i.replace, For: i.g.Config.Portal.Link.Duration, Mailed: !i.print})
+	made, err := invitations.Create(ctx, wanted)
 	if err != nil {
 		return done, err
 	}

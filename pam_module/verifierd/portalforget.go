@@ -22,7 +22,8 @@ const (
 )
 
 // forgetter takes what is known of ended links, and of addresses from which nothing wrong
-// comes any more, out of the ledger now and then, while the page is in use: where nobody
+// comes any more, out of the ledger now and then, and keys that those links showed out of
+// secret files, while the page is in use: where nobody
 // is invited no links are left, and wrong links are what comes from many addresses.
 type forgetter struct {
 	report func(rule, reason string)
@@ -42,12 +43,12 @@ func newForgetter(report func(rule, reason string)) *forgetter {
 	return f
 }
 
-// now begins with it beside the requests, unless it was done lately. etcd forgets links
-// by itself.
+// now begins with it beside the requests, unless it was done lately. etcd forgets by
+// itself, but for the keys in secret files.
 func (f *forgetter) now(engine *gate.Gate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if engine.Config.Ledger != nil || f.clock().Before(f.next) || f.ctx.Err() != nil {
+	if f.clock().Before(f.next) || f.ctx.Err() != nil {
 		return
 	}
 	at := f.clock()
@@ -56,11 +57,14 @@ func (f *forgetter) now(engine *gate.Gate) {
 	own.Ledger = slowly{engine.Ledger, f.wait}
 	f.done.Go(func() {
 		err := invitation.Invitations{People: admin.People{Gate: &own}, Random: rand.Reader}.Forget(f.ctx)
-		files, openErr := ledger.OpenFiles(engine.Config.Paths.State)
-		if openErr == nil {
-			openErr = files.ForgetSources(f.ctx, at, f.wait)
+		if own.Config.Ledger == nil {
+			files, openErr := ledger.OpenFiles(own.Config.Paths.State)
+			if openErr == nil {
+				openErr = files.ForgetPast(f.ctx, at, f.wait)
+			}
+			err = errors.Join(err, openErr)
 		}
-		if err = errors.Join(err, openErr); err != nil && !errors.Is(err, context.Canceled) {
+		if err != nil && !errors.Is(err, context.Canceled) {
 			f.report("portal", err.Error())
 		}
 	})
