@@ -177,6 +177,12 @@ func TestSELinuxCompiles(t *testing.T) {
 		`allow otpgate_verifierd_t otpgate_ledgerd_t \(unix_stream_socket \(.*connectto`,
 		`allow otpgate_ledgerd_t otpgate_ledgerd_key_t \(file \(.*read`,
 		`allow systemd_tmpfiles_t otpgate_ledgerd_key_t \(file \(.*setattr`,
+		`typetransition init_t otpgate_portal_exec_t process otpgate_portal_t`,
+		`allow otpgate_portal_t otpgate_verifierd_t \(unix_stream_socket \(.*connectto`,
+		`allow otpgate_portal_t otpgate_portal_socket_t \(sock_file \(.*write`,
+		`allow otpgate_portal_t otpgate_portal_key_t \(file \(.*read`,
+		`allow httpd_t otpgate_portal_runtime_t \(sock_file \(.*write`,
+		`allow systemd_tmpfiles_t otpgate_portal_key_t \(file \(.*setattr`,
 		`typetransition otpgate_verifierd_t otpgate_token_exec_t process otpgate_token_t`,
 		`allow otpgate_verifierd_t otpgate_token_t \(process2 \(.*nnp_transition`,
 		`allow otpgate_verifierd_t otpgate_token_t \(process \(.*sigkill`,
@@ -196,7 +202,8 @@ func TestSELinuxCompiles(t *testing.T) {
 	}
 	// What talks to the network for a token or with etcd, and the verifier, which may run
 	// nothing else.
-	for _, never := range []string{`allow otpgate_(token|ledgerd)_t otpgate_(secret|var_lib)_t`, `allow otpgate_ledgerd_t otpgate_credential_t`, `allow otpgate_token_t otpgate_credential_t \(\w+ \(.*write`,
+	for _, never := range []string{`allow otpgate_(token|ledgerd)_t otpgate_(secret|var_lib)_t`, `allow otpgate_ledgerd_t otpgate_credential_t`,
+		`allow otpgate_portal_t otpgate_(secret|credential|var_lib|ledgerd_key)_t`, `allow otpgate_portal_t otpgate_runtime_t \(sock_file`, `allow otpgate_portal_t \w+ \(tcp_socket \(.*name_connect`, `allow otpgate_token_t otpgate_credential_t \(\w+ \(.*write`,
 		`allow otpgate_verifierd_t (bin|shell_exec)_t \(file \(.*execute_no_trans`} {
 		if found := regexp.MustCompile(never).FindString(rules); found != "" {
 			t.Errorf("expected no rule as %s", found)
