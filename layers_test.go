@@ -91,6 +91,7 @@ var layers = map[string]int{
 	"internal/doctor/servers":       5,
 	"internal/doctor/sharedledger":  5,
 	"internal/doctor/sshd":          5,
+	"internal/doctor/webpage":       5,
 	"internal/doctor/withoutcode":   5,
 	"internal/gate":                 5,
 	"internal/admin":                6,

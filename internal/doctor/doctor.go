@@ -12,7 +12,8 @@
 // What is wrong with a stack by itself is in authstack, with the files around it in
 // pamfiles and lostline, with sshd in sshd, with ways to root in root, with other
 // servers in servers, with other daemons in daemons, with the console in console, with
-// the policy in asking, with clients and their servers in remote; here is what is wrong
+// the policy in asking, with clients and their servers in remote, with the page for
+// invited people in webpage; here is what is wrong
 // with otpgate's own files.
 package doctor
 
@@ -32,6 +33,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/sharedledger"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/webpage"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -99,6 +101,8 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.findings = append(e.findings, ends.Examine(ctx)...)
 	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Now: e.Machine.Now}
 	e.findings = append(e.findings, shared.Examine(ctx)...)
+	page := webpage.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath()}
+	e.findings = append(e.findings, page.Examine()...)
 	e.names()
 	e.grace()
 	e.besides(ctx)

@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/keyfiles"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -28,7 +29,7 @@ func (e *exam) secretFiles() {
 		return
 	}
 	defer dir.Close()
-	enrolled, sent := 0, waiting{}
+	enrolled, sent, addresses := 0, waiting{}, 0
 	keys := keyfiles.Exam{Settings: e.settings}
 	loadAll(dir, names, func(name string, person account.Person, err error) {
 		if err != nil {
@@ -38,6 +39,9 @@ func (e *exam) secretFiles() {
 		}
 		if err != nil || person.Enrolled() {
 			enrolled++ // or meant to be
+		}
+		if err == nil && person.Email != "" {
+			addresses++
 		}
 		if err == nil && person.Enrolled() {
 			e.enrolled = append(e.enrolled, asking.Person{Name: person.User, Protocols: person.Protocols})
@@ -49,6 +53,7 @@ func (e *exam) secretFiles() {
 	e.strays(path, strays)
 	e.nobodys(path, names)
 	e.nobodyEnrolled(path, enrolled, len(names))
+	e.nobodyInvited(addresses)
 }
 
 // loadAll reads secret files, several at once, as there may be very many. take gets each
@@ -113,6 +118,19 @@ func (e *exam) strays(path string, files []string) {
 		e.add(finding.Finding{Severity: finding.Warning, ID: "stray-file", File: filepath.Join(path, file), What: "No login looks for a file of that name.",
 			Follows: "Whoever it is for is not enrolled.", Fix: "Name it after the login name, with the ending .toml."})
 	}
+}
+
+// nobodyInvited is about a policy that mails links to people of whom it knows no address.
+func (e *exam) nobodyInvited(addresses int) {
+	policy := e.settings.Policy
+	if policy.Unenrolled != config.Invite || addresses > 0 || len(policy.Require) == 0 {
+		return
+	}
+	text, _ := target.Read("", e.configPath())
+	e.add(finding.Finding{Severity: finding.Warning, ID: "invite-without-address", File: e.configPath(), Line: finding.LineOf(text, "unenrolled"),
+		What:    `policy.unenrolled is "invite", and no secret file has a mail address.`,
+		Follows: "Nobody is mailed a link. Who is required and has not enrolled is refused, or will be once policy.grace is over.",
+		Fix:     "otpctl invite USER --email ADDRESS, or otpctl invite --csv FILE with a column email: both write the address into the secret file, and mail a link."})
 }
 
 func (e *exam) nobodyEnrolled(path string, enrolled, files int) {

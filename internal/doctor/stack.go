@@ -19,6 +19,9 @@ func (e *exam) stack(s authstack.Stack) {
 			f.Severity = finding.Error
 			f.Follows = `With policy.unenrolled = "enroll" strangers enroll in the name of whoever has not yet: the login is denied, but the app and the recovery codes are theirs.`
 		}
+		if f.ID == authstack.AskedAfterWrong && e.settings.Policy.Unenrolled == config.Invite {
+			f.Follows += ` With policy.unenrolled = "invite" they also have links mailed to whoever has not enrolled yet, one an hour to each.`
+		}
 		e.add(f)
 	}
 	e.protocol(s)
