@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -65,10 +66,14 @@ const (
 	// mostStreams is how many requests one connection of HTTP/2 has at once: a browser
 	// sends two or three.
 	mostStreams = 8
+	// memoryLimit is when garbage is collected whatever else is so: otherwise it would be
+	// as large as what those connections need, and the unit's MemoryMax= is 128M.
+	memoryLimit = 96 << 20
 )
 
 // run serves until a signal ends it.
 func run(path string) error {
+	debug.SetMemoryLimit(memoryLimit)
 	settings, err := config.Load(path)
 	if err != nil {
 		return err
