@@ -1,5 +1,6 @@
 // Package authentication decides who is in: it takes the login of one connection
-// to the SFTP server by a password, a key or a certificate, and then the code.
+// to the SFTP server by a password, or by a key or a certificate with the proof that
+// the client has it, and then the code.
 //
 // The entry points are [Authenticator.Begin] and [Login.Step]. In whatever order
 // the steps come, nobody is in without a first factor that was checked here and,

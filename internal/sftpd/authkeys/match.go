@@ -4,7 +4,8 @@
 // AUTHORIZED_KEYS FILE FORMAT, and [Open], which refuses files that sshd's
 // StrictModes would. A line with an option that is not known here lets nobody
 // in, and neither does one that ties its key to a command: what could be
-// reached would be more than the line says.
+// reached would be more than the line says. That the client has the key is proven in
+// package authentication.
 package authkeys
 
 import (
