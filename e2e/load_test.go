@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -57,22 +58,7 @@ func inAndOut(t *testing.T, all []*loop, mayRefuse string) {
 // everybody else in, of the directory too.
 func testLoadNames(t *testing.T, s *loadSites, known *loop, alias *machine.Person) {
 	here, missing := s.here, s.missing
-	fifo := filepath.Join(machine.Root, "hang-"+missing.Name)
-	if err := unix.Mkfifo(fifo, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var hanging, rules []string
-	for i := range 300 {
-		name := fmt.Sprintf("hanging%d-%s", i, missing.Name)
-		rule := "passwd " + name + " hang " + fifo
-		machine.ProbeRule(t, rule)
-		hanging, rules = append(hanging, name), append(rules, rule)
-	}
-	stop := begin(t, here, nicest, attack{"open", wwwData, 1, hanging})
-	machine.Until(t, "as many lookups hang as one server may have", func() bool {
-		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", here.Verifier.PID()))
-		return err == nil && len(threads) >= 64
-	})
+	stop := namesHang(t, here, missing.Name)
 	byFTP := s.all[1].in
 	for _, state := range []string{"", "group " + loadStaff + " unavail 111", "initgroups " + missing.Name + " tryagain 11", "initgroups " + missing.Name + " notfound 2"} {
 		if state != "" {
@@ -94,14 +80,39 @@ func testLoadNames(t *testing.T, s *loadSites, known *loop, alias *machine.Perso
 	}
 	// It comes back, for all who wait.
 	stop()
-	for _, rule := range rules {
-		machine.ProbeForget(t, rule)
-	}
-	if err := os.WriteFile(fifo, nil, 0); err != nil {
+	inAndOut(t, s.all, "")
+}
+
+// namesHang has the verifier ask for names at which the name service hangs, as many as one
+// server may at once. stop has them answered, for all who wait.
+func namesHang(t *testing.T, here machine.Site, suffix string) (stop func()) {
+	t.Helper()
+	fifo := filepath.Join(machine.Root, "hang-"+suffix)
+	if err := unix.Mkfifo(fifo, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	untilFree(t, here)
-	inAndOut(t, s.all, "")
+	var hanging, rules []string
+	for i := range 300 {
+		name := fmt.Sprintf("hanging%d-%s", i, suffix)
+		rule := "passwd " + name + " hang " + fifo
+		machine.ProbeRule(t, rule)
+		hanging, rules = append(hanging, name), append(rules, rule)
+	}
+	end := begin(t, here, nicest, attack{"open", wwwData, 1, hanging})
+	machine.Until(t, "as many lookups hang as one server may have", func() bool {
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", here.Verifier.PID()))
+		return err == nil && len(threads) >= 64
+	})
+	return sync.OnceFunc(func() {
+		end()
+		for _, rule := range rules {
+			machine.ProbeForget(t, rule)
+		}
+		if err := os.WriteFile(fifo, nil, 0); err != nil {
+			t.Error(err)
+		}
+		untilFree(t, here)
+	})
 }
 
 // untilFree waits until nobody of an attack that has ended is in a place.

@@ -17,7 +17,7 @@ import (
 
 // systemd runs one of systemd's tools on a file that is shipped, with the
 // site's paths in place of the usual ones.
-func systemd(t *testing.T, here machine.Site, file string, tool ...string) {
+func systemd(t testing.TB, here machine.Site, file string, tool ...string) {
 	t.Helper()
 	shipped, err := os.ReadFile(filepath.Join(machine.Files, "systemd", file))
 	if err != nil {

@@ -52,3 +52,39 @@ http {
 	byHTTP, byHTTPS := greetingPage(t, plain, secure)
 	return Nginx{HTTP: byHTTP, HTTPS: byHTTPS}
 }
+
+// StartNginxForPage starts nginx before the page for people, which listens at a Unix
+// socket, as docs/invitations.md has it, and returns the address at which browsers reach it.
+func StartNginxForPage(t machine.T, socket string) (address string) {
+	t.Helper()
+	d := newDaemon(t, "nginx-page")
+	config := d.write(t, "conf", `user www-data;
+daemon off;
+pid @DIR@/pid;
+error_log @DIR@/log info;
+worker_processes 1;
+events { worker_connections 64; }
+http {
+	client_body_temp_path @DIR@/body;
+	proxy_temp_path @DIR@/proxy;
+	fastcgi_temp_path @DIR@/fastcgi;
+	uwsgi_temp_path @DIR@/uwsgi;
+	scgi_temp_path @DIR@/scgi;
+	server {
+		listen 127.0.0.1:@PORT@ ssl;
+		ssl_certificate `+certificate(t)+`;
+		ssl_certificate_key `+certificate(t)+`;
+		access_log off;
+		error_log /dev/null emerg;
+		location / {
+			proxy_pass http://unix:`+socket+`;
+			proxy_set_header Host $host;
+			proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+			proxy_read_timeout 90s;
+		}
+	}
+}
+`)
+	d.start(t, d.listens, "/usr/sbin/nginx", "-c", config)
+	return d.address()
+}
