@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/testwait"
 )
@@ -252,47 +251,6 @@ func TestTwoBrowsers(t *testing.T) {
 	if !strings.Contains(done.text, s.text(t, "done", "replaced")) {
 		t.Error("nothing says that the phone is replaced")
 	}
-}
-
-// Whatever became of a link has its page, for who looks, who presses and who is at it.
-func TestWhatBecameOfALink(t *testing.T) {
-	for name, test := range map[string]struct {
-		status int
-		does   func(*site)
-	}{
-		"expired":   {http.StatusGone, func(s *site) { s.Clock = s.Clock.Add(73 * time.Hour) }},
-		"cancelled": {http.StatusGone, func(s *site) { _, _ = s.invitations().Cancel(t.Context(), "alice") }},
-		"disabled":  {http.StatusForbidden, func(s *site) { s.change(t, func(p *account.Person) { p.Enabled = false }) }},
-		"removed": {http.StatusGone, func(s *site) {
-			dir, err := account.PlaceOf(s.engine.Config).Open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer dir.Close()
-			if err := dir.Remove("alice"); err != nil {
-				t.Fatal(err)
-			}
-		}},
-	} {
-		s := newSite(t)
-		link := s.invite(t, false)
-		b := s.browser(t)
-		setup := b.press(t, link)
-		test.does(s)
-		for _, page := range []answered{b.get(t, link), b.press(t, link), b.get(t, "/setup"), b.try(t, s.code(t, setup, 0), "")} {
-			s.says(t, page, test.status, name)
-			if tapped.MatchString(page.text) {
-				t.Errorf("%s: the key is shown", name)
-			}
-		}
-	}
-	s := newSite(t)
-	link := s.invite(t, false)
-	b := s.browser(t)
-	b.press(t, link)
-	s.Clock = s.Clock.Add(15 * time.Minute)
-	s.says(t, b.get(t, "/setup"), http.StatusGone, "visit-ended")
-	s.says(t, b.get(t, link), http.StatusOK, "ready")
 }
 
 // Wrong links count against the address that they come from.
