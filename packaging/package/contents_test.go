@@ -59,6 +59,7 @@ var common = map[string]string{
 	"/usr/share/doc/otpgate/copyright":                                         "-rw-r--r--",
 	"/usr/share/doc/otpgate/README.md":                                         "-rw-r--r--",
 	"/usr/share/doc/otpgate/packages.md":                                       "-rw-r--r--",
+	"/usr/share/doc/otpgate/pictures/setup.png":                                "-rw-r--r--",
 	"/usr/share/doc/otpgate/examples/sshd_config.d/10-otpgate.conf":            "-rw-r--r--",
 	"/usr/share/doc/otpgate/examples/ansible/otpgate.yml":                      "-rw-r--r--",
 	"/usr/share/doc/otpgate/examples/otpgate-secrets.service":                  "-rw-r--r--",
