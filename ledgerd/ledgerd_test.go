@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/ledger/etcdledger"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
 	"github.com/otpgate/otpgate/internal/testwait"
 )
@@ -40,6 +42,8 @@ func TestMain(m *testing.M) {
 // machine is one with the program, and its configuration.
 type machine struct {
 	config, socket string
+	// program is otpgate-ledgerd, the test's own if there is none.
+	program string
 	cmd            *exec.Cmd
 	output         strings.Builder
 	ended          chan error
@@ -47,13 +51,18 @@ type machine struct {
 
 // newMachine is one whose certificate has that name. A login there waits as long as
 // it takes.
-func newMachine(t *testing.T, cluster *etcdtest.Cluster, name string) *machine {
+func newMachine(t testing.TB, cluster *etcdtest.Cluster, name string) *machine {
+	t.Helper()
+	return newMachineWith(t, cluster.Settings(t, name))
+}
+
+// newMachineWith is one with that certificate.
+func newMachineWith(t testing.TB, settings etcdledger.Settings) *machine {
 	t.Helper()
 	dir := t.TempDir()
 	m := &machine{config: filepath.Join(dir, "otpgate.toml"), socket: filepath.Join(dir, "run", "ledger.sock")}
-	settings := cluster.Settings(t, name)
 	text := fmt.Sprintf("[ledger]\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
-		strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, m.socket)
+		strings.Join(settings.Endpoints, "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, m.socket)
 	if err := os.WriteFile(m.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +83,7 @@ func (m *machine) hurry(t *testing.T) {
 
 // startOnOneThread starts cmd, and passes on how it ended. The signal that ends it with
 // the test is sent when the thread ends that started it.
-func startOnOneThread(t *testing.T, cmd *exec.Cmd) (ended chan error) {
+func startOnOneThread(t testing.TB, cmd *exec.Cmd) (ended chan error) {
 	t.Helper()
 	started := make(chan error)
 	ended = make(chan error, 1)
@@ -93,10 +102,10 @@ func startOnOneThread(t *testing.T, cmd *exec.Cmd) (ended chan error) {
 }
 
 // start runs the program and waits until it listens.
-func (m *machine) start(t *testing.T) {
+func (m *machine) start(t testing.TB) {
 	t.Helper()
 	m.output.Reset()
-	m.cmd = exec.Command(os.Args[0], "--config", m.config)
+	m.cmd = exec.Command(cmp.Or(m.program, os.Args[0]), "--config", m.config)
 	m.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	m.cmd.Stdout, m.cmd.Stderr = &m.output, &m.output
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -112,7 +121,7 @@ func (m *machine) start(t *testing.T) {
 }
 
 // ledger is what a program of the machine has.
-func (m *machine) ledger(t *testing.T) ledger.Store {
+func (m *machine) ledger(t testing.TB) ledger.Store {
 	t.Helper()
 	settings, err := config.Load(m.config)
 	if err != nil {

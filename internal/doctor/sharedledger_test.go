@@ -47,6 +47,10 @@ func (p *patient) memberFact(words []string) error {
 			m.Alarms = append(m.Alarms, value)
 		case "prefix":
 			p.shared.Prefix = value
+		case "refused":
+			p.shared.Refused = strings.ReplaceAll(value, "-", " ")
+		case "unguarded":
+			p.shared.Unguarded = true
 		case "of":
 			_, err = fmt.Sscan(value, &p.shared.Size)
 		default:

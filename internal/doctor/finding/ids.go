@@ -65,6 +65,8 @@ var IDs = []string{
 	"ledger-member",
 	"ledger-not-restarted",
 	"ledger-quota",
+	"ledger-refused",
+	"ledger-unguarded",
 	"ledger-unreachable",
 	"ledger-version",
 	"ledgers-differ",

@@ -77,6 +77,7 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	}
 	x.started(status)
 	x.reachable(status)
+	x.rights(status)
 	for _, m := range status.Members {
 		if m.Version != "" {
 			x.member(m)
@@ -134,6 +135,22 @@ func (e *exam) reachable(status casledger.Status) {
 	if answered > 0 && size < 3 {
 		e.add("etcd", finding.Finding{Severity: finding.Warning, ID: "ledger-few-members", What: fmt.Sprintf("etcd has %s.", finding.Count(size, "member")),
 			Follows: "While one is down, everybody who is asked for a code is denied on every server.", Fix: "Let it have three, on three machines: docs/ledger.md."})
+	}
+}
+
+// rights looks at what etcd lets this machine do. Where no majority answers, or etcd is
+// full, that has been said.
+func (e *exam) rights(status casledger.Status) {
+	known := slices.ContainsFunc(e.findings, func(f finding.Finding) bool { return f.ID == "ledger-unreachable" }) ||
+		slices.ContainsFunc(status.Members, func(m casledger.Member) bool { return len(m.Alarms) > 0 })
+	if status.Refused != "" && !known {
+		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-refused", What: "The ledger in etcd cannot be read and changed: " + status.Refused + ".",
+			Follows: "Everybody who is asked for a code is denied here.", Fix: "Give the user in etcd that is the common name of certificate_file its role: docs/ledger.md."})
+	}
+	if status.Unguarded {
+		e.add("etcd", finding.Finding{Severity: finding.Warning, ID: "ledger-unguarded", What: "etcd lets this machine read keys that are not the ledger's.",
+			Follows: "If etcd asks nobody who they are, whoever has any certificate by an authority of etcd's, or an account on a machine where it listens without TLS, can make used codes good again. If it does, this machine's role allows more than it should.",
+			Fix:     "Make users and one role for prefix, and then etcdctl auth enable: docs/ledger.md."})
 	}
 }
 

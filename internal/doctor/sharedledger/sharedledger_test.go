@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/ledger/casledger"
+	"github.com/otpgate/otpgate/internal/ledger/etcdledger"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
 )
 
@@ -60,6 +61,30 @@ func TestMemberCertificate(t *testing.T) {
 		found := e.Examine(t.Context())
 		if len(found) != want || want > 0 && (found[0].ID != "ledger-certificate" || !strings.Contains(found[0].What, "https://a:2379 ends on 2026-12-21")) {
 			t.Errorf("%v before its end: %v", left, found)
+		}
+	}
+}
+
+// A real member's clock and certificate are compared with this machine's clock.
+func TestRealMember(t *testing.T) {
+	etcd := etcdtest.Start(t, 1)
+	for off, want := range map[time.Duration]bool{0: false, time.Hour: true, -time.Hour: true} {
+		settings := etcd.Settings(t, "server")
+		settings.Now = func() time.Time { return time.Now().Add(off) }
+		cluster, err := etcdledger.NewCluster(settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cluster.Close()
+		e := Exam{Now: time.Now, Ask: func(ctx context.Context, _ config.Ledger) (casledger.Status, error) { return cluster.Status(ctx) },
+			Settings: config.Config{Ledger: &config.Ledger{Prefix: settings.Prefix, Etcd: settings.Endpoints}}}
+		found := map[string]string{}
+		for _, f := range e.Examine(t.Context()) {
+			found[f.ID] = f.What
+		}
+		clock, has := found["ledger-clock"]
+		if has != want || want && !strings.HasPrefix(clock, "The clock of "+etcd.Members[0].URL+" is ") || !strings.HasPrefix(found["ledger-certificate"], "The certificate of "+etcd.Members[0].URL+" ends on ") {
+			t.Errorf("this machine's clock is %v off: %q", off, found)
 		}
 	}
 }

@@ -37,6 +37,12 @@ type Status struct {
 	Prefix string `json:"prefix"`
 	// Size is how many the service itself counts, 0 if none has said so.
 	Size int `json:"size"`
+	// Refused is why this machine may not read and change the ledger, or why nobody said
+	// that it may; "" if it may.
+	Refused string `json:"refused,omitempty"`
+	// Unguarded says that this machine may read what is not the ledger's too, as where
+	// the service asks nobody who they are.
+	Unguarded bool `json:"unguarded,omitempty"`
 }
 
 // Member is one of the service's servers.

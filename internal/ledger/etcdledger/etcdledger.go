@@ -29,11 +29,15 @@ type Settings struct {
 	// Prefix is before the keys of the ledger.
 	Prefix string
 	Limits casledger.Limits
+	// Now is this machine's clock, with which those of the members are compared; nil is
+	// time.Now.
+	Now func() time.Time `json:"-"`
 }
 
 // Cluster is the etcd of Settings. It is a [casledger.Registers].
 type Cluster struct {
 	settings Settings
+	now      func() time.Time
 	members  members
 	leases   leases
 }
@@ -55,7 +59,10 @@ func NewCluster(settings Settings) (*Cluster, error) {
 	if len(settings.Endpoints) == 0 {
 		return nil, fmt.Errorf("ledger in etcd: no endpoints")
 	}
-	c := &Cluster{settings: settings}
+	c := &Cluster{settings: settings, now: settings.Now}
+	if c.now == nil {
+		c.now = time.Now
+	}
 	for _, endpoint := range settings.Endpoints {
 		c.members.all = append(c.members.all, &member{endpoint: endpoint, open: settings.client, patience: settings.Limits.Try / 2})
 	}

@@ -3,6 +3,7 @@ package etcdledger
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,6 +51,8 @@ func (c *Cluster) Status(ctx context.Context) (casledger.Status, error) {
 	status := casledger.Status{Prefix: c.settings.Prefix, Members: make([]casledger.Member, len(c.members.all))}
 	sizes := make([]int, len(c.members.all))
 	var all sync.WaitGroup
+	all.Go(func() { status.Refused = c.refused(ctx) })
+	all.Go(func() { status.Unguarded = c.unguarded(ctx) })
 	for i, one := range c.members.all {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, c.settings.Limits.Try)
@@ -62,6 +65,42 @@ func (c *Cluster) Status(ctx context.Context) (casledger.Status, error) {
 		status.Size = max(status.Size, size)
 	}
 	return status, nil
+}
+
+// refused is why this machine may not read and change the ledger. It asks for a change
+// that is made at no revision: users and roles are looked at before that.
+func (c *Cluster) refused(ctx context.Context) string {
+	name := c.settings.Prefix + "id"
+	err := c.askAnybody(ctx, func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(name), "<", 0)).
+			Then(clientv3.OpPut(name, "")).Else(clientv3.OpGet(name)).Commit()
+		return err
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// unguarded says that this machine may read a key that is before all of anybody's.
+func (c *Cluster) unguarded(ctx context.Context) bool {
+	return c.askAnybody(ctx, func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.Get(ctx, "\x00")
+		return err
+	}) == nil
+}
+
+// askAnybody puts a question to one member after the other until one answers.
+func (c *Cluster) askAnybody(ctx context.Context, question func(context.Context, *clientv3.Client) error) (err error) {
+	for range c.members.all {
+		try, cancel := context.WithTimeout(ctx, c.settings.Limits.Try/time.Duration(len(c.members.all)))
+		err = c.members.ask(try, question)
+		cancel()
+		if !errors.Is(err, errNoAnswer) {
+			break
+		}
+	}
+	return err
 }
 
 // look asks one member how it is, and how many it knows of.
@@ -112,7 +151,7 @@ func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledg
 		return err
 	}
 	transport := &http.Transport{DisableKeepAlives: true} // and no proxy
-	begun := time.Now()
+	begun := c.now()
 	if c.settings.CertificateFile != "" {
 		transport.TLSClientConfig = c.settings.tls(request.URL.Hostname())
 	}
@@ -128,7 +167,7 @@ func (c *Cluster) readMetrics(ctx context.Context, endpoint string, now *casledg
 		return fmt.Errorf("expected the status 200, found %s", response.Status)
 	}
 	if clock, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		now.Clock, now.Asked = clock, between(begun.Truncate(time.Second), clock, time.Now())
+		now.Clock, now.Asked = clock, between(begun.Truncate(time.Second), clock, c.now())
 	}
 	lines := bufio.NewScanner(io.LimitReader(response.Body, maxMetrics))
 	for lines.Scan() {

@@ -1,6 +1,7 @@
 package etcdtest
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,6 +24,7 @@ type Authority struct {
 	File string
 
 	dir         string
+	hosts       []net.IP
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	issued      atomic.Int32
@@ -36,12 +38,18 @@ type Certificate struct {
 	Name string
 	// Ended has it end in the past.
 	Ended bool
+	// Lasts is how long it is good, a day if nothing is said.
+	Lasts time.Duration
 }
 
-// NewAuthority makes one whose files are in dir.
-func NewAuthority(t testing.TB, dir string) *Authority {
+// NewAuthority makes one whose files are in dir. Its certificates are for loopback and
+// these addresses.
+func NewAuthority(t testing.TB, dir string, hosts ...string) *Authority {
 	t.Helper()
 	a := &Authority{dir: dir, key: newKey(t)}
+	for _, one := range append([]string{host(), "127.0.0.1"}, hosts...) {
+		a.hosts = append(a.hosts, net.ParseIP(one))
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of a test"},
 		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
@@ -62,17 +70,17 @@ func NewAuthority(t testing.TB, dir string) *Authority {
 
 func (a *Authority) admin() (certificate, key string) { return a.adminFiles[0], a.adminFiles[1] }
 
-// Issue makes a certificate, for loopback and for both ends of a connection as
-// etcd's members need it, and its key.
+// Issue makes a certificate, for both ends of a connection as etcd's members need it,
+// and its key.
 func (a *Authority) Issue(t testing.TB, wanted Certificate) (certificate, key string) {
 	t.Helper()
 	own := newKey(t)
 	n := a.issued.Add(1)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(int64(n) + 1), Subject: pkix.Name{CommonName: wanted.Name},
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(cmp.Or(wanted.Lasts, 24*time.Hour)),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IPAddresses: []net.IP{net.ParseIP(host()), net.ParseIP("127.0.0.1")},
+		IPAddresses: a.hosts,
 	}
 	if wanted.Ended {
 		template.NotAfter = time.Now().Add(-time.Hour)
@@ -89,6 +97,34 @@ func (a *Authority) Issue(t testing.TB, wanted Certificate) (certificate, key st
 	write(t, base+".pem", "CERTIFICATE", der)
 	write(t, base+".key", "PRIVATE KEY", private)
 	return base + ".pem", base + ".key"
+}
+
+// Revoke writes a list that has these certificates alone to the file path. A reader sees
+// the old list or the new one, whole.
+func (a *Authority) Revoke(t testing.TB, path string, certificates ...string) {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(24 * time.Hour)}
+	for _, file := range certificates {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(text)
+		one, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: one.SerialNumber, RevocationTime: time.Now().Add(-time.Minute)})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.certificate, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := path + ".new"
+	write(t, draft, "X509 CRL", der)
+	if err := os.Rename(draft, path); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {

@@ -1,15 +1,17 @@
 // Package etcdtest runs Debian's etcd for tests.
 //
-// The entry point is [Start]. It promises a cluster of its own on loopback, over TLS
-// with client certificates, that is gone when the test has ended.
+// The entry points are [Start] and [Run]. The package promises a cluster of its own, over
+// TLS with client certificates, that is gone when the test has ended.
 package etcdtest
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -28,6 +30,32 @@ type Cluster struct {
 	// Authority vouches for all members, and for clients.
 	Authority *Authority
 	Members   []*Member
+
+	config Config
+}
+
+// Config is how a cluster is run.
+type Config struct {
+	// Members is how many there are.
+	Members int
+	// Options are of etcd's, for each member.
+	Options []string
+	// Dir is where the cluster's files are. Without it they are in memory: how long a
+	// shared disk takes is not what is tested.
+	Dir string
+	// Hosts are the members' addresses. Without them all have one of this process's own
+	// on loopback.
+	Hosts []string
+	// Program is etcd; without it the one that is installed.
+	Program string
+	// Revokes has the members know a list of revoked certificates, see Revoke.
+	Revokes bool
+	// Small has the last member's data on a small disk of its own, see FillDisk. What is
+	// there is gone with the member.
+	Small bool
+	// Before are the words in front of a member's command, as of a program that runs
+	// others elsewhere. They are in front of etcdctl too: those of the first member.
+	Before func(member int) []string
 }
 
 // Member is one of its servers.
@@ -36,10 +64,10 @@ type Member struct {
 	// URL is where clients reach it.
 	URL string
 
-	t         testing.TB
-	arguments []string
-	log       string
-	cmd       *exec.Cmd
+	t       testing.TB
+	command []string
+	log     string
+	cmd     *exec.Cmd
 	// ended is closed once the process has; nil while none runs.
 	ended chan struct{}
 }
@@ -49,7 +77,9 @@ var ports atomic.Int32
 
 // Address is one of the machine's own that no other process uses for this, at a
 // port below those that the kernel gives away.
-func Address() string { return fmt.Sprintf("%s:%d", host(), 2400+ports.Add(1)) }
+func Address() string { return fmt.Sprintf("%s:%d", host(), nextPort()) }
+
+func nextPort() int { return 2400 + int(ports.Add(1)) }
 
 func host() string {
 	n := os.Getpid()<<2 | 1
@@ -59,24 +89,41 @@ func host() string {
 // Start runs a cluster with that many members, each with these options of etcd's too.
 func Start(t testing.TB, members int, options ...string) *Cluster {
 	t.Helper()
-	c := &Cluster{Dir: dir(t)}
-	c.Authority = NewAuthority(t, c.Dir)
+	return Run(t, Config{Members: members, Options: options})
+}
+
+// Run runs a cluster, and returns once it is ready.
+func Run(t testing.TB, config Config) *Cluster {
+	t.Helper()
+	c := &Cluster{Dir: config.Dir}
+	if c.Dir == "" {
+		c.Dir = dir(t)
+	}
+	c.Authority = NewAuthority(t, c.Dir, config.Hosts...)
 	certificate, key := c.Authority.Issue(t, Certificate{Name: "member"})
+	if config.Revokes {
+		c.Revoke(t)
+		config.Options = append([]string{"--client-crl-file", c.revoked()}, config.Options...)
+	}
+	if config.Small {
+		config.Before = c.onSmallDisk(t, config.Members-1)
+	}
+	c.config = config
 	var initial []string
-	for n := range members {
-		name, peers, clients := fmt.Sprintf("n%d", n+1), "https://"+Address(), "https://"+Address()
+	for n := range config.Members {
+		name, peers, clients := fmt.Sprintf("n%d", n+1), "https://"+config.address(n), "https://"+config.address(n)
 		initial = append(initial, name+"="+peers)
-		c.Members = append(c.Members, &Member{Name: name, URL: clients, t: t, log: filepath.Join(c.Dir, name+".log"), arguments: []string{
-			"--name", name, "--data-dir", filepath.Join(c.Dir, name),
+		c.Members = append(c.Members, &Member{Name: name, URL: clients, t: t, log: filepath.Join(c.Dir, name+".log"), command: append(config.before(n),
+			cmp.Or(config.Program, "etcd"), "--name", name, "--data-dir", filepath.Join(c.Dir, name),
 			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
 			"--listen-client-urls", clients, "--advertise-client-urls", clients,
 			"--cert-file", certificate, "--key-file", key, "--trusted-ca-file", c.Authority.File, "--client-cert-auth",
 			"--peer-cert-file", certificate, "--peer-key-file", key, "--peer-trusted-ca-file", c.Authority.File, "--peer-client-cert-auth",
 			"--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h", "--enable-grpc-gateway=false",
-		}})
+		)})
 	}
 	for _, member := range c.Members {
-		member.arguments = append(append(member.arguments, "--initial-cluster", strings.Join(initial, ",")), options...)
+		member.command = append(append(member.command, "--initial-cluster", strings.Join(initial, ",")), config.Options...)
 		member.Start()
 	}
 	t.Cleanup(func() {
@@ -86,6 +133,20 @@ func Start(t testing.TB, members int, options ...string) *Cluster {
 	})
 	c.Ready(t)
 	return c
+}
+
+func (c Config) address(member int) string {
+	if len(c.Hosts) == 0 {
+		return Address()
+	}
+	return fmt.Sprintf("%s:%d", c.Hosts[member], nextPort())
+}
+
+func (c Config) before(member int) []string {
+	if c.Before == nil {
+		return nil
+	}
+	return slices.Clone(c.Before(member))
 }
 
 // dir is in memory: how long a shared disk takes is not what is tested.
@@ -107,7 +168,7 @@ func (m *Member) Start() {
 		m.t.Fatal(err)
 	}
 	defer log.Close()
-	m.cmd = exec.Command("etcd", m.arguments...)
+	m.cmd = exec.Command(m.command[0], m.command[1:]...)
 	m.cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // it takes options from there
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -136,6 +197,12 @@ func (m *Member) Kill() {
 		m.ended = nil
 	}
 }
+
+// Pid is the member's process.
+func (m *Member) Pid() int { return m.cmd.Process.Pid }
+
+// Ended is closed once the member has ended; nil while none runs.
+func (m *Member) Ended() <-chan struct{} { return m.ended }
 
 // Stop has the member do nothing, its connections open, until Continue.
 func (m *Member) Stop() {
@@ -212,7 +279,8 @@ func (c *Cluster) Etcdctl(t testing.TB, arguments ...string) string {
 
 func (c *Cluster) etcdctl(endpoints []string, arguments ...string) (ok bool, output []byte) {
 	certificate, key := c.Authority.admin()
-	cmd := exec.Command("etcdctl", append([]string{"--endpoints", strings.Join(endpoints, ","), "--cacert", c.Authority.File, "--cert", certificate, "--key", key}, arguments...)...)
+	command := slices.Concat(c.config.before(0), []string{"etcdctl", "--endpoints", strings.Join(endpoints, ","), "--cacert", c.Authority.File, "--cert", certificate, "--key", key}, arguments)
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
 	output, err := cmd.CombinedOutput()
 	return err == nil, output

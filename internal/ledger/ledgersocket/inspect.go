@@ -75,7 +75,8 @@ func parsePage(r *fields.Reader) (page []casledger.Named, err error) {
 }
 
 func statusMessage(s casledger.Status) *fields.Writer {
-	m := fields.Message(answerStatus).Text(s.Prefix).U32(uint32(s.Size)).U32(uint32(len(s.Members)))
+	m := fields.Message(answerStatus).Text(s.Prefix).Text(shortened(errors.New(s.Refused))).Bool(s.Unguarded)
+	m.U32(uint32(s.Size)).U32(uint32(len(s.Members)))
 	for _, one := range s.Members {
 		m.Text(one.URL).Text(one.Version).Bool(one.Leader)
 		m.U64(uint64(one.Bytes)).U64(uint64(one.InUse)).U64(uint64(one.Quota))
@@ -85,7 +86,7 @@ func statusMessage(s casledger.Status) *fields.Writer {
 }
 
 func parseStatus(r *fields.Reader) (s casledger.Status, err error) {
-	s.Prefix, s.Size = r.Text(), int(r.U32())
+	s.Prefix, s.Refused, s.Unguarded, s.Size = r.Text(), r.Text(), r.Bool(), int(r.U32())
 	for count := r.U32(); count > 0; count-- {
 		one := casledger.Member{URL: r.Text(), Version: r.Text(), Leader: r.Bool()}
 		if one.URL == "" {

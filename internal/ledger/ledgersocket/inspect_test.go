@@ -35,7 +35,7 @@ func (i inspected) Page(_ context.Context, after string) ([]casledger.Named, err
 // What is said of the service is the same at both ends, and so is every register,
 // however many and large they are.
 func TestInspect(t *testing.T) {
-	want := casledger.Status{Prefix: "otpgate/1/", Size: 3, Members: []casledger.Member{
+	want := casledger.Status{Prefix: "otpgate/1/", Size: 3, Refused: "permission denied", Unguarded: true, Members: []casledger.Member{
 		{URL: "https://a:2379", Version: "3.4.23", Leader: true, Bytes: 1 << 40, InUse: 5, Quota: 2 << 30, Alarms: []string{"NOSPACE"}, Clock: time.Unix(1, 0).UTC(), Asked: time.Unix(2, 0).UTC(), Certificate: time.Unix(3, 0).UTC()},
 		{URL: "https://b:2379", Problem: "no answer in time"},
 	}}
