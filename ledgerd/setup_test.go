@@ -20,18 +20,18 @@ import (
 	"github.com/otpgate/otpgate/internal/testwait"
 )
 
-// written are the blocks of the section of docs/ledger.md, by what their first line
-// begins with.
-func written(t *testing.T) (block func(begins string) string) {
+// written are the blocks of a section of docs/ledger.md, by what their first line begins
+// with.
+func written(t *testing.T, heading string) (block func(begins string) string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/ledger.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(text), "\n### Setting it up\n")
+	_, section, _ := strings.Cut(string(text), "\n### "+heading+"\n")
 	section, _, found := strings.Cut(section, "\n### ")
 	if !found {
-		t.Fatal("docs/ledger.md has no section Setting it up")
+		t.Fatalf("docs/ledger.md has no section %s", heading)
 	}
 	blocks, _, err := document.Blocks("docs/ledger.md", section)
 	if err != nil {
@@ -131,7 +131,7 @@ func (h *here) askPeer(name string) error {
 // What docs/ledger.md says of setting up three members does what it says: two servers
 // with these certificates share a ledger, and a stranger has no part in it.
 func TestSetUpAsWritten(t *testing.T) {
-	block := written(t)
+	block := written(t, "Setting it up")
 	h := &here{dir: t.TempDir()}
 	for n := 1; n <= 3; n++ {
 		h.clients[n], h.peers[n] = etcdtest.Address(), etcdtest.Address()
@@ -155,6 +155,7 @@ func TestSetUpAsWritten(t *testing.T) {
 		}
 	}
 	h.run(t, block("export ETCDCTL_API"))
+	servers := map[string]*machine{}
 	for _, name := range []string{"server1", "server2", "etcd1"} {
 		m := &machine{config: filepath.Join(h.dir, name+".toml"), socket: filepath.Join(h.dir, name+".sock")}
 		text := strings.ReplaceAll(h.replace(block("[ledger]")), "server1", name) + fmt.Sprintf("socket = %q\ntimeout = \"1m\"\n", m.socket)
@@ -165,6 +166,7 @@ func TestSetUpAsWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.start(t)
+		servers[name] = m
 		err := login(m.ledger(t), 1)
 		switch {
 		case name == "server1" && err != nil, name == "server2" && !errors.Is(err, errUsed):
@@ -172,5 +174,13 @@ func TestSetUpAsWritten(t *testing.T) {
 		case name == "etcd1" && (err == nil || !strings.Contains(err.Error(), "etcdctl user")):
 			t.Errorf("who has no user in etcd: %v", err)
 		}
+	}
+	variables, _, _ := strings.Cut(block("export ETCDCTL_API"), "\n")
+	h.run(t, variables+"\n"+written(t, "Locking a server out")("etcdctl user delete"))
+	if err := login(servers["server2"].ledger(t), 2); err == nil || !strings.Contains(err.Error(), "etcdctl user") {
+		t.Errorf("a server that was locked out: %v", err)
+	}
+	if err := login(servers["server1"].ledger(t), 2); err != nil {
+		t.Errorf("the other one: %v", err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/otpgate/otpgate/internal/breakglass"
+	"github.com/otpgate/otpgate/internal/ledger/etcdledger"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
 	"github.com/otpgate/otpgate/internal/remotewire"
 	"github.com/otpgate/otpgate/internal/testwait"
@@ -29,14 +30,14 @@ import (
 
 var rounds = flag.Int("rounds", 5, "how often fifty people log in at once with one code")
 
-// buildPrograms makes the real verifierd and otpctl: a test's own program links etcd's
-// client, which they do not.
+// buildPrograms makes the real ones: a test's own program links etcd's client, which
+// verifierd and otpctl do not, and more than ledgerd does.
 var buildPrograms = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "otpgate-ledgerd"); err != nil {
 		return "", err
 	}
 	built = dir
-	if output, err := exec.Command("go", "build", "-o", dir, "../pam_module/verifierd", "../otpctl").CombinedOutput(); err != nil {
+	if output, err := exec.Command("go", "build", "-o", dir, ".", "../pam_module/verifierd", "../otpctl").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs: %w\n%s", err, output)
 	}
 	return dir, nil
@@ -52,31 +53,51 @@ type verifier struct {
 }
 
 // newVerifier is a running server. Logins there wait that long for the ledger.
-func newVerifier(t *testing.T, cluster *etcdtest.Cluster, name, timeout string) *verifier {
+func newVerifier(t testing.TB, cluster *etcdtest.Cluster, name, timeout string) *verifier {
+	t.Helper()
+	return newVerifierWith(t, cluster.Settings(t, name), timeout)
+}
+
+// newVerifierWith is one whose otpgate-ledgerd has that certificate and asks at those URLs.
+func newVerifierWith(t testing.TB, at etcdledger.Settings, timeout string) *verifier {
 	t.Helper()
 	programs, err := buildPrograms()
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &verifier{machine: newMachine(t, cluster, name), dir: t.TempDir()}
-	v.front = filepath.Join(v.dir, "run", "verifier.sock")
+	v := newSite(t, newMachineWith(t, at))
 	text, err := os.ReadFile(v.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := strings.Replace(string(text), "timeout = '1m'", fmt.Sprintf("timeout = %q", timeout), 1) +
-		"[policy]\nexempt = ['backup']\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n" +
-		fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\nbreak_glass = %q\n", v.dir+"/users", v.dir+"/state", v.front, v.dir+"/break-glass")
-	err = errors.Join(os.WriteFile(v.config, []byte(settings), 0o644), os.Mkdir(v.dir+"/users", 0o700), os.Mkdir(v.dir+"/state", 0o700))
-	if err != nil {
-		t.Fatal(err)
-	}
+	v.configure(t, strings.Replace(string(text), "timeout = '1m'", fmt.Sprintf("timeout = %q", timeout), 1))
 	v.start(t)
 	v.run(t, programs+"/verifierd")
 	return v
 }
 
-func (v *verifier) run(t *testing.T, program string) {
+// newSite is a server that has not been configured.
+func newSite(t testing.TB, m *machine) *verifier {
+	t.Helper()
+	v := &verifier{machine: m, dir: t.TempDir()}
+	v.front = filepath.Join(v.dir, "run", "verifier.sock")
+	if err := errors.Join(os.Mkdir(v.dir+"/users", 0o700), os.Mkdir(v.dir+"/state", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// configure writes the configuration, with a table [ledger] or without.
+func (v *verifier) configure(t testing.TB, table string) {
+	t.Helper()
+	text := table + "[policy]\nexempt = ['backup']\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n" +
+		fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\nbreak_glass = %q\n", v.dir+"/users", v.dir+"/state", v.front, v.dir+"/break-glass")
+	if err := os.WriteFile(v.config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (v *verifier) run(t testing.TB, program string) {
 	t.Helper()
 	cmd := exec.Command(program, "--config", v.config)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -99,7 +120,7 @@ const period = 300
 var secret = base32.StdEncoding.EncodeToString([]byte("a secret of tests 20"))
 
 // enroll gives somebody a secret file on that server.
-func (v *verifier) enroll(t *testing.T, name string) {
+func (v *verifier) enroll(t testing.TB, name string) {
 	t.Helper()
 	text := fmt.Sprintf("version = 1\nuser = %q\nenabled = true\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = %q\ndigits = 8\nperiod = %d\nalgorithm = \"SHA1\"\nconfirmed = 2026-01-01T00:00:00Z\n", name, secret, period)
 	if err := os.WriteFile(filepath.Join(v.dir, "users", name+".toml"), []byte(text), 0o600); err != nil {
@@ -108,7 +129,7 @@ func (v *verifier) enroll(t *testing.T, name string) {
 }
 
 // code is a right one, now or that many steps from now.
-func code(t *testing.T, steps int) string {
+func code(t testing.TB, steps int) string {
 	t.Helper()
 	text, err := totp.GenerateCodeCustom(secret, time.Now().Add(time.Duration(steps)*period*time.Second),
 		totp.ValidateOpts{Period: period, Digits: otp.DigitsEight, Algorithm: otp.AlgorithmSHA1})
