@@ -86,7 +86,7 @@ func TestResultDependsOnBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range append(pamhost,
-		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-gateway", dir+"/otpgate-portal", dir+"/otpgate-send",
+		dir+"/pam_otpgate.so", dir+"/pam_otpgate_core.so", dir+"/otpctl", dir+"/otpgate-verifierd", dir+"/otpgate-gateway", dir+"/otpgate-ledgerd", dir+"/otpgate-portal", dir+"/otpgate-send",
 		dir+"/otpgate-sftpd", dir+"/otpgate-sftpd-front", dir+"/otpgate-sftpd-login", dir+"/otpgate-sftpd-worker", "hostile/main.go",
 		"../packaging/systemd/own.conf", "../pam_module/front/test/items.c", "../pam_module/front/test/pamclock.c", "../pam_module/front/test/pamclock.h", "testdata/pamlogin.c", "testdata/evil.c", "testdata/nss_probe.c", "testdata/libssh.c",
 		"naive/main.go", "flood/main.go",

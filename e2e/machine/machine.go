@@ -202,7 +202,7 @@ func within(inside func() int) (int, error) {
 }
 
 // built is what a build makes.
-var built = []string{"pam_otpgate.so", "pam_otpgate_core.so", "otpctl", "otpgate-verifierd", "otpgate-gateway", "otpgate-portal", "otpgate-send",
+var built = []string{"pam_otpgate.so", "pam_otpgate_core.so", "otpctl", "otpgate-verifierd", "otpgate-gateway", "otpgate-ledgerd", "otpgate-portal", "otpgate-send",
 	"otpgate-sftpd", "otpgate-sftpd-front", "otpgate-sftpd-login", "otpgate-sftpd-worker"}
 
 // copyBuild copies the build under test, so that the machine sees one build

@@ -110,6 +110,20 @@ func StartPage(t T, site Site, socket string) {
 	})
 }
 
+// Ledger is the socket of the site's otpgate-ledgerd, if it has one.
+func (s Site) Ledger() string { return filepath.Join(filepath.Dir(s.Socket), "ledger.sock") }
+
+// StartLedgerd starts the site's otpgate-ledgerd and waits until it listens at Ledger,
+// which the site's configuration must name. It is killed with t.
+func StartLedgerd(t T, site Site) {
+	t.Helper()
+	p := newProcess("the otpgate-ledgerd of "+site.Name, exec.Command(Files+"/otpgate-ledgerd", "--config", site.Config), site.In)
+	p.start(t, func() bool {
+		connection, err := net.Dial("unix", site.Ledger())
+		return err == nil && connection.Close() == nil
+	})
+}
+
 // process is one of otpgate's own services that is running.
 type process struct {
 	what   string

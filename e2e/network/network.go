@@ -94,6 +94,10 @@ func (s *Namespace) setPort(t T, state int) {
 	run(t, "bridge", "link set dev %s state %d", s.port, state)
 }
 
+// Command are the words before those of a program by which it runs in the namespace, as
+// the same process.
+func (s *Namespace) Command() []string { return []string{"nsenter", "--net=/run/netns/" + s.name} }
+
 // Within does something in the namespace: programs that it starts run there, sockets
 // that it makes are there. What it does on other goroutines is not, nor in subtests.
 // Within nil it is the machine's own network.
