@@ -118,15 +118,20 @@ func usedEntry(of string) (string, error) {
 	}
 	defer store.Close()
 	key := ledger.Key{Kind: ledger.User, Name: modelName}
-	err = store.Update(context.Background(), key, func(entry *ledger.Entry) error {
-		entry.LastLogin = time.Now().UTC().Truncate(time.Second)
-		phone := factor.TOTP{User: of, Factor: account.Factor{Kind: account.TOTP, Secret: secret(of), Period: period}}
-		entry.Used = map[string]ledger.Use{phone.Fingerprint(): {Step: phone.Step(time.Now()) - 1000}}
-		return nil
-	})
+	err = store.Update(context.Background(), key, hasLoggedIn(of))
 	if err != nil {
 		return "", err
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "users", modelName))
 	return string(data), err
+}
+
+// hasLoggedIn makes an entry as a login of that person long ago left it.
+func hasLoggedIn(of string) func(*ledger.Entry) error {
+	return func(entry *ledger.Entry) error {
+		entry.LastLogin = time.Now().UTC().Truncate(time.Second)
+		phone := factor.TOTP{User: of, Factor: account.Factor{Kind: account.TOTP, Secret: secret(of), Period: period}}
+		entry.Used = map[string]ledger.Use{phone.Fingerprint(): {Step: phone.Step(time.Now()) - 1000}}
+		return nil
+	}
 }

@@ -30,18 +30,21 @@ type bench struct {
 
 	server    *remote
 	near, far *side // by the server, and by it from a distance
+
+	etcd   *sharedLedger
+	shared *side // resident, with the ledger in etcd
 }
 
 func (b *bench) sides() []*side {
 	all := append([]*side{b.google, b.one, b.encrypted, b.secrets, b.many}, b.oath...)
-	all = append(append(all, b.resident...), b.near, b.far)
+	all = append(append(all, b.resident...), b.near, b.far, b.shared)
 	all = append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
 	return slices.DeleteFunc(all, func(s *side) bool { return s == nil })
 }
 
 // verifiers are the sides that have one with an engine.
 func (b *bench) verifiers() []*side {
-	all := append(slices.Clone(b.resident), b.kept, b.secrets, b.near, b.far)
+	all := append(slices.Clone(b.resident), b.kept, b.secrets, b.near, b.far, b.shared)
 	return slices.DeleteFunc(all, func(s *side) bool { return s == nil })
 }
 
@@ -58,6 +61,9 @@ func (b *bench) end() {
 	if b.far != nil {
 		b.far.through.end()
 	}
+	if b.etcd != nil {
+		b.etcd.end()
+	}
 }
 
 func measure(todo plan) error {
@@ -73,7 +79,7 @@ func measure(todo plan) error {
 	}
 	var t *throughput
 	if !todo.own {
-		if t, err = newThroughput(todo); err != nil {
+		if t, err = newThroughput(todo, b.etcd); err != nil {
 			return err
 		}
 	}
@@ -147,6 +153,12 @@ func (b *bench) own(n int, m model) []func() error {
 			return err
 		},
 		func() error { return b.remotes(n, m) },
+		func() (err error) {
+			if b.etcd, err = newSharedLedger(); err == nil {
+				b.shared, err = b.etcd.site(sharedSite, n, m)
+			}
+			return err
+		},
 	}
 }
 

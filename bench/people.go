@@ -69,6 +69,8 @@ type side struct {
 	next   int
 	// alone is set where one person logs in again and again.
 	alone *lone
+	// shared is set where the ledger is in etcd.
+	shared bool
 	// through is set where the server is far away.
 	through *distance
 

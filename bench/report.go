@@ -61,6 +61,7 @@ func (b *bench) report(w io.Writer, todo plan) {
 		fmt.Fprintf(w, "not a goal: resident with %s people, × with %s: %.2f\n", number(todo.many[i+1]), number(todo.many[0]), ratio(s, b.resident[1]))
 	}
 	b.ownGoals(w)
+	b.reportShared(w)
 	goal(w, "forked, × pam_google_authenticator", ratio(b.one, b.google), mostTimesGoogle)
 	goal(w, "forked with "+number(todo.many[1])+" people, × with one", ratio(b.many, b.one), mostTimesOne)
 }
@@ -78,6 +79,7 @@ func (b *bench) reportOwn(w io.Writer, todo plan) {
 	b.ownGoals(w)
 	fmt.Fprintf(w, "not a goal: by a distant one, the fewest round trips of a login: %.2f\n", b.ways(0))
 	fast := b.trips(0.05)
+	b.reportShared(w)
 	fmt.Fprintf(w, "not a goal: of the fastest twentieth of each, by a server on this machine × resident %.2f, round trips more %.2f\n",
 		float64(quantile(b.near.later, 0.05))/float64(quantile(b.resident[0].later, 0.05)), fast)
 }

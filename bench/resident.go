@@ -140,6 +140,14 @@ func startVerifiers(server *remote, real []*side, hollow ...*side) (end func(), 
 		}
 	}
 	for _, s := range real {
+		if s.shared {
+			if err := run(ledgerd(siteOf(s))); err != nil {
+				return end, err
+			}
+			if err := awaitSocket(ledgerSocketOf(siteOf(s))); err != nil {
+				return end, err
+			}
+		}
 		if err := start(siteOf(s), disk+"/"+verifierFile, "--config", configOf(siteOf(s))); err != nil {
 			return end, err
 		}

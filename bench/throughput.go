@@ -24,8 +24,8 @@ const loadMargin = 8 * time.Second
 
 // throughput is the part of the bench where hosts log in at the same time.
 type throughput struct {
-	rounds           int
-	google, resident load
+	rounds                   int
+	google, resident, shared load
 }
 
 // load is one side of it. What it has are logins per second, one a round.
@@ -38,7 +38,7 @@ type load struct {
 
 // newThroughput makes people who have logged in before: a first login makes
 // files, and is not what is compared here.
-func newThroughput(todo plan) (*throughput, error) {
+func newThroughput(todo plan, etcd *sharedLedger) (*throughput, error) {
 	n := todo.loads * hosts * perHost / each
 	t := &throughput{rounds: todo.loads}
 	known, err := google("throng", n)
@@ -67,17 +67,22 @@ func newThroughput(todo plan) (*throughput, error) {
 	for i := range n {
 		t.resident.people = append(t.resident.people, &person{service: through, name: crowdName(i)})
 	}
-	return t, nil
+	other, err := etcd.site(throngSite, n, m)
+	if err != nil {
+		return nil, err
+	}
+	t.shared = load{label: other.label, people: other.people}
+	return t, etcd.use(throngSite, other)
 }
 
 // play has the sides take turns, each beginning every other time.
 func (t *throughput) play() error {
-	end, err := startVerifiers(nil, []*side{{people: t.resident.people}})
+	end, err := startVerifiers(nil, []*side{{people: t.resident.people}, {people: t.shared.people, shared: true}})
 	defer end()
 	if err != nil {
 		return err
 	}
-	sides := []*load{&t.google, &t.resident}
+	sides := []*load{&t.google, &t.resident, &t.shared}
 	for range t.rounds {
 		for _, s := range sides {
 			rate, err := s.round()
@@ -137,7 +142,7 @@ func (t *throughput) report(w io.Writer) {
 	fmt.Fprintf(w, "\n%d hosts in parallel, %d logins of each in a round, %d rounds in turns\n", hosts, perHost, t.rounds)
 	const line = "%-26s %14s %9s %9s\n"
 	fmt.Fprintf(w, line, "logins per second", "median", "lowest", "highest")
-	for _, s := range []*load{&t.google, &t.resident} {
+	for _, s := range []*load{&t.google, &t.resident, &t.shared} {
 		fmt.Fprintf(w, line, s.label, number(int(middle(s.rates))), number(int(slices.Min(s.rates))), number(int(slices.Max(s.rates))))
 	}
 	times := middle(t.resident.rates) / middle(t.google.rates)
