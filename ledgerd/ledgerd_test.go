@@ -44,9 +44,9 @@ type machine struct {
 	config, socket string
 	// program is otpgate-ledgerd, the test's own if there is none.
 	program string
-	cmd            *exec.Cmd
-	output         strings.Builder
-	ended          chan error
+	cmd     *exec.Cmd
+	output  strings.Builder
+	ended   chan error
 }
 
 // newMachine is one whose certificate has that name. A login there waits as long as
