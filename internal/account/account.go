@@ -1,25 +1,20 @@
 // Package account reads and writes secret files: one TOML file per person,
 // with what the person's codes are checked against.
 //
-// The entry points are [Place] and the methods of [Dir]. They promise that a
-// name never leads out of the directory, that a file is believed only if its
-// owner, mode and contents are right, and that no error quotes a secret. What
-// logins write is in package ledger; logins never write here.
+// The entry points are [Store] and, for one whose files are in a directory,
+// [Place]. They promise that a name never leads out of the directory, that a file
+// is believed only if its owner, mode and contents are right, and that no error
+// quotes a secret. What logins write is in package ledger; logins never write here.
 package account
 
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/safefile"
@@ -199,128 +194,4 @@ func CheckPrefix(prefix string) error {
 		return fmt.Errorf("expected 1 to %d of a-z, A-Z and 0-9, as the token types them", MaxPrefix)
 	}
 	return nil
-}
-
-const suffix = ".toml"
-
-// Dir is the directory of secret files, open.
-type Dir struct {
-	dir   *safefile.File
-	place Place
-	// lock is safefile.LockDir.
-	lock func(dir *safefile.File) (unlock func(), err error)
-	// replaceAll is safefile.ReplaceAll.
-	replaceAll func(dir *safefile.File, files []safefile.Replacement, mode fs.FileMode) error
-	rewrote    bool // Rewrite was called
-	// rest is time.Sleep.
-	rest func(time.Duration)
-}
-
-// Close closes the directory.
-func (d *Dir) Close() error { return d.dir.Close() }
-
-// rules of a secret file. 64 KiB hold hundreds of factors.
-var rules = safefile.Rules{Forbidden: 0o077, MaxSize: 64 << 10}
-
-// Load reads the secret file of the person with this login name. Its error
-// wraps ErrNotFound if there is none.
-func (d *Dir) Load(name string) (Person, error) {
-	if err := CheckName(name); err != nil {
-		return Person{}, err
-	}
-	file, err := safefile.OpenIn(d.dir, name+suffix, unix.O_RDONLY, rules)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Person{}, fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
-	}
-	if err != nil {
-		return Person{}, fmt.Errorf("secret file: %w", err)
-	}
-	defer file.Close()
-	seen := safefile.StampOf(file.Seen(), d.dir.Seen().Uid, d.place.time())
-	data, err := safefile.ReadOpen(file, rules)
-	if err != nil {
-		return Person{}, fmt.Errorf("secret file: %w", err)
-	}
-	person, err := d.place.Parse(d.Path(name), name, data)
-	person.seen = seen
-	return person, err
-}
-
-// Text returns the secret file of name as it is, after the checks of Load.
-func (d *Dir) Text(name string) ([]byte, error) {
-	if err := CheckName(name); err != nil {
-		return nil, err
-	}
-	data, err := safefile.ReadIn(d.dir, name+suffix, rules)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", d.Path(name), ErrNotFound)
-	}
-	if err == nil {
-		_, err = parseBound(d.Path(name), name, name, data, d.place.Own)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("secret file: %w", err)
-	}
-	return data, nil
-}
-
-// Path returns where the secret file of name is.
-func (d *Dir) Path(name string) string { return d.dir.Name() + "/" + name + suffix }
-
-// Names lists the people who have a secret file, in order.
-func (d *Dir) Names() ([]string, error) {
-	names, _, err := d.List()
-	return names, err
-}
-
-// Like lists the people who have a secret file and whose names differ from name
-// in their cases alone. It keeps none of the others in memory.
-func (d *Dir) Like(name string) (like []string, err error) {
-	dir, err := os.Open(d.dir.Name())
-	if err != nil {
-		return nil, fmt.Errorf("list secret files: %w", err)
-	}
-	defer dir.Close()
-	for {
-		files, err := dir.Readdirnames(1000)
-		for _, file := range files {
-			other, found := strings.CutSuffix(file, suffix)
-			if found && other != name && strings.EqualFold(other, name) && CheckName(other) == nil {
-				like = append(like, other)
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return like, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list secret files: %w", err)
-		}
-	}
-}
-
-// List is what Names gives, and what else is in the directory and cannot be a secret
-// file by its name, in order: whoever put it there may believe that it counts. What
-// begins with a dot is left out.
-func (d *Dir) List() (names, strays []string, err error) {
-	dir, err := os.Open(d.dir.Name())
-	var files []string
-	if err == nil {
-		files, err = dir.Readdirnames(-1)
-		_ = dir.Close()
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("list secret files: %w", err)
-	}
-	for _, file := range files {
-		name, found := strings.CutSuffix(file, suffix)
-		switch {
-		case found && CheckName(name) == nil:
-			names = append(names, name)
-		case !strings.HasPrefix(file, "."):
-			strays = append(strays, file)
-		}
-	}
-	slices.Sort(names)
-	slices.Sort(strays)
-	return names, strays, nil
 }

@@ -52,7 +52,7 @@ func (p Place) Open() (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory of secret files: %w", err)
 	}
-	return &Dir{dir: dir, place: p, lock: safefile.LockDir, replaceAll: safefile.ReplaceAll, rest: time.Sleep}, nil
+	return newDir(dir, p), nil
 }
 
 // Create is Open for the commands that write: it makes the last part of the path,

@@ -1,15 +1,14 @@
 package account
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/keyring"
-	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/tomlfile"
 )
 
@@ -58,31 +57,24 @@ type anothersError struct{ error }
 
 func (a anothersError) Unwrap() error { return ErrOfAnother }
 
-// Rename gives the secret file of the user from to the name to, whose file must
-// not be there. move is to take along what is known of the person elsewhere; it
-// is given the person as it will be. Until all is done logins refuse the file of to,
-// and that of from is there until move has returned. In whichever step it is
-// killed, the same Rename again goes on.
-//
-// It also finishes what somebody began by hand, who moved the file. known says
-// whether a file that says nothing of whom it was written for is that of from. may
-// is given the person as it will be, before anything is written.
-func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may func(Person) error, move func(*Person) error) (Person, error) {
+// Rename implements [Store].
+func (s *store) Rename(from, to string, known func(Person) (bool, error), may func(Person) error, move func(*Person) error) (Person, error) {
 	if err := errors.Join(CheckName(from), CheckName(to)); err != nil {
 		return Person{}, err
 	}
 	if from == to {
 		return Person{}, fmt.Errorf("user %q: expected another name", to)
 	}
-	unlock, err := d.lock(d.dir)
+	unlock, err := s.texts.Lock(from, to)
 	if err != nil {
 		return Person{}, err
 	}
 	defer unlock()
-	person, moved, err := d.toRename(from, to, known)
+	found, err := s.toRename(from, to, known)
 	if err != nil {
 		return Person{}, err
 	}
+	person := found.person
 	before := slices.Clone(person.Factors)
 	person.User = to
 	for i := range person.Factors {
@@ -94,71 +86,90 @@ func (d *Dir) Rename(from, to string, known func(Person) (bool, error), may func
 	if err := may(person); err != nil {
 		return Person{}, err
 	}
-	if err := d.saveBound(to, from, person, before); err != nil {
+	begun, err := s.saveBound(to, from, person, before, found.there)
+	if err != nil {
 		return Person{}, err
 	}
 	if err := move(&person); err != nil {
 		return Person{}, err
 	}
-	if !moved {
-		if err := safefile.Remove(d.dir, from+suffix); err != nil {
+	if !found.moved {
+		if err := s.texts.Remove(from, &found.text); err != nil {
 			return Person{}, err
 		}
 	}
-	return person, d.save(to, person, before)
+	was, err := s.texts.Read(to)
+	if err == nil && !bytes.Equal(was.Data, begun) {
+		err = fmt.Errorf("%s: %w", s.Path(to), ErrChanged)
+	}
+	if err != nil {
+		return Person{}, err
+	}
+	return person, s.save(to, person, before, was)
 }
 
-// toRename finds the file that is to be renamed. moved says that it is under the
-// new name, and none under the old one.
-func (d *Dir) toRename(from, to string, known func(Person) (bool, error)) (person Person, moved bool, err error) {
-	there, begun, err := d.under(from, to)
+// renaming is the file that is to be renamed.
+type renaming struct {
+	person Person
+	// moved says that it is under the new name, and none under the old one.
+	moved bool
+	// text is that under the old name, there that under the new one, if there are such.
+	text, there Text
+}
+
+// toRename finds the file that is to be renamed.
+func (s *store) toRename(from, to string, known func(Person) (bool, error)) (renaming, error) {
+	there, text, begun, err := s.under(from, to)
 	if err != nil {
-		return Person{}, false, err
+		return renaming{}, err
 	}
-	person, err = d.Load(from)
+	found := renaming{there: text}
+	found.person, found.text, err = s.load(from)
 	// What was used is known by the secret alone, so one that cannot be read stays.
 	switch gone := errors.Is(err, ErrNotFound); {
 	case err != nil && (!gone || there == nil):
-		return Person{}, false, err
+		return renaming{}, err
 	case there == nil, !gone && begun:
-		return person, false, person.Unreadable()
+		return found, found.person.Unreadable()
 	case gone && begun:
-		return *there, true, there.Unreadable()
+		found.person, found.moved = *there, true
+		return found, there.Unreadable()
 	case gone && there.Binding == "":
 		if err := there.Unreadable(); err != nil {
-			return Person{}, false, err
+			return renaming{}, err
 		}
 		if ours, err := known(*there); err != nil || ours {
-			return *there, true, err
+			found.person, found.moved = *there, true
+			return found, err
 		}
 	}
-	return Person{}, false, fmt.Errorf("%s: %w", d.Path(to), ErrTaken)
+	return renaming{}, fmt.Errorf("%s: %w", s.Path(to), ErrTaken)
 }
 
 // under reads the file of to, if there is one. begun says that it is that of from.
-func (d *Dir) under(from, to string) (there *Person, begun bool, err error) {
-	data, err := safefile.ReadIn(d.dir, to+suffix, rules)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
+func (s *store) under(from, to string) (there *Person, text Text, begun bool, err error) {
+	text, err = s.texts.Read(to)
+	if errors.Is(err, ErrNotFound) {
+		return nil, text, false, nil
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("secret file: %w", err)
+		return nil, text, false, err
 	}
-	person, err := parse(d.Path(to), data)
+	person, err := parse(s.Path(to), text.Data)
 	if err != nil {
-		return nil, false, err
+		return nil, text, false, err
 	}
 	bound := to
 	if begun = person.User == from || person.Binding == BindingOf(from); begun {
 		person.User, bound = to, from
 	}
 	if problem, key := person.check(to, bound); problem != "" {
-		return nil, false, ofAnother(key, tomlfile.At(d.Path(to), data, problem, key...))
+		return nil, text, false, ofAnother(key, tomlfile.At(s.Path(to), text.Data, problem, key...))
 	}
-	d.place.decrypt(d.Path(to), to, data, &person)
+	s.place.decrypt(s.Path(to), to, text.Data, &person)
 	if errors.Is(person.Unreadable(), keyring.ErrDamaged) {
 		// Somebody may have moved the file by hand.
-		d.place.decrypt(d.Path(to), from, data, &person)
+		s.place.decrypt(s.Path(to), from, text.Data, &person)
 	}
-	return &person, begun, nil
+	return &person, text, begun, nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
-// Rewriting is what [Dir.Rewrite] does with secrets.
+// Rewriting is what [Store].Rewrite does with secrets.
 type Rewriting int
 
 // What can be done with them.
@@ -33,73 +33,75 @@ type Rewritten struct {
 // and waits for the disk once, and keeps others from changing secret files meanwhile.
 const BatchSize = 500
 
-// Rewrite changes how the secrets of some people stand in their files, and nothing else
-// of them. With dry it only looks. A secret that cannot be read stays as it is, which
-// does not keep others from being changed. Whenever it is killed, each file is the old
-// one or the new one. The error is of what concerns all of them.
-func (d *Dir) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, error) {
+// Rewrite implements [Store].
+func (s *store) Rewrite(names []string, how Rewriting, dry bool) ([]Rewritten, error) {
 	if !dry {
-		unlock, err := d.lockInTurn()
+		unlock, err := s.lockInTurn(names)
 		if err != nil {
 			return nil, err
 		}
 		defer unlock()
 	}
-	held := *d
-	held.place.Keys = d.place.Keys.Held()
+	held := *s
+	held.place.Keys = s.place.Keys.Held()
 	var done []Rewritten
-	var files []safefile.Replacement
+	var all []Writing
 	for _, name := range names {
-		data, one := held.rewritten(name, how)
-		done = append(done, one)
-		if data != nil {
-			files = append(files, safefile.Replacement{Name: name + suffix, Data: data})
+		one, was, rewritten := held.rewritten(name, how)
+		done = append(done, rewritten)
+		if one != nil {
+			all = append(all, Writing{Name: name, Data: one, Was: was})
 		}
 	}
-	if dry || len(files) == 0 {
+	if dry || len(all) == 0 {
 		return done, nil
 	}
-	return done, d.replaceAll(d.dir, files, 0o600)
+	failed, err := s.texts.WriteAll(all)
+	for i, one := range done {
+		if err := failed[one.User]; err != nil && one.Changed > 0 {
+			done[i] = Rewritten{User: one.User, Err: err}
+		}
+	}
+	return done, err
 }
 
-// lockInTurn locks the directory, after a time in which others can who wait for it. They
-// would hardly ever get it between two batches.
-func (d *Dir) lockInTurn() (unlock func(), err error) {
-	if d.rewrote {
-		d.rest(4 * safefile.LockTries)
+// lockInTurn locks these people's files, after a time in which others can who wait for
+// that. They would hardly ever get it between two batches.
+func (s *store) lockInTurn(names []string) (unlock func(), err error) {
+	if s.rewrote {
+		s.rest(4 * safefile.LockTries)
 	}
-	d.rewrote = true
-	return d.lock(d.dir)
+	s.rewrote = true
+	return s.texts.Lock(names...)
 }
 
 // rewritten is what the person's file is to have, nil if it stays as it is.
-func (d *Dir) rewritten(name string, how Rewriting) ([]byte, Rewritten) {
+func (s *store) rewritten(name string, how Rewriting) ([]byte, Text, Rewritten) {
 	done := Rewritten{User: name}
-	person, err := d.Load(name)
+	person, was, err := s.load(name)
 	if err != nil {
 		done.Err = err
-		return nil, done
+		return nil, was, done
 	}
-	done.Changed, done.Err = d.place.rewrite(&person, how)
+	done.Changed, done.Err = s.place.rewrite(&person, how)
 	if done.Changed == 0 {
-		return nil, done
+		return nil, was, done
 	}
-	data, err := d.encode(name, name, person)
+	data, err := s.encode(name, name, person)
 	if err != nil {
-		return nil, Rewritten{User: name, Err: err}
+		return nil, was, Rewritten{User: name, Err: err}
 	}
-	return data, done
+	return data, was, done
 }
 
-// RemoveLeft removes what killed commands left of files that they were writing: it may
-// have secrets that are not encrypted, of people whose own files have none.
-func (d *Dir) RemoveLeft() error {
-	unlock, err := d.lock(d.dir)
+// RemoveLeft implements [Store].
+func (s *store) RemoveLeft() error {
+	unlock, err := s.texts.Lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return safefile.RemoveAllLeft(d.dir)
+	return s.texts.RemoveLeft()
 }
 
 // rewrite changes the person, and returns how many secrets are changed and which could

@@ -160,7 +160,7 @@ func TestRewriteDies(t *testing.T) {
 		return
 	}
 	dir := opened(t, at(users, strings.Fields(os.Getenv("OTPGATE_TEST_KEYS"))...))
-	dir.replaceAll = killSteps[step]
+	dir.files.replaceAll = killSteps[step]
 	var how Rewriting
 	if _, err := fmt.Sscan(os.Getenv("OTPGATE_TEST_HOW"), &how); err != nil {
 		t.Fatal(err)
@@ -291,7 +291,7 @@ func TestRewriteByTwo(t *testing.T) {
 	for range 2 {
 		encrypting, rotating, changing := opened(t, at(users, first)), opened(t, at(users, second, first)), opened(t, at(users, second, first))
 		for _, dir := range []*Dir{encrypting, rotating, changing} {
-			dir.lock = patient
+			dir.files.lock = patient
 		}
 		each(encrypting, func(name string) error {
 			_, err := rewriteOne(encrypting, name, EncryptPlain, false)

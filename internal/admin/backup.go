@@ -25,7 +25,7 @@ type Backup struct {
 // Backup reads what is to be kept of a person. The file comes first: what is
 // used between the two is used in the backup.
 func (g People) Backup(ctx context.Context, user string) (Backup, error) {
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return Backup{}, err
 	}
@@ -76,7 +76,7 @@ func (g People) Restore(ctx context.Context, r Restore, dry bool) (done Restored
 		done.RecoveryLeft = factor.RecoveryLeft(done.Person, r.Entry)
 		return done, err
 	}
-	dir, err := account.PlaceOf(g.Config).Create()
+	dir, err := gate.PlaceOf(g.Config).Create()
 	if err != nil {
 		return Restored{}, err
 	}
@@ -107,14 +107,14 @@ func (r Restore) person(files gate.Accounts, settings config.Config) (found acco
 	case err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):
 		return account.Person{}, 0, err
 	}
-	person, err := account.PlaceOf(settings).Parse("users/"+r.User+".toml in the backup", r.User, r.Text)
+	person, err := gate.PlaceOf(settings).Parse("users/"+r.User+".toml in the backup", r.User, r.Text)
 	if err == nil {
 		// What was used of a device is known by its secret alone.
 		err = person.Unreadable()
 	}
 	if err == nil {
 		// What could not be written must not be marked as used either.
-		err = account.PlaceOf(settings).CanKeep(person)
+		err = gate.PlaceOf(settings).CanKeep(person)
 	}
 	if !r.Recovery {
 		withheld = len(person.Recovery.Hashes)

@@ -18,7 +18,7 @@ var ErrNotEnrolled = errors.New("not enrolled")
 
 // edit changes the secret file of a person who has one.
 func (g People) edit(user string, change func(*account.Person) error) error {
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return err
 	}

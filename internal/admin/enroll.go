@@ -9,6 +9,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
@@ -39,7 +40,7 @@ func (g People) enroll(user string, add func(*Enrollment, *account.Person) error
 	if err := account.CheckName(user); err != nil {
 		return Enrollment{}, err
 	}
-	dir, err := account.PlaceOf(g.Config).Create()
+	dir, err := gate.PlaceOf(g.Config).Create()
 	if err != nil {
 		return Enrollment{}, err
 	}
@@ -81,7 +82,7 @@ func (e *Enrollment) add(person *account.Person, f account.Factor, replace bool)
 // it. id may be empty if only one waits. The code is marked as used before the
 // file changes, so that it can never log anybody in.
 func (g People) Confirm(ctx context.Context, user, id, code string) (enrollment.Confirmation, error) {
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return enrollment.Confirmation{}, err
 	}

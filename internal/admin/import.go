@@ -11,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -47,12 +48,12 @@ func (g People) Import(ctx context.Context, i Imported) (recoveryLeft int, err e
 	if err := account.CheckName(i.User); err != nil {
 		return 0, err
 	}
-	dir, err := account.PlaceOf(g.Config).Create()
+	dir, err := gate.PlaceOf(g.Config).Create()
 	if err != nil {
 		return 0, err
 	}
 	defer dir.Close()
-	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+	if err := gate.PlaceOf(g.Config).CanWrite(); err != nil {
 		return 0, err
 	}
 	err = dir.Change(i.User, func(person *account.Person) error {
@@ -80,7 +81,7 @@ func (g People) CheckImport(i Imported) error {
 	if err := account.CheckName(i.User); err != nil {
 		return err
 	}
-	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+	if err := gate.PlaceOf(g.Config).CanWrite(); err != nil {
 		return err
 	}
 	person, err := g.Accounts.Load(i.User)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -57,7 +58,7 @@ func (g People) Remove(ctx context.Context, user string) error {
 	if err := account.CheckName(user); err != nil {
 		return err
 	}
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return err
 	}

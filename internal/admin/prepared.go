@@ -10,6 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -46,7 +47,7 @@ func (g People) EnrollPrepared(ctx context.Context, p Prepared) (enrollment.Conf
 	if err := account.CheckName(p.User); err != nil {
 		return enrollment.Confirmation{}, err
 	}
-	dir, err := account.PlaceOf(g.Config).Create()
+	dir, err := gate.PlaceOf(g.Config).Create()
 	if err != nil {
 		return enrollment.Confirmation{}, err
 	}
@@ -75,7 +76,7 @@ func (g People) EnrollPrepared(ctx context.Context, p Prepared) (enrollment.Conf
 
 // CheckPrepared says what EnrollPrepared would fail with, and changes nothing.
 func (g People) CheckPrepared(p Prepared) error {
-	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+	if err := gate.PlaceOf(g.Config).CanWrite(); err != nil {
 		return err
 	}
 	person, err := g.Accounts.Load(p.User)

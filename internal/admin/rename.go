@@ -38,7 +38,7 @@ var ErrElsewhere = errors.New("it went to another name when this one was renamed
 // of from forgets, that of from lets nothing pass before its file goes, and the
 // file of to, which nobody believes until then, is opened last.
 func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return Renamed{}, err
 	}

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/lostline"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -23,7 +23,7 @@ func (e *exam) somebodyExpected() bool {
 	if e.settings.Remote != nil || len(e.settings.Policy.Require) > 0 {
 		return true
 	}
-	dir, err := account.PlaceOf(e.settings).Open()
+	dir, err := gate.PlaceOf(e.settings).Open()
 	if err != nil {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/daemons"
 	"github.com/otpgate/otpgate/internal/doctor/root"
 	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
+	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // superuser is whose code su asks for.
@@ -71,7 +72,7 @@ func (e *exam) rootEnrolled() bool {
 	if e.settings.Remote != nil {
 		return true
 	}
-	dir, err := account.PlaceOf(e.settings).Open()
+	dir, err := gate.PlaceOf(e.settings).Open()
 	if err != nil {
 		return false
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/keyfiles"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -23,7 +24,7 @@ func (e *exam) secretFiles() {
 	if !e.inUse() {
 		return
 	}
-	path := e.settings.Paths.Users
+	path := gate.PlaceOf(e.settings).Path
 	dir, names, strays := e.usersDirectory(e.settings)
 	if dir == nil {
 		return
@@ -58,7 +59,7 @@ func (e *exam) secretFiles() {
 
 // loadAll reads secret files, several at once, as there may be very many. take gets each
 // in the order of the names.
-func loadAll(dir *account.Dir, names []string, take func(name string, person account.Person, err error)) {
+func loadAll(dir account.Store, names []string, take func(name string, person account.Person, err error)) {
 	type loaded struct {
 		person account.Person
 		err    error
@@ -82,11 +83,11 @@ func loadAll(dir *account.Dir, names []string, take func(name string, person acc
 	}
 }
 
-// usersDirectory opens the directory of a configuration's secret files; nil if a
+// usersDirectory opens the store of a configuration's secret files; nil if a
 // login could not.
-func (e *exam) usersDirectory(settings config.Config) (dir *account.Dir, names, strays []string) {
-	path := settings.Paths.Users
-	dir, err := account.PlaceOf(settings).Open()
+func (e *exam) usersDirectory(settings config.Config) (dir account.Store, names, strays []string) {
+	path := gate.PlaceOf(settings).Path
+	dir, err := gate.PlaceOf(settings).Open()
 	if err != nil {
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
 			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})

@@ -6,8 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/otpgate/otpgate/internal/account"
 )
 
 // Whoever's device counts is shown the recovery codes, also where the disk does not say
@@ -17,7 +15,7 @@ func TestEnrollOnAFailingDisk(t *testing.T) {
 	p := enrolling(t)
 	if users := os.Getenv(variable); users != "" {
 		p.Config.Paths.Users = users
-		p.Accounts = userFiles{account.PlaceOf(p.Config)}
+		p.Accounts = userFiles{PlaceOf(p.Config)}
 		talk := &script{}
 		talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
 		verdict := p.login("bob", talk)

@@ -45,7 +45,7 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 		conversation.Tell(Failure, proveFirst)
 		return Verdict{TooMany, rule, "enroll: nothing was proven before; log in with the password or an ed25519 key"}
 	}
-	if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+	if err := PlaceOf(g.Config).CanWrite(); err != nil {
 		conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"enrollment", err})
 	}
@@ -166,7 +166,7 @@ func (g *Gate) showKey(user string, f account.Factor, asText bool, conversation 
 // unsure is for the log, if the disk does not say that it keeps the file: the device
 // counts, and there is no other time to show the codes.
 func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, code string) (codes []string, unsure string, err error) {
-	dir, err := account.PlaceOf(g.Config).Create()
+	dir, err := PlaceOf(g.Config).Create()
 	if err != nil {
 		return nil, "", err
 	}

@@ -31,7 +31,7 @@ func enrolling(t *testing.T) *place {
 	if err := os.Mkdir(p.Config.Paths.Users, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p.Accounts = userFiles{account.PlaceOf(p.Config)}
+	p.Accounts = userFiles{PlaceOf(p.Config)}
 	return p
 }
 

@@ -91,13 +91,13 @@ func TestUserFilesLike(t *testing.T) {
 	for _, name := range []string{"alice", "Alice", "bob"} {
 		write(t, dir, account.Person{Version: 1, User: name, Enabled: true})
 	}
-	files := userFiles{account.Place{Path: dir}}
+	files := userFiles{Place{Place: account.Place{Path: dir}}}
 	for name, want := range map[string][]string{"ALICE": {"Alice", "alice"}, "alice": {"Alice"}, "BOB": {"bob"}, "bob": {}, "carol": {}} {
 		if got, err := files.Like(name); err != nil || !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := (userFiles{account.Place{Path: dir + "/none"}}).Like("bob"); err == nil {
+	if _, err := (userFiles{Place{Place: account.Place{Path: dir + "/none"}}}).Like("bob"); err == nil {
 		t.Error("no directory is no error")
 	}
 }

@@ -35,7 +35,7 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 		Host:     host,
 		Sender:   sender,
 		Config:   settings,
-		Accounts: keyedFiles{userFiles{account.PlaceOf(settings)}, configPath},
+		Accounts: keyedFiles{userFiles{PlaceOf(settings)}, configPath},
 		Ledger:   &lateLedger{open: func() (ledger.Store, error) { return OpenLedger(settings) }},
 		Names:    System{},
 		Audit:    sink,
@@ -54,9 +54,31 @@ func OpenLedger(settings config.Config) (ledger.Store, error) {
 // Close releases what Open opened.
 func (g *Gate) Close() error { return g.Ledger.Close() }
 
-// userFiles opens the directory of secret files anew for each person, so that
-// it may be replaced while a gate is open.
-type userFiles struct{ place account.Place }
+// Place is where the secret files of a configuration are, and how they are read and
+// written there.
+type Place struct{ account.Place }
+
+// PlaceOf is the place that the settings name.
+func PlaceOf(settings config.Config) Place { return Place{account.PlaceOf(settings)} }
+
+// Open opens the store. It is an error if there is no directory: that must not look like
+// nobody having enrolled.
+func (p Place) Open() (account.Store, error) { return asStore(p.Place.Open()) }
+
+// Create is Open for what writes: it makes the directory if it is missing.
+func (p Place) Create() (account.Store, error) { return asStore(p.Place.Create()) }
+
+// asStore keeps an error from coming with a store that is none.
+func asStore(dir *account.Dir, err error) (account.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return dir, nil
+}
+
+// userFiles opens the store of secret files anew for each person, so that a directory may
+// be replaced while a gate is open.
+type userFiles struct{ place Place }
 
 func (u userFiles) Load(name string) (account.Person, error) {
 	dir, err := u.place.Open()
@@ -100,7 +122,7 @@ func (k keyedFiles) Reload(known account.Person) (account.Person, error) {
 		return person, nil // why the secret cannot be read is told
 	}
 	place := k.place
-	place.Keys = account.PlaceOf(settings).Keys
+	place.Keys = PlaceOf(settings).Keys
 	return place.Reload(person)
 }
 

@@ -31,7 +31,7 @@ func TestSplitReadsNoDirectory(t *testing.T) {
 		p.Give(name)
 		write(t, dir, p.Known[name])
 	}
-	accounts := &counted{userFiles: userFiles{account.Place{Path: dir}}}
+	accounts := &counted{userFiles: userFiles{Place{Place: account.Place{Path: dir}}}}
 	p.Accounts = accounts
 	for user, wanted := range map[string]int{"ALICE": 6, "bob": 6, "carol": 6, "mixed": 0, "MIXED": 0, "nobody-has-this": 0} {
 		accounts.loads = 0

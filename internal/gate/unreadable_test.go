@@ -36,7 +36,7 @@ func encrypting(t *testing.T) (p *place, key string) {
 }
 
 // reopen has the gate read the configuration again, as for the next forked core.
-func (p *place) reopen() { p.Accounts = userFiles{account.PlaceOf(p.Config)} }
+func (p *place) reopen() { p.Accounts = userFiles{PlaceOf(p.Config)} }
 
 // keep writes people as the machine knows them.
 func (p *place) keep(t *testing.T, names ...string) {
@@ -325,7 +325,7 @@ func TestKeyChangedBetweenTries(t *testing.T) {
 			}
 			p.keep(t, "alice")
 			path := filepath.Join(filepath.Dir(first), "otpgate.toml")
-			p.Accounts = keyedFiles{userFiles{account.PlaceOf(p.Config)}, path}
+			p.Accounts = keyedFiles{userFiles{PlaceOf(p.Config)}, path}
 			changed := func() any {
 				if err := os.WriteFile(path, []byte("[secrets]\nkeys = ['"+strings.Join(keys, "', '")+"']\n"), 0o600); err != nil {
 					t.Fatal(err)

@@ -49,7 +49,7 @@ const (
 
 func (i Invitations) now() time.Time { return i.People.Now().UTC() }
 
-func (i Invitations) place() account.Place { return account.PlaceOf(i.People.Config) }
+func (i Invitations) place() gate.Place { return gate.PlaceOf(i.People.Config) }
 
 // stateOf is what has become of an invitation, whoever's.
 func stateOf(link ledger.Invitation, now time.Time) State {

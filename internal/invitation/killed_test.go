@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -109,7 +109,7 @@ func workAndDie(t *testing.T, words []string) {
 	s := newSite(t)
 	s.Clock = time.Unix(0, clock)
 	s.People.Config.Paths.Users = words[2]
-	s.People.Ledger, s.People.Accounts = &deadly{store, n}, enginetest.Files{Place: account.PlaceOf(s.People.Config)}
+	s.People.Ledger, s.People.Accounts = &deadly{store, n}, enginetest.Files{Place: gate.PlaceOf(s.People.Config)}
 	switch words[1] {
 	case "create":
 		_, err = s.Create(t.Context(), Wanted{User: "alice", Factor: "phone", Replace: true, For: 3 * day})

@@ -54,7 +54,7 @@ func newSiteAt(t *testing.T, dir string) *site {
 func (s *site) other(t *testing.T) *site {
 	engine := *s.People.Gate
 	engine.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
-	engine.Accounts = enginetest.Files{Place: account.PlaceOf(engine.Config)}
+	engine.Accounts = enginetest.Files{Place: gate.PlaceOf(engine.Config)}
 	return &site{Invitations{admin.People{Gate: &engine}, rand.Reader}, s.Machine, s.state}
 }
 

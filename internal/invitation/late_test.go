@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -27,7 +27,7 @@ func TestDiskDoesNotSayThatItKeeps(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.People.Ledger, s.People.Config.Paths.Users = store, words[0]
-		s.People.Accounts = enginetest.Files{Place: account.PlaceOf(s.People.Config)}
+		s.People.Accounts = enginetest.Files{Place: gate.PlaceOf(s.People.Config)}
 		enrolled, err := s.Confirm(t.Context(), Answer{Visit: words[2], First: words[3], Remote: home})
 		fmt.Printf("%d recovery codes, %v\n%s\n", len(enrolled.RecoveryCodes), err, s.Lines())
 		return

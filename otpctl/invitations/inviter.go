@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -193,7 +194,7 @@ func enrolledAlreadyError(user string, person account.Person, want wanted) error
 
 // keepAddress writes the address into the secret file, which need not be there.
 func (i *inviter) keepAddress(user, email string) error {
-	dir, err := account.PlaceOf(i.g.Config).Create()
+	dir, err := gate.PlaceOf(i.g.Config).Create()
 	if err != nil {
 		return err
 	}

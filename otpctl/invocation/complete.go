@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -30,7 +30,7 @@ func (a *App) CompleteUsers(*cobra.Command, []string, string) ([]string, cobra.S
 	if err != nil {
 		return nil, none
 	}
-	dir, err := account.PlaceOf(settings).Open()
+	dir, err := gate.PlaceOf(settings).Open()
 	if err != nil {
 		return nil, none
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
@@ -201,7 +202,7 @@ var errUnknownGroup = nss.ErrUnknownGroup
 
 // PeopleWithFiles lists everybody who has a secret file.
 func PeopleWithFiles(g admin.People) ([]string, error) {
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return nil, err
 	}

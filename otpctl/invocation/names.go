@@ -6,16 +6,17 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
 // OpenPerson opens the engine and the directory of secret files, and returns
 // the name whose file given means. The caller closes the directory.
-func (a *App) OpenPerson(given string) (g admin.People, dir *account.Dir, name string, err error) {
+func (a *App) OpenPerson(given string) (g admin.People, dir account.Store, name string, err error) {
 	if g, name, err = a.Enrolled(given); err != nil {
 		return admin.People{}, nil, "", err
 	}
-	if dir, err = account.PlaceOf(g.Config).Open(); err != nil {
+	if dir, err = gate.PlaceOf(g.Config).Open(); err != nil {
 		return admin.People{}, nil, "", err
 	}
 	return g, dir, name, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -77,7 +78,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -87,7 +88,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 		return nil, 0, 0, err
 	}
 	for _, name := range strays {
-		a.Note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", g.Config.Paths.Users, name)
+		a.Note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", gate.PlaceOf(g.Config).Path, name)
 	}
 	var nobodys map[string]bool
 	if group != "" {
@@ -95,7 +96,7 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 			return nil, 0, 0, err
 		}
 	} else {
-		nobodys = remarkOnNobodys(a, g, names)
+		nobodys = remarkOnNobodys(a, dir, names)
 	}
 	records = []record{}
 	for _, name := range names {

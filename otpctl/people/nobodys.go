@@ -1,7 +1,7 @@
 package people
 
 import (
-	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -10,7 +10,7 @@ import (
 // somebody was renamed, who is asked for nothing now, or is gone, and a new
 // account of that name would be asked for codes that it cannot have. It returns
 // their names.
-func remarkOnNobodys(a *invocation.App, g admin.People, names []string) map[string]bool {
+func remarkOnNobodys(a *invocation.App, files account.Store, names []string) map[string]bool {
 	late, nobodys := target.LookingUpFrom(a.Now), map[string]bool{}
 	for i, name := range names {
 		if late() {
@@ -24,7 +24,7 @@ func remarkOnNobodys(a *invocation.App, g admin.People, names []string) map[stri
 		}
 		if !found {
 			nobodys[name] = true
-			a.Note("%s/%s.toml: this machine knows no user %s; unless only the password stage does: after usermod -l, %s rename %s NEW, as nothing is asked of the new name; after userdel, %s remove %s", g.Config.Paths.Users, name, name, a.Self(), name, a.Self(), name)
+			a.Note("%s: this machine knows no user %s; unless only the password stage does: after usermod -l, %s rename %s NEW, as nothing is asked of the new name; after userdel, %s remove %s", files.Path(name), name, a.Self(), name, a.Self(), name)
 		}
 	}
 	return nobodys

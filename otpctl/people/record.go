@@ -86,7 +86,7 @@ type factorRecord struct {
 }
 
 // recordOf gathers it. A record with an error is still one to show.
-func recordOf(ctx context.Context, a *invocation.App, g admin.People, dir *account.Dir, name string) (record, error) {
+func recordOf(ctx context.Context, a *invocation.App, g admin.People, dir account.Store, name string) (record, error) {
 	r := record{User: name, State: stateBroken, File: dir.Path(name), Factors: []factorRecord{}}
 	person, err := dir.Load(name)
 	if err == nil {

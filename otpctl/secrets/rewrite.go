@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -81,7 +82,7 @@ func (r *rewriting) mayRun(settings config.Config) error {
 	case r.how == account.DecryptAll:
 		return nil
 	}
-	return account.PlaceOf(settings).CanWrite()
+	return gate.PlaceOf(settings).CanWrite()
 }
 
 // rewritten is what was done.
@@ -129,7 +130,7 @@ func (r *rewriting) run(a *invocation.App, args []string) error {
 // keep the others from it.
 func (r *rewriting) all(a *invocation.App, g admin.People, names []string) (done rewritten, err error) {
 	done = rewritten{People: len(names), DryRun: r.dry, Failed: []failed{}}
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return done, err
 	}

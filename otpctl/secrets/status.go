@@ -12,6 +12,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -49,7 +50,7 @@ or a secret file cannot be read, or if the first key cannot encrypt.`,
 		if err != nil {
 			return err
 		}
-		if err := account.PlaceOf(g.Config).CanWrite(); err != nil {
+		if err := gate.PlaceOf(g.Config).CanWrite(); err != nil {
 			return fmt.Errorf("nobody can enroll: %w", err)
 		}
 		return nil
@@ -88,7 +89,7 @@ var spareWords = map[keyring.Spare]string{keyring.SpareUnknown: "unknown", keyri
 
 func look(a *invocation.App, g admin.People) (found, error) {
 	f := found{Required: g.Config.Secrets.Required, Keys: []keyState{}, Unreadable: []unreadable{}}
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if err != nil {
 		return f, err
 	}
@@ -122,7 +123,7 @@ func look(a *invocation.App, g admin.People) (found, error) {
 }
 
 // count looks at one person. with counts secrets by the key.
-func (f *found) count(dir *account.Dir, name string, with map[string]int) {
+func (f *found) count(dir account.Store, name string, with map[string]int) {
 	f.People++
 	person, err := dir.Load(name)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -63,7 +62,7 @@ func settingsOf(a *invocation.App, path string) (config.Config, error) {
 
 // loggedIn looks through the ledger's entries of everybody with a secret file.
 func loggedIn(ctx context.Context, settings config.Config, services []string, since time.Time) (bool, error) {
-	dir, err := account.Open(settings.Paths.Users)
+	dir, err := gate.PlaceOf(settings).Open()
 	if err != nil {
 		return false, err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // Files are secret files on disk, opened anew for each person.
-type Files struct{ account.Place }
+type Files struct{ gate.Place }
 
 // Load implements gate.Accounts.
 func (f Files) Load(name string) (account.Person, error) {
@@ -41,7 +41,7 @@ func New(t testing.TB, dir string) (*gatetest.Machine, *gate.Gate) {
 	}
 	m := gatetest.New()
 	return m, &gate.Gate{
-		Config: settings, Accounts: Files{account.PlaceOf(settings)}, Ledger: store, Names: m, Audit: m,
+		Config: settings, Accounts: Files{gate.PlaceOf(settings)}, Ledger: store, Names: m, Audit: m,
 		Now: func() time.Time { return m.Clock },
 	}
 }
