@@ -27,7 +27,7 @@ type BreakGlass struct {
 func (g *Gate) UseBreakGlass() {
 	if g.Config.UsesBreakGlass() {
 		state := g.Config.Paths.State
-		own := &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenFiles(state) }}
+		own := &lateLedger{open: func() (ledger.Store, error) { return ledger.OpenOwn(state) }}
 		g.BreakGlass = &BreakGlass{Dir: g.Config.Paths.BreakGlass, Ledger: own}
 	}
 }

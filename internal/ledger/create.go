@@ -70,6 +70,13 @@ func (f *Files) create(ctx context.Context, where place) (*held, error) {
 		h.release()
 		return nil, err
 	}
+	// Whoever moves the ledger says so first, and then looks which records there are. So
+	// either this one is seen there, or that is seen here.
+	if err := f.checkHere(where.kind, dir); err != nil {
+		err = errors.Join(err, os.NewSyscallError("unlink", unix.Unlinkat(dir.Fd(), where.name, 0)))
+		h.release()
+		return nil, err
+	}
 	return h, nil
 }
 

@@ -12,13 +12,22 @@ import (
 )
 
 // kindDir opens the directory of a kind of keys. The state directory must be
-// there: if it is gone, so is the memory of what was used.
+// there: if it is gone, so is the memory of what was used. If the ledger was moved it
+// is as good as gone.
 func (f *Files) kindDir(kind string) (*safefile.File, error) {
 	root, err := safefile.CheckServiceDir(f.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
+	if !f.moving && !stays(kind) {
+		switch _, err := root.Look(movedName); {
+		case err == nil:
+			return nil, f.movedError()
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
 	dir, err := root.OpenDir(kind)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNone

@@ -214,6 +214,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 			entry.Recent = append(entry.Recent, value.login())
 		case tagPeerGrace:
 			put(&entry.PeerGraces, value.text(), value.time())
+		case tagMoved:
+			return Entry{}, ErrMoved
 		default:
 			return Entry{}, fmt.Errorf("%w: unknown field %d, written by a newer version", ErrDamaged, tag)
 		}

@@ -24,20 +24,50 @@ type Files struct {
 	fault func(step string) error
 	// renameNew gives a new record its name, unless that is taken.
 	renameNew func(dir *safefile.File, where place) error
+	// own says that only what stays here is asked for, wherever the ledger is.
+	own bool
+	// moving is for the move itself: it uses what others may not use any more.
+	moving bool
 }
 
 var _ Store = (*Files)(nil)
 
 // OpenFiles gives the store in dir, an absolute path, which is made if only
-// its last part is missing.
+// its last part is missing. The error is a [MovedError] if it counts no longer.
 func OpenFiles(dir string) (*Files, error) {
+	f, err := openFiles(dir)
+	if err == nil {
+		var found bool
+		if _, found, err = ReadMoved(f.dir); err == nil && found {
+			err = f.movedError()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", filepath.Clean(dir), err)
+	}
+	return f, nil
+}
+
+// OpenOwn gives of the store in dir what stays this machine's own, also where its ledger
+// is elsewhere: what was used of break-glass codes, and where wrong ones came from. Other
+// keys it refuses.
+func OpenOwn(dir string) (*Files, error) {
+	f, err := openFiles(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", filepath.Clean(dir), err)
+	}
+	f.own = true
+	return f, nil
+}
+
+func openFiles(dir string) (*Files, error) {
 	dir = filepath.Clean(dir)
 	opened, err := safefile.OpenServiceDir(dir)
 	if errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(dir) {
 		opened, err = makeDir(dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", dir, err)
+		return nil, err
 	}
 	opened.Close()
 	return &Files{dir: dir, fault: func(string) error { return nil }, renameNew: renameNew}, nil
@@ -57,6 +87,9 @@ func (f *Files) place(key Key) (place, error) {
 		return place{}, err
 	}
 	kind, name := kindDirs[key.Kind], fileName(key.Name)
+	if f.own && !stays(kind) {
+		return place{}, fmt.Errorf("ledger entry %s/%s: the ledger is elsewhere, only what is this machine's own is kept in %s", kind, name, f.dir)
+	}
 	return place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}, nil
 }
 
@@ -129,12 +162,14 @@ func (f *Files) update(ctx context.Context, where place, change func(*Entry) err
 func forgotten(kind string) bool { return kind == kindDirs[Link] || kind == kindDirs[Invited] }
 
 // TryNew makes a record in dir, the store's directory, as the first login of a
-// person does, and takes it away again.
+// person does, and takes it away again. It does so too where the ledger was moved:
+// then it is about what stays.
 func TryNew(ctx context.Context, dir string) (err error) {
-	f, err := OpenFiles(dir)
+	f, err := openFiles(dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("open ledger %s: %w", dir, err)
 	}
+	f.moving = true
 	// No key's file has a dot in front.
 	name := fmt.Sprintf(".try-%d", os.Getpid())
 	kind := kindDirs[User]

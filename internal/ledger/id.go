@@ -44,6 +44,14 @@ func (f *Files) ID(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("id of the ledger: %w", err)
 	}
 	defer dir.Close()
+	if _, found, err := readMoved(dir); err != nil || found {
+		if err == nil && !f.moving {
+			err = f.movedError()
+		}
+		if err != nil {
+			return "", fmt.Errorf("id of the ledger: %w", err)
+		}
+	}
 	id, err := readID(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		id, err = makeID(ctx, dir)

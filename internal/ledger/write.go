@@ -35,6 +35,9 @@ func (f *Files) hold(ctx context.Context, where place) (*held, error) {
 		}
 		there, err := isAt(dir, where.name, file)
 		if err == nil && there {
+			err = f.checkHere(where.kind, dir)
+		}
+		if err == nil && there {
 			h.record, err = readRecord(file)
 		}
 		if err == nil && there {

@@ -126,7 +126,7 @@ func breakGlassSettings(a *invocation.App) (config.Config, error) {
 // before: nobody has guessed at these. The ledger comes first. If it fails, the codes that
 // somebody has on paper stay good: the new ones would never be shown.
 func keep(ctx context.Context, settings config.Config, kept breakglass.Codes) error {
-	store, err := ledger.OpenFiles(settings.Paths.State)
+	store, err := ledger.OpenOwn(settings.Paths.State)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func entryOf(ctx context.Context, settings config.Config, user string) (ledger.E
 	if _, err := os.Stat(settings.Paths.State); errors.Is(err, fs.ErrNotExist) {
 		return ledger.Entry{}, nil
 	}
-	store, err := ledger.OpenFiles(settings.Paths.State)
+	store, err := ledger.OpenOwn(settings.Paths.State)
 	if err != nil {
 		return ledger.Entry{}, err
 	}

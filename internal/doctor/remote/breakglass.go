@@ -73,7 +73,7 @@ func (e *exam) usedUp(ctx context.Context, name string) (ledger.Entry, error) {
 	if len(existing(e.Settings.Paths.State)) == 0 {
 		return ledger.Entry{}, nil // and it would be made
 	}
-	store, err := ledger.OpenFiles(e.Settings.Paths.State)
+	store, err := ledger.OpenOwn(e.Settings.Paths.State)
 	if err != nil {
 		return ledger.Entry{}, err
 	}

@@ -1,0 +1,216 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otpgate/otpgate/internal/safefile"
+)
+
+// A ledger in files that goes to another place must never again be opened as if it
+// counted, also by a program that has it open, or one with a forgotten configuration:
+// each code would be good in both. So the file movedName is written before the first
+// entry is copied, and whoever changes an entry looks for it once the entry's lock is
+// theirs. A change is made before, and is copied, or it is refused.
+
+// movedName is the file that says so, beside the directories of keys.
+const movedName = "moved"
+
+// Moved says where a ledger in files went.
+type Moved struct {
+	To     string // what it is in there: etcd
+	Prefix string // where in that
+	ID     string // of the ledger there
+	Begun  time.Time
+	// Done says that everything is there. Until then no ledger counts: neither has all.
+	Done bool
+}
+
+// MovedError is about a ledger in files that counts no longer.
+type MovedError struct {
+	Dir string
+	Moved
+}
+
+func (e MovedError) Error() string {
+	where := fmt.Sprintf("%s, %s, with the id %s", e.To, e.Prefix, e.ID)
+	if e.Done {
+		return fmt.Sprintf("the ledger in %s was moved on %s to %s; set [ledger] in the configuration, as nothing counts here any more", e.Dir, e.Begun.Format(time.DateOnly), where)
+	}
+	return fmt.Sprintf("the ledger in %s is being moved to %s, since %s; otpctl ledger move --to %s finishes that, and --undo takes it back", e.Dir, where, e.Begun.Format(time.RFC3339), e.To)
+}
+
+// ErrMoved is about an entry that was moved to another ledger. What is left of it here is
+// for taking the move back.
+var ErrMoved = errors.New("the entry was moved to another ledger, by otpctl ledger move; it counts here no more")
+
+// ReadMoved reads where the ledger in dir went, if it did.
+func ReadMoved(dir string) (moved Moved, found bool, err error) {
+	opened, err := safefile.OpenServiceDir(dir)
+	if err != nil {
+		return Moved{}, false, err
+	}
+	defer opened.Close()
+	return readMoved(opened)
+}
+
+func readMoved(dir *safefile.File) (moved Moved, found bool, err error) {
+	text, err := safefile.ReadIn(dir, movedName, fileRules)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Moved{}, false, nil
+	}
+	if err == nil {
+		moved, err = parseMoved(string(text))
+	}
+	if err != nil {
+		return Moved{}, false, fmt.Errorf("read where the ledger was moved to: %s/%s: %w", dir.Name(), movedName, err)
+	}
+	return moved, true, nil
+}
+
+// The two states of a move, in the file.
+const (
+	stateMoving = "moving"
+	stateDone   = "done"
+)
+
+// movedForm is the file: lines of a word and a value. It is not TOML because a forked
+// core reads it at each login.
+const movedForm = "state %s\nto %s\nprefix %s\nid %s\nbegun %s\n"
+
+func (m Moved) text() string {
+	state := stateMoving
+	if m.Done {
+		state = stateDone
+	}
+	return fmt.Sprintf(movedForm, state, m.To, m.Prefix, m.ID, m.Begun.UTC().Format(time.RFC3339))
+}
+
+func parseMoved(text string) (m Moved, err error) {
+	var values []string
+	for line := range strings.Lines(text) {
+		_, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		values = append(values, value)
+	}
+	if len(values) == strings.Count(movedForm, "\n") {
+		m = Moved{To: values[1], Prefix: values[2], ID: values[3], Done: values[0] == stateDone}
+		m.Begun, err = time.Parse(time.RFC3339, values[4])
+	}
+	// Whatever was changed by hand is not believed.
+	if err != nil || m.To == "" || m.text() != text {
+		return Moved{}, errors.New("expected the lines state, to, prefix, id and begun as otpctl ledger move writes them; have them back from a copy of the file")
+	}
+	return m, nil
+}
+
+// stays says of which kinds of keys a machine keeps its own also where its ledger is
+// elsewhere: break-glass codes are good once on each machine, and wrong ones count
+// against an address there. Neither makes any other code good.
+func stays(kind string) bool { return kind == kindDirs[BreakGlass] || kind == kindDirs[Source] }
+
+// checkHere says why entries of a kind may not be used: because the ledger was moved. dir
+// is the directory of the kind.
+func (f *Files) checkHere(kind string, dir *safefile.File) error {
+	if f.moving || stays(kind) {
+		return nil
+	}
+	var there unix.Stat_t
+	err := unix.Fstatat(dir.Fd(), "../"+movedName, &there, unix.AT_SYMLINK_NOFOLLOW)
+	if err == unix.ENOENT {
+		return nil
+	}
+	if err != nil {
+		return &os.PathError{Op: "stat", Path: f.dir + "/" + movedName, Err: err}
+	}
+	return f.movedError()
+}
+
+// movedError is for a ledger beside which the file was seen.
+func (f *Files) movedError() error {
+	moved, found, err := ReadMoved(f.dir)
+	if err == nil && !found {
+		err = errors.New("the ledger was being moved elsewhere until now; try again")
+	}
+	if err != nil {
+		return err
+	}
+	return MovedError{f.dir, moved}
+}
+
+// LeftError is about entries in files that count nowhere, as the ledger is elsewhere and
+// they were not moved there.
+type LeftError struct{ Dir string }
+
+func (e LeftError) Error() string {
+	return fmt.Sprintf("%s has entries of a ledger in files, which [ledger] does not know: codes that they know to be used would be good again. Run otpctl ledger move --to etcd, or take the directory away if nothing in it is to count", e.Dir)
+}
+
+// CheckLeft says why a ledger elsewhere may not be used yet on a machine whose ledger in
+// files would be in dir: because that has entries which were not moved, or not all.
+func CheckLeft(dir string) error {
+	place, err := safefile.CheckServiceDir(dir)
+	if err == nil {
+		defer place.Close()
+		_, err = place.Look(movedName)
+	}
+	switch {
+	case err == nil:
+		moved, found, err := ReadMoved(dir)
+		if err == nil && found && !moved.Done {
+			err = MovedError{dir, moved}
+		}
+		if err != nil || found {
+			return err
+		}
+	case errors.Is(err, fs.ErrPermission):
+		return nil // whoever may not look here may not ask for the other ledger either
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("look for a ledger in %s: %w", dir, err)
+	}
+	for _, kind := range movedKinds {
+		has, err := hasRecord(dir + "/" + kindDirs[kind])
+		if err != nil {
+			return fmt.Errorf("look for a ledger in %s: %w", dir, err)
+		}
+		if has {
+			return LeftError{dir + "/" + kindDirs[kind]}
+		}
+	}
+	return nil
+}
+
+// movedKinds are those whose entries a move marks: what does not stay.
+var movedKinds = []Kind{User, Client, Link, Invited}
+
+// hasRecord says whether a directory has a record.
+func hasRecord(path string) (bool, error) {
+	dir, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	for {
+		names, err := dir.Readdirnames(100)
+		for _, name := range names {
+			if name[0] != '.' { // one that is being made
+				return true, nil
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+	}
+}
