@@ -79,6 +79,7 @@ var layers = map[string]int{
 	"internal/doctor/unit":          4,
 	"internal/enrollment":           4,
 	"internal/ledger/etcdledger":    4,
+	"internal/ledger/ledgermove":    4,
 	"internal/ledger/ledgersocket":  4,
 	"internal/portal":               4,
 	"internal/remotelogin":          4,

@@ -35,12 +35,9 @@ var _ Store = (*Files)(nil)
 // OpenFiles gives the store in dir, an absolute path, which is made if only
 // its last part is missing. The error is a [MovedError] if it counts no longer.
 func OpenFiles(dir string) (*Files, error) {
-	f, err := openFiles(dir)
-	if err == nil {
-		var found bool
-		if _, found, err = ReadMoved(f.dir); err == nil && found {
-			err = f.movedError()
-		}
+	f, moved, err := openFiles(dir)
+	if err == nil && moved {
+		err = f.movedError()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", filepath.Clean(dir), err)
@@ -52,7 +49,7 @@ func OpenFiles(dir string) (*Files, error) {
 // is elsewhere: what was used of break-glass codes, and where wrong ones came from. Other
 // keys it refuses.
 func OpenOwn(dir string) (*Files, error) {
-	f, err := openFiles(dir)
+	f, _, err := openFiles(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", filepath.Clean(dir), err)
 	}
@@ -60,17 +57,19 @@ func OpenOwn(dir string) (*Files, error) {
 	return f, nil
 }
 
-func openFiles(dir string) (*Files, error) {
+// openFiles also says whether the ledger was moved, or is being.
+func openFiles(dir string) (f *Files, moved bool, err error) {
 	dir = filepath.Clean(dir)
 	opened, err := safefile.OpenServiceDir(dir)
 	if errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(dir) {
 		opened, err = makeDir(dir)
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	opened.Close()
-	return &Files{dir: dir, fault: func(string) error { return nil }, renameNew: renameNew}, nil
+	defer opened.Close()
+	moved, err = isMovedFrom(opened, movedName)
+	return &Files{dir: dir, fault: func(string) error { return nil }, renameNew: renameNew}, moved, err
 }
 
 // Close is there for the interface: nothing is held open.
@@ -165,7 +164,7 @@ func forgotten(kind string) bool { return kind == kindDirs[Link] || kind == kind
 // person does, and takes it away again. It does so too where the ledger was moved:
 // then it is about what stays.
 func TryNew(ctx context.Context, dir string) (err error) {
-	f, err := openFiles(dir)
+	f, _, err := openFiles(dir)
 	if err != nil {
 		return fmt.Errorf("open ledger %s: %w", dir, err)
 	}

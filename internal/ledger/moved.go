@@ -121,15 +121,24 @@ func (f *Files) checkHere(kind string, dir *safefile.File) error {
 	if f.moving || stays(kind) {
 		return nil
 	}
+	moved, err := isMovedFrom(dir, "../"+movedName)
+	if err == nil && moved {
+		err = f.movedError()
+	}
+	return err
+}
+
+// isMovedFrom says whether there is the file, seen from a directory.
+func isMovedFrom(dir *safefile.File, name string) (bool, error) {
 	var there unix.Stat_t
-	err := unix.Fstatat(dir.Fd(), "../"+movedName, &there, unix.AT_SYMLINK_NOFOLLOW)
-	if err == unix.ENOENT {
-		return nil
+	switch err := unix.Fstatat(dir.Fd(), name, &there, unix.AT_SYMLINK_NOFOLLOW); err {
+	case nil:
+		return true, nil
+	case unix.ENOENT:
+		return false, nil
+	default:
+		return false, &os.PathError{Op: "stat", Path: dir.Name() + "/" + name, Err: err}
 	}
-	if err != nil {
-		return &os.PathError{Op: "stat", Path: f.dir + "/" + movedName, Err: err}
-	}
-	return f.movedError()
 }
 
 // movedError is for a ledger beside which the file was seen.

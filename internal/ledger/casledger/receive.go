@@ -70,15 +70,16 @@ func receivedMark(from string) []byte {
 }
 
 // Receive stores the encoded entry that the ledger with the id from has, as it is, unless
-// something else is known here: then the error wraps [ErrDiffers]. When it returns nil
-// the entry is here for good, but for how long entries of its kind are kept.
-func (s *Store) Receive(ctx context.Context, key ledger.Key, payload []byte, from string) error {
+// something else is known here: then the error wraps [ErrDiffers]. When it returns none
+// the entry is here for good, but for how long entries of its kind are kept; stored is
+// false if it was before.
+func (s *Store) Receive(ctx context.Context, key ledger.Key, payload []byte, from string) (stored bool, err error) {
 	if err := ledger.CheckKey(key); err != nil {
-		return err
+		return false, err
 	}
 	entry, err := ledger.Decode(payload)
 	if err != nil {
-		return err
+		return false, err
 	}
 	name := registerOf(key)
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
@@ -97,19 +98,19 @@ func (s *Store) Receive(ctx context.Context, key ledger.Key, payload []byte, fro
 		}
 		switch {
 		case err != nil && unclear && errors.Is(err, ErrUnavailable):
-			return fmt.Errorf("store ledger entry %q: %w", name, inDoubt(ctx, err))
+			return false, fmt.Errorf("store ledger entry %q: %w", name, inDoubt(ctx, err))
 		case err != nil:
-			return fmt.Errorf("store ledger entry %q: %w", name, withContext(ctx, outOfReach(err)))
+			return false, fmt.Errorf("store ledger entry %q: %w", name, withContext(ctx, outOfReach(err)))
 		}
 		if standing == Same {
-			return nil
+			return stored, nil
 		}
 		// Whether this took place the next look tells: the same bytes are the same entry,
 		// whoever has stored them, and however late.
-		next.revision = now.Revision
+		next.revision, stored = now.Revision, true
 		if _, _, err = s.swap(ctx, name, next, keep); err != nil {
 			if unclear = errors.Is(err, ErrUnavailable); !unclear {
-				return fmt.Errorf("store ledger entry %q: %w", name, err)
+				return false, fmt.Errorf("store ledger entry %q: %w", name, err)
 			}
 		}
 	}

@@ -45,19 +45,19 @@ func TestReceive(t *testing.T) {
 				m := &memory{values: map[string]Register{}}
 				store := testStore(m)
 				if before { // an earlier move, which was taken back
-					if err := store.Receive(t.Context(), alice, payloadOf(t, 1), from); err != nil {
+					if _, err := store.Receive(t.Context(), alice, payloadOf(t, 1), from); err != nil {
 						t.Fatal(err)
 					}
 				}
 				m.lose = slices.Clone(test.lose)
-				if err := store.Receive(t.Context(), alice, payloadOf(t, 2), from); !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
+				if _, err := store.Receive(t.Context(), alice, payloadOf(t, 2), from); !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
 					t.Fatalf("received: %v, expected %v", err, test.want)
 				}
 				if test.want != nil {
 					return
 				}
 				swaps := len(m.swaps)
-				if err := store.Receive(t.Context(), alice, payloadOf(t, 2), from); err != nil || len(m.swaps) != swaps {
+				if stored, err := store.Receive(t.Context(), alice, payloadOf(t, 2), from); err != nil || stored || len(m.swaps) != swaps {
 					t.Errorf("again: %v, %d swaps", err, len(m.swaps)-swaps)
 				}
 				if err := store.Update(t.Context(), alice, use(2)); err != errUsed {
@@ -78,9 +78,9 @@ func TestStanding(t *testing.T) {
 		if got, err := store.Standing(t.Context(), alice, payload, from); err != nil || got != want {
 			t.Errorf("%s: %v, %v, expected %v", when, got, err, want)
 		}
-		err := store.Receive(t.Context(), alice, payload, from)
-		if (want == Differs) != errors.Is(err, ErrDiffers) || want != Differs && err != nil {
-			t.Errorf("%s: received, %v", when, err)
+		stored, err := store.Receive(t.Context(), alice, payload, from)
+		if (want == Differs) != errors.Is(err, ErrDiffers) || want != Differs && err != nil || stored != (want == Absent || want == Outdated) {
+			t.Errorf("%s: received %v, %v", when, stored, err)
 		}
 	}
 	check("nothing to know", nil, from, Same)
@@ -98,7 +98,7 @@ func TestStanding(t *testing.T) {
 	if _, err := store.Standing(t.Context(), alice, payloadOf(t, 4), from); !errors.Is(err, ledger.ErrDamaged) {
 		t.Errorf("a damaged entry: %v", err)
 	}
-	if err := store.Receive(t.Context(), alice, payloadOf(t, 4), from); !errors.Is(err, ledger.ErrDamaged) {
+	if _, err := store.Receive(t.Context(), alice, payloadOf(t, 4), from); !errors.Is(err, ledger.ErrDamaged) {
 		t.Errorf("a damaged entry: %v", err)
 	}
 }
@@ -107,7 +107,7 @@ func TestStanding(t *testing.T) {
 func TestReceivedKept(t *testing.T) {
 	for kind, want := range map[ledger.Kind]time.Duration{ledger.User: 0, ledger.Source: ledger.SourceKept} {
 		m := &memory{values: map[string]Register{}}
-		if err := testStore(m).Receive(t.Context(), ledger.Key{Kind: kind, Name: "a"}, payloadOf(t, 1), from); err != nil {
+		if _, err := testStore(m).Receive(t.Context(), ledger.Key{Kind: kind, Name: "a"}, payloadOf(t, 1), from); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(m.keeps, []time.Duration{want}) {
@@ -133,7 +133,7 @@ func TestTryWrite(t *testing.T) {
 		if id, err := New(registers, limits).TryWrite(t.Context()); err == nil || id != "" {
 			t.Errorf("%q, %v", id, err)
 		}
-		if err := New(registers, limits).Receive(t.Context(), ledger.UserKey("bob"), payloadOf(t, 1), from); err == nil || errors.Is(err, ErrDiffers) {
+		if _, err := New(registers, limits).Receive(t.Context(), ledger.UserKey("bob"), payloadOf(t, 1), from); err == nil || errors.Is(err, ErrDiffers) {
 			t.Errorf("received: %v", err)
 		}
 	}
