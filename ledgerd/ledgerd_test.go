@@ -61,12 +61,18 @@ func newMachineWith(t testing.TB, settings etcdledger.Settings) *machine {
 	t.Helper()
 	dir := t.TempDir()
 	m := &machine{config: filepath.Join(dir, "otpgate.toml"), socket: filepath.Join(dir, "run", "ledger.sock")}
-	text := fmt.Sprintf("[ledger]\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
+	text := m.paths() + fmt.Sprintf("[ledger]\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
 		strings.Join(settings.Endpoints, "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, m.socket)
 	if err := os.WriteFile(m.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// paths keeps to the test's own directory what the machine has beside etcd.
+func (m *machine) paths() string {
+	dir := filepath.Dir(m.config)
+	return fmt.Sprintf("[paths]\nstate = %q\nusers = %q\nbreak_glass = %q\n", dir+"/state", dir+"/users", dir+"/break-glass")
 }
 
 // hurry has a login wait for a second only.

@@ -158,7 +158,7 @@ func TestSetUpAsWritten(t *testing.T) {
 	servers := map[string]*machine{}
 	for _, name := range []string{"server1", "server2", "etcd1"} {
 		m := &machine{config: filepath.Join(h.dir, name+".toml"), socket: filepath.Join(h.dir, name+".sock")}
-		text := strings.ReplaceAll(h.replace(block("[ledger]")), "server1", name) + fmt.Sprintf("socket = %q\ntimeout = \"1m\"\n", m.socket)
+		text := m.paths() + strings.ReplaceAll(h.replace(block("[ledger]")), "server1", name) + fmt.Sprintf("socket = %q\ntimeout = \"1m\"\n", m.socket)
 		if err := os.WriteFile(m.config, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

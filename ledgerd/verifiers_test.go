@@ -70,7 +70,7 @@ func newVerifierWith(t testing.TB, at etcdledger.Settings, timeout string) *veri
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.configure(t, strings.Replace(string(text), "timeout = '1m'", fmt.Sprintf("timeout = %q", timeout), 1))
+	v.configure(t, strings.Replace(strings.TrimPrefix(string(text), v.paths()), "timeout = '1m'", fmt.Sprintf("timeout = %q", timeout), 1))
 	v.start(t)
 	v.run(t, programs+"/verifierd")
 	return v

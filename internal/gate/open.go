@@ -43,12 +43,22 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 	}, nil
 }
 
-// OpenLedger gives the ledger of a configuration.
+// OpenLedger gives the ledger of a configuration, if it is the one that counts: not
+// files that were moved to etcd, and not etcd beside files that were not.
 func OpenLedger(settings config.Config) (ledger.Store, error) {
 	if settings.Ledger == nil {
 		return ledger.OpenFiles(settings.Paths.State)
 	}
-	return casledger.New(ledgersocket.Client{Path: settings.Ledger.Socket}, casledger.LimitsOf(settings.Ledger.Timeout.Duration)), nil
+	if err := ledger.CheckLeft(settings.Paths.State); err != nil {
+		return nil, err
+	}
+	return SharedLedger(*settings.Ledger), nil
+}
+
+// SharedLedger gives the ledger that servers share, to look at it or to move another one
+// there, whether it counts here yet or not.
+func SharedLedger(settings config.Ledger) *casledger.Store {
+	return casledger.New(ledgersocket.Client{Path: settings.Socket}, casledger.LimitsOf(settings.Timeout.Duration))
 }
 
 // Close releases what Open opened.

@@ -22,12 +22,12 @@ import (
 func Ledger(a *invocation.App) *cobra.Command {
 	return invocation.Group(&cobra.Command{
 		Use:   "ledger COMMAND",
-		Short: "Look at what remembers which codes were used",
+		Short: "Look at what remembers which codes were used, or move it",
 		Long: `ledger looks at the ledger, which remembers what logins have used up: files in
-paths.state, or etcd where [ledger] says so. It changes nothing.`,
+paths.state, or etcd where [ledger] says so. move takes it from the one to the other.`,
 		Example: `  otpctl ledger status
   otpctl ledger check`,
-	}, ledgerStatus(a), ledgerCheck(a))
+	}, ledgerStatus(a), ledgerCheck(a), ledgerMove(a))
 }
 
 // anyLedger is what a ledger can do for these commands.
@@ -37,17 +37,18 @@ type anyLedger interface {
 	KnownID(ctx context.Context) (string, error)
 }
 
-// openLedger opens the machine's ledger to look at it. found is false where there is
-// none yet: whoever only looks makes no directory.
+// openLedger opens the machine's ledger to look at it, whether it counts yet or not.
+// found is false where there is none yet: whoever only looks makes no directory.
 func openLedger(a *invocation.App) (settings config.Config, store anyLedger, found bool, err error) {
 	settings, err = a.Settings()
 	if err != nil {
 		return settings, nil, false, err
 	}
-	if settings.Ledger == nil {
-		if _, err := os.Stat(settings.Paths.State); errors.Is(err, fs.ErrNotExist) {
-			return settings, nil, false, nil
-		}
+	if settings.Ledger != nil {
+		return settings, gate.SharedLedger(*settings.Ledger), true, nil
+	}
+	if _, err := os.Stat(settings.Paths.State); errors.Is(err, fs.ErrNotExist) {
+		return settings, nil, false, nil
 	}
 	opened, err := gate.OpenLedger(settings)
 	if err != nil {
@@ -74,7 +75,8 @@ func ledgerStatus(a *invocation.App) *cobra.Command {
 		Long: `status says where the ledger is, the id by which clients know it, and how many entries
 it has. Of etcd it says what each member says of itself: version, size against the
 quota at which etcd takes no more changes, alarms. The exit status is 1 if the ledger,
-or one of its members, cannot be reached.`,
+or one of its members, cannot be reached, or if it does not count here yet as the files
+in paths.state were not moved.`,
 		Example: `  otpctl ledger status
   otpctl ledger status --json | jq '.members[].version'`,
 		Args: cobra.NoArgs,
@@ -124,12 +126,21 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 			state.Entries = &count
 		}
 	}
+	err = errors.Join(err, notMoved(settings))
 	for _, member := range state.Members {
 		if member.Version == "" {
 			err = errors.Join(err, fmt.Errorf("%s: %s", member.URL, member.Problem))
 		}
 	}
 	return state, err
+}
+
+// notMoved says why a ledger in etcd does not count on this machine yet.
+func notMoved(settings config.Config) error {
+	if settings.Ledger == nil {
+		return nil
+	}
+	return ledger.CheckLeft(settings.Paths.State)
 }
 
 func showLedger(a *invocation.App, s ledgerState) error {
@@ -193,7 +204,10 @@ there are any. Whoever such an entry is of is denied until it is mended or taken
 		Example: `  otpctl ledger check`,
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, _ []string) error {
-		_, store, found, err := openLedger(a)
+		settings, store, found, err := openLedger(a)
+		if err == nil {
+			err = notMoved(settings)
+		}
 		if err != nil {
 			return err
 		}

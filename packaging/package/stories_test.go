@@ -326,9 +326,13 @@ var stories = []story{
 		lines: map[string]handling{
 			"apt-get install etcd-server etcd-client":                                     {instead: "true", why: noNetwork},
 			"systemctl stop etcd && rm -rf /var/lib/etcd/default && systemctl start etcd": {instead: "true", why: noNetwork},
-			enableLedger:           asksForLedger,
-			"otpctl ledger status": {says: `The ledger is in files, /var/lib/otpgate`},
-			"otpctl ledger check":  {says: `All can be used`},
+			enableLedger:                   asksForLedger,
+			"otpctl ledger status":         {says: `The ledger is in files, /var/lib/otpgate`},
+			"otpctl ledger check":          {says: `All can be used`},
+			"otpctl ledger move --to etcd": {statuses: []int{1}, says: `the configuration has no \[ledger\]`},
+			"otpctl ledger move --undo":    {statuses: []int{1}, says: `no move of the ledger in /var/lib/otpgate is under way|there is no ledger in files`},
+			"systemctl try-restart otpgate-verifierd otpgate-sftpd": {
+				instead: "systemd-analyze verify --man=no otpgate-verifierd.service otpgate-sftpd.service", why: noSystemd},
 		},
 	},
 	{document: "packaging/man/otpgate-portal.8", lines: map[string]handling{enablePage: asksForPage}},

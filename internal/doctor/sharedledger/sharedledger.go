@@ -1,5 +1,6 @@
 // Package sharedledger examines a ledger that servers share in etcd: whether it can be
-// reached, how its members are, and the certificates by which they are reached.
+// reached, how its members are, and the certificates by which they are reached; and whether
+// this machine's own one in files was moved there.
 //
 // The entry point is [Exam.Examine]. It promises to change nothing there, and to say
 // what it could not ask.
@@ -55,12 +56,15 @@ func (e *exam) add(key string, f finding.Finding) {
 // denied is what becomes of logins without the ledger.
 const denied = "Everybody who is asked for a code is denied here, but for break-glass codes of this machine."
 
-// Examine returns what it finds: nothing on a machine whose ledger is files.
+// Examine returns what it finds. On a machine whose ledger is files that is only whether
+// they were moved away.
 func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	x := &exam{Exam: e}
 	if x.Settings.Ledger == nil {
-		return nil
+		x.old()
+		return x.findings
 	}
+	x.left()
 	x.text, _ = target.Read("", e.Path)
 	x.certificates()
 	if x.Ask == nil {

@@ -16,6 +16,9 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
 )
 
+// noFiles are the paths of a machine that never had a ledger in files.
+var noFiles = config.Paths{State: "/nonexistent/state"}
+
 func TestLossy(t *testing.T) {
 	for version, want := range map[string]bool{
 		"3.4.21": true, "3.4.22": false, "3.4.23": false, "3.5.0": true, "3.5.5": true, "3.5.6": false, "3.5.16": false, "3.6.0": false, "3.3.27": true, "2.3.8": true, "4.0.0": false, "": false, "unknown": false,
@@ -43,7 +46,7 @@ func TestBundle(t *testing.T) {
 		t.Fatal(err)
 	}
 	for after, want := range map[time.Duration]finding.Severity{30 * time.Hour: finding.Warning, 60 * time.Hour: finding.Error} {
-		e := Exam{Now: func() time.Time { return time.Now().Add(after) }, Settings: config.Config{Ledger: &config.Ledger{CAFile: both, KeyFile: key}}}
+		e := Exam{Now: func() time.Time { return time.Now().Add(after) }, Settings: config.Config{Paths: noFiles, Ledger: &config.Ledger{CAFile: both, KeyFile: key}}}
 		if found := e.Examine(t.Context()); len(found) != 2 || found[0].ID != "ledger-certificate" || found[0].Severity != want {
 			t.Errorf("after %v: %v", after, found)
 		}
@@ -57,7 +60,7 @@ func TestMemberCertificate(t *testing.T) {
 		one := casledger.Member{URL: "https://a:2379", Version: "3.5.16", Certificate: now.Add(left)}
 		status := casledger.Status{Prefix: "p/", Size: 3, Members: []casledger.Member{one, {URL: "https://b:2379", Version: "3.5.16"}, {URL: "https://c:2379", Version: "3.5.16"}}}
 		e := Exam{Now: func() time.Time { return now }, Ask: func(context.Context, config.Ledger) (casledger.Status, error) { return status, nil },
-			Settings: config.Config{Ledger: &config.Ledger{Prefix: "p/", Etcd: []string{"https://a:2379", "https://b:2379", "https://c:2379"}}}}
+			Settings: config.Config{Paths: noFiles, Ledger: &config.Ledger{Prefix: "p/", Etcd: []string{"https://a:2379", "https://b:2379", "https://c:2379"}}}}
 		found := e.Examine(t.Context())
 		if len(found) != want || want > 0 && (found[0].ID != "ledger-certificate" || !strings.Contains(found[0].What, "https://a:2379 ends on 2026-12-21")) {
 			t.Errorf("%v before its end: %v", left, found)
@@ -120,7 +123,7 @@ func TestCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := Exam{Path: path, Now: func() time.Time { return time.Now().Add(test.now) },
-			Settings: config.Config{Ledger: &config.Ledger{CAFile: authority.File, CertificateFile: test.certificate, KeyFile: key}}}
+			Settings: config.Config{Paths: noFiles, Ledger: &config.Ledger{CAFile: authority.File, CertificateFile: test.certificate, KeyFile: key}}}
 		findings := e.Examine(t.Context())
 		last := findings[len(findings)-1]
 		if found := fmt.Sprint(last.Severity, " ", last.ID); found != asked || last.Line != 2 {
