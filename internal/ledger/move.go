@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +26,7 @@ type Move struct {
 	moved  Moved
 	begun  bool
 	id     string
+	nonce  string
 }
 
 // OpenMove opens the ledger in dir for a move. Nothing is changed yet, but that it has an
@@ -49,6 +52,9 @@ func (m *Move) open(ctx context.Context) (err error) {
 	if m.unlock, err = safefile.LockDir(m.root); err != nil {
 		return err
 	}
+	if m.nonce, err = readNonce(m.root); err != nil {
+		return err
+	}
 	m.moved, m.begun, err = readMoved(m.root)
 	return err
 }
@@ -67,6 +73,10 @@ func (m *Move) Close() {
 // ID is the ledger's own id.
 func (m *Move) ID() string { return m.id }
 
+// Origin tells what was taken from this ledger from what was taken from any other, also
+// from a copy of it that was made before a move was first begun.
+func (m *Move) Origin() string { return m.id + " " + m.nonce }
+
 // State says where the ledger is being moved to, or was; begun is false if it is not.
 func (m *Move) State() (moved Moved, begun bool) { return m.moved, m.begun }
 
@@ -74,7 +84,34 @@ func (m *Move) State() (moved Moved, begun bool) { return m.moved, m.begun }
 func (m *Move) Begin(to Moved) error {
 	to.Done = false
 	to.Begun = to.Begun.UTC().Truncate(time.Second)
+	if err := safefile.Replace(m.root, nonceName, []byte(m.nonce), 0o600); err != nil {
+		return err
+	}
 	return m.write(to)
+}
+
+// nonceName is the file of what is drawn when a move is first begun. It stays when the
+// move is taken back: by it what was copied then is known the next time.
+const nonceName = "move-nonce"
+
+const nonceBytes = 16
+
+// readNonce reads it, or draws it where no move was ever begun.
+func readNonce(dir *safefile.File) (string, error) {
+	data, err := safefile.ReadIn(dir, nonceName, fileRules)
+	if errors.Is(err, fs.ErrNotExist) {
+		raw := make([]byte, nonceBytes)
+		_, _ = rand.Read(raw) // never fails, see its documentation
+		return hex.EncodeToString(raw), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	raw, err := hex.DecodeString(string(data))
+	if err != nil || len(raw) != nonceBytes {
+		return "", fmt.Errorf("%s/%s: expected %d digits of base 16 and nothing else; have it back from a copy", dir.Name(), nonceName, 2*nonceBytes)
+	}
+	return string(data), nil
 }
 
 // Finish says that all of them are where they were to go.
@@ -104,6 +141,12 @@ type Record struct {
 	file string
 	path string
 }
+
+// RecordName is the place of a key's record below the ledger's directory.
+func RecordName(key Key) string { return kindDirs[key.Kind] + "/" + fileName(key.Name) }
+
+// Stays says whether the record counts here also after the move.
+func (r Record) Stays() bool { return stays(kindDirs[r.kind]) }
 
 // String is the record's place below the ledger's directory.
 func (r Record) String() string { return kindDirs[r.kind] + "/" + r.file }

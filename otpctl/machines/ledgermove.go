@@ -94,6 +94,7 @@ type movedLedger struct {
 	Copied  int       `json:"copied"`
 	Before  int       `json:"before"`
 	Already bool      `json:"already"`
+	Notes   []string  `json:"notes"`
 }
 
 func moveLedger(ctx context.Context, a *invocation.App, asJSON bool) error {
@@ -115,7 +116,7 @@ func moveLedger(ctx context.Context, a *invocation.App, asJSON bool) error {
 		recordMove(a, "move", fmt.Sprintf("%s to %s %s", entries(result.Entries), result.To, result.ID))
 	}
 	if asJSON {
-		return a.JSON(movedLedger{result.To, result.Prefix, result.ID, result.Begun, result.Entries, result.Copied, result.Before, result.Already})
+		return a.JSON(movedLedger{result.To, result.Prefix, result.ID, result.Begun, result.Entries, result.Copied, result.Before, result.Already, append([]string{}, result.Notes...)})
 	}
 	if result.Already {
 		a.Say("The ledger was moved already, on %s: it is in etcd, %s.", result.Begun.Format(time.DateOnly), result.Prefix)
@@ -123,6 +124,9 @@ func moveLedger(ctx context.Context, a *invocation.App, asJSON bool) error {
 	}
 	a.Say("The ledger is in etcd now, %s, with %s from %s.", result.Prefix, entries(result.Entries), settings.Paths.State)
 	a.Say("Its id is %s.", result.ID)
+	for _, note := range result.Notes {
+		a.Say("%s", note)
+	}
 	a.Say("Programs that run with the files deny everybody until they are started again:")
 	a.Say("  systemctl try-restart otpgate-verifierd otpgate-sftpd")
 	return nil

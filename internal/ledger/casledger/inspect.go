@@ -91,8 +91,20 @@ func (s *Store) KnownID(ctx context.Context) (string, error) {
 	return string(now.Value), nil
 }
 
-// Each implements [ledger.Walker].
+// Each implements [ledger.Walker]. What this package keeps for itself is visited only if
+// it is damaged.
 func (s *Store) Each(ctx context.Context, visit func(name string, err error) error) error {
+	return s.each(ctx, func(register Named) error {
+		err := register.check()
+		if directory, _, _ := strings.Cut(register.Key, "/"); err == nil && directory == movedDirectory {
+			return nil
+		}
+		return visit(register.Key, err)
+	})
+}
+
+// each visits all registers but that of the id.
+func (s *Store) each(ctx context.Context, visit func(register Named) error) error {
 	inspector, can := s.registers.(Inspector)
 	if !can {
 		return errNoInspector
@@ -113,7 +125,7 @@ func (s *Store) Each(ctx context.Context, visit func(name string, err error) err
 			if register.Key == idName {
 				continue
 			}
-			if err := visit(register.Key, register.check()); err != nil {
+			if err := visit(register); err != nil {
 				return err
 			}
 		}
@@ -138,7 +150,7 @@ func (s *Store) page(ctx context.Context, inspector Inspector, after string) ([]
 // check says what is wrong with a register, nil if it is an entry.
 func (n Named) check() error {
 	directory, name, _ := strings.Cut(n.Key, "/")
-	if known := directories(); !slices.Contains(known, directory) || name == "" {
+	if known := append(directories(), movedDirectory); !slices.Contains(known, directory) || name == "" {
 		return fmt.Errorf("%w: no key of the ledger's; expected a name behind one of %s/", ledger.ErrDamaged, strings.Join(known, "/, "))
 	}
 	_, payload, err := split(n.Register)

@@ -1,6 +1,7 @@
 package casledger
 
 import (
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -11,6 +12,21 @@ import (
 func registerOf(key ledger.Key) string {
 	return kinds[key.Kind].directory + "/" + key.Name
 }
+
+// keyOf is the key whose entry is in a register.
+func keyOf(register string) (key ledger.Key, known bool) {
+	directory, name, _ := strings.Cut(register, "/")
+	for kind, one := range kinds {
+		if one.directory == directory {
+			key = ledger.Key{Kind: kind, Name: name}
+			return key, ledger.CheckKey(key) == nil
+		}
+	}
+	return ledger.Key{}, false
+}
+
+// movedDirectory is where the registers are that name ledgers which were moved here.
+const movedDirectory = "moved"
 
 var kinds = map[ledger.Kind]struct {
 	directory string

@@ -10,18 +10,22 @@ import (
 
 // Each kind of key that a ledger takes has a directory of its own here too.
 func TestEachKindHasItsDirectory(t *testing.T) {
-	seen := map[string]ledger.Kind{}
+	seen := map[string]ledger.Kind{movedDirectory: 0}
 	for kind := range ledger.Kind(math.MaxUint8) {
 		if ledger.CheckKey(ledger.Key{Kind: kind, Name: "alice"}) != nil {
 			continue
 		}
 		directory := kinds[kind].directory
+		key := ledger.Key{Kind: kind, Name: "a/b"}
+		if again, known := keyOf(registerOf(key)); !known || again != key {
+			t.Errorf("%v, %v, expected %v", again, known, key)
+		}
 		if other, is := seen[directory]; is || directory == "" {
 			t.Errorf("kind %d has the directory %q, as kind %d", kind, directory, other)
 		}
 		seen[directory] = kind
 	}
-	if len(seen) < 4 {
+	if len(seen) < 5 {
 		t.Errorf("found only %v", seen)
 	}
 }

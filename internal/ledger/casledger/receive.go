@@ -20,15 +20,16 @@ const (
 	Absent
 	// Same: it is as there, or there is nothing to know.
 	Same
-	// Outdated: it was received from there, and nobody has changed it here since.
+	// Outdated: it was received from there, and nobody has changed it here since. That is
+	// so too of an entry that is known there no more.
 	Outdated
 )
 
 // ErrDiffers is about an entry that is not received: here is another one.
 var ErrDiffers = errors.New("there is another entry of that key already")
 
-// Standing compares the encoded entry that the ledger with the id from has with what is
-// here. The error says so if one of the two cannot be used.
+// Standing compares the encoded entry that the ledger from has with what is here: see
+// [ledger.Move.Origin]. The error says so if one of the two cannot be used.
 func (s *Store) Standing(ctx context.Context, key ledger.Key, payload []byte, from string) (Standing, error) {
 	name := registerOf(key)
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
@@ -52,7 +53,9 @@ func standingOf(now Register, payload, received []byte) (Standing, error) {
 	switch {
 	case err != nil:
 		return Differs, err
-	case len(payload) == 0, now.Revision > 0 && bytes.Equal(here, payload):
+	case now.Revision > 0 && bytes.Equal(here, payload):
+		return Same, nil
+	case len(payload) == 0 && (now.Revision == 0 || !bytes.Equal(mark, received)):
 		return Same, nil
 	case now.Revision == 0:
 		return Absent, nil
@@ -69,8 +72,8 @@ func receivedMark(from string) []byte {
 	return sum[:markBytes]
 }
 
-// Receive stores the encoded entry that the ledger with the id from has, as it is, unless
-// something else is known here: then the error wraps [ErrDiffers]. When it returns none
+// Receive stores the encoded entry that the ledger from has, as it is, unless something
+// else is known here: then the error wraps [ErrDiffers]. When it returns none
 // the entry is here for good, but for how long entries of its kind are kept; stored is
 // false if it was before.
 func (s *Store) Receive(ctx context.Context, key ledger.Key, payload []byte, from string) (stored bool, err error) {
@@ -113,6 +116,67 @@ func (s *Store) Receive(ctx context.Context, key ledger.Key, payload []byte, fro
 				return false, fmt.Errorf("store ledger entry %q: %w", name, err)
 			}
 		}
+	}
+}
+
+// Received visits what was received from a ledger and that nobody has changed here since,
+// but for what is empty.
+func (s *Store) Received(ctx context.Context, from string, visit func(key ledger.Key) error) error {
+	received := receivedMark(from)
+	return s.each(ctx, func(register Named) error {
+		mark, payload, err := split(register.Register)
+		key, known := keyOf(register.Key)
+		if err != nil || !known || len(payload) == 0 || !bytes.Equal(mark, received) {
+			return nil
+		}
+		return visit(key)
+	})
+}
+
+// endOf is the register that says for ever that the ledger with an id was moved here. What
+// else has that id then is an older copy, of which some codes are good that were used here.
+func endOf(id string) string { return movedDirectory + "/" + id }
+
+// Ended says whether the ledger with an id was moved here, and whether it was the ledger
+// from, or another copy of it.
+func (s *Store) Ended(ctx context.Context, id, from string) (ended, same bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
+	defer cancel()
+	name := endOf(id)
+	now, err := s.get(ctx, name)
+	var mark []byte
+	if err == nil {
+		mark, _, err = split(now)
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("read ledger entry %q: %w", name, withContext(ctx, outOfReach(err)))
+	}
+	return now.Revision > 0, bytes.Equal(mark, receivedMark(from)), nil
+}
+
+// End says here that the whole ledger from, which has the id, was received.
+func (s *Store) End(ctx context.Context, id, from string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
+	defer cancel()
+	name := endOf(id)
+	next := swap{mark: receivedMark(from)}
+	next.value = append([]byte{format}, next.mark...)
+	for {
+		now, err := s.get(ctx, name)
+		if err == nil && now.Revision == 0 {
+			// Whether it was stored, the next look tells.
+			if _, _, err = s.swap(ctx, name, next, 0); err == nil || errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+				s.pause(ctx)
+				continue
+			}
+		}
+		if err == nil && !bytes.Equal(now.Value, next.value) {
+			err = ErrDiffers
+		}
+		if err != nil {
+			return fmt.Errorf("store ledger entry %q: %w", name, withContext(ctx, outOfReach(err)))
+		}
+		return nil
 	}
 }
 

@@ -87,6 +87,9 @@ func TestStanding(t *testing.T) {
 	check("nothing known", payloadOf(t, 1), from, Absent)
 	check("received", payloadOf(t, 1), from, Same)
 	check("another ledger has the same", payloadOf(t, 1), other, Same)
+	check("known in another ledger no more", nil, other, Same)
+	check("known there no more", nil, from, Outdated)
+	check("nor here", nil, from, Same)
 	check("changed there since", payloadOf(t, 2), from, Outdated)
 	check("changed in another ledger", payloadOf(t, 3), other, Differs)
 	if err := store.Update(t.Context(), alice, use(4)); err != nil {
@@ -100,6 +103,43 @@ func TestStanding(t *testing.T) {
 	}
 	if _, err := store.Receive(t.Context(), alice, payloadOf(t, 4), from); !errors.Is(err, ledger.ErrDamaged) {
 		t.Errorf("a damaged entry: %v", err)
+	}
+}
+
+// That a ledger was moved here is known for ever, whichever answers are lost, and is said
+// of that one alone.
+func TestEnd(t *testing.T) {
+	const id = "0123456789abcdef"
+	for _, lose := range [][]loss{nil, {notDone}, {done}, {later}, {later, notDone, done}} {
+		m := &memory{values: map[string]Register{}, lose: lose}
+		store := testStore(m)
+		check := func(from string, wantEnded, wantSame bool) {
+			t.Helper()
+			if ended, same, err := store.Ended(t.Context(), id, from); err != nil || ended != wantEnded || same != wantSame {
+				t.Errorf("%v: %v, %v, %v", lose, ended, same, err)
+			}
+		}
+		check(from, false, false)
+		for range 2 {
+			if err := store.End(t.Context(), id, from); err != nil {
+				t.Errorf("%v: %v", lose, err)
+			}
+		}
+		check(from, true, true)
+		check(other, true, false)
+		if err := store.End(t.Context(), id, other); !errors.Is(err, ErrDiffers) {
+			t.Errorf("%v: the end of another copy: %v", lose, err)
+		}
+		for _, keep := range m.keeps {
+			if keep != 0 {
+				t.Errorf("%v: kept for %v", lose, keep)
+			}
+		}
+		for name, register := range m.values {
+			if err := (Named{name, register}).check(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 

@@ -9,16 +9,13 @@ package ledgermove
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/ledger/casledger"
-	"github.com/otpgate/otpgate/internal/safefile"
 )
 
 // Move is from where to where.
@@ -47,6 +44,9 @@ type Result struct {
 	Entries, Copied, Before int
 	// Already says that there was nothing to do: the move was done before.
 	Already bool
+	// Notes are entries that were left as they are, and why. None of them counts for whose
+	// code is good.
+	Notes []string
 }
 
 // Run moves the ledger, or goes on with a move that was broken off.
@@ -68,6 +68,14 @@ func (m Move) Run(ctx context.Context) (Result, error) {
 	if begun && before.Done {
 		return Result{Moved: before, Already: true}, nil
 	}
+	ended, same, err := m.To.Ended(ctx, r.files.ID(), r.files.Origin())
+	if err != nil {
+		return Result{}, err
+	}
+	if ended && !(begun && same) {
+		return Result{}, OlderError{m.Dir, to}
+	}
+	r.begun, r.ended = begun, ended
 	if err := r.compare(ctx); err != nil {
 		return Result{}, err
 	}
@@ -78,22 +86,51 @@ func (m Move) Run(ctx context.Context) (Result, error) {
 		}
 	}
 	r.reached("begun")
-	if err := r.take(ctx); err != nil {
+	return r.goOn(ctx)
+}
+
+// goOn does what is left of a move that was begun.
+func (r *run) goOn(ctx context.Context) (Result, error) {
+	there, err := r.takeAll(ctx)
+	if err == nil && !r.ended {
+		err = r.empty(ctx, there)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	r.reached("all taken")
+	if err := r.To.End(ctx, r.files.ID(), r.files.Origin()); err != nil {
+		return Result{}, err
+	}
+	r.reached("ended")
 	if err := r.files.Finish(); err != nil {
 		return Result{}, err
 	}
 	r.reached("done")
 	r.result.Moved, _ = r.files.State()
+	slices.Sort(r.result.Notes)
 	return r.result, nil
+}
+
+// OlderError is about a ledger in files that the other ledger says was moved there before.
+type OlderError struct {
+	Dir string
+	To  ledger.Moved
+}
+
+func (e OlderError) Error() string {
+	return fmt.Sprintf("this ledger was moved to %s, %s, before: what lies in %s is an older copy of it, in which used codes are good. "+
+		"Nothing of it is moved. Take users, clients, links and invited in %s away; what they knew is there. "+
+		"If it is no copy, as that move was taken back at its very end, let [ledger] have another prefix", e.To.To, e.To.Prefix, e.Dir, e.Dir)
 }
 
 // run is one run of a move.
 type run struct {
 	Move
 	files *ledger.Move
+	// begun says that an earlier run began the move, and ended that the other ledger says
+	// that all is there.
+	begun, ended bool
 
 	mu       sync.Mutex // what follows is of several at once
 	result   Result
@@ -112,138 +149,6 @@ func (r *run) reached(step string) {
 	if r.at != nil {
 		r.at(step)
 	}
-}
-
-// Problems are entries that cannot be moved, and why.
-type Problems []string
-
-// shownProblems are enough to see what they are about.
-const shownProblems = 20
-
-func (p Problems) Error() string {
-	shown := slices.Sorted(slices.Values(p))
-	more := ""
-	if left := len(shown) - shownProblems; left > 0 {
-		shown, more = shown[:shownProblems], fmt.Sprintf("\n  and %d more", left)
-	}
-	what := "1 entry cannot be moved"
-	if len(p) != 1 {
-		what = fmt.Sprintf("%d entries cannot be moved", len(p))
-	}
-	return what + ":\n  " + strings.Join(shown, "\n  ") + more
-}
-
-var errDiffers = errors.New("the ledger to move to has another entry of that name; take this file away if that one is to count")
-
-// compare reads both sides of everything, and changes nothing.
-func (r *run) compare(ctx context.Context) error {
-	err := r.each(ctx, "compared", func(ctx context.Context, record ledger.Record) error {
-		err := r.compareOne(ctx, record)
-		if errors.Is(err, errDiffers) || errors.Is(err, ledger.ErrDamaged) || errors.Is(err, safefile.ErrUnsafe) || errors.Is(err, errName) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.problems = append(r.problems, fmt.Sprintf("%s: %v", record, err))
-			return nil
-		}
-		return err
-	})
-	if err == nil && len(r.problems) > 0 {
-		return r.problems
-	}
-	return err
-}
-
-// errName is about a file of which it is not known whose entry it is.
-var errName = errors.New("whose entry this is, is not known")
-
-func (r *run) compareOne(ctx context.Context, record ledger.Record) error {
-	payload, moved, err := r.files.Read(ctx, record)
-	if err != nil || moved {
-		return err
-	}
-	key, err := record.Key(r.Names)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errName, err)
-	}
-	standing, err := r.To.Standing(ctx, key, payload, r.files.ID())
-	if err == nil && standing == casledger.Differs && !stays(key) {
-		err = errDiffers
-	}
-	return err
-}
-
-// stays says of which keys each machine goes on having its own entry: where wrong codes
-// came from. What the shared ledger knows of an address is newer.
-func stays(key ledger.Key) bool { return key.Kind == ledger.Source }
-
-// take has the entries taken over, each of them for good: it counts here no more.
-func (r *run) take(ctx context.Context) error {
-	return r.each(ctx, "moved", func(ctx context.Context, record ledger.Record) error {
-		copied, stored := false, false
-		key, err := record.Key(r.Names)
-		if err == nil {
-			err = r.files.Take(ctx, record, func(payload []byte) (err error) {
-				copied = true
-				stored, err = r.To.Receive(ctx, key, payload, r.files.ID())
-				if errors.Is(err, casledger.ErrDiffers) && stays(key) {
-					err = nil
-				}
-				r.reached("copied")
-				return err
-			})
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", record, err)
-		}
-		r.reached("taken")
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.result.Entries++
-		if stored {
-			r.result.Copied++
-		}
-		if !copied {
-			r.result.Before++
-		}
-		return nil
-	})
-}
-
-// atOnce is how many entries are on their way at a time.
-const atOnce = 16
-
-// each does something with all entries, until one fails.
-func (r *run) each(ctx context.Context, what string, do func(ctx context.Context, record ledger.Record) error) error {
-	records, err := r.files.Records()
-	if err != nil {
-		return err
-	}
-	step := r.Progress(what, len(records))
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	work := make(chan ledger.Record)
-	var all sync.WaitGroup
-	for range atOnce {
-		all.Go(func() {
-			for record := range work {
-				if err := do(ctx, record); err != nil {
-					stop(err)
-				}
-				r.mu.Lock()
-				step()
-				r.mu.Unlock()
-			}
-		})
-	}
-	for _, record := range records {
-		if ctx.Err() != nil {
-			break
-		}
-		work <- record
-	}
-	close(work)
-	all.Wait()
-	return context.Cause(ctx)
 }
 
 // Undone is a move that was taken back.
