@@ -136,6 +136,23 @@ func TestMovedAsWritten(t *testing.T) {
 	if stdout, stderr, status = m.otpctl(t, "ledger", "check"); status != 0 || stdout != "All can be used: one entry.\n" {
 		t.Errorf("checked: status %d: %s%s", status, stdout, stderr)
 	}
+	path := filepath.Join(state, "moved")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for old, want := range map[string]string{"id " + again.ID: "see docs/ledger.md", "prefix otpgate/1/": "put back the prefix"} {
+		other := strings.Replace(string(text), old, old[:len(old)-1]+"x", 1)
+		if err := os.WriteFile(path, []byte(other), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, status := m.otpctl(t, "ledger", "status"); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("moved to another: status %d: %s", status, stderr)
+		}
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	own, err := ledger.OpenOwn(state)
 	if err == nil {
 		err = own.Update(t.Context(), ledger.Key{Kind: ledger.BreakGlass, Name: "root"}, func(entry *ledger.Entry) error {

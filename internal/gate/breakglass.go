@@ -43,9 +43,10 @@ const (
 )
 
 // isUnreachable says whether a login cannot be decided as what decides it cannot be
-// reached, and nobody has begun to.
+// reached, or as no ledger counts on this machine until one is moved, and nobody has begun
+// to.
 func isUnreachable(err error) bool {
-	return errors.Is(err, errOnServers) || errors.Is(err, ledger.ErrUnreachable)
+	return errors.Is(err, errOnServers) || errors.Is(err, ledger.ErrUnreachable) || ledger.CountsNowhere(err)
 }
 
 // undecided ends a login that nobody has been asked anything in, and that cannot be

@@ -49,7 +49,7 @@ func OpenLedger(settings config.Config) (ledger.Store, error) {
 	if settings.Ledger == nil {
 		return ledger.OpenFiles(settings.Paths.State)
 	}
-	if err := ledger.CheckLeft(settings.Paths.State); err != nil {
+	if err := ledger.CheckLeft(settings.Paths.State, settings.Ledger.Prefix); err != nil {
 		return nil, err
 	}
 	return SharedLedger(*settings.Ledger), nil

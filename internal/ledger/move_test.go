@@ -77,7 +77,7 @@ func TestMoved(t *testing.T) {
 	for _, key := range append(own, movedKeys...) {
 		update(t, store, key, addOne)
 	}
-	if err := ledger.CheckLeft(dir); !errors.As(err, new(ledger.LeftError)) {
+	if err := ledger.CheckLeft(dir, elsewhere.Prefix); !errors.As(err, new(ledger.LeftError)) {
 		t.Errorf("before: %v", err)
 	}
 	m := openMove(t, dir)
@@ -102,7 +102,7 @@ func TestMoved(t *testing.T) {
 		if !isMoved(errOpen) || !isMoved(errID) || strings.Contains(errOpen.Error(), "--undo") == done {
 			t.Errorf("%s: %v, %v", when, errOpen, errID)
 		}
-		if err := ledger.CheckLeft(dir); (err == nil) != done {
+		if err := ledger.CheckLeft(dir, elsewhere.Prefix); (err == nil) != done {
 			t.Errorf("%s: %v", when, err)
 		}
 		machines, err := ledger.OpenOwn(dir)
@@ -338,7 +338,7 @@ func TestMovedByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, errOpen := ledger.OpenFiles(dir)
-		for _, err := range []error{errOpen, store.Update(t.Context(), alice, addOne), ledger.CheckLeft(dir)} {
+		for _, err := range []error{errOpen, store.Update(t.Context(), alice, addOne), ledger.CheckLeft(dir, elsewhere.Prefix)} {
 			if err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("%q: %v", other, err)
 			}

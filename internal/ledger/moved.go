@@ -154,16 +154,40 @@ func (f *Files) movedError() error {
 }
 
 // LeftError is about entries in files that count nowhere, as the ledger is elsewhere and
-// they were not moved there.
-type LeftError struct{ Dir string }
+// they were not moved there. Dirs are the directories that have any.
+type LeftError struct{ Dirs []string }
 
 func (e LeftError) Error() string {
-	return fmt.Sprintf("%s has entries of a ledger in files, which [ledger] does not know: codes that they know to be used would be good again. Run otpctl ledger move --to etcd, or take the directory away if nothing in it is to count", e.Dir)
+	dirs := strings.Join(e.Dirs, " ")
+	return fmt.Sprintf("entries of a ledger in files are left in %s, which [ledger] does not know: codes that they know to be used would be good again. "+
+		"If they have counted on this server until now: otpctl ledger move --to etcd. If they are a copy from before a move, or are not to count: rm -r %s", dirs, dirs)
 }
 
-// CheckLeft says why a ledger elsewhere may not be used yet on a machine whose ledger in
-// files would be in dir: because that has entries which were not moved, or not all.
-func CheckLeft(dir string) error {
+// PrefixError is about a ledger that was moved to another place than the one where it is
+// looked for now.
+type PrefixError struct {
+	MovedError
+	Prefix string // where it is looked for
+}
+
+func (e PrefixError) Error() string {
+	return fmt.Sprintf("the ledger in %s was moved to %s, %s, and [ledger] has the prefix %s: put back the prefix %s", e.Dir, e.To, e.MovedError.Prefix, e.Prefix, e.MovedError.Prefix)
+}
+
+// Unwrap gives that it was moved.
+func (e PrefixError) Unwrap() error { return e.MovedError }
+
+// CountsNowhere says whether an error is that no ledger counts on this machine: that where
+// one was moved to, or is being moved to, is not where it is looked for. Nothing has been
+// changed then, and nothing can be.
+func CountsNowhere(err error) bool {
+	return errors.As(err, new(MovedError)) || errors.As(err, new(LeftError))
+}
+
+// CheckLeft says why a ledger elsewhere, under a prefix there, may not be used yet on a
+// machine whose ledger in files would be in dir: because that has entries which were not
+// moved, or not all, or not there.
+func CheckLeft(dir, prefix string) error {
 	place, err := safefile.CheckServiceDir(dir)
 	if err == nil {
 		defer place.Close()
@@ -172,8 +196,12 @@ func CheckLeft(dir string) error {
 	switch {
 	case err == nil:
 		moved, found, err := ReadMoved(dir)
-		if err == nil && found && !moved.Done {
+		switch {
+		case err != nil || !found:
+		case !moved.Done:
 			err = MovedError{dir, moved}
+		case moved.Prefix != prefix:
+			err = PrefixError{MovedError{dir, moved}, prefix}
 		}
 		if err != nil || found {
 			return err
@@ -183,14 +211,18 @@ func CheckLeft(dir string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("look for a ledger in %s: %w", dir, err)
 	}
+	var left LeftError
 	for _, kind := range movedKinds {
 		has, err := hasRecord(dir + "/" + kindDirs[kind])
 		if err != nil {
 			return fmt.Errorf("look for a ledger in %s: %w", dir, err)
 		}
 		if has {
-			return LeftError{dir + "/" + kindDirs[kind]}
+			left.Dirs = append(left.Dirs, dir+"/"+kindDirs[kind])
 		}
+	}
+	if len(left.Dirs) > 0 {
+		return left
 	}
 	return nil
 }

@@ -126,6 +126,9 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 			state.Entries = &count
 		}
 	}
+	if err == nil {
+		err = sameID(settings, state.ID)
+	}
 	err = errors.Join(err, notMoved(settings))
 	for _, member := range state.Members {
 		if member.Version == "" {
@@ -140,7 +143,21 @@ func notMoved(settings config.Config) error {
 	if settings.Ledger == nil {
 		return nil
 	}
-	return ledger.CheckLeft(settings.Paths.State)
+	return ledger.CheckLeft(settings.Paths.State, settings.Ledger.Prefix)
+}
+
+// sameID says whether the ledger in etcd, which has the id, is the one that this machine's
+// was moved to, if it was.
+func sameID(settings config.Config, id string) error {
+	if settings.Ledger == nil {
+		return nil
+	}
+	dir := settings.Paths.State
+	moved, found, err := ledger.ReadMoved(dir)
+	if err != nil || !found || !moved.Done || moved.ID == id {
+		return nil // what else is wrong is told by notMoved
+	}
+	return fmt.Errorf("the ledger in %s was moved to the one with the id %s, and the one in etcd now has the id %q: if [ledger] leads to another etcd, put it back; if etcd was set up anew, see docs/ledger.md", dir, moved.ID, id)
 }
 
 func showLedger(a *invocation.App, s ledgerState) error {

@@ -31,10 +31,12 @@ func ledgerMove(a *invocation.App) *cobra.Command {
 		Short: "Move the ledger from files to etcd",
 		Long: `move takes what the files in paths.state know to the ledger of [ledger], and has
 nothing count in the files any more. From the moment that [ledger] is in the configuration
-until the move is done, whoever is asked for a code is denied on this server.
+until the move is done, no code is good on this server: who has break-glass codes of it is
+asked for one, and whoever else is asked for a code is denied.
 
 It reads everything on both sides first. An entry of which etcd has another one, or
-that cannot be read, is named, and then nothing is begun. A move that was broken off
+that cannot be read, is named, and then nothing is begun. Files that are an older copy of
+what was moved before are refused. A move that was broken off
 goes on when it is run again. Until it is done --undo takes it back, also while etcd
 is away: then the files count again.`,
 		Example: `  otpctl ledger move --to etcd
@@ -148,7 +150,7 @@ func leftBy(dir string, err error) error {
 	if _, said := errors.AsType[ledger.MovedError](err); said || unread != nil || !found || moved.Done {
 		return err
 	}
-	return fmt.Errorf("%w\nthe move is not done, and until it is everybody who is asked for a code is denied: run it again, or take it back with --undo", err)
+	return fmt.Errorf("%w\nthe move is not done, and until it is everybody who is asked for a code is denied, but for break-glass codes: run it again, or take it back with --undo", err)
 }
 
 func undoMove(ctx context.Context, a *invocation.App, asJSON bool) error {
@@ -175,7 +177,7 @@ func undoMove(ctx context.Context, a *invocation.App, asJSON bool) error {
 	}
 	a.Say("NO SERVER MAY USE THE LEDGER IN ETCD NOW: each code would be good there too.")
 	if settings.Ledger != nil {
-		a.Say("Take [ledger] out of the configuration. While it is there, whoever is asked for a code is denied here.")
+		a.Say("Take [ledger] out of the configuration. While it is there, whoever is asked for a code is denied here, but for break-glass codes.")
 	}
 	return nil
 }

@@ -64,8 +64,8 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 		x.old()
 		return x.findings
 	}
-	x.left()
 	x.text, _ = target.Read("", e.Path)
+	x.left()
 	x.certificates()
 	if x.Ask == nil {
 		f := finding.NotLookedAt(finding.Note, "whether etcd can be reached, and how its members are", "--offline was given")

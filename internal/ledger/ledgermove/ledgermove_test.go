@@ -83,7 +83,7 @@ func (s *site) run(t *testing.T) Result {
 
 // restarted is a login in a program that was started with [ledger].
 func (s *site) restarted(name string, step int64) error {
-	if err := ledger.CheckLeft(s.dir); err != nil {
+	if err := ledger.CheckLeft(s.dir, s.settings.Prefix); err != nil {
 		return err
 	}
 	return login(s.shared, name, step)
