@@ -102,9 +102,21 @@ func TestOlderCopy(t *testing.T) {
 	}
 }
 
-// A move that was killed between its last two steps ends when it is run again.
+// A move that was killed between its last two steps ends when it is run again. If it is
+// taken back the files count, and are not moved there any more.
 func TestKilledBeforeTheEnd(t *testing.T) {
-	s := newSite(t, etcdtest.Start(t, 1))
+	cluster := etcdtest.Start(t, 1)
+	s := newSite(t, cluster)
+	s.people(t, 3)
+	s.stopped(t, "ended")
+	s.undo(t)
+	if err := login(s.files, "user0", 2); err != nil {
+		t.Errorf("taken back: %v", err)
+	}
+	if _, err := s.move().Run(t.Context()); !errors.As(err, new(OlderError)) || !strings.Contains(err.Error(), "another prefix") {
+		t.Errorf("moved there again: %v", err)
+	}
+	s = newSite(t, cluster)
 	s.people(t, 3)
 	s.stopped(t, "ended")
 	if result := s.run(t); !result.Done || result.Copied != 0 || result.Before != 3 {

@@ -80,7 +80,10 @@ func (r *run) compareOne(ctx context.Context, record ledger.Record) error {
 	payload, moved, err := r.files.Read(ctx, record)
 	switch {
 	case err != nil:
-		return inFiles(err)
+		if err = inFiles(err); !errors.As(err, new(problem)) {
+			err = fmt.Errorf("%s: %w", record, err)
+		}
+		return err
 	case moved && payload != nil && !r.begun:
 		return problem{errMarked, "have that one back from a copy"}
 	case moved:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -215,6 +216,14 @@ func TestProblems(t *testing.T) {
 	address := ledger.Key{Kind: ledger.Source, Name: "192.0.2.1"}
 	count := func(entry *ledger.Entry) error { entry.Attempts.Wrong++; return nil }
 	unknown := ledger.UserKey(strings.Repeat("ö", 60))
+	raw, errOpen := etcdledger.NewCluster(s.settings)
+	if errOpen != nil {
+		t.Fatal(errOpen)
+	}
+	defer raw.Close()
+	if swapped, _, err := raw.Swap(t.Context(), "users/user2", 0, []byte("no entry"), 0); err != nil || !swapped {
+		t.Fatal(swapped, err)
+	}
 	err := errors.Join(login(s.shared, "user1", 5), s.files.Update(t.Context(), address, count), s.shared.Update(t.Context(), address, count),
 		s.shared.Update(t.Context(), address, count), s.files.Update(t.Context(), unknown, count),
 		os.WriteFile(s.dir+"/users/broken", []byte("no entry"), 0o600), os.WriteFile(s.dir+"/users/alice~", nil, 0o600))
@@ -223,10 +232,13 @@ func TestProblems(t *testing.T) {
 	}
 	_, err = s.move().Run(t.Context())
 	problems, are := errors.AsType[Problems](err)
-	if !are || len(problems) != 4 {
+	if !are || len(problems) != 5 {
 		t.Fatalf("%v", err)
 	}
-	for _, want := range []string{"users/user1: the ledger to move to has another entry", "users/broken: damaged", "users/alice~: ", "users/~"} {
+	for _, want := range []string{
+		"users/user1: the ledger to move to has another entry of that name; take this file away", "users/user2: in the ledger to move to: ", "; take it away there",
+		"users/broken: damaged", "; have this file back from a copy, or take it away", "users/alice~: ", "users/~",
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
@@ -237,6 +249,17 @@ func TestProblems(t *testing.T) {
 	if entry, err := s.shared.View(t.Context(), ledger.UserKey("user0")); err != nil || entry.Used != nil {
 		t.Errorf("nothing was copied: %v, %v", entry, err)
 	}
+	// The damaged one is taken away in etcd, as it is mended here.
+	now, err := raw.Get(t.Context(), "users/user2")
+	if err == nil {
+		_, _, err = raw.Swap(t.Context(), "users/user2", now.Revision, slices.Concat([]byte{1}, make([]byte, 16)), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(s.dir + "/users/user2"); err != nil {
+		t.Fatal(err)
+	}
 	names, err := filepath.Glob(s.dir + "/users/[~ab]*")
 	if err != nil || len(names) != 3 {
 		t.Fatal(names, err)
@@ -246,7 +269,7 @@ func TestProblems(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if result := s.run(t); result.Entries != 3 || result.Copied != 2 {
+	if result := s.run(t); result.Entries != 2 || result.Copied != 1 {
 		t.Errorf("%+v", result)
 	}
 	if entry, err := s.shared.View(t.Context(), address); err != nil || entry.Attempts.Wrong != 2 {
