@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -262,6 +263,24 @@ func TestMoveDuringAChange(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Who may not see whether there are entries here may not use another ledger beside them.
+func TestLeftUnseen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	update(t, newStore(t, dir), alice, addOne)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if _, err := unix.SetfsuidRetUid(65534); err != nil {
+		t.Fatal(err)
+	}
+	err := ledger.CheckLeft(dir, elsewhere.Prefix)
+	if _, back := unix.SetfsuidRetUid(0); back != nil {
+		t.Fatal(back)
+	}
+	if !errors.Is(err, ledger.ErrUnreachable) || !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("%v", err)
 	}
 }
 

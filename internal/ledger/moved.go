@@ -207,7 +207,8 @@ func CheckLeft(dir, prefix string) error {
 			return err
 		}
 	case errors.Is(err, fs.ErrPermission):
-		return nil // whoever may not look here may not ask for the other ledger either
+		// An ordinary user's program, which may not ask for the other ledger either.
+		return fmt.Errorf("look for a ledger in %s: %w: %w", dir, ErrUnreachable, err)
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("look for a ledger in %s: %w", dir, err)
 	}
