@@ -51,6 +51,8 @@ type Doctor struct {
 	Ask remote.Ask
 	// AskLedger asks how a ledger in etcd is; without it that is not looked at.
 	AskLedger sharedledger.Ask
+	// AskFormer asks whether it has what was moved there from this machine.
+	AskFormer func(ctx context.Context, settings config.Config) error
 	// Also are findings of others about the same machine.
 	Also []finding.Finding
 }
@@ -99,7 +101,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	}
 	ends := remote.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath(), Ask: e.Ask}
 	e.findings = append(e.findings, ends.Examine(ctx)...)
-	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Now: e.Machine.Now}
+	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Former: e.AskFormer, Now: e.Machine.Now}
 	e.findings = append(e.findings, shared.Examine(ctx)...)
 	page := webpage.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath()}
 	e.findings = append(e.findings, page.Examine()...)

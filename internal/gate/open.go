@@ -44,7 +44,8 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 }
 
 // OpenLedger gives the ledger of a configuration, if it is the one that counts: not
-// files that were moved to etcd, and not etcd beside files that were not.
+// files that were moved to etcd, not etcd beside files that were not, and not another etcd
+// than the one that has what they knew.
 func OpenLedger(settings config.Config) (ledger.Store, error) {
 	if settings.Ledger == nil {
 		return ledger.OpenFiles(settings.Paths.State)
@@ -52,7 +53,11 @@ func OpenLedger(settings config.Config) (ledger.Store, error) {
 	if err := ledger.CheckLeft(settings.Paths.State, settings.Ledger.Prefix); err != nil {
 		return nil, err
 	}
-	return SharedLedger(*settings.Ledger), nil
+	store := SharedLedger(*settings.Ledger)
+	if err := store.After(settings.Paths.State); err != nil {
+		return nil, err
+	}
+	return store, nil
 }
 
 // SharedLedger gives the ledger that servers share, to look at it or to move another one

@@ -29,14 +29,19 @@ type Move struct {
 	nonce  string
 }
 
-// OpenMove opens the ledger in dir for a move. Nothing is changed yet, but that it has an
-// id. Whoever moves it at the same time is waited for, for some seconds.
+// OpenMove opens the ledger in dir for a move, and makes an empty one if there is none.
+// Nothing is changed yet, but that it has an id. Whoever moves it at the same time is
+// waited for, for some seconds.
 func OpenMove(ctx context.Context, dir string) (*Move, error) {
-	m := &Move{files: &Files{dir: filepath.Clean(dir), fault: func(string) error { return nil }, renameNew: renameNew, moving: true}}
-	err := m.open(ctx)
+	files, _, err := openFiles(dir)
+	m := &Move{files: files}
+	if err == nil {
+		files.moving = true
+		err = m.open(ctx)
+	}
 	if err != nil {
 		m.Close()
-		return nil, fmt.Errorf("move the ledger in %s: %w", m.files.dir, err)
+		return nil, fmt.Errorf("move the ledger in %s: %w", filepath.Clean(dir), err)
 	}
 	return m, nil
 }
@@ -55,7 +60,9 @@ func (m *Move) open(ctx context.Context) (err error) {
 	if m.nonce, err = readNonce(m.root); err != nil {
 		return err
 	}
-	m.moved, m.begun, err = readMoved(m.root)
+	if m.moved, m.begun, err = readMoved(m.root); m.begun {
+		m.id = m.moved.From
+	}
 	return err
 }
 
@@ -82,7 +89,7 @@ func (m *Move) State() (moved Moved, begun bool) { return m.moved, m.begun }
 
 // Begin ends that the entries count here.
 func (m *Move) Begin(to Moved) error {
-	to.Done = false
+	to.From, to.Done = m.id, false
 	to.Begun = to.Begun.UTC().Truncate(time.Second)
 	if err := safefile.Replace(m.root, nonceName, []byte(m.nonce), 0o600); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,14 +69,51 @@ func isMoved(err error) bool {
 
 var movedKeys = []ledger.Key{alice, {Kind: ledger.Client, Name: "web1"}, {Kind: ledger.Link, Name: "00ff"}, {Kind: ledger.Invited, Name: "bob"}}
 
+var ownKeys = []ledger.Key{{Kind: ledger.BreakGlass, Name: "root"}, {Kind: ledger.Source, Name: "192.0.2.1"}}
+
+// expectMoved expects that nothing counts in dir but what is the machine's own, be it in
+// store, which was opened before.
+func expectMoved(t *testing.T, dir string, store *ledger.Files, when string, done bool) {
+	t.Helper()
+	for _, key := range append([]ledger.Key{ledger.UserKey("new")}, movedKeys...) {
+		ran := false
+		errUpdate := store.Update(t.Context(), key, func(entry *ledger.Entry) error { ran = true; return addOne(entry) })
+		_, errView := store.View(t.Context(), key)
+		if !isMoved(errUpdate) || !isMoved(errView) || ran {
+			t.Errorf("%s, %v: %v, %v, ran %v", when, key, errUpdate, errView, ran)
+		}
+	}
+	_, errOpen := ledger.OpenFiles(dir)
+	_, errID := store.ID(t.Context())
+	if !isMoved(errOpen) || !isMoved(errID) || strings.Contains(errOpen.Error(), "--undo") == done {
+		t.Errorf("%s: %v, %v", when, errOpen, errID)
+	}
+	if err := ledger.CheckLeft(dir, elsewhere.Prefix); (err == nil) != done {
+		t.Errorf("%s: %v", when, err)
+	}
+	machines, err := ledger.OpenOwn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := machines.Update(t.Context(), alice, addOne); err == nil || !strings.Contains(err.Error(), "elsewhere") {
+		t.Errorf("%s, not the machine's own: %v", when, err)
+	}
+	for _, key := range ownKeys {
+		update(t, store, key, addOne)
+		update(t, machines, key, addOne)
+	}
+	if err := ledger.TryNew(t.Context(), dir); err != nil {
+		t.Errorf("%s: %v", when, err)
+	}
+}
+
 // From the moment of a move nothing counts here any more, for a program that has the
 // ledger open, be it of a key that has no entry yet, and for one that opens it. What is
 // the machine's own goes on.
 func TestMoved(t *testing.T) {
 	dir := t.TempDir()
 	store := newStore(t, dir)
-	own := []ledger.Key{{Kind: ledger.BreakGlass, Name: "root"}, {Kind: ledger.Source, Name: "192.0.2.1"}}
-	for _, key := range append(own, movedKeys...) {
+	for _, key := range slices.Concat(ownKeys, movedKeys) {
 		update(t, store, key, addOne)
 	}
 	if err := ledger.CheckLeft(dir, elsewhere.Prefix); !errors.As(err, new(ledger.LeftError)) {
@@ -88,39 +126,7 @@ func TestMoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	denied := func(when string, done bool) {
-		t.Helper()
-		for _, key := range append([]ledger.Key{ledger.UserKey("new")}, movedKeys...) {
-			ran := false
-			errUpdate := store.Update(t.Context(), key, func(entry *ledger.Entry) error { ran = true; return addOne(entry) })
-			_, errView := store.View(t.Context(), key)
-			if !isMoved(errUpdate) || !isMoved(errView) || ran {
-				t.Errorf("%s, %v: %v, %v, ran %v", when, key, errUpdate, errView, ran)
-			}
-		}
-		_, errOpen := ledger.OpenFiles(dir)
-		_, errID := store.ID(t.Context())
-		if !isMoved(errOpen) || !isMoved(errID) || strings.Contains(errOpen.Error(), "--undo") == done {
-			t.Errorf("%s: %v, %v", when, errOpen, errID)
-		}
-		if err := ledger.CheckLeft(dir, elsewhere.Prefix); (err == nil) != done {
-			t.Errorf("%s: %v", when, err)
-		}
-		machines, err := ledger.OpenOwn(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := machines.Update(t.Context(), alice, addOne); err == nil || !strings.Contains(err.Error(), "elsewhere") {
-			t.Errorf("%s, not the machine's own: %v", when, err)
-		}
-		for _, key := range own {
-			update(t, store, key, addOne)
-			update(t, machines, key, addOne)
-		}
-		if err := ledger.TryNew(t.Context(), dir); err != nil {
-			t.Errorf("%s: %v", when, err)
-		}
-	}
+	denied := func(when string, done bool) { t.Helper(); expectMoved(t, dir, store, when, done) }
 	begin()
 	denied("begun", false)
 	if taken := take(t, m); len(taken) != len(movedKeys)+1 || taken[alice].Attempts.Wrong != 1 {

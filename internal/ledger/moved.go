@@ -25,6 +25,7 @@ const movedName = "moved"
 
 // Moved says where a ledger in files went.
 type Moved struct {
+	From   string // the id that it had here
 	To     string // what it is in there: etcd
 	Prefix string // where in that
 	ID     string // of the ledger there
@@ -83,14 +84,14 @@ const (
 
 // movedForm is the file: lines of a word and a value. It is not TOML because a forked
 // core reads it at each login.
-const movedForm = "state %s\nto %s\nprefix %s\nid %s\nbegun %s\n"
+const movedForm = "state %s\nfrom %s\nto %s\nprefix %s\nid %s\nbegun %s\n"
 
 func (m Moved) text() string {
 	state := stateMoving
 	if m.Done {
 		state = stateDone
 	}
-	return fmt.Sprintf(movedForm, state, m.To, m.Prefix, m.ID, m.Begun.UTC().Format(time.RFC3339))
+	return fmt.Sprintf(movedForm, state, m.From, m.To, m.Prefix, m.ID, m.Begun.UTC().Format(time.RFC3339))
 }
 
 func parseMoved(text string) (m Moved, err error) {
@@ -100,12 +101,12 @@ func parseMoved(text string) (m Moved, err error) {
 		values = append(values, value)
 	}
 	if len(values) == strings.Count(movedForm, "\n") {
-		m = Moved{To: values[1], Prefix: values[2], ID: values[3], Done: values[0] == stateDone}
-		m.Begun, err = time.Parse(time.RFC3339, values[4])
+		m = Moved{From: values[1], To: values[2], Prefix: values[3], ID: values[4], Done: values[0] == stateDone}
+		m.Begun, err = time.Parse(time.RFC3339, values[5])
 	}
 	// Whatever was changed by hand is not believed.
-	if err != nil || m.To == "" || m.text() != text {
-		return Moved{}, errors.New("expected the lines state, to, prefix, id and begun as otpctl ledger move writes them; have them back from a copy of the file")
+	if err != nil || !ValidID(m.From) || m.To == "" || m.text() != text {
+		return Moved{}, errors.New("expected the lines state, from, to, prefix, id and begun as otpctl ledger move writes them; have them back from a copy of the file")
 	}
 	return m, nil
 }
@@ -176,6 +177,18 @@ func (e PrefixError) Error() string {
 
 // Unwrap gives that it was moved.
 func (e PrefixError) Unwrap() error { return e.MovedError }
+
+// ForgottenError is about a ledger that was moved to another one, where nothing is known of
+// that: what is there is another one, was set up anew, or is a copy from before.
+type ForgottenError struct{ MovedError }
+
+func (e ForgottenError) Error() string {
+	return fmt.Sprintf("the ledger in %s was moved on %s to %s, %s, with the id %s, and where [ledger] leads now nothing is known of that: codes that were used would be good again. "+
+		"If it leads elsewhere, let it lead there again, and restart otpgate-ledgerd; if that was set up anew, or restored from a copy, see docs/ledger.md", e.Dir, e.Begun.Format(time.DateOnly), e.To, e.Prefix, e.ID)
+}
+
+// Unwrap gives that it was moved.
+func (e ForgottenError) Unwrap() error { return e.MovedError }
 
 // CountsNowhere says whether an error is that no ledger counts on this machine: that where
 // one was moved to, or is being moved to, is not where it is looked for. Nothing has been

@@ -126,10 +126,7 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 			state.Entries = &count
 		}
 	}
-	if err == nil {
-		err = sameID(settings, state.ID)
-	}
-	err = errors.Join(err, notMoved(settings))
+	err = errors.Join(err, notMoved(ctx, settings))
 	for _, member := range state.Members {
 		if member.Version == "" {
 			err = errors.Join(err, fmt.Errorf("%s: %s", member.URL, member.Problem))
@@ -138,26 +135,17 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 	return state, err
 }
 
-// notMoved says why a ledger in etcd does not count on this machine yet.
-func notMoved(settings config.Config) error {
+// notMoved says why a ledger in etcd does not count on this machine.
+func notMoved(ctx context.Context, settings config.Config) error {
 	if settings.Ledger == nil {
 		return nil
 	}
-	return ledger.CheckLeft(settings.Paths.State, settings.Ledger.Prefix)
-}
-
-// sameID says whether the ledger in etcd, which has the id, is the one that this machine's
-// was moved to, if it was.
-func sameID(settings config.Config, id string) error {
-	if settings.Ledger == nil {
-		return nil
+	store, err := gate.OpenLedger(settings)
+	if err != nil {
+		return err
 	}
-	dir := settings.Paths.State
-	moved, found, err := ledger.ReadMoved(dir)
-	if err != nil || !found || !moved.Done || moved.ID == id {
-		return nil // what else is wrong is told by notMoved
-	}
-	return fmt.Errorf("the ledger in %s was moved to the one with the id %s, and the one in etcd now has the id %q: if [ledger] leads to another etcd, put it back; if etcd was set up anew, see docs/ledger.md", dir, moved.ID, id)
+	defer store.Close()
+	return store.(*casledger.Store).CheckFormer(ctx)
 }
 
 func showLedger(a *invocation.App, s ledgerState) error {
@@ -223,7 +211,7 @@ there are any. Whoever such an entry is of is denied until it is mended or taken
 	}, func(ctx context.Context, _ []string) error {
 		settings, store, found, err := openLedger(a)
 		if err == nil {
-			err = notMoved(settings)
+			err = notMoved(ctx, settings)
 		}
 		if err != nil {
 			return err

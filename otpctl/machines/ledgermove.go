@@ -36,9 +36,13 @@ asked for one, and whoever else is asked for a code is denied.
 
 It reads everything on both sides first. An entry of which etcd has another one, or
 that cannot be read, is named, and then nothing is begun. Files that are an older copy of
-what was moved before are refused. A move that was broken off
-goes on when it is run again. Until it is done --undo takes it back, also while etcd
-is away: then the files count again.`,
+what was moved before are refused. A move that was broken off goes on when it is run
+again. Until it is done --undo takes it back, also while etcd is away: then the files
+count again.
+
+Where there are no files it only notes in paths.state where the ledger is. From then on
+nothing on this server opens a ledger in files, whatever the configuration says, nor
+another one in etcd.`,
 		Example: `  otpctl ledger move --to etcd
   otpctl ledger move --undo`,
 		Args: cobra.NoArgs,
@@ -69,7 +73,7 @@ func moveOf(a *invocation.App, undo bool) (ledgermove.Move, config.Config, error
 	if !undo && settings.Ledger == nil {
 		return ledgermove.Move{}, settings, errors.New("the configuration has no [ledger], which says where etcd is; docs/ledger.md has what it needs")
 	}
-	if _, err := os.Stat(settings.Paths.State); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(settings.Paths.State); undo && errors.Is(err, fs.ErrNotExist) {
 		return ledgermove.Move{}, settings, fmt.Errorf("there is no ledger in files at %s", settings.Paths.State)
 	}
 	return ledgermove.Move{
@@ -129,8 +133,6 @@ func moveLedger(ctx context.Context, a *invocation.App, asJSON bool) error {
 	for _, note := range result.Notes {
 		a.Say("%s", note)
 	}
-	a.Say("Programs that run with the files deny everybody until they are started again:")
-	a.Say("  systemctl try-restart otpgate-verifierd otpgate-sftpd")
 	return nil
 }
 
@@ -147,7 +149,8 @@ func servesPrefix(ctx context.Context, to *casledger.Store, prefix string) error
 // leftBy adds to an error what it leaves behind.
 func leftBy(dir string, err error) error {
 	moved, found, unread := ledger.ReadMoved(dir)
-	if _, said := errors.AsType[ledger.MovedError](err); said || unread != nil || !found || moved.Done {
+	_, said := errors.AsType[ledger.MovedError](err)
+	if _, older := errors.AsType[ledgermove.OlderError](err); said || older || unread != nil || !found || moved.Done {
 		return err
 	}
 	return fmt.Errorf("%w\nthe move is not done, and until it is everybody who is asked for a code is denied, but for break-glass codes: run it again, or take it back with --undo", err)
@@ -157,6 +160,10 @@ func undoMove(ctx context.Context, a *invocation.App, asJSON bool) error {
 	move, settings, err := moveOf(a, true)
 	if err != nil {
 		return err
+	}
+	if settings.Ledger != nil {
+		move.To = gate.SharedLedger(*settings.Ledger)
+		defer move.To.Close()
 	}
 	undone, err := move.Undo(ctx)
 	a.Clear()

@@ -331,8 +331,6 @@ var stories = []story{
 			"otpctl ledger check":          {says: `All can be used`},
 			"otpctl ledger move --to etcd": {statuses: []int{1}, says: `the configuration has no \[ledger\]`},
 			"otpctl ledger move --undo":    {statuses: []int{1}, says: `no move of the ledger in /var/lib/otpgate is under way|there is no ledger in files`},
-			"systemctl try-restart otpgate-verifierd otpgate-sftpd": {
-				instead: "systemd-analyze verify --man=no otpgate-verifierd.service otpgate-sftpd.service", why: noSystemd},
 		},
 	},
 	{document: "packaging/man/otpgate-portal.8", lines: map[string]handling{enablePage: asksForPage}},

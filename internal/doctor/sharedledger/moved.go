@@ -1,6 +1,7 @@
 package sharedledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,6 +59,20 @@ func (e *exam) left() {
 			Fix:     "If they have counted here until now: otpctl ledger move --to etcd. If they are a copy from before a move, or are not to count: rm -r " + strings.Join(left.Dirs, " ")})
 	case err != nil:
 		e.unread(dir, err)
+	}
+}
+
+// forgotten asks whether the ledger in etcd is the one that has what was moved there. What
+// else keeps it from being asked is found where its members are looked at.
+func (e *exam) forgotten(ctx context.Context) {
+	if e.Former == nil {
+		return
+	}
+	if other, is := errors.AsType[ledger.ForgottenError](e.Former(ctx, e.Settings)); is {
+		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-moved",
+			What:    fmt.Sprintf("The ledger was moved from %s to %s, %s, with the id %s, and what [ledger] leads to knows nothing of that.", other.Dir, other.To, other.Prefix, other.ID),
+			Follows: denied + " Codes would be good again that were used.",
+			Fix:     "Let [ledger] lead to that etcd again, and restart otpgate-ledgerd. If it was set up anew, or restored from a copy: docs/ledger.md, When something fails."})
 	}
 }
 

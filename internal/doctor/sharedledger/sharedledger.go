@@ -25,9 +25,24 @@ type Ask func(ctx context.Context, settings config.Ledger) (casledger.Status, er
 
 // Members asks them by way of otpgate-ledgerd, as logins do.
 func Members(ctx context.Context, settings config.Ledger) (casledger.Status, error) {
-	store := casledger.New(ledgersocket.Client{Path: settings.Socket}, casledger.LimitsOf(settings.Timeout.Duration))
+	store := open(settings)
 	defer store.Close()
 	return store.Status(ctx)
+}
+
+// Former asks there, as logins do, whether the ledger is the one that this machine's own
+// was moved to, if it was.
+func Former(ctx context.Context, settings config.Config) error {
+	store := open(*settings.Ledger)
+	defer store.Close()
+	if err := store.After(settings.Paths.State); err != nil {
+		return err
+	}
+	return store.CheckFormer(ctx)
+}
+
+func open(settings config.Ledger) *casledger.Store {
+	return casledger.New(ledgersocket.Client{Path: settings.Socket}, casledger.LimitsOf(settings.Timeout.Duration))
 }
 
 // Exam is what is looked at.
@@ -37,7 +52,9 @@ type Exam struct {
 	Path     string
 	// Ask asks the service; without it that is not looked at.
 	Ask Ask
-	Now func() time.Time
+	// Former asks whether it has what was moved from here.
+	Former func(ctx context.Context, settings config.Config) error
+	Now    func() time.Time
 }
 
 // exam is one run.
@@ -82,6 +99,7 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	x.started(status)
 	x.reachable(status)
 	x.rights(status)
+	x.forgotten(ctx)
 	for _, m := range status.Members {
 		if m.Version != "" {
 			x.member(m)

@@ -47,6 +47,8 @@ type Store struct {
 	// pause waits before another try, or until ctx ends.
 	pause func(ctx context.Context)
 	now   func() time.Time
+	// former is nil where the machine had no other ledger.
+	former *former
 }
 
 var (
@@ -77,6 +79,9 @@ func (s *Store) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
 	defer cancel()
+	if err := s.CheckFormer(ctx); err != nil {
+		return ledger.Entry{}, err
+	}
 	name := registerOf(key)
 	now, err := s.get(ctx, name)
 	var payload []byte
@@ -100,6 +105,9 @@ func (s *Store) Update(ctx context.Context, key ledger.Key, change func(*ledger.
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
 	defer cancel()
+	if err := s.CheckFormer(ctx); err != nil {
+		return err
+	}
 	name := registerOf(key)
 	var refused error
 	err := s.update(ctx, key.Kind, name, func(entry *ledger.Entry) error {

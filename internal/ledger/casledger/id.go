@@ -15,6 +15,9 @@ const idName = "id"
 func (s *Store) ID(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
 	defer cancel()
+	if err := s.CheckFormer(ctx); err != nil {
+		return "", fmt.Errorf("id of the ledger: %w", err)
+	}
 	now, err := s.get(ctx, idName)
 	for drawn := ledger.NewID(); err == nil && now.Revision == 0; {
 		// Whether this or another one's was stored, the next look tells.

@@ -137,21 +137,16 @@ func (s *Store) Received(ctx context.Context, from string, visit func(key ledger
 // else has that id then is an older copy, of which some codes are good that were used here.
 func endOf(id string) string { return movedDirectory + "/" + id }
 
-// Ended says whether the ledger with an id was moved here, and whether it was the ledger
-// from, or another copy of it.
-func (s *Store) Ended(ctx context.Context, id, from string) (ended, same bool, err error) {
+// Ended says whether the ledger with an id was moved here, be it from another copy of it.
+func (s *Store) Ended(ctx context.Context, id string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
 	defer cancel()
 	name := endOf(id)
 	now, err := s.get(ctx, name)
-	var mark []byte
-	if err == nil {
-		mark, _, err = split(now)
-	}
 	if err != nil {
-		return false, false, fmt.Errorf("read ledger entry %q: %w", name, withContext(ctx, outOfReach(err)))
+		return false, fmt.Errorf("read ledger entry %q: %w", name, withContext(ctx, outOfReach(err)))
 	}
-	return now.Revision > 0, bytes.Equal(mark, receivedMark(from)), nil
+	return now.Revision > 0, nil
 }
 
 // End says here that the whole ledger from, which has the id, was received.

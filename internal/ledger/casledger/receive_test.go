@@ -113,20 +113,20 @@ func TestEnd(t *testing.T) {
 	for _, lose := range [][]loss{nil, {notDone}, {done}, {later}, {later, notDone, done}} {
 		m := &memory{values: map[string]Register{}, lose: lose}
 		store := testStore(m)
-		check := func(from string, wantEnded, wantSame bool) {
+		check := func(id string, want bool) {
 			t.Helper()
-			if ended, same, err := store.Ended(t.Context(), id, from); err != nil || ended != wantEnded || same != wantSame {
-				t.Errorf("%v: %v, %v, %v", lose, ended, same, err)
+			if ended, err := store.Ended(t.Context(), id); err != nil || ended != want {
+				t.Errorf("%v: %s: %v, %v", lose, id, ended, err)
 			}
 		}
-		check(from, false, false)
+		check(id, false)
 		for range 2 {
 			if err := store.End(t.Context(), id, from); err != nil {
 				t.Errorf("%v: %v", lose, err)
 			}
 		}
-		check(from, true, true)
-		check(other, true, false)
+		check(id, true)
+		check("fedcba9876543210", false)
 		if err := store.End(t.Context(), id, other); !errors.Is(err, ErrDiffers) {
 			t.Errorf("%v: the end of another copy: %v", lose, err)
 		}

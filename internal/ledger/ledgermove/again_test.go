@@ -98,18 +98,87 @@ func TestOlderCopy(t *testing.T) {
 			if err := login(s.shared, "user0", 2); !errors.Is(err, errUsed) {
 				t.Errorf("a used code: %v", err)
 			}
+			if err := os.RemoveAll(s.dir + "/users"); err != nil {
+				t.Fatal(err)
+			}
+			if result := s.run(t); !result.Done || result.Entries != 0 {
+				t.Errorf("taken away: %+v", result)
+			}
+			if err := s.restarted("user0", 2); !errors.Is(err, errUsed) {
+				t.Errorf("taken away: %v", err)
+			}
+			if err := login(s.files, "user0", 2); !isMoved(err) {
+				t.Errorf("taken away: %v", err)
+			}
 		})
 	}
 }
 
-// A move that was killed between its last two steps ends when it is run again. If it is
-// taken back the files count, and are not moved there any more.
+// A copy from the middle of a move that went on is not taken back, as its ledger counts
+// elsewhere: neither what was taken by then nor the rest of it.
+func TestUndoOfACopy(t *testing.T) {
+	cluster := etcdtest.Start(t, 1)
+	for _, step := range []string{"begun", "all taken"} {
+		s := newSite(t, cluster)
+		s.people(t, 3)
+		s.stopped(t, step)
+		restore := s.copied(t)
+		s.run(t)
+		if err := s.restarted("user0", 2); err != nil {
+			t.Fatal(err)
+		}
+		restore()
+		if _, err := s.move().Undo(t.Context()); !errors.As(err, new(EndedError)) {
+			t.Errorf("%s: taken back: %v", step, err)
+		}
+		if err := login(s.files, "user0", 2); !isMoved(err) {
+			t.Errorf("%s: a used code in the copy: %v", step, err)
+		}
+		_, err := s.move().Run(t.Context())
+		if _, older := errors.AsType[OlderError](err); older != (step == "begun") || !older && err != nil {
+			t.Errorf("%s: gone on: %v", step, err)
+		}
+		if err := login(s.shared, "user0", 2); !errors.Is(err, errUsed) {
+			t.Errorf("%s: a used code: %v", step, err)
+		}
+	}
+}
+
+// Where there are no entries it is noted that there will not be any.
+func TestNothingToMove(t *testing.T) {
+	cluster := etcdtest.Start(t, 1)
+	s := newSite(t, cluster)
+	s.people(t, 1)
+	s.run(t)
+	second := *s
+	second.dir += ".second"
+	if result := second.run(t); !result.Done || result.Entries != 0 {
+		t.Errorf("%+v", result)
+	}
+	if _, err := ledger.OpenFiles(second.dir); !isMoved(err) {
+		t.Errorf("files beside etcd: %v", err)
+	}
+	if err := second.restarted("user0", 1); !errors.Is(err, errUsed) {
+		t.Errorf("a used code: %v", err)
+	}
+}
+
+// A move that was killed between its last two steps ends when it is run again. It is not
+// taken back then. If it is, as etcd cannot be asked, the files count, and are not moved
+// there any more.
 func TestKilledBeforeTheEnd(t *testing.T) {
 	cluster := etcdtest.Start(t, 1)
 	s := newSite(t, cluster)
 	s.people(t, 3)
 	s.stopped(t, "ended")
-	s.undo(t)
+	if _, err := s.move().Undo(t.Context()); !errors.As(err, new(EndedError)) {
+		t.Errorf("taken back: %v", err)
+	}
+	alone := s.move()
+	alone.To = nil
+	if _, err := alone.Undo(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := login(s.files, "user0", 2); err != nil {
 		t.Errorf("taken back: %v", err)
 	}
@@ -184,11 +253,16 @@ func TestMovedFileGone(t *testing.T) {
 	m := s.move()
 	m.To, m.Prefix = other.shared, other.settings.Prefix
 	_, err := m.Run(t.Context())
-	if problems, are := errors.AsType[Problems](err); !are || len(problems) != 2 || !strings.Contains(err.Error(), "users/user0: ") || !strings.Contains(err.Error(), "back from a copy") {
+	problems, are := errors.AsType[Problems](err)
+	if !are || len(problems) != 2 || !strings.Contains(err.Error(), "users/user0: ") || !strings.Contains(err.Error(), "back from a copy") {
 		t.Errorf("%v", err)
 	}
 	if _, begun, err := ledger.ReadMoved(s.dir); begun || err != nil {
 		t.Errorf("begun: %v, %v", begun, err)
+	}
+	// Where they were moved to that is noted again.
+	if result := s.run(t); !result.Done || result.Before != 2 || result.Copied != 0 {
+		t.Errorf("%+v", result)
 	}
 }
 

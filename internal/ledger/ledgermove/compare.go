@@ -84,14 +84,13 @@ func (r *run) compareOne(ctx context.Context, record ledger.Record) error {
 			err = fmt.Errorf("%s: %w", record, err)
 		}
 		return err
-	case moved && payload != nil && !r.begun:
+	case moved && payload != nil && !r.begun && !r.ended:
 		return problem{errMarked, "have that one back from a copy"}
 	case moved:
 		return nil
 	case r.ended && len(payload) > 0 && !record.Stays():
 		// All were marked before the other ledger was told that this one has ended.
-		moved, _ := r.files.State()
-		return OlderError{r.Dir, moved}
+		return OlderError{r.Dir, r.to}
 	}
 	key, err := r.key(record)
 	if err != nil {

@@ -65,17 +65,16 @@ func (m Move) Run(ctx context.Context) (Result, error) {
 	if begun && (before.To != to.To || before.Prefix != to.Prefix || before.ID != to.ID) {
 		return Result{}, fmt.Errorf("%w; [ledger] leads to %s, with the id %s: put it back as it was then", ledger.MovedError{Dir: m.Dir, Moved: before}, to.Prefix, to.ID)
 	}
-	if begun && before.Done {
-		return Result{Moved: before, Already: true}, nil
-	}
-	ended, same, err := m.To.Ended(ctx, r.files.ID(), r.files.Origin())
-	if err != nil {
+	r.to, r.begun = to, begun
+	if r.ended, err = m.To.Ended(ctx, r.files.ID()); err != nil {
 		return Result{}, err
 	}
-	if ended && !(begun && same) {
-		return Result{}, OlderError{m.Dir, to}
+	switch {
+	case before.Done && !r.ended:
+		return Result{}, ledger.ForgottenError{MovedError: ledger.MovedError{Dir: m.Dir, Moved: before}}
+	case before.Done:
+		return Result{Moved: before, Already: true}, nil
 	}
-	r.begun, r.ended = begun, ended
 	if err := r.compare(ctx); err != nil {
 		return Result{}, err
 	}
@@ -92,14 +91,14 @@ func (m Move) Run(ctx context.Context) (Result, error) {
 // goOn does what is left of a move that was begun.
 func (r *run) goOn(ctx context.Context) (Result, error) {
 	there, err := r.takeAll(ctx)
-	if err == nil && !r.ended {
-		err = r.empty(ctx, there)
-	}
 	if err != nil {
 		return Result{}, err
 	}
 	r.reached("all taken")
-	if err := r.To.End(ctx, r.files.ID(), r.files.Origin()); err != nil {
+	if !r.ended {
+		err = r.end(ctx, there)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	r.reached("ended")
@@ -112,6 +111,15 @@ func (r *run) goOn(ctx context.Context) (Result, error) {
 	return r.result, nil
 }
 
+// end says in the other ledger that it has everything. there are the records that there
+// are in files.
+func (r *run) end(ctx context.Context, there map[string]bool) error {
+	if err := r.empty(ctx, there); err != nil {
+		return err
+	}
+	return r.To.End(ctx, r.files.ID(), r.files.Origin())
+}
+
 // OlderError is about a ledger in files that the other ledger says was moved there before.
 type OlderError struct {
 	Dir string
@@ -120,7 +128,7 @@ type OlderError struct {
 
 func (e OlderError) Error() string {
 	return fmt.Sprintf("this ledger was moved to %s, %s, before: what lies in %s is an older copy of it, in which used codes are good. "+
-		"Nothing of it is moved. Take users, clients, links and invited in %s away; what they knew is there. "+
+		"Nothing of it is moved. Take users, clients, links and invited in %s away; what they knew is there. Then run this again. "+
 		"If it is no copy, as that move was taken back at its very end, let [ledger] have another prefix", e.To.To, e.To.Prefix, e.Dir, e.Dir)
 }
 
@@ -128,8 +136,9 @@ func (e OlderError) Error() string {
 type run struct {
 	Move
 	files *ledger.Move
+	to    ledger.Moved
 	// begun says that an earlier run began the move, and ended that the other ledger says
-	// that all is there.
+	// that all is there. Then there must not be more: what is there was marked before.
 	begun, ended bool
 
 	mu       sync.Mutex // what follows is of several at once
@@ -159,7 +168,17 @@ type Undone struct {
 	Damaged Problems
 }
 
-// Undo takes a move back that is not done. It needs the files alone.
+// EndedError is about a move that cannot be taken back, as the other ledger says that it
+// has everything: others may have used it since.
+type EndedError struct{ ledger.MovedError }
+
+func (e EndedError) Error() string {
+	return fmt.Sprintf("all that the ledger in %s knows is in %s, %s, and counts there: it cannot be taken back. otpctl ledger move --to %s notes that here", e.Dir, e.To, e.Prefix, e.To)
+}
+
+// Undo takes a move back that is not done. It needs the files alone, but asks the other
+// ledger, if that is known and can be asked, whether it has everything: the files may be a
+// copy from the middle of a move that went on.
 func (m Move) Undo(ctx context.Context) (done Undone, err error) {
 	r, err := m.open(ctx)
 	if err != nil {
@@ -173,6 +192,9 @@ func (m Move) Undo(ctx context.Context) (done Undone, err error) {
 	case moved.Done:
 		return Undone{}, fmt.Errorf("%w. It cannot be taken back: what was used since is known there alone", ledger.MovedError{Dir: m.Dir, Moved: moved})
 	}
+	if err := r.notEnded(ctx, moved); err != nil {
+		return Undone{}, err
+	}
 	done.Moved = moved
 	err = r.files.Undo(ctx, func(record ledger.Record, err error) {
 		done.Entries++
@@ -182,4 +204,15 @@ func (m Move) Undo(ctx context.Context) (done Undone, err error) {
 		r.reached("undone")
 	})
 	return done, err
+}
+
+// notEnded fails if the other ledger says that it has all of a move that was begun.
+func (r *run) notEnded(ctx context.Context, moved ledger.Moved) error {
+	if r.To == nil {
+		return nil
+	}
+	if ended, err := r.To.Ended(ctx, r.files.ID()); err != nil || !ended {
+		return nil // an admin must not be kept out by what cannot be asked
+	}
+	return EndedError{ledger.MovedError{Dir: r.Dir, Moved: moved}}
 }

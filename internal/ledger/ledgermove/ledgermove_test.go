@@ -249,26 +249,7 @@ func TestProblems(t *testing.T) {
 	if entry, err := s.shared.View(t.Context(), ledger.UserKey("user0")); err != nil || entry.Used != nil {
 		t.Errorf("nothing was copied: %v, %v", entry, err)
 	}
-	// The damaged one is taken away in etcd, as it is mended here.
-	now, err := raw.Get(t.Context(), "users/user2")
-	if err == nil {
-		_, _, err = raw.Swap(t.Context(), "users/user2", now.Revision, slices.Concat([]byte{1}, make([]byte, 16)), 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(s.dir + "/users/user2"); err != nil {
-		t.Fatal(err)
-	}
-	names, err := filepath.Glob(s.dir + "/users/[~ab]*")
-	if err != nil || len(names) != 3 {
-		t.Fatal(names, err)
-	}
-	for _, name := range append(names, s.dir+"/users/user1") {
-		if err := os.Remove(name); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.mend(t, raw)
 	if result := s.run(t); result.Entries != 2 || result.Copied != 1 {
 		t.Errorf("%+v", result)
 	}
@@ -277,6 +258,27 @@ func TestProblems(t *testing.T) {
 	}
 	if err := s.restarted("user1", 5); !errors.Is(err, errUsed) {
 		t.Errorf("the other entry counts: %v", err)
+	}
+}
+
+// mend takes away what TestProblems has found: what is damaged in etcd there, the rest here.
+func (s *site) mend(t *testing.T, raw casledger.Registers) {
+	t.Helper()
+	now, err := raw.Get(t.Context(), "users/user2")
+	if err == nil {
+		_, _, err = raw.Swap(t.Context(), "users/user2", now.Revision, slices.Concat([]byte{1}, make([]byte, 16)), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(s.dir + "/users/[~ab]*")
+	if err != nil || len(names) != 3 {
+		t.Fatal(names, err)
+	}
+	for _, name := range append(names, s.dir+"/users/user1", s.dir+"/users/user2") {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
