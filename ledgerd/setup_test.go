@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -78,8 +79,9 @@ func (h *here) run(t *testing.T, text string) {
 	}
 }
 
-// member starts one, with the file of the document for the first one made its own.
-func (h *here) member(t *testing.T, n int, file string) {
+// member starts one, with the file of the document for the first one made its own, and
+// returns what ends it.
+func (h *here) member(t *testing.T, n int, file string) (end func()) {
 	t.Helper()
 	peers, clients := "192.0.2.1:2380", "192.0.2.1:2379"
 	file = strings.ReplaceAll(strings.ReplaceAll(file, peers, h.peers[n]), clients, h.clients[n])
@@ -95,18 +97,25 @@ func (h *here) member(t *testing.T, n int, file string) {
 	}
 	var output bytes.Buffer
 	cmd := exec.Command("etcd")
-	cmd.Env = append(environment, "PATH="+os.Getenv("PATH"), "ETCD_DATA_DIR="+filepath.Join(h.dir, fmt.Sprintf("data%d", n)))
+	cmd.Env = append(environment, "PATH="+os.Getenv("PATH"), "ETCD_DATA_DIR="+h.data(n))
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	ended := startOnOneThread(t, cmd)
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		<-ended
+	})
+	t.Cleanup(func() {
+		end()
 		if t.Failed() {
 			t.Logf("etcd%d: %s", n, output.String()[max(0, output.Len()-2000):])
 		}
 	})
+	return end
 }
+
+// data is the directory of a member.
+func (h *here) data(n int) string { return filepath.Join(h.dir, fmt.Sprintf("data%d", n)) }
 
 // askPeer asks the first member for its version, at its port for members.
 func (h *here) askPeer(name string) error {
@@ -128,17 +137,23 @@ func (h *here) askPeer(name string) error {
 	return nil
 }
 
-// What docs/ledger.md says of setting up three members does what it says: two servers
-// with these certificates share a ledger, and a stranger has no part in it.
-func TestSetUpAsWritten(t *testing.T) {
-	block := written(t, "Setting it up")
+// newHere has certificates as the document says.
+func newHere(t *testing.T, block func(begins string) string) *here {
+	t.Helper()
 	h := &here{dir: t.TempDir()}
 	for n := 1; n <= 3; n++ {
 		h.clients[n], h.peers[n] = etcdtest.Address(), etcdtest.Address()
 	}
 	h.run(t, block("umask 077"))
+	return h
+}
+
+// start starts the three members, and returns what ends them.
+func (h *here) start(t *testing.T, block func(begins string) string) (end func()) {
+	t.Helper()
+	var ends []func()
 	for n := 1; n <= 3; n++ {
-		h.member(t, n, block("# /etc/default/etcd"))
+		ends = append(ends, h.member(t, n, block("# /etc/default/etcd")))
 	}
 	testwait.Until(t, "the cluster is healthy", func() bool {
 		cmd := exec.Command("etcdctl", "--endpoints", "https://"+h.clients[1]+",https://"+h.clients[2]+",https://"+h.clients[3],
@@ -146,6 +161,35 @@ func TestSetUpAsWritten(t *testing.T) {
 		cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
 		return cmd.Run() == nil
 	})
+	return func() {
+		for _, end := range ends {
+			end()
+		}
+	}
+}
+
+// server is one of otpgate's as the document says.
+func (h *here) server(t *testing.T, block func(begins string) string, name string) *machine {
+	t.Helper()
+	dir := filepath.Join(h.dir, name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{config: filepath.Join(dir, "otpgate.toml"), socket: filepath.Join(dir, "ledger.sock")}
+	m.write(t, m.paths()+strings.ReplaceAll(h.replace(block("[ledger]")), "server1", name)+fmt.Sprintf("socket = %q\ntimeout = \"1m\"\n", m.socket))
+	if _, err := config.Load(m.config); err != nil {
+		t.Fatal(err)
+	}
+	m.start(t)
+	return m
+}
+
+// What docs/ledger.md says of setting up three members does what it says: two servers
+// with these certificates share a ledger, and a stranger has no part in it.
+func TestSetUpAsWritten(t *testing.T) {
+	block := written(t, "Setting it up")
+	h := newHere(t, block)
+	h.start(t, block)
 	if err := h.askPeer("etcd2-peer"); err != nil {
 		t.Errorf("a member at another one's port for members: %v", err)
 	}
@@ -157,17 +201,8 @@ func TestSetUpAsWritten(t *testing.T) {
 	h.run(t, block("export ETCDCTL_API"))
 	servers := map[string]*machine{}
 	for _, name := range []string{"server1", "server2", "etcd1"} {
-		m := &machine{config: filepath.Join(h.dir, name+".toml"), socket: filepath.Join(h.dir, name+".sock")}
-		text := m.paths() + strings.ReplaceAll(h.replace(block("[ledger]")), "server1", name) + fmt.Sprintf("socket = %q\ntimeout = \"1m\"\n", m.socket)
-		if err := os.WriteFile(m.config, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := config.Load(m.config); err != nil {
-			t.Fatal(err)
-		}
-		m.start(t)
-		servers[name] = m
-		err := login(m.ledger(t), 1)
+		servers[name] = h.server(t, block, name)
+		err := login(servers[name].ledger(t), 1)
 		switch {
 		case name == "server1" && err != nil, name == "server2" && !errors.Is(err, errUsed):
 			t.Errorf("%s: %v", name, err)
