@@ -2,7 +2,7 @@
 # make test   builds everything and passes every test; needs root
 # make stress runs the tests COUNT times (10) in changing order beside LOAD (8) busy threads; needs root
 # make soak   runs the tests that are long: 100,000 logins, 500 kills, one code on three clients 200 times, one at three servers with a ledger in etcd 1,000 times, and logins while etcd fails 260 times; and measures the verifier; needs root
-# make load   has people log in while others attack the verifier, for LAST (20s) each, and measures the logins; needs root
+# make load   has people log in while others attack the verifier, for LAST (20s) each, or 200 enroll at once, and measures that; needs root
 # make vm     walks through starts, failures and power cuts of a virtual machine; needs root
 # make arm64  builds packages for arm64 and tries them by emulation; needs root
 # make fuzz   runs each fuzz test for FUZZTIME (20s)

@@ -112,6 +112,7 @@ func TestEnrollsBesideStrangers(t *testing.T) {
 			}
 		})
 	}
+	defer running.Wait()
 	<-begun
 	for range held {
 		conn, err := net.Dial("unix", here.listen)

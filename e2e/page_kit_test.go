@@ -27,6 +27,7 @@ import (
 type pageSite struct {
 	machine.Site
 	listen string // the page's socket, for a web server
+	page   int    // its process
 }
 
 // newPageSite has text in the configuration, beside what the page needs.
@@ -38,8 +39,7 @@ func newPageSite(t testing.TB, name, text string) pageSite {
 	listen := filepath.Join(run, "page", "http.sock")
 	here.Configure(t, text+"[totp]\nwindow = 10\n[portal]\nurl = 'https://otp.example.com'\nsocket = '"+run+"/portal.sock'\nlisten = 'unix:"+listen+"'\n")
 	here.Verifier = machine.StartVerifier(t, here, machine.VerifierOptions{})
-	machine.StartPage(t, here, listen)
-	return pageSite{here, listen}
+	return pageSite{here, listen, machine.StartPage(t, here, listen)}
 }
 
 // otpctl runs it at the site, which must not fail.

@@ -90,8 +90,9 @@ func (v *Verifier) listens() bool {
 }
 
 // StartPage starts the site's page for people, as its own user, and waits until it
-// listens at the Unix socket that the configuration names. It is killed with t.
-func StartPage(t T, site Site, socket string) {
+// listens at the Unix socket that the configuration names. It is killed with t. pid is its
+// process.
+func StartPage(t T, site Site, socket string) (pid int) {
 	t.Helper()
 	p := newProcess("the page of "+site.Name, exec.Command(Files+"/otpgate-portal", "--config", site.Config), site.In)
 	credential := CredentialOf(t, "otpgate-portal")
@@ -108,6 +109,7 @@ func StartPage(t T, site Site, socket string) {
 		connection, err := net.Dial("unix", socket)
 		return err == nil && connection.Close() == nil
 	})
+	return p.PID()
 }
 
 // Ledger is the socket of the site's otpgate-ledgerd, if it has one.
