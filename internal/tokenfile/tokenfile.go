@@ -177,6 +177,10 @@ func (t *Token) check() error {
 	return err
 }
 
+// ErrTaken is wrapped by the error for a token with a counter that another person has
+// already.
+var ErrTaken = errors.New("is enrolled with this device already")
+
 // shown moves a counter on that an app has stored: it is the one of the code that
 // the app shows, which may have been used.
 func (t *Token) shown() {

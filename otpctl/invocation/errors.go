@@ -80,6 +80,7 @@ var hints = []struct {
 	{admin.ErrWaiting, "--replace makes a new one, and the secret of before worthless"},
 	{admin.ErrEnrolled, "--replace takes the place of devices with the same id, and leaves the others; who is disabled has to be enabled first"},
 	{migrate.ErrPIN, "--without-pins takes such lines and drops the PINs"},
+	{tokenfile.ErrTaken, "otpctl remove USER takes a device from whoever had it; then import it, and let otpctl resync USER CODE CODE find where it is"},
 	{tokenfile.ErrDevicePIN, "--without-pins takes such devices and drops the PINs"},
 	{tokenfile.ErrNeedsKey, "--key-file FILE names a file with the key, in hexadecimal"},
 	{tokenfile.ErrNeedsPassphrase, "--passphrase-file FILE names a file with the passphrase"},

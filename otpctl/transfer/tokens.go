@@ -43,6 +43,9 @@ func bringTokens(ctx context.Context, a *invocation.App, command, given string, 
 	if err != nil {
 		return err
 	}
+	if err := ofOthers(a, named); err != nil {
+		return err
+	}
 	mistakes = append(mistakes, mistakesIn(named, path)...)
 	if len(mistakes) > 0 {
 		return nobodyFor(a, mistakes, path)
