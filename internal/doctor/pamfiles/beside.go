@@ -2,8 +2,6 @@ package pamfiles
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -71,22 +69,13 @@ func (e *Exam) emptyPasswords(s authstack.Stack) {
 	if takes < 0 || s.Service == "sshd" {
 		return
 	}
-	data, err := target.Read(e.Machine.Root, shadow)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := e.Machine.EmptyPasswords()
+	if err != nil {
 		f := finding.NotLookedAt(finding.Warning, "who has an empty password, which nullok takes", err.Error())
 		f.Services, f.File, f.Fix = []string{s.Service}, shadow, "Run otpctl doctor as root."
 		e.add(f)
 	}
-	if err != nil {
-		return
-	}
-	var names []string
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[1] == "" {
-			names = append(names, fields[0])
-		}
-	}
-	if names = e.Machine.WithShell(names); len(names) == 0 {
+	if len(names) == 0 {
 		return
 	}
 	e.add(finding.At(s.Lines[takes].Place, finding.Finding{Severity: finding.Warning, ID: "empty-password", Services: []string{s.Service},

@@ -26,6 +26,7 @@ func TestUnreadableShadow(t *testing.T) {
 	if err := os.Symlink("shadow", path); err != nil {
 		t.Fatal(err)
 	}
+	e.Machine = &target.Machine{Root: e.Machine.Root} // a run reads it once
 	if e.emptyPasswords(s); len(e.findings) != 1 || e.findings[0].ID != "not-looked-at" {
 		t.Errorf("a file that cannot be read: %v", e.findings)
 	}

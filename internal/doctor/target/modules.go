@@ -2,7 +2,6 @@ package target
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -17,11 +16,22 @@ func (m *Machine) findModule(name string) (path string, found bool) {
 		info, err := os.Stat(m.Root + name)
 		return name, err == nil && info.Mode().IsRegular()
 	}
-	for _, dir := range moduleDirs {
-		matches, err := filepath.Glob(m.Root + dir + "/" + name)
-		if err == nil && len(matches) > 0 {
-			return strings.TrimPrefix(matches[0], m.Root), true
+	for _, dir := range m.securityDirs() {
+		path := dir + "/" + name
+		if _, err := os.Lstat(m.Root + path); err == nil {
+			return path, true
 		}
 	}
 	return "", false
+}
+
+// securityDirs are those of them that the machine has, which are looked for once in a run.
+func (m *Machine) securityDirs() []string {
+	if m.moduleDirs == nil {
+		m.moduleDirs = []string{}
+		for _, pattern := range moduleDirs {
+			m.moduleDirs = append(m.moduleDirs, m.Glob(pattern)...)
+		}
+	}
+	return m.moduleDirs
 }

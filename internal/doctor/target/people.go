@@ -6,17 +6,45 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
-// groupMember asks the name services or, of a tree that is no machine, its files.
+// groupMember asks the name services or, of a tree that is no machine, its files. Where
+// the machine's own files have all accounts and groups they are read once, and not by the
+// C library for each of very many people.
 func (m *Machine) groupMember(user, group string) (bool, error) {
-	if m.Root == "" {
+	if m.Root == "" && !m.filesHaveAll() {
 		return nss.IsMember(user, group)
 	}
-	members, err := m.ListedMembers(group)
-	return slices.Contains(members, user), err
+	members, known := m.members[group]
+	if !known {
+		names, err := m.ListedMembers(group)
+		if err != nil {
+			return false, err
+		}
+		members = setOf(names)
+		if m.members == nil {
+			m.members = map[string]map[string]bool{}
+		}
+		m.members[group] = members
+	}
+	return members[user], nil
+}
+
+// filesHaveAll says whether nsswitch.conf(5) has people and groups looked up in the
+// machine's own files only.
+func (m *Machine) filesHaveAll() bool {
+	if m.ownOnly == nil {
+		text, err := Read(m.Root, "/etc/nsswitch.conf")
+		own := err == nil || errors.Is(err, fs.ErrNotExist) // files alone is the C library's own choice
+		for _, database := range []string{"passwd", "group", "initgroups"} {
+			own = own && len(slices.DeleteFunc(nss.ServicesOf(text, database), nss.IsOwn)) == 0
+		}
+		m.ownOnly = &own
+	}
+	return *m.ownOnly
 }
 
 // ListedMembers are those of a group whom the machine's own files list: in the group,
@@ -32,11 +60,12 @@ func (m *Machine) ListedMembers(group string) (members []string, err error) {
 			members = nss.ListedMembers(fields)
 		}
 	}
+	listed := setOf(members) // there may be very many
 	for fields, err := range m.entries("/etc/passwd", 7) {
 		if err != nil {
 			return nil, err
 		}
-		if gid != "" && fields[3] == gid && !slices.Contains(members, fields[0]) {
+		if gid != "" && fields[3] == gid && !listed[fields[0]] {
 			members = append(members, fields[0])
 		}
 	}
@@ -71,24 +100,32 @@ func hasShell(fields []string) bool {
 }
 
 // WithShell are those of some names by whom somebody can log in.
-func (m *Machine) WithShell(names []string) (found []string) {
+func (m *Machine) WithShell(names []string) []string { return m.ofShell(names, true) }
+
+// WithoutShell are those of some names by whom nobody can log in, as /etc/passwd has
+// them.
+func (m *Machine) WithoutShell(names []string) []string { return m.ofShell(names, false) }
+
+// ofShell are those of some names that /etc/passwd has, with a shell or without one.
+func (m *Machine) ofShell(names []string, with bool) (found []string) {
+	if len(names) == 0 {
+		return nil
+	}
+	wanted := setOf(names)
 	for fields, err := range m.entries("/etc/passwd", 7) {
-		if err == nil && slices.Contains(names, fields[0]) && hasShell(fields) {
+		if err == nil && wanted[fields[0]] && hasShell(fields) == with {
 			found = append(found, fields[0])
 		}
 	}
 	return found
 }
 
-// WithoutShell are those of some names by whom nobody can log in, as /etc/passwd has
-// them.
-func (m *Machine) WithoutShell(names []string) (found []string) {
-	for fields, err := range m.entries("/etc/passwd", 7) {
-		if err == nil && slices.Contains(names, fields[0]) && !hasShell(fields) {
-			found = append(found, fields[0])
-		}
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
 	}
-	return found
+	return set
 }
 
 // filesAlone says whether nsswitch.conf(5) has accounts looked up in files only.
@@ -96,18 +133,80 @@ func filesAlone(text []byte) bool {
 	return len(slices.DeleteFunc(nss.ServicesOf(text, "passwd"), nss.IsOwn)) == 0
 }
 
-// entries are the lines of such a file that have so many fields.
+// entries are the lines of such a file that have so many fields. The file is read once
+// in a run: many ask, and there may be very many people in it.
 func (m *Machine) entries(path string, fields int) func(yield func([]string, error) bool) {
 	return func(yield func([]string, error) bool) {
-		data, err := Read(m.Root, path)
-		if err != nil {
-			yield(nil, err)
+		known, read := m.files[path]
+		if !read {
+			var data []byte
+			if data, known.err = Read(m.Root, path); known.err == nil {
+				known.entries = nss.Entries(data)
+			}
+			if m.files == nil {
+				m.files = map[string]accountFile{}
+			}
+			m.files[path] = known
+		}
+		if known.err != nil {
+			yield(nil, known.err)
 			return
 		}
-		for _, found := range nss.Entries(data) {
+		for _, found := range known.entries {
 			if len(found) >= fields && !yield(found, nil) {
 				return
 			}
 		}
 	}
+}
+
+// accountFile is a file of accounts as it was read, or why it was not.
+type accountFile struct {
+	entries [][]string
+	err     error
+}
+
+// shadowPath has people's passwords.
+const shadowPath = "/etc/shadow"
+
+// EmptyPasswords are those who have an empty password in /etc/shadow, and a shell.
+func (m *Machine) EmptyPasswords() (names []string, err error) {
+	for fields, err := range m.entries(shadowPath, 3) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case fields[1] == "":
+			names = append(names, fields[0])
+		}
+	}
+	return m.WithShell(names), nil
+}
+
+// Typed are those of some names who may have a password that can be typed. Of people of
+// /etc/passwd those have none whom /etc/shadow gives none; in doubt somebody has one.
+func (m *Machine) Typed(names []string) []string {
+	none, wanted := map[string]bool{}, setOf(names)
+	for fields, err := range m.entries("/etc/passwd", 7) {
+		if err == nil && wanted[fields[0]] && !isHash(fields[1]) {
+			none[fields[0]] = true
+		}
+	}
+	for fields, err := range m.entries(shadowPath, 3) {
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			clear(none)
+		case err == nil && (fields[1] == "" || isHash(fields[1])):
+			delete(none, fields[0])
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return none[name] })
+}
+
+// isHash says whether a field is of the form of a password's hash. The oldest one has
+// nothing that marks it.
+func isHash(field string) bool {
+	const old = 13
+	return strings.HasPrefix(field, "$") || strings.HasPrefix(field, "_") || len(field) == old && !strings.ContainsAny(field, "!*")
 }

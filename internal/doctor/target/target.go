@@ -57,8 +57,16 @@ type Machine struct {
 	// asked no more.
 	listings map[string][][]string
 	silent   error
-	// accounts are those of /etc/passwd, once they were looked at.
+	// accounts are those of /etc/passwd, once they were looked at, and files those of
+	// accounts that were read.
 	accounts *locals
+	files    map[string]accountFile
+	// members are those of groups that were asked for, and ownOnly whether the machine's
+	// own files have all, once that was looked at.
+	members map[string]map[string]bool
+	ownOnly *bool
+	// moduleDirs are where libpam looks for modules, once they were looked for.
+	moduleDirs []string
 }
 
 // Fill has every field ask the machine itself that is not set.
