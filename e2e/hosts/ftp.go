@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/otpgate/otpgate/e2e/machine"
 )
@@ -63,7 +64,29 @@ func StartProFTPDAsking(t machine.T, service, directives string) *Server {
 // pamAlone makes PAM's no the last word.
 const pamAlone = "AuthOrder mod_auth_pam.c* mod_auth_unix.c\n"
 
+// StartProFTPDForKeys is ProFTPD's mod_sftp with directives about what it takes. Its client
+// shows a key and answers nothing.
+func StartProFTPDForKeys(t machine.T, service, directives, key string) *Server {
+	t.Helper()
+	d := proftpdDaemon(t, service, "LoadModule mod_sftp.c\nLoadModule mod_sftp_pam.c\nSFTPEngine on\nSFTPHostKey "+key+"\nSFTPPAMServiceName "+service+"\n"+directives, plain)
+	withKey := func(p *machine.Person, _ string) *exec.Cmd {
+		if err := os.WriteFile("/home/"+p.Name+"/greeting", []byte(greeting(p)+"\n"), 0o644); err != nil {
+			t.Fatalf("what %s finds: %v", p.Name, err)
+		}
+		cmd := exec.Command("sftp", "-q", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+			"-o", "IdentitiesOnly=yes", "-i", key, "-P", d.port, "-b", "-", p.Name+"@127.0.0.1")
+		cmd.Stdin = strings.NewReader("get greeting /dev/stdout\n")
+		return cmd
+	}
+	return &Server{Name: d.name, in: greeting, client: withKey}
+}
+
 func startProFTPD(t machine.T, service, asking string, cover cover) *Server {
+	t.Helper()
+	return ftpServer(t, proftpdDaemon(t, service, asking, cover), cover)
+}
+
+func proftpdDaemon(t machine.T, service, asking string, cover cover) *daemon {
 	t.Helper()
 	if _, err := os.Stat(proftpd); err != nil {
 		t.Fatalf("ProFTPD: expected it at %s: %v; run packaging/deps test", proftpd, err)
@@ -90,7 +113,7 @@ Group nogroup
 			"\nTLSRSACertificateKeyFile " + certificate(t) + "\n"
 	}
 	d.start(t, d.listens, proftpd+"/usr/sbin/proftpd", "-n", "-c", d.write(t, "conf", text))
-	return ftpServer(t, d, cover)
+	return d
 }
 
 // loadable is the configuration for those modules that are files of their own,

@@ -29,6 +29,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/pamfiles"
 	"github.com/otpgate/otpgate/internal/doctor/remote"
+	"github.com/otpgate/otpgate/internal/doctor/root"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/sharedledger"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
@@ -74,13 +75,16 @@ type exam struct {
 	// loads are what the loader said of modules.
 	loads map[string]error
 	mail  servers.Dovecot
+	// ways are those to root, and denied are people whose secret file cannot be read.
+	ways   *root.Exam
+	denied map[string]bool
 }
 
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
 
 // Examine returns what it finds, the worst first.
 func (d Doctor) Examine(ctx context.Context) []finding.Finding {
-	e := &exam{Doctor: d, tree: pamstack.Of(d.Machine.Root), loads: map[string]error{}}
+	e := &exam{Doctor: d, tree: pamstack.Of(d.Machine.Root), loads: map[string]error{}, denied: map[string]bool{}}
 	e.tree.Edited = d.Edited
 	e.Machine.Fill()
 	e.configuration()
@@ -92,7 +96,8 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.findings = append(e.findings, files.Examine()...)
 	e.sending()
 	e.findings = append(e.findings, e.sshd().Examine(ctx)...)
-	e.findings = append(e.findings, e.root().Examine(ctx)...)
+	e.ways = e.root()
+	e.findings = append(e.findings, e.ways.Examine(ctx)...)
 	e.mail = servers.ReadDovecot(e.Machine.Root)
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()
@@ -108,7 +113,9 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.names()
 	e.grace()
 	e.besides(ctx)
+	e.nobodyUnasked()
 	e.nobodyAsked(ctx)
+	e.admins()
 	e.withoutCode(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at
 	e.state()

@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/console"
 	"github.com/otpgate/otpgate/internal/doctor/daemons"
+	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/root"
 	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
 	"github.com/otpgate/otpgate/internal/gate"
@@ -20,8 +21,8 @@ import (
 const superuser = "root"
 
 // root looks at ways to root beside the code.
-func (e *exam) root() root.Exam {
-	return root.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: e.loadStack, ToAskRoot: e.toAskRoot()}
+func (e *exam) root() *root.Exam {
+	return &root.Exam{Machine: &e.Machine, Stacks: e.stacks, Load: e.loadStack, ToAskRoot: e.toAskRoot()}
 }
 
 // besides looks at ways in that no service of PAM's is for, where there are services
@@ -32,8 +33,29 @@ func (e *exam) besides(ctx context.Context) {
 	}
 	begun := len(e.settings.Policy.Require) > 0 || slices.ContainsFunc(e.stacks, func(s authstack.Stack) bool { return s.Protocol == "login" && withoutcode.Local(s) })
 	e.findings = append(e.findings, console.Exam{Machine: &e.Machine, Asked: e.asked, Begun: begun}.Examine()...)
-	e.findings = append(e.findings, e.root().Groups(ctx, e.asked)...)
+	e.findings = append(e.findings, e.ways.Groups(ctx, e.asked)...)
 	e.findings = append(e.findings, daemons.Exam{Machine: &e.Machine, Load: e.loadStack}.Examine()...)
+}
+
+// admins looks at whom sudo makes root without a code, at services where somebody is asked.
+func (e *exam) admins() {
+	if len(e.Services) == 0 && e.expected && !slices.Contains(e.settings.Policy.Exempt, config.All) {
+		e.findings = append(e.findings, e.ways.Admins(e.asker)...)
+	}
+}
+
+// asker is what says of a service why somebody is asked for no code there. Whose secret
+// file cannot be read is denied.
+func (e *exam) asker(s authstack.Stack) func(user string) string {
+	place, known := e.place(s)
+	fix := place.Asker(&e.Machine)
+	nobody := slices.ContainsFunc(e.findings, func(f finding.Finding) bool { return f.ID == asking.ID && slices.Contains(f.Services, s.Service) })
+	return func(user string) string {
+		if nobody || !known || !slices.Contains(place.Settings.Policy.Protocols, s.Protocol) || e.denied[user] {
+			return ""
+		}
+		return fix(user)
+	}
 }
 
 // asked says whether somebody is to be asked for codes. In doubt nobody is exempt.

@@ -102,6 +102,7 @@ func (e *exam) usersDirectory(settings config.Config) (dir account.Store, names,
 }
 
 func (e *exam) badSecretFile(name, file string, err error) {
+	e.denied[name] = true
 	f := finding.Finding{Severity: finding.Error, ID: "secret-file", File: file, Line: finding.LineIn(file, err), What: finding.Unplaced(file, err) + ".",
 		Follows: "Every login of " + name + " is denied.", Fix: "Correct it, or enroll again: otpctl enroll " + name + " --replace"}
 	if errors.Is(err, account.ErrOfAnother) {

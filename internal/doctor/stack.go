@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
+	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/rollout"
@@ -28,6 +30,26 @@ func (e *exam) stack(s authstack.Stack) {
 	e.siblings(s)
 	e.hidden(s)
 	e.stale(s)
+}
+
+// nobodyUnasked takes back what was said of people whom the policy does not ask, where it
+// asks everybody.
+func (e *exam) nobodyUnasked() {
+	policy := e.settings.Policy
+	own := slices.ContainsFunc(e.enrolled, func(p asking.Person) bool { return p.Protocols != nil })
+	if !slices.Contains(policy.Require, config.All) || len(policy.Exempt)+len(policy.TrustedNetworks) > 0 || policy.Unenrolled == config.Allow ||
+		policy.Grace != (config.Grace{}) || own || e.settings.Remote != nil {
+		return
+	}
+	for _, s := range e.stacks {
+		asks := s.Protocol == "" || slices.Contains(policy.Protocols, s.Protocol) && policy.SessionFor(s.Protocol) == 0
+		if !asks || len(s.Checks) == 0 || s.Lines[s.Checks[len(s.Checks)-1]].Arg("config") != "" {
+			continue
+		}
+		e.findings = slices.DeleteFunc(e.findings, func(f finding.Finding) bool {
+			return f.ID == authstack.NobodyWithoutCode && slices.Equal(f.Services, []string{s.Service})
+		})
+	}
 }
 
 // protocol finds services that the policy cannot tell apart.

@@ -43,13 +43,16 @@ type exam struct {
 	// doubt is what kept groups from being looked up, late whether it is their time.
 	doubt error
 	late  func() bool
+	ctx   context.Context
+	// keptOut says whether sshd asks root for nothing, once that was looked at.
+	keptOut *bool
 }
 
 type exemption struct{ file, name string }
 
 // Examine looks at all services that have a line.
 func Examine(ctx context.Context, m *target.Machine, places []Place) (found []finding.Finding) {
-	e := &exam{machine: m, exempt: map[exemption]bool{}, late: target.LookingUpFrom(m.Now)}
+	e := &exam{machine: m, exempt: map[exemption]bool{}, late: target.LookingUpFrom(m.Now), ctx: ctx}
 	var silent []finding.Finding
 	for _, p := range places {
 		// That nobody is enrolled or that all are exempt has findings of its own.

@@ -23,7 +23,7 @@ func (e *exam) nobody(p Place) (f finding.Finding, asked bool) {
 	var elsewhere Person // who would be asked, if not for protocols of her own
 	left := false        // whether anybody is not exempt
 	for _, person := range p.People {
-		if e.exempts(p, person.Name) {
+		if e.exempts(p, person.Name) || e.keepsOut(p, person.Name) {
 			continue
 		}
 		left = true
@@ -128,7 +128,7 @@ func (e *exam) requires(p Place) bool {
 			names, err = e.machine.ListedMembers(group)
 			all = len(names) > 0 // of another one's members nothing is known here
 		}
-		if err != nil || !all || slices.ContainsFunc(names, func(name string) bool { return !e.exempts(p, name) }) {
+		if err != nil || !all || slices.ContainsFunc(names, func(name string) bool { return !e.exempts(p, name) && !e.keepsOut(p, name) }) {
 			return true
 		}
 	}

@@ -6,12 +6,51 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/target"
 )
+
+// superuser is the account that some services never ask.
+const superuser = "root"
+
+// keepsOut says whether somebody is asked nothing at a place whatever the policy says:
+// root by sudo and doas, and by an sshd that lets root in by a key or not at all.
+func (e *exam) keepsOut(p Place, name string) bool {
+	if name != superuser {
+		return false
+	}
+	switch p.Stack.Service {
+	case "sudo", "sudo-i", "doas":
+		return true
+	case "sshd":
+		if e.keptOut == nil {
+			text, err := e.machine.InForce(e.ctx)
+			says := strings.Split(strings.ToLower(text), "\n")
+			kept := err == nil && !slices.Contains(says, "permitrootlogin yes") && !e.permitted()
+			e.keptOut = &kept
+		}
+		return *e.keptOut
+	}
+	return false
+}
+
+// permitted says whether any line of sshd's files lets root in by a password, as one
+// within a Match may.
+func (e *exam) permitted() bool {
+	for _, file := range append(e.machine.Glob("/etc/ssh/sshd_config.d/*.conf"), target.SSHDConfig) {
+		for _, line := range target.Lines(e.machine.Root, file, 0) {
+			words := strings.Fields(strings.ToLower(strings.ReplaceAll(line, "=", " ")))
+			if len(words) > 1 && words[0] == "permitrootlogin" && words[1] == "yes" {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // root finds that the account which everybody on the network knows is exempt, and
 // sshd lets it in by its password.
 func (e *exam) root(ctx context.Context, p Place) []finding.Finding {
-	if p.Stack.Service != "sshd" || !e.exempts(p, "root") {
+	if p.Stack.Service != "sshd" || !e.exempts(p, superuser) {
 		return nil
 	}
 	text, err := e.machine.InForce(ctx)

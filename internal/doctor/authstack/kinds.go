@@ -29,7 +29,7 @@ var passwords = words("unix unix_auth unix2 pwdb sss ldap ldapd krb5 krb5afs win
 // passives never decide whether somebody gets in.
 var passives = words("env faildelay motd mail lastlog limits keyinit loginuid selinux cap group gnome_keyring kwallet kwallet5 umask echo " +
 	"systemd mount ecryptfs mkhomedir warn issue setquota ck_connector fscrypt xauth namespace faillock tally tally2 nologin securetty " +
-	"shells access time usertype_ console afs_session reauthorize lsass_")
+	"shells access time ccreds usertype_ console afs_session reauthorize lsass_")
 
 // deciders are those of them that say who may come, from where and when. With a
 // control that jumps, or ends the stack, they decide more than that.
@@ -56,7 +56,7 @@ func kindOf(line pamstack.Line) kind {
 		return oursSplit
 	case Ours(line):
 		return ours
-	case passwords[name]:
+	case passwords[name], name == "ccreds" && line.Arg("action") == "validate":
 		return password
 	case deciders[name] && leads(line):
 		return conditional

@@ -76,13 +76,14 @@ func (s Stack) passes() []finding.Finding {
 	if !s.AsksPassword() {
 		return nil
 	}
-	if _, found := has(s.paths(Outcome{}), func(p path) bool { return p.in() && p.check }); found {
+	without := only(s.paths(Outcome{}), func(p path) bool { return p.in() && p.check })
+	if len(only(without, s.plain)) > 0 {
 		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Error, ID: "code-replaces-password",
 			What:    "A right code is enough, whatever the password was: no line remembers that it was wrong.",
 			Follows: "Whoever has the phone gets in without the password.",
 			Fix:     "Write required here, and have auth requisite pam_deny.so, which a right password jumps over, stop the others before."})}
 	}
-	return nil
+	return s.replaced(without)
 }
 
 // AskedAfterWrong is the id of what is worse where people enroll at a login.
@@ -94,14 +95,14 @@ func (s Stack) order() []finding.Finding {
 		return nil
 	}
 	check := s.Checks[0]
-	right := only(s.paths(Outcome{Password: true}), func(p path) bool { return p.check && p.in() })
+	right := only(s.paths(Outcome{Password: true}), func(p path) bool { return p.check && p.in() && s.plain(p) })
 	if _, found := has(right, func(p path) bool { return !p.first }); found {
 		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Error, ID: "code-before-password",
 			What:    "The code is asked before the password.",
 			Follows: "Strangers are asked for codes, so they can lock people out and have messages sent, and one prompt more tells who is enrolled.",
 			Fix:     s.moveBehind(check)})}
 	}
-	if _, found := has(s.paths(Outcome{}), func(p path) bool { return p.check }); found {
+	if _, found := has(s.paths(Outcome{}), func(p path) bool { return p.check && s.plain(p) }); found {
 		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Warning, ID: AskedAfterWrong,
 			What:    "The code is asked even if the password was wrong: nothing before this line ends the stack then.",
 			Follows: "The login is denied all the same, but strangers can lock people out, start their grace, and have codes sent to them.",

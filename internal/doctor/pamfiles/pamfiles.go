@@ -1,5 +1,6 @@
 // Package pamfiles finds what is wrong with files of pam.d around a stack that is
-// right by itself: another program will write one anew, a host may not read one,
+// right by itself: another program will write one anew, a host may not read one, others
+// than root can write one,
 // the account stage denies, a service beside it or the one that stands in for all
 // that have none lets in without a code.
 package pamfiles
@@ -37,6 +38,7 @@ func (e *Exam) Examine() []finding.Finding {
 	}
 	if len(e.Stacks) > 0 {
 		e.other()
+		e.writable()
 	}
 	return e.findings
 }

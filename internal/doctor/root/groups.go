@@ -19,9 +19,17 @@ var powers = map[string]string{
 	"disk":        "writing to the disk itself",
 }
 
+// installed are programs of which one is there where such a group gives anything.
+var installed = map[string][]string{
+	"docker":      {"/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd", "/snap/bin/docker", "/run/docker.sock"},
+	"lxd":         {"/usr/bin/lxd", "/usr/sbin/lxd", "/usr/libexec/lxd/lxd", "/snap/bin/lxd", "/var/lib/lxd", "/var/snap/lxd"},
+	"incus-admin": {"/usr/libexec/incus/incusd", "/usr/bin/incusd", "/usr/sbin/incusd", "/opt/incus/bin/incusd", "/var/lib/incus"},
+	"libvirt":     {"/usr/sbin/libvirtd", "/usr/sbin/virtqemud", "/run/libvirt/libvirt-sock"},
+}
+
 // Groups looks at people whom a group makes root, where sudo and the like ask for a
 // code. asked says whether somebody is to be asked for codes.
-func (e Exam) Groups(ctx context.Context, asked func(user string) bool) []finding.Finding {
+func (e *Exam) Groups(ctx context.Context, asked func(user string) bool) []finding.Finding {
 	x := &exam{Exam: e}
 	services := x.guarded("sudo", "sudo-i", "su", "su-l", "doas", "polkit-1")
 	if len(services) == 0 {
@@ -69,7 +77,10 @@ func (e *exam) group(group string, members, services []string, asked func(user s
 		f.Follows = "Who is in as one of them is root by " + powers[group] + ", and was never asked for the code that " + services[0] + " asks for."
 		f.Fix = "Have them asked for one: otpctl enroll " + without[0] + ", and no exemption in policy.exempt. Or take them out of the group, which is in /etc/group or their main one."
 	case len(with) > 0:
-		f.Severity = finding.Note
+		f.Severity = finding.Warning
+		if program := installed[group]; len(program) > 0 && !slices.ContainsFunc(program, e.Machine.Has) {
+			f.Severity = finding.Note // what the group is for is not there
+		}
 		f.What = "The group " + group + " makes root of its members: " + finding.Some(with) + "."
 		f.Follows = "They are root by " + powers[group] + ", without the code that " + services[0] + " asks for: whoever takes over a session of theirs needs none."
 		f.Fix = "If that is not meant, take them out of the group, which is in /etc/group or their main one."

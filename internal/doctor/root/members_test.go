@@ -30,7 +30,7 @@ func TestEmptyGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r := &reading{exam: &exam{Exam: Exam{Machine: m}}, people: &people{t.Context(), m, map[string]listing{}}}
+		r := &reading{exam: &exam{Exam: &Exam{Machine: m}}, people: &people{t.Context(), m, map[string]listing{}}}
 		if got := r.empty("wheel"); got != c.want {
 			t.Errorf("%v: found %t, expected %t", c.files, got, c.want)
 		}

@@ -21,18 +21,20 @@ type Exam struct {
 	Load   func(service string) (authstack.Stack, error)
 	// ToAskRoot is what has root be asked for a code, "" if root is.
 	ToAskRoot string
+
+	readings []reading // of sudo's rules, once they were examined
 }
 
 // exam is one run.
 type exam struct {
-	Exam
+	*Exam
 	findings []finding.Finding
 }
 
 func (e *exam) add(f finding.Finding) { e.findings = append(e.findings, f) }
 
 // Examine looks at the ways to root of a machine.
-func (e Exam) Examine(ctx context.Context) []finding.Finding {
+func (e *Exam) Examine(ctx context.Context) []finding.Finding {
 	x := &exam{Exam: e}
 	x.sudo(ctx)
 	x.su()

@@ -35,6 +35,7 @@ func (e *exam) sudo(ctx context.Context) {
 			continue
 		}
 		r := reading{exam: e, sudoers: s, services: services, people: &people{ctx, e.Machine, map[string]listing{}}}
+		e.readings = append(e.readings, r)
 		r.unasked()
 		r.byDefault()
 		r.others()
@@ -76,7 +77,7 @@ func (e *exam) elsewhere(services []string) {
 	for place, text := range target.Lines(e.Machine.Root, "/etc/nsswitch.conf", 0) {
 		others := slices.DeleteFunc(nss.ServicesOf([]byte(text), "sudoers"), func(source string) bool { return source == "files" })
 		if len(others) > 0 {
-			e.add(finding.At(place, finding.Finding{Severity: finding.Note, ID: "sudoers-untried", Services: services,
+			e.add(finding.At(place, finding.Finding{Severity: finding.Warning, ID: "sudoers-untried", Services: services,
 				What:    "sudo has rules from elsewhere too, which were not looked at: " + strings.Join(others, ", ") + ".",
 				Follows: "A rule with !authenticate there would make root without a code.",
 				Fix:     "sudo -l -U USER as root lists what somebody may do; NOPASSWD is what to look for."}))

@@ -16,8 +16,8 @@ const dovecotConfig = "/etc/dovecot/dovecot.conf"
 // passdbs of the driver pam, and settings about all of them.
 type Dovecot struct {
 	passdbs []dovecotPassdb
-	// others are those of other drivers.
-	others []dovecotPassdb
+	// others are those of other drivers, and masters those of master users.
+	others, masters []dovecotPassdb
 	// cache is auth_cache_size, if it is more than nothing.
 	cache *dovecotSetting
 	// Limited says that the address space of auth-workers is dovecot's own
@@ -33,6 +33,8 @@ type dovecotPassdb struct {
 	// lets is whether its yes lets somebody in, final whether its no is the last
 	// word.
 	lets, final bool
+	// master says that it is of master users.
+	master bool
 	// services are the PAM services it names.
 	services []string
 	// cached is where it says that its answers are remembered if there is a cache,
@@ -84,9 +86,12 @@ func ReadDovecot(root string) Dovecot {
 	}
 	for _, p := range found {
 		p.final = len(p.ends) == 2 && p.ends[0] && p.ends[1]
-		if p.driver == "pam" {
+		switch {
+		case p.master:
+			d.masters = append(d.masters, p.dovecotPassdb)
+		case p.driver == "pam":
 			d.passdbs = append(d.passdbs, p.withArgs(all))
-		} else if p.lets {
+		case p.lets:
 			d.others = append(d.others, p.dovecotPassdb)
 		}
 	}
@@ -121,8 +126,10 @@ func (p *passdbReader) set(s dovecotSetting) {
 		p.service = s.value
 	case "use_cache":
 		p.useCache = s.value
-	case "deny", "master":
+	case "deny":
 		p.lets = p.lets && s.value != "yes"
+	case "master":
+		p.master = s.value == "yes"
 	case "result_failure", "result_internalfail":
 		p.ends = append(p.ends, s.value == "return-fail" || s.value == "return")
 	}

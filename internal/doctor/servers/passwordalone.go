@@ -25,14 +25,29 @@ func (e *exam) besidePAM() {
 		for _, server := range servers {
 			if strings.EqualFold(server.service, s.Service) {
 				e.findings = append(e.findings, server.findings(s.Service)...)
+				e.findings = append(e.findings, server.keys(s.Service)...)
 			}
 		}
 		for _, p := range e.mail.passdbs {
 			if slices.Contains(p.services, s.Service) {
 				e.findings = append(e.findings, e.otherPassdbs(p, s.Service)...)
 				e.otherPAM(p, s.Service)
+				e.masters(s.Service)
 			}
 		}
+	}
+}
+
+// masters are about users whose password opens everybody's mailbox.
+func (e *exam) masters(service string) {
+	for _, p := range e.mail.masters {
+		if p.driver == "pam" {
+			continue // whose service asks, or is found without a line
+		}
+		e.add(finding.At(p.Place, finding.Finding{Severity: finding.Warning, ID: otherPasswords, Services: []string{service},
+			What:    fmt.Sprintf("This passdb (%s) is of master users, whose password opens everybody's mailbox.", p.driver),
+			Follows: "Whoever has such a password gets in as anybody, with that alone.",
+			Fix:     "Take it out. If it is for programs that cannot be asked, let them in from their own addresses alone: allow_nets."}))
 	}
 }
 

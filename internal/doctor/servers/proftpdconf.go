@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,14 @@ type proftpdServer struct {
 	orderAt pamstack.Place
 	// off is where AuthPAM is off, the zero value if it is not.
 	off pamstack.Place
+	// ways are the first directives of those that let in beside PAM, by their names.
+	ways map[string]proftpdWay
+}
+
+// proftpdWay is such a directive.
+type proftpdWay struct {
+	pamstack.Place
+	values []string
 }
 
 // proftpdServers reads the configuration as ProFTPD does: of a directive given
@@ -57,6 +66,12 @@ func (s *proftpdServer) inherit(global proftpdServer) {
 	if s.off.Line == 0 {
 		s.off = global.off
 	}
+	ways := maps.Clone(global.ways)
+	if ways == nil {
+		ways = map[string]proftpdWay{}
+	}
+	maps.Copy(ways, s.ways)
+	s.ways = ways
 }
 
 type proftpdReader struct {
@@ -122,6 +137,13 @@ func (s *proftpdServer) set(place pamstack.Place, name string, values []string) 
 		s.order, s.orderAt = values, place
 	case name == "authpamconfig" && s.service == "":
 		s.service = values[0]
+	case slices.Contains(proftpdWays, name):
+		if _, first := s.ways[name]; !first {
+			if s.ways == nil {
+				s.ways = map[string]proftpdWay{}
+			}
+			s.ways[name] = proftpdWay{place, values}
+		}
 	case name == "authpam" && s.off.Line == 0 && slices.Contains([]string{"off", "no", "false", "0"}, strings.ToLower(values[0])):
 		s.off = place
 	}

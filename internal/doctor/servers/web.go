@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/pamstack"
@@ -21,28 +20,31 @@ var webFiles = []string{
 // web finds what lets somebody in at a web server beside the PAM that it asks. It
 // goes by files, each of which is mostly one site.
 func (e *exam) web() {
-	isWeb := func(s authstack.Stack) bool {
-		return len(s.Checks) > 0 && slices.Contains([]config.Protocol{"http", "https", "webdav"}, s.Protocol)
-	}
-	var services []string
+	var services, all []string
 	for _, s := range e.stacks {
-		if isWeb(s) {
+		if len(s.Checks) == 0 {
+			continue
+		}
+		all = append(all, s.Service)
+		if slices.Contains([]config.Protocol{"http", "https", "webdav"}, s.Protocol) {
 			services = append(services, s.Service)
 		}
 	}
-	if len(services) == 0 {
+	if len(all) == 0 {
 		return
 	}
 	for _, pattern := range webFiles {
 		for _, file := range e.machine.Glob(pattern) {
-			e.webFile(file, services)
+			e.webFile(file, services, all)
 		}
 	}
 }
 
-// webFile looks at one file, if that asks PAM.
-func (e *exam) webFile(file string, services []string) {
+// webFile looks at one file, if that asks PAM for a service that it names among all that
+// ask for codes, or for those of web servers.
+func (e *exam) webFile(file string, services, all []string) {
 	asks := false
+	var named []string
 	var any, providers pamstack.Place
 	var others []string
 	for place, line := range target.Lines(e.machine.Root, file, 0) {
@@ -51,7 +53,10 @@ func (e *exam) webFile(file string, services []string) {
 			continue
 		}
 		switch words[0] {
-		case "authpamservice", "auth_pam":
+		case "authpamservice", "auth_pam_service_name":
+			asks = true
+			named = append(named, strings.Trim(words[1], `"'`))
+		case "auth_pam":
 			asks = asks || words[1] != "off"
 		case "satisfy":
 			if words[1] == "any" {
@@ -64,6 +69,12 @@ func (e *exam) webFile(file string, services []string) {
 			providers, asks = place, true
 			others = slices.DeleteFunc(words[1:], func(name string) bool { return name == "pam" })
 		}
+	}
+	if len(named) > 0 {
+		services = slices.DeleteFunc(slices.Clone(all), func(service string) bool { return !slices.Contains(named, service) })
+	}
+	if len(services) == 0 {
+		return
 	}
 	if asks && len(others) > 0 {
 		e.add(finding.At(providers, finding.Finding{Severity: finding.Warning, ID: otherPasswords, Services: services,
