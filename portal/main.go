@@ -126,7 +126,7 @@ func newPage(p config.Portal, sink audit.Sink) (http.Handler, error) {
 		return nil, fmt.Errorf("portal.url: %w", err)
 	}
 	return portal.New(portal.Settings{
-		URL: own, Proxies: p.Proxies, Now: time.Now, Zone: time.Local,
+		URL: own, Proxies: p.Proxies, Now: time.Now, Zone: time.Local, Manage: p.Manage,
 		Ask: func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
 			defer asks(ctx)()
 			return portalwire.Ask(ctx, p.Socket, request)

@@ -12,8 +12,8 @@ import (
 	"github.com/otpgate/otpgate/internal/tomlfile"
 )
 
-// maxFactors bounds how many codes a guess is compared with.
-const maxFactors = 8
+// MaxFactors bounds how many codes a guess is compared with.
+const MaxFactors = 8
 
 // file is how a Person stands in a file: what may be left out is a pointer.
 type file struct {
@@ -182,8 +182,8 @@ func (p Person) check(name, to string) (problem string, key []string) {
 		return CheckEmail(p.Email).Error(), []string{"email"}
 	case p.Phone != "" && CheckPhone(p.Phone) != nil:
 		return CheckPhone(p.Phone).Error(), []string{"phone"}
-	case len(p.Factors) > maxFactors:
-		return fmt.Sprintf("%d factors, expected at most %d", len(p.Factors), maxFactors), []string{"factor"}
+	case len(p.Factors) > MaxFactors:
+		return fmt.Sprintf("%d factors, expected at most %d", len(p.Factors), MaxFactors), []string{"factor"}
 	}
 	for i, factor := range p.Factors {
 		if problem, last := factor.check(p); problem != "" {

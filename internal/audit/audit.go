@@ -34,7 +34,7 @@ type Record struct {
 	// called. The remote side is its word.
 	Client string
 	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, enrolled,
-	// proven or changed on the way there; invited and opened of a link; turned-away of an address; Examined of
+	// proven or changed on the way there; invited and opened of a link; reported by the person, who was it not; turned-away of an address; Examined of
 	// the machine; empty for a line that the argument debug adds.
 	Verdict string
 	Rule    string // what decided: a key of the policy, or a factor
@@ -154,7 +154,7 @@ const (
 )
 
 func (r Record) severity() int {
-	if r.Rule == RuleBreakGlass && r.Verdict == "accepted" {
+	if r.Rule == RuleBreakGlass && r.Verdict == "accepted" || r.Verdict == "reported" {
 		return warning
 	}
 	switch r.Verdict {

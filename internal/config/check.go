@@ -73,6 +73,9 @@ func (c Config) check() (problem string, key []string) {
 			return problem, append([]string{table.name}, key...)
 		}
 	}
+	if problem, key := c.Portal.checkManage(c.Email); problem != "" {
+		return problem, append([]string{"portal"}, key...)
+	}
 	return "", nil
 }
 

@@ -35,9 +35,21 @@ type Portal struct {
 	Proxies []Network `toml:"proxies"`
 	// Email is the message with the link.
 	Email PortalEmail `toml:"email"`
+	// Manage lets people who are enrolled see and change on the page what is theirs:
+	// devices, recovery codes, remembered logins and their last logins. A link that is
+	// mailed to them and a code of a device open it. It needs the table email, and is off
+	// unless it is set.
+	Manage bool `toml:"manage"`
+	// ReportTo is the address that is told of a login that somebody reports there as not
+	// theirs. Without it only the log has it.
+	ReportTo string `toml:"report_to"`
+	// ManageEmail is the message with the link to that.
+	ManageEmail PortalEmail `toml:"manage_email"`
+	// ChangeEmail is the message that tells people what was changed there.
+	ChangeEmail ChangeEmail `toml:"change_email"`
 }
 
-// PortalEmail is the message that has an invitation's link. The table email says how
+// PortalEmail is a message that has a link. The table email says how
 // it is sent.
 type PortalEmail struct {
 	// Subject, Text and HTML are templates with PortalWords. Text, and HTML if there
@@ -63,7 +75,9 @@ If you have not expected this, do not open the page, and tell whoever runs {host
 func defaultPortal() *Portal {
 	return &Portal{
 		Link: Duration{3 * 24 * time.Hour}, Remind: Duration{24 * time.Hour}, Socket: "/run/otpgate/portal.sock", Listen: "unix:/run/otpgate-portal/http.sock",
-		Email: PortalEmail{Subject: "Set up your codes for {host}", Text: defaultInvitation},
+		Email:       PortalEmail{Subject: "Set up your codes for {host}", Text: defaultInvitation},
+		ManageEmail: PortalEmail{Subject: "The page for your codes for {host}", Text: defaultManage},
+		ChangeEmail: ChangeEmail{Subject: "Your codes for {host} were changed", Text: defaultChange},
 	}
 }
 
@@ -158,5 +172,11 @@ func (p PortalEmail) check() (problem string, key []string) {
 // LinkTo is the address of the page for an invitation.
 func (p *Portal) LinkTo(secret string) string { return p.URL + LinkPath + secret }
 
-// LinkPath is what is between the page's URL and what makes a link secret.
-const LinkPath = "/l/"
+// ManageTo is the address of the page for a link of somebody who is enrolled.
+func (p *Portal) ManageTo(secret string) string { return p.URL + ManagePath + secret }
+
+// LinkPath and ManagePath are what is between the page's URL and what makes a link secret.
+const (
+	LinkPath   = "/l/"
+	ManagePath = "/m/"
+)

@@ -43,16 +43,30 @@ type Message struct {
 	Link string `json:"link,omitempty"`
 	// Expires is when that ceases to be good.
 	Expires time.Time `json:"expires"`
+	// Manage says that the link is for somebody who is enrolled.
+	Manage bool `json:"manage,omitempty"`
+	// Change says in place of code and link what was changed At, in a sentence. It goes by
+	// email alone, to the person, or with Report to whoever looks after the machine.
+	Change string    `json:"change,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+	Report bool      `json:"report,omitempty"`
+}
+
+// What says what a message is, in a word.
+func (m Message) What() string {
+	switch {
+	case m.Link != "":
+		return "link"
+	case m.Change != "":
+		return "change"
+	}
+	return "code"
 }
 
 // Format implements fmt.Formatter for every verb, so that no log gets the code or
 // the link by way of a message.
 func (m Message) Format(state fmt.State, _ rune) {
-	what := "code"
-	if m.Link != "" {
-		what = "link"
-	}
-	fmt.Fprintf(state, "a %s for %q by %s to %s or %s", what, m.User, m.Channel, MaskEmail(m.Email), MaskPhone(m.Phone))
+	fmt.Fprintf(state, "a %s for %q by %s to %s or %s", m.What(), m.User, m.Channel, MaskEmail(m.Email), MaskPhone(m.Phone))
 }
 
 // Delivery is what became of a message that was sent.

@@ -51,6 +51,19 @@ func (g *Gate) countSend(ctx context.Context, person account.Person, code string
 	return until, err
 }
 
+// CountLink counts a link before it is mailed, as a code that is sent. until is set if it
+// must not be mailed yet.
+func (g *Gate) CountLink(ctx context.Context, user string) (until time.Time, err error) {
+	err = g.Ledger.Update(ctx, ledger.UserKey(user), func(entry *ledger.Entry) error {
+		var count int
+		if count, until = g.SentLately(*entry); until.IsZero() {
+			g.countSent(entry, count)
+		}
+		return nil
+	})
+	return until, err
+}
+
 // countSent counts one more than count.
 func (g *Gate) countSent(entry *ledger.Entry, count int) {
 	counts := g.counts(*entry)

@@ -19,7 +19,6 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
-	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -94,27 +93,9 @@ func (i Invitations) findReady(ctx context.Context, key ledger.Key, known bool, 
 	return one, stateOf(one, i.now()).err()
 }
 
-// find is the invitation of a key. What was never one, or is none any more, counts
-// against where it came from.
+// find is the invitation of a key.
 func (i Invitations) find(ctx context.Context, key ledger.Key, known bool, remote string) (ledger.Invitation, error) {
-	until, err := i.People.SourceLocked(ctx, remote)
-	if err != nil {
-		return ledger.Invitation{}, err
-	}
-	if !until.IsZero() {
-		return ledger.Invitation{}, LockedError{until}
-	}
-	var entry ledger.Entry
-	if known {
-		if entry, err = i.People.Ledger.View(ctx, key); err != nil {
-			return ledger.Invitation{}, fmt.Errorf("find the invitation: %w", err)
-		}
-	}
-	if entry.Invitation.Purpose == enroll {
-		return entry.Invitation, nil
-	}
-	i.People.Audit.Write(audit.Record{Remote: remote, Verdict: "denied", Rule: "link", By: byLink, Reason: ErrUnknown.Error()})
-	return ledger.Invitation{}, errors.Join(ErrUnknown, i.People.CountSource(ctx, remote))
+	return i.Find(ctx, key, known, remote, enroll)
 }
 
 // byLink is what the log says of whoever comes by a link.

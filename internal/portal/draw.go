@@ -31,9 +31,15 @@ type said struct {
 	Page     *portalwire.Page
 	Setup    *portalwire.Setup
 	Enrolled *portalwire.Enrolled
-	QR       picture
-	Mistake  string
-	At       time.Time
+	Overview *portalwire.Overview
+	Unseen   int    // wrong codes
+	Done     string // what was changed
+	Codes    []string
+	// Further says that the setup is of somebody who is enrolled.
+	Further bool
+	QR      picture
+	Mistake string
+	At      time.Time
 }
 
 // Say is a text, with its words filled in.
@@ -58,6 +64,14 @@ func (s *said) fill(word string) string {
 		return strconv.Itoa(s.Setup.Digits)
 	case word == "period" && s.Setup != nil:
 		return strconv.Itoa(s.Setup.Period)
+	case word == "count" && s.Unseen > 0:
+		return strconv.Itoa(s.Unseen)
+	case word == "count" && s.Overview != nil:
+		return strconv.Itoa(s.Overview.RecoveryLeft)
+	case word == "more" && s.Overview != nil:
+		return strconv.Itoa(s.Overview.More)
+	case word == "name" && s.Overview != nil:
+		return s.Overview.User
 	case word == "count" && s.Enrolled != nil:
 		return strconv.Itoa(s.Enrolled.Unseen)
 	case word == "date":
@@ -73,7 +87,9 @@ func (s *said) date() time.Time {
 		return s.Page.At
 	case s.Setup != nil:
 		return s.Setup.Ends
-	case s.Enrolled != nil:
+	case s.Overview != nil:
+		return s.Overview.Ends
+	case s.Enrolled != nil, s.Codes != nil:
 		return s.now
 	}
 	return s.At
@@ -85,6 +101,14 @@ func (s *said) Title() (string, error) {
 		return s.Say("mistake", "title")
 	}
 	return s.Say(s.Name, "title")
+}
+
+// Action is where the first code of a device goes.
+func (s *said) Action() string {
+	if s.Further {
+		return managePath
+	}
+	return "/setup"
 }
 
 // MistakeIn says whether the mistake is in a field.
@@ -130,12 +154,17 @@ func (p *portal) message(w http.ResponseWriter, r *http.Request, status int, nam
 
 // setup sends the page with the key.
 func (p *portal) setup(w http.ResponseWriter, r *http.Request, status int, setup *portalwire.Setup, mistake string) {
+	p.setupFor(w, r, status, setup, mistake, false)
+}
+
+// setupFor is setup also for a further device of somebody who is enrolled.
+func (p *portal) setupFor(w http.ResponseWriter, r *http.Request, status int, setup *portalwire.Setup, mistake string, further bool) {
 	qr, err := otpauth.Draw(setup.URI)
 	if err != nil {
 		p.Report("", "the key cannot be drawn: it is too long, see totp.issuer")
 	}
 	p.draw(w, r, status, "setup", func(s *said) {
-		s.Setup, s.Mistake = setup, mistake
+		s.Setup, s.Mistake, s.Further = setup, mistake, further
 		if err == nil {
 			s.QR = pictureOf(qr)
 		}

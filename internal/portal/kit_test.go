@@ -39,6 +39,8 @@ type site struct {
 	faults []string
 	// later is what the page does in a while.
 	later []func()
+	// behind is what the engine does behind its answers, nil where it does nothing there.
+	behind *portalanswer.Later
 }
 
 func newSite(t *testing.T, change ...func(*Settings)) *site {
@@ -101,7 +103,7 @@ func (s *site) answer(t *testing.T) (socket string) {
 				s.mu.Lock()
 				s.asked = append(s.asked, request)
 				s.mu.Unlock()
-				return portalanswer.Answer(ctx, s.engine, request)
+				return portalanswer.AnswerAll(ctx, s.engine, request, s.behind)
 			})
 		}
 	}()

@@ -28,7 +28,7 @@ const usual = "en"
 
 // words are those of the texts, and dateWords those of a date.
 var (
-	words     = []string{"name", "date", "digits", "period", "count", "host", "title"}
+	words     = []string{"name", "date", "digits", "period", "count", "more", "host", "title"}
 	dateWords = []string{"day", "month", "year", "time", "zone"}
 )
 

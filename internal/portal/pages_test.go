@@ -77,7 +77,9 @@ func everyPage(t *testing.T, look func(name string, page *http.Response, text st
 		}
 		for table := range l.texts {
 			switch table {
-			case "mistake":
+			case "mistake", "manage-mistake", "manage-done":
+			case "ask", "enter", "unseen", "manage", "codes":
+				everyManagePage(p, r, table, codes, see)
 			case "ready":
 				see(table, func(w http.ResponseWriter) {
 					p.draw(w, r, 200, table, func(s *said) { s.Page = &portalwire.Page{State: "ready", At: longest.Ends, Name: "a…<e"} })

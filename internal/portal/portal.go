@@ -20,7 +20,7 @@ import (
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
 
-// Settings are those of a page. All but Proxies must be set.
+// Settings are those of a page. All but Proxies and Manage must be set.
 type Settings struct {
 	// URL is what people reach the page by, a scheme and a host. Nothing that a
 	// request says takes its place.
@@ -33,6 +33,8 @@ type Settings struct {
 	// Now is the clock, and Zone what times are shown in.
 	Now  func() time.Time
 	Zone *time.Location
+	// Manage says that people who are enrolled may look after what is theirs.
+	Manage bool
 	// Report gets each fault, for the log.
 	Report func(remote, reason string)
 }
@@ -85,6 +87,9 @@ func (p *portal) routes() http.Handler {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		p.message(w, r, http.StatusOK, "start", time.Time{})
 	})
+	if p.Manage {
+		p.manageRoutes(mux)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.message(w, r, http.StatusNotFound, "not-found", time.Time{})
 	})
@@ -154,13 +159,13 @@ func visit(r *http.Request) string {
 
 // ask asks the verifier. Without an answer the page says so, and ok is false.
 func (p *portal) ask(w http.ResponseWriter, r *http.Request, request portalwire.Request) (answer portalwire.Answer, ok bool) {
-	for _, text := range []*string{&request.Link, &request.Visit, &request.First, &request.Current} {
+	for _, text := range []*string{&request.Link, &request.Visit, &request.First, &request.Current, &request.Manage.User, &request.Manage.ID, &request.Manage.Name} {
 		*text = (*text)[:min(len(*text), maxText)]
 	}
 	remote, err := clientAddress(r, p.Proxies)
 	if err == nil {
 		request.Remote = remote.String()
-		if request.Op == portalwire.Confirm {
+		if request.Op == portalwire.Confirm || request.Op == portalwire.Change {
 			answer, err = p.once(r.Context(), request)
 		} else {
 			answer, err = p.askFrom(r.Context(), request)

@@ -32,7 +32,9 @@ type press struct {
 // once asks once for what the same browser sends several times.
 func (p *portal) once(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
 	// Nothing secret is in memory for longer than it must be, and no text is another one.
-	key := sha256.Sum256([]byte(strings.Join([]string{request.Visit, request.First, request.Current}, "\x00")))
+	key := sha256.Sum256([]byte(strings.Join([]string{
+		request.Visit, request.First, request.Current, string(request.Manage.Do), request.Manage.ID, request.Manage.Name,
+	}, "\x00")))
 	one, first := p.presses.begin(key)
 	if !first {
 		<-one.answered
@@ -41,7 +43,7 @@ func (p *portal) once(ctx context.Context, request portalwire.Request) (portalwi
 	one.err = errNoAnswer // for whoever waits, should this one panic
 	defer func() {
 		close(one.answered)
-		if one.answer.Enrolled == nil {
+		if !hasCodes(one.answer) {
 			p.presses.forget(key)
 		} else {
 			p.after(kept, func() { p.presses.forget(key) })
@@ -53,6 +55,12 @@ func (p *portal) once(ctx context.Context, request portalwire.Request) (portalwi
 	defer cancel()
 	one.answer, one.err = p.askFrom(ctx, request)
 	return one.answer, one.err
+}
+
+// hasCodes says whether an answer may have recovery codes, which are made once.
+func hasCodes(answer portalwire.Answer) bool {
+	done := answer.Managed != nil && answer.Managed.Done != nil && len(answer.Managed.Done.RecoveryCodes) > 0
+	return answer.Enrolled != nil || done
 }
 
 // placeTime is how long a Confirm waits for a place to ask the verifier.

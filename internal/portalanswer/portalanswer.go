@@ -1,6 +1,7 @@
 // Package portalanswer answers what the page for people asks, out of the engine.
 //
-// The entry point is [Answer]. It promises that the page learns no more than a link, or
+// The entry points are [Answer], and [AnswerAll] where people who are enrolled may look
+// after what is theirs. They promise that the page learns no more than a link, or
 // what a browser has of one, shows: a masked name, and what was made for that browser
 // alone; and that what cannot be decided gets no answer.
 package portalanswer
@@ -17,18 +18,28 @@ import (
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/portalwire"
+	"github.com/otpgate/otpgate/internal/selfservice"
 )
 
 // Answer answers one request. engine.Peer names whose program the page is: where a
 // browser comes from is that program's word. The error is for the log, and has nothing
 // that is for the browser alone.
 func Answer(ctx context.Context, engine *gate.Gate, request portalwire.Request) (portalwire.Answer, error) {
+	return AnswerAll(ctx, engine, request, nil)
+}
+
+// AnswerAll is Answer also for people who are enrolled. What later has to do is done behind
+// the answers; without one they get none.
+func AnswerAll(ctx context.Context, engine *gate.Gate, request portalwire.Request, later *Later) (portalwire.Answer, error) {
 	// Without one, wrong links would count against nobody.
 	if _, err := netip.ParseAddr(request.Remote); err != nil {
 		return portalwire.Answer{}, errors.New("the page does not say from which address the browser comes; " +
 			"a proxy in front of it must send X-Forwarded-For")
 	}
-	answer, err := result(ctx, invitation.Invitations{People: admin.People{Gate: engine}, Random: rand.Reader}, request)
+	answer, known, err := managed(ctx, engine, request, later)
+	if !known {
+		answer, err = result(ctx, invitation.Invitations{People: admin.People{Gate: engine}, Random: rand.Reader}, request)
+	}
 	if err == nil {
 		return answer, nil
 	}
@@ -76,6 +87,8 @@ var words = []struct {
 	{invitation.ErrCancelled, portalwire.Cancelled}, {invitation.ErrDisabled, portalwire.Disabled}, {invitation.ErrRemoved, portalwire.Removed},
 	{invitation.ErrOvertaken, portalwire.Overtaken}, {invitation.ErrOpenedAgain, portalwire.OpenedAgain}, {invitation.ErrVisitEnded, portalwire.VisitEnded},
 	{invitation.ErrCurrent, portalwire.WrongCurrent}, {invitation.ErrCurrentUsed, portalwire.UsedCurrent}, {enrollment.ErrCodeUsed, portalwire.UsedFirst},
+	{selfservice.ErrNoDevice, portalwire.NoDevice}, {selfservice.ErrNotFound, portalwire.NotFound}, {selfservice.ErrBadName, portalwire.BadName},
+	{selfservice.ErrTakenName, portalwire.TakenName}, {selfservice.ErrTooMany, portalwire.TooManyDevices}, {selfservice.ErrLast, portalwire.LastDevice},
 }
 
 // refusal is the answer for an error that is the person's to know. One that came with

@@ -56,14 +56,16 @@ type Request struct {
 	Visit   string `json:"visit,omitempty"`
 	First   string `json:"first,omitempty"`
 	Current string `json:"current,omitempty"`
+	Manage  Manage `json:"manage,omitzero"`
 }
 
-// Answer is what the verifier says. One of Page, Setup and Enrolled is set, or Refused,
-// which may come with a Setup.
+// Answer is what the verifier says. One of Page, Setup, Enrolled and what is in Managed is
+// set, or Refused, which may come with a Setup.
 type Answer struct {
 	Page     *Page     `json:"page,omitempty"`
 	Setup    *Setup    `json:"setup,omitempty"`
 	Enrolled *Enrolled `json:"enrolled,omitempty"`
+	Managed  *Managed  `json:"managed,omitempty"`
 	// Refused says why, in a word that the page has a text for.
 	Refused string `json:"refused,omitempty"`
 	// Until is when a lock ends, if that is why.
@@ -112,6 +114,9 @@ func (e Enrolled) Format(state fmt.State, _ rune) { fmt.Fprintf(state, "the enro
 
 // check says whether a request has what its op needs, and nothing else.
 func (r Request) check() error {
+	if known, err := r.checkManage(); known {
+		return err
+	}
 	link, visit, codes := r.Link != "", r.Visit != "", r.First != "" || r.Current != ""
 	var fits bool
 	switch r.Op {
@@ -124,20 +129,20 @@ func (r Request) check() error {
 	default:
 		return fmt.Errorf("unknown op %q", string(r.Op))
 	}
-	if !fits {
+	if !fits || r.Manage != (Manage{}) {
 		return fmt.Errorf("the fields of op %q are not those that it needs", string(r.Op))
 	}
 	return nil
 }
 
 func (a Answer) check() error {
-	set := 0
+	set := a.Managed.set()
 	for _, is := range []bool{a.Page != nil, a.Setup != nil && a.Refused == "", a.Enrolled != nil, a.Refused != ""} {
 		if is {
 			set++
 		}
 	}
-	if set != 1 {
+	if set != 1 || a.Managed != nil && a.Managed.set() != 1 {
 		return errors.New("an answer must have one result, or why there is none")
 	}
 	return nil

@@ -51,6 +51,12 @@ func TestAskAndServe(t *testing.T) {
 		{Request{Op: Resume, Visit: "v"}, Answer{Refused: "locked", Until: at}},
 		{Request{Op: Confirm, Visit: "v", First: "123456", Current: "654321"}, Answer{Enrolled: &Enrolled{"phone", true, []string{"a", "b"}, 2}}},
 		{Request{Op: Confirm, Visit: "v"}, Answer{Refused: "new-key", Setup: &Setup{Visit: "v"}}},
+		{Request{Op: AskLink, Manage: Manage{User: "alice"}}, Answer{Managed: &Managed{Asked: true}}},
+		{Request{Op: OpenManage, Link: "abc"}, Answer{Page: &Page{State: "ready", At: at, Name: "a…e"}}},
+		{Request{Op: Enter, Link: "abc", Current: "123456"}, Answer{Managed: &Managed{Entered: &Entered{"v", at, 2}}}},
+		{Request{Op: Show, Visit: "v"}, Answer{Managed: &Managed{Overview: &Overview{User: "alice", Ends: at, Devices: []Device{{ID: "phone"}}}}}},
+		{Request{Op: Change, Visit: "v", Manage: Manage{Do: Rename, ID: "phone", Name: "tablet"}}, Answer{Managed: &Managed{Done: &Done{Do: Rename}}}},
+		{Request{Op: Change, Visit: "v", Current: "123456", Manage: Manage{Do: Recovery}}, Answer{Managed: &Managed{Done: &Done{Recovery, []string{"a"}}}}},
 	} {
 		var got Request
 		path, ended := served(t, func(_ context.Context, request Request) (Answer, error) {
@@ -80,7 +86,12 @@ func TestNoRequest(t *testing.T) {
 		"too much": `{"op":"open","link":"` + strings.Repeat("a", MaxMessage) + `"}` + "\n",
 		"no link":  `{"op":"begin"}` + "\n", "a visit": `{"op":"begin","link":"abc","visit":"v"}` + "\n",
 		"a code": `{"op":"resume","visit":"v","first":"1"}` + "\n", "no visit": `{"op":"confirm","first":"1"}` + "\n",
-		"a list": "[]\n", "null": "null\n", "a word": "open\n",
+		"no name": `{"op":"ask-link","remote":""}` + "\n", "a name and a link": `{"op":"ask-link","link":"abc","manage":{"user":"alice"}}` + "\n",
+		"a name to open": `{"op":"open","link":"abc","manage":{"user":"alice"}}` + "\n", "no link to enter": `{"op":"enter","current":"1"}` + "\n",
+		"a code to show": `{"op":"show","visit":"v","current":"1"}` + "\n", "nothing to change": `{"op":"change","visit":"v"}` + "\n",
+		"an unknown change": `{"op":"change","visit":"v","manage":{"do":"list"}}` + "\n", "a change of somebody": `{"op":"change","visit":"v","manage":{"do":"leave","user":"alice"}}` + "\n",
+		"a code too much": `{"op":"change","visit":"v","current":"1","manage":{"do":"rename","id":"a","name":"b"}}` + "\n",
+		"a list":          "[]\n", "null": "null\n", "a word": "open\n",
 	} {
 		conn, err := net.Dial("unix", path)
 		if err != nil {
@@ -108,7 +119,9 @@ func TestNoAnswer(t *testing.T) {
 	for name, answer := range map[string]struct {
 		Answer
 		error
-	}{"error": {Answer{Page: &Page{}}, fails}, "empty": {}, "two": {Answer{Page: &Page{}, Refused: "used"}, nil}} {
+	}{
+		"two of somebody enrolled": {Answer{Managed: &Managed{Asked: true, Done: &Done{}}}, nil}, "none of somebody enrolled": {Answer{Managed: &Managed{}, Refused: "used"}, nil},
+		"error": {Answer{Page: &Page{}}, fails}, "empty": {}, "two": {Answer{Page: &Page{}, Refused: "used"}, nil}} {
 		path, ended := served(t, func(context.Context, Request) (Answer, error) { return answer.Answer, answer.error })
 		got, err := Ask(t.Context(), path, request)
 		if served := <-ended; err == nil || served == nil || !reflect.DeepEqual(got, Answer{}) || errors.Is(served, fails) != (answer.error != nil) {
@@ -238,6 +251,8 @@ func TestPrintedShowsNothing(t *testing.T) {
 	for _, message := range []any{
 		Request{Op: Begin, Link: secret, Visit: secret, First: secret, Current: secret}, setup, &setup, enrolled, &enrolled,
 		Answer{Setup: &setup}, Answer{Enrolled: &enrolled}, &Answer{Setup: &setup},
+		Answer{Managed: &Managed{Entered: &Entered{Visit: secret}}}, Managed{Entered: &Entered{Visit: secret}}, Entered{Visit: secret}, &Entered{Visit: secret},
+		Done{RecoveryCodes: []string{secret}}, &Managed{Done: &Done{RecoveryCodes: []string{secret}}},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
 			if text := fmt.Sprintf(verb, message); strings.Contains(text, secret) {

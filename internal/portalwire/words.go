@@ -33,4 +33,16 @@ const (
 	// Locked comes with the time until which wrong codes keep the person or the address out,
 	// or too many requests for one link that link.
 	Locked = "locked"
+	// NoDevice is of somebody enrolled who has no device and no recovery code: codes that
+	// are sent show only who reads the mail.
+	NoDevice = "no-device"
+	// NotFound is of a device, a remembered login or a login that is not there any more.
+	NotFound = "no-such"
+	// BadName is of what cannot be a device's name, TakenName of one that another device
+	// has, TooManyDevices of somebody who has as many as there may be.
+	BadName        = "bad-name"
+	TakenName      = "taken-name"
+	TooManyDevices = "too-many-devices"
+	// LastDevice is of the last one of somebody who must have one.
+	LastDevice = "last-device"
 )

@@ -13,7 +13,7 @@ import (
 // configuration reads the keys of otpgate.toml. root is the source tree's.
 func configuration(root string) ([]table, error) {
 	r, err := newReader(root+"/internal/config", map[string]string{
-		"EmailWords": braced(config.EmailWords), "PortalWords": braced(config.PortalWords), "SMSWords": braced(config.SMSWords),
+		"EmailWords": braced(config.EmailWords), "PortalWords": braced(config.PortalWords), "ChangeWords": braced(config.ChangeWords), "SMSWords": braced(config.SMSWords),
 	})
 	if err != nil {
 		return nil, err

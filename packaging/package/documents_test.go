@@ -199,3 +199,13 @@ var (
 func figures(text string) string {
 	return strings.TrimSpace(digits.ReplaceAllString(remark.ReplaceAllString(text, ""), "0"))
 }
+
+// reachesMail is of a unit that is to reach mail servers by the drop-in for that.
+func reachesMail(unit string) handling {
+	return handling{
+		instead: "systemd-analyze verify --man=no " + unit + ".service && cat /etc/systemd/system/" + unit + ".service.d/send.conf",
+		why:     noSystemd, says: `^#(?s).*IPAddressAllow=any`,
+	}
+}
+
+var asksForLedger = handling{instead: "systemctl --root=/ enable otpgate-ledgerd.socket", why: noSystemd, says: "Created symlink"}

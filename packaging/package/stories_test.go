@@ -28,8 +28,6 @@ const enablePage = "systemctl enable --now otpgate-portal.socket"
 
 var asksForPage = handling{instead: "systemctl --root=/ enable otpgate-portal.socket", why: noSystemd, says: "Created symlink"}
 
-var asksForLedger = handling{instead: "systemctl --root=/ enable otpgate-ledgerd.socket", why: noSystemd, says: "Created symlink"}
-
 var installed = handling{outside: "make --no-print-directory install DESTDIR=ROOT", why: noGo}
 
 var startSSHD = "/usr/sbin/sshd -D -e -o PidFile=none"
@@ -263,10 +261,15 @@ var stories = []story{
 		document: "docs/sent-codes.md",
 		begin:    func(r *run) { r.outside(installed.outside) },
 		lines: map[string]handling{
-			"(umask 077; cat >/etc/otpgate/secrets/smtp)": {typed: "correct horse\r\x04"},
-			"systemctl daemon-reload && systemctl restart otpgate-verifierd": {
-				instead: "systemd-analyze verify --man=no otpgate-verifierd.service && cat /etc/systemd/system/otpgate-verifierd.service.d/send.conf",
-				why:     noSystemd, says: `^#(?s).*IPAddressAllow=any`},
+			"(umask 077; cat >/etc/otpgate/secrets/smtp)":                    {typed: "correct horse\r\x04"},
+			"systemctl daemon-reload && systemctl restart otpgate-verifierd": reachesMail("otpgate-verifierd"),
+		},
+	},
+	{
+		document: "docs/self-service.md",
+		begin:    func(r *run) { r.outside(installed.outside) },
+		lines: map[string]handling{
+			"systemctl daemon-reload && systemctl restart otpgate-verifierd-portal": reachesMail("otpgate-verifierd-portal"),
 		},
 	},
 	{

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otpgate/otpgate/internal/daemon"
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/portalanswer"
@@ -40,6 +41,11 @@ const (
 	// an entry of the ledger for the address that the page names. Further ones are as
 	// wrong, and leave nothing.
 	portalWrong = 60
+	// portalAsks is how many links people who are enrolled may ask for in a minute, and
+	// portalSourceAsks how many from one address, which an office may share: each may be a
+	// mail, of which sent.per_hour bounds those to one person.
+	portalAsks       = 120
+	portalSourceAsks = 20
 )
 
 // portal answers the page for people, at a socket of its own: what the page does there
@@ -52,6 +58,10 @@ type portal struct {
 	working   semaphore
 	limits    *portalLimits
 	forgetter *forgetter
+	// later is done behind the answers.
+	later *portalanswer.Later
+	// sender is what tests have in the place of the configuration's.
+	sender    deliver.Sender
 	accepting sync.WaitGroup
 	all       sync.WaitGroup
 }
@@ -60,6 +70,7 @@ func newPortal(s *server, limits limits) *portal {
 	return &portal{
 		server: s, admission: newAdmission(limits), working: make(semaphore, portalAtOnce),
 		limits: newPortalLimits(portalChanges, portalWrong), forgetter: newForgetter(s.report),
+		later: &portalanswer.Later{Panicked: func(panicked any) { s.report("portal", fmt.Sprintf("panic: %v", panicked)) }},
 	}
 }
 
@@ -153,6 +164,9 @@ var errNotThePage = errors.New("asks at the socket of the page for people; expec
 // answer has the engine decide.
 func (p *portal) answer(ctx context.Context, uid uint32, who *peerCount, request portalwire.Request) (portalwire.Answer, error) {
 	end, err := p.limits.links.turn(ctx, linkOf(request))
+	if err == nil {
+		err = p.limits.ask(request)
+	}
 	if locked, is := errors.AsType[invitation.LockedError](err); is {
 		return portalwire.Answer{Refused: portalwire.Locked, Until: locked.Until}, nil
 	}
@@ -174,7 +188,7 @@ func (p *portal) answer(ctx context.Context, uid uint32, who *peerCount, request
 		return portalwire.Answer{}, errors.New("there is no [portal] in the configuration")
 	}
 	p.forgetter.now(engine)
-	return portalanswer.Answer(ctx, p.engineFor(engine, uid, who, request), request)
+	return portalanswer.AnswerAll(ctx, p.engineFor(engine, uid, who, request), request, p.later)
 }
 
 // engineFor is the engine as it is for one request of the page.
@@ -186,7 +200,10 @@ func (p *portal) engineFor(engine *gate.Gate, uid uint32, who *peerCount, reques
 	// Where a browser comes from is the page's word, as are the codes that it says were
 	// typed: they count apart, and lock nobody's logins.
 	own.Peer = sink.peer
-	own.Sender, own.BreakGlass = nil, nil
+	own.BreakGlass = nil
+	if p.sender != nil {
+		own.Sender = p.sender
+	}
 	own.Ledger, own.Audit = p.limits.bound(engine.Ledger, sink, request.Op, engine.Now)
 	return &own
 }
@@ -204,7 +221,7 @@ func (p *portal) tell(peer *unix.Ucred, who *peerCount, rule string, err error) 
 func (p *portal) drain(most time.Duration) error {
 	p.forgetter.end()
 	done := make(chan struct{})
-	go func() { p.accepting.Wait(); p.all.Wait(); close(done) }()
+	go func() { p.accepting.Wait(); p.all.Wait(); p.later.End(); close(done) }()
 	select {
 	case <-done:
 		return nil

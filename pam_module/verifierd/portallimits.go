@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/ratelimit"
+	"github.com/otpgate/otpgate/internal/selfservice"
 )
 
 // portalLimits bound what all requests of the page may write in a minute.
@@ -21,12 +23,15 @@ type portalLimits struct {
 	mostChanges, mostWrong int
 	changes, wrong         ratelimit.Limiter
 	links                  *portalLinks
+	// asks are those for links to be mailed, of all and by address.
+	asks    ratelimit.Limiter
+	askedBy *portalLinks
 	// unsaid is how many wrong links the log has not been told of since the last line.
 	unsaid int
 }
 
 func newPortalLimits(changes, wrong int) *portalLimits {
-	return &portalLimits{now: time.Now, mostChanges: changes, mostWrong: wrong, links: newPortalLinks(portalLinkChanges, portalLinkWaits)}
+	return &portalLimits{now: time.Now, mostChanges: changes, mostWrong: wrong, links: newPortalLinks(portalLinkChanges, portalLinkWaits), askedBy: newPortalLinks(portalSourceAsks, 0)}
 }
 
 // change says whether one more request may change something in this minute.
@@ -41,6 +46,24 @@ func (l *portalLimits) leave() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.wrong.Take(l.now(), l.mostWrong)
+}
+
+// ask says whether a request for a link to be mailed is one too many: as a lock, which is
+// the same whatever name was typed.
+func (l *portalLimits) ask(request portalwire.Request) error {
+	if request.Op != portalwire.AskLink {
+		return nil
+	}
+	source, _ := gate.SourceKey("", request.Remote)
+	if err := l.askedBy.change(source.Name); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.asks.Take(l.now(), portalAsks) {
+		return invitation.LockedError{Until: l.now().Add(time.Minute)}
+	}
+	return nil
 }
 
 // bound gives the ledger and the log for one request.
@@ -79,7 +102,7 @@ type portalLedger struct {
 // nothing of what those with one may change; nor does who has one beyond its share.
 func (p portalLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
 	entry, err := p.Store.View(ctx, key)
-	if err != nil || !p.request.changes || key.Kind != ledger.Link || !invitation.IsReady(entry.Invitation, p.request.now()) {
+	if err != nil || !p.request.changes || key.Kind != ledger.Link || !isGood(entry.Invitation, p.request.now()) {
 		return entry, err
 	}
 	p.request.changes = false
@@ -90,6 +113,11 @@ func (p portalLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, e
 		return ledger.Entry{}, errPortalBusy
 	}
 	return entry, nil
+}
+
+// isGood says whether something can be changed by a link, whatever it is for.
+func isGood(link ledger.Invitation, now time.Time) bool {
+	return invitation.IsReady(link, now) || selfservice.IsOpen(link, now)
 }
 
 // Update implements [ledger.Store].

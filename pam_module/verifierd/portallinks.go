@@ -39,7 +39,13 @@ func linkOf(request portalwire.Request) string {
 	return key.Name
 }
 
-func changes(op portalwire.Op) bool { return op == portalwire.Begin || op == portalwire.Confirm }
+func changes(op portalwire.Op) bool {
+	switch op {
+	case portalwire.Begin, portalwire.Confirm, portalwire.Enter, portalwire.Change:
+		return true
+	}
+	return false
+}
 
 var errTurn = errors.New("other requests for the same link took too long")
 

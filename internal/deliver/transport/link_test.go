@@ -53,7 +53,7 @@ func TestInvitationTemplates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := mailer.writeLike(parsed.Portal.Email); err != nil {
+	if err := mailer.writeFor(invites(), parsed.Portal); err != nil {
 		t.Fatal(err)
 	}
 	m := invites()

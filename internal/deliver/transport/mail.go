@@ -55,9 +55,31 @@ func newMailer(settings *config.Email) (*mailer, error) {
 	return m, err
 }
 
-// writeLike has the message with a link written by these templates.
-func (m *mailer) writeLike(templates config.PortalEmail) error {
-	return m.read(templates, config.PortalWords)
+// writeFor has a message that is no code written by the templates for it.
+func (m *mailer) writeFor(message deliver.Message, portal *config.Portal) error {
+	switch {
+	case message.Change != "" && message.Report:
+		return m.read(report, config.ChangeWords)
+	case message.Change != "":
+		return m.read(config.PortalEmail(portal.ChangeEmail), config.ChangeWords)
+	case message.Manage:
+		return m.read(portal.ManageEmail, config.PortalWords)
+	case message.Link != "":
+		return m.read(portal.Email, config.PortalWords)
+	}
+	return nil
+}
+
+// report is for whoever looks after the machine.
+var report = config.PortalEmail{
+	Subject: "A login of {user} on {host} was reported",
+	Text: `{what}
+
+{user} reported this on the page for people at {time}, from {remote}: somebody
+else may know that person's password and have a device or a recovery code. The
+remembered logins are ended. "otpctl status {user}" on {host} shows the devices
+and the last logins, "otpctl disable {user}" keeps everybody out.
+`,
 }
 
 func (m *mailer) read(templates config.PortalEmail, words []string) error {
@@ -145,9 +167,11 @@ func emailValues(message deliver.Message) map[string]string {
 	if message.Link != "" { // it is good for days
 		values["expires"] = message.Expires.Local().Format("Monday 2 January 2006, 15:04 MST")
 	}
+	values["time"] = message.At.Local().Format("Monday 2 January 2006, 15:04 MST")
 	for word, value := range values {
 		values[word] = deliver.Clean(value, maxValue)
 	}
+	values["what"] = deliver.Clean(message.Change, maxChange)
 	values["link"] = deliver.Clean(message.Link, maxLink)
 	return values
 }

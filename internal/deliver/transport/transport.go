@@ -54,10 +54,7 @@ func New(settings config.Config) (deliver.Sender, error) {
 // Send implements deliver.Sender. What a channel has at most is its timeout in
 // the configuration.
 func (s *sender) Send(ctx context.Context, m deliver.Message) (deliver.Delivery, error) {
-	what := "code"
-	if m.Link != "" {
-		what = "link"
-	}
+	what := m.What()
 	if err := check(m); err != nil {
 		return deliver.Delivery{}, fmt.Errorf("send a %s: %w", what, err)
 	}
@@ -77,14 +74,19 @@ func (s *sender) Send(ctx context.Context, m deliver.Message) (deliver.Delivery,
 	return deliver.Delivery{Channel: deliver.Email, To: deliver.MaskEmail(m.Email), Failed: failed.Error()}, nil
 }
 
-// maxCode is far above what [sent] allows, maxLink above what [portal] gives.
-const maxCode, maxLink = 64, 1 << 10
+// maxCode is far above what [sent] allows, maxLink above what [portal] gives, and
+// maxChange above what the page says of a change.
+const maxCode, maxLink, maxChange = 64, 1 << 10, 2 << 10
 
 // check refuses what a caller must not have made.
 func check(m deliver.Message) error {
 	switch {
 	case m.Channel != deliver.Email && m.Channel != deliver.SMS:
 		return errors.New("no channel to send it by")
+	case m.Change != "" && (m.Code != "" || m.Link != "" || m.Channel != deliver.Email || len(m.Change) > maxChange):
+		return errors.New("expected a change in a sentence and nothing secret, and to send it by email")
+	case m.Change != "":
+		return nil
 	case m.Link != "" && (m.Code != "" || m.Channel != deliver.Email || len(m.Link) > maxLink || !printable(m.Link)):
 		return errors.New("expected a link of printable ASCII alone, and to send it by email")
 	case m.Link == "" && (m.Code == "" || len(m.Code) > maxCode || !printable(m.Code)):
@@ -101,7 +103,7 @@ func (s *sender) sendEmail(ctx context.Context, m deliver.Message) error {
 	switch {
 	case s.email == nil:
 		return errors.New("there is no [email] in the configuration")
-	case m.Link != "" && s.portal == nil:
+	case m.Code == "" && s.portal == nil:
 		return errors.New("there is no [portal] in the configuration")
 	case m.Email == "":
 		return errors.New("the person has no email address")
@@ -109,8 +111,8 @@ func (s *sender) sendEmail(ctx context.Context, m deliver.Message) error {
 		return errors.New("the person's email address is none")
 	}
 	mailer, err := newMailer(s.email)
-	if err == nil && m.Link != "" {
-		err = mailer.writeLike(s.portal.Email)
+	if err == nil {
+		err = mailer.writeFor(m, s.portal)
 	}
 	if err != nil {
 		return err

@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+
+	"github.com/otpgate/otpgate/e2e/hosts"
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// Somebody enrolled has a link mailed by the page, and by it and a code renames the
+// device, adds another one and removes the first: sshd does accordingly.
+func TestManagedByThePage(t *testing.T) {
+	t.Parallel()
+	server := hosts.StartExim(t, hosts.EximOptions{Auth: true})
+	here := machine.NewSite(t, "managed", "").Over(machine.Resident)
+	systemd(t, here, "sysusers.d/otpgate.conf", "systemd-sysusers")
+	run := filepath.Dir(here.Socket)
+	listen := filepath.Join(run, "page", "http.sock")
+	here.Configure(t, emailTable(t, server)+"[totp]\nwindow = 10\nperiod = 300\n[portal]\nurl = 'https://otp.example.com'\nmanage = true\nsocket = '"+run+"/portal.sock'\nlisten = 'unix:"+listen+"'\n")
+	machine.StartVerifier(t, here, machine.VerifierOptions{})
+	machine.StartPage(t, here, listen)
+	p := machine.NewPerson(t, "managed")
+	p.Write(t, here.Users, strings.Replace(p.SecretFile(), "\n\n[[factor]]", "\nemail = \""+p.Mail()+"\"\n\n[[factor]]", 1))
+	b := newWeb(t, listen, p.Address)
+	b.askLink(t, p)
+	link := managedLink(t, p)
+	status, text := b.send(t, "POST", link, url.Values{"current": {p.Wrong(t)}})
+	if status != http.StatusUnprocessableEntity {
+		t.Fatalf("%d\n%s", status, text)
+	}
+	if status, text = b.send(t, "POST", link, url.Values{"current": {p.Code(t, -9)}}); status != http.StatusOK || !strings.Contains(text, "Wrong codes that were typed for you since your last login: 1.") {
+		t.Fatalf("%d\n%s", status, text)
+	}
+	b.does(t, "The device has another name now.", "do", "rename", "id", "phone", "name", "laptop")
+	sshd := startSSHD(t, here)
+	expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, -8))), 1)
+	machine.Log.Expect(t, "otpgate", "user="+p.Name+" ", "verdict=accepted", "rule=totp:laptop")
+	tablet := b.adds(t, "tablet")
+	b.does(t, "The device counts from now on.", "do", "confirm", "first", tablet(0))
+	expectIn(t, p, sshd.Login(t, p, answers(p, tablet(1))), 1)
+	b.does(t, "The device is removed.", "do", "remove", "id", "laptop", "current", tablet(2))
+	expectOut(t, p, sshd.Login(t, p, answers(p, codeBut(t, p, tablet), "", "")), 3)
+	expectIn(t, p, sshd.Login(t, p, answers(p, tablet(3))), 1)
+	if status, text := b.send(t, "GET", "/manage", nil); status != http.StatusOK || !strings.Contains(text, p.Address) || !strings.Contains(text, "wrong code") {
+		t.Errorf("%d\n%s", status, text)
+	}
+	machine.Until(t, "a letter about each change", func() bool {
+		all := strings.Join(p.Letters(t), "\n")
+		return strings.Contains(all, "The device phone is called laptop now.") && strings.Contains(all, "The device tablet was added.") && strings.Contains(all, "The device laptop was removed.")
+	})
+}
+
+// askLink has a link mailed.
+func (w *web) askLink(t *testing.T, p *machine.Person) {
+	t.Helper()
+	for _, name := range []string{"nobody-of-this-name", p.Name} {
+		if status, text := w.send(t, "POST", "/self", url.Values{"user": {name}}); status != http.StatusOK || !strings.Contains(text, "Look for the mail") {
+			t.Fatalf("%d\n%s", status, text)
+		}
+	}
+}
+
+// managedLink is the path of the link in the letter.
+func managedLink(t *testing.T, p *machine.Person) string {
+	t.Helper()
+	letter := p.Letter(t)
+	found := regexp.MustCompile(`(?m)^https://otp\.example\.com(/m/([a-z2-7]{32}))\r?$`).FindStringSubmatch(letter)
+	if found == nil {
+		t.Fatalf("expected a link, found\n%s", letter)
+	}
+	machine.Keep(found[2])
+	return found[1]
+}
+
+// does presses a button of the page, which must say that text then.
+func (w *web) does(t *testing.T, says string, fields ...string) {
+	t.Helper()
+	form := url.Values{}
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	if status, text := w.send(t, "POST", "/manage", form); status != http.StatusOK || !strings.Contains(text, says) {
+		t.Fatalf("%d\n%s", status, text)
+	}
+}
+
+// adds begins with another device, and gives its codes by their steps from now.
+func (w *web) adds(t *testing.T, name string) (code func(steps int) string) {
+	t.Helper()
+	status, text := w.send(t, "POST", "/manage", url.Values{"do": {"add-device"}, "name": {name}})
+	uri := regexp.MustCompile(`href="(otpauth:[^"]*)"`).FindStringSubmatch(text)
+	if status != http.StatusOK || uri == nil {
+		t.Fatalf("%d\n%s", status, text)
+	}
+	key, err := otp.NewKeyFromURL(html.UnescapeString(uri[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine.Keep(key.Secret())
+	then := time.Now()
+	return func(steps int) string {
+		at := then.Add(time.Duration(steps) * time.Duration(key.Period()) * time.Second)
+		code, err := totp.GenerateCodeCustom(key.Secret(), at, totp.ValidateOpts{Period: uint(key.Period()), Digits: otp.DigitsSix})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+}
+
+// codeBut is a code of the person's phone that no other device shows about now.
+func codeBut(t *testing.T, p *machine.Person, other func(steps int) string) string {
+	t.Helper()
+	others := map[string]bool{}
+	for steps := -25; steps <= 25; steps++ {
+		others[other(steps)] = true
+	}
+	for offset := -7; ; offset++ {
+		if code := p.Code(t, offset); !others[code] {
+			return code
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package selfservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/enrollment"
+	"github.com/otpgate/otpgate/internal/factor"
+	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/internal/ledger"
+)
+
+// wrongCodes is how many wrong first codes a key gets.
+const wrongCodes = 5
+
+// Add makes a key for a new device, which counts once Confirm has its first code. One that
+// was shown before and not confirmed is dropped.
+func (s Service) Add(ctx context.Context, visit Visit, name string) (invitation.Setup, error) {
+	v, err := s.visiting(ctx, visit)
+	if err != nil {
+		return invitation.Setup{}, err
+	}
+	var setup invitation.Setup
+	err = v.change(ctx, func(person *account.Person) error {
+		invitation.DropKey(person, v.link.Key)
+		if err := isFree(*person, name); err != nil {
+			return err
+		}
+		if len(person.Factors) >= account.MaxFactors {
+			return ErrTooMany
+		}
+		setup, err = v.showKey(ctx, person, name)
+		return err
+	})
+	return setup, err
+}
+
+// isFree says why a device cannot be called that.
+func isFree(person account.Person, name string) error {
+	switch {
+	case account.CheckID(name) != nil:
+		return ErrBadName
+	case slices.ContainsFunc(person.Factors, func(f account.Factor) bool { return f.ID == name }):
+		return ErrTakenName
+	}
+	return nil
+}
+
+// showKey puts an unconfirmed device into the person's file.
+func (v *visiting) showKey(ctx context.Context, person *account.Person, name string) (invitation.Setup, error) {
+	f := enrollment.NewFactor(name, v.People.Config.TOTP)
+	if _, err := admin.Put(v.place().Path, person, f, false); err != nil {
+		return invitation.Setup{}, err
+	}
+	err := v.goOn(ctx, func(link *ledger.Invitation) {
+		link.Factor, link.Key, link.Wrong = name, factor.Fingerprint(person.User, f), 0
+	})
+	if err != nil {
+		return invitation.Setup{}, err
+	}
+	return v.links().SetupOf(*person, f, "", v.link.VisitEnds)
+}
+
+// Shown gives what Add gave, for as long as that is good. It changes nothing.
+func (s Service) Shown(ctx context.Context, visit Visit) (invitation.Setup, error) {
+	v, err := s.visiting(ctx, visit)
+	if err != nil {
+		return invitation.Setup{}, err
+	}
+	at, err := v.shown(v.person)
+	if err != nil {
+		return invitation.Setup{}, err
+	}
+	return v.links().SetupOf(v.person, v.person.Factors[at], "", v.link.VisitEnds)
+}
+
+// shown finds the device that was shown last.
+func (v *visiting) shown(person account.Person) (at int, err error) {
+	at, err = invitation.Shown(person, v.link)
+	if errors.Is(err, invitation.ErrVisitEnded) {
+		err = ErrNotFound // the visit goes on
+	}
+	return at, err
+}
+
+// Confirm makes the device that was shown count, if the code is its first one. The codes
+// that it returns are recovery codes, where there were none left. They can be shown this
+// once.
+func (s Service) Confirm(ctx context.Context, visit Visit, first string) (recovery []string, err error) {
+	v, err := s.visiting(ctx, visit)
+	if err != nil {
+		return nil, err
+	}
+	c := confirming{visiting: v, first: first}
+	if err = v.change(ctx, func(person *account.Person) error { return c.confirm(ctx, person) }); err != nil {
+		return nil, err
+	}
+	if c.fresh != nil {
+		return nil, invitation.NewKeyError{Setup: *c.fresh}
+	}
+	v.changed(fmt.Sprintf("The device %s was added.", c.done.Factor.ID))
+	return c.done.RecoveryCodes, nil
+}
+
+// confirming is one Confirm. The person's file is locked while it works.
+type confirming struct {
+	*visiting
+	first string
+	done  enrollment.Confirmation
+	fresh *invitation.Setup // after too many wrong codes
+}
+
+func (c *confirming) confirm(ctx context.Context, person *account.Person) error {
+	at, err := c.shown(*person)
+	if err != nil {
+		return err
+	}
+	f := person.Factors[at]
+	entry, err := enrollment.SpendFirst(ctx, c.People.Ledger, c.People.Config, c.now(), *person, f, c.first)
+	if err != nil {
+		return c.wrong(ctx, person, f, err)
+	}
+	// Whatever else was confirmed meanwhile has another name: there is nothing to replace.
+	c.done = enrollment.Confirm(person, at, entry, c.now())
+	return nil
+}
+
+// wrong counts a wrong first code. After too many of them there is a new key. Any other
+// error is returned as it is.
+func (c *confirming) wrong(ctx context.Context, person *account.Person, f account.Factor, err error) error {
+	code, is := errors.AsType[enrollment.WrongCodeError](err)
+	if !is || code.Malformed {
+		return err
+	}
+	wrong := 0
+	counted := c.goOn(ctx, func(link *ledger.Invitation) {
+		link.Wrong++
+		wrong = link.Wrong
+	})
+	if counted != nil || wrong < wrongCodes {
+		return errors.Join(counted, err)
+	}
+	invitation.DropKey(person, c.link.Key)
+	fresh, err := c.showKey(ctx, person, f.ID)
+	if err == nil {
+		c.fresh = &fresh
+	}
+	return err
+}
+
+// Rename gives a device another name. What was used of it stays used.
+func (s Service) Rename(ctx context.Context, visit Visit, id, name string) error {
+	v, err := s.visiting(ctx, visit)
+	if err != nil {
+		return err
+	}
+	err = v.change(ctx, func(person *account.Person) error {
+		if !counts(*person, id) {
+			return ErrNotFound
+		}
+		if err := isFree(*person, name); err != nil {
+			return err
+		}
+		person.Factors = slices.Clone(person.Factors)
+		for i, f := range person.Factors {
+			if f.ID != id {
+				continue
+			}
+			if err := f.Unreadable(); err != nil {
+				return err // it is encrypted under its name
+			}
+			person.Factors[i].ID, person.Factors[i].Encrypted = name, ""
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v.changed(fmt.Sprintf("The device %s is called %s now.", id, name))
+	return nil
+}
+
+// counts says whether the person has a device of that name that counts.
+func counts(person account.Person, id string) bool {
+	return slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return f.ID == id })
+}
+
+// Remove takes a device away, for a fresh code of any of the person's, also of that one.
+// Recovery codes go with the last one.
+func (s Service) Remove(ctx context.Context, visit Visit, id, code string) error {
+	v, err := s.visiting(ctx, visit)
+	if err != nil {
+		return err
+	}
+	// Who cannot remove it should not lose a code.
+	mustHave := s.mustHave(v.person.User)
+	if err := mayRemove(v.person, id, mustHave); err != nil {
+		return err
+	}
+	if _, err := s.prove(ctx, v.person, v.remote, code); err != nil {
+		return err
+	}
+	err = v.change(ctx, func(person *account.Person) error {
+		if err := mayRemove(*person, id, mustHave); err != nil {
+			return err
+		}
+		person.Factors = slices.DeleteFunc(slices.Clone(person.Factors), func(f account.Factor) bool { return f.ID == id })
+		if len(person.Confirmed()) == 0 {
+			person.Recovery = account.Recovery{}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v.changed(fmt.Sprintf("The device %s was removed.", id))
+	return nil
+}
+
+// mayRemove says why a device must stay.
+func mayRemove(person account.Person, id string, mustHave bool) error {
+	if !counts(person, id) {
+		return ErrNotFound
+	}
+	others := slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return f.ID != id })
+	if !others && mustHave {
+		return ErrLast
+	}
+	return nil
+}
+
+// NewRecovery makes new recovery codes, for a fresh code. The old ones are worthless then.
+// These can be shown this once.
+func (s Service) NewRecovery(ctx context.Context, visit Visit, code string) (codes []string, err error) {
+	v, err := s.visiting(ctx, visit)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.prove(ctx, v.person, v.remote, code); err != nil {
+		return nil, err
+	}
+	err = v.change(ctx, func(person *account.Person) error {
+		codes, person.Recovery = factor.NewRecovery(person.User)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	v.changed("New recovery codes were made. The old ones are good no longer.")
+	return codes, nil
+}

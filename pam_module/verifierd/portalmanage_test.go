@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/portalwire"
+	"github.com/otpgate/otpgate/internal/testwait"
+	"github.com/otpgate/otpgate/internal/wire"
+)
+
+// post is a sender whose mails are in a channel.
+type post chan deliver.Message
+
+func (p post) Send(_ context.Context, message deliver.Message) (deliver.Delivery, error) {
+	p <- message
+	return deliver.Delivery{Channel: deliver.Email, To: deliver.MaskEmail(message.Email)}, nil
+}
+
+// newManagedRig is a rig whose page is also for people who are enrolled, with alice, who
+// has a phone and an address.
+func newManagedRig(t *testing.T) (*portalRig, *person, post) {
+	t.Helper()
+	r := newPortalRig(t, wide)
+	r.configure(t, "[email]\nsmtp = 'smtps://127.0.0.1'\nfrom = 'a@h'\n"+strings.Replace(portalText(r.place, wide), "[portal]\n", "[portal]\nmanage = true\n", 1))
+	alice := r.enroll(t, "alice")
+	engine, err := r.server.engines.current(func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := account.PlaceOf(engine.Config).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := dir.Change("alice", func(person *account.Person) error { person.Email = "alice@example.com"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	mails := make(post, 100)
+	r.portal.sender = mails
+	return r, alice, mails
+}
+
+// askLink has a link mailed, and says what the answer is.
+func (r *portalRig) askLink(t *testing.T, user, from string) portalwire.Answer {
+	t.Helper()
+	return r.answered(t, portalwire.Request{Op: portalwire.AskLink, Remote: from, Manage: portalwire.Manage{User: user}})
+}
+
+// Somebody enrolled asks for a link, enters, and renames the device, by which the next
+// code logs in. All of it is counted apart from logins.
+func TestPageOfPeopleEnrolled(t *testing.T) {
+	r, alice, mails := newManagedRig(t)
+	if answer := r.askLink(t, "alice", ""); answer.Managed == nil || !answer.Managed.Asked {
+		t.Fatalf("%+v", answer)
+	}
+	mail := <-mails
+	link, is := strings.CutPrefix(mail.Link, "https://otp.example.com/m/")
+	if !is || mail.Email != "alice@example.com" {
+		t.Fatalf("%v", mail)
+	}
+	entered := r.answered(t, portalwire.Request{Op: portalwire.Enter, Link: link, Current: alice.code(t)}).Managed
+	if entered == nil {
+		t.Fatal("alice does not enter")
+	}
+	visit := entered.Entered.Visit
+	if done := r.answered(t, portalwire.Request{Op: portalwire.Change, Visit: visit, Manage: portalwire.Manage{Do: portalwire.Rename, ID: "phone", Name: "laptop"}}).Managed; done == nil {
+		t.Fatal("not renamed")
+	}
+	if mail := <-mails; mail.Change != "The device phone is called laptop now." || mail.Remote != "192.0.2.1" {
+		t.Errorf("%+v", mail)
+	}
+	if devices := r.answered(t, portalwire.Request{Op: portalwire.Show, Visit: visit}).Managed.Overview.Devices; len(devices) != 1 || devices[0].ID != "laptop" {
+		t.Errorf("%+v", devices)
+	}
+	if verdict, told, err := dial(t, r.socket).login(r.start("alice"), alice.code(t)); verdict != wire.Accept {
+		t.Errorf("the next code: %v %q %v", verdict, told, err)
+	}
+	lines := map[string]audit.Record{}
+	for _, line := range r.log.take(t, 4) {
+		lines[line.Verdict] = line
+	}
+	for _, verdict := range []string{"sent", "opened", "changed"} {
+		line := lines[verdict]
+		if line.User != "alice" || line.Rule != "manage" || line.By != "self-service" || line.Peer != fmt.Sprintf("uid %d", portalUID) || strings.Contains(line.Reason, link) {
+			t.Errorf("%s: %+v", verdict, line)
+		}
+	}
+	if lines["accepted"].Rule != "totp:laptop" {
+		t.Errorf("%+v", lines["accepted"])
+	}
+}
+
+// Whoever took the page over learns of no name whether it is anybody's, has few mails sent,
+// and gets nothing without a code.
+func TestPageAsksForEverybody(t *testing.T) {
+	r, _, mails := newManagedRig(t)
+	now := time.Now()
+	r.portal.limits.askedBy.now = func() time.Time { return now }
+	r.portal.limits.now = func() time.Time { return now }
+	var answers []portalwire.Answer
+	for n := range portalSourceAsks + 1 {
+		user := "alice"
+		if n%2 == 1 {
+			user = "nobody"
+		}
+		answers = append(answers, r.askLink(t, user, "192.0.2.7"))
+	}
+	for n, answer := range answers {
+		if want := n < portalSourceAsks; (answer.Managed != nil && answer.Managed.Asked) != want || !want && answer.Refused != portalwire.Locked {
+			t.Errorf("%d: %+v", n, answer)
+		}
+	}
+	refused := 0
+	for n := range portalAsks {
+		if r.askLink(t, "nobody", fmt.Sprintf("198.51.100.%d", n)).Refused == portalwire.Locked {
+			refused++
+		}
+	}
+	if refused != portalSourceAsks {
+		t.Errorf("%d are refused, expected %d", refused, portalSourceAsks)
+	}
+	r.portal.later.End()
+	if len(mails) != (portalSourceAsks+1)/2 {
+		t.Errorf("%d mails", len(mails))
+	}
+	link := strings.TrimPrefix((<-mails).Link, "https://otp.example.com/m/")
+	if answer := r.answered(t, portalwire.Request{Op: portalwire.Enter, Link: link, Current: "alice"}); answer.Refused != portalwire.WrongCurrent {
+		t.Errorf("%+v", answer)
+	}
+	for _, request := range []portalwire.Request{
+		{Op: portalwire.Show, Visit: link}, {Op: portalwire.Show, Visit: strings.Repeat("0", 64) + "." + link},
+		{Op: portalwire.Change, Visit: link, Manage: portalwire.Manage{Do: portalwire.Recovery}},
+	} {
+		if answer := r.answered(t, request); answer.Refused != portalwire.Unknown {
+			t.Errorf("%s: %+v", request.Op, answer)
+		}
+	}
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	r.log.all = nil
+}
+
+// A mail server that hangs holds up no answer, and no login.
+func TestMailHoldsUpNothing(t *testing.T) {
+	r, alice, mails := newManagedRig(t)
+	for range cap(mails) {
+		mails <- deliver.Message{}
+	}
+	for range 3 {
+		_ = r.askLink(t, "alice", "")
+	}
+	if verdict, told, err := dial(t, r.socket).login(r.start("alice"), alice.code(t)); verdict != wire.Accept {
+		t.Errorf("a login meanwhile: %v %q %v", verdict, told, err)
+	}
+	for range cap(mails) {
+		<-mails
+	}
+	for range 3 {
+		if (<-mails).Link == "" {
+			t.Error("a mail without a link")
+		}
+	}
+	testwait.Until(t, "the lines", func() bool {
+		r.log.mu.Lock()
+		defer r.log.mu.Unlock()
+		if len(r.log.all) < 4 {
+			return false
+		}
+		r.log.all = nil
+		return true
+	})
+}
