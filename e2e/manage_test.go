@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"html"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,27 +20,21 @@ import (
 func TestManagedByThePage(t *testing.T) {
 	t.Parallel()
 	server := hosts.StartExim(t, hosts.EximOptions{Auth: true})
-	here := machine.NewSite(t, "managed", "").Over(machine.Resident)
-	systemd(t, here, "sysusers.d/otpgate.conf", "systemd-sysusers")
-	run := filepath.Dir(here.Socket)
-	listen := filepath.Join(run, "page", "http.sock")
-	here.Configure(t, emailTable(t, server)+"[totp]\nwindow = 10\nperiod = 300\n[portal]\nurl = 'https://otp.example.com'\nmanage = true\nsocket = '"+run+"/portal.sock'\nlisten = 'unix:"+listen+"'\n")
-	machine.StartVerifier(t, here, machine.VerifierOptions{})
-	machine.StartPage(t, here, listen)
+	here := newPageSiteWith(t, "managed", emailTable(t, server), "period = 300\n", "manage = true\n")
 	p := machine.NewPerson(t, "managed")
 	p.Write(t, here.Users, strings.Replace(p.SecretFile(), "\n\n[[factor]]", "\nemail = \""+p.Mail()+"\"\n\n[[factor]]", 1))
-	b := newWeb(t, listen, p.Address)
+	b := here.browser(t, p.Address)
 	b.askLink(t, p)
 	link := managedLink(t, p)
-	status, text := b.send(t, "POST", link, url.Values{"current": {p.Wrong(t)}})
+	status, text := b.sends(t, "POST", link, url.Values{"current": {p.Wrong(t)}})
 	if status != http.StatusUnprocessableEntity {
 		t.Fatalf("%d\n%s", status, text)
 	}
-	if status, text = b.send(t, "POST", link, url.Values{"current": {p.Code(t, -9)}}); status != http.StatusOK || !strings.Contains(text, "Wrong codes that were typed for you since your last login: 1.") {
+	if status, text = b.sends(t, "POST", link, url.Values{"current": {p.Code(t, -9)}}); status != http.StatusOK || !strings.Contains(text, "Wrong codes that were typed for you since your last login: 1.") {
 		t.Fatalf("%d\n%s", status, text)
 	}
 	b.does(t, "The device has another name now.", "do", "rename", "id", "phone", "name", "laptop")
-	sshd := startSSHD(t, here)
+	sshd := startSSHD(t, here.Site)
 	expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, -8))), 1)
 	machine.Log.Expect(t, "otpgate", "user="+p.Name+" ", "verdict=accepted", "rule=totp:laptop")
 	tablet := b.adds(t, "tablet")
@@ -51,7 +43,7 @@ func TestManagedByThePage(t *testing.T) {
 	b.does(t, "The device is removed.", "do", "remove", "id", "laptop", "current", tablet(2))
 	expectOut(t, p, sshd.Login(t, p, answers(p, codeBut(t, p, tablet), "", "")), 3)
 	expectIn(t, p, sshd.Login(t, p, answers(p, tablet(3))), 1)
-	if status, text := b.send(t, "GET", "/manage", nil); status != http.StatusOK || !strings.Contains(text, p.Address) || !strings.Contains(text, "wrong code") {
+	if status, text := b.sends(t, "GET", "/manage", nil); status != http.StatusOK || !strings.Contains(text, p.Address) || !strings.Contains(text, "wrong code") {
 		t.Errorf("%d\n%s", status, text)
 	}
 	machine.Until(t, "a letter about each change", func() bool {
@@ -60,11 +52,21 @@ func TestManagedByThePage(t *testing.T) {
 	})
 }
 
+// sends is send that must have an answer.
+func (w *web) sends(t *testing.T, method, path string, form url.Values) (status int, text string) {
+	t.Helper()
+	got, err := w.send(method, path, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.status, got.text
+}
+
 // askLink has a link mailed.
 func (w *web) askLink(t *testing.T, p *machine.Person) {
 	t.Helper()
 	for _, name := range []string{"nobody-of-this-name", p.Name} {
-		if status, text := w.send(t, "POST", "/self", url.Values{"user": {name}}); status != http.StatusOK || !strings.Contains(text, "Look for the mail") {
+		if status, text := w.sends(t, "POST", "/self", url.Values{"user": {name}}); status != http.StatusOK || !strings.Contains(text, "Look for the mail") {
 			t.Fatalf("%d\n%s", status, text)
 		}
 	}
@@ -89,7 +91,7 @@ func (w *web) does(t *testing.T, says string, fields ...string) {
 	for i := 0; i+1 < len(fields); i += 2 {
 		form.Set(fields[i], fields[i+1])
 	}
-	if status, text := w.send(t, "POST", "/manage", form); status != http.StatusOK || !strings.Contains(text, says) {
+	if status, text := w.sends(t, "POST", "/manage", form); status != http.StatusOK || !strings.Contains(text, says) {
 		t.Fatalf("%d\n%s", status, text)
 	}
 }
@@ -97,16 +99,14 @@ func (w *web) does(t *testing.T, says string, fields ...string) {
 // adds begins with another device, and gives its codes by their steps from now.
 func (w *web) adds(t *testing.T, name string) (code func(steps int) string) {
 	t.Helper()
-	status, text := w.send(t, "POST", "/manage", url.Values{"do": {"add-device"}, "name": {name}})
-	uri := regexp.MustCompile(`href="(otpauth:[^"]*)"`).FindStringSubmatch(text)
-	if status != http.StatusOK || uri == nil {
-		t.Fatalf("%d\n%s", status, text)
-	}
-	key, err := otp.NewKeyFromURL(html.UnescapeString(uri[1]))
+	got, err := w.send("POST", "/manage", url.Values{"do": {"add-device"}, "name": {name}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	machine.Keep(key.Secret())
+	key, err := got.key()
+	if err != nil {
+		t.Fatal(err)
+	}
 	then := time.Now()
 	return func(steps int) string {
 		at := then.Add(time.Duration(steps) * time.Duration(key.Period()) * time.Second)

@@ -33,11 +33,17 @@ type pageSite struct {
 // newPageSite has text in the configuration, beside what the page needs.
 func newPageSite(t testing.TB, name, text string) pageSite {
 	t.Helper()
+	return newPageSiteWith(t, name, text, "", "")
+}
+
+// newPageSiteWith also has more for the tables [totp] and [portal].
+func newPageSiteWith(t testing.TB, name, text, totp, portal string) pageSite {
+	t.Helper()
 	here := machine.NewSite(t, name, "").Over(machine.Resident)
 	systemd(t, here, "sysusers.d/otpgate.conf", "systemd-sysusers")
 	run := filepath.Dir(here.Socket)
 	listen := filepath.Join(run, "page", "http.sock")
-	here.Configure(t, text+"[totp]\nwindow = 10\n[portal]\nurl = 'https://otp.example.com'\nsocket = '"+run+"/portal.sock'\nlisten = 'unix:"+listen+"'\n")
+	here.Configure(t, text+"[totp]\nwindow = 10\n"+totp+"[portal]\n"+portal+"url = 'https://otp.example.com'\nsocket = '"+run+"/portal.sock'\nlisten = 'unix:"+listen+"'\n")
 	here.Verifier = machine.StartVerifier(t, here, machine.VerifierOptions{})
 	return pageSite{here, listen, machine.StartPage(t, here, listen)}
 }

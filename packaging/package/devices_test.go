@@ -27,13 +27,13 @@ func brings(file, sample, whose string) func(r *run) {
 		r.write(r.T, "/root/key", "12345678901234567890123456789012\n")
 		r.write(r.T, "/root/words", "qwerty\n")
 		r.write(r.T, "/root/passphrase", "qwerty\n")
-		r.must("chmod 600 /root/" + file + " /root/key /root/words /root/passphrase && " + without)
+		r.must("chmod 600 /root/" + file + " /root/key /root/words /root/passphrase && " + withoutSamples)
 	}
 }
 
-// without takes away what the lines before have brought: samples have keys in common, and
+// withoutSamples takes away what the lines before have brought: samples have keys in common, and
 // a token is not given to two people.
-const without = "cd /etc/otpgate/users && rm -f games.toml news.toml mail.toml man.toml lp.toml sync.toml uucp.toml irc.toml"
+const withoutSamples = "cd /etc/otpgate/users && rm -f games.toml news.toml mail.toml man.toml lp.toml sync.toml uucp.toml irc.toml"
 
 // own is brings with a text for the place of a sample.
 func own(file, text, whose string) func(r *run) {
@@ -41,7 +41,7 @@ func own(file, text, whose string) func(r *run) {
 		r.Helper()
 		r.write(r.T, "/root/"+file, text)
 		r.write(r.T, "/root/who.csv", whose)
-		r.must("chmod 600 /root/" + file + " && " + without)
+		r.must("chmod 600 /root/" + file + " && " + withoutSamples)
 	}
 }
 
