@@ -178,7 +178,12 @@ func (p *portal) change(w http.ResponseWriter, r *http.Request) {
 func (p *portal) changed(w http.ResponseWriter, r *http.Request, done portalwire.Done) {
 	switch {
 	case len(done.RecoveryCodes) > 0:
-		p.draw(w, r, http.StatusOK, "codes", func(s *said) { s.Codes = done.RecoveryCodes })
+		p.draw(w, r, http.StatusOK, "codes", func(s *said) {
+			s.Codes = done.RecoveryCodes
+			if doneTexts[done.Do] {
+				s.Done = string(done.Do) // the device counts, and these are new
+			}
+		})
 	case done.Do == portalwire.Leave:
 		setManageCookie(w, "", -1)
 		p.message(w, r, http.StatusOK, "left", time.Time{})

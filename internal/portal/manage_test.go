@@ -170,6 +170,25 @@ func TestEnterByThePage(t *testing.T) {
 	}
 }
 
+// Whoever has no recovery codes left gets some with a new device, and is told that it counts.
+func TestDeviceWithRecoveryCodes(t *testing.T) {
+	s := newOwnSite(t)
+	s.change(t, func(person *account.Person) { person.Recovery = account.Recovery{} })
+	b := s.browser(t)
+	_ = s.enters(t, b)
+	setup := b.does(t, "add-device", "name", "tablet")
+	s.says(t, setup, http.StatusOK, "setup")
+	wrong := b.does(t, "confirm", "first", "12")
+	if wrong.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(wrong.text, "digits and nothing else.") {
+		t.Errorf("%d\n%s", wrong.StatusCode, wrong.text)
+	}
+	done := b.does(t, "confirm", "first", s.code(t, setup, 0))
+	s.says(t, done, http.StatusOK, "codes")
+	if codes := inCode.FindAllStringSubmatch(done.text, -1); len(codes) != 10 || !strings.Contains(done.text, "The device counts from now on.") {
+		t.Error(done.text)
+	}
+}
+
 // What another page sends changes nothing, and a form without the cookie neither.
 func TestManageRefusesForeigners(t *testing.T) {
 	s := newOwnSite(t)
@@ -221,7 +240,9 @@ func everyManagePage(p *portal, r *http.Request, table string, codes []string, s
 	case "unseen":
 		see(table, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *said) { s.Unseen = 3 }) })
 	case "codes":
-		see(table, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *said) { s.Codes = codes }) })
+		for _, done := range []string{"", string(portalwire.Confirmed)} {
+			see(table+" "+done, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *said) { s.Codes, s.Done = codes, done }) })
+		}
 	case "manage":
 		full := &portalwire.Overview{User: "ali<ce", Ends: at, RecoveryLeft: 3, More: 44}
 		for _, kind := range []string{"totp", "hotp", "email", "sms"} {
