@@ -42,6 +42,7 @@ func (i Invitations) mailBeside(ctx context.Context, one ledger.Invitation, addr
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
 		defer cancel()
 		_ = i.endLinks(ctx, one.User, []ledger.InvitationLink{{Name: key.Name, Ends: one.Ends}}, i.now(), nobodys)
+		_ = i.ForgetOf(ctx, one.User)
 		return "", err
 	}
 	i.tellInvited(one)
@@ -55,7 +56,15 @@ func (i Invitations) mailBeside(ctx context.Context, one ledger.Invitation, addr
 // nobodys spares no link.
 func nobodys(ledger.Invitation) bool { return false }
 
-// visited says whether a browser may be at the link's page now.
+// visited says whether a browser may be at the link's page now. A visit that goes on for
+// longer than one does began by a clock that was wrong.
 func visited(one ledger.Invitation, now time.Time) bool {
-	return stateOf(one, now) == Ready && now.Before(one.VisitEnds)
+	left := one.VisitEnds.Sub(now)
+	return stateOf(one, now) == Ready && 0 < left && left <= 2*visitTime
+}
+
+// mailedLately says whether a link was mailed so short a time ago. What was mailed so much
+// later than now was so by a clock that was wrong.
+func mailedLately(one ledger.Invitation, span time.Duration, now time.Time) bool {
+	return now.Sub(one.Mailed).Abs() < span
 }

@@ -193,8 +193,12 @@ func (i Invitations) names() ([]string, error) {
 	return dir.Names()
 }
 
-// Forget takes out of the ledger what it knows of links that ended a day ago, and out of
-// secret files what links showed that are over and nobody confirmed. What cannot be done
+// keptLinks is how many links of one person are known that are over. The entry that names
+// them has a bound, and logins have links made for as long as no mail can be sent.
+const keptLinks = 20
+
+// Forget takes out of the ledger what it knows of links that ended a day ago, or that are
+// over and older than the last few of the person, and out of secret files what links showed that are over and nobody confirmed. What cannot be done
 // for one person keeps it from nobody else.
 func (i Invitations) Forget(ctx context.Context) error {
 	names, err := i.names()
@@ -247,18 +251,23 @@ func (i Invitations) dropOver(ctx context.Context, user string, links []ledger.I
 // that none is left which nobody can find.
 func (i Invitations) forget(ctx context.Context, user string, links []ledger.InvitationLink, now time.Time) error {
 	var gone []string
-	for _, link := range links {
-		if now.Before(link.Ends.Add(ledger.LinkKept)) {
+	for n, link := range links {
+		if n >= len(links)-keptLinks && now.Before(link.Ends.Add(ledger.LinkKept)) {
 			continue
 		}
+		good := false
 		err := i.People.Ledger.Update(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name}, func(entry *ledger.Entry) error {
-			*entry = ledger.Entry{}
+			if good = IsReady(entry.Invitation, now); !good {
+				*entry = ledger.Entry{}
+			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		gone = append(gone, link.Name)
+		if !good {
+			gone = append(gone, link.Name)
+		}
 	}
 	if len(gone) == 0 {
 		return nil

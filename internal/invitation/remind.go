@@ -85,7 +85,7 @@ func (i Invitations) remindable(ctx context.Context, person account.Person, ever
 		}
 	}
 	switch {
-	case last.Mailed.IsZero() || now.Before(last.Mailed.Add(every)) || last.Ends.Sub(now) < Shortest:
+	case last.Mailed.IsZero() || mailedLately(last.Invitation, every, now) || last.Ends.Sub(now) < Shortest:
 		return named{}, false, nil
 	case !used.IsZero() && !used.Before(last.Made):
 		// Somebody was at the page of the one before when this one was mailed, and has
