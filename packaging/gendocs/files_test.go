@@ -140,7 +140,7 @@ func documentedKeys(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := regexp.MustCompile("^(?:\\[{1,2}|\\| `\\[)([a-z.]+)\\]")
+	header := regexp.MustCompile("^(?:\\[{1,2}|\\| `\\[)([a-z_.]+)\\]")
 	example, row, name := regexp.MustCompile(`^([a-z_]+) *=`), regexp.MustCompile("^\\| (`[^|]*)"), regexp.MustCompile("`([a-z_]+)`")
 	keys := map[string]string{}
 	for _, path := range paths {
