@@ -54,9 +54,7 @@ func OpenLedger(settings config.Config) (ledger.Store, error) {
 		return nil, err
 	}
 	store := SharedLedger(*settings.Ledger)
-	if err := store.After(settings.Paths.State); err != nil {
-		return nil, err
-	}
+	store.After(settings.Paths.State)
 	return store, nil
 }
 

@@ -47,8 +47,9 @@ type Store struct {
 	// pause waits before another try, or until ctx ends.
 	pause func(ctx context.Context)
 	now   func() time.Time
-	// former is nil where the machine had no other ledger.
-	former *former
+	// former is the directory of the machine's ledger in files, which may have been moved
+	// here; "" if that makes no difference.
+	former string
 }
 
 var (
@@ -79,11 +80,8 @@ func (s *Store) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
 	defer cancel()
-	if err := s.CheckFormer(ctx); err != nil {
-		return ledger.Entry{}, err
-	}
 	name := registerOf(key)
-	now, err := s.get(ctx, name)
+	now, err := s.getAfter(ctx, name)
 	var payload []byte
 	if err == nil {
 		_, payload, err = split(now)
@@ -105,9 +103,6 @@ func (s *Store) Update(ctx context.Context, key ledger.Key, change func(*ledger.
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
 	defer cancel()
-	if err := s.CheckFormer(ctx); err != nil {
-		return err
-	}
 	name := registerOf(key)
 	var refused error
 	err := s.update(ctx, key.Kind, name, func(entry *ledger.Entry) error {
@@ -136,7 +131,7 @@ func (s *Store) update(ctx context.Context, kind ledger.Kind, name string, chang
 		keep = keepOf(kind, *entry, s.now())
 		return err
 	}
-	now, err := s.get(ctx, name)
+	now, err := s.getAfter(ctx, name)
 	if err != nil {
 		return outOfReach(err)
 	}

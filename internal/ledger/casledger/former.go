@@ -4,42 +4,69 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"sync/atomic"
 
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// former is the ledger that a machine had before.
-type former struct {
-	moved ledger.MovedError
-	known atomic.Bool
-}
-
 // After has the store be used only where it is known that the ledger in files in dir was
-// moved here, if that was moved. Any other one knows nothing of what was used. It is looked
-// up once, at the first use.
-func (s *Store) After(dir string) error {
-	moved, found, err := ledger.ReadMoved(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// moved here, if that was moved. Any other one knows nothing of what was used.
+//
+// Both are looked up whenever an entry is. A program that goes on running would else take
+// for known what was so of another etcd: of the one before a copy of it was restored, or
+// before otpgate-ledgerd was started again for another one.
+func (s *Store) After(dir string) { s.former = dir }
+
+// CheckFormer fails with a [ledger.ForgottenError] if that is not known here, and with a
+// [ledger.MovedError] as long as the move is not done.
+func (s *Store) CheckFormer(ctx context.Context) error {
+	moved, err := s.movedHere()
+	if err != nil || moved == nil {
 		return err
 	}
-	if found && moved.Done {
-		s.former = &former{moved: ledger.MovedError{Dir: dir, Moved: moved}}
-	}
-	return nil
+	return s.knows(ctx, *moved)
 }
 
-// CheckFormer fails with a [ledger.ForgottenError] if that is not known here.
-func (s *Store) CheckFormer(ctx context.Context) error {
-	if s.former == nil || s.former.known.Load() {
-		return nil
+// movedHere is the ledger in files that was moved here, nil if there was none.
+func (s *Store) movedHere() (*ledger.MovedError, error) {
+	if s.former == "" {
+		return nil, nil
 	}
-	switch ended, err := s.Ended(ctx, s.former.moved.From); {
+	moved, found, err := ledger.ReadMoved(s.former)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil // there is not even the directory
+	case err != nil || !found:
+		return nil, err
+	}
+	was := &ledger.MovedError{Dir: s.former, Moved: moved}
+	if !moved.Done {
+		return nil, *was
+	}
+	return was, nil
+}
+
+func (s *Store) knows(ctx context.Context, moved ledger.MovedError) error {
+	ended, err := s.Ended(ctx, moved.From)
+	if err == nil && !ended {
+		err = ledger.ForgottenError{MovedError: moved}
+	}
+	return err
+}
+
+// getAfter is get, with CheckFormer. The service is asked both at the same time.
+func (s *Store) getAfter(ctx context.Context, name string) (Register, error) {
+	moved, err := s.movedHere()
+	switch {
 	case err != nil:
-		return err
-	case !ended:
-		return ledger.ForgottenError{MovedError: s.former.moved}
+		return Register{}, err
+	case moved == nil:
+		return s.get(ctx, name)
 	}
-	s.former.known.Store(true)
-	return nil
+	known := make(chan error, 1)
+	go func() { known <- s.knows(ctx, *moved) }()
+	now, err := s.get(ctx, name)
+	if unknown := <-known; unknown != nil {
+		return Register{}, unknown
+	}
+	return now, err
 }
