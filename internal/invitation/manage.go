@@ -240,11 +240,20 @@ func (i Invitations) dropOver(ctx context.Context, user string, links []ledger.I
 		if err != nil {
 			return err
 		}
-		if one := entry.Invitation; one.Key != "" && stateOf(one, now) != Ready && one.Done.IsZero() {
+		if one := entry.Invitation; one.Key != "" && !mayConfirm(one, now) {
 			keys = append(keys, one.Key)
 		}
 	}
 	return i.dropKeys(user, keys)
+}
+
+// mayConfirm says whether what a link showed may still come to count, or does. A link of
+// somebody enrolled is used when the visit by it begins.
+func mayConfirm(link ledger.Invitation, now time.Time) bool {
+	if link.Purpose != enroll {
+		return link.Cancelled.IsZero() && now.Before(link.VisitEnds)
+	}
+	return stateOf(link, now) == Ready || !link.Done.IsZero()
 }
 
 // forget does it for some links of one person. A link goes before its name does, so

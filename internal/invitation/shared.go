@@ -59,6 +59,12 @@ func (i Invitations) Find(ctx context.Context, key ledger.Key, known bool, remot
 // DropKey takes the unconfirmed device with the key of that fingerprint from the person.
 func DropKey(person *account.Person, key string) { dropKey(person, key) }
 
+// DropOver takes the unconfirmed devices from a person's secret file that links showed
+// which are over.
+func (i Invitations) DropOver(ctx context.Context, user string, links []ledger.InvitationLink) error {
+	return i.dropOver(ctx, user, links, i.now())
+}
+
 // Shown finds the device whose key the browser of a link was shown.
 func Shown(person account.Person, link ledger.Invitation) (at int, err error) {
 	return shown(person, link)

@@ -117,6 +117,10 @@ func (s Service) index(ctx context.Context, user string, link ledger.InvitationL
 	if err != nil {
 		return err
 	}
+	// Once a link is forgotten nobody knows the key of a device that was never confirmed.
+	if err := s.links().DropOver(ctx, user, index.Links); err != nil {
+		return err
+	}
 	var gone []string
 	for _, old := range index.Links {
 		if now.Before(old.Ends.Add(keptFor)) {

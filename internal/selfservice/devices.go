@@ -26,7 +26,9 @@ func (s Service) Add(ctx context.Context, visit Visit, name string) (invitation.
 	}
 	var setup invitation.Setup
 	err = v.change(ctx, func(person *account.Person) error {
-		invitation.DropKey(person, v.link.Key)
+		if err := v.dropShown(ctx, person); err != nil {
+			return err
+		}
 		if err := isFree(*person, name); err != nil {
 			return err
 		}
@@ -37,6 +39,27 @@ func (s Service) Add(ctx context.Context, visit Visit, name string) (invitation.
 		return err
 	})
 	return setup, err
+}
+
+// dropShown takes from the person what this visit showed, and what earlier ones did that
+// are over: the page shows nobody a device that was never confirmed, so that no other way
+// frees its name.
+func (v *visiting) dropShown(ctx context.Context, person *account.Person) error {
+	invitation.DropKey(person, v.link.Key)
+	index, err := v.People.Ledger.View(ctx, invitation.PersonKey(person.User))
+	if err != nil {
+		return err
+	}
+	for _, link := range index.Links {
+		entry, err := v.People.Ledger.View(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name})
+		if err != nil {
+			return err
+		}
+		if one := entry.Invitation; one.Purpose == purpose && one.Key != "" && !isVisited(one, v.now()) {
+			invitation.DropKey(person, one.Key)
+		}
+	}
+	return nil
 }
 
 // isFree says why a device cannot be called that.
