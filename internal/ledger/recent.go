@@ -27,7 +27,10 @@ const (
 	KeptLogins     = 20
 	keptDenied     = 5
 	keptLoginBytes = 1 << 10 // encoded
-	maxLoginText   = 64
+	// Whoever gives wrong codes may choose what is long: an address has a name where the
+	// host looks that up, and a server that was taken over says what it likes.
+	keptDeniedBytes = keptLoginBytes / 3
+	maxLoginText    = 64
 )
 
 // AddLogin adds the newest login of the person's and drops the oldest ones. A wrong code
@@ -61,15 +64,22 @@ func (e *Entry) AddLogin(login Login, together time.Duration) {
 
 // KeepLogins are the newest of logins, which stand in their order, as many as an entry has.
 func KeepLogins(logins []Login) []Login {
-	logins = logins[max(0, len(logins)-KeptLogins):]
-	for {
-		var e encoder
-		e.logins(logins)
-		if len(e.all) <= keptLoginBytes {
-			return logins
-		}
+	logins = slices.Clone(logins[max(0, len(logins)-KeptLogins):])
+	denied := slices.DeleteFunc(slices.Clone(logins), func(l Login) bool { return !l.Denied })
+	for len(denied) > 1 && loginBytes(denied) > keptDeniedBytes {
+		oldest := slices.IndexFunc(logins, func(l Login) bool { return l.Denied })
+		logins, denied = slices.Delete(logins, oldest, oldest+1), denied[1:]
+	}
+	for loginBytes(logins) > keptLoginBytes {
 		logins = logins[1:]
 	}
+	return logins
+}
+
+func loginBytes(logins []Login) int {
+	var e encoder
+	e.logins(logins)
+	return len(e.all)
 }
 
 // logins ends a field for each.

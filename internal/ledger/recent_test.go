@@ -83,3 +83,19 @@ func TestRecentLoginsAreBounded(t *testing.T) {
 		t.Errorf("%d usual logins", len(entry.Recent))
 	}
 }
+
+// Wrong codes push none out that was right, however long what is said of them is.
+func TestLongWrongCodes(t *testing.T) {
+	var entry Entry
+	for minute := range KeptLogins {
+		entry.AddLogin(loginAt(minute, false), 0)
+	}
+	long := strings.Repeat("x", 200)
+	for minute := range 20 {
+		entry.AddLogin(Login{At: noon.Add(time.Duration(30+minute) * time.Minute), Service: long, Host: long, Address: long, Peer: long, Rule: long, Denied: true}, 0)
+	}
+	denied := slices.DeleteFunc(slices.Clone(entry.Recent), func(l Login) bool { return !l.Denied })
+	if right := len(entry.Recent) - len(denied); len(denied) == 0 || right < KeptLogins/2 {
+		t.Errorf("%d right ones and %d wrong ones are left", right, len(denied))
+	}
+}
