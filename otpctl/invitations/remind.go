@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
 
@@ -120,7 +121,7 @@ func (r *reminder) one(ctx context.Context, name string, every time.Duration) {
 	case err != nil:
 		one.Result, one.Error = "failed", err.Error()
 		r.failed++
-		if sent.Due {
+		if sent.Due && !errors.Is(err, invitation.ErrNoAddress) {
 			r.inARow++
 		}
 		r.Complain(fmt.Errorf("user %q: %w", name, err))
