@@ -96,13 +96,18 @@ func TestEnrollsBesideStrangers(t *testing.T) {
 	var tried atomic.Int64
 	begun := make(chan struct{})
 	var running sync.WaitGroup
+	// None of them is under way while more connections come than the page takes: it ends
+	// the one that is the longest without a whole request.
+	var trying sync.RWMutex
 	for part := range atOnce {
 		b := here.browser(t, "")
 		running.Go(func() {
 			for n := part; n < wrong; n += atOnce {
 				b.from = fmt.Sprintf("10.2.%d.%d", n/250, 1+n%250)
 				link := "/l/" + strings.Repeat("a", 28) + strings.NewReplacer("0", "b", "1", "c", "8", "d", "9", "e").Replace(fmt.Sprintf("%04d", n))
+				trying.RLock()
 				got, err := b.send([]string{"GET", "POST"}[n%2], link, nil)
+				trying.RUnlock()
 				if err != nil || got.status != http.StatusNotFound {
 					t.Errorf("a wrong link: %v, %d\n%s", err, got.status, got.text)
 				}
@@ -114,16 +119,9 @@ func TestEnrollsBesideStrangers(t *testing.T) {
 	}
 	defer running.Wait()
 	<-begun
-	for range held {
-		conn, err := net.Dial("unix", here.listen)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte("GET /l/")); err != nil && !errors.Is(err, syscall.EPIPE) {
-			t.Fatal(err)
-		}
-	}
+	trying.Lock()
+	here.hold(t, held)
+	trying.Unlock()
 	has, err := here.browser(t, p.Address).enrolls(links[0])
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +135,22 @@ func TestEnrollsBesideStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectIn(t, p, sshd.Login(t, p, answers(p, code)), 1)
+}
+
+// hold opens so many connections, and begins a request at each, which ends with t.
+func (s pageSite) hold(t *testing.T, count int) {
+	t.Helper()
+	for range count {
+		conn, err := net.Dial("unix", s.listen)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := conn.Write([]byte("GET /l/")); err != nil && !errors.Is(err, syscall.EPIPE) {
+			t.Error(err)
+		}
+	}
 }
 
 // A process with the page's uid that is not the page gets at nothing by itself: no secret

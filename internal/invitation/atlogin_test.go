@@ -49,10 +49,11 @@ func (p *post) link(t *testing.T) string {
 	return secret
 }
 
-// inviting is a site where people who have not enrolled are mailed a link at the login.
+// inviting is a site where people who have not enrolled are mailed a link at the login. It
+// is in memory: a login in grace waits for seconds, which a busy disk may take.
 func inviting(t *testing.T) (*site, *post) {
 	t.Helper()
-	s, p := newSite(t), &post{}
+	s, p := newSiteInMemory(t), &post{}
 	settings := &s.People.Config
 	settings.Portal = &config.Portal{URL: "https://otp.example.com", Link: config.Duration{Duration: 3 * day}}
 	settings.Policy.Require, settings.Policy.Unenrolled = []config.Selector{config.All}, config.Invite
