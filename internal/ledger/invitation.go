@@ -11,7 +11,8 @@ type Invitation struct {
 	// the place of one that counts.
 	Factor  string `json:"factor"`
 	Replace bool   `json:"replace,omitempty"`
-	// Of names the enrollment that the person had when invited, as in [Session].
+	// Of names the enrollment that the person had when invited, as in [Session]; of a
+	// link of somebody enrolled the address that it went to, and then what opened it.
 	Of   string    `json:"of"`
 	Made time.Time `json:"made"`
 	Ends time.Time `json:"ends"`

@@ -71,7 +71,7 @@ func (s Service) send(ctx context.Context, person account.Person, remote string)
 	if !until.IsZero() {
 		return fmt.Errorf("as many messages were sent in this hour as sent.per_hour allows; the next after %s", until.UTC().Format(time.RFC3339))
 	}
-	secret, key, ends, err := s.newLink(ctx, person.User)
+	secret, key, ends, err := s.newLink(ctx, person)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (s Service) send(ctx context.Context, person account.Person, remote string)
 
 // newLink makes a link. Earlier ones stay good: whoever types another's name must not end
 // that one's link. Those that are long over are forgotten.
-func (s Service) newLink(ctx context.Context, user string) (secret string, key ledger.Key, ends time.Time, err error) {
+func (s Service) newLink(ctx context.Context, person account.Person) (secret string, key ledger.Key, ends time.Time, err error) {
 	if secret, err = invitation.NewSecret(s.Random); err != nil {
 		return "", key, ends, err
 	}
@@ -102,11 +102,11 @@ func (s Service) newLink(ctx context.Context, user string) (secret string, key l
 		if entry.Invitation != (ledger.Invitation{}) {
 			return errors.New("a link was drawn twice: look at what this machine's random numbers come from")
 		}
-		entry.Invitation = ledger.Invitation{User: user, Purpose: purpose, Made: now, Ends: ends}
+		entry.Invitation = ledger.Invitation{User: person.User, Purpose: purpose, Of: addressOf(person), Made: now, Ends: ends}
 		return nil
 	})
 	if err == nil {
-		err = s.index(ctx, user, ledger.InvitationLink{Name: key.Name, Ends: ends}, now)
+		err = s.index(ctx, person.User, ledger.InvitationLink{Name: key.Name, Ends: ends}, now)
 	}
 	return secret, key, ends, err
 }

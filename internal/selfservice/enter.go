@@ -7,7 +7,6 @@ import (
 
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/deliver"
-	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -30,8 +29,10 @@ func (s Service) Look(ctx context.Context, link string) (invitation.Page, error)
 	page := invitation.Page{State: stateOf(one, s.now()), At: one.Ends, Name: deliver.MaskName(one.User)}
 	switch page.State {
 	case invitation.Ready:
-		err = s.mayEnter(ctx, one.User)
+		err = s.mayEnter(ctx, one)
 		switch {
+		case errors.Is(err, invitation.ErrCancelled):
+			page.State, page.At, err = invitation.Cancelled, s.now(), nil
 		case errors.Is(err, invitation.ErrRemoved):
 			page.State, err = invitation.Removed, nil
 		case errors.Is(err, invitation.ErrDisabled):
@@ -45,12 +46,15 @@ func (s Service) Look(ctx context.Context, link string) (invitation.Page, error)
 	return page, err
 }
 
-func (s Service) mayEnter(ctx context.Context, user string) error {
-	person, err := s.load(user)
+func (s Service) mayEnter(ctx context.Context, link ledger.Invitation) error {
+	person, err := s.load(link.User)
 	if err != nil {
 		return err
 	}
-	entry, err := s.People.Ledger.View(ctx, ledger.UserKey(user))
+	if link.Of != addressOf(person) {
+		return invitation.ErrCancelled // it went to another mailbox
+	}
+	entry, err := s.People.Ledger.View(ctx, ledger.UserKey(link.User))
 	if err != nil {
 		return err
 	}
@@ -77,7 +81,7 @@ func (s Service) Enter(ctx context.Context, link, code, remote string) (Entered,
 	if err := errOf(stateOf(one, s.now())); err != nil {
 		return Entered{}, err
 	}
-	if err := s.mayEnter(ctx, one.User); err != nil {
+	if err := s.mayEnter(ctx, one); err != nil {
 		return Entered{}, err
 	}
 	person, err := s.load(one.User)
@@ -99,7 +103,7 @@ func (s Service) Enter(ctx context.Context, link, code, remote string) (Entered,
 			return err
 		}
 		i := &entry.Invitation
-		i.Opened, i.Done, i.Visit, i.VisitEnds, i.Of = now, now, invitation.Hash(secret), ends, gate.EnrollmentOf(person)
+		i.Opened, i.Done, i.Visit, i.VisitEnds, i.Of = now, now, invitation.Hash(secret), ends, standingOf(person)
 		return nil
 	})
 	if err != nil {

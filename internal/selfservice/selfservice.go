@@ -5,7 +5,7 @@
 // become of one, Enter opens a visit by the link and a code, Show shows what is the
 // person's, and the other methods change it. It promises that nobody gets in by a link
 // alone, nor by a code that was sent to the same mailbox; that a visit ends after a quarter
-// of an hour, and as soon as somebody else changes the person's devices; that nobody who
+// of an hour, and as soon as somebody else changes the person's devices, recovery codes or address; that nobody who
 // must have a device removes the last one; that wrong codes count as everywhere; and that
 // the person is told of each change by mail.
 package selfservice
@@ -190,7 +190,7 @@ func (v *visiting) check(link ledger.Invitation, person account.Person) error {
 		return invitation.ErrVisitEnded
 	case !person.Enabled:
 		return invitation.ErrDisabled
-	case link.Of != gate.EnrollmentOf(person):
+	case link.Of != standingOf(person):
 		return invitation.ErrOvertaken
 	}
 	return nil
@@ -234,7 +234,7 @@ func (v *visiting) change(ctx context.Context, change func(*account.Person) erro
 		v.log("fault", placed.Error())
 	}
 	// It is done, whatever becomes of the visit.
-	err = v.goOn(context.WithoutCancel(ctx), func(link *ledger.Invitation) { link.Of = gate.EnrollmentOf(after) })
+	err = v.goOn(context.WithoutCancel(ctx), func(link *ledger.Invitation) { link.Of = standingOf(after) })
 	if err != nil && !errors.Is(err, invitation.ErrVisitEnded) {
 		v.log("fault", err.Error())
 	}
