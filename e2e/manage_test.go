@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
@@ -115,7 +114,7 @@ func (w *web) adds(t *testing.T, name string) (code func(steps int) string) {
 	then := time.Now()
 	return func(steps int) string {
 		at := then.Add(time.Duration(steps) * time.Duration(key.Period()) * time.Second)
-		code, err := totp.GenerateCodeCustom(key.Secret(), at, totp.ValidateOpts{Period: uint(key.Period()), Digits: otp.DigitsSix})
+		code, err := totp.GenerateCodeCustom(key.Secret(), at, totp.ValidateOpts{Period: uint(key.Period()), Digits: key.Digits()})
 		if err != nil {
 			t.Fatal(err)
 		}

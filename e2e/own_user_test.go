@@ -29,9 +29,7 @@ func systemd(t testing.TB, here machine.Site, file string, tool ...string) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if output, err := exec.Command(tool[0], append(tool[1:], path)...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", tool, err, output)
-	}
+	machine.Account(t, "", tool[0], append(tool[1:], path)...)
 }
 
 // secretsOf is the site's directory of passwords.

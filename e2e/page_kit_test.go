@@ -30,10 +30,11 @@ type pageSite struct {
 	page   int    // its process
 }
 
-// newPageSite has text in the configuration, beside what the page needs.
+// newPageSite has text in the configuration, beside what the page needs. Codes have eight
+// digits: those of many people with six would be found in a log by chance.
 func newPageSite(t testing.TB, name, text string) pageSite {
 	t.Helper()
-	return newPageSiteWith(t, name, text, "", "")
+	return newPageSiteWith(t, name, text, "digits = 8\n", "")
 }
 
 // newPageSiteWith also has more for the tables [totp] and [portal].
@@ -191,7 +192,7 @@ func (a answered) codes() (codes []string, err error) {
 
 // codeOf is what an app with that key shows, steps from now.
 func codeOf(key *otp.Key, steps int) (string, error) {
-	code, err := totp.GenerateCodeCustom(key.Secret(), time.Now().Add(time.Duration(steps)*30*time.Second), totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix})
+	code, err := totp.GenerateCodeCustom(key.Secret(), time.Now().Add(time.Duration(steps)*30*time.Second), totp.ValidateOpts{Period: 30, Digits: key.Digits()})
 	machine.Keep(code)
 	return code, err
 }

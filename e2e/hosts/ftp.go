@@ -75,7 +75,8 @@ func StartProFTPDForKeys(t machine.T, service, directives, key string) *Server {
 		}
 		cmd := exec.Command("sftp", "-q", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
 			"-o", "IdentitiesOnly=yes", "-i", key, "-P", d.port, "-b", "-", p.Name+"@127.0.0.1")
-		cmd.Stdin = strings.NewReader("get greeting /dev/stdout\n")
+		got := filepath.Join(filepath.Dir(key), "got-"+p.Name)
+		cmd.Stdin = strings.NewReader("get greeting " + got + "\n!cat " + got + "\n")
 		return cmd
 	}
 	return &Server{Name: d.name, in: greeting, client: withKey}

@@ -102,6 +102,7 @@ func recipient(r *run) (string, string) {
 
 // exampleLines are those of otpctl's examples that need something.
 var exampleLines = importsIn(ofTheHelp, map[string]handling{
+	"systemctl enable --now otpgate-remind.timer":                                {instead: "systemctl --root=/ enable otpgate-remind.timer", why: noSystemd, says: "Created symlink"},
 	"otpctl enroll alice":                                                        {before: without("")},
 	"otpctl enroll alice --id tablet":                                            {before: without(" --id tablet")},
 	"otpctl enroll alice --qr png=/root/alice.png":                               {before: without("")},
