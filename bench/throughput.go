@@ -146,11 +146,7 @@ func (t *throughput) report(w io.Writer) {
 		fmt.Fprintf(w, line, s.label, number(int(middle(s.rates))), number(int(slices.Min(s.rates))), number(int(slices.Max(s.rates))))
 	}
 	times := middle(t.resident.rates) / middle(t.google.rates)
-	verdict := "met"
-	if times < leastTimesGoogle {
-		verdict = "MISSED"
-	}
-	fmt.Fprintf(w, "\ngoal %s: resident, logins per second × pam_google_authenticator: %.2f, at least %.2f\n", verdict, times, leastTimesGoogle)
+	fmt.Fprintf(w, "\nnot a goal: resident, logins per second × pam_google_authenticator: %.2f\n", times)
 }
 
 func middle(values []float64) float64 {
