@@ -23,6 +23,12 @@ func (p *Limiter) Take(now time.Time, perMinute int) bool {
 	return true
 }
 
+// Has says whether there is one, and uses up none.
+func (p *Limiter) Has(now time.Time, perMinute int) bool {
+	p.fill(now, perMinute)
+	return p.spare >= 1
+}
+
 // Full says whether it is as the zero value is.
 func (p *Limiter) Full(now time.Time, perMinute int) bool {
 	p.fill(now, perMinute)

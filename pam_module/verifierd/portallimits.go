@@ -54,15 +54,18 @@ func (l *portalLimits) ask(request portalwire.Request) error {
 	if request.Op != portalwire.AskLink {
 		return nil
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// An address is noted for those alone that there is a place for in all: a page that
+	// was taken over names any number of addresses.
+	if !l.asks.Has(l.now(), portalAsks) {
+		return invitation.LockedError{Until: l.now().Add(time.Minute)}
+	}
 	source, _ := gate.SourceKey("", request.Remote)
 	if err := l.askedBy.change(source.Name); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.asks.Take(l.now(), portalAsks) {
-		return invitation.LockedError{Until: l.now().Add(time.Minute)}
-	}
+	l.asks.Take(l.now(), portalAsks)
 	return nil
 }
 

@@ -126,6 +126,9 @@ func TestPageAsksForEverybody(t *testing.T) {
 	if refused != portalSourceAsks {
 		t.Errorf("%d are refused, expected %d", refused, portalSourceAsks)
 	}
+	if noted := len(r.portal.limits.askedBy.changes); noted > portalAsks {
+		t.Errorf("%d addresses are in memory", noted)
+	}
 	r.portal.later.End()
 	if len(mails) != (portalSourceAsks+1)/2 {
 		t.Errorf("%d mails", len(mails))
