@@ -10,8 +10,9 @@ import (
 // waits for a mail server, and none tells by its time whether there was a mail. The zero
 // value is ready.
 type Later struct {
-	mu      sync.Mutex
-	waiting []func(context.Context)
+	mu sync.Mutex
+	// first are done before those that wait.
+	first, waiting []func(context.Context)
 	running bool
 	ended   bool
 	done    sync.WaitGroup
@@ -20,7 +21,8 @@ type Later struct {
 }
 
 const (
-	// mostWaiting is how much waits at once. A mail takes a second or two, seldom more.
+	// mostWaiting is how much waits at once, of either. A mail takes a second or two,
+	// seldom more.
 	mostWaiting = 256
 	// longest is how long each may take: longer than a mail server is waited for.
 	longest = 2 * time.Minute
@@ -28,15 +30,21 @@ const (
 
 // Do has something done. It is false, and nothing is, if too much waits or the end has come.
 func (l *Later) Do(what func(context.Context)) bool {
-	if l == nil {
-		return false
-	}
+	return l != nil && l.add(&l.waiting, what)
+}
+
+// DoFirst is Do for what goes before all that waits there, and finds its own places.
+func (l *Later) DoFirst(what func(context.Context)) bool {
+	return l != nil && l.add(&l.first, what)
+}
+
+func (l *Later) add(to *[]func(context.Context), what func(context.Context)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended || len(l.waiting) >= mostWaiting {
+	if l.ended || len(*to) >= mostWaiting {
 		return false
 	}
-	l.waiting = append(l.waiting, what)
+	*to = append(*to, what)
 	if !l.running {
 		l.running = true
 		l.done.Go(l.work)
@@ -47,13 +55,17 @@ func (l *Later) Do(what func(context.Context)) bool {
 func (l *Later) work() {
 	for {
 		l.mu.Lock()
-		if len(l.waiting) == 0 {
+		from := &l.first
+		if len(*from) == 0 {
+			from = &l.waiting
+		}
+		if len(*from) == 0 {
 			l.running = false
 			l.mu.Unlock()
 			return
 		}
-		what := l.waiting[0]
-		l.waiting = l.waiting[1:]
+		what := (*from)[0]
+		*from = (*from)[1:]
 		l.mu.Unlock()
 		l.one(what)
 	}

@@ -24,7 +24,7 @@ func managed(ctx context.Context, engine *gate.Gate, request portalwire.Request,
 	if engine.Config.Portal == nil || !engine.Config.Portal.Manage || later == nil {
 		return answer, true, errOff
 	}
-	service := selfservice.Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: later.Do}
+	service := selfservice.Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: later.Do, Sooner: later.DoFirst}
 	visit := selfservice.Visit{Visit: request.Visit, Remote: request.Remote}
 	said := portalwire.Managed{}
 	switch request.Op {

@@ -182,8 +182,14 @@ func TestLater(t *testing.T) {
 	if len(taken) < mostWaiting-1 || len(taken) > mostWaiting {
 		t.Errorf("%d wait", len(taken))
 	}
+	if !l.DoFirst(func(context.Context) { order <- -1 }) {
+		t.Error("there is no place for what goes first")
+	}
 	close(release)
 	l.End()
+	if first := <-order; first != -1 {
+		t.Errorf("number %d is done before what goes first", first)
+	}
 	if failed != "oops" || len(order) != len(taken) || l.Do(func(context.Context) {}) {
 		t.Errorf("%v, %d done", failed, len(order))
 	}
@@ -192,7 +198,7 @@ func TestLater(t *testing.T) {
 			t.Fatalf("number %d is done in the place of %d", got, n)
 		}
 	}
-	if (*Later)(nil).Do(func(context.Context) {}) {
+	if (*Later)(nil).Do(func(context.Context) {}) || (*Later)(nil).DoFirst(func(context.Context) {}) {
 		t.Error("nobody does anything later")
 	}
 }

@@ -82,10 +82,11 @@ func newSite(t *testing.T) *site {
 	engine.Config.Portal, engine.Config.Email = settings.Portal, settings.Email
 	s := &site{Machine: m}
 	engine.Sender = &s.mailbox
-	s.Service = Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: func(what func(context.Context)) bool {
+	now := func(what func(context.Context)) bool {
 		what(context.Background())
 		return true
-	}}
+	}
+	s.Service = Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: now, Sooner: now}
 	s.edit(t, func(person *account.Person) {
 		person.Email = "alice@example.com"
 		f := enrollment.NewFactor("phone", engine.Config.TOTP)

@@ -37,6 +37,9 @@ type Service struct {
 	// Later has something done behind the answer, such as sending mail. It is false if too
 	// much waits, and then it is not done.
 	Later func(what func(ctx context.Context)) bool
+	// Sooner is Later for what goes before all that waits there: whoever asks for many
+	// links must not keep people from hearing what was changed.
+	Sooner func(what func(ctx context.Context)) bool
 }
 
 const (
@@ -271,7 +274,7 @@ func (v *visiting) mail(to, what string, report bool) {
 	message := deliver.Message{
 		Channel: deliver.Email, User: v.person.User, Host: v.People.Host, Email: to, Remote: v.remote, Change: what, At: v.now(), Report: report,
 	}
-	sent := v.Later(func(ctx context.Context) {
+	sent := v.Sooner(func(ctx context.Context) {
 		if _, err := v.People.Sender.Send(ctx, message); err != nil {
 			v.log("not-sent", err.Error())
 		}
