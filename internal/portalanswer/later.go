@@ -13,9 +13,9 @@ type Later struct {
 	mu sync.Mutex
 	// first are done before those that wait.
 	first, waiting []func(context.Context)
-	running bool
-	ended   bool
-	done    sync.WaitGroup
+	running        bool
+	ended          bool
+	done           sync.WaitGroup
 	// panicked gets what a panic in it says.
 	Panicked func(any)
 }
