@@ -90,8 +90,8 @@ func (s *secrets) leaks(places []place) []string {
 		by.look(p)
 	}
 	if odds := by.odds(s); odds > mostOdds {
-		found = append(found, fmt.Sprintf("nothing certain: a code of this run is found by chance in one run of %.0f, expected one of %.0f at most; numbers.go does not account for %q",
-			1/odds, 1/mostOdds, by.unaccounted(s)))
+		found = append(found, fmt.Sprintf("nothing certain: a code of this run is found by chance in one run of %.0f, expected one of %.0f at most, with %d random bytes and so many codes by their length: %v; numbers.go does not account for %q",
+			1/odds, 1/mostOdds, by.random, s.codes(), by.unaccounted(s)))
 	}
 	return found
 }

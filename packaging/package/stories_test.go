@@ -152,7 +152,7 @@ var stories = []story{
 			r.chdir("/root")
 			r.write(r.T, "/home/alice/.google_authenticator", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n\" TOTP_AUTH\n12345678\n")
 			r.must("chown alice: /home/alice/.google_authenticator && chmod 400 /home/alice/.google_authenticator")
-			r.write(r.T, "/etc/users.oath", "HOTP/T30/6 bob - 3132333435363738393031323334353637383930\n")
+			r.write(r.T, "/etc/users.oath", "HOTP/T30/6 bob - 3132333435363738393031323334353637383931\n")
 			r.must("chmod 600 /etc/users.oath")
 		},
 		lines: importsIn(ofTheDocument, map[string]handling{
