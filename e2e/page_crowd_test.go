@@ -80,6 +80,7 @@ func TestManyEnrollAtOnce(t *testing.T) {
 			t.Errorf("%s is not in with the next code: %d", people[i].Name, verdict)
 		}
 	}
+	machine.PutEntriesAway(t, here.Site)
 }
 
 // Strangers try ten thousand wrong links, and hold as many connections as the page takes;
