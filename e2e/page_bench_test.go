@@ -76,7 +76,16 @@ func loginsUntil(b *testing.B, all []*loop, done <-chan struct{}) loginTimes {
 func enrollTimed(b *testing.B, here pageSite, people []*machine.Person, links []string, times loginTimes, within time.Duration) {
 	var mu sync.Mutex
 	var running sync.WaitGroup
+	var next <-chan time.Time
+	if within > 0 {
+		ticker := time.NewTicker(within / crowd)
+		defer ticker.Stop()
+		next = ticker.C
+	}
 	for i, p := range people {
+		if within > 0 {
+			<-next
+		}
 		browser := here.browser(b, p.Address)
 		browser.timed = func(what string, request func()) {
 			start := b.Elapsed()
@@ -87,7 +96,6 @@ func enrollTimed(b *testing.B, here pageSite, people []*machine.Person, links []
 			times[what] = append(times[what], took)
 		}
 		running.Go(func() {
-			time.Sleep(within * time.Duration(i) / crowd)
 			if _, err := browser.enrolls(links[i]); err != nil {
 				b.Errorf("%s: %v", p.Name, err)
 			}

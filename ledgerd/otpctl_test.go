@@ -14,7 +14,7 @@ import (
 )
 
 // otpctl runs the real one on the machine.
-func (m *machine) otpctl(t *testing.T, arguments ...string) (stdout, stderr string, status int) {
+func (m *machine) otpctl(t testing.TB, arguments ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	dir, err := buildPrograms()
 	if err != nil {

@@ -27,51 +27,50 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-var manyPeople = flag.Int("people", 1000, "how many people have entries in TestManyPeople")
+var manyPeople = flag.Int("people", 1000, "how many people have entries in BenchmarkManyPeople")
 
-// TestManyPeople gives many people the entry in etcd that a real login leaves, and the
+// BenchmarkManyPeople gives many people the entry in etcd that a real login leaves, and the
 // file of the ledger that it leaves too. Then it says how large etcd is, what programs
 // have in memory, and what a login takes with both, beside the same with nobody else.
 // With -people 1000000 it does so for a million: then the members' files too are where
 // temporary files are, on a disk, and the ledger's files take 8 GB there.
-func TestManyPeople(t *testing.T) {
-	t.Parallel()
+func BenchmarkManyPeople(b *testing.B) {
 	if *manyPeople < measuredPeople {
-		t.Fatalf("-people %d, expected %d or more", *manyPeople, measuredPeople)
+		b.Fatalf("-people %d, expected %d or more", *manyPeople, measuredPeople)
 	}
 	config := etcdtest.Config{Members: 3, Options: []string{"--quota-backend-bytes=8589934592"}}
 	if *manyPeople > 1000 {
-		config.Dir = t.TempDir()
+		config.Dir = b.TempDir()
 	}
-	cluster := etcdtest.Run(t, config)
-	shared, files := newVerifier(t, cluster, "server", "1m"), newFiles(t)
+	cluster := etcdtest.Run(b, config)
+	shared, files := newVerifier(b, cluster, "server", "1m"), newFiles(b)
 	// What the program has in memory is to be its own.
 	_ = shared.cmd.Process.Kill()
 	<-shared.ended
 	shared.program = filepath.Join(built, "ledgerd")
-	shared.start(t)
-	h := &houses{shared: shared, files: files, next: map[string]uint64{}}
-	h.measure(t, "nobody else")
-	value, record := h.entries(t, cluster)
-	begin := time.Now()
-	fillEtcd(t, cluster.Settings(t, "server"), value, *manyPeople)
-	t.Logf("%d entries of %d bytes stored in etcd in %v", *manyPeople, len(value), time.Since(begin).Round(time.Second))
+	shared.start(b)
+	l := &ledgers{shared: shared, files: files, next: map[string]uint64{}}
+	l.measure(b, "nobody else")
+	value, record := l.entries(b, cluster)
+	begin := b.Elapsed()
+	fillEtcd(b, cluster.Settings(b, "server"), value, *manyPeople)
+	b.Logf("%d entries of %d bytes stored in etcd in %v", *manyPeople, len(value), (b.Elapsed() - begin).Round(time.Second))
 	// An hour of history is kept: who logs in then has two entries.
 	busy := *manyPeople / 10
-	fillEtcd(t, cluster.Settings(t, "server"), value, busy)
-	fillFiles(t, files.dir+"/state/users", record, *manyPeople)
-	describe(t, cluster, shared, "before any of them logs in")
-	h.measure(t, fmt.Sprintf("%d people", *manyPeople))
-	begin = time.Now()
-	if stdout, stderr, status := shared.otpctl(t, "ledger", "check"); status != 0 || !strings.HasPrefix(stdout, "All can be used: ") {
-		t.Errorf("status %d: %s%s", status, stdout, stderr)
+	fillEtcd(b, cluster.Settings(b, "server"), value, busy)
+	fillFiles(b, files.dir+"/state/users", record, *manyPeople)
+	describe(b, cluster, shared, "before any of them logs in")
+	l.measure(b, fmt.Sprintf("%d people", *manyPeople))
+	begin = b.Elapsed()
+	if stdout, stderr, status := shared.otpctl(b, "ledger", "check"); status != 0 || !strings.HasPrefix(stdout, "All can be used: ") {
+		b.Errorf("status %d: %s%s", status, stdout, stderr)
 	}
-	t.Logf("otpctl ledger check: %v", time.Since(begin).Round(time.Second))
-	describe(t, cluster, shared, "after otpctl ledger check")
+	b.Logf("otpctl ledger check: %v", (b.Elapsed() - begin).Round(time.Second))
+	describe(b, cluster, shared, "after otpctl ledger check")
 }
 
 // newFiles is a server whose ledger is files.
-func newFiles(t *testing.T) *verifier {
+func newFiles(t testing.TB) *verifier {
 	t.Helper()
 	programs, err := buildPrograms()
 	if err != nil {
@@ -83,9 +82,9 @@ func newFiles(t *testing.T) *verifier {
 	return v
 }
 
-// houses are a server with the ledger in etcd and one with files, and the next counters
+// ledgers are a server with the ledger in etcd and one with files, and the next counters
 // of those who log in.
-type houses struct {
+type ledgers struct {
 	shared, files *verifier
 	next          map[string]uint64
 }
@@ -94,8 +93,8 @@ type houses struct {
 const measuredPeople = 20
 
 // measure has them log in at both servers in turns, and says what it takes.
-func (h *houses) measure(t *testing.T, with string) {
-	t.Helper()
+func (l *ledgers) measure(b *testing.B, with string) {
+	b.Helper()
 	rounds := 3
 	if *manyPeople > 1000 {
 		rounds = 30
@@ -103,21 +102,21 @@ func (h *houses) measure(t *testing.T, with string) {
 	times := map[*verifier][]time.Duration{}
 	for n := range rounds * measuredPeople {
 		name := personName(n % measuredPeople * (*manyPeople / measuredPeople))
-		if n < measuredPeople && h.next[name] == 0 {
-			h.shared.enrollToken(t, name)
-			h.files.enrollToken(t, name)
+		if n < measuredPeople && l.next[name] == 0 {
+			l.shared.enrollToken(b, name)
+			l.files.enrollToken(b, name)
 		}
-		code, err := hotp.GenerateCodeCustom(secret, h.next[name], hotp.ValidateOpts{Digits: otp.DigitsEight, Algorithm: otp.AlgorithmSHA1})
+		code, err := hotp.GenerateCodeCustom(secret, l.next[name], hotp.ValidateOpts{Digits: otp.DigitsEight, Algorithm: otp.AlgorithmSHA1})
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
-		h.next[name]++
-		for _, v := range []*verifier{h.shared, h.files} {
-			begin := time.Now()
+		l.next[name]++
+		for _, v := range []*verifier{l.shared, l.files} {
+			begin := b.Elapsed()
 			verdict, told, err := v.login(name, code)
-			took := time.Since(begin)
+			took := b.Elapsed() - begin
 			if err != nil || verdict != wire.Accept {
-				t.Fatalf("%s: %v, %q, %v", name, verdict, told, err)
+				b.Fatalf("%s: %v, %q, %v", name, verdict, told, err)
 			}
 			if n >= measuredPeople { // the first login of each makes files
 				times[v] = append(times[v], took)
@@ -127,10 +126,10 @@ func (h *houses) measure(t *testing.T, with string) {
 	for _, side := range []struct {
 		what string
 		of   *verifier
-	}{{"etcd", h.shared}, {"files", h.files}} {
+	}{{"etcd", l.shared}, {"files", l.files}} {
 		all := times[side.of]
 		slices.Sort(all)
-		t.Logf("%-16s ledger in %-5s: %d logins, p50 %.2f ms, p99 %.2f ms", with, side.what, len(all),
+		b.Logf("%-16s ledger in %-5s: %d logins, p50 %.2f ms, p99 %.2f ms", with, side.what, len(all),
 			float64(all[len(all)/2].Microseconds())/1000, float64(all[len(all)*99/100].Microseconds())/1000)
 	}
 }
@@ -138,9 +137,9 @@ func (h *houses) measure(t *testing.T, with string) {
 func personName(n int) string { return fmt.Sprintf("user%07d", n) }
 
 // entries are what a login by an app leaves: the value in etcd, and the ledger's file.
-func (h *houses) entries(t *testing.T, cluster *etcdtest.Cluster) (value, record []byte) {
+func (l *ledgers) entries(t testing.TB, cluster *etcdtest.Cluster) (value, record []byte) {
 	t.Helper()
-	for _, v := range []*verifier{h.shared, h.files} {
+	for _, v := range []*verifier{l.shared, l.files} {
 		v.enroll(t, "model")
 		if verdict, told, err := v.login("model", code(t, 0)); err != nil || verdict != wire.Accept {
 			t.Fatalf("%v, %q, %v", verdict, told, err)
@@ -155,7 +154,7 @@ func (h *houses) entries(t *testing.T, cluster *etcdtest.Cluster) (value, record
 	if err != nil {
 		t.Fatal(err)
 	}
-	if record, err = os.ReadFile(h.files.dir + "/state/users/model"); err != nil {
+	if record, err = os.ReadFile(l.files.dir + "/state/users/model"); err != nil {
 		t.Fatal(err)
 	}
 	return now.Value, record
@@ -166,7 +165,7 @@ const mostOfTransaction = 128
 
 // fillEtcd gives that many people the entry, each with a mark of its own, as casledger
 // has it behind the first byte. Those who have one keep it.
-func fillEtcd(t *testing.T, settings etcdledger.Settings, value []byte, people int) {
+func fillEtcd(t testing.TB, settings etcdledger.Settings, value []byte, people int) {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(settings.CertificateFile, settings.KeyFile)
 	if err != nil {
@@ -199,7 +198,7 @@ func fillEtcd(t *testing.T, settings etcdledger.Settings, value []byte, people i
 }
 
 // fillFiles gives that many people the file. Those who have one keep it.
-func fillFiles(t *testing.T, dir string, record []byte, people int) {
+func fillFiles(t testing.TB, dir string, record []byte, people int) {
 	t.Helper()
 	inParallel(t, people, func(n int) error {
 		file, err := os.OpenFile(filepath.Join(dir, personName(n)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -215,7 +214,7 @@ func fillFiles(t *testing.T, dir string, record []byte, people int) {
 }
 
 // inParallel does something for each number below count.
-func inParallel(t *testing.T, count int, do func(n int) error) {
+func inParallel(t testing.TB, count int, do func(n int) error) {
 	t.Helper()
 	workers := 2 * runtime.NumCPU()
 	errs := make([]error, workers)
@@ -234,7 +233,7 @@ func inParallel(t *testing.T, count int, do func(n int) error) {
 }
 
 // describe says how large etcd is, and what programs have in memory.
-func describe(t *testing.T, cluster *etcdtest.Cluster, v *verifier, when string) {
+func describe(t testing.TB, cluster *etcdtest.Cluster, v *verifier, when string) {
 	t.Helper()
 	registers, err := etcdledger.NewCluster(cluster.Settings(t, "server"))
 	if err != nil {
@@ -253,7 +252,7 @@ func describe(t *testing.T, cluster *etcdtest.Cluster, v *verifier, when string)
 
 // memoryOf is what a process has in memory: the program's own, and with what is mapped
 // of files, as etcd's of its data.
-func memoryOf(t *testing.T, pid int) string {
+func memoryOf(t testing.TB, pid int) string {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
