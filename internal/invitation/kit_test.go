@@ -160,14 +160,7 @@ func (s *site) devices(t *testing.T) string {
 // change changes alice's secret file.
 func (s *site) change(t *testing.T, change func(*account.Person)) {
 	t.Helper()
-	dir, err := s.place().Create()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	if err := dir.Change("alice", func(person *account.Person) error { change(person); return nil }); err != nil {
-		t.Fatal(err)
-	}
+	enginetest.Change(t, s.People.Gate, "alice", change)
 }
 
 // says is a conversation that gives one answer.

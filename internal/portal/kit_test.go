@@ -140,14 +140,7 @@ func (s *site) invite(t *testing.T, replace bool) string {
 // change changes alice's secret file.
 func (s *site) change(t *testing.T, change func(*account.Person)) {
 	t.Helper()
-	dir, err := account.PlaceOf(s.engine.Config).Create()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	if err := dir.Change("alice", func(person *account.Person) error { change(person); return nil }); err != nil {
-		t.Fatal(err)
-	}
+	enginetest.Change(t, s.engine, "alice", change)
 }
 
 // browser has its own cookies, and follows redirections.

@@ -13,8 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
-	"github.com/otpgate/otpgate/internal/gate/gatetest"
-	"github.com/otpgate/otpgate/internal/otpauth"
+	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/portalanswer"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
@@ -62,17 +61,7 @@ func (s *ownSite) sent() []deliver.Message {
 func (s *ownSite) codeOf(t *testing.T, id string) string {
 	t.Helper()
 	s.Clock = s.Clock.Add(30 * time.Second)
-	person, err := s.engine.Accounts.Load("alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range person.Factors {
-		if f.ID == id {
-			return gatetest.CodeOf(t, otpauth.URI("example.com", "alice", f), s.Clock)
-		}
-	}
-	t.Fatalf("alice has no device %q", id)
-	return ""
+	return enginetest.DeviceCode(t, s.engine, "alice", id, s.Clock)
 }
 
 // link has one mailed, by the page, and gives its path.

@@ -2,8 +2,6 @@ package portalanswer
 
 import (
 	"context"
-	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
-	"github.com/otpgate/otpgate/internal/gate/gatetest"
-	"github.com/otpgate/otpgate/internal/otpauth"
+	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
 
@@ -32,37 +29,17 @@ func managing(t *testing.T) (*site, mailer, *Later) {
 	if s.ask(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: s.code(t, setup, 0)}).Enrolled == nil {
 		t.Fatal("alice is not enrolled")
 	}
-	dir, err := account.PlaceOf(s.engine.Config).Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	if err := dir.Change("alice", func(person *account.Person) error { person.Email = "alice@example.com"; return nil }); err != nil {
-		t.Fatal(err)
-	}
+	enginetest.Change(t, s.engine, "alice", func(person *account.Person) { person.Email = "alice@example.com" })
 	settings, err := config.Parse("f", []byte("[email]\nsmtp = 'smtps://h'\nfrom = 'a@h'\n[portal]\nurl = 'https://otp.example.com'\nmanage = true\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	mails, later := make(mailer, 100), &Later{}
 	s.engine.Config.Portal, s.engine.Sender = settings.Portal, mails
-	s.socket = filepath.Join(t.TempDir(), "manage.sock")
-	listener, err := net.Listen("unix", s.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close(); later.End() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			s.ended <- portalwire.Serve(context.Background(), conn, func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
-				return AnswerAll(ctx, s.engine, request, later)
-			})
-		}
-	}()
+	t.Cleanup(later.End)
+	s.serve(t, "manage.sock", func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
+		return AnswerAll(ctx, s.engine, request, later)
+	})
 	return s, mails, later
 }
 
@@ -70,17 +47,7 @@ func managing(t *testing.T) (*site, mailer, *Later) {
 func (s *site) device(t *testing.T, id string) string {
 	t.Helper()
 	s.Clock = s.Clock.Add(30 * time.Second)
-	person, err := s.engine.Accounts.Load("alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range person.Factors {
-		if f.ID == id {
-			return gatetest.CodeOf(t, otpauth.URI("example.com", "alice", f), s.Clock)
-		}
-	}
-	t.Fatalf("alice has no device %q", id)
-	return ""
+	return enginetest.DeviceCode(t, s.engine, "alice", id, s.Clock)
 }
 
 // All that somebody enrolled does, as the page asks for it.

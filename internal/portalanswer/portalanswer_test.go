@@ -34,7 +34,17 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	m, engine := enginetest.New(t, t.TempDir())
 	engine.Peer = "uid 997"
-	s := &site{Machine: m, engine: engine, socket: filepath.Join(t.TempDir(), "portal.sock"), ended: make(chan error, 1000)}
+	s := &site{Machine: m, engine: engine, ended: make(chan error, 1000)}
+	s.serve(t, "portal.sock", func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
+		return Answer(ctx, s.engine, request)
+	})
+	return s
+}
+
+// serve answers at a socket of that name, which the page asks from now on.
+func (s *site) serve(t *testing.T, name string, answer func(context.Context, portalwire.Request) (portalwire.Answer, error)) {
+	t.Helper()
+	s.socket = filepath.Join(t.TempDir(), name)
 	listener, err := net.Listen("unix", s.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -46,12 +56,9 @@ func newSite(t *testing.T) *site {
 			if err != nil {
 				return
 			}
-			s.ended <- portalwire.Serve(context.Background(), conn, func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
-				return Answer(ctx, s.engine, request)
-			})
+			s.ended <- portalwire.Serve(context.Background(), conn, answer)
 		}
 	}()
-	return s
 }
 
 func (s *site) invitations() invitation.Invitations {

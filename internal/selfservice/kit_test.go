@@ -100,14 +100,7 @@ func newSite(t *testing.T) *site {
 // edit changes alice's secret file, as an admin does.
 func (s *site) edit(t *testing.T, change func(*account.Person)) {
 	t.Helper()
-	dir, err := s.place().Create()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	if err := dir.Change("alice", func(person *account.Person) error { change(person); return nil }); err != nil {
-		t.Fatal(err)
-	}
+	enginetest.Change(t, s.People.Gate, "alice", change)
 }
 
 func (s *site) alice(t *testing.T) account.Person {
@@ -138,13 +131,7 @@ func (s *site) code(t *testing.T, id string) string {
 
 func (s *site) codeNow(t *testing.T, id string) string {
 	t.Helper()
-	for _, f := range s.alice(t).Factors {
-		if f.ID == id {
-			return gatetest.CodeOf(t, otpauth.URI("example.com", "alice", f), s.Clock)
-		}
-	}
-	t.Fatalf("alice has no device %q", id)
-	return ""
+	return enginetest.DeviceCode(t, s.People.Gate, "alice", id, s.Clock)
 }
 
 // wrong is a code that no device of alice's shows about now.

@@ -1,6 +1,7 @@
-// Package testprogram writes programs that a test runs.
+// Package testprogram is about programs that a test runs: it writes them, and makes the
+// test binary one.
 //
-// The entry points are [Write] and [FIFO]. It promises that programs can be run at
+// The entry points are [Write], [FIFO], and [Main] with [Worker]. It promises that programs can be run at
 // once: a child that another test forks meanwhile has a program that is being written
 // open until it becomes another one, and the kernel runs none that is open for writing
 // (ETXTBSY in execve(2)). And it promises that none that hangs at a FIFO outlives the

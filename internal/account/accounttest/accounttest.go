@@ -20,6 +20,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/keyring"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // Open opens the store at an address, which is a directory or whatever else names it,
@@ -168,29 +169,16 @@ func another(p *account.Person) error {
 	return nil
 }
 
-// The environment that makes a test binary a worker instead.
-const (
-	addressVariable = "ACCOUNTTEST_ADDRESS"
-	keyVariable     = "ACCOUNTTEST_KEY"
-	workVariable    = "ACCOUNTTEST_WORK"
-)
-
 // Main is for TestMain: it runs the tests, or, in a process that the suite has
 // started, works on the store.
 func Main(m *testing.M, open Open) int {
-	address, isWorker := os.LookupEnv(addressVariable)
-	if !isWorker {
-		return m.Run()
-	}
-	store, err := open(address, os.Getenv(keyVariable))
-	if err == nil {
-		err = errors.Join(work(store, os.Getenv(workVariable)), store.Close())
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+	return testprogram.Main(m, func(arguments []string) error {
+		store, err := open(arguments[0], arguments[1])
+		if err != nil {
+			return err
+		}
+		return errors.Join(work(store, arguments[2]), store.Close())
+	})
 }
 
 // perWorker is how many recovery codes a worker adds.
@@ -220,10 +208,5 @@ func die() error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) }
 
 // worker gives a command that works on the store from its own process.
 func (s suite) worker(what string) (*exec.Cmd, *strings.Builder) {
-	cmd := exec.Command(os.Args[0])
-	// The race detector would have the worker wait a second before it ends.
-	cmd.Env = append(os.Environ(), addressVariable+"="+s.address, keyVariable+"="+s.key, workVariable+"="+what, "GORACE=atexit_sleep_ms=0")
-	output := new(strings.Builder)
-	cmd.Stdout, cmd.Stderr = output, output
-	return cmd, output
+	return testprogram.Worker(s.address, s.key, what)
 }

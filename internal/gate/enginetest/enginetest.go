@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/gate/gatetest"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/otpauth"
 )
 
 // Files are secret files on disk, opened anew for each person.
@@ -44,4 +45,33 @@ func New(t testing.TB, dir string) (*gatetest.Machine, *gate.Gate) {
 		Config: settings, Accounts: Files{gate.PlaceOf(settings)}, Ledger: store, Names: m, Audit: m,
 		Now: func() time.Time { return m.Clock },
 	}
+}
+
+// Change changes somebody's secret file, as an admin does.
+func Change(t testing.TB, g *gate.Gate, user string, change func(*account.Person)) {
+	t.Helper()
+	store, err := gate.PlaceOf(g.Config).Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Change(user, func(person *account.Person) error { change(person); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// DeviceCode is what a device of somebody's shows at a time, by an independent library.
+func DeviceCode(t testing.TB, g *gate.Gate, user, id string, at time.Time) string {
+	t.Helper()
+	person, err := g.Accounts.Load(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range person.Factors {
+		if f.ID == id {
+			return gatetest.CodeOf(t, otpauth.URI("example.com", user, f), at)
+		}
+	}
+	t.Fatalf("%s has no device %q", user, id)
+	return ""
 }

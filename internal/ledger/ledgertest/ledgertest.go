@@ -9,7 +9,6 @@ package ledgertest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // Open opens the store at an address, which is a directory or whatever else
@@ -87,24 +87,10 @@ func add(entry *ledger.Entry) error {
 	return nil
 }
 
-// The environment that makes a test binary a worker instead.
-const (
-	addressVariable = "LEDGERTEST_ADDRESS"
-	workVariable    = "LEDGERTEST_WORK"
-)
-
 // Main is for TestMain: it runs the tests, or, in a process that the suite has
 // started, works on the store.
 func Main(m *testing.M, open Open) int {
-	address, isWorker := os.LookupEnv(addressVariable)
-	if !isWorker {
-		return m.Run()
-	}
-	if err := work(address, open, os.Getenv(workVariable)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+	return testprogram.Main(m, func(arguments []string) error { return work(arguments[0], open, arguments[1]) })
 }
 
 // work does what the parent asked for: a number of additions, or "kill".
@@ -130,10 +116,5 @@ func work(address string, open Open, what string) error {
 
 // worker gives a command that works on the store from its own process.
 func (s suite) worker(what string) (*exec.Cmd, *strings.Builder) {
-	cmd := exec.Command(os.Args[0])
-	// The race detector would have the worker wait a second before it ends.
-	cmd.Env = append(os.Environ(), addressVariable+"="+s.address, workVariable+"="+what, "GORACE=atexit_sleep_ms=0")
-	output := new(strings.Builder)
-	cmd.Stdout, cmd.Stderr = output, output
-	return cmd, output
+	return testprogram.Worker(s.address, what)
 }
