@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +21,12 @@ const complaints = `axe.run(document, {preload: false, runOnly: ["wcag2a", "wcag
 	found => [...found.violations, ...found.incomplete].flatMap(rule => rule.nodes.map(
 		node => rule.id + " (" + rule.help + ") " + node.html + " " + node.failureSummary)))`
 
+// settled waits until a page is that wide, and dark or not.
+const settled = `new Promise(done => {
+	const look = () => matchMedia("(width: %dpx)").matches && matchMedia("(prefers-color-scheme: dark)").matches === %t ? done(null) : requestAnimationFrame(look)
+	look()
+})`
+
 // Everybody can use every page, in each language, wide and light, and narrow and dark:
 // axe-core finds nothing. And each page takes one request, beside that for the style.
 func TestAccessible(t *testing.T) {
@@ -30,21 +37,22 @@ func TestAccessible(t *testing.T) {
 	pages := served(t)
 	b := browsertest.Start(t, browsertest.Options{Scripts: true})
 	for i, name := range pages.names {
+		_, _ = b.Asked()
+		b.Opens(t, pages.URL+"/"+strconv.Itoa(i))
+		count, besides := b.Asked()
+		delete(besides, pages.URL+"/favicon.ico")
+		delete(besides, pages.URL+stylePath)
+		if count != 1 || len(besides) > 0 {
+			t.Errorf("%s takes %d requests, and %v", name, count, besides)
+		}
+		browsertest.Runs[*struct{}](t, b, string(library)+";null")
 		for _, narrow := range []bool{false, true} {
 			size := map[bool]int64{false: 1280, true: 320}[narrow]
 			b.Do(t, browsertest.Window(size, 800, narrow, narrow)...)
-			_, _ = b.Asked()
-			b.Opens(t, pages.URL+"/"+strconv.Itoa(i))
-			count, besides := b.Asked()
-			delete(besides, pages.URL+"/favicon.ico")
-			delete(besides, pages.URL+stylePath)
-			if count != 1 || len(besides) > 0 {
-				t.Errorf("%s takes %d requests, and %v", name, count, besides)
-			}
+			browsertest.Runs[*struct{}](t, b, fmt.Sprintf(settled, size, narrow))
 			if width := b.Width(t); width > float64(size) {
 				t.Errorf("%s is %.0f wide in a window of %d", name, width, size)
 			}
-			browsertest.Runs[*struct{}](t, b, string(library)+";null")
 			for _, one := range browsertest.Runs[[]string](t, b, complaints) {
 				t.Errorf("%s, %d wide: %s", name, size, one)
 			}
