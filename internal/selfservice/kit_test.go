@@ -235,6 +235,6 @@ func (s *site) encrypts(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.People.Config.Secrets.Keys = []string{path}
-	s.People.Accounts = enginetest.Files{Place: gate.Place{Place: s.place()}}
+	s.People.Accounts = enginetest.Files{Place: s.place()}
 	s.edit(t, func(*account.Person) {})
 }

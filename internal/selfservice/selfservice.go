@@ -75,7 +75,7 @@ func (s Service) links() invitation.Invitations {
 	return invitation.Invitations{People: s.People, Random: s.Random}
 }
 
-func (s Service) place() account.Place { return account.PlaceOf(s.People.Config) }
+func (s Service) place() gate.Place { return gate.PlaceOf(s.People.Config) }
 
 // stateOf is what has become of a link, whoever's.
 func stateOf(link ledger.Invitation, now time.Time) invitation.State {
