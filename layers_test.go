@@ -41,7 +41,7 @@ var layers = map[string]int{
 	"internal/testprogram":          0,
 	"internal/testuid":              0,
 	"internal/testwait":             0,
-	"internal/turns":                0,
+	"internal/keylock":              0,
 	"internal/tomlfile":             0,
 	"internal/wire":                 0,
 	"internal/config":               1,

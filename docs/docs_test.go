@@ -273,7 +273,7 @@ func TestStacks(t *testing.T) {
 		lines := stack.Lines(pamstack.Auth)
 		for _, line := range append(lines, stack.Lines(pamstack.Account)...) {
 			if line.Kind == pamstack.Broken {
-				t.Errorf("%s: %v: %s", b.Place, line.Place, line.Problem)
+				t.Errorf("%s: %v: %s", b.Place, line.Position, line.Problem)
 			}
 		}
 		walk := func(password, code pamstack.Return) pamstack.Return {

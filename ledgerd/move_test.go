@@ -147,7 +147,7 @@ func (m *mover) moved(t *testing.T) {
 	own, err := ledger.OpenOwn(m.state)
 	if err == nil {
 		err = own.Update(t.Context(), ledger.Key{Kind: ledger.BreakGlass, Name: "root"}, func(entry *ledger.Entry) error {
-			entry.Spent = []string{"x"}
+			entry.UsedHashes = []string{"x"}
 			return nil
 		})
 	}

@@ -129,7 +129,7 @@ func TestDoctor(t *testing.T) {
 	store := m.ledger(t)
 	for n := 0; err == nil; n++ {
 		err = store.Update(t.Context(), ledger.UserKey("bob"), func(e *ledger.Entry) error {
-			e.Spent = []string{strings.Repeat("x", 60_000-n)}
+			e.UsedHashes = []string{strings.Repeat("x", 60_000-n)}
 			return nil
 		})
 	}

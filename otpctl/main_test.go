@@ -104,7 +104,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		Condition:           func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ctl": ctl, "bare": bare, "totp": setCode, "login": login, "talk": talk, "snap": snap, "mode": mode, "recovery": recoveryCode, "field": field,
+			"ctl": ctl, "bare": bare, "totp": setCode, "login": login, "terminal": onTerminal, "snap": snap, "mode": mode, "recovery": recoveryCode, "field": field,
 			"hotp": setCounterCode, "sent": setSent, "wrong": setWrong,
 		},
 	})

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// talk COLUMNSxLINES DIALOGUE ARGUMENT... runs otpctl with the private
+// terminal COLUMNSxLINES DIALOGUE ARGUMENT... runs otpctl with the private
 // configuration on a terminal of that size and holds the dialogue of a file,
 // of these lines:
 //
@@ -31,7 +31,7 @@ import (
 //	status N       wait for the end, with that exit status
 //
 // What was shown is left in the file screen.
-func talk(ts *testscript.TestScript, _ bool, args []string) {
+func onTerminal(ts *testscript.TestScript, _ bool, args []string) {
 	var size unix.Winsize
 	columns, rows, _ := strings.Cut(args[0], "x")
 	size.Col, size.Row = number(ts, columns), number(ts, rows)

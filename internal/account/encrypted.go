@@ -56,8 +56,8 @@ func (p Person) Unreadable() error {
 }
 
 // place is where the factor's secret stands in the file of the person.
-func (f Factor) place(person string) keyring.Place {
-	return keyring.Place{Person: person, Factor: f.ID, Kind: string(f.Kind)}
+func (f Factor) place(person string) keyring.Binding {
+	return keyring.Binding{Person: person, Factor: f.ID, Kind: string(f.Kind)}
 }
 
 var errNotEncrypted = errors.New(`it is not encrypted, and [secrets] of the configuration has required = true; if it is as it should be, set that to false, run otpctl secrets encrypt, and set it to true again`)

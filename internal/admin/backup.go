@@ -38,7 +38,7 @@ func (g People) Backup(ctx context.Context, user string) (Backup, error) {
 	if err != nil {
 		return Backup{}, err
 	}
-	kept := ledger.Entry{Used: entry.Used, Spent: entry.Spent, LastLogin: entry.LastLogin, Grace: entry.Grace, PeerGraces: entry.PeerGraces}
+	kept := ledger.Entry{Used: entry.Used, UsedHashes: entry.UsedHashes, LastLogin: entry.LastLogin, Grace: entry.Grace, PeerGraces: entry.PeerGraces}
 	return Backup{user, text, kept}, nil
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // backedUp is alice with a token and an app, and her backup.
-func backedUp(t *testing.T) (*place, Backup) {
+func backedUp(t *testing.T) (*fixture, Backup) {
 	t.Helper()
 	p := newPlaceOnDisk(t)
 	what := alices(p)
@@ -37,7 +37,7 @@ func backedUp(t *testing.T) (*place, Backup) {
 }
 
 // lost is a machine that has nothing of p but its clock.
-func lost(t *testing.T, p *place) *place {
+func lost(t *testing.T, p *fixture) *fixture {
 	t.Helper()
 	fresh := newPlaceOnDisk(t)
 	fresh.Clock = p.Clock
@@ -47,10 +47,10 @@ func lost(t *testing.T, p *place) *place {
 func TestBackupHoldsWhatIsUsed(t *testing.T) {
 	p, b := backedUp(t)
 	text, err := os.ReadFile(p.Config.Paths.Users + "/alice.toml")
-	if err != nil || string(b.Text) != string(text) || len(b.Entry.Used) != 1 || len(b.Entry.Spent) != 1 || b.Entry.LastLogin.IsZero() {
+	if err != nil || string(b.Text) != string(text) || len(b.Entry.Used) != 1 || len(b.Entry.UsedHashes) != 1 || b.Entry.LastLogin.IsZero() {
 		t.Errorf("%+v, %v", b.Entry, err)
 	}
-	if kept := (ledger.Entry{Used: b.Entry.Used, Spent: b.Entry.Spent, LastLogin: b.Entry.LastLogin}); !reflect.DeepEqual(b.Entry, kept) {
+	if kept := (ledger.Entry{Used: b.Entry.Used, UsedHashes: b.Entry.UsedHashes, LastLogin: b.Entry.LastLogin}); !reflect.DeepEqual(b.Entry, kept) {
 		t.Errorf("also: %+v", b.Entry)
 	}
 	if _, err := p.Backup(t.Context(), "bob"); !errors.Is(err, account.ErrNotFound) {
@@ -108,7 +108,7 @@ func TestRestoreOverALedger(t *testing.T) {
 }
 
 // tokenCode is what alice's token shows at a counter, by an independent library.
-func tokenCode(t *testing.T, p *place, counter uint64) string {
+func tokenCode(t *testing.T, p *fixture, counter uint64) string {
 	t.Helper()
 	code, err := hotp.GenerateCodeCustom(alices(p).Factors[0].Factor.Secret.Base32(), counter, hotp.ValidateOpts{Digits: otp.DigitsSix})
 	if err != nil {
@@ -119,12 +119,12 @@ func tokenCode(t *testing.T, p *place, counter uint64) string {
 
 func TestRestoreRefuses(t *testing.T) {
 	p, b := backedUp(t)
-	for name, spoil := range map[string]func(*Backup, *place){
-		"another name":        func(b *Backup, _ *place) { b.User = "bob" },
-		"a name that is none": func(b *Backup, _ *place) { b.User = "../alice" },
-		"no secret file":      func(b *Backup, _ *place) { b.Text = []byte("x") },
-		"no key to encrypt":   func(_ *Backup, p *place) { p.Config.Secrets.Keys = []string{t.TempDir() + "/none"} },
-		"no ledger":           func(_ *Backup, p *place) { p.Ledger = gatetest.FailingLedger{} },
+	for name, spoil := range map[string]func(*Backup, *fixture){
+		"another name":        func(b *Backup, _ *fixture) { b.User = "bob" },
+		"a name that is none": func(b *Backup, _ *fixture) { b.User = "../alice" },
+		"no secret file":      func(b *Backup, _ *fixture) { b.Text = []byte("x") },
+		"no key to encrypt":   func(_ *Backup, p *fixture) { p.Config.Secrets.Keys = []string{t.TempDir() + "/none"} },
+		"no ledger":           func(_ *Backup, p *fixture) { p.Ledger = gatetest.FailingLedger{} },
 	} {
 		fresh, bad := lost(t, p), b
 		whole := fresh.Ledger
@@ -162,7 +162,7 @@ func TestRestoreBringsGraces(t *testing.T) {
 	}
 	first, later := p.Clock.Add(-time.Hour), p.Clock.Add(-time.Minute)
 	key := ledger.UserKey("alice")
-	note := func(at *place, entry ledger.Entry) {
+	note := func(at *fixture, entry ledger.Entry) {
 		t.Helper()
 		if err := at.Ledger.Update(t.Context(), key, func(e *ledger.Entry) error { *e = entry; return nil }); err != nil {
 			t.Fatal(err)

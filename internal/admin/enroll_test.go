@@ -23,16 +23,16 @@ import (
 )
 
 // newPlaceOnDisk is a place whose secret files are on disk.
-func newPlaceOnDisk(t *testing.T) *place {
+func newPlaceOnDisk(t *testing.T) *fixture {
 	t.Helper()
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Paths.Users = filepath.Join(t.TempDir(), "users")
 	p.Accounts = files(p.Config.Paths.Users)
 	return p
 }
 
 // has says whether alice has a confirmed factor with this id.
-func (p *place) has(t *testing.T, id string) bool {
+func (p *fixture) has(t *testing.T, id string) bool {
 	t.Helper()
 	person, err := p.Accounts.Load("alice")
 	if err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +42,7 @@ func (p *place) has(t *testing.T, id string) bool {
 }
 
 // begin enrolls alice and returns the factor.
-func (p *place) begin(t *testing.T, id string) account.Factor {
+func (p *fixture) begin(t *testing.T, id string) account.Factor {
 	t.Helper()
 	f := enrollment.NewFactor(id, p.Config.TOTP)
 	if _, err := p.Enroll("alice", f, p.has(t, id)); err != nil {
@@ -51,7 +51,7 @@ func (p *place) begin(t *testing.T, id string) account.Factor {
 	return f
 }
 
-func (p *place) shows(t *testing.T, f account.Factor, steps int) string {
+func (p *fixture) shows(t *testing.T, f account.Factor, steps int) string {
 	t.Helper()
 	code, err := totp.GenerateCodeCustom(f.Secret.Base32(), p.Clock.Add(time.Duration(steps*f.Period)*time.Second),
 		totp.ValidateOpts{Period: uint(f.Period), Digits: otp.Digits(f.Digits)})
@@ -61,7 +61,7 @@ func (p *place) shows(t *testing.T, f account.Factor, steps int) string {
 	return code
 }
 
-func (p *place) enrolled(t *testing.T) bool {
+func (p *fixture) enrolled(t *testing.T) bool {
 	t.Helper()
 	person, err := p.Accounts.Load("alice")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 func sent(kind account.Kind) account.Factor { return account.Factor{ID: string(kind), Kind: kind} }
 
 // beginSent enrolls alice with an address and sends the first code there.
-func (p *place) beginSent(t *testing.T, f account.Factor, to string, replace bool) Enrollment {
+func (p *fixture) beginSent(t *testing.T, f account.Factor, to string, replace bool) Enrollment {
 	t.Helper()
 	done, err := p.EnrollSent("alice", f, to, replace)
 	if err != nil {
@@ -31,7 +31,7 @@ func (p *place) beginSent(t *testing.T, f account.Factor, to string, replace boo
 	return done
 }
 
-func (p *place) alice(t *testing.T) account.Person {
+func (p *fixture) alice(t *testing.T) account.Person {
 	t.Helper()
 	person, err := p.Accounts.Load("alice")
 	if err != nil {

@@ -103,8 +103,8 @@ func (i Imported) put(person *account.Person, g People) error {
 	case !person.Enabled:
 		// New codes would let in whom somebody has shut out (CVE-2022-36071).
 		return fmt.Errorf("user %q: %w, and it is disabled", i.User, ErrEnrolled)
-	case len(person.Factors) > 0 && !i.Replace && i.asBefore(*person):
-		return fmt.Errorf("user %q: %w", i.User, ErrAsBefore)
+	case len(person.Factors) > 0 && !i.Replace && i.isSame(*person):
+		return fmt.Errorf("user %q: %w", i.User, ErrEnrolledSame)
 	case len(person.Factors) > 0 && !i.Replace:
 		return fmt.Errorf("user %q: %w: %s", i.User, ErrEnrolled, strings.Join(factorIDs(*person), ", "))
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // alices is alice brought along: an app of whose codes those up to now are used.
-func alices(p *place) Imported {
+func alices(p *fixture) Imported {
 	f := account.Factor{ID: "phone", Kind: account.TOTP, Secret: account.Secret("secret of alice, 20 bytes"), Digits: 6, Period: 30, Algorithm: "SHA1"}
 	return Imported{
 		User: "alice", Scratch: []string{"12345678", "22345678"},
@@ -27,7 +27,7 @@ func alices(p *place) Imported {
 }
 
 // codeOf is what the imported app shows steps from now.
-func codeOf(t *testing.T, p *place, steps int) string {
+func codeOf(t *testing.T, p *fixture, steps int) string {
 	t.Helper()
 	p.Known["alice"] = account.Person{Factors: []account.Factor{alices(p).Factors[0].Factor}}
 	return p.Code(t, "alice", steps)
@@ -43,10 +43,10 @@ func TestImportedLogin(t *testing.T) {
 		t.Errorf("written: %+v", got)
 	}
 	// What was used elsewhere is used here.
-	talk := says(codeOf(t, p, 0), codeOf(t, p, -1), codeOf(t, p, 1))
-	expect(t, p.login("alice", talk), gate.Accept, "totp:phone")
-	if !slices.Equal(talk.told[:2], []string{usedCode, usedCode}) {
-		t.Errorf("told %q", talk.told)
+	conversation := says(codeOf(t, p, 0), codeOf(t, p, -1), codeOf(t, p, 1))
+	expect(t, p.login("alice", conversation), gate.Accept, "totp:phone")
+	if !slices.Equal(conversation.told[:2], []string{usedCode, usedCode}) {
+		t.Errorf("told %q", conversation.told)
 	}
 	expect(t, p.login("alice", says("12345678")), gate.Accept, "recovery")
 }
@@ -62,10 +62,10 @@ func TestImportAgainTakesNothingBack(t *testing.T) {
 	used := codeOf(t, p, 1)
 	expect(t, p.login("alice", says(used)), gate.Accept, "totp:phone")
 	expect(t, p.login("alice", says("12345678")), gate.Accept, "recovery")
-	if left, err := p.Import(t.Context(), first); !errors.Is(err, ErrAsBefore) || left != 1 {
+	if left, err := p.Import(t.Context(), first); !errors.Is(err, ErrEnrolledSame) || left != 1 {
 		t.Errorf("without replace: %v, %d left", err, left)
 	}
-	if err := p.CheckImport(first); !errors.Is(err, ErrAsBefore) {
+	if err := p.CheckImport(first); !errors.Is(err, ErrEnrolledSame) {
 		t.Errorf("checked without replace: %v", err)
 	}
 	other := alices(p)
@@ -118,12 +118,12 @@ func TestImportBeside(t *testing.T) {
 // Nothing is half done: what fails leaves no file and marks nothing as used, and
 // where the ledger cannot be written there is no file either.
 func TestImportAllOrNothing(t *testing.T) {
-	for name, spoil := range map[string]func(*place, *Imported){
-		"a scratch code of seven digits": func(_ *place, i *Imported) { i.Scratch[1] = "1234567" },
-		"a period of one second":         func(_ *place, i *Imported) { i.Factors[0].Factor.Period = 1 },
-		"two factors of one id":          func(_ *place, i *Imported) { i.Factors = append(i.Factors, i.Factors[0]) },
-		"a name that leads out":          func(_ *place, i *Imported) { i.User = "../alice" },
-		"no ledger":                      func(p *place, _ *Imported) { p.Ledger = gatetest.FailingLedger{} },
+	for name, spoil := range map[string]func(*fixture, *Imported){
+		"a scratch code of seven digits": func(_ *fixture, i *Imported) { i.Scratch[1] = "1234567" },
+		"a period of one second":         func(_ *fixture, i *Imported) { i.Factors[0].Factor.Period = 1 },
+		"two factors of one id":          func(_ *fixture, i *Imported) { i.Factors = append(i.Factors, i.Factors[0]) },
+		"a name that leads out":          func(_ *fixture, i *Imported) { i.User = "../alice" },
+		"no ledger":                      func(p *fixture, _ *Imported) { p.Ledger = gatetest.FailingLedger{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlaceOnDisk(t)

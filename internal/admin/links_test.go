@@ -11,7 +11,7 @@ import (
 )
 
 // linked has a person who has a link, which showed the key of a device "shown".
-func linked(t *testing.T, p *place, user, link string) {
+func linked(t *testing.T, p *fixture, user, link string) {
 	t.Helper()
 	shown := account.Factor{ID: "shown", Kind: account.TOTP, Secret: newSecret("SHA1"), Digits: 6, Period: 30, Algorithm: "SHA1"}
 	dir, err := account.Create(p.Config.Paths.Users)
@@ -41,7 +41,7 @@ func linked(t *testing.T, p *place, user, link string) {
 }
 
 // isLinked says whether the ledger knows of a link.
-func (p *place) isLinked(t *testing.T, user, link string) bool {
+func (p *fixture) isLinked(t *testing.T, user, link string) bool {
 	t.Helper()
 	one, err := p.Ledger.View(t.Context(), ledger.Key{Kind: ledger.Link, Name: link})
 	index, err2 := p.Ledger.View(t.Context(), ledger.Key{Kind: ledger.Invited, Name: user})

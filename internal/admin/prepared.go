@@ -99,7 +99,7 @@ func (g People) CheckPrepared(p Prepared) error {
 // put makes the enrollment part of the person, not confirmed yet.
 func (p Prepared) put(person *account.Person) error {
 	if !p.Replace {
-		if err := errors.Join(p.asBefore(*person), p.waitsAlready(*person)); err != nil {
+		if err := errors.Join(p.checkSame(*person), p.waitsAlready(*person)); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ func TestRecoveryOnAFailingDisk(t *testing.T) {
 	const variable = "ADMIN_RECOVERY"
 	if dir := os.Getenv(variable); dir != "" {
 		runtime.LockOSThread() // strace counts the calls of each thread
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Config.Paths.Users, p.Accounts = dir, files(dir)
 		_, err := p.NewRecovery("alice")
 		fmt.Println(err)

@@ -84,7 +84,7 @@ func (g People) renameUnenrolled(ctx context.Context, from, to string, none erro
 		return Renamed{}, err
 	}
 	counts := was
-	counts.Used, counts.Spent, counts.Sessions, counts.Carried = nil, nil, nil, nil
+	counts.Used, counts.UsedHashes, counts.Sessions, counts.Carried = nil, nil, nil, nil
 	if reflect.DeepEqual(counts, ledger.Entry{}) {
 		return Renamed{}, none
 	}
@@ -137,7 +137,7 @@ func (g People) moveEntry(ctx context.Context, from string, person account.Perso
 			if !reflect.DeepEqual(*entry, was) {
 				return errUsedMeanwhile
 			}
-			*entry = ledger.Entry{Used: entry.Used, Spent: entry.Spent}
+			*entry = ledger.Entry{Used: entry.Used, UsedHashes: entry.UsedHashes}
 			factor.Retire(from, person, entry)
 			return nil
 		})

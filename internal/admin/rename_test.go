@@ -18,7 +18,7 @@ import (
 
 // renamePlace is alice with an app, scratch codes of which "12345678" is used,
 // and a token of which the counters up to 4 are. Whoever is not asked is refused.
-func renamePlace(t *testing.T) *place {
+func renamePlace(t *testing.T) *fixture {
 	t.Helper()
 	p := newPlaceOnDisk(t)
 	what := alices(p)
@@ -35,7 +35,7 @@ func renamePlace(t *testing.T) *place {
 }
 
 // expectRefused tries, as user, all that was used.
-func expectRefused(t *testing.T, p *place, user string) {
+func expectRefused(t *testing.T, p *fixture, user string) {
 	t.Helper()
 	for _, code := range []string{codeOf(t, p, 0), codeOf(t, p, 1), "12345678", tokenCode(t, p, 3), tokenCode(t, p, 4)} {
 		if v := p.login(user, says(code)); v.Decision == gate.Accept || v.Decision == gate.NotAsked {
@@ -45,7 +45,7 @@ func expectRefused(t *testing.T, p *place, user string) {
 }
 
 // expectMoved has alicia be what alice was, and alice nobody.
-func expectMoved(t *testing.T, p *place) {
+func expectMoved(t *testing.T, p *fixture) {
 	t.Helper()
 	expectRefused(t, p, "alicia")
 	expectRefused(t, p, "alice")
@@ -58,7 +58,7 @@ func expectMoved(t *testing.T, p *place) {
 	}
 }
 
-func (p *place) file(name string) string { return p.Config.Paths.Users + "/" + name + ".toml" }
+func (p *fixture) file(name string) string { return p.Config.Paths.Users + "/" + name + ".toml" }
 
 func TestRename(t *testing.T) {
 	p := renamePlace(t)
@@ -104,7 +104,7 @@ func TestRename(t *testing.T) {
 	}
 }
 
-func (p *place) entryOf(t *testing.T, name string) ledger.Entry {
+func (p *fixture) entryOf(t *testing.T, name string) ledger.Entry {
 	t.Helper()
 	entry, err := p.Ledger.View(t.Context(), ledger.Key{Kind: ledger.User, Name: name})
 	if err != nil {
@@ -285,9 +285,9 @@ func TestRenameDuringLogins(t *testing.T) {
 // A file that came back after its devices went to another name goes to no third,
 // by the command or by hand: what was used since is known of the other alone.
 func TestRenameOfWhatWentElsewhere(t *testing.T) {
-	for name, begin := range map[string]func(p *place, old []byte) error{
-		"the file": func(p *place, old []byte) error { return os.WriteFile(p.file("alice"), old, 0o600) },
-		"moved by hand": func(p *place, old []byte) error {
+	for name, begin := range map[string]func(p *fixture, old []byte) error{
+		"the file": func(p *fixture, old []byte) error { return os.WriteFile(p.file("alice"), old, 0o600) },
+		"moved by hand": func(p *fixture, old []byte) error {
 			return os.WriteFile(p.file("carol"), []byte(strings.Replace(string(old), "user = 'alice'", "user = 'carol'", 1)), 0o600)
 		},
 	} {

@@ -17,18 +17,18 @@ import (
 )
 
 func TestLoginWithAToken(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.GiveToken("alice", 5)
 	expect(t, p.login("alice", says(p.Press(t, "alice", 5))), gate.Accept, "hotp:token")
 	expect(t, p.login("alice", says(p.Press(t, "alice", 5), p.Press(t, "alice", 4), p.Press(t, "alice", 26))), gate.Accept, "hotp:token")
-	talk := says(p.Press(t, "alice", 26), p.Press(t, "alice", 20), p.Press(t, "alice", 48))
-	verdict := p.login("alice", talk)
+	conversation := says(p.Press(t, "alice", 26), p.Press(t, "alice", 20), p.Press(t, "alice", 48))
+	verdict := p.login("alice", conversation)
 	expect(t, verdict, gate.TooMany, "policy.attempts.per_login")
 	if want := "codes: 1 wrong, 2 used before, 0 not in the form of a code; a code of token, 21 codes ahead (see otpctl resync)"; verdict.Reason != want {
 		t.Errorf("reason %q, want %q", verdict.Reason, want)
 	}
-	if talk.told[0] != usedOfToken || talk.told[1] != usedOfToken {
-		t.Errorf("told %q", talk.told)
+	if conversation.told[0] != usedOfToken || conversation.told[1] != usedOfToken {
+		t.Errorf("told %q", conversation.told)
 	}
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), gate.Accept, "totp:phone")
 }
@@ -36,16 +36,16 @@ func TestLoginWithAToken(t *testing.T) {
 // The log says by how much a wrong code was off, and the person never learns
 // that it was a real one.
 func TestNearlyRightCodesAreForTheLog(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	real := []string{p.Code(t, "alice", -7), p.Code(t, "alice", -3)}
-	talk := says(real[0], real[1], "000000")
-	verdict := p.login("alice", talk)
+	conversation := says(real[0], real[1], "000000")
+	verdict := p.login("alice", conversation)
 	expect(t, verdict, gate.TooMany, "policy.attempts.per_login")
 	if want := "; a code of phone, 3 steps (90 s) behind (see otpctl resync)"; !strings.HasSuffix(verdict.Reason, want) {
 		t.Errorf("reason %q, want …%q", verdict.Reason, want)
 	}
-	for _, line := range talk.told {
+	for _, line := range conversation.told {
 		if line != wrongCode {
 			t.Errorf("told %q", line)
 		}
@@ -64,7 +64,7 @@ func TestNearlyRightCodesAreForTheLog(t *testing.T) {
 }
 
 func TestResync(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.GiveToken("alice", 0)
 	off := 960 // eight hours ahead
 	expect(t, p.login("alice", says(p.Code(t, "alice", off))), gate.Deny, "no-answer")
@@ -93,7 +93,7 @@ func TestResync(t *testing.T) {
 // A device that is far ahead is to be set right, as its codes count as used for
 // as long as it was ahead. Who follows it all the same is told so at the login.
 func TestResyncOfADeviceThatIsAhead(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	ctx, off := context.Background(), 960 // eight hours
 	resync := func(off int, ahead bool) error {
@@ -111,18 +111,18 @@ func TestResyncOfADeviceThatIsAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The device as it is is told what it always was.
-	talk := says(p.Code(t, "alice", off+1))
-	p.login("alice", talk)
-	if talk.told[0] != usedCode {
-		t.Errorf("told %q", talk.told)
+	conversation := says(p.Code(t, "alice", off+1))
+	p.login("alice", conversation)
+	if conversation.told[0] != usedCode {
+		t.Errorf("told %q", conversation.told)
 	}
 	again := time.Unix(p.Clock.Unix()/30*30+962*30, 0)
 	p.Clock = p.Clock.Add(10 * time.Minute)
 	first, second := p.Code(t, "alice", 0), p.Code(t, "alice", 1)
-	talk = says(first, second, first)
-	verdict := p.login("alice", talk)
+	conversation = says(first, second, first)
+	verdict := p.login("alice", conversation)
 	expect(t, verdict, gate.TooMany, "policy.attempts.per_login")
-	for _, line := range talk.told {
+	for _, line := range conversation.told {
 		if !strings.Contains(line, "clock was ahead") || !strings.Contains(line, again.Local().Format("15:04 MST on 2 January")) {
 			t.Errorf("told %q", line)
 		}
@@ -138,7 +138,7 @@ func TestResyncOfADeviceThatIsAhead(t *testing.T) {
 }
 
 func TestResyncOfWhich(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.GiveToken("alice", 0)
 	ctx := context.Background()
 	one, two := p.Press(t, "alice", 30), p.Press(t, "alice", 31)
@@ -172,7 +172,7 @@ func TestResyncOfWhich(t *testing.T) {
 
 // Wrong codes are no attempts, and leave no trace.
 func TestResyncCountsNothing(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	for range 20 {
 		if _, err := p.Resync(context.Background(), "alice", "", "000000", "000001", false); !errors.Is(err, factor.ErrNowhere) {
@@ -187,7 +187,7 @@ func TestResyncCountsNothing(t *testing.T) {
 
 // One code in many logins, and in resynchronisations at the same time.
 func TestOneCodeOfATokenAtOnce(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.GiveToken("alice", 0)
 	code, next := p.Press(t, "alice", 3), p.Press(t, "alice", 4)
 	var wait sync.WaitGroup

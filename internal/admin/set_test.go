@@ -29,7 +29,7 @@ func prepared(id string) Prepared {
 	return p
 }
 
-func (p *place) enrollPrepared(t *testing.T, what Prepared) enrollment.Confirmation {
+func (p *fixture) enrollPrepared(t *testing.T, what Prepared) enrollment.Confirmation {
 	t.Helper()
 	done, err := p.EnrollPrepared(context.Background(), what)
 	if err != nil {
@@ -38,7 +38,7 @@ func (p *place) enrollPrepared(t *testing.T, what Prepared) enrollment.Confirmat
 	return done
 }
 
-func (p *place) load(t *testing.T) account.Person {
+func (p *fixture) load(t *testing.T) account.Person {
 	t.Helper()
 	person, err := p.Accounts.Load("alice")
 	if err != nil {

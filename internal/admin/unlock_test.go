@@ -14,7 +14,7 @@ import (
 
 // Messages that a program has sent are its own, too.
 func TestPeersSendsAreTheirOwn(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := &gatetest.Sender{}
 	p.Sender = post
 	p.GiveSent("alice", account.Email)
@@ -37,7 +37,7 @@ func TestPeersSendsAreTheirOwn(t *testing.T) {
 
 // Unlock frees everybody; what is long over is not kept.
 func TestPeersAreForgotten(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	lock := func(peer string) {
 		for range 5 {

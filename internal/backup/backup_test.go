@@ -16,7 +16,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func alice() admin.Backup {
 	return admin.Backup{User: "alice", Text: []byte("version = 1\n"), Entry: ledger.Entry{
-		Used: map[string]ledger.Use{"00aa": {Step: 1 << 40, Drift: -3, Resynced: 200}}, Spent: []string{"scratch:00", "11"},
+		Used: map[string]ledger.Use{"00aa": {Step: 1 << 40, Drift: -3, Resynced: 200}}, UsedHashes: []string{"scratch:00", "11"},
 		LastLogin: noon, Grace: noon.Add(-time.Hour),
 	}}
 }

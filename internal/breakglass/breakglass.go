@@ -95,10 +95,10 @@ func (c Codes) Verify(code string, entry *ledger.Entry) factor.Outcome {
 	switch {
 	case found == 0:
 		return factor.Wrong
-	case slices.Contains(entry.Spent, given):
+	case slices.Contains(entry.UsedHashes, given):
 		return factor.Used
 	}
-	entry.Spent = c.remembered(append(entry.Spent, given))
+	entry.UsedHashes = c.remembered(append(entry.UsedHashes, given))
 	return factor.Right
 }
 
@@ -124,7 +124,7 @@ func (c Codes) remembered(used []string) []string {
 func (c Codes) Left(entry ledger.Entry) int {
 	left := 0
 	for _, kept := range c.Hashes {
-		if !slices.Contains(entry.Spent, kept) {
+		if !slices.Contains(entry.UsedHashes, kept) {
 			left++
 		}
 	}

@@ -48,7 +48,7 @@ func TestVerify(t *testing.T) {
 		"empty":          {kept, ""},
 		"nobody's":       {Codes{User: "root"}, codes[0]},
 	} {
-		if outcome := test.codes.Verify(test.code, &entry); outcome != factor.Wrong || entry.Spent != nil {
+		if outcome := test.codes.Verify(test.code, &entry); outcome != factor.Wrong || entry.UsedHashes != nil {
 			t.Errorf("%s: %v, %+v", name, outcome, entry)
 		}
 	}
@@ -268,14 +268,14 @@ func TestSpentIsBounded(t *testing.T) {
 		t.Fatal(outcome)
 	}
 	for i := range 2000 {
-		entry.Spent = append(entry.Spent, fmt.Sprintf("%064x", i))
+		entry.UsedHashes = append(entry.UsedHashes, fmt.Sprintf("%064x", i))
 	}
-	newest := entry.Spent[len(entry.Spent)-1]
+	newest := entry.UsedHashes[len(entry.UsedHashes)-1]
 	if outcome := kept.Verify(codes[1], &entry); outcome != factor.Right {
 		t.Fatal(outcome)
 	}
-	if len(entry.Spent) != mostUsed || !slices.Contains(entry.Spent, newest) || slices.Contains(entry.Spent, fmt.Sprintf("%064x", 0)) {
-		t.Errorf("%d are remembered, from %s on", len(entry.Spent), entry.Spent[0])
+	if len(entry.UsedHashes) != mostUsed || !slices.Contains(entry.UsedHashes, newest) || slices.Contains(entry.UsedHashes, fmt.Sprintf("%064x", 0)) {
+		t.Errorf("%d are remembered, from %s on", len(entry.UsedHashes), entry.UsedHashes[0])
 	}
 	for _, code := range codes[:2] {
 		if outcome := kept.Verify(code, &entry); outcome != factor.Used {

@@ -16,9 +16,9 @@ import (
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
-// Places are where an installation puts the command otpgate-send: make install,
+// SenderPaths are where an installation puts the command otpgate-send: make install,
 // and a distribution's package.
-var Places = []string{"/usr/local/libexec/otpgate/otpgate-send", "/usr/libexec/otpgate/otpgate-send"}
+var SenderPaths = []string{"/usr/local/libexec/otpgate/otpgate-send", "/usr/libexec/otpgate/otpgate-send"}
 
 // Program sends by running otpgate-send, so that its caller need not link what
 // speaks to the network. The message goes over its standard input: arguments
@@ -134,10 +134,10 @@ func (p Program) look() (string, error) {
 	if p.Path != "" {
 		return p.Path, safefile.CheckProgram(p.Path)
 	}
-	for _, path := range Places {
+	for _, path := range SenderPaths {
 		if err := safefile.CheckProgram(path); !errors.Is(err, fs.ErrNotExist) {
 			return path, err
 		}
 	}
-	return "", fmt.Errorf("expected it at %s; install it, or name it with paths.sender", strings.Join(Places, " or "))
+	return "", fmt.Errorf("expected it at %s; install it, or name it with paths.sender", strings.Join(SenderPaths, " or "))
 }

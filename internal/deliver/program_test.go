@@ -132,8 +132,8 @@ func TestProgramChecksCommand(t *testing.T) {
 
 func TestProgramIsFound(t *testing.T) {
 	first, second := command(t, `echo '{"delivery":{"channel":"sms"}}'`), command(t, `echo '{"delivery":{"channel":"email"}}'`)
-	before := Places
-	t.Cleanup(func() { Places = before })
+	before := SenderPaths
+	t.Cleanup(func() { SenderPaths = before })
 	for _, test := range []struct {
 		places []string
 		want   Channel
@@ -143,7 +143,7 @@ func TestProgramIsFound(t *testing.T) {
 		{[]string{first.Path + "x", second.Path}, Email, ""},
 		{[]string{"/nowhere/a", "/nowhere/b"}, "", "expected it at /nowhere/a or /nowhere/b; install it, or name it with paths.sender"},
 	} {
-		Places = test.places
+		SenderPaths = test.places
 		got, err := Program{}.Send(context.Background(), message)
 		if got.Channel != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%v: found %+v, %v", test.places, got, err)

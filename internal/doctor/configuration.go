@@ -40,7 +40,7 @@ func (e *exam) otherConfigs() {
 			if err != nil && !looked[path] {
 				f := e.badConfig(path, err)
 				f.Services = []string{s.Service}
-				f.Follows = line.Place.String() + " names it, so every login through that line is denied."
+				f.Follows = line.Position.String() + " names it, so every login through that line is denied."
 				e.add(f)
 			}
 			looked[path] = true

@@ -63,7 +63,7 @@ func (e *exam) changes(s authstack.Stack) bool { return e.effect(s) != s.Effect(
 
 // anothers is about a line of another module that is not there.
 func (e *exam) anothers(s authstack.Stack, line pamstack.Line, f finding.Finding) finding.Finding {
-	f = finding.At(line.Place, f)
+	f = finding.At(line.Position, f)
 	f.Services, f.Follows, f.Severity = []string{s.Service}, e.fails(s, line), finding.Warning
 	if e.changes(s) {
 		f.Severity = finding.Error

@@ -43,7 +43,7 @@ func (e *exam) lostLines() (found int) {
 		if len(services) == 0 || len(e.Services) > 0 && !slices.ContainsFunc(services, e.named) {
 			continue
 		}
-		f := finding.At(text.Place, finding.Finding{Severity: finding.Error, ID: "line-lost", Services: services, What: text.What + ".",
+		f := finding.At(text.Position, finding.Finding{Severity: finding.Error, ID: "line-lost", Services: services, What: text.What + ".",
 			Follows: "Nobody is asked for a code by " + strings.Join(services, ", ") + ".",
 			Fix:     "otpctl pam enable " + services[0]})
 		switch {

@@ -29,7 +29,7 @@ func (e *exam) modules(ctx context.Context) {
 			path, found := e.Machine.Module(line.Module)
 			switch {
 			case !found && authstack.Ours(line):
-				e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
+				e.add(finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
 					What:    "The module " + line.Module + " is not in libpam's directories.",
 					Follows: e.fails(s, line),
 					Fix:     "Install the package again, or take the line out: otpctl pam disable " + s.Service}))
@@ -66,20 +66,20 @@ func (e *exam) module(ctx context.Context, s authstack.Stack, line pamstack.Line
 				Fix:     fmt.Sprintf("chown root:root %s && chmod 644 %s", file, file)})
 		}
 	}
-	e.unloadable(ctx, path, finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-unloadable", Services: []string{service},
+	e.unloadable(ctx, path, finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "module-unloadable", Services: []string{service},
 		Follows: e.fails(s, line),
 		Fix:     "Install a package that was built on this release or an older one, or take the line out: otpctl pam disable " + service}))
 	if _, err := os.Stat(e.Machine.Root + core); err != nil && line.Arg("verifier") != "" && line.Arg("verifier") != "off" {
 		return // that line has a verifier of its own, see there
 	}
 	if _, err := os.Stat(e.Machine.Root + core); err != nil {
-		e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "core-missing", Services: []string{service},
+		e.add(finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "core-missing", Services: []string{service},
 			What:    core + " is not there: " + err.Error() + ".",
 			Follows: "Without a resident verifier every login is denied.",
 			Fix:     "Install the package again: both files belong into one directory."}))
 		return
 	}
-	e.unloadable(ctx, core, finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "core-unloadable", Services: []string{service},
+	e.unloadable(ctx, core, finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "core-unloadable", Services: []string{service},
 		Follows: "Without a resident verifier every login is denied.",
 		Fix:     "Install a package that was built on this release or an older one."}))
 }

@@ -15,7 +15,7 @@ import (
 
 // nobodyAsked finds services whose policy asks nobody.
 func (e *exam) nobodyAsked(ctx context.Context) {
-	var places []asking.Place
+	var places []asking.Service
 	for _, s := range e.stacks {
 		if place, known := e.place(s); known {
 			places = append(places, place)
@@ -26,8 +26,8 @@ func (e *exam) nobodyAsked(ctx context.Context) {
 
 // place is a service with the configuration that its line takes. It is not known
 // where that is wrong: then everybody is denied, and there is a finding.
-func (e *exam) place(s authstack.Stack) (place asking.Place, known bool) {
-	place = asking.Place{Stack: s, File: e.configPath(), Settings: e.settings, People: e.enrolled}
+func (e *exam) place(s authstack.Stack) (place asking.Service, known bool) {
+	place = asking.Service{Stack: s, File: e.configPath(), Settings: e.settings, People: e.enrolled}
 	if len(s.Checks) > 0 {
 		if named := s.Lines[s.Checks[len(s.Checks)-1]].Arg("config"); named != "" {
 			settings, err := config.Load(e.Machine.Root + named)

@@ -66,7 +66,7 @@ func (e *exam) sending() {
 // sender looks for the program that a forked core runs to send codes, as the
 // core does.
 func (e *exam) sender() {
-	places := deliver.Places
+	places := deliver.SenderPaths
 	if e.settings.Paths.Sender != "" {
 		places = []string{e.settings.Paths.Sender}
 	}

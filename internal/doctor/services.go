@@ -111,7 +111,7 @@ func (e *exam) wrongType(s authstack.Stack) (found int) {
 	}
 	for _, line := range s.Own() {
 		if authstack.Ours(line) && line.Type != pamstack.Auth {
-			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "wrong-type", Services: []string{s.Service},
+			e.add(finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "wrong-type", Services: []string{s.Service},
 				What:    "The line is of the type " + line.Type.String() + ", and there is none of the type auth.",
 				Follows: "Nobody is asked for a code.",
 				Fix:     "Write: auth required " + authstack.ModuleName}))

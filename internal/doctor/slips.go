@@ -17,11 +17,11 @@ func (e *exam) slips(s authstack.Stack) (found int) {
 		case line.Kind == pamstack.Broken && line.Name() == authstack.ModuleName:
 			e.add(authstack.Broken(line, s.Service))
 		case line.Kind == pamstack.Module && line.Name() == authstack.ModuleName+"\r":
-			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
+			e.add(finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
 				What:    "The line ends as lines do on Windows, with a carriage return, which libpam takes for a part of the module's name.",
 				Follows: e.fails(s, line), Fix: "sed -i 's/\\r$//' " + line.File}))
 		case line.Kind == pamstack.Module && misspelt(line.Name()) && !e.there(line):
-			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
+			e.add(finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "module-missing", Services: []string{s.Service},
 				What:    "The module " + line.Module + " is not in libpam's directories. Is " + authstack.ModuleName + " meant?",
 				Follows: e.fails(s, line), Fix: "Write: auth required " + authstack.ModuleName}))
 		default:
@@ -39,7 +39,7 @@ func (e *exam) there(line pamstack.Line) bool {
 
 // misspelt says whether a name is our module's with a slip or two.
 func misspelt(name string) bool {
-	return name != authstack.ModuleName && (name == strings.TrimSuffix(authstack.ModuleName, ".so") || spelling.Distance(name, authstack.ModuleName) <= spelling.Slips)
+	return name != authstack.ModuleName && (name == strings.TrimSuffix(authstack.ModuleName, ".so") || spelling.Distance(name, authstack.ModuleName) <= spelling.MaxTypos)
 }
 
 // broken finds lines that libpam can make no sense of in a service without our

@@ -57,7 +57,7 @@ func (e *exam) protocol(s authstack.Stack) {
 	if s.Protocol != "" || len(s.Ours()) == 0 {
 		return
 	}
-	e.add(finding.At(s.Lines[s.Ours()[0]].Place, finding.Finding{Severity: finding.Warning, ID: "protocol-unknown", Services: []string{s.Service},
+	e.add(finding.At(s.Lines[s.Ours()[0]].Position, finding.Finding{Severity: finding.Warning, ID: "protocol-unknown", Services: []string{s.Service},
 		What:    "The configuration knows no protocol for the services that come here.",
 		Follows: "They are asked for codes whatever policy.protocols says, also by programs that cannot answer.",
 		Fix:     `Name it: protocol=… on the line, or SERVICE = "…" in [services], by a name of policy.own_protocols if none that is built in fits. If the line is in a file that all services include, move it into those that people log in by.`}))
@@ -74,7 +74,7 @@ func (e *exam) stale(s authstack.Stack) {
 	for _, argument := range s.Lines[s.Checks[0]].Args {
 		arguments += " --argument " + argument
 	}
-	e.add(finding.At(s.Lines[s.Checks[0]].Place, finding.Finding{Severity: finding.Warning, ID: "written-out-stale", Services: []string{s.Service},
+	e.add(finding.At(s.Lines[s.Checks[0]].Position, finding.Finding{Severity: finding.Warning, ID: "written-out-stale", Services: []string{s.Service},
 		What:    "The password stage that is written out here is not what it was made from any more: " + strings.TrimSuffix(change, ".") + ".",
 		Follows: "What authselect or an update has changed there, such as a lock after wrong passwords or where accounts are, does not hold for " + s.Service + ".",
 		Fix:     "otpctl pam disable " + s.Service + " && otpctl pam enable " + s.Service + arguments}))

@@ -78,7 +78,7 @@ func (e *exam) needed(s authstack.Stack, line pamstack.Line, found target.Listen
 	default:
 		return
 	}
-	e.add(finding.At(line.Place, f))
+	e.add(finding.At(line.Position, f))
 }
 
 // listener looks at one socket. That there is none is no fault: the front forks.

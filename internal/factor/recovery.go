@@ -152,10 +152,10 @@ func VerifyRecovery(person account.Person, code string, entry *ledger.Entry) Out
 	switch {
 	case found == 0:
 		return Wrong
-	case slices.Contains(entry.Spent, hash):
+	case slices.Contains(entry.UsedHashes, hash):
 		return Used
 	}
-	entry.Spent = append(entry.Spent, hash)
+	entry.UsedHashes = append(entry.UsedHashes, hash)
 	return Right
 }
 
@@ -163,7 +163,7 @@ func VerifyRecovery(person account.Person, code string, entry *ledger.Entry) Out
 func RecoveryLeft(person account.Person, entry ledger.Entry) int {
 	left := 0
 	for _, hash := range person.Recovery.Hashes {
-		if !slices.Contains(entry.Spent, hash) {
+		if !slices.Contains(entry.UsedHashes, hash) {
 			left++
 		}
 	}

@@ -56,10 +56,10 @@ func MoveUsed(former string, was ledger.Entry, person account.Person, entry *led
 			continue
 		}
 		if mark, gone := retiredCode(*entry, hash); gone {
-			entry.Spent = slices.DeleteFunc(entry.Spent, func(s string) bool { return s == hash || s == mark })
+			entry.UsedHashes = slices.DeleteFunc(entry.UsedHashes, func(s string) bool { return s == hash || s == mark })
 		}
-		if slices.Contains(was.Spent, hash) && !slices.Contains(entry.Spent, hash) {
-			entry.Spent = append(entry.Spent, hash)
+		if slices.Contains(was.UsedHashes, hash) && !slices.Contains(entry.UsedHashes, hash) {
+			entry.UsedHashes = append(entry.UsedHashes, hash)
 		}
 	}
 }
@@ -75,13 +75,13 @@ func retiredMark(to, hash string) string {
 
 // retiredCode finds the mark of a recovery code that went to another name.
 func retiredCode(entry ledger.Entry, hash string) (mark string, found bool) {
-	at := slices.IndexFunc(entry.Spent, func(s string) bool {
+	at := slices.IndexFunc(entry.UsedHashes, func(s string) bool {
 		return strings.HasPrefix(s, retired) && strings.HasSuffix(s, ":"+hash)
 	})
 	if at < 0 {
 		return "", false
 	}
-	return entry.Spent[at], true
+	return entry.UsedHashes[at], true
 }
 
 // Elsewhere names what of the person's went from the former name, whose entry was
@@ -109,8 +109,8 @@ func Retire(former string, person account.Person, entry *ledger.Entry) {
 		}
 	}
 	for _, hash := range person.Recovery.Hashes {
-		if !slices.Contains(entry.Spent, hash) {
-			entry.Spent = append(entry.Spent, hash, retiredMark(person.User, hash))
+		if !slices.Contains(entry.UsedHashes, hash) {
+			entry.UsedHashes = append(entry.UsedHashes, hash, retiredMark(person.User, hash))
 		}
 	}
 }

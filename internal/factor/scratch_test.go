@@ -35,7 +35,7 @@ func TestScratchOnce(t *testing.T) {
 			t.Errorf("%q: %v", spelling, got)
 		}
 	}
-	if got := VerifyRecovery(bob, "12345678", &entry); got != Wrong || len(entry.Spent) > 0 {
+	if got := VerifyRecovery(bob, "12345678", &entry); got != Wrong || len(entry.UsedHashes) > 0 {
 		t.Errorf("somebody else's code: %v", got)
 	}
 	for code, want := range map[string]Outcome{"12345678": Right, "8765-4321": Right} {
@@ -48,8 +48,8 @@ func TestScratchOnce(t *testing.T) {
 			t.Errorf("%q again: %v", spelling, got)
 		}
 	}
-	if left := RecoveryLeft(alice, entry); left != 0 || len(entry.Spent) != 2 {
-		t.Errorf("%d left, %d spent", left, len(entry.Spent))
+	if left := RecoveryLeft(alice, entry); left != 0 || len(entry.UsedHashes) != 2 {
+		t.Errorf("%d left, %d spent", left, len(entry.UsedHashes))
 	}
 	// Brought along again, they are still spent.
 	if got := VerifyRecovery(with(t, "alice", "12345678"), "12345678", &entry); got != Used {

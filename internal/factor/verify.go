@@ -86,9 +86,9 @@ func MergeUsed(other ledger.Entry, entry *ledger.Entry) {
 			mark(entry, fingerprint, use)
 		}
 	}
-	for _, hash := range other.Spent {
-		if !slices.Contains(entry.Spent, hash) {
-			entry.Spent = append(entry.Spent, hash)
+	for _, hash := range other.UsedHashes {
+		if !slices.Contains(entry.UsedHashes, hash) {
+			entry.UsedHashes = append(entry.UsedHashes, hash)
 		}
 	}
 }

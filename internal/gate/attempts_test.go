@@ -13,21 +13,21 @@ import (
 )
 
 func TestWrongCodesLock(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	guesses := 0
 	for range 20 {
-		talk := says("000001", "000002", "000003")
-		p.login("alice", talk)
-		guesses += talk.asked
+		conversation := says("000001", "000002", "000003")
+		p.login("alice", conversation)
+		guesses += conversation.asked
 	}
 	if guesses != 10 {
 		t.Errorf("%d guesses in 20 connections, want 10", guesses)
 	}
-	talk := says(p.Code(t, "alice", 0))
-	expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_window")
-	if talk.asked != 0 || len(talk.told) != 1 {
-		t.Errorf("a locked login asked %d times and told %q", talk.asked, talk.told)
+	conversation := says(p.Code(t, "alice", 0))
+	expect(t, p.login("alice", conversation), TooMany, "policy.attempts.per_window")
+	if conversation.asked != 0 || len(conversation.told) != 1 {
+		t.Errorf("a locked login asked %d times and told %q", conversation.asked, conversation.told)
 	}
 	p.Clock = p.Clock.Add(10 * time.Minute)
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
@@ -39,13 +39,13 @@ func TestWrongCodesLock(t *testing.T) {
 // TestWaitingLocksOutBuysFewGuesses plays somebody who has the password and
 // guesses whenever it is possible, for a week.
 func TestWaitingLocksOutBuysFewGuesses(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	end, guesses := p.Clock.Add(7*24*time.Hour), 0
 	for p.Clock.Before(end) {
-		talk := says("000001")
-		p.login("alice", talk)
-		if talk.asked > 0 {
+		conversation := says("000001")
+		p.login("alice", conversation)
+		if conversation.asked > 0 {
 			guesses++
 			continue
 		}
@@ -58,17 +58,17 @@ func TestWaitingLocksOutBuysFewGuesses(t *testing.T) {
 }
 
 func TestManyPeopleFromOneSourceAreLimited(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Attempts.PerSource = 20
 	guesses := 0
 	for i := range 30 {
 		name := fmt.Sprintf("user%d", i)
 		p.Give(name)
-		talk := says("000001", "000002", "000003")
+		conversation := says("000001", "000002", "000003")
 		// Another address of the same /64 is the same source.
 		request := Request{User: name, Service: "sshd", RemoteHost: fmt.Sprintf("2001:db8::%x", i+1)}
-		p.Login(context.Background(), request, talk)
-		guesses += talk.asked
+		p.Login(context.Background(), request, conversation)
+		guesses += conversation.asked
 	}
 	if guesses < 20 || guesses > 23 {
 		t.Errorf("%d guesses, want 20 and the rest of one login", guesses)
@@ -77,7 +77,7 @@ func TestManyPeopleFromOneSourceAreLimited(t *testing.T) {
 }
 
 func TestOneCodeInManyLoginsAtOnce(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	for range 20 {
 		p.Clock = p.Clock.Add(time.Minute)
@@ -104,7 +104,7 @@ func TestOneCodeInManyLoginsAtOnce(t *testing.T) {
 }
 
 func TestManyGuessesAtOnceStayWithinTheBudget(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	var group sync.WaitGroup
 	for range 50 {
@@ -143,7 +143,7 @@ func TestLocksGrow(t *testing.T) {
 // A clock that is set back, by whatever step, ends no lock and gives no guess.
 func TestClockBackGivesNoGuess(t *testing.T) {
 	for _, step := range []time.Duration{time.Second, time.Minute, time.Hour, 25 * time.Hour, 366 * 24 * time.Hour} {
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Give("alice")
 		// Until a lock lasts for a day.
 		for range 12 {
@@ -157,10 +157,10 @@ func TestClockBackGivesNoGuess(t *testing.T) {
 		}
 		for range 20 {
 			p.Clock = p.Clock.Add(-step)
-			talk := says("000001", "000002", "000003")
-			p.login("alice", talk)
-			if talk.asked != 0 {
-				t.Fatalf("a step of %s back gave %d guesses", step, talk.asked)
+			conversation := says("000001", "000002", "000003")
+			p.login("alice", conversation)
+			if conversation.asked != 0 {
+				t.Fatalf("a step of %s back gave %d guesses", step, conversation.asked)
 			}
 		}
 		// It ends by the clock as it is now.
@@ -181,20 +181,20 @@ func TestLockThatCannotBe(t *testing.T) {
 // TestOwnersLoginsGiveAGuesserLittle plays somebody who guesses nine times
 // before each of ten logins a day.
 func TestOwnersLoginsGiveAGuesserLittle(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	guesses, warned := 0, 0
 	for range 10 * 10 {
 		for range 9 {
-			talk := says("000001")
+			conversation := says("000001")
 			p.Config.Policy.Attempts.PerLogin = 1
-			p.login("alice", talk)
-			guesses += talk.asked
+			p.login("alice", conversation)
+			guesses += conversation.asked
 		}
 		p.Clock = p.Clock.Add(144 * time.Minute)
-		talk := says(p.Code(t, "alice", 0))
-		expect(t, p.login("alice", talk), Accept, "totp:phone")
-		for _, told := range talk.told {
+		conversation := says(p.Code(t, "alice", 0))
+		expect(t, p.login("alice", conversation), Accept, "totp:phone")
+		for _, told := range conversation.told {
 			if strings.Contains(told, "somebody knows your password") {
 				warned++
 			}
@@ -209,7 +209,7 @@ func TestOwnersLoginsGiveAGuesserLittle(t *testing.T) {
 // TestOneCannotLockTheAddressOfAll plays somebody who has a code and gives
 // wrong ones all day.
 func TestOneCannotLockTheAddressOfAll(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("mallory")
 	p.Give("alice")
 	for range 24 * 60 {
@@ -246,7 +246,7 @@ func TestAnAddressIsLockedForTheWindowAlone(t *testing.T) {
 }
 
 func TestPromptsOpenedBeforeTheLockGiveNoMoreGuesses(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Attempts.PerSource = 20
 	var group sync.WaitGroup
 	gate := make(chan struct{})
@@ -297,7 +297,7 @@ func (w waiting) Ask(prompt string) (Answer, error) {
 
 // TestRevokedAtThePrompt: what is taken away while a person types is gone.
 func TestRevokedAtThePrompt(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	code := p.Code(t, "alice", 0)
 	for name, revoke := range map[string]func(){

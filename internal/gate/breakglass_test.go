@@ -21,9 +21,9 @@ import (
 )
 
 // newAlone is a client of which no server can be reached, and the codes of root there.
-func newAlone(t *testing.T) (p *place, codes []string) {
+func newAlone(t *testing.T) (p *fixture, codes []string) {
 	t.Helper()
-	p = newPlace(t)
+	p = newFixture(t)
 	p.Config.Remote = &config.Remote{Servers: []string{"h:1"}}
 	p.Config.Paths.BreakGlass, p.Config.Paths.State = t.TempDir(), t.TempDir()
 	p.UseBreakGlass()
@@ -31,7 +31,7 @@ func newAlone(t *testing.T) (p *place, codes []string) {
 }
 
 // breakGlass makes codes of name.
-func (p *place) breakGlass(t *testing.T, name string) []string {
+func (p *fixture) breakGlass(t *testing.T, name string) []string {
 	t.Helper()
 	codes, kept := breakglass.New(name, p.Clock)
 	if err := breakglass.Save(p.Config.Paths.BreakGlass, kept); err != nil {
@@ -50,8 +50,8 @@ func wrongBreakGlassCodes(n int) (codes []any) {
 var errDown = errors.New("otp1:9152: connection refused")
 
 // away is a login of which the verifier has found that no server can be reached.
-func (p *place) away(user string, talk *script) Verdict {
-	return p.Unreachable(context.Background(), Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, talk, "remote", errDown)
+func (p *fixture) away(user string, conversation *script) Verdict {
+	return p.Unreachable(context.Background(), Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, conversation, "remote", errDown)
 }
 
 // A break-glass code is good once, for whom it is, by a core that can ask nobody and by
@@ -59,19 +59,19 @@ func (p *place) away(user string, talk *script) Verdict {
 func TestBreakGlassOnce(t *testing.T) {
 	p, codes := newAlone(t)
 	for i, login := range []func(string, *script) Verdict{p.login, p.away} {
-		talk := says(codes[i])
-		v := login("root", talk)
+		conversation := says(codes[i])
+		v := login("root", conversation)
 		expect(t, v, Accept, "break-glass")
 		if want := fmt.Sprintf("%d left", 7-i); !strings.HasPrefix(v.Reason, want) || strings.Contains(v.Reason, codes[i]) {
 			t.Errorf("the log says %q", v.Reason)
 		}
-		if talk.told[0] != askBreakGlass || talk.told[1] != fmt.Sprintf("Break-glass code accepted. You have %d left on this machine.", 7-i) {
-			t.Errorf("told %q", talk.told)
+		if conversation.told[0] != askBreakGlass || conversation.told[1] != fmt.Sprintf("Break-glass code accepted. You have %d left on this machine.", 7-i) {
+			t.Errorf("told %q", conversation.told)
 		}
-		talk = says(codes[i], codes[i], codes[i])
-		expect(t, login("root", talk), TooMany, "policy.attempts.per_login")
-		if talk.told[1] != usedBreakGlass {
-			t.Errorf("told %q", talk.told)
+		conversation = says(codes[i], codes[i], codes[i])
+		expect(t, login("root", conversation), TooMany, "policy.attempts.per_login")
+		if conversation.told[1] != usedBreakGlass {
+			t.Errorf("told %q", conversation.told)
 		}
 	}
 	last := p.Log()[2].Line()
@@ -87,10 +87,10 @@ func TestBreakGlassOfNobody(t *testing.T) {
 	for _, name := range []string{"alice", "carol", "nss-down", "toor"} {
 		p.SameUID = map[string][]string{"toor": {"root", "toor"}}
 		for _, login := range []func(string, *script) Verdict{p.login, p.away} {
-			talk := says(codes[0])
-			expect(t, login(name, talk), Fault, "remote")
-			if talk.asked > 0 || len(talk.told) != 1 || talk.told[0] != cannotDecide {
-				t.Errorf("%s: asked %d times, told %q", name, talk.asked, talk.told)
+			conversation := says(codes[0])
+			expect(t, login(name, conversation), Fault, "remote")
+			if conversation.asked > 0 || len(conversation.told) != 1 || conversation.told[0] != cannotDecide {
+				t.Errorf("%s: asked %d times, told %q", name, conversation.asked, conversation.told)
 			}
 		}
 	}
@@ -171,8 +171,8 @@ func TestBreakGlassGuessesAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	wrong := 0
-	for _, talk := range talks {
-		for _, told := range talk.told {
+	for _, conversation := range talks {
+		for _, told := range conversation.told {
 			if told == wrongBreakGlass {
 				wrong++
 			}
@@ -190,26 +190,26 @@ func TestBreakGlassGuessesAtOnce(t *testing.T) {
 func TestBreakGlassAttempts(t *testing.T) {
 	p, codes := newAlone(t)
 	other := p.breakGlass(t, "bert")
-	talk := says("123456", "  ", "0000 0000 0000 0000")
-	expect(t, p.away("root", talk), TooMany, "policy.attempts.per_login")
-	if talk.told[1] != noBreakGlass {
-		t.Errorf("told %q", talk.told)
+	conversation := says("123456", "  ", "0000 0000 0000 0000")
+	expect(t, p.away("root", conversation), TooMany, "policy.attempts.per_login")
+	if conversation.told[1] != noBreakGlass {
+		t.Errorf("told %q", conversation.told)
 	}
 	for range 3 {
 		expect(t, p.away("root", says(wrongBreakGlassCodes(3)...)), TooMany, "policy.attempts.per_login")
 	}
 	expect(t, p.away("root", says(wrongBreakGlassCodes(1)...)), TooMany, "policy.attempts.per_window")
-	talk = says(codes[0])
-	expect(t, p.away("root", talk), TooMany, "policy.attempts.per_window")
-	if talk.asked > 0 {
+	conversation = says(codes[0])
+	expect(t, p.away("root", conversation), TooMany, "policy.attempts.per_window")
+	if conversation.asked > 0 {
 		t.Error("asked while locked")
 	}
 	expect(t, p.away("bert", says(other[0])), Accept, "break-glass")
 	p.Clock = p.Clock.Add(p.Config.Policy.Attempts.Window.Duration)
-	talk = says(codes[0])
-	expect(t, p.away("root", talk), Accept, "break-glass")
-	if len(talk.told) != 3 || !strings.HasPrefix(talk.told[2], "10 wrong codes were given in your name") {
-		t.Errorf("told %q", talk.told)
+	conversation = says(codes[0])
+	expect(t, p.away("root", conversation), Accept, "break-glass")
+	if len(conversation.told) != 3 || !strings.HasPrefix(conversation.told[2], "10 wrong codes were given in your name") {
+		t.Errorf("told %q", conversation.told)
 	}
 	p.Clock = p.Clock.Add(budgetTime)
 	p.Config.Policy.Attempts.PerSource = 3
@@ -235,11 +235,11 @@ func TestBreakGlassDoubt(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	talk := says(codes[0])
-	v := p.away("root", talk)
+	conversation := says(codes[0])
+	v := p.away("root", conversation)
 	expect(t, v, Fault, "break-glass")
-	if !strings.Contains(v.Reason, path+": unsafe file: mode 0640, expected at most 0600") || !strings.Contains(v.Reason, errDown.Error()) || talk.asked > 0 {
-		t.Errorf("asked %d times, the log says %q", talk.asked, v.Reason)
+	if !strings.Contains(v.Reason, path+": unsafe file: mode 0640, expected at most 0600") || !strings.Contains(v.Reason, errDown.Error()) || conversation.asked > 0 {
+		t.Errorf("asked %d times, the log says %q", conversation.asked, v.Reason)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -303,9 +303,9 @@ func TestBreakGlassWithoutTheLedger(t *testing.T) {
 }
 
 // newWithoutLedger is a server whose ledger is on other machines.
-func newWithoutLedger(t *testing.T) (*place, *unreachable) {
+func newWithoutLedger(t *testing.T) (*fixture, *unreachable) {
 	t.Helper()
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Ledger = &config.Ledger{}
 	p.Config.Paths.BreakGlass, p.Config.Paths.State = t.TempDir(), t.TempDir()
 	p.UseBreakGlass()
@@ -366,7 +366,7 @@ func TestBreakGlassHidden(t *testing.T) {
 		if err := errors.Join(syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
 			t.Fatal(err)
 		}
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Config.Remote = &config.Remote{Servers: []string{"h:1"}}
 		p.Config.Paths.BreakGlass, p.Config.Paths.State = os.Getenv("BREAKGLASS_DIR"), t.TempDir()
 		p.UseBreakGlass()

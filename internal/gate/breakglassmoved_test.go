@@ -13,7 +13,7 @@ import (
 // Until a ledger is moved none counts on this machine: enrolled people are asked for
 // break-glass codes, each of which is good once, and no other code is good.
 func TestBreakGlassWhileTheLedgerIsMoved(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("root")
 	p.Give("alice")
 	p.Config.Ledger = &config.Ledger{Prefix: "otpgate/1/", Socket: "/nonexistent/ledgerd"}

@@ -15,7 +15,7 @@ import (
 // On a client without a server the policy decides what it can without secret files
 // and ledger, and all else is denied.
 func TestClientAlone(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Config.Policy.Exempt = []config.Selector{"backup"}
 	p.Config.Policy.TrustedNetworks = []config.Network{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}
@@ -41,7 +41,7 @@ func TestClientAlone(t *testing.T) {
 // Wrong codes by one client lock that client's logins, for whomever, and those of no
 // other one.
 func TestWrongCodesOfOneClient(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Client, p.ClientWrong = "web1", 6
 	names := []string{"anna", "bert", "carl"}
 	for _, name := range names {
@@ -73,7 +73,7 @@ func TestWrongCodesOfOneClient(t *testing.T) {
 // Where a login comes from is its client's word. What a client says of addresses counts
 // for that client alone, and what it cannot say does not count for it.
 func TestAddressesOfOneClient(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Attempts.PerSource = 3
 	p.ClientWrong = 100
 	const wrong = "000000"
@@ -120,7 +120,7 @@ func TestSourceOfClient(t *testing.T) {
 // A client has so many codes sent in an hour, to whomever: one that was taken over
 // neither has messages sent to everybody nor spends what they may be sent.
 func TestSendsOfOneClient(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := &gatetest.Sender{}
 	p.Sender = post
 	names := []string{"anna", "bert", "carl", "dora"}
@@ -180,7 +180,7 @@ func TestSendsOfOneClient(t *testing.T) {
 
 // What the client's system calls a person decides whose codes are asked for.
 func TestClientNames(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Groups = map[string][]string{"staff": {"alice"}}
 	for given, names := range map[string][]string{"ALICE": {"alice"}, "toor": {"toor", "alice"}, "alice": nil, "Alice": nil} {
@@ -203,7 +203,7 @@ func TestClientNames(t *testing.T) {
 // A login that was remembered on a client is remembered there alone: the address is the
 // client's word.
 func TestSessionOfOneClient(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Config.Policy.Session = config.Duration{Duration: time.Hour}
 	login := func() Verdict {

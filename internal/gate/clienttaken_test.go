@@ -12,7 +12,7 @@ import (
 // remembered it finds no code by trying ends of a password, before the line that
 // asks or at it.
 func TestClientsLookLittle(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.GiveToken("alice", 0)
 	p.Client, p.ClientWrong, p.SplitBudget = "web1", 100, NewSplitBudget()
@@ -47,7 +47,7 @@ func TestClientsLookLittle(t *testing.T) {
 // A login at a client's sshd says nothing of the sshd of this machine, by which an
 // admin may know that a changed service works.
 func TestClientsNameNoService(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Client, p.ClientWrong = "web1", 100
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")

@@ -10,21 +10,21 @@ import (
 
 // A machine whose clock lost months says so, and not only that codes are wrong.
 func TestClockBehindIsForTheLog(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	right := p.Clock
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	code := p.Code(t, "alice", 1)
 
 	p.Clock = right.AddDate(0, -4, 0)
-	talk := says(code, code, code)
-	verdict := p.login("alice", talk)
+	conversation := says(code, code, code)
+	verdict := p.login("alice", conversation)
 	expect(t, verdict, TooMany, "policy.attempts.per_login")
 	want := "; the machine's clock is behind: it says " + p.Clock.UTC().Format(time.RFC3339) + ", and the last login was at " + right.UTC().Truncate(time.Second).Format(time.RFC3339)
 	if !strings.HasSuffix(verdict.Reason, want) {
 		t.Errorf("reason %q, want …%q", verdict.Reason, want)
 	}
-	for _, line := range talk.told {
+	for _, line := range conversation.told {
 		if line != wrongCode {
 			t.Errorf("told %q", line)
 		}
@@ -41,7 +41,7 @@ func TestClockBehindIsForTheLog(t *testing.T) {
 
 // A clock that is right, or set back by minutes, is not blamed.
 func TestClockIsNotBlamedForLittle(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	for _, back := range []time.Duration{0, 5 * time.Minute} {

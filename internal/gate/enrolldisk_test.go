@@ -16,10 +16,10 @@ func TestEnrollOnAFailingDisk(t *testing.T) {
 	if users := os.Getenv(variable); users != "" {
 		p.Config.Paths.Users = users
 		p.Accounts = userFiles{PlaceOf(p.Config)}
-		talk := &script{}
-		talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
-		verdict := p.login("bob", talk)
-		fmt.Printf("verdict %v, codes shown: %v\n%s\n", verdict.Decision, strings.Contains(strings.Join(talk.told, "\n"), enrolled), p.Lines())
+		conversation := &script{}
+		conversation.answers = []any{"", func() any { return p.shown(t, conversation) }, ""}
+		verdict := p.login("bob", conversation)
+		fmt.Printf("verdict %v, codes shown: %v\n%s\n", verdict.Decision, strings.Contains(strings.Join(conversation.told, "\n"), enrolled), p.Lines())
 		return
 	}
 	users := p.Config.Paths.Users

@@ -23,7 +23,7 @@ import (
 
 // enrolling gives a place with a real directory of secret files, where people
 // enroll at the login.
-func enrolling(t *testing.T) *place {
+func enrolling(t *testing.T) *fixture {
 	p := required(t, config.Grace{})
 	p.Config.Policy.Unenrolled = config.Enroll
 	p.Config.TOTP.Issuer = "example.com"
@@ -38,10 +38,10 @@ func enrolling(t *testing.T) *place {
 var keyLine = regexp.MustCompile(`Key: ([A-Z2-7 ]+)`)
 
 // shown is the code of the key that a conversation showed.
-func (p *place) shown(t *testing.T, talk *script) string {
-	found := keyLine.FindStringSubmatch(strings.Join(talk.told, "\n"))
+func (p *fixture) shown(t *testing.T, conversation *script) string {
+	found := keyLine.FindStringSubmatch(strings.Join(conversation.told, "\n"))
 	if found == nil {
-		t.Fatalf("no key was shown: %q", talk.told)
+		t.Fatalf("no key was shown: %q", conversation.told)
 	}
 	code, err := totp.GenerateCode(strings.ReplaceAll(found[1], " ", ""), p.Clock)
 	if err != nil {
@@ -51,12 +51,12 @@ func (p *place) shown(t *testing.T, talk *script) string {
 }
 
 // notShown is none of the codes of that key that may be taken now.
-func (p *place) notShown(t *testing.T, talk *script) string {
+func (p *fixture) notShown(t *testing.T, conversation *script) string {
 	var right []string
 	now := p.Clock
 	for step := range 11 {
 		p.Clock = now.Add(time.Duration(step-5) * 30 * time.Second)
-		right = append(right, p.shown(t, talk))
+		right = append(right, p.shown(t, conversation))
 	}
 	p.Clock = now
 	return gatetest.Other(right...)
@@ -64,13 +64,13 @@ func (p *place) notShown(t *testing.T, talk *script) string {
 
 func TestEnrollAtTheLogin(t *testing.T) {
 	p := enrolling(t)
-	talk := &script{}
+	conversation := &script{}
 	first := ""
-	talk.answers = []any{"", "12345", func() any { return p.notShown(t, talk) }, func() any { first = p.shown(t, talk); return first }, ""}
-	expect(t, p.login("bob", talk), Accept, "totp:phone")
-	shown := strings.Join(talk.told, "\n")
+	conversation.answers = []any{"", "12345", func() any { return p.notShown(t, conversation) }, func() any { first = p.shown(t, conversation); return first }, ""}
+	expect(t, p.login("bob", conversation), Accept, "totp:phone")
+	shown := strings.Join(conversation.told, "\n")
 	if !strings.Contains(shown, "█") || !strings.Contains(shown, "has 6 digits") || !strings.Contains(shown, wrongCode) {
-		t.Errorf("told %q", talk.told)
+		t.Errorf("told %q", conversation.told)
 	}
 	recovery := regexp.MustCompile(`[0-9a-z]{4}(-[0-9a-z]{4}){3}`).FindAllString(shown, -1)
 	if len(recovery) != 10 {
@@ -79,7 +79,7 @@ func TestEnrollAtTheLogin(t *testing.T) {
 	// The next login is an ordinary one, and the first code was spent.
 	expect(t, p.login("bob", says(first, recovery[0])), Accept, "recovery")
 	p.Clock = p.Clock.Add(30 * time.Second)
-	expect(t, p.login("bob", says(p.shown(t, talk))), Accept, "totp:phone")
+	expect(t, p.login("bob", says(p.shown(t, conversation))), Accept, "totp:phone")
 	if log := p.Lines(); !strings.Contains(log, "verdict=enrolled rule=totp:phone") || strings.Contains(log, first) {
 		t.Errorf("log:\n%s", log)
 	}
@@ -90,10 +90,10 @@ func TestEnrollAtTheLogin(t *testing.T) {
 func TestEnrollWithoutPicture(t *testing.T) {
 	for wish, picture := range map[string]bool{"": true, "key": false, " KEY ": false, "x": true} {
 		p := enrolling(t)
-		talk := &script{}
-		talk.answers = []any{wish, Answer{Password: true}, func() any { return p.shown(t, talk) }, ""}
-		expect(t, p.login("bob", talk), Accept, "totp:phone")
-		told := strings.Join(talk.told, "\n")
+		conversation := &script{}
+		conversation.answers = []any{wish, Answer{Password: true}, func() any { return p.shown(t, conversation) }, ""}
+		expect(t, p.login("bob", conversation), Accept, "totp:phone")
+		told := strings.Join(conversation.told, "\n")
 		if drawn := strings.ContainsAny(told, "█▀▄"); drawn != picture {
 			t.Errorf("%q: a QR code was shown: %v", wish, drawn)
 		}
@@ -102,7 +102,7 @@ func TestEnrollWithoutPicture(t *testing.T) {
 			t.Errorf("%q: below the code: %q", wish, below)
 		}
 		if !strings.Contains(told, wasPassword) {
-			t.Errorf("%q: the password for a code: told %q", wish, talk.told)
+			t.Errorf("%q: the password for a code: told %q", wish, conversation.told)
 		}
 	}
 }
@@ -115,12 +115,12 @@ func TestEnrollNeedsSomebody(t *testing.T) {
 		"no code": {"", "", "", ""}, "somebody who goes away": {"", errors.New("gone")}, "a password as the code": {"", Answer{Password: true}},
 	} {
 		p := enrolling(t)
-		talk := says(answers...)
-		if got := p.login("bob", talk); got.Decision != Deny && got.Decision != TooMany || got.Rule != "policy.unenrolled" {
+		conversation := says(answers...)
+		if got := p.login("bob", conversation); got.Decision != Deny && got.Decision != TooMany || got.Rule != "policy.unenrolled" {
 			t.Errorf("%s: %v", name, got)
 		}
-		if _, isText := answers[0].(string); !isText && strings.Contains(strings.Join(talk.told, ""), "Key:") {
-			t.Errorf("%s: told %q", name, talk.told)
+		if _, isText := answers[0].(string); !isText && strings.Contains(strings.Join(conversation.told, ""), "Key:") {
+			t.Errorf("%s: told %q", name, conversation.told)
 		}
 		if files, err := os.ReadDir(p.Config.Paths.Users); err != nil || len(files) != 0 {
 			t.Errorf("%s: %v, %v", name, files, err)
@@ -131,10 +131,10 @@ func TestEnrollNeedsSomebody(t *testing.T) {
 // Where nothing was proven before, whoever it is would enroll a phone of his own.
 func TestEnrollNeedsAProof(t *testing.T) {
 	p := enrolling(t)
-	talk := says("key")
-	got := p.Login(t.Context(), Request{User: "bob", Service: "sshd", Unproven: true}, talk)
-	if got.Decision != TooMany || got.Rule != "policy.unenrolled" || strings.Contains(strings.Join(talk.told, ""), "Key:") {
-		t.Errorf("%v, told %q", got, talk.told)
+	conversation := says("key")
+	got := p.Login(t.Context(), Request{User: "bob", Service: "sshd", Unproven: true}, conversation)
+	if got.Decision != TooMany || got.Rule != "policy.unenrolled" || strings.Contains(strings.Join(conversation.told, ""), "Key:") {
+		t.Errorf("%v, told %q", got, conversation.told)
 	}
 	if files, err := os.ReadDir(p.Config.Paths.Users); err != nil || len(files) != 0 {
 		t.Errorf("%v, %v", files, err)
@@ -158,10 +158,10 @@ func TestEnrollNeedsAKeyThatMayEncrypt(t *testing.T) {
 		}
 		p.Config.Secrets.Keys = []string{path}
 		p.reopen()
-		talk := says("key")
-		got := p.login("bob", talk)
-		if got.Decision != Fault || !strings.Contains(got.Reason, path) || strings.Contains(strings.Join(talk.told, ""), "Key:") {
-			t.Errorf("%s: %v, told %q", what, got, talk.told)
+		conversation := says("key")
+		got := p.login("bob", conversation)
+		if got.Decision != Fault || !strings.Contains(got.Reason, path) || strings.Contains(strings.Join(conversation.told, ""), "Key:") {
+			t.Errorf("%s: %v, told %q", what, got, conversation.told)
 		}
 		if files, err := os.ReadDir(p.Config.Paths.Users); err != nil || len(files) != 0 {
 			t.Errorf("%s: %v, %v", what, files, err)
@@ -178,9 +178,9 @@ func TestEnrollTwiceAtOnce(t *testing.T) {
 	verdicts := make([]Verdict, 2)
 	for i := range verdicts {
 		wait.Go(func() {
-			talk := &script{}
-			talk.answers = []any{"", func() any { ready.Done(); ready.Wait(); return p.shown(t, talk) }, ""}
-			verdicts[i] = p.login("bob", talk)
+			conversation := &script{}
+			conversation.answers = []any{"", func() any { ready.Done(); ready.Wait(); return p.shown(t, conversation) }, ""}
+			verdicts[i] = p.login("bob", conversation)
 		})
 	}
 	wait.Wait()
@@ -197,13 +197,13 @@ func TestEnrollTwiceAtOnce(t *testing.T) {
 func TestEnrollInPlaceOfAnUnconfirmedOne(t *testing.T) {
 	p := enrolling(t)
 	write(t, p.Config.Paths.Users, account.Person{Version: 1, User: "bob", Enabled: true, Factors: []account.Factor{enrollment.NewFactor("phone", p.Config.TOTP)}})
-	talk := &script{}
-	talk.answers = []any{"", func() any { return p.shown(t, talk) }, ""}
-	expect(t, p.login("bob", talk), Accept, "totp:phone")
+	conversation := &script{}
+	conversation.answers = []any{"", func() any { return p.shown(t, conversation) }, ""}
+	expect(t, p.login("bob", conversation), Accept, "totp:phone")
 	// Who is disabled does not get round that.
 	write(t, p.Config.Paths.Users, account.Person{Version: 1, User: "bob"})
-	talk = says("", "")
-	expect(t, p.login("bob", talk), Deny, "policy.unenrolled")
+	conversation = says("", "")
+	expect(t, p.login("bob", conversation), Deny, "policy.unenrolled")
 	if need, err := p.Need(context.Background(), Request{User: "bob", Service: "sshd"}); err != nil || need.Code != Refused {
 		t.Errorf("%+v, %v", need, err)
 	}

@@ -13,13 +13,13 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// place is a gate on a machine that tests set.
-type place struct {
+// fixture is a gate on a machine that tests set.
+type fixture struct {
 	*Gate
 	*gatetest.Machine
 }
 
-func newPlace(t *testing.T) *place {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	store, err := ledger.OpenFiles(t.TempDir())
 	if err != nil {
@@ -27,7 +27,7 @@ func newPlace(t *testing.T) *place {
 	}
 	t.Cleanup(func() { store.Close() })
 	m := gatetest.New()
-	return &place{&Gate{Config: config.Default(), Accounts: m, Ledger: store, Names: m, Audit: m, Now: func() time.Time { return m.Clock }}, m}
+	return &fixture{&Gate{Config: config.Default(), Accounts: m, Ledger: store, Names: m, Audit: m, Now: func() time.Time { return m.Clock }}, m}
 }
 
 // write makes the person's secret file in dir.
@@ -78,8 +78,8 @@ func (s *script) Ask(prompt string) (Answer, error) {
 
 func (s *script) Tell(_ Tone, text string) { s.told = append(s.told, text) }
 
-func (p *place) login(user string, talk *script) Verdict {
-	return p.Login(context.Background(), Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, talk)
+func (p *fixture) login(user string, conversation *script) Verdict {
+	return p.Login(context.Background(), Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, conversation)
 }
 
 func expect(t *testing.T, got Verdict, decision Decision, rule string) {
@@ -90,14 +90,14 @@ func expect(t *testing.T, got Verdict, decision Decision, rule string) {
 }
 
 func TestRightCodeOnce(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	code := p.Code(t, "alice", 0)
 	expect(t, p.login("alice", says(code)), Accept, "totp:phone")
-	talk := says(code, code, code)
-	expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_login")
-	if talk.told[0] != usedCode {
-		t.Errorf("told %q", talk.told)
+	conversation := says(code, code, code)
+	expect(t, p.login("alice", conversation), TooMany, "policy.attempts.per_login")
+	if conversation.told[0] != usedCode {
+		t.Errorf("told %q", conversation.told)
 	}
 	p.Clock = p.Clock.Add(30 * time.Second)
 	expect(t, p.login("alice", says("000000", p.Code(t, "alice", 0))), Accept, "totp:phone")
@@ -107,20 +107,20 @@ func TestRightCodeOnce(t *testing.T) {
 }
 
 func TestRecoveryCodeOnce(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	codes := p.Give("alice")
 	bobs := p.Give("bob")
-	talk := says(codes[3])
-	expect(t, p.login("alice", talk), Accept, "recovery")
-	if len(talk.told) != 1 || !strings.Contains(talk.told[0], "You have 9 left") {
-		t.Errorf("told %q", talk.told)
+	conversation := says(codes[3])
+	expect(t, p.login("alice", conversation), Accept, "recovery")
+	if len(conversation.told) != 1 || !strings.Contains(conversation.told[0], "You have 9 left") {
+		t.Errorf("told %q", conversation.told)
 	}
 	expect(t, p.login("alice", says(codes[3], bobs[0], p.Known["alice"].Recovery.Hashes[0])), TooMany, "policy.attempts.per_login")
 }
 
 func TestOddAnswersNeverPass(t *testing.T) {
 	for _, answer := range []any{"", " ", "\x00", "\x03", strings.Repeat("9", 5000), "email", "sms", errors.New("ctrl-c"), Answer{Password: true}, Answer{}} {
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Give("alice")
 		code := p.Code(t, "alice", 0)
 		for _, odd := range []any{answer, code + " ", " " + code, code + "\n"} {
@@ -138,14 +138,14 @@ func TestOddAnswersNeverPass(t *testing.T) {
 // The password in answer to the code prompt, twice, is a host that cannot ask:
 // the log says what to set where. Once it is a slip, which costs nothing.
 func TestPasswordAtTheCodePrompt(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	password := Answer{Password: true}
-	talk := says(password, password)
-	got := p.login("alice", talk)
+	conversation := says(password, password)
+	got := p.login("alice", conversation)
 	expect(t, got, TooMany, "password-repeated")
-	if talk.asked != 2 || !strings.Contains(got.Reason, "KbdInteractiveAuthentication yes") {
-		t.Errorf("asked %d times, %s", talk.asked, got.Reason)
+	if conversation.asked != 2 || !strings.Contains(got.Reason, "KbdInteractiveAuthentication yes") {
+		t.Errorf("asked %d times, %s", conversation.asked, got.Reason)
 	}
 	got = p.Login(context.Background(), Request{User: "alice", Service: "sudo"}, says(password, password))
 	expect(t, got, TooMany, "password-repeated")
@@ -153,21 +153,21 @@ func TestPasswordAtTheCodePrompt(t *testing.T) {
 		t.Errorf("sudo: %s", got.Reason)
 	}
 	for range 20 {
-		talk = says(password, "000", password, "000", password, "000")
-		expect(t, p.login("alice", talk), TooMany, "policy.attempts.per_login")
+		conversation = says(password, "000", password, "000", password, "000")
+		expect(t, p.login("alice", conversation), TooMany, "policy.attempts.per_login")
 	}
-	talk = says(password, p.Code(t, "alice", 0))
-	expect(t, p.login("alice", talk), Accept, "totp:phone")
-	if told := strings.Join(talk.told, "\n"); !strings.Contains(told, "That was your password. Type the verification code here.") {
+	conversation = says(password, p.Code(t, "alice", 0))
+	expect(t, p.login("alice", conversation), Accept, "totp:phone")
+	if told := strings.Join(conversation.told, "\n"); !strings.Contains(told, "That was your password. Type the verification code here.") {
 		t.Errorf("told %q", told)
 	}
 }
 
 // setting is a change of the place that a test of the policy makes.
-type setting func(t *testing.T, p *place)
+type setting func(t *testing.T, p *fixture)
 
 func policy(change func(*config.Policy)) setting {
-	return func(_ *testing.T, p *place) { change(&p.Config.Policy) }
+	return func(_ *testing.T, p *fixture) { change(&p.Config.Policy) }
 }
 
 func require(who ...config.Selector) setting {
@@ -179,7 +179,7 @@ func exempt(who ...config.Selector) setting {
 }
 
 func trust(network string) setting {
-	return func(t *testing.T, p *place) {
+	return func(t *testing.T, p *fixture) {
 		var n config.Network
 		if err := n.UnmarshalText([]byte(network)); err != nil {
 			t.Fatal(err)
@@ -190,7 +190,7 @@ func trust(network string) setting {
 
 // ofAlice changes her secret file.
 func ofAlice(change func(*account.Person)) setting {
-	return func(_ *testing.T, p *place) {
+	return func(_ *testing.T, p *fixture) {
 		alice := p.Known["alice"]
 		change(&alice)
 		p.Known["alice"] = alice
@@ -254,7 +254,7 @@ func TestPolicy(t *testing.T) {
 // and a login without an answer end as that has it, with a line in the log.
 func expectNeed(t *testing.T, settings []setting, request Request, want CodeNeed, rule string) {
 	t.Helper()
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Aliases = map[string]string{"ALICE": "alice", "BOB": "bob"}
 	p.Groups = map[string][]string{"staff": {"alice", "bob"}, "robots": {"robot"}}
@@ -276,7 +276,7 @@ func expectNeed(t *testing.T, settings []setting, request Request, want CodeNeed
 }
 
 func TestDoubtDenies(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Broken = errors.New("secret file: permission denied")
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Fault, "secret-file")

@@ -12,8 +12,8 @@ import (
 )
 
 // required gives a place where everybody must give a code and bob has none.
-func required(t *testing.T, grace config.Grace) *place {
-	p := newPlace(t)
+func required(t *testing.T, grace config.Grace) *fixture {
+	p := newFixture(t)
 	p.Config.Policy.Require = []config.Selector{config.All}
 	p.Config.Policy.Grace = grace
 	return p
@@ -28,10 +28,10 @@ func TestGraceCountsFromTheFirstLogin(t *testing.T) {
 		}
 		p.Clock = p.Clock.Add(24 * time.Hour)
 	}
-	talk := says()
-	expect(t, p.login("bob", talk), NotAsked, "policy.grace")
-	if len(talk.told) != 1 || !strings.Contains(talk.told[0], clock(p.Clock.Add(14*24*time.Hour))) {
-		t.Errorf("told %q", talk.told)
+	conversation := says()
+	expect(t, p.login("bob", conversation), NotAsked, "policy.grace")
+	if len(conversation.told) != 1 || !strings.Contains(conversation.told[0], clock(p.Clock.Add(14*24*time.Hour))) {
+		t.Errorf("told %q", conversation.told)
 	}
 	p.Clock = p.Clock.Add(14*24*time.Hour - time.Second)
 	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
@@ -44,15 +44,15 @@ func TestGraceCountsFromTheFirstLogin(t *testing.T) {
 }
 
 func TestGraceUntilADay(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p = required(t, config.Grace{Until: p.Clock.Add(time.Hour)})
 	expect(t, p.login("bob", says()), NotAsked, "policy.grace")
 	p.Clock = p.Clock.Add(time.Hour)
 	expect(t, p.login("bob", says()), Deny, "policy.unenrolled")
 	p.Config.Policy.Unenrolled = config.Enroll
-	talk := says()
-	expect(t, p.login("bob", talk), Deny, "policy.unenrolled")
-	if talk.asked != 1 {
+	conversation := says()
+	expect(t, p.login("bob", conversation), Deny, "policy.unenrolled")
+	if conversation.asked != 1 {
 		t.Error("was not asked to enroll")
 	}
 }

@@ -109,7 +109,7 @@ func TestPeersMakeUpNamesBesideAGrace(t *testing.T) {
 }
 
 // fillUnknown notes so many names that a peer has made up.
-func (p *place) fillUnknown(t *testing.T, peer string, n int) {
+func (p *fixture) fillUnknown(t *testing.T, peer string, n int) {
 	t.Helper()
 	full := map[string]ledger.Use{}
 	for i := range n {

@@ -12,7 +12,7 @@ import (
 // Somebody whom only the password stage knows, which takes any case as LDAP does,
 // does not step round the code by another one, nor gets a second enrollment.
 func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Give("Bob")
 	p.Give("bOb")
@@ -62,7 +62,7 @@ func TestAnotherCaseOfANameThatTheSystemDoesNotKnow(t *testing.T) {
 
 // Nor does another case begin another grace, or one after codes were taken away.
 func TestGraceIsOneForAllCases(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Require, p.Config.Policy.Grace.For = []config.Selector{config.All}, time.Hour
 	p.Aliases = map[string]string{"Erin": "Erin"}
 	for _, name := range []string{"fay", "Gus"} {

@@ -12,10 +12,10 @@ import (
 )
 
 // asked are the logins that programs of peer ask for; "" are root's.
-func (p *place) asked(peer string) *place {
+func (p *fixture) asked(peer string) *fixture {
 	gate := *p.Gate
 	gate.Peer = peer
-	return &place{&gate, p.Machine}
+	return &fixture{&gate, p.Machine}
 }
 
 // Whose programs are not root's names any service, and that is no login by which an
@@ -31,7 +31,7 @@ func TestPeersNameNoServiceOfRoots(t *testing.T) {
 		{"uid 33", "sshd", false, 0}, {"uid 33", "sudo", false, 0}, {"uid 33", "apache", false, 1},
 		{"uid 1000", "sshd", true, 0}, {"uid 1000", "apache", true, 0},
 	} {
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Give("alice")
 		asked := p.asked(test.peer)
 		asked.OwnPrograms = test.own
@@ -49,7 +49,7 @@ func TestPeersNameNoServiceOfRoots(t *testing.T) {
 func TestPeersLockThemselvesAloneOut(t *testing.T) {
 	peers := []string{"", "uid 33", "uid 1000"}
 	for _, culprit := range peers {
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Config.Policy.Attempts.PerSource = 10
 		p.Give("alice")
 		for range 20 {
@@ -68,9 +68,9 @@ func TestPeersLockThemselvesAloneOut(t *testing.T) {
 			expect(t, verdict, Accept, "totp:phone")
 		}
 		// A right code elsewhere is no reason to let the culprit guess on.
-		talk := says("000001")
-		p.asked(culprit).login("alice", talk)
-		if talk.asked != 0 {
+		conversation := says("000001")
+		p.asked(culprit).login("alice", conversation)
+		if conversation.asked != 0 {
 			t.Errorf("%q may guess on", culprit)
 		}
 	}
@@ -78,16 +78,16 @@ func TestPeersLockThemselvesAloneOut(t *testing.T) {
 
 // However many ask, there are not many more guesses.
 func TestGuessesOfAllPeers(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	peers := []string{"", "uid 33", "uid 108", "uid 1000"}
 	guesses := 0
 	for end := p.Clock.Add(7 * 24 * time.Hour); p.Clock.Before(end); p.Clock = p.Clock.Add(10 * time.Minute) {
 		for _, peer := range peers {
 			for range 5 {
-				talk := says("000001", "000002", "000003")
-				p.asked(peer).login("alice", talk)
-				guesses += talk.asked
+				conversation := says("000001", "000002", "000003")
+				p.asked(peer).login("alice", conversation)
+				guesses += conversation.asked
 			}
 		}
 	}
@@ -98,15 +98,15 @@ func TestGuessesOfAllPeers(t *testing.T) {
 
 // The owner is told, and of a password only if somebody has shown it.
 func TestOwnerIsToldOfPeers(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.asked("uid 33").login("alice", says("000001", "000002", "000003"))
 	p.asked("uid 1000").login("alice", says("000001", "000002"))
 	for i, want := range []string{"5 wrong codes were given in your name by programs of this machine", ""} {
 		p.Clock = p.Clock.Add(30 * time.Second)
-		talk := says(p.Code(t, "alice", 0))
-		expect(t, p.login("alice", talk), Accept, "totp:phone")
-		if told := strings.Join(talk.told, "\n"); !strings.Contains(told, want) || (want == "") != (told == "") || strings.Contains(told, "knows your password") {
+		conversation := says(p.Code(t, "alice", 0))
+		expect(t, p.login("alice", conversation), Accept, "totp:phone")
+		if told := strings.Join(conversation.told, "\n"); !strings.Contains(told, want) || (want == "") != (told == "") || strings.Contains(told, "knows your password") {
 			t.Errorf("login %d: told %q, want %q", i, told, want)
 		}
 	}
@@ -115,7 +115,7 @@ func TestOwnerIsToldOfPeers(t *testing.T) {
 // Nor do they push out a code that waits for another server, or what is known of
 // one that comes late; and their codes are not that server's.
 func TestPeersCarryTheirOwn(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	expect(t, p.carrying("alice", "", "ftp"), TooMany, "email:my-email")
 	waits := post.Last()

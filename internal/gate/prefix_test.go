@@ -12,7 +12,7 @@ import (
 const identity = "ubhe00000001"
 
 // yubikey gives alice a token with these digits that types identity first.
-func (p *place) yubikey(t *testing.T) {
+func (p *fixture) yubikey(t *testing.T) {
 	t.Helper()
 	p.Give("alice")
 	person := p.Known["alice"]
@@ -24,7 +24,7 @@ func (p *place) yubikey(t *testing.T) {
 	p.Known["alice"] = person
 }
 
-func (p *place) wrongCodes(t *testing.T, name string) int {
+func (p *fixture) wrongCodes(t *testing.T, name string) int {
 	t.Helper()
 	entry, err := p.Ledger.View(t.Context(), ledger.UserKey(name))
 	if err != nil {
@@ -34,7 +34,7 @@ func (p *place) wrongCodes(t *testing.T, name string) int {
 }
 
 func TestPrefixAtTheLogin(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.yubikey(t)
 	code := identity + p.Press(t, "alice", 0)
 	expect(t, p.login("alice", says(code)), Accept, "hotp:yubikey")
@@ -55,7 +55,7 @@ func TestPrefixAtTheLogin(t *testing.T) {
 }
 
 func TestPrefixBehindThePassword(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.yubikey(t)
 	for text, want := range map[string]int{
 		"secret" + identity + "123456":       len(identity) + 6,

@@ -13,7 +13,7 @@ import (
 // A code that shows who somebody is outside of a login is used up, and a wrong one
 // counts, as at a login.
 func TestProve(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	// A login would be remembered.
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.Config.Services = map[string]config.Protocol{"": "ssh"}
@@ -59,7 +59,7 @@ func TestProve(t *testing.T) {
 }
 
 func TestSourceIsCounted(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Attempts.PerSource = 3
 	for n := range 3 {
 		if until, err := p.SourceLocked(t.Context(), "192.0.2.1"); err != nil || !until.IsZero() {

@@ -12,7 +12,7 @@ import (
 // A person's last logins are those at which a code was looked at, right and wrong ones,
 // and not what was typed elsewhere.
 func TestRecentLogins(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Host = "server1"
 	recovery := p.Give("alice")
 	wrong := gatetest.Other(p.Code(t, "alice", -1), p.Code(t, "alice", 0), p.Code(t, "alice", 1))
@@ -46,7 +46,7 @@ func TestRecentLogins(t *testing.T) {
 
 // What a program of another than root's says of a login is marked as its word.
 func TestRecentLoginsOfPeers(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.asked("uid 33").Login(t.Context(), Request{User: "alice", Service: "sshd", RemoteHost: "192.0.2.7"}, says(p.Code(t, "alice", 0)))
 	entry, err := p.Ledger.View(t.Context(), ledger.UserKey("alice"))

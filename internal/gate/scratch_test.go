@@ -10,7 +10,7 @@ import (
 )
 
 // bring gives name these scratch codes and no other recovery codes.
-func (p *place) bring(t *testing.T, name string, codes ...string) {
+func (p *fixture) bring(t *testing.T, name string, codes ...string) {
 	t.Helper()
 	person := p.Known[name]
 	person.Recovery = account.Recovery{}
@@ -25,15 +25,15 @@ func (p *place) bring(t *testing.T, name string, codes ...string) {
 }
 
 func TestScratchCodeOnce(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Give("bob")
 	p.bring(t, "alice", "12345678", "22345678")
 	p.bring(t, "bob", "87654321")
-	talk := says("12345678")
-	expect(t, p.login("alice", talk), Accept, recoveryRule)
-	if !slices.Contains(talk.told, "Recovery code accepted. You have 1 left.") {
-		t.Errorf("told %q", talk.told)
+	conversation := says("12345678")
+	expect(t, p.login("alice", conversation), Accept, recoveryRule)
+	if !slices.Contains(conversation.told, "Recovery code accepted. You have 1 left.") {
+		t.Errorf("told %q", conversation.told)
 	}
 	again := says("12345678", "1234-5678", "87654321")
 	expect(t, p.login("alice", again), TooMany, "policy.attempts.per_login")
@@ -42,7 +42,7 @@ func TestScratchCodeOnce(t *testing.T) {
 	}
 	// Only the one that was somebody else's was a guess.
 	entry, err := p.Ledger.View(t.Context(), ledger.UserKey(p.Known["alice"].User))
-	if err != nil || entry.Attempts.Wrong != 1 || len(entry.Spent) != 1 {
+	if err != nil || entry.Attempts.Wrong != 1 || len(entry.UsedHashes) != 1 {
 		t.Errorf("%+v, %v", entry, err)
 	}
 	expect(t, p.login("bob", says("8765-4321")), Accept, recoveryRule)
@@ -51,18 +51,18 @@ func TestScratchCodeOnce(t *testing.T) {
 // Who brought none along is told that eight digits are no code, and no guess is
 // counted.
 func TestScratchFormIsForThoseWhoHaveIt(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
-	talk := says("12345678", "1234-5678", p.Code(t, "alice", 0))
-	expect(t, p.login("alice", talk), Accept, "totp:phone")
-	if !slices.Equal(talk.told[:2], []string{noCode, noCode}) {
-		t.Errorf("told %q", talk.told)
+	conversation := says("12345678", "1234-5678", p.Code(t, "alice", 0))
+	expect(t, p.login("alice", conversation), Accept, "totp:phone")
+	if !slices.Equal(conversation.told[:2], []string{noCode, noCode}) {
+		t.Errorf("told %q", conversation.told)
 	}
 }
 
 // A guess at a scratch code is a guess as any other.
 func TestScratchGuessesAreLimited(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.bring(t, "alice", "12345678")
 	for range p.Config.Policy.Attempts.PerWindow {
@@ -74,7 +74,7 @@ func TestScratchGuessesAreLimited(t *testing.T) {
 // Behind a password a scratch code has its dash: a password that ends in digits
 // must not lose them to one that nobody typed.
 func TestSplitOfScratchCodes(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.bring(t, "alice", "12345678")
 	for text, want := range map[string]int{

@@ -19,7 +19,7 @@ import (
 type lastCode struct{ *gatetest.Sender }
 
 // sendTo gives name a factor of each kind, in that order, and has codes sent.
-func (p *place) sendTo(name string, kinds ...account.Kind) *gatetest.Sender {
+func (p *fixture) sendTo(name string, kinds ...account.Kind) *gatetest.Sender {
 	sender := &gatetest.Sender{}
 	p.Sender = sender
 	p.GiveSent(name, kinds...)
@@ -28,7 +28,7 @@ func (p *place) sendTo(name string, kinds ...account.Kind) *gatetest.Sender {
 
 // A login has a code of its own, which is good once, there and then.
 func TestSentCode(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	expect(t, p.login("alice", says(lastCode{post})), Accept, "email:my-email")
 	first := post.Last()
@@ -53,7 +53,7 @@ func TestSentCode(t *testing.T) {
 
 // Two logins at once: each is only let in with its own code.
 func TestSentCodeIsOfOneLogin(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	inner := ""
 	outer := &script{answers: []any{func() any {
@@ -67,7 +67,7 @@ func TestSentCodeIsOfOneLogin(t *testing.T) {
 // A mail server that takes minutes locks nobody out: a code that comes when its
 // login is over is good for no other, and is no guess.
 func TestLateCodeIsNoGuess(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	entry := func(name string) ledger.Entry {
 		entry, err := p.Ledger.View(context.Background(), ledger.UserKey(p.Known[name].User))
@@ -115,7 +115,7 @@ func TestLateCodeIsNoGuess(t *testing.T) {
 }
 
 func TestSentCodeExpires(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	late := says(func() any { p.Clock = p.Clock.Add(10 * time.Minute); return post.Last() })
 	expect(t, p.login("alice", late), Deny, "no-answer")
@@ -131,16 +131,16 @@ func TestSentCodeExpires(t *testing.T) {
 // The words at the prompt send by what the person's file names, and nothing
 // else.
 func TestWordsAtThePrompt(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.TOTP, account.SMS)
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	if len(post.Messages) != 0 {
 		t.Error("a code was sent that nobody asked for")
 	}
-	talk := says("sms", lastCode{post})
-	expect(t, p.login("alice", talk), Accept, "sms:my-sms")
-	if post.Messages[0].Channel != deliver.SMS || !strings.Contains(talk.told[0], "type sms") {
-		t.Errorf("%+v, told %q", post.Messages[0], talk.told)
+	conversation := says("sms", lastCode{post})
+	expect(t, p.login("alice", conversation), Accept, "sms:my-sms")
+	if post.Messages[0].Channel != deliver.SMS || !strings.Contains(conversation.told[0], "type sms") {
+		t.Errorf("%+v, told %q", post.Messages[0], conversation.told)
 	}
 	expect(t, p.login("alice", says("email", "email", "email")), TooMany, "policy.attempts.per_login")
 	expect(t, p.login("alice", says("smss", "sms ", "sms\n")), TooMany, "policy.attempts.per_login")
@@ -154,7 +154,7 @@ func TestWordsAtThePrompt(t *testing.T) {
 }
 
 func TestSendingIsLimited(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.TOTP, account.SMS)
 	p.Config.Sent.Resend = 1
 	expect(t, p.login("alice", says("sms", "sms", "sms", "sms", "sms")), TooMany, "policy.attempts.per_login")
@@ -191,16 +191,16 @@ func TestSendingIsLimited(t *testing.T) {
 }
 
 func TestSendingFails(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.sendTo("alice", account.Email).Fails = errors.New("connection refused")
 	person := p.Known["alice"]
 	recovery := person.Recovery
 	person.Recovery = account.Recovery{}
 	p.Known["alice"] = person
-	talk := says("000000")
-	expect(t, p.login("alice", talk), Fault, "email:my-email")
-	if talk.asked != 0 || !strings.Contains(p.Lines(), "connection refused") {
-		t.Errorf("asked %d times; %s", talk.asked, p.Lines())
+	conversation := says("000000")
+	expect(t, p.login("alice", conversation), Fault, "email:my-email")
+	if conversation.asked != 0 || !strings.Contains(p.Lines(), "connection refused") {
+		t.Errorf("asked %d times; %s", conversation.asked, p.Lines())
 	}
 	p.Sender = nil
 	expect(t, p.login("alice", says("000000")), Fault, "email:my-email")
@@ -218,7 +218,7 @@ func TestSendingFails(t *testing.T) {
 }
 
 func TestFallbackIsInTheLog(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.SMS)
 	post.Fallback = "sms: gateway answered 500"
 	got := p.login("alice", says(lastCode{post}))
@@ -229,18 +229,18 @@ func TestFallbackIsInTheLog(t *testing.T) {
 }
 
 // carrying is a login by a host that cannot ask.
-func (p *place) carrying(user, code string, protocol config.Protocol) Verdict {
+func (p *fixture) carrying(user, code string, protocol config.Protocol) Verdict {
 	request := Request{User: user, Service: "vsftpd", Protocol: protocol, RemoteHost: "192.0.2.1", AfterSplit: true, CodeBehind: code != ""}
-	talk := says(Answer{Password: true}, Answer{Password: true})
+	conversation := says(Answer{Password: true}, Answer{Password: true})
 	if code != "" {
-		talk = says(code, Answer{Password: true}, Answer{Password: true})
+		conversation = says(code, Answer{Password: true}, Answer{Password: true})
 	}
-	return p.Login(context.Background(), request, talk)
+	return p.Login(context.Background(), request, conversation)
 }
 
 // The bare password sends a code, the next login carries it, once.
 func TestCarriedCode(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	expect(t, p.carrying("alice", "000000", "ftp"), TooMany, "code")
 	if len(post.Messages) != 0 {
@@ -270,7 +270,7 @@ func TestCarriedCode(t *testing.T) {
 
 // Without a stack that takes codes off, none waits for a later login.
 func TestNothingIsCarriedWithoutSplit(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	expect(t, p.login("alice", says(Answer{Password: true}, Answer{Password: true})), TooMany, "password-repeated")
 	expect(t, p.carrying("alice", post.Last(), "ssh"), TooMany, "code")

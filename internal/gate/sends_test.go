@@ -11,7 +11,7 @@ import (
 
 // What is shown is what a login goes by.
 func TestSentLatelyIsWhatLoginsCount(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Sent.PerHour = 3
 	alice := account.Person{User: "alice"}
 	entry := func() ledger.Entry {
@@ -43,7 +43,7 @@ func TestSentLatelyIsWhatLoginsCount(t *testing.T) {
 // A clock that was wrong for a while, and ahead, must not keep codes back for
 // as long.
 func TestSendsOfAWrongClock(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Sent.PerHour = 3
 	alice := account.Person{User: "alice"}
 	send := func() time.Time {

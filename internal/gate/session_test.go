@@ -13,13 +13,13 @@ import (
 )
 
 // from is alice's login from an address, by a protocol.
-func (p *place) from(address string, protocol config.Protocol, talk *script) Verdict {
-	return p.Login(context.Background(), Request{User: "alice", Service: "sshd", Protocol: protocol, RemoteHost: address}, talk)
+func (p *fixture) from(address string, protocol config.Protocol, conversation *script) Verdict {
+	return p.Login(context.Background(), Request{User: "alice", Service: "sshd", Protocol: protocol, RemoteHost: address}, conversation)
 }
 
 // sessions gives a place where alice's logins are remembered for a day.
-func sessions(t *testing.T) *place {
-	p := newPlace(t)
+func sessions(t *testing.T) *fixture {
+	p := newFixture(t)
 	p.Give("alice")
 	p.Config.Policy.Session = config.Duration{Duration: 24 * time.Hour}
 	return p
@@ -29,10 +29,10 @@ func TestSessionIsOfPersonProtocolAndAddress(t *testing.T) {
 	p := sessions(t)
 	p.Give("bob")
 	expect(t, p.from("192.0.2.1", "ssh", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
-	talk := says()
-	expect(t, p.from("192.0.2.1", "ssh", talk), NotAsked, "policy.session")
+	conversation := says()
+	expect(t, p.from("192.0.2.1", "ssh", conversation), NotAsked, "policy.session")
 	expect(t, p.from("::ffff:192.0.2.1", "ssh", says()), NotAsked, "policy.session")
-	if talk.asked != 0 {
+	if conversation.asked != 0 {
 		t.Error("a remembered login was asked")
 	}
 	for _, test := range []Request{
@@ -104,18 +104,18 @@ func TestWhatIsNoAddressIsNotRemembered(t *testing.T) {
 }
 
 func TestSessionEnds(t *testing.T) {
-	for name, end := range map[string]func(*place){
-		"in time":             func(p *place) { p.Clock = p.Clock.Add(24 * time.Hour) },
-		"with a clock back":   func(p *place) { p.Clock = p.Clock.Add(-time.Minute) },
-		"by a shorter policy": func(p *place) { p.Clock = p.Clock.Add(2 * time.Hour); p.Config.Policy.Session.Duration = time.Hour },
-		"by no policy":        func(p *place) { p.Config.Policy.Session.Duration = 0 },
-		"on the protocol":     func(p *place) { p.Config.Policy.Sessions = map[string]config.Duration{"ssh": {}} },
-		"with the factor": func(p *place) {
+	for name, end := range map[string]func(*fixture){
+		"in time":             func(p *fixture) { p.Clock = p.Clock.Add(24 * time.Hour) },
+		"with a clock back":   func(p *fixture) { p.Clock = p.Clock.Add(-time.Minute) },
+		"by a shorter policy": func(p *fixture) { p.Clock = p.Clock.Add(2 * time.Hour); p.Config.Policy.Session.Duration = time.Hour },
+		"by no policy":        func(p *fixture) { p.Config.Policy.Session.Duration = 0 },
+		"on the protocol":     func(p *fixture) { p.Config.Policy.Sessions = map[string]config.Duration{"ssh": {}} },
+		"with the factor": func(p *fixture) {
 			person := p.Known["alice"]
 			person.Factors[0].Secret = account.Secret("another secret, 20 b")
 			p.Known["alice"] = person
 		},
-		"with a second one": func(p *place) {
+		"with a second one": func(p *fixture) {
 			person := p.Known["alice"]
 			person.Factors = append(person.Factors, person.Factors[0])
 			p.Known["alice"] = person

@@ -26,7 +26,7 @@ func (c *counted) Like(name string) ([]string, error) {
 // would take the longer the more people there are, and for names alone that
 // nobody has.
 func TestSplitReadsNoDirectory(t *testing.T) {
-	p, dir := newPlace(t), t.TempDir()
+	p, dir := newFixture(t), t.TempDir()
 	for _, name := range []string{"alice", "Bob", "CAROL", "mIxed"} {
 		p.Give(name)
 		write(t, dir, p.Known[name])

@@ -43,14 +43,14 @@ func (f *field) Tail(n, group int, alphabet string) (string, bool, error) {
 	return tail, true, nil
 }
 
-func (p *place) split(user, text string) (int, *field, error) {
+func (p *fixture) split(user, text string) (int, *field, error) {
 	f := &field{text: text}
 	n, err := p.Split(context.Background(), Request{User: user, Service: "vsftpd", RemoteHost: "192.0.2.1"}, f)
 	return n, f, err
 }
 
 func TestSplitTakesWhatHasTheFormOfACode(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	recovery := p.Give("alice")[0]
 	for _, test := range []struct {
 		text string
@@ -90,7 +90,7 @@ func TestSplitTakesWhatHasTheFormOfACode(t *testing.T) {
 }
 
 func TestSplitGoesByThePersonsFactors(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	person := p.Known["alice"]
 	six := person.Factors[0]
@@ -120,20 +120,20 @@ func TestSplitLeavesThoseAloneWhoAreNotAsked(t *testing.T) {
 	if err := near.UnmarshalText([]byte("192.0.2.0/24")); err != nil {
 		t.Fatal(err)
 	}
-	for name, set := range map[string]func(p *place){
-		"exempt":       func(p *place) { p.Config.Policy.Exempt = []config.Selector{"alice"} },
-		"protocol off": func(p *place) { p.Config.Policy.Protocols = []config.Protocol{"ssh"} },
-		"trusted":      func(p *place) { p.Config.Policy.TrustedNetworks = append(p.Config.Policy.TrustedNetworks, near) },
-		"not enrolled": func(p *place) { delete(p.Known, "alice") },
-		"must enroll":  func(p *place) { delete(p.Known, "alice"); p.Config.Policy.Require = []config.Selector{config.All} },
-		"switched off": func(p *place) { person := p.Known["alice"]; person.Enabled = false; p.Known["alice"] = person },
-		"own protocols": func(p *place) {
+	for name, set := range map[string]func(p *fixture){
+		"exempt":       func(p *fixture) { p.Config.Policy.Exempt = []config.Selector{"alice"} },
+		"protocol off": func(p *fixture) { p.Config.Policy.Protocols = []config.Protocol{"ssh"} },
+		"trusted":      func(p *fixture) { p.Config.Policy.TrustedNetworks = append(p.Config.Policy.TrustedNetworks, near) },
+		"not enrolled": func(p *fixture) { delete(p.Known, "alice") },
+		"must enroll":  func(p *fixture) { delete(p.Known, "alice"); p.Config.Policy.Require = []config.Selector{config.All} },
+		"switched off": func(p *fixture) { person := p.Known["alice"]; person.Enabled = false; p.Known["alice"] = person },
+		"own protocols": func(p *fixture) {
 			person := p.Known["alice"]
 			person.Protocols = []config.Protocol{"ssh"}
 			p.Known["alice"] = person
 		},
 	} {
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Give("alice")
 		set(p)
 		if n, f, err := p.split("alice", "secret123456"); n != 0 || err != nil || len(f.asked) != 0 || len(p.Log()) != 0 {
@@ -143,11 +143,11 @@ func TestSplitLeavesThoseAloneWhoAreNotAsked(t *testing.T) {
 }
 
 func TestSplitFaultsAreAudited(t *testing.T) {
-	for rule, set := range map[string]func(p *place){
-		"secret-file": func(p *place) { p.Broken = errors.New("permission denied") },
-		"internal":    func(p *place) { p.Accounts = nil },
+	for rule, set := range map[string]func(p *fixture){
+		"secret-file": func(p *fixture) { p.Broken = errors.New("permission denied") },
+		"internal":    func(p *fixture) { p.Accounts = nil },
 	} {
-		p := newPlace(t)
+		p := newFixture(t)
 		p.Give("alice")
 		set(p)
 		n, _, err := p.split("alice", "secret123456")
@@ -155,7 +155,7 @@ func TestSplitFaultsAreAudited(t *testing.T) {
 			t.Errorf("%s: %d, %v, audited %v", rule, n, err, p.Log())
 		}
 	}
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	gone := &field{text: "secret123456", fail: errors.New("front is gone")}
 	if n, err := p.Split(context.Background(), Request{User: "alice"}, gone); n != 0 || err == nil || len(p.Log()) != 1 || p.Log()[0].Rule != "dialogue" {
@@ -171,12 +171,12 @@ func TestSplitFaultsAreAudited(t *testing.T) {
 // A host that cannot ask gives the password again when the code behind it was
 // not right. The line in the log is about the code then.
 func TestHostThatCannotAskForAnotherCode(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	code := p.Code(t, "alice", 0)
 	login := func(answers ...any) Verdict {
-		talk := says(answers...)
-		return p.Login(context.Background(), Request{User: "alice", Service: "vsftpd", AfterSplit: true}, talk)
+		conversation := says(answers...)
+		return p.Login(context.Background(), Request{User: "alice", Service: "vsftpd", AfterSplit: true}, conversation)
 	}
 	again := Answer{Password: true}
 	wrong := login("000000", again, again)
@@ -202,7 +202,7 @@ func TestHostThatCannotAskForAnotherCode(t *testing.T) {
 // Where codes are sent, the bare password asks for one, however it ends; the
 // next login's tail is the code.
 func TestSplitOfSentCodes(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	post := p.sendTo("alice", account.Email)
 	if n, _, err := p.split("alice", "secret123456"); n != 0 || err != nil {
 		t.Errorf("before a code was sent: %d, %v", n, err)
@@ -220,7 +220,7 @@ func TestSplitOfSentCodes(t *testing.T) {
 // In a remembered login both come: clients that go on sending the code, and
 // people who leave it out and whose password may end like one.
 func TestSplitOfRememberedLogins(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	recovery := p.Give("alice")
 	p.Config.Policy.Session.Duration = time.Hour
 	opener := p.Code(t, "alice", 0)
@@ -253,7 +253,7 @@ func TestSplitOfRememberedLogins(t *testing.T) {
 // Whoever knows nothing but the address of a remembered login moves nothing, and
 // whoever has the password too finds no code that is good elsewhere.
 func TestSplitOfRememberedLoginsSpendsNothing(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Session.Duration = time.Hour
 	p.Give("alice")
 	expect(t, p.carrying("alice", p.Code(t, "alice", 0), "ftp"), Accept, "totp:phone")
@@ -290,7 +290,7 @@ func TestSplitOfRememberedLoginsSpendsNothing(t *testing.T) {
 // A server that was taken over need not come to the line that asks. It may try a
 // few ends, and then is told nothing of codes that nobody has given.
 func TestSplitTellsPeersLittle(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.Give("alice")
 	opener, server := p.Code(t, "alice", 0), p.asked("uid 33")
@@ -339,7 +339,7 @@ func TestSplitTellsPeersLittle(t *testing.T) {
 
 // One text, sent until it is a code, would tell which one is.
 func TestSplitLooksOnceAtOneText(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.Give("alice")
 	server := p.asked("uid 33")
@@ -358,7 +358,7 @@ func TestSplitLooksOnceAtOneText(t *testing.T) {
 // many codes it brings to a login that is remembered, it uses up none that it
 // found by trying.
 func TestRememberedLoginsOfPeersSpendLittle(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Session.Duration = 24 * time.Hour
 	p.GiveToken("alice", 0)
 	server := p.asked("uid 33")

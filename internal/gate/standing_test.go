@@ -10,7 +10,7 @@ import (
 
 // Who is required, who has a file, and who is exempt, are told apart.
 func TestStandingOf(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Config.Policy.Require = []config.Selector{"@staff", "carol"}
 	p.Config.Policy.Exempt = []config.Selector{"@robots"}
 	p.Groups = map[string][]string{"staff": {"alice", "bob", "robby"}, "robots": {"robby"}}

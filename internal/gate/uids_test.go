@@ -9,7 +9,7 @@ import (
 // Whoever logs in under another name of the same account is asked for the codes
 // of the name that has enrolled, once for both.
 func TestAnotherNameOfTheSameAccount(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.Give("alice")
 	p.Give("own")
 	p.Aliases = map[string]string{"alice": "alice", "alice2": "alice2", "ALICE2": "alice2", "own": "own", "carol": "carol", "dora": "dora", "dora2": "dora2", "dora3": "dora3", "uids-down": "uids-down", "odd": "odd"}

@@ -13,7 +13,7 @@ import (
 // Names that nobody has leave one entry behind, of a bounded size, and whom the
 // system knows has a grace all the same.
 func TestMadeUpNamesLeaveNoFiles(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	dir := t.TempDir()
 	store, err := ledger.OpenFiles(dir)
 	if err != nil {

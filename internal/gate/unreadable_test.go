@@ -17,9 +17,9 @@ import (
 )
 
 // encrypting gives a place with a real directory of secret files and the file of a key.
-func encrypting(t *testing.T) (p *place, key string) {
+func encrypting(t *testing.T) (p *fixture, key string) {
 	t.Helper()
-	p = newPlace(t)
+	p = newFixture(t)
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -36,10 +36,10 @@ func encrypting(t *testing.T) (p *place, key string) {
 }
 
 // reopen has the gate read the configuration again, as for the next forked core.
-func (p *place) reopen() { p.Accounts = userFiles{PlaceOf(p.Config)} }
+func (p *fixture) reopen() { p.Accounts = userFiles{PlaceOf(p.Config)} }
 
 // keep writes people as the machine knows them.
-func (p *place) keep(t *testing.T, names ...string) {
+func (p *fixture) keep(t *testing.T, names ...string) {
 	t.Helper()
 	users, err := account.PlaceOf(p.Config).Create()
 	if err != nil {
@@ -54,7 +54,7 @@ func (p *place) keep(t *testing.T, names ...string) {
 	}
 }
 
-func (p *place) entryOf(t *testing.T, user string) ledger.Entry {
+func (p *fixture) entryOf(t *testing.T, user string) ledger.Entry {
 	t.Helper()
 	entry, err := p.Ledger.View(context.Background(), ledger.UserKey(user))
 	if err != nil {
@@ -64,18 +64,18 @@ func (p *place) entryOf(t *testing.T, user string) ledger.Entry {
 }
 
 // breaks are the ways in which a secret cannot be read.
-var breaks = map[string]func(t *testing.T, p *place, key string){
-	"no key":    func(t *testing.T, _ *place, key string) { rename(t, key, key+"-away") },
-	"mode 0644": func(t *testing.T, _ *place, key string) { chmod(t, key, 0o644) },
-	"wrong key": func(t *testing.T, _ *place, key string) {
+var breaks = map[string]func(t *testing.T, p *fixture, key string){
+	"no key":    func(t *testing.T, _ *fixture, key string) { rename(t, key, key+"-away") },
+	"mode 0644": func(t *testing.T, _ *fixture, key string) { chmod(t, key, 0o644) },
+	"wrong key": func(t *testing.T, _ *fixture, key string) {
 		_, data := keyring.NewFile()
 		rename(t, key, key+"-away")
 		if err := os.WriteFile(key, data, 0o400); err != nil {
 			t.Fatal(err)
 		}
 	},
-	"not configured": func(_ *testing.T, p *place, _ string) { p.Config.Secrets.Keys = nil },
-	"short": func(t *testing.T, _ *place, key string) {
+	"not configured": func(_ *testing.T, p *fixture, _ string) { p.Config.Secrets.Keys = nil },
+	"short": func(t *testing.T, _ *fixture, key string) {
 		data, err := os.ReadFile(key)
 		if err != nil {
 			t.Fatal(err)
@@ -85,13 +85,13 @@ var breaks = map[string]func(t *testing.T, p *place, key string){
 			t.Fatal(err)
 		}
 	},
-	"a link": func(t *testing.T, _ *place, key string) {
+	"a link": func(t *testing.T, _ *fixture, key string) {
 		rename(t, key, key+"-away")
 		if err := os.Symlink(key+"-away", key); err != nil {
 			t.Fatal(err)
 		}
 	},
-	"two names": func(t *testing.T, _ *place, key string) {
+	"two names": func(t *testing.T, _ *fixture, key string) {
 		rename(t, key, key+"-away")
 		if err := os.Link(key+"-away", key); err != nil {
 			t.Fatal(err)
@@ -109,8 +109,8 @@ var breaks = map[string]func(t *testing.T, p *place, key string){
 }
 
 // changesValue has somebody change alice's encrypted value, who may know bob's.
-func changesValue(change func(alices, bobs string) string) func(t *testing.T, p *place, key string) {
-	return func(t *testing.T, p *place, _ string) {
+func changesValue(change func(alices, bobs string) string) func(t *testing.T, p *fixture, key string) {
+	return func(t *testing.T, p *fixture, _ string) {
 		p.Give("bob")
 		p.keep(t, "bob")
 		of := func(user string) (path, text, value string) {
@@ -146,13 +146,13 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 }
 
 // expectUnreadable has alice try a right code, which is a fault whose reason has the parts.
-func (p *place) expectUnreadable(t *testing.T, parts []string) {
+func (p *fixture) expectUnreadable(t *testing.T, parts []string) {
 	t.Helper()
-	talk := says(p.Code(t, "alice", 0))
-	verdict := p.login("alice", talk)
+	conversation := says(p.Code(t, "alice", 0))
+	verdict := p.login("alice", conversation)
 	expect(t, verdict, Fault, "secret-file")
-	if talk.asked != 1 || talk.told[0] != cannotDecide {
-		t.Fatalf("asked %d times, told %q", talk.asked, talk.told)
+	if conversation.asked != 1 || conversation.told[0] != cannotDecide {
+		t.Fatalf("asked %d times, told %q", conversation.asked, conversation.told)
 	}
 	for _, part := range parts {
 		if !strings.Contains(verdict.Reason, part) {
@@ -218,10 +218,10 @@ func TestUnreadableSecret(t *testing.T) {
 			chmod(t, key, 0o400)
 			p.reopen()
 			p.Clock = p.Clock.Add(-time.Minute)
-			talk := says(p.Code(t, "alice", 0))
-			expect(t, p.login("alice", talk), Deny, "no-answer")
-			if talk.told[0] != usedCode {
-				t.Errorf("a code that was used before: %q", talk.told)
+			conversation := says(p.Code(t, "alice", 0))
+			expect(t, p.login("alice", conversation), Deny, "no-answer")
+			if conversation.told[0] != usedCode {
+				t.Errorf("a code that was used before: %q", conversation.told)
 			}
 			p.Clock = p.Clock.Add(time.Minute)
 			expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")

@@ -99,8 +99,8 @@ func (i Invitations) there(ready []ledger.Invitation, person account.Person, inG
 	now := i.now()
 	last := slices.MaxFunc(ready, func(a, b ledger.Invitation) int { return cmp.Compare(a.Made.UnixNano(), b.Made.UnixNano()) })
 	next := last.Mailed.Add(nextMail)
-	if visited(last, now) && last.VisitEnds.After(next) {
-		next = last.VisitEnds
+	if isOpen(last, now) && last.BrowserSessionEnds.After(next) {
+		next = last.BrowserSessionEnds
 	}
 	switch {
 	case last.Mailed.IsZero():

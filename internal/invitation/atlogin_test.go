@@ -145,7 +145,7 @@ func TestOneLinkInAnHour(t *testing.T) {
 }
 
 // Somebody who is setting up an app goes on with that, whoever logs in meanwhile.
-func TestVisitIsNotInterrupted(t *testing.T) {
+func TestSessionIsNotInterrupted(t *testing.T) {
 	s, p := inviting(t)
 	s.invited(t)
 	s.Clock = s.Clock.Add(55 * time.Minute)
@@ -154,11 +154,11 @@ func TestVisitIsNotInterrupted(t *testing.T) {
 	s.Clock = s.Clock.Add(10 * time.Minute)
 	s.invited(t)
 	if len(p.Messages) != 1 {
-		t.Error("another link was mailed during the visit")
+		t.Error("another link was mailed during the browser session")
 	}
 	s.confirm(t, s.answer(t, setup))
 
-	// Nor does a visit end that begins while another link is on its way.
+	// Nor does a browser session end that begins while another link is on its way.
 	s, p = inviting(t)
 	s.invited(t)
 	link = p.link(t)

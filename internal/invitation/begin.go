@@ -55,8 +55,8 @@ func (i Invitations) Look(ctx context.Context, link string) (Page, error) {
 // Setup is what a person needs to set up a device. All but ID to Needs is secret: it
 // is for that browser alone, and for no log.
 type Setup struct {
-	// Visit is what the browser must send with what follows.
-	Visit string
+	// BrowserSession is what the browser must send with what follows.
+	BrowserSession string
 	// URI is for the app, as a QR code or to tap; Key is the same to type, in groups.
 	URI, Key string
 	ID       string
@@ -85,19 +85,19 @@ func (i Invitations) Begin(ctx context.Context, link, remote string) (Setup, err
 	var setup Setup
 	err = i.good(ctx, key, seen.User, func(person *account.Person, one ledger.Invitation) error {
 		now := i.now()
-		one.VisitEnds = earlier(now.Add(visitTime), one.Ends)
+		one.BrowserSessionEnds = earlier(now.Add(sessionTime), one.Ends)
 		f, err := i.showKey(person, one)
 		if err != nil {
 			return err
 		}
-		if setup, err = i.setup(*person, f, one, visitOf(key, secret)); err != nil {
+		if setup, err = i.setup(*person, f, one, sessionOf(key, secret)); err != nil {
 			return err
 		}
-		return i.change(ctx, key, anyVisit, func(changed *ledger.Invitation) {
+		return i.change(ctx, key, anySession, func(changed *ledger.Invitation) {
 			if changed.Opened.IsZero() {
 				changed.Opened = now
 			}
-			changed.Visit, changed.VisitEnds = hash(secret), one.VisitEnds
+			changed.BrowserSession, changed.BrowserSessionEnds = hash(secret), one.BrowserSessionEnds
 			changed.Key, changed.Wrong = factor.Fingerprint(person.User, f), 0
 		})
 	})
@@ -108,7 +108,7 @@ func (i Invitations) Begin(ctx context.Context, link, remote string) (Setup, err
 	return setup, nil
 }
 
-func anyVisit(ledger.Invitation) error { return nil }
+func anySession(ledger.Invitation) error { return nil }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
@@ -144,15 +144,15 @@ func freeID(person account.Person, id string) string {
 	return free
 }
 
-func (i Invitations) setup(person account.Person, f account.Factor, one ledger.Invitation, visit string) (Setup, error) {
+func (i Invitations) setup(person account.Person, f account.Factor, one ledger.Invitation, session string) (Setup, error) {
 	issuer, err := otpauth.Issuer(i.People.Config.TOTP.Issuer)
 	if err != nil {
 		return Setup{}, err
 	}
 	return Setup{
-		Visit: visit, URI: otpauth.URI(issuer, person.User, f), Key: otpauth.Grouped(f.Secret.Base32()),
+		BrowserSession: session, URI: otpauth.URI(issuer, person.User, f), Key: otpauth.Grouped(f.Secret.Base32()),
 		ID: f.ID, Digits: f.Digits, Period: f.Period, Algorithm: f.Algorithm,
-		Needs: needs(person, one), Ends: one.VisitEnds,
+		Needs: needs(person, one), Ends: one.BrowserSessionEnds,
 	}, nil
 }
 
@@ -162,8 +162,8 @@ func needs(person account.Person, one ledger.Invitation) bool {
 }
 
 // Resume gives what Begin gave, for as long as that is good. It changes nothing.
-func (i Invitations) Resume(ctx context.Context, visit, remote string) (Setup, error) {
-	key, hashed, known := parseVisit(visit)
+func (i Invitations) Resume(ctx context.Context, session, remote string) (Setup, error) {
+	key, hashed, known := parseSession(session)
 	one, err := i.findReady(ctx, key, known, remote)
 	if err != nil {
 		return Setup{}, err
@@ -178,23 +178,23 @@ func (i Invitations) Resume(ctx context.Context, visit, remote string) (Setup, e
 	if state := stateWith(one, person, i.now()); state != Ready {
 		return Setup{}, state.err()
 	}
-	if err := checkVisit(one, hashed, i.now()); err != nil {
+	if err := checkSession(one, hashed, i.now()); err != nil {
 		return Setup{}, err
 	}
 	at, err := shown(person, one)
 	if err != nil {
 		return Setup{}, err
 	}
-	return i.setup(person, person.Factors[at], one, visit)
+	return i.setup(person, person.Factors[at], one, session)
 }
 
-// checkVisit says whether a browser is the last one that opened the link.
-func checkVisit(one ledger.Invitation, hashed string, now time.Time) error {
+// checkSession says whether a browser is the last one that opened the link.
+func checkSession(one ledger.Invitation, hashed string, now time.Time) error {
 	switch {
-	case one.Visit == "" || !same(one.Visit, hashed):
+	case one.BrowserSession == "" || !same(one.BrowserSession, hashed):
 		return ErrOpenedAgain
-	case !now.Before(one.VisitEnds):
-		return ErrVisitEnded
+	case !now.Before(one.BrowserSessionEnds):
+		return ErrSessionEnded
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func shown(person account.Person, one ledger.Invitation) (at int, err error) {
 		}
 	}
 	if err == nil {
-		err = ErrVisitEnded
+		err = ErrSessionEnded
 	}
 	return 0, err
 }

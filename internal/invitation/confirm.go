@@ -17,7 +17,7 @@ import (
 
 // Answer is what a browser sends.
 type Answer struct {
-	Visit string
+	BrowserSession string
 	// First is a code of the new device, Current one of a device that counts, or a
 	// recovery code, where the Setup says so.
 	First, Current string
@@ -32,7 +32,7 @@ type Enrolled struct {
 	Unseen int
 }
 
-// Confirm makes the device of a visit count if the codes are right, and the link used.
+// Confirm makes the device of a browser session count if the codes are right, and the link used.
 //
 // Both codes are used up first, then the link, and the secret file is written last:
 // whatever stops it on the way, no code and no link is good twice. A link is given
@@ -40,12 +40,12 @@ type Enrolled struct {
 // Once ctx has ended no link is used. Whoever's device counts is told so, and gets the
 // recovery codes, also where the disk does not say that it keeps the file.
 func (i Invitations) Confirm(ctx context.Context, answer Answer) (Enrolled, error) {
-	key, hashed, known := parseVisit(answer.Visit)
+	key, hashed, known := parseSession(answer.BrowserSession)
 	seen, err := i.findReady(ctx, key, known, answer.Remote)
 	if err != nil {
 		return Enrolled{}, err
 	}
-	c := confirming{Invitations: i, answer: answer, key: key, visit: hashed}
+	c := confirming{Invitations: i, answer: answer, key: key, session: hashed}
 	err = i.good(ctx, key, seen.User, func(person *account.Person, one ledger.Invitation) error {
 		return c.confirm(ctx, person, one)
 	})
@@ -71,10 +71,10 @@ func (i Invitations) Confirm(ctx context.Context, answer Answer) (Enrolled, erro
 // confirming is one Confirm. The person's file is locked while it works.
 type confirming struct {
 	Invitations
-	answer Answer
-	key    ledger.Key
-	visit  string // the hash
-	shown  string // the fingerprint
+	answer  Answer
+	key     ledger.Key
+	session string // the hash
+	shown   string // the fingerprint
 
 	used  time.Time // when the link was
 	done  Enrolled
@@ -84,7 +84,7 @@ type confirming struct {
 
 func (c *confirming) confirm(ctx context.Context, person *account.Person, one ledger.Invitation) error {
 	now := c.now()
-	if err := checkVisit(one, c.visit, now); err != nil {
+	if err := checkSession(one, c.session, now); err != nil {
 		return err
 	}
 	at, err := shown(*person, one)
@@ -117,7 +117,7 @@ func (c *confirming) confirm(ctx context.Context, person *account.Person, one le
 func (c *confirming) useLink(ctx context.Context, now time.Time) error {
 	same := func(one ledger.Invitation) error {
 		c.used = time.Time{} // a ledger may ask more than once
-		return c.sameVisit(one)
+		return c.sameSession(one)
 	}
 	err := c.change(ctx, c.key, same, func(changed *ledger.Invitation) { changed.Done, c.used = now, now })
 	if refused(err) {
@@ -126,12 +126,12 @@ func (c *confirming) useLink(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// sameVisit refuses an invitation that was opened again meanwhile, on another server.
-func (c *confirming) sameVisit(one ledger.Invitation) error {
+// sameSession refuses an invitation that was opened again meanwhile, on another server.
+func (c *confirming) sameSession(one ledger.Invitation) error {
 	if one.Key != c.shown {
 		return ErrOpenedAgain
 	}
-	return checkVisit(one, c.visit, c.now())
+	return checkSession(one, c.session, c.now())
 }
 
 // current uses up a code of what counts. The first code of the new device must be right:
@@ -175,7 +175,7 @@ func (c *confirming) wrong(ctx context.Context, person *account.Person, err erro
 		return err
 	}
 	var after ledger.Invitation
-	counted := c.change(ctx, c.key, c.sameVisit, func(changed *ledger.Invitation) {
+	counted := c.change(ctx, c.key, c.sameSession, func(changed *ledger.Invitation) {
 		changed.Wrong++
 		after = *changed
 	})
@@ -186,11 +186,11 @@ func (c *confirming) wrong(ctx context.Context, person *account.Person, err erro
 	if err != nil {
 		return err
 	}
-	fresh, err := c.setup(*person, f, after, c.answer.Visit)
+	fresh, err := c.setup(*person, f, after, c.answer.BrowserSession)
 	if err != nil {
 		return err
 	}
-	err = c.change(ctx, c.key, c.sameVisit, func(changed *ledger.Invitation) {
+	err = c.change(ctx, c.key, c.sameSession, func(changed *ledger.Invitation) {
 		changed.Key, changed.Wrong = factor.Fingerprint(person.User, f), 0
 	})
 	if err == nil {
@@ -218,7 +218,7 @@ func (c *confirming) giveBack(ctx context.Context, user string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), givingBack)
 	defer cancel()
 	err = c.People.Ledger.Update(ctx, c.key, func(entry *ledger.Entry) error {
-		if entry.Invitation.Done.Equal(c.used) && same(entry.Invitation.Visit, c.visit) {
+		if entry.Invitation.Done.Equal(c.used) && same(entry.Invitation.BrowserSession, c.session) {
 			entry.Invitation.Done = time.Time{}
 		}
 		return nil

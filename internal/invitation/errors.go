@@ -18,8 +18,8 @@ var (
 	ErrOvertaken = errors.New("the person's devices are others than when the link was made")
 	// ErrOpenedAgain is of a browser that opened the link before another one did.
 	ErrOpenedAgain = errors.New("the link was opened again elsewhere")
-	// ErrVisitEnded is of a browser that waited for too long, or whose key is gone.
-	ErrVisitEnded = errors.New("the key that was shown is good no longer: open the link again")
+	// ErrSessionEnded is of a browser that waited for too long, or whose key is gone.
+	ErrSessionEnded = errors.New("the key that was shown is good no longer: open the link again")
 	// ErrCurrent is of somebody enrolled who gave no right code of a device that counts.
 	ErrCurrent = errors.New("a current code is needed, and this is none")
 	// ErrCurrentUsed is of one that was right and has been used.
@@ -81,5 +81,5 @@ func refused(err error) bool {
 			return true
 		}
 	}
-	return errors.Is(err, ErrOpenedAgain) || errors.Is(err, ErrVisitEnded)
+	return errors.Is(err, ErrOpenedAgain) || errors.Is(err, ErrSessionEnded)
 }

@@ -39,8 +39,8 @@ const (
 
 const (
 	day = 24 * time.Hour
-	// visitTime is how long what a browser was shown is good.
-	visitTime = 15 * time.Minute
+	// sessionTime is how long what a browser was shown is good.
+	sessionTime = 15 * time.Minute
 	// wrongCodes is how many wrong first codes a key gets.
 	wrongCodes = 5
 	enroll     = "enroll"

@@ -46,7 +46,7 @@ func TestEnrollByLink(t *testing.T) {
 	if s.devices(t) != "" || s.logsIn(s.code(t, setup, 0)) {
 		t.Error("the device counts before its first code")
 	}
-	if again, err := s.Resume(t.Context(), setup.Visit, home); err != nil || again != setup {
+	if again, err := s.Resume(t.Context(), setup.BrowserSession, home); err != nil || again != setup {
 		t.Errorf("resumed as something else: %v", err)
 	}
 	first := s.code(t, setup, 0)
@@ -61,7 +61,7 @@ func TestEnrollByLink(t *testing.T) {
 	if _, err := s.Begin(t.Context(), created.Link, home); !errors.Is(err, ErrUsed) {
 		t.Errorf("opened again: %v", err)
 	}
-	if _, err := s.Resume(t.Context(), setup.Visit, home); !errors.Is(err, ErrUsed) {
+	if _, err := s.Resume(t.Context(), setup.BrowserSession, home); !errors.Is(err, ErrUsed) {
 		t.Errorf("shown again: %v", err)
 	}
 	if s.logsIn(first) || !s.logsIn(s.code(t, setup, 1)) {
@@ -73,12 +73,12 @@ func TestEnrollByLink(t *testing.T) {
 	s.logged(t, "user=alice verdict=invited rule=totp:phone by=link reason=", "user=alice remote=192.0.2.1 verdict=opened rule=totp:phone by=link",
 		"user=alice remote=192.0.2.1 verdict=enrolled rule=totp:phone by=link")
 	kept := s.Lines() + everything(t, s.state)
-	for _, secret := range []string{created.Link, setup.Visit, strings.Split(setup.Visit, ".")[1], strings.ReplaceAll(setup.Key, " ", ""), enrolled.RecoveryCodes[1]} {
+	for _, secret := range []string{created.Link, setup.BrowserSession, strings.Split(setup.BrowserSession, ".")[1], strings.ReplaceAll(setup.Key, " ", ""), enrolled.RecoveryCodes[1]} {
 		if strings.Contains(kept, secret) {
 			t.Error("the log or the ledger has a link or a key")
 		}
 	}
-	if strings.Contains(setup.Visit, created.Link) {
+	if strings.Contains(setup.BrowserSession, created.Link) {
 		t.Error("a browser keeps the link")
 	}
 }
@@ -123,7 +123,7 @@ func TestLinksEnd(t *testing.T) {
 			if _, err := s.Begin(t.Context(), link, home); !errors.Is(err, test.want) {
 				t.Errorf("opened: %v", err)
 			}
-			if _, err := s.Resume(t.Context(), setup.Visit, home); !errors.Is(err, test.want) {
+			if _, err := s.Resume(t.Context(), setup.BrowserSession, home); !errors.Is(err, test.want) {
 				t.Errorf("shown: %v", err)
 			}
 			if after := everything(t, s.place().Path); after != before {
@@ -143,13 +143,13 @@ func (s *site) cancelled(t *testing.T, want int) {
 	}
 }
 
-func TestVisitsEnd(t *testing.T) {
+func TestSessionsEnd(t *testing.T) {
 	s := newSite(t)
 	created := s.invite(t, false)
 	setup := s.begin(t, created.Link)
 	s.Clock = setup.Ends
-	s.refused(t, s.answer(t, setup), ErrVisitEnded)
-	if _, err := s.Resume(t.Context(), setup.Visit, home); !errors.Is(err, ErrVisitEnded) {
+	s.refused(t, s.answer(t, setup), ErrSessionEnded)
+	if _, err := s.Resume(t.Context(), setup.BrowserSession, home); !errors.Is(err, ErrSessionEnded) {
 		t.Errorf("shown: %v", err)
 	}
 	// The page was closed, and is opened once more, shortly before the end.
@@ -166,16 +166,16 @@ func TestTwoBrowsers(t *testing.T) {
 	link := s.invite(t, false).Link
 	first := s.begin(t, link)
 	second := s.begin(t, link)
-	if first.Key == second.Key || first.Visit == second.Visit {
+	if first.Key == second.Key || first.BrowserSession == second.BrowserSession {
 		t.Error("two browsers get the same key")
 	}
 	s.refused(t, s.answer(t, first), ErrOpenedAgain)
-	if _, err := s.Resume(t.Context(), first.Visit, home); !errors.Is(err, ErrOpenedAgain) {
+	if _, err := s.Resume(t.Context(), first.BrowserSession, home); !errors.Is(err, ErrOpenedAgain) {
 		t.Errorf("shown: %v", err)
 	}
 	s.differ(t, first, second)
 	mixed := s.answer(t, first)
-	mixed.Visit = second.Visit
+	mixed.BrowserSession = second.BrowserSession
 	if _, err := s.Confirm(t.Context(), mixed); err == nil {
 		t.Error("the first browser's key counts in the second")
 	}
@@ -275,10 +275,10 @@ func TestWrongFirstCodes(t *testing.T) {
 	}
 	_, err := s.Confirm(t.Context(), answer)
 	fresh, is := errors.AsType[NewKeyError](err)
-	if !is || fresh.Setup.Visit != setup.Visit || fresh.Setup.Key == setup.Key || !fresh.Setup.Ends.Equal(setup.Ends) {
+	if !is || fresh.Setup.BrowserSession != setup.BrowserSession || fresh.Setup.Key == setup.Key || !fresh.Setup.Ends.Equal(setup.Ends) {
 		t.Fatalf("got %v", err)
 	}
-	if again, err := s.Resume(t.Context(), setup.Visit, home); err != nil || again != fresh.Setup {
+	if again, err := s.Resume(t.Context(), setup.BrowserSession, home); err != nil || again != fresh.Setup {
 		t.Errorf("the old key is shown: %v", err)
 	}
 	s.differ(t, setup, fresh.Setup)
@@ -313,17 +313,17 @@ func TestWrongLinks(t *testing.T) {
 	answer := s.answer(t, setup)
 	limit := s.People.Config.Policy.Attempts.PerSource
 	for n := range limit {
-		answer.Visit = strings.Repeat("0", 64) + "." + strings.Repeat("a", 32)
+		answer.BrowserSession = strings.Repeat("0", 64) + "." + strings.Repeat("a", 32)
 		answer.Remote = "198.51.100.8"
 		if _, err := s.Confirm(t.Context(), answer); !errors.Is(err, ErrUnknown) {
 			t.Fatalf("%d: %v", n, err)
 		}
 	}
-	answer.Visit = setup.Visit
+	answer.BrowserSession = setup.BrowserSession
 	for _, do := range []func() error{
 		func() error { _, err := s.Confirm(t.Context(), answer); return err },
 		func() error { _, err := s.Begin(t.Context(), created.Link, "198.51.100.8"); return err },
-		func() error { _, err := s.Resume(t.Context(), setup.Visit, "198.51.100.8"); return err },
+		func() error { _, err := s.Resume(t.Context(), setup.BrowserSession, "198.51.100.8"); return err },
 	} {
 		if _, is := errors.AsType[LockedError](do()); !is {
 			t.Errorf("got %v", do())

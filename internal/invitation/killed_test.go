@@ -36,7 +36,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 				link := s.invite(t, true).Link
 				setup := s.begin(t, link)
 				s.differ(t, lost, setup)
-				killed := s.killAt(t, n, what, link, setup.Visit, s.code(t, setup, 0))
+				killed := s.killAt(t, n, what, link, setup.BrowserSession, s.code(t, setup, 0))
 				s.Clock = s.Clock.Add(2 * time.Minute)
 				isDone := what == "confirm" && !killed
 				if s.devices(t) != "phone" || s.logsIn(s.code(t, lost, 0)) == isDone || s.logsIn(s.code(t, setup, 0)) != isDone {
@@ -84,10 +84,10 @@ func (s *site) ready(t *testing.T) (ready int) {
 }
 
 // killAt does something in another process, and says whether that was killed.
-func (s *site) killAt(t *testing.T, n int, what, link, visit, code string) bool {
+func (s *site) killAt(t *testing.T, n int, what, link, session, code string) bool {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledAtEveryWrite$")
-	words := []string{strconv.Itoa(n), what, s.place().Path, s.state, strconv.FormatInt(s.Clock.UnixNano(), 10), link, visit, code}
+	words := []string{strconv.Itoa(n), what, s.place().Path, s.state, strconv.FormatInt(s.Clock.UnixNano(), 10), link, session, code}
 	cmd.Env = append(os.Environ(), killVariable+"="+strings.Join(words, " "), "GORACE=atexit_sleep_ms=0")
 	said, err := cmd.CombinedOutput()
 	if exit, is := errors.AsType[*exec.ExitError](err); is && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
@@ -116,7 +116,7 @@ func workAndDie(t *testing.T, words []string) {
 	case "begin":
 		_, err = s.Begin(t.Context(), words[5], home)
 	case "confirm":
-		_, err = s.Confirm(t.Context(), Answer{Visit: words[6], First: words[7], Remote: home})
+		_, err = s.Confirm(t.Context(), Answer{BrowserSession: words[6], First: words[7], Remote: home})
 	case "cancel":
 		_, err = s.Cancel(t.Context(), "alice")
 	}

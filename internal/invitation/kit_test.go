@@ -106,7 +106,7 @@ func (s *site) wrong(t *testing.T, setup Setup) string {
 }
 
 func (s *site) answer(t *testing.T, setup Setup) Answer {
-	return Answer{Visit: setup.Visit, First: s.code(t, setup, 0), Remote: home}
+	return Answer{BrowserSession: setup.BrowserSession, First: s.code(t, setup, 0), Remote: home}
 }
 
 func (s *site) confirm(t *testing.T, answer Answer) Enrolled {

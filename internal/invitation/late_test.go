@@ -28,7 +28,7 @@ func TestDiskDoesNotSayThatItKeeps(t *testing.T) {
 		}
 		s.People.Ledger, s.People.Config.Paths.Users = store, words[0]
 		s.People.Accounts = enginetest.Files{Place: gate.PlaceOf(s.People.Config)}
-		enrolled, err := s.Confirm(t.Context(), Answer{Visit: words[2], First: words[3], Remote: home})
+		enrolled, err := s.Confirm(t.Context(), Answer{BrowserSession: words[2], First: words[3], Remote: home})
 		fmt.Printf("%d recovery codes, %v\n%s\n", len(enrolled.RecoveryCodes), err, s.Lines())
 		return
 	}
@@ -38,7 +38,7 @@ func TestDiskDoesNotSayThatItKeeps(t *testing.T) {
 	users := s.People.Config.Paths.Users
 	cmd := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-P", users, "-e", "trace=fsync", "-e", "inject=fsync:error=EIO",
 		os.Args[0], "-test.run=^TestDiskDoesNotSayThatItKeeps$")
-	cmd.Env = append(os.Environ(), variable+"="+strings.Join([]string{users, s.state, setup.Visit, s.code(t, setup, 0)}, " "), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), variable+"="+strings.Join([]string{users, s.state, setup.BrowserSession, s.code(t, setup, 0)}, " "), "GORACE=atexit_sleep_ms=0")
 	said, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(said), "10 recovery codes, <nil>") {
 		t.Errorf("%v\n%s", err, said)

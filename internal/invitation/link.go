@@ -50,23 +50,23 @@ func keyOf(link string) (key ledger.Key, known bool) {
 	return ledger.Key{Kind: ledger.Link, Name: hash(link)}, isSecret(link)
 }
 
-// KeyOf is where the invitation is that a link or a visit is of. The other one is "".
-func KeyOf(link, visit string) (key ledger.Key, known bool) {
+// KeyOf is where the invitation is that a link or a browser session is of. The other one is "".
+func KeyOf(link, session string) (key ledger.Key, known bool) {
 	if link != "" {
 		return keyOf(link)
 	}
-	key, _, known = parseVisit(visit)
+	key, _, known = parseSession(session)
 	return key, known
 }
 
 func personKey(user string) ledger.Key { return ledger.Key{Kind: ledger.Invited, Name: user} }
 
-// A visit names the invitation by the hash of its link: a browser's cookie must not be
+// A browser session names the invitation by the hash of its link: a browser's cookie must not be
 // good for opening the link again.
-func visitOf(key ledger.Key, secret string) string { return key.Name + "." + secret }
+func sessionOf(key ledger.Key, secret string) string { return key.Name + "." + secret }
 
-// parseVisit gives the invitation that a visit is of, and the hash of its secret.
-func parseVisit(visit string) (key ledger.Key, hashed string, known bool) {
-	name, secret, _ := strings.Cut(visit, ".")
+// parseSession gives the invitation that a browser session is of, and the hash of its secret.
+func parseSession(session string) (key ledger.Key, hashed string, known bool) {
+	name, secret, _ := strings.Cut(session, ".")
 	return ledger.Key{Kind: ledger.Link, Name: name}, hash(secret), isHash(name) && isSecret(secret)
 }

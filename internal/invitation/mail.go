@@ -30,7 +30,7 @@ const ending = 5 * time.Second
 
 // mailBeside makes a link, mails it, and has it be the person's only one. Until it has gone
 // out the earlier ones are good: whoever stops it on the way, and a mail server that is
-// away, costs nobody a link. A visit that has begun by an earlier one can come to its end.
+// away, costs nobody a link. A browser session that has begun by an earlier one can come to its end.
 func (i Invitations) mailBeside(ctx context.Context, one ledger.Invitation, address string) (to string, err error) {
 	link, earlier, err := i.make(ctx, one)
 	if err != nil {
@@ -47,7 +47,7 @@ func (i Invitations) mailBeside(ctx context.Context, one ledger.Invitation, addr
 	}
 	i.tellInvited(one)
 	now := i.now()
-	if err := i.endLinks(ctx, one.User, earlier, now, func(was ledger.Invitation) bool { return visited(was, now) }); err != nil {
+	if err := i.endLinks(ctx, one.User, earlier, now, func(was ledger.Invitation) bool { return isOpen(was, now) }); err != nil {
 		return to, fmt.Errorf("%w: %w", errEarlier, err)
 	}
 	return to, nil
@@ -56,11 +56,11 @@ func (i Invitations) mailBeside(ctx context.Context, one ledger.Invitation, addr
 // nobodys spares no link.
 func nobodys(ledger.Invitation) bool { return false }
 
-// visited says whether a browser may be at the link's page now. A visit that goes on for
+// isOpen says whether a browser may be at the link's page now. A browser session that goes on for
 // longer than one does began by a clock that was wrong.
-func visited(one ledger.Invitation, now time.Time) bool {
-	left := one.VisitEnds.Sub(now)
-	return stateOf(one, now) == Ready && 0 < left && left <= 2*visitTime
+func isOpen(one ledger.Invitation, now time.Time) bool {
+	left := one.BrowserSessionEnds.Sub(now)
+	return stateOf(one, now) == Ready && 0 < left && left <= 2*sessionTime
 }
 
 // mailedLately says whether a link was mailed so short a time ago. What was mailed so much

@@ -248,10 +248,10 @@ func (i Invitations) dropOver(ctx context.Context, user string, links []ledger.I
 }
 
 // mayConfirm says whether what a link showed may still come to count, or does. A link of
-// somebody enrolled is used when the visit by it begins.
+// somebody enrolled is used when the browser session by it begins.
 func mayConfirm(link ledger.Invitation, now time.Time) bool {
 	if link.Purpose != enroll {
-		return link.Cancelled.IsZero() && now.Before(link.VisitEnds)
+		return link.Cancelled.IsZero() && now.Before(link.BrowserSessionEnds)
 	}
 	return stateOf(link, now) == Ready || !link.Done.IsZero()
 }

@@ -10,10 +10,10 @@ import (
 
 func TestPrintedShowsNothing(t *testing.T) {
 	const secret = "hush"
-	setup := Setup{Visit: secret, URI: secret, Key: secret, ID: "phone"}
+	setup := Setup{BrowserSession: secret, URI: secret, Key: secret, ID: "phone"}
 	enrolled := Enrolled{Confirmation: enrollment.Confirmation{RecoveryCodes: []string{secret}}}
 	for _, value := range []any{
-		setup, &setup, NewKeyError{setup}, &NewKeyError{setup}, Created{Link: secret}, Answer{Visit: secret, First: secret, Current: secret},
+		setup, &setup, NewKeyError{setup}, &NewKeyError{setup}, Created{Link: secret}, Answer{BrowserSession: secret, First: secret, Current: secret},
 		enrolled, &enrolled, []Enrolled{enrolled},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {

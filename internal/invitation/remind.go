@@ -58,7 +58,7 @@ func (i Invitations) Remind(ctx context.Context, user string, every time.Duratio
 	}
 	one := last.Invitation
 	one.Made, one.Mailed = now, now
-	one.Visit, one.VisitEnds, one.Key, one.Wrong, one.Opened = "", time.Time{}, "", 0, time.Time{}
+	one.BrowserSession, one.BrowserSessionEnds, one.Key, one.Wrong, one.Opened = "", time.Time{}, "", 0, time.Time{}
 	r.To, err = i.mailBeside(ctx, one, person.Email)
 	return r, err
 }
@@ -73,7 +73,7 @@ func (i Invitations) remindable(ctx context.Context, person account.Person, ever
 	used := time.Time{}
 	for _, link := range links {
 		if stateWith(link.Invitation, person, now) == Ready {
-			if visited(link.Invitation, now) {
+			if isOpen(link.Invitation, now) {
 				return named{}, false, nil
 			}
 			if !link.Made.Before(last.Made) {
@@ -100,7 +100,7 @@ func (i Invitations) remindable(ctx context.Context, person account.Person, ever
 func (i Invitations) claim(ctx context.Context, last named, now time.Time) (claimed bool, err error) {
 	errNot := errors.New("another one")
 	same := func(one ledger.Invitation) error {
-		if !one.Mailed.Equal(last.Mailed) || visited(one, now) {
+		if !one.Mailed.Equal(last.Mailed) || isOpen(one, now) {
 			return errNot
 		}
 		return nil

@@ -131,7 +131,7 @@ func TestRemindOfAReplacement(t *testing.T) {
 
 // Somebody who opens the old link while the new one is on its way goes on with it, and
 // is not reminded again.
-func TestVisitDuringReminder(t *testing.T) {
+func TestSessionDuringReminder(t *testing.T) {
 	s, p := inviting(t)
 	s.mailed(t, p, Wanted{})
 	s.Clock = s.Clock.Add(day)

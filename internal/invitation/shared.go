@@ -15,7 +15,7 @@ import (
 // What links for people who are enrolled have in common with invitations, see package
 // selfservice: their form, where they are kept, and how wrong ones count.
 
-// NewSecret draws what makes a link or a visit secret.
+// NewSecret draws what makes a link or a browser session secret.
 func NewSecret(random io.Reader) (string, error) { return newSecret(random) }
 
 // Hash is how a secret is kept, and Same compares two hashes.
@@ -24,11 +24,13 @@ func Hash(secret string) string { return hash(secret) }
 // Same compares hashes, in the same time whatever they are.
 func Same(a, b string) bool { return same(a, b) }
 
-// VisitOf is what a browser gets, of the link with that key.
-func VisitOf(key ledger.Key, secret string) string { return visitOf(key, secret) }
+// SessionOf is what a browser gets, of the link with that key.
+func SessionOf(key ledger.Key, secret string) string { return sessionOf(key, secret) }
 
-// ParseVisit gives the link that a visit is of, and the hash of its secret.
-func ParseVisit(visit string) (key ledger.Key, hashed string, known bool) { return parseVisit(visit) }
+// ParseSession gives the link that a browser session is of, and the hash of its secret.
+func ParseSession(session string) (key ledger.Key, hashed string, known bool) {
+	return parseSession(session)
+}
 
 // PersonKey is where the names of a person's links are.
 func PersonKey(user string) ledger.Key { return personKey(user) }
@@ -71,6 +73,6 @@ func Shown(person account.Person, link ledger.Invitation) (at int, err error) {
 }
 
 // SetupOf is what a person needs to set a device up, until then.
-func (i Invitations) SetupOf(person account.Person, f account.Factor, visit string, ends time.Time) (Setup, error) {
-	return i.setup(person, f, ledger.Invitation{Replace: true, VisitEnds: ends}, visit)
+func (i Invitations) SetupOf(person account.Person, f account.Factor, session string, ends time.Time) (Setup, error) {
+	return i.setup(person, f, ledger.Invitation{Replace: true, BrowserSessionEnds: ends}, session)
 }

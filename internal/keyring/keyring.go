@@ -37,16 +37,16 @@ var (
 	ErrForm = errors.New(`expected "encrypted:", eight digits 0-9 and a-f, a colon and base64, as otpctl writes it`)
 )
 
-// Place is where a secret stands. One that is brought to another place does not
-// decrypt there.
-type Place struct {
+// Binding is where a secret stands, and what it is encrypted for: one that is brought to
+// another person or factor does not decrypt there.
+type Binding struct {
 	// Person is the login name, Factor the device's id, Kind how its codes are made.
 	Person, Factor, Kind string
 }
 
 // additional is the data that is authenticated along with a secret at p. None of
 // the names can have a zero byte in it.
-func (p Place) additional() []byte {
+func (p Binding) additional() []byte {
 	return []byte("otpgate secret 1\x00" + p.Person + "\x00" + p.Factor + "\x00" + p.Kind)
 }
 
@@ -169,7 +169,7 @@ func (r *Ring) encrypting() (*fileKey, error) {
 var errNoKeys = fmt.Errorf("%w: the configuration names none; expected keys in [secrets]", ErrNoKey)
 
 // Encrypt encrypts secret for its place, with the first key.
-func (r *Ring) Encrypt(at Place, secret []byte) (text string, err error) {
+func (r *Ring) Encrypt(at Binding, secret []byte) (text string, err error) {
 	if r.Empty() {
 		return "", errNoKeys
 	}
@@ -183,7 +183,7 @@ func (r *Ring) Encrypt(at Place, secret []byte) (text string, err error) {
 }
 
 // Decrypt returns the secret that Encrypt made text of, at the same place.
-func (r *Ring) Decrypt(at Place, text string) (secret []byte, err error) {
+func (r *Ring) Decrypt(at Binding, text string) (secret []byte, err error) {
 	name, box, err := parse(text)
 	if err != nil {
 		return nil, err

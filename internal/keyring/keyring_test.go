@@ -15,7 +15,7 @@ import (
 	"github.com/otpgate/otpgate/internal/testwait"
 )
 
-var alicesPhone = Place{"alice", "phone", "totp"}
+var alicesPhone = Binding{"alice", "phone", "totp"}
 
 // keyFile makes a key in a file and returns its path and name.
 func keyFile(t testing.TB, spares ...string) (path, name string) {
@@ -32,7 +32,7 @@ func keyFile(t testing.TB, spares ...string) (path, name string) {
 	return path, name
 }
 
-func encrypted(t testing.TB, r *Ring, at Place, secret string) string {
+func encrypted(t testing.TB, r *Ring, at Binding, secret string) string {
 	t.Helper()
 	text, err := r.Encrypt(at, []byte(secret))
 	if err != nil {
@@ -98,7 +98,7 @@ func TestBoundToItsPlace(t *testing.T) {
 	path, name := keyFile(t)
 	ring := New(path)
 	text := encrypted(t, ring, alicesPhone, "secret of alice, 20 b")
-	for _, other := range []Place{{"bob", "phone", "totp"}, {"alice", "phone2", "totp"}, {"alice", "phone", "hotp"}, {"alic", "ephone", "totp"}, {}} {
+	for _, other := range []Binding{{"bob", "phone", "totp"}, {"alice", "phone2", "totp"}, {"alice", "phone", "hotp"}, {"alic", "ephone", "totp"}, {}} {
 		_, err := ring.Decrypt(other, text)
 		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%+v: %v", other, err)
@@ -208,7 +208,7 @@ func TestHeld(t *testing.T) {
 }
 
 // settle reads the ring's first file when it has been the same for long enough.
-func settle(t testing.TB, ring *Ring, at Place, text string) {
+func settle(t testing.TB, ring *Ring, at Binding, text string) {
 	t.Helper()
 	ring.now = func() time.Time { return time.Now().Add(time.Hour) }
 	if _, err := ring.Decrypt(at, text); err != nil || !ring.keys[0].stamp.Settled() {

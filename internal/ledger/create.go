@@ -19,14 +19,14 @@ import (
 
 // temporaryName is the one a record is made under; no key's file has a dot
 // in front.
-func (w place) temporaryName() string { return ".new-" + w.name }
+func (w location) temporaryName() string { return ".new-" + w.name }
 
 // errRaced says that somebody else made the record meanwhile.
 var errRaced = errors.New("made by somebody else")
 
 // holdNew makes the record of a key that has none, and holds it. If somebody
 // else is quicker it holds theirs.
-func (f *Files) holdNew(ctx context.Context, where place) (*held, error) {
+func (f *Files) holdNew(ctx context.Context, where location) (*held, error) {
 	for {
 		h, err := f.create(ctx, where)
 		if !errors.Is(err, errRaced) {
@@ -39,7 +39,7 @@ func (f *Files) holdNew(ctx context.Context, where place) (*held, error) {
 	}
 }
 
-func (f *Files) create(ctx context.Context, where place) (*held, error) {
+func (f *Files) create(ctx context.Context, where location) (*held, error) {
 	dir, err := f.makeKindDir(where.kind)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (f *Files) create(ctx context.Context, where place) (*held, error) {
 	return h, nil
 }
 
-func renameNew(dir *safefile.File, where place) error {
+func renameNew(dir *safefile.File, where location) error {
 	return unix.Renameat2(dir.Fd(), where.temporaryName(), dir.Fd(), where.name, unix.RENAME_NOREPLACE)
 }
 
@@ -89,7 +89,7 @@ func renameNew(dir *safefile.File, where place) error {
 // nobody else can make one between the look and the rename. A second name that
 // loses the first would do without, but FUSE remembers for a second that there
 // were two, and a record with two is refused.
-func renameAbsent(dir *safefile.File, where place) error {
+func renameAbsent(dir *safefile.File, where location) error {
 	var there unix.Stat_t
 	switch err := unix.Fstatat(dir.Fd(), where.name, &there, unix.AT_SYMLINK_NOFOLLOW); err {
 	case nil:

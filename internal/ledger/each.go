@@ -14,25 +14,25 @@ import (
 
 // Walker is a Store whose entries can all be looked at.
 type Walker interface {
-	// Each calls visit for each entry, with its name in the store, and what is wrong with
-	// it if that is not one. It ends with the first error of visit, or if the entries cannot
+	// Each calls do for each entry, with its name in the store, and what is wrong with
+	// it if that is not one. It ends with the first error of do, or if the entries cannot
 	// be listed. What is made meanwhile may be missed.
-	Each(ctx context.Context, visit func(name string, err error) error) error
+	Each(ctx context.Context, do func(name string, err error) error) error
 }
 
 var _ Walker = (*Files)(nil)
 
 // Each implements [Walker].
-func (f *Files) Each(ctx context.Context, visit func(name string, err error) error) error {
+func (f *Files) Each(ctx context.Context, do func(name string, err error) error) error {
 	for _, kind := range slices.Sorted(maps.Values(kindDirs)) {
-		if err := f.eachOf(ctx, kind, visit); err != nil {
+		if err := f.eachOf(ctx, kind, do); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *Files) eachOf(ctx context.Context, kind string, visit func(name string, err error) error) error {
+func (f *Files) eachOf(ctx context.Context, kind string, do func(name string, err error) error) error {
 	dir, err := f.kindDir(kind)
 	if errors.Is(err, errNone) {
 		return nil
@@ -52,14 +52,14 @@ func (f *Files) eachOf(ctx context.Context, kind string, visit func(name string,
 		if strings.HasPrefix(entry.Name(), ".") {
 			continue // one that is being made
 		}
-		payload, err := f.read(ctx, place{kind: kind, name: entry.Name(), path: filepath.Join(f.dir, kind, entry.Name())})
+		payload, err := f.read(ctx, location{kind: kind, name: entry.Name(), path: filepath.Join(f.dir, kind, entry.Name())})
 		if errors.Is(err, errNone) {
 			continue // it was taken away meanwhile
 		}
 		if err == nil {
 			_, err = decodeEntry(payload)
 		}
-		if err := visit(kind+"/"+entry.Name(), err); err != nil {
+		if err := do(kind+"/"+entry.Name(), err); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // first JSON value than on the write to disk; docs/ledger.md has the figures.
 const (
 	tagUse             = 1  // repeated: key, step, drift
-	tagSpent           = 2  // repeated: hash
+	tagUsedHash        = 2  // repeated: hash
 	tagAttempts        = 3  // wrong, last wrong, locked until, locks, unseen
 	tagLastLogin       = 4  // time
 	tagSends           = 5  // count, last
@@ -53,9 +53,9 @@ func encodeEntry(entry Entry) []byte {
 			e.end(tagResynced)
 		}
 	}
-	for _, hash := range entry.Spent {
+	for _, hash := range entry.UsedHashes {
 		e.value = append(e.value, hash...)
-		e.end(tagSpent)
+		e.end(tagUsedHash)
 	}
 	if entry.Attempts != (Attempts{}) {
 		e.attempts(entry.Attempts)
@@ -185,8 +185,8 @@ func decodeEntry(payload []byte) (Entry, error) {
 			put(&entry.Used, value.text(), Use{Step: value.number(), Drift: int(value.number())})
 		case tagResynced:
 			value.resynced(entry.Used)
-		case tagSpent:
-			entry.Spent = append(entry.Spent, string(value.rest))
+		case tagUsedHash:
+			entry.UsedHashes = append(entry.UsedHashes, string(value.rest))
 			value.rest = nil
 		case tagAttempts:
 			entry.Attempts = value.attempts()

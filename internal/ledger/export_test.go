@@ -11,5 +11,5 @@ func (f *Files) SetFault(step func(name string) error) { f.fault = step }
 
 // NoRenameNew has the file system say that it cannot rename without replacing.
 func (f *Files) NoRenameNew() {
-	f.renameNew = func(*safefile.File, place) error { return unix.EINVAL }
+	f.renameNew = func(*safefile.File, location) error { return unix.EINVAL }
 }

@@ -23,7 +23,7 @@ type Files struct {
 	// fault is called at each step of a write. Tests kill or fail there.
 	fault func(step string) error
 	// renameNew gives a new record its name, unless that is taken.
-	renameNew func(dir *safefile.File, where place) error
+	renameNew func(dir *safefile.File, where location) error
 	// own says that only what stays here is asked for, wherever the ledger is.
 	own bool
 	// moving is for the move itself: it uses what others may not use any more.
@@ -75,27 +75,27 @@ func openFiles(dir string) (f *Files, moved bool, err error) {
 // Close is there for the interface: nothing is held open.
 func (f *Files) Close() error { return nil }
 
-// place is where a key's record is.
-type place struct {
+// location is where a key's record is.
+type location struct {
 	kind, name string
 	path       string
 }
 
-func (f *Files) place(key Key) (place, error) {
+func (f *Files) locate(key Key) (location, error) {
 	if err := CheckKey(key); err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	kind, name := kindDirs[key.Kind], fileName(key.Name)
 	if f.own && !stays(kind) {
-		return place{}, fmt.Errorf("ledger entry %s/%s: the ledger is elsewhere, only what is this machine's own is kept in %s", kind, name, f.dir)
+		return location{}, fmt.Errorf("ledger entry %s/%s: the ledger is elsewhere, only what is this machine's own is kept in %s", kind, name, f.dir)
 	}
-	return place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}, nil
+	return location{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}, nil
 }
 
 // View returns the entry of key. It takes no lock and waits for no write: an
 // entry that is being written counts once it is on disk.
 func (f *Files) View(ctx context.Context, key Key) (Entry, error) {
-	where, err := f.place(key)
+	where, err := f.locate(key)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -115,7 +115,7 @@ func (f *Files) View(ctx context.Context, key Key) (Entry, error) {
 
 // Update changes the entry of key. See [Store].
 func (f *Files) Update(ctx context.Context, key Key, change func(*Entry) error) error {
-	where, err := f.place(key)
+	where, err := f.locate(key)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (f *Files) Update(ctx context.Context, key Key, change func(*Entry) error) 
 	return nil
 }
 
-func (f *Files) update(ctx context.Context, where place, change func(*Entry) error) error {
+func (f *Files) update(ctx context.Context, where location, change func(*Entry) error) error {
 	h, err := f.hold(ctx, where)
 	if errors.Is(err, errNone) {
 		// Nothing is made for a key that nothing is to be kept of.
@@ -172,7 +172,7 @@ func TryNew(ctx context.Context, dir string) (err error) {
 	// No key's file has a dot in front.
 	name := fmt.Sprintf(".try-%d", os.Getpid())
 	kind := kindDirs[User]
-	where := place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}
+	where := location{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}
 	h, err := f.holdNew(ctx, where)
 	if err != nil {
 		return fmt.Errorf("make a record: %w", err)
@@ -190,7 +190,7 @@ var errNone = errors.New("no entry")
 var fileRules = safefile.Rules{Forbidden: 0o077, MaxSize: 2 * maxSlot}
 
 // open opens the record for reading or for changing it.
-func (f *Files) open(where place, flags int) (dir, file *safefile.File, err error) {
+func (f *Files) open(where location, flags int) (dir, file *safefile.File, err error) {
 	dir, err = f.kindDir(where.kind)
 	if err != nil {
 		return nil, nil, err

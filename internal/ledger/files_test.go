@@ -190,7 +190,7 @@ func TestTooLarge(t *testing.T) {
 	store := newStore(t, t.TempDir())
 	for want := range 2 {
 		err := store.Update(t.Context(), alice, func(entry *ledger.Entry) error {
-			entry.Spent = []string{string(make([]byte, 70_000))}
+			entry.UsedHashes = []string{string(make([]byte, 70_000))}
 			return nil
 		})
 		if err == nil {

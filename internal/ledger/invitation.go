@@ -18,13 +18,13 @@ type Invitation struct {
 	Ends time.Time `json:"ends"`
 	// Mailed is when the link was last mailed, or about to be; zero if it was handed over.
 	Mailed time.Time `json:"mailed,omitzero"`
-	// Visit is the hash of what the browser has that opened the link last, until
-	// VisitEnds. Key is the fingerprint of the secret that it was shown, and Wrong
+	// BrowserSession is the hash of what the browser has that opened the link last, until
+	// BrowserSessionEnds. Key is the fingerprint of the secret that it was shown, and Wrong
 	// counts the wrong codes since.
-	Visit     string    `json:"visit,omitempty"`
-	VisitEnds time.Time `json:"visit_ends,omitzero"`
-	Key       string    `json:"key,omitempty"`
-	Wrong     int       `json:"wrong,omitempty"`
+	BrowserSession     string    `json:"visit,omitempty"`
+	BrowserSessionEnds time.Time `json:"visit_ends,omitzero"`
+	Key                string    `json:"key,omitempty"`
+	Wrong              int       `json:"wrong,omitempty"`
 	// Opened is when it was first opened, Done when somebody enrolled by it. Then, or
 	// once it was Cancelled, it is over.
 	Opened    time.Time `json:"opened,omitzero"`
@@ -39,14 +39,14 @@ type InvitationLink struct {
 }
 
 func (e *encoder) invitation(i Invitation) {
-	e.texts(i.User, i.Purpose, i.Factor, i.Of, i.Visit, i.Key)
+	e.texts(i.User, i.Purpose, i.Factor, i.Of, i.BrowserSession, i.Key)
 	e.number(int64(i.Wrong))
 	replace := int64(0)
 	if i.Replace {
 		replace = 1
 	}
 	e.number(replace)
-	e.times(i.Made, i.Ends, i.VisitEnds, i.Opened, i.Done, i.Cancelled)
+	e.times(i.Made, i.Ends, i.BrowserSessionEnds, i.Opened, i.Done, i.Cancelled)
 }
 
 // invitations ends fields, unless there is nothing to say.
@@ -67,7 +67,7 @@ func (e *encoder) invitations(entry Entry) {
 }
 
 func (d *decoder) invitation() Invitation {
-	i := Invitation{User: d.text(), Purpose: d.text(), Factor: d.text(), Of: d.text(), Visit: d.text(), Key: d.text(), Wrong: int(d.number())}
+	i := Invitation{User: d.text(), Purpose: d.text(), Factor: d.text(), Of: d.text(), BrowserSession: d.text(), Key: d.text(), Wrong: int(d.number())}
 	switch d.number() {
 	case 0:
 	case 1:
@@ -75,7 +75,7 @@ func (d *decoder) invitation() Invitation {
 	default:
 		d.bad = true
 	}
-	for _, t := range []*time.Time{&i.Made, &i.Ends, &i.VisitEnds, &i.Opened, &i.Done, &i.Cancelled} {
+	for _, t := range []*time.Time{&i.Made, &i.Ends, &i.BrowserSessionEnds, &i.Opened, &i.Done, &i.Cancelled} {
 		*t = d.time()
 	}
 	return i

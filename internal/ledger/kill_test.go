@@ -30,7 +30,7 @@ func addOne(entry *ledger.Entry) error {
 
 // addLarge is addOne with an entry that needs larger slots.
 func addLarge(entry *ledger.Entry) error {
-	entry.Spent = []string{strings.Repeat("x", 10_000)}
+	entry.UsedHashes = []string{strings.Repeat("x", 10_000)}
 	return addOne(entry)
 }
 

@@ -58,7 +58,7 @@ type Entry struct {
 	// are fingerprints that change with the factor's secret.
 	Used map[string]Use `json:"used,omitempty"`
 	// Spent lists the hashes of recovery codes, or of break-glass codes, that have been used.
-	Spent []string `json:"spent,omitempty"`
+	UsedHashes []string `json:"spent,omitempty"`
 	// Attempts counts wrong codes.
 	Attempts Attempts `json:"attempts,omitzero"`
 	// Peers holds the same for the programs of others than root, under a name

@@ -200,7 +200,7 @@ func unescape(file string) (string, error) {
 	return b.String(), nil
 }
 
-func (r Record) where() place { return place{kind: kindDirs[r.kind], name: r.file, path: r.path} }
+func (r Record) where() location { return location{kind: kindDirs[r.kind], name: r.file, path: r.path} }
 
 // Records lists those that are to be moved: all but what was used of break-glass codes.
 func (m *Move) Records() (all []Record, err error) {
@@ -271,9 +271,9 @@ func (m *Move) Take(ctx context.Context, r Record, copied func(payload []byte) e
 }
 
 // Undo has the entries count here again. It is for a move that is not done, as until then
-// nothing has counted at the other place. visit is called for each record, with what is
+// nothing has counted at the other place. do is called for each record, with what is
 // wrong with one that cannot be used and so stays as it is.
-func (m *Move) Undo(ctx context.Context, visit func(r Record, err error)) error {
+func (m *Move) Undo(ctx context.Context, do func(r Record, err error)) error {
 	if !m.begun || m.moved.Done {
 		return errors.New("undo a move: none is under way")
 	}
@@ -286,7 +286,7 @@ func (m *Move) Undo(ctx context.Context, visit func(r Record, err error)) error 
 		if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, safefile.ErrUnsafe) {
 			return fmt.Errorf("%s: %w", r.path, err)
 		}
-		visit(r, err)
+		do(r, err)
 	}
 	// What is left of the file is looked for by whoever uses an entry, so it goes last.
 	if err := safefile.Remove(m.root, movedName); err != nil {

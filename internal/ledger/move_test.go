@@ -167,7 +167,7 @@ func TestMoveUndone(t *testing.T) {
 		update(t, store, key, addOne)
 	}
 	update(t, store, large, func(entry *ledger.Entry) error {
-		entry.Spent = []string{strings.Repeat("x", 4096-64-3)} // there is no room for more in the slot
+		entry.UsedHashes = []string{strings.Repeat("x", 4096-64-3)} // there is no room for more in the slot
 		return nil
 	})
 	if err := os.WriteFile(filepath.Join(dir, "users", "broken"), []byte("no entry"), 0o600); err != nil {
@@ -212,7 +212,7 @@ func TestMoveUndone(t *testing.T) {
 			t.Errorf("%v: %d", key, got)
 		}
 	}
-	if after, err := store.View(t.Context(), large); err != nil || after.Spent[0] != before.Spent[0] {
+	if after, err := store.View(t.Context(), large); err != nil || after.UsedHashes[0] != before.UsedHashes[0] {
 		t.Errorf("the large one: %v", err)
 	}
 	if again, err := store.ID(t.Context()); err != nil || again != id {

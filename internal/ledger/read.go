@@ -19,7 +19,7 @@ import (
 // still counts, or later entries have come since. Looking again tells: the
 // older of the two slots is then on disk, and was the newest at some time
 // since the first look.
-func (f *Files) read(ctx context.Context, where place) ([]byte, error) {
+func (f *Files) read(ctx context.Context, where location) ([]byte, error) {
 	dir, file, err := f.open(where, unix.O_RDONLY)
 	if err != nil {
 		return nil, err

@@ -103,7 +103,7 @@ func TestDamagedRecord(t *testing.T) {
 // FuzzRecord looks for a file that panics, or that is taken although what it
 // says is not what would be written for it.
 func FuzzRecord(f *testing.F) {
-	entry := Entry{Used: map[string]Use{"a": {Step: 5, Drift: -1}}, Spent: []string{"x"}, Attempts: Attempts{Wrong: 2}}
+	entry := Entry{Used: map[string]Use{"a": {Step: 5, Drift: -1}}, UsedHashes: []string{"x"}, Attempts: Attempts{Wrong: 2}}
 	f.Add(encodeEntry(entry), uint16(0), byte(0))
 	f.Add([]byte{tagAttempts, 3, 2, 0, 0}, uint16(12), byte(0x80))
 	f.Fuzz(func(t *testing.T, payload []byte, place uint16, flip byte) {
@@ -132,7 +132,7 @@ func FuzzRecord(f *testing.F) {
 }
 
 func TestEntryOfNewerVersion(t *testing.T) {
-	payload := append(encodeEntry(Entry{Spent: []string{"x"}}), 200, 1, 0)
+	payload := append(encodeEntry(Entry{UsedHashes: []string{"x"}}), 200, 1, 0)
 	if _, err := decodeEntry(payload); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "unknown field 200") {
 		t.Errorf("error is %v, expected one about field 200", err)
 	}
@@ -150,7 +150,7 @@ func FuzzFileName(f *testing.F) {
 		if a != b && fileA == fileB {
 			t.Errorf("%q and %q share %q", a, b, fileA)
 		}
-		temporary := place{name: fileA}.temporaryName()
+		temporary := location{name: fileA}.temporaryName()
 		if fileA == "" || fileA[0] == '.' || fileA[0] == '-' || strings.ContainsAny(fileA, "/\x00") || len(temporary) > 255 {
 			t.Errorf("%q becomes %q", a, fileA)
 		}

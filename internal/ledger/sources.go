@@ -66,7 +66,7 @@ func (f *Files) forgetPast(ctx context.Context, kind string, now time.Time, isPa
 			if err := pause(ctx); err != nil {
 				return err
 			}
-			where := place{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}
+			where := location{kind: kind, name: name, path: filepath.Join(f.dir, kind, name)}
 			if err := f.forgetOne(ctx, where, func(payload []byte) bool { return known(payload, now, isPast) }); err != nil {
 				return fmt.Errorf("forget ledger entry %s: %w", where.path, err)
 			}
@@ -81,7 +81,7 @@ func known(payload []byte, now time.Time, isPast func(Entry, time.Time) bool) bo
 }
 
 // forgetOne looks without the lock first: most records stay.
-func (f *Files) forgetOne(ctx context.Context, where place, isPast func(payload []byte) bool) error {
+func (f *Files) forgetOne(ctx context.Context, where location, isPast func(payload []byte) bool) error {
 	payload, err := f.read(ctx, where)
 	if err == nil && !isPast(payload) || errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
 		return nil

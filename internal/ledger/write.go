@@ -16,13 +16,13 @@ import (
 type held struct {
 	record
 	files *Files
-	where place
+	where location
 	dir   *safefile.File
 	file  *safefile.File
 }
 
 // hold opens and locks the record, waiting for whoever has it.
-func (f *Files) hold(ctx context.Context, where place) (*held, error) {
+func (f *Files) hold(ctx context.Context, where location) (*held, error) {
 	for {
 		dir, file, err := f.open(where, unix.O_RDWR)
 		if err != nil {

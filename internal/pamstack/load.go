@@ -80,7 +80,7 @@ func (l *loader) loadConf() error {
 }
 
 // file adds the lines of a file, only those of one type if wanted is one.
-func (l *loader) file(path string, wanted Type, level int, via []Place) error {
+func (l *loader) file(path string, wanted Type, level int, via []Position) error {
 	if len(via) >= maxDepth {
 		return errors.New("files include each other without an end")
 	}
@@ -106,15 +106,15 @@ func (l *loader) file(path string, wanted Type, level int, via []Place) error {
 var typesByName = map[string]Type{"auth": Auth, "account": Account, "session": Session, "password": Password}
 
 // add takes one statement. Its error is one that libpam gives up at.
-func (l *loader) add(path string, s statement, wanted Type, level int, via []Place) error {
-	line := Line{Place: Place{path, s.first}, Last: s.last, Level: level, Via: via, Kind: Module}
+func (l *loader) add(path string, s statement, wanted Type, level int, via []Position) error {
+	line := Line{Position: Position{path, s.first}, Last: s.last, Level: level, Via: via, Kind: Module}
 	word, rest, found := token(s.text)
 	if found && strings.EqualFold(word, atInclude) && l.tree.Debian {
 		name, _, named := token(rest)
 		line.Module, line.Control, line.Type = name, atInclude, wanted
 		err := l.named(line, wanted, level, named)
 		if err != nil && wanted == Any {
-			return fmt.Errorf("%s: cannot include: %w", line.Place, err)
+			return fmt.Errorf("%s: cannot include: %w", line.Position, err)
 		}
 		l.failed(line, err)
 		return nil
@@ -201,7 +201,7 @@ func (l *loader) named(line Line, wanted Type, level int, named bool) error {
 	if !found {
 		return fmt.Errorf("there is no file %s", line.Module)
 	}
-	via := append(slices.Clone(line.Via), line.Place)
+	via := append(slices.Clone(line.Via), line.Position)
 	if level >= maxDepth {
 		return errors.New("substacks are too deep")
 	}

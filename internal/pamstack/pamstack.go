@@ -41,24 +41,24 @@ const (
 	Substack             // marks where a substack begins, and does nothing
 )
 
-// Place is a line in a file, counted from 1. File is as below the tree's root.
-type Place struct {
+// Position is a line in a file, counted from 1. File is as below the tree's root.
+type Position struct {
 	File string
 	Line int
 }
 
-func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+func (p Position) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
 // Line is one line of a stack, with what libpam takes from it.
 type Line struct {
-	Place
+	Position
 	Last    int // the last line in the file that belongs to it; Line unless it is continued
 	Type    Type
 	Kind    Kind
 	Problem string // of a Broken line: why
 	Silent  bool   // the type begins with "-"
 	Level   int    // how many substacks it is within
-	Via     []Place
+	Via     []Position
 	Control string // as written, without brackets
 	Actions Actions
 	Module  string // as written; of a Substack the file

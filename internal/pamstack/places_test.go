@@ -66,7 +66,7 @@ func TestSecondVendorDirectory(t *testing.T) {
 	tree := Tree{Root: root}
 	for service, want := range map[string]string{"sshd": "/usr/etc/pam.d/sshd:1", "su": "/usr/lib/pam.d/su:1", "login": "/usr/etc/pam.d/sshd:1"} {
 		stack, err := tree.Load(service)
-		if err != nil || len(stack.Lines(Auth)) != 1 || stack.Lines(Auth)[0].Place.String() != want {
+		if err != nil || len(stack.Lines(Auth)) != 1 || stack.Lines(Auth)[0].Position.String() != want {
 			t.Errorf("%s: %v, %v; expected the line of %s", service, stack.Lines(Auth), err, want)
 		}
 	}

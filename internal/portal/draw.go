@@ -19,8 +19,8 @@ var pages embed.FS
 
 var templates = template.Must(template.ParseFS(pages, "pages/*.html"))
 
-// said is what a page says. Its methods are for the templates.
-type said struct {
+// pageData is what a page says. Its methods are for the templates.
+type pageData struct {
 	languageTexts
 	Name  string // of the template, and of its texts
 	Host  string
@@ -43,7 +43,7 @@ type said struct {
 }
 
 // Say is a text, with its words filled in.
-func (s *said) Say(table, key string) (string, error) {
+func (s *pageData) Say(table, key string) (string, error) {
 	text, found := s.texts[table][key]
 	if !found {
 		return "", fmt.Errorf("no text %s.%s", table, key)
@@ -51,7 +51,7 @@ func (s *said) Say(table, key string) (string, error) {
 	return text.Fill(s.fill), nil
 }
 
-func (s *said) fill(word string) string {
+func (s *pageData) fill(word string) string {
 	switch {
 	case word == "host":
 		return s.Host
@@ -81,7 +81,7 @@ func (s *said) fill(word string) string {
 }
 
 // date is the time that a page speaks of.
-func (s *said) date() time.Time {
+func (s *pageData) date() time.Time {
 	switch {
 	case s.Page != nil:
 		return s.Page.At
@@ -96,7 +96,7 @@ func (s *said) date() time.Time {
 }
 
 // Title is that of the window.
-func (s *said) Title() (string, error) {
+func (s *pageData) Title() (string, error) {
 	if s.Mistake != "" {
 		return s.Say("mistake", "title")
 	}
@@ -104,7 +104,7 @@ func (s *said) Title() (string, error) {
 }
 
 // Action is where the first code of a device goes.
-func (s *said) Action() string {
+func (s *pageData) Action() string {
 	if s.Further {
 		return managePath
 	}
@@ -112,10 +112,10 @@ func (s *said) Action() string {
 }
 
 // MistakeIn says whether the mistake is in a field.
-func (s *said) MistakeIn(field string) bool { return strings.HasSuffix(s.Mistake, "-"+field) }
+func (s *pageData) MistakeIn(field string) bool { return strings.HasSuffix(s.Mistake, "-"+field) }
 
 // URI is the key as a link for an app. Another scheme than its own is no link.
-func (s *said) URI() template.URL {
+func (s *pageData) URI() template.URL {
 	if !strings.HasPrefix(s.Setup.URI, "otpauth://") {
 		return ""
 	}
@@ -123,8 +123,8 @@ func (s *said) URI() template.URL {
 }
 
 // draw sends a page.
-func (p *portal) draw(w http.ResponseWriter, r *http.Request, status int, name string, with func(*said)) {
-	s := &said{languageTexts: p.languages.of(r), Name: name, Host: p.URL.Host, Style: stylePath, zone: p.Zone, now: p.Now()}
+func (p *portal) draw(w http.ResponseWriter, r *http.Request, status int, name string, with func(*pageData)) {
+	s := &pageData{languageTexts: p.languages.of(r), Name: name, Host: p.URL.Host, Style: stylePath, zone: p.Zone, now: p.Now()}
 	with(s)
 	file := name
 	if templates.Lookup(file+".html") == nil {
@@ -149,7 +149,7 @@ func (p *portal) message(w http.ResponseWriter, r *http.Request, status int, nam
 	if name == portalwire.Locked {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(at.Sub(p.Now())/time.Second)+1)))
 	}
-	p.draw(w, r, status, name, func(s *said) { s.At = at })
+	p.draw(w, r, status, name, func(s *pageData) { s.At = at })
 }
 
 // setup sends the page with the key.
@@ -163,7 +163,7 @@ func (p *portal) setupFor(w http.ResponseWriter, r *http.Request, status int, se
 	if err != nil {
 		p.Report("", "the key cannot be drawn: it is too long, see totp.issuer")
 	}
-	p.draw(w, r, status, "setup", func(s *said) {
+	p.draw(w, r, status, "setup", func(s *pageData) {
 		s.Setup, s.Mistake, s.Further = setup, mistake, further
 		if err == nil {
 			s.QR = pictureOf(qr)

@@ -16,7 +16,7 @@ func (p *portal) look(w http.ResponseWriter, r *http.Request) {
 	case answer.Page == nil:
 		p.refuse(w, r, answer)
 	case answer.Page.State == portalwire.Ready:
-		p.draw(w, r, http.StatusOK, "ready", func(s *said) { s.Page = answer.Page })
+		p.draw(w, r, http.StatusOK, "ready", func(s *pageData) { s.Page = answer.Page })
 	default:
 		p.message(w, r, statusOf(answer.Page.State), answer.Page.State, answer.Page.At)
 	}
@@ -30,7 +30,7 @@ func (p *portal) begin(w http.ResponseWriter, r *http.Request) {
 	case answer.Setup == nil:
 		p.refuse(w, r, answer)
 	default:
-		setCookie(w, answer.Setup.Visit, max(1, int(answer.Setup.Ends.Sub(p.Now())/time.Second)))
+		setCookie(w, answer.Setup.BrowserSession, max(1, int(answer.Setup.Ends.Sub(p.Now())/time.Second)))
 		// The link leaves the address bar.
 		http.Redirect(w, r, "/setup", http.StatusSeeOther)
 	}
@@ -38,11 +38,11 @@ func (p *portal) begin(w http.ResponseWriter, r *http.Request) {
 
 // resume shows the key.
 func (p *portal) resume(w http.ResponseWriter, r *http.Request) {
-	if visit(r) == "" {
+	if browserSession(r) == "" {
 		p.message(w, r, http.StatusNotFound, "no-visit", time.Time{})
 		return
 	}
-	answer, ok := p.ask(w, r, portalwire.Request{Op: portalwire.Resume, Visit: visit(r)})
+	answer, ok := p.ask(w, r, portalwire.Request{Op: portalwire.Resume, BrowserSession: browserSession(r)})
 	switch {
 	case !ok:
 	case answer.Setup == nil:
@@ -54,13 +54,13 @@ func (p *portal) resume(w http.ResponseWriter, r *http.Request) {
 
 // confirm has the device count.
 func (p *portal) confirm(w http.ResponseWriter, r *http.Request) {
-	if visit(r) == "" {
+	if browserSession(r) == "" {
 		p.message(w, r, http.StatusNotFound, "no-visit", time.Time{})
 		return
 	}
 	// What is no form has no code in it.
 	request := portalwire.Request{
-		Op: portalwire.Confirm, Visit: visit(r), First: r.PostFormValue("first"), Current: r.PostFormValue("current"),
+		Op: portalwire.Confirm, BrowserSession: browserSession(r), First: r.PostFormValue("first"), Current: r.PostFormValue("current"),
 	}
 	answer, ok := p.ask(w, r, request)
 	switch {
@@ -69,7 +69,7 @@ func (p *portal) confirm(w http.ResponseWriter, r *http.Request) {
 		// The change of a cookie that no script sees also keeps browsers from showing
 		// the page with the key again, which they had in memory.
 		setCookie(w, "", -1)
-		p.draw(w, r, http.StatusOK, "done", func(s *said) { s.Enrolled = answer.Enrolled })
+		p.draw(w, r, http.StatusOK, "done", func(s *pageData) { s.Enrolled = answer.Enrolled })
 	case slices.Contains(mistakes, answer.Refused):
 		p.mistaken(w, r, answer)
 	default:
@@ -87,7 +87,7 @@ func (p *portal) mistaken(w http.ResponseWriter, r *http.Request, answer portalw
 	mistake := answer.Refused
 	if answer.Setup == nil {
 		var ok bool
-		if answer, ok = p.ask(w, r, portalwire.Request{Op: portalwire.Resume, Visit: visit(r)}); !ok {
+		if answer, ok = p.ask(w, r, portalwire.Request{Op: portalwire.Resume, BrowserSession: browserSession(r)}); !ok {
 			return
 		}
 	}
@@ -112,7 +112,7 @@ func (p *portal) refuse(w http.ResponseWriter, r *http.Request, answer portalwir
 func statusOf(word string) int {
 	switch word {
 	case portalwire.Used, portalwire.Expired, portalwire.Cancelled, portalwire.Removed, portalwire.Overtaken,
-		portalwire.OpenedAgain, portalwire.VisitEnded:
+		portalwire.OpenedAgain, portalwire.SessionEnded:
 		return http.StatusGone
 	case portalwire.Disabled:
 		return http.StatusForbidden

@@ -157,7 +157,7 @@ func (l languages) of(r *http.Request) languageTexts {
 func (l languageTexts) Tag() string { return l.tag }
 
 // day writes a time.
-func (s *said) day(at time.Time) string {
+func (s *pageData) day(at time.Time) string {
 	at = at.In(s.zone)
 	return s.dates.Fill(func(word string) string {
 		switch word {

@@ -29,16 +29,16 @@ func (p *portal) manageRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+devicePath, p.showDevice)
 }
 
-// manageCookie is what a browser has of a visit.
+// manageCookie is what a browser has of a browser session.
 const manageCookie = "__Host-otpgate-manage"
 
-func setManageCookie(w http.ResponseWriter, visit string, seconds int) {
+func setManageCookie(w http.ResponseWriter, session string, seconds int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: manageCookie, Value: visit, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: manageCookie, Value: session, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
-func manageVisit(r *http.Request) string {
+func manageSession(r *http.Request) string {
 	if c, err := r.Cookie(manageCookie); err == nil {
 		return c.Value
 	}
@@ -47,14 +47,14 @@ func manageVisit(r *http.Request) string {
 
 // askForm asks for the login name.
 func (p *portal) askForm(w http.ResponseWriter, r *http.Request) {
-	p.draw(w, r, http.StatusOK, "ask", func(*said) {})
+	p.draw(w, r, http.StatusOK, "ask", func(*pageData) {})
 }
 
 // askLink has a link mailed, and says the same of every name.
 func (p *portal) askLink(w http.ResponseWriter, r *http.Request) {
 	user := strings.TrimSpace(r.PostFormValue("user"))
 	if user == "" {
-		p.draw(w, r, http.StatusUnprocessableEntity, "ask", func(s *said) { s.Mistake = "no-name" })
+		p.draw(w, r, http.StatusUnprocessableEntity, "ask", func(s *pageData) { s.Mistake = "no-name" })
 		return
 	}
 	answer, ok := p.ask(w, r, portalwire.Request{Op: portalwire.AskLink, Manage: portalwire.Manage{User: user}})
@@ -80,7 +80,7 @@ func (p *portal) enterForm(w http.ResponseWriter, r *http.Request, status int, m
 	case answer.Page == nil:
 		p.refuseManage(w, r, answer)
 	case answer.Page.State == portalwire.Ready:
-		p.draw(w, r, status, "enter", func(s *said) { s.Page, s.Mistake = answer.Page, mistake })
+		p.draw(w, r, status, "enter", func(s *pageData) { s.Page, s.Mistake = answer.Page, mistake })
 	default:
 		p.refuseManage(w, r, portalwire.Answer{Refused: answer.Page.State, Until: answer.Page.At})
 	}
@@ -93,9 +93,9 @@ func (p *portal) enter(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 	case answer.Managed != nil && answer.Managed.Entered != nil:
 		entered := answer.Managed.Entered
-		setManageCookie(w, entered.Visit, max(1, int(entered.Ends.Sub(p.Now())/time.Second)))
+		setManageCookie(w, entered.BrowserSession, max(1, int(entered.Ends.Sub(p.Now())/time.Second)))
 		if entered.Unseen > 0 {
-			p.draw(w, r, http.StatusOK, "unseen", func(s *said) { s.Unseen = entered.Unseen })
+			p.draw(w, r, http.StatusOK, "unseen", func(s *pageData) { s.Unseen = entered.Unseen })
 			return
 		}
 		// The link leaves the address bar.
@@ -129,29 +129,29 @@ var doneTexts = map[portalwire.Doing]bool{
 }
 
 func (p *portal) overview(w http.ResponseWriter, r *http.Request, status int, done, mistake string) {
-	if manageVisit(r) == "" {
-		p.refuseManage(w, r, portalwire.Answer{Refused: portalwire.VisitEnded})
+	if manageSession(r) == "" {
+		p.refuseManage(w, r, portalwire.Answer{Refused: portalwire.SessionEnded})
 		return
 	}
-	answer, ok := p.ask(w, r, portalwire.Request{Op: portalwire.Show, Visit: manageVisit(r)})
+	answer, ok := p.ask(w, r, portalwire.Request{Op: portalwire.Show, BrowserSession: manageSession(r)})
 	switch {
 	case !ok:
 	case answer.Managed == nil || answer.Managed.Overview == nil:
 		p.refuseManage(w, r, answer)
 	default:
-		p.draw(w, r, status, "manage", func(s *said) { s.Overview, s.Done, s.Mistake = answer.Managed.Overview, done, mistake })
+		p.draw(w, r, status, "manage", func(s *pageData) { s.Overview, s.Done, s.Mistake = answer.Managed.Overview, done, mistake })
 	}
 }
 
 // change changes something of the person's.
 func (p *portal) change(w http.ResponseWriter, r *http.Request) {
-	if manageVisit(r) == "" {
-		p.refuseManage(w, r, portalwire.Answer{Refused: portalwire.VisitEnded})
+	if manageSession(r) == "" {
+		p.refuseManage(w, r, portalwire.Answer{Refused: portalwire.SessionEnded})
 		return
 	}
 	do := portalwire.Doing(r.PostFormValue("do"))
 	request := portalwire.Request{
-		Op: portalwire.Change, Visit: manageVisit(r), First: r.PostFormValue("first"), Current: r.PostFormValue("current"),
+		Op: portalwire.Change, BrowserSession: manageSession(r), First: r.PostFormValue("first"), Current: r.PostFormValue("current"),
 		Manage: portalwire.Manage{Do: do, ID: r.PostFormValue("id"), Name: strings.TrimSpace(r.PostFormValue("name"))},
 	}
 	if !request.Valid() {
@@ -178,7 +178,7 @@ func (p *portal) change(w http.ResponseWriter, r *http.Request) {
 func (p *portal) changed(w http.ResponseWriter, r *http.Request, done portalwire.Done) {
 	switch {
 	case len(done.RecoveryCodes) > 0:
-		p.draw(w, r, http.StatusOK, "codes", func(s *said) {
+		p.draw(w, r, http.StatusOK, "codes", func(s *pageData) {
 			s.Codes = done.RecoveryCodes
 			if doneTexts[done.Do] {
 				s.Done = string(done.Do) // the device counts, and these are new
@@ -194,8 +194,8 @@ func (p *portal) changed(w http.ResponseWriter, r *http.Request, done portalwire
 
 // showDevice shows the key of the device that is being added.
 func (p *portal) showDevice(w http.ResponseWriter, r *http.Request) {
-	if manageVisit(r) == "" {
-		p.refuseManage(w, r, portalwire.Answer{Refused: portalwire.VisitEnded})
+	if manageSession(r) == "" {
+		p.refuseManage(w, r, portalwire.Answer{Refused: portalwire.SessionEnded})
 		return
 	}
 	p.device(w, r, http.StatusOK, portalwire.Answer{})
@@ -206,7 +206,7 @@ func (p *portal) device(w http.ResponseWriter, r *http.Request, status int, answ
 	mistake := answer.Refused
 	if answer.Setup == nil {
 		var ok bool
-		request := portalwire.Request{Op: portalwire.Change, Visit: manageVisit(r), Manage: portalwire.Manage{Do: portalwire.ShowDevice}}
+		request := portalwire.Request{Op: portalwire.Change, BrowserSession: manageSession(r), Manage: portalwire.Manage{Do: portalwire.ShowDevice}}
 		if answer, ok = p.ask(w, r, request); !ok {
 			return
 		}
@@ -237,10 +237,10 @@ func (p *portal) refuseManage(w http.ResponseWriter, r *http.Request, answer por
 }
 
 // Day writes a time, for the templates.
-func (s *said) Day(at time.Time) string { return s.day(at) }
+func (s *pageData) Day(at time.Time) string { return s.day(at) }
 
 // With says by which device, or otherwise, a login was.
-func (s *said) With(rule string) (string, error) {
+func (s *pageData) With(rule string) (string, error) {
 	kind, id, found := strings.Cut(rule, ":")
 	switch {
 	case found && id != "":

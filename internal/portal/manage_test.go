@@ -194,7 +194,7 @@ func TestManageRefusesForeigners(t *testing.T) {
 	s.says(t, s.browser(t).does(t, "end-sessions"), http.StatusGone, "manage-visit-ended")
 	for _, cookie := range b.Jar.Cookies(s.settings.URL) {
 		if cookie.Name == manageCookie && strings.Contains(s.Lines(), cookie.Value) {
-			t.Error("the log has a visit")
+			t.Error("the log has a browser session")
 		}
 	}
 }
@@ -216,21 +216,23 @@ func everyManagePage(p *portal, r *http.Request, table string, codes []string, s
 	switch table {
 	case "ask":
 		for _, mistake := range []string{"", "no-name"} {
-			see(table+" "+mistake, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *said) { s.Mistake = mistake }) })
+			see(table+" "+mistake, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *pageData) { s.Mistake = mistake }) })
 		}
 	case "enter":
 		for _, mistake := range []string{"", portalwire.WrongCurrent, portalwire.UsedCurrent} {
 			see(table+" "+mistake, func(w http.ResponseWriter) {
-				p.draw(w, r, 200, table, func(s *said) {
+				p.draw(w, r, 200, table, func(s *pageData) {
 					s.Page, s.Mistake = &portalwire.Page{State: "ready", At: at, Name: "a…<e"}, mistake
 				})
 			})
 		}
 	case "unseen":
-		see(table, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *said) { s.Unseen = 3 }) })
+		see(table, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *pageData) { s.Unseen = 3 }) })
 	case "codes":
 		for _, done := range []string{"", string(portalwire.Confirmed)} {
-			see(table+" "+done, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *said) { s.Codes, s.Done = codes, done }) })
+			see(table+" "+done, func(w http.ResponseWriter) {
+				p.draw(w, r, 200, table, func(s *pageData) { s.Codes, s.Done = codes, done })
+			})
 		}
 	case "manage":
 		full := &portalwire.Overview{User: "ali<ce", Ends: at, RecoveryLeft: 3, More: 44}
@@ -245,12 +247,12 @@ func everyManagePage(p *portal, r *http.Request, table string, codes []string, s
 		alone := &portalwire.Overview{User: "alice", Ends: at, Devices: []portalwire.Device{{ID: "phone", Kind: "totp", Confirmed: at}}}
 		for _, mistake := range append(manageMistakes, "") {
 			see(table+" "+mistake, func(w http.ResponseWriter) {
-				p.draw(w, r, 200, table, func(s *said) { s.Overview, s.Mistake = alone, mistake })
+				p.draw(w, r, 200, table, func(s *pageData) { s.Overview, s.Mistake = alone, mistake })
 			})
 		}
 		for done := range doneTexts {
 			see(table+" "+string(done), func(w http.ResponseWriter) {
-				p.draw(w, r, 200, table, func(s *said) { s.Overview, s.Done = full, string(done) })
+				p.draw(w, r, 200, table, func(s *pageData) { s.Overview, s.Done = full, string(done) })
 			})
 		}
 	}

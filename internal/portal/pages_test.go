@@ -38,7 +38,7 @@ func requestFrom(t *testing.T, peer string) *http.Request {
 
 // longest has what makes pages long: a long name in another script, and an SHA-512 key.
 var longest = portalwire.Setup{
-	Visit: "v", URI: "otpauth://totp/" + strings.Repeat("%C3%A4", 20) + ":a?secret=" + strings.Repeat("A", 103) + "&issuer=" + strings.Repeat("%C3%A4", 20),
+	BrowserSession: "v", URI: "otpauth://totp/" + strings.Repeat("%C3%A4", 20) + ":a?secret=" + strings.Repeat("A", 103) + "&issuer=" + strings.Repeat("%C3%A4", 20),
 	Key: otpauth.Grouped(strings.Repeat("A", 103)), ID: "phone", Digits: 8, Period: 60, Algorithm: "SHA512", Needs: true,
 	Ends: time.Date(2026, 5, 3, 12, 2, 0, 0, time.UTC),
 }
@@ -82,7 +82,7 @@ func everyPage(t *testing.T, look func(name string, page *http.Response, text st
 				everyManagePage(p, r, table, codes, see)
 			case "ready":
 				see(table, func(w http.ResponseWriter) {
-					p.draw(w, r, 200, table, func(s *said) { s.Page = &portalwire.Page{State: "ready", At: longest.Ends, Name: "a…<e"} })
+					p.draw(w, r, 200, table, func(s *pageData) { s.Page = &portalwire.Page{State: "ready", At: longest.Ends, Name: "a…<e"} })
 				})
 			case "setup":
 				for _, mistake := range append(mistakes, "") {
@@ -90,12 +90,12 @@ func everyPage(t *testing.T, look func(name string, page *http.Response, text st
 				}
 			case "done":
 				see(table, func(w http.ResponseWriter) {
-					p.draw(w, r, 200, table, func(s *said) {
+					p.draw(w, r, 200, table, func(s *pageData) {
 						s.Enrolled = &portalwire.Enrolled{ID: "phone", Replaced: true, RecoveryCodes: codes, Unseen: 3}
 					})
 				})
 				see("done without codes", func(w http.ResponseWriter) {
-					p.draw(w, r, 200, table, func(s *said) { s.Enrolled = &portalwire.Enrolled{ID: "phone"} })
+					p.draw(w, r, 200, table, func(s *pageData) { s.Enrolled = &portalwire.Enrolled{ID: "phone"} })
 				})
 			default:
 				see(table, func(w http.ResponseWriter) { p.message(w, r, 410, table, longest.Ends) })
@@ -260,7 +260,7 @@ func TestDates(t *testing.T) {
 	}
 	want := map[string]string{"en": "3 May 2026, 14:02 CEST", "de": "3. Mai 2026, 14:02 Uhr (CEST)"}
 	for _, l := range languages.all {
-		s := said{languageTexts: l, zone: time.FixedZone("CEST", 2*60*60)}
+		s := pageData{languageTexts: l, zone: time.FixedZone("CEST", 2*60*60)}
 		if got := s.day(longest.Ends); got != want[l.tag] {
 			t.Errorf("%s: %s, expected %s", l.tag, got, want[l.tag])
 		}

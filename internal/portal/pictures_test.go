@@ -80,14 +80,14 @@ var pictured = []struct {
 	draw        func(p *portal, w http.ResponseWriter, r *http.Request)
 }{
 	{name: "invitation", width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
-		p.draw(w, r, http.StatusOK, "ready", func(s *said) {
+		p.draw(w, r, http.StatusOK, "ready", func(s *pageData) {
 			s.Page = &portalwire.Page{State: portalwire.Ready, At: p.Now().Add(72 * time.Hour), Name: "a…e"}
 		})
 	}},
 	{name: "setup", width: 600, draw: drawSample},
 	{name: "setup-phone", width: 360, phone: true, dark: true, draw: drawSample},
 	{name: "done", width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
-		p.draw(w, r, http.StatusOK, "done", func(s *said) {
+		p.draw(w, r, http.StatusOK, "done", func(s *pageData) {
 			s.Enrolled = &portalwire.Enrolled{ID: "phone", RecoveryCodes: sampleCodes}
 		})
 	}},

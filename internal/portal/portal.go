@@ -51,12 +51,12 @@ const (
 
 type portal struct {
 	Settings
-	host      string // as browsers write it in an origin
-	languages languages
-	asking    chan struct{}
-	origin    *http.CrossOriginProtection
-	presses   presses
-	after     func(time.Duration, func())
+	host        string // as browsers write it in an origin
+	languages   languages
+	asking      chan struct{}
+	origin      *http.CrossOriginProtection
+	submissions submissions
+	after       func(time.Duration, func())
 }
 
 // New makes the page.
@@ -139,18 +139,18 @@ func setHeaders(h http.Header, tls bool) {
 	}
 }
 
-// cookie is what a browser has of a visit. The name's beginning has browsers refuse it
+// cookie is the browser session. The name's beginning has browsers refuse it
 // unless it came over TLS, from this very host.
 const cookie = "__Host-otpgate"
 
-func setCookie(w http.ResponseWriter, visit string, seconds int) {
+func setCookie(w http.ResponseWriter, session string, seconds int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: cookie, Value: visit, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: cookie, Value: session, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
-// visit is what the browser has been given, "" if nothing.
-func visit(r *http.Request) string {
+// browserSession is what the browser has been given, "" if nothing.
+func browserSession(r *http.Request) string {
 	if c, err := r.Cookie(cookie); err == nil {
 		return c.Value
 	}
@@ -159,7 +159,7 @@ func visit(r *http.Request) string {
 
 // ask asks the verifier. Without an answer the page says so, and ok is false.
 func (p *portal) ask(w http.ResponseWriter, r *http.Request, request portalwire.Request) (answer portalwire.Answer, ok bool) {
-	for _, text := range []*string{&request.Link, &request.Visit, &request.First, &request.Current, &request.Manage.User, &request.Manage.ID, &request.Manage.Name} {
+	for _, text := range []*string{&request.Link, &request.BrowserSession, &request.First, &request.Current, &request.Manage.User, &request.Manage.ID, &request.Manage.Name} {
 		*text = (*text)[:min(len(*text), maxText)]
 	}
 	remote, err := clientAddress(r, p.Proxies)

@@ -176,7 +176,7 @@ func TestPressedTwiceAtOnce(t *testing.T) {
 		return portalwire.Answer{Enrolled: &portalwire.Enrolled{RecoveryCodes: []string{"abcd"}}}, nil
 	}}, languages{})
 	p.after = func(time.Duration, func()) {}
-	request := portalwire.Request{Op: portalwire.Confirm, Visit: "v", First: "123456"}
+	request := portalwire.Request{Op: portalwire.Confirm, BrowserSession: "v", First: "123456"}
 	seen := make(chan portalwire.Answer, 2)
 	for range 2 {
 		go func() {
@@ -204,7 +204,7 @@ func TestPressedTwiceWhileOthersAsk(t *testing.T) {
 		}}, languages{})
 		p.after = func(time.Duration, func()) {}
 		p.asking = make(chan struct{}) // no place, until the test takes what is sent
-		request := portalwire.Request{Op: portalwire.Confirm, Visit: "v", First: "123456"}
+		request := portalwire.Request{Op: portalwire.Confirm, BrowserSession: "v", First: "123456"}
 		givenUp, giveUp := context.WithCancel(t.Context())
 		giveUp()
 		seen := make(chan error, 1)

@@ -24,7 +24,7 @@ func TestLedgerInEtcd(t *testing.T) {
 	s.engine.Ledger, s.Clock = store, time.Now().UTC() // etcd forgets links by its own clock
 	link := s.invite(t, false)
 	setup := s.ask(t, portalwire.Request{Op: portalwire.Begin, Link: link}).Setup
-	confirm := portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: s.wrong(t, setup)}
+	confirm := portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: s.wrong(t, setup)}
 	s.refused(t, confirm, portalwire.WrongFirst)
 	confirm.First = s.code(t, setup, 0)
 	if s.ask(t, confirm).Enrolled == nil {

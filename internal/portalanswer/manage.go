@@ -25,7 +25,7 @@ func managed(ctx context.Context, engine *gate.Gate, request portalwire.Request,
 		return answer, true, errOff
 	}
 	service := selfservice.Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: later.Do, Sooner: later.DoFirst}
-	visit := selfservice.Visit{Visit: request.Visit, Remote: request.Remote}
+	browser := selfservice.BrowserSession{Token: request.BrowserSession, Remote: request.Remote}
 	said := portalwire.Managed{}
 	switch request.Op {
 	case portalwire.AskLink:
@@ -39,45 +39,45 @@ func managed(ctx context.Context, engine *gate.Gate, request portalwire.Request,
 		if err != nil {
 			return answer, true, err
 		}
-		said.Entered = &portalwire.Entered{Visit: entered.Visit, Ends: entered.Ends, Unseen: entered.Unseen}
+		said.Entered = &portalwire.Entered{BrowserSession: entered.BrowserSession, Ends: entered.Ends, Unseen: entered.Unseen}
 	case portalwire.Show:
-		overview, err := service.Show(ctx, visit)
+		overview, err := service.Show(ctx, browser)
 		if err != nil {
 			return answer, true, err
 		}
 		said.Overview = overviewOf(overview)
 	case portalwire.Change:
-		return change(ctx, service, visit, request)
+		return change(ctx, service, browser, request)
 	}
 	return portalwire.Answer{Managed: &said}, true, nil
 }
 
 // change does what a request is to change.
-func change(ctx context.Context, service selfservice.Service, visit selfservice.Visit, request portalwire.Request) (answer portalwire.Answer, known bool, err error) {
+func change(ctx context.Context, service selfservice.Service, browser selfservice.BrowserSession, request portalwire.Request) (answer portalwire.Answer, known bool, err error) {
 	done := &portalwire.Done{Do: request.Manage.Do}
 	switch request.Manage.Do {
 	case portalwire.EndSession:
-		err = service.EndSession(ctx, visit, request.Manage.ID, false)
+		err = service.EndSession(ctx, browser, request.Manage.ID, false)
 	case portalwire.EndSessions:
-		err = service.EndSession(ctx, visit, "", true)
+		err = service.EndSession(ctx, browser, "", true)
 	case portalwire.Leave:
-		err = service.Leave(ctx, visit)
+		err = service.Leave(ctx, browser)
 	case portalwire.AddDevice:
-		setup, err := service.Add(ctx, visit, request.Manage.Name)
+		setup, err := service.Add(ctx, browser, request.Manage.Name)
 		return portalwire.Answer{Setup: setupOf(setup)}, true, err
 	case portalwire.ShowDevice:
-		setup, err := service.Shown(ctx, visit)
+		setup, err := service.Shown(ctx, browser)
 		return portalwire.Answer{Setup: setupOf(setup)}, true, err
 	case portalwire.Confirmed:
-		done.RecoveryCodes, err = service.Confirm(ctx, visit, request.First)
+		done.RecoveryCodes, err = service.Confirm(ctx, browser, request.First)
 	case portalwire.Rename:
-		err = service.Rename(ctx, visit, request.Manage.ID, request.Manage.Name)
+		err = service.Rename(ctx, browser, request.Manage.ID, request.Manage.Name)
 	case portalwire.Remove:
-		err = service.Remove(ctx, visit, request.Manage.ID, request.Current)
+		err = service.Remove(ctx, browser, request.Manage.ID, request.Current)
 	case portalwire.Recovery:
-		done.RecoveryCodes, err = service.NewRecovery(ctx, visit, request.Current)
+		done.RecoveryCodes, err = service.NewRecovery(ctx, browser, request.Current)
 	case portalwire.Report:
-		err = service.Report(ctx, visit, request.Manage.ID)
+		err = service.Report(ctx, browser, request.Manage.ID)
 	default:
 		err = errors.New("unknown change")
 	}

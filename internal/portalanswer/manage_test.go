@@ -26,7 +26,7 @@ func managing(t *testing.T) (*site, mailer, *Later) {
 	t.Helper()
 	s := newSite(t)
 	setup := s.ask(t, portalwire.Request{Op: portalwire.Begin, Link: s.invite(t, false)}).Setup
-	if s.ask(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: s.code(t, setup, 0)}).Enrolled == nil {
+	if s.ask(t, portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: s.code(t, setup, 0)}).Enrolled == nil {
 		t.Fatal("alice is not enrolled")
 	}
 	enginetest.Change(t, s.engine, "alice", func(person *account.Person) { person.Email = "alice@example.com" })
@@ -69,19 +69,19 @@ func TestManageByThePage(t *testing.T) {
 	s.refused(t, portalwire.Request{Op: portalwire.Enter, Link: link, Current: s.device(t, "phone")}, portalwire.Used)
 	show := func() *portalwire.Overview {
 		t.Helper()
-		return s.ask(t, portalwire.Request{Op: portalwire.Show, Visit: entered.Visit}).Managed.Overview
+		return s.ask(t, portalwire.Request{Op: portalwire.Show, BrowserSession: entered.BrowserSession}).Managed.Overview
 	}
 	if o := show(); o.User != "alice" || len(o.Devices) != 1 || o.RecoveryLeft != 10 {
 		t.Errorf("%+v", o)
 	}
 	change := func(do portalwire.Doing, id, name, first, current string) portalwire.Request {
-		return portalwire.Request{Op: portalwire.Change, Visit: entered.Visit, First: first, Current: current, Manage: portalwire.Manage{Do: do, ID: id, Name: name}}
+		return portalwire.Request{Op: portalwire.Change, BrowserSession: entered.BrowserSession, First: first, Current: current, Manage: portalwire.Manage{Do: do, ID: id, Name: name}}
 	}
 	s.refused(t, change(portalwire.EndSession, "x", "", "", ""), portalwire.NotFound)
 	s.refused(t, change(portalwire.AddDevice, "", "a b", "", ""), portalwire.BadName)
 	s.refused(t, change(portalwire.AddDevice, "", "phone", "", ""), portalwire.TakenName)
 	setup := s.ask(t, change(portalwire.AddDevice, "", "tablet", "", "")).Setup
-	if again := s.ask(t, change(portalwire.ShowDevice, "", "", "", "")).Setup; *again != *setup || setup.Needs || setup.Visit != "" {
+	if again := s.ask(t, change(portalwire.ShowDevice, "", "", "", "")).Setup; *again != *setup || setup.Needs || setup.BrowserSession != "" {
 		t.Error("another key is shown")
 	}
 	s.refused(t, change(portalwire.Confirmed, "", "", "12", ""), portalwire.MalformedFirst)
@@ -105,7 +105,7 @@ func TestManageByThePage(t *testing.T) {
 		}
 	}
 	_ = s.ask(t, change(portalwire.Leave, "", "", "", ""))
-	s.refused(t, portalwire.Request{Op: portalwire.Show, Visit: entered.Visit}, portalwire.VisitEnded)
+	s.refused(t, portalwire.Request{Op: portalwire.Show, BrowserSession: entered.BrowserSession}, portalwire.SessionEnded)
 }
 
 // Where manage is not true, nothing of it is answered.
@@ -116,7 +116,7 @@ func TestManageIsOff(t *testing.T) {
 	s.engine.Config.Portal = &off
 	for _, request := range []portalwire.Request{
 		{Op: portalwire.AskLink, Manage: portalwire.Manage{User: "alice"}}, {Op: portalwire.OpenManage, Link: "a"}, {Op: portalwire.Enter, Link: "a"},
-		{Op: portalwire.Show, Visit: "a"}, {Op: portalwire.Change, Visit: "a", Manage: portalwire.Manage{Do: portalwire.Leave}},
+		{Op: portalwire.Show, BrowserSession: "a"}, {Op: portalwire.Change, BrowserSession: "a", Manage: portalwire.Manage{Do: portalwire.Leave}},
 	} {
 		request.Remote = home
 		if _, err := portalwire.Ask(t.Context(), s.socket, request); err == nil {

@@ -58,11 +58,11 @@ func result(ctx context.Context, invitations invitation.Invitations, request por
 		setup, err := invitations.Begin(ctx, request.Link, request.Remote)
 		return portalwire.Answer{Setup: setupOf(setup)}, err
 	case portalwire.Resume:
-		setup, err := invitations.Resume(ctx, request.Visit, request.Remote)
+		setup, err := invitations.Resume(ctx, request.BrowserSession, request.Remote)
 		return portalwire.Answer{Setup: setupOf(setup)}, err
 	case portalwire.Confirm:
 		enrolled, err := invitations.Confirm(ctx, invitation.Answer{
-			Visit: request.Visit, First: request.First, Current: request.Current, Remote: request.Remote,
+			BrowserSession: request.BrowserSession, First: request.First, Current: request.Current, Remote: request.Remote,
 		})
 		return portalwire.Answer{Enrolled: &portalwire.Enrolled{
 			ID: enrolled.Factor.ID, Replaced: enrolled.Replaced, RecoveryCodes: enrolled.RecoveryCodes, Unseen: enrolled.Unseen,
@@ -73,7 +73,7 @@ func result(ctx context.Context, invitations invitation.Invitations, request por
 
 func setupOf(setup invitation.Setup) *portalwire.Setup {
 	return &portalwire.Setup{
-		Visit: setup.Visit, URI: setup.URI, Key: setup.Key, ID: setup.ID, Digits: setup.Digits, Period: setup.Period,
+		BrowserSession: setup.BrowserSession, URI: setup.URI, Key: setup.Key, ID: setup.ID, Digits: setup.Digits, Period: setup.Period,
 		Algorithm: setup.Algorithm, Needs: setup.Needs, Ends: setup.Ends,
 	}
 }
@@ -85,7 +85,7 @@ var words = []struct {
 }{
 	{invitation.ErrUnknown, portalwire.Unknown}, {invitation.ErrUsed, portalwire.Used}, {invitation.ErrExpired, portalwire.Expired},
 	{invitation.ErrCancelled, portalwire.Cancelled}, {invitation.ErrDisabled, portalwire.Disabled}, {invitation.ErrRemoved, portalwire.Removed},
-	{invitation.ErrOvertaken, portalwire.Overtaken}, {invitation.ErrOpenedAgain, portalwire.OpenedAgain}, {invitation.ErrVisitEnded, portalwire.VisitEnded},
+	{invitation.ErrOvertaken, portalwire.Overtaken}, {invitation.ErrOpenedAgain, portalwire.OpenedAgain}, {invitation.ErrSessionEnded, portalwire.SessionEnded},
 	{invitation.ErrCurrent, portalwire.WrongCurrent}, {invitation.ErrCurrentUsed, portalwire.UsedCurrent}, {enrollment.ErrCodeUsed, portalwire.UsedFirst},
 	{selfservice.ErrNoDevice, portalwire.NoDevice}, {selfservice.ErrNotFound, portalwire.NotFound}, {selfservice.ErrBadName, portalwire.BadName},
 	{selfservice.ErrTakenName, portalwire.TakenName}, {selfservice.ErrTooMany, portalwire.TooManyDevices}, {selfservice.ErrLast, portalwire.LastDevice},

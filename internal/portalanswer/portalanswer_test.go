@@ -113,21 +113,21 @@ func TestEnrollByThePage(t *testing.T) {
 		t.Fatalf("%+v", page)
 	}
 	setup := s.ask(t, portalwire.Request{Op: portalwire.Begin, Link: link}).Setup
-	if again := s.ask(t, portalwire.Request{Op: portalwire.Resume, Visit: setup.Visit}).Setup; *again != *setup {
+	if again := s.ask(t, portalwire.Request{Op: portalwire.Resume, BrowserSession: setup.BrowserSession}).Setup; *again != *setup {
 		t.Error("another setup is shown again")
 	}
 	if setup.ID != "phone" || setup.Digits != 6 || setup.Period != 30 || setup.Algorithm != "SHA1" || setup.Needs || !setup.Ends.Equal(s.Clock.Add(15*time.Minute)) ||
 		!strings.Contains(setup.URI, "secret="+strings.ReplaceAll(setup.Key, " ", "")) {
 		t.Errorf("%d digits, %d s, %s, until %v", setup.Digits, setup.Period, setup.Algorithm, setup.Ends)
 	}
-	enrolled := s.ask(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: s.code(t, setup, 0)}).Enrolled
+	enrolled := s.ask(t, portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: s.code(t, setup, 0)}).Enrolled
 	if enrolled.ID != "phone" || enrolled.Replaced || len(enrolled.RecoveryCodes) != 10 {
 		t.Errorf("%v with %d recovery codes", enrolled, len(enrolled.RecoveryCodes))
 	}
 	if page := s.ask(t, portalwire.Request{Op: portalwire.Open, Link: link}).Page; page.State != portalwire.Used || !page.At.Equal(s.Clock) {
 		t.Errorf("%+v", page)
 	}
-	for _, request := range []portalwire.Request{{Op: portalwire.Begin, Link: link}, {Op: portalwire.Resume, Visit: setup.Visit}, {Op: portalwire.Confirm, Visit: setup.Visit}} {
+	for _, request := range []portalwire.Request{{Op: portalwire.Begin, Link: link}, {Op: portalwire.Resume, BrowserSession: setup.BrowserSession}, {Op: portalwire.Confirm, BrowserSession: setup.BrowserSession}} {
 		s.refused(t, request, portalwire.Used)
 	}
 }
@@ -137,23 +137,23 @@ func TestWords(t *testing.T) {
 	s := newSite(t)
 	link := s.invite(t, false)
 	setup := s.ask(t, portalwire.Request{Op: portalwire.Begin, Link: link}).Setup
-	confirm := portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: "12345"}
+	confirm := portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: "12345"}
 	s.refused(t, confirm, portalwire.MalformedFirst)
 	confirm.First = s.wrong(t, setup)
 	for range 4 {
 		s.refused(t, confirm, portalwire.WrongFirst)
 	}
 	fresh := s.refused(t, confirm, portalwire.NewKey).Setup
-	if fresh == nil || fresh.Visit != setup.Visit || fresh.Key == setup.Key {
+	if fresh == nil || fresh.BrowserSession != setup.BrowserSession || fresh.Key == setup.Key {
 		t.Fatal("no new key came with the word")
 	}
 	other := s.ask(t, portalwire.Request{Op: portalwire.Begin, Link: link}).Setup
 	s.refused(t, confirm, portalwire.OpenedAgain)
 	s.Clock = other.Ends
-	s.refused(t, portalwire.Request{Op: portalwire.Resume, Visit: other.Visit}, portalwire.VisitEnded)
+	s.refused(t, portalwire.Request{Op: portalwire.Resume, BrowserSession: other.BrowserSession}, portalwire.SessionEnded)
 
 	last := s.ask(t, portalwire.Request{Op: portalwire.Begin, Link: link}).Setup
-	confirm = portalwire.Request{Op: portalwire.Confirm, Visit: last.Visit, First: s.code(t, last, 0)}
+	confirm = portalwire.Request{Op: portalwire.Confirm, BrowserSession: last.BrowserSession, First: s.code(t, last, 0)}
 	if s.ask(t, confirm).Enrolled == nil {
 		t.Fatal("not enrolled")
 	}
@@ -161,7 +161,7 @@ func TestWords(t *testing.T) {
 	if !further.Needs {
 		t.Error("nothing says that a current code is needed")
 	}
-	confirm = portalwire.Request{Op: portalwire.Confirm, Visit: further.Visit, First: s.code(t, further, 0), Current: s.code(t, last, 0)}
+	confirm = portalwire.Request{Op: portalwire.Confirm, BrowserSession: further.BrowserSession, First: s.code(t, further, 0), Current: s.code(t, last, 0)}
 	s.refused(t, confirm, portalwire.UsedCurrent)
 	confirm.Current = s.wrong(t, last)
 	s.refused(t, confirm, portalwire.WrongCurrent)
@@ -189,7 +189,7 @@ func TestUsedFirst(t *testing.T) {
 	setup := s.ask(t, portalwire.Request{Op: portalwire.Begin, Link: s.invite(t, false)}).Setup
 	failing := &failing{Store: s.engine.Ledger, kind: ledger.Link}
 	s.engine.Ledger = failing
-	confirm := portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: s.code(t, setup, 0)}
+	confirm := portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: s.code(t, setup, 0)}
 	s.unanswered(t, confirm, "disk")
 	s.engine.Ledger = failing.Store
 	s.refused(t, confirm, portalwire.UsedFirst)

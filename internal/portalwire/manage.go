@@ -35,10 +35,10 @@ const (
 	Remove      Doing = "remove"       // ID is the device, Current a fresh code
 	Recovery    Doing = "recovery"     // Current is a fresh code
 	Report      Doing = "report"       // ID is the login's
-	Leave       Doing = "leave"        // the visit ends
+	Leave       Doing = "leave"        // the browser session ends
 )
 
-// needs are the fields that each change has beside the visit.
+// needs are the fields that each change has beside the browser session.
 var needs = map[Doing]struct{ id, name, first, current bool }{
 	EndSession: {id: true}, EndSessions: {}, AddDevice: {name: true}, ShowDevice: {}, Confirmed: {first: true},
 	Rename: {id: true, name: true}, Remove: {id: true, current: true}, Recovery: {current: true}, Report: {id: true}, Leave: {},
@@ -63,9 +63,9 @@ type Managed struct {
 
 // Entered is for the browser that gave link and code.
 type Entered struct {
-	Visit  string    `json:"visit"`
-	Ends   time.Time `json:"ends"`
-	Unseen int       `json:"unseen"` // wrong codes that the person was not told of
+	BrowserSession string    `json:"visit"`
+	Ends           time.Time `json:"ends"`
+	Unseen         int       `json:"unseen"` // wrong codes that the person was not told of
 }
 
 // Overview is what is a person's.
@@ -117,8 +117,10 @@ type Done struct {
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
-// Format implements fmt.Formatter for every verb, so that no log gets a visit.
-func (e Entered) Format(state fmt.State, _ rune) { fmt.Fprintf(state, "a visit until %v", e.Ends) }
+// Format implements fmt.Formatter for every verb, so that no log gets a browser session.
+func (e Entered) Format(state fmt.State, _ rune) {
+	fmt.Fprintf(state, "a browser session until %v", e.Ends)
+}
 
 // Format implements fmt.Formatter in the same way.
 func (d Done) Format(state fmt.State, _ rune) { fmt.Fprintf(state, "%q done", string(d.Do)) }
@@ -136,22 +138,22 @@ var errFields = errors.New("the fields are not those that it needs")
 // checkManage says whether a request has what its op needs for people who are enrolled, and
 // nothing else. known is false for the other ops.
 func (r Request) checkManage() (known bool, err error) {
-	link, visit := r.Link != "", r.Visit != ""
+	link, session := r.Link != "", r.BrowserSession != ""
 	none := Manage{}
 	var fits bool
 	switch r.Op {
 	case AskLink:
-		fits = r.Manage == Manage{User: r.Manage.User} && r.Manage.User != "" && !link && !visit && r.First == "" && r.Current == ""
+		fits = r.Manage == Manage{User: r.Manage.User} && r.Manage.User != "" && !link && !session && r.First == "" && r.Current == ""
 	case OpenManage:
-		fits = r.Manage == none && link && !visit && r.First == "" && r.Current == ""
+		fits = r.Manage == none && link && !session && r.First == "" && r.Current == ""
 	case Enter:
-		fits = r.Manage == none && link && !visit && r.First == ""
+		fits = r.Manage == none && link && !session && r.First == ""
 	case Show:
-		fits = r.Manage == none && !link && visit && r.First == "" && r.Current == ""
+		fits = r.Manage == none && !link && session && r.First == "" && r.Current == ""
 	case Change:
 		need, known := needs[r.Manage.Do]
 		m := r.Manage
-		fits = known && !link && visit && m.User == "" && (need.id || m.ID == "") && (need.name || m.Name == "") &&
+		fits = known && !link && session && m.User == "" && (need.id || m.ID == "") && (need.name || m.Name == "") &&
 			(need.first || r.First == "") && (need.current || r.Current == "")
 	default:
 		return false, nil

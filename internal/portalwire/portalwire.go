@@ -50,13 +50,13 @@ const (
 
 // Request is what the page asks. Remote is the browser's address.
 type Request struct {
-	Op      Op     `json:"op"`
-	Remote  string `json:"remote"`
-	Link    string `json:"link,omitempty"`
-	Visit   string `json:"visit,omitempty"`
-	First   string `json:"first,omitempty"`
-	Current string `json:"current,omitempty"`
-	Manage  Manage `json:"manage,omitzero"`
+	Op             Op     `json:"op"`
+	Remote         string `json:"remote"`
+	Link           string `json:"link,omitempty"`
+	BrowserSession string `json:"visit,omitempty"`
+	First          string `json:"first,omitempty"`
+	Current        string `json:"current,omitempty"`
+	Manage         Manage `json:"manage,omitzero"`
 }
 
 // Answer is what the verifier says. One of Page, Setup, Enrolled and what is in Managed is
@@ -81,15 +81,15 @@ type Page struct {
 
 // Setup is what a person needs to set up a device.
 type Setup struct {
-	Visit     string    `json:"visit"`
-	URI       string    `json:"uri"`
-	Key       string    `json:"key"`
-	ID        string    `json:"id"`
-	Digits    int       `json:"digits"`
-	Period    int       `json:"period"`
-	Algorithm string    `json:"algorithm"`
-	Needs     bool      `json:"needs"` // a code of a device that counts
-	Ends      time.Time `json:"ends"`
+	BrowserSession string    `json:"visit"`
+	URI            string    `json:"uri"`
+	Key            string    `json:"key"`
+	ID             string    `json:"id"`
+	Digits         int       `json:"digits"`
+	Period         int       `json:"period"`
+	Algorithm      string    `json:"algorithm"`
+	Needs          bool      `json:"needs"` // a code of a device that counts
+	Ends           time.Time `json:"ends"`
 }
 
 // Enrolled is what became of a device that counts. The codes can be shown this once.
@@ -117,15 +117,15 @@ func (r Request) check() error {
 	if known, err := r.checkManage(); known {
 		return err
 	}
-	link, visit, codes := r.Link != "", r.Visit != "", r.First != "" || r.Current != ""
+	link, session, codes := r.Link != "", r.BrowserSession != "", r.First != "" || r.Current != ""
 	var fits bool
 	switch r.Op {
 	case Open, Begin:
-		fits = link && !visit && !codes
+		fits = link && !session && !codes
 	case Resume:
-		fits = !link && visit && !codes
+		fits = !link && session && !codes
 	case Confirm:
-		fits = !link && visit
+		fits = !link && session
 	default:
 		return fmt.Errorf("unknown op %q", string(r.Op))
 	}

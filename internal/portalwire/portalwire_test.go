@@ -48,15 +48,15 @@ func TestAskAndServe(t *testing.T) {
 	}{
 		{Request{Op: Open, Remote: "192.0.2.1", Link: "abc"}, Answer{Page: &Page{State: "used", At: at, Name: "a…e"}}},
 		{Request{Op: Begin, Link: "abc"}, Answer{Setup: &Setup{"v", "otpauth://", "ABCD", "phone", 6, 30, "SHA1", true, at}}},
-		{Request{Op: Resume, Visit: "v"}, Answer{Refused: "locked", Until: at}},
-		{Request{Op: Confirm, Visit: "v", First: "123456", Current: "654321"}, Answer{Enrolled: &Enrolled{"phone", true, []string{"a", "b"}, 2}}},
-		{Request{Op: Confirm, Visit: "v"}, Answer{Refused: "new-key", Setup: &Setup{Visit: "v"}}},
+		{Request{Op: Resume, BrowserSession: "v"}, Answer{Refused: "locked", Until: at}},
+		{Request{Op: Confirm, BrowserSession: "v", First: "123456", Current: "654321"}, Answer{Enrolled: &Enrolled{"phone", true, []string{"a", "b"}, 2}}},
+		{Request{Op: Confirm, BrowserSession: "v"}, Answer{Refused: "new-key", Setup: &Setup{BrowserSession: "v"}}},
 		{Request{Op: AskLink, Manage: Manage{User: "alice"}}, Answer{Managed: &Managed{Asked: true}}},
 		{Request{Op: OpenManage, Link: "abc"}, Answer{Page: &Page{State: "ready", At: at, Name: "a…e"}}},
 		{Request{Op: Enter, Link: "abc", Current: "123456"}, Answer{Managed: &Managed{Entered: &Entered{"v", at, 2}}}},
-		{Request{Op: Show, Visit: "v"}, Answer{Managed: &Managed{Overview: &Overview{User: "alice", Ends: at, Devices: []Device{{ID: "phone"}}}}}},
-		{Request{Op: Change, Visit: "v", Manage: Manage{Do: Rename, ID: "phone", Name: "tablet"}}, Answer{Managed: &Managed{Done: &Done{Do: Rename}}}},
-		{Request{Op: Change, Visit: "v", Current: "123456", Manage: Manage{Do: Recovery}}, Answer{Managed: &Managed{Done: &Done{Recovery, []string{"a"}}}}},
+		{Request{Op: Show, BrowserSession: "v"}, Answer{Managed: &Managed{Overview: &Overview{User: "alice", Ends: at, Devices: []Device{{ID: "phone"}}}}}},
+		{Request{Op: Change, BrowserSession: "v", Manage: Manage{Do: Rename, ID: "phone", Name: "tablet"}}, Answer{Managed: &Managed{Done: &Done{Do: Rename}}}},
+		{Request{Op: Change, BrowserSession: "v", Current: "123456", Manage: Manage{Do: Recovery}}, Answer{Managed: &Managed{Done: &Done{Recovery, []string{"a"}}}}},
 	} {
 		var got Request
 		path, ended := served(t, func(_ context.Context, request Request) (Answer, error) {
@@ -246,12 +246,12 @@ func TestSilentPage(t *testing.T) {
 
 func TestPrintedShowsNothing(t *testing.T) {
 	const secret = "hush"
-	setup := Setup{Visit: secret, URI: secret, Key: secret, ID: "phone"}
+	setup := Setup{BrowserSession: secret, URI: secret, Key: secret, ID: "phone"}
 	enrolled := Enrolled{ID: "phone", RecoveryCodes: []string{secret}}
 	for _, message := range []any{
-		Request{Op: Begin, Link: secret, Visit: secret, First: secret, Current: secret}, setup, &setup, enrolled, &enrolled,
+		Request{Op: Begin, Link: secret, BrowserSession: secret, First: secret, Current: secret}, setup, &setup, enrolled, &enrolled,
 		Answer{Setup: &setup}, Answer{Enrolled: &enrolled}, &Answer{Setup: &setup},
-		Answer{Managed: &Managed{Entered: &Entered{Visit: secret}}}, Managed{Entered: &Entered{Visit: secret}}, Entered{Visit: secret}, &Entered{Visit: secret},
+		Answer{Managed: &Managed{Entered: &Entered{BrowserSession: secret}}}, Managed{Entered: &Entered{BrowserSession: secret}}, Entered{BrowserSession: secret}, &Entered{BrowserSession: secret},
 		Done{RecoveryCodes: []string{secret}}, &Managed{Done: &Done{RecoveryCodes: []string{secret}}},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {

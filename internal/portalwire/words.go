@@ -17,8 +17,8 @@ const (
 const (
 	// OpenedAgain is of a browser that opened the link before another one did.
 	OpenedAgain = "opened-again"
-	// VisitEnded is of a browser that waited for too long, or whose key is gone.
-	VisitEnded = "visit-ended"
+	// SessionEnded is of a browser that waited for too long, or whose key is gone.
+	SessionEnded = "visit-ended"
 	// WrongFirst is of a first code that is not right, MalformedFirst of what has not the
 	// form of one, UsedFirst of one that was used.
 	WrongFirst     = "wrong-first"

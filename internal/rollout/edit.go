@@ -64,7 +64,7 @@ func Plan(tree pamstack.Tree, settings config.Config, service string, line Line)
 		return Edit{}, err
 	case len(stack.Checks)+len(stack.Splits) > 0:
 		own := append(slices.Clone(stack.Checks), stack.Splits...)
-		return Edit{}, fmt.Errorf("%s: %w", stack.Lines[own[0]].Place, ErrAlready)
+		return Edit{}, fmt.Errorf("%s: %w", stack.Lines[own[0]].Position, ErrAlready)
 	}
 	if err := belongs(tree, settings, service); err != nil {
 		return Edit{}, err
@@ -271,7 +271,7 @@ func callsUs(s pamstack.Statement) bool {
 func notThere(stack pamstack.Stack) error {
 	for _, line := range stack.Own() {
 		if authstack.Ours(line) {
-			return fmt.Errorf("%s has no line that calls %s; %s has, which other services include too: take it out there by hand, or with pam-auth-update or authselect", stack.File, authstack.ModuleName, line.Place)
+			return fmt.Errorf("%s has no line that calls %s; %s has, which other services include too: take it out there by hand, or with pam-auth-update or authselect", stack.File, authstack.ModuleName, line.Position)
 		}
 	}
 	return fmt.Errorf("%s has no line that calls %s", stack.File, authstack.ModuleName)

@@ -34,14 +34,14 @@ func writtenOut(text string, stack authstack.Stack, line Line) []string {
 // included are the lines that a statement of the service's own file includes, none
 // if they would mean something else in its place.
 func included(stack authstack.Stack, s pamstack.Statement) []pamstack.Line {
-	place := pamstack.Place{File: stack.File, Line: s.First}
+	place := pamstack.Position{File: stack.File, Line: s.First}
 	var found []pamstack.Line
 	for _, line := range stack.Lines {
 		_, jumps := reach(line)
 		switch {
 		case len(line.Via) > 0 && line.Via[0] == place:
 			found = append(found, line)
-		case line.Kind == pamstack.Substack && line.Place == place:
+		case line.Kind == pamstack.Substack && line.Position == place:
 		case line.Line < s.First && jumps:
 			return nil // it counts the lines that become more
 		case line.Line > s.First && line.File == stack.File && strings.EqualFold(s.Fields[1], "include"):

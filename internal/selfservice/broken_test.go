@@ -42,35 +42,35 @@ func (f *failsOnce) Update(ctx context.Context, key ledger.Key, change func(*led
 // Whatever change of the ledger fails in whatever somebody does: what counts of their
 // devices lets them in, no code is good twice, and another link opens the page.
 func TestFailsAtEachChange(t *testing.T) {
-	for name, do := range map[string]func(t *testing.T, s *site, visit Visit, link string) (used string, err error){
-		"add": func(t *testing.T, s *site, visit Visit, _ string) (string, error) {
-			setup, err := s.Add(t.Context(), visit, "tablet")
+	for name, do := range map[string]func(t *testing.T, s *site, browser BrowserSession, link string) (used string, err error){
+		"add": func(t *testing.T, s *site, browser BrowserSession, _ string) (string, error) {
+			setup, err := s.Add(t.Context(), browser, "tablet")
 			if err != nil {
 				return "", err
 			}
 			first := gatetest.CodeOf(t, setup.URI, s.Clock)
-			_, err = s.Confirm(t.Context(), visit, first)
+			_, err = s.Confirm(t.Context(), browser, first)
 			return first, err
 		},
-		"rename": func(t *testing.T, s *site, visit Visit, _ string) (string, error) {
-			return s.codeNow(t, "phone"), s.Rename(t.Context(), visit, "phone", "mobile")
+		"rename": func(t *testing.T, s *site, browser BrowserSession, _ string) (string, error) {
+			return s.codeNow(t, "phone"), s.Rename(t.Context(), browser, "phone", "mobile")
 		},
-		"remove": func(t *testing.T, s *site, visit Visit, _ string) (string, error) {
+		"remove": func(t *testing.T, s *site, browser BrowserSession, _ string) (string, error) {
 			code := s.code(t, "phone")
-			return code, s.Remove(t.Context(), visit, "old", code)
+			return code, s.Remove(t.Context(), browser, "old", code)
 		},
-		"recovery": func(t *testing.T, s *site, visit Visit, _ string) (string, error) {
+		"recovery": func(t *testing.T, s *site, browser BrowserSession, _ string) (string, error) {
 			code := s.code(t, "phone")
-			_, err := s.NewRecovery(t.Context(), visit, code)
+			_, err := s.NewRecovery(t.Context(), browser, code)
 			return code, err
 		},
-		"enter": func(t *testing.T, s *site, _ Visit, link string) (string, error) {
+		"enter": func(t *testing.T, s *site, _ BrowserSession, link string) (string, error) {
 			code := s.code(t, "phone")
 			_, err := s.Enter(t.Context(), link, code, home)
 			return code, err
 		},
-		"end": func(t *testing.T, s *site, visit Visit, _ string) (string, error) {
-			return "", s.EndSession(t.Context(), visit, "", true)
+		"end": func(t *testing.T, s *site, browser BrowserSession, _ string) (string, error) {
+			return "", s.EndSession(t.Context(), browser, "", true)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestFailsAtEachChange(t *testing.T) {
 }
 
 // failsAt has the change of that number fail. It is false if there are fewer.
-func failsAt(t *testing.T, n int, stored bool, do func(*testing.T, *site, Visit, string) (string, error)) bool {
+func failsAt(t *testing.T, n int, stored bool, do func(*testing.T, *site, BrowserSession, string) (string, error)) bool {
 	t.Helper()
 	s := newSite(t)
 	s.edit(t, func(person *account.Person) {
@@ -93,11 +93,11 @@ func failsAt(t *testing.T, n int, stored bool, do func(*testing.T, *site, Visit,
 	})
 	s.remembers(t, "198.51.100.9")
 	s.People.Config.Policy.Session.Duration = 0 // codes are asked for nevertheless
-	visit, link := s.enters(t), s.link(t)
+	browser, link := s.enters(t), s.link(t)
 	store := s.People.Ledger
 	broken := &failsOnce{Store: store, left: n, stored: stored}
 	s.People.Ledger = broken
-	used, err := do(t, s, visit, link)
+	used, err := do(t, s, browser, link)
 	s.People.Ledger = store
 	if !broken.failed {
 		if err != nil || n == 1 {

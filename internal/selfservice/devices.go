@@ -19,8 +19,8 @@ const wrongCodes = 5
 
 // Add makes a key for a new device, which counts once Confirm has its first code. One that
 // was shown before and not confirmed is dropped.
-func (s Service) Add(ctx context.Context, visit Visit, name string) (invitation.Setup, error) {
-	v, err := s.visiting(ctx, visit)
+func (s Service) Add(ctx context.Context, browser BrowserSession, name string) (invitation.Setup, error) {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return invitation.Setup{}, err
 	}
@@ -41,10 +41,10 @@ func (s Service) Add(ctx context.Context, visit Visit, name string) (invitation.
 	return setup, err
 }
 
-// dropShown takes from the person what this visit showed, and what earlier ones did that
+// dropShown takes from the person what this browser session showed, and what earlier ones did that
 // are over: the page shows nobody a device that was never confirmed, so that no other way
 // frees its name.
-func (v *visiting) dropShown(ctx context.Context, person *account.Person) error {
+func (v *openSession) dropShown(ctx context.Context, person *account.Person) error {
 	invitation.DropKey(person, v.link.Key)
 	index, err := v.People.Ledger.View(ctx, invitation.PersonKey(person.User))
 	if err != nil {
@@ -55,7 +55,7 @@ func (v *visiting) dropShown(ctx context.Context, person *account.Person) error 
 		if err != nil {
 			return err
 		}
-		if one := entry.Invitation; one.Purpose == purpose && one.Key != "" && !isVisited(one, v.now()) {
+		if one := entry.Invitation; one.Purpose == purpose && one.Key != "" && !isOpen(one, v.now()) {
 			invitation.DropKey(person, one.Key)
 		}
 	}
@@ -74,7 +74,7 @@ func isFree(person account.Person, name string) error {
 }
 
 // showKey puts an unconfirmed device into the person's file.
-func (v *visiting) showKey(ctx context.Context, person *account.Person, name string) (invitation.Setup, error) {
+func (v *openSession) showKey(ctx context.Context, person *account.Person, name string) (invitation.Setup, error) {
 	f := enrollment.NewFactor(name, v.People.Config.TOTP)
 	if _, err := admin.Put(v.place().Path, person, f, false); err != nil {
 		return invitation.Setup{}, err
@@ -85,12 +85,12 @@ func (v *visiting) showKey(ctx context.Context, person *account.Person, name str
 	if err != nil {
 		return invitation.Setup{}, err
 	}
-	return v.links().SetupOf(*person, f, "", v.link.VisitEnds)
+	return v.links().SetupOf(*person, f, "", v.link.BrowserSessionEnds)
 }
 
 // Shown gives what Add gave, for as long as that is good. It changes nothing.
-func (s Service) Shown(ctx context.Context, visit Visit) (invitation.Setup, error) {
-	v, err := s.visiting(ctx, visit)
+func (s Service) Shown(ctx context.Context, browser BrowserSession) (invitation.Setup, error) {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return invitation.Setup{}, err
 	}
@@ -98,14 +98,14 @@ func (s Service) Shown(ctx context.Context, visit Visit) (invitation.Setup, erro
 	if err != nil {
 		return invitation.Setup{}, err
 	}
-	return v.links().SetupOf(v.person, v.person.Factors[at], "", v.link.VisitEnds)
+	return v.links().SetupOf(v.person, v.person.Factors[at], "", v.link.BrowserSessionEnds)
 }
 
 // shown finds the device that was shown last.
-func (v *visiting) shown(person account.Person) (at int, err error) {
+func (v *openSession) shown(person account.Person) (at int, err error) {
 	at, err = invitation.Shown(person, v.link)
-	if errors.Is(err, invitation.ErrVisitEnded) {
-		err = ErrNotFound // the visit goes on
+	if errors.Is(err, invitation.ErrSessionEnded) {
+		err = ErrNotFound // the browser session goes on
 	}
 	return at, err
 }
@@ -113,12 +113,12 @@ func (v *visiting) shown(person account.Person) (at int, err error) {
 // Confirm makes the device that was shown count, if the code is its first one. The codes
 // that it returns are recovery codes, where there were none left. They can be shown this
 // once.
-func (s Service) Confirm(ctx context.Context, visit Visit, first string) (recovery []string, err error) {
-	v, err := s.visiting(ctx, visit)
+func (s Service) Confirm(ctx context.Context, browser BrowserSession, first string) (recovery []string, err error) {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return nil, err
 	}
-	c := confirming{visiting: v, first: first}
+	c := confirming{openSession: v, first: first}
 	if err = v.change(ctx, func(person *account.Person) error { return c.confirm(ctx, person) }); err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (s Service) Confirm(ctx context.Context, visit Visit, first string) (recove
 
 // confirming is one Confirm. The person's file is locked while it works.
 type confirming struct {
-	*visiting
+	*openSession
 	first string
 	done  enrollment.Confirmation
 	fresh *invitation.Setup // after too many wrong codes
@@ -176,8 +176,8 @@ func (c *confirming) wrong(ctx context.Context, person *account.Person, f accoun
 }
 
 // Rename gives a device another name. What was used of it stays used.
-func (s Service) Rename(ctx context.Context, visit Visit, id, name string) error {
-	v, err := s.visiting(ctx, visit)
+func (s Service) Rename(ctx context.Context, browser BrowserSession, id, name string) error {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return err
 	}
@@ -214,8 +214,8 @@ func counts(person account.Person, id string) bool {
 
 // Remove takes a device away, for a fresh code of any of the person's, also of that one.
 // Recovery codes go with the last one.
-func (s Service) Remove(ctx context.Context, visit Visit, id, code string) error {
-	v, err := s.visiting(ctx, visit)
+func (s Service) Remove(ctx context.Context, browser BrowserSession, id, code string) error {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return err
 	}
@@ -258,8 +258,8 @@ func mayRemove(person account.Person, id string, mustHave bool) error {
 
 // NewRecovery makes new recovery codes, for a fresh code. The old ones are worthless then.
 // These can be shown this once.
-func (s Service) NewRecovery(ctx context.Context, visit Visit, code string) (codes []string, err error) {
-	v, err := s.visiting(ctx, visit)
+func (s Service) NewRecovery(ctx context.Context, browser BrowserSession, code string) (codes []string, err error) {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return nil, err
 	}

@@ -23,9 +23,9 @@ func (s *site) first(t *testing.T, setup invitation.Setup) string {
 	return gatetest.CodeOf(t, setup.URI, s.Clock)
 }
 
-func (s *site) adds(t *testing.T, visit Visit, name string) invitation.Setup {
+func (s *site) adds(t *testing.T, browser BrowserSession, name string) invitation.Setup {
 	t.Helper()
-	setup, err := s.Add(t.Context(), visit, name)
+	setup, err := s.Add(t.Context(), browser, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,21 +36,21 @@ func (s *site) adds(t *testing.T, visit Visit, name string) invitation.Setup {
 func TestAddDevice(t *testing.T) {
 	s := newSite(t)
 	s.remembers(t, "198.51.100.7")
-	visit := s.enters(t)
-	dropped := s.adds(t, visit, "tablet")
-	setup := s.adds(t, visit, "tablet")
-	if shown, err := s.Shown(t.Context(), visit); err != nil || shown != setup || setup.Needs || setup.ID != "tablet" {
+	browser := s.enters(t)
+	dropped := s.adds(t, browser, "tablet")
+	setup := s.adds(t, browser, "tablet")
+	if shown, err := s.Shown(t.Context(), browser); err != nil || shown != setup || setup.Needs || setup.ID != "tablet" {
 		t.Errorf("%v, %v", shown, err)
 	}
 	if s.devices(t) != "phone" {
 		t.Errorf("before its first code there is %s", s.devices(t))
 	}
 	if s.first(t, dropped) != s.first(t, setup) {
-		if _, err := s.Confirm(t.Context(), visit, s.first(t, dropped)); !errors.As(err, new(enrollment.WrongCodeError)) {
+		if _, err := s.Confirm(t.Context(), browser, s.first(t, dropped)); !errors.As(err, new(enrollment.WrongCodeError)) {
 			t.Errorf("a code of the key that was dropped: %v", err)
 		}
 	}
-	codes, err := s.Confirm(t.Context(), visit, s.first(t, setup))
+	codes, err := s.Confirm(t.Context(), browser, s.first(t, setup))
 	if err != nil || len(codes) != 0 || s.devices(t) != "phone tablet" {
 		t.Fatalf("%d codes, %v, %s", len(codes), err, s.devices(t))
 	}
@@ -63,14 +63,14 @@ func TestAddDevice(t *testing.T) {
 	if got := s.logsIn(t, "198.51.100.9", s.code(t, "tablet")); got != gate.Accept {
 		t.Errorf("the next code is %s", got)
 	}
-	if sessions := s.shows(t, visit).Sessions; len(sessions) != 1 || sessions[0].Address != "198.51.100.9" {
+	if sessions := s.shows(t, browser).Sessions; len(sessions) != 1 || sessions[0].Address != "198.51.100.9" {
 		t.Errorf("a login is remembered that was with fewer devices: %+v", sessions)
 	}
-	if _, err := s.Shown(t.Context(), visit); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Shown(t.Context(), browser); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the key is shown again: %v", err)
 	}
 	for name, want := range map[string]error{"tablet": ErrTakenName, "": ErrBadName, "a b": ErrBadName, "../x": ErrBadName, strings.Repeat("a", 33): ErrBadName} {
-		if _, err := s.Add(t.Context(), visit, name); !errors.Is(err, want) {
+		if _, err := s.Add(t.Context(), browser, name); !errors.Is(err, want) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -80,9 +80,9 @@ func TestAddDevice(t *testing.T) {
 func TestAddDeviceMakesRecoveryCodes(t *testing.T) {
 	s := newSite(t)
 	s.edit(t, func(person *account.Person) { person.Recovery = account.Recovery{} })
-	visit := s.enters(t)
-	setup := s.adds(t, visit, "tablet")
-	codes, err := s.Confirm(t.Context(), visit, s.first(t, setup))
+	browser := s.enters(t)
+	setup := s.adds(t, browser, "tablet")
+	codes, err := s.Confirm(t.Context(), browser, s.first(t, setup))
 	if err != nil || len(codes) != 10 {
 		t.Fatalf("%d codes, %v", len(codes), err)
 	}
@@ -94,11 +94,11 @@ func TestAddDeviceMakesRecoveryCodes(t *testing.T) {
 // After too many wrong first codes there is another key, and devices have an end.
 func TestAddDeviceIsBounded(t *testing.T) {
 	s := newSite(t)
-	visit := s.enters(t)
-	setup := s.adds(t, visit, "tablet")
+	browser := s.enters(t)
+	setup := s.adds(t, browser, "tablet")
 	var fresh invitation.NewKeyError
 	for n := range wrongCodes {
-		_, err := s.Confirm(t.Context(), visit, s.wrong(t))
+		_, err := s.Confirm(t.Context(), browser, s.wrong(t))
 		if n < wrongCodes-1 && !errors.As(err, new(enrollment.WrongCodeError)) || n == wrongCodes-1 && !errors.As(err, &fresh) {
 			t.Fatalf("%d: %v", n, err)
 		}
@@ -106,7 +106,7 @@ func TestAddDeviceIsBounded(t *testing.T) {
 	if fresh.Setup.URI == setup.URI || fresh.Setup.ID != "tablet" {
 		t.Error("the key is the old one")
 	}
-	if _, err := s.Confirm(t.Context(), visit, s.first(t, fresh.Setup)); err != nil {
+	if _, err := s.Confirm(t.Context(), browser, s.first(t, fresh.Setup)); err != nil {
 		t.Fatal(err)
 	}
 	s.edit(t, func(person *account.Person) {
@@ -116,8 +116,8 @@ func TestAddDeviceIsBounded(t *testing.T) {
 			person.Factors = append(person.Factors, f)
 		}
 	})
-	visit = s.enters(t)
-	if _, err := s.Add(t.Context(), visit, "more"); !errors.Is(err, ErrTooMany) {
+	browser = s.enters(t)
+	if _, err := s.Add(t.Context(), browser, "more"); !errors.Is(err, ErrTooMany) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -130,8 +130,8 @@ func TestRenameDevice(t *testing.T) {
 		if encrypted {
 			s.encrypts(t)
 		}
-		visit := s.enters(t)
-		if err := s.Rename(t.Context(), visit, "phone", "laptop"); err != nil {
+		browser := s.enters(t)
+		if err := s.Rename(t.Context(), browser, "phone", "laptop"); err != nil {
 			t.Fatal(err)
 		}
 		if s.devices(t) != "laptop" || s.alice(t).Factors[0].IsEncrypted() != encrypted {
@@ -147,7 +147,7 @@ func TestRenameDevice(t *testing.T) {
 			id, name string
 			want     error
 		}{{"phone", "x", ErrNotFound}, {"laptop", "laptop", ErrTakenName}, {"laptop", "a b", ErrBadName}} {
-			if err := s.Rename(t.Context(), visit, row.id, row.name); !errors.Is(err, row.want) {
+			if err := s.Rename(t.Context(), browser, row.id, row.name); !errors.Is(err, row.want) {
 				t.Errorf("%v: %v", row, err)
 			}
 		}
@@ -161,40 +161,40 @@ func TestRenameDevice(t *testing.T) {
 func TestRemoveDevice(t *testing.T) {
 	s := newSite(t)
 	s.People.Config.Policy.Require = []config.Selector{config.All}
-	visit := s.enters(t)
+	browser := s.enters(t)
 	entered := s.codeNow(t, "phone")
-	if err := s.Remove(t.Context(), visit, "phone", s.code(t, "phone")); !errors.Is(err, ErrLast) || s.shows(t, visit).Devices[0].Removable {
+	if err := s.Remove(t.Context(), browser, "phone", s.code(t, "phone")); !errors.Is(err, ErrLast) || s.shows(t, browser).Devices[0].Removable {
 		t.Errorf("got %v", err)
 	}
-	setup := s.adds(t, visit, "tablet")
-	if _, err := s.Confirm(t.Context(), visit, s.first(t, setup)); err != nil {
+	setup := s.adds(t, browser, "tablet")
+	if _, err := s.Confirm(t.Context(), browser, s.first(t, setup)); err != nil {
 		t.Fatal(err)
 	}
 	for code, want := range map[string]error{entered: invitation.ErrCurrentUsed, s.wrong(t): invitation.ErrCurrent, "": invitation.ErrCurrent} {
-		if err := s.Remove(t.Context(), visit, "phone", code); !errors.Is(err, want) {
+		if err := s.Remove(t.Context(), browser, "phone", code); !errors.Is(err, want) {
 			t.Errorf("%q: %v", code, err)
 		}
 	}
-	if err := s.Remove(t.Context(), visit, "lamp", s.recovery[0]); !errors.Is(err, ErrNotFound) {
+	if err := s.Remove(t.Context(), browser, "lamp", s.recovery[0]); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	gone := s.codeNow(t, "phone")
-	if err := s.Remove(t.Context(), visit, "phone", s.recovery[0]); err != nil || s.devices(t) != "tablet" {
+	if err := s.Remove(t.Context(), browser, "phone", s.recovery[0]); err != nil || s.devices(t) != "tablet" {
 		t.Fatalf("%v, %s", err, s.devices(t))
 	}
 	if got := s.logsIn(t, "198.51.100.9", gone); got == gate.Accept {
 		t.Error("a device that was removed logs in")
 	}
-	if err := s.Remove(t.Context(), visit, "tablet", s.code(t, "tablet")); !errors.Is(err, ErrLast) {
+	if err := s.Remove(t.Context(), browser, "tablet", s.code(t, "tablet")); !errors.Is(err, ErrLast) {
 		t.Errorf("got %v", err)
 	}
 	// Doubt is a requirement.
 	s.People.Config.Policy.Require = []config.Selector{"@nss-down"}
-	if err := s.Remove(t.Context(), visit, "tablet", s.code(t, "tablet")); !errors.Is(err, ErrLast) {
+	if err := s.Remove(t.Context(), browser, "tablet", s.code(t, "tablet")); !errors.Is(err, ErrLast) {
 		t.Errorf("got %v", err)
 	}
 	s.People.Config.Policy.Require = nil
-	if err := s.Remove(t.Context(), visit, "tablet", s.code(t, "tablet")); err != nil || s.devices(t) != "" || len(s.alice(t).Recovery.Hashes) != 0 {
+	if err := s.Remove(t.Context(), browser, "tablet", s.code(t, "tablet")); err != nil || s.devices(t) != "" || len(s.alice(t).Recovery.Hashes) != 0 {
 		t.Errorf("%v, %s", err, s.devices(t))
 	}
 }
@@ -202,11 +202,11 @@ func TestRemoveDevice(t *testing.T) {
 // New recovery codes take a fresh code, and the old ones are worthless.
 func TestNewRecovery(t *testing.T) {
 	s := newSite(t)
-	visit := s.enters(t)
-	if _, err := s.NewRecovery(t.Context(), visit, s.codeNow(t, "phone")); !errors.Is(err, invitation.ErrCurrentUsed) {
+	browser := s.enters(t)
+	if _, err := s.NewRecovery(t.Context(), browser, s.codeNow(t, "phone")); !errors.Is(err, invitation.ErrCurrentUsed) {
 		t.Errorf("got %v", err)
 	}
-	codes, err := s.NewRecovery(t.Context(), visit, s.code(t, "phone"))
+	codes, err := s.NewRecovery(t.Context(), browser, s.code(t, "phone"))
 	if err != nil || len(codes) != 10 {
 		t.Fatalf("%d codes, %v", len(codes), err)
 	}
@@ -216,20 +216,20 @@ func TestNewRecovery(t *testing.T) {
 	if got := s.logsIn(t, "198.51.100.9", codes[0]); got != gate.Accept {
 		t.Errorf("a new one is %s", got)
 	}
-	if left := s.shows(t, visit).RecoveryLeft; left != 9 {
+	if left := s.shows(t, browser).RecoveryLeft; left != 9 {
 		t.Errorf("%d left", left)
 	}
 }
 
-// Where the file cannot be written nothing is changed, and the visit goes on.
+// Where the file cannot be written nothing is changed, and the browser session goes on.
 func TestNothingHalfDone(t *testing.T) {
 	s := newSite(t)
-	visit := s.enters(t)
+	browser := s.enters(t)
 	users := s.People.Config.Paths.Users
 	if err := os.Chmod(users, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Rename(t.Context(), visit, "phone", "laptop"); err == nil {
+	if err := s.Rename(t.Context(), browser, "phone", "laptop"); err == nil {
 		t.Error("it is renamed in a directory that anybody may change")
 	}
 	if err := os.Chmod(users, 0o700); err != nil {
@@ -237,18 +237,18 @@ func TestNothingHalfDone(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Rename(ctx, visit, "phone", "laptop"); !errors.Is(err, context.Canceled) {
+	if err := s.Rename(ctx, browser, "phone", "laptop"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if s.devices(t) != "phone" || len(s.shows(t, visit).Devices) != 1 {
+	if s.devices(t) != "phone" || len(s.shows(t, browser).Devices) != 1 {
 		t.Errorf("there is %s", s.devices(t))
 	}
-	// A ledger that fails behind the file undoes nothing, and ends the visit.
+	// A ledger that fails behind the file undoes nothing, and ends the browser session.
 	s.People.Ledger = &failing{s.People.Ledger, ledger.Link}
-	if err := s.Rename(t.Context(), visit, "phone", "laptop"); err != nil || s.devices(t) != "laptop" || !strings.Contains(s.Lines(), "verdict=fault rule=manage") {
+	if err := s.Rename(t.Context(), browser, "phone", "laptop"); err != nil || s.devices(t) != "laptop" || !strings.Contains(s.Lines(), "verdict=fault rule=manage") {
 		t.Errorf("%v, %s\n%s", err, s.devices(t), s.Lines())
 	}
-	s.over(t, visit, invitation.ErrOvertaken)
+	s.over(t, browser, invitation.ErrOvertaken)
 }
 
 // failing is a ledger in which keys of a kind cannot be updated.
@@ -269,13 +269,13 @@ func (f *failing) Update(ctx context.Context, key ledger.Key, change func(*ledge
 func TestReport(t *testing.T) {
 	s := newSite(t)
 	s.remembers(t, "198.51.100.7", "198.51.100.8")
-	visit := s.enters(t)
-	login := s.shows(t, visit).Logins[1]
-	if err := s.Report(t.Context(), visit, "0123456789abcdef"); !errors.Is(err, ErrNotFound) {
+	browser := s.enters(t)
+	login := s.shows(t, browser).Logins[1]
+	if err := s.Report(t.Context(), browser, "0123456789abcdef"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	before := s.count()
-	if err := s.Report(t.Context(), visit, login.ID); err != nil {
+	if err := s.Report(t.Context(), browser, login.ID); err != nil {
 		t.Fatal(err)
 	}
 	words := login.At.UTC().Format(time.RFC3339) + ", right code, totp:phone, service sshd, from 198.51.100.7, on server1"
@@ -295,7 +295,7 @@ func TestReport(t *testing.T) {
 		t.Error("it is still remembered")
 	}
 	s.People.Config.Portal.ReportTo = ""
-	if err := s.Report(t.Context(), visit, login.ID); err != nil || s.count() != before+3 {
+	if err := s.Report(t.Context(), browser, login.ID); err != nil || s.count() != before+3 {
 		t.Errorf("%v, %d mails", err, s.count()-before)
 	}
 }

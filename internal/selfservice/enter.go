@@ -61,11 +61,11 @@ func (s Service) mayEnter(ctx context.Context, link ledger.Invitation) error {
 	return canEnter(person, entry)
 }
 
-// Entered is a visit that began.
+// Entered is a browser session that began.
 type Entered struct {
-	// Visit is what the browser must send with what follows, until Ends.
-	Visit string
-	Ends  time.Time
+	// BrowserSession is what the browser must send with what follows, until Ends.
+	BrowserSession string
+	Ends           time.Time
 	// Unseen is how many wrong codes the person had not been told of.
 	Unseen int
 }
@@ -97,13 +97,13 @@ func (s Service) Enter(ctx context.Context, link, code, remote string) (Entered,
 		return Entered{}, err
 	}
 	now := s.now()
-	ends := now.Add(visitTime)
+	ends := now.Add(sessionTime)
 	err = s.People.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
 		if err := errOf(stateOf(entry.Invitation, now)); err != nil {
 			return err
 		}
 		i := &entry.Invitation
-		i.Opened, i.Done, i.Visit, i.VisitEnds, i.Of = now, now, invitation.Hash(secret), ends, standingOf(person)
+		i.Opened, i.Done, i.BrowserSession, i.BrowserSessionEnds, i.Of = now, now, invitation.Hash(secret), ends, standingOf(person)
 		return nil
 	})
 	if err != nil {
@@ -112,7 +112,7 @@ func (s Service) Enter(ctx context.Context, link, code, remote string) (Entered,
 	s.People.Audit.Write(audit.Record{
 		User: person.User, Remote: remote, Verdict: "opened", Rule: rule, By: by, Reason: "with a code of " + proof.Rule,
 	})
-	return Entered{Visit: invitation.VisitOf(key, secret), Ends: ends, Unseen: proof.Unseen}, nil
+	return Entered{BrowserSession: invitation.SessionOf(key, secret), Ends: ends, Unseen: proof.Unseen}, nil
 }
 
 // errOf is why a link in that state is not taken.
@@ -130,9 +130,9 @@ func errOf(state invitation.State) error {
 	return invitation.ErrUnknown
 }
 
-// Leave ends a visit.
-func (s Service) Leave(ctx context.Context, visit Visit) error {
-	v, err := s.visiting(ctx, visit)
+// Leave ends a browser session.
+func (s Service) Leave(ctx context.Context, browser BrowserSession) error {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return err
 	}

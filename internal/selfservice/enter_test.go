@@ -35,7 +35,7 @@ func TestEnter(t *testing.T) {
 	if err != nil || !entered.Ends.Equal(s.Clock.Add(15*time.Minute)) {
 		t.Fatalf("%v, %v", entered, err)
 	}
-	o := s.shows(t, Visit{entered.Visit, home})
+	o := s.shows(t, BrowserSession{entered.BrowserSession, home})
 	if o.User != "alice" || len(o.Devices) != 1 || o.Devices[0].ID != "phone" || o.RecoveryLeft != 10 || len(o.Sessions) != 2 || len(o.Logins) != 3 ||
 		o.Sessions[0].Address != "198.51.100.8" || !o.Logins[0].Denied || o.Logins[1].Address != "198.51.100.8" || o.Logins[1].Rule != "totp:phone" {
 		t.Errorf("%+v", o)
@@ -48,10 +48,10 @@ func TestEnter(t *testing.T) {
 		t.Errorf("a second time: %v", err)
 	}
 	s.Clock = s.Clock.Add(15 * time.Minute)
-	s.over(t, Visit{entered.Visit, home}, invitation.ErrVisitEnded)
+	s.over(t, BrowserSession{entered.BrowserSession, home}, invitation.ErrSessionEnded)
 }
 
-// A link alone opens nothing, and wrong codes count; so do wrong links and visits.
+// A link alone opens nothing, and wrong codes count; so do wrong links and browser sessions.
 func TestWrongCodes(t *testing.T) {
 	s := newSite(t)
 	s.People.Config.Policy.Attempts.PerWindow = 3
@@ -84,19 +84,19 @@ func TestWrongCodes(t *testing.T) {
 	for n, wrong := range []func() error{
 		func() error { _, err := s.Enter(t.Context(), strings.Repeat("a", 32), "123456", elsewhere); return err },
 		func() error {
-			_, err := s.Show(t.Context(), Visit{strings.Repeat("0", 64) + "." + strings.Repeat("a", 32), elsewhere})
+			_, err := s.Show(t.Context(), BrowserSession{strings.Repeat("0", 64) + "." + strings.Repeat("a", 32), elsewhere})
 			return err
 		},
-		func() error { _, err := s.Show(t.Context(), Visit{"x", elsewhere}); return err },
+		func() error { _, err := s.Show(t.Context(), BrowserSession{"x", elsewhere}); return err },
 	} {
 		if err := wrong(); !errors.Is(err, invitation.ErrUnknown) {
 			t.Errorf("%d: %v", n, err)
 		}
 	}
-	if _, err := s.Show(t.Context(), Visit{entered.Visit, elsewhere}); !errors.As(err, &locked) {
+	if _, err := s.Show(t.Context(), BrowserSession{entered.BrowserSession, elsewhere}); !errors.As(err, &locked) {
 		t.Errorf("after wrong links: %v", err)
 	}
-	if _, err := s.Show(t.Context(), Visit{entered.Visit, home}); err != nil {
+	if _, err := s.Show(t.Context(), BrowserSession{entered.BrowserSession, home}); err != nil {
 		t.Error(err)
 	}
 }
@@ -159,32 +159,32 @@ func TestWhoCannotEnter(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.edit(t, func(person *account.Person) { person.Enabled = false })
-	s.over(t, Visit{entered.Visit, home}, invitation.ErrDisabled)
+	s.over(t, BrowserSession{entered.BrowserSession, home}, invitation.ErrDisabled)
 	if err := s.People.Remove(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}
 	if page, err := s.Look(t.Context(), link); err != nil || page.State != invitation.Unknown {
 		t.Errorf("%+v, %v", page, err)
 	}
-	s.over(t, Visit{entered.Visit, home}, invitation.ErrUnknown)
+	s.over(t, BrowserSession{entered.BrowserSession, home}, invitation.ErrUnknown)
 }
 
-// A visit ends with what an admin does to the person's devices, with another's browser, and
+// A browser session ends with what an admin does to the person's devices, with another's browser, and
 // when it is left.
-func TestVisitEnds(t *testing.T) {
+func TestSessionEnds(t *testing.T) {
 	s := newSite(t)
-	visit := s.enters(t)
+	browser := s.enters(t)
 	other := s.enters(t)
-	s.shows(t, visit)
+	s.shows(t, browser)
 	if err := s.Leave(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	s.over(t, other, invitation.ErrVisitEnded)
-	stolen, _, _ := strings.Cut(visit.Visit, ".")
-	s.over(t, Visit{stolen + "." + strings.Repeat("a", 32), home}, invitation.ErrVisitEnded)
+	s.over(t, other, invitation.ErrSessionEnded)
+	stolen, _, _ := strings.Cut(browser.Token, ".")
+	s.over(t, BrowserSession{stolen + "." + strings.Repeat("a", 32), home}, invitation.ErrSessionEnded)
 	s.edit(t, func(person *account.Person) { person.Factors[0].ID = "stolen" })
-	s.over(t, visit, invitation.ErrOvertaken)
-	if err := s.EndSession(t.Context(), visit, "", true); !errors.Is(err, invitation.ErrOvertaken) {
+	s.over(t, browser, invitation.ErrOvertaken)
+	if err := s.EndSession(t.Context(), browser, "", true); !errors.Is(err, invitation.ErrOvertaken) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -244,7 +244,7 @@ func TestLinksAreKeptNowhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, secret, _ := strings.Cut(entered.Visit, ".")
+	_, secret, _ := strings.Cut(entered.BrowserSession, ".")
 	all := ""
 	for _, dir := range []string{s.People.Config.Paths.State, s.People.Config.Paths.Users} {
 		err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
@@ -283,9 +283,9 @@ func TestLinksAreKeptNowhere(t *testing.T) {
 func TestEndSessions(t *testing.T) {
 	s := newSite(t)
 	s.remembers(t, "198.51.100.7", "198.51.100.8", "198.51.100.9")
-	visit := s.enters(t)
-	before := s.shows(t, visit).Sessions
-	if err := s.EndSession(t.Context(), visit, before[0].ID, false); err != nil {
+	browser := s.enters(t)
+	before := s.shows(t, browser).Sessions
+	if err := s.EndSession(t.Context(), browser, before[0].ID, false); err != nil {
 		t.Fatal(err)
 	}
 	if mail := s.last(t); mail.Change != "A remembered login was ended." || mail.Link != "" || mail.Remote != home || mail.Email != "alice@example.com" {
@@ -297,16 +297,16 @@ func TestEndSessions(t *testing.T) {
 	if got := s.logsIn(t, "198.51.100.8", ""); got.String() != "not-asked" {
 		t.Errorf("another one is %s", got)
 	}
-	if err := s.EndSession(t.Context(), visit, before[0].ID, false); !errors.Is(err, ErrNotFound) {
+	if err := s.EndSession(t.Context(), browser, before[0].ID, false); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	mails := s.count()
 	for range 2 {
-		if err := s.EndSession(t.Context(), visit, "", true); err != nil {
+		if err := s.EndSession(t.Context(), browser, "", true); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if left := s.shows(t, visit).Sessions; len(left) != 0 || s.count() != mails+1 {
+	if left := s.shows(t, browser).Sessions; len(left) != 0 || s.count() != mails+1 {
 		t.Errorf("%+v, %d mails", left, s.count()-mails)
 	}
 	if !strings.Contains(s.Lines(), `user=alice remote=192.0.2.1 verdict=changed rule=manage by=self-service reason="2 remembered logins were ended."`) {
@@ -315,7 +315,7 @@ func TestEndSessions(t *testing.T) {
 	// A mail server that is away undoes nothing.
 	s.fails = errors.New("mail server away")
 	s.remembers(t, "198.51.100.7")
-	if err := s.EndSession(t.Context(), visit, "", true); err != nil || !strings.Contains(s.Lines(), "verdict=not-sent rule=manage by=self-service reason=\"mail server away\"") {
+	if err := s.EndSession(t.Context(), browser, "", true); err != nil || !strings.Contains(s.Lines(), "verdict=not-sent rule=manage by=self-service reason=\"mail server away\"") {
 		t.Errorf("%v\n%s", err, s.Lines())
 	}
 }

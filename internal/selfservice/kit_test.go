@@ -163,29 +163,29 @@ func (s *site) link(t *testing.T) string {
 	return link
 }
 
-// enters opens a visit by a link and a code of the phone.
-func (s *site) enters(t *testing.T) Visit {
+// enters opens a browser session by a link and a code of the phone.
+func (s *site) enters(t *testing.T) BrowserSession {
 	t.Helper()
 	entered, err := s.Enter(t.Context(), s.link(t), s.code(t, "phone"), home)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Visit{entered.Visit, home}
+	return BrowserSession{entered.BrowserSession, home}
 }
 
-func (s *site) shows(t *testing.T, visit Visit) Overview {
+func (s *site) shows(t *testing.T, browser BrowserSession) Overview {
 	t.Helper()
-	overview, err := s.Show(t.Context(), visit)
+	overview, err := s.Show(t.Context(), browser)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return overview
 }
 
-// over expects that a visit is, for that reason.
-func (s *site) over(t *testing.T, visit Visit, want error) {
+// over expects that a browser session is, for that reason.
+func (s *site) over(t *testing.T, browser BrowserSession, want error) {
 	t.Helper()
-	if _, err := s.Show(t.Context(), visit); !errors.Is(err, want) {
+	if _, err := s.Show(t.Context(), browser); !errors.Is(err, want) {
 		t.Errorf("got %v, expected %v", err, want)
 	}
 }

@@ -8,16 +8,16 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 )
 
-// Whoever leaves in the middle of adding a device finds its name free in the next visit,
+// Whoever leaves in the middle of adding a device finds its name free in the next browser session,
 // and no keys that nobody sees fill the file up.
-func TestKeysOfVisitsThatAreOver(t *testing.T) {
+func TestKeysOfSessionsThatAreOver(t *testing.T) {
 	for _, pause := range []time.Duration{20 * time.Minute, 4 * time.Hour} {
 		s := newSite(t)
 		for n := range account.MaxFactors + 1 {
-			visit := s.enters(t)
-			s.adds(t, visit, "tablet")
+			browser := s.enters(t)
+			s.adds(t, browser, "tablet")
 			if n%2 == 0 {
-				if err := s.Leave(t.Context(), visit); err != nil {
+				if err := s.Leave(t.Context(), browser); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -26,24 +26,24 @@ func TestKeysOfVisitsThatAreOver(t *testing.T) {
 		if factors := len(s.alice(t).Factors); factors > 2 {
 			t.Errorf("%v: %d devices", pause, factors)
 		}
-		visit := s.enters(t)
-		setup := s.adds(t, visit, "tablet")
-		if _, err := s.Confirm(t.Context(), visit, s.first(t, setup)); err != nil || s.devices(t) != "phone tablet" {
+		browser := s.enters(t)
+		setup := s.adds(t, browser, "tablet")
+		if _, err := s.Confirm(t.Context(), browser, s.first(t, setup)); err != nil || s.devices(t) != "phone tablet" {
 			t.Errorf("%v: %v, %s", pause, err, s.devices(t))
 		}
 	}
 }
 
 // One that another browser is adding now is not dropped.
-func TestKeyOfAnOpenVisit(t *testing.T) {
+func TestKeyOfAnOpenSession(t *testing.T) {
 	s := newSite(t)
 	other := s.enters(t)
 	setup := s.adds(t, other, "tablet")
-	visit := s.enters(t)
-	if _, err := s.Add(t.Context(), visit, "tablet"); !errors.Is(err, ErrTakenName) {
+	browser := s.enters(t)
+	if _, err := s.Add(t.Context(), browser, "tablet"); !errors.Is(err, ErrTakenName) {
 		t.Errorf("got %v", err)
 	}
-	s.adds(t, visit, "laptop")
+	s.adds(t, browser, "laptop")
 	if _, err := s.Confirm(t.Context(), other, s.first(t, setup)); err != nil {
 		t.Error(err)
 	}
@@ -52,10 +52,10 @@ func TestKeyOfAnOpenVisit(t *testing.T) {
 // Of somebody who never comes back the key is forgotten like those of invitations.
 func TestKeyIsForgotten(t *testing.T) {
 	s := newSite(t)
-	visit := s.enters(t)
-	s.adds(t, visit, "tablet")
+	browser := s.enters(t)
+	s.adds(t, browser, "tablet")
 	if err := s.links().Forget(t.Context()); err != nil || len(s.alice(t).Factors) != 2 {
-		t.Errorf("a visit that goes on lost its key: %v", err)
+		t.Errorf("a session that goes on lost its key: %v", err)
 	}
 	s.Clock = s.Clock.Add(20 * time.Minute)
 	if err := s.links().Forget(t.Context()); err != nil || len(s.alice(t).Factors) != 1 {

@@ -45,8 +45,8 @@ type Login struct {
 }
 
 // Show shows what is the person's. It changes nothing.
-func (s Service) Show(ctx context.Context, visit Visit) (Overview, error) {
-	v, err := s.visiting(ctx, visit)
+func (s Service) Show(ctx context.Context, browser BrowserSession) (Overview, error) {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return Overview{}, err
 	}
@@ -54,7 +54,7 @@ func (s Service) Show(ctx context.Context, visit Visit) (Overview, error) {
 	if err != nil {
 		return Overview{}, err
 	}
-	o := Overview{User: v.person.User, Ends: v.link.VisitEnds, RecoveryLeft: factor.RecoveryLeft(v.person, entry), Logins: loginsOf(entry)}
+	o := Overview{User: v.person.User, Ends: v.link.BrowserSessionEnds, RecoveryLeft: factor.RecoveryLeft(v.person, entry), Logins: loginsOf(entry)}
 	if o.Sessions, err = s.sessionsOf(ctx, v.person.User); err != nil {
 		return Overview{}, err
 	}

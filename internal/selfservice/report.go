@@ -11,8 +11,8 @@ import (
 
 // Report notes that a login was not the person's: the log has it, whoever looks after the
 // machine is told if there is an address, and remembered logins end.
-func (s Service) Report(ctx context.Context, visit Visit, id string) error {
-	v, err := s.visiting(ctx, visit)
+func (s Service) Report(ctx context.Context, browser BrowserSession, id string) error {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (s Service) Report(ctx context.Context, visit Visit, id string) error {
 	return ErrNotFound
 }
 
-func (v *visiting) report(ctx context.Context, l ledger.Login) error {
+func (v *openSession) report(ctx context.Context, l ledger.Login) error {
 	ended, err := v.endSessions(ctx, v.person.User, func(ledger.Session) bool { return true })
 	what := "A login of " + v.person.User + " was reported as somebody else's: " + loginWords(l) + "."
 	v.People.Audit.Write(audit.Record{

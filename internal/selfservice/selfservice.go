@@ -2,9 +2,9 @@
 // devices, recovery codes, remembered logins and their last logins.
 //
 // The entry point is [Service]: Ask mails a link to whoever has a name, Look says what has
-// become of one, Enter opens a visit by the link and a code, Show shows what is the
+// become of one, Enter opens a browser session by the link and a code, Show shows what is the
 // person's, and the other methods change it. It promises that nobody gets in by a link
-// alone, nor by a code that was sent to the same mailbox; that a visit ends after a quarter
+// alone, nor by a code that was sent to the same mailbox; that a browser session ends after a quarter
 // of an hour, and as soon as somebody else changes the person's devices, recovery codes or address; that nobody who
 // must have a device removes the last one; that wrong codes count as everywhere; and that
 // the person is told of each change by mail.
@@ -45,10 +45,10 @@ type Service struct {
 const (
 	// purpose is that of the links, which no invitation has.
 	purpose = "manage"
-	// linkTime is how long a link is good, visitTime a visit.
-	linkTime  = time.Hour
-	visitTime = 15 * time.Minute
-	// keptFor is how long after its end a link is known, with the visit by it.
+	// linkTime is how long a link is good, sessionTime a browser session.
+	linkTime    = time.Hour
+	sessionTime = 15 * time.Minute
+	// keptFor is how long after its end a link is known, with the browser session by it.
 	keptFor = time.Hour
 	// by is what the log says of whoever comes this way, and rule of what it is about.
 	by   = "self-service"
@@ -92,13 +92,13 @@ func stateOf(link ledger.Invitation, now time.Time) invitation.State {
 	return invitation.Ready
 }
 
-// IsOpen says whether a link, or the visit by it, is good as far as the ledger knows.
+// IsOpen says whether a link, or the browser session by it, is good as far as the ledger knows.
 func IsOpen(link ledger.Invitation, now time.Time) bool {
-	return stateOf(link, now) == invitation.Ready || isVisited(link, now)
+	return stateOf(link, now) == invitation.Ready || isOpen(link, now)
 }
 
-func isVisited(link ledger.Invitation, now time.Time) bool {
-	return link.Purpose == purpose && !link.Done.IsZero() && link.Cancelled.IsZero() && now.Before(link.VisitEnds)
+func isOpen(link ledger.Invitation, now time.Time) bool {
+	return link.Purpose == purpose && !link.Done.IsZero() && link.Cancelled.IsZero() && now.Before(link.BrowserSessionEnds)
 }
 
 // canEnter says why somebody cannot enter, whatever the code. A code that was sent shows
@@ -147,10 +147,10 @@ func (s Service) prove(ctx context.Context, person account.Person, remote, code 
 	return proof, invitation.ErrCurrent
 }
 
-// visiting is one request of a browser that entered.
-type visiting struct {
+// openSession is one request of a browser that entered.
+type openSession struct {
 	Service
-	visit  string
+	token  string
 	key    ledger.Key
 	hashed string
 	remote string
@@ -158,17 +158,17 @@ type visiting struct {
 	person account.Person
 }
 
-// Visit is what a browser has, and where it comes from.
-type Visit struct{ Visit, Remote string }
+// BrowserSession is what a browser has, and where it comes from.
+type BrowserSession struct{ Token, Remote string }
 
-// visiting finds the visit of a browser, which must be good.
-func (s Service) visiting(ctx context.Context, visit Visit) (*visiting, error) {
-	key, hashed, known := invitation.ParseVisit(visit.Visit)
-	link, err := s.links().Find(ctx, key, known, visit.Remote, purpose)
+// open finds the browser session of a browser, which must be good.
+func (s Service) open(ctx context.Context, browser BrowserSession) (*openSession, error) {
+	key, hashed, known := invitation.ParseSession(browser.Token)
+	link, err := s.links().Find(ctx, key, known, browser.Remote, purpose)
 	if err != nil {
 		return nil, err
 	}
-	v := &visiting{Service: s, visit: visit.Visit, key: key, hashed: hashed, remote: visit.Remote, link: link}
+	v := &openSession{Service: s, token: browser.Token, key: key, hashed: hashed, remote: browser.Remote, link: link}
 	if err := v.isMine(link); err != nil {
 		return nil, err
 	}
@@ -179,18 +179,18 @@ func (s Service) visiting(ctx context.Context, visit Visit) (*visiting, error) {
 }
 
 // isMine says whether a link is open for this browser.
-func (v *visiting) isMine(link ledger.Invitation) error {
-	if !isVisited(link, v.now()) || !invitation.Same(link.Visit, v.hashed) {
-		return invitation.ErrVisitEnded
+func (v *openSession) isMine(link ledger.Invitation) error {
+	if !isOpen(link, v.now()) || !invitation.Same(link.BrowserSession, v.hashed) {
+		return invitation.ErrSessionEnded
 	}
 	return nil
 }
 
-// check says why the visit is over, in the light of what the person has become since.
-func (v *visiting) check(link ledger.Invitation, person account.Person) error {
+// check says why the browser session is over, in the light of what the person has become since.
+func (v *openSession) check(link ledger.Invitation, person account.Person) error {
 	switch {
 	case v.isMine(link) != nil:
-		return invitation.ErrVisitEnded
+		return invitation.ErrSessionEnded
 	case !person.Enabled:
 		return invitation.ErrDisabled
 	case link.Of != standingOf(person):
@@ -199,9 +199,9 @@ func (v *visiting) check(link ledger.Invitation, person account.Person) error {
 	return nil
 }
 
-// change changes the person's secret file, and has the visit go on with the person as that
-// is then. Killed in between, the visit is over.
-func (v *visiting) change(ctx context.Context, change func(*account.Person) error) error {
+// change changes the person's secret file, and has the browser session go on with the person as that
+// is then. Killed in between, the browser session is over.
+func (v *openSession) change(ctx context.Context, change func(*account.Person) error) error {
 	dir, err := v.place().Open()
 	if err != nil {
 		return err
@@ -236,16 +236,16 @@ func (v *visiting) change(ctx context.Context, change func(*account.Person) erro
 	if isPlaced {
 		v.log("fault", placed.Error())
 	}
-	// It is done, whatever becomes of the visit.
+	// It is done, whatever becomes of the browser session.
 	err = v.goOn(context.WithoutCancel(ctx), func(link *ledger.Invitation) { link.Of = standingOf(after) })
-	if err != nil && !errors.Is(err, invitation.ErrVisitEnded) {
+	if err != nil && !errors.Is(err, invitation.ErrSessionEnded) {
 		v.log("fault", err.Error())
 	}
 	return nil
 }
 
-// goOn changes what the ledger knows of the visit, unless that is over.
-func (v *visiting) goOn(ctx context.Context, change func(*ledger.Invitation)) error {
+// goOn changes what the ledger knows of the browser session, unless that is over.
+func (v *openSession) goOn(ctx context.Context, change func(*ledger.Invitation)) error {
 	return v.People.Ledger.Update(ctx, v.key, func(entry *ledger.Entry) error {
 		if err := v.isMine(entry.Invitation); err != nil {
 			return err
@@ -255,19 +255,19 @@ func (v *visiting) goOn(ctx context.Context, change func(*ledger.Invitation)) er
 	})
 }
 
-func (v *visiting) log(verdict, reason string) {
+func (v *openSession) log(verdict, reason string) {
 	v.People.Audit.Write(audit.Record{User: v.person.User, Remote: v.remote, Verdict: verdict, Rule: rule, By: by, Reason: reason})
 }
 
 // changed logs a change, and tells the person of it.
-func (v *visiting) changed(what string) {
+func (v *openSession) changed(what string) {
 	v.log("changed", what)
 	v.mail(v.person.Email, what, false)
 }
 
 // mail sends a message about a change behind the answer: a mail server that is slow, or
 // away, undoes nothing.
-func (v *visiting) mail(to, what string, report bool) {
+func (v *openSession) mail(to, what string, report bool) {
 	if to == "" || v.People.Sender == nil {
 		return
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // EndSession ends one remembered login, or with all every one.
-func (s Service) EndSession(ctx context.Context, visit Visit, id string, all bool) error {
-	v, err := s.visiting(ctx, visit)
+func (s Service) EndSession(ctx context.Context, browser BrowserSession, id string, all bool) error {
+	v, err := s.open(ctx, browser)
 	if err != nil {
 		return err
 	}

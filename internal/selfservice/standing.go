@@ -8,7 +8,7 @@ import (
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
-// standingOf names all of a person by which somebody can have entered, as it is: a visit
+// standingOf names all of a person by which somebody can have entered, as it is: a browser session
 // does not outlive the device, the recovery codes or the mailbox that an admin replaced
 // because they were stolen.
 func standingOf(person account.Person) string {

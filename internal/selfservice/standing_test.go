@@ -9,24 +9,24 @@ import (
 	"github.com/otpgate/otpgate/internal/invitation"
 )
 
-// A visit ends when somebody else makes new recovery codes, or gives another address, as
+// A browser session ends when somebody else makes new recovery codes, or gives another address, as
 // after a sheet of paper or a mailbox was stolen. A link ends with the address.
-func TestVisitEndsWithRecoveryCodesAndAddress(t *testing.T) {
+func TestSessionEndsWithRecoveryCodesAndAddress(t *testing.T) {
 	for what, change := range map[string]func(*account.Person){
 		"recovery codes": func(person *account.Person) { _, person.Recovery = factor.NewRecovery("alice") },
 		"address":        func(person *account.Person) { person.Email = "new@example.com" },
 	} {
 		s := newSite(t)
-		visit := s.enters(t)
-		// What is done in the visit ends nothing.
-		if _, err := s.NewRecovery(t.Context(), visit, s.code(t, "phone")); err != nil {
+		browser := s.enters(t)
+		// What is done in the browser session ends nothing.
+		if _, err := s.NewRecovery(t.Context(), browser, s.code(t, "phone")); err != nil {
 			t.Fatal(err)
 		}
-		s.shows(t, visit)
+		s.shows(t, browser)
 		link := s.link(t)
 		s.edit(t, change)
-		s.over(t, visit, invitation.ErrOvertaken)
-		if _, err := s.Add(t.Context(), visit, "tablet"); !errors.Is(err, invitation.ErrOvertaken) {
+		s.over(t, browser, invitation.ErrOvertaken)
+		if _, err := s.Add(t.Context(), browser, "tablet"); !errors.Is(err, invitation.ErrOvertaken) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if what != "address" {

@@ -3,8 +3,8 @@ package spelling
 
 import "slices"
 
-// Slips is how many typing errors a name may be away from the one that was meant.
-const Slips = 2
+// MaxTypos is how many typing errors a name may be away from the one that was meant.
+const MaxTypos = 2
 
 // Distance is how many letters must be put in, left out or changed to make b of
 // a (Levenshtein).
@@ -32,7 +32,7 @@ func Distance(a, b string) int {
 // are equally near. Of a name of three letters or fewer only one may be wrong, or
 // all could be meant.
 func Near(name string, names []string) (near string, found bool) {
-	most := min(Slips, len(name)/2)
+	most := min(MaxTypos, len(name)/2)
 	for _, candidate := range slices.Sorted(slices.Values(names)) {
 		if d := Distance(name, candidate); d <= most && candidate != name {
 			near, most, found = candidate, d-1, true

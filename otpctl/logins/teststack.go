@@ -57,12 +57,12 @@ func (w *walked) obey(a *invocation.App, request *gate.Request) {
 	if named := w.line.Arg("config"); named != "" && a.Config == "" {
 		a.Config = a.Machine.Root + named
 	} else if named != "" && named != a.Config {
-		a.Note("%s names config=%s, which logins take; --config has another one looked at here", w.line.Place, named)
+		a.Note("%s names config=%s, which logins take; --config has another one looked at here", w.line.Position, named)
 	}
 	if named := w.line.Arg("protocol"); named != "" && request.Protocol == "" {
 		request.Protocol = config.Protocol(named)
 	} else if named != "" && named != string(request.Protocol) {
-		a.Note("%s names protocol=%s, which logins take; --protocol has another one looked at here", w.line.Place, named)
+		a.Note("%s names protocol=%s, which logins take; --protocol has another one looked at here", w.line.Position, named)
 	}
 }
 
@@ -83,7 +83,7 @@ func (w *walked) judge(problems []finding.Finding) {
 // into says in the result what the stack makes of what the policy wants.
 func (w walked) into(result *tested) {
 	if w.line.File != "" {
-		result.Line, result.Arguments = w.line.Place.String(), w.line.Args
+		result.Line, result.Arguments = w.line.Position.String(), w.line.Args
 	}
 	result.Faults = w.faults
 	if w.never == "" {

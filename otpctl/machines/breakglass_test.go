@@ -34,7 +34,7 @@ func TestNewCodesEndALock(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry, err := entryOf(t.Context(), settings, "root")
-	if err != nil || entry.Attempts != (ledger.Attempts{}) || len(entry.Peers) > 0 || !slices.Equal(entry.Spent, kept.Hashes[:1]) {
+	if err != nil || entry.Attempts != (ledger.Attempts{}) || len(entry.Peers) > 0 || !slices.Equal(entry.UsedHashes, kept.Hashes[:1]) {
 		t.Errorf("%+v, %v", entry, err)
 	}
 	if loaded, err := breakglass.Load(settings.Paths.BreakGlass, "root"); err != nil || loaded.Left(entry) != breakglass.Count-1 {

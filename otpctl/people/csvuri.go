@@ -57,7 +57,7 @@ func (e *enroller) keyless(p *admin.Prepared) error {
 	}
 	for _, f := range person.Confirmed() {
 		if f.ID == p.Factor.ID && f.Kind == p.Factor.Kind {
-			return fmt.Errorf("user %q: factor %q: %w", p.User, f.ID, admin.ErrAsBefore)
+			return fmt.Errorf("user %q: factor %q: %w", p.User, f.ID, admin.ErrEnrolledSame)
 		}
 	}
 	return errNoKey

@@ -173,7 +173,7 @@ func (e *enroller) line(ctx context.Context, line csvLine, showable bool) (enrol
 	made, err := e.write(ctx, line, &p)
 	done.User = p.User
 	switch {
-	case errors.Is(err, admin.ErrAsBefore):
+	case errors.Is(err, admin.ErrEnrolledSame):
 		done.Result, done.Confirmed = invocation.Unchanged, true
 		return done, nil
 	case errors.Is(err, admin.ErrToConfirm):

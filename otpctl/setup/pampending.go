@@ -271,12 +271,12 @@ func pamServices(a *invocation.App) ([]pamService, error) {
 		s := pamService{Service: name, File: stack.File, Protocol: stack.Protocol}
 		for _, line := range stack.Lines {
 			if authstack.Ours(line) {
-				s.Lines = append(s.Lines, line.Place.String())
+				s.Lines = append(s.Lines, line.Position.String())
 			}
 		}
 		for _, p := range pending {
 			// su-l has its line from su's file, and loses it with that.
-			changed := func(line pamstack.Line) bool { return authstack.Ours(line) && line.Place.File == p.Path }
+			changed := func(line pamstack.Line) bool { return authstack.Ours(line) && line.Position.File == p.Path }
 			if p.Service == name || slices.ContainsFunc(stack.Lines, changed) {
 				s.Pending = &p
 			}

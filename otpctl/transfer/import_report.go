@@ -56,7 +56,7 @@ func (r *importReport) add(p found, left int, err error) {
 		record.Result = wouldImport
 	}
 	switch {
-	case errors.Is(err, admin.ErrAsBefore):
+	case errors.Is(err, admin.ErrEnrolledSame):
 		record.Result = invocation.Unchanged
 	case errors.Is(err, errNotInMap):
 		record.Result = leftOut

@@ -17,7 +17,7 @@ import (
 
 // activated starts a verifier as systemd does, through a shell that knows its
 // own number.
-func (p *place) activated(t *testing.T, files []*os.File, arguments string) *process {
+func (p *installation) activated(t *testing.T, files []*os.File, arguments string) *process {
 	t.Helper()
 	command := exec.Command("sh", "-c", fmt.Sprintf("LISTEN_PID=$$ LISTEN_FDS=%d exec %s --config %s %s", len(files), verifierd, p.config, arguments))
 	command.ExtraFiles = files
@@ -41,7 +41,7 @@ func passed(t *testing.T, network, address string) *os.File {
 
 // activatedUntil starts verifiers that end when idle, until one of them was in time for
 // the login.
-func (p *place) activatedUntil(t *testing.T, socket []*os.File, in <-chan error) {
+func (p *installation) activatedUntil(t *testing.T, socket []*os.File, in <-chan error) {
 	t.Helper()
 	for {
 		process := p.activated(t, socket, "--idle 1s")
@@ -64,7 +64,7 @@ func (p *place) activatedUntil(t *testing.T, socket []*os.File, in <-chan error)
 // queue, and systemd starts another.
 func TestActivation(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "", wide)
+	p := newInstallation(t, "", wide)
 	alice := p.enroll(t, "alice")
 	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestActivation(t *testing.T) {
 
 func TestActivationRefused(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "", wide)
+	p := newInstallation(t, "", wide)
 	unix, tcp := passed(t, "unix", filepath.Join(p.dir, "sock")), passed(t, "tcp", "127.0.0.1:0")
 	for want, files := range map[string][]*os.File{
 		"systemd passed 2 sockets, expected one":                                            {unix, unix},
@@ -132,7 +132,7 @@ func TestActivationRefused(t *testing.T) {
 // The same with systemd's own program.
 func TestSystemdSocketActivate(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "", wide)
+	p := newInstallation(t, "", wide)
 	alice := p.enroll(t, "alice")
 	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 // pair is two verifiers of one configuration that run beside each other, of which
 // a test keeps the first busy.
 type pair struct {
-	busy, free       *place
+	busy, free       *installation
 	forBusy, forFree func() (name, code string)
 	ofBusy, ofFree   int // processes
 }
@@ -27,7 +27,7 @@ type pair struct {
 // newPair has people for so many logins at each.
 func newPair(tb testing.TB, logins int, text string) *pair {
 	tb.Helper()
-	p := &pair{busy: newPlace(tb, memoryDisk, text), free: newPlace(tb, memoryDisk, text)}
+	p := &pair{busy: newInstallation(tb, memoryDisk, text), free: newInstallation(tb, memoryDisk, text)}
 	p.forBusy, p.forFree = p.busy.crowdOf(tb, logins), p.free.crowdOf(tb, logins)
 	p.ofBusy, p.ofFree = p.busy.run(tb).Process.Pid, p.free.run(tb).Process.Pid
 	return p
@@ -44,7 +44,7 @@ type ratios struct{ time, ran float64 }
 func (p *pair) compare(b *testing.B, logins int) ratios {
 	b.Helper()
 	rests(b, p.ofBusy)
-	took := func(p *place, next func() (string, string)) time.Duration {
+	took := func(p *installation, next func() (string, string)) time.Duration {
 		name, code := next()
 		begin := b.Elapsed()
 		p.once(b, name, code)
@@ -158,7 +158,7 @@ func BenchmarkSlowGateway(b *testing.B) {
 	p.busy.enrollWaiting(b, waiting)
 	// A configuration that is newer is read again for each login, and the front
 	// is told before that.
-	for _, place := range []*place{p.busy, p.free} {
+	for _, place := range []*installation{p.busy, p.free} {
 		for state, err := config.StateOf(place.config); !state.Settled(time.Now()); time.Sleep(100 * time.Millisecond) {
 			if err != nil {
 				b.Fatal(err)
@@ -176,7 +176,7 @@ func BenchmarkSlowGateway(b *testing.B) {
 // count, as others may use them, but no less than it ran. The best of a few, or of
 // more: a busy machine is slower at everything.
 func BenchmarkStart(b *testing.B) {
-	p := newPlace(b, "", wide)
+	p := newInstallation(b, "", wide)
 	alice := p.enroll(b, "alice")
 	const few, most, want = 15, 300, 50 * time.Millisecond
 	var took []time.Duration

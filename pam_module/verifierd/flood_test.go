@@ -22,7 +22,7 @@ const restMemory, dialogueMemory = 20 << 20, 24 << 10
 // and people log in.
 func TestMemoryOfDialogues(t *testing.T) {
 	const name, host = 255, 1024
-	p := newPlace(t, memoryDisk, wide+"[verifier]\nallow = [\"daemon\"]\n")
+	p := newInstallation(t, memoryDisk, wide+"[verifier]\nallow = [\"daemon\"]\n")
 	next := p.crowdOf(t, 1000)
 	process := p.run(t)
 	login := func() { name, code := next(); p.once(t, name, code) }

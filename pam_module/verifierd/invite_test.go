@@ -36,7 +36,7 @@ func newDeafMail(t *testing.T) *deafMail {
 }
 
 // hasAddress gives somebody a secret file with an address and no device.
-func (p *place) hasAddress(t *testing.T, name string) {
+func (p *installation) hasAddress(t *testing.T, name string) {
 	t.Helper()
 	text := fmt.Sprintf("version = 1\nuser = %q\nemail = \"%s@example.com\"\n", name, name)
 	if err := os.WriteFile(filepath.Join(p.users, name+".toml"), []byte(text), 0o600); err != nil {

@@ -24,7 +24,7 @@ import (
 
 // realKit is the front with the real core beside it, asking the place's
 // verifier first.
-func realKit(tb testing.TB, p *place) *fronttest.Kit {
+func realKit(tb testing.TB, p *installation) *fronttest.Kit {
 	tb.Helper()
 	kit := fronttest.Build(tb, fronttest.Options{})
 	// Opened so that go test takes no old result when only that has changed.
@@ -43,7 +43,7 @@ func realKit(tb testing.TB, p *place) *fronttest.Kit {
 // user, and nobody gets in as another where a core would have to be forked.
 func TestHostOfAUser(t *testing.T) {
 	const daemonUID = "1"
-	p := newPlace(t, "", wide)
+	p := newInstallation(t, "", wide)
 	people := map[string]*person{"daemon": p.enroll(t, "daemon"), "root": p.enroll(t, "root")}
 	kit := realKit(t, p)
 	for _, dir := range []string{kit.Dir, filepath.Dir(kit.Dir)} {
@@ -115,7 +115,7 @@ func (h *host) login(user, answer string) (result string, err error) {
 // killing is a verifier that is killed again and again, and those who log in
 // meanwhile.
 type killing struct {
-	*place
+	*installation
 	// alive is held for writing while the verifier is killed and started.
 	alive                           sync.RWMutex
 	over                            atomic.Bool
@@ -129,8 +129,8 @@ func TestKilled(t *testing.T) {
 	if *soak {
 		kills = 500
 	}
-	k := &killing{place: newPlace(t, memoryDisk, wide)}
-	kit := realKit(t, k.place)
+	k := &killing{installation: newInstallation(t, memoryDisk, wide)}
+	kit := realKit(t, k.installation)
 	var hosts sync.WaitGroup
 	for range 16 {
 		host := startHost(t, kit)

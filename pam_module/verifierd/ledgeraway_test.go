@@ -22,7 +22,7 @@ func sharedLedger(socket, timeout string) string {
 }
 
 // giveBreakGlass makes codes of root's.
-func (p *place) giveBreakGlass(t *testing.T) []string {
+func (p *installation) giveBreakGlass(t *testing.T) []string {
 	t.Helper()
 	codes, kept := breakglass.New("root", time.Now())
 	if err := breakglass.Save(p.breakGlass(), kept); err != nil {

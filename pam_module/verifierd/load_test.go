@@ -24,7 +24,7 @@ var soak = flag.Bool("soak", false, "run the long variants")
 const memoryDisk = "/dev/shm"
 
 // peopleFor enrolls as many people as it takes for that many logins.
-func (p *place) peopleFor(tb testing.TB, logins int) []*person {
+func (p *installation) peopleFor(tb testing.TB, logins int) []*person {
 	tb.Helper()
 	var people []*person
 	for i := range logins/codes + 1 {
@@ -35,7 +35,7 @@ func (p *place) peopleFor(tb testing.TB, logins int) []*person {
 
 // crowdOf is for logins one after the other: each call of the result is for
 // another one.
-func (p *place) crowdOf(tb testing.TB, logins int) func() (name, code string) {
+func (p *installation) crowdOf(tb testing.TB, logins int) func() (name, code string) {
 	tb.Helper()
 	people, next := p.peopleFor(tb, logins), 0
 	return func() (string, string) {
@@ -46,7 +46,7 @@ func (p *place) crowdOf(tb testing.TB, logins int) func() (name, code string) {
 }
 
 // once is one login with a right code.
-func (p *place) once(tb testing.TB, name, code string) {
+func (p *installation) once(tb testing.TB, name, code string) {
 	tb.Helper()
 	conn, err := connect(p.socket, asIs)
 	if err != nil {
@@ -140,7 +140,7 @@ func TestMemory(t *testing.T) {
 		logins = 100_000
 	}
 	const most = 20 << 20
-	p := newPlace(t, memoryDisk, wide)
+	p := newInstallation(t, memoryDisk, wide)
 	people := p.peopleFor(t, logins+1)
 	process := p.run(t)
 	// It has all that it keeps once it has answered; it listens before that.

@@ -47,7 +47,7 @@ func get(t *testing.T, network, address string) string {
 }
 
 func TestMetricsServed(t *testing.T) {
-	p := newPlace(t, "", wide)
+	p := newInstallation(t, "", wide)
 	unixPath := filepath.Join(p.dir, "metrics.sock")
 	for network, address := range map[string]string{"tcp": testaddress.Kept(t, "127.0.0.1"), "unix": unixPath} {
 		t.Run(network, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestMetricsServed(t *testing.T) {
 }
 
 // served has the figures at address, in a verifier of its own.
-func (p *place) served(t *testing.T, network, address string) {
+func (p *installation) served(t *testing.T, network, address string) {
 	t.Helper()
 	alice := p.enroll(t, "alice-"+network)
 	inFile := strings.TrimPrefix(network+":"+address, "tcp:")

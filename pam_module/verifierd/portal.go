@@ -163,7 +163,7 @@ var errNotThePage = errors.New("asks at the socket of the page for people; expec
 
 // answer has the engine decide.
 func (p *portal) answer(ctx context.Context, uid uint32, who *peerCount, request portalwire.Request) (portalwire.Answer, error) {
-	end, err := p.limits.links.turn(ctx, linkOf(request))
+	end, err := p.limits.links.lock(ctx, linkOf(request))
 	if err == nil {
 		err = p.limits.ask(request)
 	}

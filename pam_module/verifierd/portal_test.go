@@ -26,7 +26,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("%+v", page)
 	}
 	setup := r.begin(t, link)
-	enrolled := r.answered(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0)}).Enrolled
+	enrolled := r.answered(t, portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0)}).Enrolled
 	if enrolled == nil || len(enrolled.RecoveryCodes) != 10 {
 		t.Fatalf("not enrolled: %v", enrolled)
 	}
@@ -72,7 +72,7 @@ func TestWhoAsksForThePage(t *testing.T) {
 	if line := r.log.take(t, 1)[0]; line.Rule != "portal" || !strings.Contains(line.Reason, "there is no [portal] in the configuration") {
 		t.Errorf("%+v", line)
 	}
-	r.configure(t, portalText(r.place, wide))
+	r.configure(t, portalText(r.installation, wide))
 	_ = r.answered(t, request)
 }
 
@@ -89,7 +89,7 @@ func TestPageIsNotAnswered(t *testing.T) {
 	}{
 		{"no address", "X-Forwarded-For", func() error { return nil }, func() {}, portalwire.Request{Op: portalwire.Open, Link: link, Remote: "-"}},
 		{"the ledger", state, func() error { return os.Chmod(state, 0o777) }, func() { _ = os.Chmod(state, 0o700) }, portalwire.Request{Op: portalwire.Begin, Link: link}},
-		{"the configuration", r.config, func() error { return os.WriteFile(r.config, []byte("broken"), 0o644) }, func() { r.configure(t, portalText(r.place, wide)) }, portalwire.Request{Op: portalwire.Open, Link: link}},
+		{"the configuration", r.config, func() error { return os.WriteFile(r.config, []byte("broken"), 0o644) }, func() { r.configure(t, portalText(r.installation, wide)) }, portalwire.Request{Op: portalwire.Open, Link: link}},
 	} {
 		if err := row.spoil(); err != nil {
 			t.Fatal(err)

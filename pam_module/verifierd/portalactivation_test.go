@@ -19,7 +19,7 @@ import (
 // Whoever is passed the page's socket alone answers nothing else: another verifier
 // decides logins.
 func TestPageIsActivated(t *testing.T) {
-	p := newPlace(t, "", "")
+	p := newInstallation(t, "", "")
 	p.configure(t, portalText(p, wide+"[verifier]\nmetrics = \"unix:"+filepath.Join(p.dir, "metrics")+"\"\n"))
 	if err := os.Mkdir(filepath.Dir(p.socket), 0o755); err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestPageIsActivated(t *testing.T) {
 
 // By hand one verifier answers both, and takes its sockets away in the end.
 func TestBothSockets(t *testing.T) {
-	p := newPlace(t, "", "")
+	p := newInstallation(t, "", "")
 	p.configure(t, portalText(p, wide))
 	process := p.run(t)
 	page := filepath.Join(p.dir, "run", "portal.sock")
@@ -78,7 +78,7 @@ func TestBothSockets(t *testing.T) {
 
 // A page that cannot be answered keeps nobody from logging in.
 func TestNoSocketForThePage(t *testing.T) {
-	p := newPlace(t, "", "")
+	p := newInstallation(t, "", "")
 	p.configure(t, wide+"[portal]\nurl = 'https://otp.example.com'\nsocket = '"+filepath.Join(p.dir, "no", "such", "portal.sock")+"'\n")
 	process := p.run(t)
 	alice := p.enroll(t, "alice")

@@ -54,7 +54,7 @@ func (f *forgetter) now(engine *gate.Gate) {
 	at := f.clock()
 	f.next = at.Add(forgetEvery)
 	own := *engine
-	own.Ledger = slowly{engine.Ledger, f.wait}
+	own.Ledger = pausedLedger{engine.Ledger, f.wait}
 	f.done.Go(func() {
 		err := invitation.Invitations{People: admin.People{Gate: &own}, Random: rand.Reader}.Forget(f.ctx)
 		if own.Config.Ledger == nil {
@@ -82,14 +82,14 @@ func (f *forgetter) wait(ctx context.Context) error {
 	}
 }
 
-// slowly is a ledger that is looked at with pauses.
-type slowly struct {
+// pausedLedger is a ledger that is looked at with pauses.
+type pausedLedger struct {
 	ledger.Store
 	wait func(context.Context) error
 }
 
 // View implements [ledger.Store].
-func (s slowly) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
+func (s pausedLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, error) {
 	if err := s.wait(ctx); err != nil {
 		return ledger.Entry{}, err
 	}

@@ -37,16 +37,16 @@ func TestPageTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := r.invite(t, "alice", false)
-	visit := r.begin(t, link).Visit
+	session := r.begin(t, link).BrowserSession
 	_ = r.log.take(t, 1)
 	var said strings.Builder
 	for _, request := range []portalwire.Request{
-		{Op: "list"}, {Op: "ask", Link: "alice"}, {Op: "look", Visit: visit}, {Op: portalwire.Open}, {Op: portalwire.Begin, Visit: visit},
+		{Op: "list"}, {Op: "ask", Link: "alice"}, {Op: "look", BrowserSession: session}, {Op: portalwire.Open}, {Op: portalwire.Begin, BrowserSession: session},
 		{Op: portalwire.Open, Link: "alice"}, {Op: portalwire.Open, Link: strings.Repeat("a", 32)}, {Op: portalwire.Open, Link: link},
-		{Op: portalwire.Begin, Link: "alice"}, {Op: portalwire.Begin, Link: strings.Split(visit, ".")[1]}, {Op: portalwire.Begin, Link: strings.Split(visit, ".")[0]},
-		{Op: portalwire.Resume, Visit: link}, {Op: portalwire.Resume, Visit: visit}, {Op: portalwire.Confirm, Visit: "alice." + link, First: "123456"},
+		{Op: portalwire.Begin, Link: "alice"}, {Op: portalwire.Begin, Link: strings.Split(session, ".")[1]}, {Op: portalwire.Begin, Link: strings.Split(session, ".")[0]},
+		{Op: portalwire.Resume, BrowserSession: link}, {Op: portalwire.Resume, BrowserSession: session}, {Op: portalwire.Confirm, BrowserSession: "alice." + link, First: "123456"},
 		// A first code is nothing without one of the device that counts.
-		{Op: portalwire.Confirm, Visit: visit, First: codeOf(t, r.begin(t, link), 0)},
+		{Op: portalwire.Confirm, BrowserSession: session, First: codeOf(t, r.begin(t, link), 0)},
 	} {
 		request.Remote = "192.0.2.66"
 		answer, _ := r.sends(t, portalUID, request)
@@ -103,7 +103,7 @@ func TestPageMakesUpAddresses(t *testing.T) {
 		t.Errorf("%+v", line)
 	}
 	setup := r.begin(t, r.invite(t, "alice", false))
-	confirm := portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0), Current: alice.wrong(t), Remote: "192.0.2.200"}
+	confirm := portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0), Current: alice.wrong(t), Remote: "192.0.2.200"}
 	for _, want := range []string{portalwire.WrongCurrent, portalwire.WrongCurrent, portalwire.Locked, portalwire.Locked} {
 		if answer := r.answered(t, confirm); answer.Refused != want {
 			t.Errorf("refused as %q, expected %q", answer.Refused, want)
@@ -138,7 +138,7 @@ func TestPageChangesTooMuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, request := range []portalwire.Request{request, {Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0), Remote: "192.0.2.1"}} {
+	for _, request := range []portalwire.Request{request, {Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0), Remote: "192.0.2.1"}} {
 		if answer, is := r.sends(t, portalUID, request); is {
 			t.Errorf("answered %v", answer)
 		}
@@ -152,11 +152,11 @@ func TestPageChangesTooMuch(t *testing.T) {
 		t.Errorf("%+v", line)
 	}
 	// What was shown can be shown again, and the code is still good in the next minute.
-	if again := r.answered(t, portalwire.Request{Op: portalwire.Resume, Visit: setup.Visit}).Setup; again == nil || *again != *setup {
+	if again := r.answered(t, portalwire.Request{Op: portalwire.Resume, BrowserSession: setup.BrowserSession}).Setup; again == nil || *again != *setup {
 		t.Error("the setup is not shown again")
 	}
 	pass(time.Minute)
-	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0)}).Enrolled == nil {
+	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0)}).Enrolled == nil {
 		t.Error("not enrolled in the next minute")
 	}
 }

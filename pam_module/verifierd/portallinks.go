@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/internal/keylock"
 	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/ratelimit"
-	"github.com/otpgate/otpgate/internal/turns"
 )
 
 // portalLinks bound what is done for one link: whoever has one, or had, takes no more
@@ -18,13 +18,13 @@ type portalLinks struct {
 	mu      sync.Mutex
 	now     func() time.Time
 	most    int // changes in a minute
-	turns   turns.Turns
+	locks   keylock.Locks
 	changes map[string]*ratelimit.Limiter
 	pruned  time.Time
 }
 
 func newPortalLinks(changes, waiting int) *portalLinks {
-	return &portalLinks{now: time.Now, most: changes, turns: turns.Turns{Waiting: waiting}, changes: map[string]*ratelimit.Limiter{}}
+	return &portalLinks{now: time.Now, most: changes, locks: keylock.Locks{MaxWaiting: waiting}, changes: map[string]*ratelimit.Limiter{}}
 }
 
 // linkOf names the link that a request may change, "" if none.
@@ -32,7 +32,7 @@ func linkOf(request portalwire.Request) string {
 	if !changes(request.Op) {
 		return ""
 	}
-	key, known := invitation.KeyOf(request.Link, request.Visit)
+	key, known := invitation.KeyOf(request.Link, request.BrowserSession)
 	if !known {
 		return ""
 	}
@@ -51,13 +51,13 @@ var errTurn = errors.New("other requests for the same link took too long")
 
 // turn waits until no other request for the link is worked on. The error is a
 // [invitation.LockedError] if too many wait already.
-func (l *portalLinks) turn(ctx context.Context, link string) (end func(), err error) {
+func (l *portalLinks) lock(ctx context.Context, link string) (end func(), err error) {
 	if link == "" {
 		return func() {}, nil
 	}
-	end, err = l.turns.Take(ctx, link)
+	end, err = l.locks.Lock(ctx, link)
 	switch {
-	case errors.Is(err, turns.ErrFull):
+	case errors.Is(err, keylock.ErrFull):
 		// All who wait are answered by then, or were given up.
 		return nil, invitation.LockedError{Until: l.now().Add(portalwire.Patience)}
 	case err != nil:

@@ -30,7 +30,7 @@ func TestDeadLinkUsesUpNothing(t *testing.T) {
 		}
 	}
 	setup := r.begin(t, r.invite(t, "alice", false))
-	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0)}).Enrolled == nil {
+	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0)}).Enrolled == nil {
 		t.Error("alice is not enrolled")
 	}
 }
@@ -50,7 +50,7 @@ func TestOneLinkHasItsShare(t *testing.T) {
 		}
 	}
 	setup := r.begin(t, r.invite(t, "alice", false))
-	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0)}).Enrolled == nil {
+	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0)}).Enrolled == nil {
 		t.Error("alice is not enrolled")
 	}
 	pass(2 * time.Minute)
@@ -99,23 +99,23 @@ func TestTurnsOfALink(t *testing.T) {
 	l := newPortalLinks(10, 1)
 	now := time.Now()
 	l.now = func() time.Time { return now }
-	end, err := l.turn(t.Context(), "a")
+	end, err := l.lock(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, giveUp := context.WithCancel(t.Context())
 	gaveUp := make(chan error)
 	go func() {
-		_, err := l.turn(ctx, "a")
+		_, err := l.lock(ctx, "a")
 		gaveUp <- err
 	}()
-	testwait.Until(t, "one waits", func() bool { return l.turns.Users("a") == 2 })
+	testwait.Until(t, "one waits", func() bool { return l.locks.Users("a") == 2 })
 	var locked invitation.LockedError
-	if _, err := l.turn(t.Context(), "a"); !errors.As(err, &locked) || !locked.Until.After(now) {
+	if _, err := l.lock(t.Context(), "a"); !errors.As(err, &locked) || !locked.Until.After(now) {
 		t.Errorf("a third one: %v", err)
 	}
 	for _, other := range []string{"b", "", ""} {
-		another, err := l.turn(t.Context(), other)
+		another, err := l.lock(t.Context(), other)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,11 +126,11 @@ func TestTurnsOfALink(t *testing.T) {
 		t.Errorf("it gave up: %v", err)
 	}
 	end()
-	if end, err = l.turn(t.Context(), "a"); err != nil {
+	if end, err = l.lock(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	end()
-	if l.turns.Users("a") != 0 {
+	if l.locks.Users("a") != 0 {
 		t.Error("the link is remembered")
 	}
 }

@@ -28,7 +28,7 @@ func (p post) Send(_ context.Context, message deliver.Message) (deliver.Delivery
 func newManagedRig(t *testing.T) (*portalRig, *person, post) {
 	t.Helper()
 	r := newPortalRig(t, wide)
-	r.configure(t, "[email]\nsmtp = 'smtps://127.0.0.1'\nfrom = 'a@h'\n"+strings.Replace(portalText(r.place, wide), "[portal]\n", "[portal]\nmanage = true\n", 1))
+	r.configure(t, "[email]\nsmtp = 'smtps://127.0.0.1'\nfrom = 'a@h'\n"+strings.Replace(portalText(r.installation, wide), "[portal]\n", "[portal]\nmanage = true\n", 1))
 	alice := r.enroll(t, "alice")
 	engine, err := r.server.engines.current(func() {})
 	if err != nil {
@@ -69,14 +69,14 @@ func TestPageOfPeopleEnrolled(t *testing.T) {
 	if entered == nil {
 		t.Fatal("alice does not enter")
 	}
-	visit := entered.Entered.Visit
-	if done := r.answered(t, portalwire.Request{Op: portalwire.Change, Visit: visit, Manage: portalwire.Manage{Do: portalwire.Rename, ID: "phone", Name: "laptop"}}).Managed; done == nil {
+	session := entered.Entered.BrowserSession
+	if done := r.answered(t, portalwire.Request{Op: portalwire.Change, BrowserSession: session, Manage: portalwire.Manage{Do: portalwire.Rename, ID: "phone", Name: "laptop"}}).Managed; done == nil {
 		t.Fatal("not renamed")
 	}
 	if mail := <-mails; mail.Change != "The device phone is called laptop now." || mail.Remote != "192.0.2.1" {
 		t.Errorf("%+v", mail)
 	}
-	if devices := r.answered(t, portalwire.Request{Op: portalwire.Show, Visit: visit}).Managed.Overview.Devices; len(devices) != 1 || devices[0].ID != "laptop" {
+	if devices := r.answered(t, portalwire.Request{Op: portalwire.Show, BrowserSession: session}).Managed.Overview.Devices; len(devices) != 1 || devices[0].ID != "laptop" {
 		t.Errorf("%+v", devices)
 	}
 	if verdict, told, err := dial(t, r.socket).login(r.start("alice"), alice.code(t)); verdict != wire.Accept {
@@ -138,8 +138,8 @@ func TestPageAsksForEverybody(t *testing.T) {
 		t.Errorf("%+v", answer)
 	}
 	for _, request := range []portalwire.Request{
-		{Op: portalwire.Show, Visit: link}, {Op: portalwire.Show, Visit: strings.Repeat("0", 64) + "." + link},
-		{Op: portalwire.Change, Visit: link, Manage: portalwire.Manage{Do: portalwire.Recovery}},
+		{Op: portalwire.Show, BrowserSession: link}, {Op: portalwire.Show, BrowserSession: strings.Repeat("0", 64) + "." + link},
+		{Op: portalwire.Change, BrowserSession: link, Manage: portalwire.Manage{Do: portalwire.Recovery}},
 	} {
 		if answer := r.answered(t, request); answer.Refused != portalwire.Unknown {
 			t.Errorf("%s: %+v", request.Op, answer)

@@ -25,20 +25,20 @@ func TestPageTakenOverReachesNobodyElse(t *testing.T) {
 	r.frozen(portalChanges, portalWrong)
 	_ = r.enroll(t, "alice")
 	hers, own := r.invite(t, "alice", false), r.invite(t, "mallory", false)
-	herVisit, visit := r.begin(t, hers).Visit, r.begin(t, own)
-	herHash, _, _ := strings.Cut(herVisit, ".")
-	hash, secret, _ := strings.Cut(visit.Visit, ".")
+	herSession, session := r.begin(t, hers).BrowserSession, r.begin(t, own)
+	herHash, _, _ := strings.Cut(herSession, ".")
+	hash, secret, _ := strings.Cut(session.BrowserSession, ".")
 	before := r.kept(t)
-	code := codeOf(t, visit, 0)
+	code := codeOf(t, session, 0)
 	var texts []string
 	for _, text := range []string{"alice", herHash, "invited/alice", "../users/alice", "users/alice.toml", "%2e%2e/users/alice", "@all", "*", "a…e", hers[:31], strings.ToUpper(hers), hers + "a", hers + "\n"} {
 		texts = append(texts, text, text+"."+secret, text+"."+own, text+".", "."+text, hash+"."+text, text+"."+text, herHash+"."+text)
 	}
 	for _, text := range texts {
 		for _, request := range []portalwire.Request{
-			{Op: portalwire.Open, Link: text}, {Op: portalwire.Begin, Link: text}, {Op: portalwire.Resume, Visit: text},
-			{Op: portalwire.Confirm, Visit: text, First: code}, {Op: portalwire.Confirm, Visit: text, First: code, Current: code},
-			{Op: portalwire.Op(text), Link: own}, {Op: portalwire.Resume, Link: text, Visit: visit.Visit}, {Op: portalwire.Begin, Link: own, Current: text},
+			{Op: portalwire.Open, Link: text}, {Op: portalwire.Begin, Link: text}, {Op: portalwire.Resume, BrowserSession: text},
+			{Op: portalwire.Confirm, BrowserSession: text, First: code}, {Op: portalwire.Confirm, BrowserSession: text, First: code, Current: code},
+			{Op: portalwire.Op(text), Link: own}, {Op: portalwire.Resume, Link: text, BrowserSession: session.BrowserSession}, {Op: portalwire.Begin, Link: own, Current: text},
 		} {
 			request.Remote = "192.0.2.66"
 			answer, is := r.sends(t, portalUID, request)
@@ -60,7 +60,7 @@ func TestPageTakenOverReachesNobodyElse(t *testing.T) {
 		}
 		t.Errorf("%d files were kept, and now are %d", len(before), len(after))
 	}
-	if r.answered(t, portalwire.Request{Op: portalwire.Resume, Visit: herVisit}).Setup == nil {
+	if r.answered(t, portalwire.Request{Op: portalwire.Resume, BrowserSession: herSession}).Setup == nil {
 		t.Error("alice's page is not shown any more")
 	}
 }
@@ -105,10 +105,10 @@ func TestManyWrongLinks(t *testing.T) {
 	ask := func(n uint64) {
 		link := madeUp(n)
 		key, _ := invitation.KeyOf(link, "")
-		visit := key.Name + "." + link
+		session := key.Name + "." + link
 		request := []portalwire.Request{
 			{Op: portalwire.Open, Link: link}, {Op: portalwire.Begin, Link: link},
-			{Op: portalwire.Resume, Visit: visit}, {Op: portalwire.Confirm, Visit: visit, First: "123456"},
+			{Op: portalwire.Resume, BrowserSession: session}, {Op: portalwire.Confirm, BrowserSession: session, First: "123456"},
 		}[n%4]
 		request.Remote = fmt.Sprintf("10.1.%d.%d", n/250, 1+n%250)
 		answer, is := r.sends(t, portalUID, request)
@@ -125,7 +125,7 @@ func TestManyWrongLinks(t *testing.T) {
 		})
 	}
 	setup := r.begin(t, alices)
-	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0)}).Enrolled == nil {
+	if r.answered(t, portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0)}).Enrolled == nil {
 		t.Error("alice is not enrolled")
 	}
 	group.Wait()

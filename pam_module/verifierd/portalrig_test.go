@@ -26,14 +26,14 @@ type portalRig struct {
 }
 
 // portalText is the configuration of a place with the page.
-func portalText(p *place, more string) string {
+func portalText(p *installation, more string) string {
 	return fmt.Sprintf("[portal]\nurl = 'https://otp.example.com'\nsocket = %q\n%s", filepath.Join(p.dir, "run", "portal.sock"), more)
 }
 
 func newPortalRig(t *testing.T, text string) *portalRig {
 	t.Helper()
 	r := &portalRig{rig: newRig(t, text, unhurried)}
-	r.configure(t, portalText(r.place, text))
+	r.configure(t, portalText(r.installation, text))
 	if err := r.server.engines.reload(); err != nil {
 		t.Fatal(err)
 	}

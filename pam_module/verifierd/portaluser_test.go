@@ -14,7 +14,7 @@ import (
 
 // startAt is what a verifier with those sockets does at its start, on a machine that
 // has no user of the page's.
-func startAt(t *testing.T, p *place, names *nameService, log *records, at sockets) *serving {
+func startAt(t *testing.T, p *installation, names *nameService, log *records, at sockets) *serving {
 	t.Helper()
 	sink := counting{Sink: log, metrics: newMetrics()}
 	engines := newEngines(p.config, sink, names)
@@ -40,7 +40,7 @@ func startAt(t *testing.T, p *place, names *nameService, log *records, at socket
 // Only a verifier that has the page's socket looks for the page's user, and says that
 // there is none.
 func TestPageUserIsMissedByThePageAlone(t *testing.T) {
-	p := newPlace(t, "", "")
+	p := newInstallation(t, "", "")
 	p.configure(t, portalText(p, wide))
 	names, log := &nameService{}, &records{}
 	asked := make(chan string, 100)
@@ -77,7 +77,7 @@ func TestPageUserIsMissedByThePageAlone(t *testing.T) {
 
 // While it is not known who the page's user is, as its lookup hangs, everybody logs in.
 func TestPageUserHangs(t *testing.T) {
-	p := newPlace(t, "", "")
+	p := newInstallation(t, "", "")
 	p.configure(t, portalText(p, wide))
 	names, log := &nameService{}, &records{}
 	asked, stuck := make(chan string, 100), make(chan struct{})
@@ -114,7 +114,7 @@ func TestPageAsksNoNameService(t *testing.T) {
 		t.Errorf("%+v", page)
 	}
 	setup := r.begin(t, link)
-	confirm := portalwire.Request{Op: portalwire.Confirm, Visit: setup.Visit, First: codeOf(t, setup, 0)}
+	confirm := portalwire.Request{Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0)}
 	if enrolled := r.answered(t, confirm).Enrolled; enrolled == nil {
 		t.Error("not enrolled")
 	}

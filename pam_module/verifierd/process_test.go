@@ -72,7 +72,7 @@ func launch(tb testing.TB, command *exec.Cmd) *process {
 }
 
 // run starts a verifier for the place and waits until it listens.
-func (p *place) run(tb testing.TB, env ...string) *process {
+func (p *installation) run(tb testing.TB, env ...string) *process {
 	tb.Helper()
 	command := exec.Command(verifierd, "--config", p.config)
 	command.Env = append(os.Environ(), env...)
@@ -101,7 +101,7 @@ func (p *process) wait(tb testing.TB) error {
 // notifications is what systemd would be told.
 type notifications struct{ *net.UnixConn }
 
-func listenNotify(t *testing.T, p *place) (notifications, string) {
+func listenNotify(t *testing.T, p *installation) (notifications, string) {
 	t.Helper()
 	path := filepath.Join(p.dir, "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
@@ -125,7 +125,7 @@ func (n notifications) expect(t *testing.T, want string) {
 // A dialogue outlives a reload, and the end of the verifier waits for it while
 // nobody new is kept.
 func TestSignals(t *testing.T) {
-	p := newPlace(t, "", wide)
+	p := newInstallation(t, "", wide)
 	told, socket := listenNotify(t, p)
 	process := p.run(t, socket)
 	told.expect(t, "READY=1")
@@ -181,7 +181,7 @@ var logLine = regexp.MustCompile(`(?m)^\w{3} [ \d]\d [\d:]{8} otpgate\[\d+\]: .*
 // What is in the socket's place is replaced if, and only if, it is what a
 // verifier has left that was killed.
 func TestSocketPlace(t *testing.T) {
-	p := newPlace(t, "", wide)
+	p := newInstallation(t, "", wide)
 	alice := p.enroll(t, "alice")
 	first := p.run(t)
 	second := launch(t, exec.Command(verifierd, "--config", p.config))
@@ -233,7 +233,7 @@ func TestSocketPlace(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "", "[policy]\nrequre = []\n")
+	p := newInstallation(t, "", "[policy]\nrequre = []\n")
 	for _, row := range []struct {
 		arguments []string
 		status    int

@@ -227,7 +227,7 @@ func TestPanicOfOne(t *testing.T) {
 	broken.ids.Store(&fails)
 	who := &directory{names: &broken}
 	server := newServer(r.server.engines, who, r.server.sink, limits)
-	place := *r.place
+	place := *r.installation
 	place.socket += ".other"
 	socket, err := fronts.ListenAt(place.socket)
 	if err != nil {

@@ -25,20 +25,20 @@ import (
 	"github.com/otpgate/otpgate/pam_module/fronts"
 )
 
-// place is a configuration with everything that it names, in a directory that
+// installation is a configuration with everything that it names, in a directory that
 // others may enter.
-type place struct {
+type installation struct {
 	dir, config, socket, users string
 }
 
-func newPlace(tb testing.TB, parent, text string) *place {
+func newInstallation(tb testing.TB, parent, text string) *installation {
 	tb.Helper()
 	dir, err := os.MkdirTemp(parent, "verifierd")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p := &place{dir: dir, config: filepath.Join(dir, "otpgate.toml"), socket: filepath.Join(dir, "run", "verifier.sock"), users: filepath.Join(dir, "users")}
+	p := &installation{dir: dir, config: filepath.Join(dir, "otpgate.toml"), socket: filepath.Join(dir, "run", "verifier.sock"), users: filepath.Join(dir, "users")}
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(p.users, 0o700), os.Mkdir(filepath.Join(dir, "state"), 0o700))
 	if err != nil {
 		tb.Fatal(err)
@@ -48,7 +48,7 @@ func newPlace(tb testing.TB, parent, text string) *place {
 }
 
 // configure writes the configuration in place, as an editor may.
-func (p *place) configure(tb testing.TB, text string) {
+func (p *installation) configure(tb testing.TB, text string) {
 	tb.Helper()
 	paths := fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\nbreak_glass = %q\n", p.users, filepath.Join(p.dir, "state"), p.socket, p.breakGlass())
 	if err := os.WriteFile(p.config, []byte(text+"\n"+paths), 0o644); err != nil {
@@ -57,7 +57,7 @@ func (p *place) configure(tb testing.TB, text string) {
 }
 
 // breakGlass is the directory of the files with break-glass codes.
-func (p *place) breakGlass() string { return filepath.Join(p.dir, "break-glass") }
+func (p *installation) breakGlass() string { return filepath.Join(p.dir, "break-glass") }
 
 // wide lets a person's clock be far off, so that there are many codes now.
 const wide = "[totp]\nwindow = 10\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n"
@@ -72,7 +72,7 @@ type person struct {
 
 const period = 300
 
-func (p *place) enroll(tb testing.TB, name string) *person {
+func (p *installation) enroll(tb testing.TB, name string) *person {
 	tb.Helper()
 	secret := base32.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%-20.20s", name+" of the tests")))
 	text := fmt.Sprintf("version = 1\nuser = %q\nenabled = true\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = %q\ndigits = 8\nperiod = %d\nalgorithm = \"SHA1\"\nconfirmed = 2026-01-01T00:00:00Z\n",
@@ -163,7 +163,7 @@ func (r *records) take(tb testing.TB, want int) []audit.Record {
 
 // rig is a server of this process. uid 1000 is alice's there, and 1001 bob's.
 type rig struct {
-	*place
+	*installation
 	server *server
 	log    *records
 	fronts *fronts.Acceptors
@@ -216,7 +216,7 @@ func newRig(tb testing.TB, text string, limits limits) *rig {
 
 func newRigIn(tb testing.TB, parent, text string, limits limits) *rig {
 	tb.Helper()
-	r := &rig{place: newPlace(tb, parent, text), log: &records{}}
+	r := &rig{installation: newInstallation(tb, parent, text), log: &records{}}
 	sink := counting{Sink: r.log, metrics: newMetrics()}
 	who := &directory{self: uint32(os.Geteuid()), names: &r.names}
 	engines := newEngines(r.config, sink, &r.names)
@@ -269,7 +269,7 @@ func (r *rig) stopClock(at time.Time) {
 const unending = 2 * patience
 
 // start is alice's login, as a front opens it.
-func (p *place) start(user string) wire.Start {
+func (p *installation) start(user string) wire.Start {
 	return wire.Start{User: user, Service: "sshd", Config: p.config, Timeout: unending}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // enrollPhone gives name a factor of kind sms and nothing else.
-func (p *place) enrollPhone(tb testing.TB, name string) {
+func (p *installation) enrollPhone(tb testing.TB, name string) {
 	tb.Helper()
 	text := fmt.Sprintf("version = 1\nuser = %q\nphone = \"+491511234567\"\n[[factor]]\nid = \"mobile\"\nkind = \"sms\"\nconfirmed = 2026-01-01T00:00:00Z\n", name)
 	if err := os.WriteFile(filepath.Join(p.users, name+".toml"), []byte(text), 0o600); err != nil {
@@ -43,7 +43,7 @@ func newHeldGateway(tb testing.TB, waiting int) *heldGateway {
 }
 
 // enrollWaiting has so many people be sent their codes.
-func (p *place) enrollWaiting(tb testing.TB, waiting int) {
+func (p *installation) enrollWaiting(tb testing.TB, waiting int) {
 	tb.Helper()
 	for i := range waiting {
 		p.enrollPhone(tb, fmt.Sprintf("waits%d", i))
@@ -55,7 +55,7 @@ func (p *place) enrollWaiting(tb testing.TB, waiting int) {
 func TestSlowGateway(t *testing.T) {
 	const logins, waiting = 100, 100
 	gateway := newHeldGateway(t, waiting)
-	p := newPlace(t, memoryDisk, gateway.text)
+	p := newInstallation(t, memoryDisk, gateway.text)
 	p.enrollWaiting(t, waiting)
 	next := p.crowdOf(t, logins)
 	p.run(t)
@@ -69,7 +69,7 @@ func TestSlowGateway(t *testing.T) {
 
 // beside does something while so many logins wait for the gateway; then it
 // answers, and they are asked for the code.
-func (g *heldGateway) beside(tb testing.TB, p *place, waiting int, do func()) {
+func (g *heldGateway) beside(tb testing.TB, p *installation, waiting int, do func()) {
 	tb.Helper()
 	fronts := make([]front, waiting)
 	for i := range fronts {

@@ -11,7 +11,7 @@ import (
 // Asker returns what says why somebody is asked for no code at a place, and what would
 // have the person asked: "" for whoever is asked, or refused for want of a code. In doubt
 // somebody is asked.
-func (p Place) Asker(m *target.Machine) (fix func(name string) string) {
+func (p Service) Asker(m *target.Machine) (fix func(name string) string) {
 	e := &exam{machine: m, exempt: map[exemption]bool{}, late: target.LookingUpFrom(m.Now)}
 	policy, protocol := p.Settings.Policy, p.Stack.Protocol
 	people := sync.OnceValue(func() map[string][]config.Protocol {

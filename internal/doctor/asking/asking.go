@@ -19,8 +19,8 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/target"
 )
 
-// Place is a service, with what its line goes by.
-type Place struct {
+// Service is one, with what its line goes by.
+type Service struct {
 	Stack authstack.Stack
 	// File is the configuration, with the Settings and what the file says.
 	File     string
@@ -51,7 +51,7 @@ type exam struct {
 type exemption struct{ file, name string }
 
 // Examine looks at all services that have a line.
-func Examine(ctx context.Context, m *target.Machine, places []Place) (found []finding.Finding) {
+func Examine(ctx context.Context, m *target.Machine, places []Service) (found []finding.Finding) {
 	e := &exam{machine: m, exempt: map[exemption]bool{}, late: target.LookingUpFrom(m.Now), ctx: ctx}
 	var silent []finding.Finding
 	for _, p := range places {
@@ -92,7 +92,7 @@ func add(all []finding.Finding, f finding.Finding) []finding.Finding {
 // finished has the services in the sentences. A line in a file that several
 // services include is meant to ask at some of them only, if the policy says at
 // which: where it does ask at one, that is no more than a note.
-func finished(all []finding.Finding, places []Place) []finding.Finding {
+func finished(all []finding.Finding, places []Service) []finding.Finding {
 	silent := map[string]bool{}
 	for _, f := range all {
 		for _, service := range f.Services {
@@ -128,7 +128,7 @@ func finished(all []finding.Finding, places []Place) []finding.Finding {
 }
 
 // lineFile is where the line stands that asks.
-func lineFile(p Place) string {
+func lineFile(p Service) string {
 	if len(p.Stack.Checks) == 0 {
 		return ""
 	}

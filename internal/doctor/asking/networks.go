@@ -22,7 +22,7 @@ var families = []struct {
 var local = []config.Protocol{"sudo", "su", "login"}
 
 // everywhere finds trusted networks that nobody is outside of.
-func (e *exam) everywhere(p Place) (f finding.Finding, all bool) {
+func (e *exam) everywhere(p Service) (f finding.Finding, all bool) {
 	networks := p.Settings.Policy.TrustedNetworks
 	if len(networks) == 0 || slices.Contains(local, p.Stack.Protocol) {
 		return f, false

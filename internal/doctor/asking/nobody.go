@@ -17,7 +17,7 @@ const ID = "nobody-asked"
 
 // nobody goes through all who could be asked at a place. asked is false if that
 // is nobody, and f says why.
-func (e *exam) nobody(p Place) (f finding.Finding, asked bool) {
+func (e *exam) nobody(p Service) (f finding.Finding, asked bool) {
 	protocol, policy := p.Stack.Protocol, p.Settings.Policy
 	here := protocol == "" || slices.Contains(policy.Protocols, protocol)
 	var elsewhere Person // who would be asked, if not for protocols of her own
@@ -61,7 +61,7 @@ func (e *exam) nobody(p Place) (f finding.Finding, asked bool) {
 const inByPassword = "Whoever has a password gets in with that alone."
 
 // why is the finding about a key of the policy.
-func (e *exam) why(p Place, key, value string, f finding.Finding) finding.Finding {
+func (e *exam) why(p Service, key, value string, f finding.Finding) finding.Finding {
 	f.ID, f.Services = ID, []string{p.Stack.Service}
 	f.File, f.Line = p.File, finding.LineOf(p.Text, key)
 	f.What = fmt.Sprintf("Nobody is asked for a code at SERVICE, because policy.%s = %s in %s.", key, value, p.File)
@@ -71,7 +71,7 @@ func (e *exam) why(p Place, key, value string, f finding.Finding) finding.Findin
 	return f
 }
 
-func (e *exam) allExempt(p Place) finding.Finding {
+func (e *exam) allExempt(p Service) finding.Finding {
 	f := finding.Finding{Severity: finding.Error, Follows: "That exempts all who are enrolled or required. " + inByPassword,
 		Fix: "Exempt accounts that no person uses, and nobody who has a device."}
 	if p.Settings.Policy.Unenrolled.EndsLogin() && e.requires(p) {
@@ -82,7 +82,7 @@ func (e *exam) allExempt(p Place) finding.Finding {
 }
 
 // exempts says whether somebody is exempt. Doubt exempts nobody, as at a login.
-func (e *exam) exempts(p Place, name string) bool {
+func (e *exam) exempts(p Service, name string) bool {
 	if len(p.Settings.Policy.Exempt) == 0 {
 		return false
 	}
@@ -114,7 +114,7 @@ func (e *exam) selects(selector config.Selector, name string) bool {
 
 // requires says whether the policy requires a code of anybody who is not exempt.
 // Whom a directory may know is somebody.
-func (e *exam) requires(p Place) bool {
+func (e *exam) requires(p Service) bool {
 	for _, selector := range p.Settings.Policy.Require {
 		if slices.Contains(p.Settings.Policy.Exempt, selector) {
 			continue

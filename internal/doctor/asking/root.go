@@ -14,7 +14,7 @@ const superuser = "root"
 
 // keepsOut says whether somebody is asked nothing at a place whatever the policy says:
 // root by sudo and doas, and by an sshd that lets root in by a key or not at all.
-func (e *exam) keepsOut(p Place, name string) bool {
+func (e *exam) keepsOut(p Service, name string) bool {
 	if name != superuser {
 		return false
 	}
@@ -49,7 +49,7 @@ func (e *exam) permitted() bool {
 
 // root finds that the account which everybody on the network knows is exempt, and
 // sshd lets it in by its password.
-func (e *exam) root(ctx context.Context, p Place) []finding.Finding {
+func (e *exam) root(ctx context.Context, p Service) []finding.Finding {
 	if p.Stack.Service != "sshd" || !e.exempts(p, superuser) {
 		return nil
 	}

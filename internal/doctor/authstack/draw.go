@@ -42,7 +42,7 @@ func Draw(w io.Writer, s Stack, colour bool) error {
 	}
 	fmt.Fprintln(table, head+"\t")
 	for i, line := range s.Lines {
-		row := line.Place.String() + "\t" + strings.Repeat("│ ", line.Level) + bracketed(line.Control) + "\t" + s.moduleCell(i)
+		row := line.Position.String() + "\t" + strings.Repeat("│ ", line.Level) + bracketed(line.Control) + "\t" + s.moduleCell(i)
 		for _, walk := range walks {
 			row += "\t" + s.cell(walk, i)
 		}

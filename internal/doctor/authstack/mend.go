@@ -12,7 +12,7 @@ import (
 // mend says how the step of a line no longer leads past the check.
 func (s Stack) mend(step pamstack.Step, check int) string {
 	culprit := s.Lines[step.Line]
-	takeOut := fmt.Sprintf("take the line %s out", culprit.Place)
+	takeOut := fmt.Sprintf("take the line %s out", culprit.Position)
 	kind := s.kinds()[step.Line]
 	switch {
 	case kind == permits && step.Action == pamstack.Done:
@@ -29,7 +29,7 @@ func (s Stack) mend(step pamstack.Step, check int) string {
 	case kind != conditional && jump != "":
 		return capital(jump) + "."
 	case kind != conditional:
-		return fmt.Sprintf("Write the control of %s as [success=1 default=ignore], with a line auth requisite pam_deny.so behind it, and behind this line: auth required pam_permit.so", culprit.Place)
+		return fmt.Sprintf("Write the control of %s as [success=1 default=ignore], with a line auth requisite pam_deny.so behind it, and behind this line: auth required pam_permit.so", culprit.Position)
 	case jump != "":
 		return takeOut + ". To have such people asked for the code too: " + jump + "."
 	}
@@ -38,7 +38,7 @@ func (s Stack) mend(step pamstack.Step, check int) string {
 
 func (s Stack) countAgain(step pamstack.Step, check int) string {
 	culprit := s.Lines[step.Line]
-	fix := fmt.Sprintf("Count again: the jump at %s must end before this line, or this line must stand behind those that are jumped over.", culprit.Place)
+	fix := fmt.Sprintf("Count again: the jump at %s must end before this line, or this line must stand behind those that are jumped over.", culprit.Position)
 	if culprit.File != s.File {
 		fix += fmt.Sprintf(" At best it stands in %s, behind the line that includes %s.", s.File, culprit.File)
 	}
@@ -86,7 +86,7 @@ func (s Stack) jumpInstead(line, check int) string {
 			if !t.leadsTo(line, check) {
 				continue
 			}
-			said := fmt.Sprintf("write the control of %s as [success=%d default=ignore]", s.Lines[line].Place, count)
+			said := fmt.Sprintf("write the control of %s as [success=%d default=ignore]", s.Lines[line].Position, count)
 			if permit {
 				said += ", and behind this line: auth required pam_permit.so"
 			}

@@ -42,7 +42,7 @@ func (s Stack) splits() []finding.Finding {
 			Fix:     "Add behind the password modules: auth required " + ModuleName}))
 	case len(s.Splits) > 0 && first >= 0 && first < s.Splits[0]:
 		found = append(found, s.line(s.Splits[0], finding.Finding{Severity: finding.Error, ID: "split-too-late",
-			What:    fmt.Sprintf("The line with split comes behind %s (%s), which has taken the whole field for the password by then.", s.Lines[first].Name(), s.Lines[first].Place),
+			What:    fmt.Sprintf("The line with split comes behind %s (%s), which has taken the whole field for the password by then.", s.Lines[first].Name(), s.Lines[first].Position),
 			Follows: "Whoever types a code behind the password is denied.",
 			Fix:     "Move the line with split before the password modules."}))
 	case len(s.Splits) == 0 && OneField(s.Service, s.Protocol) && len(s.Checks) > 0 && first >= 0:

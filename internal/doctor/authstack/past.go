@@ -90,7 +90,7 @@ func (p path) blames(line, check int) bool {
 // tell says what a step did.
 func (s Stack) tell(step pamstack.Step) string {
 	line := s.Lines[step.Line]
-	where := fmt.Sprintf("%s (%s, %s)", line.Name(), bracketed(line.Control), line.Place)
+	where := fmt.Sprintf("%s (%s, %s)", line.Name(), bracketed(line.Control), line.Position)
 	switch {
 	case step.Action > 0:
 		return fmt.Sprintf("%s jumps over %s when it returns %s", where, finding.Count(int(step.Action), "line"), step.Return)

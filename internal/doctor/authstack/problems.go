@@ -31,7 +31,9 @@ func (s Stack) Problems() []finding.Finding {
 	return found
 }
 
-func (s Stack) line(i int, f finding.Finding) finding.Finding { return finding.At(s.Lines[i].Place, f) }
+func (s Stack) line(i int, f finding.Finding) finding.Finding {
+	return finding.At(s.Lines[i].Position, f)
+}
 
 // tooLong is about stacks with more ways through than can be tried.
 func (s Stack) tooLong() []finding.Finding {
@@ -56,7 +58,7 @@ func (s Stack) brokenLines() []finding.Finding {
 
 // Broken is about a line that libpam cannot make sense of.
 func Broken(line pamstack.Line, service string) finding.Finding {
-	return finding.At(line.Place, finding.Finding{Severity: finding.Error, ID: "line-broken", Services: []string{service}, What: line.Problem + ".",
+	return finding.At(line.Position, finding.Finding{Severity: finding.Error, ID: "line-broken", Services: []string{service}, What: line.Problem + ".",
 		Follows: "The line fails at every login.", Fix: "Correct the line, see pam.conf(5)."})
 }
 
@@ -127,7 +129,7 @@ func (s Stack) lets() []finding.Finding {
 			f.Fix = "Write: auth required " + ModuleName
 		}
 		if at := right[0].denial(); at >= 0 && s.Lines[at].Problem != "" {
-			f.What = "With the right password and the right code the stack still denies: libpam makes no sense of " + s.Lines[at].Place.String() + "."
+			f.What = "With the right password and the right code the stack still denies: libpam makes no sense of " + s.Lines[at].Position.String() + "."
 			f.Fix = "Correct that line, or take it out."
 		}
 		return []finding.Finding{f}
@@ -173,11 +175,11 @@ func (s Stack) deniesSome(right []path) (f finding.Finding, denied bool) {
 func (s Stack) whyDenied(paths []path) string {
 	p := paths[0]
 	if p.BadJump >= 0 {
-		return fmt.Sprintf("%s jumps past the end", s.Lines[p.BadJump].Place)
+		return fmt.Sprintf("%s jumps past the end", s.Lines[p.BadJump].Position)
 	}
 	for _, step := range p.Steps {
 		if step.Line == p.denial() {
-			return s.Lines[step.Line].Name() + " at " + s.Lines[step.Line].Place.String() + " is reached and returns " + step.Return.String()
+			return s.Lines[step.Line].Name() + " at " + s.Lines[step.Line].Position.String() + " is reached and returns " + step.Return.String()
 		}
 	}
 	return "no line says yes"

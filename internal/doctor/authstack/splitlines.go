@@ -37,7 +37,7 @@ func (s Stack) behindSplit() (found []finding.Finding) {
 	for _, i := range again {
 		line := s.Lines[i]
 		f := s.line(i, finding.Finding{Severity: finding.Error, ID: "password-asked-again",
-			What:    fmt.Sprintf("%s asks for the password again behind the line with split (%s), and gets the whole field from the server, with the code.", line.Name(), s.Lines[s.Splits[0]].Place),
+			What:    fmt.Sprintf("%s asks for the password again behind the line with split (%s), and gets the whole field from the server, with the code.", line.Name(), s.Lines[s.Splits[0]].Position),
 			Follows: "Whoever types a code behind the password is denied.",
 			Fix:     "Give the line the argument use_first_pass."})
 		if others {
@@ -72,7 +72,7 @@ func (s Stack) differs(split, check int) (found []finding.Finding) {
 			continue
 		}
 		found = append(found, s.line(split, finding.Finding{Severity: finding.Warning, ID: "split-differs",
-			What:    fmt.Sprintf("The line with split has %s, and the line that asks for the code (%s) has %s.", shown(argument.name, says(one)), two.Place, shown(argument.name, says(two))),
+			What:    fmt.Sprintf("The line with split has %s, and the line that asks for the code (%s) has %s.", shown(argument.name, says(one)), two.Position, shown(argument.name, says(two))),
 			Follows: "Where the one is asked for a code and the other is not, a code is taken off and never checked, or it stays on the password and denies.",
 			Fix:     "Give both lines the same " + argument.name + "=."}))
 	}

@@ -18,7 +18,7 @@ func (s Stack) twice() []finding.Finding {
 		}
 		if len(asked) > 1 && p.in() {
 			return []finding.Finding{s.line(asked[1], finding.Finding{Severity: finding.Warning, ID: "asked-twice",
-				What:    fmt.Sprintf("This line asks for a code again, behind the one at %s.", s.Lines[asked[0]].Place),
+				What:    fmt.Sprintf("This line asks for a code again, behind the one at %s.", s.Lines[asked[0]].Position),
 				Follows: "A code is good once: people must wait for the next one at each login, and with a server of one field nobody who needs a code gets in.",
 				Fix:     "Take one of the two lines out."})}
 		}

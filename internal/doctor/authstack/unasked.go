@@ -27,7 +27,7 @@ func (s Stack) letsUnasked(check int) []finding.Finding {
 		f.What = "People whom the policy does not ask are denied with the right password too: " + s.whyDenied(unasked) + "."
 		f.Fix = "If they are to get in, write: auth required " + ModuleName
 		if at != check {
-			f.Fix += ", and take out the line " + s.Lines[at].Place.String() + "."
+			f.Fix += ", and take out the line " + s.Lines[at].Position.String() + "."
 		}
 	}
 	return []finding.Finding{f}

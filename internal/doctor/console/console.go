@@ -51,7 +51,7 @@ func (e Exam) Examine() []finding.Finding {
 const superuser = "root"
 
 // loggedIn is about somebody whom a program logs in by itself.
-func (e *exam) loggedIn(place pamstack.Place, service, program, user, fix string) {
+func (e *exam) loggedIn(place pamstack.Position, service, program, user, fix string) {
 	f := finding.At(place, finding.Finding{Severity: finding.Note, ID: "automatic-login",
 		What:    program + " logs " + user + " in by itself.",
 		Follows: "Whoever is at the console is in as " + user + ", with neither password nor code.", Fix: fix})
@@ -65,7 +65,7 @@ func (e *exam) loggedIn(place pamstack.Place, service, program, user, fix string
 }
 
 // rootShell is about a shell of root's that asks for nothing.
-func (e *exam) rootShell(place pamstack.Place, what, follows, fix string) {
+func (e *exam) rootShell(place pamstack.Position, what, follows, fix string) {
 	e.add(finding.At(place, finding.Finding{Severity: finding.Warning, ID: "root-shell", What: what, Follows: follows, Fix: fix}))
 }
 

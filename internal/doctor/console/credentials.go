@@ -16,7 +16,7 @@ var stores = []string{"/etc/credstore", "/run/credstore", "/usr/local/lib/credst
 func (e *exam) credentials() {
 	for _, dir := range stores {
 		for _, file := range e.Machine.Glob(dir + "/*") {
-			place := pamstack.Place{File: file}
+			place := pamstack.Position{File: file}
 			text, _ := target.Read(e.Machine.Root, file) // one that is encrypted does not tell
 			value := strings.TrimSpace(string(text))
 			switch name := strings.TrimSuffix(path.Base(file), ".cred"); {

@@ -38,7 +38,7 @@ var desktopVariables = []struct{ name, file, variable string }{
 // displayManagers are those that log somebody in by themselves.
 func (e *exam) displayManagers() {
 	for _, m := range managers {
-		user, place, on := "", pamstack.Place{}, m.on == ""
+		user, place, on := "", pamstack.Position{}, m.on == ""
 		for _, pattern := range m.files {
 			for _, file := range e.Machine.Glob(pattern) {
 				section := ""
@@ -66,7 +66,7 @@ func (e *exam) displayManagers() {
 	for _, d := range desktopVariables {
 		for _, v := range unit.Variables(e.Machine.Root, d.file) {
 			if v.Name == d.variable && v.Value != "" && (d.name != "nodm" || e.nodm()) {
-				e.loggedIn(v.Place, "", d.name, v.Value, "Leave "+d.variable+" empty.")
+				e.loggedIn(v.Position, "", d.name, v.Value, "Leave "+d.variable+" empty.")
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func (e *exam) nodm() bool {
 
 // slim is one whose settings stand behind their names.
 func (e *exam) slim() {
-	user, place, on := "", pamstack.Place{}, false
+	user, place, on := "", pamstack.Position{}, false
 	for at, line := range target.Lines(e.Machine.Root, "/etc/slim.conf", 0) {
 		if words := strings.Fields(line); len(words) > 1 {
 			switch words[0] {

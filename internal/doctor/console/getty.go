@@ -26,7 +26,7 @@ func (e *exam) gettys() {
 		}
 		for _, command := range service.Commands {
 			fix := "systemctl edit --full " + service.Name + ", or remove the drop-in; then systemctl daemon-reload"
-			e.terminal(command.Place, service.Name, texts(command.Words), at[service.Name] || strings.Contains(service.Name, "getty"), fix)
+			e.terminal(command.Position, service.Name, texts(command.Words), at[service.Name] || strings.Contains(service.Name, "getty"), fix)
 		}
 	}
 }
@@ -38,7 +38,7 @@ func (e *exam) starts(service unit.Service) bool {
 }
 
 // terminal looks at a command that may serve a terminal; has says that it does.
-func (e *exam) terminal(place pamstack.Place, by string, words []string, has bool, fix string) {
+func (e *exam) terminal(place pamstack.Position, by string, words []string, has bool, fix string) {
 	at := slices.IndexFunc(words, func(word string) bool {
 		return !strings.Contains(word, "=") && path.Base(word) != "setsid" && path.Base(word) != "env"
 	})
@@ -179,7 +179,7 @@ func (e *exam) terminals() {
 		for _, file := range e.Machine.Glob(files.pattern) {
 			for _, v := range unit.Variables(e.Machine.Root, file) {
 				if v.Name == files.variable {
-					e.terminal(v.Place, file, append([]string{"agetty"}, unit.Split(v.Value)...), true, "edit "+file)
+					e.terminal(v.Position, file, append([]string{"agetty"}, unit.Split(v.Value)...), true, "edit "+file)
 				}
 			}
 		}

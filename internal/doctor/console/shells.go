@@ -24,10 +24,10 @@ const sulogin = "SYSTEMD_SULOGIN_FORCE"
 // shells are those of root's that systemd starts.
 func (e *exam) shells() {
 	if unit.Enabled(e.Machine.Root, debugShell) {
-		f := pamstack.Place{}
+		f := pamstack.Position{}
 		for _, service := range unit.Services(e.Machine.Root, "debug-shell", "sh") {
 			if service.Name == debugShell && len(service.Commands) > 0 {
-				f = service.Commands[0].Place
+				f = service.Commands[0].Position
 			}
 		}
 		e.rootShell(f, debugShell+" is enabled: systemd starts a shell of root's on the ninth terminal.", atConsole,
@@ -38,12 +38,12 @@ func (e *exam) shells() {
 			continue
 		}
 		if v, set := service.Variable(sulogin); set && isYes(v.Value) {
-			e.forced(v.Place, service.Name)
+			e.forced(v.Position, service.Name)
 		}
 		for _, command := range service.Commands {
 			words := texts(command.Words)
 			if len(words) > 0 && (isShell(words[0]) && !slices.Contains(words, "-c") || path.Base(words[0]) == "sulogin" && hasForce(words[1:])) {
-				e.rescue(command.Place, service.Name+" starts "+strings.Join(words, " ")+", which asks for no password.")
+				e.rescue(command.Position, service.Name+" starts "+strings.Join(words, " ")+", which asks for no password.")
 			}
 		}
 	}
@@ -73,13 +73,13 @@ func (e *exam) environment() {
 	}
 }
 
-func (e *exam) forced(place pamstack.Place, by string) {
+func (e *exam) forced(place pamstack.Position, by string) {
 	e.rescue(place, by+" sets "+sulogin+", so that the shell of emergencies asks for no password where root has none.")
 }
 
 // rescue is about a shell that takes a boot that fails, or that somebody chooses at
 // the boot loader.
-func (e *exam) rescue(place pamstack.Place, what string) {
+func (e *exam) rescue(place pamstack.Position, what string) {
 	e.rootShell(place, what, "Who is at the console has the machine start into rescue or emergency mode, and is root with neither password nor code.",
 		"Take it out, and give root a password for emergencies.")
 }

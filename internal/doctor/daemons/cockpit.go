@@ -17,7 +17,7 @@ func (e *exam) cockpit() {
 	if unit.Idle(e.Machine.Root, "cockpit.service") {
 		return
 	}
-	s := started{pamstack.Place{File: file}, "cockpit.service", []string{"cockpit"}}
+	s := started{pamstack.Position{File: file}, "cockpit.service", []string{"cockpit"}}
 	section, negotiates := "", true
 	for place, line := range target.Lines(e.Machine.Root, file, 0) {
 		if name, is := strings.CutPrefix(line, "["); is {
@@ -36,8 +36,8 @@ func (e *exam) cockpit() {
 		}
 	}
 	if negotiates && e.Machine.Has(keytab) && e.asks("cockpit") {
-		s.Place = pamstack.Place{File: keytab}
-		e.add(finding.At(s.Place, finding.Finding{Severity: finding.Warning, ID: "daemon-past-pam", Services: []string{"cockpit"},
+		s.Position = pamstack.Position{File: keytab}
+		e.add(finding.At(s.Position, finding.Finding{Severity: finding.Warning, ID: "daemon-past-pam", Services: []string{"cockpit"},
 			What:    "cockpit has a keytab, and so takes Kerberos tickets in place of a password.",
 			Follows: "Who has a ticket is at its page, which has a terminal, without a code.", Fix: "Write in " + file + ", in the section [negotiate]: action = none"}))
 	}

@@ -57,7 +57,7 @@ func (e *exam) asks(service string) bool {
 
 // pastPAM is about a daemon that does not ask PAM.
 func (e *exam) pastPAM(s started, what, follows string) {
-	e.add(finding.At(s.Place, finding.Finding{Severity: finding.Warning, ID: "daemon-past-pam",
+	e.add(finding.At(s.Position, finding.Finding{Severity: finding.Warning, ID: "daemon-past-pam",
 		What: what, Follows: follows, Fix: s.off()}))
 }
 
@@ -67,7 +67,7 @@ func (e *exam) withoutLine(s started, program string) {
 	if e.asks(service) {
 		return
 	}
-	e.add(finding.At(s.Place, finding.Finding{Severity: finding.Warning, ID: "daemon-without-line", Services: []string{service},
+	e.add(finding.At(s.Position, finding.Finding{Severity: finding.Warning, ID: "daemon-without-line", Services: []string{service},
 		What:    s.By + " starts " + program + ", which has login ask PAM for the service " + service + ", and no line of that calls " + authstack.ModuleName + ".",
 		Follows: "Whoever has a password gets in over the network with that alone.",
 		Fix:     s.off() + " Or: otpctl pam enable " + service}))

@@ -19,6 +19,6 @@ func (e *exam) dropbear() {
 		if s.has("-s") || s.has("-g") && s.has("-w") {
 			f.Follows = "Who has a key gets in there with that alone."
 		}
-		e.add(finding.At(s.Place, f))
+		e.add(finding.At(s.Position, f))
 	}
 }

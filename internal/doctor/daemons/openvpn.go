@@ -30,7 +30,7 @@ func (e *exam) openvpn() {
 	}
 }
 
-func (e *exam) openvpnService(place pamstack.Place, service string, answers []string) {
+func (e *exam) openvpnService(place pamstack.Position, service string, answers []string) {
 	stack, err := e.Load(service)
 	if err != nil {
 		return // libpam cannot read it, which is said

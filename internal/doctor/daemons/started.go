@@ -12,7 +12,7 @@ import (
 
 // started is a daemon that the machine starts.
 type started struct {
-	pamstack.Place
+	pamstack.Position
 	// By is what starts it, and Words its command line, from the program on.
 	By    string
 	Words []string
@@ -66,7 +66,7 @@ func (e *exam) started(programs ...string) (found []started) {
 		}
 		for _, command := range service.Commands {
 			if words := from(inner(texts(command.Words)), is); words != nil {
-				found = append(found, started{command.Place, service.Name, words})
+				found = append(found, started{command.Position, service.Name, words})
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func (e *exam) byInit(program string) (found []started) {
 				}
 			}
 			if words != nil {
-				return []started{{pamstack.Place{File: link}, link, words}}
+				return []started{{pamstack.Position{File: link}, link, words}}
 			}
 		}
 	}

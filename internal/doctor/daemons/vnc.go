@@ -51,7 +51,7 @@ func (e *exam) vncByPAM(s started) {
 	if e.asks(service) {
 		return
 	}
-	e.add(finding.At(s.Place, finding.Finding{Severity: finding.Warning, ID: "daemon-without-line", Services: []string{service},
+	e.add(finding.At(s.Position, finding.Finding{Severity: finding.Warning, ID: "daemon-without-line", Services: []string{service},
 		What:    s.By + " starts " + s.program() + ", which asks PAM for the service " + service + ", and no line of that asks for a code.",
 		Follows: "Whoever has a password gets in over the network with that alone.", Fix: s.off() + " Or: otpctl pam enable " + service + " --split"}))
 }

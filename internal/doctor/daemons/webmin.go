@@ -18,14 +18,14 @@ func (e *exam) webmin() {
 			continue
 		}
 		settings := map[string]string{}
-		places := map[string]pamstack.Place{}
+		places := map[string]pamstack.Position{}
 		for place, line := range target.Lines(e.Machine.Root, file, 0) {
 			key, value, _ := strings.Cut(line, "=")
 			settings[key], places[key] = value, place
 		}
-		s := started{pamstack.Place{File: file}, name + ".service", []string{name}}
+		s := started{pamstack.Position{File: file}, name + ".service", []string{name}}
 		if settings["no_pam"] == "1" {
-			s.Place = places["no_pam"]
+			s.Position = places["no_pam"]
 			e.pastPAM(s, name+" is told not to ask PAM, and reads /etc/shadow by itself.", "Whoever has a password there gets in with that alone, root too.")
 		}
 		users := settings["userfile"]
@@ -35,7 +35,7 @@ func (e *exam) webmin() {
 		for place, line := range target.Lines(e.Machine.Root, users, 0) {
 			fields := strings.Split(line, ":")
 			if len(fields) > 1 && len(fields[1]) > 1 && !strings.HasPrefix(fields[1], "*") && !strings.HasPrefix(fields[1], "!") {
-				s.Place = place
+				s.Position = place
 				e.pastPAM(s, name+" has a password of its own for "+fields[0]+".", "Who has that password is in as root there, without a code.")
 				break
 			}

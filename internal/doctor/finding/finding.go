@@ -72,7 +72,7 @@ func (f Finding) String() string {
 }
 
 // At is the finding with its place.
-func At(place pamstack.Place, f Finding) Finding {
+func At(place pamstack.Position, f Finding) Finding {
 	f.File, f.Line = place.File, place.Line
 	return f
 }

@@ -15,7 +15,7 @@ import (
 func (s *search) inside(file, text string) {
 	name := path.Base(file)
 	at := func(line int, found Text) {
-		found.Place, found.Name = pamstack.Place{File: file, Line: line}, name
+		found.Position, found.Name = pamstack.Position{File: file, Line: line}, name
 		s.found = append(s.found, found)
 	}
 	for _, statement := range pamstack.Statements(text) {

@@ -15,7 +15,7 @@ import (
 
 // Text is the text of a line that is none to libpam.
 type Text struct {
-	pamstack.Place
+	pamstack.Position
 	// File is that of the service, or of what services include, that the line was
 	// to be in, by its name in pam.d.
 	Name string
@@ -87,7 +87,7 @@ func (s *search) file(file, text string) {
 func (s *search) whole(file, text string, found Text) {
 	for _, statement := range pamstack.Statements(text) {
 		if isOurs(statement.Fields) {
-			found.Place = pamstack.Place{File: file, Line: statement.First}
+			found.Position = pamstack.Position{File: file, Line: statement.First}
 			s.found = append(s.found, found)
 			return
 		}
@@ -106,7 +106,7 @@ func (s *search) conf(text string) {
 	}
 	for _, statement := range pamstack.Statements(text) {
 		if len(statement.Fields) > 1 && isOurs(statement.Fields[1:]) {
-			s.found = append(s.found, Text{Place: pamstack.Place{File: pamstack.ConfFile, Line: statement.First}, Name: strings.ToLower(statement.Fields[0]),
+			s.found = append(s.found, Text{Position: pamstack.Position{File: pamstack.ConfFile, Line: statement.First}, Name: strings.ToLower(statement.Fields[0]),
 				What: "The line stands in pam.conf, which libpam does not open where there is " + pamstack.AdminDir,
 				Fix:  "then take it out here"})
 		}
@@ -126,7 +126,7 @@ func (s *search) misnamed(file, text string) {
 			continue
 		}
 		if meant := s.meant(name, named); meant != "" {
-			s.found = append(s.found, Text{Place: pamstack.Place{File: file, Line: statement.First}, Name: meant,
+			s.found = append(s.found, Text{Position: pamstack.Position{File: file, Line: statement.First}, Name: meant,
 				What: "The line stands in a file for a service " + name + ", and that of " + meant + " has none",
 				Fix:  "then remove " + file})
 		}

@@ -52,7 +52,7 @@ const denies, permits = "pam_deny.so", "pam_permit.so"
 func why(lines []pamstack.Line, result pamstack.Result) string {
 	for _, step := range result.Steps {
 		if step.Action == pamstack.Bad || step.Action == pamstack.Die {
-			return ": " + lines[step.Line].Name() + " at " + lines[step.Line].Place.String() + " returns " + step.Return.String()
+			return ": " + lines[step.Line].Name() + " at " + lines[step.Line].Position.String() + " returns " + step.Return.String()
 		}
 	}
 	return ": there is none that says yes"

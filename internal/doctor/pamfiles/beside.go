@@ -42,7 +42,7 @@ func (e *Exam) byPath(s authstack.Stack) {
 		if !path.IsAbs(line.Module) || !found || e.same(line.Module, kept) {
 			continue
 		}
-		e.add(finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "module-by-path", Services: []string{s.Service},
+		e.add(finding.At(line.Position, finding.Finding{Severity: finding.Warning, ID: "module-by-path", Services: []string{s.Service},
 			What:    "The line names " + line.Module + ", which differs from the package's " + kept + ".",
 			Follows: "Updates change nothing about this line: what they mend is not mended here, and a core or verifier of another version denies.",
 			Fix:     "Write " + authstack.ModuleName + " there, without a path."}))
@@ -78,7 +78,7 @@ func (e *Exam) emptyPasswords(s authstack.Stack) {
 	if len(names) == 0 {
 		return
 	}
-	e.add(finding.At(s.Lines[takes].Place, finding.Finding{Severity: finding.Warning, ID: "empty-password", Services: []string{s.Service},
+	e.add(finding.At(s.Lines[takes].Position, finding.Finding{Severity: finding.Warning, ID: "empty-password", Services: []string{s.Service},
 		What:    "These have an empty password in /etc/shadow, and nullok takes it: " + strings.Join(names, ", ") + ".",
 		Follows: "Nothing but the code is asked of such a name, and nothing at all if the policy does not ask it.",
 		Fix:     "passwd " + names[0] + ", or usermod -L " + names[0] + "; or take nullok out."}))

@@ -48,7 +48,7 @@ func (e *Exam) generated(s authstack.Stack) {
 		}
 		for _, w := range writers {
 			if e.writes(w, line, text) {
-				e.add(finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "generated-file", Services: []string{s.Service},
+				e.add(finding.At(line.Position, finding.Finding{Severity: finding.Warning, ID: "generated-file", Services: []string{s.Service},
 					What: "The line stands in a file that " + w.name + " writes, and not in what it writes that from.", Follows: w.follows, Fix: w.fix}))
 				return
 			}

@@ -16,7 +16,7 @@ func (e *Exam) noPassword(s authstack.Stack) {
 	if len(s.Checks) == 0 || !s.AsksNothingElse() || !slices.Contains(nothingBefore, s.Service) {
 		return
 	}
-	f := finding.At(s.Lines[s.Checks[0]].Place, finding.Finding{Severity: finding.Error, ID: "code-alone", Services: []string{s.Service},
+	f := finding.At(s.Lines[s.Checks[0]].Position, finding.Finding{Severity: finding.Error, ID: "code-alone", Services: []string{s.Service},
 		What:    "No line of the stack asks for a password.",
 		Follows: "Who is enrolled gets in with the code alone, and who is not asked for one with nothing at all.",
 		Fix:     "Put the line that includes the password modules back, before this one."})

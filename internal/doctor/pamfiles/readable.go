@@ -75,7 +75,7 @@ func (e *Exam) other() {
 	if err != nil || s.Asks() || len(s.Lines) == 0 || s.Effect() != authstack.LetsAllIn {
 		return
 	}
-	e.add(finding.At(s.Lines[0].Place, finding.Finding{Severity: finding.Warning, ID: "other-permits", Services: []string{pamstack.Other},
+	e.add(finding.At(s.Lines[0].Position, finding.Finding{Severity: finding.Warning, ID: "other-permits", Services: []string{pamstack.Other},
 		What:    "The lines of the service other let everybody in.",
 		Follows: "A program whose service has no file in " + pamstack.AdminDir + ", by a slip or since it was removed, lets in with neither password nor code.",
 		Fix:     "Write there: auth required pam_deny.so"}))

@@ -47,7 +47,7 @@ func (e *exam) connected() {
 	if err := unix.Stat(e.Settings.Remote.Key, &key); err != nil {
 		return // that the key is missing is said elsewhere
 	}
-	e.listening(place{addresses: e.Settings.Remote.Listen, id: "verifier-not-listening", whom: "to which servers connect",
+	e.listening(expectedListener{addresses: e.Settings.Remote.Listen, id: "verifier-not-listening", whom: "to which servers connect",
 		uid: key.Uid, who: "the owner of " + e.Settings.Remote.Key,
 		follows: "Servers that connect to this client decide none of its logins.",
 		fix:     "systemctl restart otpgate-verifierd; systemctl status otpgate-verifierd says why it does not listen."})

@@ -8,8 +8,8 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
-// place is where a program of otpgate's must listen.
-type place struct {
+// expectedListener is where a program of otpgate's must listen.
+type expectedListener struct {
 	// addresses are those of the configuration, and whom says for whom they are.
 	addresses []string
 	whom      string
@@ -21,7 +21,7 @@ type place struct {
 }
 
 // listening looks whether somebody listens there.
-func (e *exam) listening(p place) {
+func (e *exam) listening(p expectedListener) {
 	listeners, err := e.Machine.Listening()
 	if err != nil {
 		f := finding.NotLookedAt(finding.Note, "whether anybody listens "+p.whom, err.Error())

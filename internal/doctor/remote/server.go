@@ -31,7 +31,7 @@ func (e *exam) server() {
 		e.gatewayKey(user)
 		e.tooMuch(user)
 		e.reachesVerifier(user)
-		e.listening(place{addresses: gateway.Listen, id: "gateway-not-listening", whom: "where clients ask", uid: user.UID, who: "the user " + user.Name, follows: refused,
+		e.listening(expectedListener{addresses: gateway.Listen, id: "gateway-not-listening", whom: "where clients ask", uid: user.UID, who: "the user " + user.Name, follows: refused,
 			fix: "systemctl enable --now otpgate-gateway; systemctl status otpgate-gateway says why it ended."})
 		e.readable(user)
 	}

@@ -28,7 +28,7 @@ func (e *exam) doas() {
 			return later.who == r.who && (later.command == "" || later.command == r.command)
 		}
 		if r.nopass && !slices.ContainsFunc(rules[i+1:], same) { // the last one counts
-			e.add(finding.At(r.Place, r.unasked()))
+			e.add(finding.At(r.Position, r.unasked()))
 		}
 	}
 	asked := func(r permit) bool { return !r.nopass && !r.denies }
@@ -53,7 +53,7 @@ func (e *exam) permits() (rules []permit) {
 		for _, file := range e.Machine.Glob(pattern) {
 			for place, text := range target.Lines(e.Machine.Root, file, 0) {
 				if r, is := doasRule(text); is && r.asRoot {
-					r.Place = place
+					r.Position = place
 					rules = append(rules, r)
 				}
 			}
@@ -64,7 +64,7 @@ func (e *exam) permits() (rules []permit) {
 
 // permit is a rule of doas.conf(5).
 type permit struct {
-	pamstack.Place
+	pamstack.Position
 	who, command           string
 	nopass, denies, asRoot bool
 }

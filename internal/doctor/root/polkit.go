@@ -62,7 +62,7 @@ func (e *exam) unreadRules(path string, err error) {
 }
 
 // saysYes is about a rule's line.
-func (e *exam) saysYes(place pamstack.Place, line string, narrowed bool) {
+func (e *exam) saysYes(place pamstack.Position, line string, narrowed bool) {
 	f := finding.Finding{Severity: finding.Warning, ID: "polkit-not-asking", Services: []string{"polkit-1"},
 		What:    "A rule of polkit says yes, without asking, about actions that make root: " + strings.TrimSpace(line),
 		Follows: "For whomever it means pkexec or run0 make root without a password and without a code.",
@@ -93,7 +93,7 @@ func (e *exam) rules(file string) {
 	for line := range strings.Lines(code) {
 		number++
 		if yes.MatchString(line) {
-			e.saysYes(pamstack.Place{File: file, Line: number}, line, narrow)
+			e.saysYes(pamstack.Position{File: file, Line: number}, line, narrow)
 			return
 		}
 	}

@@ -44,7 +44,7 @@ func (e *exam) sudo(ctx context.Context) {
 }
 
 // unread is about rules that could not be looked at.
-func (e *exam) unread(place pamstack.Place, services []string, err error) {
+func (e *exam) unread(place pamstack.Position, services []string, err error) {
 	what := atStdin.ReplaceAllString(err.Error(), "")
 	f := finding.At(place, finding.Finding{Severity: finding.Warning, ID: "sudoers-untried", Services: services,
 		What:    "What sudo asks for was not looked at: " + what + ".",
@@ -63,13 +63,13 @@ func (e *exam) unread(place pamstack.Place, services []string, err error) {
 var atStdin = regexp.MustCompile(`stdin:(\d+):(\d+: )?`)
 
 // place is where the parser found a mistake, the whole file if it says nothing.
-func (s *sudoers) place(err error) pamstack.Place {
+func (s *sudoers) place(err error) pamstack.Position {
 	if match := atStdin.FindStringSubmatch(err.Error()); match != nil {
 		if n, err := strconv.Atoi(match[1]); err == nil && n > 0 && n <= len(s.lines) {
-			return s.lines[n-1].Place
+			return s.lines[n-1].Position
 		}
 	}
-	return pamstack.Place{File: s.main}
+	return pamstack.Position{File: s.main}
 }
 
 // elsewhere is about rules that are in no file.
@@ -167,7 +167,7 @@ func everybody(who string) string {
 }
 
 // defaultsAt is the line of a Defaults with an option.
-func (r *reading) defaultsAt(option string) pamstack.Place {
+func (r *reading) defaultsAt(option string) pamstack.Position {
 	places := r.at(func(first string) bool { return strings.HasPrefix(first, "Defaults") }, option)
 	return places[len(places)-1]
 }

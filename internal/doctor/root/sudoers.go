@@ -28,7 +28,7 @@ type sudoers struct {
 
 // line is one of the files, with those that it goes on with.
 type line struct {
-	pamstack.Place
+	pamstack.Position
 	text string
 }
 
@@ -108,7 +108,7 @@ func (s *sudoers) file(m *target.Machine, file string, depth int) {
 		return
 	}
 	whole := ""
-	var first pamstack.Place
+	var first pamstack.Position
 	for place, text := range target.Lines(m.Root, file, depth) {
 		if whole == "" {
 			first = place
@@ -179,15 +179,15 @@ func here(m *target.Machine, hosts []entry) bool {
 
 // at are the lines that begin with one of the words and have another one; the
 // whole file if none does.
-func (s *sudoers) at(begins func(first string) bool, has string) (found []pamstack.Place) {
+func (s *sudoers) at(begins func(first string) bool, has string) (found []pamstack.Position) {
 	for _, l := range s.lines {
 		first, _, _ := strings.Cut(strings.ReplaceAll(strings.ReplaceAll(l.text, "\t", " "), ", ", ","), " ")
 		if begins(first) && strings.Contains(l.text, has) {
-			found = append(found, l.Place)
+			found = append(found, l.Position)
 		}
 	}
 	if found == nil {
-		return []pamstack.Place{{File: s.main}}
+		return []pamstack.Position{{File: s.main}}
 	}
 	return found
 }

@@ -73,7 +73,7 @@ func TestIncludes(t *testing.T) {
 	}
 	places := ""
 	for _, l := range s.lines {
-		places += l.Place.String() + " "
+		places += l.Position.String() + " "
 	}
 	if !strings.Contains(places, "/etc/sudoers.d/20:1 /etc/sudoers.local:1 /etc/sudoers:4 /etc/sudoers:5 /etc/sudoers.web1:1") {
 		t.Errorf("found the places %s", places)

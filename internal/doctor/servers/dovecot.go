@@ -21,7 +21,7 @@ func (e *exam) dovecot() {
 		}
 		line := s.Lines[s.Checks[0]]
 		if s.Protocol == "" || e.policy.SessionFor(s.Protocol) == 0 {
-			e.add(finding.At(line.Place, finding.Finding{Severity: finding.Warning, ID: "mail-without-session", Services: []string{s.Service},
+			e.add(finding.At(line.Position, finding.Finding{Severity: finding.Warning, ID: "mail-without-session", Services: []string{s.Service},
 				What:    "No login through dovecot is remembered, and mail clients open several connections with the one field that they keep.",
 				Follows: "Each connection but the first brings a code that has been used: it is refused.",
 				Fix:     `protocol=login on the module's lines, and in [policy]: sessions = { login = "12h" }, see docs/recipes.md.`}))
@@ -34,8 +34,8 @@ func (e *exam) dovecot() {
 			if p.named {
 				why, fix = "no use_cache = no in this passdb", "Write use_cache = no into this passdb"
 			}
-			e.add(finding.At(p.cached.Place, finding.Finding{Severity: finding.Warning, ID: "mail-remembered", Services: []string{s.Service},
-				What:    fmt.Sprintf("dovecot remembers what PAM said: %s, and auth_cache_size at %s.", why, e.mail.cache.Place),
+			e.add(finding.At(p.cached.Position, finding.Finding{Severity: finding.Warning, ID: "mail-remembered", Services: []string{s.Service},
+				What:    fmt.Sprintf("dovecot remembers what PAM said: %s, and auth_cache_size at %s.", why, e.mail.cache.Position),
 				Follows: "As long as that lasts (auth_cache_ttl) a field with a used code gets in, from everywhere, whatever the policy says.",
 				Fix:     fix + "; let otpgate remember the login instead, see docs/recipes.md."}))
 		}

@@ -26,7 +26,7 @@ type Dovecot struct {
 }
 
 type dovecotPassdb struct {
-	pamstack.Place
+	pamstack.Position
 	// driver is its kind, number its place among all.
 	driver string
 	number int
@@ -46,7 +46,7 @@ type dovecotPassdb struct {
 }
 
 type dovecotSetting struct {
-	pamstack.Place
+	pamstack.Position
 	// block is the innermost one it is in, such as "passdb", "" for none.
 	block, key, value string
 }
@@ -77,7 +77,7 @@ func ReadDovecot(root string) Dovecot {
 		case !isPassdb:
 		case s.key == "{":
 			number++
-			p = passdbReader{dovecotPassdb: dovecotPassdb{Place: s.Place, number: number, driver: name, lets: true, named: name != ""}}
+			p = passdbReader{dovecotPassdb: dovecotPassdb{Position: s.Position, number: number, driver: name, lets: true, named: name != ""}}
 		case s.key == "}":
 			found = append(found, p)
 		default:
@@ -140,7 +140,7 @@ func (p passdbReader) withArgs(all passdbReader) dovecotPassdb {
 	if p.named {
 		p.services = servicesOf(cmp.Or(p.service, all.service, authstack.MailService))
 		if cmp.Or(p.useCache, all.useCache) != "no" {
-			p.cached = &dovecotSetting{Place: p.Place}
+			p.cached = &dovecotSetting{Position: p.Position}
 		}
 		return p.dovecotPassdb
 	}
@@ -174,7 +174,7 @@ func (r *dovecotReader) file(path string, depth int) {
 	for place, line := range target.Lines(r.root, path, depth) {
 		line, _, _ = strings.Cut(line, " #")
 		key, value, set := strings.Cut(line, "=")
-		s := dovecotSetting{Place: place, key: strings.TrimSpace(key), value: strings.TrimSpace(value)}
+		s := dovecotSetting{Position: place, key: strings.TrimSpace(key), value: strings.TrimSpace(value)}
 		switch {
 		case line == "" || line[0] == '#':
 		case strings.HasPrefix(line, "!include"):

@@ -44,7 +44,7 @@ func (e *exam) masters(service string) {
 		if p.driver == "pam" {
 			continue // whose service asks, or is found without a line
 		}
-		e.add(finding.At(p.Place, finding.Finding{Severity: finding.Warning, ID: otherPasswords, Services: []string{service},
+		e.add(finding.At(p.Position, finding.Finding{Severity: finding.Warning, ID: otherPasswords, Services: []string{service},
 			What:    fmt.Sprintf("This passdb (%s) is of master users, whose password opens everybody's mailbox.", p.driver),
 			Follows: "Whoever has such a password gets in as anybody, with that alone.",
 			Fix:     "Take it out. If it is for programs that cannot be asked, let them in from their own addresses alone: allow_nets."}))
@@ -65,7 +65,7 @@ func (e *exam) otherPassdbs(p dovecotPassdb, service string) (found []finding.Fi
 		f := finding.Finding{Severity: finding.Error, ID: passwordAlone, Services: []string{service},
 			What:    fmt.Sprintf("dovecot asks this passdb (%s) when PAM has refused somebody.", other.driver),
 			Follows: "The password alone gets in, whatever the code was.",
-			Fix:     fmt.Sprintf("Take it out, or write into the passdb of PAM (%s): result_failure = return-fail and result_internalfail = return-fail", p.Place)}
+			Fix:     fmt.Sprintf("Take it out, or write into the passdb of PAM (%s): result_failure = return-fail and result_internalfail = return-fail", p.Position)}
 		if !later {
 			f.What = fmt.Sprintf("dovecot asks this passdb (%s) before PAM, and whom that lets in is in.", other.driver)
 			f.Fix = "Take it out."
@@ -74,7 +74,7 @@ func (e *exam) otherPassdbs(p dovecotPassdb, service string) (found []finding.Fi
 			f.Severity, f.ID, f.Follows = finding.Warning, otherPasswords, "Whoever has a password there gets in with that alone."
 			f.Fix += " If these are passwords for programs that cannot be asked, leave it."
 		}
-		found = append(found, finding.At(other.Place, f))
+		found = append(found, finding.At(other.Position, f))
 	}
 	return found
 }

@@ -20,20 +20,20 @@ const proftpdService = "proftpd"
 // proftpdServer is what one of its servers does with a password: the main one,
 // or a VirtualHost with what <Global> adds to it.
 type proftpdServer struct {
-	place   pamstack.Place
+	place   pamstack.Position
 	service string
 	// order is nil if no AuthOrder holds, and orderAt where one stands.
 	order   []string
-	orderAt pamstack.Place
+	orderAt pamstack.Position
 	// off is where AuthPAM is off, the zero value if it is not.
-	off pamstack.Place
+	off pamstack.Position
 	// ways are the first directives of those that let in beside PAM, by their names.
 	ways map[string]proftpdWay
 }
 
 // proftpdWay is such a directive.
 type proftpdWay struct {
-	pamstack.Place
+	pamstack.Position
 	values []string
 }
 
@@ -42,7 +42,7 @@ type proftpdWay struct {
 func proftpdServers(root string) []proftpdServer {
 	for _, path := range proftpdConfigs {
 		if _, err := os.Stat(root + path); err == nil {
-			r := proftpdReader{root: root, servers: []proftpdServer{{place: pamstack.Place{File: path}}}}
+			r := proftpdReader{root: root, servers: []proftpdServer{{place: pamstack.Position{File: path}}}}
 			r.file(path, 0)
 			for i := range r.servers {
 				r.servers[i].inherit(r.global)
@@ -82,7 +82,7 @@ type proftpdReader struct {
 }
 
 func (r *proftpdReader) file(path string, depth int) {
-	var first pamstack.Place
+	var first pamstack.Position
 	whole := ""
 	for place, line := range target.Lines(r.root, path, depth) {
 		if whole == "" {
@@ -97,7 +97,7 @@ func (r *proftpdReader) file(path string, depth int) {
 	}
 }
 
-func (r *proftpdReader) directive(place pamstack.Place, words []string, depth int) {
+func (r *proftpdReader) directive(place pamstack.Position, words []string, depth int) {
 	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 		return
 	}
@@ -131,7 +131,7 @@ func (r *proftpdReader) server() *proftpdServer {
 	return &r.servers[0]
 }
 
-func (s *proftpdServer) set(place pamstack.Place, name string, values []string) {
+func (s *proftpdServer) set(place pamstack.Position, name string, values []string) {
 	switch {
 	case name == "authorder" && s.order == nil:
 		s.order, s.orderAt = values, place

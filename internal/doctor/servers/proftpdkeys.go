@@ -23,7 +23,7 @@ var proftpdWays = []string{sftpEngine, sftpMethods, sftpUserKeys, sftpHostKeys, 
 // keys are about a server that takes a key, or a certificate, in place of what PAM asks.
 func (s proftpdServer) keys(service string) (found []finding.Finding) {
 	alone := func(way proftpdWay, what, who, fix string) {
-		found = append(found, finding.At(way.Place, finding.Finding{Severity: finding.Warning, ID: "proftpd-key-alone", Services: []string{service},
+		found = append(found, finding.At(way.Position, finding.Finding{Severity: finding.Warning, ID: "proftpd-key-alone", Services: []string{service},
 			What: what, Follows: who + " gets in there with that alone: ProFTPD asks PAM for nothing then.", Fix: fix}))
 	}
 	if engine, set := s.ways[sftpEngine]; set && turnedOn(engine.values[0]) {

@@ -29,7 +29,7 @@ var pureFTPDWays = map[string]string{"PAMAuthentication": "pam", "UnixAuthentica
 
 // pureFTPDWay is one that is on.
 type pureFTPDWay struct {
-	pamstack.Place
+	pamstack.Position
 	kind, name string
 }
 
@@ -54,7 +54,7 @@ func (e *exam) pureFTPD() {
 			f.What = way.name + " is on: pure-ftpd has users beside PAM's."
 			f.Follows = "Whoever has a password there gets in with that alone."
 		}
-		e.add(finding.At(way.Place, f))
+		e.add(finding.At(way.Position, f))
 	}
 }
 
@@ -102,7 +102,7 @@ func (e *exam) pureFTPDStarted() (on []pureFTPDWay) {
 					value, is = command.Words[i+1].Text, true
 				}
 				if kind, _, _ := strings.Cut(value, ":"); is && kind != "" {
-					on = append(on, pureFTPDWay{word.Place, kind, "-l " + value})
+					on = append(on, pureFTPDWay{word.Position, kind, "-l " + value})
 				}
 			}
 		}

@@ -58,7 +58,7 @@ func (e *exam) otherPAM(p dovecotPassdb, service string) {
 		if other.number == p.number || len(other.services) != 1 || guarded(other.services[0]) || other.number > p.number && p.final {
 			continue
 		}
-		e.add(finding.At(other.Place, finding.Finding{Severity: finding.Error, ID: passwordAlone, Services: []string{service},
+		e.add(finding.At(other.Position, finding.Finding{Severity: finding.Error, ID: passwordAlone, Services: []string{service},
 			What:    "dovecot asks this passdb too, and that asks PAM for the service " + other.services[0] + ", which has no line.",
 			Follows: "The password alone gets in, whatever the code was.",
 			Fix:     "Take it out, or: otpctl pam enable " + other.services[0] + " --split"}))

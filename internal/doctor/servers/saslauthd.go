@@ -34,7 +34,7 @@ func (e *exam) saslauthd() {
 	if len(services) == 0 {
 		return
 	}
-	tell := func(remembers pamstack.Place, why string) {
+	tell := func(remembers pamstack.Position, why string) {
 		if why != "" {
 			e.add(finding.At(remembers, finding.Finding{Severity: finding.Warning, ID: "mail-remembered", Services: services,
 				What:    "saslauthd remembers what PAM said: " + why + ".",
@@ -68,8 +68,8 @@ func (e *exam) saslGuarded() (services []string) {
 
 // saslSettings says whether and where a file of variables has a cache made. Of two
 // lines of a variable the last one counts.
-func (e *exam) saslSettings(path string) (place pamstack.Place, why string) {
-	place = pamstack.Place{File: path, Line: 1}
+func (e *exam) saslSettings(path string) (place pamstack.Position, why string) {
+	place = pamstack.Position{File: path, Line: 1}
 	values := map[string]string{}
 	for at, line := range target.Lines(e.machine.Root, path, 0) {
 		key, value, set := strings.Cut(line, "=")
@@ -104,17 +104,17 @@ func (e *exam) saslByInit(path string) bool {
 
 // saslUnit says whether and where a unit's own command line has a cache made. What
 // it takes from variables of those files is told with them.
-func saslUnit(command unit.Command) (place pamstack.Place, why string) {
+func saslUnit(command unit.Command) (place pamstack.Position, why string) {
 	words := texts(command)
 	if len(words) == 0 || filepath.Base(words[0]) != "saslauthd" {
-		return pamstack.Place{}, ""
+		return pamstack.Position{}, ""
 	}
 	options := readSASL(words[1:])
 	foreign := options.mechanism != "" && !strings.Contains(options.mechanism, "pam") && !strings.Contains(options.mechanism, "$")
 	if !options.cache || foreign || saslauthdSettings.MatchString(command.Words[1+options.cacheAt].File) {
-		return pamstack.Place{}, ""
+		return pamstack.Position{}, ""
 	}
-	return command.Place, "-c"
+	return command.Position, "-c"
 }
 
 func texts(command unit.Command) (words []string) {

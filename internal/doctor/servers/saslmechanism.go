@@ -17,7 +17,7 @@ var saslOwn = []string{"shadow", "getpwent", "sia", "ldap", "kerberos5", "kerber
 
 // saslMechanism is one that an instance has in force.
 type saslMechanism struct {
-	pamstack.Place
+	pamstack.Position
 	name string
 	// started says that the machine starts it, and off that it is told not to.
 	started, off bool
@@ -44,7 +44,7 @@ func (e *exam) saslMechanisms(guarded []string) {
 				f.Severity, f.ID = finding.Warning, otherPasswords
 				f.Follows = "Whoever has a password there gets in with that alone."
 			}
-			e.add(finding.At(m.Place, f))
+			e.add(finding.At(m.Position, f))
 		}
 	}
 }
@@ -63,7 +63,7 @@ func (e *exam) saslInForce() (found []saslMechanism) {
 		for _, command := range service.Commands {
 			words := texts(command)
 			if len(words) > 0 && filepath.Base(words[0]) == "saslauthd" {
-				m := saslMechanism{Place: command.Place, name: readSASL(words[1:]).mechanism, started: unit.Enabled(e.machine.Root, service.Name)}
+				m := saslMechanism{Position: command.Position, name: readSASL(words[1:]).mechanism, started: unit.Enabled(e.machine.Root, service.Name)}
 				same := func(other saslMechanism) bool { return other.name == m.name }
 				if !slices.ContainsFunc(found, same) { // what it takes from variables is in their file
 					found = append(found, m)
@@ -89,7 +89,7 @@ func (e *exam) saslOfFile(file string, enabled bool) (m saslMechanism) {
 			m.started = m.started || values[key] == "yes"
 			m.off = !m.started
 		case key == "MECHANISMS" || key == "MECH" || strings.Contains(value, "-a"):
-			m.Place = place
+			m.Position = place
 		}
 	}
 	options := readSASL(strings.Fields(values["OPTIONS"] + " " + values["FLAGS"] + " " + values["SASLAUTHD_OPTS"]))

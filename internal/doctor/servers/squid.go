@@ -32,9 +32,9 @@ var (
 // squid finds that it remembers fields, which it does by itself: for as long as
 // is said, or two hours, and unless they are bound to one, from every address.
 func (e *exam) squid() {
-	var helper pamstack.Place
+	var helper pamstack.Position
 	service, bounds, denied, said, kept := "", []string{}, []string{}, false, false
-	e.squidLines(squidConfig, 0, func(place pamstack.Place, line string) {
+	e.squidLines(squidConfig, 0, func(place pamstack.Position, line string) {
 		if found := squidHelper.FindStringSubmatch(line); found != nil {
 			helper, service = place, squidServiceOf(strings.Fields(found[1]))
 		}
@@ -65,7 +65,7 @@ func (e *exam) squid() {
 }
 
 // squidLines gives each line of a file and of those that it includes.
-func (e *exam) squidLines(file string, depth int, line func(pamstack.Place, string)) {
+func (e *exam) squidLines(file string, depth int, line func(pamstack.Position, string)) {
 	for place, text := range target.Lines(e.machine.Root, file, depth) {
 		text, _, _ = strings.Cut(text, " #")
 		if found := squidInclude.FindStringSubmatch(text); found != nil {

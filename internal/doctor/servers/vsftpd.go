@@ -25,8 +25,8 @@ var vsftpdFiles = []string{"/etc/vsftpd.conf", "/etc/vsftpd/*.conf", "/etc/vsftp
 
 // vsftpd is what one of its configurations says.
 type vsftpd struct {
-	pamstack.Place // of the service's name, or the file
-	service        string
+	pamstack.Position // of the service's name, or the file
+	service           string
 }
 
 // vsftpds are those that take passwords: they let local users in. known says
@@ -43,12 +43,12 @@ func vsftpds(root string) (all []vsftpd, known bool) {
 	}
 	for _, file := range slices.Compact(files) {
 		known = true
-		v := vsftpd{Place: pamstack.Place{File: file}, service: unnamed}
+		v := vsftpd{Position: pamstack.Position{File: file}, service: unnamed}
 		local := false
 		for place, line := range target.Lines(root, file, 0) {
 			switch key, value, _ := strings.Cut(line, "="); key {
 			case "pam_service_name":
-				v.service, v.Place = strings.ToLower(value), place
+				v.service, v.Position = strings.ToLower(value), place
 			case "local_enable":
 				local = slices.Contains([]string{"YES", "TRUE", "1"}, strings.ToUpper(value))
 			}
@@ -85,7 +85,7 @@ func (e *exam) vsftpd() {
 		if err == nil && stack.Asks() {
 			continue // it is not among those that are examined
 		}
-		e.add(finding.At(v.Place, finding.Finding{Severity: finding.Error, ID: "vsftpd-other-service", Services: []string{v.service},
+		e.add(finding.At(v.Position, finding.Finding{Severity: finding.Error, ID: "vsftpd-other-service", Services: []string{v.service},
 			What:    fmt.Sprintf("vsftpd asks PAM for the service %s, and no line of that calls %s.", v.service, authstack.ModuleName),
 			Follows: "Nobody is asked for a code there: what is in /etc/pam.d/vsftpd does not count for it.",
 			Fix:     "Write pam_service_name=vsftpd there."}))

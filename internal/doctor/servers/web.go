@@ -45,7 +45,7 @@ func (e *exam) web() {
 func (e *exam) webFile(file string, services, all []string) {
 	asks := false
 	var named []string
-	var any, providers pamstack.Place
+	var any, providers pamstack.Position
 	var others []string
 	for place, line := range target.Lines(e.machine.Root, file, 0) {
 		words := strings.Fields(strings.ToLower(strings.TrimRight(line, ";")))

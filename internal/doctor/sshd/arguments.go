@@ -31,7 +31,7 @@ func daemonOf(words []unit.Word) (d daemon) {
 				}
 				continue
 			}
-			value := unit.Word{Place: words[i].Place, Text: letters[at+1:]}
+			value := unit.Word{Position: words[i].Position, Text: letters[at+1:]}
 			if value.Text == "" && i+1 < len(words) {
 				i++
 				value = words[i]

@@ -102,7 +102,7 @@ func TestNewerCriteria(t *testing.T) {
 		"invalid-user":                  "",
 		"sessiontype shell":             "no login can be made up for the criterion sessiontype",
 	} {
-		logins, why := v.logins(t.Context(), setting{Place: pamstack.Place{}, value: value})
+		logins, why := v.logins(t.Context(), setting{Position: pamstack.Position{}, value: value})
 		got := why
 		for _, l := range logins {
 			got += l.spec()

@@ -14,7 +14,7 @@ import (
 
 // daemon is an sshd with the arguments that it is started with.
 type daemon struct {
-	pamstack.Place
+	pamstack.Position
 	// by is what starts it, "" for one that has no arguments of its own.
 	by string
 	// name is argv[0], by which older ones name their PAM service.
@@ -46,7 +46,7 @@ func daemons(m *target.Machine) []daemon {
 		for _, command := range service.Commands {
 			if words, name := sshdIn(m.Root, command); len(words) > 0 {
 				d := daemonOf(words[1:])
-				d.Place, d.by, d.name = command.Place, service.Name, name
+				d.Position, d.by, d.name = command.Position, service.Name, name
 				d.query.Program = absolute(words[0].Text)
 				found = append(found, d)
 				whole = whole || ours
@@ -132,12 +132,12 @@ func byScript(m *target.Machine) daemon {
 	words := service.Expanded(append(stockCommand[1:], unit.Word{Text: "$command_args"}))
 	for _, name := range []string{"$SSHD_CONFIG", "$cfgfile"} {
 		if file := service.Expanded([]unit.Word{{Text: name}}); len(file) == 1 {
-			words = append(words, unit.Word{Place: file[0].Place, Text: "-f"}, file[0])
+			words = append(words, unit.Word{Position: file[0].Position, Text: "-f"}, file[0])
 		}
 	}
 	d := daemonOf(words)
 	for _, word := range words {
-		d.Place, d.by = word.Place, word.File
+		d.Position, d.by = word.Position, word.File
 	}
 	return d
 }
@@ -155,7 +155,7 @@ func sshdIn(root string, command unit.Command) (words []unit.Word, name string) 
 		if i > 0 && command.Words[i-1].Text == "-c" && strings.HasSuffix(command.Words[0].Text, "sh") {
 			var inner unit.Command
 			for _, text := range unit.Split(word.Text) {
-				inner.Words = append(inner.Words, unit.Word{Place: word.Place, Text: text})
+				inner.Words = append(inner.Words, unit.Word{Position: word.Position, Text: text})
 			}
 			return sshdIn(root, inner)
 		}
@@ -199,7 +199,7 @@ func absolute(path string) string {
 // somebody who is told of a place already.
 func (d daemon) said(values map[string]string, told string) string {
 	parts := []string{d.by}
-	if at := d.Place.String(); d.by == d.File {
+	if at := d.Position.String(); d.by == d.File {
 		parts[0] = at
 	} else if d.File != "" && at != told {
 		parts[0] = fmt.Sprintf("%s (%s)", d.by, at)

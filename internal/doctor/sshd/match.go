@@ -19,7 +19,7 @@ func (v view) matches() []setting {
 	for _, s := range v.settings {
 		decides := slices.Contains(decisive, s.keyword) || s.keyword == permitRoot && v.RootEnrolled
 		if s.match != nil && decides &&
-			!slices.ContainsFunc(found, func(m setting) bool { return m.Place == s.match.Place }) {
+			!slices.ContainsFunc(found, func(m setting) bool { return m.Position == s.match.Position }) {
 			found = append(found, *s.match)
 		}
 	}
@@ -45,7 +45,7 @@ func (v view) underMatches(ctx context.Context) (found []finding.Finding) {
 			for _, f := range within.examine() {
 				known := func(g finding.Finding) bool { return same(f, g) }
 				if !slices.ContainsFunc(global, known) && !slices.ContainsFunc(under, known) {
-					f.What = "For Match " + match.value + " (" + match.Place.String() + ")" + l.such + ": " + f.What
+					f.What = "For Match " + match.value + " (" + match.Position.String() + ")" + l.such + ": " + f.What
 					under = append(under, f)
 				}
 			}
@@ -59,7 +59,7 @@ func (v view) underMatches(ctx context.Context) (found []finding.Finding) {
 
 // untried is about a Match of which no login could be made up, or not all.
 func (v view) untried(why string) finding.Finding {
-	f := finding.At(v.match.Place, finding.Finding{Severity: finding.Note, ID: "sshd-match-untried", Services: []string{v.service()},
+	f := finding.At(v.match.Position, finding.Finding{Severity: finding.Note, ID: "sshd-match-untried", Services: []string{v.service()},
 		What:    "Match " + v.match.value + " was not tried: " + why + ".",
 		Follows: "Whether the logins that it is about are asked for a code was not looked at.",
 		Fix:     "sshd -T -C user=NAME,host=NAME,addr=ADDRESS,laddr=ADDRESS,lport=PORT as root says what is in force for one of them."})

@@ -32,14 +32,14 @@ func byScripts(m *target.Machine) (found []daemon) {
 				if strings.HasPrefix(text, "#") {
 					continue
 				}
-				words := words(unit.Word{Place: place, Text: text})
+				words := words(unit.Word{Position: place, Text: text})
 				if key, value, is := strings.Cut(text, "="); is && strings.HasPrefix(path, "/etc/xinetd.d/") {
-					lines[strings.TrimSpace(key)] = unit.Word{Place: place, Text: value}
+					lines[strings.TrimSpace(key)] = unit.Word{Position: place, Text: value}
 					words = append(servedBy(lines["server"]), servedBy(lines["server_args"])...)
 				}
 				if given := startedIn(words); len(given) > 1 && !slices.ContainsFunc(given, looks) {
 					d := daemonOf(given[1:])
-					d.Place, d.by, d.query.Program = given[1].Place, path, given[0].Text
+					d.Position, d.by, d.query.Program = given[1].Position, path, given[0].Text
 					found = append(found, d)
 				}
 			}
@@ -63,7 +63,7 @@ func words(line unit.Word) (found []unit.Word) {
 		if _, command, is := strings.Cut(text, "=/"); is {
 			text = "/" + command // a key's value
 		}
-		found = append(found, unit.Word{Place: line.Place, Text: text})
+		found = append(found, unit.Word{Position: line.Position, Text: text})
 	}
 	return found
 }
@@ -80,7 +80,7 @@ func startedIn(words []unit.Word) (given []unit.Word) {
 			return given
 		default:
 			text, ends := strings.CutSuffix(word.Text, ";")
-			given = append(given, unit.Word{Place: word.Place, Text: text})
+			given = append(given, unit.Word{Position: word.Position, Text: text})
 			if ends {
 				return given
 			}

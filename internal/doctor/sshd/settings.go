@@ -12,7 +12,7 @@ import (
 // setting is a line of sshd's configuration. It serves to say where a value
 // comes from; what is in force is sshd's to say.
 type setting struct {
-	pamstack.Place
+	pamstack.Position
 	keyword, value string
 	// match is the Match line it is under, nil if none.
 	match *setting
@@ -27,7 +27,7 @@ func settingsOf(root string, d daemon) []setting {
 	r := reader{root: root}
 	for _, option := range d.options {
 		keyword, value := splitKeyword(option.Text)
-		r.all = append(r.all, setting{Place: option.Place, keyword: keyword, value: value, argument: option.Text})
+		r.all = append(r.all, setting{Position: option.Position, keyword: keyword, value: value, argument: option.Text})
 	}
 	r.file(d.config(), nil, 0)
 	return r.all
@@ -45,7 +45,7 @@ func (r *reader) file(path string, match *setting, depth int) {
 	outer := match
 	for place, line := range target.Lines(r.root, path, depth) {
 		keyword, value := splitKeyword(line)
-		s := setting{Place: place, keyword: keyword, value: value, match: match}
+		s := setting{Position: place, keyword: keyword, value: value, match: match}
 		switch keyword {
 		case "":
 		case "match":
@@ -103,7 +103,7 @@ func splitKeyword(line string) (keyword, value string) {
 // so, it is the whole file.
 func (v view) origin(keyword string) (setting, bool) {
 	for _, s := range v.settings {
-		if s.keyword == keyword && s.match != nil && v.match != nil && s.match.Place == v.match.Place {
+		if s.keyword == keyword && s.match != nil && v.match != nil && s.match.Position == v.match.Position {
 			return s, true
 		}
 	}
@@ -112,7 +112,7 @@ func (v view) origin(keyword string) (setting, bool) {
 			return s, true
 		}
 	}
-	return setting{Place: pamstack.Place{File: v.config()}}, false
+	return setting{Position: pamstack.Position{File: v.config()}}, false
 }
 
 // later finds a line that wants another value and comes too late.
@@ -122,7 +122,7 @@ func (v view) later(first setting, value string) (setting, bool) {
 		if past && s.match == nil && s.keyword == first.keyword && strings.EqualFold(s.value, value) {
 			return s, true
 		}
-		past = past || s.Place == first.Place
+		past = past || s.Position == first.Position
 	}
 	return setting{}, false
 }
@@ -140,7 +140,7 @@ func (v view) where(keyword string) string {
 		if s.keyword == "include" && s.match == nil && included < 0 && v.reads(s, dropIn) {
 			included = i
 		}
-		if written && s.Place == wrong.Place {
+		if written && s.Position == wrong.Position {
 			break
 		}
 	}
@@ -150,7 +150,7 @@ func (v view) where(keyword string) string {
 	case included >= 0 && (filepath.Dir(wrong.File) != filepath.Dir(dropIn) || wrong.File >= dropIn):
 		return "in a drop-in that comes first, such as " + dropIn
 	case written:
-		return "in place of " + wrong.Place.String()
+		return "in place of " + wrong.Position.String()
 	}
 	return "in " + v.config() + ", before any Match"
 }

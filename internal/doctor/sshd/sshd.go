@@ -104,7 +104,7 @@ func (v view) ask(ctx context.Context, spec string) (string, error) {
 
 // untold is about a daemon whose arguments files do not tell.
 func (v view) untold() finding.Finding {
-	return finding.At(v.Place, finding.Finding{Severity: finding.Note, ID: "sshd-untried", Services: []string{defaultService},
+	return finding.At(v.Position, finding.Finding{Severity: finding.Note, ID: "sshd-untried", Services: []string{defaultService},
 		What:    "It has the argument " + v.unclear + ", and what that stands for cannot be read here.",
 		Follows: "Whether it asks for a code was not looked at.",
 		Fix:     "While it runs, otpctl doctor looks at it; or sshd -T -f FILE as root says what is in force."})
@@ -120,12 +120,12 @@ func (v view) absent() []finding.Finding {
 	f.Services = []string{defaultService}
 	f.Follows = "Whether it asks for a code, or lets somebody in beside the stack, nothing here says."
 	f.Fix = "Install it, or take the unit away: systemctl disable " + v.by
-	return []finding.Finding{finding.At(v.Place, f)}
+	return []finding.Finding{finding.At(v.Position, f)}
 }
 
 // untrusted is about a daemon whose program or configuration others can write.
 func (v view) untrusted(err error) finding.Finding {
-	f := finding.At(v.Place, finding.NotLookedAt(finding.Warning, "what "+cmp.Or(v.by, "sshd")+" has in force", err.Error()))
+	f := finding.At(v.Position, finding.NotLookedAt(finding.Warning, "what "+cmp.Or(v.by, "sshd")+" has in force", err.Error()))
 	f.Services = []string{defaultService}
 	f.Follows = "Whoever can write it decides who gets in there, and runs what he likes as root."
 	f.Fix = "Have the file, and the directories above it, belong to root and be writable for nobody else: chown root, chmod go-w."
@@ -137,7 +137,7 @@ func (v view) refused(err error) finding.Finding {
 	v.values = v.written()
 	v.stack.Service = v.service()
 	if v.query.Config != "" && !v.Machine.Has(v.query.Config) {
-		return finding.At(v.Place, finding.Finding{Severity: finding.Error, ID: "sshd-config", Services: []string{v.service()},
+		return finding.At(v.Position, finding.Finding{Severity: finding.Error, ID: "sshd-config", Services: []string{v.service()},
 			What:    "Its configuration " + v.query.Config + " is not there.",
 			Follows: "It does not start, and nobody gets in by it.",
 			Fix:     "Correct the path behind -f, or put the file there; sshd -t -f " + v.query.Config + " tries it."})
@@ -231,8 +231,8 @@ func (v view) kbdOff() finding.Finding {
 	}
 	if late, found := v.later(first, "yes"); found && first.argument == "" && first.match == nil {
 		f.ID = "sshd-kbdint-overridden"
-		f.What = fmt.Sprintf("keyboard-interactive is off: %s says no first, and %s, which says yes, comes too late.", first.Place, late.Place)
-		f.Fix = fmt.Sprintf("sshd takes the first value that it reads: have the file of %s sort before %s, or correct the latter.", late.Place, first.File)
+		f.What = fmt.Sprintf("keyboard-interactive is off: %s says no first, and %s, which says yes, comes too late.", first.Position, late.Position)
+		f.Fix = fmt.Sprintf("sshd takes the first value that it reads: have the file of %s sort before %s, or correct the latter.", late.Position, first.File)
 	}
 	return f
 }
@@ -261,7 +261,7 @@ func (v view) codeAlone(lists [][]string) []finding.Finding {
 	for _, list := range lists {
 		if slices.Contains(list, kbd) && !slices.Contains(list, "publickey") {
 			check := v.stack.Lines[v.stack.Checks[0]]
-			f := finding.At(check.Place, finding.Finding{Severity: finding.Error, ID: "sshd-code-alone", Services: []string{v.stack.Service},
+			f := finding.At(check.Position, finding.Finding{Severity: finding.Error, ID: "sshd-code-alone", Services: []string{v.stack.Service},
 				What:    "The stack asks for no password, and sshd does not ask for a key before it (" + strings.Join(list, ",") + ").",
 				Follows: "Who is enrolled gets in with the code alone, and who is not asked gets in with nothing at all.",
 				Fix:     "AuthenticationMethods publickey,keyboard-interactive:pam, and no other; or put the password modules back."})

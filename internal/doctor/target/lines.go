@@ -15,8 +15,8 @@ const maxDepth = 16
 // Lines are those of a configuration file below root, without the spaces around
 // them, each with its place: none if it cannot be read, or if depth files
 // included each other to come to it and that is more than any program follows.
-func Lines(root, path string, depth int) iter.Seq2[pamstack.Place, string] {
-	return func(yield func(pamstack.Place, string) bool) {
+func Lines(root, path string, depth int) iter.Seq2[pamstack.Position, string] {
+	return func(yield func(pamstack.Position, string) bool) {
 		data, err := Read(root, path)
 		if err != nil || depth > maxDepth {
 			return
@@ -24,7 +24,7 @@ func Lines(root, path string, depth int) iter.Seq2[pamstack.Place, string] {
 		number := 0
 		for line := range strings.Lines(string(data)) {
 			number++
-			if !yield(pamstack.Place{File: path, Line: number}, strings.TrimSpace(line)) {
+			if !yield(pamstack.Position{File: path, Line: number}, strings.TrimSpace(line)) {
 				return
 			}
 		}

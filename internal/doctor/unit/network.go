@@ -16,7 +16,7 @@ var networks = map[string][]string{
 }
 
 // network takes one line about addresses; an empty value takes back those before.
-func (p *parser) network(to *[]Word, place pamstack.Place, value string) {
+func (p *parser) network(to *[]Word, place pamstack.Position, value string) {
 	if value == "" {
 		*to = nil
 	}
@@ -60,9 +60,9 @@ func (s *Service) MayLeave() bool {
 }
 
 // Denies is where the last line is that keeps the service's processes from an address.
-func (s *Service) Denies() pamstack.Place {
+func (s *Service) Denies() pamstack.Position {
 	if len(s.deny) == 0 {
-		return pamstack.Place{}
+		return pamstack.Position{}
 	}
-	return s.deny[len(s.deny)-1].Place
+	return s.deny[len(s.deny)-1].Position
 }

@@ -9,7 +9,7 @@ import (
 
 // Variable is one of a service's environment.
 type Variable struct {
-	pamstack.Place
+	pamstack.Position
 	Name, Value string
 }
 
@@ -25,7 +25,7 @@ type parser struct {
 
 func (p *parser) file(path string) {
 	section, whole := "", ""
-	var first pamstack.Place
+	var first pamstack.Position
 	for place, line := range target.Lines(p.root, path, 0) {
 		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
 			continue // also between the parts of a line
@@ -50,7 +50,7 @@ func (p *parser) file(path string) {
 }
 
 // key takes one line; an empty value takes back those before.
-func (p *parser) key(place pamstack.Place, key, value string) {
+func (p *parser) key(place pamstack.Position, key, value string) {
 	switch key {
 	case "ExecStart":
 		if p.lines = append(p.lines, Word{place, value}); value == "" {
@@ -88,12 +88,12 @@ func (p *parser) finish() {
 		flags := len(line.Text) - len(strings.TrimLeft(line.Text, "@-:+!|"))
 		var words []Word
 		for _, word := range Split(line.Text[flags:]) {
-			words = append(words, Word{line.Place, p.specified(word)})
+			words = append(words, Word{line.Position, p.specified(word)})
 		}
 		if len(words) == 0 {
 			continue
 		}
-		command := Command{Place: line.Place}
+		command := Command{Position: line.Position}
 		if strings.Contains(line.Text[:flags], "@") && len(words) > 1 {
 			command.Name = words[1].Text
 			words = append(words[:1:1], words[2:]...)
@@ -123,7 +123,7 @@ func (p *parser) specified(word string) string {
 func Variables(root, path string) []Variable {
 	var found []Variable
 	whole := ""
-	var first pamstack.Place
+	var first pamstack.Position
 	for place, line := range target.Lines(root, path, 0) {
 		if whole == "" {
 			first = place

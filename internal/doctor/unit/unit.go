@@ -39,7 +39,7 @@ type Service struct {
 
 // Command is one that a service starts.
 type Command struct {
-	pamstack.Place
+	pamstack.Position
 	// Words are the program and its arguments, with variables put in.
 	Words []Word
 	// Name is what the program is told that it is called, if that is said.
@@ -48,7 +48,7 @@ type Command struct {
 
 // Word is a part of a command, at the line that it comes from.
 type Word struct {
-	pamstack.Place
+	pamstack.Position
 	Text string
 }
 

@@ -129,7 +129,7 @@ func TestPlaces(t *testing.T) {
 	}
 	var places []string
 	for _, word := range found[0].Commands[0].Words {
-		places = append(places, word.Place.String())
+		places = append(places, word.Position.String())
 	}
 	unit := "/usr/lib/systemd/system/a.service:4"
 	if want := []string{unit, unit, "/etc/default/a:2"}; !slices.Equal(places, want) {

@@ -76,7 +76,7 @@ func (s *Service) Expanded(words []Word) []Word {
 		if name, alone := strings.CutPrefix(word.Text, "$"); alone && isName(name) {
 			value := s.value(name)
 			for _, part := range Split(value.Value) {
-				out = append(out, Word{value.Place, part})
+				out = append(out, Word{value.Position, part})
 			}
 			continue
 		}
@@ -99,7 +99,7 @@ func (s *Service) braces(word Word) Word {
 		case strings.HasPrefix(rest, "{") && closed && isName(name):
 			value := s.value(name)
 			if rest = behind; value.Value != "" {
-				word.Place = value.Place
+				word.Position = value.Position
 			}
 			out.WriteString(value.Value)
 		case more:

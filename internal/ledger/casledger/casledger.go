@@ -19,8 +19,8 @@ import (
 	mathrand "math/rand/v2"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/keylock"
 	"github.com/otpgate/otpgate/internal/ledger"
-	"github.com/otpgate/otpgate/internal/turns"
 )
 
 // Limits bound how long a login waits for the service.
@@ -40,10 +40,10 @@ func LimitsOf(all time.Duration) Limits { return Limits{Try: all / 3, All: all} 
 type Store struct {
 	registers Registers
 	limits    Limits
-	// turns has those of this process who change the same entry do so one after the
+	// locks has those of this process who change the same entry do so one after the
 	// other. Of fifty logins with one code one then writes and the others see it, where
 	// otherwise each would have to try again because of the others.
-	turns turns.Turns
+	locks keylock.Locks
 	// pause waits before another try, or until ctx ends.
 	pause func(ctx context.Context)
 	now   func() time.Time
@@ -119,7 +119,7 @@ func (s *Store) Update(ctx context.Context, key ledger.Key, change func(*ledger.
 }
 
 func (s *Store) update(ctx context.Context, kind ledger.Kind, name string, change func(*ledger.Entry) error) error {
-	leave, err := s.turns.Take(ctx, name)
+	leave, err := s.locks.Lock(ctx, name)
 	if err != nil {
 		return fmt.Errorf("wait for others who change the entry: %w", err)
 	}

@@ -93,18 +93,18 @@ func (s *Store) KnownID(ctx context.Context) (string, error) {
 
 // Each implements [ledger.Walker]. What this package keeps for itself is visited only if
 // it is damaged.
-func (s *Store) Each(ctx context.Context, visit func(name string, err error) error) error {
+func (s *Store) Each(ctx context.Context, do func(name string, err error) error) error {
 	return s.each(ctx, func(register Named) error {
 		err := register.check()
 		if directory, _, _ := strings.Cut(register.Key, "/"); err == nil && directory == movedDirectory {
 			return nil
 		}
-		return visit(register.Key, err)
+		return do(register.Key, err)
 	})
 }
 
-// each visits all registers but that of the id.
-func (s *Store) each(ctx context.Context, visit func(register Named) error) error {
+// each calls do for all registers but that of the id.
+func (s *Store) each(ctx context.Context, do func(register Named) error) error {
 	inspector, can := s.registers.(Inspector)
 	if !can {
 		return errNoInspector
@@ -125,7 +125,7 @@ func (s *Store) each(ctx context.Context, visit func(register Named) error) erro
 			if register.Key == idName {
 				continue
 			}
-			if err := visit(register); err != nil {
+			if err := do(register); err != nil {
 				return err
 			}
 		}

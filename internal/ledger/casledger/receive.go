@@ -119,9 +119,9 @@ func (s *Store) Receive(ctx context.Context, key ledger.Key, payload []byte, fro
 	}
 }
 
-// Received visits what was received from a ledger and that nobody has changed here since,
+// Received calls do for what was received from a ledger and that nobody has changed here since,
 // but for what is empty.
-func (s *Store) Received(ctx context.Context, from string, visit func(key ledger.Key) error) error {
+func (s *Store) Received(ctx context.Context, from string, do func(key ledger.Key) error) error {
 	received := receivedMark(from)
 	return s.each(ctx, func(register Named) error {
 		mark, payload, err := split(register.Register)
@@ -129,7 +129,7 @@ func (s *Store) Received(ctx context.Context, from string, visit func(key ledger
 		if err != nil || !known || len(payload) == 0 || !bytes.Equal(mark, received) {
 			return nil
 		}
-		return visit(key)
+		return do(key)
 	})
 }
 

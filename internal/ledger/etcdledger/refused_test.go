@@ -124,7 +124,7 @@ func TestFull(t *testing.T) {
 	var err error
 	for n := 0; err == nil; n++ {
 		err = store.Update(t.Context(), ledger.UserKey("bob"), func(e *ledger.Entry) error {
-			e.Spent = []string{strings.Repeat("x", 60_000-n)}
+			e.UsedHashes = []string{strings.Repeat("x", 60_000-n)}
 			return nil
 		})
 	}

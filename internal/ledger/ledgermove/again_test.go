@@ -223,7 +223,7 @@ func TestForgottenInBetween(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change(s.shared, used, ledger.Entry{Spent: []string{"x"}})
+	change(s.shared, used, ledger.Entry{UsedHashes: []string{"x"}})
 	s.run(t)
 	for _, key := range append(gone, kept, used) {
 		entry, err := s.shared.View(t.Context(), key)
@@ -234,7 +234,7 @@ func TestForgottenInBetween(t *testing.T) {
 		case used:
 			spent = 1
 		}
-		if err != nil || len(entry.Links) != links || len(entry.Spent) != spent {
+		if err != nil || len(entry.Links) != links || len(entry.UsedHashes) != spent {
 			t.Errorf("%v: %+v, %v", key, entry, err)
 		}
 	}

@@ -115,7 +115,7 @@ func TestMove(t *testing.T) {
 	s := newSite(t, etcdtest.Start(t, 1))
 	ends := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
 	rich := ledger.Entry{
-		Used: map[string]ledger.Use{"phone": {Step: 7, Drift: -1, Resynced: 2}}, Spent: []string{"a", "b"}, LastLogin: time.Unix(5, 0).UTC(),
+		Used: map[string]ledger.Use{"phone": {Step: 7, Drift: -1, Resynced: 2}}, UsedHashes: []string{"a", "b"}, LastLogin: time.Unix(5, 0).UTC(),
 		Sessions: []ledger.Session{{Protocol: "ssh", Address: "192.0.2.1", Since: time.Unix(6, 0).UTC(), Until: ends, Of: "x", Code: "y"}},
 		Links:    []ledger.InvitationLink{{Name: "00ff", Ends: ends}},
 	}

@@ -148,15 +148,15 @@ func entryIsOwnCopy(t *testing.T, s suite) {
 	mustUpdate(t, store, alice, func(entry *ledger.Entry) error {
 		kept = entry
 		entry.Used = map[string]ledger.Use{"phone": {Step: 1}}
-		entry.Spent = []string{"a"}
+		entry.UsedHashes = []string{"a"}
 		return nil
 	})
 	seen := view(t, store, alice)
 	for _, entry := range []*ledger.Entry{kept, &seen} {
 		entry.Used["phone"] = ledger.Use{Step: 2}
-		entry.Spent[0] = "b"
+		entry.UsedHashes[0] = "b"
 	}
-	want := ledger.Entry{Used: map[string]ledger.Use{"phone": {Step: 1}}, Spent: []string{"a"}}
+	want := ledger.Entry{Used: map[string]ledger.Use{"phone": {Step: 1}}, UsedHashes: []string{"a"}}
 	wantEntry(t, store, alice, want)
 	mustUpdate(t, store, alice, func(entry *ledger.Entry) error {
 		if !reflect.DeepEqual(*entry, want) {
@@ -210,13 +210,13 @@ func survivesKill(t *testing.T, s suite) {
 func largeEntry(t *testing.T, s suite) {
 	store := s.store(t)
 	var want ledger.Entry
-	for len(want.Spent) < 200 {
-		want.Spent = append(want.Spent, strings.Repeat("x", 64))
-		if n := len(want.Spent); n%40 != 0 {
+	for len(want.UsedHashes) < 200 {
+		want.UsedHashes = append(want.UsedHashes, strings.Repeat("x", 64))
+		if n := len(want.UsedHashes); n%40 != 0 {
 			continue
 		}
 		mustUpdate(t, store, alice, func(entry *ledger.Entry) error {
-			entry.Spent = want.Spent
+			entry.UsedHashes = want.UsedHashes
 			return nil
 		})
 		wantEntry(t, s.store(t), alice, want)

@@ -60,21 +60,21 @@ func growsAcrossGoroutines(t *testing.T, s suite) {
 		group.Go(func() {
 			for want := 1; want <= times; want++ {
 				err := store.Update(ctx, alice, func(entry *ledger.Entry) error {
-					entry.Spent = append(entry.Spent, strings.Repeat("x", 64))
+					entry.UsedHashes = append(entry.UsedHashes, strings.Repeat("x", 64))
 					return nil
 				})
 				if err != nil {
 					t.Error(err)
 				}
-				if entry, err := store.View(ctx, alice); err != nil || len(entry.Spent) < want {
-					t.Errorf("%d of at least %d codes are there, %v", len(entry.Spent), want, err)
+				if entry, err := store.View(ctx, alice); err != nil || len(entry.UsedHashes) < want {
+					t.Errorf("%d of at least %d codes are there, %v", len(entry.UsedHashes), want, err)
 				}
 			}
 		})
 	}
 	group.Wait()
-	if entry := view(t, s.store(t), alice); len(entry.Spent) != goroutines*times {
-		t.Errorf("%d codes are there, expected %d", len(entry.Spent), goroutines*times)
+	if entry := view(t, s.store(t), alice); len(entry.UsedHashes) != goroutines*times {
+		t.Errorf("%d codes are there, expected %d", len(entry.UsedHashes), goroutines*times)
 	}
 }
 

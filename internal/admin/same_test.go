@@ -29,7 +29,7 @@ func TestPreparedTwiceIsAsBefore(t *testing.T) {
 		what Prepared
 		want error
 	}{
-		"address": {mail, ErrAsBefore}, "secret": {app, ErrAsBefore}, "made": {made, ErrAsBefore},
+		"address": {mail, ErrEnrolledSame}, "secret": {app, ErrEnrolledSame}, "made": {made, ErrEnrolledSame},
 		"other secret": {another, enrollment.ErrAlreadyConfirmed}, "other digits": {longer, enrollment.ErrAlreadyConfirmed},
 		"other address": {elsewhere, enrollment.ErrAlreadyConfirmed}, "other protocols": {asked, enrollment.ErrAlreadyConfirmed},
 	} {

@@ -8,9 +8,9 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 )
 
-// ErrAsBefore is wrapped by the error for an enrollment that the person has
+// ErrEnrolledSame is wrapped by the error for an enrollment that the person has
 // already, confirmed and with the same data. Nothing is written then.
-var ErrAsBefore = errors.New("it is enrolled like this already")
+var ErrEnrolledSame = errors.New("it is enrolled like this already")
 
 // ErrToConfirm is wrapped by the error for an enrollment that waits for its first
 // code just as it is prepared. Nothing is written then: the owner may have the
@@ -30,22 +30,22 @@ func (p Prepared) waitsAlready(person account.Person) error {
 	return nil
 }
 
-// asBefore says whether the person has exactly what is prepared.
-func (p Prepared) asBefore(person account.Person) error {
+// checkSame says whether the person has exactly what is prepared.
+func (p Prepared) checkSame(person account.Person) error {
 	for _, old := range person.Confirmed() {
 		if old.ID != p.Factor.ID || !p.sameCodes(old) {
 			continue
 		}
 		if changed, err := p.Changes.Apply(&person); err == nil && len(changed) == 0 {
-			return fmt.Errorf("user %q: factor %q: %w", p.User, old.ID, ErrAsBefore)
+			return fmt.Errorf("user %q: factor %q: %w", p.User, old.ID, ErrEnrolledSame)
 		}
 	}
 	return nil
 }
 
-// asBefore says whether the person has every factor of the import, confirmed.
+// isSame says whether the person has every factor of the import, confirmed.
 // Counters may have gone on since.
-func (i Imported) asBefore(person account.Person) bool {
+func (i Imported) isSame(person account.Person) bool {
 	return !slices.ContainsFunc(i.Factors, func(imported ImportedFactor) bool {
 		return !slices.ContainsFunc(person.Confirmed(), func(old account.Factor) bool {
 			return old.ID == imported.Factor.ID && sameKey(old, imported.Factor)

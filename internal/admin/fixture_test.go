@@ -14,13 +14,13 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// place is a gate on a machine that tests set, and what is done to its people.
-type place struct {
+// fixture is a gate on a machine that tests set, and what is done to its people.
+type fixture struct {
 	People
 	*gatetest.Machine
 }
 
-func newPlace(t *testing.T) *place {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	store, err := ledger.OpenFiles(t.TempDir())
 	if err != nil {
@@ -28,7 +28,7 @@ func newPlace(t *testing.T) *place {
 	}
 	t.Cleanup(func() { store.Close() })
 	m := gatetest.New()
-	return &place{People{&gate.Gate{Config: config.Default(), Accounts: m, Ledger: store, Names: m, Audit: m, Now: func() time.Time { return m.Clock }}}, m}
+	return &fixture{People{&gate.Gate{Config: config.Default(), Accounts: m, Ledger: store, Names: m, Audit: m, Now: func() time.Time { return m.Clock }}}, m}
 }
 
 // script is a conversation that answers from a list.
@@ -62,8 +62,8 @@ func (s *script) Ask(prompt string) (gate.Answer, error) {
 
 func (s *script) Tell(_ gate.Tone, text string) { s.told = append(s.told, text) }
 
-func (p *place) login(user string, talk *script) gate.Verdict {
-	return p.Login(context.Background(), gate.Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, talk)
+func (p *fixture) login(user string, conversation *script) gate.Verdict {
+	return p.Login(context.Background(), gate.Request{User: user, Service: "sshd", RemoteHost: "192.0.2.1"}, conversation)
 }
 
 func expect(t *testing.T, got gate.Verdict, decision gate.Decision, rule string) {
@@ -100,8 +100,8 @@ func (f files) Load(name string) (account.Person, error) {
 }
 
 // asked is the place as programs of a user that is not root ask it.
-func (p *place) asked(peer string) *place {
+func (p *fixture) asked(peer string) *fixture {
 	engine := *p.Gate
 	engine.Peer = peer
-	return &place{People{&engine}, p.Machine}
+	return &fixture{People{&engine}, p.Machine}
 }

@@ -16,14 +16,14 @@ import (
 // made once.
 const kept = 10 * time.Second
 
-// presses are the first codes that are being looked at, and those that were right a
+// submissions are the first codes that are being looked at, and those that were right a
 // moment ago. The zero value has none.
-type presses struct {
+type submissions struct {
 	mu  sync.Mutex
-	all map[[sha256.Size]byte]*press
+	all map[[sha256.Size]byte]*submission
 }
 
-type press struct {
+type submission struct {
 	answered chan struct{}
 	answer   portalwire.Answer
 	err      error
@@ -33,9 +33,9 @@ type press struct {
 func (p *portal) once(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
 	// Nothing secret is in memory for longer than it must be, and no text is another one.
 	key := sha256.Sum256([]byte(strings.Join([]string{
-		request.Visit, request.First, request.Current, string(request.Manage.Do), request.Manage.ID, request.Manage.Name,
+		request.BrowserSession, request.First, request.Current, string(request.Manage.Do), request.Manage.ID, request.Manage.Name,
 	}, "\x00")))
-	one, first := p.presses.begin(key)
+	one, first := p.submissions.begin(key)
 	if !first {
 		<-one.answered
 		return one.answer, one.err
@@ -44,9 +44,9 @@ func (p *portal) once(ctx context.Context, request portalwire.Request) (portalwi
 	defer func() {
 		close(one.answered)
 		if !hasCodes(one.answer) {
-			p.presses.forget(key)
+			p.submissions.forget(key)
 		} else {
-			p.after(kept, func() { p.presses.forget(key) })
+			p.after(kept, func() { p.submissions.forget(key) })
 		}
 	}()
 	// A browser in which somebody presses twice gives the first request up, and the second
@@ -68,21 +68,21 @@ const placeTime = 15 * time.Second
 
 var errNoAnswer = errors.New("the same request got no answer")
 
-func (p *presses) begin(key [sha256.Size]byte) (one *press, first bool) {
+func (p *submissions) begin(key [sha256.Size]byte) (one *submission, first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if one := p.all[key]; one != nil {
 		return one, false
 	}
 	if p.all == nil {
-		p.all = map[[sha256.Size]byte]*press{}
+		p.all = map[[sha256.Size]byte]*submission{}
 	}
-	one = &press{answered: make(chan struct{})}
+	one = &submission{answered: make(chan struct{})}
 	p.all[key] = one
 	return one, true
 }
 
-func (p *presses) forget(key [sha256.Size]byte) {
+func (p *submissions) forget(key [sha256.Size]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.all, key)

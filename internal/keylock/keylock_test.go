@@ -1,4 +1,4 @@
-package turns
+package keylock
 
 import (
 	"context"
@@ -8,21 +8,21 @@ import (
 	"github.com/otpgate/otpgate/internal/testwait"
 )
 
-// Those who wait for their turn go when their time is over, and leave nothing behind.
-func TestTurns(t *testing.T) {
-	all := Turns{Waiting: 1}
-	leave, err := all.Take(t.Context(), "alice")
+// Those who wait for a lock go when their time is over, and leave nothing behind.
+func TestLocks(t *testing.T) {
+	all := Locks{MaxWaiting: 1}
+	leave, err := all.Lock(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, giveUp := context.WithCancel(t.Context())
 	gaveUp := make(chan error)
 	go func() {
-		_, err := all.Take(ctx, "alice")
+		_, err := all.Lock(ctx, "alice")
 		gaveUp <- err
 	}()
 	testwait.Until(t, "one waits", func() bool { return all.Users("alice") == 2 })
-	if _, err := all.Take(t.Context(), "alice"); !errors.Is(err, ErrFull) {
+	if _, err := all.Lock(t.Context(), "alice"); !errors.Is(err, ErrFull) {
 		t.Errorf("a third one: %v", err)
 	}
 	giveUp()
@@ -31,7 +31,7 @@ func TestTurns(t *testing.T) {
 	}
 	// Nobody else is why somebody is late who need not wait.
 	for range 100 {
-		other, err := all.Take(ctx, "bob")
+		other, err := all.Lock(ctx, "bob")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,17 +39,17 @@ func TestTurns(t *testing.T) {
 	}
 	leave()
 	if len(all.all) != 0 {
-		t.Errorf("%d turns are left", len(all.all))
+		t.Errorf("%d locks are left", len(all.all))
 	}
 }
 
 // One works at a time, also of many.
 func TestOneAtATime(t *testing.T) {
-	var all Turns
+	var all Locks
 	working, done := 0, make(chan error)
 	for range 50 {
 		go func() {
-			leave, err := all.Take(t.Context(), "alice")
+			leave, err := all.Lock(t.Context(), "alice")
 			if err == nil {
 				if working++; working != 1 {
 					err = errors.New("two at a time")
