@@ -13,5 +13,8 @@ func TestQuick(t *testing.T) {
 	for _, row := range new(bench).rows() {
 		rows = append(rows, "\n"+row.name+" ")
 	}
+	for _, direction := range []string{" up", " down"} {
+		rows = append(rows, "\n"+handOvers+direction+" ")
+	}
 	benchtest.Quick(t, "../..", rows...)
 }

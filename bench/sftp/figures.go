@@ -96,6 +96,9 @@ func (b *bench) judge() {
 			verdict(r.name+", "+s.name+", server's CPU", r.cpu[i+1]/r.cpu[0], r.cpuGoal[i], false)
 		}
 	}
+	for _, g := range b.countGoals {
+		verdict(g.what, g.found, g.most, false)
+	}
 }
 
 func verdict(what string, ratio, goal float64, more bool) {
