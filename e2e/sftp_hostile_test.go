@@ -72,6 +72,14 @@ func (c *taken) ask(message []byte) (answer []byte, fds int, err error) {
 	return frame[1:], int(frame[0]), nil
 }
 
+// tell sends a message that is not answered.
+func (c *taken) tell(message []byte) {
+	c.t.Helper()
+	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // sign has the broker sign, which makes data the session's id.
 func (c *taken) sign(data []byte) error {
 	_, _, err := c.ask(fields.Message(messages.AskSign).Blob(hosts.HostKey(c.t)).Text(ssh.KeyAlgoED25519).Blob(data).Bytes)
@@ -317,14 +325,24 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	if answer, fds, err := c.ask(open("/home/" + p.Name + "/.ssh/authorized_keys")); err != nil || fds != 1 {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
-	// What is in the log of a transfer is the front's word, who it was is not.
-	w := fields.Message(messages.TellOperation).Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(2).Text("")
-	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(w.Bytes))), w.Bytes...)); err != nil {
-		t.Fatal(err)
+	// What is in the log of a transfer is the front's word, who it was is not: of each of
+	// several in a message.
+	w := fields.Message(messages.TellOperations)
+	for written := range uint64(3) {
+		w.Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(written).Text("")
 	}
-	line := machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", "written=2")
-	if strings.Contains(line.Text, "/x\" user="+other.Name) {
-		t.Errorf("a forged field: %s", line.Text)
+	c.tell(w.Bytes)
+	for written := range 3 {
+		line := machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", fmt.Sprintf("written=%d ", written))
+		if strings.Contains(line.Text, "/x\" user="+other.Name) {
+			t.Errorf("a forged field: %s", line.Text)
+		}
+	}
+	// Of a message that is cut nothing is written, and it ends the connection.
+	c.tell(fields.Message(messages.TellOperations).Text("transfer").Text("/whole").Text("").U64(1).U64(7).Text("").Text("transfer").Text("/cut").Bytes)
+	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=fault", "rule=front")
+	if lines := machine.Log.Lines("user="+p.Name+" ", "op=transfer", "/whole"); len(lines) > 0 {
+		t.Errorf("%d lines of a message that is cut", len(lines))
 	}
 }
 
@@ -341,7 +359,7 @@ func TestSFTPTakenOverGarbage(t *testing.T) {
 	var long fields.Writer
 	long.U8(messages.AskPassword).Text(p.Name).Text(strings.Repeat("x", 40000))
 	for _, garbage := range [][]byte{
-		{0}, {messages.AskSign}, {messages.AskSession}, {messages.TellOperation}, {messages.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {messages.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
+		{0}, {messages.AskSign}, {messages.AskSession}, {messages.TellOperations}, {messages.AskAnswer, 1, 0, 0, 0, 0}, {99, 1, 2, 3}, {messages.AskPassword, 0xFF, 0xFF, 0xFF, 0xFF},
 		{messages.AskInteractive, 0, 0, 0, 1}, {messages.AskSign, 0, 0, 0, 1, 99, 0, 0, 0, 0, 0, 0, 0, 0}, long.Bytes, make([]byte, 60000),
 	} {
 		c := take(t, s, p)

@@ -194,7 +194,7 @@ func (c *connection) serve(entered func()) {
 		if in && len(buffer) == messages.MaxSize {
 			entered()
 			// What is asked from here on is small, and sessions are many.
-			buffer = make([]byte, 2*messages.MaxText+512)
+			buffer = make([]byte, messages.MaxOperations)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func (c *connection) answer(message []byte) error {
 		return c.step(op, r)
 	case op == messages.AskSession:
 		return r.Then(func() error { return c.session(in) })
-	case op == messages.TellOperation:
+	case op == messages.TellOperations:
 		return c.note(r)
 	case op == messages.AskBytes:
 		n, upload := r.U32(), r.Bool()
@@ -256,15 +256,20 @@ func (c *connection) session(in *authentication.Entered) error {
 	return c.toFront.Send(w.Bool(true).Bytes, fd)
 }
 
-// note writes a line about a transfer or a change. Who it was is the broker's
+// note writes lines about transfers and changes. Who it was is the broker's
 // word, what it was the front's.
 func (c *connection) note(r *fields.Reader) error {
-	event := audit.Event{User: c.login.User(), Service: c.settings.PAMService, Remote: c.remote.String(),
-		Op: r.Text(), Path: r.Text(), Target: r.Text(), Read: r.U64(), Written: r.U64(), Problem: r.Text()}
+	var events []audit.Event
+	for len(events) == 0 || r.More() {
+		events = append(events, audit.Event{User: c.login.User(), Service: c.settings.PAMService, Remote: c.remote.String(),
+			Op: r.Text(), Path: r.Text(), Target: r.Text(), Read: r.U64(), Written: r.U64(), Problem: r.Text()})
+	}
 	if err := r.Done(); err != nil {
 		return err
 	}
-	c.broker.log.Event(event)
+	for _, event := range events {
+		c.broker.log.Event(event)
+	}
 	return nil
 }
 

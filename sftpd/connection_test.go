@@ -92,7 +92,7 @@ func FuzzFront(f *testing.F) {
 	f.Add(sftpdtest.Script(fields.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("h", 32))),
 		fields.Message(messages.AskOffer).Text(sftpdtest.Anybody).Blob([]byte("key")), fields.Message(messages.AskProve).Text(sftpdtest.Anybody).Blob([]byte("key")).Text("a").Blob(nil).Text("f")))
 	f.Add(sftpdtest.Script(fields.Message(messages.AskPassword).Text("root").Text(sftpdtest.RightPassword), fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text("wrong"), fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody)))
-	f.Add(sftpdtest.Script(fields.Message(messages.TellOperation).U8(1).Text("/etc/passwd"), fields.Message(messages.AskBytes).U32(1<<31).Bool(true), fields.Message(messages.AskHostKey).Blob([]byte("key"))))
+	f.Add(sftpdtest.Script(fields.Message(messages.TellOperations).U8(1).Text("/etc/passwd"), fields.Message(messages.AskBytes).U32(1<<31).Bool(true), fields.Message(messages.AskHostKey).Blob([]byte("key"))))
 	for _, text := range []string{"", "\x00\x00\x00\x01\x02", "\xff\xff\xff\xff", "\x00\x00\x00\x06\x04\xff\xff\xff\xffx"} {
 		f.Add([]byte(text))
 	}

@@ -9,8 +9,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/internal/sftp"
-	"github.com/otpgate/otpgate/internal/sftpd/fields"
-	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/workerfiles"
 )
@@ -136,9 +134,10 @@ func (c *connection) serveSFTP(ctx context.Context, channel ssh.Channel, worker 
 	defer worker.Close()
 	s := &session{c}
 	err := sftp.Serve(ctx, corking{channel, c.conn, &c.channels}, workerfiles.NewClient(worker), sftp.Options{
-		LinkFirst: linkFirst(c.client), Opening: c.open.acquire, Closed: c.open.release, Audit: c.audit, Busy: s.busy, Limit: c.limit(), Copying: c.copying.acquire,
+		LinkFirst: linkFirst(c.client), Opening: c.open.acquire, Closed: c.open.release, Audit: c.operations.add, Busy: s.busy, Limit: c.limit(), Copying: c.copying.acquire,
 	})
 	c.channels.forget(s)
+	c.operations.flush()
 	if err != nil {
 		exit(channel, 1)
 		return
@@ -178,18 +177,6 @@ func (c *connection) limit() func(ctx context.Context, n int, upload bool) error
 		}
 	}
 }
-
-// audit has the broker write what was done.
-func (c *connection) audit(e sftp.Event) {
-	problem := ""
-	if e.Err != nil {
-		problem = clip(e.Err.Error(), 256)
-	}
-	w := fields.Message(messages.TellOperation).Text(clip(e.Op, 32)).Text(clip(e.Path, messages.MaxText)).Text(clip(e.Target, messages.MaxText)).U64(e.Read).U64(e.Written).Text(problem)
-	_ = c.broker.note(w.Bytes) // the broker is gone
-}
-
-func clip(text string, most int) string { return text[:min(len(text), most)] }
 
 // busy is told by the engine.
 func (s *session) busy(busy bool, files int) {

@@ -36,7 +36,8 @@ func TestCopiesTakeTurns(t *testing.T) {
 // connectionAt is a connection whose clock the test drives.
 func connectionAt(at time.Time) (*connection, *time.Time) {
 	clock := &at
-	return &connection{channels: activity{now: func() time.Time { return *clock }, files: map[*session]int{}, since: at}}, clock
+	return &connection{channels: activity{now: func() time.Time { return *clock }, files: map[*session]int{}, since: at},
+		operations: newOperations(func([]byte) error { return nil })}, clock
 }
 
 // client is a channel of a client that asks for what is in Reader, and takes answers as

@@ -26,6 +26,8 @@ type connection struct {
 	preAuth  ssh.ServerPreAuthConn
 	channels activity
 	copying  semaphore
+
+	operations *operations
 }
 
 // errDenied is what a client hears as a failure.
@@ -34,6 +36,7 @@ var errDenied = errors.New("denied")
 func (c *connection) serve() {
 	defer c.broker.conn.Close()
 	defer c.conn.Close()
+	defer c.operations.flush()
 	config, err := c.config()
 	if err != nil {
 		return

@@ -141,7 +141,9 @@ func (f *front) accept(fd, brokerFD int, remote string) error {
 	}
 	settings := f.settings
 	f.connections.Go(func() {
-		c := &connection{front: f, settings: settings, open: f.open.forConnection(), conn: conn, broker: &brokerConn{conn: broker}, remote: remote, channels: activity{now: time.Now}}
+		asked := &brokerConn{conn: broker}
+		c := &connection{front: f, settings: settings, open: f.open.forConnection(), conn: conn, broker: asked, remote: remote,
+			channels: activity{now: time.Now}, operations: newOperations(asked.note)}
 		c.serve()
 	})
 	return nil

@@ -59,7 +59,7 @@ const (
 	AskSession                // AnswerSession, once in
 	AskBytes                  // count, whether it is an upload: AnswerBytes
 	AskHostKey                // public host key: AnswerSignature, that the server has it
-	TellOperation             // op, path, target, read, written, what went wrong: not answered
+	TellOperations            // of each, one or more: op, path, target, read, written, what went wrong; not answered
 	TellUnmatched             // a list, the client's identification, what it offers there: not answered, and the end of the connection
 )
 
@@ -94,5 +94,12 @@ const (
 // smaller.
 const MaxSize = 32 << 10
 
-// MaxText bounds a path in TellOperation and a list in TellUnmatched, in bytes.
-const MaxText = 4096
+// What is in TellOperations and TellUnmatched is bounded, in bytes.
+const (
+	MaxText    = 4096 // a path or a list
+	MaxOp      = 32
+	MaxProblem = 256
+	// MaxOperations bounds a message, and all that a front sends once the person is
+	// in. One operation fits in.
+	MaxOperations = 2*MaxText + 512
+)

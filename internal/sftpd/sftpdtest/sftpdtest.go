@@ -104,7 +104,7 @@ func Send(front *seqpacket.Conn, sent []byte) {
 		if len(message) == 0 || front.Send(message) != nil {
 			return
 		}
-		if message[0] != messages.TellOperation {
+		if message[0] != messages.TellOperations {
 			if _, _, err := front.Receive(buffer); err != nil {
 				return
 			}

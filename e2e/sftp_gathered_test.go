@@ -1,0 +1,53 @@
+package e2e
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/otpgate/otpgate/e2e/hosts"
+	"github.com/otpgate/otpgate/e2e/machine"
+)
+
+// held is how long a front may hold back what is to be logged, see docs/sftpd.md.
+const held = 50 * time.Millisecond
+
+// A front gathers what its sessions did. When it is killed no more is lost than it may
+// hold back, and while it lives nothing waits for the session's end.
+func TestSFTPKilledFrontLosesLittle(t *testing.T) {
+	t.Parallel()
+	site := machine.NewSite(t, "sftp-gathered", noCodes)
+	s := hosts.StartSFTPD(t, site, noCodes, "fronts = 1\n")
+	p, _, f := newFiles(t, s)
+	for i := range 100 {
+		must(t, f.Mkdir(fmt.Sprintf("whole-%d", i)))
+	}
+	for i := range 100 {
+		machine.Log.Expect(t, "user="+p.Name+" ", "op=mkdir", fmt.Sprintf("path=whole-%d ", i))
+	}
+	// Three requests that begin so long after an answer are answered by a front that
+	// has passed on what the answer was about.
+	var answered []time.Time
+	told := func() int {
+		for i, at := range answered {
+			if len(answered) < i+3 || answered[len(answered)-3].Sub(at) < held {
+				return i
+			}
+		}
+		return len(answered)
+	}
+	for told() < 20 {
+		must(t, f.Mkdir(fmt.Sprintf("killed-%d", len(answered))))
+		answered = append(answered, time.Now())
+	}
+	must(t, syscall.Kill(oneChild(t, s, "otpgate-sftpd-front", anybody), syscall.SIGKILL))
+	for i := range told() {
+		machine.Log.Expect(t, "user="+p.Name+" ", "op=mkdir", fmt.Sprintf("path=killed-%d ", i))
+	}
+	for i := range answered {
+		if lines := machine.Log.Lines("user="+p.Name+" ", "op=mkdir", fmt.Sprintf("path=killed-%d ", i)); len(lines) > 1 {
+			t.Errorf("%d lines of one directory", len(lines))
+		}
+	}
+}
