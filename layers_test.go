@@ -35,6 +35,7 @@ var layers = map[string]int{
 	"internal/sftpd/authkeys":       0,
 	"internal/sftpd/confine":        0,
 	"internal/sftpd/fields":         0,
+	"internal/sftpd/monitor":        0,
 	"internal/sftpd/seqpacket":      0,
 	"internal/spelling":             0,
 	"internal/testaddress":          0,

@@ -23,11 +23,16 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/monitor"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 )
 
 // controlFD is the connection to the broker.
 const controlFD = 3
+
+// monitorSlack is small, as a file on a slow disk holds the other connections up for
+// twice as long.
+const monitorSlack = time.Millisecond
 
 func main() {
 	debug.SetGCPercent(400)
@@ -37,6 +42,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front: it is started by otpgate-sftpd:", err)
 		os.Exit(2)
 	}
+	monitor.Slow(monitorSlack)
 	all, err := limitOfAll()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "otpgate-sftpd-front: limit of open files:", err)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/confine"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/monitor"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/workerfiles"
 )
@@ -72,6 +74,15 @@ func become(spec messages.Spec) error {
 	}, spec.AllowRoot)
 }
 
+// monitorSlack is half of how long a slow file of one session holds up the others. A
+// worker of one connection has nobody else to serve.
+func monitorSlack(spec messages.Spec) time.Duration {
+	if spec.Shared {
+		return time.Millisecond
+	}
+	return 50 * time.Millisecond
+}
+
 // begin enters the directory where paths begin, with the person's rights, and
 // tells the broker if it cannot: the person is in all the same.
 func begin(conn *seqpacket.Conn, start string) error {
@@ -99,6 +110,7 @@ func serveFiles(conn, login *seqpacket.Conn, spec messages.Spec) error {
 	if err != nil {
 		return err
 	}
+	monitor.Slow(monitorSlack(spec))
 	if err := become(spec); err != nil {
 		return err
 	}

@@ -53,19 +53,21 @@ type Spec struct {
 	Umask     uint32
 	ReadOnly  bool
 	AllowRoot bool
-	Deny      []string
+	// Shared says that the worker serves all of the person's connections, not one.
+	Shared bool
+	Deny   []string
 }
 
 // Write writes the fields.
 func (s Spec) Write(w *fields.Writer) {
 	w.Text(s.User).U32(s.UID).U32(s.GID).U32s(s.Groups).Bool(s.InheritGroups).Text(s.Root).Text(s.Home).Text(s.Start)
-	w.U32(s.Umask).Bool(s.ReadOnly).Bool(s.AllowRoot).Texts(s.Deny)
+	w.U32(s.Umask).Bool(s.ReadOnly).Bool(s.AllowRoot).Bool(s.Shared).Texts(s.Deny)
 }
 
 // ReadSpec reads what Write wrote.
 func ReadSpec(r *fields.Reader) Spec {
 	return Spec{User: r.Text(), UID: r.U32(), GID: r.U32(), Groups: r.U32s(), InheritGroups: r.Bool(), Root: r.Text(), Home: r.Text(), Start: r.Text(),
-		Umask: r.U32(), ReadOnly: r.Bool(), AllowRoot: r.Bool(), Deny: r.Texts()}
+		Umask: r.U32(), ReadOnly: r.Bool(), AllowRoot: r.Bool(), Shared: r.Bool(), Deny: r.Texts()}
 }
 
 // WorkerSession is the message to a worker that follows its Spec, from the

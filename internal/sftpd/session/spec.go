@@ -19,7 +19,7 @@ import (
 // SpecOf is what the person's worker is to be.
 func SpecOf(user string, p *Person, settings config.SFTP) (messages.Spec, error) {
 	s := messages.Spec{User: user, UID: p.UID, GID: p.GID, Groups: p.Groups, Home: p.Home, Umask: math.MaxUint32,
-		ReadOnly: settings.ReadOnly, AllowRoot: settings.AllowRoot, Deny: settings.Deny.Texts()}
+		ReadOnly: settings.ReadOnly, AllowRoot: settings.AllowRoot, Shared: settings.Worker == config.PerUser, Deny: settings.Deny.Texts()}
 	if settings.Umask.Set {
 		s.Umask = settings.Umask.Mask
 	}
