@@ -217,7 +217,7 @@ func usedText(result codeResult) string {
 	rule := result.rule
 	switch {
 	case !result.countsAgain.IsZero():
-		return fmt.Sprintf(clockWasAhead, clock(result.countsAgain))
+		return fmt.Sprintf(clockWasAhead, Clock(result.countsAgain))
 	case rule == expiredRule:
 		return expiredCode
 	case rule == earlierRule:
@@ -233,7 +233,7 @@ func usedText(result codeResult) string {
 func (d *dialogue) tellLocked(locked lock) Verdict { return d.Gate.tellLocked(d.conversation, locked) }
 
 func (g *Gate) tellLocked(conversation Conversation, locked lock) Verdict {
-	conversation.Tell(Failure, "Too many wrong codes. Try again after "+clock(locked.until)+".")
+	conversation.Tell(Failure, "Too many wrong codes. Try again after "+Clock(locked.until)+".")
 	rule, reason := g.inLog(locked)
 	return Verdict{TooMany, rule, reason}
 }
@@ -243,8 +243,8 @@ func (d *dialogue) locksPerson(until time.Time) lock {
 	return lock{ledger.UserKey(d.person.User), until}
 }
 
-// clock writes a time for people.
-func clock(t time.Time) string { return t.Local().Format("15:04 MST on 2 January") }
+// Clock writes a time for people.
+func Clock(t time.Time) string { return t.Local().Format("15:04 MST on 2 January") }
 
 // plausible says whether text has the form of any code that this login takes.
 func (d *dialogue) plausible(text string) bool {

@@ -32,9 +32,9 @@ const (
 	unenrolledNow = "A verification code is required here and you have not enrolled yet. "
 	elsewhere     = "You have enrolled in another login meanwhile. Log in again with a code from the app."
 	notEnrolled   = "You are not enrolled. Log in again to try once more."
-	// loginFactor is otpctl's own id too: a lost phone is then replaced, not kept
-	// beside the new one.
-	loginFactor = "phone"
+	// LoginFactor is what a device is called that is set up because of a login. It is
+	// otpctl's own id too: a lost phone is then replaced, not kept beside the new one.
+	LoginFactor = "phone"
 )
 
 // enrollNow enrolls the person after the password, and lets the login go on
@@ -58,7 +58,7 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 		conversation.Tell(Failure, enrollFirst)
 		return Verdict{TooMany, rule, "enroll: the host cannot ask"}
 	}
-	f := enrollment.NewFactor(loginFactor, g.Config.TOTP)
+	f := enrollment.NewFactor(LoginFactor, g.Config.TOTP)
 	asText := strings.EqualFold(strings.TrimSpace(answer.Text), "key")
 	if err := g.showKey(person.User, f, asText, conversation); err != nil {
 		conversation.Tell(Failure, cannotDecide)

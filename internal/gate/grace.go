@@ -84,7 +84,7 @@ func (g *Gate) inGrace(ctx context.Context, request Request, need Need, person a
 		}
 		verdict.Reason += "; " + invited.Reason
 	}
-	conversation.Tell(Info, "From "+clock(need.until)+" a verification code is required here. "+how)
+	conversation.Tell(Info, "From "+Clock(need.until)+" a verification code is required here. "+how)
 	return verdict
 }
 

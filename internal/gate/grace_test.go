@@ -30,7 +30,7 @@ func TestGraceCountsFromTheFirstLogin(t *testing.T) {
 	}
 	conversation := says()
 	expect(t, p.login("bob", conversation), NotAsked, "policy.grace")
-	if len(conversation.told) != 1 || !strings.Contains(conversation.told[0], clock(p.Clock.Add(14*24*time.Hour))) {
+	if len(conversation.told) != 1 || !strings.Contains(conversation.told[0], Clock(p.Clock.Add(14*24*time.Hour))) {
 		t.Errorf("told %q", conversation.told)
 	}
 	p.Clock = p.Clock.Add(14*24*time.Hour - time.Second)

@@ -99,7 +99,7 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", err}), true
 	} else if !until.IsZero() {
-		return d.notSent("Too many codes have been sent to people who log in here. Type another one that you have, or try again after "+clock(until)+".",
+		return d.notSent("Too many codes have been sent to people who log in here. Type another one that you have, or try again after "+Clock(until)+".",
 			Verdict{TooMany, "client.sends_per_hour", fmt.Sprintf("%s had %d codes sent in an hour; the next after %s%s", d.Client, d.ClientSends, until.UTC().Format(time.RFC3339), d.ofPeer())})
 	}
 	text := factor.NewSent(d.Config.Sent)
@@ -107,7 +107,7 @@ func (d *dialogue) send(ctx context.Context, f account.Factor) (_ Verdict, decid
 		d.conversation.Tell(Failure, cannotDecide)
 		return fault(blame{"ledger", err}), true
 	} else if !until.IsZero() {
-		return d.notSent("Too many codes have been sent to you. Try again after "+clock(until)+".",
+		return d.notSent("Too many codes have been sent to you. Try again after "+Clock(until)+".",
 			Verdict{TooMany, "sent.per_hour", fmt.Sprintf("%d codes were sent in an hour; the next after %s", d.Config.Sent.PerHour, until.UTC().Format(time.RFC3339))})
 	}
 	code := sentCode{code: text, expires: d.Now().Add(d.Config.Sent.TTL.Duration), rule: factorRule(f), of: enrollmentOf(d.person)}

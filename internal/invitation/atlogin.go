@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// loginFactor is what a device is called that is set up because of a login, as
-	// otpctl and an enrollment at the login call it.
-	loginFactor = "phone"
 	// nextMail is how long after a link was mailed a login has another one mailed, in
 	// case that one got lost. Whoever knows the password brings about no more.
 	nextMail = time.Hour
@@ -61,13 +58,13 @@ func (i Invitations) atLogin(ctx context.Context, person account.Person, inGrace
 		return couldNot(err)
 	case !until.IsZero():
 		return gate.Invited{
-			Told:   "The link to set it up cannot be mailed now. Try again after " + clock(until) + ".",
+			Told:   "The link to set it up cannot be mailed now. Try again after " + gate.Clock(until) + ".",
 			Reason: "no link is mailed before " + until.UTC().Format(time.RFC3339),
 		}
 	}
 	now := i.now()
 	one := ledger.Invitation{
-		User: person.User, Purpose: enroll, Factor: loginFactor, Of: gate.EnrollmentOf(person),
+		User: person.User, Purpose: enroll, Factor: gate.LoginFactor, Of: gate.EnrollmentOf(person),
 		Made: now, Ends: now.Add(i.People.Config.Portal.Link.Duration), Mailed: now,
 	}
 	to, err := i.mailBeside(ctx, one, person.Email)
@@ -75,7 +72,7 @@ func (i Invitations) atLogin(ctx context.Context, person account.Person, inGrace
 		return couldNot(err)
 	}
 	done := gate.Invited{
-		Told:   fmt.Sprintf("A link to set it up was mailed to %s, good until %s. Open it and follow the page%s.", to, clock(one.Ends), again(inGrace)),
+		Told:   fmt.Sprintf("A link to set it up was mailed to %s, good until %s. Open it and follow the page%s.", to, gate.Clock(one.Ends), again(inGrace)),
 		Reason: "a link was mailed to " + to,
 	}
 	if err != nil {
@@ -105,7 +102,7 @@ func (i Invitations) there(ready []ledger.Invitation, person account.Person, inG
 	switch {
 	case last.Mailed.IsZero():
 		return gate.Invited{
-			Told:   "You have been given a link to set it up, good until " + clock(last.Ends) + ". Open it and follow the page" + again(inGrace) + ".",
+			Told:   "You have been given a link to set it up, good until " + gate.Clock(last.Ends) + ". Open it and follow the page" + again(inGrace) + ".",
 			Reason: "a link that an admin handed over is good until " + last.Ends.UTC().Format(time.RFC3339),
 		}, true
 	case !inGrace && !now.Before(next) || last.Mailed.Sub(now) > nextMail:
@@ -114,11 +111,11 @@ func (i Invitations) there(ready []ledger.Invitation, person account.Person, inG
 	}
 	have = gate.Invited{
 		Told: fmt.Sprintf("A link to set it up was mailed to %s at %s. Open it and follow the page%s.",
-			deliver.MaskEmail(person.Email), clock(last.Mailed), again(inGrace)),
+			deliver.MaskEmail(person.Email), gate.Clock(last.Mailed), again(inGrace)),
 		Reason: "a link was mailed " + last.Mailed.UTC().Format(time.RFC3339),
 	}
 	if !inGrace {
-		have.Told += " If it has not come, another one can be mailed after " + clock(next) + "."
+		have.Told += " If it has not come, another one can be mailed after " + gate.Clock(next) + "."
 	}
 	return have, true
 }
@@ -129,9 +126,6 @@ func again(inGrace bool) string {
 	}
 	return ", then log in again"
 }
-
-// clock writes a time for people, as the gate does.
-func clock(t time.Time) string { return t.Local().Format("15:04 MST on 2 January") }
 
 // readyLinks are the person's that are good.
 func (i Invitations) readyLinks(ctx context.Context, person account.Person) (ready []ledger.Invitation, err error) {

@@ -95,7 +95,7 @@ func TestInvitedAtLogin(t *testing.T) {
 	if m := p.Messages[0]; m.Email != "alice@example.com" || m.User != "alice" || m.Host == "" || m.Channel != deliver.Email || m.Code != "" || !m.Expires.Equal(s.Clock.Add(3*day)) {
 		t.Errorf("%+v", m)
 	}
-	for _, want := range []string{"you have not enrolled yet", "A link to set it up was mailed to somewhere, good until " + clock(s.Clock.Add(3*day)), "then log in again"} {
+	for _, want := range []string{"you have not enrolled yet", "A link to set it up was mailed to somewhere, good until " + gate.Clock(s.Clock.Add(3*day)), "then log in again"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("told %q, expected %q", told, want)
 		}
@@ -277,7 +277,7 @@ func TestInvitedInGrace(t *testing.T) {
 		}
 	}
 	told := s.tries(t, gate.NotAsked, "policy.grace")
-	if !strings.Contains(told, "From "+clock(s.Clock.Add(10*day))) || !strings.Contains(told, "A link to set it up was mailed to somewhere") || strings.Contains(told, "log in again") {
+	if !strings.Contains(told, "From "+gate.Clock(s.Clock.Add(10*day))) || !strings.Contains(told, "A link to set it up was mailed to somewhere") || strings.Contains(told, "log in again") {
 		t.Errorf("told %q", told)
 	}
 	if within > graceMailing {
