@@ -25,7 +25,8 @@ var ErrNoAddress = errors.New("there is no address in the secret file any more")
 // Remind mails the person a new link if one is due: so long after the last one was mailed,
 // while that is good. The new one ends when that would have, and takes its place once it
 // has gone out. It is noted before: whatever stops it, nobody is mailed twice in that time,
-// and the last link stays good. With dry it only says what it would do.
+// and the last link stays good. A mail that failed is tried again before. With dry it only
+// says what it would do.
 func (i Invitations) Remind(ctx context.Context, user string, every time.Duration, dry bool) (Reminder, error) {
 	dir, err := i.place().Open()
 	if err != nil {
@@ -59,8 +60,32 @@ func (i Invitations) Remind(ctx context.Context, user string, every time.Duratio
 	one := last.Invitation
 	one.Made, one.Mailed = now, now
 	one.BrowserSession, one.BrowserSessionEnds, one.Key, one.Wrong, one.Opened = "", time.Time{}, "", 0, time.Time{}
-	r.To, err = i.mailBeside(ctx, one, person.Email)
+	if r.To, err = i.mailBeside(ctx, one, person.Email); err != nil && !errors.Is(err, errEarlier) {
+		err = errors.Join(err, i.unclaim(ctx, last, now, every))
+	}
 	return r, err
+}
+
+// nextTry is how long after a mail that failed another one is tried: sooner than the next
+// reminder is due, and late enough that those whose mails always fail hold up nobody else.
+const nextTry = 6 * time.Hour
+
+// unclaim takes back that a link was mailed in the place of that one, but for the time
+// until the next try.
+func (i Invitations) unclaim(ctx context.Context, last named, claimed time.Time, every time.Duration) error {
+	// Who has waited for too long for the mail server should not wait for another day too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
+	defer cancel()
+	err := i.People.Ledger.Update(ctx, last.key, func(entry *ledger.Entry) error {
+		if entry.Invitation.Mailed.Equal(claimed) {
+			entry.Invitation.Mailed = claimed.Add(min(every, nextTry) - every)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note that the reminder failed: %w", err)
+	}
+	return nil
 }
 
 // remindable finds the person's last good link, if another one is due in its place.

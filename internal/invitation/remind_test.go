@@ -149,7 +149,8 @@ func TestSessionDuringReminder(t *testing.T) {
 	}
 }
 
-// A mail that cannot be sent costs nobody the link that there is.
+// A mail that cannot be sent costs nobody the link that there is, and counts as none: the
+// next one is tried before another reminder would be due.
 func TestReminderThatIsNotMailed(t *testing.T) {
 	s, p := inviting(t)
 	s.mailed(t, p, Wanted{})
@@ -159,11 +160,18 @@ func TestReminderThatIsNotMailed(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	s.looks(t, link, Ready)
-	s.reminds(t, false)
-	s.Clock, p.Fails = s.Clock.Add(day), nil
+	for range 5 {
+		s.reminds(t, false)
+		s.Clock = s.Clock.Add(time.Hour)
+	}
+	s.Clock, p.Fails = s.Clock.Add(time.Hour), nil
 	s.reminds(t, true)
 	s.looks(t, link, Cancelled)
 	s.looks(t, p.link(t), Ready)
+	s.Clock = s.Clock.Add(23 * time.Hour)
+	s.reminds(t, false)
+	s.Clock = s.Clock.Add(time.Hour)
+	s.reminds(t, true)
 }
 
 func TestManyRemindAtOnce(t *testing.T) {

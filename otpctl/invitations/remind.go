@@ -19,7 +19,7 @@ const (
 	// mostReminders is how many mails one run sends. The rest goes with the next one.
 	mostReminders = 500
 	// mostFailures is how many mails in a row may fail before a run takes the mail server
-	// for away. Whoever they were for is not due at the next run, and holds up nobody then.
+	// for away. Whoever they were for is not due at the next runs, and holds up nobody then.
 	mostFailures = 10
 )
 
@@ -35,8 +35,8 @@ link that was printed, nor while somebody is at the link's page, nor in its last
 
 It may be run as often as you like, and be broken off: otpgate-remind.timer runs it
 every hour once it is enabled. One run sends ` + fmt.Sprint(mostReminders) + ` mails at most and leaves the rest to the
-next. A failure does not stop the rest; ` + fmt.Sprint(mostFailures) + ` in a row end the run. Who was to be
-reminded then, and was not, is due when portal.remind has passed once more.`,
+next. A failure does not stop the rest; ` + fmt.Sprint(mostFailures) + ` in a row end the run. Whose
+mail failed is due again after six hours.`,
 		Example: `  otpctl invite remind --dry-run     # who would be
   otpctl invite remind
   systemctl enable --now otpgate-remind.timer`,
