@@ -38,7 +38,7 @@ var errUnchanged = errors.New("nothing to change")
 
 // Enable makes the person's factors count, or no longer. Who is disabled loses
 // the recovery codes (CVE-2022-36071) and what the ledger would let in: logins
-// that are remembered and codes that were sent. It returns the person as it was
+// that are remembered, codes that were sent, links and browser sessions by them. It returns the person as it was
 // before, and whether that was otherwise.
 func (g People) Enable(ctx context.Context, user string, enabled bool) (before account.Person, changed bool, err error) {
 	err = g.edit(user, func(person *account.Person) error {
@@ -68,7 +68,9 @@ func (g People) Enable(ctx context.Context, user string, enabled bool) (before a
 	if err != nil {
 		return before, changed, fmt.Errorf("end the sessions of %q: %w", user, err)
 	}
-	return before, changed, nil
+	// Behind the file: whoever makes a link meanwhile looks at that afterwards.
+	_, err = g.CancelLinks(ctx, user)
+	return before, changed, err
 }
 
 // NewRecovery gives the person new recovery codes; old ones become worthless.

@@ -128,7 +128,27 @@ func (i Invitations) make(ctx context.Context, one ledger.Invitation) (link stri
 		entry.Links = append(entry.Links, ledger.InvitationLink{Name: key.Name, Ends: one.Ends})
 		return nil
 	})
+	if err == nil {
+		err = i.stillThere(ctx, one, key)
+	}
 	return link, earlier, err
+}
+
+// stillThere ends a link whose person is not there any more. Whoever removed, renamed or
+// disabled the person meanwhile has ended the links that were there, and this is one now.
+func (i Invitations) stillThere(ctx context.Context, one ledger.Invitation, key ledger.Key) error {
+	person, err := i.People.Accounts.Load(one.User)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		err = ErrRemoved
+	case err == nil && !person.Enabled:
+		err = ErrDisabled
+	}
+	if err == nil {
+		return nil
+	}
+	_, ending := i.cancel(context.WithoutCancel(ctx), ledger.InvitationLink{Name: key.Name}, i.now(), nobodys)
+	return errors.Join(err, ending)
 }
 
 func (w Wanted) check() error {

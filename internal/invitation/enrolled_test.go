@@ -215,7 +215,7 @@ func TestStoppedOnTheWay(t *testing.T) {
 
 func TestListCancelForget(t *testing.T) {
 	s := newSite(t)
-	if n, err := s.Cancel(t.Context(), "alice"); err != nil || n != 0 {
+	if n, err := s.Cancel(t.Context(), "alice"); err != nil || n.Invitations != 0 {
 		t.Errorf("nobody is invited: %d, %v", n, err)
 	}
 	first := s.invite(t, false)

@@ -69,6 +69,8 @@ func stateOf(link ledger.Invitation, now time.Time) State {
 func stateWith(link ledger.Invitation, person account.Person, now time.Time) State {
 	state := stateOf(link, now)
 	switch {
+	case state == Cancelled && !person.Enabled:
+		return Disabled // which is why, or else no new one is of any use
 	case state != Ready:
 		return state
 	case !person.Enabled:

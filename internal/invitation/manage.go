@@ -12,9 +12,26 @@ import (
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// Cancel has the person's links be good no longer, and returns how many were. A key
+// Ended is how many links were good, or had a page open, that are so no longer.
+type Ended struct {
+	Invitations int
+	// Pages are those of somebody enrolled.
+	Pages int
+}
+
+// Cancel has all of the person's links be good no longer, and the pages over that they
+// opened.
+func (i Invitations) Cancel(ctx context.Context, user string) (cancelled Ended, err error) {
+	// What cannot be taken out of the secret file keeps no page open.
+	cancelled.Invitations, err = i.Withdraw(ctx, user)
+	pages, closing := i.People.CancelLinks(ctx, user)
+	cancelled.Pages = pages
+	return cancelled, errors.Join(err, closing)
+}
+
+// Withdraw has the person's invitations be good no longer, and returns how many were. A key
 // that was shown by one of them goes too.
-func (i Invitations) Cancel(ctx context.Context, user string) (cancelled int, err error) {
+func (i Invitations) Withdraw(ctx context.Context, user string) (cancelled int, err error) {
 	if err := account.CheckName(user); err != nil {
 		return 0, err
 	}
@@ -171,12 +188,16 @@ func (i Invitations) linksOf(ctx context.Context, user string) (links []named, e
 
 // stateNow is the state of an invitation with what the secret file says.
 func (i Invitations) stateNow(link ledger.Invitation, now time.Time) (State, error) {
-	if state := stateOf(link, now); state != Ready {
+	state := stateOf(link, now)
+	if state != Ready && state != Cancelled {
 		return state, nil
 	}
 	person, err := i.People.Accounts.Load(link.User)
-	if errors.Is(err, account.ErrNotFound) {
+	switch {
+	case errors.Is(err, account.ErrNotFound) && state == Ready:
 		return Removed, nil
+	case state == Cancelled && err != nil:
+		return state, nil
 	}
 	if err != nil {
 		return Unknown, err

@@ -26,8 +26,8 @@ var becomes = map[string]struct {
 
 func (s *site) cancel(t *testing.T) {
 	t.Helper()
-	if cancelled, err := s.invitations().Cancel(t.Context(), "alice"); err != nil || cancelled != 1 {
-		t.Fatalf("%d links cancelled, %v", cancelled, err)
+	if cancelled, err := s.invitations().Cancel(t.Context(), "alice"); err != nil || cancelled.Invitations != 1 {
+		t.Fatalf("%+v cancelled, %v", cancelled, err)
 	}
 }
 

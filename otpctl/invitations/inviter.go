@@ -217,7 +217,7 @@ func (i *inviter) mail(ctx context.Context, invitations invitation.Invitations, 
 	if to, err = invitations.Mail(ctx, done.User, address, made); err == nil {
 		return to, nil
 	}
-	_, cancelled := invitations.Cancel(ctx, done.User)
+	_, cancelled := invitations.Withdraw(ctx, done.User)
 	if cancelled == nil {
 		invocation.Changed(i.g, "invite", audit.Record{User: done.User, Reason: "the link could not be mailed, and is cancelled"})
 	}

@@ -70,7 +70,9 @@ func cancel(a *invocation.App) *cobra.Command {
 		Use:   "cancel USER... | --group GROUP",
 		Short: "End somebody's invitations: the links are good no longer",
 		Long: `cancel ends links that are good, and takes away what they showed and nobody has
-confirmed. Devices that count stay; otpctl remove takes those away.`,
+confirmed. It also closes the page of self-service where that is open for the
+person, and ends the links to it. Devices that count stay; otpctl remove takes those
+away.`,
 		Example: `  otpctl invite cancel alice
   otpctl invite cancel --group staff`,
 		ValidArgsFunction: a.CompleteUsers,
@@ -97,14 +99,27 @@ func cancelOne(ctx context.Context, g admin.People, name string, dry bool) (word
 				n++
 			}
 		}
-		return invocation.Counted(n, "invitation", "invitations") + " would be cancelled", n > 0, err
+		if err != nil {
+			return "", false, err
+		}
+		pages, err := g.OpenPages(ctx, name)
+		words := invocation.Counted(n, "invitation", "invitations") + " would be cancelled"
+		if pages > 0 {
+			words += ", and " + invocation.Counted(pages, "page or link", "pages or links") + " of self-service would end"
+		}
+		return words, n+pages > 0, err
 	}
 	// Links may be cancelled although what they showed could not be taken away.
-	n, err := of(g).Cancel(ctx, name)
-	if n == 0 {
+	was, err := of(g).Cancel(ctx, name)
+	switch {
+	case was.Invitations+was.Pages == 0:
 		return "there was none to cancel", false, err
+	case was.Invitations > 0:
+		words = invocation.Counted(was.Invitations, "invitation is cancelled", "invitations are cancelled")
 	}
-	words = invocation.Counted(n, "invitation is cancelled", "invitations are cancelled")
+	if was.Pages > 0 {
+		words += map[bool]string{true: ", and "}[words != ""] + invocation.Counted(was.Pages, "page or link of self-service is ended", "pages or links of self-service are ended")
+	}
 	invocation.Changed(g, "invite cancel", audit.Record{User: name, Reason: words})
 	if err != nil {
 		return words, true, fmt.Errorf("%s, but: %w", words, err)
