@@ -45,6 +45,7 @@ var layers = map[string]int{
 	"internal/keylock":              0,
 	"internal/tomlfile":             0,
 	"internal/wire":                 0,
+	"internal/catalogue":            1,
 	"internal/config":               1,
 	"internal/doctor/finding":       1,
 	"internal/keyring":              1,

@@ -15,6 +15,13 @@ type ChangeEmail struct {
 	HTML    string `toml:"html"`
 }
 
+// IsDefault says whether nobody has written another text.
+func (c ChangeEmail) IsDefault() bool { return c == defaultPortal().ChangeEmail }
+
+// IsDefaultManage says the same of the message with the link to the page for people who are
+// enrolled.
+func (p PortalEmail) IsDefaultManage() bool { return p == defaultPortal().ManageEmail }
+
 // ChangeWords are the placeholders of the message about a change.
 var ChangeWords = []string{"what", "user", "host", "remote", "time"}
 

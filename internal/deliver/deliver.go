@@ -50,6 +50,9 @@ type Message struct {
 	Change string    `json:"change,omitempty"`
 	At     time.Time `json:"at,omitzero"`
 	Report bool      `json:"report,omitempty"`
+	// Language is the tag of the language that the person is told of a change in, or gets a
+	// link in with Manage; "" for English.
+	Language string `json:"language,omitempty"`
 }
 
 // What says what a message is, in a word.

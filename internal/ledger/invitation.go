@@ -12,7 +12,7 @@ type Invitation struct {
 	Factor  string `json:"factor"`
 	Replace bool   `json:"replace,omitempty"`
 	// Of names the enrollment that the person had when invited, as in [Session]; of a
-	// link of somebody enrolled the address that it went to, and then what opened it.
+	// link of somebody enrolled the address too, and the recovery codes.
 	Of   string    `json:"of"`
 	Made time.Time `json:"made"`
 	Ends time.Time `json:"ends"`

@@ -66,7 +66,7 @@ func TestChromiumManages(t *testing.T) {
 	fillsIn(t, c, 2, code)
 	expects("The device counts from now on.", "<strong>phone</strong>", "<strong>tablet</strong>")
 	unfolds(t, c, 4)
-	fillsIn(t, c, 1, s.codeOf(t, "tablet"))
+	fillsIn(t, c, 1, s.codeOf(t, "phone"))
 	page := expects(title("New recovery codes"))
 	codes := inCode.FindAllStringSubmatch(page, -1)
 	if len(codes) != 10 {

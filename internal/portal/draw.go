@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/catalogue"
 	"github.com/otpgate/otpgate/internal/otpauth"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
@@ -21,7 +22,7 @@ var templates = template.Must(template.ParseFS(pages, "pages/*.html"))
 
 // pageData is what a page says. Its methods are for the templates.
 type pageData struct {
-	languageTexts
+	catalogue.Language
 	Name  string // of the template, and of its texts
 	Host  string
 	Style string
@@ -44,11 +45,7 @@ type pageData struct {
 
 // Say is a text, with its words filled in.
 func (s *pageData) Say(table, key string) (string, error) {
-	text, found := s.texts[table][key]
-	if !found {
-		return "", fmt.Errorf("no text %s.%s", table, key)
-	}
-	return text.Fill(s.fill), nil
+	return s.Language.Say(table, key, s.fill)
 }
 
 func (s *pageData) fill(word string) string {
@@ -75,7 +72,7 @@ func (s *pageData) fill(word string) string {
 	case word == "count" && s.Enrolled != nil:
 		return strconv.Itoa(s.Enrolled.Unseen)
 	case word == "date":
-		return s.day(s.date())
+		return s.Day(s.date())
 	}
 	return ""
 }
@@ -124,7 +121,7 @@ func (s *pageData) URI() template.URL {
 
 // draw sends a page.
 func (p *portal) draw(w http.ResponseWriter, r *http.Request, status int, name string, with func(*pageData)) {
-	s := &pageData{languageTexts: p.languages.of(r), Name: name, Host: p.URL.Host, Style: stylePath, zone: p.Zone, now: p.Now()}
+	s := &pageData{Language: p.languages.of(r), Name: name, Host: p.URL.Host, Style: stylePath, zone: p.Zone, now: p.Now()}
 	with(s)
 	file := name
 	if templates.Lookup(file+".html") == nil {
@@ -138,7 +135,7 @@ func (p *portal) draw(w http.ResponseWriter, r *http.Request, status int, name s
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Language", s.tag)
+	w.Header().Set("Content-Language", s.Tag)
 	w.Header().Set("Content-Length", strconv.Itoa(text.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(text.Bytes()) // who has gone is not told

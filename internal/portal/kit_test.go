@@ -18,6 +18,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/catalogue"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/gate/gatetest"
@@ -68,7 +69,7 @@ func newSite(t *testing.T, change ...func(*Settings)) *site {
 	for _, c := range change {
 		c(&s.settings)
 	}
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +205,11 @@ func (b *browser) try(t *testing.T, first, current string) answered {
 // says expects a status, and the title of one of the pages.
 func (s *site) says(t *testing.T, got answered, status int, page string) {
 	t.Helper()
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	title := languages.all[0].texts[page]["title"].Fill(func(string) string { return "a…e" })
+	title := languages.all[0].Texts[page]["title"].Fill(func(string) string { return "a…e" })
 	if got.StatusCode != status || !strings.Contains(got.text, "<h1>"+title+"</h1>") {
 		t.Errorf("got %d, expected %d %q:\n%s", got.StatusCode, status, title, got.text)
 	}

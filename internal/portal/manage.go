@@ -110,7 +110,7 @@ func (p *portal) enter(w http.ResponseWriter, r *http.Request) {
 // manageMistakes are what can be typed, or chosen, once more.
 var manageMistakes = []string{
 	portalwire.WrongCurrent, portalwire.UsedCurrent, portalwire.NotFound, portalwire.BadName, portalwire.TakenName, portalwire.TooManyDevices,
-	portalwire.LastDevice,
+	portalwire.LastDevice, portalwire.YoungDevice,
 }
 
 // show shows what is the person's.
@@ -178,12 +178,7 @@ func (p *portal) change(w http.ResponseWriter, r *http.Request) {
 func (p *portal) changed(w http.ResponseWriter, r *http.Request, done portalwire.Done) {
 	switch {
 	case len(done.RecoveryCodes) > 0:
-		p.draw(w, r, http.StatusOK, "codes", func(s *pageData) {
-			s.Codes = done.RecoveryCodes
-			if doneTexts[done.Do] {
-				s.Done = string(done.Do) // the device counts, and these are new
-			}
-		})
+		p.draw(w, r, http.StatusOK, "codes", func(s *pageData) { s.Codes = done.RecoveryCodes })
 	case done.Do == portalwire.Leave:
 		setManageCookie(w, "", -1)
 		p.message(w, r, http.StatusOK, "left", time.Time{})
@@ -225,7 +220,7 @@ func (p *portal) device(w http.ResponseWriter, r *http.Request, status int, answ
 // where those are others.
 func (p *portal) refuseManage(w http.ResponseWriter, r *http.Request, answer portalwire.Answer) {
 	name := "manage-" + answer.Refused
-	if _, own := p.languages.all[0].texts[name]; !own || answer.Refused == "" {
+	if _, own := p.languages.all[0].Texts[name]; !own || answer.Refused == "" {
 		p.refuse(w, r, answer)
 		return
 	}
@@ -237,7 +232,7 @@ func (p *portal) refuseManage(w http.ResponseWriter, r *http.Request, answer por
 }
 
 // Day writes a time, for the templates.
-func (s *pageData) Day(at time.Time) string { return s.day(at) }
+func (s *pageData) Day(at time.Time) string { return s.Language.Day(at, s.zone) }
 
 // With says by which device, or otherwise, a login was.
 func (s *pageData) With(rule string) (string, error) {

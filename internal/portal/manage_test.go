@@ -159,8 +159,9 @@ func TestEnterByThePage(t *testing.T) {
 	}
 }
 
-// Whoever has no recovery codes left gets some with a new device, and is told that it counts.
-func TestDeviceWithRecoveryCodes(t *testing.T) {
+// Whoever adds a device is told that it counts, and gets no recovery codes by that alone: a code
+// of it is refused for them, and the text says why.
+func TestDeviceWithoutRecoveryCodes(t *testing.T) {
 	s := newOwnSite(t)
 	s.change(t, func(person *account.Person) { person.Recovery = account.Recovery{} })
 	b := s.browser(t)
@@ -172,9 +173,17 @@ func TestDeviceWithRecoveryCodes(t *testing.T) {
 		t.Errorf("%d\n%s", wrong.StatusCode, wrong.text)
 	}
 	done := b.does(t, "confirm", "first", s.code(t, setup, 0))
-	s.says(t, done, http.StatusOK, "codes")
-	if codes := inCode.FindAllStringSubmatch(done.text, -1); len(codes) != 10 || !strings.Contains(done.text, "The device counts from now on.") {
+	if inCode.MatchString(done.text) || !strings.Contains(done.text, "The device counts from now on.") {
 		t.Error(done.text)
+	}
+	young := b.does(t, "recovery", "current", s.codeOf(t, "tablet"))
+	if young.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(young.text, "a device that you have just added") {
+		t.Errorf("%d\n%s", young.StatusCode, young.text)
+	}
+	codes := b.does(t, "recovery", "current", s.codeOf(t, "phone"))
+	s.says(t, codes, http.StatusOK, "codes")
+	if found := inCode.FindAllStringSubmatch(codes.text, -1); len(found) != 10 {
+		t.Error(codes.text)
 	}
 }
 

@@ -14,12 +14,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/catalogue"
 	"github.com/otpgate/otpgate/internal/otpauth"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
@@ -46,7 +48,7 @@ var longest = portalwire.Setup{
 // everyPage draws each page in each language.
 func everyPage(t *testing.T, look func(name string, page *http.Response, text string)) {
 	t.Helper()
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func everyPage(t *testing.T, look func(name string, page *http.Response, text st
 	codes := slices.Repeat([]string{"abcd-efgh-ijkl-mnop"}, 10)
 	for _, l := range languages.all {
 		r := requestFrom(t, "192.0.2.1:1")
-		r.Header.Set("Accept-Language", l.tag)
+		r.Header.Set("Accept-Language", l.Tag)
 		see := func(name string, draw func(http.ResponseWriter)) {
 			w := httptest.NewRecorder()
 			draw(w)
@@ -70,14 +72,14 @@ func everyPage(t *testing.T, look func(name string, page *http.Response, text st
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := response.Header.Get("Content-Language"); got != l.tag {
-				t.Errorf("%s is in %q, expected %q", name, got, l.tag)
+			if got := response.Header.Get("Content-Language"); got != l.Tag {
+				t.Errorf("%s is in %q, expected %q", name, got, l.Tag)
 			}
-			look(l.tag+" "+name, response, string(text))
+			look(l.Tag+" "+name, response, string(text))
 		}
-		for table := range l.texts {
+		for table := range l.Texts {
 			switch table {
-			case "mistake", "manage-mistake", "manage-done":
+			case "mistake", "manage-mistake", "manage-done", "mail-link", "mail-change", "mail-what":
 			case "ask", "enter", "unseen", "manage", "codes":
 				everyManagePage(p, r, table, codes, see)
 			case "ready":
@@ -208,7 +210,7 @@ func TestPicture(t *testing.T) {
 }
 
 func TestLanguages(t *testing.T) {
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +220,7 @@ func TestLanguages(t *testing.T) {
 	} {
 		r := requestFrom(t, "192.0.2.1:1")
 		r.Header.Set("Accept-Language", accept)
-		if got := languages.of(r).tag; got != want {
+		if got := languages.of(r).Tag; got != want {
 			t.Errorf("%.40q: %s, expected %s", accept, got, want)
 		}
 	}
@@ -226,7 +228,7 @@ func TestLanguages(t *testing.T) {
 
 // Another language is a file: one that lacks something is told, and not drawn.
 func TestLanguageFiles(t *testing.T) {
-	english, err := messages.ReadFile("messages/en.toml")
+	english, err := catalogue.Files.ReadFile("messages/en.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,16 +255,63 @@ func TestLanguageFiles(t *testing.T) {
 	}
 }
 
+// A third language is a file beside the others, and nothing else: the page is in it for those
+// who wish so, and so is what is mailed of a change.
+func TestThirdLanguage(t *testing.T) {
+	english, err := catalogue.Files.ReadFile("messages/en.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	german, err := catalogue.Files.ReadFile("messages/de.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	french := regexp.MustCompile(`(?m)^([a-z-]+ *= ")([^"])`).ReplaceAll(english, []byte("${1}FR $2"))
+	languages, err := readLanguages(fstest.MapFS{
+		"messages/en.toml": {Data: english}, "messages/de.toml": {Data: german}, "messages/fr.toml": {Data: french},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := ""
+	settings := Settings{URL: newSite(t).settings.URL, Now: time.Now, Zone: time.UTC, Manage: true, Report: func(_, reason string) { t.Error(reason) },
+		Ask: func(_ context.Context, request portalwire.Request) (portalwire.Answer, error) {
+			asked = request.Language
+			return portalwire.Answer{Managed: &portalwire.Managed{Asked: true}}, nil
+		}}
+	page := newPortal(settings, languages).routes()
+	for _, send := range []struct{ method, path, want string }{{"GET", "/", "FR Set up codes"}, {"POST", askPath, "FR Look for the mail"}} {
+		r := httptest.NewRequest(send.method, send.path, strings.NewReader("user=alice"))
+		r.RemoteAddr = "192.0.2.1:1"
+		r.Header.Set("Accept-Language", "fr-CA, en;q=0.5")
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		page.ServeHTTP(w, r)
+		if w.Header().Get("Content-Language") != "fr" || !strings.Contains(w.Body.String(), send.want) || !strings.Contains(w.Body.String(), `lang="fr"`) {
+			t.Errorf("%s %s: in %q\n%s", send.method, send.path, w.Header().Get("Content-Language"), w.Body)
+		}
+	}
+	if asked != "fr" {
+		t.Errorf("mails are asked for in %q", asked)
+	}
+	for _, l := range languages.all {
+		text, err := l.Say("mail-what", "removed", func(string) string { return "phone" })
+		if want := map[string]string{"en": "The device phone was removed.", "de": "Das Gerät phone wurde entfernt.", "fr": "FR The device phone was removed."}[l.Tag]; err != nil || text != want {
+			t.Errorf("%s: %q, %v", l.Tag, text, err)
+		}
+	}
+}
+
 func TestDates(t *testing.T) {
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{"en": "3 May 2026, 14:02 CEST", "de": "3. Mai 2026, 14:02 Uhr (CEST)"}
 	for _, l := range languages.all {
-		s := pageData{languageTexts: l, zone: time.FixedZone("CEST", 2*60*60)}
-		if got := s.day(longest.Ends); got != want[l.tag] {
-			t.Errorf("%s: %s, expected %s", l.tag, got, want[l.tag])
+		s := pageData{Language: l, zone: time.FixedZone("CEST", 2*60*60)}
+		if got := s.Day(longest.Ends); got != want[l.Tag] {
+			t.Errorf("%s: %s, expected %s", l.Tag, got, want[l.Tag])
 		}
 	}
 }

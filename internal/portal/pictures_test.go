@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/browsertest"
+	"github.com/otpgate/otpgate/internal/catalogue"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
 
@@ -101,7 +102,7 @@ func drawSample(p *portal, w http.ResponseWriter, r *http.Request) {
 }
 
 func takePictures(t *testing.T) {
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		t.Fatal(err)
 	}

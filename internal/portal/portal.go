@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/catalogue"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
@@ -61,7 +62,7 @@ type portal struct {
 
 // New makes the page.
 func New(settings Settings) (http.Handler, error) {
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		return nil, fmt.Errorf("the page's texts: %w", err)
 	}
@@ -164,7 +165,7 @@ func (p *portal) ask(w http.ResponseWriter, r *http.Request, request portalwire.
 	}
 	remote, err := clientAddress(r, p.Proxies)
 	if err == nil {
-		request.Remote = remote.String()
+		request.Remote, request.Language = remote.String(), p.languages.of(r).Tag
 		if request.Op == portalwire.Confirm || request.Op == portalwire.Change {
 			answer, err = p.once(r.Context(), request)
 		} else {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/catalogue"
 	"github.com/otpgate/otpgate/internal/portalwire"
 	"github.com/otpgate/otpgate/internal/testwait"
 )
@@ -124,11 +125,11 @@ func (s *site) same(t *testing.T, a, b answered) bool {
 // text is an English one, for codes of six digits every half minute.
 func (s *site) text(t *testing.T, table, key string) string {
 	t.Helper()
-	languages, err := readLanguages(messages)
+	languages, err := readLanguages(catalogue.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return languages.all[0].texts[table][key].Fill(func(word string) string { return map[string]string{"digits": "6", "period": "30"}[word] })
+	return languages.all[0].Texts[table][key].Fill(func(word string) string { return map[string]string{"digits": "6", "period": "30"}[word] })
 }
 
 func TestNewKeyAfterTooManyMistakes(t *testing.T) {

@@ -1,93 +1,200 @@
 package portalanswer
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/selfservice"
 )
 
-// Later is what is done behind answers, one after the other: sending mail. So no answer
-// waits for a mail server, and none tells by its time whether there was a mail. The zero
+// Later is what is done behind answers: looking whom a name is of, and sending mail. So no
+// answer waits for a mail server, and none tells by its time whether there was a mail. Of
+// each sort one is done after the other, and those who had them done take turns. The zero
 // value is ready.
 type Later struct {
-	mu sync.Mutex
-	// first are done before those that wait.
-	first, waiting []func(context.Context)
-	running        bool
-	ended          bool
-	done           sync.WaitGroup
-	// panicked gets what a panic in it says.
+	// Panicked gets what a panic in it says.
 	Panicked func(any)
+
+	mu                    sync.Mutex
+	looks, links, changes roundRobin
+	// looking and mailing say that somebody works on them, and running is the mail that
+	// is being sent.
+	looking, mailing bool
+	running          *selfservice.Job
+	// linksNext says that a link is to go before the next change.
+	linksNext bool
+	// ended takes no more looks, and stopped nothing more.
+	ended, stopped bool
+	stop           chan struct{}
+	done           sync.WaitGroup
+	// givesUp is what tests have in the place of GivingUp.
+	givesUp time.Duration
 }
 
 const (
-	// mostWaiting is how much waits at once, of either. A mail takes a second or two,
-	// seldom more.
-	mostWaiting = 256
 	// longest is how long each may take: longer than a mail server is waited for.
 	longest = 2 * time.Minute
+	// GivingUp is how long a mail that is being sent gets once its time is over.
+	GivingUp = 10 * time.Second
 )
 
-// Do has something done. It is false, and nothing is, if too much waits or the end has come.
-func (l *Later) Do(what func(context.Context)) bool {
-	return l != nil && l.add(&l.waiting, what)
-}
+var (
+	errBusy  = errors.New("too much waits to be done")
+	errEnded = errors.New("the verifier ended before this was done")
+)
 
-// DoFirst is Do for what goes before all that waits there, and finds its own places.
-func (l *Later) DoFirst(what func(context.Context)) bool {
-	return l != nil && l.add(&l.first, what)
-}
+// Look implements [selfservice.Later].
+func (l *Later) Look(job selfservice.Job) { l.add(&l.looks, job) }
 
-func (l *Later) add(to *[]func(context.Context), what func(context.Context)) bool {
+// Link implements [selfservice.Later].
+func (l *Later) Link(job selfservice.Job) { l.add(&l.links, job) }
+
+// Change implements [selfservice.Later].
+func (l *Later) Change(job selfservice.Job) { l.add(&l.changes, job) }
+
+func (l *Later) add(to *roundRobin, job selfservice.Job) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ended || len(*to) >= mostWaiting {
-		return false
+	refuse := l.stopped || l.ended && to == &l.looks
+	lost, isLost := job, refuse
+	if !refuse {
+		if l.stop == nil {
+			l.stop = make(chan struct{})
+		}
+		lost, isLost = to.add(job)
+		switch {
+		case to == &l.looks && !l.looking:
+			l.looking = true
+			l.done.Go(func() { l.work(l.nextLook) })
+		case to != &l.looks && !l.mailing:
+			l.mailing = true
+			l.done.Go(func() { l.work(l.nextMail) })
+		}
 	}
-	*to = append(*to, what)
-	if !l.running {
-		l.running = true
-		l.done.Go(l.work)
+	l.mu.Unlock()
+	if isLost {
+		l.lose(lost, map[bool]error{true: errEnded, false: errBusy}[refuse])
 	}
-	return true
 }
 
-func (l *Later) work() {
+// work does what next gives until that is nothing.
+func (l *Later) work(next func() (selfservice.Job, bool)) {
 	for {
 		l.mu.Lock()
-		from := &l.first
-		if len(*from) == 0 {
-			from = &l.waiting
-		}
-		if len(*from) == 0 {
-			l.running = false
-			l.mu.Unlock()
+		job, found := next()
+		l.mu.Unlock()
+		if !found {
 			return
 		}
-		what := (*from)[0]
-		*from = (*from)[1:]
-		l.mu.Unlock()
-		l.one(what)
+		l.one(job)
 	}
 }
 
-func (l *Later) one(what func(context.Context)) {
-	defer func() {
-		if panicked := recover(); panicked != nil && l.Panicked != nil {
-			l.Panicked(panicked)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(context.Background(), longest)
-	defer cancel()
-	what(ctx)
+func (l *Later) nextLook() (job selfservice.Job, found bool) {
+	job, found = l.looks.next()
+	l.looking = found
+	return job, found
 }
 
-// End takes no more, and waits for what is left.
-func (l *Later) End() {
+// nextMail gives changes and links by turns: neither may hold up the other for good.
+func (l *Later) nextMail() (job selfservice.Job, found bool) {
+	from := []*roundRobin{&l.changes, &l.links}
+	if l.linksNext {
+		from[0], from[1] = from[1], from[0]
+	}
+	for _, one := range from {
+		if job, found = one.next(); found {
+			l.linksNext = one == &l.changes
+			break
+		}
+	}
+	l.mailing, l.running = found, nil
+	if found {
+		l.running = &job
+	}
+	return job, found
+}
+
+func (l *Later) one(job selfservice.Job) {
+	defer l.recovered()
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	go func() {
+		select {
+		case <-l.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	job.Do(ctx)
+}
+
+func (l *Later) lose(job selfservice.Job, why error) {
+	defer l.recovered()
+	job.Lost(why)
+}
+
+func (l *Later) recovered() {
+	if panicked := recover(); panicked != nil && l.Panicked != nil {
+		l.Panicked(panicked)
+	}
+}
+
+// Waits says whether something is being done, or waits for that.
+func (l *Later) Waits() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.looking || l.mailing
+}
+
+// End takes nothing new from answers, and waits for what is left until ctx ends. What is
+// not done by then is told that it is lost.
+func (l *Later) End(ctx context.Context) {
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()
-	l.done.Wait()
+	done := make(chan struct{})
+	go func() { l.done.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	left := l.halt()
+	for _, job := range left {
+		l.lose(job, errEnded)
+	}
+	select {
+	case <-done:
+	case <-time.After(cmp.Or(l.givesUp, GivingUp)):
+		l.mu.Lock()
+		running := l.running
+		l.mu.Unlock()
+		if running != nil {
+			l.lose(*running, errEnded)
+		}
+	}
+}
+
+// halt has what is being done give up, and gives what waits.
+func (l *Later) halt() (left []selfservice.Job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.stopped && l.stop != nil {
+		close(l.stop)
+	}
+	l.stopped = true
+	for _, from := range []*roundRobin{&l.looks, &l.changes, &l.links} {
+		for {
+			job, found := from.next()
+			if !found {
+				break
+			}
+			left = append(left, job)
+		}
+	}
+	return left
 }
 
 // Wait waits until nothing waits.

@@ -24,12 +24,12 @@ func managed(ctx context.Context, engine *gate.Gate, request portalwire.Request,
 	if engine.Config.Portal == nil || !engine.Config.Portal.Manage || later == nil {
 		return answer, true, errOff
 	}
-	service := selfservice.Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: later.Do, Sooner: later.DoFirst}
-	browser := selfservice.BrowserSession{Token: request.BrowserSession, Remote: request.Remote}
+	service := selfservice.Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: later}
+	browser := selfservice.BrowserSession{Token: request.BrowserSession, Remote: request.Remote, Language: request.Language}
 	said := portalwire.Managed{}
 	switch request.Op {
 	case portalwire.AskLink:
-		service.Ask(request.Manage.User, request.Remote)
+		service.Ask(request.Manage.User, request.Remote, request.Language)
 		said.Asked = true
 	case portalwire.OpenManage:
 		page, err := service.Look(ctx, request.Link)
@@ -69,7 +69,7 @@ func change(ctx context.Context, service selfservice.Service, browser selfservic
 		setup, err := service.Shown(ctx, browser)
 		return portalwire.Answer{Setup: setupOf(setup)}, true, err
 	case portalwire.Confirmed:
-		done.RecoveryCodes, err = service.Confirm(ctx, browser, request.First)
+		err = service.Confirm(ctx, browser, request.First)
 	case portalwire.Rename:
 		err = service.Rename(ctx, browser, request.Manage.ID, request.Manage.Name)
 	case portalwire.Remove:

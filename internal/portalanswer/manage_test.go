@@ -36,7 +36,7 @@ func managing(t *testing.T) (*site, mailer, *Later) {
 	}
 	mails, later := make(mailer, 100), &Later{}
 	s.engine.Config.Portal, s.engine.Sender = settings.Portal, mails
-	t.Cleanup(later.End)
+	t.Cleanup(func() { later.End(context.Background()) })
 	s.serve(t, "manage.sock", func(ctx context.Context, request portalwire.Request) (portalwire.Answer, error) {
 		return AnswerAll(ctx, s.engine, request, later)
 	})
@@ -91,15 +91,17 @@ func TestManageByThePage(t *testing.T) {
 	s.refused(t, change(portalwire.Rename, "tablet", "phone", "", ""), portalwire.TakenName)
 	_ = s.ask(t, change(portalwire.Rename, "tablet", "laptop", "", ""))
 	s.refused(t, change(portalwire.Remove, "phone", "", "", "12"), portalwire.WrongCurrent)
-	_ = s.ask(t, change(portalwire.Remove, "phone", "", "", s.device(t, "laptop")))
-	if done := s.ask(t, change(portalwire.Recovery, "", "", "", s.device(t, "laptop"))).Managed.Done; len(done.RecoveryCodes) != 10 {
-		t.Errorf("%v", done)
+	s.refused(t, change(portalwire.Remove, "phone", "", "", s.device(t, "laptop")), portalwire.YoungDevice)
+	codes := s.ask(t, change(portalwire.Recovery, "", "", "", s.device(t, "phone"))).Managed.Done.RecoveryCodes
+	if len(codes) != 10 {
+		t.Fatalf("%d codes", len(codes))
 	}
+	_ = s.ask(t, change(portalwire.Remove, "phone", "", "", s.device(t, "phone")))
 	s.refused(t, change(portalwire.Report, "x", "", "", ""), portalwire.NotFound)
 	if o := show(); len(o.Devices) != 1 || o.Devices[0].ID != "laptop" {
 		t.Errorf("%+v", o)
 	}
-	for _, want := range []string{"The device tablet was added.", "The device tablet is called laptop now.", "The device phone was removed.", "New recovery codes were made. The old ones are good no longer."} {
+	for _, want := range []string{"The device tablet was added.", "The device tablet is called laptop now.", "New recovery codes were made. The old ones are good no longer.", "The device phone was removed."} {
 		if mail := <-mails; mail.Change != want {
 			t.Errorf("mailed %q, expected %q", mail.Change, want)
 		}
@@ -128,44 +130,5 @@ func TestManageIsOff(t *testing.T) {
 	}
 	if len(mails) != 0 {
 		t.Error("a link is mailed")
-	}
-}
-
-// What is done later is done in its order, bounded, and to the end.
-func TestLater(t *testing.T) {
-	release, order := make(chan struct{}), make(chan int, mostWaiting+2)
-	var failed any
-	l := &Later{Panicked: func(panicked any) { failed = panicked }}
-	if !l.Do(func(context.Context) { <-release; panic("oops") }) {
-		t.Fatal("nothing may wait")
-	}
-	var taken []int
-	for n := range 2 * mostWaiting {
-		if l.Do(func(context.Context) { order <- n }) {
-			taken = append(taken, n)
-		}
-	}
-	// The first one may have waited a moment itself.
-	if len(taken) < mostWaiting-1 || len(taken) > mostWaiting {
-		t.Errorf("%d wait", len(taken))
-	}
-	if !l.DoFirst(func(context.Context) { order <- -1 }) {
-		t.Error("there is no place for what goes first")
-	}
-	close(release)
-	l.End()
-	if first := <-order; first != -1 {
-		t.Errorf("number %d is done before what goes first", first)
-	}
-	if failed != "oops" || len(order) != len(taken) || l.Do(func(context.Context) {}) {
-		t.Errorf("%v, %d done", failed, len(order))
-	}
-	for _, n := range taken {
-		if got := <-order; got != n {
-			t.Fatalf("number %d is done in the place of %d", got, n)
-		}
-	}
-	if (*Later)(nil).Do(func(context.Context) {}) || (*Later)(nil).DoFirst(func(context.Context) {}) {
-		t.Error("nobody does anything later")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/admin"
 	"github.com/otpgate/otpgate/internal/enrollment"
@@ -44,7 +45,7 @@ func AnswerAll(ctx context.Context, engine *gate.Gate, request portalwire.Reques
 		return answer, nil
 	}
 	if refused, is := refusal(err); is {
-		return refused, nil
+		return dated(ctx, engine, request, refused)
 	}
 	return portalwire.Answer{}, fmt.Errorf("%s: %w", request.Op, err)
 }
@@ -89,6 +90,7 @@ var words = []struct {
 	{invitation.ErrCurrent, portalwire.WrongCurrent}, {invitation.ErrCurrentUsed, portalwire.UsedCurrent}, {enrollment.ErrCodeUsed, portalwire.UsedFirst},
 	{selfservice.ErrNoDevice, portalwire.NoDevice}, {selfservice.ErrNotFound, portalwire.NotFound}, {selfservice.ErrBadName, portalwire.BadName},
 	{selfservice.ErrTakenName, portalwire.TakenName}, {selfservice.ErrTooMany, portalwire.TooManyDevices}, {selfservice.ErrLast, portalwire.LastDevice},
+	{selfservice.ErrYoungDevice, portalwire.YoungDevice},
 }
 
 // refusal is the answer for an error that is the person's to know. One that came with
@@ -116,6 +118,27 @@ func refusal(err error) (portalwire.Answer, bool) {
 		}
 	}
 	return portalwire.Answer{}, false
+}
+
+// dated has a refusal say when that came about which the page speaks of.
+func dated(ctx context.Context, engine *gate.Gate, request portalwire.Request, refused portalwire.Answer) (portalwire.Answer, error) {
+	switch refused.Refused {
+	case portalwire.Used, portalwire.Expired, portalwire.Cancelled:
+	default:
+		return refused, nil
+	}
+	key, _ := invitation.KeyOf(request.Link, request.BrowserSession)
+	entry, err := engine.Ledger.View(ctx, key)
+	if err != nil {
+		return portalwire.Answer{}, fmt.Errorf("%s: %w", request.Op, err)
+	}
+	refused.Until = map[string]time.Time{
+		portalwire.Used: entry.Invitation.Done, portalwire.Expired: entry.Invitation.Ends, portalwire.Cancelled: entry.Invitation.Cancelled,
+	}[refused.Refused]
+	if refused.Until.IsZero() {
+		refused.Until = engine.Now().UTC() // it was found just now, or is forgotten
+	}
+	return refused, nil
 }
 
 // alone is the one error that is joined in err, if there are no others.

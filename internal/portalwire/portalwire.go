@@ -28,6 +28,9 @@ const (
 	Transfer = 5 * time.Second
 )
 
+// maxTag is more than the tag of any language has that there are texts for.
+const maxTag = 35
+
 const (
 	fileLock      = 10 * time.Second
 	ledgerTimeout = 3 * time.Second // what ledger.timeout is unless it is set
@@ -48,7 +51,8 @@ const (
 	Confirm Op = "confirm"
 )
 
-// Request is what the page asks. Remote is the browser's address.
+// Request is what the page asks. Remote is the browser's address, and Language the tag of
+// the language in which the page speaks to it, for mails.
 type Request struct {
 	Op             Op     `json:"op"`
 	Remote         string `json:"remote"`
@@ -57,6 +61,8 @@ type Request struct {
 	First          string `json:"first,omitempty"`
 	Current        string `json:"current,omitempty"`
 	Manage         Manage `json:"manage,omitzero"`
+
+	Language string `json:"language,omitempty"`
 }
 
 // Answer is what the verifier says. One of Page, Setup, Enrolled and what is in Managed is
@@ -68,7 +74,8 @@ type Answer struct {
 	Managed  *Managed  `json:"managed,omitempty"`
 	// Refused says why, in a word that the page has a text for.
 	Refused string `json:"refused,omitempty"`
-	// Until is when a lock ends, if that is why.
+	// Until is when a lock ends, if that is why; or when the link was used or cancelled, or
+	// ended.
 	Until time.Time `json:"until,omitzero"`
 }
 
@@ -114,6 +121,9 @@ func (e Enrolled) Format(state fmt.State, _ rune) { fmt.Fprintf(state, "the enro
 
 // check says whether a request has what its op needs, and nothing else.
 func (r Request) check() error {
+	if len(r.Language) > maxTag {
+		return errors.New("the language's tag is too long")
+	}
 	if known, err := r.checkManage(); known {
 		return err
 	}

@@ -43,6 +43,8 @@ const (
 	BadName        = "bad-name"
 	TakenName      = "taken-name"
 	TooManyDevices = "too-many-devices"
+	// YoungDevice is of a code of a device that was added in the same browser session.
+	YoungDevice = "young-device"
 	// LastDevice is of the last one of somebody who must have one.
 	LastDevice = "last-device"
 )

@@ -10,36 +10,55 @@ import (
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/deliver"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // Why nothing is mailed to a name. It is for the log alone.
 var (
-	errNobody    = errors.New("nobody of the name that was typed has a secret file")
-	errNoAddress = errors.New("the secret file has no email; otpctl set --email writes one")
-	errNoSender  = errors.New("there is no [email] in the configuration")
+	errNobody      = errors.New("nobody of the name that was typed has a secret file")
+	errNotEnrolled = errors.New("not enrolled, or disabled")
+	errNoAddress   = errors.New("the secret file has no email; otpctl set --email writes one")
+	errNoSender    = errors.New("there is no [email] in the configuration")
 )
 
 // Ask has a link mailed to whoever has that name, behind the answer: neither that nor its
 // time tells who there is. A name that is nobody's may be a password typed in the wrong
 // place, so no log has it.
-func (s Service) Ask(user, remote string) {
-	asked := s.Later(func(ctx context.Context) {
-		line := audit.Record{Remote: remote, Verdict: "not-sent", Rule: "link", By: by}
+// language is the tag of that in which the page speaks to whoever asks.
+//
+// What a stranger can have done for every name is cheap, and no bound of it is one for all.
+// A mail is dear: each person has a bound of them, and addresses take turns.
+func (s Service) Ask(user, remote, language string) {
+	line := audit.Record{Remote: remote, Verdict: "not-sent", Rule: "link", By: by}
+	notSent := func(err error) {
+		line.Reason = err.Error()
+		s.People.Audit.Write(line)
+	}
+	of := sourceOf(remote)
+	s.Later.Look(Job{Of: of, Lost: notSent, Do: func(ctx context.Context) {
 		person, err := s.whom(user)
 		if err == nil {
 			line.User = person.User
-			err = s.send(ctx, person, remote)
+			err = s.countMail(ctx, person)
 		}
 		if err != nil {
-			line.Reason = err.Error()
-			s.People.Audit.Write(line)
+			notSent(err)
+			return
 		}
-	})
-	if !asked {
-		s.People.Audit.Write(audit.Record{Remote: remote, Verdict: "not-sent", Rule: "link", By: by, Reason: errBusy.Error()})
-	}
+		s.Later.Link(Job{Of: of, Lost: notSent, Do: func(ctx context.Context) {
+			if err := s.send(ctx, person.User, remote, language); err != nil {
+				notSent(err)
+			}
+		}})
+	}})
+}
+
+// sourceOf names what an address counts as: of IPv6 a network.
+func sourceOf(remote string) string {
+	key, _ := gate.SourceKey("", remote)
+	return key.Name
 }
 
 // whom is the person of a name, as the secret file is called.
@@ -54,30 +73,55 @@ func (s Service) whom(user string) (account.Person, error) {
 	return person, err
 }
 
-// send makes a link and mails it.
-func (s Service) send(ctx context.Context, person account.Person, remote string) error {
+// canMail says why nothing can be mailed to somebody.
+func (s Service) canMail(person account.Person) error {
 	switch {
 	case !person.Enrolled():
-		return errors.New("not enrolled, or disabled")
+		return errNotEnrolled
 	case person.Email == "":
 		return errNoAddress
 	case s.People.Sender == nil:
 		return errNoSender
 	}
-	until, err := s.People.CountLink(ctx, person.User)
-	if err != nil {
+	return nil
+}
+
+// countMail counts a link before it waits to be mailed.
+func (s Service) countMail(ctx context.Context, person account.Person) error {
+	if err := s.canMail(person); err != nil {
 		return err
 	}
-	if !until.IsZero() {
-		return fmt.Errorf("as many messages were sent in this hour as sent.per_hour allows; the next after %s", until.UTC().Format(time.RFC3339))
+	until, err := s.People.CountLink(ctx, person.User)
+	if err == nil && !until.IsZero() {
+		err = fmt.Errorf("as many messages were sent in this hour as sent.per_hour allows; the next after %s", until.UTC().Format(time.RFC3339))
+	}
+	return err
+}
+
+// send makes a link and mails it.
+func (s Service) send(ctx context.Context, user, remote, language string) error {
+	person, err := s.whom(user)
+	if err == nil {
+		err = s.canMail(person)
+	}
+	if err != nil {
+		return err
 	}
 	secret, key, ends, err := s.newLink(ctx, person)
 	if err != nil {
 		return err
 	}
+	// Whoever removed, renamed or disabled the person meanwhile has ended the links that
+	// were there. This one is there now.
+	if person, err = s.whom(user); err == nil {
+		err = s.canMail(person)
+	}
+	if err != nil {
+		return errors.Join(err, s.cancel(context.WithoutCancel(ctx), key))
+	}
 	sent, err := s.People.Sender.Send(ctx, deliver.Message{
 		Channel: deliver.Email, User: person.User, Host: s.People.Host, Email: person.Email, Remote: remote,
-		Link: s.People.Config.Portal.ManageTo(secret), Expires: ends, Manage: true,
+		Link: s.People.Config.Portal.ManageTo(secret), Expires: ends, Manage: true, Language: language,
 	})
 	if err != nil {
 		return errors.Join(err, s.cancel(context.WithoutCancel(ctx), key))
@@ -102,7 +146,7 @@ func (s Service) newLink(ctx context.Context, person account.Person) (secret str
 		if entry.Invitation != (ledger.Invitation{}) {
 			return errors.New("a link was drawn twice: look at what this machine's random numbers come from")
 		}
-		entry.Invitation = ledger.Invitation{User: person.User, Purpose: purpose, Of: addressOf(person), Made: now, Ends: ends}
+		entry.Invitation = ledger.Invitation{User: person.User, Purpose: purpose, Of: standingOf(person), Made: now, Ends: ends}
 		return nil
 	})
 	if err == nil {

@@ -49,7 +49,7 @@ func TestFailsAtEachChange(t *testing.T) {
 				return "", err
 			}
 			first := gatetest.CodeOf(t, setup.URI, s.Clock)
-			_, err = s.Confirm(t.Context(), browser, first)
+			err = s.Confirm(t.Context(), browser, first)
 			return first, err
 		},
 		"rename": func(t *testing.T, s *site, browser BrowserSession, _ string) (string, error) {

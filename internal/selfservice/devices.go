@@ -3,7 +3,6 @@ package selfservice
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/otpgate/otpgate/internal/account"
@@ -110,30 +109,28 @@ func (v *openSession) shown(person account.Person) (at int, err error) {
 	return at, err
 }
 
-// Confirm makes the device that was shown count, if the code is its first one. The codes
-// that it returns are recovery codes, where there were none left. They can be shown this
-// once.
-func (s Service) Confirm(ctx context.Context, browser BrowserSession, first string) (recovery []string, err error) {
+// Confirm makes the device that was shown count, if the code is its first one.
+func (s Service) Confirm(ctx context.Context, browser BrowserSession, first string) error {
 	v, err := s.open(ctx, browser)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c := confirming{openSession: v, first: first}
 	if err = v.change(ctx, func(person *account.Person) error { return c.confirm(ctx, person) }); err != nil {
-		return nil, err
+		return err
 	}
 	if c.fresh != nil {
-		return nil, invitation.NewKeyError{Setup: *c.fresh}
+		return invitation.NewKeyError{Setup: *c.fresh}
 	}
-	v.changed(fmt.Sprintf("The device %s was added.", c.done.Factor.ID))
-	return c.done.RecoveryCodes, nil
+	v.changed(say("added", "name", c.id))
+	return nil
 }
 
 // confirming is one Confirm. The person's file is locked while it works.
 type confirming struct {
 	*openSession
 	first string
-	done  enrollment.Confirmation
+	id    string            // of the device that counts
 	fresh *invitation.Setup // after too many wrong codes
 }
 
@@ -148,7 +145,11 @@ func (c *confirming) confirm(ctx context.Context, person *account.Person) error 
 		return c.wrong(ctx, person, f, err)
 	}
 	// Whatever else was confirmed meanwhile has another name: there is nothing to replace.
-	c.done = enrollment.Confirm(person, at, entry, c.now())
+	// No recovery codes come with it: they are codes like those of the device, and would be
+	// good at once for what takes one of before the browser session.
+	recovery := person.Recovery
+	c.id = enrollment.Confirm(person, at, entry, c.now()).Factor.ID
+	person.Recovery = recovery
 	return nil
 }
 
@@ -203,7 +204,7 @@ func (s Service) Rename(ctx context.Context, browser BrowserSession, id, name st
 	if err != nil {
 		return err
 	}
-	v.changed(fmt.Sprintf("The device %s is called %s now.", id, name))
+	v.changed(say("renamed", "name", id, "new", name))
 	return nil
 }
 
@@ -212,7 +213,8 @@ func counts(person account.Person, id string) bool {
 	return slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return f.ID == id })
 }
 
-// Remove takes a device away, for a fresh code of any of the person's, also of that one.
+// Remove takes a device away, for a fresh code of one that is older than the browser session, also of
+// that one.
 // Recovery codes go with the last one.
 func (s Service) Remove(ctx context.Context, browser BrowserSession, id, code string) error {
 	v, err := s.open(ctx, browser)
@@ -224,7 +226,7 @@ func (s Service) Remove(ctx context.Context, browser BrowserSession, id, code st
 	if err := mayRemove(v.person, id, mustHave); err != nil {
 		return err
 	}
-	if _, err := s.prove(ctx, v.person, v.remote, code); err != nil {
+	if err := v.proveAgain(ctx, code); err != nil {
 		return err
 	}
 	err = v.change(ctx, func(person *account.Person) error {
@@ -240,7 +242,7 @@ func (s Service) Remove(ctx context.Context, browser BrowserSession, id, code st
 	if err != nil {
 		return err
 	}
-	v.changed(fmt.Sprintf("The device %s was removed.", id))
+	v.changed(say("removed", "name", id))
 	return nil
 }
 
@@ -256,14 +258,14 @@ func mayRemove(person account.Person, id string, mustHave bool) error {
 	return nil
 }
 
-// NewRecovery makes new recovery codes, for a fresh code. The old ones are worthless then.
+// NewRecovery makes new recovery codes, for such a code. The old ones are worthless then.
 // These can be shown this once.
 func (s Service) NewRecovery(ctx context.Context, browser BrowserSession, code string) (codes []string, err error) {
 	v, err := s.open(ctx, browser)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.prove(ctx, v.person, v.remote, code); err != nil {
+	if err := v.proveAgain(ctx, code); err != nil {
 		return nil, err
 	}
 	err = v.change(ctx, func(person *account.Person) error {
@@ -273,6 +275,6 @@ func (s Service) NewRecovery(ctx context.Context, browser BrowserSession, code s
 	if err != nil {
 		return nil, err
 	}
-	v.changed("New recovery codes were made. The old ones are good no longer.")
+	v.changed(say("recovery"))
 	return codes, nil
 }

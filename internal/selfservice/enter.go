@@ -51,8 +51,8 @@ func (s Service) mayEnter(ctx context.Context, link ledger.Invitation) error {
 	if err != nil {
 		return err
 	}
-	if link.Of != addressOf(person) {
-		return invitation.ErrCancelled // it went to another mailbox
+	if link.Of != standingOf(person) {
+		return invitation.ErrCancelled // it went to another mailbox, or by a device that was stolen
 	}
 	entry, err := s.People.Ledger.View(ctx, ledger.UserKey(link.User))
 	if err != nil {

@@ -1,7 +1,6 @@
 package selfservice
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -35,7 +34,7 @@ func TestEnter(t *testing.T) {
 	if err != nil || !entered.Ends.Equal(s.Clock.Add(15*time.Minute)) {
 		t.Fatalf("%v, %v", entered, err)
 	}
-	o := s.shows(t, BrowserSession{entered.BrowserSession, home})
+	o := s.shows(t, BrowserSession{Token: entered.BrowserSession, Remote: home})
 	if o.User != "alice" || len(o.Devices) != 1 || o.Devices[0].ID != "phone" || o.RecoveryLeft != 10 || len(o.Sessions) != 2 || len(o.Logins) != 3 ||
 		o.Sessions[0].Address != "198.51.100.8" || !o.Logins[0].Denied || o.Logins[1].Address != "198.51.100.8" || o.Logins[1].Rule != "totp:phone" {
 		t.Errorf("%+v", o)
@@ -48,7 +47,7 @@ func TestEnter(t *testing.T) {
 		t.Errorf("a second time: %v", err)
 	}
 	s.Clock = s.Clock.Add(15 * time.Minute)
-	s.over(t, BrowserSession{entered.BrowserSession, home}, invitation.ErrSessionEnded)
+	s.over(t, BrowserSession{Token: entered.BrowserSession, Remote: home}, invitation.ErrSessionEnded)
 }
 
 // A link alone opens nothing, and wrong codes count; so do wrong links and browser sessions.
@@ -84,19 +83,19 @@ func TestWrongCodes(t *testing.T) {
 	for n, wrong := range []func() error{
 		func() error { _, err := s.Enter(t.Context(), strings.Repeat("a", 32), "123456", elsewhere); return err },
 		func() error {
-			_, err := s.Show(t.Context(), BrowserSession{strings.Repeat("0", 64) + "." + strings.Repeat("a", 32), elsewhere})
+			_, err := s.Show(t.Context(), BrowserSession{Token: strings.Repeat("0", 64) + "." + strings.Repeat("a", 32), Remote: elsewhere})
 			return err
 		},
-		func() error { _, err := s.Show(t.Context(), BrowserSession{"x", elsewhere}); return err },
+		func() error { _, err := s.Show(t.Context(), BrowserSession{Token: "x", Remote: elsewhere}); return err },
 	} {
 		if err := wrong(); !errors.Is(err, invitation.ErrUnknown) {
 			t.Errorf("%d: %v", n, err)
 		}
 	}
-	if _, err := s.Show(t.Context(), BrowserSession{entered.BrowserSession, elsewhere}); !errors.As(err, &locked) {
+	if _, err := s.Show(t.Context(), BrowserSession{Token: entered.BrowserSession, Remote: elsewhere}); !errors.As(err, &locked) {
 		t.Errorf("after wrong links: %v", err)
 	}
-	if _, err := s.Show(t.Context(), BrowserSession{entered.BrowserSession, home}); err != nil {
+	if _, err := s.Show(t.Context(), BrowserSession{Token: entered.BrowserSession, Remote: home}); err != nil {
 		t.Error(err)
 	}
 }
@@ -138,11 +137,11 @@ func TestKindsOfLinks(t *testing.T) {
 // who is disabled or gone.
 func TestWhoCannotEnter(t *testing.T) {
 	s := newSite(t)
-	link := s.link(t)
 	s.edit(t, func(person *account.Person) {
 		person.Factors = []account.Factor{{ID: "mail", Kind: account.Email, Confirmed: s.Clock}}
 		person.Recovery = account.Recovery{}
 	})
+	link := s.link(t)
 	if _, err := s.Look(t.Context(), link); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("got %v", err)
 	}
@@ -151,6 +150,7 @@ func TestWhoCannotEnter(t *testing.T) {
 	}
 	var codes []string
 	s.edit(t, func(person *account.Person) { codes, person.Recovery = factor.NewRecovery("alice") })
+	link = s.link(t)
 	if _, err := s.Look(t.Context(), link); err != nil {
 		t.Error(err)
 	}
@@ -159,14 +159,14 @@ func TestWhoCannotEnter(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.edit(t, func(person *account.Person) { person.Enabled = false })
-	s.over(t, BrowserSession{entered.BrowserSession, home}, invitation.ErrDisabled)
+	s.over(t, BrowserSession{Token: entered.BrowserSession, Remote: home}, invitation.ErrDisabled)
 	if err := s.People.Remove(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}
 	if page, err := s.Look(t.Context(), link); err != nil || page.State != invitation.Unknown {
 		t.Errorf("%+v, %v", page, err)
 	}
-	s.over(t, BrowserSession{entered.BrowserSession, home}, invitation.ErrUnknown)
+	s.over(t, BrowserSession{Token: entered.BrowserSession, Remote: home}, invitation.ErrUnknown)
 }
 
 // A browser session ends with what an admin does to the person's devices, with another's browser, and
@@ -181,7 +181,7 @@ func TestSessionEnds(t *testing.T) {
 	}
 	s.over(t, other, invitation.ErrSessionEnded)
 	stolen, _, _ := strings.Cut(browser.Token, ".")
-	s.over(t, BrowserSession{stolen + "." + strings.Repeat("a", 32), home}, invitation.ErrSessionEnded)
+	s.over(t, BrowserSession{Token: stolen + "." + strings.Repeat("a", 32), Remote: home}, invitation.ErrSessionEnded)
 	s.edit(t, func(person *account.Person) { person.Factors[0].ID = "stolen" })
 	s.over(t, browser, invitation.ErrOvertaken)
 	if err := s.EndSession(t.Context(), browser, "", true); !errors.Is(err, invitation.ErrOvertaken) {
@@ -194,14 +194,14 @@ func TestSessionEnds(t *testing.T) {
 func TestAsk(t *testing.T) {
 	s := newSite(t)
 	for _, name := range []string{"bob", "Alice", "../alice", "hunter2 my password", ""} {
-		s.Ask(name, home)
+		s.Ask(name, home, "")
 	}
 	if s.count() != 0 || strings.Contains(s.Lines(), "hunter2") || strings.Contains(s.Lines(), "bob") || strings.Count(s.Lines(), errNobody.Error()) != 5 {
 		t.Errorf("%d mails\n%s", s.count(), s.Lines())
 	}
 	s.People.Config.Sent.PerHour = 2
 	_, _ = s.link(t), s.link(t)
-	s.Ask("alice", home)
+	s.Ask("alice", home, "")
 	if s.count() != 2 || !strings.Contains(s.Lines(), "sent.per_hour") {
 		t.Errorf("%d mails\n%s", s.count(), s.Lines())
 	}
@@ -209,7 +209,7 @@ func TestAsk(t *testing.T) {
 	_ = s.link(t)
 	s.Clock = s.Clock.Add(30 * time.Minute)
 	s.fails = errors.New("mail server away")
-	s.Ask("alice", home)
+	s.Ask("alice", home, "")
 	if !strings.Contains(s.Lines(), "mail server away") {
 		t.Error(s.Lines())
 	}
@@ -220,7 +220,7 @@ func TestAsk(t *testing.T) {
 		"not enrolled":                 func(person *account.Person) { person.Enabled = false },
 	} {
 		s.edit(t, change)
-		s.Ask("alice", home)
+		s.Ask("alice", home, "")
 		if !strings.Contains(s.Lines(), what) {
 			t.Errorf("%s:\n%s", what, s.Lines())
 		}
@@ -229,12 +229,19 @@ func TestAsk(t *testing.T) {
 	if s.count() != 3 {
 		t.Errorf("%d mails", s.count())
 	}
-	s.Later = func(func(context.Context)) bool { return false }
-	s.Ask("alice", home)
-	if !strings.Contains(s.Lines(), errBusy.Error()) {
+	s.Later = full{}
+	s.Ask("alice", home, "")
+	if !strings.Contains(s.Lines(), errFull.Error()) {
 		t.Error(s.Lines())
 	}
 }
+
+// full has no place for anything.
+type full struct{ atOnce }
+
+var errFull = errors.New("no place")
+
+func (full) Look(job Job) { job.Lost(errFull) }
 
 // Old links are forgotten, and no file has one.
 func TestLinksAreKeptNowhere(t *testing.T) {

@@ -33,7 +33,8 @@ type site struct {
 	Service
 	*gatetest.Machine
 	mailbox
-	recovery []string // alice's
+	recovery []string       // alice's
+	was      account.Person // alice, as a test keeps her
 }
 
 // mailbox is a sender that keeps messages, or fails.
@@ -52,6 +53,13 @@ func (m *mailbox) Send(_ context.Context, message deliver.Message) (deliver.Deli
 	m.mails = append(m.mails, message)
 	return deliver.Delivery{Channel: deliver.Email, To: deliver.MaskEmail(message.Email)}, nil
 }
+
+// atOnce does at once what is done later.
+type atOnce struct{}
+
+func (atOnce) Look(job Job)   { job.Do(context.Background()) }
+func (atOnce) Link(job Job)   { job.Do(context.Background()) }
+func (atOnce) Change(job Job) { job.Do(context.Background()) }
 
 // last is the last mail.
 func (m *mailbox) last(t *testing.T) deliver.Message {
@@ -82,11 +90,7 @@ func newSite(t *testing.T) *site {
 	engine.Config.Portal, engine.Config.Email = settings.Portal, settings.Email
 	s := &site{Machine: m}
 	engine.Sender = &s.mailbox
-	now := func(what func(context.Context)) bool {
-		what(context.Background())
-		return true
-	}
-	s.Service = Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: now, Sooner: now}
+	s.Service = Service{People: admin.People{Gate: engine}, Random: rand.Reader, Later: atOnce{}}
 	s.edit(t, func(person *account.Person) {
 		person.Email = "alice@example.com"
 		f := enrollment.NewFactor("phone", engine.Config.TOTP)
@@ -152,7 +156,7 @@ func (s *site) wrong(t *testing.T) string {
 func (s *site) link(t *testing.T) string {
 	t.Helper()
 	before := s.count()
-	s.Ask("alice", home)
+	s.Ask("alice", home, "")
 	if s.count() != before+1 {
 		t.Fatalf("no link was mailed:\n%s", s.Lines())
 	}
@@ -170,7 +174,7 @@ func (s *site) enters(t *testing.T) BrowserSession {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return BrowserSession{entered.BrowserSession, home}
+	return BrowserSession{Token: entered.BrowserSession, Remote: home}
 }
 
 func (s *site) shows(t *testing.T, browser BrowserSession) Overview {

@@ -28,7 +28,7 @@ func TestKeysOfSessionsThatAreOver(t *testing.T) {
 		}
 		browser := s.enters(t)
 		setup := s.adds(t, browser, "tablet")
-		if _, err := s.Confirm(t.Context(), browser, s.first(t, setup)); err != nil || s.devices(t) != "phone tablet" {
+		if err := s.Confirm(t.Context(), browser, s.first(t, setup)); err != nil || s.devices(t) != "phone tablet" {
 			t.Errorf("%v: %v, %s", pause, err, s.devices(t))
 		}
 	}
@@ -44,7 +44,7 @@ func TestKeyOfAnOpenSession(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	s.adds(t, browser, "laptop")
-	if _, err := s.Confirm(t.Context(), other, s.first(t, setup)); err != nil {
+	if err := s.Confirm(t.Context(), other, s.first(t, setup)); err != nil {
 		t.Error(err)
 	}
 }

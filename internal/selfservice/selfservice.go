@@ -6,7 +6,8 @@
 // person's, and the other methods change it. It promises that nobody gets in by a link
 // alone, nor by a code that was sent to the same mailbox; that a browser session ends after a quarter
 // of an hour, and as soon as somebody else changes the person's devices, recovery codes or address; that nobody who
-// must have a device removes the last one; that wrong codes count as everywhere; and that
+// must have a device removes the last one; that nothing which was added in a browser session is
+// good for removing what was there before; that wrong codes count as everywhere; and that
 // the person is told of each change by mail.
 package selfservice
 
@@ -34,17 +35,13 @@ type Service struct {
 	People admin.People
 	// Random is where links come from: rand.Reader of crypto/rand.
 	Random io.Reader
-	// Later has something done behind the answer, such as sending mail. It is false if too
-	// much waits, and then it is not done.
-	Later func(what func(ctx context.Context)) bool
-	// Sooner is Later for what goes before all that waits there: whoever asks for many
-	// links must not keep people from hearing what was changed.
-	Sooner func(what func(ctx context.Context)) bool
+	// Later does what is behind the answers.
+	Later Later
 }
 
 const (
 	// purpose is that of the links, which no invitation has.
-	purpose = "manage"
+	purpose = admin.ManagePurpose
 	// linkTime is how long a link is good, sessionTime a browser session.
 	linkTime    = time.Hour
 	sessionTime = 15 * time.Minute
@@ -65,6 +62,8 @@ var (
 	ErrBadName   = errors.New("no device can have this name")
 	ErrTakenName = errors.New("another device has this name")
 	ErrTooMany   = errors.New("the person has as many devices as there may be")
+	// ErrYoungDevice is of a code of a device that was added in the same browser session.
+	ErrYoungDevice = errors.New("a code of a device that is younger than the browser session")
 	// ErrLast is of the last device of somebody who must have one.
 	ErrLast = errors.New("the last device of somebody of whom the policy requires a code")
 )
@@ -153,13 +152,15 @@ type openSession struct {
 	token  string
 	key    ledger.Key
 	hashed string
+	from   BrowserSession
 	remote string
 	link   ledger.Invitation
 	person account.Person
 }
 
-// BrowserSession is what a browser has, and where it comes from.
-type BrowserSession struct{ Token, Remote string }
+// BrowserSession is what a browser has, where it comes from, and the tag of the language in which
+// the page speaks to it.
+type BrowserSession struct{ Token, Remote, Language string }
 
 // open finds the browser session of a browser, which must be good.
 func (s Service) open(ctx context.Context, browser BrowserSession) (*openSession, error) {
@@ -168,7 +169,7 @@ func (s Service) open(ctx context.Context, browser BrowserSession) (*openSession
 	if err != nil {
 		return nil, err
 	}
-	v := &openSession{Service: s, token: browser.Token, key: key, hashed: hashed, remote: browser.Remote, link: link}
+	v := &openSession{Service: s, token: browser.Token, key: key, hashed: hashed, from: browser, remote: browser.Remote, link: link}
 	if err := v.isMine(link); err != nil {
 		return nil, err
 	}
@@ -260,28 +261,27 @@ func (v *openSession) log(verdict, reason string) {
 }
 
 // changed logs a change, and tells the person of it.
-func (v *openSession) changed(what string) {
-	v.log("changed", what)
-	v.mail(v.person.Email, what, false)
+func (v *openSession) changed(what ...sentence) {
+	v.log("changed", english(what...))
+	v.tell(what...)
+}
+
+// tell mails the person what was done, in the language of the page.
+func (v *openSession) tell(what ...sentence) {
+	v.mail(deliver.Message{Email: v.person.Email, Change: inLanguage(v.from.Language, what...), Language: v.from.Language})
 }
 
 // mail sends a message about a change behind the answer: a mail server that is slow, or
 // away, undoes nothing.
-func (v *openSession) mail(to, what string, report bool) {
-	if to == "" || v.People.Sender == nil {
+func (v *openSession) mail(message deliver.Message) {
+	if message.Email == "" || v.People.Sender == nil {
 		return
 	}
-	message := deliver.Message{
-		Channel: deliver.Email, User: v.person.User, Host: v.People.Host, Email: to, Remote: v.remote, Change: what, At: v.now(), Report: report,
-	}
-	sent := v.Sooner(func(ctx context.Context) {
+	message.Channel, message.User, message.Host, message.Remote, message.At = deliver.Email, v.person.User, v.People.Host, v.remote, v.now()
+	notSent := func(err error) { v.log("not-sent", err.Error()) }
+	v.Later.Change(Job{Of: "user " + v.person.User, Lost: notSent, Do: func(ctx context.Context) {
 		if _, err := v.People.Sender.Send(ctx, message); err != nil {
-			v.log("not-sent", err.Error())
+			notSent(err)
 		}
-	})
-	if !sent {
-		v.log("not-sent", errBusy.Error())
-	}
+	}})
 }
-
-var errBusy = errors.New("too many mails wait to be sent")

@@ -2,7 +2,6 @@ package selfservice
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/otpgate/otpgate/internal/ledger"
 )
@@ -20,18 +19,11 @@ func (s Service) EndSession(ctx context.Context, browser BrowserSession, id stri
 	case ended == 0 && !all:
 		return ErrNotFound
 	case ended > 0:
-		v.changed(endedWords(ended))
+		v.changed(counted("ended", ended))
 	}
 	return nil
 }
 
 func (s Service) endSessions(ctx context.Context, user string, match func(ledger.Session) bool) (int, error) {
 	return s.People.ExpireSessions(ctx, user, match)
-}
-
-func endedWords(ended int) string {
-	if ended == 1 {
-		return "A remembered login was ended."
-	}
-	return fmt.Sprintf("%d remembered logins were ended.", ended)
 }

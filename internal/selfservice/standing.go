@@ -8,19 +8,12 @@ import (
 	"github.com/otpgate/otpgate/internal/gate"
 )
 
-// standingOf names all of a person by which somebody can have entered, as it is: a browser session
-// does not outlive the device, the recovery codes or the mailbox that an admin replaced
-// because they were stolen.
+// standingOf names all of a person by which somebody can have entered, as it is: neither a
+// link nor a browser session outlives the device, the recovery codes or the mailbox that an admin
+// replaced because they were stolen, whenever it was made.
 func standingOf(person account.Person) string {
-	return hashOf(append([]string{gate.EnrollmentOf(person), addressOf(person)}, person.Recovery.Hashes...)...)
-}
-
-// addressOf names where links go. A link does not outlive that either.
-func addressOf(person account.Person) string { return hashOf("address", person.Email) }
-
-func hashOf(parts ...string) string {
 	sum := sha256.New()
-	for _, part := range parts {
+	for _, part := range append([]string{gate.EnrollmentOf(person), person.Email}, person.Recovery.Hashes...) {
 		sum.Write([]byte(part + "\x00"))
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])

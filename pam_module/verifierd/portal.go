@@ -41,11 +41,14 @@ const (
 	// an entry of the ledger for the address that the page names. Further ones are as
 	// wrong, and leave nothing.
 	portalWrong = 60
-	// portalAsks is how many links people who are enrolled may ask for in a minute, and
-	// portalSourceAsks how many from one address, which an office may share: each may be a
-	// mail, of which sent.per_hour bounds those to one person.
-	portalAsks       = 120
+	// portalSourceAsks is how many links people who are enrolled may ask for in a minute
+	// from one address, which an office may share; portalAskLines is how many lines say in a
+	// minute that none was mailed.
 	portalSourceAsks = 20
+	portalAskLines   = 60
+	// portalCounted is how many links, or addresses, are counted at once: a page that was
+	// taken over names any number of addresses.
+	portalCounted = 4096
 )
 
 // portal answers the page for people, at a socket of its own: what the page does there
@@ -204,7 +207,7 @@ func (p *portal) engineFor(engine *gate.Gate, uid uint32, who *peerCount, reques
 	if p.sender != nil {
 		own.Sender = p.sender
 	}
-	own.Ledger, own.Audit = p.limits.bound(engine.Ledger, sink, request.Op, engine.Now)
+	own.Ledger, own.Audit = p.limits.bound(engine.Ledger, sink, request, engine.Now)
 	return &own
 }
 
@@ -216,16 +219,24 @@ func (p *portal) tell(peer *unix.Ucred, who *peerCount, rule string, err error) 
 	p.admission.tell(p.sink, peer, who, rule, err)
 }
 
-// drain waits until all who were let in are answered, but not for longer than most.
-// The listener must be closed.
-func (p *portal) drain(most time.Duration) error {
+// portalEnding is how long the end waits for requests and mails, before mails that are
+// being sent are given up: less than systemd does (TimeoutStopSec=), so that the log has
+// what was not sent.
+const portalEnding = 2 * time.Minute
+
+// drain waits until all who were let in are answered and all mails are sent, but not for
+// longer than most. The listener must be closed.
+func (p *portal) drain(most time.Duration) (err error) {
 	p.forgetter.end()
-	done := make(chan struct{})
-	go func() { p.accepting.Wait(); p.all.Wait(); p.later.End(); close(done) }()
+	ctx, cancel := context.WithTimeout(context.Background(), most)
+	defer cancel()
+	answered := make(chan struct{})
+	go func() { p.accepting.Wait(); p.all.Wait(); close(answered) }()
 	select {
-	case <-done:
-		return nil
-	case <-time.After(most):
-		return fmt.Errorf("requests of the page were still open: %w", os.ErrDeadlineExceeded)
+	case <-answered:
+	case <-ctx.Done():
+		err = fmt.Errorf("requests of the page were still open: %w", os.ErrDeadlineExceeded)
 	}
+	p.later.End(ctx)
+	return err
 }

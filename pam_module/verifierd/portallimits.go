@@ -23,9 +23,10 @@ type portalLimits struct {
 	mostChanges, mostWrong int
 	changes, wrong         ratelimit.Limiter
 	links                  *portalLinks
-	// asks are those for links to be mailed, of all and by address.
-	asks    ratelimit.Limiter
+	// askedBy are those who ask for links to be mailed, by address, and asks bounds the
+	// lines about them.
 	askedBy *portalLinks
+	asks    ratelimit.Limiter
 	// unsaid is how many wrong links the log has not been told of since the last line.
 	unsaid int
 }
@@ -48,30 +49,31 @@ func (l *portalLimits) leave() bool {
 	return l.wrong.Take(l.now(), l.mostWrong)
 }
 
-// ask says whether a request for a link to be mailed is one too many: as a lock, which is
-// the same whatever name was typed.
+// ask says whether a request for a link to be mailed is one too many of its address: as a
+// lock, which is the same whatever name was typed. There is no bound for all of them, which
+// whoever has several addresses would use up for everybody: see package selfservice for
+// what bounds the mails.
 func (l *portalLimits) ask(request portalwire.Request) error {
 	if request.Op != portalwire.AskLink {
 		return nil
 	}
+	source, _ := gate.SourceKey("", request.Remote)
+	return l.askedBy.change(source.Name)
+}
+
+// tellOfAsk says whether one more may leave a line.
+func (l *portalLimits) tellOfAsk() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// An address is noted for those alone that there is a place for in all: a page that
-	// was taken over names any number of addresses.
-	if !l.asks.Has(l.now(), portalAsks) {
-		return invitation.LockedError{Until: l.now().Add(time.Minute)}
-	}
-	source, _ := gate.SourceKey("", request.Remote)
-	if err := l.askedBy.change(source.Name); err != nil {
-		return err
-	}
-	l.asks.Take(l.now(), portalAsks)
-	return nil
+	return l.asks.Take(l.now(), portalAskLines)
 }
 
 // bound gives the ledger and the log for one request.
-func (l *portalLimits) bound(store ledger.Store, sink audit.Sink, op portalwire.Op, now func() time.Time) (ledger.Store, audit.Sink) {
-	r := &portalRequest{limits: l, changes: changes(op), now: now}
+func (l *portalLimits) bound(store ledger.Store, sink audit.Sink, request portalwire.Request, now func() time.Time) (ledger.Store, audit.Sink) {
+	r := &portalRequest{limits: l, changes: changes(request), leave: l.leave, now: now}
+	if request.Op == portalwire.AskLink {
+		r.leave = l.tellOfAsk
+	}
 	return portalLedger{store, r}, portalSink{sink, r}
 }
 
@@ -81,13 +83,14 @@ type portalRequest struct {
 	changes bool // it may change a link, and has not been counted as one that does
 	asked   bool // whether it may leave something wrong
 	may     bool
+	leave   func() bool
 	now     func() time.Time // as the engine has it
 }
 
 // leaves says whether something wrong may be counted and logged.
 func (r *portalRequest) leaves() bool {
 	if !r.asked {
-		r.asked, r.may = true, r.limits.leave()
+		r.asked, r.may = true, r.leave()
 	}
 	return r.may
 }

@@ -29,7 +29,7 @@ func newPortalLinks(changes, waiting int) *portalLinks {
 
 // linkOf names the link that a request may change, "" if none.
 func linkOf(request portalwire.Request) string {
-	if !changes(request.Op) {
+	if !changes(request) {
 		return ""
 	}
 	key, known := invitation.KeyOf(request.Link, request.BrowserSession)
@@ -39,10 +39,12 @@ func linkOf(request portalwire.Request) string {
 	return key.Name
 }
 
-func changes(op portalwire.Op) bool {
-	switch op {
-	case portalwire.Begin, portalwire.Confirm, portalwire.Enter, portalwire.Change:
+func changes(request portalwire.Request) bool {
+	switch request.Op {
+	case portalwire.Begin, portalwire.Confirm, portalwire.Enter:
 		return true
+	case portalwire.Change:
+		return request.Manage.Do != portalwire.ShowDevice
 	}
 	return false
 }
@@ -82,6 +84,11 @@ func (l *portalLinks) change(link string) error {
 		l.pruned = now
 	}
 	one := l.changes[link]
+	if one == nil && len(l.changes) >= portalCounted {
+		// Of so many no bound of one is a bound of anything, and whoever is known must not
+		// be refused because of them.
+		return nil
+	}
 	if one == nil {
 		one = &ratelimit.Limiter{}
 		l.changes[link] = one

@@ -51,7 +51,7 @@ func (s *serving) drain() error {
 		closed = s.page.Close()
 	}
 	var both sync.WaitGroup
-	both.Go(func() { page = s.portal.drain(wire.MaxTimeout) })
+	both.Go(func() { page = s.portal.drain(portalEnding) })
 	if s.logins != nil {
 		logins = s.logins.Drain(wire.MaxTimeout)
 	}
@@ -59,5 +59,10 @@ func (s *serving) drain() error {
 	return errors.Join(closed, page, logins)
 }
 
-// idle says for how long nobody has asked anything.
-func (s *serving) idle() time.Duration { return min(s.admission.idle(), s.portal.admission.idle()) }
+// idle says for how long nobody has asked anything, and nothing was to be done.
+func (s *serving) idle() time.Duration {
+	if s.portal.later.Waits() {
+		return 0
+	}
+	return min(s.admission.idle(), s.portal.admission.idle())
+}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"html"
 	"strings"
+	"time"
 
 	"github.com/wneessen/go-mail"
 
+	"github.com/otpgate/otpgate/internal/catalogue"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/placeholder"
@@ -20,6 +22,7 @@ type mailer struct {
 	subject, text, html placeholder.Template
 	hasHTML             bool
 	name, from          string
+	language            catalogue.Language // the zero one for English
 	password, token     string
 	// hand gives a message to the server, or to sendmail.
 	hand func(ctx context.Context, message *mail.Msg) error
@@ -61,12 +64,30 @@ func (m *mailer) writeFor(message deliver.Message, portal *config.Portal) error 
 	case message.Change != "" && message.Report:
 		return m.read(report, config.ChangeWords)
 	case message.Change != "":
-		return m.read(config.PortalEmail(portal.ChangeEmail), config.ChangeWords)
+		return m.readOwn(config.PortalEmail(portal.ChangeEmail), config.ChangeWords, portal.ChangeEmail.IsDefault(), message.Language, "mail-change")
 	case message.Manage:
-		return m.read(portal.ManageEmail, config.PortalWords)
+		return m.readOwn(portal.ManageEmail, config.PortalWords, portal.ManageEmail.IsDefaultManage(), message.Language, "mail-link")
 	case message.Link != "":
 		return m.read(portal.Email, config.PortalWords)
 	}
+	return nil
+}
+
+// readOwn is read for a message that may be in the language of the person: what an admin
+// has written holds for everybody.
+func (m *mailer) readOwn(templates config.PortalEmail, words []string, isDefault bool, tag, table string) error {
+	language, err := catalogue.Find(tag)
+	switch {
+	case err != nil:
+		return err
+	case tag != language.Tag:
+		return m.read(templates, words)
+	}
+	m.language = language
+	if !isDefault {
+		return m.read(templates, words)
+	}
+	m.subject, m.text, m.hasHTML = language.Texts[table]["subject"], language.Texts[table]["text"], false
 	return nil
 }
 
@@ -139,7 +160,7 @@ func (m *mailer) write(message deliver.Message) (*mail.Msg, error) {
 	letter.SetMessageID()
 	// Nobody's holiday notice answers this, RFC 3834 section 5.
 	letter.SetGenHeader("Auto-Submitted", "auto-generated")
-	values := emailValues(message)
+	values := m.values(message)
 	plain := func(word string) string { return values[word] }
 	// What a mail program would decode (RFC 2047) could be anything again.
 	letter.Subject(strings.ReplaceAll(m.subject.Fill(plain), "=?", "= ?"))
@@ -155,6 +176,16 @@ const maxValue = 120
 
 // emailValues are one line each, of characters that can be seen, so that none
 // begins a header or paints over the text.
+func (m *mailer) values(message deliver.Message) map[string]string {
+	values := emailValues(message)
+	if m.language.Tag == "" || m.language.Tag == catalogue.Usual {
+		return values
+	}
+	values["expires"], values["time"] = m.language.Day(message.Expires, time.Local), m.language.Day(message.At, time.Local)
+	return values
+}
+
+// emailValues are those in English.
 func emailValues(message deliver.Message) map[string]string {
 	remote := message.Remote
 	if remote == "" {

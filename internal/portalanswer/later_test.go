@@ -1,0 +1,166 @@
+package portalanswer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/otpgate/otpgate/internal/selfservice"
+)
+
+// diary has what was done and what was lost, in its order.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) note(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, line)
+}
+
+func (d *diary) text() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.lines, " ")
+}
+
+// job notes its name when it is done, or that it is lost.
+func (d *diary) job(of, name string) selfservice.Job {
+	return selfservice.Job{
+		Of: of, Do: func(context.Context) { d.note(name) },
+		Lost: func(why error) {
+			if !errors.Is(why, errBusy) && !errors.Is(why, errEnded) {
+				d.note("another reason")
+			}
+			d.note("-" + name)
+		},
+	}
+}
+
+// held is a Later whose first mail waits for the test, with all others behind it.
+func held(t *testing.T) (l *Later, release func()) {
+	t.Helper()
+	l = &Later{}
+	begun, hold := make(chan struct{}), make(chan struct{})
+	l.Link(selfservice.Job{Of: "first", Do: func(context.Context) { close(begun); <-hold }, Lost: func(error) {}})
+	<-begun
+	return l, sync.OnceFunc(func() { close(hold) })
+}
+
+// Those whose mails wait take turns, and so do links and changes: neither who asks for many
+// links nor who changes much holds up others for long.
+func TestMailsTakeTurns(t *testing.T) {
+	l, release := held(t)
+	var d diary
+	for n := range 3 {
+		l.Link(d.job("stranger", fmt.Sprint("s", n)))
+	}
+	l.Link(d.job("home", "alice"))
+	for n := range 3 {
+		l.Change(d.job("user eve", fmt.Sprint("e", n)))
+	}
+	l.Change(d.job("user bob", "bob"))
+	release()
+	l.End(t.Context())
+	if got, want := d.text(), "e0 s0 bob alice e1 s1 e2 s2"; got != want {
+		t.Errorf("%s, expected %s", got, want)
+	}
+}
+
+// Whoever has many jobs loses what is too much, and takes no place from those who have few,
+// from however many addresses the jobs come.
+func TestTooMuchWaits(t *testing.T) {
+	l, release := held(t)
+	var d diary
+	for n := range 2 * mostOfOne {
+		l.Link(d.job("stranger", fmt.Sprint("s", n)))
+	}
+	if lost := strings.Count(d.text(), "-"); lost != mostOfOne {
+		t.Errorf("%d are lost, expected %d", lost, mostOfOne)
+	}
+	for address := range mostOfAll / 2 {
+		for n := range 3 {
+			l.Link(d.job(fmt.Sprint("address", address), fmt.Sprint("a", address, ".", n)))
+		}
+	}
+	l.Link(d.job("home", "alice"))
+	if strings.Contains(d.text(), "-alice") || l.links.count > mostOfAll {
+		t.Errorf("%d wait; %s", l.links.count, d.text()[:100])
+	}
+	release()
+	l.End(t.Context())
+	if !slices.Contains(d.lines, "alice") {
+		t.Error("alice's is not done")
+	}
+}
+
+// Looks wait for no mail, and a link that a look asks for is mailed also at the end.
+func TestLooksWaitForNoMail(t *testing.T) {
+	l, release := held(t)
+	var d diary
+	looked := make(chan struct{})
+	l.Look(selfservice.Job{Of: "home", Do: func(context.Context) {
+		l.Link(d.job("home", "alice"))
+		close(looked)
+	}})
+	<-looked
+	if !l.Waits() {
+		t.Error("nothing waits")
+	}
+	release()
+	l.End(t.Context())
+	if d.text() != "alice" || l.Waits() {
+		t.Errorf("%s", d.text())
+	}
+	l.Look(d.job("home", "late"))
+	l.Link(d.job("home", "later"))
+	if d.text() != "alice -late -later" {
+		t.Errorf("%s", d.text())
+	}
+}
+
+// What is not done when the end comes is told that it is lost: what waits, and what cannot
+// be given up.
+func TestNothingIsLostSilently(t *testing.T) {
+	l, release := held(t)
+	var d diary
+	l.Link(d.job("home", "alice"))
+	l.Change(d.job("user bob", "bob"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l.givesUp = 1
+	l.End(ctx)
+	if d.text() != "-bob -alice" {
+		t.Errorf("%s", d.text())
+	}
+	release()
+	l.Wait()
+
+	l = &Later{}
+	begun := make(chan struct{})
+	l.Link(selfservice.Job{Of: "home", Do: func(ctx context.Context) { close(begun); <-ctx.Done(); d.note("gave up") }, Lost: func(error) { d.note("-hanging") }})
+	<-begun
+	l.End(ctx)
+	if d.text() != "-bob -alice gave up" {
+		t.Errorf("%s", d.text())
+	}
+}
+
+// A panic costs that one job alone.
+func TestPanicLater(t *testing.T) {
+	failed := make(chan any, 1)
+	l := &Later{Panicked: func(panicked any) { failed <- panicked }}
+	var d diary
+	l.Link(selfservice.Job{Of: "home", Do: func(context.Context) { panic("oops") }})
+	l.Link(d.job("home", "next"))
+	l.End(t.Context())
+	if got := <-failed; got != "oops" || d.text() != "next" {
+		t.Errorf("%v, %s", got, d.text())
+	}
+}

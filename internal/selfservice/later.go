@@ -1,0 +1,24 @@
+package selfservice
+
+import "context"
+
+// Later does what is behind the answers. Each method returns at once.
+type Later interface {
+	// Look has something short done, such as looking whom a name is of.
+	Look(Job)
+	// Link has a mail with a link sent, and Change one about a change. Neither holds up
+	// the other: whoever asks for many links must not keep people from hearing what was
+	// changed, nor whoever changes much others from their links.
+	Link(Job)
+	Change(Job)
+}
+
+// Job is something to be done once.
+type Job struct {
+	// Of is what has it done, an address or a person: of several each has its turn.
+	Of string
+	Do func(ctx context.Context)
+	// Lost is called in the place of Do if it is not done, or beside it if it is not known
+	// whether it was.
+	Lost func(why error)
+}
