@@ -107,7 +107,6 @@ func TestSFTPMetrics(t *testing.T) {
 	_, err = file.Write(make([]byte, 12345))
 	must(t, err)
 	must(t, file.Close())
-	web := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
 	var text string
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -119,19 +118,30 @@ func TestSFTPMetrics(t *testing.T) {
 		`otpgate_sftp_verdicts_total{verdict="not-asked",rule="policy.exempt"} 1`, `otpgate_sftp_operations_total{op="transfer",result="ok"} 1`,
 	} {
 		machine.Until(t, "the figures have "+line, func() bool {
-			response, err := web.Get("http://x/metrics")
-			if err != nil {
-				return false
-			}
-			defer response.Body.Close()
-			all, err := io.ReadAll(response.Body)
-			text = string(all)
-			return err == nil && strings.Contains(text, line+"\n")
+			text = figures(t, socket)
+			return strings.Contains(text, line+"\n")
 		})
 	}
 	if strings.Contains(text, p.Name) || strings.Contains(text, p.Address) {
 		t.Errorf("a name or an address:\n%s", text)
 	}
+}
+
+// figures are what the server counts, served at a socket: "" if it does not answer now.
+func figures(t *testing.T, socket string) string {
+	t.Helper()
+	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Get("http://x/metrics")
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // OpenSSH's client learns a host key that is new.

@@ -130,6 +130,7 @@ func (c *connection) begin(engine *gate.Gate, toFront *seqpacket.Conn) {
 	c.toFront, c.login = toFront, c.broker.authenticator.Begin(c.remote, c.broker.deciding(engine), c.settings, toFront)
 	c.grace = time.AfterFunc(c.settings.Limits.LoginGrace.Duration, func() {
 		c.penalize(admission.PenaltyGrace)
+		c.login.Abandon()
 		c.cut()
 	})
 }

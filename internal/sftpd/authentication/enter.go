@@ -46,20 +46,50 @@ func (l *Login) account() (*session.Worker, error) {
 	}
 	if l.transaction == nil && l.settings.Worker == config.PerUser {
 		if worker := l.shared.Workers.Find(spec); worker != nil {
-			err := worker.AccountAgain(l.remote.String(), l.tellUser)
-			if err == nil || errors.Is(err, session.ErrPAM) && !errors.Is(err, session.ErrExpired) {
+			err := l.accountAgain(worker)
+			switch {
+			case errors.Is(err, errLate):
+				return nil, err
+			case err == nil || errors.Is(err, session.ErrPAM) && !errors.Is(err, session.ErrExpired):
 				return worker, err
 			}
 			// The session's transaction is not this login's to change a password
 			// in, or the session has just ended.
 			l.shared.Workers.Leave(worker)
-			l.told = nil
 		}
 	}
 	if err := l.startTransaction(); err != nil {
 		return nil, err
 	}
-	return nil, l.transaction.Account(l.tellUser)
+	return nil, l.inTime(l.transaction.Account(l.tellUser))
+}
+
+// accountAgain asks the process of the person's open session, which is not this login's
+// to end: after [errLate] it is left once it has answered.
+func (l *Login) accountAgain(worker *session.Worker) error {
+	var told []string
+	answered := make(chan error, 1)
+	go func() {
+		answered <- worker.AccountAgain(l.remote.String(), func(_ uint8, text string) (string, error) {
+			told = append(told, text)
+			return "", errCannotAsk
+		})
+	}()
+	select {
+	case err := <-answered:
+		if err == nil || errors.Is(err, session.ErrPAM) && !errors.Is(err, session.ErrExpired) {
+			for _, text := range told {
+				l.tell(text)
+			}
+		}
+		return err
+	case <-l.awaited.over:
+		go func() {
+			<-answered
+			l.shared.Workers.Leave(worker)
+		}()
+		return errLate
+	}
 }
 
 // open begins the session while the client is still being told that it is in.
@@ -70,8 +100,7 @@ func (l *Login) open(worker *session.Worker) *Entered {
 		close(entered.opened)
 		return entered
 	}
-	transaction := l.transaction
-	l.transaction = nil
+	transaction := l.takeTransaction()
 	go func() {
 		defer close(entered.opened)
 		spec, err := session.SpecOf(l.user, l.person, l.settings)
@@ -99,7 +128,7 @@ func (l *Login) startsElsewhere(err error) {
 // here.
 func (l *Login) changePassword() (uint8, error) {
 	q := questions{login: l}
-	err := l.transaction.ChangePassword(q.answer)
+	err := l.inTime(l.transaction.ChangePassword(q.answer))
 	if q.broken != nil {
 		return messages.Denied, q.broken
 	}

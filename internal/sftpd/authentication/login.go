@@ -73,11 +73,12 @@ type Login struct {
 	told        []string // for the next answer
 	said        []string // the same, by the engine with its verdict
 	transaction *session.Transaction
+	awaited     *awaited
 }
 
 // Begin begins the login of a connection, whose front can be asked.
 func (a *Authenticator) Begin(remote netip.Addr, engine Engine, settings config.SFTP, front *seqpacket.Conn) *Login {
-	return &Login{shared: a, remote: remote, engine: engine, settings: settings, front: front, until: a.Now().Add(settings.Limits.LoginGrace.Duration), state: beforeFirst{}}
+	return &Login{shared: a, remote: remote, engine: engine, settings: settings, front: front, until: a.Now().Add(settings.Limits.LoginGrace.Duration), state: beforeFirst{}, awaited: newAwaited()}
 }
 
 // context bounds what the engine does for the login.

@@ -4,9 +4,66 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
+
+// awaited is the transaction that a step may wait for. PAM's modules may wait for a
+// directory without end, and what is held meanwhile, a login's place among others,
+// anybody can take: so it ends with the login's time, which another goroutine says.
+type awaited struct {
+	mu          sync.Mutex
+	transaction *session.Transaction
+	// over is closed with the time.
+	over chan struct{}
+	end  func()
+}
+
+func newAwaited() *awaited {
+	over := make(chan struct{})
+	return &awaited{over: over, end: sync.OnceFunc(func() { close(over) })}
+}
+
+// set says what is waited for, nil for nothing. It is false if the time is over.
+func (a *awaited) set(transaction *session.Transaction) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.transaction = transaction
+	return !a.isOver()
+}
+
+func (a *awaited) isOver() bool {
+	select {
+	case <-a.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// Abandon ends what a step waits for of PAM: the login's time is over. Nobody who is in
+// is affected.
+func (l *Login) Abandon() {
+	a := l.awaited
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.end()
+	if a.transaction != nil {
+		a.transaction.Close()
+	}
+}
+
+// errLate is about a stack of PAM that has not answered when the login's time was over.
+var errLate = errors.New("PAM did not answer within sftp.limits.login_grace; a module of the stack waits for something, such as a directory")
+
+// inTime is err, or why there was no other.
+func (l *Login) inTime(err error) error {
+	if err != nil && !errors.Is(err, session.ErrPAM) && l.awaited.isOver() {
+		return errLate
+	}
+	return err
+}
 
 // startTransaction begins the person's PAM transaction.
 func (l *Login) startTransaction() error {
@@ -14,18 +71,30 @@ func (l *Login) startTransaction() error {
 		return nil
 	}
 	begun, err := session.Start(l.shared.Program, l.settings.PAMService, l.user, l.remote.String())
-	if err == nil {
-		l.transaction = begun
+	if err != nil {
+		return err
 	}
-	return err
+	l.transaction = begun
+	if !l.awaited.set(begun) {
+		l.dropTransaction()
+		return errLate
+	}
+	return nil
 }
 
 // dropTransaction ends a transaction that is not to be gone on with.
 func (l *Login) dropTransaction() {
 	if l.transaction != nil {
-		l.transaction.Close()
-		l.transaction = nil
+		l.takeTransaction().Close()
 	}
+}
+
+// takeTransaction gives the transaction to somebody else.
+func (l *Login) takeTransaction() *session.Transaction {
+	taken := l.transaction
+	l.awaited.set(nil)
+	l.transaction = nil
+	return taken
 }
 
 func (l *Login) authenticate(password string) error {
@@ -55,6 +124,7 @@ func (l *Login) forPAM(answer string) string {
 // known makes sure that somebody whom only PAM knows does not get in. PAM was
 // asked first, so that it takes as long as for anybody.
 func (l *Login) known(err error) error {
+	err = l.inTime(err)
 	switch {
 	case l.person != nil:
 	case err == nil:
@@ -71,5 +141,7 @@ func (l *Login) known(err error) error {
 // tellUser passes on what PAM tells where it cannot ask.
 func (l *Login) tellUser(_ uint8, text string) (string, error) {
 	l.tell(text)
-	return "", errors.New("the client cannot be asked")
+	return "", errCannotAsk
 }
+
+var errCannotAsk = errors.New("the client cannot be asked")
