@@ -17,10 +17,10 @@ import (
 
 // activated starts a verifier as systemd does, through a shell that knows its
 // own number.
-func (p *installation) activated(t *testing.T, files []*os.File, arguments string) *process {
+func (p *installation) activated(t *testing.T, files []*os.File, arguments string, env ...string) *process {
 	t.Helper()
 	command := exec.Command("sh", "-c", fmt.Sprintf("LISTEN_PID=$$ LISTEN_FDS=%d exec %s --config %s %s", len(files), verifierd, p.config, arguments))
-	command.ExtraFiles = files
+	command.ExtraFiles, command.Env = files, append(os.Environ(), env...)
 	return launch(t, command)
 }
 

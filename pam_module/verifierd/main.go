@@ -106,6 +106,7 @@ func run(o options) error {
 		idle = 0
 	}
 	wait(serving, engines, signals, idle)
+	serving.leaving.begin()
 	daemon.NotifyStopping()
 	return serving.drain()
 }

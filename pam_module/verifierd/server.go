@@ -26,10 +26,11 @@ type server struct {
 	splitBudget *gate.SplitBudget
 	limits      clientLimits
 	clients     clients.Loader
+	leaving     *leaving
 }
 
 func newServer(engines *engines, who *directory, sink counting, limits limits) *server {
-	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), splitBudget: gate.NewSplitBudget()}
+	return &server{engines: engines, who: who, sink: sink, admission: newAdmission(limits), splitBudget: gate.NewSplitBudget(), leaving: newLeaving()}
 }
 
 // serve begins to answer the fronts that come to socket.
@@ -61,6 +62,7 @@ func (s *server) admit(conn *fronts.Conn) (answer func()) {
 // is closed forks a core.
 func (s *server) connection(conn *fronts.Conn, peer *unix.Ucred, who *peerCount) {
 	defer conn.Close()
+	defer s.leaving.enter()()
 	defer s.recovered()
 	defer s.admission.release(who)
 	answer := s.dialogue
@@ -96,6 +98,10 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {
 	}
 	if start == nil || err != nil {
 		return err
+	}
+	// On a client a core can do little.
+	if s.leaving.leavesTo(who.kind, start) && s.engines.remote() == nil {
+		return nil
 	}
 	stream.owed = true
 	begin := time.Now()

@@ -20,11 +20,13 @@ type serving struct {
 	page         net.Listener // nil if another verifier has it
 	logins       *fronts.Acceptors
 	closeMetrics func()
+	// activated says that systemd keeps the sockets.
+	activated bool
 }
 
 // begin answers at the sockets that are there.
 func begin(server *server, at sockets, settings config.Config) (*serving, error) {
-	s := &serving{server: server, portal: newPortal(server, usual), page: at.page, closeMetrics: func() {}}
+	s := &serving{server: server, portal: newPortal(server, usual), page: at.page, closeMetrics: func() {}, activated: at.activated}
 	var err error
 	if at.logins != nil {
 		if s.closeMetrics, err = daemon.ServeMetrics(settings.Verifier.Metrics, server.sink.metrics.write); err != nil {
@@ -44,7 +46,8 @@ func begin(server *server, at sockets, settings config.Config) (*serving, error)
 	return s, nil
 }
 
-// drain takes nobody new. Whoever is typing a code may finish.
+// drain waits until whoever is typing a code has finished. It takes nobody new, or few,
+// see [leaving].
 func (s *serving) drain() error {
 	var closed, page, logins error
 	if s.page != nil {
@@ -53,7 +56,12 @@ func (s *serving) drain() error {
 	var both sync.WaitGroup
 	both.Go(func() { page = s.portal.drain(portalEnding) })
 	if s.logins != nil {
-		logins = s.logins.Drain(wire.MaxTimeout)
+		most := wire.MaxTimeout
+		if s.activated {
+			_ = s.leaving.wait(leaveWithin)
+			most = leftTime
+		}
+		logins = s.logins.Drain(most)
 	}
 	both.Wait()
 	return errors.Join(closed, page, logins)
