@@ -306,6 +306,16 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	if err != nil || string(answer) != "probed: " {
 		t.Errorf("the process could: %q %v", answer, err)
 	}
+	stderr := func(pid int) string {
+		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid))
+		must(t, err)
+		return to
+	}
+	for _, front := range fronts {
+		if to := stderr(front); to == stderr(s.PID()) {
+			t.Errorf("a front writes to the service's own standard error, %s", to)
+		}
+	}
 	if err := c.sign(sessionID(1)); err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (b *broker) startFronts() error {
 }
 
 func (b *broker) startFront() (*front, error) {
-	control, cmd, err := session.StartProcess(b.programs.front, "otpgate-sftpd-front", "GOMAXPROCS=1")
+	control, cmd, err := session.StartProcess(newFrontErrors(os.Stderr, b.now), b.programs.front, "otpgate-sftpd-front", "GOMAXPROCS=1")
 	if err != nil {
 		return nil, err
 	}

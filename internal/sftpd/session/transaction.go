@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -42,7 +43,7 @@ var ErrExpired = fmt.Errorf("%w: the password has expired", ErrPAM)
 
 // Start begins a transaction.
 func Start(program, service, user, remote string) (*Transaction, error) {
-	conn, cmd, err := StartProcess(program, "otpgate-sftpd-login", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=25")
+	conn, cmd, err := StartProcess(os.Stderr, program, "otpgate-sftpd-login", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=25")
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
@@ -55,14 +56,14 @@ func Start(program, service, user, remote string) (*Transaction, error) {
 }
 
 // StartProcess starts a process of the server, with a connection to it and
-// nothing else of this one.
-func StartProcess(program, name string, env ...string) (*seqpacket.Conn, *exec.Cmd, error) {
+// nothing else of this one but where its errors go.
+func StartProcess(stderr io.Writer, program, name string, env ...string) (*seqpacket.Conn, *exec.Cmd, error) {
 	conn, theirs, err := seqpacket.Pair()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer theirs.Close()
-	cmd := &exec.Cmd{Path: program, Args: []string{name}, Dir: "/", Env: env, Stderr: os.Stderr,
+	cmd := &exec.Cmd{Path: program, Args: []string{name}, Dir: "/", Env: env, Stderr: stderr, WaitDelay: time.Second,
 		ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := cmd.Start(); err != nil {
 		conn.Close()
