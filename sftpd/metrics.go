@@ -45,9 +45,19 @@ func (m *metrics) event(e audit.Event) {
 	if e.Problem != "" {
 		result = "failed"
 	}
-	count(m.ops, [2]string{e.Op, result})
+	count(m.ops, [2]string{kindOf(e.Op), result})
 	m.read += e.Read
 	m.written += e.Written
+}
+
+// kindOf is a kind of operation as it is counted. It is a front's word, which may have been
+// taken over: one that Prometheus could not read would cost all figures.
+func kindOf(op string) string {
+	isOther := func(r rune) bool { return (r < 'a' || r > 'z') && r != '-' }
+	if op == "" || len(op) > 32 || strings.ContainsFunc(op, isOther) {
+		return "other"
+	}
+	return op
 }
 
 func count(series map[[2]string]uint64, key [2]string) {
