@@ -177,6 +177,10 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 	engine, err = s.engines.current(func() { _ = stream.announce() })
 	blame, sink := "configuration", s.sink
 	kind, peer := s.who.kind(uid, s.engines.allow, s.engines.gateway), ""
+	if kind == forClients && err == nil {
+		// It was let in before it was known for the gateway.
+		blame, err = "peer", fmt.Errorf("a program of uid %d %w", uid, errMayNotAsk)
+	}
 	if kind == ordinaryUser && err == nil {
 		_ = stream.announce() // noticed at the next frame
 		if kind, blame, err = s.mayAsk(uid, start.User); err != nil {
