@@ -28,6 +28,9 @@ type limits struct {
 	// allowed bounds those of each user in verifier.allow, trusted those of root
 	// and of the verifier's own user.
 	allowed, trusted int
+	// perName bounds those in which root's programs ask for one user, who may hold them
+	// open by a prompt of each sudo.
+	perName int
 	// clients bounds those of all clients together. The gateway bounds each one's.
 	clients int
 	// portal bounds the requests of the page for people that are open.
@@ -36,7 +39,7 @@ type limits struct {
 
 var usual = limits{
 	opening: 5 * time.Second, dialogue: 2 * time.Minute,
-	perUser: 16, perMinute: 120, ordinaryUsers: 512, nameless: 256, allowed: 512, trusted: 4096, clients: 4096, portal: 256,
+	perUser: 16, perMinute: 120, ordinaryUsers: 512, nameless: 256, allowed: 512, trusted: 4096, perName: 256, clients: 4096, portal: 256,
 }
 
 // peerKind says what a peer may do.
@@ -91,6 +94,7 @@ type admission struct {
 	rest                          peerCount // those for whom peers has no place
 	known                         map[uint32]struct{}
 	open, ordinaryUsers, nameless int
+	names                         map[string]int // for whom root's programs ask
 	complaints                    ratelimit.Limiter
 	last                          time.Time // when a connection began or ended
 }
@@ -127,7 +131,7 @@ type peerCount struct {
 }
 
 func newAdmission(limits limits) *admission {
-	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, last: time.Now(), rest: peerCount{lines: semaphoreFor(ordinaryUser)}}
+	return &admission{limits: limits, now: time.Now, peers: map[peerID]*peerCount{}, known: map[uint32]struct{}{}, names: map[string]int{}, last: time.Now(), rest: peerCount{lines: semaphoreFor(ordinaryUser)}}
 }
 
 // admit counts a connection, and must be followed by release, or it refuses it:
@@ -280,6 +284,27 @@ func (a *admission) count(who *peerCount, n int, now time.Time) {
 		a.nameless += n
 	}
 	a.last = now
+}
+
+// admitName counts a dialogue of root's programs in which they ask for a user, until left
+// is called, or refuses it: left is then nil, and complaint for the log unless it is empty.
+func (a *admission) admitName(user string) (left func(), complaint string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.names[user] >= a.limits.perName {
+		if a.complaints.Take(a.now(), complaints) {
+			complaint = fmt.Sprintf("root's programs are refused for this user: they have %d dialogues open in that name", a.names[user])
+		}
+		return nil, complaint
+	}
+	a.names[user]++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.names[user]--; a.names[user] == 0 {
+			delete(a.names, user)
+		}
+	}, ""
 }
 
 // idle says how long nobody has asked anything.

@@ -200,6 +200,39 @@ func TestBoundsPerUser(t *testing.T) {
 	})
 }
 
+// Whoever holds open a prompt of each of many sudos keeps nobody else's logins from the
+// verifier, which servers depend on that can start no core.
+func TestBoundsPerName(t *testing.T) {
+	r := newRig(t, wide, unhurried)
+	alice, bob := r.enroll(t, "alice"), r.enroll(t, "bob")
+	open := make([]front, usual.perName)
+	for i := range open {
+		open[i] = dial(t, r.socket)
+		if err := open[i].open(r.start("alice")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range complaints + 20 {
+		if err := dial(t, r.socket).open(r.start("alice")); !errors.Is(err, errDeclined) {
+			t.Fatalf("one more: %v", err)
+		}
+	}
+	if line := r.log.take(t, complaints)[0]; line.User != "alice" || !strings.Contains(line.Reason, "256 dialogues open") {
+		t.Errorf("the log says %+v", line)
+	}
+	if verdict, _, err := dial(t, r.socket).login(r.start("bob"), bob.code(t)); verdict != wire.Accept {
+		t.Errorf("somebody else: %v, %v", verdict, err)
+	}
+	if verdict, _, err := open[0].finish(alice.code(t)); verdict != wire.Accept {
+		t.Errorf("the first: %v, %v", verdict, err)
+	}
+	_ = r.log.take(t, 2)
+	testwait.Until(t, "a free place", func() bool {
+		conn := dial(t, r.socket)
+		return errors.Join(conn.open(r.start("alice")), conn.Close()) == nil
+	})
+}
+
 // Programs of a person's own, and of a server that may ask for anybody, lock
 // themselves out, and no address but for themselves.
 func TestPeersOverTheSocket(t *testing.T) {

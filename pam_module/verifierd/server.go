@@ -103,6 +103,17 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {
 	if s.leaving.leavesTo(who.kind, start) && s.engines.remote() == nil {
 		return nil
 	}
+	if who.kind == trusted {
+		left, complaint := s.admission.admitName(start.User)
+		if left == nil {
+			s.sink.metrics.refusedPeer()
+			if complaint != "" {
+				s.sink.Write(audit.Record{User: start.User, Service: start.Service, Verdict: "fault", Rule: "peer", Reason: complaint})
+			}
+			return nil
+		}
+		defer left()
+	}
 	stream.owed = true
 	begin := time.Now()
 	defer func() { s.sink.metrics.dialogue(time.Since(begin)) }()
