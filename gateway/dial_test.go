@@ -296,7 +296,7 @@ func TestDialledEnds(t *testing.T) {
 		defer d.mu.Unlock()
 		return d.count[idle] == ahead
 	})
-	n.listener.Close()
+	testaddress.Close(t, n.listener)
 	for range ahead {
 		(<-n.arrived).Close()
 	}

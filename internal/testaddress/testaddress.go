@@ -1,10 +1,13 @@
 // Package testaddress gives tests addresses at which to listen, and to stop listening.
 //
-// The entry point is [Kept]. It promises that nobody else listens there before the test
-// ends: of an address that was let go of, another test may be the next to have it.
+// The entry points are [Kept] and [Close]. They promise that nobody else listens there
+// before the test ends, as of an address that was let go of another test may be the next
+// to have it, and that nobody at all does once the test has stopped.
 package testaddress
 
 import (
+	"errors"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -44,4 +47,19 @@ func Kept(tb testing.TB, host string) string {
 		port = at.Port
 	}
 	return netip.AddrPortFrom(address, uint16(port)).String()
+}
+
+// Close closes a listener and has nobody listen there any more. Closing alone does not as
+// long as a child that another test forked has a copy of the socket, which it has until
+// its program runs.
+func Close(tb testing.TB, listener net.Listener) {
+	tb.Helper()
+	var shut error
+	raw, err := listener.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { shut = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+	if err := errors.Join(err, shut, listener.Close()); err != nil {
+		tb.Fatal(err)
+	}
 }

@@ -25,7 +25,25 @@ func TestKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			conn.Close()
-			listener.Close()
+			Close(t, listener)
 		}
+	}
+}
+
+// Nobody listens there any more, also while somebody has a copy of the socket.
+func TestCloseOfAll(t *testing.T) {
+	address := Kept(t, "127.0.0.1")
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	Close(t, listener)
+	if conn, err := net.Dial("tcp", address); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("%v, %v, expected nobody to listen there", conn, err)
 	}
 }

@@ -22,7 +22,7 @@ func TestListening(t *testing.T) {
 		if all, err := (&Machine{}).Listening(); err != nil || !slices.Contains(all, want) {
 			t.Errorf("%v is not among %v, %v", want, all, err)
 		}
-		l.Close()
+		testaddress.Close(t, l)
 		if all, err := (&Machine{}).Listening(); err != nil || slices.Contains(all, want) {
 			t.Errorf("%v is among %v, %v", want, all, err)
 		}
