@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,9 +55,9 @@ func crowded(b *testing.B, people int) *patient {
 	for i, file := range archive.Files {
 		switch file.Name {
 		case "etc/passwd":
-			archive.Files[i].Data = append(file.Data, accounts.String()...)
+			archive.Files[i].Data = append(slices.Clip(file.Data), accounts.String()...) // the next file is behind it
 		case "etc/group":
-			archive.Files[i].Data = append(file.Data, groups.String()...)
+			archive.Files[i].Data = append(slices.Clip(file.Data), groups.String()...)
 		}
 	}
 	archive.Files = append(archive.Files,
