@@ -26,7 +26,7 @@ func TestSFTPKilledFrontLosesLittle(t *testing.T) {
 	for i := range 100 {
 		machine.Log.Expect(t, "user="+p.Name+" ", "op=mkdir", fmt.Sprintf("path=whole-%d ", i))
 	}
-	// Three requests that begin so long after an answer are answered by a front that
+	// Two requests that begin so long after an answer are answered by a front that
 	// has passed on what the answer was about.
 	var answered []time.Time
 	told := func() int {
