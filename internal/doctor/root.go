@@ -34,7 +34,7 @@ func (e *exam) besides(ctx context.Context) {
 	begun := len(e.settings.Policy.Require) > 0 || slices.ContainsFunc(e.stacks, func(s authstack.Stack) bool { return s.Protocol == "login" && withoutcode.Local(s) })
 	e.findings = append(e.findings, console.Exam{Machine: &e.Machine, Asked: e.asked, Begun: begun}.Examine()...)
 	e.findings = append(e.findings, e.ways.Groups(ctx, e.asked)...)
-	e.findings = append(e.findings, daemons.Exam{Machine: &e.Machine, Load: e.loadStack}.Examine()...)
+	e.findings = append(e.findings, daemons.Exam{Machine: &e.Machine, Policy: e.settings.Policy, Load: e.loadStack}.Examine()...)
 }
 
 // admins looks at whom sudo makes root without a code, at services where somebody is asked.

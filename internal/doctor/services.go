@@ -30,7 +30,7 @@ func (e *exam) services() {
 			}
 			continue
 		}
-		s := authstack.Of(stack, e.settings)
+		s := authstack.Of(stack, e.settings).Reading(e.tree)
 		if s.File == "" {
 			e.noService(s)
 			continue

@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/safefile"
 	"github.com/otpgate/otpgate/internal/sftpd/algorithms"
+	"github.com/otpgate/otpgate/internal/sftpd/usercert"
 )
 
 // sftp looks at what the SFTP server does with its settings at a login alone.
@@ -34,6 +35,8 @@ func (e *exam) sftp() {
 			Follows: "otpgate-sftpd asks nobody for a code.", Fix: `Write code_after = ["password", "publickey"], or take it out.`})
 	}
 	e.keysCommand(path, data)
+	e.keyLists(path, data)
+	e.sftpProxies(path, data)
 	root := common(settings.Root)
 	if root == "" {
 		return
@@ -110,6 +113,59 @@ func (e *exam) keysCommand(path string, data []byte) {
 		f.What, f.Fix = "sftp.keys_command_user: "+name+" cannot be looked up: "+err.Error()+".", "Look at the name service, or name a user of /etc/passwd."
 	}
 	e.add(f)
+}
+
+// keyLists looks at files of keys as the server reads them at each login by a key.
+func (e *exam) keyLists(path string, data []byte) {
+	for _, list := range []struct{ key, file, follows string }{
+		{"revoked_keys", e.settings.SFTP.RevokedKeys, "otpgate-sftpd lets nobody in by a key: each might be revoked there."},
+		{"trusted_user_ca_keys", e.settings.SFTP.TrustedUserCAKeys, "otpgate-sftpd lets nobody in by a certificate."},
+	} {
+		if list.file == "" {
+			continue
+		}
+		const most = 4 << 20 // as the server
+		text, err := safefile.Read(e.Machine.Root+list.file, safefile.Rules{Forbidden: 0o022, MaxSize: most})
+		if err == nil {
+			_, err = usercert.List(text)
+		}
+		if err == nil {
+			continue
+		}
+		f := finding.Finding{Severity: finding.Error, ID: "sftp-key-list", File: path, Line: finding.LineOf(data, list.key),
+			What:    "sftp." + list.key + ": " + list.file + ": " + strings.TrimPrefix(err.Error(), e.Machine.Root+list.file+": ") + ".",
+			Follows: list.follows, Fix: "Correct it: public keys without options, one a line, in a file of root's that nobody else can write."}
+		e.add(f)
+	}
+}
+
+// sftpProxies finds that others than a proxy may say where people come from, where the
+// policy goes by that.
+func (e *exam) sftpProxies(path string, data []byte) {
+	policy := e.settings.Policy
+	remembered := policy.SessionFor("sftp") > 0
+	if len(policy.TrustedNetworks) == 0 && !remembered {
+		return
+	}
+	follows := "Whoever has a password or a key may claim an address of policy.trusted_networks, and gets in without a code."
+	if len(policy.TrustedNetworks) == 0 {
+		follows = "Whoever has a password or a key may claim the address of a login that is remembered, and gets in without a code."
+	}
+	for _, proxy := range e.settings.SFTP.ProxyProtocol {
+		who := ""
+		switch {
+		case proxy.Addr().IsLoopback():
+			who = "every user of this machine, and whoever has a tunnel to it,"
+		case proxy.Addr().BitLen()-proxy.Bits() > 8:
+			who = "each of its more than 256 addresses"
+		default:
+			continue
+		}
+		e.add(finding.Finding{Severity: finding.Warning, ID: "sftp-proxies", File: path, Line: finding.LineOf(data, "proxy_protocol"),
+			What:    "sftp.proxy_protocol names " + strings.TrimSuffix(strings.TrimSuffix(proxy.String(), "/32"), "/128") + ": " + who + " is believed about where somebody comes from.",
+			Follows: follows,
+			Fix:     "Have the proxy on a host of its own and name its address alone. Or take policy.trusted_networks and sessions out for sftp."})
+	}
 }
 
 // offered says what clients of the server must know one of each of.

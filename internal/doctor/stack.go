@@ -57,6 +57,10 @@ func (e *exam) protocol(s authstack.Stack) {
 	if s.Protocol != "" || len(s.Ours()) == 0 {
 		return
 	}
+	// Where codes are asked by all protocols, a line in the service's own file is meant.
+	if s.Lines[s.Ours()[0]].File == s.File && len(e.settings.Policy.Protocols) == len(e.settings.Policy.AllProtocols()) {
+		return
+	}
 	e.add(finding.At(s.Lines[s.Ours()[0]].Position, finding.Finding{Severity: finding.Warning, ID: "protocol-unknown", Services: []string{s.Service},
 		What:    "The configuration knows no protocol for the services that come here.",
 		Follows: "They are asked for codes whatever policy.protocols says, also by programs that cannot answer.",

@@ -61,6 +61,10 @@ func (e *exam) state() {
 		}
 		kept = breakGlassRecords
 	}
+	volatile := e.inMemory(strings.TrimPrefix(path, e.Machine.Root))
+	if volatile != "" {
+		e.volatile(path, kept, kept.file+" is "+volatile+".")
+	}
 	dir, err := safefile.OpenServiceDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(path)); err == nil {
@@ -84,10 +88,36 @@ func (e *exam) state() {
 		f.File, f.Fix = path, "Log in once with a code: the log says if its use could not be recorded."
 		e.add(f)
 	}
-	if space.Volatile {
-		e.add(finding.Finding{Severity: finding.Warning, ID: "state-volatile", File: path, What: kept.file + " is in memory: its file system is gone with the next start.",
-			Follows: kept.forgotten, Fix: "Name a directory on a disk in paths.state, or do not mount a tmpfs there."})
+	if space.Volatile && volatile == "" {
+		e.volatile(path, kept, kept.file+" is in memory: its file system is gone with the next start.")
 	}
+}
+
+func (e *exam) volatile(path string, kept records, what string) {
+	e.add(finding.Finding{Severity: finding.Warning, ID: "state-volatile", File: path, What: what,
+		Follows: kept.forgotten, Fix: "Name a directory on a disk in paths.state, or do not mount a tmpfs there."})
+}
+
+// inMemory says why a directory is empty after each start, "" if nothing says so.
+func (e *exam) inMemory(path string) string {
+	below := func(dir string) bool { return path == dir || strings.HasPrefix(path, strings.TrimRight(dir, "/")+"/") }
+	for _, dir := range []string{"/run", "/var/run", "/dev/shm"} {
+		if below(dir) {
+			return "below " + dir + ", which is in memory and empty after each start"
+		}
+	}
+	mounted, why := "", "" // the nearest above counts
+	for place, line := range target.Lines(e.Machine.Root, "/etc/fstab", 0) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || strings.HasPrefix(fields[0], "#") || !below(fields[1]) || len(fields[1]) < len(mounted) {
+			continue
+		}
+		mounted, why = fields[1], ""
+		if fields[2] == "tmpfs" || fields[2] == "ramfs" {
+			why = "below " + mounted + ", which is in memory by " + place.String() + " and empty after each start"
+		}
+	}
+	return why
 }
 
 func (e *exam) disk(path string, kept records, space target.Space) {

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/doctor/unit"
 	"github.com/otpgate/otpgate/internal/pamstack"
@@ -27,7 +27,7 @@ func (e *exam) needing(s authstack.Stack) (why string) {
 		return "the 256 MiB of address space that dovecot gives its auth-workers are too few to fork a core"
 	case s.Service == "vsftpd":
 		return "vsftpd's 200 MiB of address space are too few to fork a core"
-	case slices.Contains([]config.Protocol{"http", "https", "webdav"}, s.Protocol):
+	case authstack.OfWebServer(s.Service, s.Protocol):
 		return "web servers run PAM as a user that cannot read secret files"
 	case s.Service == "radiusd" || s.Service == "freeradius":
 		return "FreeRADIUS runs PAM as a user that cannot read secret files"
@@ -76,9 +76,21 @@ func (e *exam) needed(s authstack.Stack, line pamstack.Line, found target.Listen
 		f.What = "No verifier answers at " + socket + ", and " + why + "."
 		f.Fix = e.enable("otpgate-verifierd.socket") + ", see docs/verifier.md."
 	default:
+		e.notAllowed(s)
 		return
 	}
 	e.add(finding.At(line.Position, f))
+}
+
+// notAllowed looks whether the verifier takes the word of a server that is not root.
+func (e *exam) notAllowed(s authstack.Stack) {
+	wrong := slices.ContainsFunc(e.findings, func(f finding.Finding) bool { return f.ID == "config" })
+	if wrong {
+		return
+	}
+	if f, is := servers.NotAllowed(&e.Machine, s, e.configPath(), e.settings.Verifier.Allow); is {
+		e.add(f)
+	}
 }
 
 // listener looks at one socket. That there is none is no fault: the front forks.

@@ -112,3 +112,14 @@ func readAction(text string) (action Action, rest string, good bool) {
 	}
 	return action, text, action > 0
 }
+
+// Stops says whether the actions are those of required or requisite, which a control in
+// brackets may write out.
+func Stops(actions Actions) bool {
+	for _, word := range []string{"required", "requisite"} {
+		if plain, _ := actionsOf(word); actions == plain {
+			return true
+		}
+	}
+	return false
+}

@@ -66,6 +66,8 @@ func Examine(ctx context.Context, m *target.Machine, places []Service) (found []
 			silent = add(silent, f)
 		} else if f, all := e.everywhere(p); all {
 			silent = add(silent, f)
+		} else {
+			found = append(found, e.notAll(p)...)
 		}
 		found = append(found, e.root(ctx, p)...)
 		if e.doubt != nil {

@@ -20,7 +20,7 @@ func (s Stack) arguments() []finding.Finding {
 				found = append(found, s.wrong(i, argument, expected))
 			}
 		}
-		if control := strings.ToLower(line.Control); control != "required" && control != "requisite" {
+		if !pamstack.Stops(line.Actions) {
 			found = append(found, s.line(i, finding.Finding{Severity: finding.Note, ID: "control",
 				What:    "The control of the line is " + bracketed(line.Control) + ".",
 				Follows: "What it does hangs on every return of the module; the stack was walked with those it has today.",

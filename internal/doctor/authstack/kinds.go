@@ -92,6 +92,9 @@ func (s Stack) kinds() []kind {
 			kinds[i] = permits
 		}
 		known = known || kinds[i] == password
+		if s.generous[i].toAll {
+			kinds[i] = permits
+		}
 		if s.gone[i] {
 			kinds[i] = gone
 		}

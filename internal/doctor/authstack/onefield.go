@@ -16,17 +16,24 @@ const MailService = "dovecot"
 // and since 2.4 "service_name = %{protocol}".
 var MailServices = []string{"imap", "pop3", "submission", "smtp", "sieve"}
 
-// oneFieldProtocols, and services of other protocols, are those of servers that
-// have one field for all that is asked.
 var (
-	oneFieldProtocols = []config.Protocol{"ftp", "ftps", "http", "https", "webdav"}
-	oneFieldServices  = append([]string{MailService, "radiusd", "freeradius", "xrdp-sesman", "pure-ftpd", "cups", "squid"}, MailServices...)
+	// oneFieldServices are those of servers that have one field for all that is asked,
+	// beside those that have a protocol for it.
+	oneFieldServices = append([]string{MailService, "radiusd", "freeradius", "xrdp-sesman", "pure-ftpd", "cups", "squid"}, MailServices...)
+	// converse are services that show each prompt, whatever protocol they are given.
+	converse = []string{"cockpit", "sshd", "su", "sudo", "login", "gdm-password", "lightdm", "sddm"}
 )
 
 // OneField says whether a service's server answers every prompt with the one
 // field that its clients have.
 func OneField(service string, protocol config.Protocol) bool {
-	return slices.Contains(oneFieldProtocols, protocol) || slices.Contains(oneFieldServices, service)
+	return OfWebServer(service, protocol) || slices.Contains([]config.Protocol{"ftp", "ftps"}, protocol) && !slices.Contains(converse, service) || slices.Contains(oneFieldServices, service)
+}
+
+// OfWebServer says whether a service is asked by a web server, which runs PAM as a user
+// that is not root.
+func OfWebServer(service string, protocol config.Protocol) bool {
+	return slices.Contains([]config.Protocol{"http", "https", "webdav"}, protocol) && !slices.Contains(converse, service)
 }
 
 // splits is about codes behind the password.

@@ -23,9 +23,9 @@ func (s Stack) reached() []finding.Finding {
 	_, asked := has(right, func(p path) bool { return p.check })
 	if step, byCondition := s.blame(missed, check); !asked || !byCondition {
 		return []finding.Finding{s.line(check, finding.Finding{Severity: finding.Error, ID: "code-never-asked",
-			What:    "This line is not reached: " + s.tell(step) + ".",
+			What:    "This line is not reached: " + s.tell(step) + "." + s.saidOf(step),
 			Follows: s.whoGetsBy(step, asked, bare, check),
-			Fix:     s.mend(step, check)})}
+			Fix:     capital(s.mend(step, check))})}
 	}
 	return s.conditions(missed, bare, check)
 }
@@ -43,6 +43,10 @@ func (s Stack) conditions(missed, bare []path, check int) (found []finding.Findi
 			What:    "This line is not reached if " + s.Lines[step.Line].Name() + " says so: " + s.tell(step) + ".",
 			Follows: "Who gets in that way needs the password and no code.",
 			Fix:     "If that is not meant: " + s.mend(step, check)})
+		if said := s.saidOf(step); said != "" {
+			f.Severity, f.What = finding.Error, f.What+said
+			f.Follows = "All of them get in with the password and no code."
+		}
 		if _, found := has(bare, func(p path) bool { return p.blames(step.Line, check) }); found {
 			f.Follows = "Who gets in that way needs neither password nor code."
 		}
@@ -65,6 +69,14 @@ func (s Stack) whoGetsBy(step pamstack.Step, asked bool, bare []path, check int)
 		return never + ", and those to whom " + s.Lines[bareStep.Line].Name() + " says yes without it."
 	}
 	return never + "."
+}
+
+// saidOf is what there is to be said of a yes that most people get.
+func (s Stack) saidOf(step pamstack.Step) string {
+	if said := s.generous[step.Line].said; said != "" && step.Return == pamstack.Success {
+		return " " + said
+	}
+	return ""
 }
 
 // blame is the step that leads past the check. One that hangs on a condition,

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
@@ -21,6 +22,7 @@ import (
 // Exam is what is looked at.
 type Exam struct {
 	Machine *target.Machine
+	Policy  config.Policy
 	// Load reads the stack of a service.
 	Load func(service string) (authstack.Stack, error)
 }

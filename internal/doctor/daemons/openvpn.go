@@ -3,6 +3,7 @@ package daemons
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
@@ -16,6 +17,7 @@ import (
 func (e *exam) openvpn() {
 	for _, pattern := range []string{"/etc/openvpn/*.conf", "/etc/openvpn/server/*.conf"} {
 		for _, file := range e.Machine.Glob(pattern) {
+			asksAgain := e.asksAgain(file)
 			for place, line := range target.Lines(e.Machine.Root, file, 0) {
 				words := unit.Split(line)
 				if len(words) < 3 || words[0] != "plugin" || !strings.Contains(words[1], "auth-pam") {
@@ -23,11 +25,41 @@ func (e *exam) openvpn() {
 				}
 				// The service, and pairs of a prompt and its answer, are words of one field or of several.
 				if given := strings.Fields(strings.Join(words[2:], " ")); len(given) > 0 {
+					found := len(e.findings)
 					e.openvpnService(place, given[0], given[1:])
+					if asksAgain && len(e.findings) == found {
+						e.renegotiates(place, given[0])
+					}
 				}
 			}
 		}
 	}
+}
+
+// asksAgain says whether a client has to log in anew while it is connected: by default
+// each hour, with what was typed at first. The server's own token takes its place.
+func (e *exam) asksAgain(file string) bool {
+	for _, line := range target.Lines(e.Machine.Root, file, 0) {
+		words := unit.Split(line)
+		if len(words) > 0 && (words[0] == "auth-gen-token" || words[0] == "reneg-sec" && len(words) > 1 && words[1] == "0") {
+			return false
+		}
+	}
+	return true
+}
+
+// renegotiates is about a code that a client sends a second time.
+func (e *exam) renegotiates(place pamstack.Position, service string) {
+	const hour = time.Hour
+	stack, err := e.Load(service)
+	if err != nil || !stack.Asks() || e.Policy.SessionFor(stack.Protocol) >= hour ||
+		stack.Protocol != "" && !slices.Contains(e.Policy.Protocols, stack.Protocol) {
+		return
+	}
+	e.add(finding.At(place, finding.Finding{Severity: finding.Warning, ID: "openvpn-renegotiates", Services: []string{service},
+		What:    "OpenVPN has each client log in anew every hour, and auth-gen-token is not set: the client sends the code again that it has used.",
+		Follows: "Whoever gave a code is thrown out of the network after an hour, and each time it tries again.",
+		Fix:     "Write auth-gen-token on a line of its own in " + place.File + ", see docs/recipes.md."}))
 }
 
 func (e *exam) openvpnService(place pamstack.Position, service string, answers []string) {
