@@ -30,7 +30,7 @@ func (e *exam) secretFiles() {
 		return
 	}
 	defer dir.Close()
-	enrolled, sent, addresses := 0, waiting{}, 0
+	enrolled, sent, addresses, managing := 0, waiting{}, 0, 0
 	keys := keyfiles.Exam{Settings: e.settings}
 	loadAll(dir, names, func(name string, person account.Person, err error) {
 		if err != nil {
@@ -44,6 +44,9 @@ func (e *exam) secretFiles() {
 		if err == nil && person.Email != "" {
 			addresses++
 		}
+		if err == nil && canManage(person) {
+			managing++
+		}
 		if err == nil && person.Enrolled() {
 			e.enrolled = append(e.enrolled, asking.Person{Name: person.User, Protocols: person.Protocols})
 			sent.add(e, person)
@@ -55,6 +58,7 @@ func (e *exam) secretFiles() {
 	e.nobodys(path, names)
 	e.nobodyEnrolled(path, enrolled, len(names))
 	e.nobodyInvited(addresses)
+	e.nobodyManages(managing)
 }
 
 // loadAll reads secret files, several at once, as there may be very many. take gets each
@@ -133,6 +137,25 @@ func (e *exam) nobodyInvited(addresses int) {
 		What:    `policy.unenrolled is "invite", and no secret file has a mail address.`,
 		Follows: "Nobody is mailed a link. Who is required and has not enrolled is refused, or will be once policy.grace is over.",
 		Fix:     "otpctl invite USER --email ADDRESS, or otpctl invite --csv FILE with a column email: both write the address into the secret file, and mail a link."})
+}
+
+// canManage says whether somebody can get into self-service: by a link that is mailed, and
+// a code that is not.
+func canManage(person account.Person) bool {
+	shows := len(person.Recovery.Hashes) > 0 || slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return !f.Kind.IsSent() })
+	return person.Enrolled() && person.Email != "" && shows
+}
+
+// nobodyManages finds a page for people who are enrolled that none of them can open.
+func (e *exam) nobodyManages(managing int) {
+	if e.settings.Portal == nil || !e.settings.Portal.Manage || managing > 0 {
+		return
+	}
+	text, _ := target.Read("", e.configPath())
+	e.add(finding.Finding{Severity: finding.Warning, ID: "self-service-nobody", File: e.configPath(), Line: finding.LineOf(text, "manage"),
+		What:    "portal.manage is set, and nobody has a mail address and a device, or recovery codes, in the secret file.",
+		Follows: "Nobody gets into self-service: a link is mailed to the address in the secret file, and codes that are sent do not open the page.",
+		Fix:     "otpctl set USER --email ADDRESS for people who have a device, or invite others: otpctl invite USER --email ADDRESS"})
 }
 
 func (e *exam) nobodyEnrolled(path string, enrolled, files int) {

@@ -127,6 +127,8 @@ var IDs = []string{
 	"secret-file",
 	"secret-unreadable",
 	"secrets-plain",
+	"self-service-mail",
+	"self-service-nobody",
 	"sender-missing",
 	"server-busy",
 	"server-key",

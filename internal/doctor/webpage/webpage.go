@@ -51,6 +51,7 @@ func (e Exam) Examine() []finding.Finding {
 	x.proxies()
 	x.webServers()
 	x.mail()
+	x.selfServiceMail()
 	return x.findings
 }
 
