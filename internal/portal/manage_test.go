@@ -187,6 +187,40 @@ func TestDeviceWithoutRecoveryCodes(t *testing.T) {
 	}
 }
 
+// Whoever presses the button of a link that was used, has ended or was cancelled, a moment
+// after that or much later, is told when; so is who comes to an invitation.
+func TestRefusedWithADate(t *testing.T) {
+	s := newOwnSite(t)
+	b := s.browser(t)
+	link := s.link(t, b)
+	code := s.codeOf(t, "phone")
+	at := s.Clock
+	for range 2 {
+		_ = b.send(t, "POST", link, url.Values{"current": {code}})
+		s.Clock = s.Clock.Add(time.Minute)
+	}
+	tells := func(page answered, status int, name string, at time.Time) {
+		t.Helper()
+		s.says(t, page, status, name)
+		if want := at.UTC().Format("2 January 2006, 15:04 UTC"); !strings.Contains(page.text, want) {
+			t.Errorf("expected %s in\n%s", want, page.text)
+		}
+	}
+	tells(b.send(t, "POST", link, url.Values{"current": {code}}), http.StatusGone, "manage-used", at)
+	link = s.link(t, b)
+	ends := s.Clock.Add(time.Hour)
+	s.Clock = s.Clock.Add(2 * time.Hour)
+	tells(b.send(t, "POST", link, url.Values{"current": {code}}), http.StatusGone, "manage-expired", ends)
+	link = s.link(t, b)
+	s.change(t, func(person *account.Person) { person.Email = "new@example.com" })
+	tells(b.send(t, "POST", link, url.Values{"current": {code}}), http.StatusGone, "manage-cancelled", s.Clock)
+	invited := s.invite(t, true)
+	at = s.Clock
+	s.cancel(t)
+	s.Clock = s.Clock.Add(time.Hour)
+	tells(b.press(t, invited), http.StatusGone, "cancelled", at)
+}
+
 // What another page sends changes nothing, and a form without the cookie neither.
 func TestManageRefusesForeigners(t *testing.T) {
 	s := newOwnSite(t)
