@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,9 @@ type Syslog struct {
 	socket *net.UnixConn
 	mu     sync.Mutex
 	lines  []Line // only added to
+	// of has those of each user, in their order: most tests look for one's, again and
+	// again, and in the end there are tens of thousands.
+	of map[string][]Line
 	// caughtUp has whom to tell that a datagram of Lines's own was read.
 	caughtUp map[string]chan struct{}
 	asked    int
@@ -75,7 +79,38 @@ func (s *Syslog) take(text string) {
 		close(told)
 		return
 	}
-	s.lines = append(s.lines, parseLine(text))
+	line := parseLine(text)
+	s.lines = append(s.lines, line)
+	if s.of == nil {
+		s.of = map[string][]Line{}
+	}
+	for _, user := range usersIn(line.Text) {
+		s.of[user] = append(s.of[user], line)
+	}
+}
+
+// usersIn are the names that stand in a text as user=NAME and a space, each once.
+func usersIn(text string) (names []string) {
+	for {
+		_, rest, found := strings.Cut(text, "user=")
+		if !found {
+			return names
+		}
+		if name, _, ended := strings.Cut(rest, " "); ended && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		text = rest
+	}
+}
+
+// amongst are lines with all those that hold the texts, and others. The caller holds mu.
+func (s *Syslog) amongst(texts []string) []Line {
+	for _, text := range texts {
+		if names := usersIn(text); len(names) > 0 {
+			return s.of[names[0]]
+		}
+	}
+	return s.lines
 }
 
 // catchUp waits until all is read that was sent so far, by whomever: datagrams
@@ -112,10 +147,14 @@ func parseLine(raw string) Line {
 // texts.
 func (s *Syslog) Lines(texts ...string) []Line {
 	s.catchUp()
+	return s.held(texts)
+}
+
+// held are the lines that hold all of the texts.
+func (s *Syslog) held(texts []string) (found []Line) {
 	s.mu.Lock()
-	lines := s.lines
+	lines := s.amongst(texts)
 	s.mu.Unlock()
-	var found []Line
 	for _, line := range lines {
 		if holdsAll(line.Text, texts) {
 			found = append(found, line)
