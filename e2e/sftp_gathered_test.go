@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/internal/sftpd/fields"
+	"github.com/otpgate/otpgate/internal/sftpd/messages"
 )
 
 // held is how long a front may hold back what is to be logged, see docs/sftpd.md.
@@ -49,5 +52,28 @@ func TestSFTPKilledFrontLosesLittle(t *testing.T) {
 		if lines := machine.Log.Lines("user="+p.Name+" ", "op=mkdir", fmt.Sprintf("path=killed-%d ", i)); len(lines) > 1 {
 			t.Errorf("%d lines of one directory", len(lines))
 		}
+	}
+}
+
+// forgesNoLines has a front that was taken over tell what p does. What is in the log of a
+// transfer is the front's word, who it was is not: of each of several in a message.
+func forgesNoLines(t *testing.T, c *taken, p, other *machine.Person) {
+	t.Helper()
+	w := fields.Message(messages.TellOperations)
+	for written := range uint64(3) {
+		w.Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(written).Text("")
+	}
+	c.tell(w.Bytes)
+	for written := range 3 {
+		line := machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", fmt.Sprintf("written=%d ", written))
+		if strings.Contains(line.Text, "/x\" user="+other.Name) {
+			t.Errorf("a forged field: %s", line.Text)
+		}
+	}
+	// Of a message that is cut nothing is written, and it ends the connection.
+	c.tell(fields.Message(messages.TellOperations).Text("transfer").Text("/whole").Text("").U64(1).U64(7).Text("").Text("transfer").Text("/cut").Bytes)
+	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=fault", "rule=front")
+	if lines := machine.Log.Lines("user="+p.Name+" ", "op=transfer", "/whole"); len(lines) > 0 {
+		t.Errorf("%d lines of a message that is cut", len(lines))
 	}
 }

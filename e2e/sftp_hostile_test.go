@@ -335,25 +335,7 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	if answer, fds, err := c.ask(open("/home/" + p.Name + "/.ssh/authorized_keys")); err != nil || fds != 1 {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
-	// What is in the log of a transfer is the front's word, who it was is not: of each of
-	// several in a message.
-	w := fields.Message(messages.TellOperations)
-	for written := range uint64(3) {
-		w.Text("transfer").Text("/x\" user=" + other.Name).Text("").U64(1).U64(written).Text("")
-	}
-	c.tell(w.Bytes)
-	for written := range 3 {
-		line := machine.Log.Expect(t, "user="+p.Name+" ", "op=transfer", fmt.Sprintf("written=%d ", written))
-		if strings.Contains(line.Text, "/x\" user="+other.Name) {
-			t.Errorf("a forged field: %s", line.Text)
-		}
-	}
-	// Of a message that is cut nothing is written, and it ends the connection.
-	c.tell(fields.Message(messages.TellOperations).Text("transfer").Text("/whole").Text("").U64(1).U64(7).Text("").Text("transfer").Text("/cut").Bytes)
-	machine.Log.Expect(t, "user="+p.Name+" ", "verdict=fault", "rule=front")
-	if lines := machine.Log.Lines("user="+p.Name+" ", "op=transfer", "/whole"); len(lines) > 0 {
-		t.Errorf("%d lines of a message that is cut", len(lines))
-	}
+	forgesNoLines(t, c, p, other)
 }
 
 // Garbage from a front ends its own connection and nothing else.
