@@ -253,7 +253,7 @@ func TestAppArmor(t *testing.T) {
 // Whoever gets a program gets the licences of all that is in it.
 func TestLicences(t *testing.T) {
 	t.Parallel()
-	copyright := output(t, "dpkg-deb", "--fsys-tarfile", built(t, "deb"))
+	copyright := output(t, "sh", "-ec", `dpkg-deb --fsys-tarfile "$0" | tar -xO ./usr/share/doc/otpgate/copyright`, built(t, "deb"))
 	var modules []string
 	for _, program := range []string{"otpctl", "otpgate-send", "otpgate-verifierd", "otpgate-gateway", "otpgate-ledgerd", "otpgate-portal", "pam_otpgate_core.so"} {
 		info, err := buildinfo.ReadFile("../../build/" + program)

@@ -25,7 +25,7 @@ func unpacked(t *testing.T, path string) string {
 		output(t, "dpkg-deb", "-x", path, dir)
 		return dir
 	}
-	output(t, "sh", "-ec", `rpm2archive - <"$0" | tar -xz -C "$1"`, path, dir)
+	output(t, "sh", "-ec", `rpm2archive --nocompression - <"$0" | tar -x -C "$1"`, path, dir)
 	return dir
 }
 
