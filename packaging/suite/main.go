@@ -93,7 +93,7 @@ var plain = []string{"e2e", "packaging", "bench", "pam_module/front"}
 // longest are the packages that take more than half a minute, in this order. They begin
 // first, so that none of them runs alone in the end, when a processor would be idle.
 var longest = []string{
-	"internal/doctor", "internal/ledger/etcdledger", "pam_module/verifierd", "internal/factor", "internal/gate", "ledgerd", "otpctl",
+	"internal/doctor", "internal/ledger/etcdledger", "pam_module/verifierd", "internal/portal", "internal/factor", "internal/gate", "ledgerd", "otpctl",
 	"internal/doctor/authstack", "internal/rollout", "internal/sftp",
 	"e2e", "packaging/package", "pam_module/front/fronttest", "packaging/boot", "bench/sftp",
 }
