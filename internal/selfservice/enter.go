@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/invitation"
@@ -29,7 +30,7 @@ func (s Service) Look(ctx context.Context, link string) (invitation.Page, error)
 	page := invitation.Page{State: stateOf(one, s.now()), At: one.Ends, Name: deliver.MaskName(one.User)}
 	switch page.State {
 	case invitation.Ready:
-		err = s.mayEnter(ctx, one)
+		_, err = s.mayEnter(ctx, one)
 		switch {
 		case errors.Is(err, invitation.ErrCancelled):
 			page.State, page.At, err = invitation.Cancelled, s.now(), nil
@@ -46,19 +47,20 @@ func (s Service) Look(ctx context.Context, link string) (invitation.Page, error)
 	return page, err
 }
 
-func (s Service) mayEnter(ctx context.Context, link ledger.Invitation) error {
+// mayEnter is the person of a link, as it is now, or why that one cannot enter by it.
+func (s Service) mayEnter(ctx context.Context, link ledger.Invitation) (account.Person, error) {
 	person, err := s.load(link.User)
 	if err != nil {
-		return err
+		return person, err
 	}
 	if link.Of != standingOf(person) {
-		return invitation.ErrCancelled // it went to another mailbox, or by a device that was stolen
+		return person, invitation.ErrCancelled // it went to another mailbox, or by a device that was stolen
 	}
 	entry, err := s.People.Ledger.View(ctx, ledger.UserKey(link.User))
 	if err != nil {
-		return err
+		return person, err
 	}
-	return canEnter(person, entry)
+	return person, canEnter(person, entry)
 }
 
 // Entered is a browser session that began.
@@ -81,10 +83,8 @@ func (s Service) Enter(ctx context.Context, link, code, remote string) (Entered,
 	if err := errOf(stateOf(one, s.now())); err != nil {
 		return Entered{}, err
 	}
-	if err := s.mayEnter(ctx, one); err != nil {
-		return Entered{}, err
-	}
-	person, err := s.load(one.User)
+	// What becomes of the person from here on ends the browser session.
+	person, err := s.mayEnter(ctx, one)
 	if err != nil {
 		return Entered{}, err
 	}

@@ -17,7 +17,7 @@ func Enable(a *invocation.App) *cobra.Command {
 		Use:   "enable USER... | --group GROUP",
 		Short: "Count somebody's codes again",
 		Long: `enable undoes disable. Recovery codes do not come back: run otpctl recovery for
-new ones.`,
+new ones. Nor do invitations.`,
 		Example: `  otpctl enable alice bob
   otpctl enable --group staff --dry-run`,
 		ValidArgsFunction: a.CompleteUsers,
@@ -33,7 +33,8 @@ func Disable(a *invocation.App) *cobra.Command {
 		Use:   "disable USER... | --group GROUP",
 		Short: "Stop counting somebody's codes, and remove the recovery codes",
 		Long: `disable keeps the secret file, but nothing in it counts any more. It removes the
-recovery codes and ends remembered logins.
+recovery codes and ends remembered logins, invitations, and pages and links of
+self-service.
 
 This does not lock an account. A disabled person is treated like somebody who
 never enrolled: refused if policy.require names the person, otherwise let in
