@@ -12,8 +12,8 @@ import (
 
 // Later is what is done behind answers: looking whom a name is of, and sending mail. So no
 // answer waits for a mail server, and none tells by its time whether there was a mail. Of
-// each sort one is done after the other, and those who had them done take turns. The zero
-// value is ready.
+// each sort one is done after the other, and those who had them done take turns, as do
+// their networks. The zero value is ready.
 type Later struct {
 	// Panicked gets what a panic in it says.
 	Panicked func(any)

@@ -100,6 +100,35 @@ func TestTooMuchWaits(t *testing.T) {
 	}
 }
 
+// Whoever has a network with more addresses than may wait takes no place from anybody
+// either, and others wait for one turn of it.
+func TestNetworkTakesOneTurn(t *testing.T) {
+	l, release := held(t)
+	var d diary
+	inNetwork := func(address int, name string) selfservice.Job {
+		job := d.job(fmt.Sprint("address", address), name)
+		job.Network = "strangers"
+		return job
+	}
+	for address := range 2 * mostOfAll {
+		l.Link(inNetwork(address, "s"))
+	}
+	l.Link(d.job("home", "alice"))
+	l.Link(d.job("office", "bob"))
+	lost := strings.Fields(d.text())
+	if len(lost) != mostOfAll+2 || slices.ContainsFunc(lost, func(line string) bool { return line != "-s" }) || l.links.count != mostOfAll {
+		t.Errorf("%d are lost, and %d wait", len(lost), l.links.count)
+	}
+	release()
+	l.End(t.Context())
+	if done := d.lines[len(lost):]; len(done) != mostOfAll || !slices.Equal(done[:4], []string{"s", "alice", "bob", "s"}) {
+		t.Errorf("%d are done, first %s", len(done), done[:4])
+	}
+	if len(l.links.of) > 0 || len(l.links.order) > 0 || l.links.count != 0 {
+		t.Errorf("left: %+v", l.links)
+	}
+}
+
 // Looks wait for no mail, and a link that a look asks for is mailed also at the end.
 func TestLooksWaitForNoMail(t *testing.T) {
 	l, release := held(t)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
+	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
@@ -29,15 +31,15 @@ var (
 // language is the tag of that in which the page speaks to whoever asks.
 //
 // What a stranger can have done for every name is cheap, and no bound of it is one for all.
-// A mail is dear: each person has a bound of them, and addresses take turns.
+// A mail is dear: each person has a bound of them, and networks take turns.
 func (s Service) Ask(user, remote, language string) {
 	line := audit.Record{Remote: remote, Verdict: "not-sent", Rule: "link", By: by}
 	notSent := func(err error) {
 		line.Reason = err.Error()
 		s.People.Audit.Write(line)
 	}
-	of := sourceOf(remote)
-	s.Later.Look(Job{Of: of, Lost: notSent, Do: func(ctx context.Context) {
+	of, network := sourceOf(remote)
+	s.Later.Look(Job{Of: of, Network: network, Lost: notSent, Do: func(ctx context.Context) {
 		person, err := s.whom(user)
 		if err == nil {
 			line.User = person.User
@@ -47,7 +49,7 @@ func (s Service) Ask(user, remote, language string) {
 			notSent(err)
 			return
 		}
-		s.Later.Link(Job{Of: of, Lost: notSent, Do: func(ctx context.Context) {
+		s.Later.Link(Job{Of: of, Network: network, Lost: notSent, Do: func(ctx context.Context) {
 			if err := s.send(ctx, person.User, remote, language); err != nil {
 				notSent(err)
 			}
@@ -55,10 +57,16 @@ func (s Service) Ask(user, remote, language string) {
 	}})
 }
 
-// sourceOf names what an address counts as: of IPv6 a network.
-func sourceOf(remote string) string {
+// sourceOf names what an address counts as, of IPv6 a /64, and the network whose addresses
+// share a turn: a /48, which anybody can have and which has more /64s than may wait.
+func sourceOf(remote string) (of, network string) {
 	key, _ := gate.SourceKey("", remote)
-	return key.Name
+	if addr, err := netip.ParseAddr(remote); err == nil {
+		if source := config.SourceOf(addr); source.Bits() == 64 {
+			network = netip.PrefixFrom(source.Addr(), 48).Masked().String()
+		}
+	}
+	return key.Name, network
 }
 
 // whom is the person of a name, as the secret file is called.

@@ -17,7 +17,10 @@ type Later interface {
 type Job struct {
 	// Of is what has it done, an address or a person: of several each has its turn.
 	Of string
-	Do func(ctx context.Context)
+	// Network is what that address is in, "" for nothing larger: those in it have one
+	// turn together.
+	Network string
+	Do      func(ctx context.Context)
 	// Lost is called in the place of Do if it is not done, or beside it if it is not known
 	// whether it was.
 	Lost func(why error)
