@@ -223,10 +223,19 @@ func TestBoundsPerName(t *testing.T) {
 	if verdict, _, err := dial(t, r.socket).login(r.start("bob"), bob.code(t)); verdict != wire.Accept {
 		t.Errorf("somebody else: %v, %v", verdict, err)
 	}
+	// A server that can start no core takes codes from behind the password.
+	split, behind := r.start("alice"), r.start("alice")
+	split.Split, behind.AfterSplit, behind.CodeBehind = true, true, true
+	if verdict, _, err := dial(t, r.socket).login(split, alice.code(t)); verdict != wire.Split {
+		t.Errorf("a server's, before the password: %v, %v", verdict, err)
+	}
+	if verdict, _, err := dial(t, r.socket).login(behind, alice.code(t)); verdict != wire.Accept {
+		t.Errorf("a server's, behind the password: %v, %v", verdict, err)
+	}
 	if verdict, _, err := open[0].finish(alice.code(t)); verdict != wire.Accept {
 		t.Errorf("the first: %v, %v", verdict, err)
 	}
-	_ = r.log.take(t, 2)
+	_ = r.log.take(t, 3)
 	testwait.Until(t, "a free place", func() bool {
 		conn := dial(t, r.socket)
 		return errors.Join(conn.open(r.start("alice")), conn.Close()) == nil

@@ -103,7 +103,7 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {
 	if s.leaving.leavesTo(who.kind, start) && s.engines.remote() == nil {
 		return nil
 	}
-	if who.kind == trusted {
+	if who.kind == trusted && mayBeHeld(start) {
 		left, complaint := s.admission.admitName(start.User)
 		if left == nil {
 			s.sink.metrics.refusedPeer()
@@ -123,6 +123,11 @@ func (s *server) dialogue(conn *fronts.Conn, uid uint32, who *peerCount) error {
 	}
 	return err
 }
+
+// mayBeHeld says whether somebody at a prompt may hold a dialogue open. One that has its
+// code from behind the password asks nobody. It is mostly a server's that can start no
+// core: who holds open others in a person's name must not keep that person out there.
+func mayBeHeld(start *wire.Start) bool { return !start.Split && !start.CodeBehind }
 
 // lookForGateway reads the configuration as it is now, and waits until it is known
 // whom it has as gateway.user.
