@@ -52,14 +52,15 @@ type verifier struct {
 	dir, front string // front is the verifier's socket
 }
 
-// newVerifier is a running server. Logins there wait that long for the ledger.
-func newVerifier(t testing.TB, cluster *etcdtest.Cluster, name, timeout string) *verifier {
+// newVerifier is a running server. Logins there wait that long for the ledger. more is what
+// else the table of the ledger has in the configuration.
+func newVerifier(t testing.TB, cluster *etcdtest.Cluster, name, timeout string, more ...string) *verifier {
 	t.Helper()
-	return newVerifierWith(t, cluster.Settings(t, name), timeout)
+	return newVerifierWith(t, cluster.Settings(t, name), timeout, more...)
 }
 
 // newVerifierWith is one whose otpgate-ledgerd has that certificate and asks at those URLs.
-func newVerifierWith(t testing.TB, at etcdledger.Settings, timeout string) *verifier {
+func newVerifierWith(t testing.TB, at etcdledger.Settings, timeout string, more ...string) *verifier {
 	t.Helper()
 	programs, err := buildPrograms()
 	if err != nil {
@@ -70,7 +71,7 @@ func newVerifierWith(t testing.TB, at etcdledger.Settings, timeout string) *veri
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.configure(t, strings.Replace(strings.TrimPrefix(string(text), v.paths()), "timeout = '1m'", fmt.Sprintf("timeout = %q", timeout), 1))
+	v.configure(t, strings.Replace(strings.TrimPrefix(string(text), v.paths()), "timeout = '1m'", fmt.Sprintf("timeout = %q", timeout), 1)+strings.Join(more, ""))
 	v.start(t)
 	v.run(t, programs+"/verifierd")
 	return v
@@ -90,7 +91,7 @@ func newSite(t testing.TB, m *machine) *verifier {
 // configure writes the configuration, with a table [ledger] or without.
 func (v *verifier) configure(t testing.TB, table string) {
 	t.Helper()
-	text := table + "[policy]\nexempt = ['backup']\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n" +
+	text := table + "[policy]\nrequire = ['games']\nunenrolled = 'enroll'\nexempt = ['backup']\n[policy.attempts]\nper_window = 1000\nper_source = 100000\n" +
 		fmt.Sprintf("[paths]\nusers = %q\nstate = %q\nsocket = %q\nbreak_glass = %q\n", v.dir+"/users", v.dir+"/state", v.front, v.dir+"/break-glass")
 	if err := os.WriteFile(v.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -158,22 +159,28 @@ func (f *asked) Tail(int, int, string) (string, bool, error) { return "", false,
 
 // login is one through the verifier's socket.
 func (v *verifier) login(user, answer string) (verdict wire.Verdict, told string, err error) {
+	f := &asked{answer: answer}
+	verdict, err = v.loginBy(user, f)
+	return verdict, f.told, err
+}
+
+// loginBy is one in which person is asked.
+func (v *verifier) loginBy(user string, person remotewire.Person) (wire.Verdict, error) {
 	conn, err := net.Dial("unix", v.front)
 	if err != nil {
-		return 0, "", err
+		return 0, err
 	}
 	defer conn.Close()
 	start := wire.Start{User: user, Service: "sshd", Config: v.config, Timeout: wire.MaxTimeout}
 	if err := wire.WriteStart(conn, start); err != nil {
-		return 0, "", err
+		return 0, err
 	}
 	var ready [1]byte
 	if _, err := io.ReadFull(conn, ready[:]); err != nil || ready[0] != wire.Ready {
-		return 0, "", fmt.Errorf("the verifier does not take it: %x, %w", ready, err)
+		return 0, fmt.Errorf("the verifier does not take it: %x, %w", ready, err)
 	}
-	f := &asked{answer: answer}
-	outcome, err := remotewire.Relay(conn, f)
-	return outcome.Verdict, f.told, err
+	outcome, err := remotewire.Relay(conn, person)
+	return outcome.Verdict, err
 }
 
 func newVerifiers(t *testing.T, cluster *etcdtest.Cluster) (servers []*verifier) {

@@ -62,6 +62,8 @@ func (f Factor) place(person string) keyring.Binding {
 
 var errNotEncrypted = errors.New(`it is not encrypted, and [secrets] of the configuration has required = true; if it is as it should be, set that to false, run otpctl secrets encrypt, and set it to true again`)
 
+var errPlainAway = errors.New("it is not encrypted, and must be, as ledger.people of the configuration is true; while that is false, otpctl secrets encrypt encrypts it in secret files")
+
 // decrypt decrypts the secrets of the person, whose file was written for name.
 // What does not decrypt stays as it is and says why.
 func (p Place) decrypt(path, name string, data []byte, person *Person) {
@@ -81,6 +83,9 @@ func (p Place) decryptOne(name string, f *Factor) error {
 		return nil
 	case !f.IsEncrypted() && p.Required:
 		f.refused = &writtenSecret{secret: f.Secret}
+		if p.Away {
+			return errPlainAway
+		}
 		return errNotEncrypted
 	case !f.IsEncrypted():
 		return nil
@@ -128,6 +133,41 @@ func hasPlain(factors []Factor, f Factor) bool {
 	}
 	return false
 }
+
+// ErrPlain is wrapped by the error for what must not leave this machine: a secret that is
+// not encrypted, or a code that can be found out.
+var ErrPlain = errors.New("it would leave this machine without being encrypted")
+
+// CheckEncrypted refuses the text of a secret file that has anything in it by which
+// whoever reads it could log in: a secret that is not encrypted, or a scratch code. Those
+// have so few digits that their hashes tell them.
+func CheckEncrypted(path string, data []byte) error {
+	person, err := parse(path, data)
+	if err != nil {
+		return err
+	}
+	for i, f := range person.Factors {
+		if !f.Kind.IsSent() && !f.IsEncrypted() || f.Kind.IsSent() && f.hasSecret() {
+			return fmt.Errorf("%w; secrets.keys of the configuration must name a key", plain(path, data, "factor", strconv.Itoa(i), "secret"))
+		}
+	}
+	for _, hash := range person.Recovery.Hashes {
+		if strings.HasPrefix(hash, ScratchPrefix) {
+			return fmt.Errorf("%w; %s", plain(path, data, "recovery", "hashes"), adviceOnScratch)
+		}
+	}
+	return nil
+}
+
+const adviceOnScratch = "scratch codes have too few digits to be kept by their hashes: leave them behind, and make others with otpctl recovery"
+
+func plain(path string, data []byte, key ...string) error {
+	return plainError{tomlfile.At(path, data, ErrPlain.Error(), key...)}
+}
+
+type plainError struct{ error }
+
+func (plainError) Unwrap() error { return ErrPlain }
 
 // writtenSecret is a secret as it stands in a file.
 type writtenSecret struct {

@@ -57,6 +57,9 @@ func (f *files) notFound(name string) error { return fmt.Errorf("%s: %w", f.Path
 func (f *files) Read(name string) (Text, error) {
 	file, err := safefile.OpenIn(f.dir, name+suffix, unix.O_RDONLY, rules)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := f.checkMoved(); err != nil {
+			return Text{}, inFile(err)
+		}
 		return Text{}, f.notFound(name)
 	}
 	if err != nil {
@@ -120,6 +123,9 @@ func (f *files) Like(name string) (like []string, err error) {
 			}
 		}
 		if errors.Is(err, io.EOF) {
+			if err := f.checkMoved(); len(like) == 0 && err != nil {
+				return nil, inFile(err)
+			}
 			return like, nil
 		}
 		if err != nil {
@@ -130,6 +136,9 @@ func (f *files) Like(name string) (like []string, err error) {
 
 // List implements [Texts]. What begins with a dot is left out.
 func (f *files) List() (names, strays []string, err error) {
+	if err := f.checkMoved(); err != nil {
+		return nil, nil, inFile(err)
+	}
 	dir, err := os.Open(f.dir.Name())
 	var files []string
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/config"
@@ -23,6 +24,10 @@ type Place struct {
 	Keys *keyring.Ring
 	// Required refuses secrets that are not encrypted.
 	Required bool
+	// Away says that the files are not on this machine, and Former in which directory
+	// they were before, in which none counts any more.
+	Away   bool
+	Former string
 	// now is time.Now unless it is set.
 	now func() time.Time
 }
@@ -104,8 +109,15 @@ func (p Place) CanWrite() error {
 }
 
 // CanKeep says why the person's secrets cannot be written as they are, if so: one is
-// not encrypted, and cannot be.
+// not encrypted, and cannot be, or it is where nothing may be that can be found out.
 func (p Place) CanKeep(person Person) error {
+	if p.Away {
+		for _, hash := range person.Recovery.Hashes {
+			if strings.HasPrefix(hash, ScratchPrefix) {
+				return fmt.Errorf("%w: %s", ErrPlain, adviceOnScratch)
+			}
+		}
+	}
 	for _, f := range person.Factors {
 		if !f.IsEncrypted() && len(f.Secret) > 0 {
 			return p.CanWrite()

@@ -12,6 +12,10 @@ import (
 // out, which a directory has, there are no such errors.
 var ErrChanged = errors.New("somebody else changed it at the same time; try again")
 
+// ErrUnclear is wrapped by the error for a change of which nobody can tell whether it was
+// made, or still will be. A directory has no such errors.
+var ErrUnclear = errors.New("it is not known whether it was changed")
+
 // Store keeps secret files. Its methods may be called from many goroutines, and bound by
 // themselves how long they wait. An error says which file or server failed and why; the
 // caller then denies. Every Store promises, and package accounttest tests:

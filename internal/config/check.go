@@ -76,6 +76,9 @@ func (c Config) check() (problem string, key []string) {
 	if problem, key := c.Portal.checkManage(c.Email); problem != "" {
 		return problem, append([]string{"portal"}, key...)
 	}
+	if c.Ledger != nil && c.Ledger.People && len(c.Secrets.Keys) == 0 {
+		return "expected [secrets] with keys too: secrets are not kept in etcd without being encrypted; see otpctl secrets init", []string{"ledger", "people"}
+	}
 	return "", nil
 }
 

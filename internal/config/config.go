@@ -241,5 +241,8 @@ func Parse(path string, data []byte) (Config, error) {
 	if problem != "" {
 		return Config{}, tomlfile.At(path, data, problem, key...)
 	}
+	if config.Ledger != nil && config.Ledger.People {
+		config.Secrets.Required = true
+	}
 	return config, nil
 }

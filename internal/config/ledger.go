@@ -26,6 +26,10 @@ type Ledger struct {
 	Timeout Duration `toml:"timeout"`
 	// Socket is where otpgate-ledgerd, which reaches etcd, listens.
 	Socket string `toml:"socket"`
+	// People has the secret files in etcd too, and none in paths.users: who enrolls on
+	// one server is enrolled on all. Their secrets must be encrypted: it needs
+	// secrets.keys, the same on all servers, and has secrets.required be true.
+	People bool `toml:"people"`
 }
 
 func defaultLedger() *Ledger {

@@ -21,6 +21,9 @@ func TestLedger(t *testing.T) {
 	if Default().Ledger != nil {
 		t.Error("without a file the ledger is not in files")
 	}
+	if settings, err = Parse("f", []byte("[secrets]\nkeys = ['/k']\n[ledger]\netcd = ['http://127.0.0.1:2379']\npeople = true\n")); err != nil || !settings.Ledger.People || !settings.Secrets.Required {
+		t.Errorf("people in etcd, and secrets that are not encrypted: %+v, %v", settings.Secrets, err)
+	}
 	// Files that are named must be there.
 	if problem, key := (Config{Ledger: &Ledger{CAFile: "/none"}}).checkFiles(); problem == "" || key[1] != "ca_file" {
 		t.Errorf("%q at %q", problem, key)
@@ -53,6 +56,7 @@ func TestLedgerRefuses(t *testing.T) {
 		good + "prefix = 'otpgate'\n":                                               "ledger.prefix: expected text that ends in /",
 		good + "timeout = '0s'\n":                                                   "ledger.timeout: expected",
 		good + "timeout = '2m'\n":                                                   "ledger.timeout: expected",
+		good + "people = true\n":                                                    "f:6: ledger.people: expected [secrets] with keys too",
 		good + "endpoints = ['https://h:1']\n":                                      "unknown key",
 		"[remote]\nservers = ['h:1']\nserver_keys = ['" + aKey + "']\n" + good:      "f:4: ledger: the servers of [remote] do that",
 	} {

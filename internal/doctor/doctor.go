@@ -108,6 +108,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.findings = append(e.findings, ends.Examine(ctx)...)
 	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Former: e.AskFormer, Now: e.Machine.Now}
 	e.findings = append(e.findings, shared.Examine(ctx)...)
+	e.peopleInEtcd()
 	page := webpage.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath()}
 	e.findings = append(e.findings, page.Examine()...)
 	e.names()

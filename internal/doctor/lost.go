@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"os"
 	"path"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/lostline"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
@@ -23,12 +24,15 @@ func (e *exam) somebodyExpected() bool {
 	if e.settings.Remote != nil || len(e.settings.Policy.Require) > 0 {
 		return true
 	}
-	dir, err := gate.PlaceOf(e.settings).Open()
+	dir, err := e.people(e.settings)
 	if err != nil {
-		return false
+		return errors.Is(err, errNotAsked) || ledger.CountsNowhere(err)
 	}
 	defer dir.Close()
 	names, err := dir.Names()
+	if errors.Is(err, ledger.ErrUnreachable) {
+		return true
+	}
 	return err == nil && slices.ContainsFunc(names, func(name string) bool {
 		person, err := dir.Load(name)
 		return err != nil || person.Enrolled()

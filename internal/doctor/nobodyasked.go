@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/gate"
 )
 
 // nobodyAsked finds services whose policy asks nobody.
@@ -36,7 +37,7 @@ func (e *exam) place(s authstack.Stack) (place asking.Service, known bool) {
 			}
 			place.File, place.Settings = e.Machine.Root+named, e.under(settings)
 			place.Stack = authstack.Of(s.Stack, place.Settings)
-			if place.Settings.Paths.Users != e.settings.Paths.Users {
+			if gate.PlaceOf(place.Settings).Path != gate.PlaceOf(e.settings).Path {
 				place.People = e.peopleOf(place.Settings)
 			}
 		}

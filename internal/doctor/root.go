@@ -14,7 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/root"
 	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
-	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // superuser is whose code su asks for.
@@ -89,14 +89,15 @@ func (e *exam) toAskRoot() string {
 }
 
 // rootEnrolled says whether root has a factor that counts. A file that cannot be
-// read denies. Of a client the servers know, so nothing is said of root there.
+// read denies. Of a client the servers know, so nothing is said of root there,
+// nor where etcd knows and is not asked.
 func (e *exam) rootEnrolled() bool {
 	if e.settings.Remote != nil {
 		return true
 	}
-	dir, err := gate.PlaceOf(e.settings).Open()
+	dir, err := e.people(e.settings)
 	if err != nil {
-		return false
+		return errors.Is(err, errNotAsked) || ledger.CountsNowhere(err)
 	}
 	defer dir.Close()
 	person, err := dir.Load(superuser)

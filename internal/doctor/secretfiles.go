@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/keyfiles"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
@@ -31,7 +33,7 @@ func (e *exam) secretFiles() {
 	}
 	defer dir.Close()
 	enrolled, sent, addresses, managing := 0, waiting{}, 0, 0
-	keys := keyfiles.Exam{Settings: e.settings}
+	keys := keyfiles.Exam{Settings: e.settings, Files: path}
 	loadAll(dir, names, func(name string, person account.Person, err error) {
 		if err != nil {
 			e.badSecretFile(name, dir.Path(name), err)
@@ -87,11 +89,31 @@ func loadAll(dir account.Store, names []string, take func(name string, person ac
 	}
 }
 
+// errNotAsked is for secret files in etcd, which is not to be asked.
+var errNotAsked = errors.New("--offline was given")
+
+// people opens the store of a configuration's secret files.
+func (e *exam) people(settings config.Config) (account.Store, error) {
+	if settings.Ledger != nil && settings.Ledger.People && e.AskLedger == nil {
+		return nil, errNotAsked
+	}
+	return gate.PlaceOf(settings).Open()
+}
+
 // usersDirectory opens the store of a configuration's secret files; nil if a
 // login could not.
 func (e *exam) usersDirectory(settings config.Config) (dir account.Store, names, strays []string) {
 	path := gate.PlaceOf(settings).Path
-	dir, err := gate.PlaceOf(settings).Open()
+	dir, err := e.people(settings)
+	if errors.Is(err, errNotAsked) {
+		f := finding.NotLookedAt(finding.Note, "the secret files in etcd, and who is enrolled", err.Error())
+		f.File, f.Fix = path, "Run otpctl doctor without --offline."
+		e.add(f)
+		return nil, nil, nil
+	}
+	if err != nil && gate.PlaceOf(settings).Former != "" {
+		return nil, nil, nil // which is said of the ledger
+	}
 	if err != nil {
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
 			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})
@@ -99,16 +121,54 @@ func (e *exam) usersDirectory(settings config.Config) (dir account.Store, names,
 	}
 	if names, strays, err = dir.List(); err != nil {
 		_ = dir.Close()
+		if ledger.CountsNowhere(err) || errors.Is(err, ledger.ErrUnreachable) {
+			return nil, nil, nil // which is said of the ledger
+		}
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".", Follows: "Nobody who has to give a code gets in."})
 		return nil, nil, nil
 	}
 	return dir, names, strays
 }
 
+// peopleInEtcd finds what keeps secret files in etcd from counting, and those that are left
+// where none counts any more.
+func (e *exam) peopleInEtcd() {
+	place := gate.PlaceOf(e.settings)
+	if place.Former == "" || e.settings.Remote != nil {
+		return
+	}
+	if unnoted, is := errors.AsType[ledger.UnnotedError](ledger.CheckNoted(e.settings.Paths.State, e.settings.Ledger.Prefix)); is {
+		e.add(finding.Finding{Severity: finding.Error, ID: "ledger-not-noted", File: unnoted.Dir, What: "ledger.people is true, and nothing there says in which etcd the ledger of this server is.",
+			Follows: "Every login that may be asked is denied: in any other etcd nobody would have enrolled.", Fix: "otpctl ledger move --to etcd"})
+	}
+	left, err := place.Left()
+	if err != nil {
+		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: place.Former, What: err.Error() + ".",
+			Follows: "Whoever is not found in etcd is denied.", Fix: "Mend that."})
+		return
+	}
+	if len(left) > 0 {
+		e.add(finding.Finding{Severity: finding.Error, ID: "people-not-moved", File: place.Former,
+			What:    fmt.Sprintf("ledger.people is true, and %s left there, such as %s.", count(left), filepath.Base(left[0])),
+			Follows: "Whoever has one and is not in etcd is denied.",
+			Fix:     "If they have counted here until now: otpctl ledger move --people. If not, take them away."})
+	}
+}
+
+func count(files []string) string {
+	if len(files) == 1 {
+		return "a secret file is"
+	}
+	return finding.Count(len(files), "secret file") + " are"
+}
+
 func (e *exam) badSecretFile(name, file string, err error) {
 	e.denied[name] = true
 	f := finding.Finding{Severity: finding.Error, ID: "secret-file", File: file, Line: finding.LineIn(file, err), What: finding.Unplaced(file, err) + ".",
 		Follows: "Every login of " + name + " is denied.", Fix: "Correct it, or enroll again: otpctl enroll " + name + " --replace"}
+	if strings.HasPrefix(file, inEtcd) {
+		f.Fix = "otpctl remove " + name + ", and then bring it back with otpctl import backup, or enroll again."
+	}
 	if errors.Is(err, account.ErrOfAnother) {
 		f.Fix = "If somebody was renamed to " + name + ": otpctl rename OLD " + name + ", which keeps used codes used and recovery codes good."
 	}
@@ -118,11 +178,18 @@ func (e *exam) badSecretFile(name, file string, err error) {
 	e.add(f)
 }
 
+// inEtcd begins the name of what is no file.
+const inEtcd = "etcd:"
+
 // strays are files whose names no login looks for.
 func (e *exam) strays(path string, files []string) {
 	for _, file := range files {
-		e.add(finding.Finding{Severity: finding.Warning, ID: "stray-file", File: filepath.Join(path, file), What: "No login looks for a file of that name.",
-			Follows: "Whoever it is for is not enrolled.", Fix: "Name it after the login name, with the ending .toml."})
+		f := finding.Finding{Severity: finding.Warning, ID: "stray-file", File: filepath.Join(path, file), What: "No login looks for a file of that name.",
+			Follows: "Whoever it is for is not enrolled.", Fix: "Name it after the login name, with the ending .toml."}
+		if strings.HasPrefix(path, inEtcd) {
+			f.File, f.Fix = path+"/"+file, "Take the key away: etcdctl del "+strings.TrimPrefix(path, inEtcd)+"/"+file
+		}
+		e.add(f)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/breakglass"
 	"github.com/otpgate/otpgate/internal/factor"
@@ -43,10 +44,11 @@ const (
 )
 
 // isUnreachable says whether a login cannot be decided as what decides it cannot be
-// reached, or as no ledger counts on this machine until one is moved, and nobody has begun
-// to.
+// reached, or as no ledger counts on this machine, or no secret file of the person, until
+// those are moved, and nobody has begun to.
 func isUnreachable(err error) bool {
-	return errors.Is(err, errOnServers) || errors.Is(err, ledger.ErrUnreachable) || ledger.CountsNowhere(err)
+	return errors.Is(err, errOnServers) || errors.Is(err, ledger.ErrUnreachable) || ledger.CountsNowhere(err) ||
+		errors.Is(err, account.ErrLeft) || errors.As(err, new(account.MovedError))
 }
 
 // undecided ends a login that nobody has been asked anything in, and that cannot be

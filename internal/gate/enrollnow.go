@@ -84,6 +84,9 @@ func (g *Gate) enrollNow(ctx context.Context, request Request, person account.Pe
 		case errors.Is(err, enrollment.ErrAlreadyConfirmed):
 			conversation.Tell(Failure, elsewhere)
 			return Verdict{Deny, rule, "enroll: " + err.Error()}
+		case errors.Is(err, account.ErrChanged):
+			conversation.Tell(Failure, notEnrolled)
+			return Verdict{Deny, rule, "enroll: " + err.Error()}
 		case err != nil:
 			conversation.Tell(Failure, cannotDecide)
 			return fault(blame{"enrollment", err})

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
@@ -96,7 +97,7 @@ func (g *Gate) findLike(user string, like func(user string) (string, error)) (pe
 		return person, true, nil
 	}
 	if !errors.Is(err, account.ErrNotFound) {
-		return account.Person{}, false, blame{"secret-file", err}
+		return account.Person{}, false, ofFiles(err)
 	}
 	canonical, known, err := g.Names.Canonical(user)
 	if err != nil {
@@ -104,7 +105,7 @@ func (g *Gate) findLike(user string, like func(user string) (string, error)) (pe
 	}
 	if !known {
 		if canonical, err = like(user); err != nil {
-			return account.Person{}, false, blame{"secret-file", err}
+			return account.Person{}, false, ofFiles(err)
 		}
 	}
 	names := []string{canonical}
@@ -125,10 +126,19 @@ func (g *Gate) findLike(user string, like func(user string) (string, error)) (pe
 			return person, true, nil
 		}
 		if !errors.Is(err, account.ErrNotFound) {
-			return account.Person{}, false, blame{"secret-file", err}
+			return account.Person{}, false, ofFiles(err)
 		}
 	}
 	return account.Person{User: canonical}, false, nil
+}
+
+// ofFiles blames the ledger for secret files that are in it, where that cannot be reached
+// or counts nowhere.
+func ofFiles(err error) error {
+	if errors.Is(err, ledger.ErrUnreachable) || ledger.CountsNowhere(err) {
+		return blame{"ledger", err}
+	}
+	return blame{"secret-file", err}
 }
 
 // likeName is the name of the one secret file that a name differs from in its
@@ -191,7 +201,7 @@ func (g *Gate) findAgain(user string, known account.Person) (account.Person, err
 		return person, err
 	}
 	if err != nil {
-		return account.Person{}, blame{"secret-file", err}
+		return account.Person{}, ofFiles(err)
 	}
 	return person, nil
 }

@@ -3,11 +3,13 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/account/casaccount"
 	"github.com/otpgate/otpgate/internal/audit"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/deliver"
@@ -69,17 +71,48 @@ func (g *Gate) Close() error { return g.Ledger.Close() }
 
 // Place is where the secret files of a configuration are, and how they are read and
 // written there.
-type Place struct{ account.Place }
+type Place struct {
+	account.Place
+	// shared is the ledger that they are in, nil if they are in a directory.
+	shared *casledger.Store
+	prefix string
+	state  string // where this machine notes where its ledger is
+}
 
 // PlaceOf is the place that the settings name.
-func PlaceOf(settings config.Config) Place { return Place{account.PlaceOf(settings)} }
+func PlaceOf(settings config.Config) Place {
+	p := Place{Place: account.PlaceOf(settings)}
+	if l := settings.Ledger; l != nil && l.People {
+		p.shared, p.prefix, p.state = SharedLedger(*l), l.Prefix, settings.Paths.State
+		p.shared.After(p.state)
+		p.Former, p.Path, p.Required, p.Away = p.Path, casaccount.Path(l.Prefix), true, true
+	}
+	return p
+}
 
-// Open opens the store. It is an error if there is no directory: that must not look like
-// nobody having enrolled.
-func (p Place) Open() (account.Store, error) { return asStore(p.Place.Open()) }
+// Open opens the store. It is an error if there is no directory, or if it is not known
+// that etcd is the one that counts here: that must not look like nobody having enrolled.
+func (p Place) Open() (account.Store, error) {
+	if p.shared != nil {
+		return p.openShared()
+	}
+	return asStore(p.Place.Open())
+}
 
 // Create is Open for what writes: it makes the directory if it is missing.
-func (p Place) Create() (account.Store, error) { return asStore(p.Place.Create()) }
+func (p Place) Create() (account.Store, error) {
+	if p.shared != nil {
+		return p.openShared()
+	}
+	return asStore(p.Place.Create())
+}
+
+func (p Place) openShared() (account.Store, error) {
+	if err := ledger.CheckNoted(p.state, p.prefix); err != nil {
+		return nil, fmt.Errorf("secret files in %s: %w", p.Path, err)
+	}
+	return casaccount.New(p.Place, p.shared, p.prefix), nil
+}
 
 // asStore keeps an error from coming with a store that is none.
 func asStore(dir *account.Dir, err error) (account.Store, error) {
@@ -87,6 +120,20 @@ func asStore(dir *account.Dir, err error) (account.Store, error) {
 		return nil, err
 	}
 	return dir, nil
+}
+
+// Reload is Open and Load for somebody loaded before, and does not read again a file that
+// has not changed.
+func (p Place) Reload(known account.Person) (account.Person, error) {
+	if p.shared == nil {
+		return p.Place.Reload(known)
+	}
+	store, err := p.Open()
+	if err != nil {
+		return account.Person{}, err
+	}
+	defer store.Close()
+	return store.Load(known.User)
 }
 
 // userFiles opens the store of secret files anew for each person, so that a directory may

@@ -52,6 +52,9 @@ func (i Invitations) Confirm(ctx context.Context, answer Answer) (Enrolled, erro
 	if placed, is := errors.AsType[safefile.PlacedError](err); is && !c.used.IsZero() {
 		c.how, err = strings.TrimPrefix(c.how+"; "+placed.Error(), "; "), nil
 	}
+	if errors.Is(err, account.ErrUnclear) {
+		return Enrolled{}, err // the device may count yet
+	}
 	if err != nil && !c.used.IsZero() {
 		return Enrolled{}, errors.Join(err, c.giveBack(ctx, seen.User))
 	}

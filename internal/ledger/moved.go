@@ -194,7 +194,29 @@ func (e ForgottenError) Unwrap() error { return e.MovedError }
 // one was moved to, or is being moved to, is not where it is looked for. Nothing has been
 // changed then, and nothing can be.
 func CountsNowhere(err error) bool {
-	return errors.As(err, new(MovedError)) || errors.As(err, new(LeftError))
+	return errors.As(err, new(MovedError)) || errors.As(err, new(LeftError)) || errors.As(err, new(UnnotedError))
+}
+
+// UnnotedError is about a machine on which it is not noted where its ledger is. Dir is where
+// that would be.
+type UnnotedError struct{ Dir string }
+
+func (e UnnotedError) Error() string {
+	return fmt.Sprintf("nothing in %s says in which etcd the ledger of this server is, so that any other one would pass for it, in which nobody has enrolled: otpctl ledger move --to etcd", e.Dir)
+}
+
+// CheckNoted is [CheckLeft] for what must not be looked for in just any ledger: it is an
+// error too if no move to that one is noted.
+func CheckNoted(dir, prefix string) error {
+	if err := CheckLeft(dir, prefix); err != nil {
+		return err
+	}
+	if _, found, err := ReadMoved(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	} else if !found {
+		return UnnotedError{dir}
+	}
+	return nil
 }
 
 // CheckLeft says why a ledger elsewhere, under a prefix there, may not be used yet on a

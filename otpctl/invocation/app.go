@@ -135,7 +135,19 @@ func (a *App) Gate() (admin.People, error) {
 	}
 	opened.Sender = a.SenderFor(opened.Config)
 	a.Opened = opened
+	a.noteLeft(gate.PlaceOf(opened.Config))
 	return admin.People{Gate: opened}, nil
+}
+
+// noteLeft says that secret files are where none counts any more.
+func (a *App) noteLeft(place gate.Place) {
+	left, err := place.Left()
+	switch {
+	case err != nil:
+		a.Note("%v", err)
+	case len(left) > 0:
+		a.Note("%s, such as %s, left where none counts any more: %s ledger move --people takes them to etcd", Counted(len(left), "secret file is", "secret files are"), left[0], a.Self())
+	}
 }
 
 // onServers is the error of commands about people on a machine that holds nothing of

@@ -145,6 +145,11 @@ func notMoved(ctx context.Context, settings config.Config) error {
 		return err
 	}
 	defer store.Close()
+	if settings.Ledger.People {
+		if err := ledger.CheckNoted(settings.Paths.State, settings.Ledger.Prefix); err != nil {
+			return err
+		}
+	}
 	return store.(*casledger.Store).CheckFormer(ctx)
 }
 

@@ -25,10 +25,10 @@ const toEtcd = "etcd"
 
 func ledgerMove(a *invocation.App) *cobra.Command {
 	var to string
-	var undo, asJSON bool
+	var undo, people, asJSON bool
 	c := &cobra.Command{
-		Use:   "move (--to etcd | --undo)",
-		Short: "Move the ledger from files to etcd",
+		Use:   "move (--to etcd | --people | --undo)",
+		Short: "Move the ledger, or people, from files to etcd",
 		Long: `move takes what the files in paths.state know to the ledger of [ledger], and has
 nothing count in the files any more. From the moment that [ledger] is in the configuration
 until the move is done, no code is good on this server: who has break-glass codes of it is
@@ -42,12 +42,19 @@ count again.
 
 Where there are no files it only notes in paths.state where the ledger is. From then on
 nothing on this server opens a ledger in files, whatever the configuration says, nor
-another one in etcd.`,
+another one in etcd.
+
+With --people it takes the secret files in paths.users to etcd, where they count with
+ledger.people = true, and in that directory no more. Their secrets must be encrypted. It
+reads both sides first, replaces nothing in etcd, and goes on when it is run again. Until
+then whoever was not moved is denied.`,
 		Example: `  otpctl ledger move --to etcd
+  otpctl ledger move --people
   otpctl ledger move --undo`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVar(&to, "to", "", "move it to `PLACE`: etcd, as [ledger] of the configuration says")
+	c.Flags().BoolVar(&people, "people", false, "move the secret files in paths.users")
 	c.Flags().BoolVar(&undo, "undo", false, "take back a move that is not done")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	invocation.Complete(c, "to", toEtcd)
@@ -55,6 +62,10 @@ another one in etcd.`,
 		switch {
 		case undo && to != "":
 			return invocation.Usage("expected --to or --undo, found both")
+		case people && (undo || to != ""):
+			return invocation.Usage("expected --people without --to or --undo")
+		case people:
+			return movePeople(ctx, a, asJSON)
 		case undo:
 			return undoMove(ctx, a, asJSON)
 		case to != toEtcd:

@@ -87,8 +87,12 @@ func records(ctx context.Context, a *invocation.App, group string) (records []re
 	if err != nil {
 		return nil, 0, 0, err
 	}
+	expected := "LOGIN.toml"
+	if gate.PlaceOf(g.Config).Away {
+		expected = "LOGIN/LOGIN, the first in small letters"
+	}
 	for _, name := range strays {
-		a.Note("%s/%s is nobody's secret file by its name: expected LOGIN.toml", gate.PlaceOf(g.Config).Path, name)
+		a.Note("%s/%s is nobody's secret file by its name: expected %s", gate.PlaceOf(g.Config).Path, name, expected)
 	}
 	var nobodys map[string]bool
 	if group != "" {

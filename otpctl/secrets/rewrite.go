@@ -77,6 +77,8 @@ func (r *rewriting) mayRun(settings config.Config) error {
 	switch {
 	case len(settings.Secrets.Keys) == 0:
 		return errors.New("the configuration names no key: expected [secrets] with keys, the files that otpctl secrets init made")
+	case r.how == account.DecryptAll && settings.Ledger != nil && settings.Ledger.People:
+		return errors.New("secrets are in etcd, as ledger.people of the configuration is true; they are not kept there without being encrypted")
 	case r.how == account.DecryptAll && settings.Secrets.Required:
 		return errors.New("secrets.required of the configuration is true, so that logins would refuse what is decrypted; set it to false first")
 	case r.how == account.DecryptAll:

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/otpgate/otpgate/internal/admin"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/migrate"
 	"github.com/otpgate/otpgate/internal/tokenfile"
 	"github.com/otpgate/otpgate/otpctl/invocation"
@@ -199,6 +200,7 @@ func bringAlong(ctx context.Context, a *invocation.App, command string, people [
 		}
 		if err == nil {
 			p.Replace = flags.replace
+			leaveScratch(a, g, &p)
 			left, err = bring(ctx, a, g, command, p, flags.dryRun)
 		}
 		report.add(p, left, err)
@@ -206,6 +208,14 @@ func bringAlong(ctx context.Context, a *invocation.App, command string, people [
 	}
 	a.Clear()
 	return report.end(flags.json)
+}
+
+// leaveScratch leaves scratch codes behind where they cannot be kept.
+func leaveScratch(a *invocation.App, g admin.People, p *found) {
+	if n := len(p.Scratch); n > 0 && gate.PlaceOf(g.Config).Away {
+		p.Scratch = nil
+		a.Note("%s: %s left behind: they have too few digits to be kept in etcd; %s recovery %s makes others", p.User, invocation.Counted(n, "scratch code is", "scratch codes are"), a.Self(), p.User)
+	}
 }
 
 // named sees to the person's name.

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/tokenfile"
 	"github.com/otpgate/otpgate/otpctl/invocation"
 )
@@ -23,7 +25,7 @@ func ofOthers(a *invocation.App, tokens []tokenfile.Token) error {
 	if err != nil || len(byKey) == 0 {
 		return err
 	}
-	dir, err := account.PlaceOf(g.Config).Open()
+	dir, err := gate.PlaceOf(g.Config).Open()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // nobody is enrolled
 	}
@@ -37,6 +39,9 @@ func ofOthers(a *invocation.App, tokens []tokenfile.Token) error {
 	}
 	for _, name := range names {
 		person, err := dir.Load(name)
+		if errors.Is(err, ledger.ErrUnreachable) {
+			return err // others would be missed too
+		}
 		if err != nil {
 			continue // nobody gets in by that file
 		}

@@ -203,6 +203,7 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo": {before: serving},
 	"otpctl client add web1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --services sshd,sudo --users @staff --from 192.0.2.0/24": {before: serving},
 	"otpctl ledger move --to etcd":                  {statuses: []int{1}, says: `the configuration has no \[ledger\]`},
+	"otpctl ledger move --people":                   {statuses: []int{1}, says: `expected ledger\.people = true`},
 	"otpctl ledger move --undo":                     {statuses: []int{1}, says: `no move of the ledger in /var/lib/otpgate is under way|there is no ledger in files`},
 	"otpctl send-test sms alice --to +491511234567": {statuses: []int{1}, says: "127.0.0.1:9"},
 })

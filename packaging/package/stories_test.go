@@ -329,6 +329,7 @@ var stories = []story{
 			"otpctl ledger status":         {says: `The ledger is in files, /var/lib/otpgate`},
 			"otpctl ledger check":          {says: `All can be used`},
 			"otpctl ledger move --to etcd": {statuses: []int{1}, says: `the configuration has no \[ledger\]`},
+			"otpctl ledger move --people":  {statuses: []int{1}, says: `expected ledger\.people = true`},
 			"otpctl ledger move --undo":    {statuses: []int{1}, says: `no move of the ledger in /var/lib/otpgate is under way|there is no ledger in files`},
 		},
 	},

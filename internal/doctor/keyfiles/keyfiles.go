@@ -23,6 +23,8 @@ import (
 type Exam struct {
 	// Settings have the paths as they are reached from here.
 	Settings config.Config
+	// Files is what messages call the place of the secret files.
+	Files string
 
 	// keyless are people with a secret whose key was not found, and unreadable those with
 	// one that no key helps: it was changed, or planted. plain are those with one that is
@@ -83,7 +85,7 @@ func (e *Exam) Examine() (found []finding.Finding) {
 	}
 	found = append(found, e.cannotBeRead(e.unreadable)...)
 	if n := len(e.plain); n > 0 && len(e.Settings.Secrets.Keys) > 0 && !e.Settings.Secrets.Required {
-		found = append(found, finding.Finding{Severity: finding.Warning, ID: "secrets-plain", File: e.Settings.Paths.Users,
+		found = append(found, finding.Finding{Severity: finding.Warning, ID: "secrets-plain", File: e.Files,
 			What:    "Secrets of " + some(e.plain) + " are not encrypted, and secrets.keys names a key.",
 			Follows: "Who reads their files, or a backup of them, can compute their codes.", Fix: "otpctl secrets encrypt"})
 	}
@@ -94,7 +96,7 @@ func (e *Exam) cannotBeRead(p problem) []finding.Finding {
 	if len(p.users) == 0 {
 		return nil
 	}
-	return []finding.Finding{{Severity: finding.Error, ID: "secret-unreadable", File: e.Settings.Paths.Users,
+	return []finding.Finding{{Severity: finding.Error, ID: "secret-unreadable", File: e.Files,
 		What:    fmt.Sprintf("Secrets of %s cannot be read: %s.", some(p.users), p.first),
 		Follows: "Codes of their apps and tokens end in a fault. Recovery codes and codes that are sent work.",
 		Fix:     "otpctl secrets status says which and why; see docs/secrets.md."}}

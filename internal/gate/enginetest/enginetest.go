@@ -5,6 +5,7 @@
 package enginetest
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,7 +14,9 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/gate/gatetest"
+	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/ledger/castest"
 	"github.com/otpgate/otpgate/internal/otpauth"
 )
 
@@ -74,4 +77,20 @@ func DeviceCode(t testing.TB, g *gate.Gate, user, id string, at time.Time) strin
 	}
 	t.Fatalf("%s has no device %q", user, id)
 	return ""
+}
+
+// InEtcd has the secret files of an engine be in a service that servers share.
+func InEtcd(t testing.TB, g *gate.Gate) *castest.Service {
+	t.Helper()
+	service, socket := castest.Serve(t)
+	key := filepath.Join(t.TempDir(), "key")
+	_, data := keyring.NewFile()
+	if err := os.WriteFile(key, append(data, "# There is a spare copy elsewhere.\n"...), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	g.Config.Secrets.Keys = []string{key}
+	g.Config.Ledger = &config.Ledger{Socket: socket, Prefix: castest.Prefix, Timeout: config.Duration{Duration: time.Minute}, People: true}
+	g.Config.Paths.State = service.Noted(t)
+	g.Accounts = Files{gate.PlaceOf(g.Config)}
+	return service
 }

@@ -96,7 +96,7 @@ func (s *Store) KnownID(ctx context.Context) (string, error) {
 func (s *Store) Each(ctx context.Context, do func(name string, err error) error) error {
 	return s.each(ctx, func(register Named) error {
 		err := register.check()
-		if directory, _, _ := strings.Cut(register.Key, "/"); err == nil && directory == movedDirectory {
+		if directory, _, _ := strings.Cut(register.Key, "/"); err == nil && (directory == movedDirectory || directory+"/" == TextDirectory) {
 			return nil
 		}
 		return do(register.Key, err)
@@ -150,11 +150,11 @@ func (s *Store) page(ctx context.Context, inspector Inspector, after string) ([]
 // check says what is wrong with a register, nil if it is an entry.
 func (n Named) check() error {
 	directory, name, _ := strings.Cut(n.Key, "/")
-	if known := append(directories(), movedDirectory); !slices.Contains(known, directory) || name == "" {
+	if known := append(directories(), movedDirectory, strings.TrimSuffix(TextDirectory, "/")); !slices.Contains(known, directory) || name == "" {
 		return fmt.Errorf("%w: no key of the ledger's; expected a name behind one of %s/", ledger.ErrDamaged, strings.Join(known, "/, "))
 	}
 	_, payload, err := split(n.Register)
-	if err == nil {
+	if err == nil && directory+"/" != TextDirectory {
 		_, err = ledger.Decode(payload)
 	}
 	return err

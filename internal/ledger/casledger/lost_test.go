@@ -24,6 +24,8 @@ type memory struct {
 	swaps [][]byte
 	// keeps are how long each was to be kept.
 	keeps []time.Duration
+	// others changes what somebody else has under a key, as other does to an entry.
+	others func(key string)
 }
 
 // loss is what becomes of a Swap.
@@ -75,7 +77,10 @@ func (m *memory) Swap(_ context.Context, key string, revision int64, value []byt
 		if what == overwritten {
 			apply()
 		}
-		m.other(key)
+		if m.others == nil {
+			m.others = m.other
+		}
+		m.others(key)
 		return false, Register{}, lost
 	}
 	swapped := apply()

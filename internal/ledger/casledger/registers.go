@@ -53,8 +53,11 @@ func (u unreachable) Is(target error) bool { return target == ledger.ErrUnreacha
 // inDoubt hides what err is, but for the end of ctx: a change that may have taken place,
 // or may still, is not one that could not be made.
 func inDoubt(ctx context.Context, err error) error {
-	return fmt.Errorf("it is not known whether the change was made: %w", doubt{err.Error(), ctx.Err()})
+	return fmt.Errorf("%w: %w", ErrUnclear, doubt{err.Error(), ctx.Err()})
 }
+
+// ErrUnclear is wrapped by the error for a change that may have been made.
+var ErrUnclear = errors.New("it is not known whether the change was made")
 
 type doubt struct {
 	text string
