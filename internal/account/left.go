@@ -15,6 +15,9 @@ import (
 // enrolled: a program with a configuration of before denies.
 const MovedName = "moved"
 
+// MovedSuffix is behind the name of a secret file that was moved to etcd.
+const MovedSuffix = ".moved"
+
 // MovedError is about a directory in which none counts any more.
 type MovedError struct{ Dir string }
 
@@ -78,6 +81,48 @@ func (p Place) CheckLeftLike(name string) error {
 	return nil
 }
 
+// ErrForgotten is wrapped by the error for somebody whose secret file was moved to etcd from
+// this machine, and of whom nothing is known there, not even that they were removed.
+var ErrForgotten = errors.New("etcd knows nothing of a secret file that was moved there")
+
+// forgottenError is an ErrForgotten about the file that was moved.
+type forgottenError struct{ path string }
+
+func (e forgottenError) Error() string {
+	return fmt.Sprintf("%s was moved to etcd, which knows nothing of it now, as after a snapshot of before was restored: if it is to count, give it its name without %s and run otpctl ledger move --people; if not, take it away", e.path, MovedSuffix)
+}
+
+func (forgottenError) Is(target error) bool { return target == ErrForgotten }
+
+// CheckForgotten fails with an ErrForgotten if the secret file of name was moved to etcd from
+// here. It is for somebody of whom nothing is known there.
+func (p Place) CheckForgotten(name string) error {
+	if p.Former == "" {
+		return nil
+	}
+	path := p.Former + "/" + name + suffix + MovedSuffix
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return forgottenError{path}
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("look for secret files that were moved to etcd: %w", err)
+	}
+	return nil
+}
+
+// MovedLike lists the people whose secret files were moved to etcd from here and whose names
+// differ from name in their cases alone.
+func (p Place) MovedLike(name string) (like []string, err error) {
+	entries, err := p.former()
+	for _, entry := range entries {
+		other, found := strings.CutSuffix(entry.Name(), suffix+MovedSuffix)
+		if found && other != name && strings.EqualFold(other, name) && CheckName(other) == nil {
+			like = append(like, other)
+		}
+	}
+	return like, err
+}
+
 // NameOfFile is whose secret file a path is.
 func NameOfFile(path string) string {
 	return strings.TrimSuffix(path[strings.LastIndexByte(path, '/')+1:], suffix)
@@ -85,6 +130,17 @@ func NameOfFile(path string) string {
 
 // Left lists the secret files that were left behind.
 func (p Place) Left() (paths []string, err error) {
+	entries, err := p.former()
+	for _, entry := range entries {
+		if name, found := strings.CutSuffix(entry.Name(), suffix); found && CheckName(name) == nil {
+			paths = append(paths, p.Former+"/"+entry.Name())
+		}
+	}
+	return paths, err
+}
+
+// former lists what is in the directory in which no secret file counts any more.
+func (p Place) former() ([]fs.DirEntry, error) {
 	if p.Former == "" {
 		return nil, nil
 	}
@@ -92,10 +148,5 @@ func (p Place) Left() (paths []string, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("look for secret files that were left behind: %w", err)
 	}
-	for _, entry := range entries {
-		if name, found := strings.CutSuffix(entry.Name(), suffix); found && CheckName(name) == nil {
-			paths = append(paths, p.Former+"/"+entry.Name())
-		}
-	}
-	return paths, nil
+	return entries, nil
 }

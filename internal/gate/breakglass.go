@@ -48,7 +48,7 @@ const (
 // those are moved, and nobody has begun to.
 func isUnreachable(err error) bool {
 	return errors.Is(err, errOnServers) || errors.Is(err, ledger.ErrUnreachable) || ledger.CountsNowhere(err) ||
-		errors.Is(err, account.ErrLeft) || errors.As(err, new(account.MovedError))
+		errors.Is(err, account.ErrLeft) || errors.Is(err, account.ErrForgotten) || errors.As(err, new(account.MovedError))
 }
 
 // undecided ends a login that nobody has been asked anything in, and that cannot be

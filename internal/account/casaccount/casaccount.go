@@ -39,10 +39,6 @@ type texts struct {
 
 var _ account.Texts = (*texts)(nil)
 
-// removedKept is how long it is known that a file was removed: until nobody can still be
-// about to create it whose answer was lost before that.
-const removedKept = 24 * time.Hour
-
 // patience is how long others of this process are waited for who change the same file.
 const patience = 10 * time.Second
 
@@ -66,8 +62,8 @@ func (t *texts) notFound(name string) error {
 }
 
 // Read implements [account.Texts]. It waits for the majority of the service, and so gives
-// nothing that is not the last. Whoever has a file where none counts has not enrolled here,
-// and must not pass for somebody who never did.
+// nothing that is not the last. Whoever has a file where none counts, or had one that was
+// moved to a service which has forgotten it, must not pass for somebody who never enrolled.
 func (t *texts) Read(name string) (account.Text, error) {
 	data, revision, err := t.ledger.Text(context.Background(), nameOf(name))
 	text := account.Text{Data: data, Revision: revision}
@@ -77,6 +73,11 @@ func (t *texts) Read(name string) (account.Text, error) {
 	if len(data) == 0 {
 		if err := t.place.CheckLeft(name); err != nil {
 			return text, err
+		}
+		if revision == 0 {
+			if err := t.place.CheckForgotten(name); err != nil {
+				return text, err
+			}
 		}
 		return text, t.notFound(name)
 	}
@@ -115,11 +116,11 @@ func (t *texts) Write(name string, data []byte, was account.Text) error {
 	if err := account.CheckEncrypted(path, data); err != nil {
 		return fmt.Errorf("not written: %w", err)
 	}
-	return t.set(name, data, was.Revision, 0)
+	return t.set(name, data, was.Revision)
 }
 
-func (t *texts) set(name string, data []byte, revision int64, keep time.Duration) error {
-	err := t.ledger.SetText(context.Background(), nameOf(name), data, revision, keep)
+func (t *texts) set(name string, data []byte, revision int64) error {
+	err := t.ledger.SetText(context.Background(), nameOf(name), data, revision)
 	switch {
 	case errors.Is(err, casledger.ErrOther):
 		err = account.ErrChanged
@@ -176,7 +177,8 @@ func (t *texts) WriteAll(all []account.Writing) (failed map[string]error, err er
 }
 
 // Remove implements [account.Texts]. An empty text takes the place of the file, damaged or
-// not, so that a lost answer to a change of before can have no effect any more.
+// not, and stays for ever: a lost answer to a change of before can have no effect any more,
+// and no [Move] brings back who was removed, from whichever directory and however late.
 func (t *texts) Remove(name string, was *account.Text) error {
 	if was == nil {
 		now, err := t.Read(name)
@@ -185,7 +187,7 @@ func (t *texts) Remove(name string, was *account.Text) error {
 		}
 		was = &now
 	}
-	return t.set(name, nil, was.Revision, removedKept)
+	return t.set(name, nil, was.Revision)
 }
 
 // RemoveLeft implements [account.Texts]: nothing half-written is ever stored.
@@ -219,10 +221,28 @@ func (t *texts) Like(name string) (like []string, err error) {
 		}
 	})
 	if err == nil && len(like) == 0 {
-		err = t.place.CheckLeftLike(name)
+		err = t.checkFormerLike(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list secret files: %w", err)
 	}
 	return like, nil
+}
+
+// checkFormerLike fails if somebody has a file where none counts, or had one that is
+// forgotten, whose name differs from name in its cases alone.
+func (t *texts) checkFormerLike(name string) error {
+	if err := t.place.CheckLeftLike(name); err != nil {
+		return err
+	}
+	moved, err := t.place.MovedLike(name)
+	if err != nil {
+		return err
+	}
+	for _, other := range moved {
+		if _, err := t.Read(other); err != nil && !errors.Is(err, account.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }

@@ -35,7 +35,7 @@ func (s stranger) sets(t *testing.T, texts ...string) {
 	for _, text := range texts {
 		_, revision, err := s.Text(t.Context(), aliceKey)
 		if err == nil {
-			err = s.SetText(t.Context(), aliceKey, []byte(text), revision, 0)
+			err = s.SetText(t.Context(), aliceKey, []byte(text), revision)
 		}
 		if err != nil {
 			t.Fatal(err)

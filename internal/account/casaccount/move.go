@@ -57,11 +57,7 @@ var (
 	errRemoved = errors.New("the one of that name was removed there; take this file away, and enroll the person again if they are to come back")
 )
 
-const (
-	suffix = ".toml"
-	// movedSuffix is behind the name of a file that was moved.
-	movedSuffix = ".moved"
-)
+const suffix = ".toml"
 
 // moving is a Move under way.
 type moving struct {
@@ -202,7 +198,7 @@ func (r *moving) takeOne(path string) (fresh bool, err error) {
 		}
 	}
 	r.at("written")
-	if err := unix.Renameat(r.dir.Fd(), name+suffix, r.dir.Fd(), name+suffix+movedSuffix); err != nil {
+	if err := unix.Renameat(r.dir.Fd(), name+suffix, r.dir.Fd(), name+suffix+account.MovedSuffix); err != nil {
 		return fresh, fmt.Errorf("give it another name: %w", err)
 	}
 	r.at("put away")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Texts are kept beside the entries, by whoever may change one only as a whole and only
@@ -36,16 +35,16 @@ func (s *Store) Text(ctx context.Context, name string) (text []byte, revision in
 	return text, now.Revision, nil
 }
 
-// SetText stores a text in the place of the one of that revision, and no other. It is
-// forgotten after keep, or never if that is 0. Whatever becomes of an answer, it is
-// stored once: an error that does not wrap ErrOther may leave open whether it was.
-func (s *Store) SetText(ctx context.Context, name string, text []byte, revision int64, keep time.Duration) error {
+// SetText stores a text in the place of the one of that revision, and no other. Whatever
+// becomes of an answer, it is stored once: an error that does not wrap ErrOther may leave
+// open whether it was.
+func (s *Store) SetText(ctx context.Context, name string, text []byte, revision int64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
 	defer cancel()
 	mark := newMark()
 	next := swap{mark: mark, revision: revision, value: slices.Concat([]byte{format}, mark, text)}
 	for unclear := false; ; {
-		stored, now, err := s.swap(ctx, name, next, keep)
+		stored, now, err := s.swap(ctx, name, next, 0)
 		if errors.Is(err, ErrUnavailable) {
 			unclear = true
 			s.pause(ctx)

@@ -56,7 +56,7 @@ func TestLostAnswersOfTexts(t *testing.T) {
 					t.Fatalf("revision %d, %v", revision, err)
 				}
 				m.lose, m.swaps = slices.Clone(test.lose), nil
-				if err := store.SetText(t.Context(), textName, []byte("mine"), revision, time.Hour); isDoubt(err) != test.unclear || err != nil && !test.unclear {
+				if err := store.SetText(t.Context(), textName, []byte("mine"), revision); isDoubt(err) != test.unclear || err != nil && !test.unclear {
 					t.Errorf("%v", err)
 				}
 				for _, arrive := range m.late {
@@ -66,7 +66,7 @@ func TestLostAnswersOfTexts(t *testing.T) {
 					t.Errorf("%q, %v, expected %q", text, err, test.want)
 				}
 				for i, value := range m.swaps {
-					if !slices.Equal(value, m.swaps[0]) || m.keeps[i] != time.Hour {
+					if !slices.Equal(value, m.swaps[0]) || m.keeps[i] != 0 {
 						t.Errorf("%x for %v, then %x for %v", m.swaps[0], m.keeps[0], value, m.keeps[i])
 					}
 				}
@@ -89,7 +89,7 @@ func TestTextOfAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.otherText(textName)
-		if err := store.SetText(t.Context(), textName, []byte("mine"), revision, 0); !errors.Is(err, ErrOther) || len(m.swaps) != 1 {
+		if err := store.SetText(t.Context(), textName, []byte("mine"), revision); !errors.Is(err, ErrOther) || len(m.swaps) != 1 {
 			t.Errorf("%v after %d swaps", err, len(m.swaps))
 		}
 	}
@@ -99,7 +99,7 @@ func TestTextOfAnother(t *testing.T) {
 func TestTextRefused(t *testing.T) {
 	refuses := errors.New("permission denied")
 	store := New(refusing{refuses}, Limits{Try: time.Minute, All: time.Minute})
-	if err := store.SetText(t.Context(), textName, []byte("mine"), 0, 0); !errors.Is(err, refuses) {
+	if err := store.SetText(t.Context(), textName, []byte("mine"), 0); !errors.Is(err, refuses) {
 		t.Errorf("set: %v", err)
 	}
 	if _, _, err := store.Text(t.Context(), textName); !errors.Is(err, refuses) {
