@@ -239,6 +239,25 @@ func TestPeopleWithoutMajority(t *testing.T) {
 	s.cluster.Ready(t)
 }
 
+// A server that has the ledger of others who have their people there too, and files of its
+// own, takes those people for nobody who has enrolled: what an admin runs there says so.
+func TestPeopleElsewhere(t *testing.T) {
+	s := newPeopleSite(t, 1, 1, "1m")
+	s.servers[0].enrolls(t, "daemon")
+	other := newVerifier(t, s.cluster, "other", "1m")
+	if _, stderr, status := other.otpctl(t, "ledger", "move", "--to", "etcd"); status != 0 || !strings.Contains(stderr, "ledger.people") {
+		t.Errorf("moved: status %d: %s", status, stderr)
+	}
+	if _, stderr, status := other.otpctl(t, "ledger", "status"); status != 1 || !strings.Contains(stderr, "ledger.people") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	for v, want := range map[*verifier]bool{s.servers[0]: false, other: true} {
+		if found := v.findings(t); (found["people-elsewhere"] != "") != want {
+			t.Errorf("the doctor finds %q", found)
+		}
+	}
+}
+
 // otpctl's commands work on people in etcd as on files.
 func TestCommandsOnPeople(t *testing.T) {
 	s := newPeopleSite(t, 1, 2, "1m")

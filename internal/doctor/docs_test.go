@@ -117,6 +117,7 @@ func TestSetupsHaveEveryID(t *testing.T) {
 		"change-unconfirmed": "internal/rollout TestForgottenChange",
 		"break-glass-used":   "internal/doctor/remote TestCodesThatWereUsed",
 		"ledger-certificate": "internal/doctor/sharedledger TestCertificates",
+		"people-elsewhere":   "ledgerd TestPeopleElsewhere",
 	}
 	_, table, _ := strings.Cut(string(page), "## The findings")
 	rows := 0

@@ -54,6 +54,8 @@ type Doctor struct {
 	AskLedger sharedledger.Ask
 	// AskFormer asks whether it has what was moved there from this machine.
 	AskFormer func(ctx context.Context, settings config.Config) error
+	// AskPeople asks whether servers have people there.
+	AskPeople func(ctx context.Context, settings config.Ledger) (bool, error)
 	// Also are findings of others about the same machine.
 	Also []finding.Finding
 }
@@ -106,7 +108,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	}
 	ends := remote.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath(), Ask: e.Ask}
 	e.findings = append(e.findings, ends.Examine(ctx)...)
-	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Former: e.AskFormer, Now: e.Machine.Now}
+	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Former: e.AskFormer, People: e.AskPeople, Now: e.Machine.Now}
 	e.findings = append(e.findings, shared.Examine(ctx)...)
 	e.peopleInEtcd()
 	page := webpage.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath()}

@@ -150,7 +150,19 @@ func notMoved(ctx context.Context, settings config.Config) error {
 			return err
 		}
 	}
-	return store.(*casledger.Store).CheckFormer(ctx)
+	shared := store.(*casledger.Store)
+	return errors.Join(shared.CheckFormer(ctx), peopleElsewhere(ctx, shared, settings))
+}
+
+// peopleElsewhere says that other servers have people in etcd where this one has files.
+func peopleElsewhere(ctx context.Context, shared *casledger.Store, settings config.Config) error {
+	if settings.Ledger.People {
+		return nil
+	}
+	if has, err := shared.HasTexts(ctx); err != nil || !has {
+		return err
+	}
+	return fmt.Errorf("people are in etcd, and ledger.people of the configuration is not true: whoever enrolled on another server has not enrolled here, and may get in by the password alone; set it as on the other servers, and run otpctl ledger move --people. If no server has people in etcd any more: etcdctl del --prefix %s%s", settings.Ledger.Prefix, casledger.TextDirectory)
 }
 
 func showLedger(a *invocation.App, s ledgerState) error {

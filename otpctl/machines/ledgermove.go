@@ -129,6 +129,9 @@ func moveLedger(ctx context.Context, a *invocation.App, asJSON bool) error {
 	if err != nil {
 		return leftBy(settings.Paths.State, err)
 	}
+	if err := peopleElsewhere(ctx, move.To, settings); err != nil {
+		a.Note("%v", err)
+	}
 	if !result.Already {
 		recordMove(a, "move", fmt.Sprintf("%s to %s %s", entries(result.Entries), result.To, result.ID))
 	}

@@ -106,7 +106,8 @@ func (d *doctorFlags) examine(ctx context.Context, a *invocation.App) error {
 	}
 	examined := doctor.Doctor{Machine: machineOf(a), Config: path, Services: d.services, Also: unconfirmed(a)}
 	if !d.offline {
-		examined.Ask, examined.AskLedger, examined.AskFormer = remote.Servers, sharedledger.Members, sharedledger.Former
+		examined.Ask, examined.AskLedger = remote.Servers, sharedledger.Members
+		examined.AskFormer, examined.AskPeople = sharedledger.Former, sharedledger.People
 	}
 	findings := examined.Examine(ctx)
 	findings = slices.DeleteFunc(findings, func(f finding.Finding) bool { return slices.Contains(d.ignored, f.ID) })

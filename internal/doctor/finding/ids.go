@@ -117,6 +117,7 @@ var IDs = []string{
 	"password-alone",
 	"password-asked-again",
 	"password-without-code",
+	"people-elsewhere",
 	"people-not-moved",
 	"polkit-not-asking",
 	"proftpd-key-alone",

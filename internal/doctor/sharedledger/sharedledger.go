@@ -39,6 +39,13 @@ func Former(ctx context.Context, settings config.Config) error {
 	return store.CheckFormer(ctx)
 }
 
+// People asks whether servers have people there.
+func People(ctx context.Context, settings config.Ledger) (bool, error) {
+	store := open(settings)
+	defer store.Close()
+	return store.HasTexts(ctx)
+}
+
 func open(settings config.Ledger) *casledger.Store {
 	return casledger.New(ledgersocket.Client{Path: settings.Socket}, casledger.LimitsOf(settings.Timeout.Duration))
 }
@@ -52,6 +59,8 @@ type Exam struct {
 	Ask Ask
 	// Former asks whether it has what was moved from here.
 	Former func(ctx context.Context, settings config.Config) error
+	// People asks whether servers have people there.
+	People func(ctx context.Context, settings config.Ledger) (bool, error)
 	Now    func() time.Time
 }
 
@@ -98,6 +107,7 @@ func (e Exam) Examine(ctx context.Context) []finding.Finding {
 	x.reachable(status)
 	x.rights(status)
 	x.forgotten(ctx)
+	x.elsewhere(ctx)
 	for _, m := range status.Members {
 		if m.Version != "" {
 			x.member(m)
@@ -211,4 +221,19 @@ func lossy(version string) bool {
 		return false // nothing is known of it
 	}
 	return major < 3 || major == 3 && (minor < 4 || minor == 4 && patch < 22 || minor == 5 && patch < 6)
+}
+
+// elsewhere looks at whether other servers have people in etcd where this one has files.
+func (e *exam) elsewhere(ctx context.Context) {
+	if e.People == nil || e.Settings.Ledger.People {
+		return
+	}
+	// What keeps them from being asked for is said of the ledger.
+	if has, err := e.People(ctx, *e.Settings.Ledger); err != nil || !has {
+		return
+	}
+	e.add("people", finding.Finding{Severity: finding.Error, ID: "people-elsewhere",
+		What:    "Secret files are in etcd, and ledger.people is not true here.",
+		Follows: "Whoever enrolled on another server passes here for somebody who has not enrolled, and gets in by the password alone unless policy.require is about them.",
+		Fix:     "Set ledger.people = true as on the other servers, and run otpctl ledger move --people. If no server has people in etcd any more: etcdctl del --prefix " + e.Settings.Ledger.Prefix + casledger.TextDirectory})
 }

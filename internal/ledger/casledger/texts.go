@@ -114,3 +114,16 @@ func (s *Store) EachText(ctx context.Context, prefix string, visit func(name str
 		}
 	}
 }
+
+// HasTexts says whether there are texts, or ever were any: one that was taken away is one.
+func (s *Store) HasTexts(ctx context.Context) (bool, error) {
+	inspector, can := s.registers.(Inspector)
+	if !can {
+		return false, errNoInspector
+	}
+	page, err := s.page(ctx, inspector, TextDirectory)
+	if err != nil {
+		return false, outOfReach(err)
+	}
+	return len(page) > 0 && strings.HasPrefix(page[0].Key, TextDirectory), nil
+}
