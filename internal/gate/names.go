@@ -82,7 +82,47 @@ func (c ClientNames) InGroup(user, group string) (bool, error) {
 // that the person's uid has besides, the first before others. Without the second
 // look a person could step round the code by writing the name in another case,
 // without the third by another name of the same account.
-func (g *Gate) find(user string) (account.Person, bool, error) { return g.findLike(user, g.likeName) }
+func (g *Gate) find(user string) (account.Person, bool, error) {
+	person, found, err := g.findLike(user, g.likeName)
+	if err == nil && !found && g.Config.Ledger != nil && g.Config.Ledger.People {
+		return g.findSpelled(person)
+	}
+	return person, found, err
+}
+
+// findSpelled is for somebody without a file whose servers have their people in one place.
+// The name service of another server may write the name in another case, under which the
+// person enrolled there. It is the same person if this machine's takes it for the same.
+func (g *Gate) findSpelled(nobody account.Person) (person account.Person, found bool, err error) {
+	files, can := g.Accounts.(liker)
+	if !can {
+		return nobody, false, nil
+	}
+	names, err := files.Like(nobody.User)
+	if err != nil {
+		return account.Person{}, false, ofFiles(err)
+	}
+	var same []string
+	for _, name := range names {
+		spelled, known, err := g.Names.Canonical(name)
+		if err != nil {
+			return account.Person{}, false, blame{"name-service", err}
+		}
+		if known && spelled == nobody.User {
+			same = append(same, name)
+		}
+	}
+	switch len(same) {
+	case 0:
+		return nobody, false, nil
+	case 1:
+		if person, err = g.Accounts.Load(same[0]); err != nil {
+			return account.Person{}, false, ofFiles(err)
+		}
+		return person, true, nil
+	}
+	return account.Person{}, false, blame{"secret-file", fmt.Errorf("user %q: there are secret files of %q, which are the same person by this machine's name service; remove all but one", nobody.User, same)}
+}
 
 // findSoon is find for whoever has not proven anything yet: what it costs does not
 // grow with the number of people, and so tells nothing. Of the names that differ

@@ -90,6 +90,22 @@ func TestFileLeftBehind(t *testing.T) {
 	expect(t, p.login("carol", conversation), Accept, "totp:phone")
 }
 
+// Whoever enrolled where the name service writes the name in another case is asked by their
+// device, if this machine's takes both for the same person. Another person of that name is not.
+func TestSpelledElsewhere(t *testing.T) {
+	p, _ := inEtcd(t)
+	p.Config.Policy.Require = []config.Selector{"Carol"}
+	conversation, first := p.enrolls(t)
+	expect(t, p.login("Carol", conversation), Accept, "totp:phone")
+	p.Config.Policy.Require = nil
+	p.Aliases = map[string]string{"carol": "carol", "Carol": "carol"}
+	expect(t, p.login("carol", says(*first, *first, *first)), TooMany, "policy.attempts.per_login")
+	p.Clock = p.Clock.Add(30 * time.Second)
+	expect(t, p.login("carol", says(p.shown(t, conversation))), Accept, "totp:phone")
+	p.Aliases = map[string]string{"carol": "carol", "Carol": "Carol"}
+	expect(t, p.login("carol", says()), NotAsked, "not-enrolled")
+}
+
 // Where it is not known which etcd counts, or another one answers, nobody passes for
 // somebody who has not enrolled.
 func TestAnotherEtcd(t *testing.T) {
