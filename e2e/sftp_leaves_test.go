@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,11 +47,34 @@ func stacks(t *testing.T, s *hosts.SFTPD, pid int) []string {
 	must(t, syscall.Kill(pid, syscall.SIGQUIT))
 	// The registers come last.
 	last := regexp.MustCompile(`(?m)^(rip|pc) +0x`)
-	machine.Until(t, "the process has said all", func() bool { return last.MatchString(s.Output()[before:]) })
-	all := regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[.*\]:\n(?:.+\n)+`).FindAllString(s.Output()[before:], -1)
+	var said string
+	machine.Until(t, "the process has said all", func() bool {
+		said = unquoted(t, s.Output()[before:])
+		return last.MatchString(said)
+	})
+	all := regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[.*\]:\n(?:.+\n)+`).FindAllString(said, -1)
 	return slices.DeleteFunc(all, func(stack string) bool {
 		return !strings.Contains(stack, "github.com/") && !strings.Contains(stack, "golang.org/")
 	})
+}
+
+// unquoted gives what broker and front say, in the words of the front where the broker quotes it,
+// which leaves out empty lines.
+func unquoted(t *testing.T, output string) string {
+	t.Helper()
+	var all strings.Builder
+	for line := range strings.Lines(output) {
+		if quoted, isFronts := strings.CutPrefix(line, "otpgate-sftpd: a front says "); isFronts && strings.HasSuffix(line, "\n") {
+			said, err := strconv.Unquote(strings.TrimSpace(quoted))
+			must(t, err)
+			line = said + "\n"
+		}
+		if strings.HasPrefix(line, "goroutine ") {
+			line = "\n" + line
+		}
+		all.WriteString(line)
+	}
+	return all.String()
 }
 
 // rests says whether all threads of a process sleep, and none waits for a processor: see
