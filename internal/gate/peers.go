@@ -99,7 +99,11 @@ func (g *Gate) PeersLately(entry ledger.Entry) (all []PeerLately) {
 		own.Peer = name
 		peer := PeerLately{Name: name, GraceUntil: own.peerGrace(entry)}
 		peer.WrongCodes, peer.LockedUntil = own.WrongLately(entry)
-		peer.SentCodes, peer.NextSend = own.SentLately(entry)
+		limit := g.Config.Sent.PerHour
+		if name == linksPeer {
+			limit = LinksPerHour
+		}
+		peer.SentCodes, peer.NextSend = own.sentLately(entry, limit)
 		if peer.WrongCodes > 0 || !peer.LockedUntil.IsZero() || peer.SentCodes > 0 || !peer.GraceUntil.IsZero() {
 			all = append(all, peer)
 		}

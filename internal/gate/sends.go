@@ -51,17 +51,40 @@ func (g *Gate) countSend(ctx context.Context, person account.Person, code string
 	return until, err
 }
 
-// CountLink counts a link before it is mailed, as a code that is sent. until is set if it
-// must not be mailed yet.
-func (g *Gate) CountLink(ctx context.Context, user string) (until time.Time, err error) {
+// LinksPerHour is how many links to self-service one person is mailed in an hour. Each is
+// good for an hour, so one is enough, and more are for mails that go astray: strangers can
+// have that many mailed to every name, in each hour, and mail servers have a limit a day.
+const LinksPerHour = 3
+
+// linksPeer is whose sends those links are in an entry: apart from codes, so that neither
+// uses up the other.
+const linksPeer = "self-service"
+
+// CountLink counts a link to self-service before it is mailed, of limit in an hour. until is
+// set if it must not be mailed yet.
+func (g *Gate) CountLink(ctx context.Context, user string, limit int) (until time.Time, err error) {
+	own := *g
+	own.Peer = linksPeer
 	err = g.Ledger.Update(ctx, ledger.UserKey(user), func(entry *ledger.Entry) error {
 		var count int
-		if count, until = g.SentLately(*entry); until.IsZero() {
-			g.countSent(entry, count)
+		if count, until = own.sentLately(*entry, limit); until.IsZero() {
+			own.countSent(entry, count)
 		}
 		return nil
 	})
 	return until, err
+}
+
+// UncountLink takes back what CountLink counted of a link that is not mailed: whoever has
+// one lost takes none from the person.
+func (g *Gate) UncountLink(ctx context.Context, user string) error {
+	return g.Ledger.Update(ctx, ledger.UserKey(user), func(entry *ledger.Entry) error {
+		if counts := entry.Peers[linksPeer]; counts.Sends.Count > 0 {
+			counts.Sends.Count--
+			entry.Peers[linksPeer] = counts
+		}
+		return nil
+	})
 }
 
 // countSent counts one more than count.

@@ -41,10 +41,7 @@ const (
 	GivingUp = 10 * time.Second
 )
 
-var (
-	errBusy  = errors.New("too much waits to be done")
-	errEnded = errors.New("the verifier ended before this was done")
-)
+var errBusy = errors.New("too much waits to be done")
 
 // Look implements [selfservice.Later].
 func (l *Later) Look(job selfservice.Job) { l.add(&l.looks, job) }
@@ -75,7 +72,7 @@ func (l *Later) add(to *roundRobin, job selfservice.Job) {
 	}
 	l.mu.Unlock()
 	if isLost {
-		l.lose(lost, map[bool]error{true: errEnded, false: errBusy}[refuse])
+		l.lose(lost, map[bool]error{true: selfservice.ErrEnded, false: errBusy}[refuse])
 	}
 }
 
@@ -163,7 +160,7 @@ func (l *Later) End(ctx context.Context) {
 	}
 	left := l.halt()
 	for _, job := range left {
-		l.lose(job, errEnded)
+		l.lose(job, selfservice.ErrEnded)
 	}
 	select {
 	case <-done:
@@ -172,7 +169,7 @@ func (l *Later) End(ctx context.Context) {
 		running := l.running
 		l.mu.Unlock()
 		if running != nil {
-			l.lose(*running, errEnded)
+			l.lose(*running, selfservice.ErrEnded)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package selfservice
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,13 @@ func (s Service) Ask(user, remote, language string) {
 			notSent(err)
 			return
 		}
-		s.Later.Link(Job{Of: of, Network: network, Lost: notSent, Do: func(ctx context.Context) {
+		lost := func(why error) {
+			if !errors.Is(why, ErrEnded) {
+				why = errors.Join(why, s.uncountMail(person))
+			}
+			notSent(why)
+		}
+		s.Later.Link(Job{Of: of, Network: network, Lost: lost, Do: func(ctx context.Context) {
 			if err := s.send(ctx, person.User, remote, language); err != nil {
 				notSent(err)
 			}
@@ -99,11 +106,19 @@ func (s Service) countMail(ctx context.Context, person account.Person) error {
 	if err := s.canMail(person); err != nil {
 		return err
 	}
-	until, err := s.People.CountLink(ctx, person.User)
+	limit := cmp.Or(s.LinksPerHour, gate.LinksPerHour)
+	until, err := s.People.CountLink(ctx, person.User, limit)
 	if err == nil && !until.IsZero() {
-		err = fmt.Errorf("as many messages were sent in this hour as sent.per_hour allows; the next after %s", until.UTC().Format(time.RFC3339))
+		err = fmt.Errorf("%d links were mailed in an hour, as many as may be; the next after %s", limit, until.UTC().Format(time.RFC3339))
 	}
 	return err
+}
+
+// uncountMail takes back what countMail counted, as there was no place to wait.
+func (s Service) uncountMail(person account.Person) error {
+	ctx, cancel := context.WithTimeout(context.Background(), uncountTime)
+	defer cancel()
+	return s.People.UncountLink(ctx, person.User)
 }
 
 // send makes a link and mails it.

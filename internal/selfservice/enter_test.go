@@ -199,10 +199,10 @@ func TestAsk(t *testing.T) {
 	if s.count() != 0 || strings.Contains(s.Lines(), "hunter2") || strings.Contains(s.Lines(), "bob") || strings.Count(s.Lines(), errNobody.Error()) != 5 {
 		t.Errorf("%d mails\n%s", s.count(), s.Lines())
 	}
-	s.People.Config.Sent.PerHour = 2
+	s.LinksPerHour = 2
 	_, _ = s.link(t), s.link(t)
 	s.Ask("alice", home, "")
-	if s.count() != 2 || !strings.Contains(s.Lines(), "sent.per_hour") {
+	if s.count() != 2 || !strings.Contains(s.Lines(), "2 links were mailed in an hour") {
 		t.Errorf("%d mails\n%s", s.count(), s.Lines())
 	}
 	s.Clock = s.Clock.Add(30 * time.Minute)

@@ -12,7 +12,7 @@ import (
 // whoever looks after the machine, get English.
 func TestMailsInTheLanguageOfThePage(t *testing.T) {
 	s := newSite(t)
-	s.People.Config.Sent.PerHour = 50
+	s.LinksPerHour = 50
 	s.remembers(t, "198.51.100.7")
 	s.Ask("alice", home, "de")
 	if mail := s.last(t); mail.Language != "de" || mail.Link == "" {

@@ -1,6 +1,12 @@
 package selfservice
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrEnded is why something is lost that was not done when the verifier ended.
+var ErrEnded = errors.New("the verifier ended before this was done")
 
 // Later does what is behind the answers. Each method returns at once.
 type Later interface {

@@ -30,13 +30,15 @@ import (
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
-// Service is that of a gate's people. Every field must be set.
+// Service is that of a gate's people. Every field but the last must be set.
 type Service struct {
 	People admin.People
 	// Random is where links come from: rand.Reader of crypto/rand.
 	Random io.Reader
 	// Later does what is behind the answers.
 	Later Later
+	// LinksPerHour is what tests have in the place of [gate.LinksPerHour].
+	LinksPerHour int
 }
 
 const (
@@ -47,6 +49,8 @@ const (
 	sessionTime = 15 * time.Minute
 	// keptFor is how long after its end a link is known, with the browser session by it.
 	keptFor = time.Hour
+	// uncountTime is how long the ledger is waited for where a link is not mailed after all.
+	uncountTime = 10 * time.Second
 	// by is what the log says of whoever comes this way, and rule of what it is about.
 	by   = "self-service"
 	rule = "manage"

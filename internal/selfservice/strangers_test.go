@@ -6,25 +6,62 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
+	"github.com/otpgate/otpgate/internal/ledger"
 )
 
-// However often strangers ask for somebody's link, that person is mailed no more than the
-// bound, and always has a link that is good, by which to enter.
+// However often strangers ask for somebody's link, for a day, that person is mailed no more
+// than the bound, always has a link that is good, by which to enter, and is sent codes.
 func TestStrangersAskForMe(t *testing.T) {
 	s := newSite(t)
-	s.People.Config.Sent.PerHour = 3
-	for range 60 {
+	const hours = 24
+	for minute := range hours * 60 {
 		s.Ask("alice", "2001:db8::1", "")
 		s.Clock = s.Clock.Add(time.Minute)
+		if last := s.last(t); !s.Clock.Before(last.Expires) {
+			t.Fatalf("after %d minutes no link is good", minute)
+		}
 	}
-	if most := 3 + 3; s.count() > most {
-		t.Errorf("%d mails in an hour, expected %d at most", s.count(), most)
+	if most := gate.LinksPerHour * (hours + 1); s.count() > most {
+		t.Errorf("%d mails in a day, expected %d at most", s.count(), most)
 	}
 	s.Ask("alice", home, "")
+	entry := s.entry(t, ledger.UserKey("alice"))
+	if codes, until := s.People.SentLately(entry); codes != 0 || !until.IsZero() {
+		t.Errorf("%d codes count as sent, none before %s", codes, until)
+	}
+	if all := s.People.PeersLately(entry); len(all) != 1 || all[0].SentCodes != gate.LinksPerHour || all[0].NextSend.IsZero() {
+		t.Errorf("otpctl status shows %+v", all)
+	}
 	link := strings.TrimPrefix(s.last(t).Link, "https://otp.example.com/m/")
 	if _, err := s.Enter(t.Context(), link, s.code(t, "phone"), home); err != nil {
 		t.Error(err)
+	}
+	if _, err := s.People.Unlock(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	s.link(t)
+}
+
+// noPlace has no place for links.
+type noPlace struct{ atOnce }
+
+func (noPlace) Link(job Job) { job.Lost(errors.New("too much waits")) }
+
+// Whoever has links lost by asking for too many takes none from the people they are for.
+func TestLostLinksCountForNobody(t *testing.T) {
+	s := newSite(t)
+	s.Later = noPlace{}
+	for range 2 * gate.LinksPerHour {
+		s.Ask("alice", "2001:db8::1", "")
+	}
+	if s.count() != 0 || strings.Count(s.Lines(), "too much waits") != 2*gate.LinksPerHour {
+		t.Errorf("%d mails\n%s", s.count(), s.Lines())
+	}
+	s.Later = atOnce{}
+	for range gate.LinksPerHour {
+		s.link(t)
 	}
 }
 
@@ -32,7 +69,7 @@ func TestStrangersAskForMe(t *testing.T) {
 // more it mails nothing, unless there is something new to end.
 func TestReportEndsOtherPages(t *testing.T) {
 	s := newSite(t)
-	s.People.Config.Sent.PerHour = 50
+	s.LinksPerHour = 50
 	s.remembers(t, "198.51.100.7")
 	other, link := s.enters(t), s.link(t)
 	browser := s.enters(t)
