@@ -20,16 +20,18 @@ type Later struct {
 
 	mu                    sync.Mutex
 	looks, links, changes roundRobin
-	// looking and mailing say that somebody works on them, and running is the mail that
-	// is being sent.
+	// looking and mailing say that somebody works on them, look is the look that is
+	// running, and mail the mail that is being sent.
 	looking, mailing bool
-	running          *selfservice.Job
+	look, mail       *selfservice.Job
 	// linksNext says that a link is to go before the next change.
 	linksNext bool
 	// ended takes no more looks, and stopped nothing more.
 	ended, stopped bool
 	stop           chan struct{}
-	done           sync.WaitGroup
+	// busy is there while somebody works, and closed when nobody does any more. It is no
+	// WaitGroup: more may come while End waits.
+	busy chan struct{}
 	// givesUp is what tests have in the place of GivingUp.
 	givesUp time.Duration
 }
@@ -63,11 +65,9 @@ func (l *Later) add(to *roundRobin, job selfservice.Job) {
 		lost, isLost = to.add(job)
 		switch {
 		case to == &l.looks && !l.looking:
-			l.looking = true
-			l.done.Go(func() { l.work(l.nextLook) })
+			l.begin(&l.looking, l.nextLook)
 		case to != &l.looks && !l.mailing:
-			l.mailing = true
-			l.done.Go(func() { l.work(l.nextMail) })
+			l.begin(&l.mailing, l.nextMail)
 		}
 	}
 	l.mu.Unlock()
@@ -76,11 +76,36 @@ func (l *Later) add(to *roundRobin, job selfservice.Job) {
 	}
 }
 
+// begin has somebody work. l.mu is held.
+func (l *Later) begin(works *bool, next func() (selfservice.Job, bool)) {
+	if l.busy == nil {
+		l.busy = make(chan struct{})
+	}
+	*works = true
+	go l.work(next)
+}
+
+// rested is closed once nobody works.
+func (l *Later) rested() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.busy != nil {
+		return l.busy
+	}
+	rested := make(chan struct{})
+	close(rested)
+	return rested
+}
+
 // work does what next gives until that is nothing.
 func (l *Later) work(next func() (selfservice.Job, bool)) {
 	for {
 		l.mu.Lock()
 		job, found := next()
+		if !l.looking && !l.mailing {
+			close(l.busy)
+			l.busy = nil
+		}
 		l.mu.Unlock()
 		if !found {
 			return
@@ -91,7 +116,10 @@ func (l *Later) work(next func() (selfservice.Job, bool)) {
 
 func (l *Later) nextLook() (job selfservice.Job, found bool) {
 	job, found = l.looks.next()
-	l.looking = found
+	l.looking, l.look = found, nil
+	if found {
+		l.look = &job
+	}
 	return job, found
 }
 
@@ -107,9 +135,9 @@ func (l *Later) nextMail() (job selfservice.Job, found bool) {
 			break
 		}
 	}
-	l.mailing, l.running = found, nil
+	l.mailing, l.mail = found, nil
 	if found {
-		l.running = &job
+		l.mail = &job
 	}
 	return job, found
 }
@@ -152,10 +180,8 @@ func (l *Later) End(ctx context.Context) {
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()
-	done := make(chan struct{})
-	go func() { l.done.Wait(); close(done) }()
 	select {
-	case <-done:
+	case <-l.rested():
 	case <-ctx.Done():
 	}
 	left := l.halt()
@@ -163,13 +189,15 @@ func (l *Later) End(ctx context.Context) {
 		l.lose(job, selfservice.ErrEnded)
 	}
 	select {
-	case <-done:
+	case <-l.rested():
 	case <-time.After(cmp.Or(l.givesUp, GivingUp)):
 		l.mu.Lock()
-		running := l.running
+		running := []*selfservice.Job{l.look, l.mail}
 		l.mu.Unlock()
-		if running != nil {
-			l.lose(*running, selfservice.ErrEnded)
+		for _, job := range running {
+			if job != nil {
+				l.lose(*job, selfservice.ErrEnded)
+			}
 		}
 	}
 }
@@ -195,4 +223,4 @@ func (l *Later) halt() (left []selfservice.Job) {
 }
 
 // Wait waits until nothing waits.
-func (l *Later) Wait() { l.done.Wait() }
+func (l *Later) Wait() { <-l.rested() }

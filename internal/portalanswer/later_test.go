@@ -181,6 +181,46 @@ func TestNothingIsLostSilently(t *testing.T) {
 	}
 }
 
+// A look that hangs is told as lost too.
+func TestHangingLookIsLost(t *testing.T) {
+	l := &Later{givesUp: 1}
+	var d diary
+	begun, hold := make(chan struct{}), make(chan struct{})
+	job := d.job("home", "look")
+	job.Do = func(context.Context) { close(begun); <-hold }
+	l.Look(job)
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l.End(ctx)
+	close(hold)
+	l.Wait()
+	if d.text() != "-look" {
+		t.Errorf("%s", d.text())
+	}
+}
+
+// What still comes while the end waits is done or lost, at whatever moment it comes.
+func TestChangesComeWhileItEnds(t *testing.T) {
+	for range 500 {
+		l := &Later{}
+		var d diary
+		var all sync.WaitGroup
+		for n := range 4 {
+			all.Go(func() {
+				for range 4 {
+					l.Change(d.job(fmt.Sprint("user", n), "c"))
+				}
+			})
+		}
+		l.End(t.Context())
+		all.Wait()
+		if told := len(strings.Fields(d.text())); told != 16 {
+			t.Fatalf("%d are done or lost, expected 16", told)
+		}
+	}
+}
+
 // A panic costs that one job alone.
 func TestPanicLater(t *testing.T) {
 	failed := make(chan any, 1)
