@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
 // Kit is a built front with everything that a login through it needs.
@@ -92,17 +94,22 @@ func build(dir string, options Options) (*Kit, error) {
 	}
 	flags := append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-g"}, options.CFlags...)
 	shared := append([]string{"-shared", "-fPIC"}, flags...)
-	front := exec.Command(filepath.Join(Source(), "build.sh"), kit.Front)
-	front.Env = append(os.Environ(), "CFLAGS="+strings.Join(append(append([]string{}, options.CFlags...), options.Front...), " "))
-	for _, command := range []*exec.Cmd{
-		front,
-		exec.Command("gcc", slices.Concat(flags, []string{"-o", kit.Host, "-Wl,--export-dynamic-symbol=clock_gettime,--export-dynamic-symbol=syscall", filepath.Join(test, "pamclock.c")}, host, []string{"-lpam", "-lpthread", "-ldl"})...),
-		exec.Command("gcc", append(flags, "-o", filepath.Join(dir, fakeVerifier), filepath.Join(test, "fakeverifier.c"), "-ldl")...),
-		exec.Command("gcc", slices.Concat(shared, []string{"-fvisibility=hidden", "-o", kit.Core}, core)...),
-		exec.Command("gcc", append(shared, "-o", kit.Items, filepath.Join(test, "items.c"), "-lpam")...),
+	gcc := []string{"gcc", "-o"}
+	for path, how := range map[string]source{
+		kit.Front: {before: []string{filepath.Join(Source(), "build.sh")}, cflags: strings.Join(append(append([]string{}, options.CFlags...), options.Front...), " ")},
+		kit.Host: {before: gcc, after: slices.Concat(flags, []string{"-Wl,--export-dynamic-symbol=clock_gettime,--export-dynamic-symbol=syscall",
+			filepath.Join(test, "pamclock.c")}, host, []string{"-lpam", "-lpthread", "-ldl"})},
+		filepath.Join(dir, fakeVerifier): {before: gcc, after: append(flags, filepath.Join(test, "fakeverifier.c"), "-ldl")},
+		kit.Core:                         {before: gcc, after: slices.Concat(shared, []string{"-fvisibility=hidden"}, core)},
+		kit.Items:                        {before: gcc, after: append(shared, filepath.Join(test, "items.c"), "-lpam")},
 	} {
-		if output, err := command.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%v: %w\n%s", command.Args, err, output)
+		data, err := compiled(how)
+		if err != nil {
+			return nil, err
+		}
+		// A file of the kit's own: tests put others into its place, and write into it.
+		if err := testprogram.Write(path, data); err != nil {
+			return nil, err
 		}
 	}
 	return kit, nil
