@@ -195,7 +195,8 @@ var exampleLines = importsIn(ofTheHelp, map[string]handling{
 			asClient(r)
 			r.must("rm -f root.hashes && otpctl break-glass root --elsewhere --hashes root.hashes")
 		},
-		instead: "otpctl break-glass install root --json <root.hashes", why: "there is no other machine", says: "changed"},
+		instead: "otpctl break-glass install root --json <root.hashes", why: "there is no other machine", says: "changed",
+		after: func(r *run) { r.must("rm root.hashes") }},
 	"otpctl client list --json | jq -r '.[].client'":                                           {before: withClient, says: "web1"},
 	"otpctl client remove web1":                                                                {before: withClient},
 	"otpctl unlock --client web1":                                                              {before: withClient},
