@@ -249,7 +249,7 @@ func (w *walk) install(t *testing.T) {
 	w.run(t, "cp /usr/share/doc/otpgate/examples/sshd_config.d/10-otpgate.conf /etc/ssh/sshd_config.d/")
 	// OpenSSH 9.8 and later turn an address away that fails three times within some
 	// seconds, as a walk may on a quick machine.
-	w.run(t, "if sshd -t -o PerSourcePenalties=no; then echo PerSourcePenalties no >/etc/ssh/sshd_config.d/20-penalties.conf; fi; systemctl reload ssh")
+	w.run(t, "if sshd -t -o PerSourcePenalties=no; then echo PerSourcePenalties no >/etc/ssh/sshd_config.d/20-penalties.conf; fi; systemctl restart ssh")
 	w.run(t, "otpctl pam enable sshd --confirm-within 0s")
 	w.in(t)
 	if t.Failed() {
