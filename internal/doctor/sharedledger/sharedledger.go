@@ -168,10 +168,15 @@ func (e *exam) reachable(status casledger.Status) {
 	}
 }
 
+// unreachable says whether that has been found: whoever asks etcd then waits in vain.
+func (e *exam) unreachable() bool {
+	return slices.ContainsFunc(e.findings, func(f finding.Finding) bool { return f.ID == "ledger-unreachable" })
+}
+
 // rights looks at what etcd lets this machine do. Where no majority answers, or etcd is
 // full, that has been said.
 func (e *exam) rights(status casledger.Status) {
-	known := slices.ContainsFunc(e.findings, func(f finding.Finding) bool { return f.ID == "ledger-unreachable" }) ||
+	known := e.unreachable() ||
 		slices.ContainsFunc(status.Members, func(m casledger.Member) bool { return len(m.Alarms) > 0 })
 	if status.Refused != "" && !known {
 		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-refused", What: "The ledger in etcd cannot be read and changed: " + status.Refused + ".",
@@ -225,10 +230,10 @@ func lossy(version string) bool {
 
 // elsewhere looks at whether other servers have people in etcd where this one has files.
 func (e *exam) elsewhere(ctx context.Context) {
-	if e.People == nil || e.Settings.Ledger.People {
+	if e.People == nil || e.Settings.Ledger.People || e.unreachable() {
 		return
 	}
-	// What keeps them from being asked for is said of the ledger.
+	// What else keeps them from being asked for is said of the ledger.
 	if has, err := e.People(ctx, *e.Settings.Ledger); err != nil || !has {
 		return
 	}
