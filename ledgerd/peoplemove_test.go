@@ -88,6 +88,8 @@ func (s *peopleSite) back(t *testing.T, used string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const policy, closed = "require = ['games']\nunenrolled = 'enroll'\n", "require = ['@all']\nunenrolled = 'refuse'\n"
+	one.replace(t, policy, closed)
 	one.must(t, "export", "--recipient", drawn.Recipient().String(), "--out", backup)
 	one.replace(t, "people = true\n", "")
 	one.wants(t, "daemon", used, wire.Fault)
@@ -98,6 +100,10 @@ func (s *peopleSite) back(t *testing.T, used string) {
 	if err := errors.Join(os.Remove(one.dir+"/users/moved"), os.Remove(one.dir+"/users/daemon.toml.moved")); err != nil {
 		t.Fatal(err)
 	}
+	// Nobody is enrolled now: the policy alone keeps people out.
+	one.wants(t, "daemon", used, wire.Deny)
+	one.wants(t, "stranger", "", wire.Deny)
 	one.must(t, "import", "backup", backup, "--identity", identity)
+	one.replace(t, closed, policy)
 	one.wants(t, "daemon", used, wire.MaxTries)
 }
