@@ -55,8 +55,8 @@ func (p Person) Unreadable() error {
 	return nil
 }
 
-// place is where the factor's secret stands in the file of the person.
-func (f Factor) place(person string) keyring.Binding {
+// binding is where the secret of the factor stands, in the file of the person.
+func (f Factor) binding(person string) keyring.Binding {
 	return keyring.Binding{Person: person, Factor: f.ID, Kind: string(f.Kind)}
 }
 
@@ -90,7 +90,7 @@ func (p Place) decryptOne(name string, f *Factor) error {
 	case !f.IsEncrypted():
 		return nil
 	}
-	secret, err := p.Keys.Decrypt(f.place(name), f.Encrypted)
+	secret, err := p.Keys.Decrypt(f.binding(name), f.Encrypted)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (p Place) encrypt(name string, person *Person, before []Factor) error {
 		if f.IsEncrypted() || len(f.Secret) == 0 {
 			continue
 		}
-		text, err := p.Keys.Encrypt(f.place(name), f.Secret)
+		text, err := p.Keys.Encrypt(f.binding(name), f.Secret)
 		switch {
 		case err == nil:
 			f.Encrypted = text

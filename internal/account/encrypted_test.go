@@ -324,7 +324,7 @@ func TestLongest(t *testing.T) {
 		t.Error("a value without end was taken")
 	}
 	for _, wrong := range []string{"", "short"} {
-		encrypted, err := dir.place.Keys.Encrypt(f.place("alice"), []byte(wrong))
+		encrypted, err := dir.place.Keys.Encrypt(f.binding("alice"), []byte(wrong))
 		must(t, err)
 		rewrite(t, dir, "alice", strings.Replace(text, secretLine(t, text), encrypted, 1))
 		if person, err := dir.Load("alice"); err != nil || person.Unreadable() == nil {

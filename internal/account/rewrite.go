@@ -125,7 +125,7 @@ func (p Place) rewrite(person *Person, how Rewriting) (changed int, err error) {
 		}
 		f.Encrypted = ""
 		if how != DecryptAll {
-			if f.Encrypted, err = p.Keys.Encrypt(f.place(person.User), f.Secret); err != nil {
+			if f.Encrypted, err = p.Keys.Encrypt(f.binding(person.User), f.Secret); err != nil {
 				return 0, fmt.Errorf("encrypt the secret of factor %q: %w", f.ID, err)
 			}
 		}

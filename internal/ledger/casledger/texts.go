@@ -83,9 +83,9 @@ func (n *swap) isStored(now Register, unclear bool) (bool, error) {
 	return false, ErrOther
 }
 
-// EachText visits the texts whose names begin with prefix, in the order of the names.
+// EachText calls do for the texts whose names begin with prefix, in the order of the names.
 // err says what is wrong with one.
-func (s *Store) EachText(ctx context.Context, prefix string, visit func(name string, text []byte, err error)) error {
+func (s *Store) EachText(ctx context.Context, prefix string, do func(name string, text []byte, err error)) error {
 	inspector, can := s.registers.(Inspector)
 	if !can {
 		return errNoInspector
@@ -107,7 +107,7 @@ func (s *Store) EachText(ctx context.Context, prefix string, visit func(name str
 			}
 			after = register.Key
 			_, text, err := split(register.Register)
-			visit(register.Key, text, err)
+			do(register.Key, text, err)
 		}
 		if len(page) == 0 {
 			return nil
