@@ -65,6 +65,7 @@ var layers = map[string]int{
 	"internal/origins":              2,
 	"internal/sftpd/admission":      3,
 	"internal/sftpd/session":        2,
+	"internal/sftpd/stderrlog":      1,
 	"internal/doctor/lostline":      3,
 	"internal/doctor/target":        3,
 	"internal/factor":               3,

@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
+	"github.com/otpgate/otpgate/internal/sftpd/stderrlog"
 )
 
 // front is a process that speaks SSH.
@@ -43,7 +44,7 @@ func (b *broker) startFronts() error {
 }
 
 func (b *broker) startFront() (*front, error) {
-	control, cmd, err := session.StartProcess(newFrontErrors(os.Stderr, b.now), b.programs.front, "otpgate-sftpd-front", "GOMAXPROCS=1")
+	control, cmd, err := session.StartProcess(stderrlog.New(os.Stderr, "a front", b.now), b.programs.front, "otpgate-sftpd-front", "GOMAXPROCS=1")
 	if err != nil {
 		return nil, err
 	}

@@ -16,29 +16,29 @@ import (
 // session opens the session and starts the worker in it.
 func (t *transaction) session(program string, spec messages.Spec) error {
 	t.silent = true
-	broker, err := t.begin(program, spec)
+	fds, err := t.begin(program, spec)
 	if err != nil {
 		return t.done(err)
 	}
-	defer broker.Close()
-	return t.done(nil, int(broker))
+	defer seqpacket.CloseAll(fds)
+	return t.done(nil, fds...)
 }
 
-// begin returns the broker's end of its connection to the worker.
-func (t *transaction) begin(program string, spec messages.Spec) (seqpacket.Plain, error) {
+// begin returns what the broker has of the worker, see [messages.WorkerConnection].
+func (t *transaction) begin(program string, spec messages.Spec) ([]int, error) {
 	if t.pam == nil || t.open || spec.User != t.user {
-		return -1, errors.New("no session can be opened now")
+		return nil, errors.New("no session can be opened now")
 	}
 	// Before modules may add others (pam_group).
 	if err := setGroups(spec.Groups); err != nil {
-		return -1, err
+		return nil, err
 	}
 	if err := t.pam.SetCred(pam.EstablishCred); err != nil {
-		return -1, fmt.Errorf("credentials: %w", err)
+		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	t.cred = true
 	if err := t.pam.OpenSession(0); err != nil {
-		return -1, fmt.Errorf("session: %w", err)
+		return nil, fmt.Errorf("session: %w", err)
 	}
 	t.open = true
 	return t.startWorker(program, spec)
@@ -55,19 +55,35 @@ func setGroups(ids []uint32) error {
 	return nil
 }
 
-// startWorker starts the worker, which has nothing of this process but the
+// startWorker starts the worker, which has nothing of this process but the first two
 // standard descriptors, its connection to the broker, and the one that it asks
-// names over, which hangs up when it ends.
-func (t *transaction) startWorker(program string, spec messages.Spec) (seqpacket.Plain, error) {
+// names over, which hangs up when it ends. What it says on standard error is the
+// broker's to write into the log.
+func (t *transaction) startWorker(program string, spec messages.Spec) (fds []int, err error) {
 	broker, theirs, err := seqpacket.PlainPair()
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
 	defer theirs.Close()
+	fds = []int{int(broker)}
+	defer func() {
+		if err != nil {
+			seqpacket.CloseAll(fds)
+		}
+	}()
+	var errs [2]int
+	if err := unix.Pipe2(errs[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	defer unix.Close(errs[1])
+	fds = append(fds, errs[0])
+	// The broker's end alone: the worker's would have it begin with a poller.
+	if err := unix.SetNonblock(errs[0], true); err != nil {
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
 	names, asking, err := seqpacket.PlainPair()
 	if err != nil {
-		broker.Close()
-		return -1, err
+		return nil, err
 	}
 	defer asking.Close()
 	spec.Groups, spec.InheritGroups = nil, true
@@ -75,17 +91,16 @@ func (t *transaction) startWorker(program string, spec messages.Spec) (seqpacket
 	spec.Write(&w)
 	if err = broker.Send(w.Bytes); err == nil {
 		t.worker, err = syscall.ForkExec(program, []string{"otpgate-sftpd-worker"}, &syscall.ProcAttr{
-			Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=25"}, Files: []uintptr{0, 1, 2, uintptr(theirs), uintptr(asking)},
+			Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=25"}, Files: []uintptr{0, 1, uintptr(errs[1]), uintptr(theirs), uintptr(asking)},
 			Sys: &syscall.SysProcAttr{Setsid: true}})
 	}
 	if err != nil {
 		t.worker = 0
-		broker.Close()
 		names.Close()
-		return -1, fmt.Errorf("start %s: %w", program, err)
+		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	t.names, t.homes = names, spec.Root == ""
-	return broker, nil
+	return fds, nil
 }
 
 // wait waits for a message of the broker, none if that is -1, or for the end of

@@ -24,9 +24,17 @@ const (
 // From a login process.
 const (
 	PAMAsks    = iota + 1 // style, text; questions wait for PAMAnswer
-	PAMDone               // what PAM says, "" if all is well; for PAMOpen with the worker's descriptor
+	PAMDone               // what PAM says, "" if all is well; for PAMOpen with the descriptors of WorkerConnection and WorkerErrors
 	PAMEnded              // the worker has
 	PAMExpired            // instead of PAMDone of PAMAccount: the password has to be changed first
+)
+
+// The descriptors that come with PAMDone of PAMOpen: the connection to the worker, and what
+// the worker says on standard error.
+const (
+	WorkerConnection = iota
+	WorkerErrors
+	WorkerDescriptors // how many there are
 )
 
 // The styles of what PAM asks and tells, in PAMAsks.

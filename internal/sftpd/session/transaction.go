@@ -18,9 +18,12 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/stderrlog"
 )
 
 // Transaction is the process of one person's PAM transaction, see command login.
@@ -186,14 +189,17 @@ func (t *Transaction) reply(message []byte, conversation Converse) (done bool, e
 func (t *Transaction) open(program string, spec messages.Spec) (worker *seqpacket.Conn, ended <-chan struct{}, err error) {
 	w := fields.Message(messages.PAMOpen).Text(program)
 	spec.Write(w)
-	fds, err := t.stageFor(w.Bytes, nil, 1)
+	fds, err := t.stageFor(w.Bytes, nil, messages.WorkerDescriptors)
 	if err != nil {
 		return nil, nil, err
 	}
-	worker, err = seqpacket.New(fds[0])
+	worker, err = seqpacket.New(fds[messages.WorkerConnection])
 	if err != nil {
+		_ = unix.Close(fds[messages.WorkerErrors])
 		return nil, nil, err
 	}
+	errs := os.NewFile(uintptr(fds[messages.WorkerErrors]), "the worker's standard error")
+	go stderrlog.New(os.Stderr, fmt.Sprintf("the worker of %q", spec.User), time.Now).Drain(errs)
 	t.replies, t.ended = make(chan []byte), make(chan struct{})
 	go t.listen()
 	return worker, t.ended, nil

@@ -1,0 +1,77 @@
+// Package stderrlog writes what fronts and workers say on standard error into the log of
+// the service.
+//
+// The entry point is [New]. The package promises that a process that was taken over writes
+// no line in the service's name, and not as many as it takes for those of others to be
+// dropped.
+package stderrlog
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/otpgate/otpgate/internal/ratelimit"
+)
+
+// Log is where the standard error of one process goes. It is for one goroutine.
+type Log struct {
+	out  io.Writer
+	who  string
+	now  func() time.Time
+	line []byte
+	rate ratelimit.Limiter
+}
+
+// The trace of a process that dies by a fault has a few hundred lines.
+const (
+	longest = 500 // bytes in a line
+	most    = 300 // lines in a minute
+)
+
+// New writes to out that who, "a front" say, says it.
+func New(out io.Writer, who string, now func() time.Time) *Log {
+	return &Log{out: out, who: who, now: now}
+}
+
+// Write implements [io.Writer]. It is the process's loss if a line cannot be written.
+func (l *Log) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		part := rest[:min(len(rest), longest-len(l.line))]
+		end := bytes.IndexByte(part, '\n')
+		if end >= 0 {
+			part = part[:end]
+		}
+		l.line, rest = append(l.line, part...), rest[len(part):]
+		if end >= 0 {
+			rest = rest[1:]
+		}
+		if end >= 0 || len(l.line) == longest {
+			l.flush()
+		}
+	}
+	return len(p), nil
+}
+
+// Drain writes what can be read, until the last process that has the other end is gone. It
+// takes little memory, as there is one for each worker.
+func (l *Log) Drain(from io.ReadCloser) {
+	defer from.Close()
+	var buffer [256]byte
+	for {
+		n, err := from.Read(buffer[:])
+		_, _ = l.Write(buffer[:n])
+		if err != nil {
+			l.flush()
+			return
+		}
+	}
+}
+
+func (l *Log) flush() {
+	if len(l.line) > 0 && l.rate.Take(l.now(), most) {
+		_, _ = fmt.Fprintf(l.out, "otpgate-sftpd: %s says %+q\n", l.who, l.line)
+	}
+	l.line = l.line[:0]
+}
