@@ -33,6 +33,7 @@ type connection struct {
 	mu      sync.Mutex
 	socket  int // a copy of the client's, to cut it; -1 once in
 	penalty time.Duration
+	excused bool // nothing more counts against the address
 
 	keys          []hostKey // as they were when the front was given the connection
 	exchanges     int       // of keys
@@ -128,17 +129,33 @@ func (c *connection) handOver(conn *net.TCPConn, engine *gate.Gate) error {
 // begin begins the login, which has its time.
 func (c *connection) begin(engine *gate.Gate, toFront *seqpacket.Conn) {
 	c.toFront, c.login = toFront, c.broker.authenticator.Begin(c.remote, c.broker.deciding(engine), c.settings, toFront)
-	c.grace = time.AfterFunc(c.settings.Limits.LoginGrace.Duration, func() {
-		c.penalize(admission.PenaltyGrace)
-		c.login.Abandon()
-		c.cut()
-	})
+	c.grace = time.AfterFunc(c.settings.Limits.LoginGrace.Duration, c.late)
+}
+
+// late ends a login whose time is over. A directory that does not answer has everybody
+// late, and would have all addresses turned away once it does.
+func (c *connection) late() {
+	if c.login.AwaitsPAM() {
+		c.excuse()
+	}
+	c.penalize(admission.PenaltyGrace)
+	c.login.Abandon()
+	c.cut()
 }
 
 func (c *connection) penalize(more time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.penalty += more
+	if !c.excused {
+		c.penalty += more
+	}
+}
+
+// excuse has nothing count against the address from here on.
+func (c *connection) excuse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.excused = true
 }
 
 // result is how the login ended.

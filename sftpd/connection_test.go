@@ -17,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
 	"github.com/otpgate/otpgate/internal/sftpd/sftpdtest"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 func TestMain(m *testing.M) { sftpdtest.Main(m) }
@@ -125,6 +126,43 @@ func TestOffersThatComeToNothing(t *testing.T) {
 		c, front := testConnection(t, testBroker(t, ""))
 		if say(c, front, test.sent); c.result() != test.want {
 			t.Errorf("%s: expected %+v, found %+v", name, test.want, c.result())
+		}
+	}
+}
+
+// A login is late by the client's fault, or by that of a module that waits for a
+// directory: else all addresses would be turned away once it answers again.
+func TestLatePenalty(t *testing.T) {
+	for name, test := range map[string]struct {
+		ask  *fields.Writer
+		pam  bool
+		want time.Duration
+	}{
+		"PAM waits":        {fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.HangingPassword), true, 0},
+		"the client waits": {fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody), false, admission.PenaltyGrace},
+	} {
+		c, front := testConnection(t, testBroker(t, noCodes))
+		if err := front.Send(test.ask.Bytes); err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			c.serve(func() {})
+			c.end()
+		}()
+		if test.pam {
+			testwait.Until(t, "PAM is waited for", c.login.AwaitsPAM)
+		} else if _, _, err := front.Receive(make([]byte, messages.MaxSize)); err != nil { // the question
+			t.Fatal(err)
+		}
+		c.late()
+		if err := front.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-served
+		if found := c.result(); found.Penalty != test.want {
+			t.Errorf("%s: expected %v, found %+v", name, test.want, found)
 		}
 	}
 }

@@ -42,6 +42,15 @@ func (a *awaited) isOver() bool {
 	}
 }
 
+// AwaitsPAM says whether it is PAM that a step waits for, and not the client: what it takes
+// too long for is not the address's fault.
+func (l *Login) AwaitsPAM() bool {
+	a := l.awaited
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.transaction != nil && a.transaction.Busy()
+}
+
 // Abandon ends what a step waits for of PAM: the login's time is over. Nobody who is in
 // is affected.
 func (l *Login) Abandon() {

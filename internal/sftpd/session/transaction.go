@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,8 @@ type Transaction struct {
 	conn    *seqpacket.Conn
 	cmd     *exec.Cmd
 	closing sync.Once
+	// busy says that PAM does something, or waits for something, other than an answer.
+	busy atomic.Bool
 
 	// Of an open session:
 	mu      sync.Mutex    // one question at a time
@@ -86,6 +89,8 @@ func (t *Transaction) stage(message []byte, conversation Converse) error {
 }
 
 func (t *Transaction) stageFor(message []byte, conversation Converse, files int) ([]int, error) {
+	t.busy.Store(true)
+	defer t.busy.Store(false)
 	if err := t.conn.Send(message); err != nil {
 		return nil, fmt.Errorf("login process: %w", err)
 	}
@@ -116,13 +121,18 @@ func (t *Transaction) ask(r *fields.Reader, conversation Converse) error {
 	}
 	answer, err := "", error(nil)
 	if conversation != nil {
+		t.busy.Store(false)
 		answer, err = conversation(style, text)
+		t.busy.Store(true)
 	}
 	if style != messages.StyleHidden && style != messages.StyleShown {
 		return nil
 	}
 	return t.conn.Send(fields.Message(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
 }
+
+// Busy says whether it is PAM that a stage waits for, and not somebody's answer.
+func (t *Transaction) Busy() bool { return t.busy.Load() }
 
 // Password authenticates by a password alone.
 func (t *Transaction) Password(password string, tell Converse) error {

@@ -17,6 +17,9 @@ import (
 // RightPassword is what the login process takes for right.
 const RightPassword = "right"
 
+// HangingPassword is what the login process never answers.
+const HangingPassword = "hang"
+
 // Main is for a TestMain: the test is also the login process that it starts.
 func Main(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "otpgate-sftpd-login" {
@@ -48,7 +51,9 @@ func serveLogin() {
 		case messages.PAMStart, messages.PAMAccount:
 			done(true)
 		case messages.PAMPassword:
-			done(r.Text() == RightPassword)
+			if given := r.Text(); given != HangingPassword {
+				done(given == RightPassword)
+			}
 		case messages.PAMInteractive:
 			_ = conn.Send(fields.Message(messages.PAMAsks).U8(messages.StyleHidden).Text("Password: ").Bytes)
 			_, r := receive()
