@@ -17,11 +17,12 @@ import (
 const module = "github.com/otpgate/otpgate/"
 
 // layers are the packages by height. An import goes down, never sideways or
-// up. What is not named here is a command or a test tool and may import all
-// but those.
+// up. What is not named here is a command or, with test in its name, a test tool, and
+// may import all but those.
 var layers = map[string]int{
 	"internal/audit":                0,
 	"internal/bounded":              0,
+	"internal/document":             0,
 	"internal/nss":                  0,
 	"internal/ratelimit":            0,
 	"internal/pamstack":             0,
@@ -121,14 +122,17 @@ var layers = map[string]int{
 	"otpctl/command":                12,
 }
 
-// sources calls do for every file of Go, and looks at nothing in which others make and
-// remove directories meanwhile: git, and whoever builds.
-func sources(do func(path string) error) error {
+// sources calls do for every file of Go.
+func sources(do func(path string) error) error { return files(".go", do) }
+
+// files calls do for every file with that ending, and looks at nothing in which others make
+// and remove directories meanwhile: git, and whoever builds.
+func files(ending string, do func(path string) error) error {
 	return filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err == nil && entry.IsDir() && (path == ".git" || path == "build"):
 			return fs.SkipDir
-		case err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go"):
+		case err != nil || entry.IsDir() || !strings.HasSuffix(path, ending):
 			return err
 		}
 		return do(path)
@@ -159,7 +163,7 @@ func TestImportsGoDown(t *testing.T) {
 		}
 		layer, known := layers[filepath.Dir(path)]
 		if !known {
-			return nil
+			return unlayered(t, path)
 		}
 		seen[filepath.Dir(path)] = true
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
@@ -187,6 +191,16 @@ func TestImportsGoDown(t *testing.T) {
 	if len(seen) != len(layers) {
 		t.Errorf("found only %v of the packages in the table", seen)
 	}
+}
+
+// unlayered looks at a file of a package that is not in the table.
+func unlayered(t *testing.T, path string) error {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly)
+	below := strings.HasPrefix(path, "internal/") || strings.HasPrefix(path, "otpctl/") && path != "otpctl/main.go"
+	if err == nil && below && !strings.Contains(file.Name.Name, "test") {
+		t.Errorf("%s: package %s has no height in the table, and is neither a command nor a test tool by its name", path, file.Name.Name)
+	}
+	return err
 }
 
 // Whoever looks for the place of a change finds each package in CONTRIBUTING.md, by a

@@ -18,7 +18,7 @@ import (
 const mostFiles, mostLines, mostMedian, mostOfFunction = 20, 400, 120, 60
 
 func TestSizes(t *testing.T) {
-	files := map[string]int{}
+	inPackage := map[string]int{}
 	var sizes []int
 	err := sources(func(path string) error {
 		text, err := os.ReadFile(path)
@@ -31,16 +31,28 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%s has %d lines, expected at most %d", path, lines, mostLines)
 		}
 		if !strings.HasSuffix(path, "_test.go") {
-			files[filepath.Dir(path)]++
+			inPackage[filepath.Dir(path)]++
 		}
 		return functions(t, path, text)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir, count := range files {
+	for dir, count := range inPackage {
 		if count > mostFiles {
 			t.Errorf("%s has %d files beside its tests, expected at most %d", dir, count, mostFiles)
+		}
+	}
+	for _, ending := range []string{".c", ".h"} {
+		err := files(ending, func(path string) error {
+			text, err := os.ReadFile(path)
+			if lines := bytes.Count(text, []byte("\n")); lines > mostLines {
+				t.Errorf("%s has %d lines, expected at most %d", path, lines, mostLines)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	slices.Sort(sizes)

@@ -77,3 +77,17 @@ func forgesNoLines(t *testing.T, c *taken, p, other *machine.Person) {
 		t.Errorf("%d lines of a message that is cut", len(lines))
 	}
 }
+
+// quotesWorker has a worker say something on standard error, as one that was taken over
+// could: its trace.
+func quotesWorker(t *testing.T, s *hosts.SFTPD, pid int, p *machine.Person) {
+	t.Helper()
+	before := len(s.Output())
+	must(t, syscall.Kill(pid, syscall.SIGQUIT))
+	machine.Until(t, "the worker's trace", func() bool {
+		return strings.Contains(s.Output()[before:], `otpgate-sftpd: the worker of "`+p.Name+`" says "SIGQUIT: quit"`)
+	})
+	if strings.Contains(s.Output()[before:], "\nSIGQUIT: quit\n") {
+		t.Error("what the worker says is not quoted")
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -338,20 +337,6 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	}
 	forgesNoLines(t, c, p, other)
 	quotesWorker(t, s, oneChild(t, s, "otpgate-sftpd-worker", p.UID), p)
-}
-
-// quotesWorker has a worker say something on standard error, as one that was taken over
-// could: its trace.
-func quotesWorker(t *testing.T, s *hosts.SFTPD, pid int, p *machine.Person) {
-	t.Helper()
-	before := len(s.Output())
-	must(t, syscall.Kill(pid, syscall.SIGQUIT))
-	machine.Until(t, "the worker's trace", func() bool {
-		return strings.Contains(s.Output()[before:], `otpgate-sftpd: the worker of "`+p.Name+`" says "SIGQUIT: quit"`)
-	})
-	if strings.Contains(s.Output()[before:], "\nSIGQUIT: quit\n") {
-		t.Error("what the worker says is not quoted")
-	}
 }
 
 // Garbage from a front ends its own connection and nothing else.
