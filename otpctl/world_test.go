@@ -82,9 +82,9 @@ func (f fakeLogins) All() ([]invocation.Login, error) {
 	return all, nil
 }
 
-func (f fakeLogins) find(is func(invocation.Login) bool) (invocation.Login, bool, error) {
+func (f fakeLogins) find(matches func(invocation.Login) bool) (invocation.Login, bool, error) {
 	all, err := f.All()
-	at := slices.IndexFunc(all, is)
+	at := slices.IndexFunc(all, matches)
 	if err != nil || at < 0 {
 		return invocation.Login{}, false, err
 	}

@@ -216,7 +216,7 @@ func TestManyConnections(t *testing.T) {
 	for _, held := range []net.Conn{slow, idle} {
 		another := dialled(t, address, get)
 		<-asked
-		if is(open, held) || !is(open, working) || !is(open, another) {
+		if isOpen(open, held) || !isOpen(open, working) || !isOpen(open, another) {
 			t.Error("another connection was closed than the one that was without a request for longest")
 		}
 		_, _ = io.ReadAll(held) // it ends; how is the kernel's to say
@@ -228,8 +228,8 @@ func TestManyConnections(t *testing.T) {
 	}
 }
 
-// is says whether a client's connection is one that is open.
-func is(open *connections, client net.Conn) bool {
+// isOpen says whether a client's connection is one that is open.
+func isOpen(open *connections, client net.Conn) bool {
 	open.mu.Lock()
 	defer open.mu.Unlock()
 	for conn := range open.open {

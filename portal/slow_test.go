@@ -30,7 +30,7 @@ func TestSlowForms(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("who comes then gets %v, %v", response, err)
 	}
-	if is(open, slow[0]) {
+	if isOpen(open, slow[0]) {
 		t.Error("the oldest of the slow ones is still open")
 	}
 }

@@ -77,10 +77,10 @@ func (s state) add(path string) error {
 func (s state) differs(after state) []string {
 	var changed []string
 	for path, was := range s {
-		if is, there := after[path]; !there {
+		if now, there := after[path]; !there {
 			changed = append(changed, path+" is gone")
-		} else if is != was {
-			changed = append(changed, path+": was "+was+", is "+is)
+		} else if now != was {
+			changed = append(changed, path+": was "+was+", is "+now)
 		}
 	}
 	for path := range after {

@@ -15,7 +15,7 @@ func text(value *unstable.Node) (string, bool) {
 	return string(value.Data), value.Kind == unstable.String
 }
 
-func truth(value *unstable.Node) (is, ok bool) {
+func truth(value *unstable.Node) (yes, ok bool) {
 	return string(value.Data) == "true", value.Kind == unstable.Bool
 }
 

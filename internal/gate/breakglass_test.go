@@ -158,20 +158,20 @@ func TestBreakGlassManyAtOnce(t *testing.T) {
 func TestBreakGlassGuessesAtOnce(t *testing.T) {
 	p, codes := newAlone(t)
 	var all sync.WaitGroup
-	talks := make([]*script, 50)
-	for i := range talks {
-		talks[i] = says(wrongBreakGlassCodes(3)...)
+	conversations := make([]*script, 50)
+	for i := range conversations {
+		conversations[i] = says(wrongBreakGlassCodes(3)...)
 		all.Go(func() {
 			login := p.away
 			if i%2 == 0 {
 				login = p.login
 			}
-			login("root", talks[i])
+			login("root", conversations[i])
 		})
 	}
 	all.Wait()
 	wrong := 0
-	for _, conversation := range talks {
+	for _, conversation := range conversations {
 		for _, told := range conversation.told {
 			if told == wrongBreakGlass {
 				wrong++

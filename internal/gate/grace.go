@@ -44,8 +44,8 @@ func (g *Gate) grace(ctx context.Context, need Need, person account.Person) (Nee
 	}
 	var until time.Time
 	err = g.Ledger.Update(ctx, record.key, func(entry *ledger.Entry) error {
-		known, room := record.read(*entry)
-		if !room {
+		known, fits := record.read(*entry)
+		if !fits {
 			until = time.Time{}
 			return nil
 		}
@@ -130,8 +130,8 @@ func (g *Gate) lookAtGrace(ctx context.Context, person account.Person) (until ti
 	if err != nil {
 		return time.Time{}, false, blame{"ledger", fmt.Errorf("look up the grace: %w", err)}
 	}
-	known, room := record.read(entry)
-	if !room {
+	known, fits := record.read(entry)
+	if !fits {
 		return time.Time{}, false, nil
 	}
 	until, begins = g.graceUntil(known)

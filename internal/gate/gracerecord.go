@@ -91,10 +91,10 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// read is what the entry knows of the person's grace, and whether there is room
-// for one. What root's programs have begun holds for those of others too; what
+// read is what the entry knows of the person's grace, and whether one
+// fits. What root's programs have begun holds for those of others too; what
 // these begin, who may have been taken over, ends with them alone.
-func (p graceRecord) read(entry ledger.Entry) (known ledger.Entry, room bool) {
+func (p graceRecord) read(entry ledger.Entry) (known ledger.Entry, fits bool) {
 	if p.unknown == "" {
 		if p.peer != "" {
 			entry.Grace = earlier(entry.Grace, entry.PeerGraces[p.peer])

@@ -57,9 +57,9 @@ func (s *slots) take(from netip.Addr, conn io.Closer, known bool, limits Limits)
 }
 
 // count must be called with the lock, as end must.
-func (s *slots) count(is func(*slot) bool) (n int) {
+func (s *slots) count(matches func(*slot) bool) (n int) {
 	for _, one := range s.all {
-		if is(one) {
+		if matches(one) {
 			n++
 		}
 	}
@@ -67,8 +67,8 @@ func (s *slots) count(is func(*slot) bool) (n int) {
 }
 
 // end ends the oldest such connection, and says whether its slot was reserved.
-func (s *slots) end(is func(*slot) bool) (reserved bool) {
-	i := slices.IndexFunc(s.all, is)
+func (s *slots) end(matches func(*slot) bool) (reserved bool) {
+	i := slices.IndexFunc(s.all, matches)
 	if i < 0 {
 		return false
 	}

@@ -62,11 +62,13 @@ func inviting(t *testing.T) (*site, *post) {
 	return s, p
 }
 
-// talk is a conversation with somebody who is asked nothing.
-type talk struct{ told string }
+// conversation is one with somebody who is asked nothing.
+type conversation struct{ told string }
 
-func (talk) Ask(string) (gate.Answer, error)  { return gate.Answer{}, errors.New("nobody is there") }
-func (c *talk) Tell(_ gate.Tone, text string) { c.told += text + "\n" }
+func (conversation) Ask(string) (gate.Answer, error) {
+	return gate.Answer{}, errors.New("nobody is there")
+}
+func (c *conversation) Tell(_ gate.Tone, text string) { c.told += text + "\n" }
 func (s *site) request(user string) gate.Request {
 	return gate.Request{User: user, Service: "sshd", RemoteHost: "198.51.100.7"}
 }
@@ -74,7 +76,7 @@ func (s *site) request(user string) gate.Request {
 // tries to log in, and gives what alice was told.
 func (s *site) tries(t *testing.T, decision gate.Decision, rule string) (told string) {
 	t.Helper()
-	c := &talk{}
+	c := &conversation{}
 	if got := s.People.Login(t.Context(), s.request("alice"), c); got.Decision != decision || got.Rule != rule {
 		t.Fatalf("%v by %s: %s", got.Decision, got.Rule, got.Reason)
 	}
@@ -187,7 +189,7 @@ func TestLinkThatIsNotMailed(t *testing.T) {
 	}
 	for range 119 {
 		s.Clock = s.Clock.Add(30 * time.Second)
-		s.People.Login(t.Context(), s.request("alice"), &talk{})
+		s.People.Login(t.Context(), s.request("alice"), &conversation{})
 	}
 	// What is forgotten as time goes on may be sent again.
 	if most := 2 * s.People.Config.Sent.PerHour; p.tries > most {
@@ -204,7 +206,7 @@ func TestLinkThatIsNotMailed(t *testing.T) {
 		p.Fails, p.do = nil, nil
 		breaks()
 		before := p.tries
-		if got := s.People.Login(t.Context(), s.request("alice"), &talk{}); got.Decision != gate.Fault || p.tries != before+1 {
+		if got := s.People.Login(t.Context(), s.request("alice"), &conversation{}); got.Decision != gate.Fault || p.tries != before+1 {
 			t.Errorf("%s: %v, tried %d times", what, got, p.tries-before)
 		}
 		s.looks(t, good, Ready)
@@ -226,7 +228,7 @@ func TestWhoIsNotInvited(t *testing.T) {
 		if test.change != nil {
 			test.change(s)
 		}
-		c := &talk{}
+		c := &conversation{}
 		got := s.People.Login(t.Context(), s.request(test.user), c)
 		if got.Decision == gate.Accept || got.Decision == gate.NotAsked || got.Rule != "policy.unenrolled" || !strings.Contains(got.Reason, test.reason) || !strings.Contains(c.told, "Please ask your administrator") {
 			t.Errorf("%s: %+v, told %q", what, got, c.told)
@@ -241,7 +243,7 @@ func TestWhoIsNotInvited(t *testing.T) {
 	s, p := inviting(t)
 	request := s.request("alice")
 	request.Unproven = true
-	if got := s.People.Login(t.Context(), request, &talk{}); got.Decision != gate.TooMany || p.tries > 0 {
+	if got := s.People.Login(t.Context(), request, &conversation{}); got.Decision != gate.TooMany || p.tries > 0 {
 		t.Errorf("unproven: %+v", got)
 	}
 }
@@ -310,7 +312,7 @@ func TestInvitedByManyLoginsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			if got := s.People.Login(context.Background(), s.request("alice"), &talk{}); got.Decision != gate.TooMany {
+			if got := s.People.Login(context.Background(), s.request("alice"), &conversation{}); got.Decision != gate.TooMany {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -335,7 +337,7 @@ func TestInvitedOnAClient(t *testing.T) {
 		if err = errors.Join(err, dir.Close()); err != nil {
 			t.Fatal(err)
 		}
-		s.People.Login(t.Context(), s.request(name), &talk{})
+		s.People.Login(t.Context(), s.request(name), &conversation{})
 	}
 	if p.tries != 2 || p.Messages[0].Host != "web1" {
 		t.Errorf("%d mails, the first of %s", p.tries, fmt.Sprint(p.Messages))

@@ -75,11 +75,11 @@ func TestClockWasAhead(t *testing.T) {
 		s, p := inviting(t)
 		s.People.Config.Policy.Grace = grace
 		s.Clock = s.Clock.Add(ahead)
-		s.People.Login(t.Context(), s.request("alice"), &talk{})
+		s.People.Login(t.Context(), s.request("alice"), &conversation{})
 		wrong := p.link(t)
 		s.begin(t, wrong)
 		s.Clock = s.Clock.Add(-ahead)
-		c := &talk{}
+		c := &conversation{}
 		s.People.Login(t.Context(), s.request("alice"), c)
 		if len(p.Messages) != 2 || !strings.Contains(c.told, "A link to set it up was mailed") {
 			t.Errorf("%s: %d mails, told %q", what, len(p.Messages), c.told)

@@ -40,9 +40,9 @@ func (l *Limit) NamesOf(uid uint32) ([]string, error) {
 }
 
 // isLocal says whether a file in the form of passwd(5) has such an account.
-func isLocal(path string, is func(name string, uid uint32) bool) (local bool) {
+func isLocal(path string, matches func(name string, uid uint32) bool) (local bool) {
 	// One that cannot be read has none: then it is as with any other name.
-	_ = eachLocal(path, func(name string, uid uint32) { local = local || is(name, uid) })
+	_ = eachLocal(path, func(name string, uid uint32) { local = local || matches(name, uid) })
 	return local
 }
 

@@ -14,7 +14,7 @@ const (
 
 // PersonUIDs says which uids are persons' by the login.defs(5) at path: root's, and
 // those above the system's.
-func PersonUIDs(path string) (is func(uid uint32) bool) {
+func PersonUIDs(path string) (persons func(uid uint32) bool) {
 	least := uint64(usualLeastUID)
 	data, _ := os.ReadFile(path) // without one it is the usual one
 	for line := range bytes.Lines(data) {

@@ -20,14 +20,14 @@ func TestPersonUIDs(t *testing.T) {
 		if err := os.WriteFile(path, []byte(test.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		is := PersonUIDs(path)
+		persons := PersonUIDs(path)
 		for uid, want := range test.uids {
-			if is(uid) != want {
+			if persons(uid) != want {
 				t.Errorf("%q: %d is a person's: %v, expected %v", test.text, uid, !want, want)
 			}
 		}
 	}
-	if is := PersonUIDs(path + ".none"); is(999) || !is(1000) {
+	if persons := PersonUIDs(path + ".none"); persons(999) || !persons(1000) {
 		t.Error("without a login.defs the least uid is not 1000")
 	}
 }

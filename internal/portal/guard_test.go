@@ -219,7 +219,7 @@ func TestVerifierDoesNotAnswer(t *testing.T) {
 	s := newSite(t, func(settings *Settings) {
 		settings.Ask = func(context.Context, portalwire.Request) (portalwire.Answer, error) { return answer, fails }
 	})
-	for _, is := range []struct {
+	for _, test := range []struct {
 		answer portalwire.Answer
 		err    error
 		why    string
@@ -227,14 +227,14 @@ func TestVerifierDoesNotAnswer(t *testing.T) {
 		{portalwire.Answer{}, errors.New("nobody listens"), "nobody listens"},
 		{portalwire.Answer{Refused: "of-a-newer-verifier"}, nil, "after an upgrade"},
 	} {
-		answer, fails = is.answer, is.err
+		answer, fails = test.answer, test.err
 		b := s.browser(t)
 		b.Jar.SetCookies(s.settings.URL, []*http.Cookie{{Name: cookie, Value: "x", Path: "/", Secure: true}})
 		for _, page := range []answered{b.get(t, "/l/x"), b.press(t, "/l/x"), b.get(t, "/setup"), b.try(t, "1", "")} {
 			s.says(t, page, http.StatusServiceUnavailable, "fault")
 		}
-		if strings.Count(s.reported(), is.why) != 4 {
-			t.Errorf("expected %q four times: %s", is.why, s.reported())
+		if strings.Count(s.reported(), test.why) != 4 {
+			t.Errorf("expected %q four times: %s", test.why, s.reported())
 		}
 	}
 }

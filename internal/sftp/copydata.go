@@ -108,7 +108,7 @@ func ended(copied, length uint64) error {
 
 // copyByHand copies through the buffer of the replies, which is empty.
 func (s *session) copyByHand(from, to File, fromOffset, toOffset int64, n int) (int, error) {
-	s.room(bigBuffer)
+	s.reserve(bigBuffer)
 	n, err := from.Pread(s.out[:min(n, maxData)], fromOffset)
 	if err != nil || n == 0 {
 		return 0, err

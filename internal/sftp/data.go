@@ -68,7 +68,7 @@ func (s *session) read(id uint32, c *sftpwire.Cursor) error {
 	}
 	const header = 13
 	n := int(min(length, maxData))
-	s.room(header + n)
+	s.reserve(header + n)
 	at := len(s.out)
 	n, err := h.file.Pread(s.out[at+header:at+header+n], int64(offset))
 	switch {

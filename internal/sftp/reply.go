@@ -14,9 +14,9 @@ var errReplied = errors.New("replied")
 // smallReply is more than any reply takes that holds no path, data or names.
 const smallReply = 512
 
-// room sees to it that n more bytes of reply fit in, n at most bigBuffer. An
+// reserve sees to it that n more bytes of reply fit in, n at most bigBuffer. An
 // error of sending stays and is seen before the next packet is waited for.
-func (s *session) room(n int) {
+func (s *session) reserve(n int) {
 	if s.outLent != nil && len(s.out)+n > bigBuffer {
 		s.flush()
 	}
@@ -54,7 +54,7 @@ func (s *session) releaseOut() {
 
 // begin begins a reply of at most size bytes, and finish writes its length.
 func (s *session) begin(kind byte, id uint32, size int) (at int) {
-	s.room(size)
+	s.reserve(size)
 	at = len(s.out)
 	s.out = append(s.out, 0, 0, 0, 0, kind)
 	s.putUint32(id)

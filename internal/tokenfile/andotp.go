@@ -14,12 +14,12 @@ var errSealedAndOTP = encryptedExport{"in andOTP, under Backups, make a plain-te
 // AndOTP reads a plain backup of andOTP. An encrypted one has no mark of its own: it
 // is bytes that are no text.
 func AndOTP(data []byte) ([]Token, error) {
-	is, found := Recognise(data)
+	format, found := Recognise(data)
 	switch {
-	case is == PGPFile || !found && len(data) > 0 && !utf8.Valid(data):
+	case format == PGPFile || !found && len(data) > 0 && !utf8.Valid(data):
 		return nil, errSealedAndOTP
-	case is != AndOTPExport:
-		return nil, OtherFormatError{is, AndOTPExport}
+	case format != AndOTPExport:
+		return nil, OtherFormatError{format, AndOTPExport}
 	}
 	var written []json.RawMessage
 	if json.Unmarshal(text(data), &written) != nil {

@@ -54,8 +54,8 @@ func (o OtherFormatError) Error() string {
 
 // expect refuses data of another format than wanted.
 func expect(data []byte, wanted Format) error {
-	if is, found := Recognise(data); !found || is != wanted {
-		return OtherFormatError{is, wanted}
+	if format, found := Recognise(data); !found || format != wanted {
+		return OtherFormatError{format, wanted}
 	}
 	return nil
 }
@@ -63,8 +63,8 @@ func expect(data []byte, wanted Format) error {
 // ExpectNone refuses data that is of one of the other formats for sure: what a
 // reader with looser rules takes is left to it.
 func ExpectNone(data []byte, wanted Format) error {
-	if is, found := Recognise(data); found && is != wanted {
-		return OtherFormatError{is, wanted}
+	if format, found := Recognise(data); found && format != wanted {
+		return OtherFormatError{format, wanted}
 	}
 	return nil
 }

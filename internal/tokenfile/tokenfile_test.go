@@ -103,11 +103,11 @@ func TestOtherFormats(t *testing.T) {
 				continue
 			}
 			tokens, err := f.read(text)
-			is, found := Recognise(text)
+			format, found := Recognise(text)
 			if !found {
 				t.Fatalf("%s: not recognised", name)
 			}
-			if err == nil || tokens != nil || !strings.Contains(err.Error(), is.Words) && name != "pgp" {
+			if err == nil || tokens != nil || !strings.Contains(err.Error(), format.Words) && name != "pgp" {
 				t.Errorf("the reader of %s of %s: %v, %v", reader, name, tokens, err)
 			}
 		}

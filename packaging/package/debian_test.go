@@ -329,8 +329,8 @@ func changed(before, after map[string]string, excused ...string) []string {
 	for path, was := range before {
 		differ[path] = after[path] != was
 	}
-	for path, is := range after {
-		differ[path] = before[path] != is
+	for path, now := range after {
+		differ[path] = before[path] != now
 	}
 	for _, path := range excused {
 		delete(differ, path)

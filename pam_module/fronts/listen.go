@@ -48,14 +48,14 @@ func takeOver(passed *os.File) (*Socket, error) {
 }
 
 func checkPassed(fd int) error {
-	for _, is := range []struct{ option, want int }{
+	for _, option := range []struct{ name, want int }{
 		{unix.SO_DOMAIN, unix.AF_UNIX}, {unix.SO_TYPE, unix.SOCK_STREAM}, {unix.SO_ACCEPTCONN, 1},
 	} {
-		found, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, is.option)
+		found, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option.name)
 		if err != nil {
 			return fmt.Errorf("take systemd's socket: %w", err)
 		}
-		if found != is.want {
+		if found != option.want {
 			return errors.New("systemd passed another kind of socket, expected a unix stream socket that listens; see ListenStream= of the socket unit")
 		}
 	}

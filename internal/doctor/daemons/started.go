@@ -59,20 +59,20 @@ var scripts = []string{
 
 // started are the daemons by these names of programs.
 func (e *exam) started(programs ...string) (found []started) {
-	is := func(word string) bool { return slices.Contains(programs, path.Base(word)) }
+	matches := func(word string) bool { return slices.Contains(programs, path.Base(word)) }
 	for _, service := range unit.Services(e.Machine.Root, programs...) {
 		if !unit.Enabled(e.Machine.Root, service.Name) {
 			continue
 		}
 		for _, command := range service.Commands {
-			if words := from(inner(texts(command.Words)), is); words != nil {
+			if words := from(inner(texts(command.Words)), matches); words != nil {
 				found = append(found, started{command.Position, service.Name, words})
 			}
 		}
 	}
 	for _, pattern := range scripts {
 		for _, file := range e.Machine.Glob(pattern) {
-			found = append(found, e.inScript(file, is)...)
+			found = append(found, e.inScript(file, matches)...)
 		}
 	}
 	for _, program := range programs {
@@ -87,8 +87,8 @@ func (e *exam) started(programs ...string) (found []started) {
 }
 
 // from is the part of a command line from a program on.
-func from(words []string, is func(string) bool) []string {
-	at := slices.IndexFunc(words, is)
+func from(words []string, matches func(string) bool) []string {
+	at := slices.IndexFunc(words, matches)
 	if at < 0 || at > 0 && slices.Contains([]string{"-C", "-name", "--exec-stop"}, words[at-1]) {
 		return nil
 	}
@@ -106,7 +106,7 @@ func inner(words []string) []string {
 }
 
 // inScript finds them in a file of a superserver, a supervisor or a shell.
-func (e *exam) inScript(file string, is func(string) bool) (found []started) {
+func (e *exam) inScript(file string, matches func(string) bool) (found []started) {
 	off := false
 	for place, line := range target.Lines(e.Machine.Root, file, 0) {
 		key, value, _ := strings.Cut(line, "=")
@@ -122,7 +122,7 @@ func (e *exam) inScript(file string, is func(string) bool) (found []started) {
 				words[i] = "/" + command
 			}
 		}
-		isProgram := func(word string) bool { return strings.HasPrefix(word, "/") && is(word) }
+		isProgram := func(word string) bool { return strings.HasPrefix(word, "/") && matches(word) }
 		if words = from(words, isProgram); words != nil {
 			found = append(found, started{place, file, words})
 		}

@@ -90,17 +90,17 @@ func (r *reading) peopleOf(who entry) []string {
 // takenBack says whether a rule leaves somebody out, as in "%sudo, !bob", or a later one
 // forbids everything.
 func (r *reading) takenBack(name string, of int) bool {
-	is := func(e entry) bool {
+	matches := func(e entry) bool {
 		e.Negated = false
 		return r.people.has(e, entry{Username: name})
 	}
-	if slices.ContainsFunc(r.specs[of].Users, func(e entry) bool { return e.Negated && is(e) }) {
+	if slices.ContainsFunc(r.specs[of].Users, func(e entry) bool { return e.Negated && matches(e) }) {
 		return true
 	}
 	return slices.ContainsFunc(r.specs[of+1:], func(later spec) bool {
 		forbids := slices.ContainsFunc(later.Commands, func(a allowed) bool {
 			return slices.ContainsFunc(a.Commands, func(c entry) bool { return c.Negated && c.Command == "ALL" })
 		})
-		return forbids && slices.ContainsFunc(later.Users, func(e entry) bool { return !e.Negated && is(e) })
+		return forbids && slices.ContainsFunc(later.Users, func(e entry) bool { return !e.Negated && matches(e) })
 	})
 }

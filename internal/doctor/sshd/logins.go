@@ -121,8 +121,8 @@ func (v view) members(ctx context.Context, groups, users []string) (found []stri
 		return nil, "who is a member cannot be looked up: " + err.Error()
 	}
 	for _, member := range members {
-		is := func(list string) bool { return matchesList(list, member.Name) == matched }
-		if !all(groups, func(list string) bool { return in(member.Groups, list) }) || !all(users, is) {
+		matches := func(list string) bool { return matchesList(list, member.Name) == matched }
+		if !all(groups, func(list string) bool { return in(member.Groups, list) }) || !all(users, matches) {
 			continue
 		}
 		known, err := v.Machine.UserKnown(member.Name)
@@ -156,6 +156,6 @@ func in(groups []string, list string) bool {
 	return wanted
 }
 
-func all(lists []string, is func(string) bool) bool {
-	return !slices.ContainsFunc(lists, func(list string) bool { return !is(list) })
+func all(lists []string, matches func(string) bool) bool {
+	return !slices.ContainsFunc(lists, func(list string) bool { return !matches(list) })
 }
