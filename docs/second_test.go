@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/clients"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/excuse"
+	"github.com/otpgate/otpgate/internal/keyring"
 )
 
 // again is what another TOML library reads in text, written by it.
@@ -45,7 +47,7 @@ func same(t *testing.T, place, text string) {
 	case strings.HasPrefix(text, "version = 1\nclient = "):
 		one, err = clients.Parse(place, "web1", []byte(text))
 		two, errAgain = clients.Parse(place, "web1", again(t, place, text))
-	case strings.HasPrefix(text, "version = 1\nuser = \"root\""):
+	case strings.HasPrefix(text, "version = 1\nuser = \"root\""), strings.HasPrefix(text, "version = 1\nuser = 'root'"):
 		one, err = breakglass.Parse(place, "root", []byte(text))
 		two, errAgain = breakglass.Parse(place, "root", again(t, place, text))
 	case strings.Contains("\n"+text, "\nversion = "):
@@ -89,7 +91,45 @@ func TestSecondOpinion(t *testing.T) {
 	if seen < 8 {
 		t.Errorf("found only %d files", seen)
 	}
-	dir, err := account.Create(filepath.Join(t.TempDir(), "users"))
+	machines(t)
+	tmp := t.TempDir()
+	if err := os.Chmod(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, key := keyring.NewFile()
+	if err := os.WriteFile(filepath.Join(tmp, "key"), key, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	people(t, account.Place{Path: filepath.Join(tmp, "plain")})
+	people(t, account.Place{Path: filepath.Join(tmp, "encrypted"), Keys: keyring.New(filepath.Join(tmp, "key"))})
+}
+
+// machines has a second opinion on the files of a client and of break-glass codes.
+func machines(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	one := clients.Client{Version: 1, Client: "web1", Keys: []config.KeyHash{{1}, {2}}, Services: []string{"sshd", "sudo"}, Enroll: true, Send: true,
+		SendsPerHour: 7, PerMinute: 60, Dialogues: 8, WrongCodes: 9}
+	_, codes := breakglass.New("root", time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	if err := errors.Join(clients.Add(filepath.Join(dir, "clients"), one), breakglass.Save(filepath.Join(dir, "codes"), codes)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{clients.Path(filepath.Join(dir, "clients"), "web1"), breakglass.Path(filepath.Join(dir, "codes"), "root")} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, filepath.Base(path), string(text))
+	}
+}
+
+// people has a second opinion on secret files at a place.
+func people(t *testing.T, place account.Place) {
+	t.Helper()
+	if err := os.Mkdir(place.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := place.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,5 +161,8 @@ func TestSecondOpinion(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, name, string(text))
+		if encrypts := place.Keys != nil; name != "nothing" && strings.Contains(string(text), keyring.Prefix) != encrypts {
+			t.Errorf("%s: expected encrypted %v:\n%s", name, encrypts, text)
+		}
 	}
 }

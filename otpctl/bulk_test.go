@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,6 +52,40 @@ func otpctl(tb testing.TB, dir string, args ...string) *exec.Cmd {
 	return c
 }
 
+// progresses runs a command on a terminal that says how far it is, and returns its answer.
+func progresses(t *testing.T, dir, what string, total int, args ...string) (answer string) {
+	t.Helper()
+	master, slave, err := openTerminal(unix.Winsize{Row: 24, Col: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	c := otpctl(t, dir, args...)
+	var stdout bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, slave
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	var screen strings.Builder
+	for buffer := make([]byte, 4096); ; {
+		n, err := master.Read(buffer)
+		screen.Write(buffer[:n])
+		if err != nil { // EIO once the other side is closed
+			break
+		}
+	}
+	if err := c.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, screen.String())
+	}
+	text := screen.String()
+	at := strings.LastIndex(text, what)
+	if at < 0 || !strings.Contains(text[at:], fmt.Sprintf(" of %d", total)) || !strings.HasSuffix(text[at:], "\r\x1b[K") {
+		t.Errorf("%s on a terminal: %q", args, text)
+	}
+	return stdout.String()
+}
+
 // stepsOfBulk are what is done for all people at once, one after the other.
 var stepsOfBulk = [][]string{
 	{"enroll", "--csv", "people.csv", "--dry-run", "--no-user-check"},
@@ -95,37 +130,21 @@ func TestThousandPeople(t *testing.T) {
 // elsewhere it does not.
 func TestProgress(t *testing.T) {
 	dir := thousand(t)
-	master, slave, err := openTerminal(unix.Winsize{Row: 24, Col: 80})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer master.Close()
-	c := otpctl(t, dir, "enroll", "--csv", "people.csv", "--json", "--no-user-check")
-	var answer bytes.Buffer
-	c.Stdout, c.Stderr = &answer, slave
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	slave.Close()
-	var screen strings.Builder
-	for buffer := make([]byte, 4096); ; {
-		n, err := master.Read(buffer)
-		screen.Write(buffer[:n])
-		if err != nil { // EIO once the other side is closed
-			break
-		}
-	}
-	if err := c.Wait(); err != nil {
-		t.Fatalf("%v: %s", err, screen.String())
-	}
-	text := screen.String()
-	at := strings.LastIndex(text, "lines done: ")
-	if at < 0 || !strings.Contains(text[at:], " of 1000") || !strings.HasSuffix(text[at:], "\r\x1b[K") {
-		t.Errorf("on a terminal: %q", text)
-	}
-	if strings.Contains(answer.String(), "lines done") || strings.Count(answer.String(), `"uri"`) != 500 {
+	answer := progresses(t, dir, "lines done: ", 1000, "enroll", "--csv", "people.csv", "--json", "--no-user-check")
+	if strings.Contains(answer, "lines done") || strings.Count(answer, `"uri"`) != 500 {
 		t.Error("the answer holds the progress, or not every URI")
 	}
+	if output, err := otpctl(t, dir, "secrets", "init", "key", "--no-spare").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	config, err := os.OpenFile(filepath.Join(dir, "otpgate.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = fmt.Fprintf(config, "[secrets]\nkeys = [%q]\n", filepath.Join(dir, "key"))
+	}
+	if err := errors.Join(err, config.Close()); err != nil {
+		t.Fatal(err)
+	}
+	progresses(t, dir, "people done: ", 1000, "secrets", "encrypt")
 	quiet := otpctl(t, dir, "session", "list")
 	var stderr bytes.Buffer
 	quiet.Stderr = &stderr

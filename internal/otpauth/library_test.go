@@ -90,6 +90,19 @@ func TestLibraryReadsURI(t *testing.T) {
 	}
 }
 
+// The library's own reader, which would have been less to write, passes over what it does
+// not know: a device would be set up with other codes than its key's.
+func TestLibraryGuesses(t *testing.T) {
+	const uri = "otpauth://totp/alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&algorithm=SHA265&perod=60"
+	key, err := otp.NewKeyFromURL(uri)
+	if err != nil {
+		t.Fatalf("it refuses %s by now: %v", uri, err)
+	}
+	if key.Algorithm() != otp.AlgorithmSHA1 || key.Period() != 30 {
+		t.Errorf("it takes %s for %v and %d seconds by now", uri, key.Algorithm(), key.Period())
+	}
+}
+
 // Our picture of the usual URI fits a terminal of 24 lines and has the margin
 // that readers need; the library's fits none and has less margin.
 func TestLibrarysPicture(t *testing.T) {

@@ -117,13 +117,17 @@ func TestPages(t *testing.T) {
 		if len(text) > 30<<10 {
 			t.Errorf("%s has %d bytes", name, len(text))
 		}
-		for _, never := range []string{"<script", "javascript:", "style=", " onclick", "<no value>", "ZgotmplZ", "{", "http:", "src=", "a…<e"} {
+		for _, never := range []string{"<script", "javascript:", "style=", " onclick", "<no value>", "ZgotmplZ", "{", "http:", "src=", "a…<e", `type="password"`} {
 			if strings.Contains(text, never) {
 				t.Errorf("%s has %q:\n%s", name, never, text)
 			}
 		}
 		if strings.Count(text, "<link ") != 1 || !strings.Contains(text, `<link rel="stylesheet" href="`+stylePath+`">`) || strings.Count(text, "<h1>") != 1 {
 			t.Errorf("%s:\n%s", name, text)
+		}
+		// Keys are in groups of four, to be typed.
+		if key := `<code class="key">`; strings.Contains(text, key) && !strings.Contains(text, key+"AAAA AAAA ") {
+			t.Errorf("%s has no key in groups:\n%s", name, text)
 		}
 		ids, tags := structure(t, name, text)
 		for _, tag := range tags {
