@@ -69,7 +69,7 @@ func run(path string) error {
 	if err != nil {
 		return err
 	}
-	s := server{registers: cluster, report: func(reason string) {
+	s := server{registers: casledger.NewRecent(cluster), report: func(reason string) {
 		log.Write(audit.Record{Verdict: "fault", Rule: "ledger", Reason: reason})
 	}}
 	s.all.Go(func() { s.accept(listener) })

@@ -9,6 +9,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -88,8 +89,6 @@ func (s *peopleSite) back(t *testing.T, used string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const policy, closed = "require = ['games']\nunenrolled = 'enroll'\n", "require = ['@all']\nunenrolled = 'refuse'\n"
-	one.replace(t, policy, closed)
 	one.must(t, "export", "--recipient", drawn.Recipient().String(), "--out", backup)
 	one.replace(t, "people = true\n", "")
 	one.wants(t, "daemon", used, wire.Fault)
@@ -100,10 +99,15 @@ func (s *peopleSite) back(t *testing.T, used string) {
 	if err := errors.Join(os.Remove(one.dir+"/users/moved"), os.Remove(one.dir+"/users/daemon.toml.moved")); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody is enrolled now: the policy alone keeps people out.
-	one.wants(t, "daemon", used, wire.Deny)
-	one.wants(t, "stranger", "", wire.Deny)
+	// Nobody is enrolled now: that people are in etcd still keeps them out.
+	one.wants(t, "daemon", used, wire.Fault)
+	one.wants(t, "stranger", "", wire.Fault)
 	one.must(t, "import", "backup", backup, "--identity", identity)
-	one.replace(t, closed, policy)
 	one.wants(t, "daemon", used, wire.MaxTries)
+	one.wants(t, "stranger", "", wire.Fault)
+	s.cluster.Etcdctl(t, "del", "--prefix", "otpgate/1/people/")
+	testwait.Until(t, "people in etcd are forgotten", func() bool {
+		verdict, _, err := one.login("stranger", "")
+		return err == nil && verdict == wire.Ignore
+	})
 }

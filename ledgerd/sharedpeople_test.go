@@ -17,6 +17,7 @@ import (
 	"github.com/otpgate/otpgate/internal/breakglass"
 	"github.com/otpgate/otpgate/internal/keyring"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
+	"github.com/otpgate/otpgate/internal/testwait"
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
@@ -241,11 +242,26 @@ func TestPeopleWithoutMajority(t *testing.T) {
 }
 
 // A server that has the ledger of others who have their people there too, and files of its
-// own, takes those people for nobody who has enrolled: what an admin runs there says so.
+// own, lets in nobody for not having enrolled in those: what an admin runs there says so. Where
+// it knew of nobody in etcd it notices.
 func TestPeopleElsewhere(t *testing.T) {
 	s := newPeopleSite(t, 1, 1, "1m")
+	early := newVerifier(t, s.cluster, "early", "1m", s.tables())
+	early.must(t, "ledger", "move", "--to", "etcd")
+	own := early.enrolls(t, "bin")
+	early.wants(t, "daemon", "", wire.Ignore)
 	s.servers[0].enrolls(t, "daemon")
+	testwait.Until(t, "the early server notices", func() bool {
+		verdict, _, err := early.login("daemon", "")
+		return err == nil && verdict == wire.Fault
+	})
 	other := newVerifier(t, s.cluster, "other", "1m")
+	other.wants(t, "daemon", "", wire.Fault)
+	for _, v := range []*verifier{early, other} {
+		v.wants(t, "games", "", wire.Fault)
+		v.wants(t, "backup", "", wire.Ignore)
+	}
+	early.wants(t, "bin", codeOf(t, own, 1), wire.Accept)
 	if _, stderr, status := other.otpctl(t, "ledger", "move", "--to", "etcd"); status != 0 || !strings.Contains(stderr, "ledger.people") {
 		t.Errorf("moved: status %d: %s", status, stderr)
 	}

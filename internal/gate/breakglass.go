@@ -47,7 +47,7 @@ const (
 // reached, or as no ledger counts on this machine, or no secret file of the person, until
 // those are moved, and nobody has begun to.
 func isUnreachable(err error) bool {
-	return errors.Is(err, errOnServers) || errors.Is(err, ledger.ErrUnreachable) || ledger.CountsNowhere(err) ||
+	return errors.Is(err, errOnServers) || errors.Is(err, errElsewhere) || errors.Is(err, ledger.ErrUnreachable) || ledger.CountsNowhere(err) ||
 		errors.Is(err, account.ErrLeft) || errors.Is(err, account.ErrForgotten) || errors.As(err, new(account.MovedError))
 }
 

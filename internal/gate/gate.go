@@ -22,7 +22,7 @@ import (
 )
 
 // Gate is the engine with all it needs. Every field must be set but Host, Peer, OwnPrograms,
-// SplitBudget, Sender, Invite, Client, Withdrawn and BreakGlass.
+// SplitBudget, Sender, Invite, Client, Withdrawn, BreakGlass and, where nothing is shared, Elsewhere.
 type Gate struct {
 	Config   config.Config
 	Accounts Accounts
@@ -58,6 +58,9 @@ type Gate struct {
 	// BreakGlass is how people get in while what decides their logins cannot be
 	// reached, see [Gate.UseBreakGlass].
 	BreakGlass *BreakGlass
+	// Elsewhere says whether other servers have people in the ledger that they share with
+	// this one. It must be set where this one shares it and has files of its own.
+	Elsewhere func(ctx context.Context) (bool, error)
 }
 
 // Accounts finds a person's secret file. The error wraps account.ErrNotFound
@@ -203,7 +206,7 @@ func (g *Gate) decide(ctx context.Context, request *Request, conversation Conver
 // of any other one. It has ended while a person types, as have others that need
 // much of the stack: in the verifier hundreds may wait.
 func (g *Gate) byPolicy(ctx context.Context, request Request, conversation Conversation) (*dialogue, Verdict) {
-	need, person, err := g.need(request)
+	need, person, err := g.need(ctx, request)
 	if err == nil && need.Code != NoCode && need.Code != Asked {
 		need, err = g.grace(ctx, need, person)
 	}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -170,6 +171,30 @@ func (g *Gate) findLike(user string, like func(user string) (string, error)) (pe
 		}
 	}
 	return account.Person{User: canonical}, false, nil
+}
+
+// errElsewhere is about whoever has not enrolled in this server's files, and so may have
+// enrolled on another server.
+var errElsewhere = errors.New("people are in etcd, and ledger.people of the configuration is not true: who has not enrolled in the files of this server may have enrolled on another one; set ledger.people = true as there, and run otpctl ledger move --people")
+
+// checkElsewhere fails unless it is known that no other server has people where this one does
+// not look for them. It is not for what comes before the password: there the time that it
+// takes would tell who has enrolled.
+func (g *Gate) checkElsewhere(ctx context.Context) error {
+	if l := g.Config.Ledger; l == nil || l.People {
+		return nil
+	}
+	if g.Elsewhere == nil {
+		return blame{"internal", errors.New("nothing can say whether other servers have people in etcd")}
+	}
+	elsewhere, err := g.Elsewhere(ctx)
+	switch {
+	case err != nil:
+		return blame{"ledger", fmt.Errorf("find out whether other servers have people in etcd: %w", err)}
+	case elsewhere:
+		return blame{"ledger", errElsewhere}
+	}
+	return nil
 }
 
 // ofFiles blames the ledger for secret files that are in it, where that cannot be reached

@@ -42,7 +42,27 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 		Names:    System{},
 		Audit:    sink,
 		Now:      time.Now,
+
+		Elsewhere: elsewhereOf(settings),
 	}, nil
+}
+
+// elsewhereOf asks whether other servers have people in the ledger that a configuration shares
+// with them. What the answer is worth is looked at as with people there: another place than
+// the one that this machine's ledger went to knows nothing of them.
+func elsewhereOf(settings config.Config) func(ctx context.Context) (bool, error) {
+	if settings.Ledger == nil || settings.Ledger.People {
+		return nil
+	}
+	state, prefix := settings.Paths.State, settings.Ledger.Prefix
+	shared := SharedLedger(*settings.Ledger)
+	shared.After(state)
+	return func(ctx context.Context) (bool, error) {
+		if err := ledger.CheckPrefix(state, prefix); err != nil {
+			return false, err
+		}
+		return shared.KnownTexts(ctx)
+	}
 }
 
 // OpenLedger gives the ledger of a configuration, if it is the one that counts: not

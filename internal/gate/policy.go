@@ -54,7 +54,7 @@ type Names interface {
 // Need says what the policy wants of a login, without asking anybody or
 // changing anything.
 func (g *Gate) Need(ctx context.Context, request Request) (Need, error) {
-	need, person, err := g.need(request)
+	need, person, err := g.need(ctx, request)
 	if err != nil || need.Code == NoCode {
 		return need, err
 	}
@@ -79,8 +79,14 @@ func (g *Gate) Need(ctx context.Context, request Request) (Need, error) {
 // need goes from what lets most people through to what asks. Exemptions come
 // first, so that a service account gets in even while secret files cannot be
 // read.
-func (g *Gate) need(request Request) (Need, account.Person, error) {
-	return g.needBy(request, g.find)
+func (g *Gate) need(ctx context.Context, request Request) (Need, account.Person, error) {
+	return g.needBy(request, func(user string) (account.Person, bool, error) {
+		person, found, err := g.find(user)
+		if err == nil && !(found && person.Enrolled()) {
+			err = g.checkElsewhere(ctx)
+		}
+		return person, found, err
+	})
 }
 
 // needBy is need with that way to find a person.

@@ -219,6 +219,21 @@ func CheckNoted(dir, prefix string) error {
 	return nil
 }
 
+// CheckPrefix fails with a [PrefixError] if the ledger of a machine, whose files would be in dir,
+// was moved to another place than that prefix, or is being moved there.
+func CheckPrefix(dir, prefix string) error {
+	moved, found, err := ReadMoved(dir)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("look for a ledger in %s: %w: %w", dir, ErrUnreachable, err)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("look for a ledger in %s: %w", dir, err)
+	case found && moved.Prefix != prefix:
+		return PrefixError{MovedError{dir, moved}, prefix}
+	}
+	return nil
+}
+
 // CheckLeft says why a ledger elsewhere, under a prefix there, may not be used yet on a
 // machine whose ledger in files would be in dir: because that has entries which were not
 // moved, or not all, or not there.

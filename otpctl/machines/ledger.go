@@ -162,7 +162,7 @@ func peopleElsewhere(ctx context.Context, shared *casledger.Store, settings conf
 	if has, err := shared.HasTexts(ctx); err != nil || !has {
 		return err
 	}
-	return fmt.Errorf("people are in etcd, and ledger.people of the configuration is not true: whoever enrolled on another server has not enrolled here, and may get in by the password alone; set it as on the other servers, and run otpctl ledger move --people. If no server has people in etcd any more: etcdctl del --prefix %s%s", settings.Ledger.Prefix, casledger.TextDirectory)
+	return fmt.Errorf("people are in etcd, and ledger.people of the configuration is not true: whoever has not enrolled in the files of this server is denied here, as they may have on another one; set it as on the other servers, and run otpctl ledger move --people. If no server has people in etcd any more: etcdctl del --prefix %s%s", settings.Ledger.Prefix, casledger.TextDirectory)
 }
 
 func showLedger(a *invocation.App, s ledgerState) error {

@@ -239,6 +239,6 @@ func (e *exam) elsewhere(ctx context.Context) {
 	}
 	e.add("people", finding.Finding{Severity: finding.Error, ID: "people-elsewhere",
 		What:    "Secret files are in etcd, and ledger.people is not true here.",
-		Follows: "Whoever enrolled on another server passes here for somebody who has not enrolled, and gets in by the password alone unless policy.require is about them.",
+		Follows: "Whoever has not enrolled in the files of this server may have enrolled on another one. Such people are denied here, but for break-glass codes of this machine, unless they are exempt.",
 		Fix:     "Set ledger.people = true as on the other servers, and run otpctl ledger move --people. If no server has people in etcd any more: etcdctl del --prefix " + e.Settings.Ledger.Prefix + casledger.TextDirectory})
 }

@@ -125,5 +125,16 @@ func (s *Store) HasTexts(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, outOfReach(err)
 	}
-	return len(page) > 0 && strings.HasPrefix(page[0].Key, TextDirectory), nil
+	return beginsWithText(page), nil
+}
+
+// anyText is HasTexts, asked once.
+func anyText(ctx context.Context, inspector Inspector) (bool, error) {
+	page, err := inspector.Page(ctx, TextDirectory)
+	return err == nil && beginsWithText(page), err
+}
+
+// beginsWithText says whether there is a text in what comes behind their directory.
+func beginsWithText(page []Named) bool {
+	return len(page) > 0 && strings.HasPrefix(page[0].Key, TextDirectory)
 }

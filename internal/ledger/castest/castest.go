@@ -56,6 +56,7 @@ func Serve(t testing.TB) (s *Service, socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recent := casledger.NewRecent(s)
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -63,7 +64,7 @@ func Serve(t testing.TB) (s *Service, socket string) {
 			if err != nil {
 				return
 			}
-			all.Go(func() { _ = ledgersocket.Answer(conn.(ledgersocket.Conn), s) })
+			all.Go(func() { _ = ledgersocket.Answer(conn.(ledgersocket.Conn), recent) })
 		}
 	})
 	t.Cleanup(func() {

@@ -10,7 +10,10 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 )
 
-var _ casledger.Inspector = Client{}
+var (
+	_ casledger.Inspector = Client{}
+	_ casledger.Reminder  = Client{}
+)
 
 // Status implements [casledger.Inspector].
 func (c Client) Status(ctx context.Context) (casledger.Status, error) {
@@ -24,11 +27,25 @@ func (c Client) Page(ctx context.Context, after string) ([]casledger.Named, erro
 	return a.page, a.err
 }
 
+// Texts implements [casledger.Reminder]. Who remembers is at the other end.
+func (c Client) Texts(ctx context.Context, beside string) (casledger.Texts, error) {
+	a := c.ask(ctx, question{kind: askTexts, key: beside})
+	return a.texts, a.err
+}
+
 var errCannotInspect = errors.New("it cannot look at the ledger as a whole")
 
 // inspect answers a question that is about the whole ledger.
 func inspect(ctx context.Context, registers casledger.Registers, q question) (a answer) {
 	a.asked = q.kind
+	if q.kind == askTexts {
+		reminder, can := registers.(casledger.Reminder)
+		if !can {
+			return answer{asked: q.kind, err: errCannotInspect}
+		}
+		a.texts, a.err = reminder.Texts(ctx, q.key)
+		return a
+	}
 	inspector, can := registers.(casledger.Inspector)
 	switch {
 	case !can:

@@ -73,6 +73,33 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// remembers has known what a test says.
+type remembers struct {
+	inspected
+	known casledger.Texts
+}
+
+func (r remembers) Texts(_ context.Context, beside string) (casledger.Texts, error) {
+	if beside != "moved/0123456789abcdef" {
+		return casledger.Texts{}, errors.New("another register")
+	}
+	return r.known, r.err
+}
+
+// What is known of people is the same at both ends, as is that nothing is.
+func TestKnownTexts(t *testing.T) {
+	for _, known := range []casledger.Texts{{}, {Any: true}, {Beside: true}, {Any: true, Beside: true}} {
+		got, err := ledgersocket.Client{Path: serve(t, remembers{known: known})}.Texts(t.Context(), "moved/0123456789abcdef")
+		if err != nil || got != known {
+			t.Errorf("%+v, %v, expected %+v", got, err, known)
+		}
+	}
+	away := inspected{scripted: scripted{err: fmt.Errorf("%w from etcd", casledger.ErrUnavailable)}}
+	if _, err := (ledgersocket.Client{Path: serve(t, remembers{inspected: away})}).Texts(t.Context(), "moved/0123456789abcdef"); !errors.Is(err, casledger.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
 // A value that no message has room for is refused by its key, and hides nothing that
 // comes behind it.
 func TestTooLarge(t *testing.T) {
@@ -116,5 +143,8 @@ func TestOtherAnswers(t *testing.T) {
 	}
 	if _, err := client.Page(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "as a whole") {
 		t.Errorf("page: %v", err)
+	}
+	if _, err := client.Texts(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "as a whole") {
+		t.Errorf("texts: %v", err)
 	}
 }

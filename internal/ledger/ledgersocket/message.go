@@ -19,6 +19,7 @@ const (
 	askSwap   = 2
 	askStatus = 3
 	askPage   = 4
+	askTexts  = 5
 
 	answerDone        = 1
 	answerNotSwapped  = 2
@@ -26,6 +27,7 @@ const (
 	answerRefused     = 4
 	answerStatus      = 5
 	answerPage        = 6
+	answerTexts       = 7
 )
 
 // maxMessage has room for the largest entry, and for the longest text of an error.
@@ -84,7 +86,7 @@ func parseQuestion(r *fields.Reader) (question, error) {
 	if err := r.Done(); err != nil {
 		return question{}, err
 	}
-	if q.kind < askGet || q.kind > askPage || q.within < 0 || q.keep < 0 {
+	if q.kind < askGet || q.kind > askTexts || q.within < 0 || q.keep < 0 {
 		return question{}, errProtocol
 	}
 	return q, nil
@@ -100,6 +102,7 @@ type answer struct {
 	asked  uint8
 	status casledger.Status
 	page   []casledger.Named
+	texts  casledger.Texts
 }
 
 func (a answer) message() *fields.Writer {
@@ -112,6 +115,8 @@ func (a answer) message() *fields.Writer {
 		return statusMessage(a.status)
 	case a.asked == askPage:
 		return pageMessage(a.page)
+	case a.asked == askTexts:
+		return fields.Message(answerTexts).Bool(a.texts.Any).Bool(a.texts.Beside)
 	}
 	kind := uint8(answerDone)
 	if !a.swapped {
@@ -143,7 +148,7 @@ func shortened(err error) string {
 // nothing: of a key least of all that there is none.
 func parseAnswer(r *fields.Reader, asked uint8) (a answer, err error) {
 	kind := r.U8()
-	whole := asked == askStatus && kind == answerStatus || asked == askPage && kind == answerPage
+	whole := asked == askStatus && kind == answerStatus || asked == askPage && kind == answerPage || asked == askTexts && kind == answerTexts
 	one := asked == askGet && kind == answerDone || asked == askSwap && (kind == answerDone || kind == answerNotSwapped)
 	if !whole && !one && kind != answerUnavailable && kind != answerRefused {
 		return answer{}, errProtocol
@@ -160,6 +165,8 @@ func parseAnswer(r *fields.Reader, asked uint8) (a answer, err error) {
 		a.status, err = parseStatus(r)
 	case answerPage:
 		a.page, err = parsePage(r)
+	case answerTexts:
+		a.texts = casledger.Texts{Any: r.Bool(), Beside: r.Bool()}
 	}
 	if err != nil {
 		return answer{}, err
