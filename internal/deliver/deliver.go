@@ -9,6 +9,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -88,11 +89,25 @@ type Sender interface {
 	Send(ctx context.Context, message Message) (Delivery, error)
 }
 
+// ErrNotSent is wrapped by the error of a Sender where it is known that nobody has taken the
+// message. Where it is not known, as an answer was lost, it is not.
+var ErrNotSent = errors.New("nobody has taken the message")
+
+// NotSent has an error say so.
+func NotSent(err error) error { return notSent{err} }
+
+type notSent struct{ error }
+
+func (n notSent) Unwrap() error      { return n.error }
+func (notSent) Is(target error) bool { return target == ErrNotSent }
+
 // Broken is a Sender that could not be set up; Err says why.
 type Broken struct{ Err error }
 
 // Send implements Sender.
-func (b Broken) Send(context.Context, Message) (Delivery, error) { return Delivery{}, b.Err }
+func (b Broken) Send(context.Context, Message) (Delivery, error) {
+	return Delivery{}, NotSent(b.Err)
+}
 
 // hidden stands for what a mask leaves out.
 const hidden = "…"

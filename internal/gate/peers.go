@@ -89,6 +89,9 @@ type PeerLately struct {
 func (g *Gate) PeersLately(entry ledger.Entry) (all []PeerLately) {
 	names := map[string]bool{}
 	for name := range entry.Peers {
+		if name == failedLinksPeer {
+			continue // nothing was sent
+		}
 		names[name] = true
 	}
 	for name := range entry.PeerGraces {

@@ -87,6 +87,28 @@ func (g *Gate) UncountLink(ctx context.Context, user string) error {
 	})
 }
 
+// FailedLinksPerHour is how many links to one person whose mail failed count as none in an
+// hour. Those beyond it count as any, so that nobody has a mail server asked without end.
+const FailedLinksPerHour = 10
+
+// failedLinksPeer is whose sends those are.
+const failedLinksPeer = "self-service, mails that failed"
+
+// UncountFailedLink is UncountLink for a link that nobody has, as its mail failed.
+func (g *Gate) UncountFailedLink(ctx context.Context, user string) error {
+	own := *g
+	own.Peer = failedLinksPeer
+	return g.Ledger.Update(ctx, ledger.UserKey(user), func(entry *ledger.Entry) error {
+		count, until := own.sentLately(*entry, FailedLinksPerHour)
+		if links := entry.Peers[linksPeer]; until.IsZero() && links.Sends.Count > 0 {
+			links.Sends.Count--
+			entry.Peers[linksPeer] = links
+			own.countSent(entry, count)
+		}
+		return nil
+	})
+}
+
 // countSent counts one more than count.
 func (g *Gate) countSent(entry *ledger.Entry, count int) {
 	counts := g.counts(*entry)

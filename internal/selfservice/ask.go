@@ -58,7 +58,7 @@ func (s Service) Ask(user, remote, language string) {
 		}
 		s.Later.Link(Job{Of: of, Network: network, Lost: lost, Do: func(ctx context.Context) {
 			if err := s.send(ctx, person.User, remote, language); err != nil {
-				notSent(err)
+				notSent(errors.Join(err, s.uncountFailed(person, err)))
 			}
 		}})
 	}})
@@ -121,18 +121,29 @@ func (s Service) uncountMail(person account.Person) error {
 	return s.People.UncountLink(ctx, person.User)
 }
 
-// send makes a link and mails it.
+// uncountFailed takes back what countMail counted of a link that nobody has: one mail server
+// that is down must not use up what the person may be mailed in an hour.
+func (s Service) uncountFailed(person account.Person, why error) error {
+	if !errors.Is(why, deliver.ErrNotSent) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), uncountTime)
+	defer cancel()
+	return s.People.UncountFailedLink(ctx, person.User)
+}
+
+// send makes a link and mails it. Its error wraps [deliver.ErrNotSent] if nobody has it.
 func (s Service) send(ctx context.Context, user, remote, language string) error {
 	person, err := s.whom(user)
 	if err == nil {
 		err = s.canMail(person)
 	}
 	if err != nil {
-		return err
+		return deliver.NotSent(err)
 	}
 	secret, key, ends, err := s.newLink(ctx, person)
 	if err != nil {
-		return err
+		return deliver.NotSent(err)
 	}
 	// Whoever removed, renamed or disabled the person meanwhile has ended the links that
 	// were there. This one is there now.
@@ -140,7 +151,7 @@ func (s Service) send(ctx context.Context, user, remote, language string) error 
 		err = s.canMail(person)
 	}
 	if err != nil {
-		return errors.Join(err, s.cancel(context.WithoutCancel(ctx), key))
+		return deliver.NotSent(errors.Join(err, s.cancel(context.WithoutCancel(ctx), key)))
 	}
 	sent, err := s.People.Sender.Send(ctx, deliver.Message{
 		Channel: deliver.Email, User: person.User, Host: s.People.Host, Email: person.Email, Remote: remote,

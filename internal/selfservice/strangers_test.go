@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/invitation"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -62,6 +63,42 @@ func TestLostLinksCountForNobody(t *testing.T) {
 	s.Later = atOnce{}
 	for range gate.LinksPerHour {
 		s.link(t)
+	}
+}
+
+// A mail that failed counts for nobody, where it is known that nobody has it. Beyond a few in an
+// hour it does, so that the mail server is not asked without end.
+func TestFailedMailsCountForNobody(t *testing.T) {
+	s := newSite(t)
+	away := errors.New("mail server away")
+	s.fails = deliver.NotSent(away)
+	for range gate.LinksPerHour {
+		s.Ask("alice", home, "")
+	}
+	s.fails = nil
+	for range gate.LinksPerHour {
+		s.link(t)
+	}
+	if all := s.People.PeersLately(s.entry(t, ledger.UserKey("alice"))); len(all) != 1 || all[0].SentCodes != gate.LinksPerHour {
+		t.Errorf("otpctl status shows %+v", all)
+	}
+
+	s = newSite(t)
+	s.fails = deliver.NotSent(away)
+	for range 10 * gate.FailedLinksPerHour {
+		s.Ask("alice", home, "")
+	}
+	if tried, most := strings.Count(s.Lines(), away.Error()), gate.FailedLinksPerHour+gate.LinksPerHour; tried != most {
+		t.Errorf("tried %d times, expected %d", tried, most)
+	}
+
+	s = newSite(t)
+	s.fails = away // and perhaps it has the mail
+	for range gate.LinksPerHour + 1 {
+		s.Ask("alice", home, "")
+	}
+	if tried := strings.Count(s.Lines(), away.Error()); tried != gate.LinksPerHour {
+		t.Errorf("tried %d times, expected %d", tried, gate.LinksPerHour)
 	}
 }
 

@@ -133,11 +133,11 @@ func (m *mailer) secrets(message deliver.Message) secrets {
 func (m *mailer) send(ctx context.Context, message deliver.Message) error {
 	letter, err := m.write(message)
 	if err != nil {
-		return err
+		return deliver.NotSent(err)
 	}
 	if len(m.settings.TokenCommand) > 0 {
 		if m.token, err = tokenFrom(ctx, m.settings.TokenCommand); err != nil {
-			return err
+			return deliver.NotSent(err)
 		}
 	}
 	return m.hand(ctx, letter)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail"
+
+	"github.com/otpgate/otpgate/internal/deliver"
 )
 
 // newSendmail returns what gives a message to the machine's own mail system.
@@ -38,10 +40,25 @@ func newSendmail(path, from string) (func(context.Context, *mail.Msg) error, err
 		cmd.WaitDelay = time.Second
 		// A queue runner that stays behind may hold its output.
 		if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-			return fmt.Errorf("%s: %w: %s", path, err, complaint.kept)
+			err, known := fmt.Errorf("%s: %w: %s", path, err, complaint.kept), refusedBySendmail(err)
+			if known {
+				return deliver.NotSent(err)
+			}
+			return err
 		}
 		return nil
 	}, nil
+}
+
+// triesLater is what sendmail ends with that could not pass on a message now, and may have
+// put it into its queue (EX_TEMPFAIL).
+const triesLater = 75
+
+// refusedBySendmail says whether a program that failed has certainly not taken the message:
+// it did not start, or said that it has not.
+func refusedBySendmail(err error) bool {
+	var ended *exec.ExitError
+	return !errors.As(err, &ended) || ended.Exited() && ended.ExitCode() != triesLater
 }
 
 const maxComplaint = 1 << 10

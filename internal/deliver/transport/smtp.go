@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/wneessen/go-mail"
+
+	"github.com/otpgate/otpgate/internal/deliver"
 )
 
 // newServer returns what gives a message to the SMTP server.
@@ -51,11 +53,23 @@ func (m *mailer) newServer() (func(context.Context, *mail.Msg) error, error) {
 		if letter.IsDelivered() {
 			return nil // and the good-bye went wrong
 		}
+		known := !mayBeTaken(err)
 		if login.said != "" {
 			err = fmt.Errorf("%w; of the token the server said: %s", brief(err), login.said)
 		}
-		return fmt.Errorf("%s: %w%s", m.settings.SMTP, unreachable(brief(err)), hint(err, m.settings.SMTP))
+		err = fmt.Errorf("%s: %w%s", m.settings.SMTP, unreachable(brief(err)), hint(err, m.settings.SMTP))
+		if known {
+			err = deliver.NotSent(err)
+		}
+		return err
 	}, nil
+}
+
+// mayBeTaken says whether the server may have the message: it had the whole of it, and has
+// not refused it.
+func mayBeTaken(err error) bool {
+	var failed *mail.SendError
+	return errors.As(err, &failed) && failed.Reason == mail.ErrSMTPDataClose && failed.ErrorCode() < 400
 }
 
 // hint says what to do about what mail libraries only name.

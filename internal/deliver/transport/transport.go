@@ -69,7 +69,8 @@ func (s *sender) Send(ctx context.Context, m deliver.Message) (deliver.Delivery,
 		return deliver.Delivery{Channel: deliver.SMS, To: deliver.MaskPhone(m.Phone)}, nil
 	}
 	if err := s.sendEmail(ctx, m); err != nil {
-		return deliver.Delivery{}, fmt.Errorf("send a code by sms: %w; then by email: %w", failed, err)
+		// That no mail server has it does not say that no gateway has.
+		return deliver.Delivery{}, fmt.Errorf("send a code by sms: %w; then by email: %v", failed, err)
 	}
 	return deliver.Delivery{Channel: deliver.Email, To: deliver.MaskEmail(m.Email), Failed: failed.Error()}, nil
 }
@@ -115,12 +116,17 @@ func (s *sender) sendEmail(ctx context.Context, m deliver.Message) error {
 		err = mailer.writeFor(m, s.portal)
 	}
 	if err != nil {
-		return err
+		return deliver.NotSent(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.email.Timeout.Duration)
 	defer cancel()
-	err = inTime(ctx, s.email.Timeout, mailer.send(ctx, m))
-	return mailer.secrets(m).in(err) // a token is known only now
+	err = mailer.send(ctx, m)
+	known := errors.Is(err, deliver.ErrNotSent)
+	err = mailer.secrets(m).in(inTime(ctx, s.email.Timeout, err)) // a token is known only now
+	if known {
+		err = deliver.NotSent(err)
+	}
+	return err
 }
 
 func (s *sender) sendSMS(ctx context.Context, m deliver.Message) error {
