@@ -214,8 +214,9 @@ func (i Invitations) names() ([]string, error) {
 	return dir.Names()
 }
 
-// keptLinks is how many links of one person are known that are over. The entry that names
-// them has a bound, and logins have links made for as long as no mail can be sent.
+// keptLinks is how many links of one person and purpose are known that are over. The entry that
+// names them has a bound, and logins have links made for as long as no mail can be sent. Those
+// to self-service, which strangers can have mailed, push no invitation out.
 const keptLinks = 20
 
 // Forget takes out of the ledger what it knows of links that ended a day ago, or that are
@@ -272,22 +273,35 @@ func (i Invitations) dropOver(ctx context.Context, user string, links []ledger.I
 // somebody enrolled is used when the browser session by it begins.
 func mayConfirm(link ledger.Invitation, now time.Time) bool {
 	if link.Purpose != enroll {
-		return link.Cancelled.IsZero() && now.Before(link.BrowserSessionEnds)
+		return isOpened(link, now)
 	}
 	return stateOf(link, now) == Ready || !link.Done.IsZero()
+}
+
+// isOpened says whether somebody is on the page by a link.
+func isOpened(link ledger.Invitation, now time.Time) bool {
+	return link.Cancelled.IsZero() && now.Before(link.BrowserSessionEnds)
 }
 
 // forget does it for some links of one person. A link goes before its name does, so
 // that none is left which nobody can find.
 func (i Invitations) forget(ctx context.Context, user string, links []ledger.InvitationLink, now time.Time) error {
 	var gone []string
-	for n, link := range links {
-		if n >= len(links)-keptLinks && now.Before(link.Ends.Add(ledger.LinkKept)) {
-			continue
+	kept := map[string]int{}
+	for _, link := range slices.Backward(links) {
+		key := ledger.Key{Kind: ledger.Link, Name: link.Name}
+		if now.Before(link.Ends.Add(ledger.LinkKept)) {
+			entry, err := i.People.Ledger.View(ctx, key)
+			if err != nil {
+				return err
+			}
+			if kept[entry.Invitation.Purpose]++; kept[entry.Invitation.Purpose] <= keptLinks {
+				continue
+			}
 		}
 		good := false
-		err := i.People.Ledger.Update(ctx, ledger.Key{Kind: ledger.Link, Name: link.Name}, func(entry *ledger.Entry) error {
-			if good = IsReady(entry.Invitation, now); !good {
+		err := i.People.Ledger.Update(ctx, key, func(entry *ledger.Entry) error {
+			if good = IsReady(entry.Invitation, now) || isOpened(entry.Invitation, now); !good {
 				*entry = ledger.Entry{}
 			}
 			return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otpgate/otpgate/internal/account"
+	"github.com/otpgate/otpgate/internal/invitation"
 )
 
 // Whoever leaves in the middle of adding a device finds its name free in the next browser session,
@@ -60,5 +61,33 @@ func TestKeyIsForgotten(t *testing.T) {
 	s.Clock = s.Clock.Add(20 * time.Minute)
 	if err := s.links().Forget(t.Context()); err != nil || len(s.alice(t).Factors) != 1 {
 		t.Errorf("%v, %d devices", err, len(s.alice(t).Factors))
+	}
+}
+
+// However many links are mailed that nobody opens, it is known what became of invitations, and
+// whoever is on the page stays there, with what was shown.
+func TestManyLinksPushNothingOut(t *testing.T) {
+	s := newSite(t)
+	s.LinksPerHour = 100
+	invitations := s.links()
+	if _, err := invitations.Create(t.Context(), invitation.Wanted{User: "alice", Factor: "desk", For: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := invitations.Withdraw(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	browser := s.enters(t)
+	setup := s.adds(t, browser, "tablet")
+	for range 40 {
+		s.link(t)
+	}
+	if err := invitations.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if listed, err := invitations.ListOf(t.Context(), "alice"); err != nil || len(listed) != 1 || listed[0].State != invitation.Cancelled.String() {
+		t.Errorf("%+v, %v", listed, err)
+	}
+	if err := s.Confirm(t.Context(), browser, s.first(t, setup)); err != nil {
+		t.Error(err)
 	}
 }
