@@ -11,24 +11,30 @@ import (
 
 // Two servers have their people in one etcd. Whoever was enrolled in files of one of them,
 // or sets up a code at a login there, logs in with it at the other's sshd, by the resident
-// verifier and by a forked core; whom an admin shuts out on one is out on both.
+// verifier and by a forked core, and on a client that asks the other; whom an admin shuts out on
+// one is out on all of them. A server that shares the ledger and still has files lets none of
+// them in for not having enrolled there.
 func TestPeopleInEtcd(t *testing.T) {
 	t.Parallel()
 	cluster := etcdtest.Run(t, etcdtest.Config{Members: 1, Dir: t.TempDir()})
-	one, two := machine.NewSite(t, "people-one", ""), machine.NewSite(t, "people-two", "")
+	one, server := machine.NewSite(t, "people-one", ""), machine.NewServer(t, "people-two", "")
+	two := server.Over(machine.Forked)
 	secrets := "[secrets]\nkeys = ['" + makeKey(t, one, "first") + "']\n"
 	one.Configure(t, mustEnroll+secrets)
 	before := machine.NewPerson(t, "before").Enroll(t, one.Users)
 	ctl(t, one, "secrets", "encrypt")
-	for _, here := range []machine.Site{one, two} {
+	share := func(here machine.Site, text string) {
 		settings := cluster.Settings(t, here.Name)
-		here.Configure(t, mustEnroll+secrets+fmt.Sprintf("[ledger]\npeople = true\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
-			strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, here.Ledger()))
+		here.Configure(t, text+secrets+fmt.Sprintf("[ledger]\npeople = %v\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
+			text != "", strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, here.Ledger()))
 		machine.StartLedgerd(t, here)
 		ctl(t, here, "ledger", "move", "--to", "etcd")
 	}
+	share(one, mustEnroll)
+	share(two, mustEnroll)
 	one.Verifier, one.Path = machine.StartVerifier(t, one, machine.VerifierOptions{}), machine.Resident
-	atOne, atTwo := startSSHD(t, one), startSSHD(t, two)
+	client := machine.NewClient(t, "people-client", machine.Client{}, server)
+	atOne, atTwo, onClient := startSSHD(t, one), startSSHD(t, two), startSSHD(t, client)
 
 	expectOut(t, before, atOne.Login(t, before, answers(before, before.Code(t, -1))), 0)
 	expectAudit(t, before, "verdict=fault", "rule=secret-file", one.Users+"/"+before.Name+".toml", "otpctl ledger move --people")
@@ -44,7 +50,26 @@ func TestPeopleInEtcd(t *testing.T) {
 	expectIn(t, p, atTwo.Login(t, p, answers(p, p.Code(t, 1))), 1)
 	expectIn(t, p, atOne.Login(t, p, answers(p, recovery[0])), 1)
 
-	ctl(t, two, "disable", p.Name)
+	expectOut(t, p, onClient.Login(t, p, answers(p, first)), 2)
+	expectIn(t, p, onClient.Login(t, p, answers(p, recovery[1])), 1)
+	expectAudit(t, p, "client=people-client", "verdict=accepted", "rule=recovery")
+
+	late := machine.NewSite(t, "people-late", "")
+	share(late, "")
+	late.Verifier = machine.StartVerifier(t, late, machine.VerifierOptions{})
+	for _, path := range machine.Paths {
+		here := late.Over(path)
+		here.Name = "people-late-" + string(path)
+		here.CodeOnly(t, here.Name, "protocol=ssh")
+		if got := beginAt(t, here, p).Verdict(t); got != pamSystemErr {
+			t.Errorf("%s: verdict %d, expected %d", here.Name, got, pamSystemErr)
+		}
+		machine.Log.Expect(t, "user="+p.Name+" ", "service="+here.Name+" ", "verdict=fault", "rule=ledger", "set ledger.people = true")
+	}
+
+	ctl(t, one, "disable", p.Name)
 	expectOut(t, p, atOne.Login(t, p, answers(p, p.Code(t, 2))), 0)
 	expectOut(t, p, atTwo.Login(t, p, answers(p, p.Code(t, 2))), 0)
+	expectOut(t, p, onClient.Login(t, p, answers(p, recovery[2])), 0)
+	expectAudit(t, p, "client=people-client", "rule=policy.unenrolled")
 }
