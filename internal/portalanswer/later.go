@@ -13,7 +13,8 @@ import (
 // Later is what is done behind answers: looking whom a name is of, and sending mail. So no
 // answer waits for a mail server, and none tells by its time whether there was a mail. Of
 // each sort one is done after the other, and those who had them done take turns, as do
-// their networks. The zero value is ready.
+// their networks. One that hangs is left behind: it holds up the others for its time alone. The
+// zero value is ready.
 type Later struct {
 	// Panicked gets what a panic in it says.
 	Panicked func(any)
@@ -26,6 +27,8 @@ type Later struct {
 	look, mail       *selfservice.Job
 	// linksNext says that a link is to go before the next change.
 	linksNext bool
+	// ofLooks and ofMails are those who work on them.
+	ofLooks, ofMails worker
 	// ended takes no more looks, and stopped nothing more.
 	ended, stopped bool
 	stop           chan struct{}
@@ -37,13 +40,21 @@ type Later struct {
 }
 
 const (
-	// longest is how long each may take: longer than a mail server is waited for.
+	// longest is how long a mail may take: longer than a mail server is waited for.
 	longest = 2 * time.Minute
+	// longestLook is how long a look may, longer than the ledger is waited for.
+	longestLook = 30 * time.Second
 	// GivingUp is how long a mail that is being sent gets once its time is over.
 	GivingUp = 10 * time.Second
+	// mostHanging is how many of a sort are left behind, as they are in a call that nothing
+	// ends: to a file system whose server is gone, for example. Beyond that the rest waits.
+	mostHanging = 16
 )
 
-var errBusy = errors.New("too much waits to be done")
+var (
+	errBusy  = errors.New("too much waits to be done")
+	errHangs = errors.New("it was not done in time: something that it needs does not answer, such as a file system")
+)
 
 // Look implements [selfservice.Later].
 func (l *Later) Look(job selfservice.Job) { l.add(&l.looks, job) }
@@ -61,13 +72,15 @@ func (l *Later) add(to *roundRobin, job selfservice.Job) {
 	if !refuse {
 		if l.stop == nil {
 			l.stop = make(chan struct{})
+			l.ofLooks = worker{l.nextLook, &l.looking, &l.look, longestLook, make(chan struct{}, mostHanging)}
+			l.ofMails = worker{l.nextMail, &l.mailing, &l.mail, longest, make(chan struct{}, mostHanging)}
 		}
 		lost, isLost = to.add(job)
 		switch {
 		case to == &l.looks && !l.looking:
-			l.begin(&l.looking, l.nextLook)
+			l.begin(l.ofLooks)
 		case to != &l.looks && !l.mailing:
-			l.begin(&l.mailing, l.nextMail)
+			l.begin(l.ofMails)
 		}
 	}
 	l.mu.Unlock()
@@ -77,12 +90,12 @@ func (l *Later) add(to *roundRobin, job selfservice.Job) {
 }
 
 // begin has somebody work. l.mu is held.
-func (l *Later) begin(works *bool, next func() (selfservice.Job, bool)) {
+func (l *Later) begin(w worker) {
 	if l.busy == nil {
 		l.busy = make(chan struct{})
 	}
-	*works = true
-	go l.work(next)
+	*w.works = true
+	go l.work(w)
 }
 
 // rested is closed once nobody works.
@@ -97,11 +110,22 @@ func (l *Later) rested() <-chan struct{} {
 	return rested
 }
 
+// worker does one job after the other.
+type worker struct {
+	next func() (job selfservice.Job, found bool)
+	// works says that it does, and running what.
+	works   *bool
+	running **selfservice.Job
+	longest time.Duration
+	// hanging has a place for each job that was left behind.
+	hanging chan struct{}
+}
+
 // work does what next gives until that is nothing.
-func (l *Later) work(next func() (selfservice.Job, bool)) {
+func (l *Later) work(w worker) {
 	for {
 		l.mu.Lock()
-		job, found := next()
+		job, found := w.next()
 		if !l.looking && !l.mailing {
 			close(l.busy)
 			l.busy = nil
@@ -110,7 +134,7 @@ func (l *Later) work(next func() (selfservice.Job, bool)) {
 		if !found {
 			return
 		}
-		l.one(job)
+		l.one(w, job)
 	}
 }
 
@@ -142,7 +166,35 @@ func (l *Later) nextMail() (job selfservice.Job, found bool) {
 	return job, found
 }
 
-func (l *Later) one(job selfservice.Job) {
+// one does a job, and leaves it behind if it has not ended some time after it should have.
+func (l *Later) one(w worker, job selfservice.Job) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.do(job, w.longest)
+	}()
+	late := time.NewTimer(w.longest + GivingUp)
+	defer late.Stop()
+	select {
+	case <-done:
+		return
+	case <-late.C:
+	}
+	l.mu.Lock()
+	told := *w.running == nil // at the end
+	*w.running = nil
+	l.mu.Unlock()
+	if !told {
+		l.lose(job, errHangs)
+	}
+	select {
+	case w.hanging <- struct{}{}:
+		go func() { <-done; <-w.hanging }()
+	case <-done:
+	}
+}
+
+func (l *Later) do(job selfservice.Job, longest time.Duration) {
 	defer l.recovered()
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
@@ -193,6 +245,7 @@ func (l *Later) End(ctx context.Context) {
 	case <-time.After(cmp.Or(l.givesUp, GivingUp)):
 		l.mu.Lock()
 		running := []*selfservice.Job{l.look, l.mail}
+		l.look, l.mail = nil, nil
 		l.mu.Unlock()
 		for _, job := range running {
 			if job != nil {

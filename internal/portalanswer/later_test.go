@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/selfservice"
 )
@@ -35,7 +37,7 @@ func (d *diary) job(of, name string) selfservice.Job {
 	return selfservice.Job{
 		Of: of, Do: func(context.Context) { d.note(name) },
 		Lost: func(why error) {
-			if !errors.Is(why, errBusy) && !errors.Is(why, selfservice.ErrEnded) {
+			if !errors.Is(why, errBusy) && !errors.Is(why, errHangs) && !errors.Is(why, selfservice.ErrEnded) {
 				d.note("another reason")
 			}
 			d.note("-" + name)
@@ -198,6 +200,49 @@ func TestHangingLookIsLost(t *testing.T) {
 	if d.text() != "-look" {
 		t.Errorf("%s", d.text())
 	}
+}
+
+// Looks that hang, in a call that nothing ends, are told as lost and hold up the others for their
+// time alone, until there are too many of them. Mails go on meanwhile.
+func TestHangingLooksAreLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &Later{}
+		var d diary
+		hold := make(chan struct{})
+		for n := range mostHanging + 1 {
+			job := d.job(fmt.Sprint("h", n), fmt.Sprint("h", n))
+			job.Do = func(context.Context) { <-hold }
+			l.Look(job)
+		}
+		look := d.job("home", "alice")
+		look.Do = func(context.Context) { l.Link(d.job("home", "alice")) }
+		l.Look(look)
+		for n := range mostHanging + 1 {
+			if want := fmt.Sprint("-h", n); strings.Contains(d.text(), want) {
+				t.Errorf("%s too early: %s", want, d.text())
+			}
+			time.Sleep(longestLook + GivingUp)
+			synctest.Wait()
+			if want := fmt.Sprint("-h", n); !strings.HasSuffix(d.text(), want) {
+				t.Errorf("%s, expected %s", d.text(), want)
+			}
+		}
+		l.Change(d.job("user bob", "bob"))
+		synctest.Wait()
+		if !strings.HasSuffix(d.text(), " bob") {
+			t.Errorf("%s", d.text())
+		}
+		hold <- struct{}{}
+		synctest.Wait()
+		if !strings.HasSuffix(d.text(), " alice") {
+			t.Errorf("%s", d.text())
+		}
+		close(hold)
+		l.End(t.Context())
+		if lost := strings.Count(d.text(), "-"); lost != mostHanging+1 {
+			t.Errorf("%d told as lost: %s", lost, d.text())
+		}
+	})
 }
 
 // What still comes while the end waits is done or lost, at whatever moment it comes.
