@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -110,4 +111,58 @@ func (s *peopleSite) back(t *testing.T, used string) {
 		verdict, _, err := one.login("stranger", "")
 		return err == nil && verdict == wire.Ignore
 	})
+}
+
+// A thousand files that were written by hand, with comments, two of them of names that differ
+// in their cases alone: what keeps them from being moved is said in a few lines, and they go to
+// etcd as otpctl secrets encrypt leaves them, each under its own name.
+func TestManyByHandMoved(t *testing.T) {
+	s := newPeopleSite(t, 1, 1, "1m")
+	v := s.servers[0]
+	v.replace(t, "people = true\n", "people = false\n")
+	const people = 1000
+	for n := range people {
+		name := fmt.Sprintf("hand%04d", n)
+		switch n {
+		case 0:
+			name = "daemon"
+		case 1:
+			name = "Daemon"
+		}
+		text := fmt.Sprintf("# %s has the grey token\nversion = 1\nuser = %q # as in the directory\nenabled = true\n\n[[factor]]\nid = \"phone\"\nkind = \"totp\"\nsecret = %q # by hand\ndigits = 8\nperiod = %d\nalgorithm = \"SHA1\"\nconfirmed = 2026-01-01T00:00:00Z\n", name, name, secret, period)
+		if err := os.WriteFile(v.dir+"/users/"+name+".toml", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.replace(t, "people = false\n", "people = true\n")
+	_, stderr, status := v.otpctl(t, "ledger", "move", "--people")
+	if status != 1 || strings.Count(stderr, "\n") > 30 {
+		t.Errorf("status %d, %d lines", status, strings.Count(stderr, "\n"))
+	}
+	for _, want := range []string{"1000 of the secret files cannot be moved", "Daemon.toml: ", "and 980 more", "otpctl secrets encrypt", "nothing was moved"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in\n%s", want, stderr)
+		}
+	}
+	v.replace(t, "people = true\n", "people = false\n")
+	v.must(t, "secrets", "encrypt")
+	v.replace(t, "people = false\n", "people = true\n")
+	if stdout := v.must(t, "ledger", "move", "--people"); !strings.Contains(stdout, "1000 secret files are moved to etcd:otpgate/1/people; of 0 of them") {
+		t.Errorf("%s", stdout)
+	}
+	inEtcd := s.cluster.Etcdctl(t, "get", "otpgate/1/people/", "--prefix")
+	for _, want := range []string{"otpgate/1/people/daemon/daemon\n", "otpgate/1/people/daemon/Daemon\n", "# daemon has the grey token\n"} {
+		if !strings.Contains(inEtcd, want) {
+			t.Errorf("no %q in etcd", want)
+		}
+	}
+	if strings.Contains(inEtcd, secret) {
+		t.Error("a secret went there as it is")
+	}
+	v.wants(t, "daemon", code(t, 0), wire.Accept)
+	v.wants(t, "Daemon", code(t, 0), wire.Accept)
+	v.wants(t, "hand0999", code(t, 0), wire.Accept)
+	if stdout := v.must(t, "list", "--json"); strings.Count(stdout, `"enrolled"`) != people {
+		t.Errorf("%d are listed as enrolled", strings.Count(stdout, `"enrolled"`))
+	}
 }
