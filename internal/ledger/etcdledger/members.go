@@ -32,12 +32,18 @@ type member struct {
 	client *clientv3.Client
 	// answers is how many there were.
 	answers int
-	// failed is why the last question was not answered, nil if it was.
+	// failed is why the last question was not answered, nil if it was, and silent how many in
+	// a row were not, as far as mostSilent.
 	failed error
+	silent int
 }
 
+// mostSilent tells a member that hangs from one that was late once. It is as small as it
+// can be: none is left for longer than two questions to each of the others.
+const mostSilent = 2
+
 // ask puts a question to one member. If it does not answer, the next question goes
-// to the next one.
+// to another one.
 func (m *members) ask(ctx context.Context, question func(context.Context, *clientv3.Client) error) error {
 	m.mu.Lock()
 	at := m.at
@@ -48,10 +54,27 @@ func (m *members) ask(ctx context.Context, question func(context.Context, *clien
 	}
 	m.mu.Lock()
 	if m.at == at {
-		m.at = (at + 1) % len(m.all)
+		m.at = m.after(at)
 	}
 	m.mu.Unlock()
 	return fmt.Errorf("%w from etcd, of whose %d members %d must work: %s", errNoAnswer, len(m.all), len(m.all)/2+1, m.failures())
+}
+
+// after is who is asked after a member that did not answer: of the others the one of whom
+// fewest questions in a row were not answered, the next one of several. On a busy machine any
+// may be late, and one that hangs would be asked again for that.
+func (m *members) after(at int) int {
+	best, fewest := at, mostSilent+1
+	for n := 1; n < len(m.all); n++ {
+		one := m.all[(at+n)%len(m.all)]
+		one.mu.Lock()
+		silent := one.silent
+		one.mu.Unlock()
+		if silent < fewest {
+			best, fewest = (at+n)%len(m.all), silent
+		}
+	}
+	return best
 }
 
 // failures says of each member why it did not answer.
@@ -89,13 +112,14 @@ func (m *member) ask(ctx context.Context, question func(context.Context, *client
 	err = classify(question(clientv3.WithRequireLeader(ctx), client))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	waited := time.Since(begin) >= m.patience
-	switch {
-	case !errors.Is(err, errNoAnswer):
+	if !errors.Is(err, errNoAnswer) {
 		m.answers++
-		m.failed = nil
+		m.failed, m.silent = nil, 0
 		return err
-	case m.failed == nil || waited || !errors.Is(err, errLate):
+	}
+	waited := time.Since(begin) >= m.patience
+	m.silent = min(m.silent+1, mostSilent)
+	if m.failed == nil || waited || !errors.Is(err, errLate) {
 		m.failed = errors.Unwrap(err)
 	}
 	// A connection may be dead without anybody knowing: TCP waits for a quarter of
