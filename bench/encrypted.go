@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,15 +59,18 @@ func encryptSite(site, users string) error {
 	return encryptOne(account.Place{Path: users, Keys: keyring.New(key)}, "alone")
 }
 
-func encryptOne(place account.Place, name string) error {
+func encryptOne(place account.Place, name string) error { return encryptAll(place, []string{name}) }
+
+// encryptAll does that for several.
+func encryptAll(place account.Place, names []string) error {
 	dir, err := place.Open()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	done, err := dir.Rewrite([]string{name}, account.EncryptPlain, false)
-	if err == nil {
-		err = done[0].Err
+	done, err := dir.Rewrite(names, account.EncryptPlain, false)
+	for _, one := range done {
+		err = errors.Join(err, one.Err)
 	}
 	return err
 }

@@ -33,18 +33,19 @@ type bench struct {
 
 	etcd   *sharedLedger
 	shared *side // resident, with the ledger in etcd
+	people *side // and with people there too
 }
 
 func (b *bench) sides() []*side {
 	all := append([]*side{b.google, b.one, b.encrypted, b.secrets, b.many}, b.oath...)
-	all = append(append(all, b.resident...), b.near, b.far, b.shared)
+	all = append(append(all, b.resident...), b.near, b.far, b.shared, b.people)
 	all = append(all, b.bare, b.instant, b.hollow, b.memory, b.relayed, b.kept)
 	return slices.DeleteFunc(all, func(s *side) bool { return s == nil })
 }
 
 // verifiers are the sides that have one with an engine.
 func (b *bench) verifiers() []*side {
-	all := append(slices.Clone(b.resident), b.kept, b.secrets, b.near, b.far, b.shared)
+	all := append(slices.Clone(b.resident), b.kept, b.secrets, b.near, b.far, b.shared, b.people)
 	return slices.DeleteFunc(all, func(s *side) bool { return s == nil })
 }
 
@@ -156,6 +157,9 @@ func (b *bench) own(n int, m model) []func() error {
 		func() (err error) {
 			if b.etcd, err = newSharedLedger(); err == nil {
 				b.shared, err = b.etcd.site(sharedSite, n, m)
+			}
+			if err == nil {
+				b.people, err = b.etcd.withPeople(n, m)
 			}
 			return err
 		},

@@ -154,7 +154,7 @@ func (b *bench) reportShared(w io.Writer) {
 	const line = "%-42s %8s %8s %8s %15s\n"
 	fmt.Fprintln(w)
 	fmt.Fprintf(w, line, "the ledger in files, and in etcd", "p50 ms", "p95 ms", "p99 ms", "first login p50")
-	for _, s := range []*side{b.resident[0], b.shared} {
+	for _, s := range []*side{b.resident[0], b.shared, b.people} {
 		fmt.Fprintf(w, line, s.label, ms(quantile(s.later, 0.5)), ms(quantile(s.later, 0.95)), ms(quantile(s.later, 0.99)), ms(quantile(s.first, 0.5)))
 	}
 	goal(w, "with three members of etcd on this disk, p50 in ms", float64(quantile(b.shared.later, 0.5).Microseconds())/1000, mostShared)
