@@ -60,16 +60,20 @@ func (e *exam) asker(s authstack.Stack) func(user string) string {
 
 // asked says whether somebody is to be asked for codes. In doubt nobody is exempt.
 func (e *exam) asked(user string) bool {
-	selects := func(s config.Selector) bool {
+	enrolled := e.settings.Remote != nil || slices.ContainsFunc(e.enrolled, func(p asking.Person) bool { return p.Name == user })
+	return !e.selected(e.settings.Policy.Exempt, user) && (enrolled || e.selected(e.settings.Policy.Require, user))
+}
+
+// selected says whether somebody is surely one of those whom a list of the policy names.
+func (e *exam) selected(list []config.Selector, user string) bool {
+	return slices.ContainsFunc(list, func(s config.Selector) bool {
 		in := s == config.All || string(s) == user
 		if group := s.Group(); !in && group != "" {
 			member, err := e.Machine.Member(user, group)
 			in = err == nil && member
 		}
 		return in
-	}
-	enrolled := e.settings.Remote != nil || slices.ContainsFunc(e.enrolled, func(p asking.Person) bool { return p.Name == user })
-	return !slices.ContainsFunc(e.settings.Policy.Exempt, selects) && (enrolled || slices.ContainsFunc(e.settings.Policy.Require, selects))
+	})
 }
 
 // toAskRoot is what has root be asked for a code, "" if root is, or is denied for

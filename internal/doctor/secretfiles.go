@@ -58,6 +58,7 @@ func (e *exam) secretFiles() {
 	e.nothingToSendWith(sent)
 	e.strays(path, strays)
 	e.nobodys(path, names)
+	e.leftFiles(names)
 	e.nobodyEnrolled(path, enrolled, len(names))
 	e.nobodyInvited(addresses)
 	e.nobodyManages(managing)

@@ -128,6 +128,7 @@ var IDs = []string{
 	"root-exempt",
 	"root-shell",
 	"secret-file",
+	"secret-files-elsewhere",
 	"secret-unreadable",
 	"secrets-plain",
 	"self-service-mail",
