@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -247,15 +248,18 @@ func (p *patient) olderSSHD(ctx context.Context, args []string) (string, error) 
 		if err != nil {
 			return "", err
 		}
-		stood := strings.ReplaceAll(string(text), "PAMServiceName ", "ForceCommand ")
+		stood := strings.ReplaceAll(string(text), "PAMServiceName ", "Banner ")
 		if err := os.WriteFile(file, []byte(stood), 0o644); err != nil {
 			return "", err
 		}
 		defer func() { _ = os.WriteFile(file, text, 0o644) }()
 	}
 	said, err := target.RunSSHD(ctx, p.root, "", args)
-	said = strings.Replace(said, "forcecommand none\n", "pamservicename sshd\n", 1)
-	return strings.Replace(said, "forcecommand ", "pamservicename ", 1), err
+	value := regexp.MustCompile(`(?m)^banner (?:.*/)?(.*)$`).FindStringSubmatch(said) // taken for a path
+	if err != nil || value == nil {
+		return said, err
+	}
+	return strings.Replace(said, value[0], "pamservicename "+strings.Replace(value[1], "none", "sshd", 1), 1), nil
 }
 
 // Each broken set-up is found and named, and of those in order nothing is.
