@@ -30,7 +30,7 @@ func (e *exam) services() {
 			}
 			continue
 		}
-		s := authstack.Of(stack, e.settings).Reading(e.tree)
+		s := authstack.Of(stack, e.settings).Reading(e.tree, authstack.Names{GroupKnown: e.Machine.GroupKnown})
 		if s.File == "" {
 			e.noService(s)
 			continue

@@ -28,8 +28,8 @@ type Stack struct {
 	declared []config.Protocol
 	// gone are the indices of lines whose module is not there.
 	gone map[int]bool
-	// generous are the lines that say yes to most people.
-	generous map[int]generous
+	// answers are what is known of lines of modules that check no password.
+	answers map[int]answer
 }
 
 // Ours says whether a line calls the module.
@@ -43,7 +43,7 @@ func Load(tree pamstack.Tree, service string, settings config.Config) (Stack, er
 	if err != nil {
 		return Stack{Stack: stack}, err
 	}
-	return Of(stack, settings).Reading(tree), nil
+	return Of(stack, settings).Reading(tree, Names{}), nil
 }
 
 // Of is a stack that has been read.

@@ -92,8 +92,11 @@ func (s Stack) kinds() []kind {
 			kinds[i] = permits
 		}
 		known = known || kinds[i] == password
-		if s.generous[i].toAll {
+		switch {
+		case s.answers[i].toAll:
 			kinds[i] = permits
+		case s.answers[i].toNone:
+			kinds[i] = denies
 		}
 		if s.gone[i] {
 			kinds[i] = gone

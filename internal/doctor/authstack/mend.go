@@ -15,8 +15,8 @@ func (s Stack) mend(step pamstack.Step, check int) string {
 	takeOut := fmt.Sprintf("take the line %s out", culprit.Position)
 	kind := s.kinds()[step.Line]
 	switch {
-	case s.generous[step.Line].fix != "" && step.Return == pamstack.Success:
-		return s.generous[step.Line].fix
+	case s.answers[step.Line].fix != "" && step.Return == pamstack.Success:
+		return s.answers[step.Line].fix
 	case kind == permits && step.Action == pamstack.Done:
 		return capital(takeOut) + "."
 	case step.Action > 0 && kind == conditional && step.Line+1 == check:

@@ -73,7 +73,7 @@ func (s Stack) whoGetsBy(step pamstack.Step, asked bool, bare []path, check int)
 
 // saidOf is what there is to be said of a yes that most people get.
 func (s Stack) saidOf(step pamstack.Step) string {
-	if said := s.generous[step.Line].said; said != "" && step.Return == pamstack.Success {
+	if said := s.answers[step.Line].said; said != "" && step.Return == pamstack.Success {
 		return " " + said
 	}
 	return ""

@@ -15,44 +15,6 @@ const accessFile = "/etc/security/access.conf"
 // accessLastLine is what has pam_access refuse whoever no line before it lets in.
 const accessLastLine = "- : ALL : ALL"
 
-// generous is a line of a module that says yes to most people or to all, so that whoever
-// that leads past another line is not the exception.
-type generous struct {
-	// toAll says that it refuses nobody.
-	toAll bool
-	// said is whom it says yes to, and fix what changes that, if anything but taking it out does.
-	said, fix string
-}
-
-// Reading is the stack with what the files say that modules read.
-func (s Stack) Reading(tree pamstack.Tree) Stack {
-	s.generous = map[int]generous{}
-	for i, line := range s.Lines {
-		if line.Kind != pamstack.Module || !leads(line) {
-			continue
-		}
-		if short(line) == "access" {
-			s.readAccess(i, tree)
-		} else if said := generously(line); said != "" {
-			s.generous[i] = generous{said: said}
-		}
-	}
-	return s
-}
-
-// generously says to whom a module says yes whose rules name those whom it refuses.
-func generously(line pamstack.Line) string {
-	switch name := short(line); {
-	case name == "listfile" && line.Arg("sense") == "deny":
-		return "It says yes to all who are not in " + line.Arg("file") + "."
-	case name == "shells":
-		return "It says yes to all whose shell is in /etc/shells."
-	case name == "usertype" && line.Has("isregular"):
-		return "It says yes to all but the accounts of the system."
-	}
-	return ""
-}
-
 // readAccess looks at the file of a line with pam_access. That says yes also where no
 // line of its file matches.
 func (s Stack) readAccess(i int, tree pamstack.Tree) {
@@ -73,7 +35,7 @@ func (s Stack) readAccess(i int, tree pamstack.Tree) {
 	if some {
 		said = "It says yes where no line of " + path + " matches too, and only some are refused there."
 	}
-	s.generous[i] = generous{toAll: !some, said: said, fix: "write as the last line of " + path + ": " + accessLastLine}
+	s.answers[i] = answer{toAll: !some, said: said, fix: "write as the last line of " + path + ": " + accessLastLine}
 }
 
 // accessRules are the lines of a file and, where it is pam_access's own, of those beside
