@@ -100,6 +100,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.findings = append(e.findings, e.sshd().Examine(ctx)...)
 	e.ways = e.root()
 	e.findings = append(e.findings, e.ways.Examine(ctx)...)
+	e.unusedSiblings()
 	e.mail = servers.ReadDovecot(e.Machine.Root)
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()

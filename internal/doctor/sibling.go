@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
@@ -35,6 +36,13 @@ func (e *exam) siblings(s authstack.Stack) {
 			Follows: other.asks + " for the password alone.",
 			Fix:     "otpctl pam enable " + other.service})
 	}
+}
+
+// unusedSiblings takes back what was said of services that sudo does not ask for.
+func (e *exam) unusedSiblings() {
+	e.findings = slices.DeleteFunc(e.findings, func(f finding.Finding) bool {
+		return f.ID == "sibling-without-line" && len(f.Services) == 1 && e.ways.Unused(f.Services[0])
+	})
 }
 
 // guarded says whether a service asks for a code.

@@ -19,7 +19,8 @@ func (e *exam) withoutCode(ctx context.Context) {
 	if len(e.Services) > 0 || len(e.stacks) == 0 || len(e.enrolled)+len(e.settings.Policy.Require) == 0 {
 		return
 	}
-	m := withoutcode.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
+	m := withoutcode.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true},
+		Servers: servers.AskFor(e.Machine.Root, e.mail)}
 	for _, f := range e.findings {
 		for _, service := range f.Services {
 			m.Known[service] = true
@@ -29,7 +30,7 @@ func (e *exam) withoutCode(ctx context.Context) {
 		s, err := authstack.Load(e.tree, name, e.settings)
 		switch {
 		case err != nil || s.Asks() || name == "sshd" && !e.sshdTakesPasswords(ctx):
-		case name == "vsftpd" && !servers.VsftpdAsks(e.Machine.Root, name):
+		case servers.Unused(e.Machine.Root, e.mail, name), e.ways.Unused(name):
 		default:
 			m.Others = append(m.Others, s)
 		}

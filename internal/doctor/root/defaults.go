@@ -124,6 +124,26 @@ func (r *reading) tell(option string, who []string) {
 	}
 }
 
+// ownServices are sudo's own PAM services, by the option that names another.
+var ownServices = map[string]string{"sudo": "pam_service", "sudo-i": "pam_login_service"}
+
+// Unused says whether sudo asks for another PAM service in the place of one of its own,
+// whoever uses it.
+func (e *Exam) Unused(service string) bool {
+	named, is := ownServices[service]
+	return is && len(e.readings) > 0 && !slices.ContainsFunc(e.readings, func(r reading) bool {
+		set, value := r.global(named)
+		for _, kind := range types {
+			for _, d := range r.defaults[kind] {
+				if some, v := option(d.Options, named); some && strings.EqualFold(fmt.Sprint(v), service) {
+					return true // for some it is that one all the same, or was said so before
+				}
+			}
+		}
+		return !set || strings.EqualFold(fmt.Sprint(value), service)
+	})
+}
+
 // others finds PAM services of sudo's that are not those with the line.
 func (r *reading) others() {
 	for _, o := range []struct{ option, way string }{{"pam_service", "sudo"}, {"pam_login_service", "sudo -i"}, {"pam_askpass_service", "sudo -A"}} {

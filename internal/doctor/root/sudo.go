@@ -23,6 +23,9 @@ var files = []string{"/etc/sudoers", "/etc/sudoers-rs"}
 func (e *exam) sudo(ctx context.Context) {
 	services := e.guarded("sudo", "sudo-i")
 	if len(services) == 0 {
+		services = e.inItsPlace()
+	}
+	if len(services) == 0 {
 		return
 	}
 	for _, file := range files {
@@ -41,6 +44,16 @@ func (e *exam) sudo(ctx context.Context) {
 		r.others()
 	}
 	e.elsewhere(services)
+}
+
+// inItsPlace are services of other names with sudo's protocol, as pam_service may name them.
+func (e *exam) inItsPlace() (found []string) {
+	for _, s := range e.Stacks {
+		if len(s.Checks) > 0 && s.Protocol == "sudo" {
+			found = append(found, s.Service)
+		}
+	}
+	return found
 }
 
 // unread is about rules that could not be looked at.

@@ -60,9 +60,9 @@ func vsftpds(root string) (all []vsftpd, known bool) {
 	return all, known
 }
 
-// VsftpdAsks says whether vsftpd gives passwords to a service, as far as its
+// vsftpdAsks says whether vsftpd gives passwords to a service, as far as its
 // configurations say; without one it may.
-func VsftpdAsks(root, service string) bool {
+func vsftpdAsks(root, service string) bool {
 	all, known := vsftpds(root)
 	return !known || slices.ContainsFunc(all, func(v vsftpd) bool { return v.service == service })
 }

@@ -57,12 +57,21 @@ func wayOf(s authstack.Stack) way {
 	switch {
 	case found:
 		return w
-	case slices.Contains(networked, s.Protocol) || slices.Contains(authstack.MailServices, s.Service):
+	case known[before(s.Service)] == fromTheNetwork, slices.Contains(networked, s.Protocol) || slices.Contains(authstack.MailServices, s.Service):
 		return fromTheNetwork
 	case slices.Contains(local, s.Protocol):
 		return locally
 	}
 	return unknown
+}
+
+// before is the name of the program in that of a service which one of several instances
+// of it asks for: sshd-admins, vsftpd_guests, dovecot2.
+func before(service string) string {
+	if at := strings.IndexAny(service, "-_@."); at > 0 {
+		return service[:at]
+	}
+	return strings.TrimRight(service, "0123456789")
 }
 
 // Local says whether a service is of the console, or one by which people become

@@ -24,6 +24,8 @@ type Machine struct {
 	// Guarded have a line, Others may be open.
 	Guarded, Others []authstack.Stack
 	Policy          config.Policy
+	// Servers are services that servers of the network ask for by their configuration.
+	Servers []string
 	// Known are services about which there is a finding already.
 	Known map[string]bool
 	// Idle says that nothing on the machine brings passwords from the network to a
@@ -38,6 +40,8 @@ func Examine(m Machine) (found []finding.Finding) {
 		if !m.Known[s.Service] && takesPassword(s) {
 			w := wayOf(s)
 			switch {
+			case slices.Contains(m.Servers, s.Service):
+				w = fromTheNetwork
 			case w == locally && m.leftOut(s):
 				w = unknown // the policy asks for no code there, and says so by name
 			case w == fromTheNetwork && m.Idle(s.Service):
