@@ -3,6 +3,7 @@ package sshd
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/otpgate/otpgate/internal/doctor/unit"
@@ -70,7 +71,19 @@ func (d *daemon) goOn(text string) {
 
 // leadsToSSHD says whether a path is a link to an sshd, as those have it whose PAM
 // service is to be called otherwise.
-func leadsToSSHD(path string) bool {
-	linked, err := os.Readlink(path)
-	return err == nil && filepath.Base(linked) == program
+func leadsToSSHD(root, path string) bool {
+	if linked, err := os.Readlink(root + path); err == nil {
+		return filepath.Base(linked) == program
+	}
+	file, err := os.Stat(root + path)
+	own, missing := os.Stat(root + stockCommand[0].Text)
+	return err == nil && missing == nil && os.SameFile(file, own)
+}
+
+// calledLike says whether a command has an sshd's name with something behind it, as a copy
+// of one has, and is told to listen by a configuration of its own. The package's helpers
+// are not.
+func calledLike(words []unit.Word) bool {
+	listens := slices.ContainsFunc(words[1:], func(w unit.Word) bool { return strings.HasPrefix(w.Text, "-f") || w.Text == "-D" })
+	return strings.HasPrefix(filepath.Base(words[0].Text), program) && listens
 }

@@ -149,7 +149,7 @@ func sshdIn(root string, command unit.Command) (words []unit.Word, name string) 
 		case !strings.HasPrefix(word.Text, "/") && i > 0:
 		case filepath.Base(word.Text) == program && i == 0 && command.Name != "":
 			return command.Words, command.Name
-		case filepath.Base(word.Text) == program || leadsToSSHD(root+word.Text):
+		case filepath.Base(word.Text) == program || leadsToSSHD(root, word.Text), i == 0 && calledLike(command.Words):
 			return command.Words[i:], word.Text
 		}
 		if i > 0 && command.Words[i-1].Text == "-c" && strings.HasSuffix(command.Words[0].Text, "sh") {

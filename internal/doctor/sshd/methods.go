@@ -72,14 +72,28 @@ func (v view) alone(w way, list []string) finding.Finding {
 		keyword = "authenticationmethods" // it says any
 	}
 	f := finding.Finding{Severity: severity, ID: w.id,
-		What:    "The method " + strings.Join(list, ",") + " gets in alone.",
+		What:    "The method " + strings.Join(list, ",") + " gets in alone." + v.meantFor(),
 		Follows: "sshd does not ask PAM for a code then." + w.follows,
 		Fix:     "To ask for key, password and code: AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam. If it is meant, leave it."}
-	if w.method == "gssapi-with-mic" && !v.hasKeytab() {
+	if w.method == "gssapi-with-mic" && !knownToRealm(v.Machine) {
 		f.Severity = finding.Note
-		f.Follows += " There is no /etc/krb5.keytab, without which nobody is, but for another file that krb5.conf may name."
+		f.Follows += " There is no /etc/krb5.keytab, without which nobody is, and neither krb5.conf nor sssd.conf tells of another."
 	}
 	return v.about(keyword, f)
+}
+
+// meantFor says that AuthenticationMethods, which these logins have none of, stands below a
+// Match, as when it was added at the end of the file.
+func (v view) meantFor() string {
+	if v.values["authenticationmethods"] != "" && v.values["authenticationmethods"] != "any" || v.match != nil {
+		return ""
+	}
+	for _, s := range v.settings {
+		if s.keyword == "authenticationmethods" && s.match != nil {
+			return " AuthenticationMethods at " + s.Position.String() + " holds for Match " + s.match.value + " alone, below which it stands."
+		}
+	}
+	return ""
 }
 
 // byKerberos is about passwords that sshd itself has Kerberos check, ahead of PAM.
@@ -93,6 +107,3 @@ func (v view) byKerberos(lists [][]string) []finding.Finding {
 		Follows: "The password of the Kerberos realm gets in alone: sshd does not ask PAM for a code then.",
 		Fix:     "KerberosAuthentication no, or PasswordAuthentication no; pam_krb5 or pam_sss in the stack asks Kerberos as well."})}
 }
-
-// hasKeytab says whether a Kerberos realm knows this machine.
-func (v view) hasKeytab() bool { return v.Machine.Has("/etc/krb5.keytab") }

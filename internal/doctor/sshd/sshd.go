@@ -255,8 +255,8 @@ func (v view) passwordMethod(lists [][]string) []finding.Finding {
 
 // codeAlone is about stacks without a password, which are for keys and codes.
 func (v view) codeAlone(lists [][]string) []finding.Finding {
-	if v.stack.AsksPassword() || len(v.stack.Checks) == 0 {
-		return nil
+	if v.stack.AsksPassword() || len(v.stack.Checks) == 0 || !v.stack.LetsIn(authstack.Outcome{}) {
+		return nil // or nobody gets in, which is said of the stack
 	}
 	for _, list := range lists {
 		if slices.Contains(list, kbd) && !slices.Contains(list, "publickey") {

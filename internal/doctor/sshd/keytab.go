@@ -1,0 +1,52 @@
+package sshd
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/otpgate/otpgate/internal/doctor/target"
+	"github.com/otpgate/otpgate/internal/doctor/unit"
+)
+
+// keytab is where a machine has its key of a Kerberos realm, if nothing names another file.
+const keytab = "/etc/krb5.keytab"
+
+// knownToRealm says whether a Kerberos realm knows this machine, or files say that one does.
+func knownToRealm(m *target.Machine) bool {
+	if m.Has(keytab) {
+		return true
+	}
+	for _, path := range optionFiles {
+		if slices.ContainsFunc(unit.Variables(m.Root, path), func(v unit.Variable) bool { return v.Name == "KRB5_KTNAME" }) {
+			return true
+		}
+	}
+	for _, path := range append(m.Glob("/etc/krb5.conf.d/*"), "/etc/krb5.conf") {
+		for key, value := range pairs(m, path) {
+			if _, file, is := strings.Cut(value, ":"); key == "default_keytab_name" && is && m.Has(file) || key == "default_keytab_name" && m.Has(value) {
+				return true
+			}
+		}
+	}
+	for _, path := range append(m.Glob("/etc/sssd/conf.d/*.conf"), "/etc/sssd/sssd.conf") {
+		for key, value := range pairs(m, path) {
+			if key == "krb5_keytab" || key == "id_provider" && (value == "ad" || value == "ipa") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// pairs are the settings of a file with lines such as "key = value".
+func pairs(m *target.Machine, path string) iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for _, line := range target.Lines(m.Root, path, 0) {
+			key, value, is := strings.Cut(line, "=")
+			if is && !yield(strings.TrimSpace(key), strings.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}
