@@ -17,11 +17,14 @@ func (e *exam) names() {
 		selectors        []config.Selector
 	}{
 		{"exempt", "exempt-unknown", "Nobody is exempt by it: if it is a slip, the account that is meant is asked, and what runs by it hangs.", e.settings.Policy.Exempt},
-		{"require", "require-unknown", "If it is a slip, those who are meant are not required to give a code; a group that cannot be looked up counts for everybody.", e.settings.Policy.Require},
+		{"require", "require-unknown", "If it is a slip, whoever is meant is not required to give a code.", e.settings.Policy.Require},
 	} {
 		for _, selector := range list.selectors {
 			f := finding.Finding{Severity: finding.Warning, ID: list.id, File: path, Line: finding.LineOf(data, list.key), Follows: list.follows,
 				What: "policy." + list.key + " names "}
+			if list.key == "require" && selector.Group() != "" {
+				f.Follows = e.requiresAll()
+			}
 			if list.key != "require" || !e.misspeltAll(selector, f) {
 				e.known(selector, f)
 			}
@@ -57,4 +60,18 @@ func (e *exam) known(selector config.Selector, f finding.Finding) {
 		return
 	}
 	e.add(f)
+}
+
+// requiresAll is what follows from a group in policy.require that cannot be looked up.
+func (e *exam) requiresAll() string {
+	const all = "A group that cannot be looked up counts for everybody: "
+	switch e.settings.Policy.Unenrolled {
+	case config.Enroll:
+		return all + "whoever has not enrolled, and is not exempt, has to at the next login."
+	case config.Invite:
+		return all + "whoever has not enrolled, and is not exempt, is refused until they enroll by a link."
+	case config.Allow:
+		return all + `it requires nothing of those who have not enrolled, as policy.unenrolled = "allow". Once there is such a group, it counts for its members alone.`
+	}
+	return all + "whoever has not enrolled, and is not exempt, is refused."
 }
