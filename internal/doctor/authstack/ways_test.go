@@ -245,5 +245,6 @@ func FuzzWays(f *testing.F) {
 	for seed := range uint64(3) {
 		f.Add(1000 + seed)
 	}
-	f.Fuzz(func(t *testing.T, seed uint64) { agree(t, libpam, stand, seed, 20) })
+	// Few at a time: go test takes an input of more than ten seconds for one that hangs.
+	f.Fuzz(func(t *testing.T, seed uint64) { agree(t, libpam, stand, seed, 2) })
 }
