@@ -90,12 +90,17 @@ func run(s settings, out io.Writer) error {
 // processes of their own, and the tests themselves mostly wait for those.
 var plain = []string{"e2e", "packaging", "bench", "pam_module/front"}
 
-// longest are the packages that take more than half a minute, in this order. They begin
+// sequential are packages of which nothing runs beside anything else, nor of what they
+// import of ours, nor of their tests: the race detector would look for what cannot be,
+// and make their computing five times as long.
+var sequential = []string{"internal/doctor/authstack", "internal/factor", "internal/pamstack", "internal/tokenfile"}
+
+// longest are the packages that take more than twenty seconds, in this order. They begin
 // first, so that none of them runs alone in the end, when a processor would be idle.
 var longest = []string{
-	"internal/doctor", "internal/ledger/etcdledger", "pam_module/verifierd", "internal/portal", "internal/factor", "internal/gate", "ledgerd", "otpctl",
-	"internal/doctor/authstack", "internal/rollout", "internal/sftp",
-	"e2e", "packaging/package", "pam_module/front/fronttest", "packaging/boot", "bench/sftp",
+	"internal/doctor", "internal/ledger/etcdledger", "pam_module/verifierd", "ledgerd", "internal/portal", "internal/account/casaccount",
+	"internal/gate", "internal/ledger/ledgermove", "otpctl", "internal/rollout", "internal/ledger/ledgersocket", "internal/sftp",
+	"e2e", "packaging/package", "pam_module/front/fronttest", "packaging/boot", "bench/sftp", "bench",
 }
 
 // byLength puts the longest packages first, and leaves the others in their order.
@@ -116,7 +121,7 @@ func (r *round) all(s settings, packages []string) error {
 	var raced, others []string
 	for _, name := range byLength(packages) {
 		isPlain := slices.ContainsFunc(plain, func(dir string) bool { return strings.HasPrefix(short(name)+"/", dir+"/") })
-		if isPlain {
+		if isPlain || slices.Contains(sequential, short(name)) {
 			others = append(others, name)
 			continue
 		}

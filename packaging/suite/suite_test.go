@@ -174,12 +174,12 @@ func TestRaceDetector(t *testing.T) {
 	}
 	t.Setenv("GO", program)
 	const m = "github.com/otpgate/otpgate"
-	if err := newRound(&strings.Builder{}).all(settings{}, []string{m, m + "/e2e", m + "/internal/gate", m + "/pam_module/front/fronttest", m + "/pam_module/fronts"}); err != nil {
+	if err := newRound(&strings.Builder{}).all(settings{}, []string{m, m + "/e2e", m + "/internal/gate", m + "/internal/factor", m + "/pam_module/front/fronttest", m + "/pam_module/fronts"}); err != nil {
 		t.Fatal(err)
 	}
 	calls, err := os.ReadFile(program + ".calls")
 	want := goTest + " -race " + m + "/internal/gate " + m + " " + m + "/pam_module/fronts\n" +
-		goTest + " " + m + "/e2e " + m + "/pam_module/front/fronttest\n"
+		goTest + " " + m + "/e2e " + m + "/pam_module/front/fronttest " + m + "/internal/factor\n"
 	if err != nil || string(calls) != want {
 		t.Errorf("%v, called\n%s", err, calls)
 	}
