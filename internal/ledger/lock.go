@@ -25,9 +25,15 @@ const (
 	longPause  = 4 * time.Millisecond
 )
 
-// lockFile waits for the file's lock, LOCK_EX or LOCK_SH, until ctx ends. It
+// lockFile waits for the file's lock, LOCK_EX or LOCK_SH, until ctx ends, or for
+// [safefile.LockPatience] where it has no end: whoever has the lock may be stopped. It
 // polls because a thread that sleeps in flock cannot be called back.
 func lockFile(ctx context.Context, file *safefile.File, how int) error {
+	if _, ends := ctx.Deadline(); !ends {
+		bounded, cancel := context.WithTimeout(ctx, safefile.LockPatience)
+		defer cancel()
+		ctx = bounded
+	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		switch err := unix.Flock(file.Fd(), how|unix.LOCK_NB); err {
 		case nil:
@@ -42,7 +48,7 @@ func lockFile(ctx context.Context, file *safefile.File, how int) error {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("wait for the lock: %w", ctx.Err())
+			return fmt.Errorf("wait for the lock: %w; end the process that has it, which lslocks shows", ctx.Err())
 		case <-timer.C:
 		}
 	}
