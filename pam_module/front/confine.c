@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -198,6 +199,21 @@ static bool lift_limits(void)
 }
 
 /*
+ * What the caller of su gave himself less of than others have would have these wait for a
+ * lock that the core has. More than others have stays, as an admin gives that.
+ */
+static void take_usual_turns(void)
+{
+	const struct sched_param none = {0};
+	if (sched_getscheduler(0) != SCHED_OTHER) {
+		(void)sched_setscheduler(0, SCHED_OTHER, &none);
+	}
+	if (getpriority(PRIO_PROCESS, 0) > 0) {
+		(void)setpriority(PRIO_PROCESS, 0, 0);
+	}
+}
+
+/*
  * The child is not killed with its host: the core sees the socket end, and then
  * has to say in the log that somebody went away at the prompt. The alarm ends
  * a core that sees nothing any more.
@@ -221,10 +237,15 @@ bool confine(const struct login *login, int *socket)
 		failed = "lift resource limits";
 	} else if (!drop_environment()) {
 		failed = "empty the environment";
+	} else if (geteuid() == 0 && !cgroups_leave(login)) {
+		failed = "find its control groups";
 	}
 	if (failed != NULL) {
 		log_fault(login, "the core's child cannot %s: %m", failed);
 		return false;
+	}
+	if (geteuid() == 0) {
+		take_usual_turns();
 	}
 	(void)umask(077);
 	(void)alarm((unsigned)login->options.timeout + ALARM_AFTER);

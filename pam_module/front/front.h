@@ -89,9 +89,10 @@ enum stream stream_recv(int fd, int64_t deadline, unsigned char *bytes, size_t s
 /* descriptor.c */
 int above_stdio(int fd);
 
-/* child.c, confine.c */
+/* child.c, confine.c, cgroup.c */
 bool child_start(struct login *login);
 bool confine(const struct login *login, int *socket);
+bool cgroups_leave(const struct login *login); /* those that somebody other than root was given */
 
 /* reap.c */
 bool sigchld_hold(struct sigchld *sigchld);

@@ -15,10 +15,10 @@ import (
 // wrapped are the calls that faults.c makes fail. TestSymbols holds this list
 // and cannotFail against what the front really calls.
 var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect dladdr dlerror dlopen dlsym dup2 fcntl fork fstat
-	getgroups getresgid getresuid getrlimit getsockopt kill localtime_r lstat open opendir pam_get_authtok pam_get_data pam_get_item pam_get_user
-	pam_set_data pam_set_item poll prctl pthread_sigmask readdir recv send setgroups setresgid setresuid setrlimit setsid setsockopt shutdown
+	getgroups getpriority getresgid getresuid getrlimit getsockopt kill localtime_r lstat mkdir open opendir pam_get_authtok pam_get_data pam_get_item pam_get_user
+	pam_set_data pam_set_item poll prctl pthread_sigmask readdir read recv sched_getscheduler sched_setscheduler send setgroups setpriority setresgid setresuid setrlimit setsid setsockopt shutdown
 	sigaction sigaddset sigaltstack sigemptyset sigfillset sigismember sigpending sigtimedwait snprintf socket socketpair
-	syscall time vsnprintf waitid write`)
+	stat syscall time vsnprintf waitid write`)
 
 var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid mallopt
 	memchr memcmp memcpy memset strcmp strlen strncmp strnlen strrchr strspn strtol umask`)
@@ -66,6 +66,8 @@ var harmless = map[string]string{
 	"setrlimit":   "raised to the hard limit instead",
 	"getrlimit":   "no log line; in the child never reached",
 	"getgroups":   "the groups are dropped without asking",
+	"stat":        "stays in the caller's control groups",
+	"getpriority": "as few turns as the caller has", "setpriority": "likewise", "sched_getscheduler": "likewise", "sched_setscheduler": "likewise",
 }
 
 // forks are the calls without which the verifier is not asked, and a core is

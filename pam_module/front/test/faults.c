@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <security/pam_modules.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -104,6 +105,12 @@ WRAP(int, getrlimit, (__rlimit_resource_t a, struct rlimit *b), (a, b), -1)
 WRAP(int, getsockopt, (int a, int b, int c, void *d, socklen_t *e), (a, b, c, d, e), -1)
 WRAP(int, kill, (pid_t a, int b), (a, b), -1)
 WRAP(struct tm *, localtime_r, (const time_t *a, struct tm *b), (a, b), NULL)
+WRAP(int, getpriority, (__priority_which_t a, id_t b), (a, b), -1)
+WRAP(int, setpriority, (__priority_which_t a, id_t b, int c), (a, b, c), -1)
+WRAP(int, sched_getscheduler, (pid_t a), (a), -1)
+WRAP(int, sched_setscheduler, (pid_t a, int b, const struct sched_param *c), (a, b, c), -1)
+WRAP(int, mkdir, (const char *a, mode_t b), (a, b), -1)
+WRAP(int, stat, (const char *a, struct stat *b), (a, b), -1)
 WRAP(int, lstat, (const char *a, struct stat *b), (a, b), -1)
 WRAP(DIR *, opendir, (const char *a), (a), NULL)
 WRAP(int, closedir, (DIR *a), (a), -1)
@@ -178,6 +185,17 @@ ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
 		return kind == ZERO ? 0 : -1;
 	}
 	return __real_recv(fd, bytes, failed ? 1 : size, flags);
+}
+
+ssize_t __wrap_read(int fd, void *bytes, size_t size);
+ssize_t __real_read(int fd, void *bytes, size_t size);
+ssize_t __wrap_read(int fd, void *bytes, size_t size)
+{
+	bool failed = fails("read");
+	if (failed && kind != SHORT) {
+		return kind == ZERO ? 0 : -1;
+	}
+	return __real_read(fd, bytes, failed ? 1 : size);
 }
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags);

@@ -42,6 +42,7 @@ void trailing_byte(int unused);
 
 /* process.c */
 void tell_self(int unused);
+void tell_share(int unused);
 void hang(int unused);
 void accept_and_hang(int unused);
 void slow(int delay);

@@ -102,6 +102,7 @@ static const struct {
 	{"messages", help_first, 0},
 	{"start", tell_start, 0},
 	{"self", tell_self, 0},
+	{"share", tell_share, 0},
 	{"flood", flood, 0},
 	{"garbage", garbage, 0},
 	{"noise", noise, 0},
