@@ -35,14 +35,14 @@ static bool read_memberships(int fd)
 /*
  * line is ID:CONTROLLERS:GROUP, where version 2 has no controllers. That one is mounted
  * on the directory itself, and beside version 1 in one of its own. Returns the length of
- * the mount's name in path, and -1 if that is no line, or the whole does not fit.
+ * the mount's name in path, 0 if that is no line, and -1 if the whole does not fit.
  */
 static int parse(char *line, char *path, size_t size)
 {
 	char *controllers = memchr(line, ':', strlen(line));
 	char *group = controllers == NULL ? NULL : memchr(controllers + 1, ':', strlen(controllers + 1));
 	if (group == NULL || group[1] != '/') {
-		return -1;
+		return 0;
 	}
 	*group++ = '\0';
 	controllers++;
@@ -131,6 +131,9 @@ bool cgroups_leave(const struct login *login)
 		}
 		char path[PATH_MAX];
 		int mount = parse(line, path, sizeof path);
+		if (mount < 0) {
+			return false;
+		}
 		if (mount > 0 && cut_at_given(path, mount) && !enter_own(path)) {
 			log_debug(login, "the core stays in a control group of the caller's below %s: %m", path);
 		}

@@ -38,6 +38,14 @@ echo 0 > cgroup.procs
 exec %s "$@"
 `
 
+// deeper is a program of Perl's, which goes where no path of a shell's leads.
+const deeper = `for (1..18) { mkdir 0 x 250 or die; chdir 0 x 250 or die }
+open my $procs, ">", "cgroup.procs" or die;
+print $procs 0;
+close $procs or die;
+exec @ARGV;
+`
+
 // Whoever was given a control group may stop what is in it: the core of his own su, while
 // that has a lock that others wait for. Nor is that core slower than others are.
 func TestCoreLeavesGroupsOfOthers(t *testing.T) {
@@ -62,6 +70,19 @@ func TestCoreLeavesGroupsOfOthers(t *testing.T) {
 				t.Errorf("%s: expected the core to say %q, found %v", outcome.Result, c.want, outcome.Prompts)
 			}
 		})
+	}
+}
+
+// A caller who goes deeper than the kernel has names for may hide whose that is.
+func TestGroupsTooDeep(t *testing.T) {
+	kit := *kits.plain.forked()
+	script := filepath.Join(t.TempDir(), "deeper.pl")
+	if err := testprogram.Write(script, []byte(deeper)); err != nil {
+		t.Fatal(err)
+	}
+	outcome := inGroups(t, kit, "", "perl "+script)
+	if outcome.Result != "PAM_SYSTEM_ERR" || outcome.asked() > 0 {
+		t.Errorf("expected PAM_SYSTEM_ERR and no question, found %s, %v", outcome.Result, outcome.Prompts)
 	}
 }
 
