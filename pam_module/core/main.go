@@ -20,6 +20,10 @@ import (
 // memoryLimit is when garbage is collected after all; a login needs far less.
 const memoryLimit = 64 << 20
 
+// front is kept: the child waits on the socket for the front once the dialogue is over,
+// so it must not be closed when nobody here uses it any more.
+var front *os.File
+
 // otpgate_core_serve holds one dialogue on the socket fd. It returns 0 if the
 // front was answered.
 //
@@ -28,12 +32,12 @@ func otpgate_core_serve(fd C.int) C.int {
 	// The process ends with the dialogue, so collecting garbage is lost time.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
-	stream := os.NewFile(uintptr(fd), "front")
-	if stream == nil {
+	front = os.NewFile(uintptr(fd), "front")
+	if front == nil {
 		return 1
 	}
 	sink := audit.Syslog{}
-	if err := serve.Dialogue(context.Background(), stream, serve.OpenFresh, sink); err != nil {
+	if err := serve.Dialogue(context.Background(), front, serve.OpenFresh, sink); err != nil {
 		sink.Write(audit.Record{Verdict: "fault", Rule: "dialogue", Reason: err.Error()})
 		return 1
 	}

@@ -18,29 +18,46 @@
 
 /*
  * The core lies beside the front, wherever that was installed. Looked at
- * before the fork so that the log can say what to mend.
+ * before the fork. The result is why the path is not known, or NULL.
  */
-static bool find_core(const struct login *login, char *path, size_t size)
+static const char *core_path(char *path, size_t size)
 {
 	static const char here;
 	Dl_info info;
 	if (dladdr(&here, &info) == 0 || info.dli_fname == NULL || info.dli_fname[0] != '/') {
-		log_fault(login, "own path is unknown; name the module in pam.d by its file name or an absolute path");
-		return false;
+		return "own path is unknown; name the module in pam.d by its file name or an absolute path";
 	}
 	int directory = (int)(strrchr(info.dli_fname, '/') - info.dli_fname);
 	int length = snprintf(path, size, "%.*s/" CORE_NAME, directory, info.dli_fname);
-	if (length < 0 || (size_t)length >= size) {
-		log_fault(login, "own path is too long");
+	return length < 0 || (size_t)length >= size ? "own path is too long" : NULL;
+}
+
+static bool only_ours(const struct stat *core)
+{
+	return S_ISREG(core->st_mode) && (core->st_uid == 0 || core->st_uid == geteuid()) && (core->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+bool child_can_start(void)
+{
+	char path[PATH_MAX];
+	struct stat core;
+	return core_path(path, sizeof path) == NULL && lstat(path, &core) == 0 && only_ours(&core);
+}
+
+/* Where there is none, the log says what to mend. */
+static bool find_core(const struct login *login, char *path, size_t size)
+{
+	struct stat core;
+	const char *unknown = core_path(path, size);
+	if (unknown != NULL) {
+		log_fault(login, "%s", unknown);
 		return false;
 	}
-	struct stat core;
 	if (lstat(path, &core) != 0) {
 		log_fault(login, "%s: expected the core there: %m; reinstall otpgate", path);
 		return false;
 	}
-	if (!S_ISREG(core.st_mode) || (core.st_uid != 0 && core.st_uid != geteuid()) ||
-	    (core.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+	if (!only_ours(&core)) {
 		log_fault(login, "%s: expected a file of root's that others cannot write, found mode %o of uid %u; reinstall otpgate",
 			path, (unsigned)core.st_mode, (unsigned)core.st_uid);
 		return false;
@@ -81,7 +98,9 @@ _Noreturn static void run_core(const struct login *login, int socket, const char
 	if (stream_send(socket, login->deadline, &loaded, 1) != STREAM_OK) {
 		_exit(1);
 	}
-	_exit(serve(socket) == 0 ? 0 : 1);
+	int status = serve(socket) == 0 ? 0 : 1;
+	(void)alarm(0);
+	child_leave(status);
 }
 
 static pid_t fork_core(struct login *login, int socket, const char *path)

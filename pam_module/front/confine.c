@@ -9,16 +9,20 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define CORE_SOCKET 3
 #define ALARM_AFTER 5 /* seconds past the front's own deadline */
+#define LOOK_MS 1000  /* how often a child that has ended its part looks for its host */
 
+static pid_t host_pid;
 static int host_argc;
 static char **host_argv;
 
@@ -147,6 +151,34 @@ static bool keep_only(int *socket)
 	return syscall(SYS_close_range, CORE_SOCKET + 1, ~0U, 0) == 0 || close_each_from(CORE_SOCKET + 1);
 }
 
+/*
+ * The child stays until the front is done with it. It may have ended its part
+ * while the host is in its conversation, where SIGCHLD is the host's again: a
+ * child that left then would be found by the host's handler, or by its wait for any.
+ * A front that waits for more is told that none comes; one that was answered
+ * ends its side itself, and what it has sent stays unread, which tells it of a
+ * core that did not wait for an answer. A socket that others of the host's have
+ * inherited says nothing of the host's end.
+ */
+_Noreturn void child_leave(int status)
+{
+	struct pollfd front = {.fd = CORE_SOCKET, .events = POLLRDHUP};
+	int count = 0;
+	if (status != 0) {
+		(void)shutdown(CORE_SOCKET, SHUT_WR);
+	}
+	do {
+		count = poll(&front, 1, LOOK_MS);
+	} while ((count == 0 || (count < 0 && errno == EINTR)) && getppid() == host_pid);
+	_exit(status);
+}
+
+static void at_alarm(int number)
+{
+	(void)number;
+	child_leave(1);
+}
+
 static bool default_signals(void)
 {
 	struct sigaction action = {.sa_handler = SIG_DFL};
@@ -158,7 +190,9 @@ static bool default_signals(void)
 	/* The host's alternate stack may be too small for the core's handlers. */
 	const stack_t no_stack = {.ss_flags = SS_DISABLE};
 	sigset_t none;
-	return sigaction(SIGPIPE, &action, NULL) == 0 && sigaltstack(&no_stack, NULL) == 0 &&
+	/* The core's threads have little room for a handler but on a stack of their own for that. */
+	const struct sigaction late = {.sa_handler = at_alarm, .sa_flags = SA_ONSTACK};
+	return sigaction(SIGPIPE, &action, NULL) == 0 && sigaction(SIGALRM, &late, NULL) == 0 && sigaltstack(&no_stack, NULL) == 0 &&
 	       sigemptyset(&none) == 0 && pthread_sigmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
@@ -216,11 +250,12 @@ static void take_usual_turns(void)
 /*
  * The child is not killed with its host: the core sees the socket end, and then
  * has to say in the log that somebody went away at the prompt. The alarm ends
- * a core that sees nothing any more.
+ * a core that sees nothing any more, once the front has let go of it.
  */
 bool confine(const struct login *login, int *socket)
 {
 	const char *failed = NULL;
+	host_pid = getppid();
 	if (!become_root()) {
 		failed = "take root's ids";
 	} else if (!keep_only(socket)) {

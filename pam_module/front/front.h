@@ -91,8 +91,10 @@ int above_stdio(int fd);
 
 /* child.c, confine.c, cgroup.c */
 bool child_start(struct login *login);
+bool child_can_start(void); /* whether a core that may be used lies beside the front */
 bool confine(const struct login *login, int *socket);
 bool cgroups_leave(const struct login *login); /* those that somebody other than root was given */
+_Noreturn void child_leave(int status); /* once the front is done with it */
 
 /* reap.c */
 bool sigchld_hold(struct sigchld *sigchld);

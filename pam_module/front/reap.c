@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -93,6 +94,8 @@ void child_end(struct login *login, int patience)
 {
 	struct child *child = &login->child;
 	if (child->socket >= 0) {
+		/* Closing alone ends nothing where the host has forked in its conversation. */
+		(void)shutdown(child->socket, SHUT_RDWR);
 		(void)close(child->socket);
 		child->socket = -1;
 	}

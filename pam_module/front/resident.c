@@ -102,19 +102,47 @@ static int connect_to(const struct login *login, const char *path, int64_t deadl
 	return fd;
 }
 
-/* Until when the verifier may take the login. Half of the time is left for a core. */
+/*
+ * Until when the verifier may take the login. Half of the time is left for a core;
+ * where there is none, to give up early is only to deny early.
+ */
 static int64_t decline_at(const struct login *login)
 {
+	if (!child_can_start()) {
+		return login->deadline;
+	}
 	int patience = clock_left(login->deadline) / 2;
 	return clock_ms() + (patience < PATIENCE_MS ? patience : PATIENCE_MS);
+}
+
+/*
+ * No engine may believe that it has a login which another one decides. A byte
+ * that came in time, or until now, counts, however late this process looks. Once the
+ * side that reads is shut the verifier can send none, and knows that it has not
+ * taken the login. One sent between the two looks makes it the verifier's, and
+ * as nothing more can be read, denies it.
+ */
+static enum stream last_look(int socket, unsigned char *byte)
+{
+	ssize_t got = recv(socket, byte, 1, MSG_DONTWAIT);
+	if (got < 0 && shutdown(socket, SHUT_RD) == 0) {
+		got = recv(socket, byte, 1, MSG_DONTWAIT);
+	}
+	return got == 1 ? STREAM_OK : STREAM_LATE;
 }
 
 /* Quietly, as whatever goes wrong here only means that a core is forked. */
 static bool takes_it(const struct login *login, int socket, int64_t deadline)
 {
 	unsigned char byte = 0;
-	return stream_send(socket, deadline, login->frame, login->start_size) == STREAM_OK &&
-	       stream_recv(socket, deadline, &byte, 1) == STREAM_OK && byte == WIRE_READY;
+	if (stream_send(socket, deadline, login->frame, login->start_size) != STREAM_OK) {
+		return false;
+	}
+	enum stream state = stream_recv(socket, deadline, &byte, 1);
+	if (state == STREAM_LATE) {
+		state = last_look(socket, &byte);
+	}
+	return state == STREAM_OK && byte == WIRE_READY;
 }
 
 /* True once the verifier has taken the login; then only relay() may follow. */

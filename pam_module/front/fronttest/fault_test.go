@@ -20,7 +20,7 @@ var wrapped = strings.Fields(`calloc chdir clock_gettime close closedir connect 
 	sigaction sigaddset sigaltstack sigemptyset sigfillset sigismember sigpending sigtimedwait snprintf socket socketpair
 	stat syscall time vsnprintf waitid write`)
 
-var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid mallopt
+var cannotFail = strings.Fields(`__errno_location __environ environ _exit alarm dirfd explicit_bzero free geteuid getpid getppid mallopt
 	memchr memcmp memcpy memset strcmp strlen strncmp strnlen strrchr strspn strtol umask`)
 
 func faultOptions(cflags ...string) Options {
@@ -71,8 +71,8 @@ var harmless = map[string]string{
 }
 
 // forks are the calls without which the verifier is not asked, and a core is
-// forked instead.
-var forks = strings.Fields("socket fcntl connect getsockopt lstat snprintf clock_gettime poll send recv")
+// forked instead, or no core is known of and the verifier is given all of the time.
+var forks = strings.Fields("dladdr socket fcntl connect getsockopt lstat snprintf clock_gettime poll send recv")
 
 // optional are the items that a host may well not have; TestFaults claims so.
 var optional = []string{"PAM_RHOST", "PAM_RUSER", "PAM_TTY", "PAM_AUTHTOK"}

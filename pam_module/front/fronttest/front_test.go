@@ -54,6 +54,7 @@ var verdicts = []struct{ core, want string }{
 	{"cut", "PAM_SYSTEM_ERR"},
 	{"oversize", "PAM_SYSTEM_ERR"},
 	{"halfheader", "PAM_SYSTEM_ERR"},
+	{"lie", "PAM_SYSTEM_ERR"}, // ends as if it had answered
 	{"big", "PAM_SUCCESS"},
 	{"big:16385", "PAM_SYSTEM_ERR"},
 	{"nul", "PAM_SYSTEM_ERR"},
@@ -94,7 +95,7 @@ func TestVerdict(t *testing.T) {
 				service := serviceName(t)
 				timeout, clock := "", slowClock
 				switch row.core {
-				case "hang", "crash:19", "drip", "slow:1500":
+				case "hang", "lie", "crash:19", "drip", "slow:1500":
 					timeout, clock = "timeout=1 ", realClock
 				case "accepthang":
 					timeout = "timeout=1 " // which is for the verdict too

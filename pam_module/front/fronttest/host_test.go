@@ -85,7 +85,7 @@ uid=0,0,0 gid=0,0,0 groups=0
 cwd=/ umask=077
 pdeathsig=0 dumpable=0 leader=1 alarm=125
 core=0 as=infinite
-sigpipe=ignored handlers= blocked=
+sigpipe=ignored handlers=14, blocked=
 fds=0:/dev/null,1:/dev/null,2:/dev/null,3:socket:[1,
 `
 	kit := *kits.plain.forked()

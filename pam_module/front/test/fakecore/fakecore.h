@@ -11,6 +11,7 @@
 extern int peer;
 extern unsigned char start[WIRE_MAX_PAYLOAD];
 extern size_t start_size;
+extern bool answered; /* whether the front is told that it was */
 
 /* frames.c */
 void put(const void *bytes, size_t size);
@@ -29,6 +30,7 @@ void garbage(int unused);
 void noise(int seed);
 void only_header(int size);
 void half_header(int unused);
+void nothing(int unused);
 void big(int size);
 void controls(int unused);
 void nul(int unused);

@@ -11,6 +11,8 @@
 
 #include "fakecore.h"
 
+bool answered = true;
+
 static void ask_and_tell(int style)
 {
 	char answer[WIRE_MAX_ANSWER + 1];
@@ -109,6 +111,7 @@ static const struct {
 	{"cut", only_header, 100},
 	{"oversize", only_header, WIRE_MAX_PAYLOAD + 1},
 	{"halfheader", half_header, 0},
+	{"lie", nothing, 0},
 	{"big", big, WIRE_MAX_PAYLOAD},
 	{"controls", controls, 0},
 	{"nul", nul, 0},
@@ -140,6 +143,7 @@ static const struct {
 	{"rawtail", raw_tail, 0},
 };
 
+/* The socket stays open, as the process waits on it for the front afterwards. */
 __attribute__((visibility("default"))) int otpgate_core_serve(int fd)
 {
 	char wish[256];
@@ -161,11 +165,9 @@ __attribute__((visibility("default"))) int otpgate_core_serve(int fd)
 	for (size_t i = 0; i < sizeof behaviours / sizeof behaviours[0]; i++) {
 		if (strcmp(wish, behaviours[i].name) == 0) {
 			behaviours[i].run(number != NULL ? atoi(number) : behaviours[i].number);
-			close(fd);
-			return 0;
+			return answered ? 0 : 1;
 		}
 	}
 	verdict(WIRE_FAULT);
-	close(fd);
 	return 0;
 }

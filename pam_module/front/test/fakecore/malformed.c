@@ -27,12 +27,19 @@ void only_header(int size)
 {
 	header(WIRE_PROMPT, (size_t)size);
 	put("\003cut", 4);
+	answered = false;
+}
+
+void nothing(int unused)
+{
+	(void)unused;
 }
 
 void half_header(int unused)
 {
 	(void)unused;
 	put("\021\000\000", 3);
+	answered = false;
 }
 
 void big(int size)

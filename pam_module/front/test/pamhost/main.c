@@ -45,7 +45,9 @@
  * An ANSWER is given to each prompt that asks, in order, for each login anew.
  * Markers: @null (NULL text), @none (no response at all), @error
  * (PAM_CONV_ERR), @long:N (N letters), @sleep:MS:TEXT, @later:MS:TEXT (the
- * front's clock says that it took so long), @@TEXT (a text that starts with @). When none are left the conversation fails.
+ * front's clock says that it took so long), @fork:FIFO:TEXT (after a fork, whose child
+ * stays until somebody writes there), @die:FIFO: (the same, and the host is killed),
+ * @@TEXT (a text that starts with @). When none are left the conversation fails.
  *
  * Otherwise prints one JSON object a login:
  *   {"result":"PAM_SUCCESS","acct":"...","prompts":[{"style":1,"text":"..."}],
