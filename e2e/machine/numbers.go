@@ -85,8 +85,9 @@ const mostOdds = 1e-6
 
 // chance is what could be a code by chance.
 type chance struct {
-	// words are the numbers that nothing accounts for, and where each is. The
-	// same one twice is no more likely a code.
+	finder *finder // of what is kept
+	// words are the numbers that nothing accounts for, in places that have one as long as
+	// a code, and where each is. The same one twice is no more likely a code.
 	words map[string]string
 	// random is how many bytes can be taken for drawn at random: of such ones
 	// every second is above 127, and of texts and small numbers none.
@@ -97,6 +98,9 @@ type chance struct {
 func (c *chance) look(p place) {
 	if c.words == nil {
 		c.words = map[string]string{}
+	}
+	if bytes.IndexByte(p.data, 0) < 0 && !c.finder.hasNumber(p.data) {
+		return
 	}
 	data := withoutNumbers(p.data)
 	if bytes.IndexByte(data, 0) >= 0 {

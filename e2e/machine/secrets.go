@@ -43,22 +43,106 @@ const long = 12
 // word is what a code stands in by itself.
 var word = regexp.MustCompile(`[[:alnum:]]+`)
 
-// in returns the kept texts that are in data, which came from numbers.go.
-func (s *secrets) in(data []byte) []string {
+// finder finds those of many texts that are in another one, which it reads once: a run
+// keeps thousands of secrets, and has tens of thousands of lines and files.
+type finder struct {
+	few      []string // shorter than a beginning
+	begin    map[[beginning]byte][]string
+	may      []uint64 // a bit for each hash of a beginning
+	shortest int      // of the texts that are numbers; 0 if there is none
+}
+
+// beginning is how many bytes of a text are looked for first.
+const beginning = 4
+
+const hashBits = 20
+
+func hashOf(data []byte) uint32 {
+	n := uint32(data[0]) | uint32(data[1])<<8 | uint32(data[2])<<16 | uint32(data[3])<<24
+	return n * 2654435761 >> (32 - hashBits)
+}
+
+// finder is for the texts that are kept by now.
+func (s *secrets) finder() *finder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []string
-	for _, match := range word.FindAll(withoutNumbers(data), -1) {
-		if text := string(match); len(text) < long && s.texts[text] {
+	f := &finder{begin: map[[beginning]byte][]string{}, may: make([]uint64, 1<<hashBits/64)}
+	for text := range s.texts {
+		f.add(text)
+	}
+	return f
+}
+
+func (f *finder) add(text string) {
+	data := []byte(text)
+	if text != "" && len(text) < long && isNumber(data) && (f.shortest == 0 || len(text) < f.shortest) {
+		f.shortest = len(text)
+	}
+	if len(data) < beginning {
+		f.few = append(f.few, text)
+		return
+	}
+	begin := [beginning]byte(data)
+	f.begin[begin] = append(f.begin[begin], text)
+	hash := hashOf(data)
+	f.may[hash/64] |= 1 << (hash % 64)
+}
+
+// within are the texts that stand anywhere in data, each once.
+func (f *finder) within(data []byte) (found []string) {
+	for _, text := range f.few {
+		if bytes.Contains(data, []byte(text)) {
 			found = append(found, text)
 		}
 	}
-	for text := range s.texts {
-		if len(text) >= long && bytes.Contains(data, []byte(text)) {
+	for at := 0; at+beginning <= len(data); at++ {
+		hash := hashOf(data[at:])
+		if f.may[hash/64]&(1<<(hash%64)) == 0 {
+			continue
+		}
+		for _, text := range f.begin[[beginning]byte(data[at:])] {
+			if rest := data[at:]; len(rest) >= len(text) && string(rest[:len(text)]) == text && !slices.Contains(found, text) {
+				found = append(found, text)
+			}
+		}
+	}
+	return found
+}
+
+// in are the texts that data, which came from numbers.go, must not have: the long ones
+// anywhere, the others as words. What is taken out of data cuts it, and joins nothing, so
+// that a word of what is left is one text of it.
+func (f *finder) in(data []byte) (found []string) {
+	short := map[string]bool{}
+	for _, text := range f.within(data) {
+		if len(text) >= long {
+			found = append(found, text)
+		} else {
+			short[text] = true
+		}
+	}
+	if len(short) == 0 {
+		return found
+	}
+	for _, match := range word.FindAll(withoutNumbers(data), -1) {
+		if text := string(match); short[text] {
 			found = append(found, text)
 		}
 	}
 	return found
+}
+
+// hasNumber says whether as many digits follow each other as any code has.
+func (f *finder) hasNumber(data []byte) bool {
+	digits := 0
+	for _, b := range data {
+		if b < '0' || b > '9' {
+			digits = 0
+		} else if digits++; f.shortest > 0 && digits >= f.shortest {
+			return true
+		}
+	}
+	return false
 }
 
 // place is a text in which no secret may be.
@@ -82,9 +166,10 @@ func Leaks(dirs ...string) []string {
 
 func (s *secrets) leaks(places []place) []string {
 	var found []string
-	var by chance
+	finder := s.finder()
+	by := chance{finder: finder}
 	for _, p := range places {
-		if leaked := s.in(p.data); len(leaked) > 0 {
+		if leaked := finder.in(p.data); len(leaked) > 0 {
 			found = append(found, fmt.Sprintf("%s has %q: %s", p.name, leaked, excerpt(p.data)))
 		}
 		by.look(p)
@@ -139,6 +224,7 @@ func PutEntriesAway(t T, site Site) {
 	if err != nil || len(entries) == 0 {
 		t.Fatalf("%s has no entries: %v", site.State, err)
 	}
+	finder := kept.finder()
 	for _, path := range entries {
 		data, err := os.ReadFile(path)
 		if err == nil {
@@ -147,7 +233,7 @@ func PutEntriesAway(t T, site Site) {
 		if err != nil {
 			t.Fatalf("entry: %v", err)
 		}
-		if leaked := kept.in(data); len(leaked) > 0 {
+		if leaked := finder.in(data); len(leaked) > 0 {
 			t.Errorf("%s has %q", path, leaked)
 		}
 	}

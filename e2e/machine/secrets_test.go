@@ -1,9 +1,11 @@
 package machine
 
 import (
+	"bytes"
 	"encoding/base32"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,7 +94,7 @@ func TestLeaksInLines(t *testing.T) {
 		`code=131072`, `131072`, `131072[7]: x`, `"131072"`, `(131072)`, `x:131072@y`, `uid 1310 131072`,
 		`sshd[7]: pw-ABCDEFGHIJ2345 is no user`, `xpw-ABCDEFGHIJ2345x`,
 	} {
-		if found := leaky().in([]byte(line)); len(found) == 0 {
+		if found := leaky().finder().in([]byte(line)); len(found) == 0 {
 			t.Errorf("expected a leak in %s, found %q", line, found)
 		}
 	}
@@ -107,7 +109,7 @@ func TestLeaksInLines(t *testing.T) {
 		`otpgate[7]: user=amy verdict=fault reason="encrypted with the key 65536123, and no file of secrets.keys has it"`,
 		`[Sat Nov 28 17:33:27.131072 2026] [auth] x`,
 	} {
-		if found := leaky().in([]byte(line)); len(found) != 0 {
+		if found := leaky().finder().in([]byte(line)); len(found) != 0 {
 			t.Errorf("expected no leak in %s, found %q", line, found)
 		}
 	}
@@ -208,5 +210,53 @@ func TestPeopleAreNotMadeByChance(t *testing.T) {
 	}
 	if end := p.Password[len(p.Password)-1]; end < 'a' || end > 'z' {
 		t.Errorf("a password ends with %q", end)
+	}
+}
+
+// What is found of many texts at once is what is found of each by itself.
+func TestFinder(t *testing.T) {
+	s := &secrets{texts: map[string]bool{}}
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(most int) string {
+		letters := make([]byte, random.IntN(most))
+		for i := range letters {
+			letters[i] = "01 -x"[random.IntN(5)]
+		}
+		return string(letters)
+	}
+	for range 300 {
+		s.keep(text(16))
+	}
+	for range 3000 {
+		data := []byte(text(60))
+		var want []string
+		for kept := range s.texts {
+			if bytes.Contains(data, []byte(kept)) {
+				want = append(want, kept)
+			}
+		}
+		found := s.finder().within(data)
+		slices.Sort(found)
+		slices.Sort(want)
+		if !slices.Equal(found, want) {
+			t.Fatalf("%q: found %q, expected %q", data, found, want)
+		}
+		var leaks []string
+		for _, match := range word.FindAll(withoutNumbers(data), -1) {
+			if len(match) < long && s.texts[string(match)] {
+				leaks = append(leaks, string(match))
+			}
+		}
+		for _, text := range want {
+			if len(text) >= long {
+				leaks = append(leaks, text)
+			}
+		}
+		found = s.finder().in(data)
+		slices.Sort(found)
+		slices.Sort(leaks)
+		if !slices.Equal(found, leaks) {
+			t.Fatalf("%q: it leaks %q, expected %q", data, found, leaks)
+		}
 	}
 }
