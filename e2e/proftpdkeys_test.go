@@ -29,7 +29,7 @@ func TestProFTPDKeyAlone(t *testing.T) {
 			here.AroundPassword(t, here.Name, debianPassword, "protocol=ftp")
 			p := machine.NewPerson(t, "key").Enroll(t, here.Users)
 			key := filepath.Join(t.TempDir(), "key")
-			keygen(t, "-t", "rsa", "-m", "PEM", "-N", "", "-f", key)
+			keygen(t, "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-f", key)
 			written, err := exec.Command("ssh-keygen", "-e", "-f", key+".pub").Output() // mod_sftp reads no other form
 			if err != nil {
 				t.Fatal(err)

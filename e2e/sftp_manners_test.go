@@ -152,7 +152,7 @@ func TestSFTPHostKeyRotation(t *testing.T) {
 		must(t, os.Chmod(path, 0o755))
 	}
 	rsaKey := dir + "/rsa"
-	if output, err := exec.Command("ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", rsaKey).CombinedOutput(); err != nil {
+	if output, err := exec.Command("ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", rsaKey).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
 	old := machine.Root + "/ssh_host_key"

@@ -19,22 +19,22 @@ const anybody = -1
 // process of the program is about to start another program in is not meant.
 func children(t *testing.T, s *hosts.SFTPD, program string, uid int) []int {
 	t.Helper()
-	paths, err := filepath.Glob("/proc/[0-9]*/exe")
+	processes, err := filepath.Glob("/proc/[0-9]*") // with more behind it, this would list each
 	if err != nil {
 		t.Fatal(err)
 	}
 	var found []int
-	for _, path := range paths {
+	for _, process := range processes {
 		// Those that end meanwhile are not meant.
-		target, err := os.Readlink(path)
+		target, err := os.Readlink(process + "/exe")
 		if err != nil || !strings.HasSuffix(target, "/"+program) {
 			continue
 		}
-		status, err := os.ReadFile(filepath.Dir(path) + "/status")
+		status, err := os.ReadFile(process + "/status")
 		if err != nil || uid != anybody && !strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", uid)) {
 			continue
 		}
-		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
+		pid, err := strconv.Atoi(filepath.Base(process))
 		if err == nil && below(pid, s.PID()) && !started(pid, target) {
 			found = append(found, pid)
 		}

@@ -170,12 +170,12 @@ func (c *Terminal) sleeps(pid string) bool {
 	if len(fields) > 3 && fields[3] == strconv.Itoa(c.Cmd.Process.Pid) && strings.Contains("RD", fields[0]) {
 		return false
 	}
-	threads, err := filepath.Glob("/proc/" + pid + "/task/*/children")
+	threads, err := filepath.Glob("/proc/" + pid + "/task/*")
 	if err != nil {
 		return false
 	}
 	for _, thread := range threads {
-		children, _ := os.ReadFile(thread) // none of one that has ended
+		children, _ := os.ReadFile(thread + "/children") // none of one that has ended
 		for _, child := range strings.Fields(string(children)) {
 			if !c.sleeps(child) {
 				return false
