@@ -62,9 +62,9 @@ func prepare(dir string) error {
 		{"gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "evil.so"), "testdata/evil.c"},
 		{"gcc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "libnss_probe.so.2"), "testdata/nss_probe.c"},
 		{"gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-o", filepath.Join(dir, "libssh"), "testdata/libssh.c", "-lssh"},
-		{"env", "CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "hostile"), "./hostile"},
-		{"env", "CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "flood"), "./flood"},
-		{"go", "build", "-buildmode=c-shared", "-o", filepath.Join(dir, "pam_naive.so"), "./naive"},
+		// With the flags of the build, whose compiled packages then serve here too.
+		{"env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/", "./hostile", "./flood"},
+		{"go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags", "-s -w", "-o", filepath.Join(dir, "pam_naive.so"), "./naive"},
 	} {
 		if output, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, output)

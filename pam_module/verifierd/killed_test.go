@@ -22,6 +22,16 @@ import (
 	"github.com/otpgate/otpgate/pam_module/front/fronttest"
 )
 
+// core is the real one, built once, with the flags of the build, whose compiled packages
+// then serve here too.
+var core = sync.OnceValue(func() string {
+	path := filepath.Join(filepath.Dir(verifierd), "pam_otpgate_core.so")
+	if output, err := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags", "-s -w", "-o", path, "../core").CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("%v\n%s", err, output))
+	}
+	return path
+})
+
 // realKit is the front with the real core beside it, asking the place's
 // verifier first.
 func realKit(tb testing.TB, p *installation) *fronttest.Kit {
@@ -31,8 +41,9 @@ func realKit(tb testing.TB, p *installation) *fronttest.Kit {
 	if _, err := os.ReadFile(filepath.Join("..", "core", "main.go")); err != nil {
 		tb.Fatal(err)
 	}
-	if output, err := exec.Command("go", "build", "-buildmode=c-shared", "-o", kit.Core, "../core").CombinedOutput(); err != nil {
-		tb.Fatalf("%v\n%s", err, output)
+	// In the place of the kit's own core.
+	if err := errors.Join(os.Remove(kit.Core), os.Link(core(), kit.Core)); err != nil {
+		tb.Fatal(err)
 	}
 	kit.Verifier = p.socket
 	kit.Stack(tb, "login", "config="+p.config+" timeout=300") // so that no login ends by that

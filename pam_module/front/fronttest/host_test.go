@@ -129,7 +129,8 @@ func goCore(t *testing.T) *Kit {
 func buildCore(t *testing.T, name string) *Kit {
 	t.Helper()
 	kit := Build(t, Options{})
-	command := exec.Command("go", "build", "-buildmode=c-shared", "-o", kit.Core, ".")
+	// With the flags of the build, whose compiled packages then serve here too.
+	command := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags", "-s -w", "-o", kit.Core, ".")
 	command.Dir = filepath.Join(Source(), "fronttest", "testdata", name)
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
