@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"regexp"
 	"strconv"
 	"strings"
@@ -142,7 +143,10 @@ func sftpCommands(g *grove) (commands []string) {
 }
 
 func (g *grove) gid(group string) string {
-	return strings.Split(g.shell("getent group "+group), ":")[2]
+	g.t.Helper()
+	found, err := user.LookupGroup(group)
+	must(g.t, err)
+	return found.Gid
 }
 
 // by runs the commands in OpenSSH's sftp at a port.
