@@ -76,7 +76,7 @@ func newSharedLedger() (l *sharedLedger, err error) {
 		return l, err
 	}
 	defer func() {
-		if failed, is := recover().(startFailed); is {
+		if failed, ok := recover().(startFailed); ok {
 			err = fmt.Errorf("start etcd: %w", failed.error)
 		}
 	}()

@@ -99,7 +99,7 @@ func named(t *testing.T, pattern *regexp.Regexp, texts ...string) []string {
 	for _, text := range texts {
 		for _, match := range pattern.FindAllStringSubmatch(text, -1) {
 			name := match[1]
-			if histogram, is := strings.CutPrefix(name, "otpgate_dialogue_seconds_"); is && histogram != "" {
+			if histogram, ok := strings.CutPrefix(name, "otpgate_dialogue_seconds_"); ok && histogram != "" {
 				name = "otpgate_dialogue_seconds"
 			}
 			names = append(names, name)

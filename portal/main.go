@@ -153,9 +153,9 @@ type faults struct{ sink audit.Sink }
 func (f faults) Write(text []byte) (int, error) {
 	// Behind the first line of a panic are those of its stack.
 	line, _, _ := strings.Cut(string(text), "\n")
-	stranger, is := strings.CutPrefix(line, "http: TLS handshake error from ")
+	stranger, ok := strings.CutPrefix(line, "http: TLS handshake error from ")
 	switch {
-	case !is:
+	case !ok:
 		f.sink.Write(audit.Record{Verdict: "fault", Rule: "portal.http", Reason: line})
 	case !strings.HasSuffix(line, "EOF"): // who goes without a word is not told of
 		from, why, _ := strings.Cut(stranger, ": ")

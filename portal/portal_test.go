@@ -155,7 +155,7 @@ func TestListen(t *testing.T) {
 			t.Errorf("%s: %v, expected %q", test.address, err, test.want)
 		}
 		for _, l := range listeners {
-			if at, is := l.Addr().(*net.UnixAddr); is {
+			if at, ok := l.Addr().(*net.UnixAddr); ok {
 				info, err := os.Stat(at.Name)
 				if err != nil || info.Mode().Perm()&0o007 != 0 {
 					t.Errorf("%s: %v, %v", at.Name, info.Mode(), err)

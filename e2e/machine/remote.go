@@ -131,7 +131,7 @@ func otpctl(t T, site Site, args ...string) string {
 	output, err := exec.Command(Files+"/otpctl", append([]string{"--config", site.Config}, args...)...).Output()
 	if err != nil {
 		detail := ""
-		if exit, is := err.(*exec.ExitError); is {
+		if exit, ok := err.(*exec.ExitError); ok {
 			detail = string(exit.Stderr)
 		}
 		t.Fatalf("otpctl %q: %v: %s", args, err, detail)

@@ -67,7 +67,7 @@ func needed(here string) []string {
 func namedIn(texts []string) []string {
 	var names []string
 	for _, text := range texts {
-		if _, value, is := strings.Cut(text, "="); is && strings.HasPrefix(text, "-") {
+		if _, value, ok := strings.Cut(text, "="); ok && strings.HasPrefix(text, "-") {
 			text = value
 		}
 		path, below := strings.CutPrefix(filepath.Clean(text), tmp+"/")

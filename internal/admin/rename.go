@@ -53,7 +53,7 @@ func (g People) Rename(ctx context.Context, from, to string) (Renamed, error) {
 		if err != nil {
 			return err
 		}
-		if what, is := factor.Elsewhere(from, entry, person); is {
+		if what, ok := factor.Elsewhere(from, entry, person); ok {
 			return fmt.Errorf("user %q: %s: %w", from, what, ErrElsewhere)
 		}
 		return nil

@@ -233,7 +233,7 @@ func Names(dir string) ([]string, error) {
 	var names []string
 	for _, entry := range entries {
 		// What an editor leaves there is nobody's.
-		if name, is := strings.CutSuffix(entry.Name(), suffix); is && account.CheckName(name) == nil {
+		if name, ok := strings.CutSuffix(entry.Name(), suffix); ok && account.CheckName(name) == nil {
 			names = append(names, name)
 		}
 	}

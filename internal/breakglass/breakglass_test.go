@@ -173,7 +173,7 @@ func TestLoadChecksTheFile(t *testing.T) {
 func TestSaveBrokenOff(t *testing.T) {
 	_, next := New("root", noon)
 	next.Hashes = []string{strings.Repeat("0a", 32)}
-	if dir, is := testfault.Child(t); is {
+	if dir, ok := testfault.Child(t); ok {
 		fmt.Println(Save(dir, next))
 		return
 	}

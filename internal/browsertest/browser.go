@@ -71,7 +71,7 @@ func Start(t testing.TB, options Options) *Browser {
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx) })
 	b := &Browser{ctx: ctx, besides: map[string]int{}}
 	err := chromedp.Listen(ctx, func(event any) {
-		if sent, is := event.(*network.EventRequestWillBeSent); is {
+		if sent, ok := event.(*network.EventRequestWillBeSent); ok {
 			b.note(sent)
 		}
 	})

@@ -55,7 +55,7 @@ func TestAddAtOnce(t *testing.T) {
 // Killed at each step, or on a full disk, Add leaves a whole file or none, and a
 // directory that the gateway's user can read. The next Add is as ever.
 func TestAddBrokenOff(t *testing.T) {
-	if dir, is := testfault.Child(t); is {
+	if dir, ok := testfault.Child(t); ok {
 		syscall.Umask(0o077)
 		fmt.Println(Add(dir, named("web1", 1)))
 		return

@@ -171,7 +171,7 @@ func names(dir string) ([]string, error) {
 	var found []string
 	for _, entry := range entries {
 		// What an editor or a package leaves there is no client.
-		if name, is := strings.CutSuffix(entry.Name(), suffix); is && remotewire.CheckClient(name) == nil {
+		if name, ok := strings.CutSuffix(entry.Name(), suffix); ok && remotewire.CheckClient(name) == nil {
 			found = append(found, name)
 		}
 	}

@@ -26,7 +26,7 @@ func (l *Loader) Load(dir, name string) (Client, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, is := l.parsed[path]; is && bytes.Equal(last.data, data) {
+	if last, ok := l.parsed[path]; ok && bytes.Equal(last.data, data) {
 		return last.client, nil
 	}
 	client, err := Parse(path, name, data)

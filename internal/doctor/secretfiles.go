@@ -138,7 +138,7 @@ func (e *exam) peopleInEtcd() {
 	if place.Former == "" || e.settings.Remote != nil {
 		return
 	}
-	if unnoted, is := errors.AsType[ledger.UnnotedError](ledger.CheckNoted(e.settings.Paths.State, e.settings.Ledger.Prefix)); is {
+	if unnoted, ok := errors.AsType[ledger.UnnotedError](ledger.CheckNoted(e.settings.Paths.State, e.settings.Ledger.Prefix)); ok {
 		e.add(finding.Finding{Severity: finding.Error, ID: "ledger-not-noted", File: unnoted.Dir, What: "ledger.people is true, and nothing there says in which etcd the ledger of this server is.",
 			Follows: "Every login that may be asked is denied: in any other etcd nobody would have enrolled.", Fix: "otpctl ledger move --to etcd"})
 	}

@@ -24,11 +24,11 @@ func (p *patient) ask() remote.Ask {
 	}
 	return func(_ context.Context, settings config.Remote) []remotelogin.Look {
 		for i := range p.looks {
-			unknown, is := errors.AsType[remotelogin.UnknownKeyError](p.looks[i].Err)
+			unknown, ok := errors.AsType[remotelogin.UnknownKeyError](p.looks[i].Err)
 			switch {
 			case p.looks[i].Err == nil && p.looks[i].Key == config.KeyHash{}:
 				p.looks[i].Key = settings.ServerKeys[min(i, len(settings.ServerKeys)-1)]
-			case is:
+			case ok:
 				p.looks[i].Key = unknown.Key
 			}
 		}

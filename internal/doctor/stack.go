@@ -70,8 +70,8 @@ func (e *exam) protocol(s authstack.Stack) {
 // stale finds a password stage that otpctl wrote out and that is no longer what it was
 // made from.
 func (e *exam) stale(s authstack.Stack) {
-	change, is := rollout.Stale(e.tree, e.settings, s)
-	if !is {
+	change, ok := rollout.Stale(e.tree, e.settings, s)
+	if !ok {
 		return
 	}
 	arguments := ""

@@ -88,7 +88,7 @@ func (e *exam) notAllowed(s authstack.Stack) {
 	if wrong {
 		return
 	}
-	if f, is := servers.NotAllowed(&e.Machine, s, e.configPath(), e.settings.Verifier.Allow); is {
+	if f, ok := servers.NotAllowed(&e.Machine, s, e.configPath(), e.settings.Verifier.Allow); ok {
 		e.add(f)
 	}
 }

@@ -69,7 +69,7 @@ func trimCarried(entry *ledger.Entry) {
 	kept := map[kind]int{}
 	for i := len(entry.Carried) - 1; i >= 0; i-- {
 		of := kind{mark: isMark(entry.Carried[i].For)}
-		if by, _, is := strings.Cut(entry.Carried[i].For, peerEnd); is {
+		if by, _, ok := strings.Cut(entry.Carried[i].For, peerEnd); ok {
 			of.by = by
 		}
 		if kept[of]++; kept[of] > most[of.mark] {

@@ -86,7 +86,7 @@ func retiredCode(entry ledger.Entry, hash string) (mark string, found bool) {
 
 // Elsewhere names what of the person's went from the former name, whose entry was
 // is, to another name than the person's: what was used of it is known there alone.
-func Elsewhere(former string, was ledger.Entry, person account.Person) (what string, is bool) {
+func Elsewhere(former string, was ledger.Entry, person account.Person) (what string, ok bool) {
 	for _, f := range person.Factors {
 		if use := was.Used[Fingerprint(former, f)]; IsRetired(use) && use.Step != retiredFor(person.User) {
 			return "factor " + strconv.Quote(f.ID), true

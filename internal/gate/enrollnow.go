@@ -188,7 +188,7 @@ func (g *Gate) enrollWith(ctx context.Context, user string, f account.Factor, co
 		codes = enrollment.Confirm(person, len(person.Factors)-1, entry, g.Now()).RecoveryCodes
 		return nil
 	})
-	if placed, is := errors.AsType[safefile.PlacedError](err); is {
+	if placed, ok := errors.AsType[safefile.PlacedError](err); ok {
 		unsure, err = "; "+placed.Error(), nil
 	}
 	return codes, unsure, err

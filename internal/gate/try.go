@@ -122,7 +122,7 @@ func (d *dialogue) useUp(ctx context.Context, code string) (codeResult, error) {
 			}
 			result.countsAgain, result.hint = d.setBack(result.rule, code, now, *entry)
 		default:
-			if unknown, is := cannotTell(d.person, code); is {
+			if unknown, ok := cannotTell(d.person, code); ok {
 				result.unknown = &unknown
 				if !d.wasGuess(code, now, *entry) {
 					return unknown
@@ -175,7 +175,7 @@ func (g *Gate) Prove(ctx context.Context, person account.Person, remote, code st
 		return Proof{LockedUntil: until}, err
 	}
 	result, err := d.useUp(ctx, code)
-	if lock, is := errors.AsType[lockedError](err); is {
+	if lock, ok := errors.AsType[lockedError](err); ok {
 		return Proof{LockedUntil: lock.until}, nil
 	}
 	if err != nil {

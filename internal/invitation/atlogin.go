@@ -49,7 +49,7 @@ func (i Invitations) atLogin(ctx context.Context, person account.Person, inGrace
 	if err != nil {
 		return couldNot(err)
 	}
-	if have, is := i.there(ready, person, inGrace); is {
+	if have, ok := i.there(ready, person, inGrace); ok {
 		return have
 	}
 	until, err := i.countMail(ctx, person.User)
@@ -89,7 +89,7 @@ func couldNot(err error) gate.Invited {
 // there is what whoever has a good link is told, unless another one is due: it is none
 // while one was mailed lately, or somebody is at its page. One that was handed over is the
 // admin's to replace.
-func (i Invitations) there(ready []ledger.Invitation, person account.Person, inGrace bool) (have gate.Invited, is bool) {
+func (i Invitations) there(ready []ledger.Invitation, person account.Person, inGrace bool) (have gate.Invited, ok bool) {
 	if len(ready) == 0 {
 		return gate.Invited{}, false
 	}

@@ -42,8 +42,8 @@ func (p *post) link(t *testing.T) string {
 	if len(p.Messages) == 0 {
 		t.Fatal("nothing was mailed")
 	}
-	secret, is := strings.CutPrefix(p.Messages[len(p.Messages)-1].Link, "https://otp.example.com/l/")
-	if !is {
+	secret, ok := strings.CutPrefix(p.Messages[len(p.Messages)-1].Link, "https://otp.example.com/l/")
+	if !ok {
 		t.Fatal("what was mailed is no link of the page")
 	}
 	return secret

@@ -49,7 +49,7 @@ func (i Invitations) Confirm(ctx context.Context, answer Answer) (Enrolled, erro
 	err = i.good(ctx, key, seen.User, func(person *account.Person, one ledger.Invitation) error {
 		return c.confirm(ctx, person, one)
 	})
-	if placed, is := errors.AsType[safefile.PlacedError](err); is && !c.used.IsZero() {
+	if placed, ok := errors.AsType[safefile.PlacedError](err); ok && !c.used.IsZero() {
 		c.how, err = strings.TrimPrefix(c.how+"; "+placed.Error(), "; "), nil
 	}
 	if errors.Is(err, account.ErrUnclear) {
@@ -173,8 +173,8 @@ func (c *confirming) current(ctx context.Context, person account.Person, f accou
 // wrong counts a wrong first code. After too many of them there is a new key: somebody
 // may have set up another one. Any other error is returned as it is.
 func (c *confirming) wrong(ctx context.Context, person *account.Person, err error) error {
-	code, is := errors.AsType[enrollment.WrongCodeError](err)
-	if !is || code.Malformed {
+	code, ok := errors.AsType[enrollment.WrongCodeError](err)
+	if !ok || code.Malformed {
 		return err
 	}
 	var after ledger.Invitation

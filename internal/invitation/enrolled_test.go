@@ -92,8 +92,8 @@ func TestGuessingCurrentCodesLocks(t *testing.T) {
 }
 
 func isLocked(err error) bool {
-	_, is := errors.AsType[LockedError](err)
-	return is
+	_, ok := errors.AsType[LockedError](err)
+	return ok
 }
 
 // Who reads the mail has both the link and a code that was mailed.
@@ -308,6 +308,6 @@ func TestKeyOfEarlierLinkGoes(t *testing.T) {
 }
 
 func isWrong(err error) bool {
-	_, is := errors.AsType[enrollment.WrongCodeError](err)
-	return is
+	_, ok := errors.AsType[enrollment.WrongCodeError](err)
+	return ok
 }

@@ -261,7 +261,7 @@ func TestWrongFirstCodes(t *testing.T) {
 		answer.First = malformed
 		for range wrongCodes {
 			_, err := s.Confirm(t.Context(), answer)
-			if wrong, is := errors.AsType[enrollment.WrongCodeError](err); !is || !wrong.Malformed {
+			if wrong, ok := errors.AsType[enrollment.WrongCodeError](err); !ok || !wrong.Malformed {
 				t.Errorf("%q: %v", malformed, err)
 			}
 		}
@@ -269,13 +269,13 @@ func TestWrongFirstCodes(t *testing.T) {
 	answer.First = s.wrong(t, setup)
 	for range wrongCodes - 1 {
 		_, err := s.Confirm(t.Context(), answer)
-		if wrong, is := errors.AsType[enrollment.WrongCodeError](err); !is || wrong.Malformed {
+		if wrong, ok := errors.AsType[enrollment.WrongCodeError](err); !ok || wrong.Malformed {
 			t.Errorf("got %v", err)
 		}
 	}
 	_, err := s.Confirm(t.Context(), answer)
-	fresh, is := errors.AsType[NewKeyError](err)
-	if !is || fresh.Setup.BrowserSession != setup.BrowserSession || fresh.Setup.Key == setup.Key || !fresh.Setup.Ends.Equal(setup.Ends) {
+	fresh, ok := errors.AsType[NewKeyError](err)
+	if !ok || fresh.Setup.BrowserSession != setup.BrowserSession || fresh.Setup.Key == setup.Key || !fresh.Setup.Ends.Equal(setup.Ends) {
 		t.Fatalf("got %v", err)
 	}
 	if again, err := s.Resume(t.Context(), setup.BrowserSession, home); err != nil || again != fresh.Setup {
@@ -325,7 +325,7 @@ func TestWrongLinks(t *testing.T) {
 		func() error { _, err := s.Begin(t.Context(), created.Link, "198.51.100.8"); return err },
 		func() error { _, err := s.Resume(t.Context(), setup.BrowserSession, "198.51.100.8"); return err },
 	} {
-		if _, is := errors.AsType[LockedError](do()); !is {
+		if _, ok := errors.AsType[LockedError](do()); !ok {
 			t.Errorf("got %v", do())
 		}
 	}
@@ -348,7 +348,7 @@ func TestWhoIsInvited(t *testing.T) {
 	}
 	s.enroll(t)
 	_, err := s.Create(t.Context(), Wanted{User: "alice", Factor: "fone", Replace: true, For: day})
-	if nothing, is := errors.AsType[admin.NothingToReplaceError](err); !is || nothing.ID != "fone" {
+	if nothing, ok := errors.AsType[admin.NothingToReplaceError](err); !ok || nothing.ID != "fone" {
 		t.Errorf("got %v", err)
 	}
 	s.change(t, func(p *account.Person) { p.Enabled = false })

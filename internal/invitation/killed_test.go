@@ -90,7 +90,7 @@ func (s *site) killAt(t *testing.T, n int, what, link, session, code string) boo
 	words := []string{strconv.Itoa(n), what, s.place().Path, s.state, strconv.FormatInt(s.Clock.UnixNano(), 10), link, session, code}
 	cmd.Env = append(os.Environ(), killVariable+"="+strings.Join(words, " "), "GORACE=atexit_sleep_ms=0")
 	said, err := cmd.CombinedOutput()
-	if exit, is := errors.AsType[*exec.ExitError](err); is && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
 		return true
 	}
 	if err != nil || !strings.Contains(string(said), "not killed: <nil>") {

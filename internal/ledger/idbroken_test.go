@@ -13,7 +13,7 @@ import (
 // Killed at each step, or on a full disk, whoever draws the id leaves a whole one or
 // none, and the next one who asks gets one that stays.
 func TestIDBrokenOff(t *testing.T) {
-	if dir, is := testfault.Child(t); is {
+	if dir, ok := testfault.Child(t); ok {
 		fmt.Println(newStore(t, dir).ID(t.Context()))
 		return
 	}

@@ -63,8 +63,8 @@ func tryTake(ctx context.Context, m *ledger.Move) (map[ledger.Key]ledger.Entry, 
 
 // isMoved says whether an error tells that the ledger was moved.
 func isMoved(err error) bool {
-	_, is := errors.AsType[ledger.MovedError](err)
-	return is && strings.Contains(err.Error(), elsewhere.ID)
+	_, ok := errors.AsType[ledger.MovedError](err)
+	return ok && strings.Contains(err.Error(), elsewhere.ID)
 }
 
 var movedKeys = []ledger.Key{alice, {Kind: ledger.Client, Name: "web1"}, {Kind: ledger.Link, Name: "00ff"}, {Kind: ledger.Invited, Name: "bob"}}

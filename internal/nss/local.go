@@ -74,7 +74,7 @@ func eachLocal(path string, take func(name string, uid uint32)) error {
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if name, uid, is := passwdLine(lines.Bytes()); is {
+		if name, uid, ok := passwdLine(lines.Bytes()); ok {
 			take(name, uid)
 		}
 	}
@@ -84,21 +84,21 @@ func eachLocal(path string, take func(name string, uid uint32)) error {
 // passwdLine reads a line of passwd(5) as the C library does: with blanks ahead of
 // it or of a number, a colon in the shell, or an end behind the group. Those with a
 // sign in front are of NIS.
-func passwdLine(line []byte) (name string, uid uint32, is bool) {
+func passwdLine(line []byte) (name string, uid uint32, ok bool) {
 	const least = 4
 	line = bytes.TrimLeft(line, blanks)
 	fields := bytes.SplitN(line, []byte(":"), least+1)
 	if len(fields) < least || bytes.IndexByte([]byte("+-#:"), line[0]) >= 0 {
 		return "", 0, false
 	}
-	uid, is = number(fields[2])
+	uid, ok = number(fields[2])
 	_, has := number(fields[3])
-	return string(fields[0]), uid, is && has
+	return string(fields[0]), uid, ok && has
 }
 
 const blanks = " \t\v\f\r"
 
-func number(field []byte) (n uint32, is bool) {
+func number(field []byte) (n uint32, ok bool) {
 	digits := bytes.TrimPrefix(bytes.TrimLeft(field, blanks), []byte("+"))
 	all, err := strconv.ParseUint(string(digits), 10, 32)
 	return uint32(all), err == nil

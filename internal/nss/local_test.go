@@ -50,8 +50,8 @@ func TestOddLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if is := found && u.UID == 5000; is != slices.Contains(names, name) {
-			t.Errorf("%s: to the C library %v, among %q %v", name, is, names, !is)
+		if ok := found && u.UID == 5000; ok != slices.Contains(names, name) {
+			t.Errorf("%s: to the C library %v, among %q %v", name, ok, names, !ok)
 		}
 	}
 }

@@ -32,8 +32,8 @@ func clientAddress(r *http.Request, proxies []config.Network) (netip.Addr, error
 	}
 	said := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for len(said) > 0 && (!at.IsValid() || trusted(at)) {
-		next, is := parseAddress(said[len(said)-1])
-		if !is {
+		next, ok := parseAddress(said[len(said)-1])
+		if !ok {
 			break
 		}
 		at, said = next, said[:len(said)-1]

@@ -116,7 +116,7 @@ var manageMistakes = []string{
 // show shows what is the person's.
 func (p *portal) show(w http.ResponseWriter, r *http.Request) {
 	done := r.URL.Query().Get("done")
-	if _, is := doneTexts[portalwire.Doing(done)]; !is {
+	if _, ok := doneTexts[portalwire.Doing(done)]; !ok {
 		done = ""
 	}
 	p.overview(w, r, http.StatusOK, done, "")

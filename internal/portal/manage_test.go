@@ -73,8 +73,8 @@ func (s *ownSite) link(t *testing.T, b *browser) string {
 	if len(mails) != before+1 {
 		t.Fatalf("%d mails:\n%s", len(mails)-before, s.Lines())
 	}
-	path, is := strings.CutPrefix(mails[before].Link, "https://otp.example.com")
-	if !is {
+	path, ok := strings.CutPrefix(mails[before].Link, "https://otp.example.com")
+	if !ok {
 		t.Fatal(mails[before].Link)
 	}
 	return path

@@ -161,8 +161,8 @@ func structure(t *testing.T, name, text string) (ids []string, tags []xml.StartE
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, text)
 		}
-		start, is := token.(xml.StartElement)
-		if !is {
+		start, ok := token.(xml.StartElement)
+		if !ok {
 			continue
 		}
 		tags = append(tags, start)

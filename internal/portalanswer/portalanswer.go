@@ -44,7 +44,7 @@ func AnswerAll(ctx context.Context, engine *gate.Gate, request portalwire.Reques
 	if err == nil {
 		return answer, nil
 	}
-	if refused, is := refusal(err); is {
+	if refused, ok := refusal(err); ok {
 		return dated(ctx, engine, request, refused)
 	}
 	return portalwire.Answer{}, fmt.Errorf("%s: %w", request.Op, err)
@@ -96,17 +96,17 @@ var words = []struct {
 // refusal is the answer for an error that is the person's to know. One that came with
 // another, such as a wrong link that could not be counted, is none.
 func refusal(err error) (portalwire.Answer, bool) {
-	err, is := alone(err)
-	if !is {
+	err, ok := alone(err)
+	if !ok {
 		return portalwire.Answer{}, false
 	}
-	if locked, is := errors.AsType[invitation.LockedError](err); is {
+	if locked, ok := errors.AsType[invitation.LockedError](err); ok {
 		return portalwire.Answer{Refused: portalwire.Locked, Until: locked.Until}, true
 	}
-	if fresh, is := errors.AsType[invitation.NewKeyError](err); is {
+	if fresh, ok := errors.AsType[invitation.NewKeyError](err); ok {
 		return portalwire.Answer{Refused: portalwire.NewKey, Setup: setupOf(fresh.Setup)}, true
 	}
-	if wrong, is := errors.AsType[enrollment.WrongCodeError](err); is {
+	if wrong, ok := errors.AsType[enrollment.WrongCodeError](err); ok {
 		if wrong.Malformed {
 			return portalwire.Answer{Refused: portalwire.MalformedFirst}, true
 		}
@@ -144,8 +144,8 @@ func dated(ctx context.Context, engine *gate.Gate, request portalwire.Request, r
 // alone is the one error that is joined in err, if there are no others.
 func alone(err error) (error, bool) {
 	for {
-		joined, is := err.(interface{ Unwrap() []error })
-		if !is {
+		joined, ok := err.(interface{ Unwrap() []error })
+		if !ok {
 			return err, true
 		}
 		all := joined.Unwrap()

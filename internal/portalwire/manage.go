@@ -169,8 +169,8 @@ func (m *Managed) set() (n int) {
 	if m == nil {
 		return 0
 	}
-	for _, is := range []bool{m.Asked, m.Entered != nil, m.Overview != nil, m.Done != nil} {
-		if is {
+	for _, ok := range []bool{m.Asked, m.Entered != nil, m.Overview != nil, m.Done != nil} {
+		if ok {
 			n++
 		}
 	}

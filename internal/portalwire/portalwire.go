@@ -147,8 +147,8 @@ func (r Request) check() error {
 
 func (a Answer) check() error {
 	set := a.Managed.set()
-	for _, is := range []bool{a.Page != nil, a.Setup != nil && a.Refused == "", a.Enrolled != nil, a.Refused != ""} {
-		if is {
+	for _, ok := range []bool{a.Page != nil, a.Setup != nil && a.Refused == "", a.Enrolled != nil, a.Refused != ""} {
+		if ok {
 			set++
 		}
 	}

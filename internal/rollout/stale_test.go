@@ -53,7 +53,7 @@ func TestStale(t *testing.T) {
 				}
 				return Stale(tree, settings, stack)
 			}
-			if change, is := stale(edit.After); is {
+			if change, ok := stale(edit.After); ok {
 				t.Errorf("%s: %s: found stale at once: %s", file, service, change)
 			}
 			from := includedFile(t, root, service)
@@ -65,15 +65,15 @@ func TestStale(t *testing.T) {
 			if err := os.WriteFile(from, []byte(changed), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if change, is := stale(edit.After); !is || !strings.Contains(change, "deny=3") {
-				t.Errorf("%s: %s: expected that the new line is missed, found %q, %v", file, service, change, is)
+			if change, ok := stale(edit.After); !ok || !strings.Contains(change, "deny=3") {
+				t.Errorf("%s: %s: expected that the new line is missed, found %q, %v", file, service, change, ok)
 			}
 			tree.Edited = map[string]string{edit.Path: authstack.TakenBack(edit.After)}
 			again, err := Plan(tree, settings, service, line)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if change, is := stale(again.After); is {
+			if change, ok := stale(again.After); ok {
 				t.Errorf("%s: %s: written again it is stale: %s", file, service, change)
 			}
 			if err := os.WriteFile(from, text, 0o644); err != nil {

@@ -15,7 +15,7 @@ import (
 // A directory that cannot come to its name leaves none behind, and the error is of that
 // alone.
 func TestMakeDirWithoutRename(t *testing.T) {
-	if dir, is := testfault.Child(t); is {
+	if dir, ok := testfault.Child(t); ok {
 		fmt.Println("it says", MakeDir(dir+"/new", 0o700, Owner{}))
 		return
 	}

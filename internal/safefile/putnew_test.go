@@ -20,7 +20,7 @@ func TestPutNewWithoutNoReplace(t *testing.T) {
 	made := func(dir, name string, first func() error) error {
 		return PutNew(openDir(t, dir), name, []byte("key"), 0o400, first)
 	}
-	if dir, is := testfault.Child(t); is {
+	if dir, ok := testfault.Child(t); ok {
 		fmt.Println("alone:", made(dir, "alone", func() error { return nil }))
 		err := made(dir, "raced", func() error { return os.WriteFile(dir+"/raced", []byte("another"), 0o600) })
 		fmt.Println("raced:", errors.Is(err, fs.ErrExist))

@@ -156,8 +156,8 @@ func (c *confirming) confirm(ctx context.Context, person *account.Person) error 
 // wrong counts a wrong first code. After too many of them there is a new key. Any other
 // error is returned as it is.
 func (c *confirming) wrong(ctx context.Context, person *account.Person, f account.Factor, err error) error {
-	code, is := errors.AsType[enrollment.WrongCodeError](err)
-	if !is || code.Malformed {
+	code, ok := errors.AsType[enrollment.WrongCodeError](err)
+	if !ok || code.Malformed {
 		return err
 	}
 	wrong := 0

@@ -160,8 +160,8 @@ func (s *site) link(t *testing.T) string {
 	if s.count() != before+1 {
 		t.Fatalf("no link was mailed:\n%s", s.Lines())
 	}
-	link, is := strings.CutPrefix(s.last(t).Link, "https://otp.example.com/m/")
-	if !is {
+	link, ok := strings.CutPrefix(s.last(t).Link, "https://otp.example.com/m/")
+	if !ok {
 		t.Fatalf("the mail has %q", s.last(t).Link)
 	}
 	return link

@@ -75,10 +75,10 @@ func (f Fault) String() string {
 
 // Child says whether this process is one that Run made, with which dir, and lets the
 // fault begin.
-func Child(t *testing.T) (dir string, is bool) {
+func Child(t *testing.T) (dir string, ok bool) {
 	t.Helper()
-	dir, is = os.LookupEnv(directory)
-	if !is {
+	dir, ok = os.LookupEnv(directory)
+	if !ok {
 		return "", false
 	}
 	var numbers []uint32

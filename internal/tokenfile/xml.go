@@ -42,7 +42,7 @@ func rootOf(data []byte) (xml.Name, error) {
 		if err != nil {
 			return xml.Name{}, errXML
 		}
-		if start, is := token.(xml.StartElement); is {
+		if start, ok := token.(xml.StartElement); ok {
 			return start.Name, nil
 		}
 	}

@@ -145,11 +145,11 @@ func (i *inviter) addressFor(user string, want wanted) (string, error) {
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return "", err
 	}
-	is := err == nil
+	ok := err == nil
 	switch {
-	case is && !person.Enabled:
+	case ok && !person.Enabled:
 		return "", fmt.Errorf("user %q: %w", user, invitation.ErrDisabled)
-	case is && !i.replace && hasAnotherWay(person, want):
+	case ok && !i.replace && hasAnotherWay(person, want):
 		return "", enrolledAlreadyError(user, person, want)
 	case want.email != "" && person.Email != "" && want.email != person.Email:
 		return "", fmt.Errorf("user %q: the secret file has another address, %s; if the new one is right, run %s set %s --email ADDRESS first",

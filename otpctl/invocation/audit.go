@@ -24,8 +24,8 @@ func (a *App) Sink() audit.Sink {
 	if a.Verbose {
 		return sinks{a.Log, audit.Writer{Writer: a.Stderr}}
 	}
-	system, is := a.Log.(audit.Syslog)
-	if file, can := a.Stderr.(*os.File); is && can && system.Fallback == nil && !a.Quiet && !IsTerminal(file) {
+	system, ok := a.Log.(audit.Syslog)
+	if file, can := a.Stderr.(*os.File); ok && can && system.Fallback == nil && !a.Quiet && !IsTerminal(file) {
 		system.Fallback = audit.NewStream(int(file.Fd()))
 		return system
 	}

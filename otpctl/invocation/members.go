@@ -91,13 +91,13 @@ func (a *App) InGroup(names []string, group string) (in []string, failed int, er
 	}
 	bar := a.Begin("looking for members of "+group, len(names))
 	for _, name := range names {
-		is, err := a.Groups.InGroup(name, group)
+		ok, err := a.Groups.InGroup(name, group)
 		switch {
 		case errors.Is(err, nss.ErrUnknownUser):
 		case err != nil:
 			a.Complain(fmt.Errorf("user %q: %w", name, err))
 			failed++
-		case is:
+		case ok:
 			in = append(in, name)
 		}
 		bar.Step()

@@ -30,7 +30,7 @@ func (a *App) RemarkOnCore(settings config.Config) {
 // RemarkOnSending says what would keep a login from sending a code.
 func (a *App) RemarkOnSending(settings config.Config, sender deliver.Sender) {
 	a.RemarkOnCore(settings)
-	if broken, is := sender.(deliver.Broken); is {
+	if broken, ok := sender.(deliver.Broken); ok {
 		a.Note("no code can be sent: %v", broken.Err)
 	}
 }

@@ -127,11 +127,11 @@ func openDir(path, user string) (*safefile.File, error) {
 	}
 	var owner safefile.Owner
 	if user != "" && os.Geteuid() == 0 {
-		found, is, err := nss.UserByName(user)
+		found, ok, err := nss.UserByName(user)
 		if err != nil {
 			return nil, err
 		}
-		if !is {
+		if !ok {
 			return nil, fmt.Errorf("gateway.user: there is no user %q", user)
 		}
 		owner = safefile.Owner{UID: found.UID, GID: found.GID}

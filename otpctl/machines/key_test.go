@@ -60,7 +60,7 @@ func TestMakeKeyAtOnce(t *testing.T) {
 // Killed at each step, or on a full disk, init leaves a key that can be used or none,
 // in a directory that is the gateway's user's. The next init is as ever.
 func TestMakeKeyBrokenOff(t *testing.T) {
-	if dir, is := testfault.Child(t); is {
+	if dir, ok := testfault.Child(t); ok {
 		fmt.Println(makeKey(keyFile{path: dir + "/gateway.key", user: "daemon"}))
 		return
 	}

@@ -106,7 +106,7 @@ func stateOfLedger(ctx context.Context, a *invocation.App) (state ledgerState, e
 		return state, nil
 	}
 	defer store.Close()
-	if shared, is := store.(*casledger.Store); is {
+	if shared, ok := store.(*casledger.Store); ok {
 		state.Kind, state.Place = "etcd", settings.Ledger.Prefix
 		status, err := shared.Status(ctx)
 		if err != nil {

@@ -95,14 +95,14 @@ func (r *Reader) Read(from io.Reader) error {
 	lines.FieldsPerRecord = -1
 	for {
 		fields, err := lines.Read()
-		wrong, is := errors.AsType[*csv.ParseError](err)
+		wrong, ok := errors.AsType[*csv.ParseError](err)
 		switch {
 		case errors.Is(err, io.EOF):
 			if r.header == nil {
 				r.problem(1, "expected a header with the names of the columns, found nothing")
 			}
 			return nil
-		case is:
+		case ok:
 			// What follows cannot be told apart any more.
 			r.problem(wrong.Line, "character %d: %v", wrong.Column, wrong.Err)
 			return nil

@@ -122,7 +122,7 @@ func machineOf(a *invocation.App) target.Machine {
 	m := a.Machine
 	m.Now, m.Synchronised = a.Now, a.Synchronised
 	m.Sending = func(settings config.Config) error {
-		if broken, is := a.SenderFor(settings).(deliver.Broken); is {
+		if broken, ok := a.SenderFor(settings).(deliver.Broken); ok {
 			return broken.Err
 		}
 		return nil

@@ -108,8 +108,8 @@ func (p *portal) take(conn net.Conn) {
 
 // credentials are who the kernel says is at the other end, see [fronts.Conn].
 func credentials(conn net.Conn) (peer *unix.Ucred, err error) {
-	socket, is := conn.(*net.UnixConn)
-	if !is {
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
 		return nil, errors.New("peer credentials: expected a Unix socket")
 	}
 	raw, err := socket.SyscallConn()
@@ -170,7 +170,7 @@ func (p *portal) answer(ctx context.Context, uid uint32, who *peerCount, request
 	if err == nil {
 		err = p.limits.ask(request)
 	}
-	if locked, is := errors.AsType[invitation.LockedError](err); is {
+	if locked, ok := errors.AsType[invitation.LockedError](err); ok {
 		return portalwire.Answer{Refused: portalwire.Locked, Until: locked.Until}, nil
 	}
 	if err != nil {

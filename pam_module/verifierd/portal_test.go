@@ -50,7 +50,7 @@ func TestWhoAsksForThePage(t *testing.T) {
 	link := r.invite(t, "alice", false)
 	request := portalwire.Request{Op: portalwire.Open, Link: link, Remote: "192.0.2.1"}
 	for _, uid := range []int{rootUID, daemonUID, alicesUID, 1 << 20} {
-		if answer, is := r.sends(t, uid, request); is {
+		if answer, ok := r.sends(t, uid, request); ok {
 			t.Errorf("uid %d is answered %v", uid, answer)
 		}
 		if line := r.log.take(t, 1)[0]; line.Rule != "peer" || !strings.Contains(line.Reason, fmt.Sprintf("peer uid %d pid ", uid)) || !strings.Contains(line.Reason, "expected the user otpgate-portal") {
@@ -66,7 +66,7 @@ func TestWhoAsksForThePage(t *testing.T) {
 	// The page is taken out of the configuration, and comes back: it need not be started
 	// anew.
 	r.configure(t, wide)
-	if answer, is := r.sends(t, portalUID, request); is {
+	if answer, ok := r.sends(t, portalUID, request); ok {
 		t.Errorf("without [portal] it is answered %v", answer)
 	}
 	if line := r.log.take(t, 1)[0]; line.Rule != "portal" || !strings.Contains(line.Reason, "there is no [portal] in the configuration") {
@@ -97,7 +97,7 @@ func TestPageIsNotAnswered(t *testing.T) {
 		if row.request.Remote == "" {
 			row.request.Remote = "192.0.2.1"
 		}
-		if answer, is := r.sends(t, portalUID, row.request); is {
+		if answer, ok := r.sends(t, portalUID, row.request); ok {
 			t.Errorf("%s: answered %v", row.name, answer)
 		}
 		if line := r.log.take(t, 1)[0]; line.Verdict != "fault" || line.Rule != "portal" || !strings.Contains(line.Reason, row.want) || strings.Contains(line.Reason, link) {

@@ -59,7 +59,7 @@ func TestPageTakenOver(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(string(secret)) {
-		if _, value, is := strings.Cut(line, "secret = "); is && strings.Contains(said.String(), strings.Trim(value, "\"\n")) {
+		if _, value, ok := strings.Cut(line, "secret = "); ok && strings.Contains(said.String(), strings.Trim(value, "\"\n")) {
 			t.Error("it was told alice's secret")
 		}
 	}
@@ -139,7 +139,7 @@ func TestPageChangesTooMuch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, request := range []portalwire.Request{request, {Op: portalwire.Confirm, BrowserSession: setup.BrowserSession, First: codeOf(t, setup, 0), Remote: "192.0.2.1"}} {
-		if answer, is := r.sends(t, portalUID, request); is {
+		if answer, ok := r.sends(t, portalUID, request); ok {
 			t.Errorf("answered %v", answer)
 		}
 	}

@@ -73,8 +73,8 @@ func TestPageOfPeopleEnrolled(t *testing.T) {
 		t.Fatalf("%+v", answer)
 	}
 	mail := <-mails
-	link, is := strings.CutPrefix(mail.Link, "https://otp.example.com/m/")
-	if !is || mail.Email != "alice@example.com" {
+	link, ok := strings.CutPrefix(mail.Link, "https://otp.example.com/m/")
+	if !ok || mail.Email != "alice@example.com" {
 		t.Fatalf("%v", mail)
 	}
 	entered := r.answered(t, portalwire.Request{Op: portalwire.Enter, Link: link, Current: alice.code(t)}).Managed

@@ -41,10 +41,10 @@ func TestPageTakenOverReachesNobodyElse(t *testing.T) {
 			{Op: portalwire.Op(text), Link: own}, {Op: portalwire.Resume, Link: text, BrowserSession: session.BrowserSession}, {Op: portalwire.Begin, Link: own, Current: text},
 		} {
 			request.Remote = "192.0.2.66"
-			answer, is := r.sends(t, portalUID, request)
+			answer, ok := r.sends(t, portalUID, request)
 			known := answer.Refused == portalwire.Unknown || answer.Refused == portalwire.Locked || answer.Refused == portalwire.OpenedAgain && strings.HasPrefix(text, hash)
 			switch {
-			case !is, answer.Page != nil && answer.Page.State == portalwire.Unknown && answer.Page.Name == "" && answer.Page.At.IsZero():
+			case !ok, answer.Page != nil && answer.Page.State == portalwire.Unknown && answer.Page.Name == "" && answer.Page.At.IsZero():
 			case answer.Refused == portalwire.OpenedAgain && strings.HasPrefix(text, herHash):
 				// Who knows the hash of her link learns that it has been opened.
 			case !known || answer.Setup != nil:
@@ -111,9 +111,9 @@ func TestManyWrongLinks(t *testing.T) {
 			{Op: portalwire.Resume, BrowserSession: session}, {Op: portalwire.Confirm, BrowserSession: session, First: "123456"},
 		}[n%4]
 		request.Remote = fmt.Sprintf("10.1.%d.%d", n/250, 1+n%250)
-		answer, is := r.sends(t, portalUID, request)
-		if !is || answer.Refused != portalwire.Unknown && (answer.Page == nil || answer.Page.State != portalwire.Unknown) {
-			t.Errorf("%q: answered %v, %#v", request.Op, is, answer.Refused)
+		answer, ok := r.sends(t, portalUID, request)
+		if !ok || answer.Refused != portalwire.Unknown && (answer.Page == nil || answer.Page.State != portalwire.Unknown) {
+			t.Errorf("%q: answered %v, %#v", request.Op, ok, answer.Refused)
 		}
 	}
 	var group sync.WaitGroup

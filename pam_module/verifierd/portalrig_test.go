@@ -111,8 +111,8 @@ func (r *portalRig) answered(t *testing.T, request portalwire.Request) portalwir
 	if request.Remote == "" {
 		request.Remote = "192.0.2.1"
 	}
-	answer, is := r.sends(t, portalUID, request)
-	if !is {
+	answer, ok := r.sends(t, portalUID, request)
+	if !ok {
 		t.Fatalf("%v is not answered", request)
 	}
 	return answer

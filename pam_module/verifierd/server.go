@@ -221,7 +221,7 @@ func (s *server) engineFor(stream *stream, uid uint32, who *peerCount, start *wi
 			own.Config.Policy.Unenrolled = own.Config.Policy.Unenrolled.WithoutProof()
 		}
 		sink.services = own.Config.Services
-		if system, is := own.Names.(gate.System); is {
+		if system, ok := own.Names.(gate.System); ok {
 			system.Limit = who.names
 			own.Names = system
 		}

@@ -62,7 +62,7 @@ func listenerOf(file *os.File) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take systemd's socket for the page: %w", err)
 	}
-	if _, is := listener.(*net.UnixListener); !is {
+	if _, ok := listener.(*net.UnixListener); !ok {
 		_ = listener.Close()
 		return nil, errors.New("systemd passed another kind of socket for the page, expected a unix stream socket that listens; see ListenStream= of the socket unit")
 	}

@@ -129,7 +129,7 @@ func (s suite) killed(t *testing.T, what string) {
 	t.Helper()
 	cmd, output := s.worker(what)
 	err := cmd.Run()
-	if ended, is := errors.AsType[*exec.ExitError](err); !is || ended.Exited() {
+	if ended, ok := errors.AsType[*exec.ExitError](err); !ok || ended.Exited() {
 		t.Fatalf("not killed: %v: %s", err, output)
 	}
 }

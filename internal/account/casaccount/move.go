@@ -117,7 +117,7 @@ func (r *moving) compare(paths []string) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		step()
-		if of, is := errors.AsType[problem](err); is {
+		if of, ok := errors.AsType[problem](err); ok {
 			problems = append(problems, fmt.Sprintf("%s: %v", path, of))
 			return nil
 		}

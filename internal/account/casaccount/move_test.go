@@ -340,8 +340,8 @@ func TestMoveKilledAtEveryStep(t *testing.T) {
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), killStep+"="+step, killServer+"="+string(text))
 			output, err := cmd.CombinedOutput()
-			exit, is := errors.AsType[*exec.ExitError](err)
-			if !is || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			exit, ok := errors.AsType[*exec.ExitError](err)
+			if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 				t.Fatalf("%v: %s", err, output)
 			}
 			store := s.store(t)

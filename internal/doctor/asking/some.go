@@ -15,7 +15,7 @@ import (
 // notAll finds who is not asked at a place where others are.
 func (e *exam) notAll(p Service) (found []finding.Finding) {
 	for _, look := range []func(Service) (finding.Finding, bool){e.some, e.here} {
-		if f, is := look(p); is {
+		if f, ok := look(p); ok {
 			found = append(found, f)
 		}
 	}

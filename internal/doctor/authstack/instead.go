@@ -10,17 +10,17 @@ import (
 var possessions = words("fprintd fprint howdy u2f yubico pkcs11 p11 ssh_agent_auth poldi usb")
 
 // instead is the line whose condition led past all passwords on a way to the code.
-func (s Stack) instead(p path) (line int, is bool) {
+func (s Stack) instead(p path) (line int, ok bool) {
 	kinds := s.kinds()
 	for _, step := range p.Steps {
 		switch kinds[step.Line] {
 		case password:
 			return 0, false
 		case ours:
-			return line, is
+			return line, ok
 		case conditional:
-			if !is && step.Return == pamstack.Success && (step.Action > 0 || step.Action == pamstack.Done) {
-				line, is = step.Line, true
+			if !ok && step.Return == pamstack.Success && (step.Action > 0 || step.Action == pamstack.Done) {
+				line, ok = step.Line, true
 			}
 		}
 	}
@@ -29,16 +29,16 @@ func (s Stack) instead(p path) (line int, is bool) {
 
 // plain says of a way that no condition led past the password.
 func (s Stack) plain(p path) bool {
-	_, is := s.instead(p)
-	return !is
+	_, ok := s.instead(p)
+	return !ok
 }
 
 // replaced is about conditions by which the code is all that is asked of some people.
 func (s Stack) replaced(without []path) (found []finding.Finding) {
 	told := map[int]bool{}
 	for _, p := range without {
-		line, is := s.instead(p)
-		if !is || told[line] || possessions[short(s.Lines[line])] {
+		line, ok := s.instead(p)
+		if !ok || told[line] || possessions[short(s.Lines[line])] {
 			continue
 		}
 		told[line] = true

@@ -43,7 +43,7 @@ func (e *exam) displayManagers() {
 			for _, file := range e.Machine.Glob(pattern) {
 				section := ""
 				for at, line := range target.Lines(e.Machine.Root, file, 0) {
-					if name, is := strings.CutPrefix(line, "["); is {
+					if name, ok := strings.CutPrefix(line, "["); ok {
 						section, _, _ = strings.Cut(name, "]")
 						continue
 					}
@@ -74,7 +74,7 @@ func (e *exam) displayManagers() {
 }
 
 func (m manager) within(section string) bool {
-	if prefix, is := strings.CutSuffix(m.section, "*"); is {
+	if prefix, ok := strings.CutSuffix(m.section, "*"); ok {
 		return strings.HasPrefix(section, prefix)
 	}
 	return section == m.section

@@ -71,7 +71,7 @@ const gettyValues = "afHIlortdP"
 // and the program that they start in place of login.
 func readGetty(words []string) (user, login string) {
 	value := func(i int, word, long string) (string, bool) {
-		if got, is := strings.CutPrefix(word, long+"="); is {
+		if got, ok := strings.CutPrefix(word, long+"="); ok {
 			return got, true
 		}
 		if word == long && i+1 < len(words) {
@@ -81,16 +81,16 @@ func readGetty(words []string) (user, login string) {
 	}
 	options := ""
 	for i, word := range words {
-		if got, is := value(i, word, "--autologin"); is {
+		if got, ok := value(i, word, "--autologin"); ok {
 			user = got
 		}
-		if got, is := value(i, word, "--login-program"); is {
+		if got, ok := value(i, word, "--login-program"); ok {
 			login = got
 		}
-		if got, is := value(i, word, "--loginprog"); is { // mingetty's
+		if got, ok := value(i, word, "--loginprog"); ok { // mingetty's
 			login = got
 		}
-		if got, is := value(i, word, "--login-options"); is {
+		if got, ok := value(i, word, "--login-options"); ok {
 			options = got
 		}
 		letters, short := strings.CutPrefix(word, "-")

@@ -64,7 +64,7 @@ func (e *exam) environment() {
 					continue
 				}
 				for _, word := range unit.Split(value) {
-					if set, is := strings.CutPrefix(word, sulogin+"="); is && isYes(set) {
+					if set, ok := strings.CutPrefix(word, sulogin+"="); ok && isYes(set) {
 						e.forced(place, key)
 					}
 				}

@@ -20,7 +20,7 @@ func (e *exam) cockpit() {
 	s := started{pamstack.Position{File: file}, "cockpit.service", []string{"cockpit"}}
 	section, negotiates := "", true
 	for place, line := range target.Lines(e.Machine.Root, file, 0) {
-		if name, is := strings.CutPrefix(line, "["); is {
+		if name, ok := strings.CutPrefix(line, "["); ok {
 			section, _, _ = strings.Cut(strings.ToLower(name), "]")
 			continue
 		}

@@ -35,7 +35,7 @@ func (s started) off() string {
 func (s started) option(names ...string) string {
 	for i, word := range s.Words {
 		for _, name := range names {
-			if value, is := strings.CutPrefix(word, name+"="); is {
+			if value, ok := strings.CutPrefix(word, name+"="); ok {
 				return value
 			}
 			if word == name && i+1 < len(s.Words) {

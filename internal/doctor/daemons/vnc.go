@@ -29,8 +29,8 @@ func (e *exam) vnc() {
 // localhost says whether it was told to listen for this machine alone.
 func (s started) localhost() (at int, inside, said bool) {
 	for at, word := range s.Words {
-		value, is := strings.CutPrefix(word, "-localhost")
-		if !is {
+		value, ok := strings.CutPrefix(word, "-localhost")
+		if !ok {
 			continue
 		}
 		value = strings.TrimPrefix(value, "=")

@@ -14,8 +14,8 @@ func (r *reading) holding(name string, about rule) (set bool, value any, who ent
 	who = about.who
 	for _, kind := range types {
 		for _, d := range r.defaults[kind] {
-			is, v := option(d.Options, name)
-			if whom, binds := r.binds(kind, d.Binding, about); is && binds {
+			ok, v := option(d.Options, name)
+			if whom, binds := r.binds(kind, d.Binding, about); ok && binds {
 				set, value, who = true, v, whom
 			}
 		}
@@ -25,7 +25,7 @@ func (r *reading) holding(name string, about rule) (set bool, value any, who ent
 
 // binds says whether Defaults of a type are about a rule, and for whom: who is
 // named may be one of those whom the rule is for.
-func (r *reading) binds(kind string, binding []entry, about rule) (who entry, is bool) {
+func (r *reading) binds(kind string, binding []entry, about rule) (who entry, ok bool) {
 	switch kind {
 	case "global":
 		return about.who, true
@@ -130,8 +130,8 @@ var ownServices = map[string]string{"sudo": "pam_service", "sudo-i": "pam_login_
 // Unused says whether sudo asks for another PAM service in the place of one of its own,
 // whoever uses it.
 func (e *Exam) Unused(service string) bool {
-	named, is := ownServices[service]
-	return is && len(e.readings) > 0 && !slices.ContainsFunc(e.readings, func(r reading) bool {
+	named, ok := ownServices[service]
+	return ok && len(e.readings) > 0 && !slices.ContainsFunc(e.readings, func(r reading) bool {
 		set, value := r.global(named)
 		for _, kind := range types {
 			for _, d := range r.defaults[kind] {

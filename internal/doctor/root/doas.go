@@ -52,7 +52,7 @@ func (e *exam) permits() (rules []permit) {
 	for _, pattern := range doasFiles {
 		for _, file := range e.Machine.Glob(pattern) {
 			for place, text := range target.Lines(e.Machine.Root, file, 0) {
-				if r, is := doasRule(text); is && r.asRoot {
+				if r, ok := doasRule(text); ok && r.asRoot {
 					r.Position = place
 					rules = append(rules, r)
 				}
@@ -70,7 +70,7 @@ type permit struct {
 }
 
 // doasRule reads a line.
-func doasRule(text string) (r permit, is bool) {
+func doasRule(text string) (r permit, ok bool) {
 	words := unit.Split(text)
 	if at := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "#") }); at >= 0 {
 		words = words[:at]

@@ -108,7 +108,7 @@ func (a allowed) commands() (text string, all bool) {
 // option is the last value of one among some.
 func option(options []map[string]any, name string) (set bool, value any) {
 	for _, one := range options {
-		if v, is := one[name]; is {
+		if v, ok := one[name]; ok {
 			set, value = true, v
 		}
 	}
@@ -118,7 +118,7 @@ func option(options []map[string]any, name string) (set bool, value any) {
 // global is the last value of one for everybody.
 func (s *sudoers) global(name string) (set bool, value any) {
 	for _, d := range s.defaults["global"] {
-		if is, v := option(d.Options, name); is {
+		if ok, v := option(d.Options, name); ok {
 			set, value = true, v
 		}
 	}

@@ -167,8 +167,8 @@ func (r *reading) alias(name, who string) bool {
 		return false
 	}
 	return slices.ContainsFunc(r.lines, func(l line) bool {
-		rest, is := strings.CutPrefix(strings.TrimSpace(l.text), "User_Alias")
-		return is && strings.Contains(rest, name) && strings.Contains(rest, who)
+		rest, ok := strings.CutPrefix(strings.TrimSpace(l.text), "User_Alias")
+		return ok && strings.Contains(rest, name) && strings.Contains(rest, who)
 	})
 }
 

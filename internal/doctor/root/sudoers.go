@@ -170,7 +170,7 @@ func here(m *target.Machine, hosts []entry) bool {
 			return !host.Negated
 		}
 		bare, _, _ := strings.Cut(strings.ToLower(host.Hostname), ".")
-		if is, err := path.Match(bare, strings.ToLower(hostname(m))); is || err != nil || hostname(m) == "" {
+		if ok, err := path.Match(bare, strings.ToLower(hostname(m))); ok || err != nil || hostname(m) == "" {
 			return !host.Negated
 		}
 	}

@@ -24,7 +24,7 @@ var (
 
 // NotAllowed finds that the verifier does not take the word of a server that is not root
 // for others, as verifier.allow does not name its user. config is the file that would.
-func NotAllowed(m *target.Machine, s authstack.Stack, config string, allow []string) (f finding.Finding, is bool) {
+func NotAllowed(m *target.Machine, s authstack.Stack, config string, allow []string) (f finding.Finding, ok bool) {
 	files := webUsers
 	if s.Service == "radiusd" || s.Service == "freeradius" {
 		files = radiusUsers

@@ -110,7 +110,7 @@ type passdbReader struct {
 }
 
 // passdb says whether a setting is of a passdb, and that one's name.
-func (s dovecotSetting) passdb() (name string, is bool) {
+func (s dovecotSetting) passdb() (name string, ok bool) {
 	kind, name, _ := strings.Cut(s.block, " ")
 	return strings.TrimSpace(name), kind == "passdb"
 }

@@ -97,11 +97,11 @@ func (e *exam) pureFTPDStarted() (on []pureFTPDWay) {
 	for _, service := range unit.Services(e.machine.Root, "pure-ftpd") {
 		for _, command := range service.Commands {
 			for i, word := range command.Words {
-				value, is := strings.CutPrefix(word.Text, "--login=")
+				value, ok := strings.CutPrefix(word.Text, "--login=")
 				if (word.Text == "-l" || word.Text == "--login") && i+1 < len(command.Words) {
-					value, is = command.Words[i+1].Text, true
+					value, ok = command.Words[i+1].Text, true
 				}
-				if kind, _, _ := strings.Cut(value, ":"); is && kind != "" {
+				if kind, _, _ := strings.Cut(value, ":"); ok && kind != "" {
 					on = append(on, pureFTPDWay{word.Position, kind, "-l " + value})
 				}
 			}

@@ -15,8 +15,8 @@ const saslauthdValues = "aHmnOst"
 // readSASL reads options as getopt(3) does.
 func readSASL(words []string) (o saslOptions) {
 	for i := 0; i < len(words); i++ {
-		letters, is := strings.CutPrefix(strings.Trim(words[i], `"'`), "-")
-		if !is {
+		letters, ok := strings.CutPrefix(strings.Trim(words[i], `"'`), "-")
+		if !ok {
 			continue
 		}
 		for at, letter := range letters {

@@ -68,7 +68,7 @@ func (e *exam) forgotten(ctx context.Context) {
 	if e.Former == nil {
 		return
 	}
-	if other, is := errors.AsType[ledger.ForgottenError](e.Former(ctx, e.Settings)); is {
+	if other, ok := errors.AsType[ledger.ForgottenError](e.Former(ctx, e.Settings)); ok {
 		e.add("etcd", finding.Finding{Severity: finding.Error, ID: "ledger-moved",
 			What:    fmt.Sprintf("The ledger was moved from %s to %s, %s, with the id %s, and what [ledger] leads to knows nothing of that.", other.Dir, other.To, other.Prefix, other.ID),
 			Follows: denied + " Codes would be good again that were used.",

@@ -19,8 +19,8 @@ const (
 // with what is in force is left out.
 func daemonOf(words []unit.Word) (d daemon) {
 	for i := 0; i < len(words); i++ {
-		letters, is := strings.CutPrefix(words[i].Text, "-")
-		if !is || letters == "" {
+		letters, ok := strings.CutPrefix(words[i].Text, "-")
+		if !ok || letters == "" {
 			d.goOn(words[i].Text)
 			continue
 		}

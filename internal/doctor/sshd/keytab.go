@@ -24,7 +24,7 @@ func knownToRealm(m *target.Machine) bool {
 	}
 	for _, path := range append(m.Glob("/etc/krb5.conf.d/*"), "/etc/krb5.conf") {
 		for key, value := range pairs(m, path) {
-			if _, file, is := strings.Cut(value, ":"); key == "default_keytab_name" && is && m.Has(file) || key == "default_keytab_name" && m.Has(value) {
+			if _, file, ok := strings.Cut(value, ":"); key == "default_keytab_name" && ok && m.Has(file) || key == "default_keytab_name" && m.Has(value) {
 				return true
 			}
 		}
@@ -43,8 +43,8 @@ func knownToRealm(m *target.Machine) bool {
 func pairs(m *target.Machine, path string) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for _, line := range target.Lines(m.Root, path, 0) {
-			key, value, is := strings.Cut(line, "=")
-			if is && !yield(strings.TrimSpace(key), strings.TrimSpace(value)) {
+			key, value, ok := strings.Cut(line, "=")
+			if ok && !yield(strings.TrimSpace(key), strings.TrimSpace(value)) {
 				return
 			}
 		}

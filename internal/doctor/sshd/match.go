@@ -85,7 +85,7 @@ func (s setting) criteria() (all []criterion) {
 	words := matchWords(s.value)
 	for i := 0; i < len(words); i++ {
 		c := criterion{kind: strings.ToLower(words[i])}
-		if kind, value, is := strings.Cut(words[i], "="); is {
+		if kind, value, ok := strings.Cut(words[i], "="); ok {
 			c.kind, c.value = strings.ToLower(kind), value
 		} else if c.kind != "all" && c.kind != "invalid-user" && i+1 < len(words) {
 			i++

@@ -33,7 +33,7 @@ func byScripts(m *target.Machine) (found []daemon) {
 					continue
 				}
 				words := words(unit.Word{Position: place, Text: text})
-				if key, value, is := strings.Cut(text, "="); is && strings.HasPrefix(path, "/etc/xinetd.d/") {
+				if key, value, ok := strings.Cut(text, "="); ok && strings.HasPrefix(path, "/etc/xinetd.d/") {
 					lines[strings.TrimSpace(key)] = unit.Word{Position: place, Text: value}
 					words = append(servedBy(lines["server"]), servedBy(lines["server_args"])...)
 				}
@@ -60,7 +60,7 @@ func servedBy(line unit.Word) []unit.Word {
 // words are those of a line.
 func words(line unit.Word) (found []unit.Word) {
 	for _, text := range unit.Split(line.Text) {
-		if _, command, is := strings.Cut(text, "=/"); is {
+		if _, command, ok := strings.Cut(text, "=/"); ok {
 			text = "/" + command // a key's value
 		}
 		found = append(found, unit.Word{Position: line.Position, Text: text})

@@ -158,7 +158,7 @@ func (v view) where(keyword string) string {
 // reads says whether an Include names a file.
 func (v view) reads(include setting, path string) bool {
 	for pattern := range strings.FieldsSeq(include.value) {
-		if is, err := filepath.Match(includePattern(v.Machine.Root, pattern), path); is && err == nil {
+		if ok, err := filepath.Match(includePattern(v.Machine.Root, pattern), path); ok && err == nil {
 			return true
 		}
 	}

@@ -65,10 +65,10 @@ func listeningOf(fields []string) (found Listening, listens bool, err error) {
 	for at := 0; at+4 <= len(raw); at += 4 {
 		binary.BigEndian.PutUint32(raw[at:], binary.NativeEndian.Uint32(raw[at:]))
 	}
-	address, is := netip.AddrFromSlice(raw)
+	address, ok := netip.AddrFromSlice(raw)
 	number, err := strconv.ParseUint(port, 16, 16)
 	owner, err2 := strconv.ParseUint(fields[uid], 10, 32)
-	if err := errors.Join(err, err2); err != nil || !is {
+	if err := errors.Join(err, err2); err != nil || !ok {
 		return Listening{}, false, fmt.Errorf("%q: %w", fields[local], err)
 	}
 	return Listening{netip.AddrPortFrom(address, uint16(number)), uint32(owner)}, true, nil

@@ -61,13 +61,13 @@ func isRoots(dir string) bool {
 	if err != nil {
 		return false
 	}
-	file, is := info.Sys().(*syscall.Stat_t)
-	return is && file.Uid == 0 && info.Mode().Perm()&0o022 == 0
+	file, ok := info.Sys().(*syscall.Stat_t)
+	return ok && file.Uid == 0 && info.Mode().Perm()&0o022 == 0
 }
 
 func hasRootsUIDs(status string) bool {
 	for line := range strings.Lines(status) {
-		if uids, is := strings.CutPrefix(line, "Uid:"); is {
+		if uids, ok := strings.CutPrefix(line, "Uid:"); ok {
 			return slices.Equal(strings.Fields(uids), []string{"0", "0", "0", "0"})
 		}
 	}

@@ -42,8 +42,8 @@ func (p *parser) file(path string) {
 			section = line
 			continue
 		}
-		key, value, is := strings.Cut(line, "=")
-		if is && section == "[Service]" {
+		key, value, ok := strings.Cut(line, "=")
+		if ok && section == "[Service]" {
 			p.key(first, strings.TrimSpace(key), strings.TrimSpace(value))
 		}
 	}
@@ -58,7 +58,7 @@ func (p *parser) key(place pamstack.Position, key, value string) {
 		}
 	case "Environment":
 		for _, word := range Split(value) {
-			if name, value, is := strings.Cut(word, "="); is {
+			if name, value, ok := strings.Cut(word, "="); ok {
 				p.own = append(p.own, Variable{place, name, value})
 			}
 		}
@@ -133,8 +133,8 @@ func Variables(root, path string) []Variable {
 			continue
 		}
 		line, whole = whole+line, ""
-		name, value, is := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		if is && isName(strings.TrimSpace(name)) {
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		if ok && isName(strings.TrimSpace(name)) {
 			found = append(found, Variable{first, strings.TrimSpace(name), unquoted(strings.TrimSpace(value))})
 		}
 	}

@@ -118,8 +118,8 @@ func (r *reader) orphans() {
 
 // templateOf takes the name of an instance apart.
 func templateOf(name string) (template, instance string) {
-	before, behind, is := strings.Cut(strings.TrimSuffix(name, suffix), "@")
-	if !is {
+	before, behind, ok := strings.Cut(strings.TrimSuffix(name, suffix), "@")
+	if !ok {
 		return name, ""
 	}
 	return before + "@" + suffix, behind

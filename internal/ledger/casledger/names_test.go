@@ -20,7 +20,7 @@ func TestEachKindHasItsDirectory(t *testing.T) {
 		if again, known := keyOf(registerOf(key)); !known || again != key {
 			t.Errorf("%v, %v, expected %v", again, known, key)
 		}
-		if other, is := seen[directory]; is || directory == "" {
+		if other, ok := seen[directory]; ok || directory == "" {
 			t.Errorf("kind %d has the directory %q, as kind %d", kind, directory, other)
 		}
 		seen[directory] = kind

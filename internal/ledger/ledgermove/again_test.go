@@ -92,7 +92,7 @@ func TestOlderCopy(t *testing.T) {
 				t.Errorf("the files count beside etcd: %v", err)
 			}
 			_, err := s.move().Run(t.Context())
-			if _, is := errors.AsType[OlderError](err); !is || !strings.Contains(err.Error(), s.dir) {
+			if _, ok := errors.AsType[OlderError](err); !ok || !strings.Contains(err.Error(), s.dir) {
 				t.Errorf("moved again: %v", err)
 			}
 			if err := login(s.shared, "user0", 2); !errors.Is(err, errUsed) {

@@ -60,12 +60,12 @@ func (r *run) compare(ctx context.Context) error {
 	}
 	err = r.each(ctx, records, r.Progress("compared", len(records)), func(ctx context.Context, record ledger.Record) error {
 		err := r.compareOne(ctx, record)
-		if of, is := errors.AsType[problem](err); is && !record.Stays() {
+		if of, ok := errors.AsType[problem](err); ok && !record.Stays() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.problems = append(r.problems, fmt.Sprintf("%s: %v", record, of))
 			return nil
-		} else if is {
+		} else if ok {
 			return nil // that is noted when it would be taken
 		}
 		return err

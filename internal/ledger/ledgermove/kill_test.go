@@ -68,8 +68,8 @@ func (s *site) killed(t *testing.T, step string, at int, undo bool) {
 		cmd.Env = append(cmd.Env, killUndo+"=1")
 	}
 	output, err := cmd.CombinedOutput()
-	exit, is := errors.AsType[*exec.ExitError](err)
-	if !is || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("%s: %v: %s", step, err, output)
 	}
 }

@@ -91,8 +91,8 @@ func (s *site) restarted(name string, step int64) error {
 }
 
 func isMoved(err error) bool {
-	_, is := errors.AsType[ledger.MovedError](err)
-	return is
+	_, ok := errors.AsType[ledger.MovedError](err)
+	return ok
 }
 
 var long = strings.Repeat("ä", 60) // too long for a file's name

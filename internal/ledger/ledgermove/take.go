@@ -78,8 +78,8 @@ func (r *run) take(ctx context.Context, record ledger.Record, pass int) (taken i
 	if !copied {
 		err = inFiles(err)
 	}
-	_, is := errors.AsType[problem](err)
-	noted := is && record.Stays()
+	_, ok := errors.AsType[problem](err)
+	noted := ok && record.Stays()
 	if err != nil && !noted {
 		return 0, fmt.Errorf("%s: %w", record, err)
 	}
