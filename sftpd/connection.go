@@ -132,10 +132,15 @@ func (c *connection) begin(engine *gate.Gate, toFront *seqpacket.Conn) {
 	c.grace = time.AfterFunc(c.settings.Limits.LoginGrace.Duration, c.late)
 }
 
+// leastHang is longer than PAM takes to refuse a password, which it delays on purpose.
+const leastHang = 10 * time.Second
+
 // late ends a login whose time is over. A directory that does not answer has everybody
-// late, and would have all addresses turned away once it does.
+// late, and would have all addresses turned away once it does. But a client that keeps its
+// guess until the time is almost over is late by its own fault.
 func (c *connection) late() {
-	if c.login.AwaitsPAM() {
+	hang := max(leastHang, c.settings.Limits.LoginGrace.Duration/2)
+	if c.login.AwaitsPAM(c.broker.now()) >= hang {
 		c.excuse()
 	}
 	c.penalize(admission.PenaltyGrace)

@@ -131,17 +131,24 @@ func TestOffersThatComeToNothing(t *testing.T) {
 }
 
 // A login is late by the client's fault, or by that of a module that waits for a
-// directory: else all addresses would be turned away once it answers again.
+// directory: else all addresses would be turned away once it answers again. The delay
+// by which PAM refuses a password is no such wait, or whoever has it run into the end of
+// the login's time could guess on and on.
 func TestLatePenalty(t *testing.T) {
+	hangs := fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.HangingPassword)
 	for name, test := range map[string]struct {
-		ask  *fields.Writer
-		pam  bool
-		want time.Duration
+		ask   *fields.Writer
+		pam   bool
+		waits time.Duration // of the two minutes
+		want  time.Duration
 	}{
-		"PAM waits":        {fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.HangingPassword), true, 0},
-		"the client waits": {fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody), false, admission.PenaltyGrace},
+		"PAM waits":        {hangs, true, 61 * time.Second, 0},
+		"PAM delays no":    {hangs, true, 10 * time.Second, admission.PenaltyGrace + admission.PenaltyFailed},
+		"the client waits": {fields.Message(messages.AskInteractive).Text(sftpdtest.Anybody), false, 61 * time.Second, admission.PenaltyGrace},
 	} {
-		c, front := testConnection(t, testBroker(t, noCodes))
+		b := testBroker(t, noCodes)
+		b.now = func() time.Time { return time.Now().Add(test.waits) }
+		c, front := testConnection(t, b)
 		if err := front.Send(test.ask.Bytes); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +159,7 @@ func TestLatePenalty(t *testing.T) {
 			c.end()
 		}()
 		if test.pam {
-			testwait.Until(t, "PAM is waited for", c.login.AwaitsPAM)
+			testwait.Until(t, "PAM is waited for", func() bool { return c.login.AwaitsPAM(b.now()) > 0 })
 		} else if _, _, err := front.Receive(make([]byte, messages.MaxSize)); err != nil { // the question
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
@@ -42,13 +43,15 @@ func (a *awaited) isOver() bool {
 	}
 }
 
-// AwaitsPAM says whether it is PAM that a step waits for, and not the client: what it takes
-// too long for is not the address's fault.
-func (l *Login) AwaitsPAM() bool {
+// AwaitsPAM is how long by now a step has waited for PAM, 0 if it waits for the client.
+func (l *Login) AwaitsPAM(now time.Time) time.Duration {
 	a := l.awaited
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.transaction != nil && a.transaction.Busy()
+	if a.transaction == nil {
+		return 0
+	}
+	return a.transaction.Busy(now)
 }
 
 // Abandon ends what a step waits for of PAM: the login's time is over. Nobody who is in

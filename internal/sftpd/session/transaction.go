@@ -32,8 +32,9 @@ type Transaction struct {
 	conn    *seqpacket.Conn
 	cmd     *exec.Cmd
 	closing sync.Once
-	// busy says that PAM does something, or waits for something, other than an answer.
-	busy atomic.Bool
+	// busySince is since when PAM does something, or waits for something, other than an
+	// answer; nil while it does not.
+	busySince atomic.Pointer[time.Time]
 
 	// Of an open session:
 	mu      sync.Mutex    // one question at a time
@@ -89,8 +90,8 @@ func (t *Transaction) stage(message []byte, conversation Converse) error {
 }
 
 func (t *Transaction) stageFor(message []byte, conversation Converse, files int) ([]int, error) {
-	t.busy.Store(true)
-	defer t.busy.Store(false)
+	t.setBusy()
+	defer t.busySince.Store(nil)
 	if err := t.conn.Send(message); err != nil {
 		return nil, fmt.Errorf("login process: %w", err)
 	}
@@ -121,9 +122,9 @@ func (t *Transaction) ask(r *fields.Reader, conversation Converse) error {
 	}
 	answer, err := "", error(nil)
 	if conversation != nil {
-		t.busy.Store(false)
+		t.busySince.Store(nil)
 		answer, err = conversation(style, text)
-		t.busy.Store(true)
+		t.setBusy()
 	}
 	if style != messages.StyleHidden && style != messages.StyleShown {
 		return nil
@@ -131,8 +132,20 @@ func (t *Transaction) ask(r *fields.Reader, conversation Converse) error {
 	return t.conn.Send(fields.Message(messages.PAMAnswer).Bool(err == nil && conversation != nil).Text(answer).Bytes)
 }
 
-// Busy says whether it is PAM that a stage waits for, and not somebody's answer.
-func (t *Transaction) Busy() bool { return t.busy.Load() }
+func (t *Transaction) setBusy() {
+	now := time.Now()
+	t.busySince.Store(&now)
+}
+
+// Busy is how long by now a stage has waited for PAM, 0 if it waits for somebody's answer
+// or there is none.
+func (t *Transaction) Busy(now time.Time) time.Duration {
+	since := t.busySince.Load()
+	if since == nil {
+		return 0
+	}
+	return now.Sub(*since)
+}
 
 // Password authenticates by a password alone.
 func (t *Transaction) Password(password string, tell Converse) error {
