@@ -24,6 +24,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/authentication"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/session"
+	"github.com/otpgate/otpgate/internal/sftpd/stderrlog"
 	"github.com/otpgate/otpgate/internal/verifierlogin"
 )
 
@@ -53,6 +54,7 @@ type broker struct {
 	admission     *admission.Counter
 	authenticator authentication.Authenticator
 	bandwidth     bandwidth
+	frontsSay     stderrlog.Limit
 	connections   atomic.Int64
 }
 

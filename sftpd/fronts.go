@@ -44,7 +44,7 @@ func (b *broker) startFronts() error {
 }
 
 func (b *broker) startFront() (*front, error) {
-	control, cmd, err := session.StartProcess(stderrlog.New(os.Stderr, "a front", b.now), b.programs.front, "otpgate-sftpd-front", "GOMAXPROCS=1")
+	control, cmd, err := session.StartProcess(stderrlog.New(os.Stderr, "a front", b.now, &b.frontsSay), b.programs.front, "otpgate-sftpd-front", "GOMAXPROCS=1")
 	if err != nil {
 		return nil, err
 	}

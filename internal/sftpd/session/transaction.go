@@ -40,6 +40,7 @@ type Transaction struct {
 	mu      sync.Mutex    // one question at a time
 	replies chan []byte   // what the process says
 	ended   chan struct{} // closed when the worker, or the process, has ended
+	errors  *os.File      // what the worker says on standard error
 }
 
 // ErrPAM is wrapped by what PAM says no with, unlike errors of the process.
@@ -209,7 +210,7 @@ func (t *Transaction) reply(message []byte, conversation Converse) (done bool, e
 
 // open begins the session and returns the connection to its worker. When the
 // worker has ended, ended is closed.
-func (t *Transaction) open(program string, spec messages.Spec) (worker *seqpacket.Conn, ended <-chan struct{}, err error) {
+func (t *Transaction) open(program string, spec messages.Spec, limit *stderrlog.Limit) (worker *seqpacket.Conn, ended <-chan struct{}, err error) {
 	w := fields.Message(messages.PAMOpen).Text(program)
 	spec.Write(w)
 	fds, err := t.stageFor(w.Bytes, nil, messages.WorkerDescriptors)
@@ -221,17 +222,27 @@ func (t *Transaction) open(program string, spec messages.Spec) (worker *seqpacke
 		_ = unix.Close(fds[messages.WorkerErrors])
 		return nil, nil, err
 	}
-	errs := os.NewFile(uintptr(fds[messages.WorkerErrors]), "the worker's standard error")
-	go stderrlog.New(os.Stderr, fmt.Sprintf("the worker of %q", spec.User), time.Now).Drain(errs)
+	t.errors = os.NewFile(uintptr(fds[messages.WorkerErrors]), "the worker's standard error")
+	go stderrlog.New(os.Stderr, fmt.Sprintf("the worker of %q", spec.User), time.Now, limit).Drain(t.errors)
 	t.replies, t.ended = make(chan []byte), make(chan struct{})
 	go t.listen()
 	return worker, t.ended, nil
+}
+
+// lastWords is how long is read what an ended worker has said.
+const lastWords = time.Second
+
+// hangUp ends the reading of what the worker says: it may have been taken over, and have
+// left a process that would hold the descriptor for as long as that likes.
+func (t *Transaction) hangUp() {
+	_ = t.errors.SetReadDeadline(time.Now().Add(lastWords)) // nothing may be left to read
 }
 
 // listen passes on what a process with an open session says, until it says that
 // the worker has ended, or is gone.
 func (t *Transaction) listen() {
 	defer t.Close()
+	defer t.hangUp()
 	defer close(t.ended)
 	buffer := make([]byte, 8<<10)
 	for {

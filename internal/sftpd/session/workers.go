@@ -9,6 +9,7 @@ import (
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
+	"github.com/otpgate/otpgate/internal/sftpd/stderrlog"
 )
 
 // Worker is the process that uses a person's files, in a PAM session. It serves
@@ -30,6 +31,7 @@ type Workers struct {
 	shared  map[string]*Worker
 	making  map[string]*sync.Mutex
 	running sync.WaitGroup
+	say     stderrlog.Limit // on standard error
 }
 
 // linger is how long a shared worker waits for another connection.
@@ -90,7 +92,7 @@ func (w *Workers) Find(spec messages.Spec) *Worker {
 }
 
 func (w *Workers) make(t *Transaction, spec messages.Spec, key string) (*Worker, error) {
-	worker, ended, err := t.open(w.Program, spec)
+	worker, ended, err := t.open(w.Program, spec, &w.say)
 	if err != nil {
 		t.Close()
 		return nil, err

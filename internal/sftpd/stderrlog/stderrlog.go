@@ -1,7 +1,7 @@
 // Package stderrlog writes what fronts and workers say on standard error into the log of
 // the service.
 //
-// The entry point is [New]. The package promises that a process that was taken over writes
+// The entry point is [New]. The package promises that processes that were taken over write
 // no line in the service's name, and not as many as it takes for those of others to be
 // dropped.
 package stderrlog
@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/ratelimit"
@@ -21,7 +22,20 @@ type Log struct {
 	who  string
 	now  func() time.Time
 	line []byte
+	most *Limit
+}
+
+// Limit bounds what processes say together: one that was taken over has no more for each
+// that it has started again. The zero value is a whole one.
+type Limit struct {
+	mu   sync.Mutex
 	rate ratelimit.Limiter
+}
+
+func (l *Limit) take(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rate.Take(now, most)
 }
 
 // The trace of a process that dies by a fault has a few hundred lines.
@@ -30,9 +44,9 @@ const (
 	most    = 300 // lines in a minute
 )
 
-// New writes to out that who, "a front" say, says it.
-func New(out io.Writer, who string, now func() time.Time) *Log {
-	return &Log{out: out, who: who, now: now}
+// New writes to out that who, "a front" say, says it, as far as the limit goes.
+func New(out io.Writer, who string, now func() time.Time, limit *Limit) *Log {
+	return &Log{out: out, who: who, now: now, most: limit}
 }
 
 // Write implements [io.Writer]. It is the process's loss if a line cannot be written.
@@ -54,8 +68,8 @@ func (l *Log) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Drain writes what can be read, until the last process that has the other end is gone. It
-// takes little memory, as there is one for each worker.
+// Drain writes what can be read, until the last process that has the other end is gone, or
+// reading fails, as by a deadline. It takes little memory, as there is one for each worker.
 func (l *Log) Drain(from io.ReadCloser) {
 	defer from.Close()
 	var buffer [256]byte
@@ -70,7 +84,7 @@ func (l *Log) Drain(from io.ReadCloser) {
 }
 
 func (l *Log) flush() {
-	if len(l.line) > 0 && l.rate.Take(l.now(), most) {
+	if len(l.line) > 0 && l.most.take(l.now()) {
 		_, _ = fmt.Fprintf(l.out, "otpgate-sftpd: %s says %+q\n", l.who, l.line)
 	}
 	l.line = l.line[:0]

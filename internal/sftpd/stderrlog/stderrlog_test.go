@@ -13,7 +13,8 @@ func TestLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	now := time.Unix(0, 0)
-	e := New(&out, "a front", func() time.Time { return now })
+	var limit Limit
+	e := New(&out, "a front", func() time.Time { return now }, &limit)
 	for _, part := range []string{"panic: x", "\n\n\tat y\r", "user=root verdict=accepted\x1b\u2028\xff\n", strings.Repeat("a", longest+1), "\n", "unfinished"} {
 		if n, err := e.Write([]byte(part)); n != len(part) || err != nil {
 			t.Errorf("%d, %v", n, err)
@@ -30,6 +31,8 @@ func TestLines(t *testing.T) {
 	for range 2 * most {
 		_, _ = e.Write([]byte("flood\n"))
 	}
+	next := New(&out, "a front", func() time.Time { return now }, &limit)
+	_, _ = next.Write([]byte("and the next one\n"))
 	if lines() != most {
 		t.Errorf("%d lines in a minute, want %d", lines(), most)
 	}
@@ -47,7 +50,7 @@ func TestDrain(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	ended := false
-	New(&out, `the worker of "ann"`, time.Now).Drain(closer{strings.NewReader("one\ntwo"), &ended})
+	New(&out, `the worker of "ann"`, time.Now, &Limit{}).Drain(closer{strings.NewReader("one\ntwo"), &ended})
 	want := "otpgate-sftpd: the worker of \"ann\" says \"one\"\notpgate-sftpd: the worker of \"ann\" says \"two\"\n"
 	if out.String() != want || !ended {
 		t.Errorf("found %q, want %q; closed: %v", out.String(), want, ended)
