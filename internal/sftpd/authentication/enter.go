@@ -22,7 +22,7 @@ func (l *Login) enter(mayChange bool) uint8 {
 		l.state = passwordExpired{}
 		return messages.Partial
 	}
-	if err == nil && !l.shared.sessions.Enter(l.person.UID, l.settings.Limits.SessionsPerUser) {
+	if err == nil && !l.shared.Workers.Counts.Enter(l.person.UID, l.settings.Limits.SessionsPerUser) {
 		err = fmt.Errorf("%w: sftp.limits.sessions_per_user reached", session.ErrPAM)
 	}
 	if err != nil {

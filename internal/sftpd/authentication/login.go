@@ -32,7 +32,6 @@ type Authenticator struct {
 	Now     func() time.Time
 	Workers session.Workers
 
-	sessions session.Counts
 	lookups  lookups
 	commands lookups // of keys_command
 	replays  replays
@@ -166,10 +165,10 @@ func (l *Login) End() {
 		l.noteUnchanged()
 	case *Entered:
 		<-s.opened
-		l.shared.sessions.Leave(s.UID)
 		if s.worker != nil {
-			l.shared.Workers.Leave(s.worker)
+			l.shared.Workers.Leave(s.worker) // which may count from here on
 		}
+		l.shared.Workers.Counts.Leave(s.UID)
 	}
 	l.dropTransaction()
 }

@@ -56,6 +56,9 @@ func (c *Counts) Enter(uid uint32, most int) bool {
 	return true
 }
 
+// stay counts what a connection has left behind.
+func (c *Counts) stay(uid uint32) { c.Enter(uid, 0) }
+
 // Leave takes a connection off the count.
 func (c *Counts) Leave(uid uint32) {
 	c.mu.Lock()

@@ -22,11 +22,14 @@ type Worker struct {
 	connections int
 	mu          sync.Mutex // one message at a time to the worker
 	reported    sync.Once  // what it said of the directory that it begins in
+	uid         uint32     // whose it is
+	leaving     bool       // it was told to end, and counts until it has
 }
 
 // Workers are those that run.
 type Workers struct {
 	Program string // that is started
+	Counts  Counts // of people's connections, and workers that have not ended after them
 	mu      sync.Mutex
 	shared  map[string]*Worker
 	making  map[string]*sync.Mutex
@@ -97,24 +100,46 @@ func (w *Workers) make(t *Transaction, spec messages.Spec, key string) (*Worker,
 		t.Close()
 		return nil, err
 	}
-	made := &Worker{key: key, conn: worker, transaction: t, ended: ended, connections: 1}
+	made := &Worker{key: key, conn: worker, transaction: t, ended: ended, connections: 1, uid: spec.UID}
+	w.watch(made)
+	return made, nil
+}
+
+// watch has a worker found, if it is shared, until it has ended.
+func (w *Workers) watch(made *Worker) {
 	w.running.Add(1)
 	w.mu.Lock()
-	if key != "" {
-		w.shared[key] = made
+	if made.key != "" {
+		w.shared[made.key] = made
 	}
 	w.mu.Unlock()
 	go func() {
-		<-ended
+		<-made.ended
 		w.mu.Lock()
-		if w.shared[key] == made {
-			delete(w.shared, key)
+		if w.shared[made.key] == made {
+			delete(w.shared, made.key)
+		}
+		if made.leaving {
+			w.Counts.Leave(made.uid)
 		}
 		w.mu.Unlock()
-		_ = worker.Close()
+		_ = made.conn.Close()
 		w.running.Done()
 	}()
-	return made, nil
+}
+
+// count has a worker that is to end count as one of the person's connections until it has:
+// a file system that does not answer may keep it from that, and so may the person, by a
+// signal. w.mu is held.
+func (w *Workers) count(idle *Worker) {
+	select {
+	case <-idle.ended:
+	default:
+		if !idle.leaving {
+			idle.leaving = true
+			w.Counts.stay(idle.uid)
+		}
+	}
 }
 
 // Leave is called once for each Join and each Find that gave a worker. The worker
@@ -123,6 +148,9 @@ func (w *Workers) Leave(left *Worker) {
 	w.mu.Lock()
 	left.connections--
 	idle := left.connections == 0
+	if idle && left.key == "" {
+		w.count(left)
+	}
 	w.mu.Unlock()
 	switch {
 	case !idle:
@@ -146,6 +174,7 @@ func (w *Workers) retire(old *Worker) {
 		delete(w.shared, old.key)
 		delete(w.making, old.key)
 	}
+	w.count(old)
 	_ = old.conn.Close() // it may have ended
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket/seqpackettest"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // sharedWorker is one that nobody uses any more, and its own end of its connection.
@@ -40,6 +41,36 @@ func TestBothWorkersOfOneKeyAreRetired(t *testing.T) {
 	}
 	if len(c.shared) != 0 {
 		t.Errorf("%d workers are left", len(c.shared))
+	}
+}
+
+// A worker that does not end once its connection has counts as a connection, or whoever
+// stops it could have any number, each with a process of root's.
+func TestWorkersThatDoNotEndCount(t *testing.T) {
+	const uid, most = 4000000, 1
+	for _, key := range []string{"", "ann"} {
+		w := Workers{shared: map[string]*Worker{}, making: map[string]*sync.Mutex{}}
+		worker, _ := sharedWorker(t, key)
+		over := make(chan struct{})
+		worker.uid, worker.ended, worker.connections = uid, over, 1
+		w.watch(worker)
+		if !w.Counts.Enter(uid, most) {
+			t.Fatal("no room for the first")
+		}
+		w.Leave(worker)
+		if key != "" {
+			w.retire(worker)
+			w.retire(worker)
+		}
+		w.Counts.Leave(uid)
+		if w.Counts.Enter(uid, most) {
+			t.Errorf("key %q: there is room before the worker has ended", key)
+		}
+		close(over)
+		testwait.Until(t, "there is room again", func() bool { return w.Counts.Enter(uid, most) })
+		if w.Counts.Enter(uid, most) {
+			t.Errorf("key %q: the worker is taken off twice", key)
+		}
 	}
 }
 
