@@ -22,6 +22,7 @@ const module = "github.com/otpgate/otpgate/"
 var layers = map[string]int{
 	"internal/audit":                0,
 	"internal/bounded":              0,
+	"internal/closeonexec":          0,
 	"internal/document":             0,
 	"internal/nss":                  0,
 	"internal/ratelimit":            0,

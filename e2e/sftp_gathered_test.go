@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,5 +91,23 @@ func quotesWorker(t *testing.T, s *hosts.SFTPD, pid int, p *machine.Person) {
 	})
 	if strings.Contains(s.Output()[before:], "\nSIGQUIT: quit\n") {
 		t.Error("what the worker says is not quoted")
+	}
+}
+
+// expectNotInherited fails t if one of the processes has the file open, which the
+// broker was started with.
+func expectNotInherited(t *testing.T, pids []int, file string) {
+	t.Helper()
+	for _, pid := range pids {
+		links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		must(t, err)
+		if len(links) == 0 {
+			t.Errorf("process %d: no descriptors can be seen", pid)
+		}
+		for _, link := range links {
+			if to, err := os.Readlink(link); err == nil && to == file {
+				t.Errorf("%s is %s", link, to)
+			}
+		}
 	}
 }

@@ -335,6 +335,7 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	if answer, fds, err := c.ask(open("/home/" + p.Name + "/.ssh/authorized_keys")); err != nil || fds != 1 {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
+	expectNotInherited(t, append(fronts, oneChild(t, s, "otpgate-sftpd-worker", p.UID)), stderr(s.PID()))
 	forgesNoLines(t, c, p, other)
 	quotesWorker(t, s, oneChild(t, s, "otpgate-sftpd-worker", p.UID), p)
 }

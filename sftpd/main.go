@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/otpgate/otpgate/internal/closeonexec"
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/daemon"
 )
@@ -48,6 +49,10 @@ Options:
 
 // run serves until a signal ends it.
 func run(o options) error {
+	// Workers are people's own; what root's shell had open is not.
+	if err := closeonexec.SetAll(); err != nil {
+		return err
+	}
 	programs, err := findPrograms()
 	if err != nil {
 		return err

@@ -73,6 +73,8 @@ func (s *SFTPD) start(t machine.T) {
 	}
 	defer said.Close()
 	s.said, s.cmd.Stderr = said.Name(), said
+	// As of a shell of root's: for descriptors that its parts have no use for.
+	s.cmd.ExtraFiles = []*os.File{said, said, said, said}
 	if s.Site.Logs != "" {
 		machine.WithoutLog(s.cmd, s.Site.Logs)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/msteinert/pam/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/otpgate/otpgate/internal/closeonexec"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
 	"github.com/otpgate/otpgate/internal/sftpd/seqpacket"
@@ -86,6 +87,11 @@ func (t *transaction) startWorker(program string, spec messages.Spec) (fds []int
 		return nil, err
 	}
 	defer asking.Close()
+	// PAM's modules may have left something open.
+	if err := closeonexec.SetAll(); err != nil {
+		names.Close()
+		return nil, err
+	}
 	spec.Groups, spec.InheritGroups = nil, true
 	var w fields.Writer
 	spec.Write(&w)
