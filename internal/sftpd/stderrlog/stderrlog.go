@@ -23,6 +23,9 @@ type Log struct {
 	now  func() time.Time
 	line []byte
 	most *Limit
+	// over says that something of the last write was over the limit.
+	over  bool
+	pause func(time.Duration)
 }
 
 // Limit bounds what processes say together: one that was taken over has no more for each
@@ -46,11 +49,16 @@ const (
 
 // New writes to out that who, "a front" say, says it, as far as the limit goes.
 func New(out io.Writer, who string, now func() time.Time, limit *Limit) *Log {
-	return &Log{out: out, who: who, now: now, most: limit}
+	return &Log{out: out, who: who, now: now, most: limit, pause: time.Sleep}
 }
+
+// heldUp is how long a process is held up that says too much: to read it all at its pace
+// would cost this one as much time as the process spends.
+const heldUp = 20 * time.Millisecond
 
 // Write implements [io.Writer]. It is the process's loss if a line cannot be written.
 func (l *Log) Write(p []byte) (int, error) {
+	l.over = false
 	for rest := p; len(rest) > 0; {
 		part := rest[:min(len(rest), longest-len(l.line))]
 		end := bytes.IndexByte(part, '\n')
@@ -65,6 +73,9 @@ func (l *Log) Write(p []byte) (int, error) {
 			l.flush()
 		}
 	}
+	if l.over {
+		l.pause(heldUp)
+	}
 	return len(p), nil
 }
 
@@ -72,10 +83,13 @@ func (l *Log) Write(p []byte) (int, error) {
 // reading fails, as by a deadline. It takes little memory, as there is one for each worker.
 func (l *Log) Drain(from io.ReadCloser) {
 	defer from.Close()
-	var buffer [256]byte
-	for {
-		n, err := from.Read(buffer[:])
+	var usual [256]byte
+	for buffer := usual[:]; ; {
+		n, err := from.Read(buffer)
 		_, _ = l.Write(buffer[:n])
+		if l.over && len(buffer) == len(usual) {
+			buffer = make([]byte, 4<<10) // a long trace is not to take long to go by
+		}
 		if err != nil {
 			l.flush()
 			return
@@ -84,8 +98,12 @@ func (l *Log) Drain(from io.ReadCloser) {
 }
 
 func (l *Log) flush() {
-	if len(l.line) > 0 && l.most.take(l.now()) {
+	switch {
+	case len(l.line) == 0:
+	case l.most.take(l.now()):
 		_, _ = fmt.Fprintf(l.out, "otpgate-sftpd: %s says %+q\n", l.who, l.line)
+	default:
+		l.over = true
 	}
 	l.line = l.line[:0]
 }

@@ -15,6 +15,8 @@ func TestLines(t *testing.T) {
 	now := time.Unix(0, 0)
 	var limit Limit
 	e := New(&out, "a front", func() time.Time { return now }, &limit)
+	pauses := 0
+	e.pause = func(time.Duration) { pauses++ }
 	for _, part := range []string{"panic: x", "\n\n\tat y\r", "user=root verdict=accepted\x1b\u2028\xff\n", strings.Repeat("a", longest+1), "\n", "unfinished"} {
 		if n, err := e.Write([]byte(part)); n != len(part) || err != nil {
 			t.Errorf("%d, %v", n, err)
@@ -28,10 +30,17 @@ func TestLines(t *testing.T) {
 		t.Errorf("found\n%s\nwant\n%s", out.String(), want)
 	}
 	lines := func() int { return strings.Count(out.String(), "\n") }
+	if pauses != 0 {
+		t.Error("it is held up before it says too much")
+	}
 	for range 2 * most {
 		_, _ = e.Write([]byte("flood\n"))
 	}
+	if over := most + strings.Count(want, "\n"); pauses != over {
+		t.Errorf("%d writes were held up, want %d", pauses, over)
+	}
 	next := New(&out, "a front", func() time.Time { return now }, &limit)
+	next.pause = e.pause
 	_, _ = next.Write([]byte("and the next one\n"))
 	if lines() != most {
 		t.Errorf("%d lines in a minute, want %d", lines(), most)
