@@ -13,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/daemon"
 	"github.com/otpgate/otpgate/internal/gate"
+	"github.com/otpgate/otpgate/internal/ratelimit"
 	"github.com/otpgate/otpgate/internal/sftpd/admission"
 	"github.com/otpgate/otpgate/internal/sftpd/authentication"
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
@@ -35,10 +36,12 @@ type connection struct {
 	penalty time.Duration
 	excused bool // nothing more counts against the address
 
-	keys          []hostKey // as they were when the front was given the connection
-	exchanges     int       // of keys
-	sessionID     []byte    // the first thing signed
-	hostAlgorithm string    // that it was signed by
+	keys          []hostKey         // as they were when the front was given the connection
+	exchanges     int               // of keys
+	pace          ratelimit.Limiter // of those after the login
+	proofs        int               // of host keys
+	sessionID     []byte            // the first thing signed
+	hostAlgorithm string            // that it was signed by
 }
 
 // errTurnedAway ends a connection that came to no login.

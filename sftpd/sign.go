@@ -19,6 +19,10 @@ import (
 // and a connection is penalized once.
 const maxExchanges = 4
 
+// exchangesPerMinute are those after the login that are not held up. Clients need one for
+// each gigabyte; the time that a signature takes is that of all who log in.
+const exchangesPerMinute = 60
+
 // sign signs an exchange hash (RFC 4253 section 8): nothing of another size than
 // the hashes of the key exchanges in use, and by nothing but what is offered. The
 // first one is the session's id, which is how the broker knows it.
@@ -31,6 +35,10 @@ func (c *connection) sign(public []byte, algorithm string, data []byte) error {
 	if c.exchanges++; c.login.Entered() == nil && c.exchanges > maxExchanges {
 		c.broker.turnAway(c.settings.PAMService, c.remote, admission.Refusal{Rule: admission.ByKeyExchange, Reason: fmt.Sprintf("more than %d key exchanges before the login", maxExchanges)})
 		return errTurnedAway
+	}
+	if c.login.Entered() != nil && !c.pace.Take(c.broker.now(), exchangesPerMinute) {
+		c.broker.authenticator.Pause(c.pace.Wait(exchangesPerMinute))
+		c.pace.Take(c.broker.now(), exchangesPerMinute)
 	}
 	signature := key.sign(data, algorithm)
 	if signature.Format != "" && c.sessionID == nil {
@@ -61,11 +69,15 @@ func (c *connection) hostKey(public []byte) (hostKey, bool) {
 }
 
 // proveHostKey signs that the client's server has a host key, as the extension
-// hostkeys-prove-00@openssh.com wants it.
+// hostkeys-prove-00@openssh.com wants it: as often as there are keys, as a client asks
+// once.
 func (c *connection) proveHostKey(public []byte) error {
 	key, found := c.hostKey(public)
 	if !found {
 		return fields.ErrMalformed
+	}
+	if c.proofs++; c.proofs > len(c.keys) {
+		return c.toFront.Send(fields.Message(messages.AnswerSignature).Text("").Blob(nil).Bytes)
 	}
 	able := algorithms.HostKeySignatures(key.signer.PublicKey().Type())
 	algorithm := able[0]

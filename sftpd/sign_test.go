@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -82,5 +84,45 @@ func TestKeyExchangesBeforeTheLogin(t *testing.T) {
 	sent = append([]*fields.Writer{fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword)}, sent...)
 	if say(c, front, sftpdtest.Script(sent...)); !in(c) || c.exchanges != len(sent)-1 {
 		t.Errorf("in %v, %d of %d exchanges after the login", in(c), c.exchanges, len(sent)-1)
+	}
+}
+
+// Who is in has the broker sign now and then, and not as fast as it can: the time is that
+// of others who log in.
+func TestSignaturesAfterTheLogin(t *testing.T) {
+	b := testBroker(t, noCodes)
+	start := time.Now()
+	b.now = func() time.Time { return start }
+	var paused atomic.Int64
+	b.authenticator.Pause = func(d time.Duration) { paused.Add(int64(d)) }
+	c, front := testConnection(t, b)
+	go func() { c.serve(func() {}); c.end() }()
+	defer front.Close()
+	buffer := make([]byte, messages.MaxSize)
+	signs := func(message *fields.Writer) bool {
+		t.Helper()
+		if err := front.Send(message.Bytes); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := front.Receive(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := fields.NewReader(buffer[:n])
+		return r.U8() == messages.AnswerSignature && r.Text() != ""
+	}
+	signs(fields.Message(messages.AskPassword).Text(sftpdtest.Anybody).Text(sftpdtest.RightPassword))
+	paused.Store(0) // what was of the login
+	for n := range exchangesPerMinute + 2 {
+		if !signs(fields.Message(messages.AskSign).Blob(b.keys[0].public).Text("ssh-ed25519").Blob([]byte(strings.Repeat("a", 32)))) {
+			t.Fatalf("exchange %d is not signed", n)
+		}
+	}
+	if found := time.Duration(paused.Load()); found != 2*time.Minute/exchangesPerMinute {
+		t.Errorf("held up for %v, want two times a second", found)
+	}
+	prove := func() bool { return signs(fields.Message(messages.AskHostKey).Blob(b.keys[0].public)) }
+	if !prove() || prove() {
+		t.Error("expected that a host key is proven once")
 	}
 }

@@ -26,6 +26,7 @@ type connection struct {
 	preAuth  ssh.ServerPreAuthConn
 	channels activity
 	copying  semaphore
+	rotated  bool // the client has had host keys proven
 
 	operations *operations
 }
