@@ -41,7 +41,8 @@ static int parse(char *line, char *path, size_t size)
 {
 	char *controllers = memchr(line, ':', strlen(line));
 	char *group = controllers == NULL ? NULL : memchr(controllers + 1, ':', strlen(controllers + 1));
-	if (group == NULL || group[1] != '/') {
+	/* What is outside of the namespace is "/..", and no path below the mount. */
+	if (group == NULL || group[1] != '/' || strncmp(group + 1, "/..", 3) == 0) {
 		return 0;
 	}
 	*group++ = '\0';
@@ -63,6 +64,12 @@ static int parse(char *line, char *path, size_t size)
 	return length < 0 || (size_t)length >= size - (size_t)mount ? -1 : mount;
 }
 
+/* Whether others than root may change a group. */
+static bool is_given(const struct stat *group)
+{
+	return group->st_uid != 0 || (group->st_gid != 0 && (group->st_mode & S_IWGRP) != 0) || (group->st_mode & S_IWOTH) != 0;
+}
+
 /* Cuts path before the first group below its mount that was given to somebody; false if none was. */
 static bool cut_at_given(char *path, int mount)
 {
@@ -74,7 +81,7 @@ static bool cut_at_given(char *path, int mount)
 		char end = *at;
 		*at = '\0';
 		struct stat group;
-		if (stat(path, &group) == 0 && group.st_uid != 0) {
+		if (stat(path, &group) == 0 && is_given(&group)) {
 			*slash = '\0';
 			return true;
 		}
@@ -135,7 +142,7 @@ bool cgroups_leave(const struct login *login)
 			return false;
 		}
 		if (mount > 0 && cut_at_given(path, mount) && !enter_own(path)) {
-			log_debug(login, "the core stays in a control group of the caller's below %s: %m", path);
+			log_warning(login, "the core stays in a control group of the caller's below %s: %m", path);
 		}
 		line = next;
 	}

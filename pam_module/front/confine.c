@@ -16,10 +16,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CORE_SOCKET 3
 #define ALARM_AFTER 5 /* seconds past the front's own deadline */
+#define LAST_AFTER 300 /* seconds past the alarm */
 #define LOOK_MS 1000  /* how often a child that has ended its part looks for its host */
 
 static pid_t host_pid;
@@ -179,6 +181,23 @@ static void at_alarm(int number)
 	child_leave(1);
 }
 
+/*
+ * Ends the child even where its caller has stopped it, or the front that it waits for:
+ * by then it is better that a host finds its end than that it keeps memory, or a lock
+ * that others wait for. Where there is no such timer the alarm ends it at once.
+ */
+static void end_at_last(unsigned seconds)
+{
+	struct sigevent end = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+	const struct itimerspec when = {.it_value = {.tv_sec = seconds}};
+	int timer = 0;
+	/* By number: libc's own need a newer one than the rest of the front. */
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &end, &timer) != 0 || syscall(SYS_timer_settime, timer, 0, &when, NULL) != 0) {
+		const struct sigaction action = {.sa_handler = SIG_DFL};
+		(void)sigaction(SIGALRM, &action, NULL);
+	}
+}
+
 static bool default_signals(void)
 {
 	struct sigaction action = {.sa_handler = SIG_DFL};
@@ -234,7 +253,8 @@ static bool lift_limits(void)
 
 /*
  * What the caller of su gave himself less of than others have would have these wait for a
- * lock that the core has. More than others have stays, as an admin gives that.
+ * lock that the core has. A better priority stays, as only an admin gives that. Real-time
+ * scheduling does not: such a process may not be taken into another control group.
  */
 static void take_usual_turns(void)
 {
@@ -245,6 +265,16 @@ static void take_usual_turns(void)
 	if (getpriority(PRIO_PROCESS, 0) > 0) {
 		(void)setpriority(PRIO_PROCESS, 0, 0);
 	}
+}
+
+/* Leaves what the caller of su has of his own and root's processes are held by. */
+static bool leave_callers(const struct login *login)
+{
+	if (geteuid() != 0) {
+		return true;
+	}
+	take_usual_turns();
+	return cgroups_leave(login);
 }
 
 /*
@@ -272,17 +302,17 @@ bool confine(const struct login *login, int *socket)
 		failed = "lift resource limits";
 	} else if (!drop_environment()) {
 		failed = "empty the environment";
-	} else if (geteuid() == 0 && !cgroups_leave(login)) {
-		failed = "find its control groups";
+	} else if (!leave_callers(login)) {
+		log_fault(login, "the caller's control groups are nested too deep, or are too many; log in from outside of them");
+		return false;
 	}
 	if (failed != NULL) {
 		log_fault(login, "the core's child cannot %s: %m", failed);
 		return false;
 	}
-	if (geteuid() == 0) {
-		take_usual_turns();
-	}
 	(void)umask(077);
-	(void)alarm((unsigned)login->options.timeout + ALARM_AFTER);
+	unsigned most = (unsigned)login->options.timeout + ALARM_AFTER;
+	end_at_last(most + LAST_AFTER);
+	(void)alarm(most);
 	return true;
 }

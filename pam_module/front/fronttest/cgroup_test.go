@@ -53,6 +53,8 @@ func TestCoreLeavesGroupsOfOthers(t *testing.T) {
 	for name, c := range map[string]struct{ setup, run, want string }{
 		"root's":              {"", "", "group=/group policy=0 nice=0"},
 		"given":               {"chown 1000 .", "", "group=/otpgate policy=0 nice=0"},
+		"given to a group":    {"chgrp 1000 .; chmod g+w .", "", "group=/otpgate policy=0 nice=0"},
+		"given to all":        {"chmod o+w .", "", "group=/otpgate policy=0 nice=0"},
 		"root's within given": {"chown 1000 .; mkdir in; cd in", "", "group=/otpgate policy=0 nice=0"},
 		"given within root's": {"mkdir in; cd in; chown 1000 .", "", "group=/group/otpgate policy=0 nice=0"},
 		"not for the first":   {"chown 1000 .; mkdir ../otpgate", "", "group=/otpgate policy=0 nice=0"},

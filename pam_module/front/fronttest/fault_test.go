@@ -61,12 +61,13 @@ var harmless = map[string]string{
 	"fstat":             "no log line",
 	"write":             "no log line",
 	// In the child.
-	"sigaction":   "some signals always refuse; the handler is one of the host's, whose code is there too",
-	"close_range": "there is another way",
-	"setrlimit":   "raised to the hard limit instead",
-	"getrlimit":   "no log line; in the child never reached",
-	"getgroups":   "the groups are dropped without asking",
-	"stat":        "stays in the caller's control groups",
+	"sigaction":    "some signals always refuse; the handler is one of the host's, whose code is there too",
+	"close_range":  "there is another way",
+	"setrlimit":    "raised to the hard limit instead",
+	"getrlimit":    "no log line; in the child never reached",
+	"getgroups":    "the groups are dropped without asking",
+	"stat":         "stays in the caller's control groups",
+	"timer_create": "the alarm ends the child at once", "timer_settime": "likewise",
 	"getpriority": "as few turns as the caller has", "setpriority": "likewise", "sched_getscheduler": "likewise", "sched_setscheduler": "likewise",
 }
 

@@ -83,7 +83,7 @@ func TestConfinement(t *testing.T) {
 	const want = `environ=0 block=GOMAXPROCS=1
 uid=0,0,0 gid=0,0,0 groups=0
 cwd=/ umask=077
-pdeathsig=0 dumpable=0 leader=1 alarm=125
+pdeathsig=0 dumpable=0 leader=1 alarm=125 last=425
 core=0 as=infinite
 sigpipe=ignored handlers=14, blocked=
 fds=0:/dev/null,1:/dev/null,2:/dev/null,3:socket:[1,

@@ -279,7 +279,8 @@ long __wrap_syscall(long number, ...);
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...)
 {
-	const char *name = number == SYS_pidfd_open ? "pidfd_open" : number == SYS_close_range ? "close_range" : "pidfd_send_signal";
+	const char *name = number == SYS_pidfd_open ? "pidfd_open" : number == SYS_close_range ? "close_range" :
+		number == SYS_timer_create ? "timer_create" : number == SYS_timer_settime ? "timer_settime" : "pidfd_send_signal";
 	long a[4];
 	va_list values;
 	va_start(values, number);

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,6 +85,20 @@ static int alarm_set_to(int expected)
 	return left + age() >= expected ? expected : expected - 1;
 }
 
+/* What the process's own timer was set to, likewise. */
+static int last_set_to(int expected)
+{
+	struct itimerspec timer = {0};
+	if (syscall(SYS_timer_gettime, 0, &timer) != 0) {
+		return -1;
+	}
+	double left = (double)timer.it_value.tv_sec + (double)timer.it_value.tv_nsec / 1e9;
+	if (left > expected) {
+		return expected + 1;
+	}
+	return left + age() >= expected ? expected : expected - 1;
+}
+
 void tell_self(int unused)
 {
 	char text[8192] = "";
@@ -108,7 +123,8 @@ void tell_self(int unused)
 	fprintf(out, "environ=%d block=%s\n", named, *host_block == NULL ? "empty" : *host_block);
 	fprintf(out, "uid=%d,%d,%d gid=%d,%d,%d groups=%d\n", uid[0], uid[1], uid[2], gid[0], gid[1], gid[2], getgroups(0, NULL));
 	fprintf(out, "cwd=%s umask=%03o\n", getcwd(line, sizeof line), umask(0));
-	fprintf(out, "pdeathsig=%d dumpable=%d leader=%d alarm=%d\n", pdeathsig, prctl(PR_GET_DUMPABLE), getsid(0) == getpid(), alarm_set_to(atoi(field(WIRE_TAG_TIMEOUT, line, sizeof line)) + 5));
+	fprintf(out, "pdeathsig=%d dumpable=%d leader=%d alarm=%d", pdeathsig, prctl(PR_GET_DUMPABLE), getsid(0) == getpid(), alarm_set_to(atoi(field(WIRE_TAG_TIMEOUT, line, sizeof line)) + 5));
+	fprintf(out, " last=%d\n", last_set_to(atoi(field(WIRE_TAG_TIMEOUT, line, sizeof line)) + 305));
 	fprintf(out, "core=%ld as=%s\n", (long)core.rlim_cur, as.rlim_cur == RLIM_INFINITY ? "infinite" : "limited");
 	fprintf(out, "sigpipe=%s handlers=", pipe_action.sa_handler == SIG_IGN ? "ignored" : "other");
 	for (int i = 1; i < NSIG; i++) {
