@@ -24,9 +24,12 @@ func (e *exam) leftFiles(names []string) {
 			continue
 		}
 		looked = append(looked, path)
-		required, open := e.left(path, names, i == 0)
-		e.tellLeft(path, open, finding.Finding{Severity: finding.Error, Follows: "They count as not enrolled, and get in with the password alone."})
-		e.tellLeft(path, required, e.refused())
+		left := e.left(path, names, i == 0)
+		e.tellLeft(path, left.open, finding.Finding{Severity: finding.Error, Follows: "They count as not enrolled, and get in with the password alone."})
+		e.tellLeft(path, left.waiting, finding.Finding{Severity: finding.Error,
+			Follows: "They count as not enrolled. Until policy.grace is over, whoever of them has given no code yet gets in with the password alone."})
+		e.tellLeft(path, left.doubtful, finding.Finding{Severity: finding.Error, Follows: "They count as not enrolled."})
+		e.tellLeft(path, left.required, e.refused())
 	}
 }
 
@@ -48,18 +51,22 @@ func (e *exam) directories() []string {
 	return all
 }
 
-// left are people with a secret file in a directory and none where logins look, by
-// whether the policy has a code asked of them all the same. A file that is wrong is
-// somebody's too where nothing but secret files belongs.
-func (e *exam) left(path string, names []string, secretsAlone bool) (required, open []string) {
+// left are people with a secret file where no login looks, by what the policy has become
+// of those who have not enrolled: whom it requires nothing of, requires a code of once the
+// grace is over, may require one of (a group cannot be looked up), and requires one of now.
+type left struct{ open, waiting, doubtful, required []string }
+
+// left are those of a directory who have no secret file where logins look. A file that is
+// wrong is somebody's too where nothing but secret files belongs.
+func (e *exam) left(path string, names []string, secretsAlone bool) (found left) {
 	dir, err := account.Open(path, e.settings.Policy.OwnProtocols...)
 	if err != nil {
-		return nil, nil // it is not there, or nothing of ours
+		return found // it is not there, or nothing of ours
 	}
 	defer dir.Close()
 	there, _, err := dir.List()
 	if err != nil {
-		return nil, nil
+		return found
 	}
 	late := target.LookingUpFrom(e.Machine.Now)
 	for _, name := range there {
@@ -75,14 +82,31 @@ func (e *exam) left(path string, names []string, secretsAlone bool) (required, o
 				continue // who is gone does not log in
 			}
 		}
-		policy := e.settings.Policy
-		if e.selected(policy.Require, name) && policy.Unenrolled != config.Allow && policy.Grace == (config.Grace{}) {
-			required = append(required, name)
-		} else {
-			open = append(open, name)
-		}
+		list := e.outcome(&found, name)
+		*list = append(*list, name)
 	}
-	return required, open
+	return found
+}
+
+// outcome is the one of the lists in which somebody belongs.
+func (e *exam) outcome(found *left, name string) *[]string {
+	policy := e.settings.Policy
+	required := e.selected(policy.Require, name)
+	switch {
+	case policy.Unenrolled == config.Allow || !required && !e.doubtful(policy.Require, name):
+		return &found.open
+	case e.inGrace():
+		return &found.waiting
+	case !required:
+		return &found.doubtful
+	}
+	return &found.required
+}
+
+// inGrace says whether policy.grace lets in somebody who has still to enroll.
+func (e *exam) inGrace() bool {
+	grace := e.settings.Policy.Grace
+	return grace.For > 0 || e.Machine.Now().Before(grace.Until)
 }
 
 // refused is about people who count as not enrolled, and of whom the policy requires a

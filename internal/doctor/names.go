@@ -65,13 +65,18 @@ func (e *exam) known(selector config.Selector, f finding.Finding) {
 // requiresAll is what follows from a group in policy.require that cannot be looked up.
 func (e *exam) requiresAll() string {
 	const all = "A group that cannot be looked up counts for everybody: "
+	const who = all + "whoever has not enrolled, and is not exempt, "
+	once := ""
+	if e.inGrace() {
+		once = " once policy.grace is over"
+	}
 	switch e.settings.Policy.Unenrolled {
 	case config.Enroll:
-		return all + "whoever has not enrolled, and is not exempt, has to at the next login."
+		return who + "has to at the next login" + once + "."
 	case config.Invite:
-		return all + "whoever has not enrolled, and is not exempt, is refused until they enroll by a link."
+		return who + "is refused" + once + " until they enroll by a link."
 	case config.Allow:
 		return all + `it requires nothing of those who have not enrolled, as policy.unenrolled = "allow". Once there is such a group, it counts for its members alone.`
 	}
-	return all + "whoever has not enrolled, and is not exempt, is refused."
+	return who + "is refused" + once + "."
 }

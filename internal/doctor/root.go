@@ -76,6 +76,20 @@ func (e *exam) selected(list []config.Selector, user string) bool {
 	})
 }
 
+// doubtful says whether a list has a group in which somebody counts as being because it
+// cannot be looked up. One that the machine does not know cannot.
+func (e *exam) doubtful(list []config.Selector, user string) bool {
+	return slices.ContainsFunc(list, func(s config.Selector) bool {
+		group := s.Group()
+		if s == config.All || group == "" {
+			return false
+		}
+		known, unknown := e.Machine.GroupKnown(group)
+		_, unsaid := e.Machine.Member(user, group)
+		return !known || unknown != nil || unsaid != nil
+	})
+}
+
 // toAskRoot is what has root be asked for a code, "" if root is, or is denied for
 // want of one.
 func (e *exam) toAskRoot() string {

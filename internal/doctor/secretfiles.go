@@ -227,7 +227,7 @@ func (e *exam) nobodyManages(managing int) {
 }
 
 func (e *exam) nobodyEnrolled(path string, enrolled, files int) {
-	refuses := len(e.settings.Policy.Require) > 0 && e.settings.Policy.Unenrolled == config.Refuse && e.settings.Policy.Grace == config.Grace{}
+	refuses := len(e.settings.Policy.Require) > 0 && e.settings.Policy.Unenrolled == config.Refuse && !e.inGrace()
 	switch {
 	case enrolled > 0:
 	case refuses && slices.Contains(e.settings.Policy.Require, config.All):

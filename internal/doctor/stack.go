@@ -38,7 +38,7 @@ func (e *exam) nobodyUnasked() {
 	policy := e.settings.Policy
 	own := slices.ContainsFunc(e.enrolled, func(p asking.Person) bool { return p.Protocols != nil })
 	if !slices.Contains(policy.Require, config.All) || len(policy.Exempt)+len(policy.TrustedNetworks) > 0 || policy.Unenrolled == config.Allow ||
-		policy.Grace != (config.Grace{}) || own || e.settings.Remote != nil {
+		e.inGrace() || own || e.settings.Remote != nil {
 		return
 	}
 	for _, s := range e.stacks {
