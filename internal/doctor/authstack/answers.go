@@ -49,8 +49,12 @@ func (s Stack) Reading(tree pamstack.Tree, names Names) Stack {
 	return s
 }
 
-// listed is about pam_listfile. What it says where its file is not there, onerr does.
+// listed is about pam_listfile. What it says where its file is not there, onerr does; but
+// with apply it ignores all others before it looks.
 func listed(line pamstack.Line, tree pamstack.Tree) answer {
+	if line.Arg("apply") != "" {
+		return answer{}
+	}
 	file := line.Arg("file")
 	_, err := tree.Read(file)
 	switch missing := errors.Is(err, fs.ErrNotExist); {
