@@ -1,6 +1,7 @@
 package authstack
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -64,8 +65,8 @@ func (s Stack) condition(left, operator, right string, ofCaller bool, names Name
 		return perhaps, ""
 	case left == "uid":
 		return ofUID(operator, right)
-	case left == "user" && (operator == "!=" || operator == "notin"):
-		return mostly, "nobody but " + strings.ReplaceAll(right, ":", ", ") + " is left out"
+	case left == "user" && (operator == "!=" || operator == "notin" && !strings.Contains(right, ":")):
+		return mostly, "nobody but " + right + " is left out" // a list may be of all people
 	}
 	return perhaps, ""
 }
@@ -101,7 +102,11 @@ func ofUID(operator, right string) (verdict said, why string) {
 	if !people {
 		return perhaps, ""
 	}
-	return mostly, "uid " + operator + " " + right + " is true of all people"
+	whom := "all people"
+	if operator != ">=" && operator != ">" && n >= firstPerson { // those of directories may have higher ones
+		whom += fmt.Sprintf(" with uids from %d to %d", firstPerson, lastPerson)
+	}
+	return mostly, "uid " + operator + " " + right + " is true of " + whom
 }
 
 // outside is about groups that nobody is in, as they are not there.
