@@ -24,19 +24,27 @@ func knownToRealm(m *target.Machine) bool {
 	}
 	for _, path := range append(m.Glob("/etc/krb5.conf.d/*"), "/etc/krb5.conf") {
 		for key, value := range pairs(m, path) {
-			if _, file, ok := strings.Cut(value, ":"); key == "default_keytab_name" && ok && m.Has(file) || key == "default_keytab_name" && m.Has(value) {
+			if key == "default_keytab_name" && hasKeytab(m, value) {
 				return true
 			}
 		}
 	}
 	for _, path := range append(m.Glob("/etc/sssd/conf.d/*.conf"), "/etc/sssd/sssd.conf") {
 		for key, value := range pairs(m, path) {
-			if key == "krb5_keytab" || key == "id_provider" && (value == "ad" || value == "ipa") {
+			if key == "krb5_keytab" && hasKeytab(m, value) || key == "id_provider" && (value == "ad" || value == "ipa") {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// hasKeytab says whether the file of a keytab is there, whose name may begin with its type.
+func hasKeytab(m *target.Machine, name string) bool {
+	if _, file, ok := strings.Cut(name, ":"); ok {
+		name = file
+	}
+	return name != "" && m.Has(name)
 }
 
 // pairs are the settings of a file with lines such as "key = value".

@@ -77,7 +77,7 @@ func (v view) alone(w way, list []string) finding.Finding {
 		Fix:     "To ask for key, password and code: AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam. If it is meant, leave it."}
 	if w.method == "gssapi-with-mic" && !knownToRealm(v.Machine) {
 		f.Severity = finding.Note
-		f.Follows += " There is no /etc/krb5.keytab, without which nobody is, and neither krb5.conf nor sssd.conf tells of another."
+		f.Follows += " There is no /etc/krb5.keytab, without which nobody is, and neither krb5.conf nor sssd.conf tells of another that is there."
 	}
 	return v.about(keyword, f)
 }
