@@ -127,11 +127,15 @@ func (r *reading) tell(option string, who []string) {
 // ownServices are sudo's own PAM services, by the option that names another.
 var ownServices = map[string]string{"sudo": "pam_service", "sudo-i": "pam_login_service"}
 
+// rust is where sudo-rs is: beside sudo, or in its place by the alternatives of a
+// distribution; and what it alone reads.
+var rust = []string{"/usr/bin/sudo-rs", "/usr/lib/cargo/bin/sudo", "/etc/sudoers-rs"}
+
 // Unused says whether sudo asks for another PAM service in the place of one of its own,
-// whoever uses it.
+// whoever uses it. sudo-rs has no option for that, and asks for its own.
 func (e *Exam) Unused(service string) bool {
 	named, ok := ownServices[service]
-	return ok && len(e.readings) > 0 && !slices.ContainsFunc(e.readings, func(r reading) bool {
+	return ok && !slices.ContainsFunc(rust, e.Machine.Has) && len(e.readings) > 0 && !slices.ContainsFunc(e.readings, func(r reading) bool {
 		set, value := r.global(named)
 		for _, kind := range types {
 			for _, d := range r.defaults[kind] {
