@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 )
 
 func main() {
+	signal.Ignore(unix.SIGPIPE) // who reads the standard error may be gone, and sessions go on
 	conn, err := seqpacket.New(brokerFD)
 	var login *seqpacket.Conn
 	if err == nil {
