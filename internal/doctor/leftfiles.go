@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -33,10 +35,19 @@ func (e *exam) leftFiles(names []string) {
 	}
 }
 
-// directories are those in which logins look for secret files: by the default
-// configuration, and by those that lines name.
+// directories are those in which logins look for secret files: by this configuration, by
+// the default one, and by those that lines name.
 func (e *exam) directories() []string {
 	all := []string{filepath.Clean(e.settings.Paths.Users)}
+	if path := e.Machine.Root + config.DefaultPath; e.configPath() != path {
+		settings, err := config.Load(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			settings, err = config.Default(), nil
+		}
+		if err == nil {
+			all = append(all, filepath.Clean(e.under(settings).Paths.Users))
+		}
+	}
 	for _, s := range e.stacks {
 		for _, i := range s.Ours() {
 			named := s.Lines[i].Arg("config")
