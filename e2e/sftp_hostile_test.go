@@ -337,6 +337,12 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	}
 	expectNotInherited(t, append(fronts, oneChild(t, s, "otpgate-sftpd-worker", p.UID)), stderr(s.PID()))
 	forgesNoLines(t, c, p, other)
+	// That has ended the connection, and with it the worker.
+	again := take(t, s, p)
+	must(t, again.sign(sessionID(2)))
+	if outcome := again.step(proofOf(t, p.Name, p.Name, signer, sessionID(2))); outcome != messages.Accepted || !again.hasSession() {
+		t.Fatalf("expected accepted, found %d", outcome)
+	}
 	quotesWorker(t, s, oneChild(t, s, "otpgate-sftpd-worker", p.UID), p)
 }
 
