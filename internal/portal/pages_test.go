@@ -125,6 +125,9 @@ func TestPages(t *testing.T) {
 		if strings.Count(text, "<link ") != 1 || !strings.Contains(text, `<link rel="stylesheet" href="`+stylePath+`">`) || strings.Count(text, "<h1>") != 1 {
 			t.Errorf("%s:\n%s", name, text)
 		}
+		if !strings.Contains(text, `<meta name="viewport" content="width=device-width`) {
+			t.Errorf("%s is not as wide as a telephone:\n%s", name, text)
+		}
 		// Keys are in groups of four, to be typed.
 		if key := `<code class="key">`; strings.Contains(text, key) && !strings.Contains(text, key+"AAAA AAAA ") {
 			t.Errorf("%s has no key in groups:\n%s", name, text)
