@@ -21,7 +21,12 @@ own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/$NAME
 mkdir "$own"
 status=0
 (echo 0 > "$own/cgroup.procs"; exec unshare --mount --cgroup sh -euc "$WITHIN" sh "$@") || status=$?
+tries=0
 while [ -d "$own" ]; do
+	if [ "$((tries += 1))" -gt 1000 ]; then
+		echo "$own is still in use after 1000 tries to take it away" >&2
+		exit 1
+	fi
 	find "$own" -depth -type d -delete 2> /dev/null || sleep 0.01
 done
 exit "$status"
@@ -63,7 +68,7 @@ func TestCoreLeavesGroupsOfOthers(t *testing.T) {
 		"idle":     {"", "chrt --idle 0 nice -n 19", "group=/group policy=0 nice=0"},
 		"batch":    {"", "chrt --batch 0", "group=/group policy=0 nice=0"},
 		"nice":     {"", "nice -n 5", "group=/group policy=0 nice=0"},
-		"favoured": {"", "nice -n -5", "group=/group policy=0 nice=-5"},
+		"favoured": {"renice --priority -5 -p $$ > /dev/null", "", "group=/group policy=0 nice=-5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
