@@ -4,7 +4,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +29,15 @@ func TestSequential(t *testing.T) {
 	if found := beside(t, "load.go"); len(found) != 1 {
 		t.Errorf("what runs beside others in load.go: %q", found)
 	}
+	for _, name := range startsOthers {
+		file := filepath.Join(t.TempDir(), "one.go")
+		if err := os.WriteFile(file, []byte("package one\n\nfunc one() { of."+name+" = nil }\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if found := beside(t, file); len(found) != 1 {
+			t.Errorf("what runs beside others by %s: %q", name, found)
+		}
+	}
 }
 
 // filesOf are the files of our own of which a package's tests are built.
@@ -39,6 +50,10 @@ func filesOf(t *testing.T, dir string) []string {
 	}
 	return strings.Fields(string(output))
 }
+
+// startsOthers are names of the standard library by which something runs beside what follows:
+// what a command is cancelled by, finalizers and signals too.
+var startsOthers = []string{"AddCleanup", "AfterFunc", "Cancel", "Go", "Notify", "Parallel", "RunParallel", "SetFinalizer"}
 
 // beside are the places where a file has something run beside what follows.
 func beside(t *testing.T, file string) (found []string) {
@@ -58,7 +73,7 @@ func beside(t *testing.T, file string) (found []string) {
 		case *ast.GoStmt:
 			found = append(found, places.Position(node.Pos()).String())
 		case *ast.SelectorExpr:
-			if slices.Contains([]string{"AfterFunc", "Go", "Parallel", "RunParallel"}, node.Sel.Name) {
+			if slices.Contains(startsOthers, node.Sel.Name) {
 				found = append(found, places.Position(node.Pos()).String())
 			}
 		}
