@@ -167,6 +167,8 @@ func (l *Later) nextMail() (job selfservice.Job, found bool) {
 }
 
 // one does a job, and leaves it behind if it has not ended some time after it should have.
+// Then it is told as lost, which is no less bounded: it may be a change of the ledger, whose
+// file system may be the one that hangs.
 func (l *Later) one(w worker, job selfservice.Job) {
 	done := make(chan struct{})
 	go func() {
@@ -180,17 +182,34 @@ func (l *Later) one(w worker, job selfservice.Job) {
 		return
 	case <-late.C:
 	}
+	select {
+	case w.hanging <- struct{}{}:
+	case <-done:
+		return
+	}
+	select {
+	case <-done: // just now, or as there came to be a place for it
+		<-w.hanging
+		return
+	default:
+	}
 	l.mu.Lock()
 	told := *w.running == nil // at the end
 	*w.running = nil
 	l.mu.Unlock()
-	if !told {
-		l.lose(job, errHangs)
-	}
+	lost := make(chan struct{})
+	go func() {
+		if !told {
+			l.lose(job, errHangs)
+		}
+		close(lost)
+		<-done
+		<-w.hanging
+	}()
+	late.Reset(GivingUp)
 	select {
-	case w.hanging <- struct{}{}:
-		go func() { <-done; <-w.hanging }()
-	case <-done:
+	case <-lost:
+	case <-late.C:
 	}
 }
 

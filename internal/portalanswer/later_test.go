@@ -217,7 +217,7 @@ func TestHangingLooksAreLeftBehind(t *testing.T) {
 		look := d.job("home", "alice")
 		look.Do = func(context.Context) { l.Link(d.job("home", "alice")) }
 		l.Look(look)
-		for n := range mostHanging + 1 {
+		for n := range mostHanging {
 			if want := fmt.Sprint("-h", n); strings.Contains(d.text(), want) {
 				t.Errorf("%s too early: %s", want, d.text())
 			}
@@ -227,6 +227,12 @@ func TestHangingLooksAreLeftBehind(t *testing.T) {
 				t.Errorf("%s, expected %s", d.text(), want)
 			}
 		}
+		time.Sleep(longestLook + GivingUp)
+		synctest.Wait()
+		last := fmt.Sprint("-h", mostHanging)
+		if strings.Contains(d.text(), last) {
+			t.Errorf("%s is told as lost while there is no place to leave it behind: %s", last, d.text())
+		}
 		l.Change(d.job("user bob", "bob"))
 		synctest.Wait()
 		if !strings.HasSuffix(d.text(), " bob") {
@@ -234,13 +240,57 @@ func TestHangingLooksAreLeftBehind(t *testing.T) {
 		}
 		hold <- struct{}{}
 		synctest.Wait()
-		if !strings.HasSuffix(d.text(), " alice") {
+		if !strings.HasSuffix(d.text(), last+" alice") {
 			t.Errorf("%s", d.text())
 		}
 		close(hold)
 		l.End(t.Context())
 		if lost := strings.Count(d.text(), "-"); lost != mostHanging+1 {
 			t.Errorf("%d told as lost: %s", lost, d.text())
+		}
+	})
+}
+
+// Telling that a job is lost may hang as the job itself does: both may need one file system.
+// That holds up the others for its time alone too.
+func TestTellingThatHangsIsLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &Later{}
+		var d diary
+		hold := make(chan struct{})
+		l.Link(selfservice.Job{Of: "stranger", Do: func(context.Context) { <-hold }, Lost: func(error) { <-hold; d.note("-link") }})
+		l.Link(d.job("home", "alice"))
+		time.Sleep(longest + 2*GivingUp)
+		synctest.Wait()
+		if d.text() != "alice" {
+			t.Errorf("%s, expected alice", d.text())
+		}
+		close(hold)
+		synctest.Wait()
+		if d.text() != "alice -link" || len(l.ofMails.hanging) > 0 {
+			t.Errorf("%s; %d are left behind", d.text(), len(l.ofMails.hanging))
+		}
+	})
+}
+
+// A job that ends after all, while there is no place to leave it behind, is not told as lost.
+func TestEndsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &Later{}
+		var d diary
+		hold := make(chan struct{})
+		link := d.job("home", "link")
+		link.Do = func(context.Context) { <-hold; d.note("link") }
+		l.Link(link)
+		for range mostHanging {
+			l.ofMails.hanging <- struct{}{}
+		}
+		time.Sleep(longest + 2*GivingUp)
+		synctest.Wait()
+		close(hold)
+		l.Wait()
+		if d.text() != "link" || len(l.ofMails.hanging) != mostHanging {
+			t.Errorf("%s; %d are left behind", d.text(), len(l.ofMails.hanging))
 		}
 	})
 }
