@@ -7,6 +7,7 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // Two servers have their people in one etcd. Whoever was enrolled in files of one of them,
@@ -61,9 +62,8 @@ func TestPeopleInEtcd(t *testing.T) {
 		here := late.Over(path)
 		here.Name = "people-late-" + string(path)
 		here.CodeOnly(t, here.Name, "protocol=ssh")
-		if got := beginAt(t, here, p).Verdict(t); got != pamSystemErr {
-			t.Errorf("%s: verdict %d, expected %d", here.Name, got, pamSystemErr)
-		}
+		// A login that is not told in a second whether people are in etcd goes on.
+		testwait.Until(t, here.Name+" knows it", func() bool { return beginAt(t, here, p).Verdict(t) == pamSystemErr })
 		machine.Log.Expect(t, "user="+p.Name+" ", "service="+here.Name+" ", "verdict=fault", "rule=ledger", "set ledger.people = true")
 	}
 

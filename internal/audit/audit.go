@@ -33,7 +33,7 @@ type Record struct {
 	// Client is the machine whose login it is, if that is another one, as its file is
 	// called. The remote side is its word.
 	Client string
-	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, enrolled,
+	// Verdict is accepted, not-asked, denied or fault; sent, not-sent, not-known, enrolled,
 	// proven or changed on the way there; invited and opened of a link; reported by the person, who was it not; turned-away of an address; Examined of
 	// the machine; empty for a line that the argument debug adds.
 	Verdict string

@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
 	"github.com/otpgate/otpgate/internal/ledger/castest"
 )
 
@@ -18,7 +21,7 @@ func sharing(t *testing.T, p *fixture) *castest.Service {
 	service, socket := castest.Serve(t)
 	p.Config.Ledger = &config.Ledger{Socket: socket, Prefix: castest.Prefix, Timeout: config.Duration{Duration: time.Minute}}
 	p.Config.Paths.BreakGlass, p.Config.Paths.State = t.TempDir(), service.Noted(t)
-	p.Elsewhere = elsewhereOf(p.Config)
+	p.Elsewhere = elsewhereOf(p.Config, time.Minute)
 	p.UseBreakGlass()
 	return service
 }
@@ -58,22 +61,66 @@ func TestEnrolledElsewhere(t *testing.T) {
 	expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
 	expect(t, p.login("backup", says()), NotAsked, "policy.exempt")
 	expect(t, p.login("root", says(codes[0])), Accept, "break-glass")
-	if n, _, err := p.split("stranger", "secret123456"); n != 0 || err != nil {
-		t.Errorf("before the password: %d, %v", n, err)
+	for user, password := range map[string]string{"stranger": "secret123456", "root": "secret" + codes[1]} {
+		if n, _, err := p.split(user, password); n != 0 || err != nil {
+			t.Errorf("%s, before the password: %d, %v", user, n, err)
+		}
 	}
 }
 
-// What cannot tell whether people are in etcd counts as if they were: etcd that was not
-// reached yet, another one than the one that has this machine's ledger, another prefix, a
-// note that cannot be read, and an engine that nobody has told how to ask.
+// Who cannot tell whether people are in etcd keeps nobody out: nobody listens, etcd was not
+// reached yet or refuses, an older otpgate-ledgerd does not know the question, nothing answers.
+// The log says it once, and nobody is asked again for a moment. What was known before stands.
 func TestUnknownWhetherElsewhere(t *testing.T) {
+	for name, test := range map[string]struct {
+		socket func(t *testing.T) string
+		within time.Duration
+		reason string
+	}{
+		"nobody listens": {func(*testing.T) string { return "/none" }, time.Minute, "otpgate-ledgerd at /none"},
+		"not reached": {func(t *testing.T) string {
+			return castest.ServeRegisters(t, castest.Silent{Err: fmt.Errorf("%w: no leader", casledger.ErrUnavailable)})
+		}, time.Minute, "no leader"},
+		"refused": {func(t *testing.T) string {
+			return castest.ServeRegisters(t, castest.Silent{Err: errors.New("permission denied")})
+		}, time.Minute, "permission denied"},
+		"older": {func(t *testing.T) string { return castest.ServeNobody(t) }, time.Minute, "no answer from otpgate-ledgerd at "},
+		"hangs": {func(t *testing.T) string { return castest.ServeRegisters(t, castest.Silent{}) }, time.Millisecond, "it is not known"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newFixture(t)
+			p.Give("alice")
+			sharing(t, p)
+			p.Config.Ledger.Socket = test.socket(t)
+			p.Elsewhere = elsewhereOf(p.Config, test.within)
+			for range 3 {
+				expect(t, p.login("stranger", says()), NotAsked, "not-enrolled")
+			}
+			expect(t, p.login("alice", says(p.Code(t, "alice", 0))), Accept, "totp:phone")
+			if need, err := p.Need(t.Context(), Request{User: "stranger"}); err != nil || need.Code != NoCode {
+				t.Errorf("%+v, %v", need, err)
+			}
+			var remarks []string
+			for _, line := range p.Log() {
+				if line.Verdict == "not-known" && line.Rule == "ledger" && line.User == "stranger" {
+					remarks = append(remarks, line.Reason)
+				}
+			}
+			if len(remarks) != 1 || !strings.Contains(remarks[0], test.reason) || !strings.Contains(remarks[0], "other servers have people in etcd") {
+				t.Errorf("the log says %q", remarks)
+			}
+		})
+	}
+}
+
+// What is wrong with this machine's own settings is no want of an answer, and denies: another
+// etcd than the one that has this machine's ledger, another prefix, a note that cannot be read,
+// and an engine that nobody has told how to ask.
+func TestWronglySetElsewhere(t *testing.T) {
 	for name, test := range map[string]struct {
 		do     func(t *testing.T, p *fixture)
 		reason string
 	}{
-		"not reached": {func(_ *testing.T, p *fixture) {
-			p.Config.Ledger.Socket, p.Config.Ledger.Timeout = "/none", config.Duration{Duration: time.Second}
-		}, "otpgate-ledgerd at /none"},
 		"another etcd": {func(t *testing.T, p *fixture) {
 			_, p.Config.Ledger.Socket = castest.Serve(t)
 		}, "nothing is known of that"},
@@ -91,7 +138,7 @@ func TestUnknownWhetherElsewhere(t *testing.T) {
 			p.Give("alice")
 			sharing(t, p)
 			test.do(t, p)
-			p.Elsewhere = elsewhereOf(p.Config)
+			p.Elsewhere = elsewhereOf(p.Config, time.Minute)
 			verdict := p.login("stranger", says())
 			expect(t, verdict, Fault, "ledger")
 			if !strings.Contains(verdict.Reason, test.reason) {
@@ -126,7 +173,7 @@ func TestElsewhereWhileTheLedgerIsMoved(t *testing.T) {
 			service.PutText("people/alice/alice", "version = 1\n")
 			decision, rule = Fault, "ledger"
 		}
-		p.Elsewhere = elsewhereOf(p.Config)
+		p.Elsewhere = elsewhereOf(p.Config, time.Minute)
 		expect(t, p.login("stranger", says()), decision, rule)
 		move, err := ledger.OpenMove(t.Context(), p.Config.Paths.State)
 		if err == nil {
@@ -148,7 +195,7 @@ func TestAsksElsewhere(t *testing.T) {
 	}{{nil, false}, {&config.Ledger{People: true}, false}, {&config.Ledger{}, true}} {
 		settings := config.Default()
 		settings.Ledger = test.ledger
-		if got := elsewhereOf(settings) != nil; got != test.want {
+		if got := elsewhereOf(settings, time.Minute) != nil; got != test.want {
 			t.Errorf("%+v: %v, expected %v", test.ledger, got, test.want)
 		}
 	}

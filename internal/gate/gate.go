@@ -59,7 +59,8 @@ type Gate struct {
 	// reached, see [Gate.UseBreakGlass].
 	BreakGlass *BreakGlass
 	// Elsewhere says whether other servers have people in the ledger that they share with
-	// this one. It must be set where this one shares it and has files of its own.
+	// this one, and fails with a [casledger.NotKnownError] where nobody could tell. It must be set
+	// where this one shares it and has files of its own.
 	Elsewhere func(ctx context.Context) (bool, error)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/ledger"
+	"github.com/otpgate/otpgate/internal/ledger/casledger"
 	"github.com/otpgate/otpgate/internal/nss"
 )
 
@@ -177,10 +178,11 @@ func (g *Gate) findLike(user string, like func(user string) (string, error)) (pe
 // enrolled on another server.
 var errElsewhere = errors.New("people are in etcd, and ledger.people of the configuration is not true: who has not enrolled in the files of this server may have enrolled on another one; set ledger.people = true as there, and run otpctl ledger move --people")
 
-// checkElsewhere fails unless it is known that no other server has people where this one does
-// not look for them. It is not for what comes before the password: there the time that it
-// takes would tell who has enrolled.
-func (g *Gate) checkElsewhere(ctx context.Context) error {
+// checkElsewhere fails where it is known that other servers have people where this one does not
+// look for them. Where that is not known the login goes on, and the log says so: else an outage of
+// etcd would keep out those whom no server ever asked for a code. It is not for what comes before
+// the password: there the time that it takes would tell who has enrolled.
+func (g *Gate) checkElsewhere(ctx context.Context, request Request) error {
 	if l := g.Config.Ledger; l == nil || l.People {
 		return nil
 	}
@@ -188,7 +190,12 @@ func (g *Gate) checkElsewhere(ctx context.Context) error {
 		return blame{"internal", errors.New("nothing can say whether other servers have people in etcd")}
 	}
 	elsewhere, err := g.Elsewhere(ctx)
+	var unknown casledger.NotKnownError
 	switch {
+	case errors.As(err, &unknown):
+		if !unknown.Again {
+			g.note(request, "not-known", "ledger", fmt.Sprintf("%v; whoever has not enrolled in the files of this server goes on as if nobody were there", err))
+		}
 	case err != nil:
 		return blame{"ledger", fmt.Errorf("find out whether other servers have people in etcd: %w", err)}
 	case elsewhere:

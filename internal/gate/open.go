@@ -43,25 +43,29 @@ func Open(configPath string, sink audit.Sink) (*Gate, error) {
 		Audit:    sink,
 		Now:      time.Now,
 
-		Elsewhere: elsewhereOf(settings),
+		Elsewhere: elsewhereOf(settings, askElsewhereFor),
 	}, nil
 }
+
+// askElsewhereFor is how long a login waits at most to be told whether people are in etcd.
+const askElsewhereFor = time.Second
 
 // elsewhereOf asks whether other servers have people in the ledger that a configuration shares
 // with them. What the answer is worth is looked at as with people there: another place than
 // the one that this machine's ledger went to knows nothing of them.
-func elsewhereOf(settings config.Config) func(ctx context.Context) (bool, error) {
+func elsewhereOf(settings config.Config, within time.Duration) func(ctx context.Context) (bool, error) {
 	if settings.Ledger == nil || settings.Ledger.People {
 		return nil
 	}
 	state, prefix := settings.Paths.State, settings.Ledger.Prefix
 	shared := SharedLedger(*settings.Ledger)
 	shared.After(state)
+	texts := &casledger.ForLogins{Ask: shared.KnownTexts, Within: within, Now: time.Now}
 	return func(ctx context.Context) (bool, error) {
 		if err := ledger.CheckPrefix(state, prefix); err != nil {
 			return false, err
 		}
-		return shared.KnownTexts(ctx)
+		return texts.Any(ctx)
 	}
 }
 

@@ -83,7 +83,7 @@ func (g *Gate) need(ctx context.Context, request Request) (Need, account.Person,
 	return g.needBy(request, func(user string) (account.Person, bool, error) {
 		person, found, err := g.find(user)
 		if err == nil && !(found && person.Enrolled()) {
-			err = g.checkElsewhere(ctx)
+			err = g.checkElsewhere(ctx, request)
 		}
 		return person, found, err
 	})

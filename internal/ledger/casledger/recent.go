@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // Whoever has not enrolled in files may have in the texts, if other servers have their
@@ -31,11 +29,17 @@ type Reminder interface {
 }
 
 const (
-	// freshFor is how long nobody is asked again.
+	// freshFor is how long nobody is asked again, be it for want of an answer.
 	freshFor = 10 * time.Second
-	// standsFor is for how long what was known stands while nobody answers. Where a majority
-	// of the service is gone nothing changes; but it may go on where this machine cannot see it.
+	// standsFor is for how long it stands that there are no texts while nobody answers. Where a
+	// majority of the service is gone nothing changes; but it may go on where this machine cannot
+	// see it.
 	standsFor = time.Hour
+	// readFor is how long the service is asked for, whoever waits for that: twice, as the first
+	// time may find a connection that is dead.
+	readFor = 5 * time.Second
+	// waitedFor is how old such a question is that nobody begins to wait for.
+	waitedFor = time.Second
 )
 
 // Recent is a Reminder. It is safe for use by many.
@@ -45,12 +49,17 @@ type Recent struct {
 	now func() time.Time
 	mu  sync.Mutex
 	// known is what was read last, for the register beside; read is since when that was so,
-	// zero if nothing is known, and asked when somebody last tried to read it.
-	known       Texts
-	beside      string
-	read, asked time.Time
-	// reading is closed when somebody who reads it has done so, nil if nobody does.
+	// zero if nothing is known.
+	known  Texts
+	beside string
+	read   time.Time
+	// failed is what came of the last question, for the register failedOf, and asked when that was.
+	failed   error
+	failedOf string
+	asked    time.Time
+	// reading is closed when the question is over that was begun then, nil if there is none.
 	reading chan struct{}
+	begun   time.Time
 }
 
 var _ Reminder = (*Recent)(nil)
@@ -59,57 +68,107 @@ var _ Reminder = (*Recent)(nil)
 func NewRecent(registers Inspector) *Recent { return &Recent{Inspector: registers, now: time.Now} }
 
 // Texts implements [Reminder]. What is known is never older than freshFor while the service
-// answers, nor than standsFor while it does not. A refusal is no silence: then nothing is known.
+// answers. While it does not, it stands for as long as that takes that there are texts, and for
+// standsFor that there are none. A refusal is no silence: then it is not known that there are none.
+// Whoever asks waits for the service as long as ctx lets them, and half of that if something is known.
 func (r *Recent) Texts(ctx context.Context, beside string) (Texts, error) {
+	if end, limited := ctx.Deadline(); limited && r.stands(beside) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
 	for {
-		known, found, reading, wait := r.remembered(beside)
-		switch {
-		case found:
-			return known, nil
-		case reading:
-			return r.readAnew(ctx, beside, wait)
+		known, wait, err := r.remembered(ctx, beside)
+		if wait == nil {
+			return known, err
 		}
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return Texts{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+			return r.otherwise(beside, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err()))
 		}
 	}
 }
 
-// remembered says what is known. If that is too old, it is for the caller to read it anew,
-// or to wait for somebody else who does.
-func (r *Recent) remembered(beside string) (known Texts, found, reading bool, wait chan struct{}) {
+// remembered says what is known. If that is too old, it is for the caller to wait for who reads it.
+func (r *Recent) remembered(ctx context.Context, beside string) (known Texts, wait <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	stands := !r.read.IsZero() && r.beside == beside && now.Sub(r.read) < standsFor
 	switch {
-	case stands && (now.Sub(r.asked) < freshFor || r.reading != nil):
-		return r.known, true, false, nil
-	case r.reading != nil:
-		return Texts{}, false, false, r.reading
+	case r.beside == beside && !r.read.IsZero() && age(now, r.read) < freshFor:
+		return r.known, nil, nil
+	case r.failed != nil && r.failedOf == beside && age(now, r.asked) < freshFor:
+		known, err = r.lastKnown(beside, r.failed)
+		return known, nil, err
+	case r.reading != nil && age(now, r.begun) >= waitedFor:
+		known, err = r.lastKnown(beside, fmt.Errorf("%w: the service has not answered yet", ErrUnavailable))
+		return known, nil, err
+	case r.reading == nil:
+		r.reading, r.begun = make(chan struct{}), now
+		go r.readAnew(context.WithoutCancel(ctx), beside)
 	}
-	r.reading, r.asked = make(chan struct{}), now
-	return Texts{}, false, true, r.reading
+	return Texts{}, r.reading, nil
 }
 
-func (r *Recent) readAnew(ctx context.Context, beside string, done chan struct{}) (Texts, error) {
-	begun := r.now()
-	read, err := r.readTexts(ctx, beside)
+// stands says whether something is known, be it old.
+func (r *Recent) stands(beside string) bool {
+	_, err := r.otherwise(beside, ErrUnavailable)
+	return err == nil
+}
+
+// otherwise is lastKnown, for whoever does not have the lock.
+func (r *Recent) otherwise(beside string, why error) (Texts, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reading = nil
-	close(done)
+	return r.lastKnown(beside, why)
+}
+
+// lastKnown is what stands where there is no answer, and why if nothing does. r.mu is held.
+func (r *Recent) lastKnown(beside string, why error) (Texts, error) {
 	switch {
-	case err == nil:
-		r.known, r.beside, r.read = read, beside, begun
-	case !errors.Is(err, ErrUnavailable):
-		r.read = time.Time{}
-	case !r.read.IsZero() && r.beside == beside && begun.Sub(r.read) < standsFor:
+	case r.read.IsZero():
+	case r.known.Any:
+		return Texts{Any: true, Beside: r.known.Beside && r.beside == beside}, nil
+	case r.beside == beside && age(r.now(), r.read) < standsFor:
 		return r.known, nil
 	}
-	return read, err
+	return Texts{}, why
+}
+
+// age is by the clock that says more: the one stands still while a machine is suspended, the
+// other one may be set back.
+func age(now, then time.Time) time.Duration {
+	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
+}
+
+// readAnew reads for whoever waits. It goes on when none of them does any more: else a service
+// that is slow would never be known.
+func (r *Recent) readAnew(ctx context.Context, beside string) {
+	var read Texts
+	err := errors.New("the question was broken off")
+	begun := r.now()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.failed, r.failedOf, r.asked = err, beside, r.now()
+		switch {
+		case err == nil:
+			r.known, r.beside, r.read = read, beside, begun
+		case !errors.Is(err, ErrUnavailable) && !r.known.Any:
+			r.read = time.Time{}
+		}
+		close(r.reading)
+		r.reading = nil
+	}()
+	for range 2 {
+		try, cancel := context.WithTimeout(ctx, readFor)
+		read, err = r.readTexts(try, beside)
+		cancel()
+		if !errors.Is(err, ErrUnavailable) {
+			return
+		}
+	}
 }
 
 func (r *Recent) readTexts(ctx context.Context, beside string) (read Texts, err error) {
@@ -119,38 +178,4 @@ func (r *Recent) readTexts(ctx context.Context, beside string) (read Texts, err 
 	now, err := r.Get(ctx, beside)
 	read.Beside = now.Revision > 0
 	return read, err
-}
-
-// KnownTexts is HasTexts of a moment ago, see [Recent]. It is an error where it is not known that
-// this is the service that this machine's ledger in files was moved to, if one was.
-func (s *Store) KnownTexts(ctx context.Context) (bool, error) {
-	reminder, can := s.registers.(Reminder)
-	if !can {
-		return false, errors.New("this ledger cannot say whether there are people in it")
-	}
-	moved, err := s.movedHere()
-	if errors.As(err, new(ledger.MovedError)) {
-		moved, err = nil, nil // the ledger is under way there, whoever is in it already
-	}
-	if err != nil {
-		return false, err
-	}
-	beside := ""
-	if moved != nil {
-		beside = endOf(moved.From)
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.All)
-	defer cancel()
-	for {
-		try, cancelTry := context.WithTimeout(ctx, s.limits.Try)
-		known, err := reminder.Texts(try, beside)
-		cancelTry()
-		switch {
-		case err == nil && moved != nil && !known.Beside:
-			return false, ledger.ForgottenError{MovedError: *moved}
-		case !errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
-			return known.Any, withContext(ctx, outOfReach(err))
-		}
-		s.pause(ctx)
-	}
 }

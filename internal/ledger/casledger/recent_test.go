@@ -1,6 +1,7 @@
 package casledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/otpgate/otpgate/internal/ledger"
 )
 
 // watched is a service of which a test says what it answers.
@@ -18,6 +17,8 @@ type watched struct {
 	mu    sync.Mutex
 	asked int
 	err   error
+	// once is what the next question fails with.
+	once error
 	// hold, if set, is waited for by each question.
 	hold chan struct{}
 }
@@ -27,7 +28,8 @@ func (w *watched) Status(context.Context) (Status, error) { return Status{}, nil
 func (w *watched) Page(ctx context.Context, after string) ([]Named, error) {
 	w.mu.Lock()
 	w.asked++
-	hold, err := w.hold, w.err
+	hold, err := w.hold, cmp.Or(w.once, w.err)
+	w.once = nil
 	page := []Named{{Key: "users/alice", Register: Register{Revision: 1}}}
 	if r, found := w.values[textName]; found && after < textName {
 		page = append([]Named{{textName, r}}, page...)
@@ -60,95 +62,199 @@ func (w *watched) wasAsked(t *testing.T, want int) {
 
 var errAway = fmt.Errorf("%w from etcd", ErrUnavailable)
 
-// Whether there are people is asked once in a while, is known again soon after it changed, and
-// stands for an hour while nobody answers. Before the first answer, and where there is a
-// refusal, nothing is known.
+// asking is a Recent of w, and what a test expects of it.
+type asking struct {
+	*testing.T
+	*Recent
+	w *watched
+}
+
+func newAsking(t *testing.T) asking {
+	w := &watched{memory: memory{values: map[string]Register{}}}
+	return asking{t, NewRecent(w), w}
+}
+
+func (a asking) knows(want bool) {
+	a.Helper()
+	if known, err := a.Texts(a.Context(), ""); err != nil || known.Any != want {
+		a.Errorf("%+v, %v, expected %v", known, err, want)
+	}
+}
+
+func (a asking) fails(want error) {
+	a.Helper()
+	if known, err := a.Texts(a.Context(), ""); !errors.Is(err, want) {
+		a.Errorf("%+v, %v, expected %v", known, err, want)
+	}
+}
+
+var errRefused = errors.New("permission denied")
+
+// Whether there are people is asked once in a while, and is known again soon after it changed. That
+// there are none stands for an hour while nobody answers. Before the first answer, and where there is
+// a refusal, nothing is known; nobody is asked for a moment then either.
 func TestRecentTexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &watched{memory: memory{values: map[string]Register{}}}
-		r := NewRecent(w)
-		knows := func(want bool) {
-			t.Helper()
-			if known, err := r.Texts(t.Context(), ""); err != nil || known.Any != want {
-				t.Errorf("%+v, %v, expected %v", known, err, want)
-			}
-		}
-		fails := func(want error) {
-			t.Helper()
-			if known, err := r.Texts(t.Context(), ""); !errors.Is(err, want) {
-				t.Errorf("%+v, %v, expected %v", known, err, want)
-			}
-		}
-		w.set(errAway)
-		fails(errAway)
-		w.set(nil)
-		knows(false)
-		knows(false)
-		w.wasAsked(t, 1)
-		w.otherText(textName)
+		a := newAsking(t)
+		a.w.set(errAway)
+		a.fails(errAway)
+		a.w.wasAsked(t, 2)
+		a.fails(errAway)
+		a.w.wasAsked(t, 2)
+		a.w.set(nil)
 		time.Sleep(freshFor)
-		knows(true)
-		w.wasAsked(t, 2)
-		delete(w.values, textName)
+		a.knows(false)
+		a.knows(false)
+		a.w.wasAsked(t, 1)
+		a.w.otherText(textName)
 		time.Sleep(freshFor)
-		knows(false)
+		a.knows(true)
+		a.w.wasAsked(t, 2)
+		delete(a.w.values, textName)
+		time.Sleep(freshFor)
+		a.knows(false)
 
-		w.set(errAway)
+		a.w.set(errAway)
 		time.Sleep(freshFor)
-		knows(false)
-		knows(false)
-		w.wasAsked(t, 1)
+		a.knows(false)
+		a.knows(false)
+		a.w.wasAsked(t, 2)
 		time.Sleep(standsFor - freshFor)
-		fails(errAway)
-		w.set(nil)
-		knows(false)
-		refused := errors.New("permission denied")
-		w.set(refused)
+		a.fails(errAway)
+		a.w.set(nil)
 		time.Sleep(freshFor)
-		fails(refused)
-		w.set(errAway)
-		fails(errAway)
+		a.knows(false)
+		a.w.set(errRefused)
+		time.Sleep(freshFor)
+		a.fails(errRefused)
+		a.w.set(errAway)
+		time.Sleep(freshFor)
+		a.fails(errAway)
 	})
 }
 
-// Many who ask at once have one asked for them. While that one waits, the others are told
-// what is known, and if nothing is they wait as long as they may.
+// Once there were people it stands until the service says that there are none: neither silence
+// nor a refusal ends that, however long it takes.
+func TestRecentTextsStand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAsking(t)
+		a.w.otherText(textName)
+		a.knows(true)
+		for _, err := range []error{errAway, errRefused, errAway} {
+			a.w.set(err)
+			time.Sleep(100 * standsFor)
+			a.knows(true)
+			if known, err := a.Texts(t.Context(), "moved/elsewhere"); err != nil || !known.Any || known.Beside {
+				t.Errorf("%+v, %v", known, err)
+			}
+		}
+		a.w.set(nil)
+		delete(a.w.values, textName)
+		time.Sleep(freshFor)
+		a.knows(false)
+	})
+}
+
+// One answer that is lost is asked for once more.
+func TestRecentTextsAskTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAsking(t)
+		a.w.once = errAway
+		a.knows(false)
+		a.w.wasAsked(t, 2)
+	})
+}
+
+// Many who ask at once have one asked for them. Each waits as long as they may, and the question
+// goes on without them. If something is known they wait for half of that, and then it stands.
 func TestRecentTextsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &watched{memory: memory{values: map[string]Register{}}, hold: make(chan struct{})}
-		r := NewRecent(w)
+		a := newAsking(t)
+		a.w.hold = make(chan struct{})
 		var all sync.WaitGroup
 		for range 50 {
-			all.Go(func() {
-				if known, err := r.Texts(t.Context(), ""); err != nil || known.Any {
-					t.Errorf("%+v, %v", known, err)
-				}
-			})
+			all.Go(func() { a.knows(false) })
 		}
 		synctest.Wait()
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := r.Texts(short, ""); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%v", err)
+		short := func() (Texts, error, time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			begun := time.Now()
+			known, err := a.Texts(ctx, "")
+			return known, err, time.Since(begun)
 		}
-		close(w.hold)
+		if _, err, took := short(); !errors.Is(err, ErrUnavailable) || took != time.Second {
+			t.Errorf("%v after %v", err, took)
+		}
+		if _, err, took := short(); !errors.Is(err, ErrUnavailable) || took != 0 {
+			t.Errorf("of a question that is a second old: %v after %v", err, took)
+		}
+		close(a.w.hold)
 		all.Wait()
-		w.wasAsked(t, 1)
+		a.w.wasAsked(t, 1)
 
-		w.hold = make(chan struct{})
+		a.w.hold = make(chan struct{})
+		a.w.otherText(textName)
 		time.Sleep(freshFor)
-		all.Go(func() {
-			if _, err := r.Texts(t.Context(), ""); err != nil {
+		if known, err, took := short(); err != nil || known.Any || took != time.Second/2 {
+			t.Errorf("%+v, %v after %v", known, err, took)
+		}
+		close(a.w.hold)
+		synctest.Wait()
+		a.knows(true)
+		a.w.wasAsked(t, 2)
+	})
+}
+
+// A login waits a second at most, and then nobody is asked for a moment. Once there were people
+// that stands, whoever is silent then.
+func TestTextsForLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var answer func(ctx context.Context) (bool, error)
+		f := &ForLogins{Ask: func(ctx context.Context) (bool, error) { return answer(ctx) }, Within: time.Second, Now: time.Now}
+		wants := func(want, wantErr, wantAgain bool, wantTook time.Duration) {
+			t.Helper()
+			begun := time.Now()
+			got, err := f.Any(t.Context())
+			var unknown NotKnownError
+			if errors.As(err, &unknown) != wantErr || got != want || unknown.Again != wantAgain || time.Since(begun) != wantTook {
+				t.Errorf("%v, %v after %v, expected %v, error %v, again %v", got, err, time.Since(begun), want, wantErr, wantAgain)
+			}
+		}
+		hangs := func(ctx context.Context) (bool, error) {
+			<-ctx.Done()
+			return false, NotKnownError{Why: ctx.Err()}
+		}
+		says := func(any bool) func(context.Context) (bool, error) {
+			return func(context.Context) (bool, error) { return any, nil }
+		}
+		answer = hangs
+		wants(false, true, false, time.Second)
+		answer = says(true)
+		wants(false, true, true, 0)
+		time.Sleep(freshFor)
+		wants(true, false, false, 0)
+		answer = hangs
+		wants(true, false, false, time.Second)
+		wants(true, false, false, 0)
+		time.Sleep(freshFor)
+		answer = says(false)
+		wants(false, false, false, 0)
+		answer = func(context.Context) (bool, error) { return false, errRefused }
+		for range 2 { // which is asked again at each login
+			if _, err := f.Any(t.Context()); !errors.Is(err, errRefused) {
 				t.Error(err)
 			}
-		})
-		synctest.Wait()
-		if known, err := r.Texts(t.Context(), ""); err != nil || known.Any {
-			t.Errorf("%+v, %v", known, err)
 		}
-		close(w.hold)
-		all.Wait()
-		w.wasAsked(t, 2)
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		answer = hangs
+		var unknown NotKnownError
+		if _, err := f.Any(over); !errors.As(err, &unknown) || !unknown.Again {
+			t.Errorf("of a login that is over: %v", err)
+		}
+		answer = says(true)
+		wants(true, false, false, 0)
 	})
 }
 
@@ -169,12 +275,14 @@ func TestKnownTextsElsewhere(t *testing.T) {
 	if any, err := store.KnownTexts(t.Context()); err != nil || any {
 		t.Errorf("%v, %v", any, err)
 	}
-	if _, err := testStore(&w.memory).KnownTexts(t.Context()); err == nil {
-		t.Error("what cannot remember knew it")
+	if _, err := testStore(&w.memory).KnownTexts(t.Context()); !errors.As(err, new(NotKnownError)) {
+		t.Errorf("what cannot remember: %v", err)
 	}
-	w.set(errAway)
-	away := New(NewRecent(w), LimitsOf(time.Millisecond))
-	if _, err := away.KnownTexts(t.Context()); !errors.Is(err, ledger.ErrUnreachable) {
-		t.Errorf("%v", err)
+	for _, silent := range []error{errAway, errRefused} {
+		w.set(silent)
+		away := New(NewRecent(w), LimitsOf(time.Minute))
+		if _, err := away.KnownTexts(t.Context()); !errors.As(err, new(NotKnownError)) || !errors.Is(err, silent) {
+			t.Errorf("%v", err)
+		}
 	}
 }

@@ -51,12 +51,29 @@ var _ casledger.Inspector = (*Service)(nil)
 func Serve(t testing.TB) (s *Service, socket string) {
 	t.Helper()
 	s = &Service{values: map[string]casledger.Register{}}
+	return s, ServeRegisters(t, casledger.NewRecent(s))
+}
+
+// ServeRegisters answers out of registers at a socket, as otpgate-ledgerd does.
+func ServeRegisters(t testing.TB, registers casledger.Registers) (socket string) {
+	t.Helper()
+	return serve(t, func(conn net.Conn) { _ = ledgersocket.Answer(conn.(ledgersocket.Conn), registers) })
+}
+
+// ServeNobody hangs up on whoever connects, as an otpgate-ledgerd does that does not know the
+// question.
+func ServeNobody(t testing.TB) (socket string) {
+	t.Helper()
+	return serve(t, func(conn net.Conn) { _ = conn.Close() })
+}
+
+func serve(t testing.TB, answer func(conn net.Conn)) (socket string) {
+	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	recent := casledger.NewRecent(s)
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -64,14 +81,30 @@ func Serve(t testing.TB) (s *Service, socket string) {
 			if err != nil {
 				return
 			}
-			all.Go(func() { _ = ledgersocket.Answer(conn.(ledgersocket.Conn), recent) })
+			all.Go(func() { answer(conn) })
 		}
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
 		all.Wait()
 	})
-	return s, socket
+	return socket
+}
+
+// Silent is a service that knows nothing: each question fails with Err, and without one it waits
+// until nobody waits for the answer any more.
+type Silent struct {
+	casledger.Inspector
+	Err error
+}
+
+// Texts implements [casledger.Reminder].
+func (s Silent) Texts(ctx context.Context, _ string) (casledger.Texts, error) {
+	if s.Err == nil {
+		<-ctx.Done()
+		return casledger.Texts{}, fmt.Errorf("%w: %w", casledger.ErrUnavailable, ctx.Err())
+	}
+	return casledger.Texts{}, s.Err
 }
 
 // Prefix is what configurations have for the service.
