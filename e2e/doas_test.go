@@ -37,6 +37,8 @@ func TestDoas(t *testing.T) {
 		twice := lasting.As(exec.Command("/bin/sh", "-c", "doas true && doas /bin/sh -c '"+asRootByDoas+"'"))
 		expectIn(t, lasting, machine.Open(t, twice).Answer(answers(lasting, lasting.Code(t, 0)), machine.Patience), 1)
 
+		// What sudo asks for is nothing of doas.
+		must(t, os.WriteFile("/etc/sudoers.d/"+here.Name, []byte("Defaults:"+p.Name+" rootpw\n"+p.Name+" ALL=(ALL) ALL\n"), 0o440))
 		doctor := []string{"--config=" + here.Config, "doctor", "--service=doas", "--ignore=clock-unsynchronised", "--ignore=state-volatile"}
 		otpctl(t, 0, doctor...)
 		permit("permit nopass " + unasked.Name)

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
@@ -110,4 +113,21 @@ func expectNotInherited(t *testing.T, pids []int, file string) {
 			}
 		}
 	}
+}
+
+// quotesAnother is quotesWorker with the worker of a further connection: the one before was
+// ended, and its worker may go on, as a front of ours keeps what it has.
+func quotesAnother(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, before int) {
+	t.Helper()
+	c := take(t, s, p)
+	must(t, c.sign(sessionID(2)))
+	if outcome := c.step(proofOf(t, p.Name, p.Name, signer, sessionID(2))); outcome != messages.Accepted || !c.hasSession() {
+		t.Fatalf("expected accepted, found %d", outcome)
+	}
+	var others []int
+	machine.Until(t, "there is another worker", func() bool {
+		others = slices.DeleteFunc(children(t, s, "otpgate-sftpd-worker", p.UID), func(pid int) bool { return pid == before })
+		return len(others) == 1
+	})
+	quotesWorker(t, s, others[0], p)
 }

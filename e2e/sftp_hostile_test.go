@@ -335,15 +335,10 @@ func TestSFTPTakenOverReach(t *testing.T) {
 	if answer, fds, err := c.ask(open("/home/" + p.Name + "/.ssh/authorized_keys")); err != nil || fds != 1 {
 		t.Errorf("expected that one's own file is opened: %x, %v", answer, err)
 	}
-	expectNotInherited(t, append(fronts, oneChild(t, s, "otpgate-sftpd-worker", p.UID)), stderr(s.PID()))
+	worker := oneChild(t, s, "otpgate-sftpd-worker", p.UID)
+	expectNotInherited(t, append(fronts, worker), stderr(s.PID()))
 	forgesNoLines(t, c, p, other)
-	// That has ended the connection, and with it the worker.
-	again := take(t, s, p)
-	must(t, again.sign(sessionID(2)))
-	if outcome := again.step(proofOf(t, p.Name, p.Name, signer, sessionID(2))); outcome != messages.Accepted || !again.hasSession() {
-		t.Fatalf("expected accepted, found %d", outcome)
-	}
-	quotesWorker(t, s, oneChild(t, s, "otpgate-sftpd-worker", p.UID), p)
+	quotesAnother(t, s, p, signer, worker)
 }
 
 // Garbage from a front ends its own connection and nothing else.

@@ -46,10 +46,13 @@ func (e *exam) sudo(ctx context.Context) {
 	e.elsewhere(services)
 }
 
+// otherPrograms are services with sudo's protocol that are not sudo's.
+var otherPrograms = []string{"doas", "polkit-1", "su", "su-l"}
+
 // inItsPlace are services of other names with sudo's protocol, as pam_service may name them.
 func (e *exam) inItsPlace() (found []string) {
 	for _, s := range e.Stacks {
-		if len(s.Checks) > 0 && s.Protocol == "sudo" {
+		if len(s.Checks) > 0 && s.Protocol == "sudo" && !slices.Contains(otherPrograms, s.Service) {
 			found = append(found, s.Service)
 		}
 	}
