@@ -188,8 +188,13 @@ type lock struct {
 
 // firstLock is that of the first of the keys which is locked, the zero lock if none is.
 func (g *Gate) firstLock(ctx context.Context, keys ...ledger.Key) (lock, error) {
-	for _, key := range keys {
-		entry, err := g.Ledger.View(ctx, key)
+	return g.firstLockOf(ctx, keys, ledger.Views(ctx, g.Ledger, keys...))
+}
+
+// firstLockOf is firstLock for keys of which view shows the entries.
+func (g *Gate) firstLockOf(ctx context.Context, keys []ledger.Key, view func(i int) (ledger.Entry, error)) (lock, error) {
+	for i, key := range keys {
+		entry, err := view(i)
 		if err != nil {
 			return lock{}, blame{"ledger", fmt.Errorf("count attempts: %w", err)}
 		}

@@ -128,18 +128,18 @@ func (d *dialogue) answered(ctx context.Context, answer Answer, err error) (_ Ve
 // begin looks at what the ledger knows before anybody is asked: a login that is
 // remembered, wrong codes that lock, and sends the code where that comes first.
 func (d *dialogue) begin(ctx context.Context) (_ Verdict, decided bool) {
-	entry, err := d.Ledger.View(ctx, ledger.UserKey(d.person.User))
+	keys := d.keysOf(d.request, d.person)
+	looking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	view := ledger.Views(looking, d.Ledger, keys...)
+	entry, err := view(0) // the person's
 	if err != nil {
 		return d.undecided(ctx, d.request, d.conversation, blame{"ledger", fmt.Errorf("look up the person: %w", err)}), true
 	}
 	if session, found := d.session(d.request, d.person, entry); found {
 		return d.remembered(ctx, session), true
 	}
-	locked := lock{key: ledger.UserKey(d.person.User)}
-	locked.until, err = d.lockOf(ctx, locked.key, entry)
-	if err == nil && locked.until.IsZero() {
-		locked, err = d.firstLock(ctx, d.sourcesOf(d.request)...)
-	}
+	locked, err := d.firstLockOf(ctx, keys, view)
 	switch {
 	case err != nil:
 		return d.undecided(ctx, d.request, d.conversation, err), true

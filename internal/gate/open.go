@@ -240,6 +240,15 @@ func (l *lateLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry, er
 	return store.View(ctx, key)
 }
 
+// ViewAhead implements ledger.Ahead.
+func (l *lateLedger) ViewAhead(ctx context.Context, keys ...ledger.Key) func(i int) (ledger.Entry, error) {
+	store, err := l.get()
+	if err != nil {
+		return func(int) (ledger.Entry, error) { return ledger.Entry{}, err }
+	}
+	return ledger.Views(ctx, store, keys...)
+}
+
 // Update implements ledger.Store.
 func (l *lateLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
 	store, err := l.get()

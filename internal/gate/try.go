@@ -67,13 +67,18 @@ func (d *dialogue) try(ctx context.Context, code string) (_ Verdict, decided boo
 	return Verdict{}, false
 }
 
-// stillMay looks again at the person's file and at the address's lock. The
-// person's own is looked at with the ledger's entry held, see useUp.
+// stillMay looks again at the person's file and at the address's lock, at the same time
+// where both are far away. The person's own lock is looked at with the ledger's entry held,
+// see useUp.
 func (d *dialogue) stillMay(ctx context.Context) (locked lock, err error) {
+	looking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sources := d.sourcesOf(d.request)
+	view := ledger.Views(looking, d.Ledger, sources...)
 	if d.person, err = d.findAgain(d.request.User, d.person); err != nil {
 		return lock{}, err
 	}
-	return d.firstLock(ctx, d.sourcesOf(d.request)...)
+	return d.firstLockOf(ctx, sources, view)
 }
 
 // codeResult is what became of a code, and what the ledger now says.

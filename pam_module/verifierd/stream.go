@@ -128,6 +128,14 @@ func (a announcedLedger) View(ctx context.Context, key ledger.Key) (ledger.Entry
 	return a.Store.View(ctx, key)
 }
 
+// ViewAhead implements ledger.Ahead.
+func (a announcedLedger) ViewAhead(ctx context.Context, keys ...ledger.Key) func(i int) (ledger.Entry, error) {
+	if a.elsewhere {
+		_ = a.stream.announce()
+	}
+	return ledger.Views(ctx, a.Store, keys...)
+}
+
 // Update implements ledger.Store.
 func (a announcedLedger) Update(ctx context.Context, key ledger.Key, change func(*ledger.Entry) error) error {
 	if err := a.stream.announce(); err != nil {

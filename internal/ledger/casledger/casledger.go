@@ -47,6 +47,8 @@ type Store struct {
 	// pause waits before another try, or until ctx ends.
 	pause func(ctx context.Context)
 	now   func() time.Time
+	// ahead has a place for each entry that is looked up ahead.
+	ahead chan struct{}
 	// former is the directory of the machine's ledger in files, which may have been moved
 	// here; "" if that makes no difference.
 	former string
@@ -59,7 +61,7 @@ var (
 
 // New gives the store in registers, which it closes with itself.
 func New(registers Registers, limits Limits) *Store {
-	return &Store{registers: registers, limits: limits, pause: pause, now: time.Now}
+	return &Store{registers: registers, limits: limits, pause: pause, now: time.Now, ahead: make(chan struct{}, aheadAtOnce)}
 }
 
 // Close releases what the store holds open.

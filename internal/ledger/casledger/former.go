@@ -62,8 +62,7 @@ func (s *Store) getAfter(ctx context.Context, name string) (Register, error) {
 	case moved == nil:
 		return s.get(ctx, name)
 	}
-	known := make(chan error, 1)
-	go func() { known <- s.knows(ctx, *moved) }()
+	known := s.knowsAhead(ctx, *moved)
 	now, err := s.get(ctx, name)
 	if unknown := <-known; unknown != nil {
 		return Register{}, unknown
