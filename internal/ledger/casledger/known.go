@@ -61,8 +61,8 @@ type ForLogins struct {
 	Now    func() time.Time
 
 	mu sync.Mutex
-	// any says that there were some when that was last answered.
-	any bool
+	// some says that there were some when that was last answered.
+	some bool
 	// silent is what was wrong at since, nil if the last question was answered.
 	silent error
 	since  time.Time
@@ -71,20 +71,20 @@ type ForLogins struct {
 // Any says whether there are some. Once it is known that there are, that stands until the
 // service says otherwise.
 func (f *ForLogins) Any(ctx context.Context) (bool, error) {
-	if any, err, found := f.remembered(); found {
-		return any, err
+	if some, found, err := f.remembered(); found {
+		return some, err
 	}
 	asking, cancel := context.WithTimeout(ctx, f.Within)
 	defer cancel()
-	any, err := f.Ask(asking)
+	some, err := f.Ask(asking)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var unknown NotKnownError
 	switch {
 	case !errors.As(err, &unknown):
 		f.silent = nil
-		f.any = any && err == nil
-		return any, err
+		f.some = some && err == nil
+		return some, err
 	case ctx.Err() != nil: // which says nothing of the service
 		unknown.Again = true
 	default:
@@ -93,23 +93,23 @@ func (f *ForLogins) Any(ctx context.Context) (bool, error) {
 			f.silent, f.since = unknown.Why, f.Now()
 		}
 	}
-	if f.any {
+	if f.some {
 		return true, nil
 	}
 	return false, unknown
 }
 
 // remembered is for as long as nobody is to be asked.
-func (f *ForLogins) remembered() (any bool, err error, found bool) {
+func (f *ForLogins) remembered() (some, found bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case !f.isSilent():
-		return false, nil, false
-	case f.any:
-		return true, nil, true
+		return false, false, nil
+	case f.some:
+		return true, true, nil
 	}
-	return false, NotKnownError{Why: f.silent, Again: true}, true
+	return false, true, NotKnownError{Why: f.silent, Again: true}
 }
 
 // isSilent says whether a question was not answered a moment ago. f.mu is held.
