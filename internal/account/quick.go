@@ -170,7 +170,7 @@ func (q *quickFile) takeFactor(f *fileFactor, name []byte, value *unstable.Node)
 func (q *quickFile) takeRecovery(name []byte, value *unstable.Node) (ok bool) {
 	switch string(name) {
 	case "hashes":
-		q.Recovery.Hashes, ok = list(value, text)
+		q.Recovery.Hashes, ok = texts(value)
 		return ok && q.first(0)
 	case "user":
 		q.Recovery.User, ok = text(value)

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -62,6 +63,32 @@ func list[T any](value *unstable.Node, element func(*unstable.Node) (T, bool)) (
 		if all[i], ok = element(it.Node()); !ok {
 			return nil, false
 		}
+	}
+	return all, true
+}
+
+// texts reads an array of nothing but texts, which then lie in one piece of memory.
+func texts(value *unstable.Node) (all []string, ok bool) {
+	if value.Kind != unstable.Array {
+		return nil, false
+	}
+	n, size := 0, 0
+	for it := value.Children(); it.Next(); n++ {
+		if it.Node().Kind != unstable.String {
+			return nil, false
+		}
+		size += len(it.Node().Data)
+	}
+	var whole strings.Builder
+	whole.Grow(size)
+	for it := value.Children(); it.Next(); {
+		whole.Write(it.Node().Data)
+	}
+	all = make([]string, n)
+	rest := whole.String()
+	for it, i := value.Children(), 0; it.Next(); i++ {
+		length := len(it.Node().Data)
+		all[i], rest = rest[:length], rest[length:]
 	}
 	return all, true
 }

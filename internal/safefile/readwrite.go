@@ -35,11 +35,15 @@ func ReadIn(dir *File, name string, rules Rules) ([]byte, error) {
 
 // ReadOpen reads what OpenIn opened.
 func ReadOpen(file *File, rules Rules) ([]byte, error) {
-	// One byte more than there was, so that a file which has grown is noticed,
-	// and one that has not is read in one call and found to end in another.
 	size := file.seen.Size
+	// One byte more than there was, so that a file which has grown is noticed. If the
+	// kernel had just as many to give as there were when the file was checked, that is
+	// the whole file of that moment, and no second call is made to be told that it ends.
+	data := make([]byte, size+1)
+	if n, err := readOnce(file, data); err == nil && n > 0 && int64(n) == size {
+		return data[:n], nil
+	}
 	for {
-		data := make([]byte, size+1)
 		n, err := file.ReadAt(data, 0)
 		switch {
 		case err == io.EOF:
@@ -51,7 +55,17 @@ func ReadOpen(file *File, rules Rules) ([]byte, error) {
 		}
 		// The size is bounded again here: the file may grow after the check.
 		size = min(2*size+1, rules.MaxSize)
+		data = make([]byte, size+1)
 	}
+}
+
+// readOnce reads from the beginning of the file, in one call that may give less.
+func readOnce(file *File, data []byte) (n int, err error) {
+	err = again(func() (err error) {
+		n, err = unix.Pread(file.fd, data, 0)
+		return err
+	})
+	return n, err
 }
 
 // Replace makes data the contents of the file name in dir, with mode and the
