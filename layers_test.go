@@ -95,6 +95,7 @@ var layers = map[string]int{
 	"internal/doctor/daemons":       5,
 	"internal/doctor/remote":        5,
 	"internal/doctor/root":          5,
+	"internal/doctor/secretfiles":   5,
 	"internal/doctor/servers":       5,
 	"internal/doctor/sharedledger":  5,
 	"internal/doctor/sshd":          5,

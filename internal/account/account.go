@@ -152,7 +152,7 @@ func (p Person) EmailInstead() bool {
 
 // Enrolled says whether the person has given a first code and is enabled.
 func (p Person) Enrolled() bool {
-	return p.Enabled && len(p.Confirmed()) > 0
+	return p.Enabled && slices.ContainsFunc(p.Factors, func(f Factor) bool { return !f.Confirmed.IsZero() })
 }
 
 // maxNameBytes leaves room for the ending in a file name of 255 bytes.

@@ -30,6 +30,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/pamfiles"
 	"github.com/otpgate/otpgate/internal/doctor/remote"
 	"github.com/otpgate/otpgate/internal/doctor/root"
+	"github.com/otpgate/otpgate/internal/doctor/secretfiles"
 	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/sharedledger"
 	"github.com/otpgate/otpgate/internal/doctor/sshd"
@@ -67,6 +68,11 @@ type exam struct {
 	settings config.Config
 	findings []finding.Finding
 	stacks   []authstack.Stack
+	// files are the secret files of the configuration, and people what they say; each is
+	// found out once in a run.
+	files    func() secretfiles.Files
+	people   func() *secretfiles.People
+	opened   secretfiles.Files
 	enrolled []asking.Person
 	// candidates are the services that may be examined, if none was named.
 	candidates []string
@@ -90,7 +96,8 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.tree.Edited = d.Edited
 	e.Machine.Fill()
 	e.configuration()
-	e.expected = e.somebodyExpected()
+	e.readOnce()
+	defer e.closeFiles()
 	e.services()
 	e.otherConfigs()
 	e.modules(ctx)

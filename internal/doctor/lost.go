@@ -24,17 +24,15 @@ func (e *exam) somebodyExpected() bool {
 	if e.settings.Remote != nil || len(e.settings.Policy.Require) > 0 {
 		return true
 	}
-	dir, err := e.people(e.settings)
-	if err != nil {
+	files := e.files()
+	if err := files.Unopened; err != nil {
 		return errors.Is(err, errNotAsked) || ledger.CountsNowhere(err)
 	}
-	defer dir.Close()
-	names, err := dir.Names()
-	if errors.Is(err, ledger.ErrUnreachable) {
-		return true
+	if files.Unlisted != nil {
+		return errors.Is(files.Unlisted, ledger.ErrUnreachable)
 	}
-	return err == nil && slices.ContainsFunc(names, func(name string) bool {
-		person, err := dir.Load(name)
+	return slices.ContainsFunc(files.Names, func(name string) bool {
+		person, err := files.Store.Load(name)
 		return err != nil || person.Enrolled()
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
+	"github.com/otpgate/otpgate/internal/doctor/secretfiles"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/gate"
 )
@@ -49,21 +50,16 @@ func (e *exam) place(s authstack.Stack) (place asking.Service, known bool) {
 // peopleOf are those who have enrolled in the directory of another configuration,
 // which is looked at like that of the default one.
 func (e *exam) peopleOf(settings config.Config) (people []asking.Person) {
-	dir, names, _ := e.usersDirectory(settings)
-	if dir == nil {
+	files := e.filesOf(settings)
+	defer files.Close()
+	if !e.usable(settings, files) {
 		return nil
 	}
-	defer dir.Close()
-	for _, name := range names {
-		person, err := dir.Load(name)
-		if err != nil {
-			e.badSecretFile(name, dir.Path(name), err)
-		}
-		if err == nil && person.Enrolled() {
-			people = append(people, asking.Person{Name: person.User, Protocols: person.Protocols})
-		}
+	found := secretfiles.Read(files, settings, gate.PlaceOf(settings).Path)
+	for _, bad := range found.Bad {
+		e.badSecretFile(bad)
 	}
-	return people
+	return found.Enrolled
 }
 
 // longGrace is more than a roll-out takes.

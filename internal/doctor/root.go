@@ -14,6 +14,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/root"
 	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
+	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 )
 
@@ -113,7 +114,7 @@ func (e *exam) rootEnrolled() bool {
 	if e.settings.Remote != nil {
 		return true
 	}
-	dir, err := e.people(e.settings)
+	dir, err := e.store(e.settings, gate.PlaceOf(e.settings))
 	if err != nil {
 		return errors.Is(err, errNotAsked) || ledger.CountsNowhere(err)
 	}

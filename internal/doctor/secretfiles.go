@@ -4,131 +4,104 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/config"
-	"github.com/otpgate/otpgate/internal/doctor/asking"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
-	"github.com/otpgate/otpgate/internal/doctor/keyfiles"
+	"github.com/otpgate/otpgate/internal/doctor/secretfiles"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
 	"github.com/otpgate/otpgate/internal/safefile"
 )
 
-// secretFiles tries to read each, as a login would.
+// secretFiles looks at what each said that was read, as a login would.
 func (e *exam) secretFiles() {
-	if !e.inUse() {
+	if !e.inUse() || !e.usable(e.settings, e.files()) {
 		return
 	}
+	files, people := e.files(), e.people()
 	path := gate.PlaceOf(e.settings).Path
-	dir, names, strays := e.usersDirectory(e.settings)
-	if dir == nil {
-		return
+	for _, bad := range people.Bad {
+		e.badSecretFile(bad)
 	}
-	defer dir.Close()
-	enrolled, sent, addresses, managing := 0, waiting{}, 0, 0
-	keys := keyfiles.Exam{Settings: e.settings, Files: path}
-	loadAll(dir, names, func(name string, person account.Person, err error) {
-		if err != nil {
-			e.badSecretFile(name, dir.Path(name), err)
-		} else {
-			keys.Add(person)
-		}
-		if err != nil || person.Enrolled() {
-			enrolled++ // or meant to be
-		}
-		if err == nil && person.Email != "" {
-			addresses++
-		}
-		if err == nil && canManage(person) {
-			managing++
-		}
-		if err == nil && person.Enrolled() {
-			e.enrolled = append(e.enrolled, asking.Person{Name: person.User, Protocols: person.Protocols})
-			sent.add(e, person)
-		}
-	})
-	e.findings = append(e.findings, keys.Examine()...)
-	e.nothingToSendWith(sent)
-	e.strays(path, strays)
-	e.nobodys(path, names)
-	e.leftFiles(names)
-	e.nobodyEnrolled(path, enrolled, len(names))
-	e.nobodyInvited(addresses)
-	e.nobodyManages(managing)
+	e.enrolled = people.Enrolled
+	e.findings = append(e.findings, people.Keys.Examine()...)
+	e.nothingToSendWith(people.Waiting)
+	e.strays(path, files.Strays)
+	e.nobodys(path, files.Names)
+	e.leftFiles(files.Names)
+	e.nobodyEnrolled(path, people.Meant(), len(files.Names))
+	e.nobodyInvited(people.Addresses)
+	e.nobodyManages(people.Managing)
 }
 
-// loadAll reads secret files, several at once, as there may be very many. take gets each
-// in the order of the names.
-func loadAll(dir account.Store, names []string, take func(name string, person account.Person, err error)) {
-	type loaded struct {
-		person account.Person
-		err    error
-	}
-	const atOnce = 4096 // so that not all secrets are in memory
-	for some := range slices.Chunk(names, atOnce) {
-		found := make([]loaded, len(some))
-		var next atomic.Int64
-		var work sync.WaitGroup
-		for range runtime.GOMAXPROCS(0) {
-			work.Go(func() {
-				for i := next.Add(1) - 1; i < int64(len(some)); i = next.Add(1) - 1 {
-					found[i].person, found[i].err = dir.Load(some[i])
-				}
-			})
-		}
-		work.Wait()
-		for i, name := range some {
-			take(name, found[i].person, found[i].err)
-		}
+// readOnce has the secret files of the configuration listed once in a run, and read once.
+// Where codes are expected of somebody that begins now, beside what else is looked at.
+func (e *exam) readOnce() {
+	e.files = sync.OnceValue(func() secretfiles.Files {
+		e.opened = e.filesOf(e.settings)
+		return e.opened
+	})
+	e.people = sync.OnceValue(func() *secretfiles.People {
+		return secretfiles.Read(e.files(), e.settings, gate.PlaceOf(e.settings).Path)
+	})
+	if e.expected = e.somebodyExpected(); e.expected && e.settings.Remote == nil {
+		go e.people()
 	}
 }
 
 // errNotAsked is for secret files in etcd, which is not to be asked.
 var errNotAsked = errors.New("--offline was given")
 
-// people opens the store of a configuration's secret files.
-func (e *exam) people(settings config.Config) (account.Store, error) {
+// store opens a configuration's secret files, whose place that is.
+func (e *exam) store(settings config.Config, place gate.Place) (account.Store, error) {
 	if settings.Ledger != nil && settings.Ledger.People && e.AskLedger == nil {
 		return nil, errNotAsked
 	}
-	return gate.PlaceOf(settings).Open()
+	return place.Open()
 }
 
-// usersDirectory opens the store of a configuration's secret files; nil if a
-// login could not.
-func (e *exam) usersDirectory(settings config.Config) (dir account.Store, names, strays []string) {
+// filesOf are the secret files of a configuration, all to be read: the keys that encrypt
+// them are read once.
+func (e *exam) filesOf(settings config.Config) secretfiles.Files {
+	place := gate.PlaceOf(settings)
+	place.Keys = place.Keys.Held()
+	return secretfiles.Open(func() (account.Store, error) { return e.store(settings, place) })
+}
+
+// closeFiles closes what readOnce opened, if anything asked for it.
+func (e *exam) closeFiles() { _ = e.opened.Close() }
+
+// usable says whether a login could use the store of a configuration's secret files, and
+// finds why not.
+func (e *exam) usable(settings config.Config, files secretfiles.Files) bool {
 	path := gate.PlaceOf(settings).Path
-	dir, err := e.people(settings)
-	if errors.Is(err, errNotAsked) {
+	switch err := files.Unopened; {
+	case err == nil:
+	case errors.Is(err, errNotAsked):
 		f := finding.NotLookedAt(finding.Note, "the secret files in etcd, and who is enrolled", err.Error())
 		f.File, f.Fix = path, "Run otpctl doctor without --offline."
 		e.add(f)
-		return nil, nil, nil
-	}
-	if err != nil && gate.PlaceOf(settings).Former != "" {
-		return nil, nil, nil // which is said of the ledger
-	}
-	if err != nil {
+		return false
+	case gate.PlaceOf(settings).Former != "": // which is said of the ledger
+		return false
+	default:
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".",
 			Follows: "Every login that may be asked is denied.", Fix: "It must belong to root (or the verifier's user), and nobody else may write it or a directory above: chown root " + path + " && chmod 700 " + path})
-		return nil, nil, nil
+		return false
 	}
-	if names, strays, err = dir.List(); err != nil {
-		_ = dir.Close()
-		if ledger.CountsNowhere(err) || errors.Is(err, ledger.ErrUnreachable) {
-			return nil, nil, nil // which is said of the ledger
-		}
+	switch err := files.Unlisted; {
+	case err == nil:
+		return true
+	case ledger.CountsNowhere(err) || errors.Is(err, ledger.ErrUnreachable): // which is said of the ledger
+	default:
 		e.add(finding.Finding{Severity: finding.Error, ID: "users-directory", File: path, What: err.Error() + ".", Follows: "Nobody who has to give a code gets in."})
-		return nil, nil, nil
 	}
-	return dir, names, strays
+	return false
 }
 
 // peopleInEtcd finds what keeps secret files in etcd from counting, and those that are left
@@ -163,7 +136,8 @@ func count(files []string) string {
 	return finding.Count(len(files), "secret file") + " are"
 }
 
-func (e *exam) badSecretFile(name, file string, err error) {
+func (e *exam) badSecretFile(bad secretfiles.Bad) {
+	name, file, err := bad.Name, bad.Path, bad.Err
 	e.denied[name] = true
 	f := finding.Finding{Severity: finding.Error, ID: "secret-file", File: file, Line: finding.LineIn(file, err), What: finding.Unplaced(file, err) + ".",
 		Follows: "Every login of " + name + " is denied.", Fix: "Correct it, or enroll again: otpctl enroll " + name + " --replace"}
@@ -205,13 +179,6 @@ func (e *exam) nobodyInvited(addresses int) {
 		What:    `policy.unenrolled is "invite", and no secret file has a mail address.`,
 		Follows: "Nobody is mailed a link. Who is required and has not enrolled is refused, or will be once policy.grace is over.",
 		Fix:     "otpctl invite USER --email ADDRESS, or otpctl invite --csv FILE with a column email: both write the address into the secret file, and mail a link."})
-}
-
-// canManage says whether somebody can get into self-service: by a link that is mailed, and
-// a code that is not.
-func canManage(person account.Person) bool {
-	shows := len(person.Recovery.Hashes) > 0 || slices.ContainsFunc(person.Confirmed(), func(f account.Factor) bool { return !f.Kind.IsSent() })
-	return person.Enrolled() && person.Email != "" && shows
 }
 
 // nobodyManages finds a page for people who are enrolled that none of them can open.

@@ -7,30 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/otpgate/otpgate/internal/account"
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 )
 
-// waiting are people whose codes are to be sent, by the table of the
-// configuration that would say how and is not there.
-type waiting map[string][]string
-
-// add looks at the confirmed factors of a person who counts. A text message goes
-// by email where it can.
-func (w waiting) add(e *exam, person account.Person) {
-	for _, f := range person.Confirmed() {
-		switch {
-		case f.Kind == account.Email && e.settings.Email == nil:
-			w["[email]"] = append(w["[email]"], person.User)
-		case f.Kind == account.SMS && e.settings.SMS == nil && (e.settings.Email == nil || !person.EmailInstead()):
-			w["[sms]"] = append(w["[sms]"], person.User)
-		}
-	}
-}
-
-// nothingToSendWith says who gets no code.
-func (e *exam) nothingToSendWith(w waiting) {
+// nothingToSendWith says who gets no code, of those who wait for one by a table that is
+// not there.
+func (e *exam) nothingToSendWith(w map[string][]string) {
 	for _, table := range []string{"[email]", "[sms]"} {
 		users := slices.Compact(w[table])
 		if len(users) == 0 {
