@@ -57,7 +57,7 @@ type sharing struct {
 func (s *sharing) look(e *exam, name string, files []string) error {
 	others, err := e.Machine.Others(name)
 	for _, other := range others {
-		if err != nil || slices.Contains(files, other) {
+		if _, has := slices.BinarySearch(files, other); err != nil || has {
 			continue
 		}
 		back, err := e.Machine.Others(other)

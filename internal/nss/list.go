@@ -30,10 +30,19 @@ func List(ctx context.Context, database string, key ...string) ([][]string, erro
 	return Entries(text), nil
 }
 
-// Entries are those of a file such as /etc/group, each taken apart at its colons.
+// Entries are those of a file such as /etc/group, each taken apart at its colons. There
+// may be very many, so that all fields lie in one piece of memory.
 func Entries(text []byte) (entries [][]string) {
-	for line := range strings.Lines(string(text)) {
-		entries = append(entries, strings.Split(strings.TrimRight(line, "\r\n"), ":"))
+	all := string(text)
+	lines := strings.Count(all, "\n") + 1
+	entries = make([][]string, 0, lines)
+	fields := make([]string, 0, strings.Count(all, ":")+lines)
+	for line := range strings.Lines(all) {
+		first := len(fields)
+		for field := range strings.SplitSeq(strings.TrimRight(line, "\r\n"), ":") {
+			fields = append(fields, field)
+		}
+		entries = append(entries, fields[first:len(fields):len(fields)])
 	}
 	return entries
 }

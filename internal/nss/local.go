@@ -50,13 +50,25 @@ func isLocal(path string, matches func(name string, uid uint32) bool) (local boo
 // their order, and the uid of each name. Of lines with one name the first counts,
 // as for the C library.
 func LocalNames(path string) (names map[uint32][]string, uids map[string]uint32, err error) {
-	names, uids = map[uint32][]string{}, map[string]uint32{}
-	err = eachLocal(path, func(name string, uid uint32) {
-		names[uid] = append(names[uid], name)
-		if _, found := uids[name]; !found {
-			uids[name] = uid
+	type account struct {
+		name string
+		uid  uint32
+	}
+	var all []account
+	err = eachLocal(path, func(name string, uid uint32) { all = append(all, account{name, uid}) })
+	names, uids = make(map[uint32][]string, len(all)), make(map[string]uint32, len(all))
+	ones := make([]string, len(all)) // most have one name, and a list of it
+	for i, a := range all {
+		if names[a.uid] == nil {
+			ones[i] = a.name
+			names[a.uid] = ones[i : i+1 : i+1]
+		} else {
+			names[a.uid] = append(names[a.uid], a.name)
 		}
-	})
+		if _, found := uids[a.name]; !found {
+			uids[a.name] = a.uid
+		}
+	}
 	return names, uids, err
 }
 

@@ -39,7 +39,8 @@ type Person struct {
 // exam is one run.
 type exam struct {
 	machine *target.Machine
-	exempt  map[exemption]bool
+	// exempt says of names whether they are exempt, by the configuration's file.
+	exempt map[string]map[string]bool
 	// doubt is what kept groups from being looked up, late whether it is their time.
 	doubt error
 	late  func() bool
@@ -48,11 +49,9 @@ type exam struct {
 	keptOut *bool
 }
 
-type exemption struct{ file, name string }
-
 // Examine looks at all services that have a line.
 func Examine(ctx context.Context, m *target.Machine, places []Service) (found []finding.Finding) {
-	e := &exam{machine: m, exempt: map[exemption]bool{}, late: target.LookingUpFrom(m.Now), ctx: ctx}
+	e := &exam{machine: m, exempt: map[string]map[string]bool{}, late: target.LookingUpFrom(m.Now), ctx: ctx}
 	var silent []finding.Finding
 	for _, p := range places {
 		// That nobody is enrolled or that all are exempt has findings of its own.

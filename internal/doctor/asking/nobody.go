@@ -86,10 +86,15 @@ func (e *exam) exempts(p Service, name string) bool {
 	if len(p.Settings.Policy.Exempt) == 0 {
 		return false
 	}
-	known, looked := e.exempt[exemption{p.File, name}]
+	of := e.exempt[p.File]
+	if of == nil {
+		of = make(map[string]bool, len(p.People))
+		e.exempt[p.File] = of
+	}
+	known, looked := of[name]
 	if !looked {
 		known = slices.ContainsFunc(p.Settings.Policy.Exempt, func(s config.Selector) bool { return e.selects(s, name) })
-		e.exempt[exemption{p.File, name}] = known
+		of[name] = known
 	}
 	return known
 }

@@ -32,7 +32,10 @@ func (m *Machine) local() (*locals, error) {
 
 // filesFirst says whether the C library takes what /etc/passwd says of a name or uid,
 // and asks others only for those that it has not.
-func (m *Machine) filesFirst() bool {
+func (m *Machine) filesFirst() bool { return m.filesFirstFor("passwd") }
+
+// filesFirstFor is filesFirst of any database of nsswitch.conf(5).
+func (m *Machine) filesFirstFor(wanted string) bool {
 	text, err := Read(m.Root, "/etc/nsswitch.conf")
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist) // files alone is its own choice
@@ -41,7 +44,7 @@ func (m *Machine) filesFirst() bool {
 	for line := range strings.Lines(string(text)) {
 		line, _, _ = strings.Cut(line, "#")
 		database, services, _ := strings.Cut(line, ":")
-		if strings.TrimSpace(database) == "passwd" {
+		if strings.TrimSpace(database) == wanted {
 			words := strings.Fields(services)
 			first = len(words) > 0 && words[0] == "files" && (len(words) == 1 || words[1][0] != '[')
 		}

@@ -20,11 +20,10 @@ func (m *Machine) groupMember(user, group string) (bool, error) {
 	}
 	members, known := m.members[group]
 	if !known {
-		names, err := m.ListedMembers(group)
-		if err != nil {
+		var err error
+		if _, members, err = m.membersOf(group); err != nil {
 			return false, err
 		}
-		members = setOf(names)
 		if m.members == nil {
 			m.members = map[string]map[string]bool{}
 		}
@@ -50,26 +49,32 @@ func (m *Machine) filesHaveAll() bool {
 // ListedMembers are those of a group whom the machine's own files list: in the group,
 // or with it as their main one.
 func (m *Machine) ListedMembers(group string) (members []string, err error) {
+	members, _, err = m.membersOf(group)
+	return members, err
+}
+
+// membersOf is ListedMembers, and says of each name whether it is among them.
+func (m *Machine) membersOf(group string) (members []string, among map[string]bool, err error) {
 	gid := ""
 	for fields, err := range m.entries("/etc/group", 4) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if fields[0] == group {
 			gid = fields[2]
 			members = nss.ListedMembers(fields)
 		}
 	}
-	listed := setOf(members) // there may be very many
+	among = setOf(members) // there may be very many
 	for fields, err := range m.entries("/etc/passwd", 7) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if gid != "" && fields[3] == gid && !listed[fields[0]] {
-			members = append(members, fields[0])
+		if gid != "" && fields[3] == gid && !among[fields[0]] {
+			members, among[fields[0]] = append(members, fields[0]), true
 		}
 	}
-	return members, nil
+	return members, among, nil
 }
 
 // People are the accounts of the machine's own files by which persons log in: root

@@ -28,25 +28,46 @@ func (m *Machine) running(program string) []Process {
 		return nil
 	}
 	var found []Process
-	here, err := os.Readlink("/proc/self/ns/mnt")
-	dirs, failed := filepath.Glob("/proc/[0-9]*")
-	if err != nil || failed != nil {
-		return nil
-	}
-	for _, dir := range dirs {
-		exe, err := os.Readlink(dir + "/exe")
-		exe = strings.TrimSuffix(exe, " (deleted)")
-		if err != nil || filepath.Base(exe) != program || !isRoots(dir) {
+	for _, dir := range m.processes()[program] {
+		// By now the number may be another one's, whose files are not to be mixed with these.
+		exe, here := runs(dir)
+		if !here || filepath.Base(exe) != program || !isRoots(dir) {
 			continue
 		}
-		there, err := os.Readlink(dir + "/ns/mnt")
-		text, failed := procFile(dir + "/cmdline")
+		text, err := procFile(dir + "/cmdline")
 		pid, wrong := strconv.Atoi(filepath.Base(dir))
-		if err == nil && failed == nil && wrong == nil && there == here {
+		if err == nil && wrong == nil {
 			found = append(found, Process{PID: pid, Program: exe, Words: strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")})
 		}
 	}
 	return found
+}
+
+// processes are the directories in /proc of those that see the same files as this one, by
+// the names of their programs, as they were when somebody asked first: many ask.
+func (m *Machine) processes() map[string][]string {
+	if m.programs == nil {
+		m.programs = map[string][]string{}
+		dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is a good one
+		for _, dir := range dirs {
+			if exe, here := runs(dir); here {
+				m.programs[filepath.Base(exe)] = append(m.programs[filepath.Base(exe)], dir)
+			}
+		}
+	}
+	return m.programs
+}
+
+// runs is the program of a process, of that directory in /proc, that sees the same files as
+// this one.
+func runs(dir string) (exe string, here bool) {
+	exe, err := os.Readlink(dir + "/exe")
+	if err != nil {
+		return "", false // as of the kernel's own
+	}
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	there, failed := os.Readlink(dir + "/ns/mnt")
+	return strings.TrimSuffix(exe, " (deleted)"), err == nil && failed == nil && there == own
 }
 
 // isRoots says whether a process, of that directory in /proc, is root's by all of its

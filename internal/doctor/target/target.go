@@ -65,6 +65,9 @@ type Machine struct {
 	// own files have all, once that was looked at.
 	members map[string]map[string]bool
 	ownOnly *bool
+	// programs are the processes that run, by the names of what they run, once they were
+	// looked for.
+	programs map[string][]string
 	// moduleDirs are where libpam looks for modules, once they were looked for.
 	moduleDirs []string
 }
@@ -94,7 +97,7 @@ func (m *Machine) Fill() {
 		}
 	}
 	if m.UserKnown == nil {
-		m.UserKnown, m.GroupKnown = m.knownUser, knownGroup
+		m.UserKnown, m.GroupKnown = m.knownUser, m.knownGroup
 		if m.Root != "" {
 			m.GroupKnown = func(name string) (bool, error) { return m.listed("/etc/group", name) }
 		}

@@ -55,7 +55,7 @@ type Word struct {
 // Services are those of the machine below root whose name or text has one of some
 // words in it, in the order of their names.
 func Services(root string, words ...string) []Service {
-	r := reader{root: root, fragments: map[string]string{}, aliases: map[string][]string{}, instances: map[string][]string{}}
+	r := reader{root: root, fragments: map[string]string{}, aliases: map[string][]string{}, instances: map[string][]string{}, beside: map[string]bool{}}
 	r.find()
 	var found []Service
 	for _, name := range slices.Sorted(maps.Keys(r.fragments)) {
@@ -73,6 +73,8 @@ type reader struct {
 	// aliases are the other names of a unit, and instances what is enabled of a
 	// template.
 	aliases, instances map[string][]string
+	// beside are the directories with drop-ins that there are.
+	beside map[string]bool
 }
 
 func (r *reader) find() {
@@ -106,7 +108,11 @@ func (r *reader) find() {
 // the one without the other.
 func (r *reader) orphans() {
 	for _, dir := range dirs {
-		for _, path := range target.Glob(r.root, dir+"/*"+suffix+".d") {
+		for _, path := range target.Glob(r.root, dir+"/*"+suffix[1:]+".d") {
+			r.beside[path] = true
+			if !strings.HasSuffix(path, suffix+".d") {
+				continue // it is for all services
+			}
 			name := strings.TrimSuffix(filepath.Base(path), ".d")
 			_, known := r.fragments[name]
 			if !known && name != suffix[1:] && !strings.HasSuffix(name, "-"+suffix) {
@@ -176,6 +182,9 @@ func (r *reader) dropIns(name string) []string {
 	counts := map[string]string{}
 	for _, directory := range beside {
 		for _, dir := range dirs {
+			if !r.beside[dir+"/"+directory] {
+				continue
+			}
 			for _, path := range target.Glob(r.root, dir+"/"+directory+"/*.conf") {
 				if _, hidden := counts[filepath.Base(path)]; !hidden {
 					counts[filepath.Base(path)] = path
