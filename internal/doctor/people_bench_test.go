@@ -31,7 +31,7 @@ hashes = [`
 // crowded is a machine in order with sudo, su and login, on which people are enrolled,
 // besides those of its set-up: each with a group of their own, half of them exempt by a
 // group, some in sudo and many in one of many others.
-func crowded(b *testing.B, people int) *patient {
+func crowded(b testing.TB, people int) *patient {
 	archive, err := txtar.ParseFile(setups + "good/debian-sudo-su-login.txtar")
 	if err != nil {
 		b.Fatal(err)
