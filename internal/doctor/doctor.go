@@ -111,18 +111,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.mail = servers.ReadDovecot(e.Machine.Root)
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()
-	if e.settings.Remote == nil {
-		e.secretFiles()
-	}
-	ends := remote.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath(), Ask: e.Ask}
-	e.findings = append(e.findings, ends.Examine(ctx)...)
-	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Former: e.AskFormer, People: e.AskPeople, Now: e.Machine.Now}
-	e.findings = append(e.findings, shared.Examine(ctx)...)
-	e.peopleInEtcd()
-	page := webpage.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath()}
-	e.findings = append(e.findings, page.Examine()...)
-	e.names()
-	e.grace()
+	e.whileReading(func() { e.others(ctx) })
 	e.besides(ctx)
 	e.nobodyUnasked()
 	e.nobodyAsked(ctx)
@@ -137,6 +126,33 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 		found[i].Below(d.Machine.Root)
 	}
 	return found
+}
+
+// whileReading does something beside the reading of secret files, and then looks at what
+// these say, of which it finds the first.
+func (e *exam) whileReading(do func()) {
+	before := e.findings
+	e.findings = nil
+	do()
+	found := e.findings
+	e.findings = before
+	if e.settings.Remote == nil {
+		e.secretFiles()
+	}
+	e.findings = append(e.findings, found...)
+}
+
+// others looks at what no secret file has a say in.
+func (e *exam) others(ctx context.Context) {
+	ends := remote.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath(), Ask: e.Ask}
+	e.findings = append(e.findings, ends.Examine(ctx)...)
+	shared := sharedledger.Exam{Settings: e.settings, Path: e.configPath(), Ask: e.AskLedger, Former: e.AskFormer, People: e.AskPeople, Now: e.Machine.Now}
+	e.findings = append(e.findings, shared.Examine(ctx)...)
+	e.peopleInEtcd()
+	page := webpage.Exam{Machine: &e.Machine, Settings: e.settings, Path: e.configPath()}
+	e.findings = append(e.findings, page.Examine()...)
+	e.names()
+	e.grace()
 }
 
 func (e *exam) sshd() sshd.Exam {

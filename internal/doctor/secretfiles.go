@@ -23,17 +23,22 @@ func (e *exam) secretFiles() {
 	if !e.inUse() || !e.usable(e.settings, e.files()) {
 		return
 	}
-	files, people := e.files(), e.people()
-	path := gate.PlaceOf(e.settings).Path
+	files, path := e.files(), gate.PlaceOf(e.settings).Path
+	before := e.findings
+	e.findings = nil
+	e.strays(path, files.Strays)
+	e.nobodys(path, files.Names)
+	e.leftFiles(files.Names)
+	byName := e.findings
+	e.findings = before
+	people := e.people() // who are read until now
 	for _, bad := range people.Bad {
 		e.badSecretFile(bad)
 	}
 	e.enrolled = people.Enrolled
 	e.findings = append(e.findings, people.Keys.Examine()...)
 	e.nothingToSendWith(people.Waiting)
-	e.strays(path, files.Strays)
-	e.nobodys(path, files.Names)
-	e.leftFiles(files.Names)
+	e.findings = append(e.findings, byName...)
 	e.nobodyEnrolled(path, people.Meant(), len(files.Names))
 	e.nobodyInvited(people.Addresses)
 	e.nobodyManages(people.Managing)

@@ -12,7 +12,7 @@ import (
 // have the person asked: "" for whoever is asked, or refused for want of a code. In doubt
 // somebody is asked.
 func (p Service) Asker(m *target.Machine) (fix func(name string) string) {
-	e := &exam{machine: m, exempt: map[string]map[string]bool{}, late: target.LookingUpFrom(m.Now)}
+	e := &exam{machine: m, exempt: map[string]map[string]bool{}, left: map[string]*remaining{}, late: target.LookingUpFrom(m.Now)}
 	policy, protocol := p.Settings.Policy, p.Stack.Protocol
 	people := sync.OnceValue(func() map[string][]config.Protocol {
 		own := make(map[string][]config.Protocol, len(p.People))

@@ -41,6 +41,8 @@ type exam struct {
 	machine *target.Machine
 	// exempt says of names whether they are exempt, by the configuration's file.
 	exempt map[string]map[string]bool
+	// left are those who are not, as far as that was looked up, likewise.
+	left map[string]*remaining
 	// doubt is what kept groups from being looked up, late whether it is their time.
 	doubt error
 	late  func() bool
@@ -51,7 +53,7 @@ type exam struct {
 
 // Examine looks at all services that have a line.
 func Examine(ctx context.Context, m *target.Machine, places []Service) (found []finding.Finding) {
-	e := &exam{machine: m, exempt: map[string]map[string]bool{}, late: target.LookingUpFrom(m.Now), ctx: ctx}
+	e := &exam{machine: m, exempt: map[string]map[string]bool{}, left: map[string]*remaining{}, late: target.LookingUpFrom(m.Now), ctx: ctx}
 	var silent []finding.Finding
 	for _, p := range places {
 		// That nobody is enrolled or that all are exempt has findings of its own.

@@ -3,6 +3,7 @@ package asking
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -22,8 +23,8 @@ func (e *exam) nobody(p Service) (f finding.Finding, asked bool) {
 	here := protocol == "" || slices.Contains(policy.Protocols, protocol)
 	var elsewhere Person // who would be asked, if not for protocols of her own
 	left := false        // whether anybody is not exempt
-	for _, person := range p.People {
-		if e.exempts(p, person.Name) || e.keepsOut(p, person.Name) {
+	for person := range e.notExempt(p) {
+		if e.keepsOut(p, person.Name) {
 			continue
 		}
 		left = true
@@ -79,6 +80,35 @@ func (e *exam) allExempt(p Service) finding.Finding {
 		f.Follows = "That exempts all who are enrolled: they get in with the password alone. Who is required and has not enrolled is refused."
 	}
 	return e.why(p, "exempt", list(p.Settings.Policy.Exempt), f)
+}
+
+// remaining are people who are not exempt, of the first that were looked at.
+type remaining struct {
+	people []Person
+	looked int
+}
+
+// notExempt are those of the people of a place who are not exempt: the same for all places
+// of a configuration. Who that is is found out as far as somebody wants to know, as groups
+// may be asked about far away.
+func (e *exam) notExempt(p Service) iter.Seq[Person] {
+	l := e.left[p.File]
+	if l == nil {
+		l = &remaining{}
+		e.left[p.File] = l
+	}
+	return func(yield func(Person) bool) {
+		for i := 0; ; i++ {
+			for ; i == len(l.people) && l.looked < len(p.People); l.looked++ {
+				if person := p.People[l.looked]; !e.exempts(p, person.Name) {
+					l.people = append(l.people, person)
+				}
+			}
+			if i == len(l.people) || !yield(l.people[i]) {
+				return
+			}
+		}
+	}
 }
 
 // exempts says whether somebody is exempt. Doubt exempts nobody, as at a login.

@@ -21,17 +21,19 @@ func Worst(findings []Finding) (worst Severity, found bool) {
 // where services include the same file, and sorts them.
 func Merge(all []Finding) []Finding {
 	var merged []Finding
+	type same struct{ id, where, what string }
+	known := make(map[same]int, len(all)) // there may be one for each of very many people
 	for _, f := range all {
-		same := slices.IndexFunc(merged, func(m Finding) bool {
-			return m.ID == f.ID && m.Where() == f.Where() && m.What == f.What
-		})
-		if same < 0 {
+		key := same{f.ID, f.Where(), f.What}
+		at, found := known[key]
+		if !found {
+			known[key] = len(merged)
 			merged = append(merged, f)
 			continue
 		}
-		merged[same].Services = append(merged[same].Services, f.Services...)
-		slices.Sort(merged[same].Services)
-		merged[same].Services = slices.Compact(merged[same].Services)
+		merged[at].Services = append(merged[at].Services, f.Services...)
+		slices.Sort(merged[at].Services)
+		merged[at].Services = slices.Compact(merged[at].Services)
 	}
 	Sort(merged)
 	return merged
