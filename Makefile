@@ -22,8 +22,9 @@ SECURITYDIR ?= $(shell packaging/securitydir)
 PAMSTACK ?= $(if $(wildcard /etc/debian_version),debian,redhat)
 
 # A clone that another user made must build too, and git refuses to describe
-# it then, so the version is not taken from the tree by go.
-export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
+# it then, so the version is not taken from the tree by go. The tests, lint and
+# tools are compiled as the programs are: what both import is compiled once.
+export GOFLAGS := -buildvcs=false -trimpath $(filter-out -buildvcs=% -trimpath,$(GOFLAGS))
 export CGO_ENABLED := 1
 export GO
 export BUILD

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,11 +41,23 @@ type Kit struct {
 	alive    io.Closer // kept from being collected, and closed, while the verifier is wanted
 }
 
-// Source is the directory of the front's sources.
-func Source() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(file))
-}
+// Source is the directory of the front's sources, looked for from where go test runs the
+// tests of a package: a program that was built with -trimpath does not know where its own are.
+var Source = sync.OnceValue(func() string {
+	const front = "pam_module/front"
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(fmt.Sprintf("look for %s: %v", front, err))
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, front, "build.sh")); err == nil {
+			return filepath.Join(at, front)
+		}
+		if at == filepath.Dir(at) {
+			panic(fmt.Sprintf("expected %s in %s or above it", front, dir))
+		}
+	}
+})
 
 // Options choose how a Kit is built. The zero value builds the front as it is
 // shipped, beside a core that does what the user name or protocol= says.

@@ -1,10 +1,12 @@
 package fronttest
 
 import (
+	gobuild "go/build"
 	"go/constant"
 	"go/importer"
 	"go/token"
 	"go/types"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,12 @@ import (
 // export, under the names they have in C.
 func wireNumbers(t *testing.T) map[string]int64 {
 	t.Helper()
+	// A program that was built with -trimpath does not know where Go is.
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gobuild.Default.GOROOT = strings.TrimSpace(string(root))
 	wire, err := importer.ForCompiler(token.NewFileSet(), "source", nil).Import("github.com/otpgate/otpgate/internal/wire")
 	if err != nil {
 		t.Fatal(err)
