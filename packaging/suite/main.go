@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -116,7 +117,8 @@ func byLength(packages []string) []string {
 	return packages
 }
 
-// all runs the packages by the race detector, and then the plain ones.
+// all runs the packages by the race detector, and beside them the plain ones: those mostly
+// wait, and leave processors to the others.
 func (r *round) all(s settings, packages []string) error {
 	var raced, others []string
 	for _, name := range byLength(packages) {
@@ -127,22 +129,28 @@ func (r *round) all(s settings, packages []string) error {
 		}
 		raced = append(raced, name)
 	}
-	var errs []error
-	for _, part := range []struct {
+	defer r.tellWork()()
+	// Of the plain ones one more, as they wait more: when they are done, there is still
+	// enough to compute.
+	parts := []struct {
+		atOnce          int
 		flags, packages []string
-	}{{[]string{"-race"}, raced}, {nil, others}} {
+	}{{runtime.NumCPU(), []string{"-race"}, raced}, {runtime.NumCPU() + 1, nil, others}}
+	errs := make([]error, len(parts))
+	var both sync.WaitGroup
+	for i, part := range parts {
 		if len(part.packages) > 0 {
-			errs = append(errs, r.goTest(s.arguments(part.flags, part.packages)))
+			both.Go(func() { errs[i] = r.goTest(s.arguments(part.atOnce, part.flags, part.packages)) })
 		}
 	}
+	both.Wait()
 	return errors.Join(errs...)
 }
 
-// arguments are those of go test. Tests wait for other programs often, so that one
-// package more than there are processors keeps those busy. Lint vets all, and no
+// arguments are those of go test, with so many packages at once. Lint vets all, and no
 // debugger looks at what is linked.
-func (s settings) arguments(flags, packages []string) []string {
-	args := append([]string{"test", "-json", "-timeout", "40m", "-vet", "off", "-ldflags", "-w", "-p", strconv.Itoa(runtime.NumCPU() + 1)}, flags...)
+func (s settings) arguments(atOnce int, flags, packages []string) []string {
+	args := append([]string{"test", "-json", "-timeout", "40m", "-vet", "off", "-ldflags", "-w", "-p", strconv.Itoa(atOnce)}, flags...)
 	if s.shuffle {
 		args = append(args, "-shuffle", "on", "-count", "1")
 	}
