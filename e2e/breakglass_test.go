@@ -115,7 +115,7 @@ func TestBreakGlassOfFifty(t *testing.T) {
 		client.Over(path).CodeOnly(t, services[i], "protocol=ssh")
 	}
 	for _, code := range codes[:2] {
-		fiftyAtOnce(t, p, services, breakGlassPrompt, func() string { return code })
+		fiftyAtOnce(t, p, services, breakGlassPrompt, code, nil)
 	}
 }
 

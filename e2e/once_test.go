@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,7 +18,8 @@ import (
 )
 
 // Fifty logins have their prompts; then all give the same code at once. One
-// is in, in each of twenty rounds on each path and on both together.
+// is in, in each round on each path and on both together, be it the first login of
+// somebody or not.
 func TestOnceOfFifty(t *testing.T) {
 	t.Parallel()
 	const limits = "[policy]\nattempts = { per_window = 1000, per_source = 100000 }\n"
@@ -32,22 +34,77 @@ func TestOnceOfFifty(t *testing.T) {
 			for i, path := range paths {
 				here.Over(path).CodeOnly(t, services[i], "protocol=ssh")
 			}
-			for round := range 20 {
+			for round := range 4 {
 				t.Run(strconv.Itoa(round), func(t *testing.T) { onceOfFifty(t, here, services[:]...) })
+				for _, first := range []bool{true, false} {
+					t.Run(fmt.Sprintf("%d at the lock, first login %v", round, first), func(t *testing.T) { onceOfFiftyAtLock(t, here, first, services[:]...) })
+				}
 			}
 		})
 	}
 }
 
-// onceOfFifty has fifty logins, at these services in turn, give one code at once.
+// onceOfFifty has fifty logins, at these services in turn, give one code at once. It is
+// the first of somebody of whom nothing is in the ledger.
 func onceOfFifty(t *testing.T, here machine.Site, services ...string) {
 	t.Helper()
 	p := machine.WithoutUser("fay").Enroll(t, here.Users)
-	fiftyAtOnce(t, p, services, "Verification code", func() string { return p.Code(t, 0) })
+	fiftyAtOnce(t, p, services, "Verification code", p.Code(t, 0), nil)
 }
 
-// fiftyAtOnce has fifty logins of p at the prompt, and then gives all one code.
-func fiftyAtOnce(t *testing.T, p *machine.Person, services []string, prompt string, code func() string) {
+// onceOfFiftyAtLock has all fifty be where one of them has to wait for another: the test
+// has the lock until each of them has the file open that it is of. That is the person's
+// record or, before the first login, the file that becomes it.
+func onceOfFiftyAtLock(t *testing.T, here machine.Site, first bool, services ...string) {
+	t.Helper()
+	p := machine.WithoutUser("fay").Enroll(t, here.Users)
+	path := filepath.Join(here.State, "users", p.Name)
+	if first {
+		path = filepath.Join(here.State, "users", ".new-"+p.Name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		must(t, os.WriteFile(path, nil, 0o600))
+	} else if verdict := plainLogin(t, services[0], p, p.Code(t, 0)); verdict != hosts.PAMSuccess {
+		t.Fatalf("the login that makes the record: expected PAM_SUCCESS, found %d", verdict)
+	}
+	record, err := os.Open(path)
+	must(t, err)
+	defer record.Close()
+	must(t, unix.Flock(int(record.Fd()), unix.LOCK_EX))
+	fiftyAtOnce(t, p, services, "Verification code", p.Code(t, 1), func(logins []*hosts.Host) {
+		machine.Until(t, "fifty logins have "+path+" open", func() bool {
+			waiting := timesOpen(here.Verifier.PID(), path)
+			for _, host := range logins {
+				if host.Said() {
+					t.Fatalf("expected that nobody is told anything while the record is locked; %d logins have it open", waiting)
+				}
+				for _, child := range childrenOf(t, host.Cmd.Process.Pid) {
+					waiting += timesOpen(child, path)
+				}
+			}
+			return waiting == len(logins)
+		})
+		must(t, unix.Flock(int(record.Fd()), unix.LOCK_UN))
+	})
+}
+
+// timesOpen is how often a process has a file open.
+func timesOpen(pid int, path string) (count int) {
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return 0 // it has ended
+	}
+	for _, one := range all {
+		if leads, err := os.Readlink(dir + one.Name()); err == nil && leads == path {
+			count++
+		}
+	}
+	return count
+}
+
+// fiftyAtOnce has fifty logins of p at the prompt, and then gives all one code. What
+// given does, if it is not nil, comes before the verdicts.
+func fiftyAtOnce(t *testing.T, p *machine.Person, services []string, prompt, code string, given func([]*hosts.Host)) {
 	t.Helper()
 	held, release, err := os.Pipe()
 	if err != nil {
@@ -59,12 +116,14 @@ func fiftyAtOnce(t *testing.T, p *machine.Person, services []string, prompt stri
 	for n := range 50 {
 		logins = append(logins, hosts.StartHost(t, services[n%len(services)], p.Name, hosts.HostOptions{Barrier: held, RemoteHost: p.Address}))
 	}
-	given := code()
 	for _, host := range logins {
 		host.Prompt(t, prompt)
-		host.Answer(given)
+		host.Answer(code)
 	}
 	release.Close()
+	if given != nil {
+		given(logins)
+	}
 	verdicts := map[int]int{}
 	for _, host := range logins {
 		verdicts[host.Verdict(t)]++
@@ -147,19 +206,28 @@ func killedLogin(t *testing.T, p *machine.Person, code string, early bool) int {
 
 func killChildren(t *testing.T, parent int) {
 	t.Helper()
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
-	if err != nil {
-		return // the login is over
+	for _, child := range childrenOf(t, parent) {
+		if err := unix.Kill(child, unix.SIGKILL); err != nil && err != unix.ESRCH {
+			t.Fatal(err)
+		}
 	}
-	for _, child := range strings.Fields(string(children)) {
+}
+
+// childrenOf are the children of a process; it has none once it is gone.
+func childrenOf(t *testing.T, parent int) (pids []int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
+	if err != nil {
+		return nil
+	}
+	for _, child := range strings.Fields(string(text)) {
 		pid, err := strconv.Atoi(child)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
-			t.Fatal(err)
-		}
+		pids = append(pids, pid)
 	}
+	return pids
 }
 
 // plainLogin is a login at a PAM service without a password stage.

@@ -124,6 +124,9 @@ func (h *Host) Next(t machine.T) Event {
 	}
 }
 
+// Said is whether it has said something that Next would return at once.
+func (h *Host) Said() bool { return len(h.events) > 0 }
+
 // Prompt waits for a prompt that holds text, skipping what is only told.
 func (h *Host) Prompt(t machine.T, text string) {
 	t.Helper()
