@@ -212,14 +212,31 @@ func (p *patient) otherFact(words []string) error {
 	return p.sshdFact(words)
 }
 
+// hostKey is a key for sshd, made once.
+var hostKey = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "hostkey")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir+"/key").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("ssh-keygen: %w: %s", err, output)
+	}
+	return os.ReadFile(dir + "/key")
+})
+
 // sshd is the real one on the tree's configuration, with a host key of its own.
 func (p *patient) sshd(ctx context.Context, query target.Query) (string, error) {
 	if _, err := os.Stat(p.root + target.SSHDConfig); err != nil {
 		return "", target.ErrNoSSHD
 	}
 	key := p.t.TempDir() + "/key"
-	if output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("ssh-keygen: %w: %s", err, output)
+	data, err := hostKey()
+	if err == nil {
+		err = os.WriteFile(key, data, 0o600)
+	}
+	if err != nil {
+		return "", err
 	}
 	query.Arguments = append([]string{"-h", key}, query.Arguments...)
 	args := query.Args(p.root)
