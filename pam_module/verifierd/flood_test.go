@@ -13,18 +13,29 @@ import (
 	"github.com/otpgate/otpgate/internal/wire"
 )
 
-// docs/verifier.md promises this much memory, and so much for each dialogue that
-// is open.
-const restMemory, dialogueMemory = 20 << 20, 24 << 10
+// memoryOfDialogues is what docs/verifier.md says is in memory at most with all dialogues
+// open, by what the verifier's environment says more: as it is run, and with a limit for
+// the runtime at which garbage is little of it. How much garbage there is without one is a
+// matter of when it is collected: from 33 to 40 MiB were seen in all.
+var memoryOfDialogues = []struct {
+	environment []string
+	most        int
+}{{nil, 44 << 20}, {[]string{"GOMEMLIMIT=20MiB"}, 35 << 20}}
 
 // A server that was taken over has all dialogues open that it may, each with as
 // much as it can send, strangers send half of what they want as slowly as they can,
 // and people log in.
 func TestMemoryOfDialogues(t *testing.T) {
+	for _, run := range memoryOfDialogues {
+		t.Run(fmt.Sprint(run.environment), func(t *testing.T) { memoryOfAllDialogues(t, run.environment, run.most) })
+	}
+}
+
+func memoryOfAllDialogues(t *testing.T, environment []string, most int) {
 	const name, host = 255, 1024
 	p := newInstallation(t, memoryDisk, wide+"[verifier]\nallow = [\"daemon\"]\n")
 	next := p.crowdOf(t, 1000)
-	process := p.run(t)
+	process := p.run(t, environment...)
 	login := func() { name, code := next(); p.once(t, name, code) }
 	for range 500 {
 		login()
@@ -50,8 +61,8 @@ func TestMemoryOfDialogues(t *testing.T) {
 	for range 250 {
 		login()
 	}
-	peak, most := process.status(t, "VmHWM"), restMemory+(usual.allowed+usual.nameless)*dialogueMemory
-	t.Logf("%.1f MiB with %d dialogues open, %.1f allowed", float64(peak)/(1<<20), usual.allowed+usual.nameless, float64(most)/(1<<20))
+	peak := process.status(t, "VmHWM")
+	t.Logf("%.1f MiB with %d dialogues open", float64(peak)/(1<<20), usual.allowed+usual.nameless)
 	if peak > most {
 		t.Errorf("%d bytes were resident, want at most %d", peak, most)
 	}
