@@ -14,8 +14,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +24,7 @@ import (
 	"github.com/otpgate/otpgate/internal/portalwire"
 )
 
-// update has TestPictures take the pictures of docs/invitations.md anew:
+// update has TestPictures take the pictures of the documents anew:
 // go test ./internal/portal -run TestPictures -update.
 var update = flag.Bool("update", false, "take the pictures of the page in docs/pictures anew")
 
@@ -34,20 +34,21 @@ const (
 	mostBytes = 40 << 10
 )
 
-// The document shows each page that somebody who enrolls sees. That they look like the
-// pages is not compared: letters differ by machine.
+// The documents show each page that somebody who enrolls sees, and those on which people
+// look after what is theirs, and say what is on them. That they look like the pages is not
+// compared: letters differ by machine.
 func TestPictures(t *testing.T) {
 	if *update {
 		takePictures(t)
 	}
-	document, err := os.ReadFile("../../docs/invitations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, one := range pictured {
 		name := one.name + ".png"
-		if !strings.Contains(string(document), "](pictures/"+name+")") {
-			t.Errorf("docs/invitations.md does not show pictures/%s", name)
+		document, err := os.ReadFile("../../docs/" + one.document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shows := regexp.MustCompile(`!\[[^\]]{10,}\]\(pictures/` + regexp.QuoteMeta(name) + `\)`); !shows.Match(document) {
+			t.Errorf("docs/%s does not show pictures/%s, with a text for who does not see it", one.document, name)
 		}
 		file, err := os.ReadFile(filepath.Join(pictures, name))
 		if err != nil {
@@ -73,25 +74,68 @@ var sampleCodes = []string{
 	"z7gv-w3hs-2npc-j5km", "c4rt-6xfe-y7qb-3dvw", "p5jn-z2ka-4gmh-s6xt", "q3vd-7wby-6cez-5hfr", "h6ms-2kxp-t4ng-7jqc",
 }
 
-// pictured are the pages of which there is a picture, in the window that they are in.
+const invitations, ownPages = "invitations.md", "self-service.md"
+
+// pictured are the pages of which there is a picture, in the window that they are in, and
+// the document that shows it.
 var pictured = []struct {
-	name        string
-	width       int64
-	phone, dark bool
-	draw        func(p *portal, w http.ResponseWriter, r *http.Request)
+	name, document string
+	width          int64
+	phone, dark    bool
+	// opens is how many tabs away is what is unfolded, 0 for nothing.
+	opens int
+	draw  func(p *portal, w http.ResponseWriter, r *http.Request)
 }{
-	{name: "invitation", width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
+	{name: "invitation", document: invitations, width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
 		p.draw(w, r, http.StatusOK, "ready", func(s *pageData) {
 			s.Page = &portalwire.Page{State: portalwire.Ready, At: p.Now().Add(72 * time.Hour), Name: "a…e"}
 		})
 	}},
-	{name: "setup", width: 600, draw: drawSample},
-	{name: "setup-phone", width: 360, phone: true, dark: true, draw: drawSample},
-	{name: "done", width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
+	{name: "setup", document: invitations, width: 600, draw: drawSample},
+	{name: "setup-phone", document: invitations, width: 360, phone: true, dark: true, draw: drawSample},
+	{name: "done", document: invitations, width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
 		p.draw(w, r, http.StatusOK, "done", func(s *pageData) {
 			s.Enrolled = &portalwire.Enrolled{ID: "phone", RecoveryCodes: sampleCodes}
 		})
 	}},
+	{name: "self-service", document: ownPages, width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
+		drawOverview(p, w, r, sampleDevices, sampleSessions, sampleLogins)
+	}},
+	{name: "recovery-codes", document: ownPages, width: 600, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
+		p.draw(w, r, http.StatusOK, "codes", func(s *pageData) { s.Codes = sampleCodes })
+	}},
+	// Before the login's are what is the device's, adding one, and recovery codes.
+	{name: "report-phone", document: ownPages, width: 360, phone: true, dark: true, opens: 4, draw: func(p *portal, w http.ResponseWriter, r *http.Request) {
+		drawOverview(p, w, r, sampleDevices[:1], nil, sampleLogins[:1])
+	}},
+}
+
+// sampleTime is when the pictures are taken.
+var sampleTime = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return sampleTime.Add(-d) }
+
+// What is alice's, with addresses that are for documents (RFC 5737).
+var (
+	sampleDevices = []portalwire.Device{
+		{ID: "phone", Kind: "totp", Confirmed: ago(180 * 24 * time.Hour), Removable: true},
+		{ID: "tablet", Kind: "totp", Confirmed: ago(20 * 24 * time.Hour), Removable: true},
+	}
+	sampleSessions = []portalwire.Session{
+		{ID: "00000000000000a1", Protocol: "ssh", Address: "192.0.2.7", Since: ago(26 * time.Hour), Until: sampleTime.Add(29 * 24 * time.Hour)},
+	}
+	sampleLogins = []portalwire.Login{
+		{ID: "00000000000000b1", At: ago(9 * time.Hour), Service: "sshd", Host: "server1", Address: "203.0.113.9", Denied: true},
+		{ID: "00000000000000b2", At: ago(26 * time.Hour), Service: "sshd", Host: "server1", Address: "192.0.2.7", Rule: "totp:phone"},
+	}
+)
+
+func drawOverview(p *portal, w http.ResponseWriter, r *http.Request, devices []portalwire.Device, sessions []portalwire.Session, logins []portalwire.Login) {
+	p.draw(w, r, http.StatusOK, "manage", func(s *pageData) {
+		s.Overview = &portalwire.Overview{
+			User: "alice", Ends: p.Now().Add(15 * time.Minute), RecoveryLeft: 9, Devices: devices, Sessions: sessions, Logins: logins,
+		}
+	})
 }
 
 func drawSample(p *portal, w http.ResponseWriter, r *http.Request) {
@@ -108,7 +152,7 @@ func takePictures(t *testing.T) {
 	}
 	settings := Settings{
 		URL: &url.URL{Scheme: "https", Host: "otp.example.com"}, Zone: time.UTC,
-		Now:    func() time.Time { return time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC) },
+		Now:    func() time.Time { return sampleTime },
 		Report: func(_, reason string) { t.Error(reason) },
 	}
 	p := newPortal(settings, languages)
@@ -127,6 +171,9 @@ func takePictures(t *testing.T) {
 		// The picture is as high as the page, if that is more than the window.
 		b.Do(t, browsertest.Window(one.width, 100, one.phone, one.dark)...)
 		b.Opens(t, server.URL+"/"+one.name)
+		if one.opens > 0 {
+			unfolds(t, b, one.opens)
+		}
 		if err := os.WriteFile(filepath.Join(pictures, one.name+".png"), small(t, b.Screen(t)), 0o644); err != nil {
 			t.Fatal(err)
 		}
