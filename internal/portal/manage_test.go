@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -282,8 +283,9 @@ func everyManagePage(p *portal, r *http.Request, table string, codes []string, s
 		for _, kind := range []string{"totp", "hotp", "email", "sms"} {
 			full.Devices = append(full.Devices, portalwire.Device{ID: kind, Kind: kind, Confirmed: at, Removable: true})
 		}
-		for range 20 {
-			full.Sessions = append(full.Sessions, portalwire.Session{ID: "0123456789abcdef", Protocol: "ssh", Address: "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Host: "web1", Since: at, Until: at})
+		for n := range 20 {
+			at := at.Add(-time.Duration(n) * time.Minute)
+			full.Sessions = append(full.Sessions, portalwire.Session{ID: "0123456789abcdef", Protocol: "ssh", Address: fmt.Sprintf("2001:db8:ffff:ffff:ffff:ffff:ffff:ff%02x", n), Host: "web1", Since: at, Until: at})
 			full.Logins = append(full.Logins, portalwire.Login{ID: "0123456789abcdef", At: at, Service: "sshd", Host: "server1", Address: "192.0.2.1", Peer: "uid 33", Rule: "totp:phone"})
 		}
 		full.Logins[1].Denied, full.Logins[2].Rule = true, "recovery"
