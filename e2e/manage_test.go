@@ -71,11 +71,13 @@ func (w *web) askLink(t *testing.T, p *machine.Person) {
 	}
 }
 
+var linkToManage = regexp.MustCompile(`(?m)^https://otp\.example\.com(/m/([a-z2-7]{32}))\r?$`)
+
 // managedLink is the path of the link in the letter.
 func managedLink(t *testing.T, p *machine.Person) string {
 	t.Helper()
 	letter := p.Letter(t)
-	found := regexp.MustCompile(`(?m)^https://otp\.example\.com(/m/([a-z2-7]{32}))\r?$`).FindStringSubmatch(letter)
+	found := linkToManage.FindStringSubmatch(letter)
 	if found == nil {
 		t.Fatalf("expected a link, found\n%s", letter)
 	}

@@ -40,7 +40,12 @@ func newPageSite(t testing.TB, name, text string) pageSite {
 // newPageSiteWith also has more for the tables [totp] and [portal].
 func newPageSiteWith(t testing.TB, name, text, totp, portal string) pageSite {
 	t.Helper()
-	here := machine.NewSite(t, name, "").Over(machine.Resident)
+	return startPageSite(t, machine.NewSite(t, name, "").Over(machine.Resident), text, totp, portal)
+}
+
+// startPageSite has a site be one with the page.
+func startPageSite(t testing.TB, here machine.Site, text, totp, portal string) pageSite {
+	t.Helper()
 	systemd(t, here, "sysusers.d/otpgate.conf", "systemd-sysusers")
 	run := filepath.Dir(here.Socket)
 	listen := filepath.Join(run, "page", "http.sock")

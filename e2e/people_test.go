@@ -24,15 +24,8 @@ func TestPeopleInEtcd(t *testing.T) {
 	one.Configure(t, mustEnroll+secrets)
 	before := machine.NewPerson(t, "before").Enroll(t, one.Users)
 	ctl(t, one, "secrets", "encrypt")
-	share := func(here machine.Site, text string) {
-		settings := cluster.Settings(t, here.Name)
-		here.Configure(t, text+secrets+fmt.Sprintf("[ledger]\npeople = %v\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
-			text != "", strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, here.Ledger()))
-		machine.StartLedgerd(t, here)
-		ctl(t, here, "ledger", "move", "--to", "etcd")
-	}
-	share(one, mustEnroll)
-	share(two, mustEnroll)
+	shareLedger(t, cluster, one, mustEnroll+secrets, true)
+	shareLedger(t, cluster, two, mustEnroll+secrets, true)
 	one.Verifier, one.Path = machine.StartVerifier(t, one, machine.VerifierOptions{}), machine.Resident
 	client := machine.NewClient(t, "people-client", machine.Client{}, server)
 	atOne, atTwo, onClient := startSSHD(t, one), startSSHD(t, two), startSSHD(t, client)
@@ -56,7 +49,7 @@ func TestPeopleInEtcd(t *testing.T) {
 	expectAudit(t, p, "client=people-client", "verdict=accepted", "rule=recovery")
 
 	late := machine.NewSite(t, "people-late", "")
-	share(late, "")
+	shareLedger(t, cluster, late, secrets, false)
 	late.Verifier = machine.StartVerifier(t, late, machine.VerifierOptions{})
 	for _, path := range machine.Paths {
 		here := late.Over(path)
@@ -72,4 +65,18 @@ func TestPeopleInEtcd(t *testing.T) {
 	expectOut(t, p, atTwo.Login(t, p, answers(p, p.Code(t, 2))), 0)
 	expectOut(t, p, onClient.Login(t, p, answers(p, recovery[2])), 0)
 	expectAudit(t, p, "client=people-client", "rule=policy.unenrolled")
+}
+
+// shareLedger has a site have its ledger in etcd from now on, and with people also its
+// people, by an otpgate-ledgerd of its own. It returns its configuration, which is text and
+// a table.
+func shareLedger(t *testing.T, cluster *etcdtest.Cluster, here machine.Site, text string, people bool) (all string) {
+	t.Helper()
+	settings := cluster.Settings(t, here.Name)
+	all = text + fmt.Sprintf("[ledger]\npeople = %v\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
+		people, strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, here.Ledger())
+	here.Configure(t, all)
+	machine.StartLedgerd(t, here)
+	ctl(t, here, "ledger", "move", "--to", "etcd")
+	return all
 }
