@@ -79,8 +79,8 @@ func TestBreakGlassSudo(t *testing.T) {
 		if err := os.WriteFile("/etc/sudoers.d/"+p.Name, []byte(rule), 0o440); err != nil {
 			t.Fatal(err)
 		}
-		expectIn(t, p, sudo(t, p, nil, answers(p, codes[i])), 1)
-		expectOut(t, p, sudo(t, p, nil, answers(p, codes[i], codes[i], codes[i])), 3)
+		expectIn(t, p, sudo(t, here, p, nil, answers(p, codes[i])), 1)
+		expectOut(t, p, sudo(t, here, p, nil, answers(p, codes[i], codes[i], codes[i])), 3)
 		machine.Log.Expect(t, "user="+p.Name+" service="+service, "verdict=accepted", "rule=break-glass")
 	}
 }

@@ -52,11 +52,7 @@ func (c *client) challenge(_, instruction string, questions []string, _ []bool) 
 // login logs in by the methods in their order and runs machine.Greet.
 func (c *client) login(t *testing.T, sshd *hosts.SSHD, methods ...ssh.AuthMethod) machine.Dialogue {
 	t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.person.Address)}, Timeout: machine.Patience}
-	connection, err := dialer.Dial("tcp", sshd.Address())
-	if err != nil {
-		t.Fatalf("reach sshd: %v", err)
-	}
+	connection := sshd.Dial(t, c.person)
 	defer connection.Close()
 	if err := c.greet(connection, sshd, methods); err != nil {
 		c.dialog.Status = 255

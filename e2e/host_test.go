@@ -25,7 +25,9 @@ func pamhost(t *testing.T, service string, p *machine.Person, code string, optio
 	t.Helper()
 	args := append([]string{"--confdir", "/etc/pam.d", "--service", service, "--user", p.Name, "--slow-clock", "10"}, options...)
 	cmd := exec.Command(machine.Files+"/pamhost", append(args, code)...)
-	output, err := cmd.Output()
+	var output []byte
+	var err error
+	machine.PlaceOf(service).Within(t, func() { output, err = cmd.Output() })
 	if err != nil {
 		t.Fatalf("pamhost %q: %v", options, err)
 	}

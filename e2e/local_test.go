@@ -69,13 +69,13 @@ func sudoer(t *testing.T, here machine.Site) *machine.Person {
 	return p
 }
 
-// sudo runs sudo as p, by way of wrapper if there is one.
-func sudo(t *testing.T, p *machine.Person, environment []string, given machine.Answers, wrapper ...string) machine.Dialogue {
+// sudo runs sudo as p on the site's machine, by way of wrapper if there is one.
+func sudo(t *testing.T, here machine.Site, p *machine.Person, environment []string, given machine.Answers, wrapper ...string) machine.Dialogue {
 	t.Helper()
 	args := append(wrapper, "/usr/bin/sudo", "-k", "/bin/sh", "-c", asRoot)
 	cmd := p.As(exec.Command(args[0], args[1:]...))
 	cmd.Env = append(cmd.Env, environment...)
-	return machine.Open(t, cmd).Answer(given, machine.Patience)
+	return here.Open(t, cmd).Answer(given, machine.Patience)
 }
 
 // sudo asks after the password, whatever environment and limits its caller has.
@@ -101,16 +101,16 @@ func sudoEnvironment(t *testing.T, here machine.Site) {
 			plantEvil(t, p)
 			with := environment(p)
 			code, wrong := p.Code(t, 0), p.Wrong(t)
-			d := sudo(t, p, with, answers(p, code))
+			d := sudo(t, here, p, with, answers(p, code))
 			expectIn(t, p, d, 1)
 			if strings.Contains(d.Transcript, "gc ") || strings.Contains(d.Transcript, "init ") || strings.Contains(d.Transcript, "SCHED") {
 				t.Errorf("the Go runtime heeded the environment:\n%s", d.Transcript)
 			}
-			expectOut(t, p, sudo(t, p, with, answers(p, code, code, code)), 3)
-			expectOut(t, p, sudo(t, p, with, answers(p, wrong, wrong, wrong)), 3)
-			expectOut(t, p, sudo(t, p, with, answers(p, "")), 2)
-			expectOut(t, p, sudo(t, p, with, answers(p, "\x03")), 1)
-			expectOut(t, p, sudo(t, p, with, machine.Answers{Passwords: []string{"not-" + p.Password}}), 0)
+			expectOut(t, p, sudo(t, here, p, with, answers(p, code, code, code)), 3)
+			expectOut(t, p, sudo(t, here, p, with, answers(p, wrong, wrong, wrong)), 3)
+			expectOut(t, p, sudo(t, here, p, with, answers(p, "")), 2)
+			expectOut(t, p, sudo(t, here, p, with, answers(p, "\x03")), 1)
+			expectOut(t, p, sudo(t, here, p, with, machine.Answers{Passwords: []string{"not-" + p.Password}}), 0)
 			expectAudit(t, p, "service=sudo", "protocol=sudo", "verdict=accepted")
 			expectNoRootMarks(t)
 		})
@@ -134,7 +134,7 @@ func testSudoRS(t *testing.T, here machine.Site) {
 	p := sudoer(t, here)
 	sudo := func(given machine.Answers) machine.Dialogue {
 		t.Helper()
-		return machine.Open(t, p.As(exec.Command(sudoRS, "-k", "/bin/sh", "-c", asRoot))).Answer(given, machine.Patience)
+		return here.Open(t, p.As(exec.Command(sudoRS, "-k", "/bin/sh", "-c", asRoot))).Answer(given, machine.Patience)
 	}
 	code, wrong := p.Code(t, 0), p.Wrong(t)
 	expectIn(t, p, sudo(answers(p, code)), 1)
@@ -163,12 +163,12 @@ func sudoLimits(t *testing.T, here machine.Site) {
 			t.Parallel()
 			p := sudoer(t, here)
 			code, wrong := p.Code(t, 0), p.Wrong(t)
-			if d := sudo(t, p, nil, answers(p, wrong, wrong, wrong), "prlimit", limit); d.In(p) {
+			if d := sudo(t, here, p, nil, answers(p, wrong, wrong, wrong), "prlimit", limit); d.In(p) {
 				t.Errorf("in with a wrong code:\n%s", d.Transcript)
 			}
 			in := 0
 			for _, wrapper := range [][]string{{"prlimit", limit}, {"prlimit", limit}, {"env"}, {"env"}} {
-				if sudo(t, p, nil, answers(p, code, code, code), wrapper...).In(p) {
+				if sudo(t, here, p, nil, answers(p, code, code, code), wrapper...).In(p) {
 					in++
 				}
 			}
@@ -189,7 +189,7 @@ func TestSu(t *testing.T) {
 		here.AddToService(t, "su", "su")
 		from, to := machine.NewPerson(t, "sven"), machine.NewPerson(t, "tove").Enroll(t, here.Users)
 		su := func(given machine.Answers) machine.Dialogue {
-			return machine.Open(t, from.As(exec.Command("su", to.Name, "-c", machine.Greet))).Answer(given, machine.Patience)
+			return here.Open(t, from.As(exec.Command("su", to.Name, "-c", machine.Greet))).Answer(given, machine.Patience)
 		}
 		code, wrong := to.Code(t, 0), to.Wrong(t)
 		expectOut(t, to, su(answers(to, wrong, wrong, wrong)), 3)
@@ -213,7 +213,7 @@ func TestLogin(t *testing.T) {
 		login := func(codes ...string) machine.Dialogue {
 			given := answers(p, codes...)
 			given.Names = []string{p.Name}
-			return machine.Open(t, exec.Command("login")).Answer(given, machine.Patience)
+			return here.Open(t, exec.Command("login")).Answer(given, machine.Patience)
 		}
 		code, wrong := p.Code(t, 0), p.Wrong(t)
 		expectOut(t, p, login(wrong, wrong, wrong), 3)

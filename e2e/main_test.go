@@ -35,7 +35,11 @@ func TestMain(m *testing.M) {
 				return 1
 			}
 		}
+		machine.RemoteFleet = fleetOf
 		status := m.Run()
+		if !endFleet() {
+			status = 1
+		}
 		// Only now has every login been seen.
 		if leaks := machine.Leaks("/var/lib", "/var/log"); len(leaks) > 0 {
 			fmt.Fprintf(os.Stderr, "FAIL: a password, secret or code can be read in\n  %s\n", strings.Join(leaks, "\n  "))
@@ -96,8 +100,8 @@ func TestResultDependsOnBuild(t *testing.T) {
 	}
 }
 
-// onAllPaths is onBothPaths, and runs test a third time for logins of a client that a
-// server decides.
+// onAllPaths is onBothPaths, and runs test a third time for logins on a client of the
+// fleet, which servers decide.
 func onAllPaths(t *testing.T, name, config string, test func(t *testing.T, here machine.Site)) {
 	t.Helper()
 	t.Parallel()

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
@@ -23,7 +22,7 @@ func TestPartition(t *testing.T) {
 	places := []*network.Namespace{lan.NewNamespace(t), lan.NewNamespace(t), lan.NewNamespace(t)}
 	cluster := etcdtest.Run(t, etcdtest.Config{
 		Members: len(places), Dir: t.TempDir(), Hosts: []string{places[0].Address, places[1].Address, places[2].Address},
-		Before: func(member int) []string { return places[member].Command() },
+		Before: func(member int) []string { return places[member].Before() },
 	})
 	majority := newSharer(t, cluster, places[0], nil, "partition-majority", "1m")
 	minority := newSharer(t, cluster, places[2], &majority, "partition-minority", "1m")
@@ -61,9 +60,7 @@ func newSharer(t *testing.T, cluster *etcdtest.Cluster, place *network.Namespace
 	if other != nil {
 		site.Users = other.Users
 	}
-	settings := cluster.Settings(t, name)
-	site.Configure(t, fmt.Sprintf("[ledger]\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = %q\n",
-		strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, site.Ledger(), timeout))
+	site.Configure(t, ledgerTable(t, cluster, name, timeout)+fmt.Sprintf("socket = %q\n", site.Ledger()))
 	machine.StartLedgerd(t, site)
 	site.Verifier = machine.StartVerifier(t, site, machine.VerifierOptions{})
 	site.CodeOnly(t, name, "protocol=ssh")

@@ -191,6 +191,6 @@ func TestPasswordAtCodePrompt(t *testing.T) {
 	if err := os.WriteFile("/etc/sudoers.d/"+here.Name, []byte("Defaults:"+p.Name+" pam_service="+here.Name+"\n"), 0o440); err != nil {
 		t.Fatal(err)
 	}
-	d := sudo(t, p, nil, machine.Answers{Passwords: []string{p.Password}, Codes: []string{p.Password, p.Code(t, 0)}})
+	d := sudo(t, here, p, nil, machine.Answers{Passwords: []string{p.Password}, Codes: []string{p.Password, p.Code(t, 0)}})
 	expectIn(t, p, d, 2)
 }

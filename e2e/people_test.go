@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/otpgate/otpgate/e2e/machine"
@@ -72,9 +71,7 @@ func TestPeopleInEtcd(t *testing.T) {
 // a table.
 func shareLedger(t *testing.T, cluster *etcdtest.Cluster, here machine.Site, text string, people bool) (all string) {
 	t.Helper()
-	settings := cluster.Settings(t, here.Name)
-	all = text + fmt.Sprintf("[ledger]\npeople = %v\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\nsocket = %q\ntimeout = '1m'\n",
-		people, strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, here.Ledger())
+	all = text + ledgerTable(t, cluster, here.Name, "1m") + fmt.Sprintf("people = %v\nsocket = %q\n", people, here.Ledger())
 	here.Configure(t, all)
 	machine.StartLedgerd(t, here)
 	ctl(t, here, "ledger", "move", "--to", "etcd")

@@ -43,9 +43,14 @@ func TestSessionNginx(t *testing.T) {
 // Mail clients log in again and again with the field that they keep.
 func TestSessionDovecot(t *testing.T) {
 	t.Parallel()
-	here := machine.Resident.NewSite(t, "dovecot-session", "[policy]\nsessions = { login = \"12h\" }\n")
-	here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
-	remembers(t, here, hosts.StartDovecot(t, here.Name))
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			here := path.NewSite(t, "dovecot-session", "[policy]\nsessions = { login = \"12h\" }\n")
+			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
+			remembers(t, here, hosts.StartDovecot(t, here.Name))
+		})
+	}
 }
 
 func remembers(t *testing.T, here machine.Site, server *hosts.Server) {
@@ -74,9 +79,14 @@ func remembers(t *testing.T, here machine.Site, server *hosts.Server) {
 // dovecot takes password and code in one field.
 func TestFieldDovecot(t *testing.T) {
 	t.Parallel()
-	here := machine.Resident.NewSite(t, "dovecot-field", "")
-	here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
-	fieldTest{here, here.Name, "login", ""}.run(t, hosts.StartDovecot(t, here.Name))
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			here := path.NewSite(t, "dovecot-field", "")
+			here.AroundPassword(t, here.Name, debianPassword, "protocol=login")
+			fieldTest{here, here.Name, "login", ""}.run(t, hosts.StartDovecot(t, here.Name))
+		})
+	}
 }
 
 // dovecot gives its auth-worker 256 MiB of address space. A forked core does not

@@ -14,7 +14,7 @@ import (
 func BenchmarkLoadNextLogin(b *testing.B) {
 	for _, how := range losses {
 		b.Run(how.name, func(b *testing.B) {
-			servers, clients := fleet(b, "r-next-"+strings.ReplaceAll(how.name, " ", "-"), "", machine.Client{Timeout: "3s"})
+			servers, clients := ownFleet(b, "r-next-"+strings.ReplaceAll(how.name, " ", "-"), "", machine.Client{Timeout: "3s"})
 			times := loginTimes{}
 			login := func(what string, client machine.Site, want bool) *machine.Person {
 				b.Helper()

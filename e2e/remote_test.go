@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -20,9 +21,9 @@ var rounds = flag.Int("rounds", 5, "how many rounds TestRemoteOnce has")
 // manyGuesses lets fifty logins give one code.
 const manyGuesses = "[policy]\nattempts = { per_window = 1000, per_source = 100000 }\n[totp]\nwindow = 3\n"
 
-// fleet are two servers with one ledger, and three clients of both, each in a network
+// ownFleet are two servers with one ledger, in files, and three clients of both, each in a network
 // namespace of its own.
-func fleet(t testing.TB, name, text string, how machine.Client) (servers [2]*machine.Server, clients [3]machine.Site) {
+func ownFleet(t testing.TB, name, text string, how machine.Client) (servers [2]*machine.Server, clients [3]machine.Site) {
 	t.Helper()
 	joined := network.New(t)
 	servers[0] = machine.NewServerIn(t, joined.NewNamespace(t), name+"-s1", text)
@@ -32,6 +33,12 @@ func fleet(t testing.TB, name, text string, how machine.Client) (servers [2]*mac
 		clients[i].CodeOnly(t, client, "protocol=ssh")
 	}
 	return servers, clients
+}
+
+// askedBy are the servers that each of three clients of a fleet knows: one of the two
+// alone, the other alone, and both. So both decide, however slow one of them is.
+func askedBy(servers [2]*machine.Server) [3][]*machine.Server {
+	return [3][]*machine.Server{servers[:1], servers[1:], servers[:]}
 }
 
 // beginAt starts a login of p on a client.
@@ -50,7 +57,16 @@ func remoteLogin(t testing.TB, client machine.Site, p *machine.Person, answers .
 // name a login alike.
 func TestRemoteOnce(t *testing.T) {
 	t.Parallel()
-	servers, clients := fleet(t, "r-once", manyGuesses, machine.Client{May: []string{"--users=@all"}, Change: func(c *clients.Client) { c.PerMinute, c.WrongCodes = 100000, 100000 }})
+	whole := fleetOf(t)
+	servers := whole.NewServers(t, "r-once", manyGuesses)
+	asked := askedBy(servers)
+	how := machine.Client{May: []string{"--users=@all"}, Change: func(c *clients.Client) { c.PerMinute, c.WrongCodes = 100000, 100000 }}
+	var clients [3]machine.Site
+	for i := range clients {
+		name := fmt.Sprint("r-once-c", i+1)
+		clients[i] = whole.NewClient(t, i, name, how, asked[i]...)
+		clients[i].CodeOnly(t, name, "protocol=ssh")
+	}
 	p := machine.WithoutUser("rem").Enroll(t, servers[0].Users)
 	code := p.Code(t, 0)
 	if !remoteLogin(t, clients[0], p, code) {
@@ -61,7 +77,7 @@ func TestRemoteOnce(t *testing.T) {
 			t.Errorf("in on %s with a code that was used on another client", other.Name)
 		}
 	}
-	here := machine.Log.Expect(t, "user="+p.Name+" ", "service=r-once-c1", "verdict=accepted", "rule=totp:phone", "server=10.")
+	here := machine.Log.Expect(t, "user="+p.Name+" ", "service=r-once-c1", "verdict=accepted", "rule=totp:phone", "server="+servers[0].Address)
 	id := regexp.MustCompile(`id=[0-9a-f]{16}`).FindString(here.Text)
 	machine.Log.Expect(t, "user="+p.Name+" ", "client=r-once-c1", "verdict=accepted", "rule=totp:phone", "remote="+p.Address, id)
 	for range *rounds {
@@ -69,27 +85,43 @@ func TestRemoteOnce(t *testing.T) {
 	}
 }
 
-// The daemons of three machines have two servers decide: a code is good once on one
-// of them.
+// The daemons of three machines have two servers decide, which share a ledger in etcd: a
+// code is good once on one of them, whichever server was asked.
 func TestRemoteDaemons(t *testing.T) {
 	t.Parallel()
-	servers, clients := fleet(t, "r-daemons", "[totp]\nwindow = 3\n", machine.Client{})
+	whole := fleetOf(t)
+	servers := whole.NewServers(t, "r-daemons", "[totp]\nwindow = 3\n")
+	asked := askedBy(servers)
 	p := machine.NewPerson(t, "ada").Enroll(t, servers[0].Users)
+	var sites [3]machine.Site
 	var sshds [3]*hosts.SSHD
-	for i, client := range clients {
-		client.In.Within(t, func() { sshds[i] = startSSHD(t, client) })
+	for i := range sites {
+		sites[i] = whole.NewClient(t, i, fmt.Sprint("r-daemons-c", i+1), machine.Client{}, asked[i]...)
+		sshds[i] = startSSHD(t, sites[i])
 	}
-	login := func(i int, codes ...string) (d machine.Dialogue) {
-		t.Helper()
-		clients[i].In.Within(t, func() { d = sshds[i].Login(t, p, answers(p, codes...), hosts.OwnKeyExchange) })
-		return d
+	seen := map[string]bool{networkOf(t, 1): true}
+	for _, pid := range []int{sshds[0].PID(), sshds[1].PID(), sshds[2].PID(), servers[0].Gateway.PID(), servers[1].Gateway.PID()} {
+		seen[networkOf(t, pid)] = true
 	}
-	for i := range clients {
+	if len(seen) != 6 {
+		t.Errorf("five machines and that of the tests have %d networks", len(seen))
+	}
+	for i, site := range sites {
 		code := p.Code(t, i-1)
-		expectIn(t, p, login(i, code), 1)
-		expectAudit(t, p, "service="+clients[i].Name, "server=10.", "verdict=accepted")
-		expectOut(t, p, login((i+1)%len(clients), code, code, code), 3)
+		expectIn(t, p, sshds[i].Login(t, p, answers(p, code), hosts.OwnKeyExchange), 1)
+		expectAudit(t, p, "service="+site.Name, "server=10.", "verdict=accepted")
+		expectOut(t, p, sshds[(i+1)%len(sites)].Login(t, p, answers(p, code, code, code), hosts.OwnKeyExchange), 3)
 	}
+}
+
+// networkOf names the network namespace of a process.
+func networkOf(t testing.TB, pid int) string {
+	t.Helper()
+	name, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // Without any server those who are never asked are in, and all others are denied, also
@@ -148,7 +180,7 @@ func tookBy(t testing.TB, servers [2]*machine.Server, client machine.Site, p *ma
 // A server that dies or hangs before it has taken a login costs nobody anything.
 func TestRemoteServerFailsBefore(t *testing.T) {
 	t.Parallel()
-	servers, clients := fleet(t, "r-before", "", machine.Client{})
+	servers, clients := ownFleet(t, "r-before", "", machine.Client{})
 	login := func(what string) int {
 		t.Helper()
 		p := machine.WithoutUser("rem").Enroll(t, servers[0].Users)

@@ -52,7 +52,7 @@ type brokenFleet struct {
 func newBrokenFleet(t *testing.T, how loss) *brokenFleet {
 	t.Helper()
 	f := &brokenFleet{loss: how}
-	f.servers, f.clients = fleet(t, "r-broken-"+strings.ReplaceAll(how.name, " ", "-"), "", machine.Client{})
+	f.servers, f.clients = ownFleet(t, "r-broken-"+strings.ReplaceAll(how.name, " ", "-"), "", machine.Client{})
 	f.sendTexts(t)
 	return f
 }
@@ -61,7 +61,7 @@ func newBrokenFleet(t *testing.T, how loss) *brokenFleet {
 func (f *brokenFleet) sendTexts(t *testing.T) {
 	t.Helper()
 	for i, server := range f.servers {
-		server.In.Within(t, func() { f.texts[i] = hosts.StartGateway(t) })
+		server.In.Within(t, func() { f.texts[i] = hosts.StartGatewayOnLoopback(t) })
 		server.Configure(t, "[totp]\nwindow = 3\n"+f.texts[i].Settings(""))
 	}
 }

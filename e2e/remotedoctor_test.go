@@ -72,7 +72,7 @@ func expectFound(t *testing.T, found map[string][]finding.Finding, want map[stri
 // begun by that.
 func TestDoctorAsksServers(t *testing.T) {
 	t.Parallel()
-	servers, clients := fleet(t, "r-doc", "", machine.Client{})
+	servers, clients := ownFleet(t, "r-doc", "", machine.Client{})
 	before := len(machine.Log.Lines("client=r-doc-c1"))
 	expectOfServers(t, clients[0], nil)
 	if lines := machine.Log.Lines("client=r-doc-c1"); len(lines) != before {

@@ -145,7 +145,7 @@ func TestSendByEmailRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { silent.Close() })
-	byName := strings.Replace(open.SMTP, "127.0.0.1", "machine", 1)
+	byName := strings.Replace(open.SMTP, hosts.Outside, "machine", 1)
 	for _, test := range []struct {
 		name, config, want string
 		change             func(p *post)
@@ -232,7 +232,7 @@ func TestSendBySMS(t *testing.T) {
 			if test.proxy == nil {
 				return
 			}
-			machine.Until(t, "the proxy has logged it", func() bool { return strings.Contains(test.proxy.Log(), "CONNECT 127.0.0.1:") })
+			machine.Until(t, "the proxy has logged it", func() bool { return strings.Contains(test.proxy.Log(), "CONNECT "+hosts.Outside+":") })
 			if log := test.proxy.Log(); strings.Contains(log, p.code) || strings.Contains(log, "Messages.json") || strings.Contains(log, twiliotest.Token) {
 				t.Errorf("the proxy saw of it:\n%s", log)
 			}

@@ -211,7 +211,15 @@ func TestSentField(t *testing.T) {
 func TestSessionOfWebClients(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "www-data", "shadow")
-	here := machine.Resident.NewSite(t, "apache-session", "")
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			sessionOfWebClients(t, path.NewSite(t, "apache-session", ""))
+		})
+	}
+}
+
+func sessionOfWebClients(t *testing.T, here machine.Site) {
 	here.AroundPassword(t, here.Name, ownPassword, "protocol=webdav")
 	apache := hosts.StartApacheFor(t, here.Name, here.Name, here.Name)
 	const allow = "[totp]\nwindow = 3\n[verifier]\nallow = [\"www-data\"]\n"
@@ -236,13 +244,13 @@ func TestSessionOfWebClients(t *testing.T) {
 			t.Error("in with a wrong field")
 		}
 	}
-	if out, err := exec.Command(machine.Files+"/otpctl", "--config", here.Config, "session", "expire", p.Name).CombinedOutput(); err != nil {
+	if out, err := exec.Command(machine.Files+"/otpctl", "--config", here.Deciding(), "session", "expire", p.Name).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if apache.DAV.In(t, p, field) {
 		t.Error("in after the session was ended")
 	}
-	if accepted := machine.Log.Lines("user="+p.Name+" ", "verdict=accepted"); len(accepted) != 2 {
+	if accepted := accepted(p); len(accepted) != 2 {
 		t.Errorf("expected each code to be accepted once, found\n%s", machine.Text(accepted))
 	}
 }

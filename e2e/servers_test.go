@@ -33,7 +33,7 @@ func TestOneField(t *testing.T) {
 			t.Run(test.name+" "+string(path), func(t *testing.T) {
 				t.Parallel()
 				here := path.NewSite(t, test.name, "")
-				machine.WriteService(t, here.Name, here.Line("protocol="+test.protocol)+"\naccount required pam_permit.so\n")
+				here.WriteService(t, here.Name, here.Line("protocol="+test.protocol)+"\naccount required pam_permit.so\n")
 				oneFieldTest(t, here, test.start(t, here.Name), test.protocol, test.user)
 			})
 		}

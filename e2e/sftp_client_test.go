@@ -60,11 +60,7 @@ func (v *sshClient) challenge(_, instruction string, questions []string, _ []boo
 // dial is a connection from the person's address.
 func (v *sshClient) dial(t *testing.T) net.Conn {
 	t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(v.person.Address)}, Timeout: machine.Patience}
-	conn, err := dialer.Dial("tcp", v.server.Address())
-	if err != nil {
-		t.Fatalf("reach sftpd: %v", err)
-	}
+	conn := v.server.Dial(t, v.person.Address)
 	t.Cleanup(func() { conn.Close() })
 	// The deadline is for all that the test does with it.
 	if err := conn.SetDeadline(time.Now().Add(4 * machine.Patience)); err != nil {

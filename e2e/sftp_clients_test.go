@@ -18,6 +18,7 @@ import (
 
 	"github.com/otpgate/otpgate/e2e/hosts"
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/e2e/network"
 	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
@@ -26,6 +27,7 @@ import (
 type scene struct {
 	t       *testing.T
 	server  *hosts.SFTPD
+	in      *network.Namespace // where clients run; nil is the machine's own network
 	person  *machine.Person
 	signer  ssh.Signer
 	key     string // path of the private key
@@ -40,7 +42,7 @@ const remembered = "[policy]\nsessions = { sftp = \"1h\" }\n"
 
 func newScene(t *testing.T, s *hosts.SFTPD, name string) *scene {
 	t.Helper()
-	c := &scene{t: t, server: s, person: machine.NewPerson(t, name).Enroll(t, s.Site.Users), dir: t.TempDir(), data: make([]byte, 3<<20+17)}
+	c := &scene{t: t, server: s, in: s.Site.In, person: machine.NewPerson(t, name).Enroll(t, s.Site.Users), dir: t.TempDir(), data: make([]byte, 3<<20+17)}
 	c.signer, c.key = newKey(t, c.person)
 	if _, err := rand.Read(c.data); err != nil {
 		t.Fatal(err)
@@ -80,7 +82,9 @@ func (c *scene) run(name string, args ...string) string {
 	// and sftp(1) loses what it prints to the same pipe while that is full.
 	var output, complaints strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &complaints
-	if err := cmd.Run(); err != nil {
+	var err error
+	c.in.Within(c.t, func() { err = cmd.Run() })
+	if err != nil {
 		c.t.Errorf("%s %q: %v\n%s%s\n%s", name, args, err, output.String(), complaints.String(), machine.Text(machine.Log.Lines("user="+c.person.Name+" ")))
 	}
 	return output.String() + complaints.String()

@@ -65,11 +65,7 @@ func TestSFTPProxyProtocol(t *testing.T) {
 func behindProxy(t *testing.T, s *hosts.SFTPD, p *machine.Person) {
 	signer, _ := newKey(t, p)
 	through := func(address, header string) error {
-		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: machine.Patience}
-		conn, err := dialer.Dial("tcp", s.Address())
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := s.Dial(t, address)
 		defer conn.Close()
 		must(t, conn.SetDeadline(time.Now().Add(machine.Patience)))
 		fmt.Fprint(conn, header)

@@ -27,7 +27,7 @@ func owned(t *testing.T, p *machine.Person, name string, uid, gid int) {
 // batch runs commands in OpenSSH's sftp and returns what it said.
 func batch(t *testing.T, s *hosts.SFTPD, p *machine.Person, key string, commands ...string) string {
 	t.Helper()
-	c := &scene{t: t, server: s, person: p, key: key, dir: t.TempDir()}
+	c := &scene{t: t, server: s, in: s.Site.In, person: p, key: key, dir: t.TempDir()}
 	c.write("commands", strings.Join(commands, "\n")+"\n", 0o644)
 	return c.run("sftp", append(c.ssh("BatchMode=yes"), "-b", "commands", p.Name+"@127.0.0.1")...)
 }
@@ -87,7 +87,7 @@ func TestSFTPNamesOfAllServices(t *testing.T) {
 			if name == "chroot" {
 				return
 			}
-			c := &scene{t: t, server: s, person: p, key: key, dir: t.TempDir()}
+			c := &scene{t: t, server: s, in: s.Site.In, person: p, key: key, dir: t.TempDir()}
 			c.run("scp", append(c.ssh("BatchMode=yes"), p.Name+"@127.0.0.1:~far"+p.Name+"/lib/os-release", "got")...)
 			c.there(c.dir+"/got", true)
 		})

@@ -94,9 +94,7 @@ func sentFallback(t *testing.T, s *hosts.SFTPD, server *hosts.Exim, gateway *hos
 	expectArrived(t, screen, p)
 	expectAudit(t, p, "verdict=accepted", "rule=sms:my-sms", "sent by email to", "21211")
 
-	config, err := os.ReadFile(s.Site.Deciding())
-	must(t, err)
-	must(t, os.WriteFile(s.Site.Deciding(), []byte(strings.Replace(string(config), server.SMTP, "smtp://127.0.0.1:1", 1)), 0o644))
+	s.Site.EditDeciding(t, func(text string) string { return strings.Replace(text, server.SMTP, "smtp://127.0.0.1:1", 1) })
 	gateway.Next(twiliotest.InvalidTo)
 	expectOut(t, p, s.Login(t, p, answers(p, p.Wrong(t)), nil), 0)
 	expectAudit(t, p, "verdict=fault", "rule=sms:my-sms", "21211", "connection refused")

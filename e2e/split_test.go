@@ -122,19 +122,26 @@ func TestFieldApache(t *testing.T) {
 	t.Parallel()
 	// pam_unix does not let www-data ask about others but as one of this group.
 	machine.JoinGroup(t, "www-data", "shadow")
-	sites, run := fieldSites(t, machine.Resident, "apache", "http", "https", "webdav")
-	apache := hosts.StartApacheFor(t, sites["http"].Name, sites["https"].Name, sites["webdav"].Name)
-	run(apache.HTTP, apache.HTTPS, apache.DAV)
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			sites, run := fieldSites(t, path, "apache", "http", "https", "webdav")
+			apache := hosts.StartApacheFor(t, sites["http"].Name, sites["https"].Name, sites["webdav"].Name)
+			run(apache.HTTP, apache.HTTPS, apache.DAV)
+		})
+	}
 }
 
-// fieldSites are a web server's, one for each protocol; run tests the servers
-// that are named after them.
+// fieldSites are a web server's, one for each protocol, on one machine; run tests the
+// servers that are named after them.
 func fieldSites(t *testing.T, path machine.Path, name string, protocols ...string) (sites map[string]machine.Site, run func(...*hosts.Server)) {
 	t.Helper()
 	const allow = "[verifier]\nallow = [\"www-data\"]\n"
 	sites = map[string]machine.Site{}
+	newSite := path.NewSite
 	for _, protocol := range protocols {
-		here := path.NewSite(t, name+"-"+protocol, allow)
+		here := newSite(t, name+"-"+protocol, allow)
+		newSite = here.NewSiteBeside
 		here.AroundPassword(t, here.Name, ownPassword, "protocol="+protocol)
 		sites[protocol] = here
 	}
@@ -154,7 +161,15 @@ func fieldSites(t *testing.T, path machine.Path, name string, protocols ...strin
 func TestFieldRemembered(t *testing.T) {
 	t.Parallel()
 	machine.JoinGroup(t, "www-data", "shadow")
-	here := machine.Resident.NewSite(t, "apache-remembers", "[totp]\nwindow = 3\n[verifier]\nallow = [\"www-data\"]\n")
+	for _, path := range byVerifier {
+		t.Run(string(path), func(t *testing.T) {
+			t.Parallel()
+			fieldRemembered(t, path.NewSite(t, "apache-remembers", "[totp]\nwindow = 3\n[verifier]\nallow = [\"www-data\"]\n"))
+		})
+	}
+}
+
+func fieldRemembered(t *testing.T, here machine.Site) {
 	here.AroundPassword(t, here.Name, ownPassword, "protocol=webdav")
 	apache := hosts.StartApacheThatRemembers(t, here.Name)
 	p := machine.NewPerson(t, "fie").Enroll(t, here.Users)
@@ -169,7 +184,7 @@ func TestFieldRemembered(t *testing.T) {
 			t.Error("in with another field than the one that is remembered")
 		}
 	}
-	if accepted := machine.Log.Lines("user="+p.Name+" ", "verdict=accepted"); len(accepted) != 1 {
+	if accepted := accepted(p); len(accepted) != 1 {
 		t.Errorf("expected one question of PAM's to be accepted, found\n%s", machine.Text(accepted))
 	}
 }
@@ -239,11 +254,11 @@ func TestFieldSudo(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, next := p.Code(t, 0), p.Code(t, 1)
-		d := sudo(t, p, nil, machine.Answers{Passwords: []string{"not-" + p.Password + code, p.Password}, Codes: []string{p.Wrong(t), code}})
+		d := sudo(t, here, p, nil, machine.Answers{Passwords: []string{"not-" + p.Password + code, p.Password}, Codes: []string{p.Wrong(t), code}})
 		expectIn(t, p, d, 2)
-		d = sudo(t, p, nil, machine.Answers{Passwords: []string{"not-" + p.Password, p.Password + next}})
+		d = sudo(t, here, p, nil, machine.Answers{Passwords: []string{"not-" + p.Password, p.Password + next}})
 		expectIn(t, p, d, 0)
-		d = sudo(t, p, nil, machine.Answers{Passwords: []string{p.Password + next, "x", "x"}, Codes: []string{p.Wrong(t), p.Wrong(t), p.Wrong(t)}})
+		d = sudo(t, here, p, nil, machine.Answers{Passwords: []string{p.Password + next, "x", "x"}, Codes: []string{p.Wrong(t), p.Wrong(t), p.Wrong(t)}})
 		expectOut(t, p, d, 2)
 	})
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -36,63 +37,92 @@ func withoutLine(text, key string) string {
 	return strings.Join(kept, "")
 }
 
+// policyOutcome says whether a login is asked, and whether it is let in if it is not.
+type policyOutcome string
+
+const (
+	isAsked policyOutcome = "asked"
+	isIn    policyOutcome = "in without a code"
+	isOut   policyOutcome = "out without being asked"
+)
+
+// policyRow is what the policy says about a login. NAME in config is who logs in.
+type policyRow struct {
+	name, config string
+	enrollment   enrollment
+	want         policyOutcome
+	audit        string
+}
+
+const requireAll = "[policy]\nrequire = [\"@all\"]\n"
+
+var policyRows = []policyRow{
+	{"nobody-must", "", none, isIn, "verdict=not-asked rule=not-enrolled"},
+	{"enrolled", "", confirmed, isAsked, "rule=totp:phone"},
+	{"disabled", "", disabled, isIn, "verdict=not-asked rule=not-enrolled"},
+	{"unconfirmed", "", unconfirmed, isIn, "verdict=not-asked rule=not-enrolled"},
+	{"all-enrolled", requireAll, confirmed, isAsked, "rule=totp:phone"},
+	{"all-default", requireAll, none, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"all-refuse", requireAll + "unenrolled = \"refuse\"\n", none, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"all-allow", requireAll + "unenrolled = \"allow\"\n", none, isIn, "verdict=not-asked rule=policy.unenrolled"},
+	{"all-disabled", requireAll, disabled, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"all-unconfirmed", requireAll, unconfirmed, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"by-name", "[policy]\nrequire = [\"NAME\"]\n", none, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"by-group", "[policy]\nrequire = [\"@NAME\"]\n", none, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"unknown-group", "[policy]\nrequire = [\"@nosuchgroup\"]\n", none, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"exempt-name", requireAll + "exempt = [\"NAME\"]\n", confirmed, isIn, "verdict=not-asked rule=policy.exempt"},
+	{"exempt-group", requireAll + "exempt = [\"@NAME\"]\n", none, isIn, "verdict=not-asked rule=policy.exempt"},
+	{"exempt-nobody", requireAll + "exempt = [\"@nosuchgroup\"]\n", none, isOut, "verdict=denied rule=policy.unenrolled"},
+	{"trusted", requireAll + "trusted_networks = [\"127.0.0.0/8\"]\n", confirmed, isIn, "verdict=not-asked rule=policy.trusted_networks"},
+	{"not-trusted", requireAll + "trusted_networks = [\"127.0.0.1\", \"10.0.0.0/8\"]\n", confirmed, isAsked, "rule=totp:phone"},
+	{"switched-off", requireAll + "protocols = [\"sudo\"]\n", confirmed, isIn, "verdict=not-asked rule=policy.protocols"},
+	{"switched-on", "[policy]\nprotocols = [\"ssh\"]\n", confirmed, isAsked, "rule=totp:phone"},
+	{"own-off", requireAll, onlySudo, isIn, "verdict=not-asked rule=user.protocols"},
+	{"own-on", "[policy]\nprotocols = [\"sudo\"]\n", alsoSSH, isAsked, "rule=totp:phone"},
+}
+
+func (r policyRow) run(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
+	p := machine.NewPerson(t, "pia")
+	here.Configure(t, strings.ReplaceAll(r.config, "NAME", p.Name))
+	if text := r.enrollment(p); text != "" {
+		p.Write(t, here.Users, text)
+	}
+	switch d := sshd.Login(t, p, answers(p, p.Code(t, 0))); r.want {
+	case isAsked:
+		expectIn(t, p, d, 1)
+		expectOut(t, p, loginRaw(t, sshd, p, "none"), 3)
+	case isIn:
+		expectIn(t, p, d, 0)
+	case isOut:
+		expectOut(t, p, d, 0)
+	}
+	expectAudit(t, p, r.audit)
+}
+
 // What the policy says about a login: whether it is asked, and whether it is
-// let in if it is not.
+// let in if it is not. On the clients of a fleet, whose sites take longer to start, one
+// row comes after the other.
 func TestSSHPolicy(t *testing.T) {
 	t.Parallel()
-	type outcome string
-	const asked, in, out outcome = "asked", "in without a code", "out without being asked"
-	const all = "[policy]\nrequire = [\"@all\"]\n"
-	for _, test := range []struct {
-		name, config string
-		enrollment   enrollment
-		want         outcome
-		audit        string
-	}{
-		{"nobody-must", "", none, in, "verdict=not-asked rule=not-enrolled"},
-		{"enrolled", "", confirmed, asked, "rule=totp:phone"},
-		{"disabled", "", disabled, in, "verdict=not-asked rule=not-enrolled"},
-		{"unconfirmed", "", unconfirmed, in, "verdict=not-asked rule=not-enrolled"},
-		{"all-enrolled", all, confirmed, asked, "rule=totp:phone"},
-		{"all-default", all, none, out, "verdict=denied rule=policy.unenrolled"},
-		{"all-refuse", all + "unenrolled = \"refuse\"\n", none, out, "verdict=denied rule=policy.unenrolled"},
-		{"all-allow", all + "unenrolled = \"allow\"\n", none, in, "verdict=not-asked rule=policy.unenrolled"},
-		{"all-disabled", all, disabled, out, "verdict=denied rule=policy.unenrolled"},
-		{"all-unconfirmed", all, unconfirmed, out, "verdict=denied rule=policy.unenrolled"},
-		{"by-name", "[policy]\nrequire = [\"NAME\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
-		{"by-group", "[policy]\nrequire = [\"@NAME\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
-		{"unknown-group", "[policy]\nrequire = [\"@nosuchgroup\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
-		{"exempt-name", all + "exempt = [\"NAME\"]\n", confirmed, in, "verdict=not-asked rule=policy.exempt"},
-		{"exempt-group", all + "exempt = [\"@NAME\"]\n", none, in, "verdict=not-asked rule=policy.exempt"},
-		{"exempt-nobody", all + "exempt = [\"@nosuchgroup\"]\n", none, out, "verdict=denied rule=policy.unenrolled"},
-		{"trusted", all + "trusted_networks = [\"127.0.0.0/8\"]\n", confirmed, in, "verdict=not-asked rule=policy.trusted_networks"},
-		{"not-trusted", all + "trusted_networks = [\"127.0.0.1\", \"10.0.0.0/8\"]\n", confirmed, asked, "rule=totp:phone"},
-		{"switched-off", all + "protocols = [\"sudo\"]\n", confirmed, in, "verdict=not-asked rule=policy.protocols"},
-		{"switched-on", "[policy]\nprotocols = [\"ssh\"]\n", confirmed, asked, "rule=totp:phone"},
-		{"own-off", all, onlySudo, in, "verdict=not-asked rule=user.protocols"},
-		{"own-on", "[policy]\nprotocols = [\"sudo\"]\n", alsoSSH, asked, "rule=totp:phone"},
-	} {
+	for _, row := range policyRows {
 		for _, path := range machine.Paths {
-			t.Run(string(path)+"/"+test.name, func(t *testing.T) {
+			t.Run(string(path)+"/"+row.name, func(t *testing.T) {
 				t.Parallel()
-				p := machine.NewPerson(t, "pia")
-				here := path.NewSite(t, "policy-"+test.name, strings.ReplaceAll(test.config, "NAME", p.Name))
-				sshd := startSSHD(t, here)
-				if text := test.enrollment(p); text != "" {
-					p.Write(t, here.Users, text)
-				}
-				switch d := sshd.Login(t, p, answers(p, p.Code(t, 0))); test.want {
-				case asked:
-					expectIn(t, p, d, 1)
-					expectOut(t, p, loginRaw(t, sshd, p, "none"), 3)
-				case in:
-					expectIn(t, p, d, 0)
-				case out:
-					expectOut(t, p, d, 0)
-				}
-				expectAudit(t, p, test.audit)
+				here := path.NewSite(t, "policy-"+row.name, "")
+				row.run(t, here, startSSHD(t, here))
 			})
 		}
+	}
+	const sites = 3
+	for n := range sites {
+		t.Run(fmt.Sprint(machine.Remote, n), func(t *testing.T) {
+			t.Parallel()
+			here := machine.Remote.NewSite(t, fmt.Sprint("policy-", n), "")
+			sshd := startSSHD(t, here)
+			for i := n; i < len(policyRows); i += sites {
+				t.Run(policyRows[i].name, func(t *testing.T) { policyRows[i].run(t, here, sshd) })
+			}
+		})
 	}
 }
 

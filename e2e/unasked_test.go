@@ -48,7 +48,7 @@ func TestSudoUnasked(t *testing.T) {
 			if test.asked {
 				given, codes = answers(p, p.Code(t, 0)), 1
 			}
-			d := sudo(t, p, nil, given)
+			d := sudo(t, here, p, nil, given)
 			expectIn(t, p, d, codes)
 			if d.Passwords != test.passwords {
 				t.Errorf("expected %d prompts for a password, found %d:\n%s", test.passwords, d.Passwords, d.Transcript)
@@ -70,8 +70,8 @@ func TestSudoAsksForRoot(t *testing.T) {
 	p, password := machine.NewPerson(t, "rpw").Enroll(t, here.Users), givePassword(t)
 	rules := "Defaults:" + p.Name + " rootpw\n" + p.Name + " ALL=(ALL) ALL\n"
 	writeRules(t, here, p, rules)
-	expectIn(t, p, sudo(t, p, nil, machine.Answers{Passwords: []string{password}}), 0)
-	expectOut(t, p, sudo(t, p, nil, machine.Answers{Passwords: []string{p.Password, p.Password, p.Password}}), 0)
+	expectIn(t, p, sudo(t, here, p, nil, machine.Answers{Passwords: []string{password}}), 0)
+	expectOut(t, p, sudo(t, here, p, nil, machine.Answers{Passwords: []string{p.Password, p.Password, p.Password}}), 0)
 	if said := ofSudo(t, here, rules); !strings.Contains(said, "sudo-asks-for-root") || !strings.Contains(said, "who knows root's password") {
 		t.Errorf("expected a finding, found %q", said)
 	}

@@ -37,7 +37,7 @@ func StartApacheThatRemembers(t machine.T, service string) Apache {
 
 func startApache(t machine.T, http, https, dav, provider string) Apache {
 	t.Helper()
-	plain, secure := newDaemon(t, "apache"), newDaemon(t, "apache-tls")
+	plain, secure := newDaemonOf(t, "apache", http), newDaemonOf(t, "apache-tls", https)
 	for _, dir := range []string{"/www", "/www/dav", "/locks"} {
 		if err := os.Mkdir(plain.dir+dir, 0o755); err != nil {
 			t.Fatalf("apache's pages: %v", err)
@@ -51,7 +51,7 @@ func startApache(t machine.T, http, https, dav, provider string) Apache {
 	return Apache{
 		HTTP: byHTTP, HTTPS: byHTTPS,
 		// Who is in can write.
-		DAV: &Server{Name: "webdav", in: func(*machine.Person) string { return "201 Created" }, client: func(p *machine.Person, field string) *exec.Cmd {
+		DAV: &Server{Name: "webdav", place: plain.place, in: func(*machine.Person) string { return "201 Created" }, client: func(p *machine.Person, field string) *exec.Cmd {
 			cmd := curl(p, field, "http://"+plain.address()+"/dav/"+rand.Text())
 			cmd.Args = append(cmd.Args, "--include", "--upload-file", "-")
 			cmd.Stdin = strings.NewReader("written by " + p.Name + "\n")

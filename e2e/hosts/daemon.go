@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/e2e/network"
 	"github.com/otpgate/otpgate/internal/testprogram"
 )
 
@@ -23,6 +24,8 @@ type Server struct {
 	other  func(p *machine.Person, field string) *exec.Cmd // nil if there is none
 	// in is what the client shows of somebody who is in.
 	in func(p *machine.Person) string
+	// place is where the client runs, as the server does.
+	place *network.Namespace
 }
 
 // ByOther is the server with the other one of its clients, nil if it has none.
@@ -30,15 +33,17 @@ func (s *Server) ByOther() *Server {
 	if s.other == nil {
 		return nil
 	}
-	return &Server{Name: s.Name, client: s.other, in: s.in}
+	return &Server{Name: s.Name, client: s.other, in: s.in, place: s.place}
 }
 
 // In logs p in with that text in the one field, and says whether p is in.
 func (s *Server) In(t machine.T, p *machine.Person, field string) bool {
 	t.Helper()
 	cmd := s.client(p, field)
+	var output []byte
+	var err error
 	// Clients tell a refusal by their exit status and in words.
-	output, err := cmd.CombinedOutput()
+	s.place.Within(t, func() { output, err = cmd.CombinedOutput() })
 	in := strings.Contains(string(output), s.in(p))
 	if !in && cmd.ProcessState == nil {
 		t.Fatalf("%s: %v", s.Name, err)
@@ -53,8 +58,10 @@ func (s *Server) In(t machine.T, p *machine.Person, field string) bool {
 // ports is how many servers have one.
 var ports atomic.Int32
 
-// daemon is a directory and a port for a server, and its output.
+// daemon is a directory and a port for a server, and its output. place is where it
+// runs, on loopback there.
 type daemon struct {
+	place  *network.Namespace
 	name   string
 	dir    string
 	port   string
@@ -68,6 +75,15 @@ func newDaemon(t machine.T, name string) *daemon {
 	if err := os.Mkdir(d.dir, 0o755); err != nil {
 		t.Fatalf("directory of %s: %v", name, err)
 	}
+	return d
+}
+
+// newDaemonOf is newDaemon for a server that asks that PAM service: it runs on the
+// machine whose service that is.
+func newDaemonOf(t machine.T, name, service string) *daemon {
+	t.Helper()
+	d := newDaemon(t, name)
+	d.place = machine.PlaceOf(service)
 	return d
 }
 
@@ -109,7 +125,9 @@ func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Stdout, cmd.Stderr = &d.output, &d.output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	var err error
+	d.place.Within(t, func() { err = cmd.Start() })
+	if err != nil {
 		t.Fatalf("start %s: %v", d.name, err)
 	}
 	ended := make(chan struct{})
@@ -126,7 +144,7 @@ func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 			return false
 		}
 	}
-	machine.Until(t, d.name+" is ready", func() bool { return hasEnded() || ready() })
+	d.place.Within(t, func() { machine.Until(t, d.name+" is ready", func() bool { return hasEnded() || ready() }) })
 	if hasEnded() {
 		t.Fatalf("%s ended: %v\n%s", d.name, cmd.ProcessState, d.output.String())
 	}
@@ -149,10 +167,10 @@ func takes(network, address string) bool {
 // with it.
 func greetingPage(t machine.T, plain, secure *daemon) (http, https *Server) {
 	in := func(*machine.Person) string { return "somebody is in" }
-	http = &Server{Name: "http", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
+	http = &Server{Name: "http", in: in, place: plain.place, client: func(p *machine.Person, field string) *exec.Cmd {
 		return curl(p, field, "http://"+plain.address()+"/greeting")
 	}}
-	https = &Server{Name: "https", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
+	https = &Server{Name: "https", in: in, place: secure.place, client: func(p *machine.Person, field string) *exec.Cmd {
 		cmd := curl(p, field, "https://"+secure.address()+"/greeting")
 		cmd.Args = append(cmd.Args, "--cacert", certificate(t))
 		return cmd

@@ -42,13 +42,17 @@ func Passdb(t machine.T, driver, argument string, settings ...string) string {
 // auth-worker asks PAM, as root.
 func StartDovecot(t machine.T, service string) *Server {
 	t.Helper()
-	return StartDovecotAsking(t, Passdb(t, "pam", service))
+	return startDovecot(t, newDaemonOf(t, "dovecot", service), Passdb(t, "pam", service))
 }
 
-// StartDovecotAsking is StartDovecot with those passdbs.
+// StartDovecotAsking is StartDovecot with those passdbs, in the machine's own network.
 func StartDovecotAsking(t machine.T, passdbs string) *Server {
 	t.Helper()
-	d := newDaemon(t, "dovecot")
+	return startDovecot(t, newDaemon(t, "dovecot"), passdbs)
+}
+
+func startDovecot(t machine.T, d *daemon, passdbs string) *Server {
+	t.Helper()
 	first, own := "", "ssl_cert = <"+certificate(t)+"\nssl_key = <"+certificate(t)+"\nmail_location = maildir:~/Maildir\nuserdb {\n  driver = passwd\n}\n"
 	if NewDovecot(t) {
 		first = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
@@ -80,7 +84,7 @@ service anvil {
 `)
 	d.start(t, d.listens, "/usr/sbin/dovecot", "-F", "-c", config)
 	in := func(*machine.Person) string { return `"." INBOX` }
-	return &Server{Name: "imaps", in: in, client: func(p *machine.Person, field string) *exec.Cmd {
+	return &Server{Name: "imaps", in: in, place: d.place, client: func(p *machine.Person, field string) *exec.Cmd {
 		cmd := curl(p, field, "imaps://"+d.address()+"/")
 		cmd.Args = append(cmd.Args, "--cacert", certificate(t))
 		return cmd

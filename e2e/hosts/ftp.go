@@ -20,7 +20,7 @@ func StartVSFTPDWithTLS(t machine.T, service string) *Server {
 
 func startVSFTPD(t machine.T, service string, cover cover) *Server {
 	t.Helper()
-	d := newDaemon(t, "vsftpd")
+	d := newDaemonOf(t, "vsftpd", service)
 	const empty = "/run/vsftpd/empty"
 	if err := os.MkdirAll(empty, 0o755); err != nil {
 		t.Fatalf("vsftpd's empty directory: %v", err)
@@ -79,7 +79,7 @@ func StartProFTPDForKeys(t machine.T, service, directives, key string) *Server {
 		cmd.Stdin = strings.NewReader("get greeting " + got + "\n!cat " + got + "\n")
 		return cmd
 	}
-	return &Server{Name: d.name, in: greeting, client: withKey}
+	return &Server{Name: d.name, in: greeting, place: d.place, client: withKey}
 }
 
 func startProFTPD(t machine.T, service, asking string, cover cover) *Server {
@@ -92,7 +92,7 @@ func proftpdDaemon(t machine.T, service, asking string, cover cover) *daemon {
 	if _, err := os.Stat(proftpd); err != nil {
 		t.Fatalf("ProFTPD: expected it at %s: %v; run packaging/deps test", proftpd, err)
 	}
-	d := newDaemon(t, "proftpd")
+	d := newDaemonOf(t, "proftpd", service)
 	text := "ModulePath " + proftpd + "/usr/lib/proftpd\n" + loadable(t, "mod_delay", "mod_ls", "mod_xfer") + `ServerName machine
 ServerType standalone
 DefaultAddress 127.0.0.1
@@ -152,7 +152,7 @@ func ftpServer(t machine.T, d *daemon, cover cover) *Server {
 		put(p)
 		return lftp(t, p, field, d.address(), cover)
 	}
-	return &Server{Name: d.name, in: greeting, client: withCurl, other: withLFTP}
+	return &Server{Name: d.name, in: greeting, place: d.place, client: withCurl, other: withLFTP}
 }
 
 // lftp logs in once and prints the greeting.

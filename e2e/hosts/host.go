@@ -4,7 +4,8 @@
 // text messages and a proxy, by which codes are sent.
 //
 // The entry points are the functions Start…, which run the real program in the
-// machine of the tests, on loopback. They promise that it is ready when they
+// machine of the tests, on loopback, or on the machine of a fleet whose PAM service it
+// has, on loopback there. They promise that it is ready when they
 // return, and gone when the test ends.
 package hosts
 
@@ -76,7 +77,8 @@ func StartHost(t machine.T, service, user string, options HostOptions) *Host {
 		t.Fatalf("pamlogin: %v", err)
 	}
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
+	machine.PlaceOf(service).Within(t, func() { err = cmd.Start() })
+	if err != nil {
 		t.Fatalf("pamlogin: %v", err)
 	}
 	h := &Host{Cmd: cmd, in: in, events: make(chan Event, 64)}

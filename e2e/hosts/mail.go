@@ -3,6 +3,7 @@ package hosts
 import (
 	"crypto/rand"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,8 @@ import (
 // Exim is a mail server that is running. It delivers into the Maildirs of the
 // machine's people, whose addresses are NAME@MailDomain.
 type Exim struct {
-	// SMTP and SMTPS are its URLs, as the configuration has them.
+	// SMTP and SMTPS are its URLs, as the configuration has them. A fleet reaches them
+	// too, unless it offers no TLS.
 	SMTP, SMTPS string
 	// CA is the file with its certificate, which is of its own making.
 	CA string
@@ -43,49 +45,14 @@ func StartExim(t machine.T, options EximOptions) *Exim {
 	t.Helper()
 	d := newDaemon(t, "exim")
 	secure := strconv.Itoa(2200 + int(ports.Add(1)))
-	e := &Exim{SMTP: "smtp://" + d.address(), SMTPS: "smtps://127.0.0.1:" + secure, Name: "mailer", Password: "pw-" + rand.Text(), Token: "token." + rand.Text() + "~+/=", d: d}
+	host := outside(t)
+	if options.NoTLS {
+		host = "127.0.0.1" // the configuration takes no other without
+	}
+	e := &Exim{SMTP: "smtp://" + net.JoinHostPort(host, d.port), SMTPS: "smtps://" + net.JoinHostPort(host, secure), Name: "mailer", Password: "pw-" + rand.Text(), Token: "token." + rand.Text() + "~+/=", d: d}
 	machine.Keep(e.Password, e.Token)
 	e.CA = ownCertificate(t, d)
-	advertise, accept, auth := "*", "accept", "${if eq{$tls_in_cipher}{}{}{*}}"
-	if options.NoTLS {
-		advertise = ""
-	}
-	if options.Auth || options.Tokens != "" {
-		accept = "accept authenticated = *\n  deny message = log in first"
-	}
-	config := d.write(t, "conf", `primary_hostname = `+machine.MailDomain+`
-daemon_smtp_ports = @PORT@ : `+secure+`
-tls_on_connect_ports = `+secure+`
-local_interfaces = 127.0.0.1
-spool_directory = @DIR@/spool
-log_file_path = @DIR@/log/%slog
-pid_file_path = @DIR@/spool/pid
-domainlist local_domains = `+machine.MailDomain+`
-keep_environment =
-acl_smtp_rcpt = acl_rcpt
-tls_advertise_hosts = `+advertise+`
-tls_certificate = @DIR@/cert.pem
-tls_privatekey = @DIR@/key.pem
-auth_advertise_hosts = `+auth+`
-begin acl
-acl_rcpt:
-  deny domains = !+local_domains
-       message = no relaying here
-  deny !verify = recipient
-  `+accept+`
-begin routers
-people:
-  driver = accept
-  check_local_user
-  domains = +local_domains
-  transport = maildir
-begin transports
-maildir:
-  driver = appendfile
-  directory = $home/Maildir
-  maildir_format
-begin authenticators
-`+e.authenticator(options.Tokens, secure))
+	config := d.write(t, "conf", e.config(options, secure))
 	for _, name := range []string{"spool", "log"} {
 		if err := os.Mkdir(filepath.Join(d.dir, name), 0o755); err != nil {
 			t.Fatalf("exim: %v", err)
@@ -100,6 +67,51 @@ begin authenticators
 	return e
 }
 
+// config is the server's configuration, as daemon.write takes it. secure is the port for
+// TLS from the start.
+func (e *Exim) config(options EximOptions, secure string) string {
+	advertise, accept, auth := "*", "accept", "${if eq{$tls_in_cipher}{}{}{*}}"
+	if options.NoTLS {
+		advertise = ""
+	}
+	if options.Auth || options.Tokens != "" {
+		accept = "accept authenticated = *\n  deny message = log in first"
+	}
+	return `primary_hostname = ` + machine.MailDomain + `
+daemon_smtp_ports = @PORT@ : ` + secure + `
+tls_on_connect_ports = ` + secure + `
+local_interfaces = 127.0.0.1 : ` + Outside + `
+spool_directory = @DIR@/spool
+log_file_path = @DIR@/log/%slog
+pid_file_path = @DIR@/spool/pid
+domainlist local_domains = ` + machine.MailDomain + `
+keep_environment =
+acl_smtp_rcpt = acl_rcpt
+tls_advertise_hosts = ` + advertise + `
+tls_certificate = @DIR@/cert.pem
+tls_privatekey = @DIR@/key.pem
+auth_advertise_hosts = ` + auth + `
+begin acl
+acl_rcpt:
+  deny domains = !+local_domains
+       message = no relaying here
+  deny !verify = recipient
+  ` + accept + `
+begin routers
+people:
+  driver = accept
+  check_local_user
+  domains = +local_domains
+  transport = maildir
+begin transports
+maildir:
+  driver = appendfile
+  directory = $home/Maildir
+  maildir_format
+begin authenticators
+` + e.authenticator(options.Tokens, secure)
+}
+
 // authenticator is how its clients log in. What comes with a token is one text,
 // which is the same of each client that says it right.
 func (e *Exim) authenticator(tokens, secure string) string {
@@ -111,7 +123,7 @@ func (e *Exim) authenticator(tokens, secure string) string {
 	case "XOAUTH2":
 		condition = `eq{$auth1}{user=` + e.Name + bearer
 	case "OAUTHBEARER":
-		begins := `eq{$auth1}{n,a=` + e.Name + `,\001host=127.0.0.1\001port=`
+		begins := `eq{$auth1}{n,a=` + e.Name + `,\001host=` + Outside + `\001port=`
 		condition = `or{{` + begins + e.d.port + bearer + `}{` + begins + secure + bearer + `}}`
 	}
 	return `own:

@@ -15,7 +15,7 @@ type Nginx struct {
 // StartNginx starts nginx for PAM services of HTTP and HTTPS.
 func StartNginx(t machine.T, http, https string) Nginx {
 	t.Helper()
-	plain, secure := newDaemon(t, "nginx"), newDaemon(t, "nginx-tls")
+	plain, secure := newDaemonOf(t, "nginx", http), newDaemonOf(t, "nginx-tls", https)
 	if err := os.Mkdir(plain.dir+"/www", 0o755); err != nil {
 		t.Fatalf("nginx's pages: %v", err)
 	}

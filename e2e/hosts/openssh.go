@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/e2e/network"
 )
 
 // KnownHosts is a file with the servers' keys for all hosts.
@@ -54,6 +56,18 @@ func SSHOptions(port int, p *machine.Person, options ...string) []string {
 		args = append(args, "-o", option)
 	}
 	return args
+}
+
+// dial connects from one loopback address of a machine to another.
+func dial(t machine.T, place *network.Namespace, from, to string) (connection net.Conn) {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: machine.Patience}
+	var err error
+	place.Within(t, func() { connection, err = dialer.Dial("tcp", to) })
+	if err != nil {
+		t.Fatalf("reach %s: %v", to, err)
+	}
+	return connection
 }
 
 // HostKey is the public half of the servers' key, as on the wire.

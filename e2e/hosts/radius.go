@@ -13,7 +13,7 @@ import (
 // freerad.
 func StartRADIUS(t machine.T, service string) *Server {
 	t.Helper()
-	d := newDaemon(t, "radius")
+	d := newDaemonOf(t, "radius", service)
 	if err := machine.CopyTree("/etc/freeradius/3.0", d.dir); err != nil {
 		t.Fatalf("radius: %v", err)
 	}
@@ -44,7 +44,7 @@ func StartRADIUS(t machine.T, service string) *Server {
 	machine.Command(t, "", "chown", "-R", "freerad:freerad", d.dir)
 	d.start(t, func() bool { return strings.Contains(d.output.String(), "Ready to process requests") },
 		"/usr/sbin/freeradius", "-d", d.dir, "-f", "-l", "stdout")
-	return &Server{Name: "radius", in: func(*machine.Person) string { return "Received Access-Accept" }, client: func(p *machine.Person, field string) *exec.Cmd {
+	return &Server{Name: "radius", place: d.place, in: func(*machine.Person) string { return "Received Access-Accept" }, client: func(p *machine.Person, field string) *exec.Cmd {
 		// With one try the radclient of FreeRADIUS 3.2.7 ends with 0 and no answer if a
 		// second of the clock begins between its sending and its waiting.
 		cmd := exec.Command("radclient", "-t", "60", "-r", "2", d.address(), "auth", "testing123")

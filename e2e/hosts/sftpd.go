@@ -14,7 +14,7 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-// SFTPD is a running otpgate-sftpd on a loopback port.
+// SFTPD is a running otpgate-sftpd on a loopback port of its site's machine.
 type SFTPD struct {
 	Site     machine.Site
 	Port     int
@@ -61,9 +61,12 @@ func StartSFTPDFrom(t machine.T, programs string, site machine.Site, text, table
 // Service is the PAM service.
 func (s *SFTPD) Service() string { return "sftpd-" + s.Site.Name }
 
+// Run is the directory that it makes for its fronts.
+func (s *SFTPD) Run() string { return "/run/otpgate-sftpd-" + s.Site.Name }
+
 func (s *SFTPD) start(t machine.T) {
 	t.Helper()
-	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", "/run/otpgate-sftpd-"+s.Site.Name)
+	s.cmd = exec.Command(s.programs+"/otpgate-sftpd", "--config", s.Site.Config, "--run", s.Run())
 	s.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	// A file has what was written as soon as it is. A pipe's other end would have
 	// to be read to its end, and the parts may outlive the broker.
@@ -79,7 +82,8 @@ func (s *SFTPD) start(t machine.T) {
 		machine.WithoutLog(s.cmd, s.Site.Logs)
 	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
+	s.Site.In.Within(t, func() { err = s.cmd.Start() })
+	if err != nil {
 		t.Fatalf("start sftpd: %v", err)
 	}
 	go func() {
@@ -97,7 +101,7 @@ func (s *SFTPD) start(t machine.T) {
 			t.Errorf("sftpd: %s", s.Output())
 		}
 	})
-	machine.Until(t, "sftpd listens", func() bool { return s.Ended() || s.listens() })
+	s.Site.In.Within(t, func() { machine.Until(t, "sftpd listens", func() bool { return s.Ended() || s.listens() }) })
 	if s.Ended() {
 		t.Fatalf("sftpd of %s: %v: %s", s.Site.Name, s.cmd.ProcessState, s.Output())
 	}
@@ -136,6 +140,12 @@ func (s *SFTPD) listens() bool {
 // Address is where the server listens.
 func (s *SFTPD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 
+// Dial connects to the server from an address of its machine.
+func (s *SFTPD) Dial(t machine.T, from string) net.Conn {
+	t.Helper()
+	return dial(t, s.Site.In, from, s.Address())
+}
+
 // Signal sends the broker a signal.
 func (s *SFTPD) Signal(t machine.T, signal syscall.Signal) {
 	t.Helper()
@@ -173,7 +183,7 @@ func (s *SFTPD) Batch(t machine.T, p *machine.Person, options []string, commands
 		t.Fatalf("batch: %v", err)
 	}
 	args := append(s.SSHOptions(p, options...), "-o", "BatchMode=no", "-b", file.Name(), p.Name+"@127.0.0.1")
-	cmd := exec.Command("sftp", args...)
+	cmd := s.Site.In.Command("sftp", args...)
 	cmd.Dir = filepath.Dir(file.Name())
 	return cmd
 }

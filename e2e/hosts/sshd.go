@@ -11,12 +11,15 @@ import (
 	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/e2e/network"
 )
 
-// SSHD is a running OpenSSH server on a loopback port.
+// SSHD is a running OpenSSH server on a loopback port of the machine whose PAM service it
+// has.
 type SSHD struct {
 	Service string // its PAM service
 	Port    int
+	place   *network.Namespace
 	cmd     *exec.Cmd
 	errors  *machine.Buffer
 }
@@ -82,7 +85,7 @@ func startSSHD(t machine.T, service, logs string, lines ...string) *SSHD {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), errors: &machine.Buffer{}}
+	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), place: machine.PlaceOf(service), errors: &machine.Buffer{}}
 	binary, named := program(t, service)
 	if !strings.Contains(strings.Join(lines, "\n"), "LoginGraceTime") {
 		named = append(named, "LoginGraceTime 1h") // a busy machine may take longer than two minutes
@@ -102,11 +105,12 @@ func startSSHD(t machine.T, service, logs string, lines ...string) *SSHD {
 		machine.WithoutLog(s.cmd, logs)
 	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
+	s.place.Within(t, func() { err = s.cmd.Start() })
+	if err != nil {
 		t.Fatalf("start sshd: %v", err)
 	}
 	t.Cleanup(s.stop)
-	machine.Until(t, "sshd listens", s.listens)
+	s.place.Within(t, func() { machine.Until(t, "sshd listens", s.listens) })
 	if s.errors.String() != "" {
 		t.Fatalf("sshd: %s", s.errors)
 	}
@@ -133,10 +137,16 @@ func (s *SSHD) stop() {
 // Address is where the server listens.
 func (s *SSHD) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 
+// Dial connects to the server from the person's address.
+func (s *SSHD) Dial(t machine.T, p *machine.Person) net.Conn {
+	t.Helper()
+	return dial(t, s.place, p.Address, s.Address())
+}
+
 // Client returns the OpenSSH client's command for p, which says greeting(p)
 // once it is in.
 func (s *SSHD) Client(p *machine.Person, options ...string) *exec.Cmd {
-	return exec.Command("ssh", append(SSHOptions(s.Port, p, options...), p.Name+"@127.0.0.1", machine.Greet)...)
+	return s.place.Command("ssh", append(SSHOptions(s.Port, p, options...), p.Name+"@127.0.0.1", machine.Greet)...)
 }
 
 // Login logs p in with the OpenSSH client.

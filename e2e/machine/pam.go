@@ -2,8 +2,12 @@ package machine
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+
+	"github.com/otpgate/otpgate/e2e/network"
 )
 
 // stockServices are the real machine's PAM services, which no test changes.
@@ -51,10 +55,47 @@ func moduleLine(module string, arguments []string) string {
 	return strings.TrimSpace("auth required " + module + " " + strings.Join(arguments, " "))
 }
 
-// WriteService writes a PAM service.
+// WriteService writes a PAM service. Where it is of a site in a network namespace, Site's
+// method of that name says so.
 func WriteService(t T, name, stack string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join("/etc/pam.d", name), []byte(stack), 0o644); err != nil {
 		t.Fatalf("write the PAM service: %v", err)
 	}
+}
+
+// places are the network namespaces that have PAM services, by these: /etc/pam.d is one
+// for all.
+var places = struct {
+	sync.Mutex
+	of map[string]*network.Namespace
+}{of: map[string]*network.Namespace{}}
+
+// PlaceOf is where what asks that PAM service runs: in the network namespace of the site
+// that has it. nil is the machine's own network.
+func PlaceOf(service string) *network.Namespace {
+	places.Lock()
+	defer places.Unlock()
+	return places.of[service]
+}
+
+// has notes that the service is this site's.
+func (s Site) has(service string) {
+	places.Lock()
+	defer places.Unlock()
+	places.of[service] = s.In
+}
+
+// Open is the function of that name for a program that runs on the site's machine.
+func (s Site) Open(t T, cmd *exec.Cmd) (terminal *Terminal) {
+	t.Helper()
+	s.In.Within(t, func() { terminal = Open(t, cmd) })
+	return terminal
+}
+
+// WriteService writes a PAM service of the site's.
+func (s Site) WriteService(t T, service, stack string) {
+	t.Helper()
+	WriteService(t, service, stack)
+	s.has(service)
 }

@@ -1,18 +1,17 @@
 package machine
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/network"
 	"github.com/otpgate/otpgate/internal/clients"
@@ -27,9 +26,21 @@ type Server struct {
 	// Address is where the gateway listens, and Key what clients list of it.
 	Address, Key string
 	Gateway      *Gateway
+	serverOptions
+}
+
+// serverOptions are what a server has of others, or in place of the usual.
+type serverOptions struct {
 	// dials are the clients that the gateway dials, where it listens nowhere.
 	dials []string
+	// key is the machine's, where it has one already.
+	key machineKey
+	// clients is the directory of the clients' files.
+	clients string
 }
+
+// machineKey is a machine's key: the file, and what other machines list of it.
+type machineKey struct{ file, listed string }
 
 // Client says how a machine asks its servers.
 type Client struct {
@@ -47,6 +58,10 @@ type Client struct {
 	Keys []string
 	// Listen is where servers connect to it, "" where none does.
 	Listen string
+	// As is what the servers call it; without it as the site is called.
+	As string
+	// key is the machine's, where it has one already.
+	key machineKey
 }
 
 var gateways, nodes atomic.Int32
@@ -67,7 +82,7 @@ func NewServerIn(t T, in *network.Namespace, name, text string) *Server {
 	t.Helper()
 	site := NewSite(t, name, "")
 	site.In = in
-	return startServer(t, site, text)
+	return startServer(t, site, text, serverOptions{})
 }
 
 // NewServerThatDials is NewServerIn for one that listens nowhere: its gateway dials the
@@ -79,7 +94,7 @@ func NewServerThatDials(t T, in *network.Namespace, other *Server, name, text st
 	if site.In = in; other != nil {
 		site.Users, site.State = other.Users, other.State
 	}
-	return startServer(t, site, text, clients...)
+	return startServer(t, site, text, serverOptions{dials: clients})
 }
 
 // NewTwinIn makes a server with the ledger and the secret files of another one, as two
@@ -88,26 +103,29 @@ func NewTwinIn(t T, in *network.Namespace, other *Server, name, text string) *Se
 	t.Helper()
 	site := NewSite(t, name, "")
 	site.Users, site.State, site.In = other.Users, other.State, in
-	return startServer(t, site, text)
+	return startServer(t, site, text, serverOptions{})
 }
 
-func startServer(t T, site Site, text string, dials ...string) *Server {
+func startServer(t T, site Site, text string, options serverOptions) *Server {
 	t.Helper()
 	addGatewayUser(t)
 	dir := filepath.Dir(site.Config)
+	options.clients = cmp.Or(options.clients, dir+"/clients")
 	address := "127.0.0.1"
 	if site.In != nil {
 		address = site.In.Address
 	}
-	s := &Server{Site: site, dials: dials}
-	reached := fmt.Sprintf("dial = [\"%s\"]", strings.Join(dials, `", "`))
-	if len(dials) == 0 {
+	s := &Server{Site: site, serverOptions: options}
+	reached := fmt.Sprintf("dial = [\"%s\"]", strings.Join(options.dials, `", "`))
+	if len(options.dials) == 0 {
 		s.Address = fmt.Sprintf("%s:%d", address, 12000+gateways.Add(1))
 		reached = fmt.Sprintf("listen = [%q]", s.Address)
 	}
-	s.more = fmt.Sprintf("\n[gateway]\n%s\nkey = %q\nclients = %q\n", reached, dir+"/gateway/gateway.key", dir+"/clients")
+	s.more += fmt.Sprintf("\n[gateway]\n%s\nkey = %q\nclients = %q\n", reached, cmp.Or(options.key.file, dir+"/gateway/gateway.key"), options.clients)
 	s.Configure(t, text)
-	s.Key = strings.TrimSpace(otpctl(t, s.Site, "client", "init"))
+	if s.Key = options.key.listed; s.Key == "" {
+		s.Key = strings.TrimSpace(otpctl(t, s.Site, "client", "init"))
+	}
 	s.Path = Resident
 	s.StartVerifier(t)
 	s.StartGateway(t)
@@ -153,14 +171,19 @@ func NewClientIn(t T, in *network.Namespace, name string, how Client, servers ..
 	site.In = in
 	site.more = ClientSettings(filepath.Dir(site.Config), how, servers...)
 	site.Configure(t, how.Policy)
-	key := strings.TrimSpace(otpctl(t, site, "client", "init"))
+	key := how.key.listed
+	if key == "" {
+		key = strings.TrimSpace(otpctl(t, site, "client", "init"))
+	}
+	known := map[string]bool{}
 	for _, server := range servers {
-		if len(how.May) == 1 && how.May[0] == "nothing" {
+		if known[server.clients] || len(how.May) == 1 && how.May[0] == "nothing" {
 			continue
 		}
-		otpctl(t, server.Site, append([]string{"client", "add", name, key}, how.May...)...)
+		known[server.clients] = true
+		otpctl(t, server.Site, append([]string{"client", "add", cmp.Or(how.As, name), key}, how.May...)...)
 		if how.Change != nil {
-			server.changeClient(t, name, how.Change)
+			server.changeClient(t, cmp.Or(how.As, name), how.Change)
 		}
 	}
 	site.Path = Resident
@@ -171,11 +194,10 @@ func NewClientIn(t T, in *network.Namespace, name string, how Client, servers ..
 // changeClient writes the file of a client anew.
 func (s *Server) changeClient(t T, name string, change func(*clients.Client)) {
 	t.Helper()
-	dir := filepath.Join(filepath.Dir(s.Config), "clients")
-	client, err := clients.Load(dir, name)
+	client, err := clients.Load(s.clients, name)
 	if err == nil {
 		change(&client)
-		err = clients.Save(dir, client)
+		err = clients.Save(s.clients, client)
 	}
 	if err != nil {
 		t.Fatalf("change what %s may: %v", name, err)
@@ -224,69 +246,7 @@ func ClientSettings(dir string, how Client, servers ...*Server) string {
 		reached += fmt.Sprintf("listen = [%q]\n", how.Listen)
 	}
 	return fmt.Sprintf("\n[remote]\n%sserver_keys = [\"%s\"]\nkey = %q\ntimeout = %q\n",
-		reached, strings.Join(keys, `", "`), dir+"/client.key", how.Timeout)
-}
-
-// newRemoteSite is a site whose logins a server of its own decides. What a test
-// configures there is the server's.
-func newRemoteSite(t T, name, text string) Site {
-	t.Helper()
-	server := NewServer(t, name+"-server", "")
-	site := NewClient(t, name, Client{May: []string{"--enroll"}}, server)
-	site.own = site.paths()
-	site.Users, site.State, site.server = server.Users, server.State, &server.Site
-	site.Path = Remote
-	site.Configure(t, text)
-	return site
-}
-
-// Gateway is a gateway that is running.
-type Gateway struct{ *process }
-
-// StartVerifier starts the server's verifier and waits until it listens.
-func (s *Server) StartVerifier(t T) {
-	t.Helper()
-	s.Verifier = StartVerifier(t, s.Site, VerifierOptions{})
-}
-
-// StartGateway starts the server's gateway and waits until it listens, if it does. It is
-// killed with t.
-func (s *Server) StartGateway(t T) {
-	t.Helper()
-	g := &Gateway{newProcess("the gateway of "+s.Name, exec.Command(Files+"/otpgate-gateway", "--config", s.Config), s.In)}
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: GatewayCredential(t)}
-	g.start(t, func() bool {
-		if s.Address == "" {
-			return true // who waits for it waits at a client
-		}
-		connection, err := net.Dial("tcp", s.Address)
-		return err == nil && connection.Close() == nil
-	})
-	s.Gateway = g
-}
-
-// GatewayCredential is whom gateways run as.
-func GatewayCredential(t T) *syscall.Credential {
-	t.Helper()
-	return CredentialOf(t, gatewayUser)
-}
-
-// CredentialOf is a user's of this machine.
-func CredentialOf(t T, name string) *syscall.Credential {
-	t.Helper()
-	account, err := user.Lookup(name)
-	if err != nil {
-		t.Fatalf("user %s: %v", name, err)
-	}
-	uid, err := strconv.ParseUint(account.Uid, 10, 32)
-	if err != nil {
-		t.Fatalf("user %s: %v", name, err)
-	}
-	gid, err := strconv.ParseUint(account.Gid, 10, 32)
-	if err != nil {
-		t.Fatalf("user %s: %v", name, err)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		reached, strings.Join(keys, `", "`), cmp.Or(how.key.file, dir+"/client.key"), how.Timeout)
 }
 
 // Unread says whether the gateway has got something that it has not read, as one that

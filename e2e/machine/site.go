@@ -21,7 +21,8 @@ type Path string
 const (
 	Forked   Path = "forked"
 	Resident Path = "resident"
-	// Remote is by the resident verifier of a client to the one of its server.
+	// Remote is by the resident verifier of a client to those of its servers, each in a
+	// network namespace of the fleet.
 	Remote Path = "remote"
 )
 
@@ -45,12 +46,14 @@ type Site struct {
 	Logs string
 	// In is where the site's daemons run; nil is the machine's own network.
 	In *network.Namespace
-	// server is the site that decides, if this one is a client's, and more what the
+	// servers are who decides, if this site is a client's, and more what the
 	// configuration has in any case.
-	server *Site
-	more   string
-	// own is the table [paths] of a client, whose Users and State are its server's.
+	servers []*Server
+	more    string
+	// own is the table [paths] of a client, whose Users and State are its first server's.
 	own string
+	// ledgerd is the socket of an otpgate-ledgerd that is not the site's alone.
+	ledgerd string
 }
 
 // NewSite makes an empty site whose logins fork a core, and writes its
@@ -94,7 +97,7 @@ func putAway(t T, dirs ...string) {
 func (p Path) NewSite(t T, name, text string) Site {
 	t.Helper()
 	if p == Remote {
-		return newRemoteSite(t, name+"-remote", text)
+		return RemoteFleet(t).newSite(t, name+"-remote", text)
 	}
 	site := NewSite(t, name+"-"+string(p), text)
 	if p == Resident {
@@ -124,8 +127,10 @@ func (s Site) Configure(t T, text string) {
 // which has a table of its own there, also where another server decides.
 func (s Site) ConfigureWith(t T, text, table string) {
 	t.Helper()
-	if s.server != nil {
-		s.server.Configure(t, peersTable.ReplaceAllString(text, ""))
+	for _, server := range s.servers {
+		server.Configure(t, peersTable.ReplaceAllString(text, ""))
+	}
+	if len(s.servers) > 0 {
 		text = peersTable.FindString(text)
 	}
 	if err := os.WriteFile(s.Config, []byte(text+table+s.more+cmp.Or(s.own, s.paths())), 0o644); err != nil {
@@ -159,6 +164,7 @@ func (s Site) Line(arguments ...string) string {
 func (s Site) AddToService(t T, from, to string, arguments ...string) {
 	t.Helper()
 	addToService(t, from, to, s.Line(arguments...))
+	s.has(to)
 }
 
 // AroundPassword writes a PAM service for hosts that have one field: password,
@@ -167,19 +173,41 @@ func (s Site) AddToService(t T, from, to string, arguments ...string) {
 func (s Site) AroundPassword(t T, service, password string, arguments ...string) {
 	t.Helper()
 	split := s.Line(append([]string{"split"}, arguments...)...)
-	WriteService(t, service, split+"\n"+password+"\n"+s.Line(arguments...)+"\naccount required pam_unix.so\nsession required pam_permit.so\n")
+	s.WriteService(t, service, split+"\n"+password+"\n"+s.Line(arguments...)+"\naccount required pam_unix.so\nsession required pam_permit.so\n")
 }
 
 // CodeOnly writes a PAM service without a password stage.
 func (s Site) CodeOnly(t T, service string, arguments ...string) {
 	t.Helper()
-	WriteService(t, service, "auth required pam_permit.so\n"+s.Line(arguments...)+"\naccount required pam_permit.so\n")
+	s.WriteService(t, service, "auth required pam_permit.so\n"+s.Line(arguments...)+"\naccount required pam_permit.so\n")
 }
 
-// Deciding is the configuration of whoever decides the site's logins.
+// Deciding is the configuration of whoever decides the site's logins: of the first of
+// its servers, if it has any.
 func (s Site) Deciding() string {
-	if s.server != nil {
-		return s.server.Config
+	if len(s.servers) > 0 {
+		return s.servers[0].Config
 	}
 	return s.Config
+}
+
+// EditDeciding changes the configurations of all who decide the site's logins.
+func (s Site) EditDeciding(t T, change func(text string) string) {
+	t.Helper()
+	paths := []string{s.Config}
+	if len(s.servers) > 0 {
+		paths = nil
+	}
+	for _, server := range s.servers {
+		paths = append(paths, server.Config)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, []byte(change(string(text))), 0o644)
+		}
+		if err != nil {
+			t.Fatalf("change a configuration: %v", err)
+		}
+	}
 }

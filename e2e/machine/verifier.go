@@ -5,7 +5,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/otpgate/otpgate/e2e/network"
@@ -112,8 +114,62 @@ func StartPage(t T, site Site, socket string) (pid int) {
 	return p.PID()
 }
 
-// Ledger is the socket of the site's otpgate-ledgerd, if it has one.
-func (s Site) Ledger() string { return filepath.Join(filepath.Dir(s.Socket), "ledger.sock") }
+// Gateway is a gateway that is running.
+type Gateway struct{ *process }
+
+// StartVerifier starts the server's verifier and waits until it listens.
+func (s *Server) StartVerifier(t T) {
+	t.Helper()
+	s.Verifier = StartVerifier(t, s.Site, VerifierOptions{})
+}
+
+// StartGateway starts the server's gateway and waits until it listens, if it does. It is
+// killed with t.
+func (s *Server) StartGateway(t T) {
+	t.Helper()
+	g := &Gateway{newProcess("the gateway of "+s.Name, exec.Command(Files+"/otpgate-gateway", "--config", s.Config), s.In)}
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: GatewayCredential(t)}
+	g.start(t, func() bool {
+		if s.Address == "" {
+			return true // who waits for it waits at a client
+		}
+		connection, err := net.Dial("tcp", s.Address)
+		return err == nil && connection.Close() == nil
+	})
+	s.Gateway = g
+}
+
+// GatewayCredential is whom gateways run as.
+func GatewayCredential(t T) *syscall.Credential {
+	t.Helper()
+	return CredentialOf(t, gatewayUser)
+}
+
+// CredentialOf is a user's of this machine.
+func CredentialOf(t T, name string) *syscall.Credential {
+	t.Helper()
+	account, err := user.Lookup(name)
+	if err != nil {
+		t.Fatalf("user %s: %v", name, err)
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil {
+		t.Fatalf("user %s: %v", name, err)
+	}
+	gid, err := strconv.ParseUint(account.Gid, 10, 32)
+	if err != nil {
+		t.Fatalf("user %s: %v", name, err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+// Ledger is the socket of the site's otpgate-ledgerd, if it has one, or of its machine's.
+func (s Site) Ledger() string {
+	if s.ledgerd != "" {
+		return s.ledgerd
+	}
+	return filepath.Join(filepath.Dir(s.Socket), "ledger.sock")
+}
 
 // StartLedgerd starts the site's otpgate-ledgerd and waits until it listens at Ledger,
 // which the site's configuration must name. It is killed with t.

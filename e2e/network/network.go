@@ -30,6 +30,8 @@ type Network struct {
 	number int32
 	bridge string
 	joined int
+	// router is the address of the tests' machine, "" where that is not joined.
+	router string
 }
 
 // Namespace is a network namespace with an address in its network, as a machine by
@@ -55,12 +57,24 @@ func New(t T) *Network {
 	return n
 }
 
+// JoinMachine joins the machine of the tests. Namespaces that are made afterwards reach
+// whatever listens there at an address that is no loopback one.
+func (n *Network) JoinMachine(t T) {
+	t.Helper()
+	n.router = n.address(254)
+	ip(t, "address add %s/24 dev %s", n.router, n.bridge)
+}
+
+func (n *Network) address(host int) string {
+	return fmt.Sprintf("10.%d.%d.%d", n.number/250, 1+n.number%250, host)
+}
+
 // NewNamespace makes a namespace and joins it to the network. It is gone with t, as
 // soon as what runs in it is.
 func (n *Network) NewNamespace(t T) *Namespace {
 	t.Helper()
 	n.joined++
-	s := &Namespace{name: fmt.Sprintf("n%d-%d", n.number, n.joined), Address: fmt.Sprintf("10.%d.%d.%d", n.number/250, 1+n.number%250, n.joined)}
+	s := &Namespace{name: fmt.Sprintf("n%d-%d", n.number, n.joined), Address: n.address(n.joined)}
 	s.port = s.name + "-port"
 	ip(t, "netns add %s", s.name)
 	t.Cleanup(func() { ip(t, "netns delete %s", s.name) })
@@ -70,6 +84,9 @@ func (n *Network) NewNamespace(t T) *Namespace {
 	ip(t, "-n %s link set lo up", s.name)
 	ip(t, "-n %s link set eth0 up", s.name)
 	ip(t, "-n %s address add %s/24 dev eth0", s.name, s.Address)
+	if n.router != "" {
+		ip(t, "-n %s route add default via %s", s.name, n.router)
+	}
 	return s
 }
 
@@ -94,9 +111,19 @@ func (s *Namespace) setPort(t T, state int) {
 	run(t, "bridge", "link set dev %s state %d", s.port, state)
 }
 
-// Command are the words before those of a program by which it runs in the namespace, as
-// the same process.
-func (s *Namespace) Command() []string { return []string{"nsenter", "--net=/run/netns/" + s.name} }
+// Before are the words before those of a program by which it runs in the namespace, as
+// the same process. Only root's programs can.
+func (s *Namespace) Before() []string { return []string{"nsenter", "--net=/run/netns/" + s.name} }
+
+// Command is [exec.Command] for root's program in the namespace, wherever it is started.
+// In nil it is the machine's own network.
+func (s *Namespace) Command(name string, args ...string) *exec.Cmd {
+	if s == nil {
+		return exec.Command(name, args...)
+	}
+	all := append(append(s.Before(), name), args...)
+	return exec.Command(all[0], all[1:]...)
+}
 
 // Within does something in the namespace: programs that it starts run there, sockets
 // that it makes are there. What it does on other goroutines is not, nor in subtests.

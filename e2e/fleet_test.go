@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/otpgate/otpgate/e2e/machine"
+	"github.com/otpgate/otpgate/e2e/network"
+	"github.com/otpgate/otpgate/internal/ledger/etcdtest"
+)
+
+// wholeRun is a test's own until that has started something, which then stays until all
+// tests have ended.
+type wholeRun struct {
+	testing.TB
+	ends []func()
+	// over is set once all tests have ended, and failed if something was wrong then.
+	over, failed bool
+}
+
+func (r *wholeRun) Cleanup(end func()) { r.ends = append(r.ends, end) }
+
+func (r *wholeRun) Helper() {
+	if !r.over {
+		r.TB.Helper()
+	}
+}
+
+func (r *wholeRun) Errorf(format string, args ...any) {
+	if !r.over {
+		r.TB.Helper()
+		r.TB.Errorf(format, args...)
+		return
+	}
+	r.failed = true
+	fmt.Fprintf(os.Stderr, "FAIL: "+format+"\n", args...)
+}
+
+func (r *wholeRun) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	if !r.over {
+		r.TB.FailNow()
+	}
+	runtime.Goexit()
+}
+
+// endFleet ends the fleet, if there is one, and says whether all went well.
+func endFleet() bool { return theFleet.run == nil || theFleet.run.end() }
+
+// end ends what was started, the last first, and says whether all went well.
+func (r *wholeRun) end() bool {
+	r.over = true
+	for _, end := range slices.Backward(r.ends) {
+		done := make(chan struct{})
+		go func() { // Fatalf ends it
+			defer close(done)
+			end()
+		}()
+		<-done
+	}
+	r.ends = nil
+	return !r.failed
+}
+
+// theFleet is the one of all tests. The first that needs it starts it.
+var theFleet struct {
+	sync.Mutex
+	run *wholeRun
+	*machine.Fleet
+}
+
+// fleetOf is for a test that needs the fleet.
+func fleetOf(t machine.T) *machine.Fleet {
+	t.Helper()
+	theFleet.Lock()
+	defer theFleet.Unlock()
+	if theFleet.run == nil {
+		theFleet.run = &wholeRun{TB: t.(testing.TB)}
+		theFleet.Fleet = machine.NewFleet(theFleet.run, startFleetLedger)
+	}
+	if theFleet.Fleet == nil {
+		t.Fatalf("the fleet has not started, see the first test that needed it")
+	}
+	return theFleet.Fleet
+}
+
+// startFleetLedger runs etcd with one member: that a majority decides is what TestPartition
+// is for.
+func startFleetLedger(place *network.Namespace) func(server string) string {
+	cluster := etcdtest.Run(theFleet.run, etcdtest.Config{
+		Members: 1, Hosts: []string{place.Address}, Before: func(int) []string { return place.Before() },
+	})
+	return func(server string) string { return ledgerTable(theFleet.run, cluster, server, "1m") }
+}
+
+// ledgerTable is the table [ledger] of a server with a certificate in that name, without
+// its socket. Logins wait that long for the ledger.
+func ledgerTable(t testing.TB, cluster *etcdtest.Cluster, name, timeout string) string {
+	t.Helper()
+	settings := cluster.Settings(t, name)
+	return fmt.Sprintf("[ledger]\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\ntimeout = %q\n",
+		strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, timeout)
+}
