@@ -90,7 +90,7 @@ func TestRemoteOnce(t *testing.T) {
 func TestRemoteDaemons(t *testing.T) {
 	t.Parallel()
 	whole := fleetOf(t)
-	servers := whole.NewServers(t, "r-daemons", "[totp]\nwindow = 3\n")
+	servers := whole.NewSharers(t, "r-daemons", "[totp]\nwindow = 3\n")
 	asked := askedBy(servers)
 	p := machine.NewPerson(t, "ada").Enroll(t, servers[0].Users)
 	var sites [3]machine.Site

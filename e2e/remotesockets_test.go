@@ -16,7 +16,7 @@ import (
 // written, and nothing of otpgate-sftpd.
 func TestRemoteGatewayReachesOneSocket(t *testing.T) {
 	t.Parallel()
-	server := fleetOf(t).NewServers(t, "r-sockets", "")[0]
+	server := fleetOf(t).NewSharers(t, "r-sockets", "")[0]
 	metrics := filepath.Join(filepath.Dir(server.Socket), "metrics.sock")
 	sftpd := hosts.StartSFTPD(t, server.Site, "", "metrics = \"unix:"+metrics+"\"\n")
 	const reach = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"

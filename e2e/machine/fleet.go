@@ -14,8 +14,8 @@ import (
 // namespace of its own. The network, and the processes, are all that each has for itself:
 // the disk, /etc/pam.d, the users and the system's log are those of the machine of the
 // tests. So the servers read the secret files of a site, and its clients' files, in one
-// directory each, as two that mount it do; their ledger is in etcd, which is reached by
-// the network.
+// directory each, as two that mount it do. So they have the ledger, unless a test wants it
+// in etcd, which is reached by the network.
 //
 // Each site in it has configurations, verifiers and gateways of its own there, so that
 // tests configure what they like and go on beside each other. Keys are the machines'.
@@ -74,16 +74,32 @@ func (s Site) makeKey(t T, text, name string) machineKey {
 	return machineKey{file, strings.TrimSpace(otpctl(t, s, "client", "init"))}
 }
 
-// NewServers makes a site on both servers, with one directory of secret files, and starts
-// its verifiers and gateways. All are killed with t.
+// NewServers makes a site on both servers, with one directory of secret files and one of
+// the ledger's, and starts its verifiers and gateways. All are killed with t. A
+// server takes no login whose ledger has not answered in ten seconds, and one in etcd is
+// asked by way of two more processes.
 func (f *Fleet) NewServers(t T, name, text string) (servers [2]*Server) {
+	t.Helper()
+	return f.newServers(t, name, text, false)
+}
+
+// NewSharers is NewServers with the ledger in etcd.
+func (f *Fleet) NewSharers(t T, name, text string) (servers [2]*Server) {
+	t.Helper()
+	return f.newServers(t, name, text, true)
+}
+
+func (f *Fleet) newServers(t T, name, text string, etcd bool) (servers [2]*Server) {
 	t.Helper()
 	for i, place := range f.servers {
 		site := NewSite(t, fmt.Sprintf("%s-server%d", name, i+1), "")
-		site.In, site.more, site.ledgerd = place, f.ledgers[i], f.ledgerds[i]
+		site.In = place
+		if etcd {
+			site.more, site.ledgerd = f.ledgers[i], f.ledgerds[i]
+		}
 		options := serverOptions{key: f.keys[i]}
 		if i > 0 {
-			site.Users, options.clients = servers[0].Users, servers[0].clients
+			site.Users, site.State, options.clients = servers[0].Users, servers[0].State, servers[0].clients
 		}
 		servers[i] = startServer(t, site, text, options)
 	}
