@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -72,6 +73,7 @@ var theFleet struct {
 	sync.Mutex
 	run *wholeRun
 	*machine.Fleet
+	etcd *etcdtest.Cluster
 }
 
 // fleetOf is for a test that needs the fleet.
@@ -92,10 +94,28 @@ func fleetOf(t machine.T) *machine.Fleet {
 // startFleetLedger runs etcd with one member: that a majority decides is what TestPartition
 // is for.
 func startFleetLedger(place *network.Namespace) func(server string) string {
-	cluster := etcdtest.Run(theFleet.run, etcdtest.Config{
+	theFleet.etcd = etcdtest.Run(theFleet.run, etcdtest.Config{
 		Members: 1, Hosts: []string{place.Address}, Before: func(int) []string { return place.Before() },
 	})
-	return func(server string) string { return ledgerTable(theFleet.run, cluster, server, "1m") }
+	return func(server string) string { return ledgerTable(theFleet.run, theFleet.etcd, server, "1m") }
+}
+
+// etcdRegisters are the values of the fleet's ledger in etcd, by their keys.
+func etcdRegisters(t testing.TB) map[string]string {
+	t.Helper()
+	registers := map[string]string{}
+	said := strings.NewReader(theFleet.etcd.Etcdctl(t, "get", "", "--prefix", "--write-out", "json"))
+	// Warnings are JSON too, with other keys.
+	for decoder := json.NewDecoder(said); decoder.More(); {
+		var answer struct{ Kvs []struct{ Key, Value []byte } }
+		if err := decoder.Decode(&answer); err != nil {
+			t.Fatalf("what etcdctl says: %v", err)
+		}
+		for _, register := range answer.Kvs {
+			registers[string(register.Key)] = string(register.Value)
+		}
+	}
+	return registers
 }
 
 // ledgerTable is the table [ledger] of a server with a certificate in that name, without

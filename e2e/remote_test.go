@@ -116,6 +116,16 @@ func TestRemoteDaemons(t *testing.T) {
 		refused := decidedBy(t, servers, p, "service="+sites[other].Name+" ", "verdict=denied")
 		t.Logf("%s let %s in, %s refused the code", servers[took].Name, p.Name, servers[refused].Name)
 	}
+	// One of them may have decided everything.
+	found := 0
+	for register := range etcdRegisters(t) {
+		if strings.HasSuffix(register, "/users/"+p.Name) {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("etcd has %d entries of %s, expected one", found, p.Name)
+	}
 }
 
 // networkOf names the network namespace of a process.

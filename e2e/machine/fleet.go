@@ -15,7 +15,7 @@ import (
 // the disk, /etc/pam.d, the users and the system's log are those of the machine of the
 // tests. So the servers read the secret files of a site, and its clients' files, in one
 // directory each, as two that mount it do. So they have the ledger, unless a test wants it
-// in etcd, which is reached by the network.
+// in etcd, which is reached by the network: then each has a state directory of its own.
 //
 // Each site in it has configurations, verifiers and gateways of its own there, so that
 // tests configure what they like and go on beside each other. Keys are the machines'.
@@ -83,7 +83,8 @@ func (f *Fleet) NewServers(t T, name, text string) (servers [2]*Server) {
 	return f.newServers(t, name, text, false)
 }
 
-// NewSharers is NewServers with the ledger in etcd.
+// NewSharers is NewServers with the ledger in etcd, and two directories for what is not
+// there.
 func (f *Fleet) NewSharers(t T, name, text string) (servers [2]*Server) {
 	t.Helper()
 	return f.newServers(t, name, text, true)
@@ -99,7 +100,10 @@ func (f *Fleet) newServers(t T, name, text string, etcd bool) (servers [2]*Serve
 		}
 		options := serverOptions{key: f.keys[i]}
 		if i > 0 {
-			site.Users, site.State, options.clients = servers[0].Users, servers[0].State, servers[0].clients
+			site.Users, options.clients = servers[0].Users, servers[0].clients
+			if !etcd {
+				site.State = servers[0].State
+			}
 		}
 		servers[i] = startServer(t, site, text, options)
 	}
