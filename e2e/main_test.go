@@ -159,6 +159,20 @@ func expectOut(t *testing.T, p *machine.Person, d machine.Dialogue, codes int) {
 	}
 }
 
+// expectDecided is expectAudit for a login at that site. On the path Remote it waits for the
+// server's line, which names the client, and for the client's, which names the server: a
+// client that decides by itself has no such lines.
+func expectDecided(t *testing.T, here machine.Site, p *machine.Person, texts ...string) {
+	t.Helper()
+	if here.Path != machine.Remote {
+		expectAudit(t, p, texts...)
+		return
+	}
+	for _, other := range []string{" client=", " server="} {
+		expectAudit(t, p, append([]string{other}, texts...)...)
+	}
+}
+
 // expectAudit waits for p's audit line with the texts and checks where it was
 // sent: authpriv, informational for who is let in, notice for who is not.
 func expectAudit(t *testing.T, p *machine.Person, texts ...string) {

@@ -30,19 +30,20 @@ func TestSSHOtherNames(t *testing.T) {
 				first := machine.NewPerson(t, "one")
 				second := first.OtherName(t)
 				third := first.OtherName(t)
-				codes := 1
+				codes, rule := 1, "rule=totp:"
 				switch enrolled {
 				case "first":
 					first.Enroll(t, here.Users)
 				case "second":
 					second.Enroll(t, here.Users)
 				default:
-					codes = 0
+					codes, rule = 0, "rule=not-enrolled"
 				}
 				for i, p := range []*machine.Person{first, second, third} {
 					p.Period = max(first.Period, second.Period)
 					code := first.Code(t, i-1)
 					expectAs(t, p, first, sshd.Login(t, p, answers(p, code)), codes)
+					expectDecided(t, here, p, rule)
 					for _, again := range []*machine.Person{first, second, third} {
 						if codes > 0 {
 							expectOut(t, again, sshd.Login(t, again, answers(again, code)), 2)

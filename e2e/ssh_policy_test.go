@@ -96,7 +96,7 @@ func (r policyRow) run(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 	case isOut:
 		expectOut(t, p, d, 0)
 	}
-	expectAudit(t, p, r.audit)
+	expectDecided(t, here, p, r.audit)
 }
 
 // What the policy says about a login: whether it is asked, and whether it is
