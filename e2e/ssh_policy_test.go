@@ -81,9 +81,14 @@ var policyRows = []policyRow{
 	{"own-on", "[policy]\nprotocols = [\"sudo\"]\n", alsoSSH, isAsked, "rule=totp:phone"},
 }
 
-func (r policyRow) run(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
-	p := machine.NewPerson(t, "pia")
-	here.Configure(t, strings.ReplaceAll(r.config, "NAME", p.Name))
+// configFor is the configuration for when p logs in.
+func (r policyRow) configFor(p *machine.Person) string {
+	return strings.ReplaceAll(r.config, "NAME", p.Name)
+}
+
+// run has p log in at a site that is configured for it.
+func (r policyRow) run(t *testing.T, here machine.Site, sshd *hosts.SSHD, p *machine.Person) {
+	t.Helper()
 	if text := r.enrollment(p); text != "" {
 		p.Write(t, here.Users, text)
 	}
@@ -100,16 +105,18 @@ func (r policyRow) run(t *testing.T, here machine.Site, sshd *hosts.SSHD) {
 }
 
 // What the policy says about a login: whether it is asked, and whether it is
-// let in if it is not. On the clients of a fleet, whose sites take longer to start, one
-// row comes after the other.
+// let in if it is not. Verifiers start with the policy. On the clients of a fleet, whose
+// sites take longer to start, one row comes after the other, and servers are configured
+// again.
 func TestSSHPolicy(t *testing.T) {
 	t.Parallel()
 	for _, row := range policyRows {
 		for _, path := range machine.Paths {
 			t.Run(string(path)+"/"+row.name, func(t *testing.T) {
 				t.Parallel()
-				here := path.NewSite(t, "policy-"+row.name, "")
-				row.run(t, here, startSSHD(t, here))
+				p := machine.NewPerson(t, "pia")
+				here := path.NewSite(t, "policy-"+row.name, row.configFor(p))
+				row.run(t, here, startSSHD(t, here), p)
 			})
 		}
 	}
@@ -120,7 +127,11 @@ func TestSSHPolicy(t *testing.T) {
 			here := machine.Remote.NewSite(t, fmt.Sprint("policy-", n), "")
 			sshd := startSSHD(t, here)
 			for i := n; i < len(policyRows); i += sites {
-				t.Run(policyRows[i].name, func(t *testing.T) { policyRows[i].run(t, here, sshd) })
+				t.Run(policyRows[i].name, func(t *testing.T) {
+					p := machine.NewPerson(t, "pia")
+					here.Configure(t, policyRows[i].configFor(p))
+					policyRows[i].run(t, here, sshd, p)
+				})
 			}
 		})
 	}
