@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/otpgate/otpgate/e2e/machine"
 	"github.com/otpgate/otpgate/e2e/network"
@@ -30,6 +31,15 @@ func (r *wholeRun) Helper() {
 	if !r.over {
 		r.TB.Helper()
 	}
+}
+
+// Deadline is that of the test, for who waits in testwait.Until: a fleet that is never
+// ready would hold its lock until go test ends all.
+func (r *wholeRun) Deadline() (deadline time.Time, ok bool) {
+	if limited, has := r.TB.(interface{ Deadline() (time.Time, bool) }); has {
+		return limited.Deadline()
+	}
+	return time.Time{}, false
 }
 
 func (r *wholeRun) Errorf(format string, args ...any) {
@@ -125,4 +135,18 @@ func ledgerTable(t testing.TB, cluster *etcdtest.Cluster, name, timeout string) 
 	settings := cluster.Settings(t, name)
 	return fmt.Sprintf("[ledger]\netcd = ['%s']\nca_file = %q\ncertificate_file = %q\nkey_file = %q\ntimeout = %q\n",
 		strings.Join(cluster.URLs(), "', '"), settings.CAFile, settings.CertificateFile, settings.KeyFile, timeout)
+}
+
+// Whoever waits on behalf of all tests waits as long as the test may that began.
+func TestWholeRunHasDeadline(t *testing.T) {
+	t.Parallel()
+	want, limited := t.Deadline()
+	var waits testing.TB = &wholeRun{TB: t}
+	asked, can := waits.(interface{ Deadline() (time.Time, bool) })
+	if !can {
+		t.Fatal("it has no deadline")
+	}
+	if got, has := asked.Deadline(); has != limited || !got.Equal(want) {
+		t.Errorf("expected %v %v, found %v %v", want, limited, got, has)
+	}
 }
