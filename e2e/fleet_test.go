@@ -21,7 +21,8 @@ import (
 type wholeRun struct {
 	testing.TB
 	ends []func()
-	// over is set once all tests have ended, and failed if something was wrong then.
+	// over is set once all tests have ended, and failed if something was wrong, then or
+	// before.
 	over, failed bool
 }
 
@@ -42,13 +43,17 @@ func (r *wholeRun) Deadline() (deadline time.Time, ok bool) {
 	return time.Time{}, false
 }
 
+// Failed says whether anything was wrong with what is here for all tests. The test may have
+// failed for a reason of its own.
+func (r *wholeRun) Failed() bool { return r.failed }
+
 func (r *wholeRun) Errorf(format string, args ...any) {
+	r.failed = true
 	if !r.over {
 		r.TB.Helper()
 		r.TB.Errorf(format, args...)
 		return
 	}
-	r.failed = true
 	fmt.Fprintf(os.Stderr, "FAIL: "+format+"\n", args...)
 }
 
@@ -93,7 +98,9 @@ func fleetOf(t machine.T) *machine.Fleet {
 	defer theFleet.Unlock()
 	if theFleet.run == nil {
 		theFleet.run = &wholeRun{TB: t.(testing.TB)}
-		theFleet.Fleet = machine.NewFleet(theFleet.run, startFleetLedger)
+		if whole := machine.NewFleet(theFleet.run, startFleetLedger); !theFleet.run.failed {
+			theFleet.Fleet = whole
+		}
 	}
 	if theFleet.Fleet == nil {
 		t.Fatalf("the fleet has not started, see the first test that needed it")
@@ -148,5 +155,23 @@ func TestWholeRunHasDeadline(t *testing.T) {
 	}
 	if got, has := asked.Deadline(); has != limited || !got.Equal(want) {
 		t.Errorf("expected %v %v, found %v %v", want, limited, got, has)
+	}
+}
+
+// unheard is a test whose errors are not its own.
+type unheard struct{ testing.TB }
+
+func (unheard) Errorf(string, ...any) {}
+
+// After an error nobody is given a fleet of which a part is missing.
+func TestWholeRunKeepsErrors(t *testing.T) {
+	t.Parallel()
+	run := &wholeRun{TB: unheard{t}}
+	if run.Failed() {
+		t.Error("it has failed from the start")
+	}
+	run.Errorf("ip: no such device")
+	if !run.Failed() || run.end() {
+		t.Error("an error while something was started is forgotten")
 	}
 }

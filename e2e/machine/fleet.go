@@ -48,7 +48,11 @@ func NewFleet(t T, ledger func(place *network.Namespace) (table func(server stri
 	for i := range f.clients {
 		f.clients[i] = joined.NewNamespace(t)
 	}
-	table := ledger(joined.NewNamespace(t))
+	ledgers := joined.NewNamespace(t)
+	if t.Failed() {
+		t.Fatalf("the network of the fleet is not whole") // etcd would never be ready
+	}
+	table := ledger(ledgers)
 	addGatewayUser(t)
 	for i, place := range f.servers {
 		name := fmt.Sprintf("fleet-server%d", i+1)
