@@ -63,7 +63,11 @@ func StartExim(t machine.T, options EximOptions) *Exim {
 	if options.Sendmail {
 		machine.Command(t, "", "cp", config, "/etc/exim4/exim4.conf")
 	}
-	d.start(t, func() bool { return d.listens() && listensAt("127.0.0.1:"+secure) }, "/usr/sbin/exim4", "-C", config, "-bdf")
+	// It may listen there later than at loopback.
+	ready := func() bool {
+		return listensAt(net.JoinHostPort(host, d.port)) && listensAt(net.JoinHostPort(host, secure))
+	}
+	d.start(t, ready, "/usr/sbin/exim4", "-C", config, "-bdf")
 	return e
 }
 
