@@ -100,6 +100,7 @@ func fleetOf(t machine.T) *machine.Fleet {
 		theFleet.run = &wholeRun{TB: t.(testing.TB)}
 		if whole := machine.NewFleet(theFleet.run, startFleetLedger); !theFleet.run.failed {
 			theFleet.Fleet = whole
+			theFleet.run.Cleanup(keepRegisters)
 		}
 	}
 	if theFleet.Fleet == nil {
@@ -133,6 +134,15 @@ func etcdRegisters(t testing.TB) map[string]string {
 		}
 	}
 	return registers
+}
+
+// keepRegisters has the ledger in etcd searched for secrets, as those in files are: etcd
+// and its data are gone by then.
+func keepRegisters() {
+	for register, value := range etcdRegisters(theFleet.run) {
+		machine.KeepOutput("etcd's "+register, value)
+		machine.KeepOutput("the name of etcd's "+register, strings.ReplaceAll(register, "/", " "))
+	}
 }
 
 // ledgerTable is the table [ledger] of a server with a certificate in that name, without
