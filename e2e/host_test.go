@@ -27,7 +27,7 @@ func pamhost(t *testing.T, service string, p *machine.Person, code string, optio
 	cmd := exec.Command(machine.Files+"/pamhost", append(args, code)...)
 	var output []byte
 	var err error
-	machine.PlaceOf(service).Within(t, func() { output, err = cmd.Output() })
+	machine.PlaceOf(t, service).Within(t, func() { output, err = cmd.Output() })
 	if err != nil {
 		t.Fatalf("pamhost %q: %v", options, err)
 	}

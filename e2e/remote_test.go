@@ -100,13 +100,10 @@ func TestRemoteDaemons(t *testing.T) {
 		sites[i] = whole.NewClient(t, i, fmt.Sprint("r-daemons-c", i+1), machine.Client{}, asked[i]...)
 		sshds[i] = startSSHD(t, sites[i])
 	}
-	seen := map[string]bool{networkOf(t, 1): true}
-	for _, pid := range []int{sshds[0].PID(), sshds[1].PID(), sshds[2].PID(), servers[0].Gateway.PID(), servers[1].Gateway.PID()} {
-		seen[networkOf(t, pid)] = true
-	}
-	if len(seen) != 6 {
-		t.Errorf("five machines and that of the tests have %d networks", len(seen))
-	}
+	expectApart(t, map[*network.Namespace]int{
+		nil: 1, servers[0].In: servers[0].Gateway.PID(), servers[1].In: servers[1].Gateway.PID(),
+		sites[0].In: sshds[0].PID(), sites[1].In: sshds[1].PID(), sites[2].In: sshds[2].PID(),
+	})
 	for i, site := range sites {
 		code := p.Code(t, i-1)
 		expectIn(t, p, sshds[i].Login(t, p, answers(p, code), hosts.OwnKeyExchange), 1)
@@ -128,14 +125,20 @@ func TestRemoteDaemons(t *testing.T) {
 	}
 }
 
-// networkOf names the network namespace of a process.
-func networkOf(t testing.TB, pid int) string {
+// expectApart fails t unless each process runs in its own network namespace, of the five
+// machines of a fleet and that of the tests, and in no other.
+func expectApart(t testing.TB, processes map[*network.Namespace]int) {
 	t.Helper()
-	name, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
-	if err != nil {
-		t.Fatal(err)
+	if len(processes) != 6 {
+		t.Errorf("five machines and that of the tests have %d networks", len(processes))
 	}
-	return name
+	for own, pid := range processes {
+		for place := range processes {
+			if has, err := place.Has(pid); err != nil || has != (place == own) {
+				t.Errorf("network namespace %s has process %d of %s: %v (%v)", place, pid, own, has, err)
+			}
+		}
+	}
 }
 
 // Without any server those who are never asked are in, and all others are denied, also

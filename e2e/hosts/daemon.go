@@ -83,7 +83,7 @@ func newDaemon(t machine.T, name string) *daemon {
 func newDaemonOf(t machine.T, name, service string) *daemon {
 	t.Helper()
 	d := newDaemon(t, name)
-	d.place = machine.PlaceOf(service)
+	d.place = machine.PlaceOf(t, service)
 	return d
 }
 
@@ -148,6 +148,7 @@ func (d *daemon) start(t machine.T, ready func() bool, command ...string) {
 	if hasEnded() {
 		t.Fatalf("%s ended: %v\n%s", d.name, cmd.ProcessState, d.output.String())
 	}
+	machine.ExpectIn(t, d.place, d.name, cmd.Process.Pid)
 }
 
 func (d *daemon) listens() bool { return listensAt(d.address()) }

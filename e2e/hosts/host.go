@@ -77,7 +77,7 @@ func StartHost(t machine.T, service, user string, options HostOptions) *Host {
 		t.Fatalf("pamlogin: %v", err)
 	}
 	cmd.Stderr = os.Stderr
-	machine.PlaceOf(service).Within(t, func() { err = cmd.Start() })
+	machine.PlaceOf(t, service).Within(t, func() { err = cmd.Start() })
 	if err != nil {
 		t.Fatalf("pamlogin: %v", err)
 	}

@@ -42,7 +42,7 @@ func StartSFTPDFrom(t machine.T, programs string, site machine.Site, text, table
 		t.Fatalf("%v", err)
 	}
 	s := &SFTPD{Site: site, programs: programs, Port: 2200 + int(ports.Add(1)), ended: make(chan struct{})}
-	machine.WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n")
+	site.WriteService(t, s.Service(), "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n")
 	defaults := [][2]string{
 		{"listen", fmt.Sprintf("[%q]", s.Address())}, {"host_keys", fmt.Sprintf("[%q]", key)}, {"pam_service", strconv.Quote(s.Service())},
 		{"front_user", `"nobody"`},
@@ -105,6 +105,7 @@ func (s *SFTPD) start(t machine.T) {
 	if s.Ended() {
 		t.Fatalf("sftpd of %s: %v: %s", s.Site.Name, s.cmd.ProcessState, s.Output())
 	}
+	machine.ExpectIn(t, s.Site.In, "sftpd of "+s.Site.Name, s.PID())
 }
 
 // Ended says whether it has.

@@ -85,7 +85,7 @@ func startSSHD(t machine.T, service, logs string, lines ...string) *SSHD {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), place: machine.PlaceOf(service), errors: &machine.Buffer{}}
+	s := &SSHD{Service: service, Port: 2200 + int(ports.Add(1)), place: machine.PlaceOf(t, service), errors: &machine.Buffer{}}
 	binary, named := program(t, service)
 	if !strings.Contains(strings.Join(lines, "\n"), "LoginGraceTime") {
 		named = append(named, "LoginGraceTime 1h") // a busy machine may take longer than two minutes
@@ -114,6 +114,7 @@ func startSSHD(t machine.T, service, logs string, lines ...string) *SSHD {
 	if s.errors.String() != "" {
 		t.Fatalf("sshd: %s", s.errors)
 	}
+	machine.ExpectIn(t, s.place, "sshd", s.PID())
 	return s
 }
 

@@ -62,6 +62,11 @@ func WriteService(t T, name, stack string) {
 	if err := os.WriteFile(filepath.Join("/etc/pam.d", name), []byte(stack), 0o644); err != nil {
 		t.Fatalf("write the PAM service: %v", err)
 	}
+	places.Lock()
+	defer places.Unlock()
+	if _, claimed := places.of[name]; !claimed {
+		places.of[name] = nil
+	}
 }
 
 // places are the network namespaces that have PAM services, by these: /etc/pam.d is one
@@ -72,15 +77,34 @@ var places = struct {
 }{of: map[string]*network.Namespace{}}
 
 // PlaceOf is where what asks that PAM service runs: in the network namespace of the site
-// that has it. nil is the machine's own network.
-func PlaceOf(service string) *network.Namespace {
+// that has it. nil is the machine's own network, which has the services of no site and those
+// of the real machine. It fails t if nobody has written such a service so far: what starts
+// before its site has would run in the wrong network, and be in.
+func PlaceOf(t T, service string) *network.Namespace {
+	t.Helper()
 	places.Lock()
-	defer places.Unlock()
-	return places.of[service]
+	place, claimed := places.of[service]
+	places.Unlock()
+	if claimed {
+		return place
+	}
+	if _, err := os.Stat(filepath.Join(stockServices, service)); err != nil {
+		t.Fatalf("PAM service %s: expected that it is written before what asks it starts: %v", service, err)
+	}
+	return nil
 }
 
-// has notes that the service is this site's.
-func (s Site) has(service string) {
+// ExpectIn fails t unless the process what runs in the network namespace place, which for
+// nil is the machine's own.
+func ExpectIn(t T, place *network.Namespace, what string, pid int) {
+	t.Helper()
+	if has, err := place.Has(pid); err != nil || !has {
+		t.Errorf("%s, process %d: expected it in network namespace %s: %v", what, pid, place, err)
+	}
+}
+
+// claim notes that the service is this site's.
+func (s Site) claim(service string) {
 	places.Lock()
 	defer places.Unlock()
 	places.of[service] = s.In
@@ -97,5 +121,5 @@ func (s Site) Open(t T, cmd *exec.Cmd) (terminal *Terminal) {
 func (s Site) WriteService(t T, service, stack string) {
 	t.Helper()
 	WriteService(t, service, stack)
-	s.has(service)
+	s.claim(service)
 }

@@ -164,7 +164,7 @@ func (s Site) Line(arguments ...string) string {
 func (s Site) AddToService(t T, from, to string, arguments ...string) {
 	t.Helper()
 	addToService(t, from, to, s.Line(arguments...))
-	s.has(to)
+	s.claim(to)
 }
 
 // AroundPassword writes a PAM service for hosts that have one field: password,

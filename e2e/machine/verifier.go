@@ -219,6 +219,7 @@ func (p *process) start(t T, listens func() bool) {
 	if p.Ended() {
 		t.Fatalf("%s: %v: %s", p.what, p.cmd.ProcessState, p.errors)
 	}
+	ExpectIn(t, p.in, p.what, p.PID())
 }
 
 // PID is the process id that its log lines have.

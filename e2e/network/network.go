@@ -125,6 +125,32 @@ func (s *Namespace) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command(all[0], all[1:]...)
 }
 
+// Has says whether a process runs in the namespace. Nil has those that run where the first
+// process does.
+func (s *Namespace) Has(pid int) (bool, error) {
+	place := "/proc/1/ns/net"
+	if s != nil {
+		place = "/run/netns/" + s.name
+	}
+	wanted, err := os.Stat(place)
+	if err != nil {
+		return false, fmt.Errorf("network namespace: %w", err)
+	}
+	found, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return false, fmt.Errorf("network namespace of process %d: %w", pid, err)
+	}
+	return os.SameFile(wanted, found), nil
+}
+
+// String is its name, for messages.
+func (s *Namespace) String() string {
+	if s == nil {
+		return "of the first process"
+	}
+	return s.name
+}
+
 // Within does something in the namespace: programs that it starts run there, sockets
 // that it makes are there. What it does on other goroutines is not, nor in subtests.
 // Within nil it is the machine's own network.
