@@ -11,9 +11,10 @@ import (
 	"github.com/otpgate/otpgate/e2e/machine"
 )
 
-// A process with the gateway's uid reaches the verifier's socket and no other that
-// otpgate has on a server: not that of otpgate-ledgerd, by which the ledger is read and
-// written, and nothing of otpgate-sftpd.
+// A process with the gateway's uid reaches the verifier's socket, and not that of
+// otpgate-ledgerd, by which the ledger is read and written, nor that of otpgate-sftpd's
+// metrics. It can put nothing beside these or into what sftpd made for its fronts, and can
+// neither look into sftpd's process nor signal it.
 func TestRemoteGatewayReachesOneSocket(t *testing.T) {
 	t.Parallel()
 	server := fleetOf(t).NewSharers(t, "r-sockets", "")[0]
