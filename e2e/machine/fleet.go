@@ -80,8 +80,8 @@ func (s Site) makeKey(t T, text, name string) machineKey {
 
 // NewServers makes a site on both servers, with one directory of secret files and one of
 // the ledger's, and starts its verifiers and gateways. All are killed with t. A
-// server takes no login whose ledger has not answered in ten seconds, and one in etcd is
-// asked by way of two more processes.
+// server takes no login if its ledger does not answer in five seconds, or its verifier in
+// ten, and one in etcd is asked by way of two more processes.
 func (f *Fleet) NewServers(t T, name, text string) (servers [2]*Server) {
 	t.Helper()
 	return f.newServers(t, name, text, false)
