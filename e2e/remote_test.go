@@ -108,6 +108,7 @@ func TestRemoteDaemons(t *testing.T) {
 		code := p.Code(t, i-1)
 		expectIn(t, p, sshds[i].Login(t, p, answers(p, code), hosts.OwnKeyExchange), 1)
 		took := decidedBy(t, servers, p, "service="+site.Name+" ", "verdict=accepted")
+		expectAudit(t, p, "service="+site.Name+" ", "verdict=accepted", "rule=totp:phone", "server="+servers[took].Address+" ")
 		other := (i + 1) % len(sites)
 		expectOut(t, p, sshds[other].Login(t, p, answers(p, code, code, code), hosts.OwnKeyExchange), 3)
 		refused := decidedBy(t, servers, p, "service="+sites[other].Name+" ", "verdict=denied")
