@@ -51,10 +51,7 @@ const (
 	mostHanging = 16
 )
 
-var (
-	errBusy  = errors.New("too much waits to be done")
-	errHangs = errors.New("it was not done in time: something that it needs does not answer, such as a file system")
-)
+var errHangs = errors.New("it was not done in time: something that it needs does not answer, such as a file system")
 
 // Look implements [selfservice.Later].
 func (l *Later) Look(job selfservice.Job) { l.add(&l.looks, job) }
@@ -85,7 +82,7 @@ func (l *Later) add(to *roundRobin, job selfservice.Job) {
 	}
 	l.mu.Unlock()
 	if isLost {
-		l.lose(lost, map[bool]error{true: selfservice.ErrEnded, false: errBusy}[refuse])
+		l.lose(lost, map[bool]error{true: selfservice.ErrEnded, false: selfservice.ErrBusy}[refuse])
 	}
 }
 

@@ -37,7 +37,7 @@ func (d *diary) job(of, name string) selfservice.Job {
 	return selfservice.Job{
 		Of: of, Do: func(context.Context) { d.note(name) },
 		Lost: func(why error) {
-			if !errors.Is(why, errBusy) && !errors.Is(why, errHangs) && !errors.Is(why, selfservice.ErrEnded) {
+			if !errors.Is(why, selfservice.ErrBusy) && !errors.Is(why, errHangs) && !errors.Is(why, selfservice.ErrEnded) {
 				d.note("another reason")
 			}
 			d.note("-" + name)

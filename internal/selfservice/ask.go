@@ -51,10 +51,14 @@ func (s Service) Ask(user, remote, language string) {
 			return
 		}
 		lost := func(why error) {
-			if !errors.Is(why, ErrEnded) {
-				why = errors.Join(why, s.uncountMail(person))
-			}
+			// The line comes first: what takes the mail back may hang.
 			notSent(why)
+			if !errors.Is(why, ErrBusy) {
+				return // perhaps the mail has gone
+			}
+			if err := s.uncountMail(person); err != nil {
+				notSent(fmt.Errorf("it counts as mailed nevertheless: %w", err))
+			}
 		}
 		s.Later.Link(Job{Of: of, Network: network, Lost: lost, Do: func(ctx context.Context) {
 			if err := s.send(ctx, person.User, remote, language); err != nil {

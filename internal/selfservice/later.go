@@ -5,8 +5,12 @@ import (
 	"errors"
 )
 
-// ErrEnded is why something is lost that was not done when the verifier ended.
-var ErrEnded = errors.New("the verifier ended before this was done")
+var (
+	// ErrEnded is why something is lost that was not done when the verifier ended.
+	ErrEnded = errors.New("the verifier ended before this was done")
+	// ErrBusy is why something is lost that had no place to wait. Nothing of it was begun.
+	ErrBusy = errors.New("too much waits to be done")
+)
 
 // Later does what is behind the answers. Each method returns at once.
 type Later interface {

@@ -48,7 +48,7 @@ func TestStrangersAskForMe(t *testing.T) {
 // noPlace has no place for links.
 type noPlace struct{ atOnce }
 
-func (noPlace) Link(job Job) { job.Lost(errors.New("too much waits")) }
+func (noPlace) Link(job Job) { job.Lost(ErrBusy) }
 
 // Whoever has links lost by asking for too many takes none from the people they are for.
 func TestLostLinksCountForNobody(t *testing.T) {
@@ -57,7 +57,7 @@ func TestLostLinksCountForNobody(t *testing.T) {
 	for range 2 * gate.LinksPerHour {
 		s.Ask("alice", "2001:db8::1", "")
 	}
-	if s.count() != 0 || strings.Count(s.Lines(), "too much waits") != 2*gate.LinksPerHour {
+	if s.count() != 0 || strings.Count(s.Lines(), ErrBusy.Error()) != 2*gate.LinksPerHour {
 		t.Errorf("%d mails\n%s", s.count(), s.Lines())
 	}
 	s.Later = atOnce{}
