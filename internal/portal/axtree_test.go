@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 
 	"github.com/otpgate/otpgate/internal/browsertest"
+	"github.com/otpgate/otpgate/internal/testwait"
 )
 
 // heard is what the browser tells a screen reader of a page, in its order.
@@ -177,13 +178,16 @@ func TestMistakeHasTheKeyboard(t *testing.T) {
 	b := browsertest.Start(t, browsertest.Options{})
 	for _, name := range []string{"en setup wrong-first", "de setup wrong-current", "de ask no-name", "en enter wrong-current"} {
 		b.Opens(t, server.URL+"/"+url.PathEscape(name))
-		var at []string
-		h := hears(t, b)
-		for _, field := range h.having("textbox") {
-			if property(field, "focused") == "true" {
-				at = append(at, property(field, "invalid"))
+		var at []string                                                         // whether the field is wrong in which the keyboard is
+		testwait.Until(t, "a field of "+name+" has the keyboard", func() bool { // it gets there after the page has loaded
+			h := hears(t, b)
+			for _, field := range h.having("textbox") {
+				if property(field, "focused") == "true" {
+					at = append(at, property(field, "invalid"))
+				}
 			}
-		}
+			return len(at) > 0
+		})
 		if !slices.Equal(at, []string{"true"}) {
 			t.Errorf("%s: the keyboard is at %q", name, at)
 		}
