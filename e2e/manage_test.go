@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
 	"github.com/otpgate/otpgate/e2e/hosts"
@@ -37,11 +38,11 @@ func TestManagedByThePage(t *testing.T) {
 	expectIn(t, p, sshd.Login(t, p, answers(p, p.Code(t, -8))), 1)
 	machine.Log.Expect(t, "otpgate", "user="+p.Name+" ", "verdict=accepted", "rule=totp:laptop")
 	tablet := b.adds(t, "tablet")
-	b.does(t, "The device counts from now on.", "do", "confirm", "first", tablet(0))
-	expectIn(t, p, sshd.Login(t, p, answers(p, tablet(1))), 1)
+	b.does(t, "The device counts from now on.", "do", "confirm", "first", tablet.code(t, 0))
+	expectIn(t, p, sshd.Login(t, p, answers(p, tablet.code(t, 1))), 1)
 	b.does(t, "The device is removed.", "do", "remove", "id", "laptop", "current", p.Code(t, -7))
 	expectOut(t, p, sshd.Login(t, p, answers(p, codeBut(t, p, tablet), "", "")), 3)
-	expectIn(t, p, sshd.Login(t, p, answers(p, tablet(3))), 1)
+	expectIn(t, p, sshd.Login(t, p, answers(p, tablet.code(t, 3))), 1)
 	if status, text := b.sends(t, "GET", "/manage", nil); status != http.StatusOK || !strings.Contains(text, p.Address) || !strings.Contains(text, "wrong code") {
 		t.Errorf("%d\n%s", status, text)
 	}
@@ -102,8 +103,14 @@ func (w *web) does(t *testing.T, says string, fields ...string) {
 	}
 }
 
-// adds begins with another device, and gives its codes by their steps from now.
-func (w *web) adds(t *testing.T, name string) (code func(steps int) string) {
+// added is a device that was added on the page.
+type added struct {
+	key *otp.Key
+	at  time.Time
+}
+
+// adds begins with another device.
+func (w *web) adds(t *testing.T, name string) added {
 	t.Helper()
 	got, err := w.send("POST", "/manage", url.Values{"do": {"add-device"}, "name": {name}})
 	if err != nil {
@@ -113,23 +120,35 @@ func (w *web) adds(t *testing.T, name string) (code func(steps int) string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	then := time.Now()
-	return func(steps int) string {
-		at := then.Add(time.Duration(steps) * time.Duration(key.Period()) * time.Second)
-		code, err := totp.GenerateCodeCustom(key.Secret(), at, totp.ValidateOpts{Period: uint(key.Period()), Digits: key.Digits()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return code
+	return added{key, time.Now()}
+}
+
+// code is what it shows so many steps from when it was added, to be typed.
+func (a added) code(t *testing.T, steps int) string {
+	t.Helper()
+	code := a.shows(t, steps)
+	machine.Keep(code)
+	return code
+}
+
+// shows is code for what nobody types: each code that is kept is one more that a search may
+// find by chance.
+func (a added) shows(t *testing.T, steps int) string {
+	t.Helper()
+	at := a.at.Add(time.Duration(steps) * time.Duration(a.key.Period()) * time.Second)
+	code, err := totp.GenerateCodeCustom(a.key.Secret(), at, totp.ValidateOpts{Period: uint(a.key.Period()), Digits: a.key.Digits()})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return code
 }
 
 // codeBut is a code of the person's phone that no other device shows about now.
-func codeBut(t *testing.T, p *machine.Person, other func(steps int) string) string {
+func codeBut(t *testing.T, p *machine.Person, other added) string {
 	t.Helper()
 	others := map[string]bool{}
 	for steps := -25; steps <= 25; steps++ {
-		others[other(steps)] = true
+		others[other.shows(t, steps)] = true
 	}
 	for offset := -7; ; offset++ {
 		if code := p.Code(t, offset); !others[code] {

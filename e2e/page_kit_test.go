@@ -207,6 +207,35 @@ type enrolled struct {
 	key   *otp.Key
 	first string // the code that was used up
 	codes []string
+	// further is the key of one more device, nil if there is none, and typed codes of eight
+	// digits of either: they are nowhere by chance.
+	further *otp.Key
+	typed   []string
+}
+
+// keys are those of all devices.
+func (e enrolled) keys() (keys []string) {
+	for _, key := range []*otp.Key{e.key, e.further} {
+		if key != nil {
+			keys = append(keys, key.Secret())
+		}
+	}
+	return keys
+}
+
+// without expects that text has none of the secrets, nor a code that was typed.
+func (e enrolled) without(t *testing.T, name, text string, secrets []string) {
+	t.Helper()
+	for _, one := range secrets {
+		if strings.Contains(text, one) {
+			t.Errorf("%s has the link, a recovery code or a key", name)
+		}
+	}
+	for _, code := range e.typed { // by itself: within a longer number it is chance
+		if strings.Contains(text, code) && regexp.MustCompile(`\b`+code+`\b`).MatchString(text) {
+			t.Errorf("%s has a code that was typed", name)
+		}
+	}
 }
 
 // enrolls goes the whole way by a link.

@@ -42,7 +42,7 @@ func TestPageWithEtcd(t *testing.T) {
 	for _, row := range []struct {
 		code string
 		want int
-	}{{tablet(1), pamAuthErr}, {tablet(2), hosts.PAMSuccess}} {
+	}{{tablet.code(t, 1), pamAuthErr}, {tablet.code(t, 2), hosts.PAMSuccess}} {
 		if verdict := plainLogin(t, two.Name, &elsewhere, row.code); verdict != row.want {
 			t.Errorf("on the other server: %d, expected %d", verdict, row.want)
 		}
@@ -57,9 +57,8 @@ func TestPageWithEtcd(t *testing.T) {
 
 // lifeOnThePage is that of somebody who enrolls on the page by a mailed link, and logs in;
 // whose login is remembered, until that is ended on the page; and who has one more device from
-// there. No link, key or code of theirs is where it could be read, nor in dirs. tablet gives
-// the codes of that device so many steps from when it was added.
-func lifeOnThePage(t *testing.T, here pageSite, server *hosts.Exim, dirs ...string) (p *machine.Person, tablet func(steps int) string) {
+// there. No link, key or code of theirs is where it could be read, nor in dirs.
+func lifeOnThePage(t *testing.T, here pageSite, server *hosts.Exim, dirs ...string) (p *machine.Person, tablet added) {
 	t.Helper()
 	p = machine.NewPerson(t, "lives")
 	link, b, sshd := here.mailed(t, server, p), here.browser(t, p.Address), startSSHD(t, here.Site)
@@ -72,6 +71,7 @@ func lifeOnThePage(t *testing.T, here pageSite, server *hosts.Exim, dirs ...stri
 		if err != nil {
 			t.Fatal(err)
 		}
+		has.typed = append(has.typed, code)
 		return code
 	}
 	expectIn(t, p, sshd.Login(t, p, answers(p, phone(1))), 1)
@@ -86,14 +86,16 @@ func lifeOnThePage(t *testing.T, here pageSite, server *hosts.Exim, dirs ...stri
 	b.does(t, "The remembered login is ended", "do", "end-session", "id", b.remembered(t))
 	expectIn(t, p, sshd.Login(t, p, answers(p, phone(2))), 1)
 	tablet = b.adds(t, "tablet")
-	b.does(t, "The device counts from now on.", "do", "confirm", "first", tablet(0))
+	b.does(t, "The device counts from now on.", "do", "confirm", "first", tablet.code(t, 0))
 	// Another device ends what is remembered.
-	expectIn(t, p, sshd.Login(t, p, answers(p, tablet(1))), 1)
+	expectIn(t, p, sshd.Login(t, p, answers(p, tablet.code(t, 1))), 1)
 	expectAudit(t, p, "verdict=accepted", "rule=totp:tablet")
 	machine.Until(t, "a letter about each change", func() bool {
 		all := strings.Join(p.Letters(t), "\n")
 		return strings.Contains(all, "A remembered login was ended.") && strings.Contains(all, "The device tablet was added.")
 	})
+	has.further = tablet.key
+	has.typed = append(has.typed, has.first, tablet.code(t, 0), tablet.code(t, 1))
 	leavesNoTrace(t, here, p, link, has, dirs...)
 	leavesNoTrace(t, here, p, self, has, dirs...)
 	return p, tablet
