@@ -56,7 +56,7 @@ func TestChromiumManages(t *testing.T) {
 	c.Opens(t, strings.Replace(mails[len(mails)-1].Link, "https://otp.example.com", s.server.URL, 1))
 	expects(title("Your devices and logins, a…e"))
 	fillsIn(t, c, 1, s.codeOf(t, "phone"))
-	expects(title("Devices and logins of alice"), "<strong>phone</strong>")
+	expects(title("Devices and logins of alice"), ">phone</strong>")
 	// The phone's own form comes first.
 	unfolds(t, c, 2)
 	fillsIn(t, c, 1, "tablet")
@@ -64,7 +64,7 @@ func TestChromiumManages(t *testing.T) {
 	code := s.seen(t, c)
 	// The link for the app comes before the field.
 	fillsIn(t, c, 2, code)
-	expects("The device counts from now on.", "<strong>phone</strong>", "<strong>tablet</strong>")
+	expects("The device counts from now on.", ">phone</strong>", ">tablet</strong>")
 	unfolds(t, c, 4)
 	fillsIn(t, c, 1, s.codeOf(t, "phone"))
 	page := expects(title("New recovery codes"))

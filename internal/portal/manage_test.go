@@ -2,7 +2,6 @@ package portal
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,7 +15,6 @@ import (
 	"github.com/otpgate/otpgate/internal/deliver"
 	"github.com/otpgate/otpgate/internal/gate/enginetest"
 	"github.com/otpgate/otpgate/internal/portalanswer"
-	"github.com/otpgate/otpgate/internal/portalwire"
 )
 
 // ownSite is a site on which people who are enrolled look after what is theirs. Alice has
@@ -131,7 +129,7 @@ func TestEnterByThePage(t *testing.T) {
 		t.Errorf("%d\n%s", got.StatusCode, got.text)
 	}
 	page := b.send(t, "POST", link, url.Values{"current": {s.codeOf(t, "phone")}})
-	for _, want := range []string{"<h1>Devices and logins of alice</h1>", "<strong>phone</strong>", "Left: 10.", "198.51.100.7", "right code, phone", "sshd"} {
+	for _, want := range []string{"<h1>Devices and logins of alice</h1>", ">phone</strong>", "Left: 10.", "198.51.100.7", "right code, phone", "sshd"} {
 		if !strings.Contains(page.text, want) {
 			t.Errorf("expected %q in\n%s", want, page.text)
 		}
@@ -250,55 +248,5 @@ func TestManageIsOff(t *testing.T) {
 	for _, path := range []string{askPath, managePath, devicePath, "/m/" + strings.Repeat("a", 32)} {
 		s.says(t, b.get(t, path), http.StatusNotFound, "not-found")
 		s.says(t, b.send(t, "POST", path, url.Values{"user": {"alice"}}), http.StatusNotFound, "not-found")
-	}
-}
-
-// everyManagePage draws one of the pages for people who are enrolled, with as much on it as
-// there may be.
-func everyManagePage(p *portal, r *http.Request, table string, codes []string, see func(string, func(http.ResponseWriter))) {
-	at := longest.Ends
-	switch table {
-	case "ask":
-		for _, mistake := range []string{"", "no-name"} {
-			see(table+" "+mistake, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *pageData) { s.Mistake = mistake }) })
-		}
-	case "enter":
-		for _, mistake := range []string{"", portalwire.WrongCurrent, portalwire.UsedCurrent} {
-			see(table+" "+mistake, func(w http.ResponseWriter) {
-				p.draw(w, r, 200, table, func(s *pageData) {
-					s.Page, s.Mistake = &portalwire.Page{State: "ready", At: at, Name: "a…<e"}, mistake
-				})
-			})
-		}
-	case "unseen":
-		see(table, func(w http.ResponseWriter) { p.draw(w, r, 200, table, func(s *pageData) { s.Unseen = 3 }) })
-	case "codes":
-		for _, done := range []string{"", string(portalwire.Confirmed)} {
-			see(table+" "+done, func(w http.ResponseWriter) {
-				p.draw(w, r, 200, table, func(s *pageData) { s.Codes, s.Done = codes, done })
-			})
-		}
-	case "manage":
-		full := &portalwire.Overview{User: "ali<ce", Ends: at, RecoveryLeft: 3, More: 44}
-		for _, kind := range []string{"totp", "hotp", "email", "sms"} {
-			full.Devices = append(full.Devices, portalwire.Device{ID: kind, Kind: kind, Confirmed: at, Removable: true})
-		}
-		for n := range 20 {
-			at := at.Add(-time.Duration(n) * time.Minute)
-			full.Sessions = append(full.Sessions, portalwire.Session{ID: "0123456789abcdef", Protocol: "ssh", Address: fmt.Sprintf("2001:db8:ffff:ffff:ffff:ffff:ffff:ff%02x", n), Host: "web1", Since: at, Until: at})
-			full.Logins = append(full.Logins, portalwire.Login{ID: "0123456789abcdef", At: at, Service: "sshd", Host: "server1", Address: "192.0.2.1", Peer: "uid 33", Rule: "totp:phone"})
-		}
-		full.Logins[1].Denied, full.Logins[2].Rule = true, "recovery"
-		alone := &portalwire.Overview{User: "alice", Ends: at, Devices: []portalwire.Device{{ID: "phone", Kind: "totp", Confirmed: at}}}
-		for _, mistake := range append(manageMistakes, "") {
-			see(table+" "+mistake, func(w http.ResponseWriter) {
-				p.draw(w, r, 200, table, func(s *pageData) { s.Overview, s.Mistake = alone, mistake })
-			})
-		}
-		for done := range doneTexts {
-			see(table+" "+string(done), func(w http.ResponseWriter) {
-				p.draw(w, r, 200, table, func(s *pageData) { s.Overview, s.Done = full, string(done) })
-			})
-		}
 	}
 }
