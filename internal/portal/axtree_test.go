@@ -3,9 +3,11 @@ package portal
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -92,16 +94,15 @@ func (h heard) having(roles ...string) (found []*accessibility.Node) {
 var used = []string{"textbox", "button", "link", "DisclosureTriangle", "image", "checkbox", "radio", "combobox", "listbox"}
 
 // Whoever hears a page instead of seeing it gets along, in English and in German: the page
-// says its language and what it is; each field, button and picture has a name of its own, in
-// that language; headings are in order; and a mistake is announced, with the field that it is in.
+// says its language and what it is; each field, button and picture has a name that nothing else
+// on the page has; headings are in order; and a mistake is announced, with the field that it is in.
 func TestScreenReader(t *testing.T) {
 	pages := served(t)
 	b := browsertest.Start(t, browsertest.Options{Scripts: true})
 	b.Opens(t, pages.URL)
-	names := map[string][]string{} // of what is used on a page, in both languages
 	mistakes, inFields := 0, 0
 	for i, name := range pages.names {
-		tag, page, _ := strings.Cut(name, " ")
+		tag, _, _ := strings.Cut(name, " ")
 		_ = shows(t, b, strings.ReplaceAll(pages.texts[i], "<details>", "<details open>"))
 		h := hears(t, b)
 		if lang := browsertest.Runs[string](t, b, "document.documentElement.lang"); lang != tag || len(h.nodes) == 0 || text(h.nodes[0].Role) != "RootWebArea" || text(h.nodes[0].Name) == "" {
@@ -118,12 +119,13 @@ func TestScreenReader(t *testing.T) {
 		if level == 0 {
 			t.Errorf("%s has no heading", name)
 		}
+		var names []string
 		for _, node := range h.having(used...) {
 			is := text(node.Role) + " " + text(node.Name)
-			if text(node.Name) == "" || slices.Contains(names[page], is) {
-				t.Errorf("%s has a %s without a name of its own in this language: %q", name, text(node.Role), text(node.Name))
+			if text(node.Name) == "" || slices.Contains(names, is) {
+				t.Errorf("%s has a %s without a name of its own: %q", name, text(node.Role), text(node.Name))
 			}
-			names[page] = append(names[page], is)
+			names = append(names, is)
 		}
 		if strings.Contains(pages.texts[i], `id="mistake"`) {
 			mistakes++
@@ -135,6 +137,30 @@ func TestScreenReader(t *testing.T) {
 	}
 	if mistakes < 30 || inFields < 10 {
 		t.Errorf("only %d mistakes, of which %d are in a field", mistakes, inFields)
+	}
+}
+
+var (
+	action = regexp.MustCompile(`\{\{[^}]*\}\}`)
+	// words are those that people read, and those that they hear.
+	words = regexp.MustCompile(`>[^<>]*\pL[^<>]*<|\s(aria-label|aria-description|alt|title|placeholder)="[^"]*\pL[^"]*"`)
+)
+
+// All words of the pages are in the catalogue, so that each page is in one language: the
+// templates have none, neither to be read nor to be heard.
+func TestTemplatesHaveNoWords(t *testing.T) {
+	files, err := fs.Glob(pages, "pages/*.html")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d templates, %v", len(files), err)
+	}
+	for _, file := range files {
+		template, err := fs.ReadFile(pages, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range words.FindAllString(">"+action.ReplaceAllString(string(template), "")+"<", -1) {
+			t.Errorf("%s says by itself: %s", file, found)
+		}
 	}
 }
 
