@@ -48,8 +48,8 @@ asyncio.run(main())
 func TestSFTPLinksOfOtherLibraries(t *testing.T) {
 	t.Parallel()
 	s := startSFTPD(t, "sftp-links", "", "")
+	machine.WriteService(t, "sftp-links-sshd", "@include common-auth\n@include common-account\n@include common-session\n")
 	sshd := hosts.StartSSHD(t, "sftp-links-sshd", "Subsystem sftp internal-sftp")
-	machine.WriteService(t, sshd.Service, "@include common-auth\n@include common-account\n@include common-session\n")
 	for name, client := range linkClients {
 		for _, way := range []string{"password and code", "key and code", "sshd"} {
 			t.Run(name+" "+way, func(t *testing.T) {

@@ -38,8 +38,8 @@ func TestSFTPStartDirectory(t *testing.T) {
 	t.Parallel()
 	roots := "/run/sftp-start"
 	people := startedIn(t, roots)
-	sshd := hosts.StartSSHD(t, "sftp-start", "Subsystem sftp internal-sftp -d /files\nChrootDirectory "+roots+"/%u")
 	machine.WriteService(t, "sftp-start", "@include common-auth\n@include common-account\nsession required pam_unix.so\n")
+	sshd := hosts.StartSSHD(t, "sftp-start", "Subsystem sftp internal-sftp -d /files\nChrootDirectory "+roots+"/%u")
 	for worker, table := range map[string]string{"session": "", "user": "worker = \"user\"\n"} {
 		s := startSFTPD(t, "sftp-start-"+worker, noCodes, patient+"root = \""+roots+"/%u\"\nstart_directory = \"/files\"\n"+table)
 		for files, p := range people {
