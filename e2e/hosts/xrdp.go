@@ -61,6 +61,7 @@ while True:
 func StartXRDP(t machine.T) *Server {
 	t.Helper()
 	d := newDaemon(t, "xrdp")
+	d.enters = true
 	idle := d.program(t, "idle", "#!/bin/sh\nexec sleep 3600\n")
 	display := d.program(t, "display", xServer)
 	// From 0.10 on it listens on a socket, and has a program for each session.
