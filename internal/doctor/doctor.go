@@ -115,6 +115,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.besides(ctx)
 	e.nobodyUnasked()
 	e.nobodyAsked(ctx)
+	e.passwordless(ctx)
 	e.admins()
 	e.withoutCode(ctx)
 	e.clock() // ahead of state, which may make a directory in the one that it looks at

@@ -45,6 +45,18 @@ func (e *exam) admins() {
 	}
 }
 
+// passwordless looks for people who are asked by ssh for passwords that they do not have.
+// Of a client's people the servers know.
+func (e *exam) passwordless(ctx context.Context) {
+	var names []string
+	for _, p := range e.enrolled {
+		names = append(names, p.Name)
+	}
+	if len(names) > 0 {
+		e.findings = append(e.findings, e.sshd().Passwordless(ctx, names)...)
+	}
+}
+
 // asker is what says of a service why somebody is asked for no code there. Whose secret
 // file cannot be read is denied.
 func (e *exam) asker(s authstack.Stack) func(user string) string {
@@ -52,7 +64,8 @@ func (e *exam) asker(s authstack.Stack) func(user string) string {
 	fix := place.Asker(&e.Machine)
 	nobody := slices.ContainsFunc(e.findings, func(f finding.Finding) bool { return f.ID == asking.ID && slices.Contains(f.Services, s.Service) })
 	return func(user string) string {
-		if nobody || !known || !slices.Contains(place.Settings.Policy.Protocols, s.Protocol) || e.denied[user] {
+		leftOut := s.Protocol != "" && !slices.Contains(place.Settings.Policy.Protocols, s.Protocol)
+		if nobody || !known || leftOut || e.denied[user] {
 			return ""
 		}
 		return fix(user)

@@ -57,8 +57,8 @@ func (e *exam) protocol(s authstack.Stack) {
 	if s.Protocol != "" || len(s.Ours()) == 0 {
 		return
 	}
-	// Where codes are asked by all protocols, a line in the service's own file is meant.
-	if s.Lines[s.Ours()[0]].File == s.File && len(e.settings.Policy.Protocols) == len(e.settings.Policy.AllProtocols()) {
+	// Where codes are asked by all protocols nothing follows from that.
+	if len(e.settings.Policy.Protocols) == len(e.settings.Policy.AllProtocols()) {
 		return
 	}
 	e.add(finding.At(s.Lines[s.Ours()[0]].Position, finding.Finding{Severity: finding.Warning, ID: "protocol-unknown", Services: []string{s.Service},

@@ -11,6 +11,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/doctor/unit"
 	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
+	"github.com/otpgate/otpgate/internal/pamstack"
 )
 
 // withoutCode finds services that take a password and ask for no code, where others ask
@@ -19,8 +20,13 @@ func (e *exam) withoutCode(ctx context.Context) {
 	if len(e.Services) > 0 || len(e.stacks) == 0 || len(e.enrolled)+len(e.settings.Policy.Require) == 0 {
 		return
 	}
-	m := withoutcode.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true},
-		Servers: servers.AskFor(e.Machine.Root, e.mail)}
+	m := withoutcode.Machine{Idle: e.idle, Guarded: e.stacks, Policy: e.settings.Policy, Known: map[string]bool{e.settings.SFTP.PAMService: true}}
+	named := e.askedFor(ctx)
+	for _, n := range named {
+		if n.Program != "squid" { // a proxy lets nobody in here
+			m.Servers = append(m.Servers, n.Service)
+		}
+	}
 	for _, f := range e.findings {
 		for _, service := range f.Services {
 			m.Known[service] = true
@@ -30,11 +36,12 @@ func (e *exam) withoutCode(ctx context.Context) {
 		s, err := authstack.Load(e.tree, name, e.settings)
 		switch {
 		case err != nil || s.Asks() || name == "sshd" && !e.sshdTakesPasswords(ctx):
-		case servers.Unused(e.Machine.Root, e.mail, name), e.ways.Unused(name):
+		case servers.Unused(&e.Machine, e.mail, name), e.ways.Unused(name):
 		default:
 			m.Others = append(m.Others, s)
 		}
 	}
+	e.standIns(&m, append(named, servers.Fixed(&e.Machine)...))
 	e.findings = append(e.findings, withoutcode.Examine(m)...)
 }
 
@@ -99,4 +106,39 @@ func (e *exam) sshdTakesPasswords(ctx context.Context) bool {
 		return true
 	}
 	return service == "sshd" && (password && named("password") || kbd && named("keyboard-interactive"))
+}
+
+// askedFor are the PAM services that servers of the network name in their configurations.
+func (e *exam) askedFor(ctx context.Context) []servers.Named {
+	all := servers.AskFor(&e.Machine, e.mail)
+	text, err := e.Machine.InForce(ctx)
+	if err != nil {
+		return all // which is said of sshd
+	}
+	for line := range strings.Lines(strings.ToLower(text)) {
+		if name, found := strings.CutPrefix(strings.TrimSpace(line), "pamservicename "); found && name != "sshd" {
+			all = append(all, servers.Named{Position: pamstack.Position{File: target.SSHDConfig}, Program: "sshd", Service: name})
+		}
+	}
+	return all
+}
+
+// standIns adds the services that programs ask for and that are no file which counts as
+// one: there is none, or it is there to be included, or somebody's copy.
+func (e *exam) standIns(m *withoutcode.Machine, named []servers.Named) {
+	seen := map[string]bool{}
+	for _, n := range named {
+		if seen[n.Service] || slices.Contains(e.candidates, n.Service) || e.ways.Unused(n.Service) {
+			continue
+		}
+		seen[n.Service] = true
+		s, err := authstack.Load(e.tree, n.Service, e.settings)
+		switch {
+		case err != nil || s.Asks():
+		case s.File != "":
+			m.Others = append(m.Others, s)
+		default:
+			m.ByOther = append(m.ByOther, withoutcode.ByOther{Position: n.Position, Stack: s, Program: n.Program, BuiltIn: n.BuiltIn})
+		}
+	}
 }

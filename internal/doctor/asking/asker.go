@@ -28,9 +28,9 @@ func (p Service) Asker(m *target.Machine) (fix func(name string) string) {
 		protocols, enrolled := people()[name]
 		required := policy.Unenrolled != config.Allow && slices.ContainsFunc(policy.Require, func(s config.Selector) bool { return e.selects(s, name) })
 		switch {
-		case protocol == "" || p.Settings.Remote != nil:
+		case p.Settings.Remote != nil:
 			return ""
-		case enrolled && protocols != nil && !slices.Contains(protocols, protocol):
+		case enrolled && protocols != nil && protocol != "" && !slices.Contains(protocols, protocol):
 			return "otpctl set " + name + " --protocols " + joined(append(slices.Clone(protocols), protocol))
 		case enrolled || required || e.doubt != nil:
 			return ""

@@ -182,6 +182,16 @@ func varied(line pamstack.Line, usual ...pamstack.Return) []pamstack.Return {
 	return usual
 }
 
+// PasswordModules are the names of those that check a password, each once.
+func (s Stack) PasswordModules() (names []string) {
+	for i, kind := range s.kinds() {
+		if name := s.Lines[i].Name(); kind == password && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // AsksPassword says whether any line checks a password.
 func (s Stack) AsksPassword() bool { return slices.Contains(s.kinds(), password) }
 

@@ -15,7 +15,7 @@ func (e *Exam) Admins(fix func(s authstack.Stack) func(user string) string) []fi
 	for _, r := range e.readings {
 		people := r.byPassword()
 		for _, s := range e.Stacks {
-			if s.Service != "sudo" && s.Service != "sudo-i" || len(s.Checks) == 0 {
+			if !slices.Contains(r.services, s.Service) || len(s.Checks) == 0 {
 				continue
 			}
 			x.unaskedAdmins(r.main, s.Service, people, fix(s))

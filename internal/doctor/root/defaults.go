@@ -124,6 +124,9 @@ func (r *reading) tell(option string, who []string) {
 	}
 }
 
+// named are sudo's options that name a PAM service.
+var named = []string{"pam_service", "pam_login_service", "pam_askpass_service"}
+
 // ownServices are sudo's own PAM services, by the option that names another.
 var ownServices = map[string]string{"sudo": "pam_service", "sudo-i": "pam_login_service"}
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/otpgate/otpgate/internal/doctor/authstack"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/target"
 	"github.com/otpgate/otpgate/internal/nss"
@@ -21,18 +22,27 @@ var files = []string{"/etc/sudoers", "/etc/sudoers-rs"}
 
 // sudo looks whether it asks those whom its stack is to ask.
 func (e *exam) sudo(ctx context.Context) {
-	services := e.guarded("sudo", "sudo-i")
-	if len(services) == 0 {
-		services = e.inItsPlace()
-	}
-	if len(services) == 0 {
+	own := e.guarded("sudo", "sudo-i")
+	if len(own) == 0 && !slices.ContainsFunc(e.Stacks, func(s authstack.Stack) bool { return len(s.Checks) > 0 }) {
 		return
 	}
+	var all []string
 	for _, file := range files {
 		if !e.Machine.Has(file) {
 			continue
 		}
 		s, err := read(ctx, e.Machine, file)
+		services := own
+		switch {
+		case err != nil && len(own) == 0:
+			services = e.perhapsSudos()
+		case len(own) == 0:
+			services = e.inItsPlace(s)
+		}
+		if len(services) == 0 {
+			continue
+		}
+		all = services
 		if err != nil {
 			e.unread(s.place(err), services, err)
 			continue
@@ -43,14 +53,34 @@ func (e *exam) sudo(ctx context.Context) {
 		r.byDefault()
 		r.others()
 	}
-	e.elsewhere(services)
+	if len(all) > 0 {
+		e.elsewhere(all)
+	}
+}
+
+// inItsPlace are the services that ask for codes and that sudo asks for by its own
+// settings, in place of those of its package.
+func (e *exam) inItsPlace(s *sudoers) (found []string) {
+	for _, name := range named {
+		for _, kind := range types {
+			for _, d := range s.defaults[kind] {
+				set, value := option(d.Options, name)
+				service := strings.ToLower(fmt.Sprint(value)) // as pam_start(3)
+				if set && len(e.guarded(service)) > 0 && !slices.Contains(found, service) && (kind != "host" || here(e.Machine, d.Binding)) {
+					found = append(found, service)
+				}
+			}
+		}
+	}
+	return found
 }
 
 // otherPrograms are services with sudo's protocol that are not sudo's.
-var otherPrograms = []string{"doas", "polkit-1", "su", "su-l"}
+var otherPrograms = []string{"doas", "polkit-1", "su", "su-l", "systemd-run0"}
 
-// inItsPlace are services of other names with sudo's protocol, as pam_service may name them.
-func (e *exam) inItsPlace() (found []string) {
+// perhapsSudos are services of other names with sudo's protocol: where sudo's settings
+// cannot be read they may name them.
+func (e *exam) perhapsSudos() (found []string) {
 	for _, s := range e.Stacks {
 		if len(s.Checks) > 0 && s.Protocol == "sudo" && !slices.Contains(otherPrograms, s.Service) {
 			found = append(found, s.Service)

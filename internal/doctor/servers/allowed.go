@@ -27,6 +27,10 @@ var (
 func NotAllowed(m *target.Machine, s authstack.Stack, config string, allow []string) (f finding.Finding, ok bool) {
 	files := webUsers
 	if s.Service == "radiusd" || s.Service == "freeradius" {
+		named := radiusNames(m)
+		if !radiusAsks(m) || len(named) > 0 && !slices.ContainsFunc(named, func(n Named) bool { return n.Service == s.Service }) {
+			return f, false
+		}
 		files = radiusUsers
 	} else if !authstack.OfWebServer(s.Service, s.Protocol) || !namedByWeb(m, s.Service) {
 		return f, false // squid's helper and others may run it as root

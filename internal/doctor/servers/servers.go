@@ -32,5 +32,6 @@ func Examine(m *target.Machine, mail Dovecot, policy config.Policy, stacks []aut
 	e.pureFTPD()
 	e.saslLibrary()
 	e.web()
+	e.samba()
 	return e.findings
 }

@@ -32,12 +32,9 @@ var (
 // squid finds that it remembers fields, which it does by itself: for as long as
 // is said, or two hours, and unless they are bound to one, from every address.
 func (e *exam) squid() {
-	var helper pamstack.Position
-	service, bounds, denied, said, kept := "", []string{}, []string{}, false, false
-	e.squidLines(squidConfig, 0, func(place pamstack.Position, line string) {
-		if found := squidHelper.FindStringSubmatch(line); found != nil {
-			helper, service = place, squidServiceOf(strings.Fields(found[1]))
-		}
+	helper, service := e.squidHelper()
+	bounds, denied, said, kept := []string{}, []string{}, false, false
+	e.squidLines(squidConfig, 0, func(_ pamstack.Position, line string) {
 		if found := squidBound.FindStringSubmatch(line); found != nil {
 			bounds = append(bounds, found[1])
 		}
@@ -62,6 +59,16 @@ func (e *exam) squid() {
 		What:    what + ".",
 		Follows: "As long as that lasts a field with a used code gets in, whatever the policy says, and without a line in the log.",
 		Fix:     "credentialsttl and authenticate_ip_ttl of your choice, and an acl of max_user_ip -s 1 that is denied ahead of what is allowed: see docs/recipes.md."}))
+}
+
+// squidHelper is where squid is told to ask PAM, and for which service: "" if it is not.
+func (e *exam) squidHelper() (helper pamstack.Position, service string) {
+	e.squidLines(squidConfig, 0, func(place pamstack.Position, line string) {
+		if found := squidHelper.FindStringSubmatch(line); found != nil {
+			helper, service = place, squidServiceOf(strings.Fields(found[1]))
+		}
+	})
+	return helper, service
 }
 
 // squidLines gives each line of a file and of those that it includes.

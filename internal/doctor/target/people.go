@@ -209,6 +209,30 @@ func (m *Machine) Typed(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return none[name] })
 }
 
+// NeverHadPassword are those of some names whom /etc/passwd refers to /etc/shadow, and who
+// have nothing there but marks that no password fits. Whom somebody has locked, or whose
+// account has an end, is not meant to come.
+func (m *Machine) NeverHadPassword(names []string) []string {
+	const expires = 7
+	refers, never, wanted := map[string]bool{}, map[string]bool{}, setOf(names)
+	for fields, err := range m.entries("/etc/passwd", 7) {
+		if err == nil && wanted[fields[0]] && fields[1] == "x" {
+			refers[fields[0]] = true
+		}
+	}
+	for fields, err := range m.entries(shadowPath, 3) {
+		if err == nil && refers[fields[0]] {
+			ends := len(fields) > expires && fields[expires] != ""
+			never[fields[0]] = fields[1] != "" && strings.Trim(fields[1], "!*") == "" && !ends
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !never[name] })
+}
+
+// LocalFirst says whether what the machine's own files say of an account and of its
+// password counts.
+func (m *Machine) LocalFirst() bool { return m.filesFirstFor("passwd") && m.filesFirstFor("shadow") }
+
 // isHash says whether a field is of the form of a password's hash. The oldest one has
 // nothing that marks it.
 func isHash(field string) bool {

@@ -26,6 +26,8 @@ type Machine struct {
 	Policy          config.Policy
 	// Servers are services that servers of the network ask for by their configuration.
 	Servers []string
+	// ByOther are services that have no file, and that programs ask for.
+	ByOther []ByOther
 	// Known are services about which there is a finding already.
 	Known map[string]bool
 	// Idle says that nothing on the machine brings passwords from the network to a
@@ -66,7 +68,7 @@ func Examine(m Machine) (found []finding.Finding) {
 			found = append(found, f)
 		}
 	}
-	return found
+	return append(found, m.standIns()...)
 }
 
 // severity is that of ways in at the console and of ways to other accounts. Who
