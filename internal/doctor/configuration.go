@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/otpgate/otpgate/internal/config"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
@@ -21,9 +22,30 @@ func (e *exam) configuration() {
 	}
 	if err != nil {
 		e.add(e.badConfig(path, err))
+		e.unread = true
 	} else {
 		e.settings = e.under(settings)
 	}
+}
+
+// bySettings are findings that rest on what the configuration says: whom it asks, where it
+// has files and the verifier's socket, which keys and protocols it names.
+var bySettings = []string{"cannot-send", "key-beside-files", "key-without-spare", "ledger-moved", "ledger-not-moved", "ledger-not-noted", "log-file",
+	"log-nowhere", "mail-without-session", "nobody-asked", "nobody-enrolled", "no-clients", "nothing-to-send-with", "openvpn-renegotiates", "people-elsewhere",
+	"protocol-unknown", "root-exempt", "secret-files-elsewhere", "secret-unreadable", "secrets-plain", "sender-missing", "su-root-unasked",
+	"sudo-not-asked", "users-directory", "verifier-kept-in", "verifier-needed", "verifier-not-allowed", "verifier-not-listening", "verifier-stale"}
+
+// certain leaves out what rests on the defaults where the configuration cannot be read:
+// once that is mended it may say otherwise.
+func (e *exam) certain(findings []finding.Finding) []finding.Finding {
+	if !e.unread {
+		return findings
+	}
+	subjects := []string{"client-", "gateway-", "page-", "self-service-", "sftp-", "state-"}
+	return slices.DeleteFunc(findings, func(f finding.Finding) bool {
+		ownProtocol := f.ID == "argument" && strings.Contains(f.What, `"protocol=`)
+		return ownProtocol || slices.Contains(bySettings, f.ID) || slices.ContainsFunc(subjects, func(s string) bool { return strings.HasPrefix(f.ID, s) })
+	})
 }
 
 // otherConfigs reads those that lines in pam.d name instead.

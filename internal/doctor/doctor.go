@@ -66,6 +66,8 @@ type exam struct {
 	Doctor
 	tree     pamstack.Tree
 	settings config.Config
+	// unread says that the configuration cannot be read, and settings are the defaults.
+	unread   bool
 	findings []finding.Finding
 	stacks   []authstack.Stack
 	// files are the secret files of the configuration, and people what they say; each is
@@ -122,7 +124,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.state()
 	e.log()
 	e.verifier()
-	found := e.excused(finding.Merge(append(e.findings, d.Also...)))
+	found := e.excused(finding.Merge(e.certain(append(e.findings, d.Also...))))
 	for i := range found {
 		found[i].Below(d.Machine.Root)
 	}
@@ -175,5 +177,5 @@ func (e *exam) excused(findings []finding.Finding) []finding.Finding {
 		finding.Sort(findings)
 		return findings
 	}
-	return excuse.Apply(findings, excuses, path, len(e.Services) == 0)
+	return excuse.Apply(findings, excuses, path, len(e.Services) == 0 && !e.unread)
 }
