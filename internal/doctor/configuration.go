@@ -32,8 +32,8 @@ func (e *exam) configuration() {
 // has files and the verifier's socket, which keys and protocols it names.
 var bySettings = []string{"cannot-send", "key-beside-files", "key-without-spare", "ledger-moved", "ledger-not-moved", "ledger-not-noted", "log-file",
 	"log-nowhere", "mail-without-session", "nobody-asked", "nobody-enrolled", "no-clients", "nothing-to-send-with", "openvpn-renegotiates", "people-elsewhere",
-	"protocol-unknown", "root-exempt", "secret-files-elsewhere", "secret-unreadable", "secrets-plain", "sender-missing", "su-root-unasked",
-	"sudo-not-asked", "users-directory", "verifier-kept-in", "verifier-needed", "verifier-not-allowed", "verifier-not-listening", "verifier-stale"}
+	"protocol-unknown", "root-exempt", "secret-files-elsewhere", "secret-unreadable", "secrets-plain", "sender-missing", "sshd-no-password", "su-root-unasked",
+	"sudo-asks-for-root", "sudo-not-asked", "users-directory", "verifier-kept-in", "verifier-needed", "verifier-not-allowed", "verifier-not-listening", "verifier-stale"}
 
 // certain leaves out what rests on the defaults where the configuration cannot be read:
 // once that is mended it may say otherwise.

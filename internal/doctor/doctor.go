@@ -114,6 +114,7 @@ func (d Doctor) Examine(ctx context.Context) []finding.Finding {
 	e.findings = append(e.findings, servers.Examine(&e.Machine, e.mail, e.settings.Policy, e.stacks)...)
 	e.sftp()
 	e.whileReading(func() { e.others(ctx) })
+	e.samba()
 	e.besides(ctx)
 	e.nobodyUnasked()
 	e.nobodyAsked(ctx)

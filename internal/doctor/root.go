@@ -13,6 +13,7 @@ import (
 	"github.com/otpgate/otpgate/internal/doctor/daemons"
 	"github.com/otpgate/otpgate/internal/doctor/finding"
 	"github.com/otpgate/otpgate/internal/doctor/root"
+	"github.com/otpgate/otpgate/internal/doctor/servers"
 	"github.com/otpgate/otpgate/internal/doctor/withoutcode"
 	"github.com/otpgate/otpgate/internal/gate"
 	"github.com/otpgate/otpgate/internal/ledger"
@@ -36,6 +37,14 @@ func (e *exam) besides(ctx context.Context) {
 	e.findings = append(e.findings, console.Exam{Machine: &e.Machine, Asked: e.asked, Begun: begun}.Examine()...)
 	e.findings = append(e.findings, e.ways.Groups(ctx, e.asked)...)
 	e.findings = append(e.findings, daemons.Exam{Machine: &e.Machine, Policy: e.settings.Policy, Load: e.loadStack}.Examine()...)
+}
+
+// samba looks at smbd if it was named, or if all is looked at and codes are expected of
+// somebody.
+func (e *exam) samba() {
+	if slices.Contains(e.Services, "samba") || len(e.Services) == 0 && e.expected {
+		e.findings = append(e.findings, servers.Samba(&e.Machine, e.stacks)...)
+	}
 }
 
 // admins looks at whom sudo makes root without a code, at services where somebody is asked.

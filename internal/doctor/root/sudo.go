@@ -38,6 +38,9 @@ func (e *exam) sudo(ctx context.Context) {
 			services = e.perhapsSudos()
 		case len(own) == 0:
 			services = e.inItsPlace(s)
+			if len(services) == 0 && len(e.sudoersElsewhere()) > 0 {
+				services = e.perhapsSudos() // which may be named there
+			}
 		}
 		if len(services) == 0 {
 			continue
@@ -120,15 +123,25 @@ func (s *sudoers) place(err error) pamstack.Position {
 
 // elsewhere is about rules that are in no file.
 func (e *exam) elsewhere(services []string) {
+	for place, others := range e.sudoersElsewhere() {
+		e.add(finding.At(place, finding.Finding{Severity: finding.Warning, ID: "sudoers-untried", Services: services,
+			What:    "sudo has rules from elsewhere too, which were not looked at: " + strings.Join(others, ", ") + ".",
+			Follows: "A rule with !authenticate there would make root without a code.",
+			Fix:     "sudo -l -U USER as root lists what somebody may do; NOPASSWD is what to look for."}))
+	}
+}
+
+// sudoersElsewhere are the other places than files that sudo takes rules and settings from,
+// by the line that says so.
+func (e *exam) sudoersElsewhere() map[pamstack.Position][]string {
+	all := map[pamstack.Position][]string{}
 	for place, text := range target.Lines(e.Machine.Root, "/etc/nsswitch.conf", 0) {
 		others := slices.DeleteFunc(nss.ServicesOf([]byte(text), "sudoers"), func(source string) bool { return source == "files" })
 		if len(others) > 0 {
-			e.add(finding.At(place, finding.Finding{Severity: finding.Warning, ID: "sudoers-untried", Services: services,
-				What:    "sudo has rules from elsewhere too, which were not looked at: " + strings.Join(others, ", ") + ".",
-				Follows: "A rule with !authenticate there would make root without a code.",
-				Fix:     "sudo -l -U USER as root lists what somebody may do; NOPASSWD is what to look for."}))
+			all[place] = others
 		}
 	}
+	return all
 }
 
 // reading is one file of rules.

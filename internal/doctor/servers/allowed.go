@@ -28,7 +28,7 @@ func NotAllowed(m *target.Machine, s authstack.Stack, config string, allow []str
 	files := webUsers
 	if s.Service == "radiusd" || s.Service == "freeradius" {
 		named := radiusNames(m)
-		if !radiusAsks(m) || len(named) > 0 && !slices.ContainsFunc(named, func(n Named) bool { return n.Service == s.Service }) {
+		if !radiusHas(m, radiusModules, radiusBlock.MatchString) || len(named) > 0 && !slices.ContainsFunc(named, func(n Named) bool { return n.Service == s.Service }) {
 			return f, false
 		}
 		files = radiusUsers

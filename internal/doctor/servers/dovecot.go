@@ -20,7 +20,7 @@ func (e *exam) dovecot() {
 			continue
 		}
 		line := s.Lines[s.Checks[0]]
-		open := s.LetsIn(authstack.Outcome{Password: true, Code: authstack.WrongCode}) // then a used code is not refused either
+		open := s.UsuallyLetsIn(authstack.Outcome{Password: true, Code: authstack.WrongCode}) // then a used code is not refused either
 		if !open && (s.Protocol == "" || e.policy.SessionFor(s.Protocol) == 0) {
 			e.add(finding.At(line.Position, finding.Finding{Severity: finding.Warning, ID: "mail-without-session", Services: []string{s.Service},
 				What:    "No login through dovecot is remembered, and mail clients open several connections with the one field that they keep.",

@@ -45,18 +45,20 @@ func (e *exam) saslNames() (all []Named) {
 }
 
 // radiusModules are files that make FreeRADIUS's module for PAM.
-var radiusModules = []string{"/etc/freeradius/3.0/mods-enabled/*", "/etc/freeradius/mods-enabled/*", "/etc/raddb/mods-enabled/*", "/etc/raddb/radiusd.conf"}
+var radiusModules = []string{"/etc/freeradius/3.0/mods-enabled/*", "/etc/freeradius/mods-enabled/*", "/etc/freeradius/modules/*", "/etc/raddb/mods-enabled/*",
+	"/etc/raddb/modules/*", "/etc/freeradius/3.0/radiusd.conf", "/etc/freeradius/radiusd.conf", "/etc/raddb/radiusd.conf"}
 
 // radiusSites are files that may have it asked.
 var radiusSites = []string{"/etc/freeradius/3.0/sites-enabled/*", "/etc/freeradius/sites-enabled/*", "/etc/raddb/sites-enabled/*",
+	"/etc/freeradius/3.0/policy.d/*", "/etc/freeradius/policy.d/*", "/etc/raddb/policy.d/*",
 	"/etc/freeradius/3.0/radiusd.conf", "/etc/freeradius/radiusd.conf", "/etc/raddb/radiusd.conf"}
 
 var (
-	radiusBlock = regexp.MustCompile(`^pam(\s+\S+)?\s*\{`)
+	radiusBlock = regexp.MustCompile(`^pam(?:\s+(\S+?))?\s*\{`)
 	radiusName  = regexp.MustCompile(`\bpam_auth\s*=\s*"?([^"\s}]+)`)
 )
 
-// radiusNames are those that FreeRADIUS's module names.
+// radiusNames are those that FreeRADIUS's module names, if a site asks it.
 func radiusNames(m *target.Machine) (all []Named) {
 	if !radiusAsks(m) {
 		return nil
@@ -73,22 +75,35 @@ func radiusNames(m *target.Machine) (all []Named) {
 	return all
 }
 
-// radiusAsks says whether FreeRADIUS has its module for PAM, and a site that asks it.
+// radiusAsks says whether FreeRADIUS has its module for PAM, and a site that asks it, by
+// the module's name or by one that it was given.
 func radiusAsks(m *target.Machine) bool {
-	has := func(patterns []string, is func(line string) bool) bool {
-		for _, pattern := range patterns {
-			for _, file := range m.Glob(pattern) {
-				for _, line := range target.Lines(m.Root, file, 0) {
-					if !strings.HasPrefix(line, "#") && is(line) {
-						return true
-					}
+	modules := []string{"pam"}
+	radiusHas(m, radiusModules, func(line string) bool {
+		if found := radiusBlock.FindStringSubmatch(line); found != nil {
+			modules = append(modules, found[1])
+		}
+		return false // so that all lines are looked at
+	})
+	if len(modules) == 1 {
+		return false
+	}
+	return radiusHas(m, radiusSites, func(line string) bool {
+		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t{}", r) })
+		return !radiusBlock.MatchString(line) && slices.ContainsFunc(words, func(word string) bool { return slices.Contains(modules, word) })
+	})
+}
+
+// radiusHas says whether one of the files has such a line.
+func radiusHas(m *target.Machine, patterns []string, is func(line string) bool) bool {
+	for _, pattern := range patterns {
+		for _, file := range m.Glob(pattern) {
+			for _, line := range target.Lines(m.Root, file, 0) {
+				if !strings.HasPrefix(line, "#") && is(line) {
+					return true
 				}
 			}
 		}
-		return false
 	}
-	asked := func(line string) bool {
-		return slices.Contains(strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t{}", r) }), "pam")
-	}
-	return has(radiusModules, radiusBlock.MatchString) && has(radiusSites, asked)
+	return false
 }

@@ -2,6 +2,8 @@ package servers
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -22,9 +24,15 @@ var sambaFiles = []string{"/etc/samba/smb.conf", "/usr/local/samba/etc/smb.conf"
 // controller.
 var sambaUnits = []string{"smbd.service", "smb.service", "samba-ad-dc.service", "samba.service"}
 
-// samba finds that it takes a password alone. Clients prove a password to it without
+// Samba finds that smbd takes a password alone. Clients prove a password to it without
 // showing it, so that it checks that with a database of its own or a domain controller:
 // PAM has no part in that, but for accounts and sessions.
+func Samba(m *target.Machine, stacks []authstack.Stack) []finding.Finding {
+	e := &exam{machine: m, stacks: stacks}
+	e.samba()
+	return e.findings
+}
+
 func (e *exam) samba() {
 	at := slices.IndexFunc(e.stacks, func(s authstack.Stack) bool {
 		return s.Service == sambaService && len(s.Checks) > 0 && s.Lines[s.Checks[0]].File == s.File // common-auth's is for others
@@ -50,6 +58,8 @@ func (e *exam) samba() {
 		f.What = "This line asks nobody: smbd checks passwords by a database of its own, or by a domain's, and never by the lines of the type auth. obey pam restrictions is about accounts and sessions alone."
 		if starts {
 			f.Severity = finding.Error
+		} else {
+			f.Follows = "Where smbd is started, whoever has the password gets at the files with that alone: SMB has no place for a code."
 		}
 		f.Fix = "Take the line out. " + f.Fix
 	}
@@ -65,20 +75,20 @@ func (e *exam) sambaStarts() (place pamstack.Position, starts bool) {
 		}
 	}
 	starts = slices.ContainsFunc(sambaUnits, func(name string) bool { return unit.Enabled(e.machine.Root, name) })
-	return place, place.File != "" && (starts || len(e.machine.Running("smbd")) > 0)
+	return place, place.File != "" && (starts && e.machine.Has("/usr/sbin/smbd") || len(e.machine.Running("smbd")) > 0)
 }
 
 // sambaPeople is smbd's own database, as its package makes it.
 const sambaPeople = "/var/lib/samba/private/passdb.tdb"
 
-// sambaHasNobody says whether smbd's own database is the only one, and is there without
-// anybody: a package has brought it so.
+// sambaHasNobody says whether smbd's own database is the only one, and has nobody: a package
+// has brought it so, or smbd was never started.
 func (e *exam) sambaHasNobody(global map[string]string) bool {
 	role, backend := global["server role"], global["passdb backend"]
 	standalone := slices.Contains([]string{"", "auto", "standalone", "standalone server"}, role) && global["private dir"] == "" &&
 		slices.Contains([]string{"", "user", "auto"}, global["security"]) && (backend == "" || backend == "tdbsam")
 	data, err := target.Read(e.machine.Root, sambaPeople)
-	return standalone && err == nil && !bytes.Contains(data, []byte("USER_"))
+	return standalone && (errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Contains(data, []byte("USER_")))
 }
 
 // sambaSettings counts what is shared, but for printers, and gives what [global] says.

@@ -32,6 +32,5 @@ func Examine(m *target.Machine, mail Dovecot, policy config.Policy, stacks []aut
 	e.pureFTPD()
 	e.saslLibrary()
 	e.web()
-	e.samba()
 	return e.findings
 }

@@ -40,6 +40,7 @@ func AskFor(m *target.Machine, mail Dovecot) (all []Named) {
 	if place, service := e.squidHelper(); service != "" {
 		all = append(all, Named{place, "squid", service, service == squidService})
 	}
+	all = slices.DeleteFunc(all, func(n Named) bool { return n.Service == "" || strings.ContainsAny(n.Service, "$%@") }) // variables
 	for i := range all {
 		all[i].Service = strings.ToLower(path.Base(all[i].Service)) // as pam_start(3)
 	}

@@ -18,7 +18,7 @@ type statement struct {
 // nginxService is what nginx's module asks for where it is told no name.
 const nginxService = "nginx"
 
-// webNames are the services that Apache, nginx and lighttpd name.
+// webNames are the services that Apache and nginx name.
 func (e *exam) webNames() (all []Named) {
 	looked := map[string]bool{}
 	for _, pattern := range webFiles {
