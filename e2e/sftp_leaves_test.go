@@ -150,6 +150,7 @@ var faults = map[string]struct {
 	}},
 	"killed front": {"", func(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer) {
 		killed(t, s, p, signer, "otpgate-sftpd-front", nobody(t))
+		machine.Until(t, "another front answers", func() bool { return greets(s) })
 	}},
 	"slow readers": {"limits.keepalive = \"5s\"\n", slowReaders},
 	"idle readers": {"limits.idle_timeout = \"20s\"\nlimits.keepalive = \"0s\"\n", slowReaders},
@@ -175,6 +176,22 @@ func killed(t *testing.T, s *hosts.SFTPD, p *machine.Person, signer ssh.Signer, 
 		_ = client.Close() // most have been told
 	}
 	machine.Until(t, "the sessions are over", func() bool { return len(pieces(t, s)) == 0 })
+}
+
+// greets says whether a front takes connections: whoever comes before another one is in the
+// place of the only one is hung up on.
+func greets(s *hosts.SFTPD) bool {
+	conn, err := net.Dial("tcp", s.Address())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(machine.Patience)); err != nil {
+		return false
+	}
+	banner := make([]byte, len("SSH-2.0-"))
+	_, err = io.ReadFull(conn, banner)
+	return err == nil
 }
 
 // halfOpen makes 1,000 connections that say nothing, little or garbage.
