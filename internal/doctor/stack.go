@@ -57,8 +57,10 @@ func (e *exam) protocol(s authstack.Stack) {
 	if s.Protocol != "" || len(s.Ours()) == 0 {
 		return
 	}
-	// Where codes are asked by all protocols nothing follows from that.
-	if len(e.settings.Policy.Protocols) == len(e.settings.Policy.AllProtocols()) {
+	// Where everybody is asked for codes by all protocols nothing follows from that.
+	own := func(p asking.Person) bool { return p.Protocols != nil }
+	if len(e.settings.Policy.Protocols) == len(e.settings.Policy.AllProtocols()) &&
+		(e.settings.Remote != nil || !slices.ContainsFunc(e.people().Enrolled, own)) {
 		return
 	}
 	e.add(finding.At(s.Lines[s.Ours()[0]].Position, finding.Finding{Severity: finding.Warning, ID: "protocol-unknown", Services: []string{s.Service},

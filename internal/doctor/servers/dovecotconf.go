@@ -23,6 +23,8 @@ type Dovecot struct {
 	// Limited says that the address space of auth-workers is dovecot's own
 	// 256 MiB, as nobody set another.
 	Limited bool
+	// protocols are those that are switched on, nil if nothing says.
+	protocols []string
 }
 
 type dovecotPassdb struct {
@@ -65,6 +67,12 @@ func ReadDovecot(root string) Dovecot {
 	for _, s := range r.all {
 		name, isPassdb := s.passdb()
 		switch {
+		case s.block == "" && s.key == "protocols":
+			words := strings.Fields(s.value)
+			if len(words) > 0 && words[0] == "$protocols" { // packages add theirs
+				words = append(d.protocols, words[1:]...)
+			}
+			d.protocols = words
 		case s.block == "" && s.key == "auth_cache_size":
 			d.cache = nil
 			if strings.Trim(s.value, "0 kMGTB") != "" {

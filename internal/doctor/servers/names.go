@@ -18,7 +18,8 @@ func (e *exam) mailNames() (all []Named) {
 	for _, p := range e.mail.passdbs {
 		for _, service := range p.services {
 			each := len(p.services) > 1 // of all protocols, of which some are not there
-			if file := mailProtocols[service]; each && !e.machine.Has("/usr/share/dovecot/protocols.d/"+file+".protocol") {
+			off := e.mail.protocols != nil && !slices.Contains(e.mail.protocols, service)
+			if file := mailProtocols[service]; each && (off || !e.machine.Has("/usr/share/dovecot/protocols.d/"+file+".protocol")) {
 				continue
 			}
 			all = append(all, Named{p.Position, "dovecot", service, !each && service == authstack.MailService})

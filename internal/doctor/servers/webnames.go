@@ -23,7 +23,7 @@ func (e *exam) webNames() (all []Named) {
 	looked := map[string]bool{}
 	for _, pattern := range webFiles {
 		for _, file := range e.machine.Glob(pattern) {
-			all = append(all, namesOf(e.machine, e.webStatements(file, 0, looked))...)
+			all = append(all, namesOf(e.machine, e.webStatements(webRoot(file), file, 0, looked))...)
 		}
 	}
 	return all
@@ -67,7 +67,7 @@ func nginxHas(m *target.Machine, directive string) bool {
 	looked := map[string]bool{}
 	for _, pattern := range webFiles {
 		for _, file := range m.Glob(pattern) {
-			if slices.ContainsFunc(e.webStatements(file, 0, looked), func(s statement) bool { return s.words[0] == directive && s.words[1] != "off" }) {
+			if slices.ContainsFunc(e.webStatements(webRoot(file), file, 0, looked), func(s statement) bool { return s.words[0] == directive && s.words[1] != "off" }) {
 				return true
 			}
 		}
@@ -76,8 +76,8 @@ func nginxHas(m *target.Machine, directive string) bool {
 }
 
 // webStatements are those of a file of Apache's or nginx's, each with a word behind its
-// own, and of the files that it includes.
-func (e *exam) webStatements(file string, depth int, looked map[string]bool) (all []statement) {
+// own, and of the files that it includes, whose relative names are below root.
+func (e *exam) webStatements(root, file string, depth int, looked map[string]bool) (all []statement) {
 	if looked[file] {
 		return nil
 	}
@@ -97,10 +97,10 @@ func (e *exam) webStatements(file string, depth int, looked map[string]bool) (al
 			case slices.Contains([]string{"include", "includeoptional"}, strings.ToLower(words[0])):
 				pattern := words[1]
 				if !path.IsAbs(pattern) {
-					pattern = path.Join(webRoot(file), pattern)
+					pattern = path.Join(root, pattern)
 				}
 				for _, included := range e.machine.Glob(pattern) {
-					all = append(all, e.webStatements(included, depth+1, looked)...)
+					all = append(all, e.webStatements(root, included, depth+1, looked)...)
 				}
 			default:
 				all = append(all, statement{place, words})

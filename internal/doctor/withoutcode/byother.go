@@ -43,6 +43,9 @@ func (m Machine) standIns() (found []finding.Finding) {
 		case !open:
 			f.Follows = "other denies, so that nobody gets in there."
 			f.Fix = "Name a service there that has a file, or write an /etc/pam.d/" + s.Service + " with the line: see docs/pam-stacks.md."
+		case b.Program == "squid": // which lets nobody into the machine
+			f.Severity = finding.Note
+			f.Follows = "Whoever has a password gets through the proxy with that alone."
 		case local && m.leftOut(s):
 			f.Severity = finding.Note
 		case local:
