@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -117,8 +116,7 @@ func byLength(packages []string) []string {
 	return packages
 }
 
-// all runs the packages by the race detector, and beside them the plain ones: those mostly
-// wait, and leave processors to the others.
+// all runs the packages by the race detector, and then the plain ones.
 func (r *round) all(s settings, packages []string) error {
 	var raced, others []string
 	for _, name := range byLength(packages) {
@@ -129,28 +127,22 @@ func (r *round) all(s settings, packages []string) error {
 		}
 		raced = append(raced, name)
 	}
-	defer r.tellWork()()
-	// Of the plain ones one more, as they wait more: when they are done, there is still
-	// enough to compute.
-	parts := []struct {
-		atOnce          int
+	var errs []error
+	for _, part := range []struct {
 		flags, packages []string
-	}{{runtime.NumCPU(), []string{"-race"}, raced}, {runtime.NumCPU() + 1, nil, others}}
-	errs := make([]error, len(parts))
-	var both sync.WaitGroup
-	for i, part := range parts {
+	}{{[]string{"-race"}, raced}, {nil, others}} {
 		if len(part.packages) > 0 {
-			both.Go(func() { errs[i] = r.goTest(s.arguments(part.atOnce, part.flags, part.packages)) })
+			errs = append(errs, r.goTest(s.arguments(part.flags, part.packages)))
 		}
 	}
-	both.Wait()
 	return errors.Join(errs...)
 }
 
-// arguments are those of go test, with so many packages at once. Lint vets all, and no
+// arguments are those of go test. Tests wait for other programs often, so that one
+// package more than there are processors keeps those busy. Lint vets all, and no
 // debugger looks at what is linked.
-func (s settings) arguments(atOnce int, flags, packages []string) []string {
-	args := append([]string{"test", "-json", "-timeout", "40m", "-vet", "off", "-ldflags", "-w", "-p", strconv.Itoa(atOnce)}, flags...)
+func (s settings) arguments(flags, packages []string) []string {
+	args := append([]string{"test", "-json", "-timeout", "40m", "-vet", "off", "-ldflags", "-w", "-p", strconv.Itoa(runtime.NumCPU() + 1)}, flags...)
 	if s.shuffle {
 		args = append(args, "-shuffle", "on", "-count", "1")
 	}

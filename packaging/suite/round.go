@@ -83,14 +83,10 @@ func (r *round) goTest(args []string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start go test: %w", err)
 	}
-	readErr := r.read(stdout)
-	return errors.Join(readErr, cmd.Wait())
-}
-
-// tellWork says what is in work every half minute, until it is told to stop.
-func (r *round) tellWork() (stop func()) {
 	tick := time.NewTicker(every)
+	defer tick.Stop()
 	over := make(chan struct{})
+	defer close(over)
 	go func() {
 		for {
 			select {
@@ -101,10 +97,8 @@ func (r *round) tellWork() (stop func()) {
 			}
 		}
 	}()
-	return func() {
-		tick.Stop()
-		close(over)
-	}
+	readErr := r.read(stdout)
+	return errors.Join(readErr, cmd.Wait())
 }
 
 // read takes events until there are no more.
