@@ -113,11 +113,10 @@ func refusesExpired(t *testing.T, s *hosts.SFTPD) {
 	}
 }
 
-// A dialogue ends with the time for the login. That is long enough to come to the question
-// on a machine that is busy with other tests.
+// A dialogue ends with the time for the login.
 func TestSFTPExpiredPasswordGrace(t *testing.T) {
 	t.Parallel()
-	s := startSFTPD(t, "sftp-expired-grace", noCodes, patient+"limits.login_grace = \"1m\"\n")
+	s := startSFTPD(t, "sftp-expired-grace", noCodes, patient+"limits.login_grace = \"15s\"\n")
 	p := machine.NewPerson(t, "sfx")
 	signer, _ := newKey(t, p)
 	p.Expire(t)

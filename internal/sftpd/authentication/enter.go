@@ -128,7 +128,7 @@ func (l *Login) startsElsewhere(err error) {
 // here.
 func (l *Login) changePassword() (uint8, error) {
 	q := questions{login: l}
-	err := l.inTime(l.transaction.ChangePassword(q.answer))
+	err := q.why(l.inTime(l.transaction.ChangePassword(q.answer)))
 	if q.broken != nil {
 		return messages.Denied, q.broken
 	}

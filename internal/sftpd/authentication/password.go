@@ -86,7 +86,7 @@ func (l *Login) askPassword() (uint8, error) {
 	if q.broken != nil {
 		return messages.Denied, q.broken
 	}
-	if err := l.known(err); err != nil {
+	if err := l.known(q.why(l.inTime(err))); err != nil {
 		l.failed("password", err)
 		l.dropTransaction()
 		return messages.Denied, nil

@@ -2,11 +2,13 @@ package authentication
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/otpgate/otpgate/internal/sftpd/fields"
 	"github.com/otpgate/otpgate/internal/sftpd/messages"
+	"github.com/otpgate/otpgate/internal/sftpd/session"
 )
 
 // maxQuestions bounds what PAM asks in one stage: a new password may be asked
@@ -24,6 +26,20 @@ type questions struct {
 	field  field     // at the first question
 	first  time.Time // it was answered
 	broken error     // the front has gone
+	// unanswered is set if the client gave no answer.
+	unanswered bool
+}
+
+// errUnanswered is PAM's no to a question that the client did not answer.
+var errUnanswered = fmt.Errorf("%w: %w", session.ErrPAM, errGone)
+
+// why is err, or that the client did not answer: then PAM waited for that, and not the client
+// for PAM, when the login's time was over.
+func (q *questions) why(err error) error {
+	if q.unanswered && errors.Is(err, errLate) {
+		return errUnanswered
+	}
+	return err
 }
 
 // answer is a converse.
@@ -63,6 +79,7 @@ func (q *questions) next(style uint8, text string) (string, error) {
 	if err != nil {
 		q.broken = err
 	}
+	q.unanswered = !given
 	if err != nil || !given || len(answer) > maxPassword || strings.ContainsRune(answer, 0) {
 		return "", errGone
 	}
